@@ -1,0 +1,160 @@
+"""How to train and how to read a taste: every setting, its meaning and its range, checked before any work."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from item2vec.errors import ConfigError
+
+__all__ = ["Config", "TasteConfig", "TrainConfig"]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class Settings(BaseModel):
+    """A frozen set of settings; unknown names and values out of range raise ``ConfigError``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**{name: _plain(value) for name, value in settings.items()})
+        except ValidationError as error:
+            raise ConfigError(_explain(error, type(self))) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same settings with some changed, checked anew.
+
+        >>> TrainConfig(epochs=5).replace(window=3).epochs
+        5
+        """
+        return type(self)(**{**self.model_dump(), **changes})
+
+
+class TrainConfig(Settings):
+    """How item vectors are trained. gensim's names keep gensim's meaning.
+
+    Examples
+    --------
+    >>> TrainConfig(vector_size=32).window
+    5
+    >>> TrainConfig(vectorsize=32)
+    Traceback (most recent call last):
+    item2vec.errors.ConfigError: unknown setting 'vectorsize'; did you mean 'vector_size'?
+    """
+
+    objective: Literal["skipgram", "cbow"] = "skipgram"
+    """Predict each neighbour from the item (skipgram), or the item from its neighbours' mean (cbow)."""
+    backend: Literal["gensim"] = "gensim"
+    """Which trainer runs."""
+    vector_size: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Numbers in an item's vector."""
+    window: Annotated[int, Field(ge=1)] | Literal["full"] = 5
+    """How far apart two items of a sentence may be to count as neighbours; ``"full"``: the whole sentence."""
+    min_count: Annotated[int, Field(ge=1)] = 1
+    """Items that occur less often are left out."""
+    sample: Annotated[Finite, Field(ge=0, le=1)] = 1e-3
+    """Frequency from which an item is randomly skipped more and more; 0 keeps every token."""
+    negative: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Random items told apart from each true neighbour; 0 only together with ``hs``."""
+    ns_exponent: Annotated[Finite, Field(ge=-2, le=2)] = 0.75
+    """Negatives are drawn in proportion to count ** ns_exponent; 0: evenly, below 0: rare items more often."""
+    hs: bool = False
+    """Hierarchical softmax instead of negative sampling; has no output vectors."""
+    cbow_mean: bool = True
+    """In cbow, average the neighbours' vectors (True) or add them (False)."""
+    shrink_windows: bool = True
+    """Draw each window's width anew from 1 to ``window``, so that near neighbours weigh more."""
+    alpha: Annotated[Finite, Field(gt=0)] = 0.025
+    """Learning rate at the start."""
+    min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
+    """Learning rate at the end; it falls linearly."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """Passes over the sentences."""
+    workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_cores)
+    """Threads; all cores unless told otherwise. 1 is the deterministic mode: same input and seed, same bytes."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    """Seed of every random draw."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """With validation: stop after so many epochs without a better NDCG, and keep the best epoch's vectors."""
+
+    @model_validator(mode="after")
+    def _one_loss(self) -> Self:
+        if self.hs == (self.negative > 0) and not self.hs:
+            raise ValueError("negative=0 trains nothing without hs=True; set negative to at least 1")
+        return self
+
+
+class TasteConfig(Settings):
+    """How a history becomes a taste vector, and how items are scored against it.
+
+    Examples
+    --------
+    >>> TasteConfig(score="output", decay=0.5).last_n is None
+    True
+    """
+
+    score: Literal["cosine", "output"] = "cosine"
+    """Near the taste in input space (cosine), or what comes next: inner product with the output vectors."""
+    decay: Annotated[Finite, Field(gt=0, le=1)] = 1.0
+    """Weight of an item for each step back in the history; 1.0 is the plain mean."""
+    half_life: Annotated[Finite, Field(gt=0)] | None = None
+    """Days after which an item weighs half, where the history comes with timestamps."""
+    last_n: Annotated[int, Field(ge=1)] | None = None
+    """Only the newest so many known items of a history count."""
+
+
+class Config(Settings):
+    """A whole model's configuration: how to train it and how to read a taste from it.
+
+    Examples
+    --------
+    >>> Config(taste=TasteConfig(decay=0.5)).train.objective
+    'skipgram'
+    """
+
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    """How item vectors are trained."""
+    taste: TasteConfig = Field(default_factory=TasteConfig)
+    """How a history becomes a taste vector, and how items are scored against it."""
+    index: Literal["auto", "exact", "annoy"] = "auto"
+    """How the best items are found."""
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy scalars into Python's own, which strict checking insists on."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _explain(error: ValidationError, settings: type[BaseModel]) -> str:
+    messages = []
+    for fault in error.errors():
+        name = ".".join(map(str, fault["loc"][:1]))
+        if fault["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, settings.model_fields, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(settings.model_fields)}"
+            messages.append(f"unknown setting {name!r}; {hint}")
+        elif fault["type"] == "value_error":
+            messages.append(str(fault["ctx"]["error"]))
+        else:
+            told = fault["msg"].removeprefix("Input should be ")
+            value = fault["input"]
+            near = difflib.get_close_matches(str(value), _choices(fault.get("ctx")), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            messages.append(f"{name} is {value!r}; expected {told}{hint}")
+    return "; ".join(dict.fromkeys(messages))
+
+
+def _choices(context: Mapping[str, Any] | None) -> list[str]:
+    expected = str((context or {}).get("expected", ""))
+    return [word.strip("' ") for word in expected.replace(" or ", ",").split(",")]

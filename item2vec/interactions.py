@@ -1,0 +1,193 @@
+"""Who had what, and when: the columns that everything starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError
+from item2vec.types import Codes, Floats, Offsets, Vocabulary
+
+__all__ = ["Interactions", "read_only"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Parallel, read-only columns of one row an interaction.
+
+    ``users`` and ``items`` are vocabularies; ``user`` and ``item`` (int32) hold codes into them.
+    ``timestamp`` (int64) counts microseconds since 1970-01-01 UTC. ``weight`` (float32) is finite and not
+    negative. ``event`` holds codes into ``events``, ``session`` codes into ``sessions``. Columns that are
+    not known are ``None``. Rows stand in the order in which they were read.
+
+    Examples
+    --------
+    >>> listens = Interactions.of(
+    ...     user=["ann", "bob", "ann"], item=["x", "x", "y"], timestamp=[3_000_000, 1_000_000, 2_000_000])
+    >>> listens
+    Interactions(3 rows, 2 users, 2 items, 1970-01-01 00:00:01 to 1970-01-01 00:00:03)
+    >>> listens.take(listens.user == 0).item
+    array([0, 1], dtype=int32)
+    """
+
+    users: Vocabulary
+    items: Vocabulary
+    user: Codes
+    item: Codes
+    timestamp: Offsets | None = None
+    weight: Floats | None = None
+    event: Codes | None = None
+    events: Vocabulary | None = None
+    session: Codes | None = None
+    sessions: Vocabulary | None = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in _DTYPES.items():
+            column = getattr(self, name)
+            if column is not None:
+                object.__setattr__(self, name, read_only(column, dtype))
+                if len(getattr(self, name)) != len(self.item):
+                    raise InputError(
+                        f"column {name!r} has {len(column):,} rows; expected {len(self.item):,}, as in 'item'"
+                    )
+        for name, vocabulary in (
+            ("user", self.users),
+            ("item", self.items),
+            ("event", self.events),
+            ("session", self.sessions),
+        ):
+            _check_codes(name, getattr(self, name), vocabulary)
+        if self.weight is not None and not bool(np.all(np.isfinite(self.weight) & (self.weight >= 0))):
+            row = int(np.flatnonzero(~(np.isfinite(self.weight) & (self.weight >= 0)))[0])
+            raise InputError(f"weight in row {row} is {self.weight[row]}; expected a finite number >= 0")
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        user: Sequence[str],
+        item: Sequence[str],
+        timestamp: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        weight: Sequence[float] | npt.NDArray[np.float32] | None = None,
+        event: Sequence[str] | None = None,
+        session: Sequence[str] | None = None,
+    ) -> Interactions:
+        """Make interactions from columns of ids; codes are given in order of first appearance."""
+        columns: dict[str, Any] = {}
+        for name, plural, ids in (
+            ("user", "users", user),
+            ("item", "items", item),
+            ("event", "events", event),
+            ("session", "sessions", session),
+        ):
+            if ids is not None:
+                columns[plural] = Vocabulary(tuple(dict.fromkeys(ids)))
+                columns[name] = columns[plural].encode(ids)
+        if timestamp is not None:
+            columns["timestamp"] = np.asarray(timestamp, dtype=np.int64)
+        if weight is not None:
+            columns["weight"] = np.asarray(weight, dtype=np.float32)
+        return cls(**columns)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self):,} rows", f"{len(self.users):,} users", f"{len(self.items):,} items"]
+        if self.timestamp is not None and len(self):
+            parts.append(f"{_moment(self.timestamp.min())} to {_moment(self.timestamp.max())}")
+        parts += [name for name in ("weight", "event", "session") if getattr(self, name) is not None]
+        return f"Interactions({', '.join(parts)})"
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> Interactions:
+        """Return these rows (a mask, positions or a slice); the vocabularies stay as they are."""
+        changed = {name: getattr(self, name)[rows] for name in _DTYPES if getattr(self, name) is not None}
+        return dataclasses.replace(self, **changed)
+
+    def between(self, start: datetime | None = None, end: datetime | None = None) -> Interactions:
+        """Return the rows with ``start <= timestamp < end``; a naive moment is read as UTC.
+
+        Raises
+        ------
+        InputError
+            If the interactions have no timestamp.
+        """
+        if self.timestamp is None:
+            raise InputError("a time range needs timestamps; name the column with timestamp=")
+        keep = np.ones(len(self), dtype=bool)
+        if start is not None:
+            keep &= self.timestamp >= _microseconds(start)
+        if end is not None:
+            keep &= self.timestamp < _microseconds(end)
+        return self.take(keep)
+
+    def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
+        """Return the rows whose event is named, each with its weight multiplied by its event's weight.
+
+        >>> shop = Interactions.of(user=["u", "u"], item=["a", "b"], event=["click", "purchase"])
+        >>> shop.with_event_weights({"click": 1, "purchase": 5}).weight
+        array([1., 5.], dtype=float32)
+
+        Raises
+        ------
+        InputError
+            If the interactions have no event, or an event that is named never occurs.
+        """
+        if self.event is None or self.events is None:
+            raise InputError("event weights need an event column; name it with event=")
+        unknown = [name for name in weights if name not in self.events]
+        if unknown:
+            raise InputError(f"no event {unknown[0]!r} in the data; found {', '.join(self.events.ids[:10])}")
+        factor = np.zeros(len(self.events), dtype=np.float32)
+        factor[self.events.encode(weights)] = list(weights.values())
+        named = np.zeros(len(self.events), dtype=bool)
+        named[self.events.encode(weights)] = True
+        kept = self.take(named[self.event])
+        assert kept.event is not None
+        base = np.float32(1) if kept.weight is None else kept.weight
+        return dataclasses.replace(kept, weight=factor[kept.event] * base)
+
+
+_DTYPES: dict[str, type] = {
+    "user": np.int32,
+    "item": np.int32,
+    "timestamp": np.int64,
+    "weight": np.float32,
+    "event": np.int32,
+    "session": np.int32,
+}
+
+
+def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a read-only, C-ordered view of an array (a copy only where its type or order must change)."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) -> None:
+    if (codes is None) != (vocabulary is None):
+        raise InputError(f"column {name!r} and its vocabulary come together; found one without the other")
+    if codes is None or vocabulary is None or len(codes) == 0:
+        return
+    if codes.min() < 0 or codes.max() >= len(vocabulary):
+        raise InputError(f"column {name!r} holds a code outside 0 … {len(vocabulary) - 1}")
+
+
+def _moment(microseconds: np.int64) -> str:
+    try:
+        return str(np.datetime64(int(microseconds), "us").astype("datetime64[s]")).replace("T", " ")
+    except (OverflowError, ValueError):
+        return f"{int(microseconds)} µs"
+
+
+def _microseconds(moment: datetime) -> int:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    whole = aware - datetime(1970, 1, 1, tzinfo=UTC)
+    return (whole.days * 86_400 + whole.seconds) * 1_000_000 + whole.microseconds

@@ -1,0 +1,198 @@
+"""The corpus: sequences of item codes, as two arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import files
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError
+from item2vec.interactions import read_only
+from item2vec.types import Codes, Floats, Offsets, Vocabulary
+
+__all__ = ["Sentences"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sentences(Sequence[list[str]]):
+    """Sentences of items: ``tokens[offsets[i]:offsets[i + 1]]`` are the codes of sentence ``i``, in order.
+
+    ``tokens`` is int32 (n tokens), ``offsets`` int64 (n sentences + 1, from 0 to n tokens). ``weights``
+    (float32, one a token, or ``None``) says how much a token counts. ``ordered=False`` says that the order
+    within a sentence means nothing; training then shuffles it anew for each epoch.
+
+    A sentence read from here is a list of ids; a slice is again ``Sentences``.
+
+    Examples
+    --------
+    >>> playlists = Sentences.of([["a", "b", "c"], ["b", "c"]])
+    >>> playlists
+    Sentences(2 sentences, 5 tokens, 3 items, lengths 2 to 3)
+    >>> playlists[1]
+    ['b', 'c']
+    >>> playlists.counts()
+    array([1, 2, 2])
+    """
+
+    vocabulary: Vocabulary
+    tokens: Codes
+    offsets: Offsets
+    weights: Floats | None = None
+    ordered: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", read_only(self.tokens, np.int32))
+        object.__setattr__(self, "offsets", read_only(self.offsets, np.int64))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", read_only(self.weights, np.float32))
+        fault = _fault(self)
+        if fault:
+            raise InputError(f"sentences do not fit together: {fault}")
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sequence[str]], *, ordered: bool = True) -> Sentences:
+        """Make sentences from lists of ids; codes are given in order of first appearance."""
+        vocabulary = Vocabulary(tuple(dict.fromkeys(id_ for sentence in sentences for id_ in sentence)))
+        tokens = vocabulary.encode(id_ for sentence in sentences for id_ in sentence)
+        return cls(vocabulary, tokens, offsets_of([len(s) for s in sentences]), ordered=ordered)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> list[str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sentences: ...
+    def __getitem__(self, index: int | slice) -> list[str] | Sentences:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        row = range(len(self))[index]
+        return self.vocabulary.decode(self.tokens[self.offsets[row] : self.offsets[row + 1]])
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        kind = "" if self.ordered else ", unordered"
+        spread = f", lengths {self.lengths.min()} to {self.lengths.max()}" if len(self) else ""
+        sizes = f"{len(self):,} sentences, {len(self.tokens):,} tokens, {len(self.vocabulary):,} items"
+        return f"Sentences({sizes}{spread}{kind})"
+
+    @property
+    def lengths(self) -> Offsets:
+        """The number of tokens of each sentence."""
+        return np.diff(self.offsets)
+
+    def counts(self) -> Offsets:
+        """Return how often each item occurs, by code."""
+        return np.bincount(self.tokens, minlength=len(self.vocabulary)).astype(np.int64)
+
+    def take(self, sentences: npt.NDArray[Any]) -> Sentences:
+        """Return these sentences (positions or a mask), in this order; the vocabulary stays as it is."""
+        rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
+        lengths = self.lengths[rows]
+        offsets = offsets_of(lengths)
+        source = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return self._of_tokens(source, offsets)
+
+    def keep(self, tokens: npt.NDArray[np.bool_]) -> Sentences:
+        """Return these sentences with only the tokens that the mask (one flag a token) keeps."""
+        kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
+        return self._of_tokens(np.flatnonzero(tokens), kept_before[self.offsets])
+
+    def _of_tokens(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
+        weights = None if self.weights is None else self.weights[source]
+        return dataclasses.replace(self, tokens=self.tokens[source], offsets=offsets, weights=weights)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the sentences into a new folder, from which ``open`` maps them into memory."""
+        with files.folder_written_whole(Path(path)) as folder:
+            files.write_array(folder / "tokens.npy", self.tokens)
+            files.write_array(folder / "offsets.npy", self.offsets)
+            if self.weights is not None:
+                files.write_array(folder / "weights.npy", self.weights)
+            files.write_ids(folder / "ids.jsonl", self.vocabulary.ids)
+            about = {
+                "format": _FORMAT,
+                "kind": "sentences",
+                "n_sentences": len(self),
+                "n_tokens": len(self.tokens),
+                "n_items": len(self.vocabulary),
+                "ordered": self.ordered,
+                "weighted": self.weights is not None,
+            }
+            files.write_json(folder / "sentences.json", about)
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Sentences:
+        """Map saved sentences into memory, read-only; pages are read when they are touched.
+
+        Raises
+        ------
+        BundleNotFoundError
+            If there is no such folder.
+        CorruptBundleError
+            If a file is missing, cut short, or does not fit the others.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise BundleNotFoundError(f"no folder {folder}; expected one that Sentences.save wrote")
+        text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
+        about = files.parse_json(text, folder / "sentences.json")
+        try:
+            if (about["format"], about["kind"]) != (_FORMAT, "sentences"):
+                raise CorruptBundleError(
+                    f"{folder} has format {about['format']}; this package reads {_FORMAT}"
+                )
+            n_sentences, n_tokens = int(about["n_sentences"]), int(about["n_tokens"])
+            weights = None
+            if about["weighted"]:
+                weights = files.open_array(folder / "weights.npy", "<f4", (n_tokens,))
+            vocabulary = Vocabulary(files.read_ids(folder / "ids.jsonl"))
+            if len(vocabulary) != about["n_items"]:
+                raise CorruptBundleError(f"{folder} has {len(vocabulary)} ids; expected {about['n_items']}")
+            return cls(
+                vocabulary,
+                files.open_array(folder / "tokens.npy", "<i4", (n_tokens,)),
+                files.open_array(folder / "offsets.npy", "<i8", (n_sentences + 1,)),
+                weights,
+                ordered=bool(about["ordered"]),
+            )
+        except (KeyError, TypeError, InputError) as error:
+            raise CorruptBundleError(f"{folder} does not hold sentences: {error}") from error
+
+
+def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
+    """Return where each of consecutive runs starts, and where the last one ends.
+
+    >>> offsets_of([2, 0, 3])
+    array([0, 2, 2, 5])
+    """
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def _fault(sentences: Sentences) -> str | None:
+    tokens, offsets, weights = sentences.tokens, sentences.offsets, sentences.weights
+    n_items = len(sentences.vocabulary)
+    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
+        return f"offsets must run from 0 to {len(tokens)}, the number of tokens"
+    if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
+        return "offsets go backwards"
+    if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
+        return f"a token is outside 0 … {n_items - 1}"
+    if weights is not None and len(weights) != len(tokens):
+        return f"{len(weights)} weights for {len(tokens)} tokens"
+    if weights is not None and not bool(np.all(np.isfinite(weights) & (weights >= 0))):
+        return "weights must be finite and not negative"
+    return None

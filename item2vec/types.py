@@ -1,0 +1,221 @@
+"""The words that everything else is written in: ids, their dense codes, and a recommendation."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
+
+__all__ = ["Codes", "Floats", "Offsets", "Recommendation", "Share", "Vocabulary", "check_ids", "check_k"]
+
+Codes = npt.NDArray[np.int32]
+Offsets = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+MAX_ID_BYTES = 512
+MAX_CLOSEST_CANDIDATES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """An item, the model's score for it, and where it came from.
+
+    ``score`` is a cosine in [-1, 1] or an inner product, as the model's ``score`` says; it orders items
+    within one answer and is not a probability. ``source`` is ``"model"``, or ``"popular"`` where the history
+    held nothing the model knows; a popular item's score is its share of all training tokens.
+
+    Unpacks to ``item, score``:
+
+    >>> item, score = Recommendation("blue-monday", 0.5)
+    >>> item
+    'blue-monday'
+    """
+
+    item: str
+    score: float
+    source: str = "model"
+
+    def __iter__(self) -> Iterator[str | float]:
+        yield self.item
+        yield self.score
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One history item's part of a recommendation's score; the shares of a history add up to it.
+
+    >>> item, share = Share("age-of-consent", 0.25)
+    >>> share
+    0.25
+    """
+
+    item: str
+    share: float
+
+    def __iter__(self) -> Iterator[str | float]:
+        yield self.item
+        yield self.share
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Vocabulary:
+    """Ids and their dense codes ``0 .. n-1``; the one place where the two are translated.
+
+    ``ids[code]`` is the id of a code. Ids are compared byte for byte: no case folding, no normalisation.
+
+    Raises
+    ------
+    InvalidIdError
+        If an id is empty, holds a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
+    InputError
+        If an id occurs twice.
+
+    Examples
+    --------
+    >>> songs = Vocabulary(("temptation", "blue-monday"))
+    >>> songs.encode(["blue-monday", "unheard-of"])
+    array([ 1, -1], dtype=int32)
+    >>> songs.decode([1, 0])
+    ['blue-monday', 'temptation']
+    >>> songs
+    Vocabulary(2 ids: 'temptation', 'blue-monday')
+    """
+
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(self.ids))
+        check_ids(self.ids)
+        if len(self._code_of) != len(self.ids):
+            seen: set[str] = set()
+            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise InputError(f"id {twice!r} occurs twice in a vocabulary; expected distinct ids")
+
+    @cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {id_: code for code, id_ in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._code_of
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.ids == other.ids
+
+    def __hash__(self) -> int:
+        return hash(self.ids)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.ids[:3])) + (", …" if len(self) > 3 else "")
+        return f"Vocabulary({len(self):,} ids: {shown})" if self.ids else "Vocabulary(0 ids)"
+
+    def code(self, id_: str) -> int:
+        """Return the code of a known id; raise ``UnknownItemError`` with the closest known ids."""
+        code = self._code_of.get(id_) if isinstance(id_, str) else None
+        if code is None:
+            raise UnknownItemError(self._unknown(id_))
+        return code
+
+    def encode(self, ids: Iterable[str]) -> Codes:
+        """Return the codes of ids, in their order; -1 for an id that is not known."""
+        get = self._code_of.get
+        return np.fromiter((get(id_, -1) for id_ in ids), dtype=np.int32)
+
+    def decode(self, codes: Iterable[int]) -> list[str]:
+        """Return the ids of codes, in their order."""
+        ids = self.ids
+        if isinstance(codes, np.ndarray):
+            codes = codes.tolist()
+        return [ids[code] for code in codes]
+
+    def take(self, codes: Codes) -> Vocabulary:
+        """Return a new vocabulary of these codes' ids, renumbered in this order."""
+        return Vocabulary(tuple(self.decode(codes)))
+
+    def closest(self, id_: str, n: int = 3) -> list[str]:
+        """Return up to ``n`` known ids that look like this one, most alike first.
+
+        Looks at no more than 20,000 ids of about the same length, so that a typing error is answered in
+        bounded time.
+        """
+        wanted = id_.strip().casefold()
+        near = (known for known in self.ids if abs(len(known) - len(wanted)) <= 3)
+        by_folded = {known.strip().casefold(): known for known in islice(near, MAX_CLOSEST_CANDIDATES)}
+        return [by_folded[match] for match in difflib.get_close_matches(wanted, by_folded, n=n, cutoff=0.6)]
+
+    def _unknown(self, id_: object) -> str:
+        if not isinstance(id_, str):
+            return f"unknown item {id_!r}: ids are text, found {type(id_).__name__}; pass str(id)"
+        found = f"unknown item {id_!r} ({len(self):,} known)"
+        closest = self.closest(id_)
+        if not closest:
+            return f"{found}; no known id looks like it"
+        return f"{found}; did you mean {' or '.join(map(repr, closest))}?"
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """Refuse ids that some part of the line (SQL, JSON, files) could not carry byte for byte.
+
+    Examples
+    --------
+    >>> check_ids(["01", "1", "a b"])
+    >>> check_ids(["a", ""])
+    Traceback (most recent call last):
+    item2vec.errors.InvalidIdError: id at position 1 is empty; ids are 1 to 512 UTF-8 bytes of text
+    """
+    try:
+        joined = "".join(ids)
+        joined.encode()
+    except (TypeError, UnicodeEncodeError):
+        joined = "\0"
+    longest = max(map(len, ids), default=1) if "\0" not in joined else 0
+    if longest * 4 <= MAX_ID_BYTES and "" not in ids and "\0" not in joined:
+        return
+    for position, id_ in enumerate(ids):
+        fault = _fault_of_id(id_)
+        if fault:
+            raise InvalidIdError(f"id at position {position} {fault}; ids are 1 to 512 UTF-8 bytes of text")
+
+
+def _fault_of_id(id_: object) -> str | None:
+    if not isinstance(id_, str):
+        return f"is {id_!r}, of type {type(id_).__name__}"
+    if not id_:
+        return "is empty"
+    if "\0" in id_:
+        return f"holds a NUL character: {id_!r}"
+    try:
+        size = len(id_.encode())
+    except UnicodeEncodeError:
+        return f"holds a lone surrogate: {id_!r}"
+    return f"is {size:,} bytes long: {id_[:40]!r}…" if size > MAX_ID_BYTES else None
+
+
+def check_k(k: int) -> int:
+    """Return ``k`` if it is a whole number of at least 1.
+
+    Examples
+    --------
+    >>> check_k(10)
+    10
+    >>> check_k(0)
+    Traceback (most recent call last):
+    item2vec.errors.InputError: k is 0; expected a whole number of at least 1
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise InputTypeError(f"k is {k!r}; expected a whole number of at least 1")
+    if k < 1:
+        raise InputError(f"k is {k}; expected a whole number of at least 1")
+    return int(k)

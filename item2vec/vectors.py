@@ -1,0 +1,253 @@
+"""What training learns: two vectors for each item."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError, InputTypeError
+from item2vec.interactions import read_only
+from item2vec.ranking import top_k
+from item2vec.types import Floats, Recommendation, Vocabulary, check_k
+
+if TYPE_CHECKING:
+    from item2vec.config import TrainConfig
+
+__all__ = ["Epoch", "ItemVectors", "as_history", "unit_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One point of a training curve: validation scores after this many epochs.
+
+    >>> Epoch(epoch=1, hr=0.25, ndcg=0.125).ndcg
+    0.125
+    """
+
+    epoch: int
+    hr: float
+    ndcg: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ItemVectors:
+    """The two matrices of word2vec, one row an item, most frequent item first.
+
+    ``input`` (float32, n items × dimensions) says what an item is like: near in cosine is similar.
+    ``output`` (the same shape, or ``None`` after hierarchical softmax) says what an item follows: the inner
+    product of one item's input and another's output is high where the other comes near it in a sentence.
+    ``counts`` (float64, n items) holds the tokens of each item, weighted where the sentences were.
+    ``config`` is how they were trained, ``curve`` the validation scores by epoch where there were any.
+    gensim's own training loss is not kept: it differs from run to run with several workers, and stops moving
+    near 2**27 in float32, so nothing can be concluded from it.
+
+    Raises
+    ------
+    InputError
+        If shapes do not agree, a number is not finite, or an input row is zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vectors = ItemVectors(
+    ...     Vocabulary(("a", "b", "c")), np.array([[1, 0], [0.9, 0.1], [0, 1]]), None, np.array([3, 2, 1]))
+    >>> vectors
+    ItemVectors(3 items × 2 dimensions, input only)
+    >>> [item for item, score in vectors.similar_items("a", k=2)]
+    ['b', 'c']
+    """
+
+    vocabulary: Vocabulary
+    input: Floats
+    output: Floats | None
+    counts: npt.NDArray[np.float64]
+    config: TrainConfig | None = None
+    curve: tuple[Epoch, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input", read_only(self.input, np.float32))
+        object.__setattr__(self, "counts", read_only(self.counts, np.float64))
+        if self.output is not None:
+            object.__setattr__(self, "output", read_only(self.output, np.float32))
+        fault = _fault(self)
+        if fault:
+            raise InputError(f"item vectors cannot be used: {fault}")
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.vocabulary
+
+    def __getitem__(self, item: str) -> Floats:
+        """Return an item's input vector."""
+        row: Floats = self.input[self.vocabulary.code(item)]
+        return row
+
+    def __repr__(self) -> str:
+        kept = "input only" if self.output is None else "input and output"
+        return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
+
+    @cached_property
+    def unit_input(self) -> Floats:
+        """The input vectors, each scaled to length 1."""
+        return read_only(unit_rows(self.input), np.float32)
+
+    def similarity(self, item: str, other: str) -> float:
+        """Return the cosine of two items' input vectors."""
+        code = self.vocabulary.code
+        return float(self.unit_input[code(item)] @ self.unit_input[code(other)])
+
+    def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
+        """Return the ``k`` items whose input vectors are nearest by cosine, best first, itself left out."""
+        return self.analogy(positive=[item], k=k)
+
+    def analogy(
+        self, *, positive: Iterable[str], negative: Iterable[str] = (), k: int = 10
+    ) -> list[Recommendation]:
+        """Return the ``k`` items nearest to the positive items minus the negative ones (3CosAdd).
+
+        Each item counts with its unit vector; the items named are left out. Source: Mikolov et al.,
+        Linguistic Regularities in Continuous Space Word Representations, NAACL 2013, section 4.
+        """
+        check_k(k)
+        target, named = self.analogy_target(positive, negative)
+        scores = self.unit_input @ target
+        scores[named] = -np.inf
+        rows = top_k(scores, k)
+        ids = self.vocabulary.decode(rows)
+        return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
+
+    def analogy_target(
+        self, positive: Iterable[str], negative: Iterable[str]
+    ) -> tuple[Floats, npt.NDArray[np.intp]]:
+        """Return the unit vector of an analogy, and the rows of the items it names."""
+        signs = [(1, id_) for id_ in as_history(positive, "positive")]
+        signs += [(-1, id_) for id_ in as_history(negative, "negative")]
+        if not signs or signs[0][0] < 0:
+            raise InputError("an analogy needs at least one positive item")
+        rows = np.array([self.vocabulary.code(id_) for _, id_ in signs], dtype=np.intp)
+        weights = np.array([sign for sign, _ in signs], dtype=np.float32)
+        target = weights @ self.unit_input[rows]
+        norm = np.linalg.norm(target)
+        if norm < 1e-6:
+            raise InputError("the positive and negative items cancel each other out; no direction is left")
+        return target / norm, rows
+
+    def take(self, rows: npt.NDArray[Any]) -> ItemVectors:
+        """Return the vectors of these rows, renumbered in this order."""
+        return dataclasses.replace(
+            self,
+            vocabulary=self.vocabulary.take(rows),
+            input=self.input[rows],
+            output=None if self.output is None else self.output[rows],
+            counts=self.counts[rows],
+        )
+
+    def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
+        """Write the input vectors in word2vec's format, text or binary, for other tools to read.
+
+        The format ends an id at the first blank, so blanks, line breaks, other white space and ``%`` in ids
+        are written percent-encoded; ``load_word2vec`` decodes them. Overwrites an existing file.
+        """
+        ids = [_encode_id(id_).encode() for id_ in self.vocabulary.ids]
+        rows = self.input.astype("<f4")
+        with Path(path).open("wb") as file:
+            file.write(f"{len(self)} {self.input.shape[1]}\n".encode())
+            for id_, row in zip(ids, rows, strict=True):
+                numbers = row.tobytes() if binary else " ".join(map(repr, row.tolist())).encode()
+                file.write(id_ + b" " + numbers + b"\n")
+
+    @classmethod
+    def load_word2vec(cls, path: str | PathLike[str], *, binary: bool = False) -> ItemVectors:
+        """Read input vectors in word2vec's format, as ``save_word2vec``, gensim or word2vec.c write it.
+
+        The format holds no counts; they are set to 1.
+        """
+        content = Path(path).read_bytes()
+        header, _, body = content.partition(b"\n")
+        try:
+            n_items, size = map(int, header.split())
+            if min(n_items, size) < 1 or n_items * size > len(body):
+                raise ValueError(f"the first line promises {n_items} × {size} numbers")
+            ids, rows = (_binary_rows if binary else _text_rows)(body, n_items, size)
+            vocabulary = Vocabulary(tuple(_decode_id(id_.decode()) for id_ in ids))
+        except ValueError as error:
+            kind = "binary" if binary else "text"
+            raise InputError(f"{path} is not in word2vec's {kind} format: {error}") from error
+        return cls(vocabulary, rows, None, np.ones(n_items))
+
+
+def unit_rows(matrix: Floats) -> Floats:
+    """Return a matrix with each row scaled to length 1; a zero row stays zero."""
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    scaled: Floats = matrix / np.where(norms > 0, norms, 1)
+    return scaled
+
+
+def as_history(items: Iterable[str], name: str = "history") -> Sequence[str]:
+    """Return ids as a list; a bare string is refused, since it would be read letter by letter."""
+    if isinstance(items, str):
+        raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
+    return list(items)
+
+
+def _fault(vectors: ItemVectors) -> str | None:
+    n_items = len(vectors.vocabulary)
+    for name, matrix in (("input", vectors.input), ("output", vectors.output)):
+        if matrix is None:
+            continue
+        if matrix.ndim != 2 or len(matrix) != n_items or matrix.shape != vectors.input.shape:
+            return f"{name} has shape {matrix.shape}; expected {n_items} rows, as there are items"
+        finite = np.isfinite(matrix.sum(axis=1, dtype=np.float64))
+        if not bool(finite.all()):
+            return f"{name} vector of {vectors.vocabulary.ids[int(np.argmin(finite))]!r} is not finite"
+    if vectors.counts.shape != (n_items,) or not bool(np.all(vectors.counts >= 0)):
+        return "counts must be one number >= 0 an item"
+    empty = np.flatnonzero(~vectors.input.any(axis=1))
+    if len(empty):
+        return f"input vector of {vectors.vocabulary.ids[int(empty[0])]!r} is zero"
+    return None
+
+
+_TO_ENCODE = {ord(blank): f"%{ord(blank):02X}" for blank in "% \t\n\r\x0b\x0c"}
+
+
+def _encode_id(id_: str) -> str:
+    return id_.translate(_TO_ENCODE)
+
+
+def _decode_id(id_: str) -> str:
+    for blank, code in _TO_ENCODE.items():
+        if blank != ord("%"):
+            id_ = id_.replace(code, chr(blank))
+    return id_.replace("%25", "%")
+
+
+def _text_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
+    lines = body.rstrip(b"\r\n").split(b"\n")
+    if len(lines) != n_items:
+        raise ValueError(f"it has {len(lines)} rows; its first line promises {n_items}")
+    fields = [line.rstrip(b"\r ").split(b" ") for line in lines]
+    wrong = next((row for row, field in enumerate(fields) if len(field) != size + 1), None)
+    if wrong is not None:
+        raise ValueError(f"row {wrong + 1} has {len(fields[wrong]) - 1} numbers; expected {size}")
+    return [field[0] for field in fields], np.array([field[1:] for field in fields]).astype(np.float32)
+
+
+def _binary_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
+    ids, rows, place = [], np.empty((n_items, size), np.dtype("<f4")), 0
+    for row in range(n_items):
+        blank = body.index(b" ", place)
+        ids.append(body[place:blank].lstrip(b"\n"))
+        rows[row] = np.frombuffer(body, dtype="<f4", count=size, offset=blank + 1)
+        place = blank + 1 + 4 * size
+    return ids, rows
