@@ -1,0 +1,98 @@
+"""Rows that cannot be used, and what becomes of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from item2vec.errors import InputError
+
+__all__ = ["Fault", "FaultReport", "OnError", "shown"]
+
+OnError = Literal["raise", "skip"]
+
+_LOG = logging.getLogger("item2vec.readers")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that cannot be used: where it stands, what was found there, and what was expected.
+
+    ``number`` counts the lines of a text file from 1 (``unit="line"``, the line where the row begins), or the
+    rows of a table from 0 (``unit="row"``). ``error`` is what ``on_error="raise"`` raises for it.
+
+    >>> print(Fault("listens.csv", "line", 7, "timestamp 'x'", "ISO text or an epoch number"))
+    listens.csv line 7: timestamp 'x'; expected ISO text or an epoch number
+    """
+
+    source: str
+    unit: str
+    number: int
+    found: str
+    expected: str
+    error: type[InputError] = InputError
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.unit} {self.number}: {self.found}; expected {self.expected}"
+
+    @classmethod
+    def of_value(
+        cls,
+        source: str,
+        unit: str,
+        number: int,
+        column: str,
+        value: Any,
+        expected: str,
+        error: type[InputError],
+    ) -> Fault:
+        """Make the fault of a value, which may hold bytes that could not be decoded."""
+        undecoded = _UNDECODED.search(value) if isinstance(value, str) else None
+        if undecoded:
+            byte = ord(undecoded[0]) - 0xDC00
+            expected = f"text (byte 0x{byte:02x} cannot be decoded; for Western text pass encoding='latin-1')"
+        return cls(source, unit, number, f"{column} {shown(value)}", expected, error)
+
+
+class FaultReport:
+    """Raises the first fault, or counts the faults of the rows that are skipped."""
+
+    def __init__(self, source: str, on_error: OnError, on_skip: Callable[[Fault], None] | None) -> None:
+        if on_error not in ("raise", "skip"):
+            raise InputError(f"on_error is {on_error!r}; expected 'raise' or 'skip'")
+        self._source, self._on_error, self._on_skip = source, on_error, on_skip
+        self._n_skipped = 0
+        self._first: list[Fault] = []
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Take the faults of one batch; they are dealt with in the order of their rows."""
+        for fault in sorted(faults, key=lambda fault: fault.number):
+            if self._on_error == "raise":
+                raise fault.error(str(fault))
+            self._n_skipped += 1
+            if self._on_skip:
+                self._on_skip(fault)
+            if len(self._first) < 3:
+                self._first.append(fault)
+
+    def log(self, n_read: int) -> None:
+        """Warn once, if rows were skipped, with their number and the first three."""
+        if self._n_skipped:
+            _LOG.warning(
+                "%s: skipped %s of %s rows: %s",
+                self._source,
+                f"{self._n_skipped:,}",
+                f"{n_read + self._n_skipped:,}",
+                " · ".join(map(str, self._first)) + (" · …" if self._n_skipped > 3 else ""),
+            )
+
+
+def shown(value: Any) -> str:
+    """Return a value as errors show it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

@@ -1,0 +1,249 @@
+"""Titles and attributes of items, from any table; and their file in a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from item2vec import files
+from item2vec.errors import CorruptBundleError, InputError
+from item2vec.items import Items
+from item2vec.readers.collecting import faults_of
+from item2vec.readers.columns import IdColumn
+from item2vec.readers.faults import Fault, FaultReport
+from item2vec.readers.opening import Batch, Table, bare, positions_of
+from item2vec.readers.tables import open_table
+from item2vec.readers.text import DelimitedFile
+from item2vec.types import Vocabulary
+
+__all__ = ["open_items", "read_items", "write_items"]
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("title", pa.string()),
+        pa.field("attributes", pa.string(), nullable=False),
+    ]
+)
+
+
+def read_items(
+    source: str | PathLike[str] | Any,
+    *,
+    item: str = "item_id",
+    title: str | None = "title",
+    columns: Sequence[str] | None = None,
+    sep: str | None = None,
+    encoding: str = "utf-8",
+    connection: Any = None,
+) -> Items:
+    """Read titles and attributes of items, from the same sources as ``read_interactions``.
+
+    All columns but ``item`` and ``title`` become attributes: text from delimited files, JSON values from the
+    others (dates as ISO text). What is null, NaN, or an empty field of a delimited file is absent. Without a
+    column ``"title"`` there are no titles. An item may be listed again if the rows are the same.
+
+    Raises
+    ------
+    InputError
+        As ``read_interactions``; or if a title is no text, an attribute no JSON value, or two rows of one
+        item differ.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> songs = pd.DataFrame({"id": ["s1", "s2"], "name": ["Blue Monday", None], "year": [1983, 1981]})
+    >>> items = read_items(songs, item="id", title="name")
+    >>> items
+    Items(2 items, 1 titles, attributes: year)
+    >>> items.where({"year": 1983})
+    ['s1']
+    """
+    wanted = {"item": item} if title in (None, "title") else {"item": item, "title": title}
+    table = open_table(
+        source, wanted=wanted.values(), sep=sep, columns=columns, encoding=encoding, connection=connection
+    )
+    rows: dict[str, _Row] = {}
+    for id_, row in _rows(table, positions_of(table, wanted), title):
+        known = rows.setdefault(id_, row)
+        if known[1:] != row[1:]:
+            raise InputError(
+                f"{table.name} {table.unit}s {known[0]} and {row[0]} describe item {id_!r}, and differ; "
+                "expected one row an item"
+            )
+    return Items(
+        Vocabulary(tuple(rows)),
+        tuple(row_title for _, row_title, _ in rows.values()),
+        tuple(attributes for _, _, attributes in rows.values()),
+    )
+
+
+def write_items(items: Items, path: Path) -> None:
+    """Write items into a new Parquet file (columns ``item title attributes``), flushed to the disk.
+
+    Raises
+    ------
+    InputError
+        If a title or an attribute cannot be written as UTF-8 or JSON.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "items.parquet"
+    ...     write_items(Items.of({"s1": {"title": "Blue Monday", "year": 1983}}), path)
+    ...     open_items(path)
+    Items(1 items, 1 titles, attributes: year)
+    """
+    try:
+        attributes = [json.dumps(dict(row), allow_nan=False) for row in items.attributes]
+        columns = [
+            pa.array(column, pa.string()) for column in (items.vocabulary.ids, items.titles, attributes)
+        ]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"items cannot be written: {error}; titles are text, attributes JSON") from error
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=_SCHEMA), sink, write_page_checksum=True)
+    files.write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def open_items(path: Path) -> Items:
+    """Read what ``write_items`` wrote.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the file is missing, damaged, or another kind of file.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(_SCHEMA):
+                raise CorruptBundleError(
+                    f"{path} has columns {file.schema_arrow.names}; expected {_SCHEMA.names}"
+                )
+            table = file.read()
+            if len(table) != file.metadata.num_rows:
+                raise InputError(f"{len(table)} of {file.metadata.num_rows} rows could be read")
+        table.validate(full=True)
+        ids, titles, attributes = (column.to_pylist() for column in table.columns)
+        parsed = tuple(files.parse_json(text, path) for text in attributes)
+        if not all(isinstance(row, dict) for row in parsed):
+            raise InputError("its attributes are not all JSON objects")
+        return Items(Vocabulary(tuple(ids)), tuple(titles), parsed)
+    except (pa.ArrowException, OSError, InputError, TypeError, UnicodeDecodeError) as error:
+        raise CorruptBundleError(f"{path} holds no items: {error}; restore it from a good copy") from error
+
+
+_Row = tuple[int, str | None, dict[str, Any]]
+
+
+def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
+    """Yield each item with the number of its row, its title and its attributes."""
+    is_delimited = isinstance(table, DelimitedFile)
+    names = [bare(name) if is_delimited else name for name in table.names]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise InputError(f"{table.name} has {names.count(repeated[0])} columns {repeated[0]!r}; expected one")
+    item, title = names[positions[0]], names[positions[1]] if len(positions) > 1 else title
+    is_absent = _is_empty if is_delimited else _is_null
+    report = FaultReport(table.name, "raise", None)
+    for batch in table.batches(range(len(names))):
+        column = IdColumn(item)
+        ids = dataclasses.replace(batch, columns=[batch.columns[positions[0]]])
+        (codes, dictionary), bad = column.parse(ids.columns[0])
+        report.add([*batch.faults, *faults_of(ids, table.unit, [column], [bad])])
+        texts = dictionary.take(pa.array(codes)).to_pylist()
+        for number, id_, record in zip(batch.numbers or (), texts, _records(batch, names), strict=True):
+            present = {
+                key: value
+                for key, value in record.items()
+                if (key != item or key == title) and not is_absent(value)
+            }
+            yield id_, (number, *_described(present, title, (batch.source, table.unit, number)))
+
+
+def _records(batch: Batch, names: Sequence[str]) -> Iterable[dict[str, Any]]:
+    if batch.records is not None:
+        return batch.records
+    columns = [values.to_pylist() if isinstance(values, pa.Array) else values for values in batch.columns]
+    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _described(
+    present: dict[str, Any], title: str | None, place: tuple[str, str, int]
+) -> tuple[str | None, dict[str, Any]]:
+    """Return a row's title and attributes, or raise what is wrong with the first that does not fit."""
+    attributes: dict[str, Any] = {}
+    for name, value in present.items():
+        try:
+            attributes[name] = _title(value) if name == title else _json_value(value)
+        except (ValueError, RecursionError) as error:
+            expected = "a title: text" if name == title else "a JSON value"
+            raise InputError(str(Fault.of_value(*place, name, value, expected, InputError))) from error
+    text = attributes.pop(title, None) if title is not None else None
+    return text or None, attributes
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _is_empty(value: str) -> bool:
+    return value == ""
+
+
+def _title(value: Any) -> str:
+    text = _json_value(value)
+    if isinstance(text, bool | list | dict):
+        raise ValueError
+    return str(text)
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON has it; raise ``ValueError`` where it has none."""
+    for kinds, convert in _JSON_OF.items():
+        if isinstance(value, kinds):
+            return convert(value)
+    raise ValueError
+
+
+def _nullable(value: Any) -> Any:
+    return None if value is None else _json_value(value)
+
+
+def _text(value: str) -> str:
+    value.encode()
+    return str(value)
+
+
+def _finite(value: float | Decimal) -> float:
+    if not math.isfinite(value):
+        raise ValueError
+    return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)
+
+
+_JSON_OF: dict[Any, Callable[[Any], Any]] = {
+    str: _text,
+    (bool, int): lambda value: value,
+    (float, Decimal): _finite,
+    np.generic: lambda value: _json_value(value.item()),
+    date: lambda value: value.isoformat(),
+    UUID: str,
+    (list, tuple, np.ndarray): lambda value: [_nullable(one) for one in value],
+    dict: lambda value: {
+        _text(name): None if one is None else _json_value(one) for name, one in value.items()
+    },
+}

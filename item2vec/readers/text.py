@@ -1,0 +1,240 @@
+"""Delimited text and JSON lines as tables of rows."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from item2vec.errors import InputError
+from item2vec.readers.faults import Fault, shown
+from item2vec.readers.opening import BATCH_ROWS, Batch, bare, open_bytes, open_text, reading
+
+__all__ = ["DelimitedFile", "JsonLinesFile", "NotPlainError", "sniffed"]
+
+_SEPARATORS = "\t,;|"
+_BLOCK_BYTES = 1 << 22
+_ROWS_SEARCHED_FOR_KEYS = 1000
+
+
+class NotPlainError(Exception):
+    """A delimited file needs the careful pass; never leaves this package."""
+
+
+class DelimitedFile:
+    r"""Rows of text fields between separators; a field between quotes may hold separators and line breaks.
+
+    Rows end with ``\n``, ``\r\n`` or ``\r``; blank lines are no rows. Where a quote opens a field but does
+    not close it right before a separator or the end of a row (``"Weird Al" Yankovic``), the quotes of that
+    line are ordinary characters. Blanks beside a field belong to it.
+    """
+
+    unit = "line"
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wanted: Iterable[str],
+        sep: str | None,
+        columns: Sequence[str] | None,
+        encoding: str,
+    ) -> None:
+        self.name = str(path)
+        self._path, self._encoding = path, encoding
+        with reading(path), open_text(path, encoding, newline="") as file:
+            first = next((line for line in file if not line.isspace()), None)
+        if first is None:
+            raise InputError(f"{path} is empty; expected rows{'' if columns else ' below a header'}")
+        fits = _width_is(len(columns)) if columns is not None else _names_all(set(wanted))
+        self._sep = _checked(sep) if sep is not None else sniffed(first, fits)
+        self._header_line = 0
+        self.names = list(columns or ())
+        if columns is None:
+            self._header_line, self.names = next(self._records())
+
+    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        """Yield all rows, split with care, with their line numbers."""
+        rows = self._records()
+        if self._header_line:
+            next(rows)
+        while True:
+            batch = self._batch(islice(rows, BATCH_ROWS), positions)
+            if not (batch.numbers or batch.faults):
+                return
+            yield batch
+
+    def quick_batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        """Yield the same rows much faster, without line numbers.
+
+        Raises
+        ------
+        NotPlainError
+            At any time, if the file has a quote, a ragged row, or is not UTF-8.
+        """
+        if codecs.lookup(self._encoding).name != "utf-8":
+            raise NotPlainError
+        names = [str(position) for position in range(len(self.names))]
+        with reading(self._path), open_bytes(self._path) as file:
+            if any(b'"' in block for block in iter(lambda: file.read(_BLOCK_BYTES), b"")):
+                raise NotPlainError
+            file.seek(0)
+            try:
+                with pa.csv.open_csv(
+                    file,
+                    pa.csv.ReadOptions(
+                        column_names=names, skip_rows=self._header_line, block_size=_BLOCK_BYTES
+                    ),
+                    pa.csv.ParseOptions(delimiter=self._sep, quote_char=False),
+                    pa.csv.ConvertOptions(
+                        column_types=dict.fromkeys(names, pa.large_string()),
+                        include_columns=[names[position] for position in positions],
+                    ),
+                ) as reader:
+                    for batch in reader:
+                        yield Batch(self.name, None, batch.columns)
+            except pa.ArrowInvalid as error:
+                raise NotPlainError from error
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        with reading(self._path), open_text(self._path, self._encoding, newline="") as file:
+            for number, fields in _split(file, self._sep):
+                is_blank = not fields or (fields != [""] and len(fields) == 1 and not fields[0].strip(" \t"))
+                if not is_blank:
+                    yield number, fields
+
+    def _batch(self, rows: Iterator[tuple[int, list[str]]], positions: Sequence[int]) -> Batch:
+        width = len(self.names)
+        numbers: list[int] = []
+        columns: list[list[str]] = [[] for _ in positions]
+        faults: list[Fault] = []
+        for number, fields in rows:
+            if len(fields) != width:
+                faults.append(self._ragged(number, fields))
+                continue
+            numbers.append(number)
+            for column, position in zip(columns, positions, strict=True):
+                column.append(fields[position])
+        return Batch(self.name, numbers, columns, faults)
+
+    def _ragged(self, number: int, fields: list[str]) -> Fault:
+        expected = f"{len(self.names)} fields ({', '.join(map(shown, self.names[:10]))})"
+        found = f"{len(fields)} fields ({', '.join(map(shown, fields[:10]))})"
+        return Fault(self.name, self.unit, number, found, expected)
+
+
+class JsonLinesFile:
+    """Rows of one JSON object a line; blank lines are no rows."""
+
+    unit = "line"
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self.name = str(path)
+        self._path, self._encoding = path, encoding
+        head = list(islice(self._lines(), _ROWS_SEARCHED_FOR_KEYS))
+        if not head:
+            raise InputError(f"{path} is empty; expected a JSON object a line")
+        objects = [row for _, row in map(self._parsed, head) if isinstance(row, dict)]
+        self.names = list(dict.fromkeys(key for row in objects for key in row))
+        if not objects:
+            raise InputError(str(self._parsed(head[0])[1]))
+
+    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        """Yield all rows with their line numbers; a key that a row lacks is ``None``."""
+        keys = [self.names[position] for position in positions]
+        lines = self._lines()
+        while chunk := [self._parsed(line) for line in islice(lines, BATCH_ROWS)]:
+            numbers = [number for number, row in chunk if isinstance(row, dict)]
+            rows = [row for _, row in chunk if isinstance(row, dict)]
+            faults = [row for _, row in chunk if isinstance(row, Fault)]
+            yield Batch(self.name, numbers, [[row.get(key) for row in rows] for key in keys], faults, rows)
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        with reading(self._path), open_text(self._path, self._encoding, newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.isspace():
+                    yield number, line
+
+    def _parsed(self, numbered: tuple[int, str]) -> tuple[int, dict[str, Any] | Fault]:
+        number, line = numbered
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            return number, value
+        return number, Fault(self.name, self.unit, number, shown(line.strip()), "a JSON object")
+
+
+class _Lines:
+    """Lines that are counted, remembered, and can be given back."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._returned: list[str] = []
+        self.taken: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.pop() if self._returned else next(self._lines)
+        self.number += 1
+        self.taken.append(line)
+        return line
+
+    def give_back_all_but_first(self) -> str:
+        """Return the first line of those taken; the others will come again."""
+        first, *others = self.taken
+        self._returned.extend(reversed(others))
+        self.number -= len(others)
+        return first
+
+
+def _split(file: Iterator[str], sep: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the fields of each row, with the number of its first line."""
+    lines = _Lines(file)
+    rows = csv.reader(lines, delimiter=sep, strict=True)
+    while True:
+        number = lines.number + 1
+        lines.taken.clear()
+        try:
+            yield number, next(rows)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield number, lines.give_back_all_but_first().rstrip("\r\n").split(sep)
+
+
+def sniffed(line: str, fits: Callable[[list[str]], bool]) -> str:
+    """Return the separator (or blank) that splits a line as it should be, else the one most frequent in it.
+
+    >>> sniffed("id;title, artist;year", _width_is(3)), sniffed("a,b,c;d", _width_is(3))
+    (';', ',')
+    """
+    for sep in _SEPARATORS + " ":
+        if fits(next(_split(iter([line]), sep))[1]):
+            return sep
+    return max(_SEPARATORS, key=line.count)
+
+
+def _width_is(width: int) -> Callable[[list[str]], bool]:
+    return lambda fields: len(fields) == width
+
+
+def _names_all(wanted: set[str]) -> Callable[[list[str]], bool]:
+    return lambda fields: wanted <= {*fields, *map(bare, fields)}
+
+
+def _checked(sep: str) -> str:
+    if len(sep) != 1 or sep in '"\r\n':
+        raise InputError(f"sep is {sep!r}; expected one character, such as ',' or a tab")
+    return sep

@@ -1,0 +1,162 @@
+"""Edges, adjacency lists and tables become the graph that is written in them."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec import readers
+from item2vec.errors import InputError, InputTypeError, InvalidIdError
+from item2vec.graph import Graph
+
+node_ids = st.sampled_from(
+    [
+        "1",
+        "01",
+        "NA",
+        "a\u00a0b",
+        "a\u2028b",
+        "a\x1cb",
+        "é",
+        "e\u0301",
+        "a\rb",
+        "a#",
+        "\u00a0a",
+        "a\x1c",
+        '"a"',
+        "a,b",
+    ]
+)
+edge_lists = st.lists(st.tuples(node_ids, node_ids), min_size=1, max_size=12)
+weights = st.floats(0, width=32, exclude_min=True, allow_infinity=False, allow_subnormal=False, max_value=1e6)
+
+
+def assert_same(read, wanted):
+    assert read.nodes == wanted.nodes
+    assert read.directed == wanted.directed
+    assert read.offsets.tolist() == wanted.offsets.tolist()
+    assert read.neighbours.tolist() == wanted.neighbours.tolist()
+    assert (read.weights is None) == (wanted.weights is None)
+    if wanted.weights is not None:
+        assert read.weights.tolist() == wanted.weights.tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(edges=edge_lists, weight=st.none() | weights, directed=st.booleans(), data=st.data())
+def test_every_way_to_write_edges_reads_as_the_same_graph(tmp_path_factory, edges, weight, directed, data):
+    folder = tmp_path_factory.mktemp("edges")
+    weighted = [(*edge, weight) for edge in edges] if weight is not None else edges
+    wanted = Graph.of(weighted, directed=directed)
+    assert_same(readers.read_edges(iter(weighted), directed=directed), wanted)
+
+    blank = data.draw(st.sampled_from([" ", "\t", "  \t"]))
+    end = data.draw(st.sampled_from(["\n", "\r\n", " \n", "\n# a comment\n\n"]))
+    text = "".join(blank.join(map(str, edge)) + end for edge in weighted)
+    (folder / "edges.txt.gz").write_bytes(gzip.compress(text.encode()))
+    assert_same(readers.read_edges(folder / "edges.txt.gz", directed=directed), wanted)
+
+    names = ["source", "target", "weight"][: len(weighted[0])]
+    frame = pd.DataFrame(weighted, columns=names)
+    column = "weight" if weight is not None else None
+    frame.to_csv(folder / "edges.csv", index=False, lineterminator="\r\n")
+    for source in (frame, pl.from_pandas(frame), folder / "edges.csv"):
+        assert_same(readers.read_edges(source, weight=column, directed=directed), wanted)
+
+
+@settings(deadline=None, max_examples=60)
+@given(edges=edge_lists, directed=st.booleans())
+def test_an_adjacency_list_reads_as_its_edges(tmp_path_factory, edges, directed):
+    neighbours: dict[str, list[str]] = {}
+    for source, target in edges:
+        neighbours.setdefault(source, []).append(target)
+    path = tmp_path_factory.mktemp("adjacency") / "graph.adjlist"
+    path.write_text(
+        "".join(" ".join((node, *near)) + "\n" for node, near in neighbours.items()), "utf-8", newline=""
+    )
+    in_its_order = [(node, other) for node, near in neighbours.items() for other in near]
+    assert_same(readers.read_edges(path, directed=directed), Graph.of(in_its_order, directed=directed))
+
+
+def test_a_line_with_one_node_is_a_node(tmp_path):
+    path = tmp_path / "edges.txt"
+    path.write_text("\ufeff# from\tto\n\nann bob\ncy\n", "utf-8")
+    for graph in (readers.read_edges(path), readers.read_edges(path, format="adjacency")):
+        assert graph.nodes.ids == ("ann", "bob", "cy")
+        assert graph.neighbours_of("cy") == []
+    assert readers.read_edges([(1, 2), (3,)]).nodes.ids == ("1", "2", "3")
+    assert readers.read_edges([("a",)]).degrees.tolist() == [0]
+    assert len(readers.read_edges([])) == 0
+    assert readers.read_edges(np.array([[1, 2], [2, 3]])).n_edges == 2
+
+
+def test_names_found_in_the_first_line_make_a_table(tmp_path):
+    path = tmp_path / "user_friends.dat"
+    path.write_text("userID\tfriendID\n2\t275\n2\t428\n")
+    graph = readers.read_edges(path, source_column="userID", target_column="friendID")
+    assert graph.nodes.ids == ("2", "275", "428")
+    path.write_text("target source\na b\n")
+    assert readers.read_edges(path, directed=True).neighbours_of("b") == ["a"]
+    path.write_text("1,a,b\n")
+    graph = readers.read_edges(path, columns=["n", "target", "source"], directed=True)
+    assert graph.neighbours_of("b") == ["a"]
+
+
+def test_commas_without_blanks_stand_between_ids(tmp_path):
+    path = tmp_path / "edges.txt"
+    path.write_text("a,b\na, c\n")
+    assert readers.read_edges(path).neighbours_of("a") == ["b", "c"]
+    path.write_text("New Order\tJoy Division\n")
+    assert readers.read_edges(path, sep="\t").nodes.ids == ("New Order", "Joy Division")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("# nothing\n", "no edges"),
+        ("a b\na b c d\n", r"line 2: 4 fields .*format='adjacency'"),
+        ("a b 1\na b x\n", r"line 2: weight 'x'"),
+        ("a b 1\n\na b 0\n", r"line 3: weight '0'"),
+        ("a b 1\na b nan\n", r"line 2: weight 'nan'"),
+        ("a b 1\na b\n", r"line 2: an edge without a weight"),
+        ("a b\na b 1\n", r"line 2: an edge with a weight"),
+        ("a b\na " + "x" * 513, r"line 2: node 'xxx"),
+        ("a b\na b\0", r"line 2: node 'b\\x00'"),
+        ("a b\na \udce9\n", r"line 2: node .*encoding='latin-1'"),
+        ("a,b\na,,1\n", r"line 2: node ''"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, text, message):
+    path = tmp_path / "edges.txt"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=message):
+        readers.read_edges(path)
+
+
+def test_bad_tables_and_tuples_are_named(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text("a,b\nc,d\n")
+    with pytest.raises(InputError, match=r"no column 'source'; found 'a', 'b'"):
+        readers.read_edges(path)
+    with pytest.raises(InputError, match=r"DataFrame row 1: target (None|nan)"):
+        readers.read_edges(pd.DataFrame({"source": ["a", "b"], "target": ["b", None]}).astype(object))
+    for edges in (["ab"], [("a", "b", 1, 2)], [()], [7], 7):
+        with pytest.raises(InputTypeError, match=r"tuples|row 0"):
+            readers.read_edges(edges)
+    with pytest.raises(InvalidIdError, match=r"list row 1: node None"):
+        readers.read_edges([("a", "b"), ("a", None)])
+    with pytest.raises(InvalidIdError, match=r"list row 0: node ''"):
+        readers.read_edges([("a", "")])
+    for weight in (-1, 1e39, 1e-60):
+        with pytest.raises(InputError, match=r"weight"):
+            readers.read_edges([("a", "b", weight)])
+    with pytest.raises(InputError, match="format is 'matrix'"):
+        readers.read_edges(path, format="matrix")
+    with pytest.raises(InputError, match="no file"):
+        readers.read_edges(tmp_path / "missing.adjlist")

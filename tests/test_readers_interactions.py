@@ -1,0 +1,384 @@
+"""Whatever the format, the same rows are read back."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from item2vec import readers
+from item2vec.errors import InputError, InputTypeError
+from item2vec.interactions import Interactions
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TRICKY_IDS = [
+    "1",
+    "01",
+    "1.0",
+    "NA",
+    "null",
+    "None",
+    "nan",
+    "true",
+    " a",
+    "a ",
+    "a b",
+    "A",
+    "a",
+    "é",
+    "e\u0301",
+]
+TRICKY_IDS += [
+    "🎵",
+    "a\u2028b",
+    "a\u00a0b",
+    "a\x1cb",
+    "a\x85b",
+    'say "hi"',
+    '"',
+    "a,b",
+    "a\tb",
+    "a\nb",
+    "a\r\nb",
+]
+TRICKY_IDS += ["a\rb", "#a", "a;b|c", "2024-01-01", "\\N", "x" * 512, "é" * 256]
+
+ids = st.sampled_from(TRICKY_IDS) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8
+)
+moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
+weights = st.floats(0, width=32, allow_nan=False, allow_infinity=False)
+rows = st.fixed_dictionaries(
+    {"user_id": ids, "item_id": ids, "timestamp": moments, "weight": weights, "event": ids, "session": ids}
+)
+tables = st.lists(rows, max_size=8)
+ALL = {"weight": "weight", "event": "event", "session": "session"}
+round_trip = settings(deadline=None, max_examples=60)
+
+
+def microseconds(moment: datetime) -> int:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)
+
+
+def expected(table):
+    return Interactions.of(
+        user=[row["user_id"] for row in table],
+        item=[row["item_id"] for row in table],
+        timestamp=[microseconds(row["timestamp"]) for row in table],
+        weight=[row["weight"] for row in table],
+        event=[row["event"] for row in table],
+        session=[row["session"] for row in table],
+    )
+
+
+def assert_same(read, wanted):
+    for name in ("users", "items", "events", "sessions"):
+        assert getattr(read, name) == getattr(wanted, name)
+    for name in ("user", "item", "timestamp", "weight", "event", "session"):
+        found, want = getattr(read, name), getattr(wanted, name)
+        assert (found is None) == (want is None)
+        if want is not None:
+            assert found.dtype == want.dtype
+            assert found.tolist() == want.tolist()
+
+
+def columns_of(table):
+    return {name: [row[name] for row in table] for name in ("user_id", "item_id", "timestamp", *ALL)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("interactions")
+
+
+def iso(draw, moment):
+    """Write a moment as ISO text in one of the many ways."""
+    zone = draw(
+        st.sampled_from([None, UTC, timezone(-timedelta(hours=9, minutes=30)), timezone(timedelta(hours=2))])
+    )
+    aware = moment if zone is None else moment.replace(tzinfo=UTC).astimezone(zone)
+    text = aware.isoformat(sep=draw(st.sampled_from("T ")))
+    return text.replace("+00:00", draw(st.sampled_from(["+00:00", "Z", "+0000"])))
+
+
+def written(table, draw, *, header, **style):
+    """Write a table with the csv module, which quotes a \\r only where rows end with one."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n", **style)
+    if header:
+        writer.writerow(columns_of([]))
+    for row in table:
+        cells = row | {"timestamp": iso(draw, row["timestamp"])}
+        writer.writerow([cells[name] for name in columns_of([])])
+    return text.getvalue()
+
+
+@round_trip
+@given(table=tables, data=st.data())
+def test_delimited_text_of_any_kind_reads_back(folder, table, data):
+    sep = data.draw(st.sampled_from(",\t;|"))
+    quoting = data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+    header = data.draw(st.booleans()) or not table or table[0]["user_id"].startswith("\ufeff")
+    content = written(table, data.draw, header=header, delimiter=sep, quoting=quoting).encode(encoding)
+    path = folder / "table.anything"
+    path.write_bytes(gzip.compress(content) if data.draw(st.booleans()) else content)
+    read = readers.read_interactions(
+        path,
+        sep=None if header else sep,
+        columns=None if header else list(columns_of([])),
+        encoding=encoding.removesuffix("-sig"),
+        **ALL,
+    )
+    assert_same(read, expected(table))
+
+
+@round_trip
+@given(
+    blank=st.sampled_from(["", "\n", "\r\n\n", "\r"]),
+    body=st.lists(
+        st.sampled_from(
+            ["a", "b", "01", "", ",", ",", "\n", "\n", "\r\n", "\r", " ", "é", "\u2028", "\0", "a,b\n"]
+        ),
+        max_size=25,
+    ).map("".join),
+    on_error=st.sampled_from(["raise", "skip"]),
+)
+@example(blank="\n\n", body="a,b\n\n \n\ra,b", on_error="raise")
+def test_text_without_quotes_reads_as_the_same_text_with_a_quoted_header(folder, blank, body, on_error):
+    """A quote anywhere asks for the careful pass, which must agree with the quick one in everything."""
+
+    def outcome(header):
+        path = folder / "quick.csv"
+        path.write_text(blank + header + body, encoding="utf-8", newline="")
+        skipped = []
+        try:
+            read = readers.read_interactions(path, timestamp=None, on_error=on_error, on_skip=skipped.append)
+        except InputError as error:
+            return type(error), str(error)
+        return read.users, read.items, read.user.tolist(), read.item.tolist(), skipped
+
+    assert outcome("user_id,item_id\n") == outcome('"user_id",item_id\n')
+
+
+@round_trip
+@given(table=tables.filter(bool), data=st.data())
+def test_json_lines_read_back(folder, table, data):
+    text = "".join(
+        json.dumps(
+            row | {"timestamp": iso(data.draw, row["timestamp"])}, ensure_ascii=data.draw(st.booleans())
+        )
+        + data.draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
+        for row in table
+    )
+    path = folder / "table.jsonl.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    assert_same(readers.read_interactions(path, **ALL), expected(table))
+
+
+def arrow_table(table, data):
+    text = data.draw(
+        st.sampled_from(
+            [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+        )
+    )
+    moment = data.draw(
+        st.sampled_from([pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("us", "Asia/Tokyo")])
+    )
+    columns = columns_of(table)
+    columns["timestamp"] = pa.array([microseconds(one) for one in columns["timestamp"]], pa.int64()).cast(
+        moment
+    )
+    for name in ("user_id", "item_id", "event", "session"):
+        columns[name] = pa.array(columns[name], text)
+    columns["weight"] = pa.array(columns["weight"], data.draw(st.sampled_from([pa.float32(), pa.float64()])))
+    return pa.table(columns)
+
+
+@round_trip
+@given(table=tables, data=st.data())
+def test_parquet_files_read_back(folder, table, data):
+    path = folder / "table.parquet"
+    pq.write_table(arrow_table(table, data), path, row_group_size=3)
+    assert_same(readers.read_interactions(path, **ALL), expected(table))
+
+
+@round_trip
+@given(table=tables, data=st.data())
+def test_data_frames_read_back(table, data):
+    columns = columns_of(table)
+    frame = pd.DataFrame(columns).astype({"timestamp": "datetime64[us]", "weight": "float32"})
+    kinds = dict.fromkeys(
+        ("user_id", "item_id", "event", "session"), data.draw(st.sampled_from(["str", "object", "category"]))
+    )
+    zoned = frame.assign(timestamp=frame["timestamp"].dt.tz_localize("UTC")).astype(kinds)
+    schema = {"timestamp": pl.Datetime("us"), "weight": pl.Float32}
+    schema = {name: schema.get(name, pl.String) for name in columns}
+    for source in (
+        zoned,
+        zoned.astype("object"),
+        pl.DataFrame(columns, schema=schema),
+        arrow_table(table, data),
+    ):
+        assert_same(readers.read_interactions(source, **ALL), expected(table))
+
+
+@round_trip
+@given(table=tables)
+def test_a_data_frame_made_of_interactions_reads_back(table):
+    wanted = expected(table)
+    frame = readers.to_frame(wanted)
+    assert frame["timestamp"].dtype == pd.DatetimeTZDtype("us", "UTC")
+    assert_same(readers.read_interactions(frame, **ALL), wanted)
+
+
+@pytest.fixture(scope="module")
+def database():
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    columns = [sa.Column(name, sa.Text) for name in ("user_id", "item_id", "event", "session")]
+    listens = sa.Table(
+        "listens",
+        sa.MetaData(),
+        sa.Column("n", sa.Integer, primary_key=True),
+        *columns,
+        sa.Column("timestamp", sa.DateTime),
+        sa.Column("weight", sa.Float),
+    )
+    listens.create(engine)
+    yield engine, listens
+    engine.dispose()
+
+
+@round_trip
+@given(table=tables)
+def test_selects_read_back(database, table):
+    engine, listens = database
+    with engine.begin() as connection:
+        connection.execute(listens.delete())
+        if table:
+            connection.execute(listens.insert(), [row | {"n": n} for n, row in enumerate(table)])
+    query = sa.select(listens).order_by(listens.c.n)
+    with engine.connect() as connection:
+        for source in (engine, connection):
+            assert_same(readers.read_interactions(query, connection=source, **ALL), expected(table))
+
+
+def test_a_select_without_a_connection_is_told_what_is_missing(database):
+    with pytest.raises(InputTypeError, match="connection="):
+        readers.read_interactions(sa.select(database[1]))
+
+
+def read_times(values, folder):
+    """Read timestamps from a DataFrame and from two files; all must agree."""
+    frame = pd.DataFrame({"user_id": "u", "item_id": "i", "timestamp": values})
+    frame.astype(str).to_csv(folder / "times.csv", index=False)
+    frame.to_json(folder / "times.jsonl", orient="records", lines=True)
+    sources = (frame, folder / "times.csv", folder / "times.jsonl")
+    times = [readers.read_interactions(source).timestamp.tolist() for source in sources]
+    assert times[0] == times[1] == times[2]
+    return times[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "microseconds_wanted"),
+    [
+        ([1_700_000_000, 5], [1_700_000_000_000_000, 5_000_000]),
+        ([1_700_000_000_123, 5], [1_700_000_000_123_000, 5_000]),
+        ([1_700_000_000_123_456, 5], [1_700_000_000_123_456, 5]),
+        ([1_700_000_000_123_456_789, -1], [1_700_000_000_123_456, -1]),
+        ([1_700_000_000.25, -1.5], [1_700_000_000_250_000, -1_500_000]),
+        ([10**11 - 1, -(10**11) + 1], [(10**11 - 1) * 10**6, (-(10**11) + 1) * 10**6]),
+        ([10**11, -1], [10**14, -1_000]),
+        (["2024-02-29", "2024-02-29T01:00+02:00"], [1_709_164_800_000_000, 1_709_161_200_000_000]),
+        (["2024-02-29 00:00:00 UTC", "1969-12-31T23:59:59.9999999Z"], [1_709_164_800_000_000, -1]),
+    ],
+)
+def test_times_of_every_kind(folder, values, microseconds_wanted):
+    assert read_times(values, folder) == microseconds_wanted
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_typed_timestamps_of_every_unit(unit, zone):
+    times = pa.array([1, -1], pa.int64()).cast(pa.timestamp(unit, zone))
+    table = pa.table({"user_id": ["u", "u"], "item_id": ["i", "i"], "timestamp": times})
+    per_tick = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 0.001}[unit]
+    wanted = [int(np.floor(per_tick)), int(np.floor(-per_tick))]
+    assert readers.read_interactions(table).timestamp.tolist() == wanted
+
+
+def test_numbers_as_ids_are_written_out_wherever_they_have_a_type(folder):
+    wanted = ("7", "-1", "9007199254740993")
+    numbers = [7, -1, 2**53 + 1]
+    frame = pd.DataFrame({"user_id": numbers, "item_id": ["x"] * 3})
+    frame.to_json(folder / "numbers.jsonl", orient="records", lines=True)
+    frame.to_parquet(folder / "numbers.parquet")
+    for source in (frame, folder / "numbers.jsonl", folder / "numbers.parquet", frame.astype("object")):
+        assert readers.read_interactions(source, timestamp=None).users.ids == wanted
+    with_one_missing = pd.DataFrame({"user_id": [7, None, 1.5], "item_id": ["x"] * 3})
+    assert readers.read_interactions(with_one_missing, timestamp=None, on_error="skip").users.ids == ("7",)
+
+
+def test_a_folder_of_parquet_files_reads_as_one(tmp_path):
+    for name, users in (("b", ["y"]), ("a", ["x", "z"])):
+        pd.DataFrame({"user_id": users, "item_id": users}).to_parquet(tmp_path / f"{name}.parquet")
+    assert readers.read_interactions(tmp_path, timestamp=None).users.ids == ("x", "z", "y")
+
+
+def test_a_typed_header_needs_no_arguments(tmp_path):
+    path = tmp_path / "ml.inter"
+    path.write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t242\t3\t881250949\n")
+    read = readers.read_interactions(path, weight="rating")
+    assert read.users.ids == ("196",)
+    assert read.timestamp.tolist() == [881_250_949_000_000]
+    assert readers.read_interactions(path, user="user_id:token").users.ids == ("196",)
+
+
+def test_one_column_may_serve_twice(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("user_id,item_id,n\nu,i,2\n")
+    for source in (path, pd.read_csv(path), pa.table(pd.read_csv(path))):
+        read = readers.read_interactions(source, timestamp=None, weight="n", session="n", event="item_id")
+        assert (read.weight.tolist(), read.sessions.ids, read.events.ids) == ([2.0], ("2",), ("i",))
+
+
+def test_a_quote_that_does_not_close_its_field_is_an_ordinary_character(tmp_path):
+    path = tmp_path / "artists.tsv"
+    lines = [
+        "user_id\titem_id",
+        'u\t"Weird Al" Yankovic',
+        'u\t"tab\there"',
+        "u\tRoyce 5'9\"",
+        'u\t"open',
+        "u\tlast",
+    ]
+    path.write_text("\n".join(lines))
+    read = readers.read_interactions(path, timestamp=None)
+    assert read.items.ids == ('"Weird Al" Yankovic', "tab\there", "Royce 5'9\"", '"open', "last")
+
+
+def test_more_rows_than_a_batch(tmp_path):
+    n = 150_000
+    users, items = np.arange(n) % 70_001, np.arange(n) % 13
+    frame = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": np.arange(n)})
+    frame.to_csv(tmp_path / "quick.csv", index=False)
+    frame.to_csv(tmp_path / "quoted.csv", index=False, quoting=csv.QUOTE_ALL)
+    frame.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    wanted = readers.read_interactions(frame)
+    assert wanted.users.ids == tuple(map(str, range(70_001)))
+    assert wanted.user.tolist() == users.tolist()
+    for name in ("quick.csv", "quoted.csv", "rows.jsonl"):
+        assert_same(readers.read_interactions(tmp_path / name), wanted)

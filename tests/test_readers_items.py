@@ -1,0 +1,260 @@
+"""Titles and attributes survive, from every source and through a bundle's file."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec import readers
+from item2vec.errors import CorruptBundleError, InputError
+from item2vec.items import Items
+from item2vec.types import Vocabulary
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=6)
+values = st.recursive(
+    texts | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def same(left, right):
+    return (left.vocabulary, left.titles, left.attributes) == (
+        right.vocabulary,
+        right.titles,
+        right.attributes,
+    )
+
+
+@st.composite
+def catalogues(draw):
+    ids = draw(st.lists(texts, unique=True, max_size=6))
+    titles = [draw(st.none() | texts) for _ in ids]
+    attributes = [
+        draw(st.dictionaries(texts.filter(lambda t: t not in ("item_id", "title")), values)) for _ in ids
+    ]
+    return Items(Vocabulary(tuple(ids)), tuple(titles), tuple(attributes))
+
+
+@settings(deadline=None, max_examples=40)
+@given(items=catalogues())
+def test_items_survive_json_lines_and_a_bundle(tmp_path_factory, items):
+    folder = tmp_path_factory.mktemp("items")
+    readers.write_items(items, folder / "items.parquet")
+    assert same(readers.open_items(folder / "items.parquet"), items)
+    if len(items):
+        rows = zip(items.vocabulary.ids, items.titles, items.attributes, strict=True)
+        lines = [json.dumps({"item_id": id_, "title": title} | row) + "\n" for id_, title, row in rows]
+        (folder / "items.jsonl").write_text("".join(lines))
+        assert same(readers.read_items(folder / "items.jsonl"), items)
+
+
+SONGS = {
+    "item_id": ["01", "NA", "x"],
+    "title": ["Blue, Monday", "", "None"],
+    "year": ["1983", "NA", ""],
+    "say": ['"hi"', "a\nb", " b "],
+}
+
+
+def test_delimited_text_stays_text_and_what_is_empty_is_absent(tmp_path):
+    path = tmp_path / "songs.tsv"
+    pd.DataFrame(SONGS).to_csv(path, sep="\t", index=False)
+    items = readers.read_items(path)
+    assert items.vocabulary.ids == ("01", "NA", "x")
+    assert items.titles == ("Blue, Monday", None, "None")
+    assert items.attributes[1:] == ({"year": "NA", "say": "a\nb"}, {"say": " b "})
+    untitled = readers.read_items(path, title=None)
+    assert (untitled.titles, untitled.attributes[0]["title"]) == ((None,) * 3, "Blue, Monday")
+
+
+def test_a_headerless_file_takes_its_names_and_its_separator_from_the_columns(tmp_path):
+    path = tmp_path / "song_hash.txt"
+    path.write_text("0\tOne, Two, Three, Four\tSomebody\n1\tFive\tElse\n")
+    items = readers.read_items(path, columns=["item_id", "title", "artist"])
+    assert items.titles == ("One, Two, Three, Four", "Five")
+    assert items.where({"artist": "Else"}) == ["1"]
+
+
+def test_a_typed_header_gives_bare_names(tmp_path):
+    path = tmp_path / "ml.item"
+    path.write_text("item_id:token\tmovie_title:token_seq\tyear:token\n1\tToy Story\t1995\n")
+    items = readers.read_items(path, title="movie_title")
+    assert (items.titles, items.attributes) == (("Toy Story",), ({"year": "1995"},))
+
+
+def test_typed_values_keep_their_types(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "item_id": [1, 2],
+            "title": ["One", None],
+            "year": pd.array([1983, None], dtype="Int64"),
+            "rating": [4.5, np.nan],
+            "tags": [["a", "b"], None],
+            "live": [True, False],
+            "out": pd.to_datetime(["2024-01-01", None]),
+        }
+    )
+    wanted = {"year": 1983, "rating": 4.5, "tags": ["a", "b"], "live": True, "out": "2024-01-01T00:00:00"}
+    frame.to_parquet(tmp_path / "songs.parquet")
+    for source in (frame, tmp_path / "songs.parquet", pa.table(frame), pl.from_pandas(frame)):
+        items = readers.read_items(source)
+        assert (items.vocabulary.ids, items.titles) == (("1", "2"), ("One", None))
+        assert items.attributes == (wanted, {"live": False})
+        assert [type(value) for value in items.attributes[0].values()] == [int, float, list, bool, str]
+
+
+def test_objects_of_python_become_json():
+    uuid = UUID(int=7)
+    row = {"item_id": uuid, "title": 1984, "price": Decimal("1.50"), "n": Decimal(2), "day": date(2024, 1, 2)}
+    row |= {
+        "at": datetime(2024, 1, 2, 3),
+        "ref": uuid,
+        "pair": (1, None),
+        "array": np.array([1, 2]),
+        "f": np.float32(2),
+    }
+    items = readers.read_items(
+        pd.DataFrame({name: pd.Series([value], dtype=object) for name, value in row.items()})
+    )
+    assert (items.vocabulary.ids, items.titles) == ((str(uuid),), ("1984",))
+    assert json.loads(json.dumps(items.attributes[0])) == {
+        "price": 1.5,
+        "n": 2,
+        "day": "2024-01-02",
+        "at": "2024-01-02T03:00:00",
+        "ref": str(uuid),
+        "pair": [1, None],
+        "array": [1, 2],
+        "f": 2.0,
+    }
+
+
+def test_items_of_a_select():
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    songs = sa.Table("songs", sa.MetaData(), *(sa.Column(name, sa.Text) for name in SONGS))
+    songs.create(engine)
+    with engine.begin() as connection:
+        rows = zip(*SONGS.values(), strict=True)
+        connection.execute(songs.insert(), [dict(zip(SONGS, row, strict=True)) for row in rows])
+    items = readers.read_items(
+        sa.select(songs.c.item_id, songs.c.title.label("name")), title="name", connection=engine
+    )
+    assert items.titles == ("Blue, Monday", None, "None")
+    engine.dispose()
+
+
+def test_an_item_listed_twice_must_be_the_same(tmp_path):
+    path = tmp_path / "songs.csv"
+    path.write_text("item_id,title\na,A\nb,B\na,A\n")
+    assert readers.read_items(path).vocabulary.ids == ("a", "b")
+    path.write_text("item_id,title\na,A\nb,B\n\na,a\n")
+    with pytest.raises(InputError, match=r"songs.csv lines 2 and 5 .*'a'"):
+        readers.read_items(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("item_id,title\n,A\n", "line 2: item_id ''"),
+        ("item_id,title\na,A,1\n", "line 2: 3 fields"),
+        ("item_id,title\na,Zo\udce9\n", "line 2: title .*encoding='latin-1'"),
+        ("id,title\na,A\n", "no column 'item_id'; found 'id', 'title'; name the column with item="),
+        ("item_id,year,year\na,1,2\n", "2 columns 'year'"),
+    ],
+)
+def test_bad_items_are_named(tmp_path, text, message):
+    path = tmp_path / "songs.csv"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=message):
+        readers.read_items(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"title": ["a"]}, r"line 2: title \['a'\]; expected a title"),
+        ({"loud": float("inf")}, "line 2: loud inf; expected a JSON value"),
+        ({"loud": [float("nan")]}, "line 2: loud"),
+        ({"name": "\ud800"}, "line 2: name"),
+        ({"item_id": 1.5}, "line 2: item_id 1.5"),
+        ({"deep": json.loads("[" * 800 + "]" * 800)}, "line 2: deep"),
+    ],
+)
+def test_values_that_json_has_not_are_named(tmp_path, row, message):
+    path = tmp_path / "songs.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in ({"item_id": "a"}, {"item_id": "b"} | row)))
+    with pytest.raises(InputError, match=message):
+        readers.read_items(path)
+
+
+def test_a_title_column_that_was_asked_for_must_be_there(tmp_path):
+    path = tmp_path / "songs.csv"
+    path.write_text("item_id,name\na,A\n")
+    assert readers.read_items(path).titles == (None,)
+    assert readers.read_items(path, item="name", title="name").titles == ("A",)
+    with pytest.raises(InputError, match=r"no column 'nome'.*did you mean title='name'"):
+        readers.read_items(path, title="nome")
+
+
+def test_items_that_cannot_be_written_leave_no_file(tmp_path):
+    for row in ({"x": float("nan")}, {"x": object()}, {"title": "\ud800"}, {"title": 7}):
+        with pytest.raises(InputError, match="cannot be written"):
+            readers.write_items(Items.of({"a": row}), tmp_path / "items.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_file_of_items_never_reads_as_something_else(tmp_path):
+    items = Items.of({f"s{n}": {"title": f"t{n}", "year": n, "tags": ["a", "b"]} for n in range(30)})
+    path = tmp_path / "items.parquet"
+    readers.write_items(items, path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        for content in (flipped, whole[:place]):
+            path.write_bytes(content)
+            try:
+                read = readers.open_items(path)
+            except CorruptBundleError:
+                continue
+            assert content is flipped
+            assert same(read, items)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"item": ["a"], "title": ["A"], "attributes": ["[]"]},
+        {"item": ["a"], "title": ["A"], "attributes": ['{"x": NaN}']},
+        {"item": ["a"], "title": ["A"], "attributes": ["{"]},
+        {"item": ["a", "a"], "title": ["A", "A"], "attributes": ["{}", "{}"]},
+        {"item": [""], "title": ["A"], "attributes": ["{}"]},
+        {"item": ["a"], "title": ["A"]},
+        {"item": [1], "title": ["A"], "attributes": ["{}"]},
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path, columns):
+    fields = [
+        pa.field(name, pa.array(column).type, nullable=name == "title") for name, column in columns.items()
+    ]
+    pq.write_table(pa.table(columns, schema=pa.schema(fields)), tmp_path / "items.parquet")
+    with pytest.raises(CorruptBundleError, match=r"items\.parquet"):
+        readers.open_items(tmp_path / "items.parquet")
+
+
+def test_a_file_of_items_that_is_missing_is_named(tmp_path):
+    with pytest.raises(CorruptBundleError, match=r"items\.parquet"):
+        readers.open_items(tmp_path / "items.parquet")
