@@ -1,0 +1,186 @@
+"""Interactions become a sentence per user, or one per visit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from item2vec.adapters.shaping import Unit, check_least, check_shape, shaped
+from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.interactions import Interactions
+from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
+from item2vec.sentences import Sentences
+from item2vec.types import Offsets
+
+__all__ = ["histories", "sessions"]
+
+UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def histories(
+    interactions: Interactions,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    events: Iterable[str] | Mapping[str, float] | None = None,
+    min_item_count: int = 1,
+    min_user_count: int = 1,
+    min_length: int = 1,
+    max_length: int | None = None,
+    collapse_repeats: bool = False,
+    unit: Unit | None = None,
+    ordered: bool = True,
+) -> Sentences:
+    """Return a sentence per user, oldest item first.
+
+    Users stand in the order of their codes. Items of the same moment keep the order of their rows, and
+    without timestamps all do. Weights go with their tokens.
+
+    Parameters
+    ----------
+    start, end
+        Only interactions with ``start <= timestamp < end``; a naive moment is UTC.
+    events
+        Only these events; or a mapping that also multiplies their weights, ``{"click": 1, "purchase": 5}``.
+    min_item_count, min_user_count
+        Items, then users, with fewer interactions are dropped; counted after the filters above, once each.
+    min_length, max_length, collapse_repeats, unit, ordered
+        As in ``playlists``; ``max_length`` keeps the newest.
+
+    Examples
+    --------
+    >>> listens = Interactions.of(user=["u", "v", "u"], item=["b", "b", "a"], timestamp=[2, 5, 1])
+    >>> list(histories(listens))
+    [['a', 'b'], ['b']]
+    """
+    check_shape(min_length, max_length, unit)
+    chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
+    rows, offsets = _by_user(chosen)
+    return shaped(
+        _read(chosen, rows, offsets, ordered),
+        min_length=min_length,
+        max_length=max_length,
+        collapse_repeats=collapse_repeats,
+        unit=unit,
+    )
+
+
+def sessions(
+    interactions: Interactions,
+    *,
+    gap: str | float | timedelta | None = "30min",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    events: Iterable[str] | Mapping[str, float] | None = None,
+    min_item_count: int = 1,
+    min_user_count: int = 1,
+    min_length: int = 1,
+    max_length: int | None = None,
+    collapse_repeats: bool = False,
+    unit: Unit | None = None,
+    ordered: bool = True,
+) -> Sentences:
+    """Return histories cut where a user paused longer than ``gap``, or into the sessions they came with.
+
+    Interactions with a session column are cut by it (a session belongs to one user), whatever the gap;
+    others by the gap: text such as ``"45s"``, ``"30min"``, ``"2h"``, ``"1d"``, a ``timedelta``, or seconds.
+    Sessions stand by user, then by time. The other parameters are those of ``histories``.
+
+    Raises
+    ------
+    InputError
+        If there is neither a session column nor a timestamp to cut at.
+
+    Examples
+    --------
+    >>> listens = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 10_000_000, 99_000_000])
+    >>> list(sessions(listens, gap="1min"))
+    [['a', 'b'], ['c']]
+    """
+    check_shape(min_length, max_length, unit)
+    pause = None if gap is None else _microseconds(gap)
+    chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
+    rows, offsets = _by_user(chosen)
+    if chosen.session is not None and chosen.sessions is not None:
+        label = label_pairs(offsets, chosen.session[rows], len(chosen.sessions))
+        inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
+        rows = rows[inner]
+    elif chosen.timestamp is None or pause is None:
+        raise InputError("sessions need a session column (session=), or timestamps and a gap to cut at")
+    else:
+        starts = np.diff(chosen.timestamp[rows], prepend=0).view(np.uint64) > pause  # cannot overflow
+        starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
+        offsets = np.append(np.flatnonzero(starts), len(starts))
+    return shaped(
+        _read(chosen, rows, offsets, ordered),
+        min_length=min_length,
+        max_length=max_length,
+        collapse_repeats=collapse_repeats,
+        unit=unit,
+    )
+
+
+def _chosen(
+    interactions: Interactions,
+    start: datetime | None,
+    end: datetime | None,
+    events: Iterable[str] | Mapping[str, float] | None,
+    min_item_count: int,
+    min_user_count: int,
+) -> Interactions:
+    given: object = interactions
+    if not isinstance(given, Interactions):
+        found = type(given).__name__
+        raise InputTypeError(f"found {found}; expected Interactions, as readers.read_interactions makes them")
+    for name, moment in (("start", start), ("end", end)):
+        if not isinstance(moment, datetime | None):
+            raise ConfigError(f"{name} is {moment!r}; expected a datetime")
+    check_least("min_item_count", min_item_count, 1)
+    check_least("min_user_count", min_user_count, 1)
+    chosen = interactions
+    if start is not None or end is not None:
+        chosen = chosen.between(start, end)
+    if isinstance(events, Mapping):
+        chosen = chosen.with_event_weights(events)
+    elif events is not None:
+        chosen = chosen.of_events(events)
+    for least, column, n in (
+        (min_item_count, "item", len(chosen.items)),
+        (min_user_count, "user", len(chosen.users)),
+    ):
+        if least > 1:
+            codes = getattr(chosen, column)
+            chosen = chosen.take(np.bincount(codes, minlength=n)[codes] >= least)
+    return chosen
+
+
+def _by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
+    """Return rows by user, oldest first, and where each user's begin."""
+    rows, offsets = group_rows(interactions.user, len(interactions.users))
+    if interactions.timestamp is not None:
+        sort_groups(rows, offsets, interactions.timestamp)
+    return rows, offsets
+
+
+def _read(interactions: Interactions, rows: Offsets, offsets: Offsets, ordered: bool) -> Sentences:
+    weights = None if interactions.weight is None else interactions.weight[rows]
+    filled = np.append(offsets[:-1][np.diff(offsets) > 0], offsets[-1])
+    return Sentences(interactions.items, interactions.item[rows], filled, weights, ordered=ordered)
+
+
+def _microseconds(gap: str | float | timedelta) -> int:
+    seconds: object = gap
+    if isinstance(gap, timedelta):
+        seconds = gap.total_seconds()
+    elif isinstance(gap, str):
+        found = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", gap.casefold(), re.ASCII)
+        seconds = float(found[1]) * UNITS[found[2]] if found else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
+        raise ConfigError(
+            f"gap is {gap!r}; expected a time above 0: text such as '45s', '30min', '2h' or '1d', "
+            "a timedelta, or seconds"
+        )
+    return round(seconds * 1_000_000)

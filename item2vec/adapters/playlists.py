@@ -1,0 +1,190 @@
+"""Lists of ids, as they stand in a file or in memory, are sentences already."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from os import PathLike
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from item2vec.adapters.shaping import Unit, check_least, check_shape, shaped
+from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
+from item2vec.sentences import Sentences
+from item2vec.types import Vocabulary, check_ids
+
+__all__ = ["playlists"]
+
+Located = Iterator[tuple[str, Iterable[str]]]
+
+
+def playlists(
+    source: str | PathLike[str] | Iterable[Iterable[str]],
+    *,
+    skip_lines: int = 0,
+    skip_fields: int = 0,
+    sep: str | None = None,
+    encoding: str = "utf-8",
+    min_length: int = 1,
+    max_length: int | None = None,
+    collapse_repeats: bool = False,
+    unit: Unit | None = None,
+    ordered: bool = True,
+) -> Sentences:
+    """Read playlists, in their order, repeats kept.
+
+    Parameters
+    ----------
+    source
+        A file: JSON lines ``{"playlist_id": …, "items": […]}`` (``.jsonl``, also ``.gz``), or else text with
+        ids on a line, separated by blanks or tabs, or by ``sep``. Or any iterable of iterables of ids, which
+        is read once.
+    skip_lines, skip_fields
+        Lines of a file to skip at the top, and fields of a text to skip at the start of each line.
+    min_length, max_length
+        Shorter playlists are dropped; of longer ones the last items are kept.
+    collapse_repeats
+        Keep one of several equal items that follow each other.
+    unit
+        Sentences of something coarser, such as artists: a mapping from item ids, or ``(items, attribute)``.
+        Items without a unit are dropped.
+    ordered
+        False says that the order means nothing; training then shuffles it anew for each epoch.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read as asked; names the line.
+    InvalidIdError
+        If an id is not text of 1 to 512 bytes.
+
+    Examples
+    --------
+    >>> playlists([["a", "b", "b"], ["c", "a"]], collapse_repeats=True)
+    Sentences(2 sentences, 4 tokens, 3 items, lengths 2 to 2)
+    >>> playlists("sample_data/playlists.jsonl")[0][:2]
+    ['march-of-the-bone-king', 'doomed-warlord']
+    """
+    check_least("skip_lines", skip_lines, 0)
+    check_least("skip_fields", skip_fields, 0)
+    check_shape(min_length, max_length, unit)
+    path = Path(source) if isinstance(source, str | PathLike) else None
+    is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
+    if (sep is not None or skip_fields) and (path is None or is_json):
+        raise ConfigError("sep and skip_fields are for text files; expected neither of them here")
+    if path is not None:
+        read = _items_of_json if is_json else _splitter(sep, skip_fields)
+        located = _lines(path, _checked_encoding(encoding), skip_lines, read)
+    else:
+        located = _numbered(source)
+    sentences = _encoded(located, ordered)
+    if path is not None and not len(sentences):
+        raise InputError(f"no playlist in {source}; expected ids on a line, or JSON lines with items")
+    return shaped(
+        sentences,
+        min_length=min_length,
+        max_length=max_length,
+        collapse_repeats=collapse_repeats,
+        unit=unit,
+    )
+
+
+def _encoded(located: Located, ordered: bool) -> Sentences:
+    """Turn ids into codes as they come, so that nothing but two arrays and the vocabulary is kept."""
+    code_of: defaultdict[str, int] = defaultdict(count().__next__)
+    tokens, offsets = array("i"), array("q", [0])
+    for where, sentence in located:
+        if isinstance(sentence, str):
+            raise InputTypeError(f"{where} is the text {sentence!r}; expected a list of ids, [{sentence!r}]")
+        if not isinstance(sentence, Iterable):
+            raise InputTypeError(f"{where} is {sentence!r}; expected a list of ids")
+        ids = list(sentence)
+        n_known = len(code_of)
+        try:
+            tokens.extend(map(code_of.__getitem__, ids))
+        except TypeError:  # what cannot be hashed is no id
+            n_known = -1
+        if len(code_of) > n_known:
+            _check_new(ids, where)
+        if ids:
+            offsets.append(len(tokens))
+    vocabulary = Vocabulary(tuple(map(str.__str__, code_of)))  # plain text, of NumPy's strings too
+    return Sentences(vocabulary, np.array(tokens, np.int32), np.array(offsets, np.int64), ordered=ordered)
+
+
+def _check_new(ids: list[str], where: str) -> None:
+    try:
+        check_ids(ids)
+    except InvalidIdError as error:
+        raise InvalidIdError(f"{where}: {error}") from None
+
+
+def _numbered(source: object) -> Located:
+    if not isinstance(source, Iterable):
+        raise InputTypeError(f"playlists are {source!r}; expected a file, or a list of lists of ids")
+    for number, sentence in enumerate(source):
+        yield f"sentence {number}", sentence
+
+
+def _lines(path: Path, encoding: str, skip: int, read: Callable[[str], Iterable[str]]) -> Located:
+    """Yield what stands on each line; a line ends at a line feed and nowhere else."""
+    number = 0
+    try:
+        with _open(path) as file:
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode(encoding).removesuffix("\n").removesuffix("\r")
+                if number == 1:
+                    line = line.removeprefix("\ufeff")
+                if number > skip and line and (items := read(line)):
+                    yield f"{path} line {number}", items
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} line {number}: byte {error.object[error.start]:#04x} is not {encoding} text; "
+            "pass the encoding it is in, such as encoding='latin-1'"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} line {number}: {error}; expected {{'items': ['id', …]}}") from None
+    except FileNotFoundError:
+        raise InputError(f"no file {str(path)!r}; expected a file, or a list of lists of ids") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read beyond line {number}: {error}") from error
+
+
+def _checked_encoding(encoding: str) -> str:
+    """Return an encoding in which a line feed is one byte, as it is where lines are found."""
+    try:
+        if b"\n".decode(encoding) == "\n":
+            return encoding
+    except (LookupError, UnicodeError):
+        pass
+    raise ConfigError(f"encoding is {encoding!r}; expected one that extends ASCII, such as utf-8 or latin-1")
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _items_of_json(line: str) -> list[str]:
+    playlist = json.loads(line) if line.strip() else {"items": []}
+    items = playlist.get("items") if isinstance(playlist, dict) else None
+    if not isinstance(items, list):
+        raise ValueError(f"found {line[:60]!r}")
+    return items
+
+
+def _splitter(sep: str | None, skip_fields: int) -> Callable[[str], list[str]]:
+    """Return how to cut a line into ids; fields left empty between separators are none."""
+    if sep == "":
+        raise ConfigError("sep is ''; expected what stands between ids, or None for blanks and tabs")
+    if sep is None:
+        return lambda line: [id_ for id_ in line.replace("\t", " ").split(" ") if id_][skip_fields:]
+    return lambda line: [id_ for id_ in line.split(sep)[skip_fields:] if id_]

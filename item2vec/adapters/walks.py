@@ -1,0 +1,117 @@
+"""Random walks over a graph are sentences of its nodes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from item2vec.adapters.shaping import check_least
+from item2vec.errors import ConfigError
+from item2vec.graph import Graph
+from item2vec.interactions import read_only
+from item2vec.kernels.walks import Csr, alias_tables, walk
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.types import Codes
+
+__all__ = ["walks"]
+
+
+def walks(
+    edges: Graph | str | PathLike[str] | Iterable[tuple[Any, ...]],
+    *,
+    walks_per_node: int = 10,
+    walk_length: int = 80,
+    p: float = 1.0,
+    q: float = 1.0,
+    seed: int = 7,
+    directed: bool = False,
+) -> Sentences:
+    """Walk over a graph at random, from every node in a new order each time around.
+
+    With ``p = q = 1`` a step goes to a neighbour in proportion to the edge's weight (Perozzi et al.,
+    DeepWalk, KDD 2014). Else the weight is multiplied, after the first step, by ``1/p`` for the node the walk
+    came from, by 1 for its neighbours, and by ``1/q`` for others (Grover & Leskovec, node2vec, KDD 2016).
+
+    Parameters
+    ----------
+    edges
+        A ``Graph``; or whatever ``readers.read_edges`` takes: a file, a DataFrame, tuples of source, target
+        and perhaps weight.
+    walks_per_node
+        How many walks start at each node.
+    walk_length
+        Nodes in a walk. A walk that comes to a node without a way out ends there; from an isolated node it
+        is that node alone.
+    seed
+        The same seed gives the same walks, however many threads there are.
+    directed
+        Whether edges lead one way only (a ``Graph`` knows that itself).
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range, or the walks would not fit into memory.
+
+    Examples
+    --------
+    >>> walks([("a", "b"), ("b", "c")], walks_per_node=2, walk_length=3)
+    Sentences(6 sentences, 18 tokens, 3 items, lengths 3 to 3)
+    """
+    check_least("walks_per_node", walks_per_node, 1)
+    check_least("walk_length", walk_length, 1)
+    check_least("seed", seed, 0)
+    if seed >= 2**32:
+        raise ConfigError(f"seed is {seed}; expected a whole number below 2**32")
+    for name, value in (("p", p), ("q", q)):
+        _check_bias(name, value)
+    graph = _graph(edges, directed)
+    n_tokens = len(graph) * walks_per_node * walk_length
+    try:
+        if n_tokens > sys.maxsize // 8:
+            raise MemoryError
+        starts = _starts(len(graph), walks_per_node, seed)
+        tokens, lengths = walk(_arrays(graph), starts, walk_length, p, q, seed)
+    except MemoryError:
+        raise ConfigError(
+            f"walks of {n_tokens:,} nodes do not fit into memory; lower walks_per_node or walk_length"
+        ) from None
+    return Sentences(graph.nodes, tokens, offsets_of(lengths))
+
+
+def _check_bias(name: str, value: object) -> None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not 1e-300 <= value <= 1e300
+    ):
+        raise ConfigError(f"{name} is {value!r}; expected a number above 0, from 1e-300 to 1e300")
+
+
+def _graph(edges: Any, directed: bool) -> Graph:
+    if not isinstance(edges, Graph):
+        from item2vec.readers import read_edges  # loads pandas, which a graph in memory does not need
+
+        return read_edges(edges, directed=directed)
+    if directed and not edges.directed:
+        raise ConfigError("directed is True for an undirected graph; make it with Graph.of(…, directed=True)")
+    return edges
+
+
+def _starts(n_nodes: int, n_passes: int, seed: int) -> Codes:
+    random = np.random.default_rng(seed)
+    starts = np.tile(np.arange(n_nodes, dtype=np.int32), (n_passes, 1))
+    return random.permuted(starts, axis=1, out=starts).reshape(-1)
+
+
+def _arrays(graph: Graph) -> Csr:
+    if graph.weights is None:
+        none = np.empty(0, np.float32)
+        weights = read_only(none, np.float32)  # as a graph's own are: one type, compiled once
+        no_alias = np.empty(0, np.int32)
+        return Csr(graph.offsets, graph.neighbours, graph.directed, weights, np.empty(0), none, no_alias)
+    strength, keep, alias = alias_tables(graph.offsets, graph.weights)
+    return Csr(graph.offsets, graph.neighbours, graph.directed, graph.weights, strength, keep, alias)

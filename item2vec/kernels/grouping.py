@@ -1,0 +1,83 @@
+"""Rows brought together by group, and ordered by time within each group, without a general sort."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.kernels.compiled import compiled
+
+__all__ = ["group_rows", "label_pairs", "sort_groups"]
+
+Rows = npt.NDArray[np.int64]
+
+_SHORT = 32
+
+
+@compiled
+def group_rows(group: npt.NDArray[np.int32], n_groups: int) -> tuple[Rows, Rows]:
+    """Return the rows of each group (a stable counting sort) and the offsets at which groups start.
+
+    Examples
+    --------
+    >>> group_rows(np.array([1, 0, 1], np.int32), 2)
+    (array([1, 0, 2]), array([0, 1, 3]))
+    """
+    offsets = np.zeros(n_groups + 1, np.int64)
+    for row in range(len(group)):
+        offsets[group[row] + 1] += 1
+    for g in range(n_groups):
+        offsets[g + 1] += offsets[g]
+    place = offsets[:-1].copy()
+    rows = np.empty(len(group), np.int64)
+    for row in range(len(group)):
+        rows[place[group[row]]] = row
+        place[group[row]] += 1
+    return rows, offsets
+
+
+@compiled
+def sort_groups(rows: Rows, offsets: Rows, timestamp: Rows) -> None:
+    """Order the rows of each group by timestamp, in place; rows of equal timestamp keep their order.
+
+    Groups that stand in order already, as in a log, cost one look at each row.
+    """
+    for g in range(len(offsets) - 1):
+        group = rows[offsets[g] : offsets[g + 1]]
+        rising = 1
+        while rising < len(group) and timestamp[group[rising - 1]] <= timestamp[group[rising]]:
+            rising += 1
+        if rising >= len(group):
+            continue
+        if len(group) > _SHORT:
+            group[:] = group[np.argsort(timestamp[group], kind="mergesort")]
+            continue
+        for i in range(rising, len(group)):
+            row, moment, j = group[i], timestamp[group[i]], i
+            while j > 0 and timestamp[group[j - 1]] > moment:
+                group[j] = group[j - 1]
+                j -= 1
+            group[j] = row
+
+
+@compiled
+def label_pairs(offsets: Rows, label: npt.NDArray[np.int32], n_labels: int) -> npt.NDArray[np.int32]:
+    """Return the number of each row's pair (group, label), by first appearance; rows stand group by group.
+
+    Examples
+    --------
+    >>> label_pairs(np.array([0, 3, 4]), np.array([5, 2, 5, 5], np.int32), 6)
+    array([0, 1, 0, 2], dtype=int32)
+    """
+    last_group = np.full(n_labels, -1, np.int64)
+    number = np.empty(n_labels, np.int32)
+    pairs = np.empty(len(label), np.int32)
+    n_pairs = 0
+    for g in range(len(offsets) - 1):
+        for row in range(offsets[g], offsets[g + 1]):
+            if last_group[label[row]] != g:
+                last_group[label[row]] = g
+                number[label[row]] = n_pairs
+                n_pairs += 1
+            pairs[row] = number[label[row]]
+    return pairs

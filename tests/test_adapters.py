@@ -1,0 +1,315 @@
+"""Playlists, histories and sessions against slow references in plain Python."""
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ids, illegal_ids
+
+from item2vec import Interactions, Items, adapters
+from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
+
+SECOND = 1_000_000
+lists = st.lists(st.lists(ids, max_size=6), max_size=6)
+rows = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.sampled_from("abcde"), st.integers(0, 40), st.sampled_from("xy")),
+    max_size=30,
+)
+
+
+def interactions_of(rows, *, session=False, event=False):
+    return Interactions.of(
+        user=[row[0] for row in rows],
+        item=[row[1] for row in rows],
+        timestamp=[row[2] * SECOND for row in rows],
+        session=[row[3] for row in rows] if session else None,
+        event=[row[3] for row in rows] if event else None,
+    )
+
+
+def by_user(rows):
+    """Each user's rows, users as they first appear, oldest first, equal moments in order of rows."""
+    users = list(dict.fromkeys(row[0] for row in rows))
+    return [sorted((row for row in rows if row[0] == user), key=lambda row: row[2]) for user in users]
+
+
+@settings(deadline=None)
+@given(lists)
+def test_lists_in_memory_are_taken_as_they_are(lists):
+    assert list(adapters.playlists(lists)) == [one for one in lists if one]
+    assert list(adapters.playlists(iter(one) for one in lists)) == [one for one in lists if one]
+
+
+@settings(deadline=None, max_examples=50)
+@given(lists.filter(any), st.sampled_from(["lists.jsonl", "lists.jsonl.gz"]))
+def test_json_lines_come_out_as_they_went_in(tmp_path_factory, lists, name):
+    path = tmp_path_factory.mktemp("json") / name
+    text = "".join(json.dumps({"playlist_id": n, "items": one}) + "\n" for n, one in enumerate(lists))
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    assert list(adapters.playlists(path)) == [one for one in lists if one]
+
+
+plain_ids = ids.filter(lambda id_: not set(id_) & set(" \t\n\r\ufeff"))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.lists(plain_ids, min_size=1, max_size=5), min_size=1, max_size=5),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_text_is_cut_at_blanks_and_tabs_and_nowhere_else(tmp_path_factory, lists, end):
+    path = tmp_path_factory.mktemp("text") / "lists.txt"
+    lines = [" \t".join(["user", *one]) + " " for one in lists]
+    path.write_bytes(("\ufeff" + end.join(["1 2", *lines, ""]) + end).encode())
+    assert list(adapters.playlists(path, skip_lines=1)) == [["user", *one] for one in lists]
+    assert list(adapters.playlists(path, skip_lines=1, skip_fields=1)) == lists
+
+
+def test_text_with_a_separator_of_its_own(tmp_path):
+    (tmp_path / "lists.txt").write_text("a b|c|\n|d\n")
+    assert list(adapters.playlists(tmp_path / "lists.txt", sep="|")) == [["a b", "c"], ["d"]]
+    assert list(adapters.playlists(tmp_path / "lists.txt", sep="|", skip_fields=1)) == [["c"], ["d"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ("", InputError, "no playlist in"),
+        ('{"items": ["a"]}\n{"items": [1]}\n', InvalidIdError, "line 2: id at position 0 is 1"),
+        ('{"items": ["a"]}\n{"items": "ab"}\n', InputError, "line 2: found"),
+        ('{"items": ["a"]}\n{"items": ["a"\n', InputError, r"line 2: .*expected \{'items'"),
+        ('{"items": [""]}\n', InvalidIdError, "line 1: id at position 0 is empty"),
+        ("[" * 100_000, InputError, "line 1"),
+        ('{"items": ["a", "\\ud800"]}\n', InvalidIdError, "line 1: id at position 1 holds a lone surrogate"),
+        (b"\xff\n", InputError, "line 1: byte 0xff is not utf-8 text; pass the encoding"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, content, error, message):
+    path = tmp_path / "lists.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(error, match=message):
+        adapters.playlists(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (["abc"], InputTypeError, r"sentence 0 is the text 'abc'; expected a list of ids"),
+        ([["a"], ["b", 5]], InvalidIdError, "sentence 1: id at position 1 is 5"),
+        ([["a", ["b"]]], InvalidIdError, r"sentence 0: id at position 1 is \['b'\]"),
+        ([["a"], None], InputError, "sentence 1"),
+        ("no-such-file.txt", InputError, "no file 'no-such-file.txt'; expected a file, or a list"),
+        (5, InputTypeError, "expected"),
+    ],
+)
+def test_what_is_no_playlist_is_refused(source, error, message):
+    with pytest.raises(error, match=message):
+        adapters.playlists(source)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(ids, min_size=1, max_size=5), illegal_ids, st.integers(0, 5))
+def test_an_illegal_id_is_found_wherever_it_stands(sentence, illegal, place):
+    place = min(place, len(sentence))
+    sentence.insert(place, illegal)
+    with pytest.raises(InvalidIdError, match=f"sentence 1: id at position {place} "):
+        adapters.playlists([["a"], sentence])
+
+
+def test_strings_of_numpy_become_plain_text():
+    found = adapters.playlists(np.array([["a", "b"], ["b", "a"]]))
+    assert [type(id_) for id_ in found.vocabulary.ids] == [str, str]
+
+
+def test_a_damaged_gzip_file_is_an_input_error(tmp_path):
+    whole = gzip.compress(b"a b c d\ne f g h\n" * 50)
+    path = tmp_path / "lists.txt.gz"
+    for place in range(len(whole)):
+        for content in (whole[:place], whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :]):
+            path.write_bytes(content)
+            try:
+                found = adapters.playlists(path)
+            except InputError:
+                continue
+            assert list(found) == [list("abcd"), list("efgh")] * 50  # only the header's spare bytes changed
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"encoding": "utf-16"},
+        {"encoding": "no-such-encoding"},
+        {"sep": ""},
+        {"skip_lines": -1},
+        {"skip_fields": 1.5},
+        {"min_length": 0},
+        {"min_length": float("nan")},
+        {"min_length": 3, "max_length": 2},
+        {"unit": "artist"},
+    ],
+)
+def test_settings_are_checked_before_the_file_is_opened(settings):
+    with pytest.raises(ConfigError, match=f"{list(settings)[-1]} is"):
+        adapters.playlists("no-such-file.txt", **settings)
+
+
+def test_what_is_for_text_files_is_refused_elsewhere(tmp_path):
+    (tmp_path / "lists.jsonl").write_text('{"items": ["a"]}\n')
+    for source in ([["a", "b"]], tmp_path / "lists.jsonl"):
+        with pytest.raises(ConfigError, match="text files"):
+            adapters.playlists(source, skip_fields=1)
+
+
+def test_a_latin_1_file_reads_when_told(tmp_path):
+    (tmp_path / "lists.txt").write_bytes("é è\n".encode("latin-1"))
+    with pytest.raises(InputError, match="encoding='latin-1'"):
+        adapters.playlists(tmp_path / "lists.txt")
+    assert list(adapters.playlists(tmp_path / "lists.txt", encoding="latin-1")) == [["é", "è"]]
+
+
+@settings(deadline=None)
+@given(rows)
+def test_a_history_is_a_users_items_oldest_first(rows):
+    found = adapters.histories(interactions_of(rows))
+    assert list(found) == [[row[1] for row in user] for user in by_user(rows)]
+    assert set(found.vocabulary.ids) == {row[1] for row in rows}
+
+
+@settings(deadline=None)
+@given(rows, st.integers(1, 15))
+def test_sessions_partition_the_interactions_at_long_pauses(rows, gap):
+    expected = []
+    for user in by_user(rows):
+        for before, row in zip([None, *user], user, strict=False):
+            if before is None or row[2] - before[2] > gap:
+                expected.append([])
+            expected[-1].append(row[1])
+    for spelled in (gap, f"{gap}s", timedelta(seconds=gap)):
+        assert list(adapters.sessions(interactions_of(rows), gap=spelled)) == expected
+
+
+@settings(deadline=None)
+@given(rows)
+def test_a_session_column_cuts_within_users(rows):
+    expected = []
+    for user in by_user(rows):
+        names = list(dict.fromkeys(row[3] for row in user))
+        expected += [[row[1] for row in user if row[3] == name] for name in names]
+    assert list(adapters.sessions(interactions_of(rows, session=True), gap=None)) == expected
+
+
+@settings(deadline=None)
+@given(rows, st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
+def test_options_against_lists(rows, min_length, more, collapse, coarser):
+    unit = {"a": "A", "b": "A", "c": "C", "d": "D"} if coarser else None
+    expected = []
+    for user in by_user(rows):
+        items = [row[1] for row in user]
+        if unit:
+            items = [unit[item] for item in items if item in unit]
+        if collapse:
+            items = [item for n, item in enumerate(items) if n == 0 or items[n - 1] != item]
+        items = items[-(min_length + more) :]
+        if len(items) >= min_length:
+            expected.append(items)
+    options = {"min_length": min_length, "max_length": min_length + more, "collapse_repeats": collapse}
+    if unit and rows and not {row[1] for row in rows} & set(unit):
+        with pytest.raises(InputError, match="has a unit"):
+            adapters.histories(interactions_of(rows), unit=unit, **options)
+        return
+    assert list(adapters.histories(interactions_of(rows), unit=unit, **options)) == expected
+    if unit:
+        songs = Items.of({item: {"artist": artist} for item, artist in unit.items()})
+        assert list(adapters.histories(interactions_of(rows), unit=(songs, "artist"), **options)) == expected
+
+
+@settings(deadline=None)
+@given(rows, st.integers(0, 20), st.integers(20, 40), st.integers(1, 3), st.integers(1, 3))
+def test_filters_against_lists(rows, start, end, min_item_count, min_user_count):
+    kept = [row for row in rows if start <= row[2] < end]
+    items = [row[1] for row in kept]
+    kept = [row for row in kept if items.count(row[1]) >= min_item_count]
+    users = [row[0] for row in kept]
+    kept = [row for row in kept if users.count(row[0]) >= min_user_count]
+    order = list(dict.fromkeys(row[0] for row in rows))
+    expected = [
+        [row[1] for row in user] for user in sorted(by_user(kept), key=lambda u: order.index(u[0][0]))
+    ]
+    found = adapters.histories(
+        interactions_of(rows),
+        start=datetime.fromtimestamp(start, UTC),
+        end=datetime.fromtimestamp(end, UTC),
+        min_item_count=min_item_count,
+        min_user_count=min_user_count,
+    )
+    assert list(found) == expected
+
+
+def test_a_unit_is_one_id():
+    songs = Items.of({"a": {"genres": ["rock", "jazz"], "year": 1999}})
+    for attribute in ("genres", "year"):
+        with pytest.raises(InputTypeError, match="the unit of item 'a' is"):
+            adapters.playlists([["a"]], unit=(songs, attribute))
+
+
+def test_collapsed_repeats_keep_the_heaviest_weight():
+    shop = Interactions.of(user="uuuuv", item="aabaa", weight=[1, 5, 2, 3, 1])
+    found = adapters.histories(shop, collapse_repeats=True)
+    assert list(found) == [["a", "b", "a"], ["a"]]
+    assert found.weights.tolist() == [5, 2, 3, 1]
+
+
+def test_a_pause_longer_than_int64_holds_is_a_pause():
+    ends = Interactions.of(user="uu", item="ab", timestamp=[-(2**62) - 1, 2**62 + 1])
+    assert list(adapters.sessions(ends)) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("adapter", [adapters.histories, adapters.sessions])
+def test_histories_are_made_of_interactions(adapter):
+    with pytest.raises(InputTypeError, match="found list; expected Interactions"):
+        adapter([["a", "b"]])
+    with pytest.raises(ConfigError, match="start is '2024-01-01'"):
+        adapter(interactions_of([("u", "a", 1, "x")]), start="2024-01-01")
+    with pytest.raises(ConfigError, match="min_user_count is nan"):
+        adapter(interactions_of([("u", "a", 1, "x")]), min_user_count=float("nan"))
+
+
+def test_events_choose_and_weigh():
+    shop = interactions_of([("u", "a", 1, "x"), ("u", "b", 2, "y"), ("u", "c", 3, "x")], event=True)
+    assert list(adapters.histories(shop, events=["x"])) == [["a", "c"]]
+    weighed = adapters.histories(shop, events={"x": 1, "y": 5})
+    assert weighed.weights.tolist() == [1, 5, 1]
+    with pytest.raises(InputError, match="no event 'z' in the data; found x, y"):
+        adapters.histories(shop, events=["z"])
+    with pytest.raises(InputError, match="event="):
+        adapters.histories(interactions_of([("u", "a", 1, "x")]), events=["x"])
+
+
+@pytest.mark.parametrize("text", ["90s", "1.5min", " 90 S ", "0.025h"])
+def test_a_gap_is_spelled_in_many_ways(text):
+    rows = [("u", "a", 0, "x"), ("u", "b", 90, "x"), ("u", "c", 181, "x")]
+    assert list(adapters.sessions(interactions_of(rows), gap=text)) == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    "gap", ["30", "half an hour", "-5min", "1.2.3s", 0, -1, float("nan"), timedelta(0), True, [1]]
+)
+def test_a_gap_is_some_time(gap):
+    with pytest.raises(ConfigError, match="gap is"):
+        adapters.sessions(interactions_of([("u", "a", 1, "x")]), gap=gap)
+
+
+def test_sessions_need_something_to_cut_at():
+    timeless = Interactions.of(user=["u"], item=["a"])
+    assert list(adapters.histories(timeless)) == [["a"]]
+    with pytest.raises(InputError, match="session column"):
+        adapters.sessions(timeless)
+
+
+def test_a_history_of_45000_items_stays_whole():
+    long = Interactions.of(user=["u"] * 45_000, item=[str(n % 977) for n in range(45_000)])
+    assert adapters.histories(long).lengths.tolist() == [45_000]

@@ -1,0 +1,85 @@
+"""Compiled loops against the same in a few lines of plain Python."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec.kernels.compiled import compiled
+from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
+from item2vec.kernels.walks import alias_tables
+
+groups = st.lists(st.integers(0, 6), max_size=60)
+weights = st.floats(2.0**-100, 2.0**100, width=32)
+
+
+@settings(deadline=None)
+@given(groups)
+def test_rows_are_grouped_in_their_order(group):
+    rows, offsets = group_rows(np.array(group, np.int32), 7)
+    assert rows.tolist() == sorted(range(len(group)), key=lambda row: group[row])
+    assert np.diff(offsets).tolist() == [group.count(g) for g in range(7)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 5)), max_size=200), st.integers(1, 30))
+def test_groups_are_sorted_by_time_and_stay_stable(pairs, repeats):
+    pairs = pairs * repeats  # short groups and long ones take different ways
+    group = np.array([pair[0] for pair in pairs], np.int32)
+    timestamp = np.array([pair[1] for pair in pairs], np.int64)
+    rows, offsets = group_rows(group, 3)
+    sort_groups(rows, offsets, timestamp)
+    assert rows.tolist() == sorted(range(len(pairs)), key=lambda row: pairs[row])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 4), max_size=8), max_size=6))
+def test_pairs_are_numbered_as_they_appear(labels):
+    offsets = np.cumsum([0, *map(len, labels)]).astype(np.int64)
+    pairs = [(group, label) for group, row in enumerate(labels) for label in row]
+    number = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
+    flat = np.array([label for _, label in pairs], np.int32)
+    assert label_pairs(offsets, flat, 5).tolist() == [number[pair] for pair in pairs]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(weights, max_size=12), min_size=1, max_size=4))
+def test_an_alias_table_gives_each_edge_its_share(rows):
+    offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
+    strength, keep, alias = alias_tables(offsets, np.array([w for row in rows for w in row], np.float32))
+    assert strength.tolist() == pytest.approx([sum(row) for row in rows])
+    for row, start in zip(rows, offsets[:-1], strict=True):
+        share = np.zeros(len(row))
+        for place in range(len(row)):
+            share[place] += keep[start + place]
+            share[alias[start + place]] += 1 - keep[start + place]
+        expected = [len(row) * weight / sum(row) for weight in row]
+        assert share.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_second_process_takes_the_machine_code_of_the_first(tmp_path):
+    code = (
+        "import numpy as np; from item2vec.kernels.grouping import group_rows;"
+        "group_rows(np.zeros(1, np.int32), 1);"
+        "print(sum(group_rows.stats.cache_hits.values()), sum(group_rows.stats.cache_misses.values()))"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert told == [["0", "1"], ["1", "0"]]
+
+
+def test_without_a_folder_to_cache_in_a_loop_is_compiled_all_the_same():
+    names = {}
+    exec(compile("def twice(x):\n    return x + x\n", "no-such-file.py", "exec"), names)
+    assert compiled(names["twice"])(4) == 8
