@@ -1,0 +1,227 @@
+"""A taste is the weighted mean that a slow loop finds, whatever else is read beside it."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec.config import TasteConfig
+from item2vec.errors import ConfigError
+from item2vec.sentences import offsets_of
+from item2vec.taste import history_weights, read_tastes, scored_matrix, taste_matrix
+from item2vec.types import Vocabulary
+from item2vec.vectors import ItemVectors
+
+DAY = 86_400_000_000
+N_ITEMS = 40
+
+
+def made_vectors(n_items=N_ITEMS, dims=6, seed=0):
+    rng = np.random.default_rng(seed)
+    known = Vocabulary(tuple(f"item-{row}" for row in range(n_items)))
+    return ItemVectors(
+        known, rng.normal(size=(n_items, dims)), rng.normal(size=(n_items, dims)), np.ones(n_items)
+    )
+
+
+tastes = st.builds(
+    TasteConfig,
+    score=st.sampled_from(["cosine", "output"]),
+    decay=st.sampled_from([1.0, 0.9, 0.5, 1e-3]),
+    half_life=st.sampled_from([None, 0.01, 7.0, 1e6]),
+    last_n=st.sampled_from([None, 1, 3, 100]),
+)
+
+
+@st.composite
+def histories(draw):
+    """Some histories, empty ones among them: rows, weights and timestamps of each."""
+    many = []
+    for length in draw(st.lists(st.integers(0, 8), min_size=1, max_size=8)):
+        rows = draw(st.lists(st.integers(0, N_ITEMS - 1), min_size=length, max_size=length))
+        weights = draw(
+            st.lists(st.sampled_from([0.0, 0.25, 1.0, 5.0, 1e6]), min_size=length, max_size=length)
+        )
+        days = draw(st.lists(st.integers(0, 40), min_size=length, max_size=length))
+        many.append((rows, weights, [18_000 * DAY + day * DAY // 3 for day in sorted(days)]))
+    return many
+
+
+def columns_of(many, weighted, timed):
+    rows, weights, stamps = ([one for history in many for one in history[column]] for column in range(3))
+    offsets = offsets_of([len(history[0]) for history in many])
+    extra = {"weights": np.array(weights, dtype=np.float64)} if weighted else {}
+    if timed:
+        extra["timestamps"] = np.array(stamps, dtype=np.int64)
+    return np.array(rows, dtype=np.int32), offsets, extra
+
+
+def slow_parts(history, taste, weighted, timed):
+    rows, weights, stamps = history
+    parts = []
+    for place in range(len(rows)):
+        steps_back = len(rows) - 1 - place
+        part = taste.decay**steps_back
+        if taste.last_n is not None and steps_back >= taste.last_n:
+            part = 0.0
+        if timed and taste.half_life is not None:
+            part *= 0.5 ** ((max(stamps) - stamps[place]) / DAY / taste.half_life)
+        parts.append(part * weights[place] if weighted else part)
+    return [part / sum(parts) for part in parts] if sum(parts) > 0 else parts
+
+
+def slow_taste(history, parts, vectors, taste):
+    total = [0.0] * vectors.input.shape[1]
+    for row, part in zip(history[0], parts, strict=True):
+        vector = vectors.input[row].tolist()
+        length = math.hypot(*vector) if taste.score == "cosine" else 1.0
+        total = [sum_ + part * number / length for sum_, number in zip(total, vector, strict=True)]
+    length = math.hypot(*total)
+    if taste.score == "cosine" and length > 1e-9:
+        return [number / length for number in total], length
+    return total, 1.0
+
+
+@settings(deadline=None, max_examples=200)
+@given(histories(), tastes, st.booleans(), st.booleans())
+def test_parts_are_those_of_a_loop(many, taste, weighted, timed):
+    _, offsets, extra = columns_of(many, weighted, timed)
+    parts = history_weights(offsets, taste, **extra)
+    expected = [part for history in many for part in slow_parts(history, taste, weighted, timed)]
+    assert parts.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    for start, end in pairwise(offsets):
+        assert parts[start:end].sum() == pytest.approx(1) or not parts[start:end].any()
+
+
+@settings(deadline=None, max_examples=200)
+@given(histories(), tastes, st.booleans(), st.booleans())
+def test_tastes_are_those_of_a_loop(many, taste, weighted, timed):
+    vectors = made_vectors()
+    rows, offsets, extra = columns_of(many, weighted, timed)
+    found = read_tastes(vectors, taste, rows, offsets, **extra)
+    assert found.vectors.shape == (len(many), 6)
+    assert found.vectors.dtype == np.float32
+    for number, history in enumerate(many):
+        parts = slow_parts(history, taste, weighted, timed)
+        vector, length = slow_taste(history, parts, vectors, taste)
+        assert found.empty[number] == (not any(parts))
+        assert found.vectors[number].tolist() == pytest.approx(vector, abs=1e-5)
+        assert found.norms[number] == pytest.approx(length, rel=1e-5)
+
+
+@settings(deadline=None, max_examples=100)
+@given(histories(), tastes, st.booleans(), st.booleans(), st.sampled_from([1, 2, 3, 16, 65]))
+def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, taste, weighted, timed, dims):
+    vectors = made_vectors(dims=dims)
+    rows, offsets, extra = columns_of(many, weighted, timed)
+    together = read_tastes(vectors, taste, rows, offsets, **extra)
+    for number, history in enumerate(many):
+        rows, offsets, extra = columns_of([history], weighted, timed)
+        alone = read_tastes(vectors, taste, rows, offsets, **extra)
+        assert alone.vectors[0].tobytes() == together.vectors[number].tobytes()
+        assert alone.norms[0] == together.norms[number]
+        assert alone.empty[0] == together.empty[number]
+
+
+@pytest.mark.parametrize(
+    "taste", [TasteConfig(), TasteConfig(score="output"), TasteConfig(decay=0.999), TasteConfig(last_n=50)]
+)
+@pytest.mark.parametrize("dims", [1, 8, 64])
+def test_long_histories_are_read_to_the_end(taste, dims):
+    vectors = made_vectors(dims=dims)
+    rng = np.random.default_rng(1)
+    lengths = [3, 45_000, 0, 20_000, 1, 70_000, 0, 9_999, 12]
+    rows = rng.integers(0, N_ITEMS, size=sum(lengths)).astype(np.int32)
+    offsets = offsets_of(lengths)
+    together = read_tastes(vectors, taste, rows, offsets)
+    for number, (start, end) in enumerate(pairwise(offsets)):
+        alone = read_tastes(vectors, taste, rows[start:end], np.array([0, end - start]))
+        assert alone.vectors[0].tobytes() == together.vectors[number].tobytes()
+        if end == start:
+            assert together.empty[number]
+            continue
+        age = np.arange(end - start)[::-1]
+        parts = taste.decay ** age.astype(float) * (age < (taste.last_n or end - start))
+        mean = parts / parts.sum() @ taste_matrix(vectors, taste)[rows[start:end]].astype(float)
+        if taste.score == "cosine":
+            mean /= np.linalg.norm(mean)
+        assert together.vectors[number] == pytest.approx(mean, abs=1e-5)
+
+
+def test_a_long_decayed_history_is_its_newest_items():
+    vectors = made_vectors()
+    rows = np.zeros(45_000, dtype=np.int32)
+    rows[-1] = 7
+    taste = read_tastes(vectors, TasteConfig(decay=1e-9), rows, np.array([0, 45_000]))
+    assert taste.vectors[0] == pytest.approx(vectors.unit_input[7], abs=1e-6)
+    assert taste.weights.sum() == pytest.approx(1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(histories(), tastes)
+def test_shares_of_a_history_add_up_to_its_taste(many, taste):
+    vectors = made_vectors()
+    rows, offsets, extra = columns_of(many, weighted=True, timed=True)
+    found = read_tastes(vectors, taste, rows, offsets, **extra)
+    matrix = taste_matrix(vectors, taste).astype(np.float64)
+    for number, (start, end) in enumerate(pairwise(offsets)):
+        shares = found.weights[start:end, None] * matrix[rows[start:end]] / found.norms[number]
+        assert shares.sum(axis=0) == pytest.approx(found.vectors[number], abs=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_vectors_that_cancel_out_leave_no_taste(scale, score):
+    vectors = ItemVectors(
+        Vocabulary(("a", "b", "c")),
+        np.array([[0.1, 0.7], [-0.1, -0.7], [0, 1]]) * scale,
+        np.ones((3, 2)),
+        np.ones(3),
+    )
+    rows, offsets = np.array([0, 1, 0, 1, 2, 2], dtype=np.int32), np.array([0, 2, 5, 6])
+    found = read_tastes(vectors, TasteConfig(score=score), rows, offsets)
+    assert found.empty.tolist() == [True, False, False]
+    assert np.isfinite(found.vectors).all()
+
+
+def test_histories_of_no_weight_leave_no_taste():
+    vectors = made_vectors()
+    rows, offsets = np.array([1, 2, 3], dtype=np.int32), np.array([0, 0, 2, 2, 3, 3])
+    found = read_tastes(vectors, TasteConfig(), rows, offsets, weights=np.array([0.0, 0.0, 1.0]))
+    assert found.empty.tolist() == [True, True, True, False, True]
+    assert found.weights.tolist() == [0, 0, 1]
+    nothing = read_tastes(vectors, TasteConfig(), rows[:0], np.array([0]))
+    assert nothing.vectors.shape == (0, 6)
+
+
+def test_time_counts_from_the_newest_item_of_each_history():
+    stamps = np.array([0, 7, 14, 100], dtype=np.int64) * DAY
+    taste = TasteConfig(half_life=7)
+    assert history_weights(np.array([0, 3, 4]), taste, timestamps=stamps) == pytest.approx(
+        [1 / 7, 2 / 7, 4 / 7, 1]
+    )
+    ancient = np.array([0, 10**6], dtype=np.int64) * DAY
+    assert history_weights(np.array([0, 2]), TasteConfig(half_life=1e-6), timestamps=ancient).tolist() == [
+        0,
+        1,
+    ]
+    unordered = history_weights(np.array([0, 3]), taste, timestamps=stamps[[2, 0, 1]])
+    assert unordered == pytest.approx([4 / 7, 1 / 7, 2 / 7])
+
+
+def test_each_score_has_its_matrices():
+    vectors = made_vectors()
+    cosine, output = TasteConfig(), TasteConfig(score="output")
+    assert taste_matrix(vectors, cosine) is scored_matrix(vectors, cosine) is vectors.unit_input
+    assert (
+        taste_matrix(vectors, output) is vectors.input,
+        scored_matrix(vectors, output) is vectors.output,
+    ) == (True, True)
+    without = ItemVectors(vectors.vocabulary, vectors.input, None, vectors.counts)
+    with pytest.raises(ConfigError, match="score='output' needs output vectors"):
+        scored_matrix(without, output)

@@ -1,0 +1,514 @@
+"""Training reads every token, says when it could not, and learns what is in the sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from gensim.models import Word2Vec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ODD_IDS, corpora, fresh_folder
+
+from item2vec import train
+from item2vec.config import TasteConfig, TrainConfig
+from item2vec.errors import ConfigError, InputError, InputTypeError, NothingToTrainError, TrainingError
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.training import gensim_trainer
+from item2vec.training.corpus import prepare
+from item2vec.vectors import ItemVectors
+
+QUICK = {"vector_size": 4, "epochs": 3, "sample": 0, "workers": 1, "seed": 7}
+OBJECTIVES = {
+    "skipgram": {},
+    "cbow": {"objective": "cbow"},
+    "cbow, added": {"objective": "cbow", "cbow_mean": False},
+    "hierarchical": {"hs": True, "negative": 0},
+    "both losses": {"hs": True, "objective": "cbow"},
+    "whole sentences": {"window": "full"},
+    "even windows": {"shrink_windows": False},
+}
+
+
+def random_sentences(n=200, n_items=30, *, seed=0, ordered=True):
+    rng = np.random.default_rng(seed)
+    lists = [[f"item-{row}" for row in rng.integers(0, n_items, rng.integers(2, 12))] for _ in range(n)]
+    return Sentences.of(lists, ordered=ordered)
+
+
+def weighted(sentences, column):
+    return dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
+
+
+def untrained(vectors):
+    """The vectors that gensim starts with."""
+    config = vectors.config
+    model = Word2Vec(vector_size=config.vector_size, min_count=1, seed=config.seed, sorted_vocab=0)
+    model.build_vocab_from_freq({str(row): 1 for row in range(len(vectors))})
+    return model.wv.vectors
+
+
+def fingerprint(vectors):
+    output = b"" if vectors.output is None else vectors.output.tobytes()
+    return hashlib.sha256(
+        vectors.input.tobytes() + output + repr(vectors.vocabulary.ids).encode()
+    ).hexdigest()
+
+
+@pytest.fixture
+def trained_tokens(monkeypatch):
+    """What gensim says it trained, and was handed, in each epoch."""
+    seen = []
+    honest = Word2Vec.train
+
+    def counted(self, *args, **kwargs):
+        seen.append(honest(self, *args, **kwargs))
+        return seen[-1]
+
+    monkeypatch.setattr(Word2Vec, "train", counted)
+    return seen
+
+
+# --- what is read ----------------------------------------------------------------------------------
+
+
+def slow_corpus(lists, min_count):
+    """Return how often each item is trained, and how often it occurs."""
+    occurs = Counter(id_ for sentence in lists for id_ in sentence)
+    frequent = [[id_ for id_ in sentence if occurs[id_] >= min_count] for sentence in lists]
+    return Counter(id_ for sentence in frequent if len(sentence) >= 2 for id_ in sentence), occurs
+
+
+@settings(deadline=None, max_examples=150)
+@given(corpora(), st.integers(1, 4))
+def test_rare_items_and_lonely_ones_are_left_out(lists, min_count):
+    trained, occurs = slow_corpus(lists, min_count)
+    sentences, config = Sentences.of(lists), TrainConfig(min_count=min_count)
+    if len(trained) < 2:
+        with pytest.raises(NothingToTrainError):
+            prepare(sentences, config)
+        return
+    corpus = prepare(sentences, config)
+    assert dict(zip(corpus.vocabulary, corpus.frequency.tolist(), strict=True)) == trained
+    assert corpus.frequency.tolist() == sorted(trained.values(), reverse=True)
+    assert corpus.counts.tolist() == [occurs[id_] for id_ in corpus.vocabulary]
+    read = [
+        corpus.vocabulary.decode(corpus.tokens[a:b])
+        for a, b in zip(corpus.offsets, corpus.offsets[1:], strict=False)
+    ]
+    kept = [[id_ for id_ in sentence if occurs[id_] >= min_count] for sentence in lists]
+    assert read == [sentence for sentence in kept if len(sentence) >= 2]
+
+
+def test_every_token_of_a_long_history_is_trained(trained_tokens):
+    """gensim alone drops all but 10,000, or every second 10,000."""
+    ids = [f"item-{number}" for number in range(45_000)]
+    vectors = train(Sentences.of([ids, ids[:3]]), **QUICK | {"window": 2})
+    assert trained_tokens == [(45_003, 45_003)] * 3
+    assert set(vectors.vocabulary) == set(ids)
+    assert (vectors.input != untrained(vectors)).any(axis=1).all()
+
+
+@pytest.mark.parametrize("length", [9_999, 10_000, 10_001, 20_000, 20_001])
+def test_sentences_are_cut_where_gensim_would_stop_reading(trained_tokens, length):
+    rng = np.random.default_rng(0)
+    sentences = Sentences.of([[str(number) for number in rng.integers(0, 50, length)]] * 2 + [["1", "2"]])
+    train(sentences, **QUICK | {"epochs": 2})
+    assert trained_tokens == [(2 * length + 2, 2 * length + 2)] * 2
+
+
+def test_odd_ids_are_trained_saved_and_loaded_byte_for_byte(tmp_path):
+    lists = [[*ODD_IDS], [*ODD_IDS[::-1]], *pairwise(ODD_IDS)]
+    Sentences.of(lists).save(tmp_path / "sentences")
+    vectors = train(Sentences.open(tmp_path / "sentences"), **QUICK)
+    assert sorted(vectors.vocabulary) == sorted(ODD_IDS)
+    assert (vectors.input != untrained(vectors)).any(axis=1).all()
+    for binary in (False, True):
+        vectors.save_word2vec(tmp_path / "vectors", binary=binary)
+        again = ItemVectors.load_word2vec(tmp_path / "vectors", binary=binary)
+        assert again.vocabulary == vectors.vocabulary
+        assert again.input.tobytes() == vectors.input.tobytes()
+
+
+@settings(deadline=None, max_examples=30)
+@given(lists=corpora(min_sentences=1, min_length=2))
+def test_any_legal_ids_cross_the_whole_line(tmp_path_factory, lists):
+    folder = fresh_folder(tmp_path_factory)
+    Sentences.of(lists).save(folder / "sentences")
+    expected, _ = slow_corpus(lists, 1)
+    if len(expected) < 2:
+        return
+    vectors = train(Sentences.open(folder / "sentences"), **QUICK | {"epochs": 30})
+    assert set(vectors.vocabulary) == set(expected)
+    vectors.save_word2vec(folder / "vectors")
+    assert ItemVectors.load_word2vec(folder / "vectors").vocabulary == vectors.vocabulary
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    corpora(min_sentences=1, min_length=2),
+    st.integers(1, 4),
+    st.sampled_from([1e-6, 1e-3, 0.05, 0.5]),
+    st.integers(0, 99),
+)
+def test_no_row_is_left_untrained_and_no_alarm_is_false(lists, epochs, sample, seed):
+    sentences = Sentences.of(lists)
+    known, _ = slow_corpus(lists, 1)
+    if len(known) < 2:
+        return
+    try:
+        vectors = train(sentences, vector_size=3, epochs=epochs, sample=sample, seed=seed, workers=2)
+    except TrainingError as error:
+        assert "no vector moved" in str(error)  # noqa: PT017 - any other alarm is false
+        return
+    everything = prepare(sentences, vectors.config).vocabulary
+    start = untrained(dataclasses.replace(vectors, vocabulary=everything, **all_rows(len(everything))))
+    rows = everything.encode(vectors.vocabulary)
+    assert (vectors.input != start[rows]).any(axis=1).all()
+    assert rows.tolist() == sorted(rows.tolist())
+
+
+def all_rows(n):
+    return {"input": np.ones((n, 3)), "output": None, "counts": np.ones(n)}
+
+
+def test_subsampling_is_counted_right_on_larger_corpora():
+    for seed in range(5):
+        train(
+            random_sentences(2_000, seed=seed),
+            **QUICK | {"sample": 10.0 ** -(seed + 1), "seed": seed, "vector_size": 1},
+        )
+
+
+# --- nothing to train ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lists", [[], [[]], [["a"], ["b"], ["a"]], [["a", "a", "a"]], [["a", "a"], ["a"], ["b"]]]
+)
+def test_sentences_without_two_items_are_nothing_to_train(lists):
+    with pytest.raises(NothingToTrainError, match="nothing to train on: Sentences"):
+        train(Sentences.of(lists), **QUICK)
+
+
+def test_all_too_rare_is_told_with_the_highest_count():
+    lists = [["a", "b"], ["c", "a"], ["a", "d"]]
+    with pytest.raises(NothingToTrainError, match=r"min_count=4 times \(most: 3\); lower min_count"):
+        train(Sentences.of(lists), min_count=4)
+    with pytest.raises(NothingToTrainError, match="no sentence has two different items"):
+        train(Sentences.of(lists), min_count=2)
+
+
+def test_tokens_of_no_weight_are_not_there():
+    sentences = Sentences.of([["a", "b", "x"], ["b", "c"], ["x", "a"]])
+    vectors = train(weighted(sentences, [1, 1, 0, 1, 1, 0, 1]), **QUICK)
+    assert set(vectors.vocabulary) == {"a", "b", "c"}
+    with pytest.raises(NothingToTrainError, match="check the input"):
+        train(weighted(sentences, [0] * 7), **QUICK)
+
+
+def test_settings_are_checked_before_the_data():
+    with pytest.raises(ConfigError, match="did you mean 'vector_size'"):
+        train(None, vectorsize=3)
+    with pytest.raises(ConfigError, match="patience needs validation="):
+        train(None, patience=3)
+    with pytest.raises(ConfigError, match="score='output' needs output vectors"):
+        train(None, hs=True, negative=0, taste=TasteConfig(score="output"))
+    with pytest.raises(InputTypeError, match=r"found list; .* item2vec\.adapters"):
+        train([["a", "b"]])
+    with pytest.raises(InputError, match="validation has no sentence of two"):
+        train(random_sentences(), validation=Sentences.of([["a"]]))
+
+
+# --- what goes wrong -------------------------------------------------------------------------------
+
+
+def error_within(seconds, function):
+    """Return the error that a call raises; fail, and do not wait, where it hangs."""
+    raised = []
+
+    def call():
+        try:
+            function()
+        except TrainingError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "training hangs"
+    assert raised, "training ended without a TrainingError"
+    return str(raised[0])
+
+
+honest_epoch = gensim_trainer._Epoch.__iter__
+
+
+@pytest.mark.parametrize("sample", [0, 1e-2])
+def test_a_sentence_lost_on_the_way_is_noticed(monkeypatch, sample):
+    def lossy(self):
+        sentences = honest_epoch(self)
+        next(sentences)
+        yield from sentences
+
+    monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", lossy)
+    told = error_within(60, lambda: train(random_sentences(5_000), **QUICK | {"sample": sample, "epochs": 1}))
+    assert "not to be used" in told
+
+
+def test_a_sentence_read_twice_is_noticed(monkeypatch):
+    def repeating(self):
+        sentences = list(honest_epoch(self))
+        yield from [sentences[0], *sentences]
+
+    monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", repeating)
+    assert "not to be used" in error_within(60, lambda: train(random_sentences(), **QUICK))
+
+
+@pytest.mark.parametrize("sample", [0, 1e-2])
+def test_tokens_that_gensim_skips_are_noticed(monkeypatch, sample):
+    honest = Word2Vec._do_train_job
+
+    def lazy(self, sentences, alpha, inits):
+        trained, _ = honest(self, sentences[: len(sentences) // 2], alpha, inits)
+        return trained, self._raw_word_count(sentences)
+
+    monkeypatch.setattr(Word2Vec, "_do_train_job", lazy)
+    told = error_within(60, lambda: train(random_sentences(3_000), **QUICK | {"sample": sample, "epochs": 1}))
+    assert "not to be used" in told
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("after", [0, 1_500])
+def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, after):
+    def failing(self):
+        for number, sentence in enumerate(honest_epoch(self)):
+            if number == after:
+                raise MemoryError("planted")
+            yield sentence
+
+    monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", failing)
+    told = error_within(60, lambda: train(random_sentences(20_000), **QUICK | {"workers": workers}))
+    assert told == "epoch 1 stopped: MemoryError('planted')"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_in_a_worker_does_not_hang(monkeypatch, workers):
+    honest, jobs = Word2Vec._do_train_job, iter(range(1_000))
+
+    def failing(self, sentences, alpha, inits):
+        if next(jobs) == 2:
+            raise MemoryError("planted")
+        return honest(self, sentences, alpha, inits)
+
+    monkeypatch.setattr(Word2Vec, "_do_train_job", failing)
+    told = error_within(60, lambda: train(random_sentences(30_000), **QUICK | {"workers": workers}))
+    assert told == "epoch 1 stopped: MemoryError('planted')"
+
+
+def test_vectors_that_are_not_finite_are_not_returned(monkeypatch):
+    honest = Word2Vec.train
+
+    def spoiling(self, *args, **kwargs):
+        counts = honest(self, *args, **kwargs)
+        self.syn1neg[1, 1] = np.nan
+        return counts
+
+    monkeypatch.setattr(Word2Vec, "train", spoiling)
+    with pytest.raises(TrainingError, match="diverged"):
+        train(random_sentences(), **QUICK | {"epochs": 1})
+
+
+@pytest.mark.parametrize("setting", [{"sample": 1e-300}, {"alpha": 1e-30, "min_alpha": 0}])
+def test_training_that_moves_nothing_is_an_error(setting):
+    with pytest.raises(TrainingError, match=r"no vector moved in 3 epochs.*sample=0"):
+        train(random_sentences(), **QUICK | setting)
+
+
+IN_A_CHILD = """
+import hashlib, sys
+sys.path.insert(0, {tests!r})
+from test_training import *
+{code}
+"""
+
+
+def in_a_child(code, *, hash_seed="random"):
+    command = [sys.executable, "-c", IN_A_CHILD.format(tests=os.path.dirname(__file__), code=code)]  # noqa: PTH120
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+    )
+
+
+def test_the_highest_learning_rates_kill_no_process():
+    code = """
+for settings in OBJECTIVES.values():
+    for alpha in (100, 1000):
+        many = {"alpha": alpha, "negative": settings.get("negative", 50)}
+        vectors = train(random_sentences(), **QUICK | settings | many)
+        assert np.isfinite(vectors.unit_input).all()
+"""
+    child = in_a_child(code)
+    _, told = child.communicate(timeout=120)
+    assert (child.returncode, told) == (0, "")
+
+
+# --- the same every time ---------------------------------------------------------------------------
+
+PRINTS = """
+for settings in OBJECTIVES.values():
+    print(fingerprint(train(random_sentences(), **QUICK | settings)))
+loose = random_sentences(ordered=False)
+print(fingerprint(train(loose, **QUICK)))
+print(fingerprint(train(weighted(loose, np.arange(len(loose.tokens)) % 5 + 1), **QUICK | {"sample": 0.01})))
+print(fingerprint(train(loose, validation=loose, patience=1, **QUICK)))
+"""
+
+
+def test_one_worker_gives_the_same_bytes_in_every_process():
+    children = [in_a_child(PRINTS, hash_seed=seed) for seed in ("0", "4711")]
+    found = [child.communicate(timeout=120) for child in children]
+    assert found[0] == found[1]
+    printed, told = found[0]
+    assert told == ""
+    assert len(set(printed.split())) == len(OBJECTIVES) + 2  # patience did not stop, so it changed nothing
+
+
+@pytest.mark.parametrize("settings_", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_another_seed_gives_other_vectors(settings_):
+    vectors = [train(random_sentences(), **QUICK | settings_ | {"seed": seed}) for seed in (1, 2)]
+    assert vectors[0].vocabulary == vectors[1].vocabulary
+    assert not (vectors[0].input == vectors[1].input).any(axis=1).any()
+
+
+# --- epochs ----------------------------------------------------------------------------------------
+
+
+def test_unordered_sentences_are_shuffled_within_anew_each_epoch():
+    sentences = random_sentences(ordered=False)
+    corpus = prepare(sentences, TrainConfig())
+    epochs, again = list(corpus.epochs(4, seed=3)), list(corpus.epochs(4, seed=3))
+    orders = set()
+    for (tokens, offsets), (same, _) in zip(epochs, again, strict=True):
+        assert tokens.tolist() == same.tolist()
+        assert offsets.tolist() == corpus.offsets.tolist()
+        orders.add(tokens.tobytes())
+        for start, end in pairwise(offsets):
+            assert sorted(tokens[start:end]) == sorted(corpus.tokens[start:end])
+    assert len(orders) == 4
+    assert corpus.tokens.tobytes() not in orders
+    assert next(corpus.epochs(1, seed=4))[0].tolist() != epochs[0][0].tolist()
+
+
+def test_every_order_of_a_sentence_comes_up_equally_often():
+    sentences = Sentences.of([["a", "b", "c"]] * 6_000, ordered=False)
+    corpus = prepare(sentences, TrainConfig())
+    (tokens, _), *_ = corpus.epochs(1, seed=0)
+    orders = Counter(map(tuple, tokens.reshape(-1, 3).tolist()))
+    assert len(orders) == 6
+    assert all(abs(count - 1000) < 6 * math.sqrt(1000 * 5 / 6) for count in orders.values())
+
+
+def test_ordered_sentences_of_one_weight_are_read_as_they_are():
+    sentences = random_sentences()
+    for same in (sentences, weighted(sentences, [2.5] * len(sentences.tokens))):
+        corpus = prepare(same, TrainConfig())
+        for tokens, offsets in corpus.epochs(2, seed=0):
+            assert tokens is corpus.tokens
+            assert offsets is corpus.offsets
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_tokens_are_read_in_proportion_to_their_weight(ordered):
+    lists = [["a", "b", "c", "d"], ["d", "e", "a"]]
+    column = [5, 1, 2.5, 0.5, 5, 4, 1]
+    corpus = prepare(weighted(Sentences.of(lists, ordered=ordered), column), TrainConfig())
+    n_epochs, seen = 3_000, Counter()
+    for tokens, offsets in corpus.epochs(n_epochs, seed=0):
+        assert offsets[0] == 0
+        assert offsets[-1] == len(tokens)
+        for number, (start, end) in enumerate(pairwise(offsets)):
+            seen.update((number, id_) for id_ in corpus.vocabulary.decode(tokens[start:end]))
+    places = [(number, id_) for number, sentence in enumerate(lists) for id_ in sentence]
+    for place, weight in zip(places, column, strict=True):
+        chance = weight / 5
+        assert abs(seen[place] - n_epochs * chance) <= 6 * math.sqrt(n_epochs * chance * (1 - chance))
+
+
+def test_counts_are_weighted():
+    sentences = weighted(Sentences.of([["a", "b"], ["b", "c", "a"], ["c"]]), [1, 5, 0.5, 2, 1, 7])
+    vectors = train(sentences, **QUICK | {"epochs": 50})
+    assert dict(zip(vectors.vocabulary, vectors.counts.tolist(), strict=True)) == {
+        "a": 2.0,
+        "b": 5.5,
+        "c": 9.0,
+    }
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 15), st.integers(1, 12))
+def test_an_epoch_hands_over_every_token_once_in_short_sentences(lengths, block, longest):
+    tokens = np.arange(sum(lengths), dtype=np.int32)
+    words = np.array([str(token) for token in tokens], dtype=object)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gensim_trainer, "TOKENS_A_BLOCK", block)
+        patch.setattr(gensim_trainer, "MAX_SENTENCE_TOKENS", longest)
+        read = list(gensim_trainer._Epoch(words, tokens, offsets_of(lengths)))
+    expected, start = [], 0
+    for length in lengths:
+        expected += [
+            words[cut : min(cut + longest, start + length)].tolist()
+            for cut in range(start, start + length, longest)
+        ]
+        start += length
+    assert read == expected
+
+
+# --- what is learned -------------------------------------------------------------------------------
+
+
+# Where cbow adds, all vectors come to share one long direction.
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "cbow, added"])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_two_communities_separate(name, ordered):
+    rng = np.random.default_rng(1)
+    lists = [[f"{side}{row}" for row in rng.integers(0, 15, 8)] for side in "xy" for _ in range(300)]
+    vectors = train(
+        Sentences.of(lists, ordered=ordered), **QUICK | OBJECTIVES[name] | {"vector_size": 8, "epochs": 10}
+    )
+    side = np.array([id_[0] == "x" for id_ in vectors.vocabulary])
+    cosines = vectors.unit_input @ vectors.unit_input.T
+    within = cosines[side[:, None] == side].mean()
+    across = cosines[side[:, None] != side].mean()
+    assert within > across + 0.5
+    assert all(item[0] == "x" for item, _ in vectors.similar_items("x0", k=14))
+
+
+def test_output_vectors_say_what_follows():
+    """In a b, c d: a follows b as often as b follows a, but neither a nor b ever stands beside c or d."""
+    lists = [["a", "b"], ["c", "d"], ["e", "f"]] * 200
+    vectors = train(Sentences.of(lists), **QUICK | {"vector_size": 16, "epochs": 20})
+    scores = vectors.input @ vectors.output.T
+    for one, other in ("ab", "cd", "ef"):
+        row = scores[vectors.vocabulary.code(one)]
+        assert vectors.vocabulary.ids[int(np.argmax(row))] == other
+
+
+@pytest.mark.parametrize("settings_", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_output_vectors_come_with_negative_sampling_only(settings_):
+    vectors = train(random_sentences(), **QUICK | settings_)
+    assert (vectors.output is None) == (vectors.config.negative == 0)
+    assert vectors.config == TrainConfig(**QUICK | settings_)
