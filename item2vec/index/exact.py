@@ -1,0 +1,40 @@
+"""The exact index: every row is looked at, at the speed of BLAS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from item2vec.index.search import Rows, as_matrix, row_norms
+from item2vec.types import Floats
+
+__all__ = ["ExactIndex"]
+
+
+@dataclass(frozen=True, eq=False)
+class ExactIndex:
+    """Looks at all rows; nothing to build and nothing to save.
+
+    >>> import numpy as np
+    >>> ExactIndex.build(np.eye(2, dtype=np.float32)).save("anywhere")
+    {'kind': 'exact'}
+    """
+
+    kind: ClassVar[str] = "exact"
+    matrix: Floats
+    largest_norm: float
+
+    @classmethod
+    def build(cls, matrix: Floats) -> ExactIndex:
+        """Return the index of a matrix, after checking that it can be searched."""
+        matrix = as_matrix(matrix)
+        return cls(matrix, float(row_norms(matrix).max()))
+
+    def candidates(self, query: Floats, n: int) -> Rows | None:  # noqa: ARG002
+        """Return ``None``: look at all rows."""
+        return None
+
+    def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Return the description that ``load`` needs; there is no file."""
+        return {"kind": self.kind}

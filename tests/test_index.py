@@ -1,0 +1,364 @@
+"""The index finds what a full sort finds, whatever the filters, and says the same in batches."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from item2vec.errors import ConfigError, InputError
+from item2vec.index import ANNOY_FROM_ROWS, build, find, find_many, load
+from item2vec.index.exact import ExactIndex
+
+KINDS = ("exact", "annoy")
+
+
+def clustered(n_rows, dims=64, seed=0):
+    """Vectors in crowds of about a hundred, on few directions, as word2vec leaves them."""
+    rng = np.random.default_rng(seed)
+    basis = rng.normal(size=(34, dims)) / np.sqrt(1 + np.arange(34))[:, None]
+    centres = rng.normal(size=(max(2, n_rows // 100), 34))
+    points = centres[rng.integers(len(centres), size=n_rows)] + 0.45 * rng.normal(size=(n_rows, 34))
+    return (points @ basis + 0.3 * rng.normal(size=(n_rows, dims))).astype(np.float32)
+
+
+def unit(matrix):
+    return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+
+
+def tastes(matrix, n, seed=1):
+    """Means of four rows, three of them near the first."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(len(matrix), size=n)
+    near = np.argsort(-(matrix[first] @ matrix.T), axis=1)[:, 1:40]
+    others = np.take_along_axis(near, rng.integers(near.shape[1], size=(n, 3)), axis=1)
+    return unit(matrix[first] + matrix[others].sum(axis=1))
+
+
+def best_by_sorting(matrix, query, k, excluded, allowed):
+    rows = range(len(matrix)) if allowed is None else set(allowed)
+    scored = [(sum(int(a) * int(b) for a, b in zip(matrix[row], query, strict=True)), row) for row in rows]
+    left = [(score, row) for score, row in scored if row not in set(excluded)]
+    left.sort(key=lambda pair: (-pair[0], pair[1]))
+    return left[:k]
+
+
+@st.composite
+def questions(draw):
+    """Small whole numbers: heavy ties, equal rows and zero rows, and sums without rounding."""
+    n_rows, dims = draw(st.integers(1, 60)), draw(st.integers(1, 6))
+    numbers = st.integers(-3, 3)
+    matrix = draw(hnp.arrays(np.float32, (n_rows, dims), elements=numbers))
+    query = draw(hnp.arrays(np.float32, dims, elements=numbers).filter(np.any))
+    some_rows = st.lists(st.integers(0, n_rows - 1), max_size=2 * n_rows)
+    return matrix, query, draw(st.integers(1, 80)), draw(some_rows), draw(st.none() | some_rows)
+
+
+@settings(deadline=None, max_examples=300)
+@given(questions())
+def test_exact_finds_what_a_full_sort_finds(question):
+    matrix, query, k, excluded, allowed = question
+    found = find(build(matrix, kind="exact"), query, k=k, excluded=excluded, allowed=allowed)
+    expected = best_by_sorting(*question)
+    assert found.rows.dtype == np.intp
+    assert found.scores.dtype == np.float32
+    assert list(zip(found.scores.tolist(), found.rows.tolist(), strict=True)) == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(questions())
+def test_annoy_finds_the_same_scores_and_only_rows_it_may(question):
+    matrix, query, k, excluded, allowed = question
+    index = build(matrix, kind="annoy", queries=query[None], recall=1.0)
+    found = find(index, query, k=k, excluded=excluded, allowed=allowed)
+    expected = best_by_sorting(*question)
+    assert found.scores.tolist() == [score for score, _ in expected]
+    assert (matrix[found.rows] @ query).tolist() == found.scores.tolist()
+    assert len(set(found.rows.tolist())) == len(found.rows)
+    assert not set(found.rows.tolist()) & set(excluded)
+    assert allowed is None or set(found.rows.tolist()) <= set(allowed)
+
+
+class PoorIndex(ExactIndex):
+    """The poorest index that keeps the contract: it knows half as many rows as it is asked for."""
+
+    def candidates(self, query, n):
+        return np.arange(n // 2) if n <= len(self.matrix) else None
+
+
+@settings(deadline=None, max_examples=100)
+@given(questions())
+def test_however_poor_an_index_is_there_are_k_results(question):
+    matrix, query, k, excluded, allowed = question
+    found = find(PoorIndex.build(matrix), query, k=k, excluded=excluded, allowed=allowed)
+    expected = best_by_sorting(*question)
+    assert len(set(found.rows.tolist())) == len(expected)
+    assert not set(found.rows.tolist()) & set(excluded)
+    assert found.scores.tolist() == sorted((matrix[found.rows] @ query).tolist(), reverse=True)
+    if allowed is not None:
+        assert found.rows.tolist() == [row for _, row in expected]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 400), st.integers(1, 50))
+def test_exact_agrees_with_float64_on_numbers_that_round(seed, dims, n_rows, k):
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n_rows, dims)).astype(np.float32)
+    crowd = rng.integers(n_rows, size=n_rows // 2)
+    matrix[crowd] = matrix[0] * (1 + 6e-8 * rng.normal(size=(len(crowd), dims)))
+    query = matrix[0] + np.float32(0.1) * matrix[-1]
+    index = build(matrix, kind="exact")
+    found, everything = find(index, query, k=k), find(index, query, k=n_rows)
+    assert found.rows.tolist() == everything.rows[:k].tolist()
+    truth = matrix.astype(np.float64) @ query.astype(np.float64)
+    np.testing.assert_allclose(found.scores, np.sort(truth)[::-1][:k], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found.scores, truth[found.rows], rtol=0, atol=1e-4)
+    order = np.lexsort((found.rows, -found.scores))
+    assert order.tolist() == list(range(min(k, n_rows)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_at_once_is_one_by_one_bit_for_bit(kind):
+    matrix = clustered(20_000, dims=24)
+    matrix[5000:6000] = matrix[4999] * (1 + 6e-8 * np.random.default_rng(2).normal(size=(1000, 24)))
+    queries = np.concatenate([tastes(unit(matrix), 430), matrix[4990:5010]])
+    rng = np.random.default_rng(3)
+    excluded = [rng.integers(20_000, size=size) for size in rng.integers(0, 30, size=len(queries))]
+    index = build(matrix, kind=kind, queries=queries)
+    few, most = np.arange(0, 20_000, 9), np.arange(3000, 20_000)
+    for allowed in (None, few, most):
+        together = find_many(index, queries, k=10, excluded=excluded, allowed=allowed)
+        for query, out, found in zip(queries, excluded, together, strict=True):
+            alone = find(index, query, k=10, excluded=out, allowed=allowed)
+            assert alone.rows.tolist() == found.rows.tolist()
+            assert alone.scores.tobytes() == found.scores.tobytes()
+
+
+def test_a_row_has_one_score_in_every_index_and_under_every_filter():
+    matrix = clustered(3000)
+    query = tastes(unit(matrix), 1)[0]
+    indexes = [build(matrix, kind=kind) for kind in KINDS]
+    rows = np.arange(3000)
+    scores = {}
+    for index in indexes:
+        for k, allowed in ((1, None), (7, None), (3000, None), (50, rows[::5]), (50, rows[10:])):
+            found = find(index, query, k=k, allowed=allowed)
+            for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
+                assert scores.setdefault(row, score) == score
+    assert len(scores) == 3000
+
+
+@pytest.mark.parametrize("lengths", ["one", "many"])
+def test_annoy_keeps_the_recall_it_was_asked_for(lengths):
+    matrix = clustered(20_000)
+    queries = tastes(unit(matrix), 600)
+    if lengths == "one":
+        matrix = unit(matrix)
+    index = build(matrix, kind="annoy", queries=queries[:256], recall=0.95)
+    assert index.about.recall >= 0.95
+    exact = build(matrix, kind="exact")
+    for n_excluded in (0, 25):
+        best = find_many(exact, queries[256:], k=10 + n_excluded)
+        asked = find_many(index, queries[256:], k=10, excluded=[found.rows[:n_excluded] for found in best])
+        hits = [np.isin(a.rows, b.rows[n_excluded:]).mean() for a, b in zip(asked, best, strict=True)]
+        assert np.mean(hits) >= 0.945
+    assert index.about.search_k < 0.2 * len(matrix)
+
+
+@pytest.mark.parametrize("dims", [8, 64])
+def test_a_crowd_of_equal_rows_hides_nobody(dims):
+    rng = np.random.default_rng(5)
+    matrix = unit(rng.normal(size=(1500, dims)).astype(np.float32))
+    crowd = rng.permutation(1500)[:500]
+    matrix[crowd] = matrix[crowd[0]]
+    index = build(matrix, kind="annoy")
+    found = find_many(index, matrix, k=10)
+    assert index.about.nodes == 1001
+    is_alone = ~np.isin(np.arange(1500), crowd)
+    at_home = np.array([answer.rows[0] == row for row, answer in enumerate(found)])
+    assert at_home[is_alone].mean() >= 0.999
+    assert all(np.isin(found[row].rows, crowd).all() for row in crowd)
+    assert find(index, matrix[crowd[0]], k=10).rows.tolist() == np.sort(crowd)[:10].tolist()
+
+
+@pytest.mark.parametrize("spread", [1e-5, 0.1])
+def test_a_crowd_of_nearly_equal_rows_hides_nobody(spread):
+    """However low the recall that is asked for, an item is found where it is."""
+    rng = np.random.default_rng(6)
+    matrix = rng.normal(size=(1500, 16)).astype(np.float32)
+    matrix[:500] = matrix[0] + spread * rng.normal(size=(500, 16))
+    matrix = unit(matrix)
+    found = find_many(build(matrix, kind="annoy", recall=0.1), matrix, k=10)
+    assert np.mean([answer.scores[0] > 1 - 1e-6 for answer in found]) > 0.998
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "matrix",
+    [np.zeros((5, 3)), np.ones((300, 3)), np.eye(1), np.eye(40), np.eye(40)[:, :1], -np.ones((30, 2)) * 1e17],
+    ids=["zeros", "all equal", "one", "unit", "one dimension", "long"],
+)
+def test_odd_matrices_are_searched_whole(kind, matrix, tmp_path):
+    matrix = matrix.astype(np.float32)
+    index = build(matrix, kind=kind)
+    query = np.ones(matrix.shape[1], dtype=np.float32)
+    assert find(index, query, k=1000).rows.tolist() == list(np.argsort(-(matrix @ query), kind="stable"))
+    again = load(tmp_path, matrix, index.save(tmp_path))
+    assert find(again, query, k=3).scores.tolist() == find(index, query, k=3).scores.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_index_answers_as_before(kind, tmp_path):
+    matrix = clustered(3000, dims=20)
+    matrix[100:200] = matrix[99]
+    np.save(tmp_path / "matrix.npy", matrix)
+    mapped = np.load(tmp_path / "matrix.npy", mmap_mode="r")
+    index = build(mapped, kind=kind)
+    (tmp_path / "saved").mkdir()
+    again = load(tmp_path / "saved", mapped, index.save(tmp_path / "saved"))
+    (tmp_path / "twice").mkdir()
+    twice = load(tmp_path / "twice", matrix, again.save(tmp_path / "twice"))
+    assert again.kind == kind
+    for query in matrix[::50]:
+        expected = find(index, query, k=10, excluded=[99])
+        for other in (again, twice):
+            found = find(other, query, k=10, excluded=[99])
+            assert found.rows.tolist() == expected.rows.tolist()
+            assert found.scores.tobytes() == expected.scores.tobytes()
+
+
+def test_the_same_seed_plants_the_same_trees(tmp_path):
+    matrix = clustered(2000, dims=10)
+
+    def planted(seed):
+        folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        about = build(matrix, kind="annoy", seed=seed).save(folder)
+        return (folder / "index.ann").read_bytes(), about
+
+    assert planted(7) == planted(7)
+    assert planted(7)[0] != planted(8)[0]
+
+
+def test_auto_is_a_matter_of_size():
+    matrix = np.tile(clustered(500, dims=16), (ANNOY_FROM_ROWS // 500, 1))
+    assert build(matrix[:-1]).kind == "exact"
+    assert build(matrix).kind == "annoy"
+    assert build(matrix[:50], kind="annoy").kind == "annoy"
+    assert build(matrix, kind="exact").kind == "exact"
+
+
+def test_threads_get_the_answers_of_one_while_another_saves(tmp_path):
+    matrix = clustered(8000, dims=32)
+    queries = tastes(unit(matrix), 200)
+    index = build(matrix, kind="annoy", queries=queries)
+    expected = [find(index, query, k=10).rows.tolist() for query in queries]
+    done = threading.Event()
+
+    def save_again_and_again(n=0):
+        while not done.is_set():
+            n += 1
+            (tmp_path / str(n)).mkdir()
+            index.save(tmp_path / str(n))
+        return n
+
+    def ask_everything():
+        return [find(index, query, k=10).rows.tolist() for query in queries]
+
+    with ThreadPoolExecutor(9) as pool:
+        saves = pool.submit(save_again_and_again)
+        answers = [pool.submit(ask_everything) for _ in range(8)]
+        try:
+            assert all(answer.result() == expected for answer in answers)
+        finally:
+            done.set()
+    assert saves.result() > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        [np.nan, 0, 1],
+        [np.nan] * 3,
+        [0, 0, 0],
+        [-0.0, 0, 0],
+        [np.inf, 0, 1],
+        [1e300, 0, 0],
+        [1e30, 0, 0],
+        [1, 2],
+        [],
+        5.0,
+    ],
+    ids=str,
+)
+def test_a_query_that_points_nowhere_is_refused(kind, query):
+    index = build(np.eye(30, 3, dtype=np.float32), kind=kind)
+    with pytest.raises(InputError, match="query"):
+        find(index, np.array(query), k=2)
+    with pytest.raises(InputError, match="query"):
+        find(index, np.array(query), k=2, allowed=[0])
+    if np.shape(query) == (3,):
+        with pytest.raises(InputError, match="query 1 "):
+            find_many(index, np.array([[1, 0, 0], query]), k=2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        np.zeros((0, 3), np.float32),
+        np.zeros((3, 0), np.float32),
+        np.zeros(3, np.float32),
+        np.eye(3),
+        np.array([[1, np.nan]], np.float32),
+        np.array([[1, 1], [np.inf, 1]], np.float32),
+        np.full((2, 2), 3e38, np.float32),
+    ],
+    ids=["no rows", "no dimensions", "flat", "float64", "nan", "inf", "diverged"],
+)
+def test_a_matrix_that_cannot_be_searched_is_refused(kind, matrix):
+    with pytest.raises(InputError, match=r"expected .*float32|expected finite"):
+        build(matrix, kind=kind)
+
+
+def test_settings_are_checked():
+    matrix = np.eye(3, dtype=np.float32)
+    with pytest.raises(ConfigError, match="exact, annoy"):
+        build(matrix, kind="faiss")
+    for recall in (0, 1.1, float("nan")):
+        with pytest.raises(ConfigError, match="recall"):
+            build(matrix, recall=recall)
+    with pytest.raises(InputError, match="k is 0"):
+        find(build(matrix), matrix[0], k=0)
+    with pytest.raises(InputError, match="4096 dimensions"):
+        build(np.ones((2, 4097), dtype=np.float32), kind="annoy")
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32])
+def test_rows_may_be_codes_of_any_width(dtype):
+    index = build(np.eye(3, dtype=np.float32))
+    found = find(index, np.ones(3, np.float32), k=3, excluded=np.array([1, 1], dtype=dtype))
+    assert found.rows.tolist() == [0, 2]
+    found = find(index, np.ones(3, np.float32), k=3, allowed=np.array([2, 1, 2], dtype=dtype))
+    assert found.rows.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("rows", [[-1], [3], [0, 3]])
+def test_rows_that_do_not_exist_are_a_mistake_of_the_caller(rows):
+    index = build(np.eye(3, dtype=np.float32))
+    for filters in ({"excluded": rows}, {"allowed": rows}):
+        with pytest.raises(AssertionError, match="unknown items"):
+            find(index, np.ones(3, np.float32), k=3, **filters)
+
+
+def test_no_queries_no_answers():
+    index = build(np.eye(3, dtype=np.float32))
+    assert find_many(index, np.empty((0, 3), np.float32), k=2) == []
+    nothing = find(index, np.ones(3, np.float32), k=2, allowed=[])
+    assert (nothing.rows.tolist(), nothing.scores.tolist()) == ([], [])
