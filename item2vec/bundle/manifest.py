@@ -1,0 +1,176 @@
+"""The manifest: what a bundle is made of, and how to tell that it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from item2vec import __version__
+from item2vec.bundle.seal import read_sealed, sealed
+from item2vec.config import TasteConfig, TrainConfig
+from item2vec.errors import CorruptBundleError, InputError
+from item2vec.files import MAX_JSON_BYTES
+from item2vec.vectors import Epoch, ItemVectors
+
+__all__ = ["FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
+
+KNOWN_FEATURES: frozenset[str] = frozenset()
+REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
+ALLOWED = REQUIRED | {"groups.npy", "index.ann", "items.parquet", "output.npy"}
+
+Count = Annotated[int, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+class FileEntry(BaseModel):
+    """Size in bytes and SHA-256 of one file.
+
+    >>> FileEntry(size=0, sha256="0" * 64).size
+    0
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    size: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """What a bundle says about itself.
+
+    ``features`` names what a reader must know to read it right; ``tokens`` is the sum of the items' counts;
+    ``index`` is what the index needs to be read back; ``note`` is whatever its maker wrote down.
+
+    Examples
+    --------
+    >>> from item2vec import Vocabulary
+    >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
+    >>> manifest = describe(vectors, TasteConfig(), index={}, files={}, note={"why": "an example"}, now=None)
+    >>> manifest.n_items, manifest.vector_size, manifest.tokens, manifest.note
+    (2, 2, 3.0, {'why': 'an example'})
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: Literal[1] = 1
+    features: tuple[str, ...] = ()
+    created_at: Moment | None
+    n_items: Count
+    vector_size: Count
+    tokens: Finite
+    train: TrainConfig | None
+    taste: TasteConfig
+    index: dict[str, JsonValue]
+    curve: tuple[tuple[int, Finite, Finite], ...]
+    libraries: dict[str, str]
+    note: dict[str, JsonValue]
+    files: dict[str, FileEntry]
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """The training curve."""
+        return tuple(Epoch(*point) for point in self.curve)
+
+
+def describe(
+    vectors: ItemVectors,
+    taste: TasteConfig,
+    *,
+    index: Mapping[str, Any],
+    files: Mapping[str, FileEntry],
+    note: Mapping[str, Any],
+    now: datetime | None,
+) -> Manifest:
+    """Return the manifest of a model whose files are written.
+
+    Raises
+    ------
+    InputError
+        If the note is not made of JSON values, or ``now`` is not a ``datetime`` with a time zone.
+    """
+    try:
+        return Manifest(
+            created_at=now,
+            n_items=len(vectors),
+            vector_size=vectors.input.shape[1],
+            tokens=float(vectors.counts.sum()),
+            train=vectors.config,
+            taste=taste,
+            index=dict(index),
+            curve=tuple((point.epoch, point.hr, point.ndcg) for point in vectors.curve),
+            libraries=_libraries(),
+            note=dict(note),
+            files=dict(files),
+        )
+    except ValidationError as error:
+        raise InputError(f"a bundle cannot say this of itself: {_explain(error)}") from error
+
+
+def sealed_manifest(manifest: Manifest) -> bytes:
+    """Return a manifest as sealed JSON, or raise ``InputError`` if it could not be read back."""
+    try:
+        content = manifest.model_dump(mode="json")
+        text = sealed(content)
+        Manifest.model_validate_json(json.dumps(content))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"a note must be JSON values (text, finite numbers, …): {error}") from error
+    if len(text) > MAX_JSON_BYTES:
+        raise InputError(
+            f"the manifest would be {len(text):,} bytes; at most {MAX_JSON_BYTES:,} are read: "
+            "shorten the note or the training curve"
+        )
+    return text
+
+
+def read_manifest(path: Path) -> tuple[Manifest, str]:
+    """Read ``manifest.json`` at this path; return it and its SHA-256.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    CorruptBundleError
+        If it is damaged, names a file that no bundle has, or asks for more than this item2vec knows.
+    """
+    content, digest = read_sealed(path)
+    features = content.get("features")
+    unknown = [name for name in features if name not in KNOWN_FEATURES] if isinstance(features, list) else []
+    if unknown:
+        raise CorruptBundleError(
+            f"{path} was written by a newer item2vec: it needs {unknown}; upgrade item2vec"
+        )
+    try:
+        # From JSON, not from Python: only so does strict checking take lists for tuples, text for times.
+        manifest = Manifest.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise CorruptBundleError(f"{path} is not a manifest: {_explain(error)}") from error
+    listed = manifest.files.keys()
+    if not REQUIRED <= listed <= ALLOWED:
+        raise CorruptBundleError(
+            f"{path} lists {sorted(listed)}; expected {sorted(REQUIRED)} "
+            f"and nothing but {sorted(ALLOWED - REQUIRED)} besides"
+        )
+    return manifest, digest
+
+
+def _libraries() -> dict[str, str]:
+    found = {"item2vec": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    for name in ("annoy", "gensim"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _explain(error: ValidationError) -> str:
+    faults = error.errors(include_url=False)[:3]
+    return "; ".join(f"{'.'.join(map(str, fault['loc'][:5]))}: {fault['msg']}" for fault in faults)

@@ -1,0 +1,95 @@
+"""JSON that carries its own SHA-256, so that no byte of it can change unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from item2vec.errors import CorruptBundleError
+from item2vec.files import MAX_JSON_BYTES, parse_json
+
+__all__ = ["read_sealed", "sealed"]
+
+FORMAT = 1
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """Return content as JSON text with its own SHA-256 in it; the same content gives the same bytes.
+
+    Raises
+    ------
+    ValueError, TypeError, RecursionError
+        If the content is not JSON: NaN, a lone surrogate, bytes, or nesting without end.
+
+    Examples
+    --------
+    >>> print(sealed({"format": 1}).decode())
+    {
+     "format": 1,
+     "sha256": "01b14c2998f6fe7b3b85f8a4b43ccb48699847edd157c5f30e5b5073388d6190"
+    }
+    <BLANKLINE>
+    """
+    return _canonical({**content, "sha256": hashlib.sha256(_canonical(content)).hexdigest()})
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
+    """Read what ``sealed`` made; return the content and the SHA-256 of the whole file.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is nothing at this path.
+    CorruptBundleError
+        If it is not a regular file, over 1 MB, changed by a single byte, or of a format newer than this.
+    """
+    text = _read_regular(path)
+    try:
+        content = parse_json(text.decode(), path)
+    except UnicodeDecodeError as error:
+        raise CorruptBundleError(f"{path} is not UTF-8 text: {error}") from error
+    if not isinstance(content, dict):
+        raise CorruptBundleError(f"{path} holds {type(content).__name__}; expected a JSON object")
+    found = content.get("format")
+    if type(found) is int and found > FORMAT:
+        raise CorruptBundleError(
+            f"{path} was written by a newer item2vec (format {found}); this one reads up to format {FORMAT}: "
+            "upgrade item2vec"
+        )
+    content.pop("sha256", None)
+    try:
+        unchanged = sealed(content) == text
+    except (ValueError, RecursionError):
+        unchanged = False
+    if not unchanged:
+        raise CorruptBundleError(
+            f"{path} does not match the SHA-256 in it: it was damaged, or changed by hand; use another copy"
+        )
+    return content, hashlib.sha256(text).hexdigest()
+
+
+def _read_regular(path: Path) -> bytes:
+    # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise wait for ever.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot open a descriptor
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise CorruptBundleError(f"{path} is not a regular file; expected sealed JSON")
+            text = file.read(MAX_JSON_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
+    if len(text) > MAX_JSON_BYTES:
+        raise CorruptBundleError(f"{path} is over {MAX_JSON_BYTES:,} bytes; expected at most that")
+    return text
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"

@@ -1,0 +1,330 @@
+"""A bundle reads back bit for bit what was written, or says what is wrong with it."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faults.child import run
+from faults.made import answers, made_model, made_vectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ids
+
+import item2vec
+from item2vec import Items, ItemVectors, Recommender, TasteConfig, TrainConfig, Vocabulary, bundle
+from item2vec.bundle.seal import sealed
+from item2vec.errors import (
+    BundleExistsError,
+    BundleNotFoundError,
+    CorruptBundleError,
+    InputError,
+    WriteError,
+)
+from item2vec.index import build
+from item2vec.taste import scored_matrix
+from item2vec.vectors import Epoch
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.floats(-1e6, 1e6, width=32)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | finite | ids,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ids, inner, max_size=3),
+    max_leaves=5,
+)
+trainings = st.builds(
+    TrainConfig,
+    window=st.integers(1, 9) | st.just("full"),
+    sample=st.floats(0, 0.5),
+    ns_exponent=st.floats(-2, 2),
+    seed=st.integers(0, 2**32 - 1),
+    patience=st.none() | st.integers(1, 9),
+)
+tastes = st.builds(
+    TasteConfig,
+    score=st.sampled_from(["cosine", "output"]),
+    decay=st.floats(0.001, 1),
+    half_life=st.none() | st.floats(0.001, 1e9),
+    last_n=st.none() | st.integers(1, 10**12),
+)
+moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.timezones())
+attributes = st.dictionaries(ids, json_values, max_size=3)
+
+
+@st.composite
+def parts(draw):
+    n_items, size = draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    taste = draw(tastes)
+    matrix = st.lists(
+        st.lists(numbers, min_size=size, max_size=size).filter(lambda row: max(map(abs, row)) > 1e-6),
+        min_size=n_items,
+        max_size=n_items,
+    ).map(lambda rows: np.array(rows, dtype=np.float32))
+    vectors = ItemVectors(
+        Vocabulary(tuple(draw(st.lists(ids, min_size=n_items, max_size=n_items, unique=True)))),
+        draw(matrix),
+        draw(matrix) if taste.score == "output" or draw(st.booleans()) else None,
+        np.array(draw(st.lists(st.floats(0, 1e300), min_size=n_items, max_size=n_items))),
+        draw(st.none() | trainings),
+        tuple(draw(st.lists(st.builds(Epoch, st.integers(1, 10**6), finite, finite), max_size=3))),
+    )
+    known = draw(st.none() | st.dictionaries(ids, attributes, max_size=3))
+    items = (
+        None
+        if known is None
+        else Items(Vocabulary(tuple(known)), (None, "T", "")[: len(known)], tuple(known.values()))
+    )
+    index = build(scored_matrix(vectors, taste), kind=draw(st.sampled_from(["exact", "annoy"])))
+    return bundle.Parts(vectors, taste, index, items)
+
+
+def bits(array):
+    return None if array is None else (array.dtype.str, array.shape, array.tobytes())
+
+
+def everything(parts):
+    """All that there is to a model, in a form that compares bit for bit."""
+    vectors, items = parts.vectors, parts.items
+    matrices = [bits(array) for array in (vectors.input, vectors.output, vectors.counts)]
+    known = None if items is None else (items.vocabulary.ids, items.titles, json.dumps(items.attributes))
+    curve = [(point.epoch, point.hr.hex(), point.ndcg.hex()) for point in vectors.curve]
+    return vectors.vocabulary.ids, matrices, vectors.config, curve, parts.taste, parts.index.kind, known
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=parts(),
+    note=st.dictionaries(ids, json_values, max_size=3),
+    now=st.none() | moments,
+)
+def test_what_is_read_is_what_was_written(tmp_path_factory, parts, note, now):
+    path = tmp_path_factory.mktemp("bundles") / "songs"
+    manifest = bundle.write(parts, path, note=note, now=now)
+    assert everything(bundle.read(path)) == everything(parts)
+    read = bundle.verify(path)
+    assert read == manifest
+    assert json.dumps(read.note, sort_keys=True) == json.dumps(note, sort_keys=True)
+    assert read.created_at == (now and now.astimezone(UTC))
+    found, expected = Recommender.from_parts(bundle.read(path)), Recommender.from_parts(parts)
+    histories = [[id_] for id_ in parts.vectors.vocabulary.ids]
+    assert found.recommend_many(histories, k=3) == expected.recommend_many(histories, k=3)
+
+
+@pytest.mark.parametrize("index", ["exact", "annoy"])
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_a_loaded_model_answers_as_the_saved_one(tmp_path, index, score):
+    model = made_model(400, score=score, index=index, items=True)
+    model.save(tmp_path / "songs")
+    assert answers(item2vec.load(tmp_path / "songs")) == answers(model)
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    now = datetime(2024, 2, 29, 12, tzinfo=timezone(timedelta(hours=5)))
+    for name in ("one", "two"):
+        bundle.write(made_model(items=True).parts, tmp_path / name, note={"b": 1, "a": 2}, now=now)
+    content = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")
+    ]
+    assert content[0] == content[1]
+
+
+def test_a_bundle_is_written_once_and_then_read_only(tmp_path):
+    model = made_model()
+    model.save(tmp_path / "new" / "songs")
+    with pytest.raises(BundleExistsError, match="exists already"):
+        model.save(tmp_path / "new" / "songs")
+    modes = {path.stat().st_mode & 0o222 for path in (tmp_path / "new" / "songs").iterdir()}
+    assert modes == {0}
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "songs"]
+
+
+def test_the_matrices_are_mapped_so_that_processes_share_them(tmp_path):
+    made_model(index="annoy").save(tmp_path / "songs")
+    parts = bundle.read(tmp_path / "songs")
+    mapped = Path("/proc/self/maps").read_text()
+    assert all(str(tmp_path / "songs" / name) in mapped for name in ("input.npy", "output.npy", "index.ann"))
+    with pytest.raises(ValueError, match="read-only"):
+        parts.vectors.input[0, 0] = 1
+
+
+def test_a_model_without_items_is_loaded_without_pandas(tmp_path):
+    made_model().save(tmp_path / "songs")
+    code = "import sys, item2vec; item2vec.load(sys.argv[1]); print(*{'pandas', 'gensim'} & set(sys.modules))"
+    assert run(code, tmp_path / "songs").split() == []
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"a": float("nan")},
+        {"a": b"bytes"},
+        {"a": "\ud800"},
+        {1: "number"},
+        {"a": (1, 2)},
+        {"a": "x" * 2_000_000},
+        {"a": json.loads("[" * 200 + "]" * 200)},
+    ],
+    ids=lambda note: repr(note)[:12],
+)
+def test_a_note_that_could_not_be_read_back_is_refused(tmp_path, note):
+    with pytest.raises(InputError):
+        bundle.write(made_model().parts, tmp_path / "songs", note=note)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_time_without_a_zone_is_refused(tmp_path):
+    with pytest.raises(InputError, match="created_at"):
+        bundle.write(made_model().parts, tmp_path / "songs", now=datetime(2024, 1, 1))
+
+
+def test_a_place_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="songs could not be written: File exists"):
+        made_model().save(tmp_path / "file" / "songs")
+
+
+def test_where_no_bundle_is(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for name in ("nothing", "file", "empty"):
+        with pytest.raises(BundleNotFoundError, match="item2vec train"):
+            item2vec.load(tmp_path / name)
+
+
+# What somebody else's program could have written: whole, and with checksums that are right.
+
+
+@pytest.fixture
+def forge(tmp_path):
+    """Write a bundle, let a test change it, make its checksums right again, and return its path."""
+    path = tmp_path / "songs"
+    made_model().save(path)
+
+    def forged(change=lambda manifest: None, **arrays):
+        manifest = json.loads((path / "manifest.json").read_text())
+        for name, array in arrays.items():
+            file = path / f"{name}.npy"
+            file.unlink(missing_ok=True)
+            np.save(file, array)
+        for file in path.iterdir():
+            content = file.read_bytes()
+            entry = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            if file.name != "manifest.json":
+                manifest["files"][file.name] = entry
+        manifest.pop("sha256")
+        change(manifest)
+        (path / "manifest.json").unlink()
+        (path / "manifest.json").write_bytes(sealed(manifest))
+        return path
+
+    return forged
+
+
+def test_a_forged_bundle_with_nothing_wrong_is_read(forge):
+    assert len(bundle.read(forge()).vectors) == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda manifest: manifest.update(format=2, surprise=1), "newer item2vec .format 2.*upgrade"),
+        (lambda manifest: manifest.update(features=["hashed"], surprise=1), "needs .'hashed'.; upgrade"),
+        (lambda manifest: manifest.update(format=0), "format"),
+        (lambda manifest: manifest.update(surprise=1), "surprise: Extra inputs"),
+        (lambda manifest: manifest.pop("taste"), "taste: Field required"),
+        (lambda manifest: manifest.update(features=7), "features"),
+        (lambda manifest: manifest.update(n_items=41), "has 40 ids; expected 41"),
+        (lambda manifest: manifest.update(n_items=True), "n_items"),
+        (lambda manifest: manifest.update(n_items="40"), "n_items"),
+        (lambda manifest: manifest.update(vector_size=4), r"shape .40, 8.; expected"),
+        (lambda manifest: manifest["taste"].update(decay=2), "decay"),
+        (lambda manifest: manifest["taste"].update(speed=2), "speed"),
+        (lambda manifest: manifest["train"].update(window="half"), "window"),
+        (lambda manifest: manifest.update(index={"kind": "annoy"}), "index"),
+        (lambda manifest: manifest.update(index={"kind": "faiss"}), "faiss"),
+        (lambda manifest: manifest.update(index={}), "expected kind"),
+        (lambda manifest: manifest.update(curve=[[1, 0.5]]), "curve"),
+        (lambda manifest: manifest.update(created_at="yesterday"), "created_at"),
+        (lambda manifest: manifest["files"].pop("output.npy"), "its manifest lists"),
+        (lambda manifest: manifest["files"].pop("input.npy"), r"expected .'counts.npy'"),
+        (lambda manifest: manifest["files"]["input.npy"].update(size=1), "is 1,408 bytes; expected 1"),
+        (lambda manifest: manifest["files"]["input.npy"].update(sha256="0" * 64), "input.npy is damaged"),
+        (lambda manifest: manifest["files"]["input.npy"].update(sha256="0" * 63), "sha256"),
+        (
+            lambda manifest: manifest["files"].update({"items.parquet": {"size": 0, "sha256": "0" * 64}}),
+            "lists",
+        ),
+    ],
+)
+def test_a_manifest_that_is_wrong_is_refused(forge, change, told):
+    with pytest.raises(CorruptBundleError, match=told):
+        bundle.read(forge(change))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../secret.npy", "/etc/passwd", "..", ".", "", "a/b", "output.npy\0", "manifest.json"]
+)
+def test_a_name_in_a_manifest_is_never_a_path(forge, name):
+    def change(manifest):
+        manifest["files"][name] = manifest["files"].pop("output.npy")
+
+    with pytest.raises(CorruptBundleError, match="lists"):
+        bundle.read(forge(change))
+
+
+rows = made_vectors().input
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"input": np.where(np.arange(8) == 3, np.nan, rows)},
+        {"input": np.where(np.arange(8) == 3, np.inf, rows)},
+        {"output": np.full_like(rows, -np.inf)},
+        {"counts": np.full(40, np.nan)},
+        {"counts": np.full(40, -1.0)},
+        {"counts": np.ones(40, dtype=np.float32)},
+        {"input": np.zeros_like(rows)},
+        {"input": rows.astype(np.float64)},
+        {"input": rows.astype(">f4")},
+        {"input": np.asfortranarray(rows)},
+        {"input": rows[:39]},
+        {"input": rows.T.copy()},
+        {"input": rows[None]},
+        {"output": rows[:, :4]},
+        {"surprise": np.arange(40)},
+    ],
+    ids=lambda arrays: next(iter(arrays)),
+)
+def test_arrays_that_do_not_fit_are_refused(forge, arrays):
+    with pytest.raises(CorruptBundleError):
+        bundle.read(forge(**arrays))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'"a"\n' * 40,
+        b'""\n' * 40,
+        b"1\n" * 40,
+        b'"a", "b"\n' * 20,
+        b'"\\u0000"\n' * 40,
+        b'"\\ud800"\n' * 40,
+        b"",
+        b'"a\n"' * 40,
+    ],
+)
+def test_ids_that_no_vocabulary_takes_are_refused(forge, tmp_path, content):
+    path = tmp_path / "songs" / "ids.jsonl"
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(CorruptBundleError, match="songs"):
+        bundle.read(forge())
+
+
+def test_a_bundle_scored_by_output_vectors_that_it_has_not(forge, tmp_path):
+    (tmp_path / "songs" / "output.npy").unlink()
+    with pytest.raises(CorruptBundleError, match="output"):
+        bundle.read(forge(lambda manifest: manifest["files"].pop("output.npy")))
