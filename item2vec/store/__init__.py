@@ -1,0 +1,9 @@
+"""The SQL store: what happened, and what is known about items. The one door to SQLAlchemy and Alembic."""
+
+from __future__ import annotations
+
+from item2vec.store.ingest import Ingested, event_key
+from item2vec.store.queries import History
+from item2vec.store.store import Store
+
+__all__ = ["History", "Ingested", "Store", "event_key"]

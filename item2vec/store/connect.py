@@ -1,0 +1,257 @@
+"""The one place where connections are made, transactions begin, and a database's errors become ours."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from item2vec.errors import ConfigError, InputError, Item2VecError, MissingExtraError, StoreError
+
+__all__ = ["Mode", "begin_as", "make_engine", "parse_url", "retried", "shown", "translated", "undamaged"]
+
+T = TypeVar("T")
+Mode = Literal["read", "write", "migrate"]
+
+SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+OLDEST_SQLITE = (3, 38)  # STRICT tables, RETURNING, and JSON functions that are always there
+ATTEMPTS, GIVE_UP_AFTER = 5, 20  # seconds
+
+SQLITE_BUSY, SQLITE_LOCKED = 5, 6
+# A deadlock, a conflict of snapshots, a server that restarts; and a foreign key that is missing because a
+# user was forgotten between an ingest's look-up of their number and its insert.
+TRANSIENT_STATES = {"40P01", "40001", "57P01", "57P02", "57P03", "23503"}
+
+# SQLite's primary result codes, PostgreSQL's SQLSTATEs or their classes.
+NEXT_STEP: dict[int | str, str] = {
+    SQLITE_BUSY: "another process is writing to it: run the same command again, or look for one that hangs",
+    SQLITE_LOCKED: "another process is writing to it: run the same command again, or look for one that hangs",
+    8: "make the file and its folder writable for this user",
+    10: "check the disk and its free space, then run the same command again; finished batches are kept",
+    11: "the file is damaged: bring back a backup, or ingest into a new file",
+    13: "free some disk space, then run the same command again; finished batches are kept",
+    14: "check that the folder exists and that this user may write to it",
+    26: "the file is no SQLite database, or is damaged: check the path, or bring back a backup",
+    "08": "check that the server runs, and the URL's host, port, user, password and database",
+    "42501": "this user lacks a privilege: grant it, or use another user",
+    "53100": "free some disk space on the server, then run the same command again; finished batches are kept",
+    "53": "the server is out of resources: run the same command again later",
+    "55P03": "another process holds a lock on it: run the same command again, or look for one that hangs",
+    "57014": "the server gave up after statement_timeout: run the same command again when it has less to do",
+}
+DAMAGED = {11, 26}
+CORRUPT = 5  # the command line's exit code
+
+
+def parse_url(text: str) -> sa.URL:
+    """Return a database URL, its driver filled in; a bare path or an unknown database is ``ConfigError``.
+
+    >>> parse_url("item2vec.db")
+    Traceback (most recent call last):
+    item2vec.errors.ConfigError: 'item2vec.db' is not a database URL; for a SQLite file write 'sqlite:///item2vec.db'
+    """
+    if not isinstance(text, str):
+        raise ConfigError(f"store is {text!r}; {SPELLING}")
+    masked = re.sub(":.*@", ":***@", text)
+    if "://" not in text:
+        raise ConfigError(f"{masked!r} is not a database URL; for a SQLite file write 'sqlite:///{masked}'")
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise ConfigError(f"{masked!r} is not a database URL; {SPELLING}") from error
+    if "@" in (url.host or ""):
+        raise ConfigError(f"{masked!r} has an @ too many; write one that is part of the password as %40")
+    if url.drivername in {"sqlite", "sqlite+pysqlite"}:
+        return _parse_sqlite(url)
+    if url.drivername in {"postgresql", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    raise ConfigError(f"unknown database {url.drivername!r} in {shown(url)}; {SPELLING}")
+
+
+def _parse_sqlite(url: sa.URL) -> sa.URL:
+    if url.host:
+        raise ConfigError(f"{shown(url)} names a host; for a SQLite file write 'sqlite:///{url.host}'")
+    if not url.database or url.database.startswith((":memory:", "file:")):
+        # Every connection to :memory: sees a database of its own.
+        raise ConfigError(f"{shown(url)} names no file; write 'sqlite:///item2vec.db'")
+    timeout = url.query.get("timeout", "0")
+    if url.query.keys() - {"timeout"} or not re.fullmatch(r"\d+(\.\d+)?", str(timeout)):
+        raise ConfigError(f"{shown(url)}: the one option is timeout, in seconds, such as ?timeout=10")
+    return url
+
+
+def shown(url: sa.URL) -> str:
+    """Return a URL as people may see it: without a password.
+
+    >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?sslpassword=secret"))
+    'postgresql+psycopg://ann:***@db/shop'
+    """
+    secrets = [name for name in url.query if "password" in name]
+    return url.difference_update_query(secrets).render_as_string(hide_password=True)
+
+
+def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
+    """Return an engine whose connections are set up as this package needs them; connects to nothing yet.
+
+    ``migrating``: for one connection that waits up to ten minutes for others, and checks no foreign keys.
+    """
+    options: dict[str, Any] = {"json_serializer": _json, "hide_parameters": True}
+    if migrating:
+        options["poolclass"] = sa.NullPool
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, options, migrating=migrating)
+    return _postgresql_engine(url, options, migrating=migrating)
+
+
+def begin_as(engine: sa.Engine, mode: Mode) -> sa.Engine:
+    """Return the same engine for transactions that only read, write, or migrate.
+
+    On SQLite, writers take the lock when they begin: one that first reads and then writes would lose to
+    another at once, however long it is willing to wait. On PostgreSQL, readers see one snapshot throughout.
+    """
+    if engine.dialect.name == "sqlite":
+        begin = {"read": "DEFERRED", "write": "IMMEDIATE", "migrate": "EXCLUSIVE"}[mode]
+        return engine.execution_options(sqlite_begin=begin)
+    return engine.execution_options(isolation_level="REPEATABLE READ" if mode == "read" else "READ COMMITTED")
+
+
+def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> sa.Engine:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreError(
+            f"SQLite is {sqlite3.sqlite_version}; expected {needed} or newer: use a newer Python"
+        )
+    assert url.database is not None
+    if "timeout" not in url.query:
+        options["connect_args"] = {"timeout": 600 if migrating else 10}
+    engine = sa.create_engine(url.set(database=str(Path(url.database).absolute())), **options)
+    pragmas = {
+        "journal_mode": "WAL",
+        "synchronous": "FULL",
+        # Where a table is rebuilt, its children would be deleted in cascade.
+        "foreign_keys": "OFF" if migrating else "ON",
+        "cache_size": -65_536,
+    }
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name}={value}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> sa.Engine:
+    settings = {
+        "statement_timeout": "0" if migrating else "60s",
+        "lock_timeout": "600s" if migrating else "30s",
+        "idle_in_transaction_session_timeout": "300s",
+    }
+    given = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+    if not migrating:
+        options["pool_pre_ping"] = True
+    try:
+        engine = sa.create_engine(url, connect_args=given, **options)
+    except ImportError as error:
+        raise MissingExtraError("PostgreSQL needs psycopg: pip install 'item2vec[postgres]'") from error
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        # Not through the URL's options, which connection poolers refuse.
+        connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+        connection.commit()
+
+    return engine
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{value!r} is not JSON ({error}); expected text, finite numbers and such"
+        ) from error
+
+
+def retried(transaction: Callable[[], T]) -> T:
+    """Run a whole transaction again, a few times, after an error that is known to pass."""
+    give_up = time.monotonic() + GIVE_UP_AFTER
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return transaction()
+        except DBAPIError as error:
+            if not _is_transient(error) or time.monotonic() > give_up:
+                raise
+        time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+    return transaction()
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    code = _code_of(error.orig)
+    return code in {SQLITE_BUSY, SQLITE_LOCKED} or code in TRANSIENT_STATES
+
+
+def _code_of(error: BaseException | None) -> int | str:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return getattr(error, "sqlstate", None) or "08"
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Let a database's errors leave as ``StoreError``: where, its own words, and the next step."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StoreError(f"{where}: all connections are in use; use fewer threads") from error
+    except (StatementError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, StatementError) else error
+        if isinstance(cause, Item2VecError):
+            raise cause from None
+        if not isinstance(error, DBAPIError | sqlite3.Error):
+            raise
+        raise _explained(cause, where) from error
+
+
+@contextmanager
+def undamaged(connection: sa.Connection) -> Iterator[None]:
+    """Around what turns rows into values: a row that cannot be one was not written by this package."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, LookupError) as error:
+        damaged = StoreError(
+            f"{shown(connection.engine.url)} holds a value that cannot be ({error}); "
+            "it is damaged: bring back a backup, or ingest into a new one"
+        )
+        damaged.exit_code = CORRUPT
+        raise damaged from error
+
+
+def _explained(cause: BaseException | None, where: str) -> StoreError:
+    code = _code_of(cause)
+    step = NEXT_STEP.get(code) or NEXT_STEP.get(str(code)[:2])
+    # Further lines repeat rows of data.
+    words = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    explained = StoreError(f"{where}: {words}" + (f"; {step}" if step else ""))
+    if code in DAMAGED:
+        explained.exit_code = CORRUPT
+    return explained

@@ -1,0 +1,185 @@
+"""What goes in: batches of interactions, each event once, and what is known about items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from item2vec.errors import InputError
+from item2vec.interactions import Interactions
+from item2vec.store.ids import as_json, numbers_of
+from item2vec.store.tables import item, user_account
+from item2vec.store.types import microseconds_of
+from item2vec.types import Codes, Offsets, Vocabulary
+
+__all__ = ["NO_EVENT", "Batch", "Ingested", "batches", "check_timestamps", "event_key"]
+
+BatchFacts = tuple[str, datetime, int]  # source, ingested_at, batch_id
+
+NO_EVENT = "none"
+FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """How many rows were given, how many of them were new, and how many the store knew already.
+
+    Rows of one call that name the same event are one new row and duplicates of it.
+
+    >>> Ingested(n_rows=3, n_new=2, n_duplicate=1).n_new
+    2
+    """
+
+    n_rows: int
+    n_new: int
+    n_duplicate: int
+
+
+def event_key(user: str, item: str, event: str, timestamp: int) -> str:
+    """Return the key by which an event is known again: 32 hexadecimal digits.
+
+    Sixteen for ``timestamp`` (microseconds since 1970) plus 2^63, so that new events stand together in the
+    index; sixteen for the BLAKE2b-64 hash of user, item and event, joined by NUL.
+
+    >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
+    '80060a24181e4000d33544e5c7b3e3e9'
+    """
+    what = blake2b(f"{user}\0{item}\0{event}".encode(), digest_size=8).hexdigest()
+    return f"{timestamp + 2**63:016x}{what}"
+
+
+def check_timestamps(interactions: Interactions) -> Offsets:
+    """Return the timestamps; ``InputError`` if there are none, or one is outside the years 1 to 9999."""
+    if interactions.timestamp is None:
+        raise InputError(
+            "the store keeps when things happened, and these interactions have no timestamp; "
+            "read them with timestamp=, the name of the column"
+        )
+    wrong = (interactions.timestamp < FIRST_MOMENT) | (interactions.timestamp > LAST_MOMENT)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"timestamp in row {row} is {interactions.timestamp[row]}; expected microseconds since 1970, "
+            "in the years 1 to 9999"
+        )
+    return interactions.timestamp
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Distinct events by key; ``user`` and ``item`` are positions in ``users`` and ``items``."""
+
+    users: list[str]
+    user: npt.NDArray[np.integer[Any]]
+    items: list[str]
+    item: npt.NDArray[np.integer[Any]]
+    timestamp: Offsets
+    columns: dict[str, list[Any]]
+
+    @classmethod
+    def of(cls, rows: Interactions) -> Batch:
+        """Make the keys, and keep the first row of each."""
+        assert rows.timestamp is not None
+        ids = zip(rows.users.decode(rows.user), rows.items.decode(rows.item), strict=True)
+        events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
+        keys = [
+            event_key(user, item, event, timestamp)
+            for (user, item), event, timestamp in zip(ids, events, rows.timestamp.tolist(), strict=True)
+        ]
+        _, first = np.unique(np.array(keys, dtype="S32"), return_index=True)
+        rows = rows.take(first)
+        assert rows.timestamp is not None
+        columns = {
+            "event_key": [keys[row] for row in first.tolist()],
+            "event": _decoded(rows.events, rows.event, NO_EVENT, len(rows)),
+            "weight": [1.0] * len(rows) if rows.weight is None else rows.weight.tolist(),
+            "session": _decoded(rows.sessions, rows.session, None, len(rows)),
+        }
+        users, user = np.unique(rows.user, return_inverse=True)
+        items, item = np.unique(rows.item, return_inverse=True)
+        return cls(rows.users.decode(users), user, rows.items.decode(items), item, rows.timestamp, columns)
+
+    def insert(self, connection: sa.Connection, facts: BatchFacts) -> int:
+        """Insert what is new, users and items included; return the number of new events."""
+        user_id = numbers_of(connection, user_account, self.users)[self.user]
+        item_id = numbers_of(connection, item, self.items)[self.item]
+        # By user, then by key, which begins with the time: the order of the table on the disk, and the same
+        # for all writers, so that they never wait for each other in a circle.
+        order = np.argsort(user_id, kind="stable")
+        rows = order.tolist()
+        columns: dict[str, list[Any]] = {
+            "user_id": user_id[order].tolist(),
+            "item_id": item_id[order].tolist(),
+            **{name: list(map(column.__getitem__, rows)) for name, column in self.columns.items()},
+        }
+        insert = _insert_sqlite if connection.dialect.name == "sqlite" else _insert_postgresql
+        return insert(connection, columns, self.timestamp[order], facts)
+
+
+def batches(interactions: Interactions, size: int) -> Iterator[Batch]:
+    """Cut interactions into batches."""
+    for start in range(0, len(interactions), size):
+        yield Batch.of(interactions.take(slice(start, start + size)))
+
+
+def _decoded(vocabulary: Vocabulary | None, codes: Codes | None, missing: Any, n_rows: int) -> list[Any]:
+    return [missing] * n_rows if vocabulary is None or codes is None else vocabulary.decode(codes)
+
+
+def _insert_sqlite(
+    connection: sa.Connection, columns: Mapping[str, list[Any]], timestamp: Offsets, facts: BatchFacts
+) -> int:
+    source, ingested_at, batch_id = facts
+    columns = {**columns, "occurred_at": timestamp.tolist()}
+    names = ", ".join((*columns, "source", "ingested_at", "batch_id"))
+    marks = ", ".join("?" * (len(columns) + 3))
+    statement = f"INSERT INTO interaction ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    same = (source, microseconds_of(ingested_at), batch_id)
+    rows = [(*row, *same) for row in zip(*columns.values(), strict=True)]
+    return connection.exec_driver_sql(statement, rows).rowcount
+
+
+# Each column travels as one JSON array: a handful of parameters, however many the rows, and several times
+# faster than arrays of PostgreSQL's own, which the driver writes element by element.
+POSTGRESQL_INSERT = sa.text("""
+    WITH inserted AS (
+        INSERT INTO interaction (
+            user_id, item_id, occurred_at, event_key, event, weight, session, source, ingested_at, batch_id
+        )
+        SELECT
+            CAST(user_id AS bigint), CAST(item_id AS bigint),
+            CAST(occurred_at AS timestamp) AT TIME ZONE 'UTC',
+            event_key, event, CAST(weight AS real), session,
+            CAST(:source AS text), CAST(:ingested_at AS timestamptz), CAST(:batch_id AS bigint)
+        FROM ROWS FROM (
+            json_array_elements_text(CAST(:user_id AS json)),
+            json_array_elements_text(CAST(:item_id AS json)),
+            json_array_elements_text(CAST(:occurred_at AS json)),
+            json_array_elements_text(CAST(:event_key AS json)),
+            json_array_elements_text(CAST(:event AS json)),
+            json_array_elements_text(CAST(:weight AS json)),
+            json_array_elements_text(CAST(:session AS json))
+        ) AS batch (user_id, item_id, occurred_at, event_key, event, weight, session)
+        ON CONFLICT DO NOTHING
+        RETURNING 1
+    )
+    SELECT count(*) FROM inserted
+""")
+
+
+def _insert_postgresql(
+    connection: sa.Connection, columns: Mapping[str, list[Any]], timestamp: Offsets, facts: BatchFacts
+) -> int:
+    source, ingested_at, batch_id = facts
+    arrays = {**columns, "occurred_at": np.datetime_as_string(timestamp.astype("datetime64[us]")).tolist()}
+    parameters = {name: as_json(column) for name, column in arrays.items()}
+    same = {"source": source, "ingested_at": ingested_at, "batch_id": batch_id}
+    n_new: int = connection.execute(POSTGRESQL_INSERT, {**parameters, **same}).scalar_one()
+    return n_new

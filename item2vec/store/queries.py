@@ -1,0 +1,213 @@
+"""What comes out: all interactions for training, one user's history for serving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from item2vec.interactions import Interactions, read_only
+from item2vec.store.connect import undamaged
+from item2vec.store.ingest import NO_EVENT
+from item2vec.store.tables import interaction, item, recommendation, user_account
+from item2vec.types import Codes, Floats, Offsets, Vocabulary
+
+__all__ = ["History", "forget_user", "read_history", "read_interactions", "summary"]
+
+Parts = dict[str, list[npt.NDArray[Any]]]
+
+ROWS_A_FETCH = 10_000
+ALL = 2**63 - 1
+NO_SESSION = "none"
+DTYPES = {
+    "user": np.int32,
+    "item": np.int32,
+    "event": np.int32,
+    "weight": np.float32,
+    "session": np.int32,
+    "timestamp": np.int64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """A user's items, oldest first, with timestamps (int64 microseconds since 1970) and weights (float32).
+
+    >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32)))
+    0
+    """
+
+    items: list[str]
+    timestamps: Offsets
+    weights: Floats
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:
+    """Read the newest ``limit`` interactions of a user; empty for one who is not known."""
+    parameters = {"user": user, "limit": ALL if limit is None else limit}
+    with undamaged(connection):
+        rows = connection.execute(_history(connection.dialect.name), parameters).all()[::-1]
+        return History(
+            [row[0] for row in rows],
+            read_only([row[1] for row in rows], np.int64),
+            read_only([row[2] for row in rows], np.float32),
+        )
+
+
+def read_interactions(
+    connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
+) -> Interactions:
+    """Read interactions in the order of user, time and event key, whatever the order they came in.
+
+    Rows arrive in the order of the users' numbers and are turned into columns chunk by chunk; at the end,
+    users, items, events and sessions are renumbered in the order of their ids.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    c = interaction.c
+    moment = _microseconds(connection.dialect.name)
+    statement = sa.select(c.user_id, c.item_id, c.event, c.weight, c.session, moment).order_by(
+        c.user_id, c.occurred_at, c.event_key, c.source
+    )
+    if start is not None:
+        statement = statement.where(c.occurred_at >= _aware(start))
+    if end is not None:
+        statement = statement.where(c.occurred_at < _aware(end))
+    if events is not None:
+        statement = statement.where(c.event.in_(events))
+    with undamaged(connection):
+        users, items = _Numbered.read(connection, user_account), _Numbered.read(connection, item)
+        events_seen, sessions_seen = _Texts(), _Texts()
+        parts: Parts = {name: [np.empty(0, dtype)] for name, dtype in DTYPES.items()}
+        result = connection.execute(statement.execution_options(yield_per=ROWS_A_FETCH))
+        for rows in result.partitions():
+            user, item_, event, weight, session, timestamp = zip(*rows, strict=True)
+            parts["user"].append(users.codes(user))
+            parts["item"].append(items.codes(item_))
+            parts["event"].append(events_seen.codes(event))
+            parts["weight"].append(np.array(weight, dtype=np.float32))
+            parts["session"].append(sessions_seen.codes([name or NO_SESSION for name in session]))
+            parts["timestamp"].append(np.array(timestamp, dtype=np.int64))
+        names = {"user": users.ids, "item": items.ids, "event": [*events_seen.code_of]}
+        return _put_together(parts, {**names, "session": [*sessions_seen.code_of]})
+
+
+def forget_user(connection: sa.Connection, user: str) -> int:
+    """Delete a user, their interactions and recommendations; return how many interactions there were."""
+    this = user_account.c.external_id == user
+    number = connection.scalar(sa.select(user_account.c.id).where(this).with_for_update())
+    if number is None:
+        return 0
+    connection.execute(sa.delete(recommendation).where(recommendation.c.user_id == number))
+    deleted = connection.execute(sa.delete(interaction).where(interaction.c.user_id == number)).rowcount
+    connection.execute(sa.delete(user_account).where(user_account.c.id == number))
+    return deleted
+
+
+def summary(connection: sa.Connection) -> dict[str, Any]:
+    """Count what there is; the first and last moment as ISO text in UTC, ``None`` where there is none."""
+    moments = (sa.func.min(interaction.c.occurred_at), sa.func.max(interaction.c.occurred_at))
+    with undamaged(connection):
+        n_interactions, first, last = connection.execute(sa.select(sa.func.count(), *moments)).one()
+    n_users = connection.scalar(sa.select(sa.func.count(user_account.c.id)))
+    n_items, n_inactive = connection.execute(
+        sa.select(sa.func.count(), sa.func.count().filter(item.c.active == sa.false()))
+    ).one()
+    return {
+        "n_interactions": n_interactions,
+        "n_users": n_users,
+        "n_items": n_items,
+        "n_inactive": n_inactive,
+        "first": first and first.isoformat(),
+        "last": last and last.isoformat(),
+    }
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """External ids by their numbers, ascending."""
+
+    numbers: Offsets
+    ids: list[str]
+
+    @classmethod
+    def read(cls, connection: sa.Connection, table: sa.Table) -> _Numbered:
+        rows = connection.execute(sa.select(table.c.id, table.c.external_id).order_by(table.c.id)).all()
+        return cls(np.array([row[0] for row in rows], dtype=np.int64), [row[1] for row in rows])
+
+    def codes(self, numbers: Sequence[int]) -> Codes:
+        wanted = np.array(numbers, dtype=np.int64)
+        codes = np.searchsorted(self.numbers, wanted)
+        if not np.array_equal(self.numbers.take(codes, mode="clip"), wanted):
+            raise LookupError("an interaction without its user or item")
+        return codes.astype(np.int32)
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Texts, numbered as they appear."""
+
+    code_of: dict[str, int] = field(default_factory=dict)
+
+    def codes(self, texts: Sequence[str]) -> Codes:
+        for text in dict.fromkeys(texts):
+            self.code_of.setdefault(text, len(self.code_of))
+        return np.array([self.code_of[text] for text in texts], dtype=np.int32)
+
+
+def _put_together(parts: Parts, names: dict[str, list[str]]) -> Interactions:
+    """Join the parts of each column, renumber, and leave out columns that say nothing."""
+    columns = {name: np.concatenate(parts.pop(name)) for name in DTYPES}
+    vocabularies = {}
+    for name, ids in names.items():
+        columns[name], vocabularies[f"{name}s"] = _ranked(columns[name], ids)
+    order = np.argsort(columns["user"], kind="stable")
+    for name in DTYPES:
+        columns[name] = columns[name][order]
+    for name, nothing in (("event", NO_EVENT), ("session", NO_SESSION)):
+        if set(vocabularies[f"{name}s"]) <= {nothing}:
+            del columns[name], vocabularies[f"{name}s"]
+    if (columns["weight"] == 1).all():
+        del columns["weight"]
+    return Interactions(**columns, **vocabularies)  # type: ignore[arg-type]
+
+
+def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
+    """Renumber codes in the order of their ids, those that do not occur left out."""
+    present = sorted(np.unique(codes).tolist(), key=ids.__getitem__)
+    rank = np.zeros(len(ids), dtype=np.int32)
+    rank[present] = np.arange(len(present), dtype=np.int32)
+    return rank[codes], Vocabulary(tuple(ids[code] for code in present))
+
+
+@cache
+def _history(dialect: str) -> sa.Select[Any]:
+    """Make the statement once: that takes longer than to run it."""
+    newest_first = [interaction.c[name].desc() for name in ("occurred_at", "event_key", "source")]
+    return (
+        sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight)
+        .select_from(interaction.join(user_account).join(item))
+        .where(user_account.c.external_id == sa.bindparam("user"))
+        .order_by(*newest_first)
+        .limit(sa.bindparam("limit", type_=sa.BigInteger))
+    )
+
+
+def _microseconds(dialect: str) -> sa.ColumnElement[int]:
+    """Select ``occurred_at`` as microseconds, sparing a datetime for each row."""
+    if dialect == "sqlite":
+        return sa.type_coerce(interaction.c.occurred_at, sa.BigInteger)
+    return sa.cast(sa.extract("epoch", interaction.c.occurred_at) * 1_000_000, sa.BigInteger)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,150 @@
+"""Migrations: the only way a schema is made or changed, and one at a time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from alembic import command
+from item2vec.errors import SchemaError, StoreError
+from item2vec.files import shipped, sync_folder
+from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
+
+__all__ = ["Schema"]
+
+ADVISORY_LOCK = int.from_bytes(b"item2vec")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The revisions in a folder of migrations, and the database they are for."""
+
+    url: sa.URL
+    scripts: Path = field(default_factory=lambda: shipped("alembic"))
+
+    def _config(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(self.scripts).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        return config
+
+    @cached_property
+    def _revisions(self) -> list[str]:
+        """All known revisions, newest first."""
+        return [script.revision for script in ScriptDirectory.from_config(self._config()).walk_revisions()]
+
+    @property
+    def head(self) -> str:
+        """The newest revision, which this package needs."""
+        return self._revisions[0]
+
+    def current(self, connection: sa.Connection) -> str | None:
+        """Return the database's revision; ``None`` if it has none yet."""
+        heads = MigrationContext.configure(connection).get_current_heads()
+        return ", ".join(heads) or None
+
+    def check(self, current: str | None) -> None:
+        """Raise ``SchemaError`` unless this is the revision that the package needs."""
+        if current == self.head:
+            return
+        self._refuse_unknown(current)
+        found = f"is at schema revision {current}" if current else "has no schema yet"
+        raise SchemaError(
+            f"{shown(self.url)} {found}; this package needs {self.head}: "
+            f"run item2vec db upgrade --store {shown(self.url)}"
+        )
+
+    def upgrade(self, *, backup: bool = True) -> str:
+        """Bring the database to the newest revision, in one transaction; return the revision.
+
+        ``backup`` copies a SQLite file that holds anything to ``FILE.REVISION.backup`` first.
+        """
+        return self._migrate(self.head, command.upgrade, backup=backup)
+
+    def downgrade(self, revision: str) -> str:
+        """Bring the database back to an older revision, or to ``"base"``: nothing at all."""
+        return self._migrate(revision, command.downgrade, backup=False)
+
+    def _migrate(self, target: str, migrate: Callable[[Config, str], None], *, backup: bool) -> str:
+        with translated(shown(self.url)):
+            engine = begin_as(make_engine(self.url, migrating=True), "migrate")
+            return retried(lambda: self._migrate_locked(engine, target, migrate, backup=backup))
+
+    def _migrate_locked(
+        self, engine: sa.Engine, target: str, migrate: Callable[[Config, str], None], *, backup: bool
+    ) -> str:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            before = self.current(connection)
+            self._refuse_unknown(before)
+            if before == target:
+                return target
+            if backup and before is not None and engine.dialect.name == "sqlite":
+                _back_up(Path(str(engine.url.database)), before)
+            counts = _row_counts(connection)
+            config = self._config()
+            config.attributes["connection"] = connection
+            migrate(config, target)
+            self._compare(counts, connection)
+        return target
+
+    def _refuse_unknown(self, current: str | None) -> None:
+        if current is not None and current not in self._revisions:
+            raise SchemaError(
+                f"{shown(self.url)} is at schema revision {current}, which this package "
+                f"(newest: {self.head}) does not know: pip install --upgrade item2vec"
+            )
+
+    def _compare(self, before: dict[str, int], connection: sa.Connection) -> None:
+        """Roll back a migration that lost rows or left orphans; neither check finds what the other does."""
+        after = _row_counts(connection)
+        for table, count in before.items():
+            if after.get(table, count) != count:
+                raise StoreError(
+                    f"{shown(self.url)}: the migration left {after[table]:,} of {count:,} rows in {table!r}; "
+                    "rolled back, nothing has changed: please report it"
+                )
+        if connection.dialect.name == "sqlite":
+            orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if orphan is not None:
+                raise StoreError(
+                    f"{shown(self.url)}: the migration left {orphan[0]!r} without its {orphan[2]!r}; "
+                    "rolled back, nothing has changed: please report it"
+                )
+
+
+def _row_counts(connection: sa.Connection) -> dict[str, int]:
+    names = sorted(set(sa.inspect(connection).get_table_names()) - {"alembic_version"})
+    count = sa.func.count()
+    return {name: connection.scalars(sa.select(count).select_from(sa.table(name))).one() for name in names}
+
+
+def _back_up(database: Path, revision: str) -> None:
+    """Copy the file as its readers see it; a plain copy would miss what is still in the -wal file."""
+    backup = database.with_name(f"{database.name}.{revision}.backup")
+    unfinished = database.with_name(f".{backup.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("VACUUM INTO ?", (str(unfinished),))
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(backup)
+        sync_folder(database.parent)
+    except OSError as error:
+        raise StoreError(
+            f"{backup} cannot be written ({error.strerror}), and nothing was migrated; make room for it"
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""The tables, as code sees them. Only the migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from item2vec.store.types import Boolean, Int64, Json, Key, UTCDateTime
+
+__all__ = ["interaction", "item", "metadata", "promotion", "recommendation", "run", "user_account"]
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _key_checks(*columns: str) -> list[sa.CheckConstraint]:
+    """Hold keys to what ``check_ids`` allows; PostgreSQL itself refuses NUL and what is not UTF-8."""
+    checks = []
+    for column in columns:
+        size = f"length(CAST({column} AS BLOB)) BETWEEN 1 AND 512 AND instr({column}, char(0)) = 0"
+        checks.append(sa.CheckConstraint(size, name=column).ddl_if(dialect="sqlite"))
+        size = f"octet_length({column}) BETWEEN 1 AND 512"
+        checks.append(sa.CheckConstraint(size, name=column).ddl_if(dialect="postgresql"))
+    return checks
+
+
+def _object_checks(*columns: str) -> list[sa.CheckConstraint]:
+    """Hold JSON to mappings of names to values."""
+    checks = []
+    for column in columns:
+        for dialect, type_of in (("sqlite", "json_type"), ("postgresql", "json_typeof")):
+            rule = f"{type_of}({column}) = 'object'"
+            checks.append(sa.CheckConstraint(rule, name=column).ddl_if(dialect=dialect))
+    return checks
+
+
+user_account = sa.Table(
+    "user_account",
+    metadata,
+    sa.Column("id", Int64, sa.Identity(), primary_key=True),
+    sa.Column("external_id", Key, nullable=False, unique=True),
+    *_key_checks("external_id"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+item = sa.Table(
+    "item",
+    metadata,
+    sa.Column("id", Int64, sa.Identity(), primary_key=True),
+    sa.Column("external_id", Key, nullable=False, unique=True),
+    sa.Column("title", sa.Text),
+    sa.Column("attributes", Json, nullable=False, server_default="{}"),
+    sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
+    *_key_checks("external_id"),
+    *_object_checks("attributes"),
+    # PostgreSQL's types say these by themselves.
+    sa.CheckConstraint("instr(title, char(0)) = 0", name="title").ddl_if(dialect="sqlite"),
+    sa.CheckConstraint("active IN (0, 1)", name="active").ddl_if(dialect="sqlite"),
+    sa.Index(
+        "ix_item_inactive",
+        "external_id",
+        sqlite_where=sa.text("active = 0"),
+        postgresql_where=sa.text("NOT active"),
+    ),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+interaction = sa.Table(
+    "interaction",
+    metadata,
+    # The primary key is the order in which histories and training read, and on SQLite the table itself is
+    # laid out in it (WITHOUT ROWID): one seek finds a user's history, and a full read needs no sort.
+    sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, autoincrement=False),
+    sa.Column("occurred_at", UTCDateTime, primary_key=True),
+    sa.Column("event_key", Key, primary_key=True),
+    sa.Column("source", Key, primary_key=True),
+    sa.Column("item_id", Int64, sa.ForeignKey("item.id"), nullable=False),
+    sa.Column("event", Key, nullable=False),
+    sa.Column("weight", sa.REAL, nullable=False),
+    sa.Column("session", Key),
+    sa.Column("ingested_at", UTCDateTime, nullable=False),
+    sa.Column("batch_id", Int64, nullable=False),
+    sa.UniqueConstraint("source", "event_key"),
+    *_key_checks("event_key", "source", "event", "session"),
+    # NaN is greater than every number on PostgreSQL and NULL on SQLite: refused by both.
+    sa.CheckConstraint("weight >= 0 AND weight < 1e39", name="weight"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", Int64, sa.Identity(), primary_key=True),
+    sa.Column("started_at", UTCDateTime, nullable=False),
+    sa.Column("finished_at", UTCDateTime),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("version", Key),
+    sa.Column("reason", sa.Text),
+    sa.Column("config", Json, nullable=False, server_default="{}"),
+    sa.Column("gates", Json, nullable=False, server_default="{}"),
+    sa.Column("metrics", Json, nullable=False, server_default="{}"),
+    sa.CheckConstraint("status IN ('running', 'promoted', 'refused', 'failed')", name="status"),
+    *_key_checks("version"),
+    *_object_checks("config", "gates", "metrics"),
+    sqlite_autoincrement=True,
+    sqlite_strict=True,
+)
+
+promotion = sa.Table(
+    "promotion",
+    metadata,
+    sa.Column("generation", Int64, primary_key=True, autoincrement=False),
+    sa.Column("version", Key, nullable=False),
+    sa.Column("previous", Key),
+    sa.Column("manifest_sha256", sa.Text, nullable=False),
+    sa.Column("run_id", Int64, sa.ForeignKey("run.id")),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("promoted_at", UTCDateTime, nullable=False),
+    sa.CheckConstraint("generation >= 1", name="generation"),
+    sa.CheckConstraint("length(manifest_sha256) = 64", name="manifest_sha256"),
+    *_key_checks("version", "previous"),
+    sqlite_strict=True,
+)
+
+recommendation = sa.Table(
+    "recommendation",
+    metadata,
+    sa.Column("version", Key, primary_key=True),
+    sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, index=True),
+    sa.Column("rank", sa.Integer, primary_key=True),
+    sa.Column("item_id", Int64, sa.ForeignKey("item.id"), nullable=False),
+    sa.Column("score", sa.Double().with_variant(sa.REAL(), "sqlite"), nullable=False),
+    sa.CheckConstraint("rank >= 1", name="rank"),
+    *_key_checks("version"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)

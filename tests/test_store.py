@@ -1,0 +1,366 @@
+"""What the store promises of interactions and users, on SQLite and on PostgreSQL alike."""
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from databases import listens
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
+from strategies import ODD_IDS, ids, illegal_ids
+
+from item2vec import Interactions, Items
+from item2vec.errors import ConfigError, InputError, InvalidIdError
+from item2vec.store import Ingested, Store, event_key, queries
+
+DAY = 86_400_000_000
+ON_EACH = settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def rows_of(interactions):
+    columns = [
+        interactions.users.decode(interactions.user),
+        interactions.items.decode(interactions.item),
+        interactions.timestamp.tolist(),
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def by_key(rows, event="none"):
+    return sorted(rows, key=lambda row: (row[0], row[2], event_key(row[0], row[1], event, row[2])))
+
+
+# Ids
+
+
+def test_every_legal_id_comes_back_byte_for_byte(store):
+    rows = [(user, item, DAY) for user in ODD_IDS for item in (user, "x")]
+    store.ingest(listens(*rows, event=ODD_IDS[:1] * len(rows), session=[row[0] for row in rows]))
+    found = store.interactions()
+    assert sorted(rows_of(found)) == sorted({*rows})
+    assert found.sessions.decode(found.session) == [row[0] for row in rows_of(found)]
+    for user in ODD_IDS:
+        assert sorted(store.history(user).items) == sorted({user, "x"})
+    assert set(store.items().vocabulary) == {*ODD_IDS, "x"}
+    assert store.deactivate_items(ODD_IDS) == len(ODD_IDS)
+    assert store.inactive_items() == sorted(ODD_IDS)
+
+
+@given(some=st.sets(ids))
+@ON_EACH
+def test_any_text_is_an_id(store, some):
+    store.ingest(listens(*((id_, id_, 1) for id_ in some)))
+    for id_ in some:
+        assert store.history(id_).items == [id_]
+
+
+@given(illegal=illegal_ids)
+@ON_EACH
+def test_illegal_ids_are_refused_at_the_edge(store, illegal):
+    for refused in (
+        lambda: store.history(illegal),
+        lambda: store.forget_user(illegal),
+        lambda: store.deactivate_items([illegal]),
+        lambda: store.interactions(events=[illegal]),
+        lambda: store.ingest(listens(), source=illegal),
+    ):
+        with pytest.raises(InvalidIdError):
+            refused()
+
+
+def key_columns(name):
+    """Where ids, sources, events and keys are kept, with a statement that puts one there."""
+    interaction = (
+        "INSERT INTO interaction (user_id, occurred_at, event_key, source, item_id, event, weight, session, "
+        "ingested_at, batch_id) SELECT 1, occurred_at, {event_key}, {source}, 1, {event}, 1, {session}, "
+        "ingested_at, 1 FROM interaction"
+    )
+    good = {"event_key": "'k'", "source": "'s'", "event": "'e'", "session": "'t'"}
+    return {
+        "user": "INSERT INTO user_account (external_id) VALUES (:key)",
+        "item": "INSERT INTO item (external_id) VALUES (:key)",
+        **{column: interaction.format(**{**good, column: ":key"}) for column in good},
+    }[name]
+
+
+@pytest.mark.parametrize("column", ["user", "item", "event_key", "source", "event", "session"])
+def test_the_database_refuses_illegal_keys_as_well(store, sql, column):
+    store.ingest(listens(("ann", "x", 1)))
+    for illegal in ("", "a\0b", "x" * 513, "ü" * 257):
+        with pytest.raises(DBAPIError):
+            sql(key_columns(column), key=illegal)
+    assert sql(key_columns(column), key="ü" * 256) == 1
+
+
+@pytest.mark.parametrize("weight", ["-1", "9e999", "CAST('NaN' AS REAL)", "NULL", "'much'"])
+def test_the_database_refuses_what_is_no_weight(store, sql, weight):
+    store.ingest(listens(("ann", "x", 1)))
+    if "NaN" in weight and "sqlite" in repr(store):
+        weight = "9e999 - 9e999"
+    with pytest.raises(DBAPIError):
+        sql(f"UPDATE interaction SET weight = {weight}")
+
+
+def test_the_database_refuses_orphans(store, sql):
+    store.ingest(listens(("ann", "x", 1)))
+    with pytest.raises(DBAPIError):
+        sql("UPDATE interaction SET item_id = 77")
+
+
+# Ingest
+
+
+def test_the_same_event_is_kept_once(store):
+    rows = [("ann", "x", 1), ("ann", "y", 1), ("ann", "x", 1), ("bob", "x", 1), ("ann", "x", 2)]
+    assert store.ingest(listens(*rows)) == Ingested(n_rows=5, n_new=4, n_duplicate=1)
+    assert store.ingest(listens(*reversed(rows))) == Ingested(n_rows=5, n_new=0, n_duplicate=5)
+    assert rows_of(store.interactions()) == by_key({*rows})
+
+
+def test_another_event_or_source_is_another_event(store):
+    click = listens(("ann", "x", 1), event=["click"])
+    assert store.ingest(click).n_new == 1
+    assert store.ingest(listens(("ann", "x", 1), event=["purchase"])).n_new == 1
+    assert store.ingest(listens(("ann", "x", 1))).n_new == 1
+    assert store.ingest(click, source="shop").n_new == 1
+    assert store.summary()["n_interactions"] == 4
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(-3, 3)), max_size=30),
+    cut=st.integers(1, 7),
+    data=st.data(),
+)
+@ON_EACH
+def test_neither_order_nor_batches_nor_repeats_change_what_is_read(store, rows, cut, data):
+    shuffled = data.draw(st.permutations(rows + rows[: len(rows) // 2]))
+    found = []
+    for order, size in ((rows, 50_000), (shuffled, cut)):
+        for user in "ab":
+            store.forget_user(user)
+        ingested = store.ingest(listens(*order), batch_size=size)
+        assert (ingested.n_rows, ingested.n_new) == (len(order), len({*rows}))
+        found.append(store.interactions())
+    assert rows_of(found[0]) == rows_of(found[1]) == by_key({*rows})
+    assert found[0].users == found[1].users
+    assert found[0].items == found[1].items
+
+
+def test_ids_that_read_alike_when_joined_are_apart(store):
+    rows = [("ab", "c", 1), ("a", "bc", 1), ("abc", "none", 1), ("abcn", "one", 1)]
+    assert store.ingest(listens(*rows)).n_new == 4
+
+
+def test_columns_that_were_given_are_kept(store):
+    given_ = listens(
+        ("ann", "x", 5 * DAY),
+        ("ann", "y", -DAY),
+        weight=[0.1, 3e38],
+        event=["click", "purchase"],
+        session=["s2", "s1"],
+    )
+    store.ingest(given_)
+    found = store.interactions()
+    assert rows_of(found) == [("ann", "y", -DAY), ("ann", "x", 5 * DAY)]
+    assert found.weight.tolist() == np.float32([3e38, 0.1]).tolist()
+    assert found.events.decode(found.event) == ["purchase", "click"]
+    assert found.sessions.decode(found.session) == ["s1", "s2"]
+    assert store.history("ann").weights.tolist() == found.weight.tolist()
+
+
+def test_columns_that_were_not_given_stay_away(store):
+    store.ingest(listens(("ann", "x", 1)))
+    found = store.interactions()
+    assert (found.event, found.session, found.weight) == (None, None, None)
+
+
+def test_rows_without_an_event_or_session_beside_rows_with_one(store):
+    store.ingest(listens(("ann", "x", 1)))
+    store.ingest(listens(("ann", "y", 2), event=["click"], session=["s"], weight=[2.0]))
+    found = store.interactions()
+    assert found.events.decode(found.event) == ["none", "click"]
+    assert found.sessions.decode(found.session) == ["none", "s"]
+    assert found.weight.tolist() == [1, 2]
+    assert rows_of(store.interactions(events=["none"])) == [("ann", "x", 1)]
+
+
+def test_timestamps_are_kept_to_the_microsecond_from_the_year_1_to_9999(store):
+    edges = [-62_135_596_800_000_000, -1, 0, 1, 1_700_000_000_123_457, 253_402_300_799_999_999]
+    store.ingest(listens(*(("ann", "x", moment) for moment in edges)))
+    assert store.interactions().timestamp.tolist() == edges
+    assert store.history("ann").timestamps.tolist() == edges
+    assert store.summary()["first"] == "0001-01-01T00:00:00+00:00"
+    assert store.summary()["last"] == "9999-12-31T23:59:59.999999+00:00"
+
+
+@pytest.mark.parametrize("moment", [-62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1, -(2**63)])
+def test_a_timestamp_outside_the_calendar_is_refused_by_row(store, moment):
+    with pytest.raises(InputError, match=f"timestamp in row 1 is {moment}"):
+        store.ingest(listens(("ann", "x", 1), ("ann", "x", moment)))
+    assert store.summary()["n_interactions"] == 0
+
+
+def test_interactions_without_timestamps_are_refused(store):
+    with pytest.raises(InputError, match="timestamp="):
+        store.ingest(Interactions.of(user=["ann"], item=["x"]))
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_at_least_one_row(store, size):
+    with pytest.raises(ConfigError, match="batch_size"):
+        store.ingest(listens(("ann", "x", 1)), batch_size=size)
+
+
+def test_nothing_is_nothing_new(store):
+    assert store.ingest(listens()) == Ingested(0, 0, 0)
+    assert store.ingest_items(Items.of({})) == Ingested(0, 0, 0)
+    assert len(store.interactions()) == len(store.items()) == len(store.history("ann")) == 0
+    assert store.inactive_items() == store.items_where({"genre": "jazz"}) == store.items_where({}) == []
+    assert store.forget_user("ann") == store.deactivate_items([]) == 0
+    assert store.summary()["first"] is None
+
+
+# Reading
+
+
+def test_a_time_range_is_half_open_and_naive_moments_are_utc(store):
+    store.ingest(listens(*(("ann", "x", day * DAY) for day in range(5))))
+    second, fourth = datetime(1970, 1, 2), datetime(1970, 1, 4, 5, tzinfo=timezone(timedelta(hours=5)))
+    assert store.interactions(start=second, end=fourth).timestamp.tolist() == [DAY, 2 * DAY]
+    assert store.interactions(start=second).timestamp.tolist() == [DAY, 2 * DAY, 3 * DAY, 4 * DAY]
+    assert len(store.interactions(start=fourth, end=second)) == 0
+
+
+def test_a_filter_leaves_no_ids_that_do_not_occur(store):
+    store.ingest(listens(("ann", "x", 1), ("bob", "y", 2 * DAY), event=["click", "view"]))
+    late = store.interactions(start=datetime(1970, 1, 2))
+    assert (late.users.ids, late.items.ids, late.events.ids) == (("bob",), ("y",), ("view",))
+    assert rows_of(store.interactions(events=["click"])) == [("ann", "x", 1)]
+    assert len(store.interactions(events=[])) == len(store.interactions(events=["unheard of"])) == 0
+
+
+def test_more_rows_than_one_fetch_or_batch_holds(store):
+    n = 21_001
+    rng = np.random.default_rng(7)
+    rows = list(
+        zip(
+            (f"u{i}" for i in rng.integers(0, 3000, n)),
+            (f"i{i}" for i in rng.integers(0, 500, n)),
+            rng.integers(0, 10**9, n).tolist(),
+            strict=True,
+        )
+    )
+    store.ingest(listens(*rows), batch_size=8_000)
+    assert rows_of(store.interactions()) == by_key({*rows})
+
+
+def test_a_history_is_oldest_first_and_its_newest_part_can_be_asked_for(store):
+    rows = [("ann", f"i{n}", n // 2) for n in range(9)]
+    store.ingest(listens(*reversed(rows), ("bob", "x", 99)))
+    whole = store.history("ann")
+    assert whole.items == [row[1] for row in by_key(rows)]
+    assert whole.timestamps.tolist() == [row[2] for row in by_key(rows)]
+    for limit in (1, 4, 9, 100):
+        newest = store.history("ann", limit=limit)
+        assert newest.items == whole.items[-limit:]
+        assert newest.weights.tolist() == [1.0] * len(newest)
+    with pytest.raises(InputError, match="k is 0"):
+        store.history("ann", limit=0)
+
+
+def test_a_history_is_one_search_in_each_index(memory):
+    # On SQLite, whose plans do not depend on what is in the tables.
+    with Store(f"sqlite:///{memory}/store.db") as store, sqlite3.connect(memory / "store.db") as connection:
+        store.upgrade()
+        statement = str(queries._history("sqlite").compile(dialect=sqlite.dialect()))
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ("ann", 9, 0))]
+    connection.close()
+    assert len(plan) == 3
+    assert all(step.startswith("SEARCH") for step in plan)
+
+
+def test_a_reader_sees_one_moment_while_a_writer_writes(store):
+    store.ingest(listens(*(("ann", "x", n) for n in range(100))))
+    stop, faults = threading.Event(), []
+
+    def write():
+        start = 100
+        while not stop.is_set():
+            store.ingest(listens(*(("ann", "x", n) for n in range(start, start + 100))))
+            start += 100
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            found = store.interactions().timestamp
+            if len(found) % 100 or found.tolist() != list(range(len(found))):
+                faults.append(found)
+    finally:
+        stop.set()
+        writer.join()
+    assert not faults
+
+
+# Users
+
+
+def test_a_forgotten_user_leaves_nothing_behind(store, sql):
+    store.ingest(listens(("ann", "x", 1), ("ann", "y", 2), ("bob", "x", 3)))
+    sql(
+        "INSERT INTO recommendation (version, user_id, rank, item_id, score) "
+        "SELECT 'g1', user_account.id, 1, item.id, 0.5 FROM user_account, item WHERE item.external_id = 'x'"
+    )
+    assert store.forget_user("ann") == 2
+    assert store.forget_user("ann") == 0
+    assert len(store.history("ann")) == 0
+    assert rows_of(store.interactions()) == [("bob", "x", 3)]
+    assert sql("SELECT external_id FROM user_account") == [("bob",)]
+    assert sql("SELECT count(*) FROM recommendation") == [(1,)]
+    assert store.ingest(listens(("ann", "x", 1))).n_new == 1
+
+
+def test_numbers_are_never_given_again(store, sql):
+    store.ingest(listens(("ann", "x", 1)))
+    (first,) = sql("SELECT id FROM user_account")
+    store.forget_user("ann")
+    store.ingest(listens(("bob", "x", 1)))
+    (second,) = sql("SELECT id FROM user_account")
+    assert second > first
+
+
+def test_known_ids_use_up_no_numbers(store, sql):
+    for n in range(5):
+        store.ingest(listens(("ann", "x", n)))
+    store.ingest(listens(("bob", "y", 1)))
+    assert sql("SELECT max(id) FROM item") == [(2,)]
+
+
+def test_a_summary_counts(store):
+    store.ingest(listens(("ann", "x", 0), ("bob", "x", DAY)))
+    store.ingest_items(Items.of({"y": {}}))
+    store.deactivate_items(["y"])
+    assert store.summary() == {
+        "n_interactions": 2,
+        "n_users": 2,
+        "n_items": 2,
+        "n_inactive": 1,
+        "first": "1970-01-01T00:00:00+00:00",
+        "last": "1970-01-02T00:00:00+00:00",
+    }
+
+
+def test_the_hour_of_ingestion_is_the_clock_s_or_the_one_given(store, sql):
+    now = datetime(2024, 1, 1, 5, tzinfo=timezone(timedelta(hours=5)))
+    store.ingest(listens(("ann", "x", 1)), now=now)
+    (moment,) = sql("SELECT ingested_at FROM interaction")[0]
+    expected = datetime(2024, 1, 1, tzinfo=UTC)
+    assert moment in {expected, expected.timestamp() * 1e6}
+    with pytest.raises(InputError, match="no time zone"):
+        store.ingest(listens(("ann", "x", 2)), now=datetime(2024, 1, 1))

@@ -1,0 +1,162 @@
+"""What the store promises of items, on SQLite and on PostgreSQL alike."""
+
+from datetime import datetime
+
+import pytest
+from databases import listens
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from item2vec import Items
+from item2vec.errors import InputError, InputTypeError, UnknownItemError
+from item2vec.store import Ingested
+
+ON_EACH = settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+SONGS = Items.of(
+    {
+        "s1": {"title": "Blue Monday", "genre": "synth-pop", "year": 1983, "live": False},
+        "s2": {"genre": ["jazz", "soul"], "year": 1959.5, "tags": []},
+        "s3": {"title": "", "genre": None, "name": {"nested": ["jazz"]}, "größe 😀 \"'\\": "jazz"},
+        "s4": {},
+    }
+)
+
+
+def same_items(found, expected):
+    order = sorted(range(len(expected)), key=expected.vocabulary.ids.__getitem__)
+    assert found.vocabulary.ids == tuple(expected.vocabulary.ids[code] for code in order)
+    assert found.titles == tuple(expected.titles[code] for code in order)
+    assert list(found.attributes) == [expected.attributes[code] for code in order]
+    assert [list(map(type, row.values())) for row in found.attributes] == [
+        list(map(type, expected.attributes[code].values())) for code in order
+    ]
+
+
+def test_items_come_back_as_they_were_given(store):
+    assert store.ingest_items(SONGS) == Ingested(4, 4, 0)
+    same_items(store.items(), SONGS)
+
+
+def test_items_are_replaced_and_interactions_make_items_without_a_title(store):
+    store.ingest(listens(("ann", "s1", 1), ("ann", "s9", 2)))
+    assert store.ingest_items(SONGS) == Ingested(4, 3, 1)
+    assert store.items().title("s1") == "Blue Monday"
+    assert store.items().title("s9") == "s9"
+    assert store.ingest_items(Items.of({"s1": {"genre": "pop"}})) == Ingested(1, 0, 1)
+    assert store.items().about("s1") == {"genre": "pop"}
+    assert store.items().title("s1") == "s1"
+
+
+def test_items_are_deactivated_and_brought_back(store):
+    store.ingest_items(SONGS)
+    assert store.deactivate_items(["s3", "s1", "s3"]) == 2
+    assert store.deactivate_items(["s1"]) == 0
+    assert store.inactive_items() == ["s1", "s3"]
+    assert store.items_where({}) == ["s2", "s4"]
+    store.ingest_items(SONGS)
+    assert store.inactive_items() == ["s1", "s3"]
+    assert store.activate_items(["s1"]) == 1
+    assert store.inactive_items() == ["s3"]
+    assert len(store.items()) == 4
+
+
+def test_an_unknown_item_is_not_deactivated_and_neither_are_the_others(store):
+    store.ingest_items(SONGS)
+    with pytest.raises(UnknownItemError, match=r"unknown item 's11' \(4 known\); did you mean 's1'"):
+        store.deactivate_items(["s1", "s11"])
+    with pytest.raises(InputTypeError, match="expected a list of ids"):
+        store.deactivate_items("s1")
+    assert store.inactive_items() == []
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2)
+    | st.sampled_from([2**53, 2**53 + 1, 2**63 - 1, -(2**63)])
+    | st.sampled_from([0.0, -0.0, 1.0, 0.5, 0.1, 1e300, 5e-324, float(2**53)])
+    | st.sampled_from(
+        ["", "jazz", "Jazz", "1", "true", "null", "é", 'a"b', "\\", "\n", "\u2028", "😀", "\x01"]
+    )
+)
+names = st.sampled_from(["genre", "year", "a.b", 'a"b', "$", "", "ü", "\n"])
+attributes = st.dictionaries(
+    names,
+    scalars | st.lists(scalars, max_size=3) | st.lists(st.lists(scalars, max_size=2), max_size=2),
+    max_size=4,
+)
+
+
+@given(
+    rows=st.lists(attributes, max_size=6),
+    wanted=st.dictionaries(names, scalars | st.lists(scalars, max_size=3), max_size=2),
+)
+@ON_EACH
+def test_a_condition_means_in_sql_what_it_means_in_python(store, rows, wanted):
+    items = Items.of({f"i{n}": row for n, row in enumerate(rows)})
+    store.ingest_items(items)
+    unknown_to_this_example = {*store.items().vocabulary} - {*items.vocabulary}
+    found = [item for item in store.items_where(wanted) if item not in unknown_to_this_example]
+    assert found == sorted(items.where(wanted))
+    mine = [store.items().about(item) for item in items.vocabulary]
+    assert mine == [dict(row) for row in items.attributes]
+
+
+@pytest.mark.parametrize("wanted", [True, 1, 1.0, [2, True]])
+def test_true_is_one_as_in_python_and_is_no_text(store, wanted):
+    values = {"a": True, "b": 1, "c": 1.0, "d": "1", "e": "true", "f": False, "g": 0, "h": [True], "i": None}
+    items = Items.of({name: {"x": value} for name, value in values.items()})
+    store.ingest_items(items)
+    assert store.items_where({"x": wanted}) == items.where({"x": wanted}) == ["a", "b", "c", "h"]
+    assert store.items_where({"x": 0}) == items.where({"x": False}) == ["f", "g"]
+
+
+@pytest.mark.parametrize("wanted", [float("nan"), float("inf"), 2**63, "a\0", "\ud800", None, []])
+def test_what_no_item_can_be_is_met_by_none(store, wanted):
+    store.ingest_items(SONGS)
+    assert store.items_where({"genre": wanted}) == []
+    assert store.items_where({"genre": [wanted, "jazz"]} if wanted != [] else {"genre": "jazz"}) == ["s2"]
+
+
+@pytest.mark.parametrize("name", ["a\0", "\ud800", 7, None])
+def test_a_name_that_no_attribute_can_have_is_refused(store, name):
+    with pytest.raises(InputError, match="an attribute's name"):
+        store.items_where({name: "jazz"})
+
+
+@pytest.mark.parametrize("wanted", [{"a": 1}, [["jazz"]], b"jazz", datetime(2024, 1, 1)])
+def test_a_condition_of_another_type_is_refused(store, wanted):
+    with pytest.raises(InputTypeError, match="genre is"):
+        store.items_where({"genre": wanted})
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"year": float("nan")}, "item 'bad': year is nan"),
+        ({"years": [1, float("inf")]}, "item 'bad': years is inf"),
+        ({"year": 2**63}, "item 'bad': year is 9223372036854775808"),
+        ({"genre": "a\0b"}, "item 'bad': genre"),
+        ({"genre": ["\ud800"]}, "item 'bad': genre"),
+        ({"a\0b": 1}, "an attribute's name"),
+        ({"title": "\ud800"}, "item 'bad': title"),
+        ({"title": 7}, "item 'bad': title is 7; expected text"),
+        ({"when": datetime(2024, 1, 1)}, "item 'bad': when"),
+        ({"tags": ("a", "b")}, "item 'bad': tags .* tuple"),
+        ({"tags": {"a": {1: 2}}}, "item 'bad': tags"),
+    ],
+)
+def test_attributes_that_a_database_would_change_are_refused(store, row, words):
+    with pytest.raises(InputError, match=words):
+        store.ingest_items(Items.of({"good": {"year": 1}, "bad": row}))
+    assert len(store.items()) == 0
+
+
+def test_attributes_nested_without_end_are_refused(store):
+    endless = []
+    endless.append(endless)
+    with pytest.raises(InputTypeError, match="deep"):
+        store.ingest_items(Items.of({"x": {"a": endless}}))

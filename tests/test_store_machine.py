@@ -1,0 +1,208 @@
+"""Any sequence of writes leaves the store as it leaves a few dictionaries."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from strategies import ids
+
+from item2vec import Interactions, Items
+from item2vec.errors import UnknownItemError
+from item2vec.store import Store, event_key
+
+
+@dataclass(frozen=True)
+class Row:
+    user: str
+    item: str
+    timestamp: int
+    event: str
+    weight: float
+    session: str
+
+    @property
+    def key(self):
+        return event_key(self.user, self.item, self.event, self.timestamp)
+
+    @property
+    def place(self):
+        return self.user, self.timestamp, self.key
+
+
+class Machine(RuleBasedStateMachine):
+    new_url: staticmethod
+
+    users = Bundle("users")
+    items = Bundle("items")
+
+    def __init__(self):
+        super().__init__()
+        self.store = Store(type(self).new_url())
+        self.store.upgrade()
+        self.events = {}  # (source, key) -> Row
+        self.catalogue = {}  # id -> (title, attributes)
+        self.inactive = set()
+
+    def teardown(self):
+        self.store.close()
+
+    @initialize(target=users, user=ids)
+    def first_user(self, user):
+        return user
+
+    @initialize(target=items, item=ids)
+    def first_item(self, item):
+        return item
+
+    @rule(target=users, user=ids)
+    def another_user(self, user):
+        return user
+
+    @rule(target=items, item=ids)
+    def another_item(self, item):
+        return item
+
+    @rule(
+        rows=st.lists(
+            st.builds(
+                Row,
+                user=users,
+                item=items,
+                timestamp=st.integers(-2, 2) | st.integers(-(10**16), 10**16),
+                event=st.sampled_from(["none", "click"]),
+                weight=st.sampled_from([0.0, 0.1, 1.0, 5.0]),
+                session=st.sampled_from(["none", "s1", "S1"]),
+            ),
+            max_size=12,
+        ),
+        source=st.sampled_from(["app", "App"]),
+        size=st.integers(1, 5),
+        twice=st.booleans(),
+    )
+    def ingest(self, rows, source, size, twice):
+        rows = rows + rows[::-1] if twice else rows
+        columns = {name: [getattr(row, name) for row in rows] for name in Row.__dataclass_fields__}
+        before = len(self.events)
+        for row in rows:
+            self.events.setdefault((source, row.key), row)
+            self.catalogue.setdefault(row.item, (None, {}))
+        ingested = self.store.ingest(Interactions.of(**columns), source=source, batch_size=size)
+        assert ingested.n_rows == len(rows)
+        assert ingested.n_new == len(self.events) - before
+        assert ingested.n_duplicate == ingested.n_rows - ingested.n_new
+
+    @rule(
+        some=st.dictionaries(
+            items,
+            st.fixed_dictionaries(
+                {},
+                optional={"title": ids, "genre": st.sampled_from(["jazz", "soul", ["jazz", "soul"], None])},
+            ),
+            max_size=4,
+        )
+    )
+    def ingest_items(self, some):
+        n_known = len(some.keys() & self.catalogue.keys())
+        for item, row in some.items():
+            attributes = {name: value for name, value in row.items() if name != "title"}
+            self.catalogue[item] = (row.get("title"), attributes)
+        ingested = self.store.ingest_items(Items.of(some))
+        assert (ingested.n_rows, ingested.n_duplicate) == (len(some), n_known)
+
+    @rule(some=st.lists(items, max_size=3), active=st.booleans())
+    def set_active(self, some, active):
+        change = self.store.activate_items if active else self.store.deactivate_items
+        if not {*some} <= self.catalogue.keys():
+            with pytest.raises(UnknownItemError):
+                change(some)
+            return
+        changing = {*some} & self.inactive if active else {*some} - self.inactive
+        assert change(some) == len(changing)
+        self.inactive ^= changing
+
+    @rule(user=users)
+    def forget_user(self, user):
+        gone = [key for key, row in self.events.items() if row.user == user]
+        for key in gone:
+            del self.events[key]
+        assert self.store.forget_user(user) == len(gone)
+
+    @rule()
+    def open_again(self):
+        self.store.close()
+
+    @rule(user=users, limit=st.integers(1, 5))
+    def history(self, user, limit):
+        rows = sorted((row.timestamp, *of) for of, row in self._placed() if row.user == user)[-limit:]
+        history = self.store.history(user, limit=limit)
+        expected = [self.events[source, key] for _, key, source in rows]
+        assert history.items == [row.item for row in expected]
+        assert history.timestamps.tolist() == [row.timestamp for row in expected]
+        assert history.weights.tolist() == np.float32([row.weight for row in expected]).tolist()
+
+    def _placed(self):
+        return [((key, source), row) for (source, key), row in self.events.items()]
+
+    @rule(events=st.none() | st.lists(st.sampled_from(["none", "click", "other"]), max_size=2))
+    def interactions(self, events):
+        placed = sorted(self._placed(), key=lambda pair: (*pair[1].place, pair[0]))
+        rows = [row for _, row in placed if events is None or row.event in events]
+        found = self.store.interactions(events=events)
+        for name in ("user", "item", "event", "session"):
+            expected = [getattr(row, name) for row in rows]
+            codes, vocabulary = getattr(found, name), getattr(found, f"{name}s")
+            assert expected == (["none"] * len(rows) if codes is None else vocabulary.decode(codes))
+            assert vocabulary is None or vocabulary.ids == tuple(sorted({*expected}))
+        assert found.timestamp.tolist() == [row.timestamp for row in rows]
+        weights = np.ones(len(rows)) if found.weight is None else found.weight
+        assert weights.tolist() == np.float32([row.weight for row in rows]).tolist()
+
+    @invariant()
+    def the_catalogue_agrees(self):
+        found = self.store.items()
+        assert found.vocabulary.ids == tuple(sorted(self.catalogue))
+        assert list(zip(found.titles, found.attributes, strict=True)) == [
+            self.catalogue[item] for item in sorted(self.catalogue)
+        ]
+        assert self.store.inactive_items() == sorted(self.inactive)
+        jazz = {"jazz", ("jazz", "soul")}
+        of_genre = {
+            item
+            for item, (_, row) in self.catalogue.items()
+            if (tuple(row["genre"]) if isinstance(row.get("genre"), list) else row.get("genre")) in jazz
+        }
+        assert self.store.items_where({"genre": "jazz"}) == sorted(of_genre - self.inactive)
+
+    @invariant()
+    def the_counts_agree(self):
+        summary = self.store.summary()
+        assert summary["n_interactions"] == len(self.events)
+        assert summary["n_items"] == len(self.catalogue)
+        assert summary["n_users"] == len({row.user for row in self.events.values()})
+        assert summary["n_inactive"] == len(self.inactive)
+
+
+def test_the_store_is_a_few_dictionaries(new_url):
+    class OnThisDatabase(Machine):
+        pass
+
+    OnThisDatabase.new_url = staticmethod(new_url)
+    run_state_machine_as_test(
+        OnThisDatabase,
+        settings=settings(
+            deadline=None,
+            max_examples=12,
+            stateful_step_count=15,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,146 @@
+"""Which databases the store opens, and what it says of those that it does not."""
+
+import os
+import pickle
+import sys
+
+import pytest
+from databases import listens
+
+from item2vec.errors import ConfigError, MissingExtraError, SchemaError, StoreError
+from item2vec.store import Store
+
+
+def test_nothing_works_before_the_schema_is_there(url):
+    with Store(url) as store:
+        assert store.current() is None
+        for call in (store.summary, store.items, store.inactive_items, store.check_schema):
+            with pytest.raises(SchemaError, match=r"has no schema yet; .* run item2vec db upgrade --store"):
+                call()
+        with pytest.raises(SchemaError):
+            store.ensure_schema(create=False)
+        store.ensure_schema(create=True)
+        assert store.current() == store.head
+        assert store.summary()["n_interactions"] == 0
+
+
+def test_a_schema_from_the_future_is_refused(store, sql, url):
+    sql("UPDATE alembic_version SET version_num = 'zzz'")
+    with Store(url) as later:
+        with pytest.raises(
+            SchemaError, match=f"revision zzz, which this package .newest: {later.head}. does not know"
+        ):
+            later.summary()
+        with pytest.raises(SchemaError, match="pip install --upgrade item2vec"):
+            later.upgrade()
+
+
+def test_asking_makes_no_file(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/none.db") as store:
+        assert store.current() is None
+        with pytest.raises(SchemaError, match="no schema"):
+            store.items()
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("item2vec.db", "for a SQLite file write 'sqlite:///item2vec.db'"),
+        ("/data/item2vec.db", "for a SQLite file write 'sqlite:////data/item2vec.db'"),
+        ("sqlite://item2vec.db", "write 'sqlite:///item2vec.db'"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///a.db?cache=shared", "the one option is timeout"),
+        ("sqlite:///a.db?timeout=soon", "the one option is timeout"),
+        ("mysql://ann:secret@db/shop", "unknown database 'mysql'"),
+        ("postgres://ann:secret@db/shop", r"expected sqlite:///FILE or postgresql\+psycopg://"),
+        ("postgresql+psycopg2://ann:secret@db/shop", "unknown database"),
+        ("postgresql://ann:secret@db:port/shop", "is not a database URL"),
+        ("://ann:secret@db/shop", "is not a database URL"),
+        ("ann:secret@db/shop", "is not a database URL"),
+        ("postgresql://ann:se@secret@db/shop", "as %40"),
+        (None, "store is None"),
+        ("", "is not a database URL"),
+    ],
+)
+def test_what_is_no_url_is_refused_with_the_right_spelling(url, words):
+    with pytest.raises(ConfigError, match=words) as error:
+        Store(url)
+    assert "secret" not in str(error.value)
+
+
+def test_a_password_is_never_shown(cluster):
+    url = f"postgresql://ann:secret@/nowhere?host={cluster}&sslpassword=secret"
+    store = Store(url)
+    with pytest.raises(StoreError, match=r"nowhere|ann") as error:
+        store.summary()
+    assert "check that the server runs" in str(error.value)
+    assert "secret" not in repr(store) + str(error.value)
+
+
+def test_a_missing_driver_is_said_with_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'item2vec\[postgres\]'"):
+        Store("postgresql+psycopg://ann@db/shop")
+
+
+def test_no_server_is_said_with_what_to_check():
+    with (
+        Store("postgresql://ann:secret@127.0.0.1:1/shop") as store,
+        pytest.raises(StoreError, match=r"refused.*; check that the server runs") as error,
+    ):
+        store.upgrade()
+    assert "secret" not in str(error.value)
+
+
+def test_an_unknown_option_of_the_server_is_said(cluster):
+    url = f"postgresql://postgres@/postgres?host={cluster}&colour=blue"
+    with Store(url) as store, pytest.raises(StoreError, match="colour"):
+        store.upgrade()
+
+
+def test_a_missing_folder_is_said(tmp_path):
+    with (
+        Store(f"sqlite:///{tmp_path}/no/where.db") as store,
+        pytest.raises(StoreError, match="the folder exists"),
+    ):
+        store.upgrade()
+
+
+def test_a_relative_file_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with Store("sqlite:///a.db") as store:
+        store.upgrade()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        store.close()
+        assert store.summary()["n_items"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db", "elsewhere"]
+
+
+def test_a_store_can_be_used_after_it_was_closed(store):
+    store.ingest(listens(("ann", "x", 1)))
+    store.close()
+    assert store.history("ann").items == ["x"]
+
+
+def test_a_store_can_be_used_on_both_sides_of_a_fork(store):
+    def ingest(user):
+        new = [store.ingest(listens((user, "x", n))).n_new for n in range(20)]
+        return new == [1] * 20 and store.history(user).timestamps.tolist() == list(range(20))
+
+    assert ingest("before")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, pickle.dumps(ingest("child")))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    assert ingest("parent")
+    with os.fdopen(reader, "rb") as pipe:
+        assert pickle.loads(pipe.read()) is True
+    os.waitpid(child, 0)
+    assert store.summary()["n_interactions"] == 60
