@@ -1,0 +1,179 @@
+"""Recommendations agree with brute force, whatever the history, the filters and the index."""
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, fit
+from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.errors import ConfigError, InputError, InputTypeError, UnknownItemError
+
+N_ITEMS = 40
+IDS = [f"i{code:02}" for code in range(N_ITEMS)]
+
+
+@functools.cache
+def vectors(seed: int = 0) -> ItemVectors:
+    random = np.random.default_rng(seed)
+    matrices = random.normal(size=(2, N_ITEMS, 6)).astype(np.float32)
+    matrices[:, 30:] = matrices[:, :1]  # ten items share the vectors of the first
+    return ItemVectors(Vocabulary(tuple(IDS)), matrices[0], matrices[1], np.arange(N_ITEMS, 0, -1))
+
+
+@functools.cache
+def model(score: str, decay: float, index: str) -> Recommender:
+    return Recommender(vectors(), score=score, decay=decay, index=index)
+
+
+models = st.builds(
+    model,
+    st.sampled_from(["cosine", "output"]),
+    st.sampled_from([1.0, 0.5]),
+    st.sampled_from(["exact", "annoy"]),
+)
+histories = st.lists(st.sampled_from([*IDS, "unknown", "Ünknown"]), max_size=8)
+choices = st.sets(st.sampled_from([*IDS, "unknown"]))
+
+
+def brute_force(model, history, k, excluded, allow):
+    """Score every item from the definition, in double precision, and sort."""
+    known = [item for item in history if item in model.vocabulary]
+    matrix = model.vectors.input.astype(float)
+    scored = matrix if model.taste.score == "cosine" else model.vectors.output.astype(float)
+    if model.taste.score == "cosine":
+        matrix = scored = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    parts = np.array([model.taste.decay**back for back in range(len(known))][::-1])
+    taste = sum(part * matrix[IDS.index(item)] for part, item in zip(parts, known, strict=True)) / parts.sum()
+    if model.taste.score == "cosine":
+        taste = taste / np.linalg.norm(taste)
+    eligible = [item for item in IDS if item not in excluded and (allow is None or item in allow)]
+    scores = {item: float(scored[IDS.index(item)] @ taste) for item in eligible}
+    return scores, min(k, len(eligible))
+
+
+@settings(max_examples=300, deadline=None)
+@given(models, histories, st.integers(1, 60), choices, st.none() | choices, choices, st.booleans())
+def test_filters_agree_with_brute_force(model, history, k, exclude, allow, deny, filter_seen):
+    found = model.recommend(history, k=k, exclude=exclude, allow=allow, deny=deny, filter_seen=filter_seen)
+    excluded = exclude | deny | (set(history) if filter_seen else set())
+    if not set(history) & set(IDS):
+        eligible = [item for item in IDS if item not in excluded and (allow is None or item in allow)]
+        assert [one.item for one in found] == eligible[:k]  # in order of counts
+        assert {one.source for one in found} <= {"popular"}
+        return
+    scores, n = brute_force(model, history, k, excluded, allow)
+    assert len(found) == n
+    assert {one.source for one in found} <= {"model"}
+    assert [one.score for one in found] == pytest.approx([scores[one.item] for one in found], abs=1e-5)
+    best = sorted(scores.values(), reverse=True)[:n]
+    assert [one.score for one in found] == pytest.approx(best, abs=1e-5)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert len({one.item for one in found}) == n
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    models, st.lists(histories, max_size=6), st.integers(1, 50), st.none() | choices, choices, st.booleans()
+)
+def test_many_at_once_get_the_same_answers_as_one_by_one(model, lists, k, allow, deny, filter_seen):
+    filters = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
+    one_by_one = [model.recommend(history, **filters) for history in lists]
+    assert model.recommend_many(lists, **filters) == one_by_one
+    assert model.recommend_many(Sentences.of(lists), **filters) == one_by_one
+
+
+@settings(max_examples=50, deadline=None)
+@given(models, histories.filter(lambda history: set(history) & set(IDS)), st.data())
+def test_shares_add_up_to_the_score(model, history, data):
+    answer = data.draw(st.sampled_from(model.recommend(history, k=20)))
+    shares = model.explain(history, answer.item)
+    assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-5)
+    assert [item for item, _ in shares] == list(dict.fromkeys(item for item, _ in shares))
+    assert {item for item, _ in shares} == set(history) & set(IDS)
+
+
+def test_excluded_per_history():
+    answers = model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], k=40, exclude=[["i02"], []])
+    assert "i02" not in {item for item, _ in answers[0]}
+    assert "i02" in {item for item, _ in answers[1]}
+    with pytest.raises(InputError, match="1 lists for 2 histories"):
+        model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], exclude=[[]])
+
+
+@pytest.mark.parametrize("index", ["exact", "annoy"])
+def test_similar_items_and_analogy_leave_out_what_was_named(index):
+    asked = model("cosine", 1.0, index)
+    assert [item for item, _ in asked.similar_items("i03", k=5)] == [
+        item for item, _ in vectors().similar_items("i03", k=5)
+    ]
+    found = asked.analogy(positive=["i01", "i02"], negative=["i03"], k=60)
+    assert {item for item, _ in found} == set(IDS) - {"i01", "i02", "i03"}
+    assert asked.similar_items("i00", k=1)[0].score == pytest.approx(1.0, abs=1e-6)  # i30 shares its vector
+
+
+def test_a_recent_item_weighs_more_and_time_can_say_how_recent():
+    asked = Recommender(vectors(), half_life=1.0)
+    day = 86_400_000_000
+    balanced = asked.recommend(["i01", "i02"], timestamps=[0, 0], k=5)
+    assert balanced == asked.recommend(["i01", "i02"], k=5)
+    late = asked.recommend(["i01", "i02"], timestamps=[0, 60 * day], k=5, filter_seen=False)
+    alone = asked.recommend(["i02"], k=5, filter_seen=False)
+    assert [item for item, _ in late] == [item for item, _ in alone]
+    weighted = asked.recommend(["i01", "i02"], weights=[0, 3], k=5, filter_seen=False)
+    assert weighted == alone
+
+
+def test_a_history_that_cancels_out_gets_the_popular_items():
+    opposite = ItemVectors(
+        Vocabulary(("a", "b", "c")),
+        np.array([[1, 0], [-1, 0], [0, 1]], dtype=np.float32),
+        None,
+        np.array([1, 1, 9]),
+    )
+    found = Recommender(opposite).recommend(["a", "b"], k=3)
+    assert [(one.item, one.source) for one in found] == [("c", "popular")]
+    assert found[0].score == pytest.approx(9 / 11)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.recommend(["i01"], k=0), InputError, "k is 0; expected a whole number of at least 1"),
+        (lambda m: m.recommend(["i01"], k=True), InputTypeError, "k is True"),
+        (lambda m: m.recommend("i01"), InputTypeError, r"expected a list of ids, such as \['i01'\]"),
+        (lambda m: m.recommend_many("i01"), InputTypeError, "list of lists"),
+        (lambda m: m.recommend_many(["i01"]), InputTypeError, "list of ids"),
+        (lambda m: m.recommend(["i01"], weights=[float("nan")]), InputError, "finite"),
+        (lambda m: m.recommend(["i01"], weights=[1, 2]), InputError, "1 finite numbers"),
+        (lambda m: m.recommend(["i01"], timestamps=[1, 2]), InputError, "2 timestamps for 1 history"),
+        (
+            lambda m: m.similar_items("i0l"),
+            UnknownItemError,
+            r"unknown item 'i0l' \(40 known\); did you mean 'i",
+        ),
+        (lambda m: m.explain(["i01"], "nothing like it"), UnknownItemError, "no known id looks like it"),
+        (lambda m: m.analogy(positive=[]), InputError, "at least one positive item"),
+    ],
+)
+def test_bad_questions_get_a_typed_answer(call, error, message):
+    with pytest.raises(error, match=message):
+        call(model("cosine", 1.0, "exact"))
+
+
+def test_output_scores_need_output_vectors():
+    held = ItemVectors(Vocabulary(("a", "b")), np.eye(2, dtype=np.float32), None, np.ones(2))
+    with pytest.raises(ConfigError, match="needs output vectors"):
+        Recommender(held, score="output")
+    with pytest.raises(ConfigError, match="score is 'outptu'; expected 'cosine' or 'output'; did you mean"):
+        Recommender(held, score="outptu")
+
+
+def test_fit_is_train_and_recommender_in_one():
+    playlists = Sentences.of([["a", "b", "c"], ["b", "c", "d"], ["a", "c"]] * 10)
+    config = Config(train=TrainConfig(vector_size=8, workers=1), taste=TasteConfig(score="output", decay=0.5))
+    made = fit(playlists, config)
+    assert (made.taste, made.vectors.config) == (config.taste, config.train)
+    assert made.recommend(["a"], k=2) == fit(playlists, config).recommend(["a"], k=2)
