@@ -1,1 +1,87 @@
+"""A recommender engine for sequences.
+
+Playlists, click sessions and walks over graphs are read as sentences; word2vec learns a vector for each
+item; a user's taste is a weighted average of their history; the nearest items are the recommendation.
+
+Importing this package loads none of the libraries behind it; a name loads its room when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from item2vec import adapters, errors, evaluation, readers
+    from item2vec.config import Config, TasteConfig, TrainConfig
+    from item2vec.engine import Engine
+    from item2vec.graph import Graph
+    from item2vec.interactions import Interactions
+    from item2vec.items import Items
+    from item2vec.recommender import Recommender, fit
+    from item2vec.sentences import Sentences
+    from item2vec.training import train
+    from item2vec.types import Recommendation, Share, Vocabulary
+    from item2vec.vectors import ItemVectors
+    from item2vec.versions import load, publish
+
 __version__ = "0.1.0"
+
+_ROOM_OF = {
+    "Config": "config",
+    "Engine": "engine",
+    "Graph": "graph",
+    "Interactions": "interactions",
+    "ItemVectors": "vectors",
+    "Items": "items",
+    "Recommendation": "types",
+    "Recommender": "recommender",
+    "Sentences": "sentences",
+    "Share": "types",
+    "TasteConfig": "config",
+    "TrainConfig": "config",
+    "Vocabulary": "types",
+    "fit": "recommender",
+    "load": "versions",
+    "publish": "versions",
+    "train": "training",
+}
+_ROOMS = ("adapters", "errors", "evaluation", "readers")
+
+__all__ = [
+    "Config",
+    "Engine",
+    "Graph",
+    "Interactions",
+    "ItemVectors",
+    "Items",
+    "Recommendation",
+    "Recommender",
+    "Sentences",
+    "Share",
+    "TasteConfig",
+    "TrainConfig",
+    "Vocabulary",
+    "adapters",
+    "errors",
+    "evaluation",
+    "fit",
+    "load",
+    "publish",
+    "readers",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"item2vec.{name}")
+    if name in _ROOM_OF:
+        value = getattr(importlib.import_module(f"item2vec.{_ROOM_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'item2vec' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

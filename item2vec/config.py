@@ -59,39 +59,45 @@ class TrainConfig(Settings):
     """Which trainer runs."""
     vector_size: Annotated[int, Field(ge=1, le=4096)] = 64
     """Numbers in an item's vector."""
-    window: Annotated[int, Field(ge=1)] | Literal["full"] = 5
+    window: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = 5
     """How far apart two items of a sentence may be to count as neighbours; ``"full"``: the whole sentence."""
     min_count: Annotated[int, Field(ge=1)] = 1
     """Items that occur less often are left out."""
-    sample: Annotated[Finite, Field(ge=0, le=1)] = 1e-3
+    sample: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
     """Frequency from which an item is randomly skipped more and more; 0 keeps every token."""
     negative: Annotated[int, Field(ge=0, le=1000)] = 5
     """Random items told apart from each true neighbour; 0 only together with ``hs``."""
     ns_exponent: Annotated[Finite, Field(ge=-2, le=2)] = 0.75
-    """Negatives are drawn in proportion to count ** ns_exponent; 0: evenly, below 0: rare items more often."""
+    """Negatives are drawn in proportion to count ** ns_exponent; 0: evenly, below 0: rare ones more often."""
     hs: bool = False
-    """Hierarchical softmax instead of negative sampling; has no output vectors."""
+    """Hierarchical softmax beside negative sampling; or alone (negative=0), then without output vectors."""
     cbow_mean: bool = True
     """In cbow, average the neighbours' vectors (True) or add them (False)."""
     shrink_windows: bool = True
     """Draw each window's width anew from 1 to ``window``, so that near neighbours weigh more."""
-    alpha: Annotated[Finite, Field(gt=0)] = 0.025
+    alpha: Annotated[Finite, Field(gt=0, le=1000)] = 0.025
     """Learning rate at the start."""
     min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
-    """Learning rate at the end; it falls linearly."""
+    """Learning rate at the end, at most ``alpha``; it falls linearly."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     """Passes over the sentences."""
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_cores)
-    """Threads; all cores unless told otherwise. 1 is the deterministic mode: same input and seed, same bytes."""
+    """Threads; all cores unless told otherwise. 1 is deterministic: same input and seed, same bytes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Seed of every random draw."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """With validation: stop after so many epochs without a better NDCG, and keep the best epoch's vectors."""
 
     @model_validator(mode="after")
-    def _one_loss(self) -> Self:
-        if self.hs == (self.negative > 0) and not self.hs:
+    def _some_loss(self) -> Self:
+        if not self.hs and self.negative == 0:
             raise ValueError("negative=0 trains nothing without hs=True; set negative to at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _falling_rate(self) -> Self:
+        if self.min_alpha > self.alpha:
+            raise ValueError(f"min_alpha is {self.min_alpha}; expected at most alpha, which is {self.alpha}")
         return self
 
 
@@ -129,6 +135,14 @@ class Config(Settings):
     """How a history becomes a taste vector, and how items are scored against it."""
     index: Literal["auto", "exact", "annoy"] = "auto"
     """How the best items are found."""
+
+    @model_validator(mode="after")
+    def _output_vectors(self) -> Self:
+        if self.taste.score == "output" and self.train.negative == 0:
+            raise ValueError(
+                "score='output' needs output vectors, and negative=0 trains none; set negative to at least 1"
+            )
+        return self
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@
     ├── BundleNotFoundError  (FileNotFoundError)  no bundle where one was asked for
     ├── BundleExistsError    (FileExistsError)    a bundle would be overwritten
     ├── CorruptBundleError   (ValueError)         a bundle or data file that fails its checks
+    ├── WriteError           (OSError)            the disk is full or failed; nothing has changed
     ├── DurabilityError      (OSError)            published, but the disk did not confirm it
     ├── StoreError           (RuntimeError)       the SQL store cannot do what was asked
     │   └── SchemaError                           its schema is older or newer than this package
@@ -44,6 +45,7 @@ __all__ = [
     "TrainingError",
     "UnknownItemError",
     "UnknownUserError",
+    "WriteError",
 ]
 
 
@@ -115,6 +117,10 @@ class CorruptBundleError(Item2VecError, ValueError):
     """A bundle or data file fails its checks: checksum, shape, or structure."""
 
     exit_code = 5
+
+
+class WriteError(Item2VecError, OSError):
+    """A file or folder could not be written; what was there before has not changed."""
 
 
 class DurabilityError(Item2VecError, OSError):

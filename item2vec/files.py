@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +42,17 @@ __all__ = [
 MAX_JSON_BYTES = 1 << 20
 MAX_NPY_HEADER_BYTES = 4096
 
+# What np.save writes for a C-ordered array. NumPy's own reader evaluates the header as Python, and a flipped
+# byte in it can raise almost anything.
+NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)"
+    rb"\{'descr': '(?P<dtype>[<|]\w{2,9})', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>[\d, ]{0,99})\), \} *\n",
+    re.DOTALL,
+)
 
-def write_bytes(path: Path, content: bytes) -> None:
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a new file and flush it to the disk."""
     with path.open("xb") as file:
         file.write(content)
@@ -57,8 +69,11 @@ def write_json(path: Path, value: Any) -> None:
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:
     """Write an array as little-endian, C-ordered ``.npy`` and flush it to the disk."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    header = np.lib.format.header_data_from_array_1_0(array)
     with path.open("xb") as file:
-        np.save(file, array, allow_pickle=False)
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not np.save: where a write fails, it can lose the last 4 KB of an array without an error.
+        file.write(array.reshape(-1).view(np.uint8).data)
         file.flush()
         os.fsync(file.fileno())
 
@@ -111,37 +126,28 @@ def read_ids(path: Path) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Map a ``.npy`` file read-only, after its header and its exact size were checked.
-
-    ``None`` in ``shape`` stands for any length along that axis.
-    """
-    expected = f"{np.dtype(dtype)} of shape {tuple('any' if n is None else n for n in shape)}"
+def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Map a ``.npy`` file read-only, after its header and its exact size were checked."""
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"npy version {version}")
-            found_shape, fortran, found_dtype = np.lib.format.read_array_header_1_0(
-                file, max_header_size=MAX_NPY_HEADER_BYTES
-            )
-            start = file.tell()
+            content = file.read(MAX_NPY_HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
-    except (ValueError, EOFError, SyntaxError) as error:
-        raise CorruptBundleError(f"{path} is not a plain .npy file: {error}") from error
     except OSError as error:
         raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
-    fits = len(found_shape) == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, found_shape, strict=True)
-    )
-    if fortran or found_dtype != np.dtype(dtype) or not fits:
-        raise CorruptBundleError(f"{path} holds {found_dtype} of shape {found_shape}; expected {expected}")
-    n_bytes = int(np.prod(found_shape, dtype=object)) * found_dtype.itemsize
-    if size != start + n_bytes:
-        raise CorruptBundleError(f"{path} is {size:,} bytes; its header promises {start + n_bytes:,}")
+    header = NPY_HEADER.match(content)
+    if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
+        raise CorruptBundleError(f"{path} does not start like a C-ordered .npy file of version 1.0")
+    wanted = np.dtype(dtype).newbyteorder("<")
+    found_dtype, lengths = header["dtype"].decode(), re.findall("[0-9]+", header["shape"].decode())
+    if (found_dtype, lengths) != (wanted.str, [str(n) for n in shape]):
+        found = f"{found_dtype} of shape ({', '.join(lengths)})"
+        raise CorruptBundleError(f"{path} holds {found}; expected {wanted.str} of shape {shape}")
+    n_bytes = math.prod(shape) * wanted.itemsize
+    if size != header.end() + n_bytes:
+        raise CorruptBundleError(f"{path} is {size:,} bytes; its header promises {header.end() + n_bytes:,}")
     if n_bytes == 0:
-        return np.empty(found_shape, dtype=found_dtype)
-    return np.memmap(path, dtype=found_dtype, mode="r", offset=start, shape=found_shape)
+        return np.empty(shape, dtype=wanted)
+    return np.memmap(path, dtype=wanted, mode="r", offset=header.end(), shape=shape)
 
 
 def sha256(path: Path) -> str:
@@ -161,7 +167,7 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to write into, which becomes ``path`` if the block succeeds, and is removed if not.
+    """Yield an empty folder to write into; it becomes ``path`` if the block succeeds, and goes if it fails.
 
     Raises
     ------
@@ -176,18 +182,27 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     try:
         yield staging
         sync_folder(staging)
-        staging.rename(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        if path.exists():
-            raise BundleExistsError(f"{path} was written by somebody else meanwhile") from error
-        raise
+        _rename_into_place(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _rename_into_place(staging: Path, path: Path) -> None:
+    try:
+        staging.rename(path)
+    except OSError as error:
+        if path.exists():
+            raise BundleExistsError(f"{path} was written by somebody else meanwhile") from error
+        raise
+    try:
+        sync_folder(path.parent)
+    except OSError:
+        path.rename(staging)
+        raise
+
+
 def shipped(name: str) -> Path:
-    """Return the folder ``name`` that ships with the package: in a checkout its root, in a wheel inside it."""
+    """Return the folder ``name`` that ships with the package: at a checkout's root, or inside a wheel."""
     package = Path(__file__).parent
     installed = package / "_shipped" / name
     return installed if installed.is_dir() else package.parent / name
@@ -196,8 +211,8 @@ def shipped(name: str) -> Path:
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"key {key!r} occurs twice")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,23 +44,27 @@ class Graph:
         if self.weights is not None:
             object.__setattr__(self, "weights", read_only(self.weights, np.float32))
             check_edge_weights(self.weights)
+        fault = _fault(self)
+        if fault:
+            raise InputError(f"a graph does not fit together: {fault}")
 
     @classmethod
     def of(
         cls,
-        edges: list[tuple[str, str]] | list[tuple[str, str, float]],
+        edges: Iterable[tuple[str, str] | tuple[str, str, float]],
         *,
         directed: bool = False,
     ) -> Graph:
         """Make a graph from ``(source, target)`` or ``(source, target, weight)`` tuples."""
-        nodes = Vocabulary(tuple(dict.fromkeys(node for edge in edges for node in edge[:2])))
-        weights = np.array([edge[2] for edge in edges if len(edge) > 2], dtype=np.float32)
-        if len(weights) not in (0, len(edges)):
+        rows = list(edges)
+        nodes = Vocabulary(tuple(dict.fromkeys(node for edge in rows for node in edge[:2])))
+        weights = np.array([edge[2] for edge in rows if len(edge) > 2], dtype=np.float32)
+        if len(weights) not in (0, len(rows)):
             raise InputError("some edges have a weight and some have none; expected all or none")
         return cls.from_codes(
             nodes,
-            nodes.encode(edge[0] for edge in edges),
-            nodes.encode(edge[1] for edge in edges),
+            nodes.encode(edge[0] for edge in rows),
+            nodes.encode(edge[1] for edge in rows),
             weights if len(weights) else None,
             directed=directed,
         )
@@ -80,6 +85,9 @@ class Graph:
         """
         if weights is not None:
             check_edge_weights(weights)
+        for end in (source, target):
+            if len(end) and (end.min() < 0 or end.max() >= len(nodes)):
+                raise InputError(f"an edge ends at a node outside 0 … {len(nodes) - 1}")
         if not directed:
             apart = source != target
             source, target = (
@@ -88,11 +96,16 @@ class Graph:
             )
             weights = None if weights is None else np.concatenate((weights, weights[apart]))
         key = source.astype(np.int64) * len(nodes) + target
-        if weights is None:
-            edge = np.unique(key)
+        if weights is not None:
+            order = np.argsort(key, kind="stable")
+            key, weights = key[order], weights[order]
         else:
-            edge, place = np.unique(key, return_inverse=True)
-            weights = np.bincount(place, weights, minlength=len(edge)).astype(np.float32)
+            key = np.sort(key)
+        first = np.ones(len(key), dtype=bool)
+        first[1:] = key[1:] != key[:-1]
+        edge = key[first]
+        if weights is not None and len(weights):
+            weights = np.add.reduceat(weights, np.flatnonzero(first), dtype=np.float64).astype(np.float32)
         offsets = np.searchsorted(edge, np.arange(len(nodes) + 1, dtype=np.int64) * len(nodes))
         neighbours = (edge % max(len(nodes), 1)).astype(np.int32)
         return cls(nodes, offsets.astype(np.int64), neighbours, weights, directed)
@@ -124,6 +137,23 @@ class Graph:
         """Return the ids of a node's neighbours."""
         row = self.nodes.code(node)
         return self.nodes.decode(self.neighbours[self.offsets[row] : self.offsets[row + 1]])
+
+
+def _fault(graph: Graph) -> str | None:
+    n_nodes, offsets, neighbours = len(graph.nodes), graph.offsets, graph.neighbours
+    if len(offsets) != n_nodes + 1 or offsets[0] != 0 or offsets[-1] != len(neighbours):
+        return f"offsets must be {n_nodes + 1} numbers from 0 to {len(neighbours)}, the number of neighbours"
+    if n_nodes and int(graph.degrees.min()) < 0:
+        return "offsets go backwards"
+    if len(neighbours) and (neighbours.min() < 0 or neighbours.max() >= n_nodes):
+        return f"a neighbour is outside 0 … {n_nodes - 1}"
+    starts = np.zeros(len(neighbours) + 1, dtype=bool)
+    starts[offsets] = True
+    if not bool(np.all((np.diff(neighbours) > 0) | starts[1:-1])):
+        return "the neighbours of a node do not rise"
+    if graph.weights is not None and len(graph.weights) != len(neighbours):
+        return f"{len(graph.weights)} weights for {len(neighbours)} neighbours"
+    return None
 
 
 def check_edge_weights(weights: npt.NDArray[np.float32]) -> None:

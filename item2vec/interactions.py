@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.errors import InputError
-from item2vec.types import Codes, Floats, Offsets, Vocabulary
+from item2vec.errors import InputError, InputTypeError
+from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
 
-__all__ = ["Interactions", "read_only"]
+__all__ = ["Interactions", "microseconds", "read_only"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,28 +71,32 @@ class Interactions:
     def of(
         cls,
         *,
-        user: Sequence[str],
-        item: Sequence[str],
-        timestamp: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        user: Iterable[str],
+        item: Iterable[str],
+        timestamp: Sequence[Any] | npt.NDArray[Any] | None = None,
         weight: Sequence[float] | npt.NDArray[np.float32] | None = None,
-        event: Sequence[str] | None = None,
-        session: Sequence[str] | None = None,
+        event: Iterable[str] | None = None,
+        session: Iterable[str] | None = None,
     ) -> Interactions:
-        """Make interactions from columns of ids; codes are given in order of first appearance."""
+        """Make interactions from columns of ids; codes are given in order of first appearance.
+
+        ``timestamp`` holds ``datetime`` (naive: UTC), ``datetime64``, or whole microseconds since 1970.
+        """
         columns: dict[str, Any] = {}
-        for name, plural, ids in (
+        for name, plural, column in (
             ("user", "users", user),
             ("item", "items", item),
             ("event", "events", event),
             ("session", "sessions", session),
         ):
-            if ids is not None:
+            if column is not None:
+                ids = list(column)
                 columns[plural] = Vocabulary(tuple(dict.fromkeys(ids)))
                 columns[name] = columns[plural].encode(ids)
         if timestamp is not None:
-            columns["timestamp"] = np.asarray(timestamp, dtype=np.int64)
+            columns["timestamp"] = microseconds(timestamp)
         if weight is not None:
-            columns["weight"] = np.asarray(weight, dtype=np.float32)
+            columns["weight"] = read_only(weight, np.float32)
         return cls(**columns)
 
     def __len__(self) -> int:
@@ -127,6 +131,24 @@ class Interactions:
             keep &= self.timestamp < _microseconds(end)
         return self.take(keep)
 
+    def of_events(self, events: Iterable[str]) -> Interactions:
+        """Return the rows of these events.
+
+        Raises
+        ------
+        InputError
+            If the interactions have no event column, or an event that is named never occurs.
+        """
+        names = as_history(events, "events")
+        if self.event is None or self.events is None:
+            raise InputError("a choice of events needs an event column; name it with event=")
+        unknown = [name for name in names if name not in self.events]
+        if unknown:
+            raise InputError(f"no event {unknown[0]!r} in the data; found {', '.join(self.events.ids[:10])}")
+        named = np.zeros(len(self.events), dtype=bool)
+        named[self.events.encode(names)] = True
+        return self.take(named[self.event])
+
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
         """Return the rows whose event is named, each with its weight multiplied by its event's weight.
 
@@ -139,17 +161,11 @@ class Interactions:
         InputError
             If the interactions have no event, or an event that is named never occurs.
         """
-        if self.event is None or self.events is None:
-            raise InputError("event weights need an event column; name it with event=")
-        unknown = [name for name in weights if name not in self.events]
-        if unknown:
-            raise InputError(f"no event {unknown[0]!r} in the data; found {', '.join(self.events.ids[:10])}")
-        factor = np.zeros(len(self.events), dtype=np.float32)
-        factor[self.events.encode(weights)] = list(weights.values())
-        named = np.zeros(len(self.events), dtype=bool)
-        named[self.events.encode(weights)] = True
-        kept = self.take(named[self.event])
+        kept = self.of_events(weights)
         assert kept.event is not None
+        assert kept.events is not None
+        factor = np.zeros(len(kept.events), dtype=np.float32)
+        factor[kept.events.encode(weights)] = list(weights.values())
         base = np.float32(1) if kept.weight is None else kept.weight
         return dataclasses.replace(kept, weight=factor[kept.event] * base)
 
@@ -165,8 +181,12 @@ _DTYPES: dict[str, type] = {
 
 
 def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a read-only, C-ordered view of an array (a copy only where its type or order must change)."""
-    view = np.ascontiguousarray(array, dtype=dtype).view()
+    """Return a read-only, C-ordered view of an array (a copy only where its type or order must change).
+
+    A number beyond the range of a float type becomes infinite.
+    """
+    with np.errstate(over="ignore"):
+        view = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
     return view
 
@@ -185,6 +205,26 @@ def _moment(microseconds: np.int64) -> str:
         return str(np.datetime64(int(microseconds), "us").astype("datetime64[s]")).replace("T", " ")
     except (OverflowError, ValueError):
         return f"{int(microseconds)} µs"
+
+
+def microseconds(moments: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
+    """Return moments as int64 microseconds since 1970-01-01 UTC.
+
+    Moments are ``datetime`` (naive: UTC), ``datetime64``, or already microseconds.
+
+    >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)])
+    array([86400000000,     1000000])
+    """
+    if not isinstance(moments, np.ndarray):
+        moments = [_microseconds(one) if isinstance(one, datetime) else one for one in moments]
+    column = np.asarray(moments)
+    if column.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if column.dtype.kind not in "iuM" or np.any(np.isnat(column) if column.dtype.kind == "M" else False):
+        raise InputTypeError(
+            f"timestamps of type {column.dtype}; expected datetime, datetime64 or microseconds"
+        )
+    return (column.astype("datetime64[us]") if column.dtype.kind == "M" else column).astype(np.int64)
 
 
 def _microseconds(moment: datetime) -> int:

@@ -37,7 +37,7 @@ class Items:
     def __post_init__(self) -> None:
         if not len(self.vocabulary) == len(self.titles) == len(self.attributes):
             raise InputError(
-                f"{len(self.vocabulary)} ids, {len(self.titles)} titles and {len(self.attributes)} attributes; "
+                f"{len(self.vocabulary)} ids, {len(self.titles)} titles, {len(self.attributes)} attributes; "
                 "expected as many of each"
             )
 
@@ -62,6 +62,11 @@ class Items:
         """Return an item's title, or its id where none is known."""
         code = int(self.vocabulary.encode([item])[0])
         return (self.titles[code] if code >= 0 else None) or item
+
+    def about(self, item: str) -> dict[str, Any]:
+        """Return an item's attributes by name; empty where none are known."""
+        code = int(self.vocabulary.encode([item])[0])
+        return dict(self.attributes[code]) if code >= 0 else {}
 
     def where(self, conditions: Mapping[str, Any]) -> list[str]:
         """Return the ids of items that meet all conditions: equal to a value, or to any of a list of values.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError
 from item2vec.interactions import read_only
-from item2vec.types import Codes, Floats, Offsets, Vocabulary
+from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
 
 __all__ = ["Sentences"]
 
 _FORMAT = 1
+_FILES = ("tokens.npy", "offsets.npy", "ids.jsonl", "weights.npy")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,11 +60,12 @@ class Sentences(Sequence[list[str]]):
             raise InputError(f"sentences do not fit together: {fault}")
 
     @classmethod
-    def of(cls, sentences: Sequence[Sequence[str]], *, ordered: bool = True) -> Sentences:
+    def of(cls, sentences: Iterable[Iterable[str]], *, ordered: bool = True) -> Sentences:
         """Make sentences from lists of ids; codes are given in order of first appearance."""
-        vocabulary = Vocabulary(tuple(dict.fromkeys(id_ for sentence in sentences for id_ in sentence)))
-        tokens = vocabulary.encode(id_ for sentence in sentences for id_ in sentence)
-        return cls(vocabulary, tokens, offsets_of([len(s) for s in sentences]), ordered=ordered)
+        lists = [as_history(sentence, "a sentence") for sentence in sentences]
+        vocabulary = Vocabulary(tuple(dict.fromkeys(id_ for sentence in lists for id_ in sentence)))
+        tokens = vocabulary.encode(id_ for sentence in lists for id_ in sentence)
+        return cls(vocabulary, tokens, offsets_of([len(sentence) for sentence in lists]), ordered=ordered)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -101,13 +103,34 @@ class Sentences(Sequence[list[str]]):
         rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
-        source = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        source = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
         return self._of_tokens(source, offsets)
 
     def keep(self, tokens: npt.NDArray[np.bool_]) -> Sentences:
         """Return these sentences with only the tokens that the mask (one flag a token) keeps."""
         kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
         return self._of_tokens(np.flatnonzero(tokens), kept_before[self.offsets])
+
+    def __add__(self, other: Sentences) -> Sentences:
+        """Return these sentences followed by others, over the ids of both.
+
+        >>> list(Sentences.of([["a", "b"]]) + Sentences.of([["c", "a"]]))
+        [['a', 'b'], ['c', 'a']]
+        """
+        ids = dict.fromkeys((*self.vocabulary.ids, *other.vocabulary.ids))
+        vocabulary = Vocabulary(tuple(ids))
+        code_of = vocabulary.encode(other.vocabulary.ids)
+        weights = None
+        if self.weights is not None or other.weights is not None:
+            parts = [np.ones(len(s.tokens)) if s.weights is None else s.weights for s in (self, other)]
+            weights = np.concatenate(parts).astype(np.float32)
+        return Sentences(
+            vocabulary,
+            np.concatenate((self.tokens, code_of[other.tokens])),
+            np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
+            weights,
+            ordered=self.ordered and other.ordered,
+        )
 
     def _of_tokens(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
         weights = None if self.weights is None else self.weights[source]
@@ -129,19 +152,20 @@ class Sentences(Sequence[list[str]]):
                 "n_items": len(self.vocabulary),
                 "ordered": self.ordered,
                 "weighted": self.weights is not None,
+                "sha256": {file.name: files.sha256(file) for file in folder.iterdir()},
             }
             files.write_json(folder / "sentences.json", about)
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Sentences:
-        """Map saved sentences into memory, read-only; pages are read when they are touched.
+        """Map saved sentences into memory, read-only, once every file has been checked against its checksum.
 
         Raises
         ------
         BundleNotFoundError
             If there is no such folder.
         CorruptBundleError
-            If a file is missing, cut short, or does not fit the others.
+            If a file is missing or altered, or does not fit the others.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -153,6 +177,9 @@ class Sentences(Sequence[list[str]]):
                 raise CorruptBundleError(
                     f"{folder} has format {about['format']}; this package reads {_FORMAT}"
                 )
+            for name in _FILES if about["weighted"] else _FILES[:-1]:
+                if files.sha256(folder / name) != about["sha256"][name]:
+                    raise CorruptBundleError(f"{folder / name} is damaged: its SHA-256 is another")
             n_sentences, n_tokens = int(about["n_sentences"]), int(about["n_tokens"])
             weights = None
             if about["weighted"]:
@@ -167,7 +194,9 @@ class Sentences(Sequence[list[str]]):
                 weights,
                 ordered=bool(about["ordered"]),
             )
-        except (KeyError, TypeError, InputError) as error:
+        except CorruptBundleError:
+            raise
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise CorruptBundleError(f"{folder} does not hold sentences: {error}") from error
 
 

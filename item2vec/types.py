@@ -7,20 +7,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
 
-__all__ = ["Codes", "Floats", "Offsets", "Recommendation", "Share", "Vocabulary", "check_ids", "check_k"]
+__all__ = [
+    "Codes",
+    "Floats",
+    "Offsets",
+    "Recommendation",
+    "Share",
+    "Vocabulary",
+    "as_history",
+    "check_ids",
+    "check_k",
+]
 
 Codes = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 MAX_ID_BYTES = 512
-MAX_CLOSEST_CANDIDATES = 20_000
+MAX_CLOSEST_CHARACTERS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +151,20 @@ class Vocabulary:
             codes = codes.tolist()
         return [ids[code] for code in codes]
 
-    def take(self, codes: Codes) -> Vocabulary:
+    def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
         """Return a new vocabulary of these codes' ids, renumbered in this order."""
         return Vocabulary(tuple(self.decode(codes)))
 
     def closest(self, id_: str, n: int = 3) -> list[str]:
         """Return up to ``n`` known ids that look like this one, most alike first.
 
-        Looks at no more than 20,000 ids of about the same length, so that a typing error is answered in
-        bounded time.
+        Looks at the first 200,000 characters of ids of about the same length, so that a typing error is
+        answered in a fraction of a second.
         """
         wanted = id_.strip().casefold()
         near = (known for known in self.ids if abs(len(known) - len(wanted)) <= 3)
-        by_folded = {known.strip().casefold(): known for known in islice(near, MAX_CLOSEST_CANDIDATES)}
+        first = islice(near, MAX_CLOSEST_CHARACTERS // (len(wanted) + 1))
+        by_folded = {known.strip().casefold(): known for known in first}
         return [by_folded[match] for match in difflib.get_close_matches(wanted, by_folded, n=n, cutoff=0.6)]
 
     def _unknown(self, id_: object) -> str:
@@ -201,6 +213,13 @@ def _fault_of_id(id_: object) -> str | None:
     except UnicodeEncodeError:
         return f"holds a lone surrogate: {id_!r}"
     return f"is {size:,} bytes long: {id_[:40]!r}…" if size > MAX_ID_BYTES else None
+
+
+def as_history(items: Iterable[str], name: str = "history") -> Sequence[str]:
+    """Return ids as a list; a bare string is refused, since it would be read letter by letter."""
+    if isinstance(items, str):
+        raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
+    return list(items)
 
 
 def check_k(k: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.ranking import top_k
-from item2vec.types import Floats, Recommendation, Vocabulary, check_k
+from item2vec.types import Floats, Recommendation, Vocabulary, as_history, check_k
 
 if TYPE_CHECKING:
     from item2vec.config import TrainConfig
 
-__all__ = ["Epoch", "ItemVectors", "as_history", "unit_rows"]
+__all__ = ["Epoch", "ItemVectors", "unit_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,10 @@ class ItemVectors:
 
         The format holds no counts; they are set to 1.
         """
-        content = Path(path).read_bytes()
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
         header, _, body = content.partition(b"\n")
         try:
             n_items, size = map(int, header.split())
@@ -188,16 +191,10 @@ class ItemVectors:
 
 def unit_rows(matrix: Floats) -> Floats:
     """Return a matrix with each row scaled to length 1; a zero row stays zero."""
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    scaled: Floats = matrix / np.where(norms > 0, norms, 1)
+    # In float32 the squares of legal numbers overflow, or vanish.
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))[:, None]
+    scaled: Floats = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
     return scaled
-
-
-def as_history(items: Iterable[str], name: str = "history") -> Sequence[str]:
-    """Return ids as a list; a bare string is refused, since it would be read letter by letter."""
-    if isinstance(items, str):
-        raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
-    return list(items)
 
 
 def _fault(vectors: ItemVectors) -> str | None:
@@ -207,11 +204,13 @@ def _fault(vectors: ItemVectors) -> str | None:
             continue
         if matrix.ndim != 2 or len(matrix) != n_items or matrix.shape != vectors.input.shape:
             return f"{name} has shape {matrix.shape}; expected {n_items} rows, as there are items"
-        finite = np.isfinite(matrix.sum(axis=1, dtype=np.float64))
+        finite = np.isfinite(matrix).all(axis=1)
         if not bool(finite.all()):
             return f"{name} vector of {vectors.vocabulary.ids[int(np.argmin(finite))]!r} is not finite"
-    if vectors.counts.shape != (n_items,) or not bool(np.all(vectors.counts >= 0)):
-        return "counts must be one number >= 0 an item"
+    if vectors.counts.shape != (n_items,) or not bool(
+        np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
+    ):
+        return "counts must be one finite number >= 0 an item"
     empty = np.flatnonzero(~vectors.input.any(axis=1))
     if len(empty):
         return f"input vector of {vectors.vocabulary.ids[int(empty[0])]!r} is zero"
@@ -240,14 +239,17 @@ def _text_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Float
     wrong = next((row for row, field in enumerate(fields) if len(field) != size + 1), None)
     if wrong is not None:
         raise ValueError(f"row {wrong + 1} has {len(fields[wrong]) - 1} numbers; expected {size}")
-    return [field[0] for field in fields], np.array([field[1:] for field in fields]).astype(np.float32)
+    return [field[0] for field in fields], read_only([field[1:] for field in fields], np.float32)
 
 
 def _binary_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
-    ids, rows, place = [], np.empty((n_items, size), np.dtype("<f4")), 0
+    ids, place = [], 0
+    rows: Floats = np.empty((n_items, size), np.float32)
     for row in range(n_items):
         blank = body.index(b" ", place)
         ids.append(body[place:blank].lstrip(b"\n"))
         rows[row] = np.frombuffer(body, dtype="<f4", count=size, offset=blank + 1)
         place = blank + 1 + 4 * size
+    if body[place:].strip(b"\n"):
+        raise ValueError(f"it goes on after the {n_items} rows that its first line promises")
     return ids, rows

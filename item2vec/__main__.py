@@ -1,0 +1,5 @@
+"""``python -m item2vec`` is the command line."""
+
+from item2vec.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""The whole line on the sample data: files, SQL, sentences, training, a check, recommendations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.output import described, show, table
+
+if TYPE_CHECKING:
+    from item2vec.engine import Engine
+    from item2vec.evaluation import Model
+    from item2vec.interactions import Interactions
+    from item2vec.items import Items
+    from item2vec.sentences import Sentences
+
+__all__ = ["demo"]
+
+Say = Callable[[str], None]
+SEED = 7
+TASTE: dict[str, Any] = {"score": "output", "decay": 0.5}
+USERS = ("u42", "u7", "u100")
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the demo keeps its store and its models.")
+    ] = Path("item2vec-demo"),
+    as_json: options.AsJson = False,
+) -> None:
+    """Run the whole line on the sample data that ships with the package, and show what comes out.
+
+    Example: item2vec demo
+    """
+    from item2vec import Engine, Recommender, adapters, publish, train
+
+    say: Say = (lambda _: None) if as_json else typer.echo
+    url, models = f"sqlite:///{folder}/item2vec.db", folder / "models"
+    listens, songs = _ingest(folder, url, say)
+
+    playlists = adapters.playlists(_sample("playlists.jsonl"))
+    sessions = adapters.sessions(listens, gap="30min")
+    say(f"\nSentences\n  playlists  {playlists}\n  sessions   {sessions}")
+    checked = _check(playlists, listens, say)
+
+    say("\nEverything is trained on and published")
+    vectors = train(playlists + sessions, seed=SEED)
+    version = publish(Recommender(vectors, **TASTE, items=songs), models)
+    say(f"  {vectors}\n  {version.path}")
+
+    with Engine(models=models, store=url) as engine:
+        for user in USERS:
+            _recommend(engine, user, songs, say)
+    _find_friends(listens, songs, say)
+    say(_next_steps(folder))
+    if as_json:
+        show({"version": version.id, "path": str(version.path), "held_out": checked}, as_json=True)
+
+
+def _sample(name: str) -> Path:
+    from item2vec import files
+
+    return files.shipped("sample_data") / name
+
+
+def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
+    """Bring the sample files into SQL, and read them back from there."""
+    from item2vec import readers
+    from item2vec.store import Store
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with Store(url) as store:
+        store.upgrade()
+        ingested = store.ingest(readers.read_interactions(_sample("listens.csv.gz")))
+        store.ingest_items(readers.read_items(_sample("items.csv")))
+        say(f"Store {url}\n  {ingested.n_new:,} new listens, {ingested.n_duplicate:,} known already")
+        return store.interactions(), store.items()
+
+
+def _check(playlists: Sentences, listens: Interactions, say: Say) -> list[dict[str, Any]]:
+    """Hold back each listener's last song, and see who guesses it."""
+    from item2vec import Recommender, adapters, train
+    from item2vec.evaluation import Popularity, evaluate, leave_last_out
+
+    split = leave_last_out(adapters.histories(listens))
+    corpus = playlists + split.train
+    rivals: dict[str, Model] = {
+        "item2vec": Recommender(train(corpus, seed=SEED), **TASTE),
+        "popularity": Popularity(corpus),
+    }
+    rows = []
+    for name, model in rivals.items():
+        found = evaluate(model, split, filter_seen=False)
+        rows.append({"model": name, "hr@10": found.metrics["hr@10"], "ndcg@10": found.metrics["ndcg@10"]})
+    say(f"\nHeld out: the last song of {len(split.targets):,} listeners, among all songs")
+    say(_indented(table(rows)))
+    return rows
+
+
+def _recommend(engine: Engine, user: str, songs: Items, say: Say) -> None:
+    history = engine.store.history(user).items
+    genres = Counter(songs.about(song).get("genre", "?") for song in history)
+    liking = ", ".join(f"{genre} {count / len(history):.0%}" for genre, count in genres.most_common(2))
+    last = " and ".join(f"“{songs.title(song)}”" for song in history[-2:])
+    say(f"\nFor {user}, who played {len(history)} songs ({liking}), last {last}")
+    best = engine.recommend(user, k=5)
+    say(_indented(table(described(best, songs))))
+    because = engine.model.explain(history, best[0].item)[:2]
+    named = " and ".join(f"“{songs.title(share.item)}”" for share in because)
+    say(f"  “{songs.title(best[0].item)}” because you played {named}")
+
+
+def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
+    """Walk the friendship graph, and see what people who are near each other listen to."""
+    from item2vec import adapters, readers, train
+
+    graph = readers.read_edges(_sample("friends.csv"))
+    people = train(adapters.walks(graph, walks_per_node=10, walk_length=40, seed=SEED), epochs=3, seed=SEED)
+    histories = dict(zip(listens.users.ids, adapters.histories(listens), strict=True))
+    say(f"\nPeople, by walks over {graph}")
+    for user in USERS[:1]:
+        rows = []
+        for friend in people.similar_items(user, k=3):
+            genres = Counter(songs.about(song).get("genre", "?") for song in histories.get(friend.item, []))
+            liking = ", ".join(genre for genre, _ in genres.most_common(2))
+            rows.append({"near": user, "person": friend.item, "plays": liking, "score": friend.score})
+        say(_indented(table(rows)))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _next_steps(folder: Path) -> str:
+    return f"""
+Try next
+  item2vec similar blue-harbour --models {folder}/models
+  item2vec recommend --user u10 --where genre=jazz --models {folder}/models --store sqlite:///{folder}/item2vec.db
+  item2vec ingest YOUR-FILE.csv && item2vec train && item2vec recommend --user SOMEBODY"""

@@ -1,0 +1,168 @@
+"""Commands around a model: train, similar, recommend, export."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.output import described, show, show_rows
+from item2vec.cli.settings import model_config, place
+from item2vec.items import Items
+
+__all__ = ["export", "recommend", "similar", "train"]
+
+
+def _setting(flag: str, text: str) -> Any:
+    name = flag.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(flag, envvar=f"ITEM2VEC_{name}", help=text, rich_help_panel="Settings")
+
+
+def train(
+    playlists: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Playlists: JSON lines, or text with ids on a line.")
+    ] = None,
+    edges: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A graph to walk: edges, or .adjlist.")
+    ] = None,
+    gap: Annotated[
+        str | None, typer.Option(help="Cut the store's histories into sessions at such pauses, e.g. 30min.")
+    ] = None,
+    skip_lines: Annotated[int | None, typer.Option(help="Lines to skip at the top of --playlists.")] = None,
+    skip_fields: Annotated[int | None, typer.Option(help="Ids to skip on each line of --playlists.")] = None,
+    walks_per_node: Annotated[int | None, typer.Option(help="Walks from each node of --edges.")] = None,
+    walk_length: Annotated[int | None, typer.Option(help="Nodes in a walk.")] = None,
+    p: Annotated[float | None, typer.Option("--p", help="node2vec's return parameter.")] = None,
+    q: Annotated[float | None, typer.Option("--q", help="node2vec's in-out parameter.")] = None,
+    items: options.ItemsFile = None,
+    objective: Annotated[str | None, _setting("--objective", "skipgram or cbow.")] = None,
+    vector_size: Annotated[int | None, _setting("--vector-size", "Numbers in a vector.")] = None,
+    window: Annotated[int | None, _setting("--window", "How far apart neighbours may be.")] = None,
+    min_count: Annotated[int | None, _setting("--min-count", "Leave out rarer items.")] = None,
+    sample: Annotated[float | None, _setting("--sample", "Thin out items more frequent than this.")] = None,
+    negative: Annotated[int | None, _setting("--negative", "Random items for each true one.")] = None,
+    ns_exponent: Annotated[
+        float | None, _setting("--ns-exponent", "Draw negatives ∝ count to this power.")
+    ] = None,
+    alpha: Annotated[float | None, _setting("--alpha", "Learning rate at the start.")] = None,
+    epochs: Annotated[int | None, _setting("--epochs", "Passes over the sentences.")] = None,
+    workers: Annotated[int | None, _setting("--workers", "Threads; 1 is deterministic.")] = None,
+    seed: Annotated[int | None, _setting("--seed", "Seed of every random draw.")] = None,
+    score: Annotated[str | None, _setting("--score", "cosine or output.")] = None,
+    decay: Annotated[float | None, _setting("--decay", "Weight of an item per step back.")] = None,
+    last_n: Annotated[int | None, _setting("--last-n", "Newest items of a history that count.")] = None,
+    index: Annotated[str | None, _setting("--index", "auto, exact or annoy.")] = None,
+    models: options.Models = None,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a model and publish it: from a file of playlists, from a graph, or from the store's histories.
+
+    Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
+    """
+    from item2vec import fit, publish
+    from item2vec.cli.reading import read_sentences, read_titles
+
+    names = "objective vector_size window min_count sample negative ns_exponent alpha epochs workers seed"
+    given = locals()
+    config = model_config({name: given[name] for name in f"{names} score decay last_n index".split()})
+    asked = "gap skip_lines skip_fields walks_per_node walk_length p q seed"
+    sentences, known = read_sentences(
+        playlists, edges, place("store", store), {name: given[name] for name in asked.split()}
+    )
+    started = time.monotonic()
+    model = fit(sentences, config, items=read_titles(items) if items else known)
+    version = publish(model, place("models", models))
+    facts = {
+        "version": version.id,
+        "path": str(version.path),
+        "sentences": len(sentences),
+        "tokens": len(sentences.tokens),
+        "items": len(model.vectors),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    show(facts, as_json=as_json)
+
+
+def similar(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="An item id.")],
+    k: options.K = 10,
+    items: options.ItemsFile = None,
+    models: options.Models = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the items nearest to one, by the cosine of their vectors.
+
+    Example: item2vec similar blue-harbour -k 5
+    """
+    from item2vec import load
+
+    model = load(place("models", models))
+    found = model.similar_items(item, k=k)
+    show_rows(described(found, _titles(items, model.items)), as_json=as_json)
+
+
+def recommend(
+    history: Annotated[
+        list[str] | None, typer.Argument(metavar="ITEM…", help="A history, oldest first.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="A user whose history is in the store.")] = None,
+    k: options.K = 10,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only items with this attribute (with --user)."),
+    ] = None,
+    deny: Annotated[list[str] | None, typer.Option(metavar="ITEM", help="Never this item.")] = None,
+    items: options.ItemsFile = None,
+    models: options.Models = None,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Recommend for a history given as item ids, or for a user of the store.
+
+    Example: item2vec recommend --user u42 --where genre=jazz
+    """
+    from item2vec import Engine, load
+    from item2vec.errors import ConfigError
+
+    if (user is None) == (not history):
+        raise ConfigError("expected either item ids or --user; try: item2vec recommend --help")
+    if user is None:
+        if where:
+            raise ConfigError("--where asks the store about items; it goes with --user")
+        model = load(place("models", models))
+        found = model.recommend(history or [], k=k, deny=deny or [])
+    else:
+        conditions = options.pairs(where or [])
+        with Engine(models=place("models", models), store=place("store", store)) as engine:
+            model = engine.model
+            found = engine.recommend(user, k=k, where=conditions, deny=deny or [])
+    show_rows(described(found, _titles(items, model.items), with_source=True), as_json=as_json)
+
+
+def export(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to write; an existing file is replaced.")
+    ],
+    binary: Annotated[bool, typer.Option(help="word2vec's binary format instead of text.")] = False,
+    models: options.Models = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the item vectors in word2vec's format, which gensim and many other tools read.
+
+    Example: item2vec export vectors.txt
+    """
+    from item2vec import load
+
+    vectors = load(place("models", models)).vectors
+    vectors.save_word2vec(file, binary=binary)
+    show({"file": str(file), "items": len(vectors), "dimensions": vectors.input.shape[1]}, as_json=as_json)
+
+
+def _titles(file: Path | None, of_model: Items | None) -> Items | None:
+    from item2vec.cli.reading import read_titles
+
+    return of_model if file is None else read_titles(file)

@@ -1,0 +1,77 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from item2vec.errors import ConfigError
+
+__all__ = ["As", "AsJson", "ItemsFile", "K", "Models", "Store", "pairs"]
+
+Models = Annotated[
+    str | None,
+    typer.Option(
+        "--models", metavar="DIR", envvar="ITEM2VEC_MODELS", help="Models folder [default: models]."
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar="ITEM2VEC_STORE",
+        help="SQL store [default: sqlite:///item2vec.db].",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+K = Annotated[int, typer.Option("-k", "--k", help="How many items to return.")]
+ItemsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--items",
+        metavar="FILE",
+        help="Titles and attributes of items: columns item_id and title, or without a header id, title, …",
+    ),
+]
+
+
+class As:
+    """Which column of a file holds what."""
+
+    User = Annotated[str, typer.Option("--user", metavar="COLUMN", help="Column of user ids.")]
+    Item = Annotated[str, typer.Option("--item", metavar="COLUMN", help="Column of item ids.")]
+    Timestamp = Annotated[str, typer.Option("--timestamp", metavar="COLUMN", help="Column of moments.")]
+    Weight = Annotated[str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights.")]
+    Event = Annotated[str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names.")]
+    Session = Annotated[
+        str | None, typer.Option("--session", metavar="COLUMN", help="Column of session ids.")
+    ]
+    Columns = Annotated[
+        str | None,
+        typer.Option("--columns", metavar="A,B,…", help="Column names of a file without a header."),
+    ]
+    Sep = Annotated[
+        str | None, typer.Option("--sep", help="What separates the columns [default: found out].")
+    ]
+    Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of text files.")]
+    SkipBad = Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Skip and count bad rows instead of stopping.")
+    ]
+
+
+def pairs(conditions: list[str]) -> dict[str, Any]:
+    """Turn ``name=value`` words into a filter; a name given twice means any of its values.
+
+    >>> pairs(["genre=jazz", "mood=calm", "mood=dark"])
+    {'genre': ['jazz'], 'mood': ['calm', 'dark']}
+    """
+    found: dict[str, Any] = {}
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"--where {condition!r}; expected NAME=VALUE, such as genre=jazz")
+        found.setdefault(name, []).append(value)
+    return found

@@ -1,0 +1,71 @@
+"""Settings: from flags, then ITEM2VEC_* variables, then item2vec.toml; an unknown name is an error."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from item2vec.config import Config, Settings, TasteConfig, TrainConfig
+from item2vec.errors import ConfigError
+
+__all__ = ["FILE", "check_environment", "model_config", "place"]
+
+FILE = Path("item2vec.toml")
+PREFIX = "ITEM2VEC_"
+READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
+PLACES = {"models": "models", "store": "sqlite:///item2vec.db"}
+SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig}
+
+
+def place(name: str, flag: str | None) -> str:
+    """Return where the models or the store are: the flag, the file's value, or the default."""
+    return flag or _file().get(name) or PLACES[name]
+
+
+def model_config(flags: Mapping[str, Any]) -> Config:
+    """Return a model's configuration: the file's, changed by the flags that were given (not ``None``)."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    file = _file()
+    sections = {
+        section: {**file.get(section, {}), **{n: v for n, v in given.items() if n in settings.model_fields}}
+        for section, settings in SECTIONS.items()
+    }
+    index: Any = given.get("index") or file.get("index") or "auto"
+    return Config(train=TrainConfig(**sections["train"]), taste=TasteConfig(**sections["taste"]), index=index)
+
+
+def check_environment(known: Iterable[str]) -> None:
+    """Refuse variables of ours that nothing reads: most likely a name with a typing error."""
+    known = READ_ELSEWHERE | set(known)
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            raise ConfigError(f"unknown environment variable {name}{_nearest(name, known)}")
+
+
+def _file() -> dict[str, Any]:
+    """Return what item2vec.toml in this folder says, checked name by name; nothing if there is none."""
+    try:
+        content = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{FILE} is not TOML: {error}") from error
+    known = {*PLACES, *SECTIONS, "index"}
+    for name in content:
+        if name not in known:
+            raise ConfigError(f"{FILE}: unknown key {name!r}{_nearest(name, known)}")
+    for section, settings in SECTIONS.items():
+        try:
+            settings(**content.get(section, {}))
+        except (ConfigError, TypeError) as error:
+            raise ConfigError(f"{FILE} [{section}]: {error}") from error
+    return content
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,134 @@
+"""BENCHMARKS B3: interactions in a Parquet file become sentences; pandas does the same beside it.
+
+    scripts/benchmarks/prepare.py [--rows 10000000] [--repeats 3] [--json FILE]
+
+The file is made here: a million users and 100,000 items with Zipf popularity, a year of moments in random
+order. Each measurement is a process of its own, so that its peak memory is its own.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import peers
+
+from item2vec import adapters, readers
+
+GAP_SECONDS = 30 * 60
+
+
+def make(path, rows, seed):
+    random = np.random.default_rng(seed)
+    n_users = max(rows // 10, 1)
+    item = np.minimum(random.zipf(1.3, rows), 100_000)
+    moments = 1_700_000_000 + random.integers(0, 365 * 86_400, rows)
+    frame = pd.DataFrame(
+        {
+            "user_id": pd.Series(random.integers(0, n_users, rows)).astype(str).radd("user"),
+            "item_id": pd.Series(item).astype(str).radd("item"),
+            "timestamp": pd.to_datetime(moments, unit="s", utc=True),
+        }
+    )
+    frame.to_parquet(path)
+
+
+def ours_histories(path):
+    return adapters.histories(readers.read_interactions(path))
+
+
+def ours_sessions(path):
+    return adapters.sessions(readers.read_interactions(path), gap="30min")
+
+
+def pandas_histories(path):
+    frame = pd.read_parquet(path).sort_values(["user_id", "timestamp"], kind="stable")
+    return frame.groupby("user_id", sort=False)["item_id"].apply(list)
+
+
+def pandas_sessions(path):
+    frame = pd.read_parquet(path).sort_values(["user_id", "timestamp"], kind="stable")
+    pause = frame.groupby("user_id", sort=False)["timestamp"].diff().dt.total_seconds()
+    session = (pause.isna() | (pause > GAP_SECONDS)).cumsum()
+    return frame.groupby(session, sort=False)["item_id"].apply(list)
+
+
+WORK = {work.__name__: work for work in (ours_histories, ours_sessions, pandas_histories, pandas_sessions)}
+
+
+def measured(work, path):
+    """Run one piece of work in a process of its own; return its seconds, its peak memory and what it made."""
+    told = subprocess.run(
+        [sys.executable, __file__, "--child", work, "--path", path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(told.stdout)
+
+
+def peak_kb():
+    """Return this process's own peak memory; ru_maxrss would include its parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def child(work, path):
+    before = peak_kb()
+    made = []
+    took = peers.seconds(lambda: made.append(WORK[work](path)))
+    print(json.dumps({"seconds": took, "peak_mb": (peak_kb() - before) / 1024, "sentences": len(made[0])}))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--path", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child, arguments.path)
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/interactions.parquet"
+        make(path, arguments.rows, arguments.seed)
+        columns_mb = arguments.rows * (4 + 4 + 8) / 2**20
+        print(f"{arguments.rows:,} rows; user, item and timestamp as codes: {columns_mb:,.0f} MB")
+        head = f"{'work':<10}{'ours s':>8}{'pandas s':>10}{'ratio':>7}{'(least–most)':>16}"
+        print(f"{head}{'ours MB':>9}{'pandas MB':>11}")
+        for kind in ("histories", "sessions"):
+            measured(f"ours_{kind}", path)  # compiles
+            runs = [
+                (measured(f"ours_{kind}", path), measured(f"pandas_{kind}", path))
+                for _ in range(arguments.repeats)
+            ]
+            ours, pandas = zip(*runs, strict=True)
+            assert ours[0]["sentences"] == pandas[0]["sentences"]
+            times = [[one["seconds"] for one in side] for side in (ours, pandas)]
+            middle, least, most = peers.ratio(*times)
+            memory = [statistics.median(one["peak_mb"] for one in side) for side in (ours, pandas)]
+            rows.append(
+                {"work": kind, "ours_s": times[0], "pandas_s": times[1], "ratio": middle, "peak_mb": memory}
+            )
+            print(
+                f"{kind:<10}{statistics.median(times[0]):>8.2f}{statistics.median(times[1]):>10.1f}{middle:>7.1f}"
+                f"{f'({least:.1f}–{most:.1f})':>16}{memory[0]:>9,.0f}{memory[1]:>11,.0f}",
+                flush=True,
+            )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The command line: results on stdout, a line on stderr for an error, and the exit code that says which."""
+
+import json
+import sys
+
+import pytest
+
+from item2vec import Recommender, Sentences, publish, train
+from item2vec.cli import main
+
+PLAYLISTS = [["a", "b", "c"], ["b", "c", "d"], ["c", "d", "a"], ["d", "a", "b"]] * 5
+
+
+@pytest.fixture
+def item2vec(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["item2vec", *words])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def published(tmp_path):
+    vectors = train(Sentences.of(PLAYLISTS), vector_size=4, workers=1)
+    return publish(Recommender(vectors), tmp_path / "models")
+
+
+def test_playlists_to_similar_items(item2vec, tmp_path):
+    (tmp_path / "lists.txt").write_text("head\n" + "".join(f"u {' '.join(one)}\n" for one in PLAYLISTS))
+    (tmp_path / "songs.txt").write_text("a\tFirst\tSomebody\nb\tSecond\tElse\n")
+    words = "train --playlists lists.txt --skip-lines 1 --skip-fields 1 --items songs.txt --epochs 2 --json"
+    code, out, _ = item2vec(*words.split())
+    assert (code, json.loads(out)["items"], json.loads(out)["tokens"]) == (0, 4, 60)
+    code, out, _ = item2vec("similar", "c", "-k", "3", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert {row["item"]: row["title"] for row in rows} == {"a": "First", "b": "Second", "d": "d"}
+    assert next(row for row in rows if row["item"] == "a")["artist"] == "Somebody"
+    code, out, _ = item2vec("similar", "c")
+    assert out.splitlines()[0].split() == ["rank", "item", "title", "artist", "score"]
+    assert item2vec("export", "vectors.txt")[0] == 0
+    assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 64"
+
+
+def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):
+    rows = [f"u{n},{item},{60 * k}" for n, one in enumerate(PLAYLISTS) for k, item in enumerate(one)]
+    (tmp_path / "listens.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    assert json.loads(item2vec("ingest", "listens.csv", "--json")[1])["new"] == 60
+    assert json.loads(item2vec("ingest", "listens.csv", "--json")[1])["new"] == 0
+    assert item2vec("train")[0] == 0
+    code, out, _ = item2vec("recommend", "--user", "u0", "--json")
+    assert (code, [row["item"] for row in json.loads(out)]) == (0, ["d"])
+    assert json.loads(item2vec("recommend", "a", "b", "c", "--json")[1])[0]["item"] == "d"
+    assert json.loads(item2vec("recommend", "--user", "nobody", "--json")[1])[0]["source"] == "popular"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("similar x", 2, "unknown item 'x' (4 known)"),
+        ("similar a -k 0", 2, "k is 0; expected a whole number of at least 1"),
+        ("similar a --models elsewhere", 2, "no bundle at elsewhere"),
+        ("recommend", 2, "expected either item ids or --user"),
+        ("recommend a --where genre=jazz", 2, "goes with --user"),
+        ("recommend --user u --where jazz", 2, "expected NAME=VALUE"),
+        ("recommend --user u", 2, "item2vec db upgrade"),
+        ("train --playlists nowhere.txt", 2, "nowhere.txt"),
+        ("train --playlists empty.txt", 2, "no playlist in empty.txt"),
+        ("train --playlists single.txt", 4, "no sentence has two"),
+        ("train --playlists lists.txt --min-count 99", 4, "min_count=99 times (most: 1)"),
+        ("train --playlists lists.txt --vector-size 0", 2, "vector_size is 0"),
+        ("train --playlists lists.txt --objective skipgrm", 2, "did you mean 'skipgram'"),
+        ("train --playlists lists.txt --edges lists.txt", 2, "expected one of --playlists and --edges"),
+        ("train --playlists lists.txt --gap 30min", 2, "--gap means nothing for sentences from --playlists"),
+        ("ingest bad.csv", 2, "bad.csv line 3"),
+        ("ingest nowhere.csv", 2, "nowhere.csv"),
+        ("db upgrade --store item2vec.db", 2, "sqlite:///item2vec.db"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(item2vec, published, tmp_path, words, code, message):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "single.txt").write_text("a\nb\n")
+    (tmp_path / "lists.txt").write_text("a b\nc d\n")
+    (tmp_path / "bad.csv").write_text("user_id,item_id,timestamp\nu,a,1\nu,b,yesterday\n")
+    found, out, err = item2vec(*words.split())
+    assert (found, out) == (code, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert err.startswith("item2vec: ")
+
+
+def test_a_damaged_model_is_exit_5(item2vec, published):
+    vectors = published.path / "input.npy"
+    vectors.chmod(0o644)
+    content = bytearray(vectors.read_bytes())
+    content[-1] ^= 1
+    vectors.write_bytes(content)
+    code, _, err = item2vec("similar", "a")
+    assert code == 5
+    assert "input.npy" in err
+
+
+def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_path, monkeypatch):
+    (tmp_path / "lists.txt").write_text("".join(" ".join(one) + "\n" for one in PLAYLISTS))
+    (tmp_path / "item2vec.toml").write_text('models = "of-file"\n[train]\nvector_size = 5\nepochs = 1\n')
+    train_ = ("train", "--playlists", "lists.txt", "--json")
+    assert json.loads(item2vec(*train_)[1])["path"].startswith("of-file/")
+    item2vec("export", "v.txt")
+    assert (tmp_path / "v.txt").read_text().startswith("4 5\n")
+    monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "6")
+    monkeypatch.setenv("ITEM2VEC_MODELS", "of-variable")
+    assert json.loads(item2vec(*train_)[1])["path"].startswith("of-variable/")
+    item2vec("export", "v.txt")
+    assert (tmp_path / "v.txt").read_text().startswith("4 6\n")
+    item2vec(*train_, "--vector-size", "7", "--models", "of-flag")
+    item2vec("export", "v.txt", "--models", "of-flag")
+    assert (tmp_path / "v.txt").read_text().startswith("4 7\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("modles = 'x'", "unknown key 'modles'; did you mean 'models'?"),
+        ("[train]\nvectorsize = 3", "[train]: unknown setting 'vectorsize'; did you mean 'vector_size'?"),
+        ("[taste]\ndecay = 2.0", "decay is 2.0"),
+        ("models = ", "is not TOML"),
+    ],
+)
+def test_a_wrong_settings_file_is_refused(item2vec, tmp_path, content, message):
+    (tmp_path / "lists.txt").write_text("a b\n")
+    (tmp_path / "item2vec.toml").write_text(content)
+    code, _, err = item2vec("train", "--playlists", "lists.txt")
+    assert code == 2
+    assert message in err
+
+
+def test_an_unknown_variable_is_refused(item2vec, monkeypatch):
+    monkeypatch.setenv("ITEM2VEC_MODLES", "x")
+    code, _, err = item2vec("db", "current")
+    assert code == 2
+    assert "did you mean 'ITEM2VEC_MODELS'?" in err
+
+
+def test_the_demo_shows_that_taste_beats_popularity(item2vec, tmp_path):
+    code, out, err = item2vec("demo", "--json")
+    shown = json.loads(out)
+    ours, popular = shown["held_out"]
+    assert (code, err) == (0, "")
+    assert ours["hr@10"] > 4 * popular["hr@10"]
+    assert (tmp_path / "item2vec-demo" / "models" / "CURRENT").is_file()
+    assert item2vec("similar", "blue-harbour", "--models", "item2vec-demo/models")[0] == 0

@@ -1,0 +1,104 @@
+"""Documentation is executed: code blocks, commands, and the example of every public name."""
+
+import doctest
+import importlib
+import inspect
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import item2vec
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOMS = ("adapters", "errors", "evaluation", "readers", "store")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "```sh" in page.read_text()], ids=lambda page: page.name
+)
+def test_code_blocks_run_from_top_to_bottom(page, tmp_path):
+    """Commands first, then Python, as one reader would, in one folder beside the sample data."""
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ITEM2VEC_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    steps = [["bash", "-e", "-c", block] for block in blocks(page, "sh")]
+    steps += [[sys.executable, "-W", "error", "-c", block] for block in blocks(page, "python")]
+    for step in steps:
+        done = subprocess.run(
+            step, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{step[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+def commands() -> dict[str, list[str]]:
+    """Each command's words and its flags, from the tree itself."""
+    import typer
+
+    from item2vec.cli import app
+
+    found, waiting = {}, [("", typer.main.get_command(app))]
+    while waiting:
+        words, command = waiting.pop()
+        children = getattr(command, "commands", {})
+        waiting += [(f"{words} {name}".strip(), child) for name, child in children.items()]
+        if not children:
+            found[words] = command
+    return found
+
+
+def test_the_command_reference_is_up_to_date():
+    made = runpy.run_path(str(ROOT / "scripts" / "make_command_docs.py"))
+    assert made["page"]() == made["PAGE"].read_text(), "run scripts/make_command_docs.py"
+
+
+def test_every_command_in_the_docs_exists():
+    known = commands()
+    for page in PAGES:
+        for line in re.findall(r"^(?:\$ )?item2vec ([^#\n]*)", page.read_text(), flags=re.MULTILINE):
+            words = shlex.split(line)
+            named = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in known), None)
+            assert named, f"{page.name}: no command in {line!r}"
+            flags = {flag for parameter in known[named].params for flag in parameter.opts}
+            for word in words:
+                assert not word.startswith("--") or word.split("=")[0] in flags, (
+                    f"{page.name}: {word} in {line!r}"
+                )
+
+
+def test_every_command_shows_an_example_and_has_json():
+    for words, command in commands().items():
+        assert f"item2vec {words}" in (command.help or ""), f"{words} --help has no example"
+        assert any("--json" in parameter.opts for parameter in command.params), words
+
+
+def public_names():
+    rooms = [item2vec, *(importlib.import_module(f"item2vec.{room}") for room in ROOMS)]
+    for room in rooms:
+        for name in room.__all__:
+            thing = getattr(room, name)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                yield pytest.param(thing, id=f"{room.__name__}.{name}")
+
+
+@pytest.mark.parametrize("thing", list(public_names()))
+def test_every_public_name_has_an_example(thing):
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        assert thing.__doc__
+        return
+    if getattr(thing, "_is_protocol", False):
+        return
+    examples = doctest.DocTestFinder(recurse=False).find(thing)
+    assert examples, f"{thing} has no docstring"
+    assert any(test.examples for test in examples), f"{thing} has no example"

@@ -1,0 +1,164 @@
+"""A graph holds the edges it was given, each once, in rows that a walk can trust."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ids, illegal_ids
+
+from item2vec.errors import InputError, InvalidIdError, UnknownItemError
+from item2vec.graph import Graph
+from item2vec.types import Vocabulary
+
+weights = st.floats(0.0009765625, 1024, width=32)
+
+
+@st.composite
+def edge_lists(draw):
+    nodes = draw(st.lists(ids, min_size=1, max_size=7, unique=True))
+    node = st.sampled_from(nodes)
+    return draw(st.lists(st.tuples(node, node, weights), max_size=25))
+
+
+def reference(edges, directed):
+    """Neighbours of each node, with summed weights."""
+    graph = {}
+    for source, target, weight in edges:
+        graph.setdefault(source, {})
+        graph.setdefault(target, {})
+        graph[source][target] = graph[source].get(target, 0.0) + weight
+        if not directed and source != target:
+            graph[target][source] = graph[target].get(source, 0.0) + weight
+    return graph
+
+
+def rows_of(graph):
+    return {
+        node: dict(
+            zip(
+                graph.nodes.decode(graph.neighbours[start:end]),
+                graph.weights[start:end].tolist() if graph.weights is not None else [None] * (end - start),
+                strict=True,
+            )
+        )
+        for node, start, end in zip(
+            graph.nodes, graph.offsets[:-1].tolist(), graph.offsets[1:].tolist(), strict=True
+        )
+    }
+
+
+@settings(deadline=None, max_examples=150)
+@given(edge_lists(), st.booleans())
+def test_a_weighted_graph_is_a_dict_of_dicts(edges, directed):
+    graph, expected = Graph.of(edges, directed=directed), reference(edges, directed)
+    if not edges:
+        assert len(graph) == graph.n_edges == 0
+        return
+    found = rows_of(graph)
+    assert {node: set(row) for node, row in found.items()} == {
+        node: set(row) for node, row in expected.items()
+    }
+    for node, row in expected.items():
+        assert found[node] == pytest.approx(row, rel=1e-6)
+        assert set(graph.neighbours_of(node)) == set(row)
+    assert graph.degrees.tolist() == [len(expected[node]) for node in graph.nodes]
+    one_way = {frozenset((s, t)) for s, row in expected.items() for t in row}
+    assert graph.n_edges == (sum(map(len, expected.values())) if directed else len(one_way))
+
+
+@settings(deadline=None, max_examples=100)
+@given(edge_lists(), st.booleans())
+def test_without_weights_an_edge_named_again_changes_nothing(edges, directed):
+    pairs = [edge[:2] for edge in edges]
+    graph = Graph.of(pairs, directed=directed)
+    expected = reference(edges, directed)
+    assert graph.weights is None
+    assert {node: set(row) for node, row in rows_of(graph).items()} == {
+        node: set(row) for node, row in expected.items()
+    }
+    again = pairs + [(target, source) for source, target in pairs] * (not directed)
+    twice = Graph.of([*pairs, *again], directed=directed)
+    assert (twice.offsets.tolist(), twice.neighbours.tolist()) == (
+        graph.offsets.tolist(),
+        graph.neighbours.tolist(),
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(edge_lists())
+def test_neighbours_rise_in_each_row(edges):
+    graph = Graph.of(edges)
+    for start, end in zip(graph.offsets[:-1], graph.offsets[1:], strict=True):
+        row = graph.neighbours[start:end].tolist()
+        assert row == sorted(set(row))
+
+
+def test_edges_may_come_from_an_iterator():
+    assert Graph.of(iter([("a", "b"), ("b", "c")])).n_edges == 2
+
+
+def test_a_node_without_edges_has_no_neighbours():
+    nodes = Vocabulary(("a", "alone", "b"))
+    graph = Graph.from_codes(nodes, np.array([0], np.int32), np.array([2], np.int32))
+    assert graph.neighbours_of("alone") == []
+    assert repr(graph) == "Graph(3 nodes, 1 edges, undirected, degrees 0 to 1)"
+    with pytest.raises(UnknownItemError):
+        graph.neighbours_of("c")
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("directed", [True, False])
+def test_weights_that_no_walk_can_use_are_refused(weight, directed):
+    with pytest.raises(InputError, match="weight of edge 1 is"):
+        Graph.of([("a", "b", 1.0), ("b", "c", weight)], directed=directed)
+
+
+def test_half_weighted_edges_are_refused():
+    with pytest.raises(InputError, match="all or none"):
+        Graph.of([("a", "b", 1.0), ("b", "c")])
+
+
+@settings(deadline=None, max_examples=20)
+@given(illegal_ids)
+def test_illegal_ids_are_refused(illegal):
+    with pytest.raises(InvalidIdError):
+        Graph.of([("a", "b"), ("b", illegal)])
+
+
+@pytest.mark.parametrize(
+    ("offsets", "neighbours", "edge_weights"),
+    [
+        ([0, 1], [1], None),
+        ([0, 1, 1, 1], [1], None),
+        ([0, 1, 3], [1, 0], None),
+        ([1, 1, 2], [1, 0], None),
+        ([0, 2, 1], [1], None),
+        ([0, -1, 1], [1], None),
+        ([0, 1, 2], [1, 2], None),
+        ([0, 1, 2], [1, -1], None),
+        ([0, 2, 2], [1, 0], None),
+        ([0, 2, 2], [1, 1], None),
+        ([0, 1, 2], [1, 0], [1.0]),
+        ([0, 1, 2], [1, 0], [1.0, 0.0]),
+    ],
+)
+def test_rows_that_would_lead_a_walk_astray_are_refused(offsets, neighbours, edge_weights):
+    with pytest.raises(InputError):
+        Graph(Vocabulary(("a", "b")), np.array(offsets), np.array(neighbours), edge_weights)
+
+
+@pytest.mark.parametrize("ends", [([0], [2]), ([2], [0]), ([-1], [0]), ([0], [-1])])
+@pytest.mark.parametrize("directed", [True, False])
+def test_edges_between_nodes_that_are_not_there_are_refused(ends, directed):
+    source, target = (np.array(end, dtype=np.int32) for end in ends)
+    with pytest.raises(InputError, match="outside 0 … 1"):
+        Graph.from_codes(Vocabulary(("a", "b")), source, target, directed=directed)
+
+
+def test_a_graph_cannot_be_changed():
+    graph = Graph.of([("a", "b", 2.0)])
+    for column in (graph.offsets, graph.neighbours, graph.weights):
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 0

@@ -1,0 +1,283 @@
+"""Sentences behave as the lists of lists they were made of, in memory and mapped from disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ODD_IDS, corpora, fresh_folder, illegal_ids
+
+from item2vec.errors import (
+    BundleExistsError,
+    BundleNotFoundError,
+    CorruptBundleError,
+    InputError,
+    InputTypeError,
+    InvalidIdError,
+)
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.types import Vocabulary
+
+weights = st.floats(0, 1000, width=32)
+
+
+@st.composite
+def weighted(draw):
+    """Sentences, half of them weighted, some unordered, and the same as lists of (id, weight)."""
+    lists = draw(corpora())
+    sentences = Sentences.of(lists, ordered=draw(st.booleans()))
+    if draw(st.booleans()):
+        n = len(sentences.tokens)
+        column = draw(st.lists(weights, min_size=n, max_size=n))
+        sentences = dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
+    return sentences
+
+
+def pairs_of(sentences):
+    column = [None] * len(sentences.tokens) if sentences.weights is None else sentences.weights.tolist()
+    ids_ = sentences.vocabulary.decode(sentences.tokens)
+    bounds = sentences.offsets.tolist()
+    return [list(zip(ids_[a:b], column[a:b], strict=True)) for a, b in pairwise(bounds)]
+
+
+@settings(deadline=None, max_examples=100)
+@given(corpora(), st.data())
+def test_sentences_read_as_the_lists_they_were_made_of(lists, data):
+    sentences = Sentences.of(lists)
+    assert list(sentences) == lists
+    assert len(sentences) == len(lists)
+    assert sentences.lengths.tolist() == [len(sentence) for sentence in lists]
+    cut = data.draw(st.slices(len(lists)))
+    assert list(sentences[cut]) == lists[cut]
+    assert sentences[cut].vocabulary is sentences.vocabulary
+    for row in range(-len(lists), len(lists)):
+        assert sentences[row] == lists[row]
+    for row in (len(lists), -len(lists) - 1):
+        with pytest.raises(IndexError):
+            _ = sentences[row]
+    flat = [id_ for sentence in lists for id_ in sentence]
+    assert sentences.counts().tolist() == [flat.count(id_) for id_ in sentences.vocabulary]
+    assert sentences.vocabulary.ids == tuple(dict.fromkeys(flat))
+    assert repr(sentences).startswith(f"Sentences({len(lists)} sentences, {len(flat)} tokens")
+
+
+@settings(deadline=None, max_examples=100)
+@given(weighted(), st.data())
+def test_take_and_keep_carry_weights_along(sentences, data):
+    pairs = pairs_of(sentences)
+    rows = st.lists(st.integers(-len(pairs), len(pairs) - 1), max_size=10) if pairs else st.just([])
+    positions = data.draw(rows)
+    taken = sentences.take(np.array(positions, dtype=np.int64))
+    assert pairs_of(taken) == [pairs[row] for row in positions]
+    mask = data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs)))
+    assert pairs_of(sentences.take(np.array(mask, dtype=bool))) == [
+        pair for pair, kept in zip(pairs, mask, strict=True) if kept
+    ]
+    n = len(sentences.tokens)
+    flags = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    flag = iter(flags)
+    kept = sentences.keep(np.array(flags, dtype=bool))
+    assert pairs_of(kept) == [[pair for pair in sentence if next(flag)] for sentence in pairs]
+    assert taken.ordered == kept.ordered == sentences.ordered
+
+
+@settings(deadline=None, max_examples=50)
+@given(weighted(), weighted())
+def test_sentences_are_added_up(one, other):
+    def counted(sentences, other):
+        bare = sentences.weights is None and other.weights is not None
+        return [[(id_, 1.0 if bare else w) for id_, w in pairs] for pairs in pairs_of(sentences)]
+
+    both = one + other
+    assert pairs_of(both) == counted(one, other) + counted(other, one)
+    assert both.ordered == (one.ordered and other.ordered)
+
+
+def test_sentences_come_from_any_iterable_but_not_from_text():
+    assert list(Sentences.of(iter([iter("ab"), ("c",)]))) == [["a", "b"], ["c"]]
+    for text in (["ab", "c"], "ab", [["a"], "b"]):
+        with pytest.raises(InputTypeError, match="expected a list of ids"):
+            Sentences.of(text)
+
+
+@settings(deadline=None, max_examples=30)
+@given(illegal_ids)
+def test_illegal_ids_are_refused(illegal):
+    with pytest.raises(InvalidIdError):
+        Sentences.of([["a"], ["b", illegal]])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "offsets", "column", "told"),
+    [
+        ([0, 1], [], None, "from 0 to 2"),
+        ([0, 1], [0, 1], None, "from 0 to 2"),
+        ([0, 1], [0, 3], None, "from 0 to 2"),
+        ([0, 1], [1, 2], None, "from 0 to 2"),
+        ([0, 1], [0, 2, 1, 2], None, "backwards"),
+        ([0, 1], [0, -1, 2], None, "backwards"),
+        ([0, 2], [0, 2], None, "outside 0 … 1"),
+        ([0, -1], [0, 2], None, "outside 0 … 1"),
+        ([0, 1], [0, 2], [1.0], "1 weights for 2 tokens"),
+        ([0, 1], [0, 2], [1.0, np.nan], "finite"),
+        ([0, 1], [0, 2], [1.0, np.inf], "finite"),
+        ([0, 1], [0, 2], [1.0, -1.0], "not negative"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(tokens, offsets, column, told):
+    with pytest.raises(InputError, match=told):
+        Sentences(Vocabulary(("a", "b")), np.array(tokens), np.array(offsets), column)
+
+
+@settings(deadline=None, max_examples=40)
+@given(sentences=weighted())
+def test_saved_sentences_open_as_they_were(tmp_path_factory, sentences):
+    path = fresh_folder(tmp_path_factory) / "saved"
+    sentences.save(path)
+    opened = Sentences.open(path)
+    assert list(opened) == list(sentences)
+    assert opened.vocabulary == sentences.vocabulary
+    assert opened.ordered == sentences.ordered
+    for name in ("tokens", "offsets", "weights"):
+        column, found = getattr(sentences, name), getattr(opened, name)
+        assert (found is None) == (column is None)
+        if column is not None:
+            assert found.dtype == column.dtype
+            assert found.tobytes() == column.tobytes()
+
+
+def test_odd_ids_are_saved_byte_for_byte(tmp_path):
+    Sentences.of([ODD_IDS, ODD_IDS[::-1]]).save(tmp_path / "saved")
+    assert list(Sentences.open(tmp_path / "saved")) == [list(ODD_IDS), list(ODD_IDS[::-1])]
+
+
+def mapped(column):
+    while column is not None and not isinstance(column, np.memmap):
+        column = column.base
+    return column is not None
+
+
+def made_weighted():
+    lists = [["a", "b"], [], ["c", "\u2028", "a"]]
+    return dataclasses.replace(
+        Sentences.of(lists, ordered=False), weights=np.array([1, 0, 2.5, 1, 1], np.float32)
+    )
+
+
+def test_opened_columns_are_mapped(tmp_path):
+    made_weighted().save(tmp_path / "saved")
+    opened = Sentences.open(tmp_path / "saved")
+    assert all(mapped(column) for column in (opened.tokens, opened.offsets, opened.weights))
+
+
+def test_columns_cannot_be_changed(tmp_path):
+    made_weighted().save(tmp_path / "saved")
+    for sentences in (made_weighted(), Sentences.open(tmp_path / "saved")):
+        for column in (sentences.tokens, sentences.offsets, sentences.weights):
+            with pytest.raises(ValueError, match="read-only"):
+                column[0] = 0
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            sentences.ordered = False
+
+
+def test_saving_replaces_nothing(tmp_path):
+    Sentences.of([["a"]]).save(tmp_path / "saved")
+    with pytest.raises(BundleExistsError):
+        Sentences.of([["b"]]).save(tmp_path / "saved")
+    assert list(Sentences.open(tmp_path / "saved")) == [["a"]]
+
+
+def test_what_is_not_there_is_not_opened(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "nothing", tmp_path / "file"):
+        with pytest.raises(BundleNotFoundError):
+            Sentences.open(path)
+    with pytest.raises(CorruptBundleError):
+        Sentences.open(tmp_path)
+
+
+FILES = ("sentences.json", "ids.jsonl", "tokens.npy", "offsets.npy", "weights.npy")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("module") / "saved"
+    made_weighted().save(path)
+    assert {file.name for file in path.iterdir()} == set(FILES)
+    return path
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_short_longer_or_gone_is_noticed(saved, tmp_path, name):
+    shutil.copytree(saved, tmp_path / "spoiled")
+    file = tmp_path / "spoiled" / name
+    whole = file.read_bytes()
+    same_json = {len(whole) - 1} if name == "sentences.json" else set()
+    for length in sorted(set(range(len(whole))) - same_json):
+        file.write_bytes(whole[:length])
+        with pytest.raises(CorruptBundleError):
+            Sentences.open(tmp_path / "spoiled")
+    file.write_bytes(whole + b"0")
+    with pytest.raises(CorruptBundleError):
+        Sentences.open(tmp_path / "spoiled")
+    file.unlink()
+    with pytest.raises(CorruptBundleError):
+        Sentences.open(tmp_path / "spoiled")
+    file.mkdir()
+    with pytest.raises(CorruptBundleError):
+        Sentences.open(tmp_path / "spoiled")
+
+
+@settings(deadline=None, max_examples=150)
+@given(name=st.sampled_from(FILES), place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
+def test_a_changed_byte_is_noticed(saved, tmp_path_factory, name, place, value):
+    spoiled = fresh_folder(tmp_path_factory) / "spoiled"
+    shutil.copytree(saved, spoiled)
+    content = bytearray((spoiled / name).read_bytes())
+    content[int(place * len(content))] ^= value
+    (spoiled / name).write_bytes(content)
+    try:
+        opened = Sentences.open(spoiled)
+    except CorruptBundleError:
+        return
+    assert name == "sentences.json", "only white space in JSON may change unnoticed"
+    assert pairs_of(opened) == pairs_of(made_weighted())
+    assert not opened.ordered
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"format": 2}, {"format": None}, {"kind": "vectors"}, {"n_sentences": 4}, {"n_sentences": -1},
+        {"n_sentences": "x"}, {"n_tokens": 10**30}, {"n_tokens": None}, {"n_tokens": [5]}, {"n_items": 3},
+        {"weighted": None, "n_tokens": 4}, {"sha256": {}}, {"sha256": None}, {"sha256": []},
+        {"sha256": {"../../etc/passwd": ""}},
+    ],
+)  # fmt: skip
+def test_a_description_that_does_not_fit_is_noticed(saved, tmp_path, changed):
+    shutil.copytree(saved, tmp_path / "spoiled")
+    file = tmp_path / "spoiled" / "sentences.json"
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, **changed}))
+    with pytest.raises(CorruptBundleError):
+        Sentences.open(tmp_path / "spoiled")
+    for text in ("[]", "1", "null", '"format"', json.dumps({**about, "ordered": 1})[:-1] + ', "ordered": 0}'):
+        file.write_text(text)
+        with pytest.raises(CorruptBundleError):
+            Sentences.open(tmp_path / "spoiled")
+    for name in about:
+        file.write_text(json.dumps({key: value for key, value in about.items() if key != name}))
+        with pytest.raises(CorruptBundleError):
+            Sentences.open(tmp_path / "spoiled")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 9)))
+def test_offsets_are_running_sums(lengths):
+    assert offsets_of(lengths).tolist() == [sum(lengths[:n]) for n in range(len(lengths) + 1)]

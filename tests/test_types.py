@@ -1,0 +1,148 @@
+"""Ids are translated in one place, byte for byte, and illegal ones go no further."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import MAX_ID_BYTES, ODD_IDS, ids, illegal_ids
+
+from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
+from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_ids, check_k
+
+distinct_ids = st.lists(ids, unique=True, max_size=30)
+
+
+def test_odd_ids_stay_distinct():
+    assert Vocabulary(ODD_IDS).ids == ODD_IDS
+    assert Vocabulary(ODD_IDS).decode(Vocabulary(ODD_IDS).encode(ODD_IDS)) == list(ODD_IDS)
+
+
+@settings(deadline=None)
+@given(distinct_ids, st.lists(ids))
+def test_a_vocabulary_translates_as_a_dict_does(known, asked):
+    vocabulary = Vocabulary(tuple(known))
+    code_of = {id_: code for code, id_ in enumerate(known)}
+    codes = vocabulary.encode(asked)
+    assert codes.dtype == np.int32
+    assert codes.tolist() == [code_of.get(id_, -1) for id_ in asked]
+    assert vocabulary.decode(vocabulary.encode(known)) == list(vocabulary) == known
+    assert len(vocabulary) == len(known)
+    for id_ in asked:
+        assert (id_ in vocabulary) == (id_ in code_of)
+        if id_ in code_of:
+            assert vocabulary.code(id_) == code_of[id_]
+        else:
+            with pytest.raises(UnknownItemError):
+                vocabulary.code(id_)
+
+
+@settings(deadline=None)
+@given(distinct_ids, st.data())
+def test_take_renumbers_in_the_order_asked_for(known, data):
+    codes = data.draw(st.permutations(range(len(known))))
+    some = codes[: data.draw(st.integers(0, len(known)))]
+    assert Vocabulary(tuple(known)).take(np.array(some, dtype=np.int32)) == Vocabulary(
+        tuple(known[code] for code in some)
+    )
+
+
+@settings(deadline=None)
+@given(distinct_ids, illegal_ids, st.data())
+def test_an_illegal_id_is_refused_wherever_it_stands(known, illegal, data):
+    position = data.draw(st.integers(0, len(known)))
+    spoiled = [*known[:position], illegal, *known[position:]]
+    with pytest.raises(InvalidIdError, match=f"position {position} "):
+        check_ids(spoiled)
+    with pytest.raises(InvalidIdError):
+        Vocabulary(tuple(spoiled))
+
+
+def test_surrogates_of_two_ids_do_not_make_a_legal_pair():
+    with pytest.raises(InvalidIdError, match="position 0 holds a lone surrogate"):
+        check_ids(["\ud83d", "\ude00"])
+
+
+@pytest.mark.parametrize("character", ["a", "é", "€", "😀"])
+def test_ids_are_limited_in_bytes(character):
+    size = len(character.encode())
+    check_ids([character * (MAX_ID_BYTES // size)])
+    with pytest.raises(InvalidIdError, match=f"is {(MAX_ID_BYTES // size + 1) * size} bytes long"):
+        check_ids([character * (MAX_ID_BYTES // size + 1)])
+
+
+@settings(deadline=None)
+@given(st.lists(ids, min_size=1, unique=True), st.data())
+def test_an_id_may_not_occur_twice(known, data):
+    again = data.draw(st.sampled_from(known))
+    with pytest.raises(InputError, match="occurs twice") as caught:
+        Vocabulary((*known, again))
+    assert repr(again) in str(caught.value)
+
+
+def test_an_unknown_id_is_answered_with_the_closest_known_ones():
+    songs = Vocabulary(("blue-monday", "temptation", "age-of-consent", "Ceremony"))
+    with pytest.raises(
+        KeyError, match=r"unknown item 'blu-monday' \(4 known\); did you mean 'blue-monday'\?"
+    ):
+        songs.code("blu-monday")
+    assert songs.closest(" CEREMONY") == ["Ceremony"]
+    with pytest.raises(UnknownItemError, match="no known id looks like it"):
+        songs.code("x")
+
+
+@pytest.mark.parametrize("wrong", [1, None, 1.5, b"temptation", ["temptation"]])
+def test_a_code_is_never_taken_for_an_id(wrong):
+    with pytest.raises(UnknownItemError, match="ids are text"):
+        Vocabulary(("temptation", "1")).code(wrong)
+
+
+def test_closest_looks_at_the_first_ids_of_about_the_same_length():
+    many = Vocabulary((*(f"{number:0100d}" for number in range(5_000)), "y" * 100))
+    assert many.closest("y" * 99) == []
+    assert many.take(np.arange(4_000, 5_001)).closest("y" * 99) == ["y" * 100]
+
+
+def test_vocabularies_are_values():
+    one, same, other = Vocabulary(("a", "b")), Vocabulary(["a", "b"]), Vocabulary(("b", "a"))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one != ("a", "b")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.ids = ()
+
+
+@pytest.mark.parametrize("k", [1, 10, np.int64(3)])
+def test_k_is_a_whole_number(k):
+    assert check_k(k) == k
+    assert type(check_k(k)) is int
+
+
+@pytest.mark.parametrize("k", [0, -1, np.int32(0)])
+def test_k_below_one_is_refused(k):
+    with pytest.raises(InputError, match=f"k is {k}"):
+        check_k(k)
+
+
+@pytest.mark.parametrize("k", [True, 1.0, "1", None, np.bool_(True), np.float64(2)])
+def test_k_of_another_type_is_refused(k):
+    with pytest.raises(InputTypeError, match="expected a whole number"):
+        check_k(k)
+
+
+def test_bare_text_is_no_list_of_ids():
+    with pytest.raises(InputTypeError, match=r"history is the text 'ab'; .* \['ab'\]"):
+        as_history("ab")
+    assert as_history(iter(["ab"])) == ["ab"]
+
+
+def test_recommendations_and_shares_unpack_and_stay():
+    for value in (Recommendation("a", 0.5), Share("a", 0.5)):
+        item, number = value
+        assert (item, number) == ("a", 0.5)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            value.item = "b"
