@@ -1,6 +1,7 @@
 """Run migrations on the connection that item2vec.store opened, locked, and will commit or roll back."""
 
 from alembic import context
+
 from item2vec.store.tables import metadata
 
 connection = context.config.attributes.get("connection")

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from alembic import command
 from item2vec import Interactions, Items
 from item2vec.errors import InputError, SchemaError, StoreError
 from item2vec.files import shipped

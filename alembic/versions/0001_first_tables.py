@@ -4,7 +4,6 @@ A revision is frozen once it has shipped: it imports nothing from item2vec, whos
 """
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"

@@ -127,6 +127,15 @@ def open_items(path: Path) -> Items:
     ------
     CorruptBundleError
         If the file is missing, damaged, or another kind of file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "items.parquet"
+    ...     write_items(Items.of({"s1": {"title": "Blue Monday"}}), path)
+    ...     open_items(path).title("s1")
+    'Blue Monday'
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from alembic import command
 from item2vec.errors import SchemaError, StoreError
 from item2vec.files import shipped, sync_folder
 from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
