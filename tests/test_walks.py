@@ -20,7 +20,7 @@ weighted = st.lists(st.tuples(nodes, nodes, st.floats(0.125, 8)), min_size=1, ma
 parameters = st.sampled_from([0.001, 0.25, 1.0, 4.0, 1000.0])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=300)
 @given(pairs | weighted, st.booleans(), parameters, parameters, st.integers(1, 3), st.integers(1, 8))
 def test_every_step_is_an_edge_and_every_node_starts(edges, directed, p, q, walks_per_node, walk_length):
     graph = Graph.of(edges, directed=directed)
@@ -57,6 +57,7 @@ def test_steps_come_in_the_proportions_of_the_definition(p, q, directed, with_we
             weight[target, source] = weight[source, target]
     walks = adapters.walks(graph, walks_per_node=20_000, walk_length=4, p=p, q=q, seed=11)
     steps = Counter((w[i], w[i + 1], w[i + 2]) for w in walks for i in range(len(w) - 2))
+    assert {(here, to) for _, here, to in steps} <= set(weight)
     for before, here in weight:
         options = [target for source, target in weight if source == here]
         bias = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -137,8 +140,10 @@ def _indented(text: str) -> str:
 
 
 def _next_steps(folder: Path) -> str:
+    program = "item2vec" if shutil.which("item2vec") else os.path.relpath(sys.argv[0])
+    places = f"--models {folder}/models --store sqlite:///{folder}/item2vec.db"
     return f"""
 Try next
-  item2vec similar blue-harbour --models {folder}/models
-  item2vec recommend --user u10 --where genre=jazz --models {folder}/models --store sqlite:///{folder}/item2vec.db
-  item2vec ingest YOUR-FILE.csv && item2vec train && item2vec recommend --user SOMEBODY"""
+  {program} similar blue-harbour --models {folder}/models
+  {program} recommend --user u10 --where genre=jazz {places}
+  {program} ingest YOUR-FILE.csv && {program} train && {program} recommend --user SOMEBODY"""

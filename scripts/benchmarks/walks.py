@@ -18,6 +18,15 @@ import peers
 
 from item2vec import Graph, Vocabulary, adapters
 
+# Names of NumPy 1 that PecanPy's dependency nptyping looks up as it is imported.
+NUMPY_1 = {
+    "bool8": np.bool_, "object0": np.object_, "int0": np.intp, "uint0": np.uintp, "void0": np.void,
+    "float_": np.float64, "longfloat": np.longdouble, "singlecomplex": np.complex64,
+    "complex_": np.complex128, "cfloat": np.complex128, "clongfloat": np.clongdouble,
+    "longcomplex": np.clongdouble, "string_": np.bytes_, "bytes0": np.bytes_, "unicode_": np.str_,
+    "str0": np.str_,
+}  # fmt: skip
+
 
 def power_law(n_nodes, n_edges, seed):
     """A Chung–Lu graph: ends of edges drawn in proportion to rank ** -0.6."""
@@ -31,6 +40,8 @@ def power_law(n_nodes, n_edges, seed):
 
 def peer_of(graph, p, q):
     """Return PecanPy on the same graph, or ``None`` where it is not installed."""
+    for name, type_ in NUMPY_1.items():
+        setattr(np, name, type_)
     try:
         from pecanpy import pecanpy
     except ImportError:
