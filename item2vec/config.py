@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from item2vec.errors import ConfigError
 
 __all__ = ["Config", "TasteConfig", "TrainConfig"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Flag = Annotated[
+    bool, BeforeValidator(lambda flag: {0: False, 1: True}.get(flag, flag) if type(flag) is int else flag)
+]
+"""True or False; gensim's 1 and 0 mean the same."""
 
 
 def _cores() -> int:
@@ -69,11 +73,11 @@ class TrainConfig(Settings):
     """Random items told apart from each true neighbour; 0 only together with ``hs``."""
     ns_exponent: Annotated[Finite, Field(ge=-2, le=2)] = 0.75
     """Negatives are drawn in proportion to count ** ns_exponent; 0: evenly, below 0: rare ones more often."""
-    hs: bool = False
+    hs: Flag = False
     """Hierarchical softmax beside negative sampling; or alone (negative=0), then without output vectors."""
-    cbow_mean: bool = True
+    cbow_mean: Flag = True
     """In cbow, average the neighbours' vectors (True) or add them (False)."""
-    shrink_windows: bool = True
+    shrink_windows: Flag = True
     """Draw each window's width anew from 1 to ``window``, so that near neighbours weigh more."""
     alpha: Annotated[Finite, Field(gt=0, le=1000)] = 0.025
     """Learning rate at the start."""
@@ -151,7 +155,9 @@ def _plain(value: Any) -> Any:
 
 
 def _explain(error: ValidationError, settings: type[BaseModel]) -> str:
-    messages = []
+    """Return what is wrong with each setting; of one that may be several things, all that was expected."""
+    messages: list[str] = []
+    expected: dict[str, list[str]] = {}
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"][:1]))
         if fault["type"] == "extra_forbidden":
@@ -161,12 +167,14 @@ def _explain(error: ValidationError, settings: type[BaseModel]) -> str:
         elif fault["type"] == "value_error":
             messages.append(str(fault["ctx"]["error"]))
         else:
-            told = fault["msg"].removeprefix("Input should be ")
-            value = fault["input"]
-            near = difflib.get_close_matches(str(value), _choices(fault.get("ctx")), n=1)
+            told = (
+                fault["msg"].removeprefix("Input should be ").replace("greater than or equal to", "at least")
+            )
+            near = difflib.get_close_matches(str(fault["input"]), _choices(fault.get("ctx")), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            messages.append(f"{name} is {value!r}; expected {told}{hint}")
-    return "; ".join(dict.fromkeys(messages))
+            expected.setdefault(f"{name} is {fault['input']!r}; expected ", []).append(told + hint)
+    messages += [found + ", or ".join(told) for found, told in expected.items()]
+    return "; ".join(messages)
 
 
 def _choices(context: Mapping[str, Any] | None) -> list[str]:

@@ -48,9 +48,9 @@ def test_a_name_like_no_other_is_answered_with_all():
         ("sample", [0, 0.0, 1e-5, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", False, None]),
         ("negative", [1, 1000], [-1, 1001, 5.0, True, None]),
         ("ns_exponent", [-2, -0.5, 0, 0.75, 2], [-2.1, 2.1, np.nan, np.inf, "1", None]),
-        ("hs", [True, False], [0, 1, "yes", None]),
-        ("cbow_mean", [True, False], [0, 1, "yes", None]),
-        ("shrink_windows", [True, False], [0, 1, "yes", None]),
+        ("hs", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
+        ("cbow_mean", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
+        ("shrink_windows", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
         ("alpha", [1e-3, 1, 100, 1000], [0, -0.1, np.nan, np.inf, 1e30, 1e300, "x", None]),
         ("min_alpha", [0, 0.025], [-0.1, np.nan, np.inf, 0.026, None]),
         ("epochs", [1, 100_000], [0, -1, 100_001, 2.0, "5", True, None]),
@@ -91,10 +91,10 @@ def test_a_wrong_value_is_told_with_what_was_expected():
         ConfigError, match="objective is 'skip-gram'; expected 'skipgram' or 'cbow'; did you mean 'skipgram'"
     ):
         TrainConfig(objective="skip-gram")
-    with pytest.raises(
-        ConfigError, match="epochs is 0; expected greater than or equal to 1; unknown setting 'vectorsize'"
-    ):
+    with pytest.raises(ConfigError, match="unknown setting .vectorsize.*; epochs is 0; expected at least 1"):
         TrainConfig(epochs=0, vectorsize=64)
+    with pytest.raises(ConfigError, match="^window is 0; expected at least 1, or 'full'$"):
+        TrainConfig(window=0)
 
 
 def test_settings_that_train_nothing_together_are_refused():
