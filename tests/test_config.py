@@ -91,9 +91,9 @@ def test_a_wrong_value_is_told_with_what_was_expected():
         ConfigError, match="objective is 'skip-gram'; expected 'skipgram' or 'cbow'; did you mean 'skipgram'"
     ):
         TrainConfig(objective="skip-gram")
-    with pytest.raises(ConfigError, match="unknown setting .vectorsize.*; epochs is 0; expected at least 1"):
+    with pytest.raises(ConfigError, match=r"unknown setting .vectorsize.*; epochs is 0; expected at least 1"):
         TrainConfig(epochs=0, vectorsize=64)
-    with pytest.raises(ConfigError, match="^window is 0; expected at least 1, or 'full'$"):
+    with pytest.raises(ConfigError, match=r"^window is 0; expected at least 1, or 'full'$"):
         TrainConfig(window=0)
 
 

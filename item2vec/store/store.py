@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from item2vec.errors import ConfigError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
+from item2vec.progress import progress_bar
 from item2vec.store import catalogue, ingest, queries
 from item2vec.store.connect import Mode, begin_as, make_engine, parse_url, retried, shown, translated
 from item2vec.store.ingest import Ingested
@@ -152,8 +153,10 @@ class Store:
         ingest.check_timestamps(interactions)
         facts = (source, utc(now or datetime.now(UTC)), secrets.randbits(63))
         n_new = 0
-        for batch in ingest.batches(interactions, batch_size):
-            n_new += self._data("write", partial(batch.insert, facts=facts))
+        with progress_bar("ingesting", -(-len(interactions) // batch_size)) as advance:
+            for batch in ingest.batches(interactions, batch_size):
+                n_new += self._data("write", partial(batch.insert, facts=facts))
+                advance(f"{n_new:,} new")
         return Ingested(len(interactions), n_new, len(interactions) - n_new)
 
     def ingest_items(self, items: Items) -> Ingested:
