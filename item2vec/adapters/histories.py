@@ -60,7 +60,7 @@ def histories(
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = _by_user(chosen)
     return shaped(
-        _read(chosen, rows, offsets, ordered),
+        _read(chosen, rows, np.unique(offsets), ordered),  # users without rows have no sentence
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
@@ -111,7 +111,8 @@ def sessions(
     elif chosen.timestamp is None or pause is None:
         raise InputError("sessions need a session column (session=), or timestamps and a gap to cut at")
     else:
-        starts = np.diff(chosen.timestamp[rows], prepend=0).view(np.uint64) > pause  # cannot overflow
+        starts = np.ones(len(rows), dtype=bool)
+        starts[1:] = np.diff(chosen.timestamp[rows]).view(np.uint64) > pause  # unsigned: cannot overflow
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
     return shaped(
@@ -167,8 +168,7 @@ def _by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
 
 def _read(interactions: Interactions, rows: Offsets, offsets: Offsets, ordered: bool) -> Sentences:
     weights = None if interactions.weight is None else interactions.weight[rows]
-    filled = np.append(offsets[:-1][np.diff(offsets) > 0], offsets[-1])
-    return Sentences(interactions.items, interactions.item[rows], filled, weights, ordered=ordered)
+    return Sentences(interactions.items, interactions.item[rows], offsets, weights, ordered=ordered)
 
 
 def _microseconds(gap: str | float | timedelta) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from item2vec.readers.text import DelimitedFile, JsonLinesFile
 
 __all__ = ["open_table"]
 
-_ARROW_ROWS = 1 << 20
+_ARROW_ROWS = 1 << 21
 _PARQUET_MAGIC = b"PAR1"
 
 
@@ -78,7 +79,7 @@ class ParquetFiles:
                 if missing:
                     raise InputError(f"{path} has no column {missing[0]!r}, which {self._paths[0]} has")
                 n_rows = 0
-                batches = file.iter_batches(batch_size=_ARROW_ROWS, columns=names)
+                batches = _one_ahead(file.iter_batches(batch_size=_ARROW_ROWS, columns=names))
                 for batch in _numbered(str(path), batches, names):
                     n_rows += len(batch.numbers or ())
                     yield batch
@@ -156,6 +157,15 @@ class SelectTable:
                 columns = [[row[position] for row in rows] for position in positions]
                 yield Batch(self.name, range(start, start + len(rows)), columns)
                 start += len(rows)
+
+
+def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Decode the next batch while this one is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        upcoming = thread.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = thread.submit(next, batches, None)
+            yield batch
 
 
 def _numbered(source: str, batches: Iterable[pa.RecordBatch], places: Sequence[int | str]) -> Iterator[Batch]:
