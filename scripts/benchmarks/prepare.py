@@ -1,9 +1,9 @@
-"""BENCHMARKS B3: interactions in a Parquet file become sentences; pandas does the same beside it.
+"""BENCHMARKS B3: interactions become sentences, without and with reading Parquet; pandas beside it.
 
     scripts/benchmarks/prepare.py [--rows 10000000] [--repeats 3] [--json FILE]
 
 The file is made here: a million users and 100,000 items with Zipf popularity, a year of moments in random
-order. Each measurement is a process of its own, so that its peak memory is its own.
+order. Each measurement is a process of its own, so that its peak memory, reading included, is its own.
 """
 
 import argparse
@@ -38,27 +38,24 @@ def make(path, rows, seed):
     frame.to_parquet(path)
 
 
-def ours_histories(path):
-    return adapters.histories(readers.read_interactions(path))
-
-
-def ours_sessions(path):
-    return adapters.sessions(readers.read_interactions(path), gap="30min")
-
-
-def pandas_histories(path):
-    frame = pd.read_parquet(path).sort_values(["user_id", "timestamp"], kind="stable")
+def pandas_histories(frame):
+    frame = frame.sort_values(["user_id", "timestamp"], kind="stable")
     return frame.groupby("user_id", sort=False)["item_id"].apply(list)
 
 
-def pandas_sessions(path):
-    frame = pd.read_parquet(path).sort_values(["user_id", "timestamp"], kind="stable")
+def pandas_sessions(frame):
+    frame = frame.sort_values(["user_id", "timestamp"], kind="stable")
     pause = frame.groupby("user_id", sort=False)["timestamp"].diff().dt.total_seconds()
     session = (pause.isna() | (pause > GAP_SECONDS)).cumsum()
     return frame.groupby(session, sort=False)["item_id"].apply(list)
 
 
-WORK = {work.__name__: work for work in (ours_histories, ours_sessions, pandas_histories, pandas_sessions)}
+WORK = {
+    "ours_histories": (readers.read_interactions, adapters.histories),
+    "ours_sessions": (readers.read_interactions, adapters.sessions),
+    "pandas_histories": (pd.read_parquet, pandas_histories),
+    "pandas_sessions": (pd.read_parquet, pandas_sessions),
+}
 
 
 def measured(work, path):
@@ -79,10 +76,13 @@ def peak_kb():
 
 
 def child(work, path):
+    read, adapt = WORK[work]
     before = peak_kb()
-    made = []
-    took = peers.seconds(lambda: made.append(WORK[work](path)))
-    print(json.dumps({"seconds": took, "peak_mb": (peak_kb() - before) / 1024, "sentences": len(made[0])}))
+    rows, made = [], []
+    reading = peers.seconds(lambda: rows.append(read(path)))
+    adapting = peers.seconds(lambda: made.append(adapt(rows[0])))
+    peak_mb = (peak_kb() - before) / 1024
+    print(json.dumps({"read": reading, "adapt": adapting, "peak_mb": peak_mb, "sentences": len(made[0])}))
 
 
 def main():
@@ -105,27 +105,30 @@ def main():
         make(path, arguments.rows, arguments.seed)
         columns_mb = arguments.rows * (4 + 4 + 8) / 2**20
         print(f"{arguments.rows:,} rows; user, item and timestamp as codes: {columns_mb:,.0f} MB")
-        head = f"{'work':<10}{'ours s':>8}{'pandas s':>10}{'ratio':>7}{'(least–most)':>16}"
-        print(f"{head}{'ours MB':>9}{'pandas MB':>11}")
+        print(
+            f"{'work':<22}{'ours s':>8}{'pandas s':>10}{'ratio':>7}{'(least–most)':>16}{'MB':>7}{'pandas':>8}"
+        )
         for kind in ("histories", "sessions"):
             measured(f"ours_{kind}", path)  # compiles
             runs = [
                 (measured(f"ours_{kind}", path), measured(f"pandas_{kind}", path))
                 for _ in range(arguments.repeats)
             ]
-            ours, pandas = zip(*runs, strict=True)
-            assert ours[0]["sentences"] == pandas[0]["sentences"]
-            times = [[one["seconds"] for one in side] for side in (ours, pandas)]
-            middle, least, most = peers.ratio(*times)
-            memory = [statistics.median(one["peak_mb"] for one in side) for side in (ours, pandas)]
-            rows.append(
-                {"work": kind, "ours_s": times[0], "pandas_s": times[1], "ratio": middle, "peak_mb": memory}
-            )
-            print(
-                f"{kind:<10}{statistics.median(times[0]):>8.2f}{statistics.median(times[1]):>10.1f}{middle:>7.1f}"
-                f"{f'({least:.1f}–{most:.1f})':>16}{memory[0]:>9,.0f}{memory[1]:>11,.0f}",
-                flush=True,
-            )
+            ours, theirs = zip(*runs, strict=True)
+            assert ours[0]["sentences"] == theirs[0]["sentences"]
+            memory = [statistics.median(one["peak_mb"] for one in side) for side in (ours, theirs)]
+            for part, stages in (("", ("adapt",)), (", with reading", ("read", "adapt"))):
+                times = [[sum(one[stage] for stage in stages) for one in side] for side in (ours, theirs)]
+                medians = [statistics.median(side) for side in times]
+                middle, least, most = peers.ratio(*times)
+                rows.append(
+                    {"work": kind + part, "ours_s": times[0], "pandas_s": times[1], "peak_mb": memory}
+                )
+                print(
+                    f"{kind + part:<22}{medians[0]:>8.2f}{medians[1]:>10.1f}"
+                    f"{middle:>7.1f}{f'({least:.1f}–{most:.1f})':>16}{memory[0]:>7,.0f}{memory[1]:>8,.0f}",
+                    flush=True,
+                )
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1))
 
