@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from item2vec.recommender import Recommender, fit
     from item2vec.sentences import Sentences
     from item2vec.training import train
+    from item2vec.tuning import tune
     from item2vec.types import Recommendation, Share, Vocabulary
     from item2vec.vectors import ItemVectors
     from item2vec.versions import load, publish
@@ -45,6 +46,7 @@ _ROOM_OF = {
     "load": "versions",
     "publish": "versions",
     "train": "training",
+    "tune": "tuning",
 }
 _ROOMS = ("adapters", "errors", "evaluation", "readers")
 
@@ -70,6 +72,7 @@ __all__ = [
     "publish",
     "readers",
     "train",
+    "tune",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -139,6 +140,19 @@ class Config(Settings):
     """How a history becomes a taste vector, and how items are scored against it."""
     index: Literal["auto", "exact", "annoy"] = "auto"
     """How the best items are found."""
+
+    def to_toml(self) -> str:
+        """Return the configuration as ``item2vec.toml`` holds it, without ``workers`` and what is ``None``.
+
+        >>> print(Config(taste=TasteConfig(decay=0.5)).to_toml().splitlines()[-3:])
+        ['[taste]', 'score = "cosine"', 'decay = 0.5']
+        """
+        lines = [f'index = "{self.index}"']
+        for section, settings in (("train", self.train), ("taste", self.taste)):
+            lines += ["", f"[{section}]"]
+            for name, value in settings.model_dump(exclude_none=True, exclude={"workers"}).items():
+                lines.append(f"{name} = {json.dumps(value)}")
+        return "\n".join(lines) + "\n"
 
     @model_validator(mode="after")
     def _output_vectors(self) -> Self:

@@ -22,7 +22,8 @@
     └── MissingExtraError    (ImportError)        an optional dependency is not installed
 
 Each one is also the builtin that people already catch, says what was found, what was expected and what to
-do next, and knows the exit code of the command line.
+do next, and knows the exit code of the command line. ``LeakWarning`` is no error but a ``UserWarning``: a
+measurement that flatters, because what was learned from and what was asked are not apart.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "InputTypeError",
     "InvalidIdError",
     "Item2VecError",
+    "LeakWarning",
     "LockHeldError",
     "MissingExtraError",
     "NothingToTrainError",
@@ -149,3 +151,13 @@ class MissingExtraError(Item2VecError, ImportError):
     """An optional dependency is not installed; the message is the pip command that installs it."""
 
     exit_code = 2
+
+
+class LeakWarning(UserWarning):
+    """What a model learned from and what it is asked are not apart, so that its scores flatter it.
+
+    Examples
+    --------
+    >>> issubclass(LeakWarning, UserWarning)
+    True
+    """

@@ -30,6 +30,7 @@ __all__ = [
     "parse_json",
     "read_ids",
     "read_text",
+    "replace_bytes",
     "sha256",
     "shipped",
     "sync_folder",
@@ -58,6 +59,17 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file whole or not at all, in place of one that may be there, and flush it to the disk."""
+    staging = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        write_bytes(staging, content)
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -13,15 +14,15 @@ import numpy.typing as npt
 
 from item2vec import bundle
 from item2vec.config import Config, TasteConfig
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.interactions import microseconds
 from item2vec.items import Items
 from item2vec.ranking import top_k
-from item2vec.sentences import Sentences, offsets_of
+from item2vec.sentences import Sentences, known_items, offsets_of
 from item2vec.taste import Tastes, read_tastes, scored_matrix, taste_matrix
 from item2vec.training import train
-from item2vec.types import Codes, Offsets, Recommendation, Share, Vocabulary, as_history, check_k
+from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Recommender", "fit"]
@@ -108,6 +109,13 @@ class Recommender:
         """The items this model knows."""
         return self.vectors.vocabulary
 
+    @property
+    def exact(self) -> Recommender:
+        """The same model with an exact index: itself, if it has one already."""
+        if self.index.kind == "exact":
+            return self
+        return Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
+
     def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
         """Return the ``k`` items nearest to one by the cosine of their input vectors, best first.
 
@@ -193,7 +201,7 @@ class Recommender:
         ``exclude`` is a list of items for each history; ``allow`` and ``deny`` hold for all of them.
         """
         check_k(k)
-        rows, offsets = self._histories(histories)
+        rows, offsets = known_items(self.vocabulary, histories)
         tastes = read_tastes(self.vectors, self.taste, rows, offsets)
         denied = self._rows(deny, "deny")
         allowed = None if allow is None else np.unique(self._rows(allow, "allow"))
@@ -259,19 +267,6 @@ class Recommender:
         """
         bundle.write(self.parts, Path(path))
 
-    def _histories(self, histories: Sentences | Iterable[Iterable[str]]) -> tuple[Codes, Offsets]:
-        if isinstance(histories, str):
-            raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
-        if isinstance(histories, Sentences):
-            codes = self.vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
-            offsets = histories.offsets
-        else:
-            lists = [as_history(history, "a history") for history in histories]
-            codes = self.vocabulary.encode(item for history in lists for item in history)
-            offsets = offsets_of([len(history) for history in lists])
-        known_before = np.concatenate(([0], np.cumsum(codes >= 0)))
-        return codes[codes >= 0], known_before[offsets]
-
     def _rows(self, items: Iterable[str], name: str) -> Rows:
         codes = self.vocabulary.encode(as_history(items, name))
         return codes[codes >= 0].astype(np.intp)
@@ -290,15 +285,21 @@ class Recommender:
         return [Recommendation(*pair, source) for pair in zip(ids, scores.tolist(), strict=True)]
 
 
-def fit(sentences: Sentences, config: Config | None = None, *, items: Items | None = None) -> Recommender:
-    """Train on sentences and make a model of the vectors, in one call.
+def fit(
+    sentences: Sentences,
+    config: Config | None = None,
+    *,
+    items: Items | None = None,
+    validation: Sentences | None = None,
+) -> Recommender:
+    """Train on sentences and make a model of the vectors, in one call; ``validation`` is that of ``train``.
 
     >>> from item2vec import TrainConfig, adapters
     >>> fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]), Config(train=TrainConfig(sample=0)))
     Recommender(4 items × 64 dimensions, score='cosine', decay=1.0, index=exact)
     """
     config = config or Config()
-    vectors = train(sentences, config=config.train)
+    vectors = train(sentences, config=config.train, validation=validation, taste=config.taste)
     return Recommender(vectors, **config.taste.model_dump(), index=config.index, items=items)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, InputTypeError
 from item2vec.interactions import read_only
 from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
 
@@ -98,18 +99,32 @@ class Sentences(Sequence[list[str]]):
         """Return how often each item occurs, by code."""
         return np.bincount(self.tokens, minlength=len(self.vocabulary)).astype(np.int64)
 
+    def fingerprint(self) -> str:
+        """Return a SHA-256, in hexadecimal, of all that these sentences hold: the same data, the same number.
+
+        >>> Sentences.of([["a", "b"]]).fingerprint()[:8]
+        '599ccbe5'
+        """
+        shape = (self.ordered, len(self), len(self.tokens), self.weights is not None)
+        found = hashlib.sha256(str(shape).encode())
+        for array, kind in ((self.tokens, "<i4"), (self.offsets, "<i8"), (self.weights, "<f4")):
+            if array is not None:
+                found.update(np.ascontiguousarray(array, dtype=kind).data)
+        found.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
+        return found.hexdigest()
+
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:
         """Return these sentences (positions or a mask), in this order; the vocabulary stays as it is."""
         rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
-        return self._of_tokens(source, offsets)
+        return self.regroup(source, offsets)
 
     def keep(self, tokens: npt.NDArray[np.bool_]) -> Sentences:
         """Return these sentences with only the tokens that the mask (one flag a token) keeps."""
         kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
-        return self._of_tokens(np.flatnonzero(tokens), kept_before[self.offsets])
+        return self.regroup(np.flatnonzero(tokens), kept_before[self.offsets])
 
     def __add__(self, other: Sentences) -> Sentences:
         """Return these sentences followed by others, over the ids of both.
@@ -132,7 +147,12 @@ class Sentences(Sequence[list[str]]):
             ordered=self.ordered and other.ordered,
         )
 
-    def _of_tokens(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
+    def regroup(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
+        """Return sentences of the tokens at these places, cut at other offsets; a token may come again.
+
+        >>> list(Sentences.of([["a", "b", "c"]]).regroup(np.array([0, 0, 1]), np.array([0, 1, 3])))
+        [['a'], ['a', 'b']]
+        """
         weights = None if self.weights is None else self.weights[source]
         return dataclasses.replace(self, tokens=self.tokens[source], offsets=offsets, weights=weights)
 
@@ -209,6 +229,26 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def known_items(
+    vocabulary: Vocabulary, histories: Sentences | Iterable[Iterable[str]]
+) -> tuple[Codes, Offsets]:
+    """Return the codes of the items of all histories that a vocabulary knows, and where each history starts.
+
+    >>> known_items(Vocabulary(("a", "b")), [["b", "z"], ["z"], ["a"]])
+    (array([1, 0], dtype=int32), array([0, 1, 1, 2]))
+    """
+    if isinstance(histories, str):
+        raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
+    if isinstance(histories, Sentences):
+        codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
+        offsets = histories.offsets
+    else:
+        lists = [as_history(history, "a history") for history in histories]
+        codes = vocabulary.encode(item for history in lists for item in history)
+        offsets = offsets_of([len(history) for history in lists])
+    return codes[codes >= 0], offsets_of(codes >= 0)[offsets]
 
 
 def _fault(sentences: Sentences) -> str | None:

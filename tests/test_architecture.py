@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"errors"},
-    {"types", "files", "progress", "ranking"},
+    {"types", "files", "progress", "ranking", "durations"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph"},
     {"vectors"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"adapters", "bundle"},
     {"recommender"},
     {"evaluation", "versions", "store"},
-    {"engine"},
+    {"engine", "report", "tuning"},
     {"cli"},
 ]
 DOORS = {
@@ -34,6 +34,10 @@ DOORS = {
     "sqlalchemy": "store/",
     "alembic": "store/",
     "rich": "progress.py",
+    "optuna": "tuning/search.py",
+    "jinja2": "report/",
+    "plotly": "report/",
+    "openTSNE": "report/",
     "typer": "cli/",
     "pydantic": ("config.py", "bundle/", "cli/"),
 }

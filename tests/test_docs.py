@@ -18,7 +18,7 @@ import item2vec
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-ROOMS = ("adapters", "errors", "evaluation", "readers", "store")
+ROOMS = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "store", "tuning")
 
 
 def blocks(page: Path, language: str) -> list[str]:

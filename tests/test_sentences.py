@@ -281,3 +281,28 @@ def test_a_description_that_does_not_fit_is_noticed(saved, tmp_path, changed):
 @given(st.lists(st.integers(0, 9)))
 def test_offsets_are_running_sums(lengths):
     assert offsets_of(lengths).tolist() == [sum(lengths[:n]) for n in range(len(lengths) + 1)]
+
+
+@given(corpora(), corpora(), st.booleans(), st.booleans())
+def test_equal_fingerprints_mean_equal_sentences(one, other, ordered_one, ordered_other):
+    first, second = Sentences.of(one, ordered=ordered_one), Sentences.of(other, ordered=ordered_other)
+    same = (one, ordered_one) == (other, ordered_other)
+    assert (first.fingerprint() == second.fingerprint()) is same
+    assert first.fingerprint() == Sentences.of(one, ordered=ordered_one).fingerprint()
+
+
+def test_a_fingerprint_sees_weights_ids_and_where_sentences_end(tmp_path):
+    sentences = Sentences.of([["a", "b"], ["b"]])
+    weighted = dataclasses.replace(sentences, weights=np.ones(3))
+    others = [
+        weighted,
+        dataclasses.replace(weighted, weights=np.array([1, 2, 1])),
+        Sentences.of([["a", "c"], ["c"]]),
+        Sentences.of([["a"], ["b", "b"]]),
+        Sentences(Vocabulary(("a", "b", "unused")), sentences.tokens, sentences.offsets),
+        Sentences.of([["ab", "c"], ["c"]]),
+        Sentences.of([["a", "bc"], ["bc"]]),
+    ]
+    assert len({one.fingerprint() for one in [sentences, *others]}) == 1 + len(others)
+    weighted.save(tmp_path / "saved")
+    assert Sentences.open(tmp_path / "saved").fingerprint() == weighted.fingerprint()

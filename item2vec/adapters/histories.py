@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from item2vec.adapters.shaping import Unit, check_least, check_shape, shaped
+from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
@@ -16,8 +16,6 @@ from item2vec.sentences import Sentences
 from item2vec.types import Offsets
 
 __all__ = ["histories", "sessions"]
-
-UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def histories(
@@ -102,7 +100,7 @@ def sessions(
     [['a', 'b'], ['c']]
     """
     check_shape(min_length, max_length, unit)
-    pause = None if gap is None else _microseconds(gap)
+    pause = None if gap is None else round(seconds_of(gap, "gap") * 1_000_000)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = _by_user(chosen)
     if chosen.session is not None and chosen.sessions is not None:
@@ -170,18 +168,3 @@ def _by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
 def _read(interactions: Interactions, rows: Offsets, offsets: Offsets, ordered: bool) -> Sentences:
     weights = None if interactions.weight is None else interactions.weight[rows]
     return Sentences(interactions.items, interactions.item[rows], offsets, weights, ordered=ordered)
-
-
-def _microseconds(gap: str | float | timedelta) -> int:
-    seconds: object = gap
-    if isinstance(gap, timedelta):
-        seconds = gap.total_seconds()
-    elif isinstance(gap, str):
-        found = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", gap.casefold(), re.ASCII)
-        seconds = float(found[1]) * UNITS[found[2]] if found else None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
-        raise ConfigError(
-            f"gap is {gap!r}; expected a time above 0: text such as '45s', '30min', '2h' or '1d', "
-            "a timedelta, or seconds"
-        )
-    return round(seconds * 1_000_000)

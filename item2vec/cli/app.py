@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import item2vec
-from item2vec.cli import data, demo, model
+from item2vec.cli import data, demo, evaluate, model, tune
 
 __all__ = ["app", "environment_names"]
 
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("ingest")(data.ingest)
 app.command("train")(model.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("tune")(tune.tune)
 app.command("similar")(model.similar)
 app.command("recommend")(model.recommend)
 app.command("export")(model.export)

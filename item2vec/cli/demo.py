@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,21 +87,22 @@ def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
 
 
 def _check(playlists: Sentences, listens: Interactions, say: Say) -> list[dict[str, Any]]:
-    """Hold back each listener's last song, and see who guesses it."""
-    from item2vec import Recommender, adapters, train
-    from item2vec.evaluation import Popularity, evaluate, leave_last_out
+    """Hold back the last days, and see who guesses what each listener then heard for the first time."""
+    from item2vec import Recommender, train
+    from item2vec.evaluation import baselines, evaluate, temporal_split
 
-    split = leave_last_out(adapters.histories(listens))
-    corpus = playlists + split.train
-    rivals: dict[str, Model] = {
-        "item2vec": Recommender(train(corpus, seed=SEED), **TASTE),
-        "popularity": Popularity(corpus),
-    }
-    rows = []
-    for name, model in rivals.items():
-        found = evaluate(model, split, filter_seen=False)
-        rows.append({"model": name, "hr@10": found.metrics["hr@10"], "ndcg@10": found.metrics["ndcg@10"]})
-    say(f"\nHeld out: the last song of {len(split.targets):,} listeners, among all songs")
+    of_listens = temporal_split(listens, fraction=0.1)
+    split = replace(of_listens, train=playlists + of_listens.train, ages=None)
+    rivals: dict[str, Model] = {"item2vec": Recommender(train(split.train, seed=SEED), **TASTE)}
+    rivals |= baselines(split)
+    rows = [
+        {"model": name} | dict(evaluate(model, split, metrics=["hr", "ndcg", "coverage"]).metrics)
+        for name, model in rivals.items()
+    ]
+    first, last = split.spans["asked"]
+    say(
+        f"\nHeld out: what {len(split):,} listeners heard for the first time from {first[:10]} to {last[:10]}"
+    )
     say(_indented(table(rows)))
     return rows
 

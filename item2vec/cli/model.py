@@ -4,59 +4,28 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import described, show, show_rows
-from item2vec.cli.settings import model_config, place
+from item2vec.cli.parameters import Source, settings, source_with_walks
+from item2vec.cli.settings import place
+from item2vec.config import Config
 from item2vec.items import Items
 
 __all__ = ["export", "recommend", "similar", "train"]
 
 
-def _setting(flag: str, text: str) -> Any:
-    name = flag.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(flag, envvar=f"ITEM2VEC_{name}", help=text, rich_help_panel="Settings")
-
-
+@source_with_walks
+@settings
 def train(
-    playlists: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Playlists: JSON lines, or text with ids on a line.")
-    ] = None,
-    edges: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A graph to walk: edges, or .adjlist.")
-    ] = None,
-    gap: Annotated[
-        str | None, typer.Option(help="Cut the store's histories into sessions at such pauses, e.g. 30min.")
-    ] = None,
-    skip_lines: Annotated[int | None, typer.Option(help="Lines to skip at the top of --playlists.")] = None,
-    skip_fields: Annotated[int | None, typer.Option(help="Ids to skip on each line of --playlists.")] = None,
-    walks_per_node: Annotated[int | None, typer.Option(help="Walks from each node of --edges.")] = None,
-    walk_length: Annotated[int | None, typer.Option(help="Nodes in a walk.")] = None,
-    p: Annotated[float | None, typer.Option("--p", help="node2vec's return parameter.")] = None,
-    q: Annotated[float | None, typer.Option("--q", help="node2vec's in-out parameter.")] = None,
+    *,
+    source: Source,
     items: options.ItemsFile = None,
-    objective: Annotated[str | None, _setting("--objective", "skipgram or cbow.")] = None,
-    vector_size: Annotated[int | None, _setting("--vector-size", "Numbers in a vector.")] = None,
-    window: Annotated[int | None, _setting("--window", "How far apart neighbours may be.")] = None,
-    min_count: Annotated[int | None, _setting("--min-count", "Leave out rarer items.")] = None,
-    sample: Annotated[float | None, _setting("--sample", "Thin out items more frequent than this.")] = None,
-    negative: Annotated[int | None, _setting("--negative", "Random items for each true one.")] = None,
-    ns_exponent: Annotated[
-        float | None, _setting("--ns-exponent", "Draw negatives ∝ count to this power.")
-    ] = None,
-    alpha: Annotated[float | None, _setting("--alpha", "Learning rate at the start.")] = None,
-    epochs: Annotated[int | None, _setting("--epochs", "Passes over the sentences.")] = None,
-    workers: Annotated[int | None, _setting("--workers", "Threads; 1 is deterministic.")] = None,
-    seed: Annotated[int | None, _setting("--seed", "Seed of every random draw.")] = None,
-    score: Annotated[str | None, _setting("--score", "cosine or output.")] = None,
-    decay: Annotated[float | None, _setting("--decay", "Weight of an item per step back.")] = None,
-    last_n: Annotated[int | None, _setting("--last-n", "Newest items of a history that count.")] = None,
-    index: Annotated[str | None, _setting("--index", "auto, exact or annoy.")] = None,
+    config: Config,
     models: options.Models = None,
-    store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model and publish it: from a file of playlists, from a graph, or from the store's histories.
@@ -66,13 +35,7 @@ def train(
     from item2vec import fit, publish
     from item2vec.cli.reading import read_sentences, read_titles
 
-    names = "objective vector_size window min_count sample negative ns_exponent alpha epochs workers seed"
-    given = locals()
-    config = model_config({name: given[name] for name in f"{names} score decay last_n index".split()})
-    asked = "gap skip_lines skip_fields walks_per_node walk_length p q seed"
-    sentences, known = read_sentences(
-        playlists, edges, place("store", store), {name: given[name] for name in asked.split()}
-    )
+    sentences, known = read_sentences(source, seed=config.train.seed)
     started = time.monotonic()
     model = fit(sentences, config, items=read_titles(items) if items else known)
     version = publish(model, place("models", models))

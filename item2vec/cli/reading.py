@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from item2vec import adapters, readers
+from item2vec.cli.parameters import Source
 from item2vec.errors import ConfigError
+from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.store import Store
 
-__all__ = ["read_sentences", "read_titles"]
+__all__ = ["as_sentences", "read_events", "read_sentences", "read_titles"]
 
 
 def read_titles(path: Path) -> Items:
@@ -38,30 +39,42 @@ def read_titles(path: Path) -> Items:
     return readers.read_items(path, item=item, title=title, sep=sep)
 
 
-def read_sentences(
-    playlists: Path | None, edges: Path | None, store: str, options: Mapping[str, Any]
-) -> tuple[Sentences, Items | None]:
+def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None]:
     """Return sentences from the one file that was named, or from the store; and the store's items.
 
-    ``options`` are those of the adapters that were given on the command line; one that the source cannot
-    use is an error.
+    ``seed`` is that of walks.
     """
-    if playlists is not None and edges is not None:
-        raise ConfigError(f"two sources, {playlists} and {edges}; expected one of --playlists and --edges")
-    given = {name: value for name, value in options.items() if value is not None}
-    if playlists is not None:
-        return adapters.playlists(playlists, **_only(given, "--playlists", "skip_lines", "skip_fields")), None
-    if edges is not None:
-        names = ("walks_per_node", "walk_length", "p", "q", "seed")
-        return adapters.walks(readers.read_edges(edges), **_only(given, "--edges", *names)), None
-    with Store(store) as opened:
-        interactions, items = opened.interactions(), opened.items()
-    cut = _only(given, "the store", "gap")
-    return (adapters.sessions(interactions, **cut) if cut else adapters.histories(interactions)), items
+    if source.edges is None:
+        events, items = read_events(source)
+        return as_sentences(events, source), items
+    if source.playlists is not None:
+        raise ConfigError(
+            f"two sources, {source.playlists} and {source.edges}; expected one of --playlists and --edges"
+        )
+    given = _only(source, "--edges", "walks_per_node", "walk_length", "p", "q")
+    return adapters.walks(readers.read_edges(source.edges), seed=seed, **given), None
 
 
-def _only(given: Mapping[str, Any], source: str, *names: str) -> dict[str, Any]:
-    odd = [name for name in given if name not in (*names, "seed")]
+def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]:
+    """Return playlists as they stand in their file, or else all that the store holds."""
+    if source.playlists is not None:
+        given = _only(source, "--playlists", "skip_lines", "skip_fields")
+        return adapters.playlists(source.playlists, **given), None
+    _only(source, "the store", "gap")
+    with Store(source.store) as opened:
+        return opened.interactions(), opened.items()
+
+
+def as_sentences(events: Sentences | Interactions, source: Source) -> Sentences:
+    """Return histories, or sessions if the source has a gap; playlists are sentences already."""
+    if isinstance(events, Sentences):
+        return events
+    gap = source.adapter_options.get("gap")
+    return adapters.histories(events) if gap is None else adapters.sessions(events, gap=gap)
+
+
+def _only(source: Source, kind: str, *names: str) -> dict[str, Any]:
+    odd = [name for name in source.adapter_options if name not in names]
     if odd:
-        raise ConfigError(f"--{odd[0].replace('_', '-')} means nothing for sentences from {source}")
-    return {name: value for name, value in given.items() if name in names}
+        raise ConfigError(f"--{odd[0].replace('_', '-')} means nothing for sentences from {kind}")
+    return dict(source.adapter_options)

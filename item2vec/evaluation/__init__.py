@@ -2,8 +2,46 @@
 
 from __future__ import annotations
 
-from item2vec.evaluation.baselines import Popularity
-from item2vec.evaluation.evaluate import Evaluation, Model, evaluate
-from item2vec.evaluation.splits import Split, leave_last_out
+from item2vec.evaluation.answers import Answers, Model
+from item2vec.evaluation.baselines import (
+    ItemKNN,
+    MarkovChain,
+    Popularity,
+    Random,
+    RecentPopularity,
+    baselines,
+)
+from item2vec.evaluation.evaluate import METRICS, Evaluation, evaluate
+from item2vec.evaluation.leaks import find_leaks
+from item2vec.evaluation.segments import Segment, segments
+from item2vec.evaluation.significance import Comparison, compare
+from item2vec.evaluation.split import Split
+from item2vec.evaluation.splits import apart, k_fold, leave_last_out, prefix_split, random_split
+from item2vec.evaluation.temporal import temporal_folds, temporal_split
 
-__all__ = ["Evaluation", "Model", "Popularity", "Split", "evaluate", "leave_last_out"]
+__all__ = [
+    "METRICS",
+    "Answers",
+    "Comparison",
+    "Evaluation",
+    "ItemKNN",
+    "MarkovChain",
+    "Model",
+    "Popularity",
+    "Random",
+    "RecentPopularity",
+    "Segment",
+    "Split",
+    "apart",
+    "baselines",
+    "compare",
+    "evaluate",
+    "find_leaks",
+    "k_fold",
+    "leave_last_out",
+    "prefix_split",
+    "random_split",
+    "segments",
+    "temporal_folds",
+    "temporal_split",
+]

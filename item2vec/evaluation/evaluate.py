@@ -1,82 +1,209 @@
-"""Asks a model what came next, and counts how often it knew."""
+"""Asks a model what came next, and tells how good its answers are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from item2vec import metrics
-from item2vec.errors import InputError
-from item2vec.evaluation.splits import Split
-from item2vec.sentences import Sentences
-from item2vec.types import Recommendation, check_k
+from item2vec import metrics as measures
+from item2vec.errors import ConfigError, InputError, LeakWarning
+from item2vec.evaluation.answers import Answers, Model, Ties, ask
+from item2vec.evaluation.leaks import find_leaks, trained_beyond
+from item2vec.evaluation.lists import BEYOND_ACCURACY, Lists
+from item2vec.evaluation.significance import intervals
+from item2vec.evaluation.split import Split
+from item2vec.types import check_k
+from item2vec.vectors import ItemVectors
 
-__all__ = ["Evaluation", "Model", "evaluate"]
+__all__ = ["METRICS", "Evaluation", "evaluate"]
+
+Values = npt.NDArray[np.float64]
+
+METRICS = (*measures.ACCURACY, *BEYOND_ACCURACY)
+"""The names of all metrics; with a cut-off, ``ndcg@10``."""
 
 
-class Model(Protocol):
-    """Whatever answers many histories at once."""
-
-    def recommend_many(
-        self, histories: Sentences, *, k: int, filter_seen: bool
-    ) -> Sequence[Sequence[Recommendation]]:
-        """Return up to ``k`` recommendations for each history, best first."""
-        ...
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """Mean metrics over all questions, by name, such as ``hr@10``; and the rank of each target.
+    """What a model's answers were worth.
 
-    ``ranks`` (float64, one a question) starts at 1; ``inf`` means not among those asked for.
-
-    >>> Evaluation({"hr@10": 0.5}, 2, np.array([1, np.inf]))
-    Evaluation(metrics={'hr@10': 0.5}, n_questions=2)
-    """
-
-    metrics: dict[str, float]
-    n_questions: int
-    ranks: npt.NDArray[np.float64] = field(repr=False, compare=False)
-
-
-def evaluate(
-    model: Model, split: Split, *, k: int | Sequence[int] = 10, filter_seen: bool = True
-) -> Evaluation:
-    """Ask a model every history of a split, and measure the rank it gives to what truly came next.
-
-    Goes through ``recommend_many``, index and filters included. Ties count against the model: a target ranks
-    last among items of the same score. A target that the model cannot return counts as a miss.
+    Parameters
+    ----------
+    metrics
+        Means over all questions by name, such as ``hr@10``.
+    per_question
+        The numbers that were averaged (float64, one a question), by name; metrics of the catalogue as a whole
+        (``coverage``, ``gini``) have none.
+    answers
+        The answers themselves.
+    askers
+        Who asked each question (int64); intervals resample askers.
+    exact
+        Metrics of the same model by exact search, where its index is approximate; else ``None``.
+    leaks
+        In what ways these numbers flatter the model; empty as far as is known.
 
     Examples
     --------
-    >>> from item2vec.evaluation import Popularity, leave_last_out
-    >>> split = leave_last_out(Sentences.of([["a", "b"], ["c", "b", "a"], ["c", "b"]]))
-    >>> evaluate(Popularity(split.train), split, k=2).metrics["mrr@2"]
-    0.6666666666666666
+    >>> from item2vec import Sentences
+    >>> from item2vec.evaluation import Popularity, Split
+    >>> listened = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
+    >>> split = Split(listened, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
+    >>> evaluate(Popularity(listened), split, k=1, metrics=["hr"]).per_question["hr@1"]
+    array([1., 0.])
     """
-    cutoffs = [check_k(one) for one in ([k] if isinstance(k, int) else k)]
-    if not len(split.targets):
+
+    metrics: Mapping[str, float]
+    per_question: Mapping[str, Values]
+    answers: Answers
+    askers: npt.NDArray[np.int64]
+    exact: Mapping[str, float] | None = None
+    leaks: tuple[str, ...] = field(default=())
+
+    @property
+    def n_questions(self) -> int:
+        """How many questions were asked."""
+        return len(self.askers)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        return f"Evaluation({self.n_questions:,} questions: {shown})"
+
+    def intervals(self, *, level: float = 0.95, seed: int = 1) -> dict[str, tuple[float, float]]:
+        """Return the interval of each metric at this confidence, by the bootstrap over askers.
+
+        They tell of other askers like these, not of another training run. Metrics of the catalogue as a whole
+        have none.
+        """
+        return intervals(self.per_question, self.askers, level=level, seed=seed)
+
+
+def evaluate(
+    model: Model,
+    split: Split,
+    *,
+    k: int | Sequence[int] = 10,
+    metrics: Iterable[str] = METRICS,
+    filter_seen: bool | None = None,
+    ties: Ties | None = None,
+) -> Evaluation:
+    """Ask a model every question of a split, and measure its answers.
+
+    The model is asked through ``recommend_many``, index and filters included, for one place more than the
+    largest ``k``; smaller cut-offs look at the first places of the same answers. If it has a property
+    ``exact`` (as ``Recommender`` has) that is another model, that one is measured too, so that the loss by
+    approximation is visible. A target that the model does not return is a miss, whatever the reason.
+
+    Parameters
+    ----------
+    k
+        One or several cut-offs.
+    metrics
+        Names from ``METRICS``, without a cut-off; all of them unless told otherwise.
+    filter_seen
+        Leave the items of a history out of its answer; as the split says unless told otherwise.
+    ties
+        Among items of equal score, targets stand last (``"against"``), first (``"for"``), or where the model
+        put them (``"as answered"``). Unless told otherwise ties count against a model, so that no order among
+        equals flatters it, or as its attribute ``ties`` says if it has one: for popularity, and for the
+        other baselines as answered.
+
+    Raises
+    ------
+    InputError
+        If there is no question, a question has no target, or the model gives too few answers.
+    ConfigError
+        If a metric or ``ties`` is unknown.
+
+    Warns
+    -----
+    LeakWarning
+        If a question stands in the training part with its answer, or the model has learned from more than
+        the training part; the texts are in ``Evaluation.leaks``, with the split's own.
+
+    Examples
+    --------
+    >>> from item2vec import Sentences
+    >>> from item2vec.evaluation import Popularity, Split
+    >>> listened = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
+    >>> split = Split(listened, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
+    >>> evaluate(Popularity(listened), split, k=2, metrics=["hr", "mrr"])
+    Evaluation(2 questions: hr@2 1.0000, mrr@2 0.7500)
+    """
+    cutoffs = _cutoffs(k)
+    names = _checked(metrics)
+    _check_questions(split)
+    seen = split.filter_seen if filter_seen is None else filter_seen
+    rule = _rule(getattr(model, "ties", "against") if ties is None else ties)
+    answers = ask(model, split, max(cutoffs), filter_seen=seen, ties=rule)
+    per_question, metrics_ = _measure(answers, split, names, cutoffs)
+    askers = np.arange(len(split)) if split.askers is None else split.askers
+    evaluation = Evaluation(metrics_, per_question, answers, askers, leaks=_leaks(model, split))
+    twin = getattr(model, "exact", None)
+    if twin is None or twin is model:
+        return evaluation
+    by_scan = ask(twin, split, max(cutoffs), filter_seen=seen, ties=rule)
+    return replace(evaluation, exact=_measure(by_scan, split, names, cutoffs)[1])
+
+
+def _cutoffs(k: int | Sequence[int]) -> list[int]:
+    cutoffs = [check_k(one) for one in (k if isinstance(k, Iterable) else [k])]
+    if not cutoffs:
+        raise InputError("k names no cut-off; expected at least one, such as 10")
+    return cutoffs
+
+
+def _rule(ties: object) -> Ties:
+    if ties not in get_args(Ties):
+        raise ConfigError(f"ties is {ties!r}; expected one of {', '.join(get_args(Ties))}")
+    return cast(Ties, ties)
+
+
+def _checked(metrics: Iterable[str]) -> list[str]:
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    for name in names:
+        if name not in METRICS:
+            raise ConfigError(f"unknown metric {name!r}; known are {', '.join(METRICS)}")
+    return names
+
+
+def _check_questions(split: Split) -> None:
+    if not len(split):
         raise InputError(f"{split.protocol} leaves no question to ask; expected longer sentences")
-    if bool((split.targets.lengths != 1).any()):
-        raise InputError("a question has more than one target; expected exactly one")
-    answers = model.recommend_many(split.histories, k=max(cutoffs) + 1, filter_seen=filter_seen)
-    targets = split.targets.vocabulary.decode(split.targets.tokens)
-    ranks = np.array([_rank(answer, target) for answer, target in zip(answers, targets, strict=True)])
-    means = {
-        f"{metric.__name__}@{cutoff}": float(metric(ranks, cutoff).mean())
-        for cutoff in cutoffs
-        for metric in (metrics.hr, metrics.ndcg, metrics.mrr)
-    }
-    return Evaluation(means, len(targets), ranks)
+    if not split.targets.lengths.all():
+        question = int(np.argmin(split.targets.lengths))
+        raise InputError(f"question {question} has no target; expected at least one for each")
 
 
-def _rank(answer: Sequence[Recommendation], target: str) -> float:
-    """Return the position of the last item that scores as the target does; ``inf`` without the target."""
-    score = next((one.score for one in answer if one.item == target), None)
-    if score is None:
-        return float("inf")
-    return float(max(position for position, one in enumerate(answer, start=1) if one.score == score))
+def _measure(
+    answers: Answers, split: Split, names: Sequence[str], cutoffs: Sequence[int]
+) -> tuple[dict[str, Values], dict[str, float]]:
+    """Return the values a question, and the value over all questions, of each metric at each cut-off."""
+    lists = Lists(answers, split)
+    per_question: dict[str, Values] = {}
+    overall: dict[str, float] = {}
+    for cutoff in cutoffs:
+        for name in names:
+            accuracy = measures.ACCURACY.get(name)
+            value = (
+                accuracy(answers.hits, answers.n_targets, cutoff) if accuracy else lists.measure(name, cutoff)
+            )
+            overall[f"{name}@{cutoff}"] = float(np.mean(value))
+            if isinstance(value, np.ndarray):
+                per_question[f"{name}@{cutoff}"] = value
+    return per_question, overall
+
+
+def _leaks(model: Model, split: Split) -> tuple[str, ...]:
+    """Return all leaks that are known of, and warn of those that the split itself has not warned of."""
+    vectors = getattr(model, "vectors", None)
+    beyond = trained_beyond(vectors, split.train) if isinstance(vectors, ItemVectors) else None
+    found = [*find_leaks(split), *([beyond] if beyond else [])]
+    for leak in found:
+        warnings.warn(leak, LeakWarning, stacklevel=3)
+    return (*([split.leak] if split.leak else []), *found)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.kernels.compiled import compiled
+from item2vec.kernels.random import mix
 
 __all__ = ["Csr", "alias_tables", "walk"]
 
@@ -120,13 +121,13 @@ def _advance(
     graph: Csr, walks: Nodes, lengths: Places, first: int, seed: np.uint64, p: float, q: float
 ) -> None:
     n_nodes = len(graph.offsets) - 1
-    key = _mix(seed)
+    key = mix(seed)
     for start in range(0, len(walks), _BLOCK):
         block, block_lengths = walks[start : start + _BLOCK], lengths[start : start + _BLOCK]
         states = np.empty(len(block), np.uint64)
         for i in range(len(block)):
             pass_ = (first + start + i) // n_nodes
-            states[i] = _mix(key + _GOLDEN * np.uint64(pass_ * n_nodes + block[i, 0]))
+            states[i] = mix(key + _GOLDEN * np.uint64(pass_ * n_nodes + block[i, 0]))
         if p == 1 and q == 1:
             _first_order(graph, block, block_lengths, states)
         else:
@@ -140,7 +141,7 @@ def _first_order(graph: Csr, walks: Nodes, lengths: Places, states: States) -> N
         for i in range(len(walks)):
             if lengths[i] == step and _degree(graph, walks[i, step - 1]) > 0:
                 states[i] += _GOLDEN
-                walks[i, step] = _neighbour(graph, walks[i, step - 1], _mix(states[i]))
+                walks[i, step] = _neighbour(graph, walks[i, step - 1], mix(states[i]))
                 lengths[i] = step + 1
 
 
@@ -203,9 +204,9 @@ def _propose(
         if above > 0:
             above *= _share_of_return(graph, previous, node)
         states[i] += _GOLDEN
-        height[i] = _unit(_mix(states[i])) * (roof + above)
+        height[i] = _unit(mix(states[i])) * (roof + above)
         states[i] += _GOLDEN
-        drawn = _neighbour(graph, node, _mix(states[i]))
+        drawn = _neighbour(graph, node, mix(states[i]))
         candidate[i] = previous if height[i] >= roof else drawn
 
 
@@ -237,7 +238,7 @@ def _among_all(
             share *= graph.weights[slot]
         total += share
         state += _GOLDEN
-        if _unit(_mix(state)) * total < share:
+        if _unit(mix(state)) * total < share:
             chosen = candidate
     return state, chosen
 
@@ -286,14 +287,6 @@ def _neighbour(graph: Csr, node: int, bits: np.uint64) -> int:
 def _unit(bits: np.uint64) -> float:
     """Return a number in [0, 1)."""
     return np.int64(bits >> np.uint64(11)) * 2.0**-53
-
-
-@compiled
-def _mix(bits: np.uint64) -> np.uint64:
-    """Return splitmix64's output for a state (Steele, Lea & Flood, OOPSLA 2014)."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
 
 
 @compiled

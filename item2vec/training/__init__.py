@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from item2vec.config import Config, TasteConfig, TrainConfig
@@ -11,7 +12,9 @@ from item2vec.training.corpus import prepare
 from item2vec.training.validation import Validation
 from item2vec.vectors import ItemVectors
 
-__all__ = ["train"]
+__all__ = ["AfterEpoch", "train"]
+
+AfterEpoch = Callable[[int, ItemVectors], None]
 
 
 def train(
@@ -20,6 +23,7 @@ def train(
     config: TrainConfig | None = None,
     validation: Sentences | None = None,
     taste: TasteConfig | None = None,
+    after_epoch: AfterEpoch | None = None,
     **settings: Any,
 ) -> ItemVectors:
     """Learn an input and an output vector for each item.
@@ -36,6 +40,9 @@ def train(
         stops when NDCG no longer rises, and the vectors of the best epoch are returned.
     taste
         How validation reads a history; the default is ``TasteConfig()``.
+    after_epoch
+        Called with the number of epochs done and the vectors as they are then. What it raises ends training,
+        and is raised by ``train``.
 
     Returns
     -------
@@ -73,4 +80,4 @@ def train(
 
     from item2vec.training.gensim_trainer import train_gensim
 
-    return train_gensim(corpus, config, judge)
+    return train_gensim(corpus, config, judge, after_epoch)

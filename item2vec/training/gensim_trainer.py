@@ -7,7 +7,7 @@ because it ends longer ones there without a word, and because no decimal can bre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from queue import Queue
@@ -31,7 +31,12 @@ MAX_SENTENCE_TOKENS = 10_000
 TOKENS_A_BLOCK = 1 << 20
 
 
-def train_gensim(corpus: Corpus, config: TrainConfig, validation: Validation | None) -> ItemVectors:
+def train_gensim(
+    corpus: Corpus,
+    config: TrainConfig,
+    validation: Validation | None,
+    after_epoch: Callable[[int, ItemVectors], None] | None,
+) -> ItemVectors:
     """Train a corpus with gensim; validate after each epoch, and keep the best one where patience is set."""
     words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
     model = _untrained(corpus, config, words)
@@ -41,6 +46,8 @@ def train_gensim(corpus: Corpus, config: TrainConfig, validation: Validation | N
     with progress_bar("training", config.epochs) as advance:
         for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
             _train_epoch(model, _Epoch(words, tokens, offsets), config, number)
+            if after_epoch is not None:
+                after_epoch(number + 1, _vectors(model, corpus, config))
             if validation is None:
                 advance("")
                 continue

@@ -33,9 +33,10 @@ class Validation:
 
     def measure(self, vectors: ItemVectors, epoch: int) -> Epoch:
         """Return HR@10 and NDCG@10 of these vectors."""
-        ranks = self._ranks(vectors)
-        n = len(self.sentences)
-        return Epoch(epoch, float(metrics.hr(ranks, 10).sum() / n), float(metrics.ndcg(ranks, 10).sum() / n))
+        hits = metrics.hits_of_ranks(self._ranks(vectors), 10)
+        n, one = len(self.sentences), np.ones(len(hits))
+        hr, ndcg = (metric(hits, one, 10).sum() / n for metric in (metrics.hr, metrics.ndcg))
+        return Epoch(epoch, float(hr), float(ndcg))
 
     def _ranks(self, vectors: ItemVectors) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         row_of = vectors.vocabulary.encode(self.sentences.vocabulary.ids)

@@ -1,0 +1,185 @@
+"""The command that tells how good a model of these data would be: evaluate."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from item2vec.cli import options, parameters
+from item2vec.cli.output import show, table
+from item2vec.cli.parameters import Source
+from item2vec.config import Config
+from item2vec.errors import ConfigError, LeakWarning
+from item2vec.types import check_k
+
+if TYPE_CHECKING:
+    from item2vec.evaluation import Split
+    from item2vec.interactions import Interactions
+    from item2vec.items import Items
+    from item2vec.report import Study
+    from item2vec.sentences import Sentences
+
+__all__ = ["evaluate"]
+
+PROTOCOLS = ("temporal", "leave-last-out", "random", "prefix", "k-fold")
+CUTOFFS = (5, 10, 20)
+SHOWN = ("hr", "recall", "ndcg", "mrr", "coverage", "novelty", "diversity")
+
+
+@parameters.source
+@parameters.settings
+def evaluate(
+    *,
+    source: Source,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"{', '.join(PROTOCOLS)} [default: temporal from the store, else leave-last-out].",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="MOMENT", help="temporal: train before this, ISO text.")
+    ] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="temporal, random, prefix: the share to ask about.")
+    ] = None,
+    k: Annotated[
+        list[int] | None, typer.Option("-k", "--k", help="A cut-off, repeatable [default: 5 10 20].")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page that opens offline.")
+    ] = None,
+    items: options.ItemsFile = None,
+    config: Config,
+    as_json: options.AsJson = False,
+) -> None:
+    """Hold back a part, train on the rest, and see how well what was held back is found; beside baselines.
+
+    Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
+    """
+    from item2vec.cli.reading import read_events, read_titles
+    from item2vec.report import Study, write_report
+
+    protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
+    _check(protocol, at, fraction, report)
+    cutoffs = [check_k(one) for one in k or CUTOFFS]
+    events, known = read_events(source)
+    titles = read_titles(items) if items else known
+    with warnings.catch_warnings():
+        # What leaks is a part of what is printed.
+        warnings.simplefilter("ignore", LeakWarning)
+        splits = _splits(events, source, protocol, at, fraction, config.train.seed)
+        studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
+    if report is not None:
+        write_report(studies[0], report, now=datetime.now(UTC), seed=config.train.seed)
+    study = Study.pooled(studies)
+    if as_json:
+        show(_facts(study, splits, report), as_json=True)
+    else:
+        typer.echo(_text(study, splits, report))
+
+
+def _check(protocol: str, at: str | None, fraction: float | None, report: Path | None) -> None:
+    """Refuse what would fail only after the training."""
+    from item2vec.report import check_extra
+
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+    if at is not None and protocol != "temporal":
+        raise ConfigError(f"--at means nothing for --protocol {protocol}; it goes with temporal")
+    if fraction is not None and protocol in {"leave-last-out", "k-fold"}:
+        raise ConfigError(f"--fraction means nothing for --protocol {protocol}")
+    if report is None:
+        return
+    if protocol == "k-fold":
+        raise ConfigError("--report shows one split, and k-fold makes several; choose another --protocol")
+    if not report.absolute().parent.is_dir():
+        raise ConfigError(f"--report {report}: no folder {report.parent}; make it first")
+    check_extra()
+
+
+def _splits(
+    events: Sentences | Interactions,
+    source: Source,
+    protocol: str,
+    at: str | None,
+    fraction: float | None,
+    seed: int,
+) -> list[Split]:
+    from item2vec.cli.reading import as_sentences
+    from item2vec.evaluation.splits import k_fold, leave_last_out, prefix_split, random_split
+    from item2vec.evaluation.temporal import temporal_split
+    from item2vec.sentences import Sentences
+
+    share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
+    if protocol == "temporal":
+        if isinstance(events, Sentences):
+            raise ConfigError("--protocol temporal needs timestamps, and playlists have none; read a store")
+        return [temporal_split(events, at=at, adapter=partial(as_sentences, source=source), **share)]
+    if protocol == "leave-last-out" and "gap" not in source.adapter_options:
+        return [leave_last_out(events)]
+    sentences = as_sentences(events, source)
+    if protocol == "leave-last-out":
+        return [leave_last_out(sentences)]
+    if protocol == "random":
+        return [random_split(sentences, seed=seed, **share)]
+    if protocol == "prefix":
+        return [prefix_split(sentences, **share)]
+    return k_fold(sentences, seed=seed)
+
+
+def _study(split: Split, config: Config, k: list[int], items: Items | None, *, with_curve: bool) -> Study:
+    from item2vec import fit
+    from item2vec.report import Study
+
+    validation = split.as_sentences() if with_curve else None
+    return Study.of(fit(split.train, config, items=items, validation=validation), split, k=k)
+
+
+def _facts(study: Study, splits: list[Split], report: Path | None) -> dict[str, Any]:
+    from item2vec.report import OURS
+
+    comparison = study.comparison
+    return {
+        "splits": [repr(split) for split in splits],
+        "questions": study.evaluation.n_questions,
+        "metrics": {name: dict(found.metrics) for name, found in study.evaluations.items()},
+        "intervals": study.intervals[OURS],
+        "exact": None if study.evaluation.exact is None else dict(study.evaluation.exact),
+        "best_baseline": study.best_baseline,
+        "comparison": {name: getattr(comparison, name) for name in comparison.__slots__},
+        "beats_all_baselines": study.beats_all,
+        "leaks": list(study.evaluation.leaks),
+        "report": None if report is None else str(report),
+    }
+
+
+def _text(study: Study, splits: list[Split], report: Path | None) -> str:
+    from item2vec.report import OURS
+
+    ours, shown = study.evaluation, [f"{name}@{study.k}" for name in SHOWN]
+    low, high = ({name: ends[side] for name, ends in study.intervals[OURS].items()} for side in (0, 1))
+    rows: dict[str, Mapping[str, float] | None] = {
+        OURS: ours.metrics,
+        "  95 % from": low,
+        "  95 % to": high,
+        "  exact search": ours.exact,
+        **{name: found.metrics for name, found in study.baselines.items()},
+    }
+    cells = [
+        {"model": name} | {metric: f"{row[metric]:.4f}" if metric in row else "" for metric in shown}
+        for name, row in rows.items()
+        if row is not None
+    ]
+    lines = [*map(repr, splits), "", table(cells), "", study.verdict]
+    lines += [f"Leak: {leak}" for leak in ours.leaks]
+    if report is not None:
+        lines.append(f"Report: {report}")
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""Options that a command takes as one value: all settings of a model, and where its sentences come from."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from item2vec.cli.options import Store
+from item2vec.cli.settings import model_config, place
+from item2vec.config import Config, TasteConfig, TrainConfig
+
+__all__ = ["Source", "given_settings", "settings", "source", "source_with_walks"]
+
+Command = Callable[..., None]
+
+# No command has validation sentences to give to train.
+NEEDS_VALIDATION = "patience"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where sentences come from: one file, or else the store; and how they are made of it.
+
+    >>> Source(Path("lists.txt"), None, "sqlite:///item2vec.db", {"skip_lines": 1}).adapter_options
+    {'skip_lines': 1}
+    """
+
+    playlists: Path | None
+    edges: Path | None
+    store: str
+    adapter_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _gathered(
+    name: str, options: Iterable[inspect.Parameter], make: Callable[..., Any]
+) -> Callable[[Command], Command]:
+    """Return a decorator: where a command has the parameter ``name``, the command line has these options.
+
+    The command is called with what ``make`` makes of their values.
+    """
+    options = list(options)
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            own = {option.name: given.pop(option.name) for option in options}
+            command(**given, **{name: make(**own)})
+
+        shown: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            shown += options if parameter.name == name else [parameter]
+        run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        return run
+
+    return decorate
+
+
+def _option(name: str, kind: Any, **about: Any) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
+    annotation = Annotated[kind | None, typer.Option(declared, **about)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _setting(name: str, field: FieldInfo) -> inspect.Parameter:
+    help_ = (field.description or "").replace("``", "")
+    kinds = _kinds(field)
+    choices = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    if choices and len(kinds) == 1:
+        help_ += f" One of: {', '.join(choices)}."
+    if field.default_factory is None and field.default is not None:
+        help_ += f" [default: {_shown(field.default)}]"
+    kind = str if choices else kinds[0]
+    return _option(
+        name, kind, envvar=f"ITEM2VEC_{name.upper()}", help=help_, rich_help_panel="Settings of the model"
+    )
+
+
+def _kinds(field: FieldInfo) -> list[Any]:
+    """Return the Python types, or literals, that a field may be of."""
+    kinds, waiting = [], [field.annotation]
+    while waiting:
+        kind = waiting.pop(0)
+        if get_origin(kind) is Annotated:
+            waiting.append(get_args(kind)[0])
+        elif get_origin(kind) in {Union, types.UnionType}:
+            waiting += get_args(kind)
+        elif kind is not type(None):
+            kinds.append(kind)
+    return kinds
+
+
+def _shown(default: Any) -> str:
+    return ("no", "yes")[default] if isinstance(default, bool) else str(default)
+
+
+def _model_config(**given: Any) -> Config:
+    return model_config({name: _number_or_word(value) for name, value in given.items()})
+
+
+def _number_or_word(value: Any) -> Any:
+    """Return ``"5"``, of a setting that may also be a word, as a number."""
+    return int(value) if isinstance(value, str) and value.removeprefix("-").isdecimal() else value
+
+
+def _source(
+    playlists: Path | None, store: str | None, edges: Path | None = None, **adapter_options: Any
+) -> Source:
+    given = {name: value for name, value in adapter_options.items() if value is not None}
+    return Source(playlists, edges, place("store", store), given)
+
+
+FIELDS = {
+    **TrainConfig.model_fields,
+    **TasteConfig.model_fields,
+    "index": Config.model_fields["index"],
+}
+PLAYLISTS = [
+    _option(
+        "playlists",
+        Path,
+        metavar="FILE",
+        help="Playlists: JSON lines, or text with ids on a line [default: the store].",
+    ),
+    inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
+    _option("gap", str, help="Cut the store's histories into sessions at such pauses, e.g. 30min."),
+    _option("skip_lines", int, help="Lines to skip at the top of --playlists."),
+    _option("skip_fields", int, help="Ids to skip on each line of --playlists."),
+]
+WALKS = [
+    _option("edges", Path, metavar="FILE", help="A graph to walk: edges, or .adjlist."),
+    _option("walks_per_node", int, help="Walks from each node of --edges."),
+    _option("walk_length", int, help="Nodes in a walk."),
+    _option("p", float, help="node2vec's return parameter."),
+    _option("q", float, help="node2vec's in-out parameter."),
+]
+
+settings = _gathered(
+    "config",
+    [_setting(name, field) for name, field in FIELDS.items() if name != NEEDS_VALIDATION],
+    _model_config,
+)
+"""Gives a command an option for each setting of a model; it takes them as ``config: Config``."""
+
+given_settings = _gathered(
+    "fixed",
+    [_setting(name, field) for name, field in FIELDS.items() if name not in {NEEDS_VALIDATION, "index"}],
+    lambda **given: {name: _number_or_word(value) for name, value in given.items() if value is not None},
+)
+"""The same options, of which a command takes those that were given, not those of ``item2vec.toml``."""
+
+source = _gathered("source", PLAYLISTS, _source)
+"""Gives a command the options that say where sentences come from; it takes them as ``source: Source``."""
+
+source_with_walks = _gathered("source", PLAYLISTS + WALKS, _source)
+"""The same, and walks over a graph."""

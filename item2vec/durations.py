@@ -1,0 +1,34 @@
+"""How long: "45s", "30min", "2h", "1d"."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from item2vec.errors import ConfigError
+
+__all__ = ["seconds_of"]
+
+UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def seconds_of(duration: str | float | timedelta, name: str) -> float:
+    """Return a time as seconds; ``name`` is what the setting is called.
+
+    >>> seconds_of("30min", "gap")
+    1800.0
+    >>> seconds_of("a", "gap")
+    Traceback (most recent call last):
+    item2vec.errors.ConfigError: gap is 'a'; expected a time above 0, such as '45s', '30min', '2h' or '1d'
+    """
+    seconds: object = duration
+    if isinstance(duration, timedelta):
+        seconds = duration.total_seconds()
+    elif isinstance(duration, str):
+        found = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", duration.casefold(), re.ASCII)
+        seconds = float(found[1]) * UNITS[found[2]] if found else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
+        raise ConfigError(
+            f"{name} is {duration!r}; expected a time above 0, such as '45s', '30min', '2h' or '1d'"
+        )
+    return float(seconds)

@@ -1,0 +1,90 @@
+"""What a model's answers are like beside being right, measured against the training part."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import metrics
+from item2vec.evaluation.answers import Answers
+from item2vec.evaluation.split import Split
+from item2vec.kernels.cooccurrence import pair_cosines, sentences_of_items
+
+__all__ = ["BEYOND_ACCURACY", "Lists"]
+
+BEYOND_ACCURACY = ("coverage", "novelty", "diversity", "gini", "popularity-bias", "serendipity")
+"""The names of the metrics that are computed here."""
+
+PAIRS_A_BLOCK = 1 << 20
+
+
+class Lists:
+    """Answers beside the training part that they were made from."""
+
+    def __init__(self, answers: Answers, split: Split) -> None:
+        self._answers = answers
+        self._split = split
+        counts = split.train.counts()
+        self._counts = np.concatenate(
+            (counts, np.zeros(len(answers.vocabulary) - len(counts), dtype=np.int64))
+        )
+
+    def measure(self, name: str, k: int) -> npt.NDArray[np.float64] | float:
+        """Return a metric of the first ``k`` places: one number a question, or one for all."""
+        items, counts = self._answers.items, self._counts
+        if name == "coverage":
+            return metrics.coverage(items, k, counts)
+        if name == "gini":
+            return metrics.gini(items, k, counts)
+        if name == "novelty":
+            return metrics.novelty(items, k, counts)
+        if name == "popularity-bias":
+            return metrics.popularity_bias(items, k, counts, self._chosen_popularity)
+        if name == "diversity":
+            return metrics.diversity(items, k, self._likeness)
+        return metrics.serendipity(self._answers.hits, self._is_popular(k)[items], k)
+
+    def _is_popular(self, k: int) -> npt.NDArray[np.bool_]:
+        """Tell for each item, and last for none, whether it is one of the ``k`` most frequent."""
+        popular = np.zeros(len(self._counts) + 1, dtype=bool)
+        popular[np.argsort(-self._counts, kind="stable")[: min(k, np.count_nonzero(self._counts))]] = True
+        return popular
+
+    @cached_property
+    def _chosen_popularity(self) -> float:
+        """The mean count of a history's trained items, over histories that have any."""
+        histories = self._split.histories
+        code_of = self._answers.vocabulary.encode(histories.vocabulary.ids)
+        counts = np.append(self._counts, 0)[code_of[histories.tokens]]
+        owners = np.repeat(np.arange(len(histories)), histories.lengths)
+        sums = np.bincount(owners, counts, minlength=len(histories))
+        known = np.bincount(owners[counts > 0], minlength=len(histories))
+        if known.any():
+            return float((sums[known > 0] / known[known > 0]).mean())
+        trained = self._counts[self._counts > 0]
+        return float(trained.mean()) if len(trained) else 1.0
+
+    @cached_property
+    def _likeness(self) -> npt.NDArray[np.float64]:
+        """How alike each place is to those before it: the sum of the cosines of the sentences that hold them.
+
+        Pairs are looked up block by block, each distinct one once: answers repeat each other.
+        """
+        items, n_items, train = self._answers.items, len(self._counts), self._split.train
+        lists = sentences_of_items(train.tokens, train.offsets, n_items)
+        place, before = np.tril_indices(items.shape[1], -1)
+        starts = np.searchsorted(place, np.arange(1, items.shape[1]))
+        likeness = np.zeros(items.shape)
+        step = max(1, PAIRS_A_BLOCK // max(len(place), 1))
+        for start in range(0, len(items) if len(place) else 0, step):
+            first, second = items[start : start + step, place], items[start : start + step, before]
+            real = (first >= 0) & (second >= 0)
+            key = np.minimum(first, second)[real] * np.int64(n_items) + np.maximum(first, second)[real]
+            pairs, at = np.unique(key, return_inverse=True)
+            low, high = (half.astype(np.int32) for half in np.divmod(pairs, n_items))
+            cosines = np.zeros(first.shape)
+            cosines[real] = pair_cosines(low, high, *lists)[at]
+            likeness[start : start + step, 1:] = np.add.reduceat(cosines, starts, axis=1)
+        return likeness

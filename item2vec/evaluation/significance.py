@@ -1,0 +1,160 @@
+"""How sure a number is: intervals by the bootstrap, and whether one model is better than another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError
+
+if TYPE_CHECKING:
+    from item2vec.evaluation.evaluate import Evaluation
+
+__all__ = ["Comparison", "compare", "intervals"]
+
+N_RESAMPLES = 1000
+N_PERMUTATIONS = 9999
+CELLS_A_BLOCK = 1 << 22
+NOISE = 1e-12
+UNBOUNDED = ("novelty", "popularity-bias")
+
+Values = npt.NDArray[np.float64]
+
+
+def intervals(
+    per_question: Mapping[str, Values],
+    askers: npt.NDArray[np.int64],
+    *,
+    level: float = 0.95,
+    seed: int = 1,
+    least: float = 0.0,
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of the mean of each metric's values, by the percentile bootstrap over askers.
+
+    Whole askers are drawn with replacement, each with all their questions, because questions of one asker are
+    alike; 1,000 times. Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; for
+    askers as clusters: Cameron, Gelbach & Miller, Review of Economics and Statistics 2008.
+
+    Where all askers have the same value, such as no hit at all, draws tell nothing, and the interval is how
+    far the mean could be off, by values between ``least`` and 1 of askers so rare that none was met (the rule
+    of three: Hanley & Lippman-Hand, JAMA 1983). Metrics without such bounds then have no width. With few
+    askers, or few with a hit, intervals are too narrow: in simulation those of 95 % held the truth in 94 % of
+    data sets of 30 askers, 91 % of 10, 85 % of 5, and in 90 % where 3 or 4 hits were to be expected.
+
+    >>> values = {"hr@10": np.array([0.0, 1.0] * 50), "mrr@10": np.zeros(100)}
+    >>> {name: (low, round(high, 3)) for name, (low, high) in intervals(values, np.arange(100)).items()}
+    {'hr@10': (0.4, 0.6), 'mrr@10': (0.0, 0.036)}
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
+    if not per_question:
+        return {}
+    sums, n_of_asker = _by_asker(np.column_stack(list(per_question.values())), askers)
+    means = [
+        weights @ sums / (weights @ n_of_asker)[:, None]
+        for weights in _resamples(len(sums), N_RESAMPLES, seed)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    unmet = 1 - ((1 - level) / 2) ** (1 / len(sums))
+    bounded = np.array([name.partition("@")[0] not in UNBOUNDED for name in per_question])
+    agreed = bounded & (np.ptp(sums / n_of_asker[:, None], axis=0) < NOISE)
+    low = np.where(agreed, low - unmet * (low - least), low)
+    high = np.where(agreed, high + unmet * (1 - high), high)
+    return {name: (float(a), float(b)) for name, a, b in zip(per_question, low, high, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How much better one model is than another by one metric, and how sure that is.
+
+    ``difference`` is the mean of the first model's values minus the second's; it lies between ``low`` and
+    ``high`` with 95 % confidence. ``p_value`` is the chance of a difference at least as large, either way, if
+    it did not matter which of the two models gave which answer.
+
+    >>> Comparison("ndcg@10", 0.5, 0.25, 0.75, 0.0001).difference
+    0.5
+    """
+
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, seed: int = 1) -> Comparison:
+    """Compare two models that were asked the same questions, question by question.
+
+    ``low`` and ``high`` are found as in ``Evaluation.intervals``, for the differences.
+
+    The p-value is that of the randomisation test, which exchanges the two models' answers to all questions of
+    an asker at random, 9,999 times. Source: Smucker, Allan & Carterette, A comparison of statistical
+    significance tests for information retrieval evaluation, CIKM 2007.
+
+    Raises
+    ------
+    InputError
+        If the two were not asked the same questions, or the metric has no value a question in both.
+
+    Examples
+    --------
+    >>> from item2vec import Sentences
+    >>> from item2vec.evaluation import Popularity, Random, Split, evaluate
+    >>> listened = Sentences.of([["a", "b"], ["a", "c"], ["a", "d"], ["a", "e"]])
+    >>> split = Split(listened, Sentences.of([["b"], ["c"], ["d"]]), Sentences.of([["a"]] * 3), "by hand")
+    >>> popular, random = (evaluate(model(listened), split, k=1) for model in (Popularity, Random))
+    >>> compare(popular, popular, "hr@1")  # doctest: +ELLIPSIS
+    Comparison(metric='hr@1', difference=0.0, low=-0.70..., high=0.70..., p_value=1.0)
+    """
+    for evaluation in (first, second):
+        if metric not in evaluation.per_question:
+            known = ", ".join(evaluation.per_question)
+            raise InputError(f"no values of {metric!r} for each question; there are {known}")
+    if not (
+        np.array_equal(first.askers, second.askers)
+        and np.array_equal(first.answers.n_targets, second.answers.n_targets)
+    ):
+        raise InputError(
+            f"the two evaluations asked {first.n_questions:,} and {second.n_questions:,} questions, not the "
+            "same ones; expected evaluations of one split"
+        )
+    gained = first.per_question[metric] - second.per_question[metric]
+    low, high = intervals({metric: gained}, first.askers, seed=seed, least=-1.0)[metric]
+    chance = _chance(_by_asker(gained[:, None], first.askers)[0][:, 0], seed)
+    return Comparison(metric, float(gained.mean()), low, high, chance)
+
+
+def _chance(of_asker: Values, seed: int) -> float:
+    """Return how often sums with random signs are at least as far from 0 as the sum itself."""
+    unequal = of_asker[np.abs(of_asker) > NOISE]
+    random = np.random.default_rng(seed)
+    step = max(1, CELLS_A_BLOCK // max(len(unequal), 1))
+    total = unequal.sum()
+    found = abs(total) - NOISE * np.abs(unequal).sum()
+    n_as_far = 0
+    for start in range(0, N_PERMUTATIONS, step):
+        kept = random.integers(0, 2, (min(step, N_PERMUTATIONS - start), len(unequal)), dtype=np.int8)
+        n_as_far += int(np.count_nonzero(np.abs(2 * (kept @ unequal) - total) >= found))
+    return (1 + n_as_far) / (1 + N_PERMUTATIONS)
+
+
+def _by_asker(values: Values, askers: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+    """Return the sum of values (n questions × metrics) over each asker's questions, and their number."""
+    places = np.unique(askers, return_inverse=True)[1]
+    n_of_asker: Values = np.bincount(places).astype(np.float64)
+    sums = np.column_stack([np.bincount(places, column).astype(np.float64) for column in values.T])
+    return sums, n_of_asker
+
+
+def _resamples(n: int, n_resamples: int, seed: int) -> Iterator[Values]:
+    """Yield, block by block, how often each of ``n`` is drawn in each of many draws of ``n``."""
+    random = np.random.default_rng(seed)
+    step = max(1, CELLS_A_BLOCK // n)
+    for start in range(0, n_resamples, step):
+        size = min(step, n_resamples - start)
+        drawn = random.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)

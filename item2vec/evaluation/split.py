@@ -1,0 +1,120 @@
+"""A split: what a model may learn from, what it is asked, and what truly came next."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError
+from item2vec.interactions import read_only
+from item2vec.sentences import Sentences
+
+__all__ = ["Split"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """What a model may learn from (``train``), and questions with known answers.
+
+    Sentence ``i`` of ``histories`` is asked; sentence ``i`` of ``targets`` holds what truly came next.
+
+    Parameters
+    ----------
+    protocol
+        What was done, in words for a table: ``"leave-last-1-out"``.
+    askers
+        Who asks question ``i`` (int64): questions of one asker are not independent, and intervals resample
+        askers. ``None``: every question has an asker of its own.
+    filter_seen
+        Whether the items of a history are to be left out of its answer.
+    ages
+        How many days before the end of training each token of ``train`` happened (float64, one a token), or
+        ``None`` where moments are not known.
+    spans
+        First and last moment of a part, as ISO text: ``{"train": (…, …), "asked": (…, …)}``; empty where
+        moments are not known.
+    dropped
+        What was left out and how many of it: ``{"sentences too short to ask": 12}``.
+    leak
+        How the protocol itself flatters a model, and what to use instead; ``None`` if it does not.
+
+    Examples
+    --------
+    >>> asked = Sentences.of([["a", "b"]])
+    >>> Split(asked, asked, Sentences.of([["c"]]), "by hand")
+    Split(by hand: 1 questions, 1 targets, trained on 2 tokens of 2 items)
+    """
+
+    train: Sentences
+    histories: Sentences
+    targets: Sentences
+    protocol: str
+    askers: npt.NDArray[np.int64] | None = None
+    filter_seen: bool = True
+    ages: npt.NDArray[np.float64] | None = None
+    spans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    leak: str | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.histories)
+        if len(self.targets) != n:
+            raise InputError(f"{n} histories and {len(self.targets)} targets; expected as many of each")
+        if self.askers is not None:
+            object.__setattr__(self, "askers", read_only(self.askers, np.int64))
+            if len(self.askers) != n:
+                raise InputError(f"{len(self.askers)} askers of {n} questions; expected one each")
+        if self.ages is not None:
+            object.__setattr__(self, "ages", read_only(self.ages, np.float64))
+            if len(self.ages) != len(self.train.tokens):
+                raise InputError(
+                    f"{len(self.ages)} ages of {len(self.train.tokens)} tokens; expected one each"
+                )
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{len(self):,} questions, {len(self.targets.tokens):,} targets, trained on "
+            f"{len(self.train.tokens):,} tokens of {np.count_nonzero(self.train.counts()):,} items"
+        ]
+        parts += [f"{name} {first} to {last}" for name, (first, last) in self.spans.items()]
+        parts += [f"dropped {n:,} {what}" for what, n in self.dropped.items() if n]
+        return f"Split({self.protocol}: {'; '.join(parts)})"
+
+    def cold_users(self) -> npt.NDArray[np.bool_]:
+        """Tell for each question whether no item of its history stands in the training part."""
+        return ~self._any_trained(self.histories)
+
+    def cold_items(self) -> npt.NDArray[np.bool_]:
+        """Tell for each question whether none of its targets stands in the training part."""
+        return ~self._any_trained(self.targets)
+
+    def _any_trained(self, sentences: Sentences) -> npt.NDArray[np.bool_]:
+        codes = self.train.vocabulary.encode(sentences.vocabulary.ids)
+        trained = np.append(self.train.counts() > 0, False)[codes]
+        owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
+        return np.bincount(owners, trained[sentences.tokens], minlength=len(sentences)) > 0
+
+    def as_sentences(self, most: int = 2000) -> Sentences:
+        """Return some questions, evenly spread, as ``train`` takes validation: history, first target.
+
+        >>> Split(one := Sentences.of([["a"]]), one, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]
+        ['a', 'b']
+        """
+        places = np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.intp)
+        return Sentences.of([[*self.histories[place], self.targets[place][0]] for place in places.tolist()])
+
+    def take(self, questions: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Split:
+        """Return the same split with only these questions (a mask or positions)."""
+        return dataclasses.replace(
+            self,
+            histories=self.histories.take(questions),
+            targets=self.targets.take(questions),
+            askers=None if self.askers is None else self.askers[questions],
+        )

@@ -1,0 +1,278 @@
+"""Splits by time: train on what came before a moment, and ask what each user did after it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.adapters import histories
+from item2vec.errors import InputError, InputTypeError
+from item2vec.evaluation.split import Split
+from item2vec.interactions import Interactions, microseconds
+from item2vec.kernels.grouping import group_rows, sort_groups
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.types import Offsets
+
+__all__ = ["DAY", "oldest_first", "span_of", "temporal_folds", "temporal_split"]
+
+DAY = 86_400e6
+
+Adapter = Callable[[Interactions], Sentences]
+
+
+def temporal_split(
+    interactions: Interactions,
+    *,
+    at: datetime | str | None = None,
+    fraction: float | None = None,
+    until: datetime | str | None = None,
+    repeats: bool = False,
+    adapter: Adapter = histories,
+) -> Split:
+    """Train on what happened before a moment, and ask every user active after it what he or she had next.
+
+    A history is all that a user had before the moment, oldest first; it is empty for users who came later.
+    The targets are the distinct items that the user had from the moment on, in order. Nothing that happened
+    at or after the moment is trained on.
+
+    Parameters
+    ----------
+    at
+        The moment: a ``datetime`` (naive: UTC) or ISO text, ``"2024-05-01"``.
+    fraction
+        Instead of ``at``: the share of the events to ask about, 0.1 if neither is given. Events of the same
+        moment stay together, so that the share is met as closely as they allow.
+    until
+        Leave out what happened at or after this moment.
+    repeats
+        Whether items of the history may be targets again; recommendations are then not to leave them out.
+    adapter
+        Makes the training sentences, and them alone: ``functools.partial(adapters.sessions, gap="2h")``.
+        ``ages`` are known where each of its tokens is one event with its weight unchanged.
+
+    Raises
+    ------
+    InputError
+        If there are no timestamps, or nothing is left to train on or to ask.
+
+    Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
+    existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
+
+    Examples
+    --------
+    >>> listens = Interactions.of(
+    ...     user=["ann", "bob", "ann", "ann", "bob"], item=["a", "b", "b", "c", "b"],
+    ...     timestamp=[datetime(2024, 1, day) for day in (1, 2, 3, 4, 5)])
+    >>> split = temporal_split(listens, at="2024-01-04")
+    >>> list(split.train), list(split.histories), list(split.targets)
+    ([['a', 'b'], ['b']], [['a', 'b']], [['c']])
+    >>> split.dropped
+    {'users with nothing new in the asked part': 1}
+    """
+    if at is not None and fraction is not None:
+        raise InputError(f"at is {at!r} and fraction {fraction}; expected one of the two")
+    moments = _timestamps(interactions)
+    end = None if until is None else _microseconds("until", until)
+    if at is not None:
+        cut = _microseconds("at", at)
+    else:
+        share = 0.1 if fraction is None else fraction
+        (cut,) = _cuts(moments if end is None else moments[moments < end], [share])
+    return _split_at(interactions, cut, end, repeats, adapter)
+
+
+def temporal_folds(
+    interactions: Interactions,
+    *,
+    folds: int = 3,
+    fraction: float = 0.1,
+    repeats: bool = False,
+    adapter: Adapter = histories,
+) -> list[Split]:
+    """Split by time several times over (rolling origin): each fold trains on all that came before its window.
+
+    The windows follow each other up to the last event, and each holds about the ``fraction`` of all events.
+    The rest is as in ``temporal_split``.
+
+    Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
+    Journal of Forecasting 16, 2000.
+
+    Examples
+    --------
+    >>> listens = Interactions.of(
+    ...     user=["ann"] * 4, item=["a", "b", "c", "d"],
+    ...     timestamp=[datetime(2024, 1, day) for day in (1, 2, 3, 4)])
+    >>> for fold in temporal_folds(listens, folds=2, fraction=0.25):
+    ...     print(list(fold.train), list(fold.targets), fold.protocol)
+    [['a', 'b']] [['c']] temporal from 2024-01-03T00:00:00 (fold 1 of 2)
+    [['a', 'b', 'c']] [['d']] temporal from 2024-01-04T00:00:00 (fold 2 of 2)
+    """
+    if folds < 1:
+        raise InputError(f"folds is {folds}; expected at least 1")
+    cuts = _cuts(_timestamps(interactions), [fraction * left for left in range(folds, 0, -1)])
+    splits = [
+        _split_at(interactions, cut, end, repeats, adapter)
+        for cut, end in zip(cuts, [*cuts[1:], None], strict=True)
+    ]
+    return [
+        dataclasses.replace(split, protocol=f"{split.protocol} (fold {number} of {folds})")
+        for number, split in enumerate(splits, start=1)
+    ]
+
+
+def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
+    """Return the rows by user, oldest first as in ``adapters.histories``, and where each user's begin.
+
+    >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
+    (array([2, 0, 1]), array([0, 2, 3]))
+    """
+    rows, offsets = group_rows(interactions.user, len(interactions.users))
+    if interactions.timestamp is not None:
+        sort_groups(rows, offsets, interactions.timestamp)
+    return rows, offsets
+
+
+def span_of(moments: Offsets) -> tuple[str, str]:
+    """Return the first and the last of some moments (microseconds) as ISO text.
+
+    >>> span_of(np.array([1_500_000, 0]))
+    ('1970-01-01T00:00:00', '1970-01-01T00:00:01.500000')
+    """
+    return _iso(moments.min()), _iso(moments.max())
+
+
+def _split_at(
+    interactions: Interactions, cut: int, end: int | None, repeats: bool, adapter: Adapter
+) -> Split:
+    moments = _timestamps(interactions)
+    before = moments < cut
+    within = ~before if end is None else ~before & (moments < end)
+    for name, part in (("train on before", before), ("ask about from", within)):
+        if not part.any():
+            until = "" if end is None else f" and until {_iso(end)}"
+            raise InputError(
+                f"nothing to {name} {_iso(cut)}{until}; expected a moment within the data, which run from "
+                f"{' to '.join(span_of(moments))}"
+            )
+    known, asked = interactions.take(before), interactions.take(within)
+    train = adapter(known)
+    old, targets = _questions(known, asked, repeats)
+    if not len(targets) or not len(train.tokens):
+        raise InputError(
+            f"no user has anything new from {_iso(cut)} on; expected an earlier moment, or repeats=True"
+            if len(train.tokens)
+            else f"the adapter made no sentence of the {len(known):,} events before {_iso(cut)}"
+        )
+    dropped = {
+        "users with nothing new in the asked part": len(np.unique(asked.user)) - len(targets),
+        "events after the asked part": len(interactions) - len(known) - len(asked),
+        "events that the adapter left out": max(len(known) - len(train.tokens), 0),
+    }
+    return Split(
+        train=train,
+        histories=old,
+        targets=targets,
+        protocol=f"temporal from {_iso(cut)}",
+        filter_seen=not repeats,
+        ages=_ages(known, cut, train, adapter),
+        spans={"train": span_of(moments[before]), "asked": span_of(moments[within])},
+        dropped={what: n for what, n in dropped.items() if n},
+    )
+
+
+def _questions(known: Interactions, asked: Interactions, repeats: bool) -> tuple[Sentences, Sentences]:
+    """Return the history of each user who has a target, and the targets: distinct items in order."""
+    rows, _ = oldest_first(asked)
+    pair = _pairs(asked)[rows]
+    first = np.zeros(len(rows), dtype=bool)
+    first[np.unique(pair, return_index=True)[1]] = True
+    if not repeats:
+        first &= ~np.isin(pair, _pairs(known))
+    rows = rows[first]
+    n_targets = np.bincount(asked.user[rows], minlength=len(asked.users))
+    asking = n_targets > 0
+    old_rows, old_offsets = oldest_first(known)
+    weights = None if known.weight is None else known.weight[old_rows]
+    old = Sentences(known.items, known.item[old_rows], old_offsets, weights)
+    return old.take(asking), Sentences(asked.items, asked.item[rows], offsets_of(n_targets[asking]))
+
+
+def _pairs(interactions: Interactions) -> npt.NDArray[np.int64]:
+    """Return one number for each pair of a user and an item."""
+    return interactions.user.astype(np.int64) * len(interactions.items) + interactions.item
+
+
+def _ages(
+    known: Interactions, cut: int, train: Sentences, adapter: Adapter
+) -> npt.NDArray[np.float64] | None:
+    """Return the days from each training token to the cut; ``None`` where the adapter hides them.
+
+    The number of its moment goes through the adapter as each event's weight, counted once from the first
+    moment and once from the last: only a token that is one event, its weight unchanged, agrees on both.
+    """
+    moments, number = np.unique(_timestamps(known), return_inverse=True)
+    last = len(moments) - 1
+    if last >= 2**24:  # beyond this a float32 weight does not hold every whole number
+        return None
+    rising, falling = (
+        adapter(dataclasses.replace(known, weight=n.astype(np.float32))) for n in (number, last - number)
+    )
+    if rising.weights is None or falling.weights is None or len(rising.weights) != len(train.tokens):
+        return None
+    if len(falling.weights) != len(rising.weights) or bool((rising.weights + falling.weights != last).any()):
+        return None
+    ages: npt.NDArray[np.float64] = (cut - moments[rising.weights.astype(np.int64)]) / DAY
+    return ages
+
+
+def _cuts(moments: Offsets, shares: list[float]) -> list[int]:
+    """Return the moments from which on there are as nearly these shares of the events as can be."""
+    if any(not 0 < share < 1 for share in shares):
+        raise InputError(
+            f"{max(shares):g} of the events to ask about; expected a share above 0 and below 1, "
+            "that leaves something to train on"
+        )
+    distinct, first = np.unique(np.sort(moments), return_index=True)
+    if len(distinct) < 2:
+        raise InputError(
+            f"{len(moments):,} events of {len(distinct)} moment; expected at least two to split between"
+        )
+    from_here = 1 - first[1:] / len(moments)
+    chosen = [int(np.abs(from_here - share).argmin()) for share in shares]
+    if len(set(chosen)) < len(chosen):
+        raise InputError(
+            f"{len(chosen)} windows would share their events, of {len(distinct):,} different moments; "
+            "expected fewer or larger folds"
+        )
+    return [int(distinct[1:][index]) for index in chosen]
+
+
+def _timestamps(interactions: Interactions) -> Offsets:
+    given: object = interactions
+    if not isinstance(given, Interactions):
+        found = type(given).__name__
+        raise InputTypeError(f"found {found}; expected Interactions, as readers.read_interactions makes them")
+    if interactions.timestamp is None:
+        raise InputError("a split by time needs timestamps; name the column with timestamp=")
+    return interactions.timestamp
+
+
+def _microseconds(name: str, moment: datetime | str) -> int:
+    given: object = moment
+    if isinstance(given, str):
+        try:
+            given = datetime.fromisoformat(given)
+        except ValueError:
+            given = moment
+    if not isinstance(given, datetime):
+        raise InputError(f"{name} is {moment!r}; expected a datetime, or ISO text such as '2024-05-01 12:00'")
+    return int(microseconds([given])[0])
+
+
+def _iso(moment: int | np.int64) -> str:
+    whole = "us" if int(moment) % 1_000_000 else "s"
+    return str(np.datetime64(int(moment), "us").astype(f"datetime64[{whole}]"))

@@ -1,0 +1,68 @@
+"""A model beside the baselines, and a page that shows it all: the one door to jinja2, plotly, openTSNE."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+
+from item2vec import files
+from item2vec.errors import MissingExtraError, WriteError
+from item2vec.report.study import OURS, Study
+
+__all__ = ["OURS", "Study", "check_extra", "write_report"]
+
+LIBRARIES = {"jinja2", "openTSNE", "plotly"}
+
+
+def check_extra() -> None:
+    """Raise ``MissingExtraError`` if what a report needs is not installed: better before hours of work.
+
+    >>> check_extra()
+    """
+    try:
+        importlib.import_module("item2vec.report.page")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in LIBRARIES:
+            raise
+        raise MissingExtraError(f"a report needs {missing}: pip install 'item2vec[report]'") from error
+
+
+def write_report(
+    study: Study, path: str | PathLike[str], *, now: datetime | None = None, seed: int = 1
+) -> None:
+    """Write one HTML page that shows a study, whole or not at all; it opens without a network.
+
+    The same study and seed give the same page, but for the date ``now``, which is left out if not given. A
+    file that is there is replaced.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2, plotly or openTSNE are not installed.
+    WriteError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from item2vec import adapters, evaluation, fit
+    >>> from item2vec.evaluation.temporal import temporal_split
+    >>> from item2vec.readers import read_interactions
+    >>> split = temporal_split(read_interactions("sample_data/listens.csv.gz"))
+    >>> study = Study.of(fit(split.train), split)
+    >>> path = Path(tempfile.mkdtemp()) / "report.html"
+    >>> write_report(study, path)
+    >>> "<h1>" in path.read_text()
+    True
+    """
+    check_extra()
+    from item2vec.report.page import render
+
+    content = render(study, now=now, seed=seed).encode()
+    try:
+        files.replace_bytes(Path(path), content)
+    except OSError as error:
+        raise WriteError(f"{path} could not be written: {error.strerror}") from error

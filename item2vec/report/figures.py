@@ -1,0 +1,315 @@
+"""The charts of a report, as plotly's figures: JSON values, with all text of users' escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import metrics
+from item2vec.evaluation.answers import Answers
+from item2vec.evaluation.segments import Segment
+from item2vec.report.embedding import Map
+from item2vec.report.study import OURS, Study
+from item2vec.vectors import Epoch
+
+__all__ = [
+    "colors",
+    "coverage",
+    "curve_over_k",
+    "embedding_map",
+    "exposure_by_popularity",
+    "headline",
+    "lorenz",
+    "segment_bars",
+    "training_curve",
+]
+
+Figure = dict[str, Any]
+
+ACCENT = "#1f6feb"
+RIVAL = "#d97706"
+QUIET = ("#94a3b8", "#7c6fa8", "#6b9080", "#b58ba0", "#a8a29e")
+TRAINING = "#334155"
+PALETTE = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377",
+    "#e69f00", "#8c564b", "#009988", "#7f3c8d", "#a5aa99", "#3969ac",
+)  # fmt: skip
+OTHER = "#d4d4d8"
+DECILES = 10
+MOST_PLACES = 20
+MOST_POINTS = 200
+
+
+def colors(study: Study) -> dict[str, str]:
+    """Return the colour of every model, by name: the same in all charts."""
+    quiet = iter(QUIET)
+    telling = {OURS: ACCENT, study.best_baseline: RIVAL}
+    return {name: telling.get(name) or next(quiet) for name in study.evaluations}
+
+
+def headline(study: Study) -> Figure:
+    """Return bars of the comparison metric of every model, with its interval."""
+    names = list(study.evaluations)[::-1]
+    values = [study.evaluations[name].metrics[study.metric] for name in names]
+    ends = [study.intervals[name][study.metric] for name in names]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": names,
+        "x": _numbers(values),
+        "marker": {"color": [colors(study)[name] for name in names]},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": _numbers(high - value for value, (_, high) in zip(values, ends, strict=True)),
+            "arrayminus": _numbers(value - low for value, (low, _) in zip(values, ends, strict=True)),
+            "color": "#334155",
+            "thickness": 1.5,
+        },
+        "hovertemplate": "%{y}: %{x:.4f}<extra></extra>",
+    }
+    figure = _figure([bars], x=study.metric, height=60 + 40 * len(names), from_zero="x")
+    figure["layout"]["margin"] |= {"l": 140}
+    return figure
+
+
+def curve_over_k(study: Study, name: str) -> Figure:
+    """Return the mean of a metric of accuracy, for every model, over the length of the answers."""
+    places = _places(study)
+    measure = metrics.ACCURACY[name]
+    lines = {
+        model: [float(measure(found.answers.hits, found.answers.n_targets, k).mean()) for k in places]
+        for model, found in study.evaluations.items()
+    }
+    return _lines(study, lines)
+
+
+def coverage(study: Study) -> Figure:
+    """Return the share of items that were recommended to anybody, over the length of the answers."""
+    places = _places(study)
+    lines = {
+        model: [metrics.coverage(found.answers.items, k, _counts(study, found.answers)) for k in places]
+        for model, found in study.evaluations.items()
+    }
+    figure = _lines(study, lines)
+    figure["layout"]["yaxis"]["tickformat"] = ".0%"
+    return figure
+
+
+def segment_bars(study: Study, ours: Sequence[Segment], best: Sequence[Segment]) -> Figure:
+    """Return bars of the comparison metric in each segment of one kind, beside the best baseline's."""
+    names = [f"{segment.name}<br>{segment.n_questions:,}" for segment in ours]
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": names,
+            "y": _numbers(segment.metrics[study.metric] for segment in found),
+            "marker": {"color": color},
+            "hovertemplate": "%{y:.4f}",
+        }
+        for name, found, color in ((OURS, ours, ACCENT), (study.best_baseline, best, RIVAL))
+    ]
+    figure = _figure(bars, category="x")
+    figure["layout"]["xaxis"]["tickfont"] = {"size": 11}
+    return figure
+
+
+def training_curve(curve: Sequence[Epoch]) -> Figure:
+    """Return the validation scores by epoch."""
+    epochs = [point.epoch for point in curve]
+    lines = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": f"{name}@10",
+            "x": epochs,
+            "y": _numbers(getattr(point, name) for point in curve),
+            "line": {"color": color},
+        }
+        for name, color in (("ndcg", ACCENT), ("hr", RIVAL))
+    ]
+    figure = _figure(lines, x="epoch", from_zero="y")
+    figure["layout"]["showlegend"] = True
+    return figure
+
+
+def exposure_by_popularity(study: Study) -> Figure:
+    """Return what share of the places, and of the training tokens, each tenth of the items has."""
+    counts = study.split.train.counts()
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    tenth = np.empty(len(counts), dtype=np.int64)
+    tenth[order] = np.arange(len(order)) * DECILES // len(order)
+    names = [str(number) for number in range(1, DECILES + 1)]
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": names,
+            "y": _numbers(np.bincount(tenth[order], shown[order], DECILES) / max(shown[order].sum(), 1)),
+            "marker": {"color": color},
+            "hovertemplate": "%{y:.1%}",
+        }
+        for name, shown, color in _shown(study)
+    ]
+    return _figure(bars, x="tenth of the items, most popular first", percent="y", category="x")
+
+
+def lorenz(study: Study) -> Figure:
+    """Return what share of the places the least shown share of the items has: the Lorenz curve."""
+    trained = study.split.train.counts() > 0
+    lines: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "all alike",
+            "x": [0, 1],
+            "y": [0, 1],
+            "line": {"color": OTHER, "dash": "dot"},
+            "hoverinfo": "skip",
+        }
+    ]
+    for name, shown, color in _shown(study):
+        heights = np.concatenate(([0.0], np.cumsum(np.sort(shown[trained])) / max(shown[trained].sum(), 1)))
+        at = np.unique(np.linspace(0, len(heights) - 1, MOST_POINTS).astype(np.int64))
+        lines.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "x": _numbers(at / (len(heights) - 1)),
+                "y": _numbers(heights[at]),
+                "line": {"color": color},
+                "hovertemplate": "%{y:.1%}",
+            }
+        )
+    return _figure(lines, x="share of the items, least shown first", percent="xy")
+
+
+def embedding_map(drawn: Map) -> Figure:
+    """Return the items as points, a colour for each value of an attribute."""
+    groups = [
+        _points(
+            drawn, drawn.groups == number, name, OTHER if name is None else PALETTE[number % len(PALETTE)]
+        )
+        for number, name in enumerate(drawn.names)
+    ]
+    if not drawn.names:
+        groups = [_points(drawn, np.ones(len(drawn.titles), dtype=bool), "items", drawn.log_popularity)]
+    figure = _figure(groups[::-1] if drawn.names else groups, height=620)
+    hidden = {"visible": False, "showgrid": False, "zeroline": False}
+    figure["layout"] |= {
+        "xaxis": hidden,
+        "yaxis": hidden | {"scaleanchor": "x"},
+        "hovermode": "closest",
+        "showlegend": bool(drawn.names),
+        "legend": {"itemsizing": "constant", "traceorder": "reversed"},
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+    }
+    return figure
+
+
+def _points(
+    drawn: Map, chosen: npt.NDArray[np.bool_], name: str | None, color: str | npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    marker: dict[str, Any] = {"size": 6, "opacity": 0.8, "color": color}
+    if not isinstance(color, str):
+        ticks = np.arange(np.ceil(color.min()), np.floor(color.max()) + 1)
+        bar = {"title": {"text": "in training"}, "thickness": 12, "tickvals": _numbers(ticks)}
+        bar["ticktext"] = [f"{10 ** int(tick):,}" for tick in ticks]
+        marker |= {"color": _numbers(color[chosen]), "colorscale": "Viridis", "colorbar": bar}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "other" if name is None else _escaped(name),
+        "x": _numbers(drawn.places[chosen, 0]),
+        "y": _numbers(drawn.places[chosen, 1]),
+        "text": [_escaped(drawn.titles[row]) for row in np.flatnonzero(chosen)],
+        "hoverinfo": "text",
+        "marker": marker,
+    }
+
+
+def _places(study: Study) -> list[int]:
+    return list(range(1, min(MOST_PLACES, study.evaluation.answers.items.shape[1]) + 1))
+
+
+def _counts(study: Study, answers: Answers) -> npt.NDArray[np.int64]:
+    """Return how often each item of the answers' vocabulary stands in the training part."""
+    counts = study.split.train.counts()
+    return np.concatenate((counts, np.zeros(len(answers.vocabulary) - len(counts), dtype=np.int64)))
+
+
+def _shown(study: Study) -> list[tuple[str, npt.NDArray[np.float64], str]]:
+    """Return how often each item was trained on, and recommended by the model and by the best baseline."""
+    counts = study.split.train.counts()
+    shown = [("training", counts.astype(np.float64), TRAINING)]
+    for name, color in ((OURS, ACCENT), (study.best_baseline, RIVAL)):
+        items = study.evaluations[name].answers.items[:, : study.k]
+        exposure = np.bincount(items[items >= 0], minlength=len(counts))[: len(counts)]
+        shown.append((name, exposure.astype(np.float64), color))
+    return shown
+
+
+def _lines(study: Study, lines: Mapping[str, Sequence[float]]) -> Figure:
+    places, of_model = _places(study), colors(study)
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines" if len(places) > 1 else "markers",
+            "name": name,
+            "x": places,
+            "y": _numbers(values),
+            "line": {"color": of_model[name], "width": 3 if name == OURS else 1.5},
+            "hovertemplate": "%{y:.4f}",
+        }
+        for name, values in lines.items()
+    ]
+    return _figure(traces, x="k", from_zero="y")
+
+
+def _figure(
+    data: list[dict[str, Any]],
+    *,
+    x: str = "",
+    y: str = "",
+    height: int = 300,
+    from_zero: str = "",
+    percent: str = "",
+    category: str = "",
+) -> Figure:
+    layout: dict[str, Any] = {
+        "height": height,
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1e293b"},
+        "margin": {"l": 44, "r": 12, "t": 12, "b": 44},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "showlegend": False,
+        "hovermode": "x unified" if len(data) > 1 else "closest",
+        "bargap": 0.25,
+    }
+    for axis, title in (("x", x), ("y", y)):
+        layout[f"{axis}axis"] = {
+            "title": {"text": title},
+            "gridcolor": "#e2e8f0",
+            "automargin": "height" if axis == "x" else False,
+        }
+        if axis in from_zero:
+            layout[f"{axis}axis"]["rangemode"] = "tozero"
+        if axis in percent:
+            layout[f"{axis}axis"]["tickformat"] = ".0%"
+        if axis in category:
+            layout[f"{axis}axis"] |= {"type": "category", "showgrid": False, "tickangle": 0}
+    return {"data": data, "layout": layout}
+
+
+def _numbers(values: Any) -> list[float]:
+    return [float(f"{float(value):.6g}") for value in values]
+
+
+def _escaped(text: str) -> str:
+    """Return text that plotly, which reads some HTML in labels, shows as it is."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,8 @@
+"""Tuning: which settings suit these sentences, found on validation carved from them."""
+
+from __future__ import annotations
+
+from item2vec.tuning.study import Tuning, tune
+from item2vec.tuning.trial import Trial
+
+__all__ = ["Trial", "Tuning", "tune"]

@@ -1,0 +1,218 @@
+"""Recommendation quality: BENCHMARKS A1 to A5, beside baselines and published numbers.
+
+    scripts/benchmarks/quality.py --data DIR [--only SET …] [--budget 5min] [--studies DIR] [--json FILE]
+
+Every set's configuration is found by item2vec.tune, on validation carved from the training part; the test
+part is looked at once, by models trained with it from three seeds. A folder belongs to a family by its files:
+
+    sequences.txt                        A1  next item, leave-last-out
+    train_sessions.txt, test_pairs.txt   A2  every prefix of a session → next click
+    train.txt, test.txt                  A3  sets without order
+    user_artists.dat                     A3  the same, split here 8:1:1 at random
+    histories.txt                        A4  repeat purchases
+    *adjlist*, *labels*                  A5  graphs, node labels
+"""
+
+import dataclasses
+import json
+import time
+import warnings
+from statistics import mean, stdev
+
+import node_labels
+import numpy as np
+import sets
+
+import item2vec
+from item2vec import adapters, readers
+from item2vec.errors import LeakWarning
+from item2vec.evaluation import Split, baselines, evaluate, leave_last_out, prefix_split, random_split
+
+SEEDS = (1, 2, 3)
+PUBLISHED = {
+    "amazon-beauty": {
+        "SASRec (2020)": (0.0605, 0.0318),
+        "S3-Rec": (0.0647, 0.0327),
+        "ActionPiece": (0.0775, 0.0424),
+        "SASRec, sampled softmax (2025)": (0.0921, 0.0531),
+    },
+    "lastfm-sequences": {"SASRec (2020)": (0.0688, 0.0390), "S3-Rec": (0.0743, 0.0427)},
+    "diginetica": {
+        "Item-KNN": (0.3575, 0.1157),
+        "GRU4Rec": (0.2945, 0.0833),
+        "NARM": (0.4970, 0.1617),
+        "SR-GNN": (0.5073, 0.1759),
+    },
+    "gowalla": {
+        "Item2Vec": (0.1326, 0.1057),
+        "ItemCF": (0.1570, 0.1214),
+        "BPR": (0.1627, 0.1378),
+        "LightGCN": (0.1820, 0.1547),
+        "SimpleX": (0.1872, 0.1557),
+    },
+    "lastfm-2k": {"BPR": (0.1761, 0.1674), "LightGCN": (0.2064, 0.1972)},
+    "online-retail": {"gensim's defaults, last item": (0.249, None), "gensim, 140 epochs": (0.266, None)},
+}
+DEEPWALK_MICRO = (35.86, 38.51, 39.96, 40.76, 41.51, 41.85, 42.27, 42.35, 42.40)
+
+
+def next_item(folder):
+    """A1."""
+    return leave_last_out(sets.sequences(folder)), ("hr@10", "ndcg@10"), {"metric": "ndcg@10"}
+
+
+def sessions(folder):
+    """A2."""
+    protocol = "every prefix of a session"
+    split = Split(sets.sessions(folder), *sets.session_questions(folder), protocol, filter_seen=False)
+    return split, ("hr@20", "mrr@20"), {"metric": "mrr@20", "split": prefix_split}
+
+
+def unordered(folder):
+    """A3, given train and test."""
+    (users, train), (askers, targets) = (sets.places(folder, part) for part in ("train", "test"))
+    sentence_of = {user: sentence for sentence, user in enumerate(users)}
+    histories = train.take(np.array([sentence_of[user] for user in askers]))
+    split = Split(train, histories, targets, "given train and test parts")
+    return split, ("recall@20", "ndcg@20"), {"metric": "ndcg@20"}
+
+
+def plays(folder):
+    """A3, split here: eight tenths are trained on, one is asked for, and one is left out as in the papers."""
+    sentences = sets.plays(folder)
+    sentences = sentences.take(sentences.lengths >= 10)
+    tested = random_split(sentences, fraction=0.1, seed=1)
+    train = random_split(tested.train, fraction=1 / 9, seed=2).train
+    split = Split(train, train, tested.targets, "random 8:1:1")
+    return split, ("recall@10", "ndcg@10"), {"metric": "ndcg@10"}
+
+
+def repeats(folder):
+    """A4."""
+    split = dataclasses.replace(leave_last_out(sets.purchases(folder)), filter_seen=False)
+    return split, ("hr@10", "ndcg@10"), {"metric": "hr@10", "filter_seen": False}
+
+
+FAMILIES = {
+    ("sequences.txt",): next_item,
+    ("train_sessions.txt", "test_pairs.txt"): sessions,
+    ("train.txt", "test.txt"): unordered,
+    ("user_artists.dat",): plays,
+    ("histories.txt",): repeats,
+}
+
+
+def measure(name, read, folder, budget, studies):
+    """Print and return what baselines, published models and ours reach on one set."""
+    split, names, how = read(folder)
+    cutoff = int(names[0].partition("@")[2])
+    print(f"\n{name}: {split}\n  {'model':<34}{names[0]:>16}{names[1]:>16}", flush=True)
+    rows = {}
+
+    def show(model, values):
+        rows[model] = values
+        cells = [f"{mean(v):.4f}±{stdev(v):.4f}" if len(v) > 1 else f"{v[0]:.4f}" for v in values if v]
+        print(f"  {model:<34}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
+
+    def ask(model, ties=None):
+        kinds = [metric.partition("@")[0] for metric in names]
+        return evaluate(model, split, k=cutoff, metrics=kinds, ties=ties).metrics
+
+    for baseline, model in baselines(split).items():
+        found = ask(model)
+        show(baseline, [[found[metric]] for metric in names])
+        if baseline == "popularity":
+            found = ask(model, ties="against")
+            show("popularity, ties against it", [[found[metric]] for metric in names])
+    for model, values in PUBLISHED.get(name, {}).items():
+        show(f"{model}, published", [[value] if value is not None else [] for value in values])
+    started = time.perf_counter()
+    study = studies / f"{name}.study" if studies else None
+    tuned = item2vec.tune(split.train, budget=budget, seed=1, study=study, **how)
+    tuning_seconds = time.perf_counter() - started
+    results, seconds = [], []
+    for seed in SEEDS:
+        started = time.perf_counter()
+        config = tuned.config.replace(train=tuned.config.train.replace(seed=seed))
+        model = item2vec.fit(split.train, config)
+        seconds.append(time.perf_counter() - started)
+        results.append(ask(model))
+    show("item2vec, tuned", [[found[metric] for found in results] for metric in names])
+    default = ask(item2vec.fit(split.train))
+    show("item2vec, defaults", [[default[metric]] for metric in names])
+    print(
+        f"  {len(tuned.trials)} trials in {tuning_seconds:.0f} s, {how['metric']} on validation "
+        f"{tuned.score:.4f}; training {mean(seconds):.1f} s"
+    )
+    print(f"  {_changed(tuned.config.train)}, {_changed(tuned.config.taste)}", flush=True)
+    return {
+        "set": name,
+        "metrics": names,
+        "rows": rows,
+        "config": tuned.config.model_dump(),
+        "seconds": seconds,
+    }
+
+
+def _changed(settings):
+    """Return the settings that are not the defaults, as text."""
+    plain = type(settings)().model_dump()
+    found = {name: value for name, value in settings.model_dump().items() if value != plain[name]}
+    return ", ".join(f"{name}={value!r}" for name, value in found.items())
+
+
+def graph(name, folder, n_shuffles):
+    """A5: walks over a graph, and its nodes' labels told from their vectors."""
+    edges = readers.read_edges(next(folder.glob("*adjlist*")))
+    pairs = [line.split() for line in next(folder.glob("*labels*")).read_text().splitlines()]
+    started = time.perf_counter()
+    walks = adapters.walks(edges, walks_per_node=80, walk_length=40, seed=1)
+    vectors = item2vec.train(walks, vector_size=128, window=10, epochs=1, seed=1)
+    seconds = time.perf_counter() - started
+    nodes = sorted({node for node, *_ in pairs})
+    names = sorted({label for _, *labels in pairs for label in labels})
+    row = {node: place for place, node in enumerate(nodes)}
+    column = {label: place for place, label in enumerate(names)}
+    labels = np.zeros((len(nodes), len(names)), dtype=bool)
+    for node, *own in pairs:
+        labels[row[node], [column[label] for label in own]] = True
+    matrix = np.array([vectors[node] for node in nodes], dtype=np.float64)
+    print(f"\n{name}: {edges}, {seconds:.0f} s of walks and training; mean of {n_shuffles} shuffles")
+    print(f"  {'labelled':>9}{'Micro-F1':>10}{'Macro-F1':>10}{'DeepWalk, Micro-F1':>20}", flush=True)
+    rows = []
+    for share, published in zip(node_labels.SHARES, DEEPWALK_MICRO, strict=True):
+        scores = np.mean(
+            [node_labels.f1_scores(matrix, labels, share, seed) for seed in range(n_shuffles)], axis=0
+        )
+        rows.append([share, *scores.tolist()])
+        print(f"  {share:>9.0%}{scores[0]:>10.2f}{scores[1]:>10.2f}{published:>20}", flush=True)
+    return {"set": name, "rows": rows, "seconds": seconds}
+
+
+def main() -> None:
+    parser = sets.arguments(__doc__)
+    parser.add_argument("--only", nargs="+", metavar="SET", help="folders of the data to measure on")
+    parser.add_argument("--budget", default="5min", help="of each set's tuning")
+    parser.add_argument("--studies", type=sets.Path, help="where studies are kept, to go on with later")
+    parser.add_argument("--shuffles", type=int, default=10, help="of a graph's labelled nodes")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", LeakWarning)
+    measured = []
+    for folder in sorted(arguments.data.iterdir()):
+        if arguments.only and folder.name not in arguments.only:
+            continue
+        for files, read in FAMILIES.items():
+            if all((folder / file).is_file() for file in files):
+                measured.append(measure(folder.name, read, folder, arguments.budget, arguments.studies))
+                break
+        else:
+            if list(folder.glob("*adjlist*")) and list(folder.glob("*labels*")):
+                measured.append(graph(folder.name, folder, arguments.shuffles))
+    if not measured:
+        parser.error(f"no set in {arguments.data}; expected folders such as amazon-beauty")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=1))
+
+
+if __name__ == "__main__":
+    main()

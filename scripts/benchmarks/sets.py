@@ -1,0 +1,64 @@
+"""The data sets of the quality benchmarks, read through the public API."""
+
+import argparse
+import os
+from pathlib import Path
+
+from item2vec import Interactions, Sentences, adapters, readers
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """Return a parser that knows --data and --json."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = os.environ.get("ITEM2VEC_BENCH_DATA")
+    parser.add_argument("--data", type=Path, default=data, required=not data, help="or ITEM2VEC_BENCH_DATA")
+    parser.add_argument("--json", type=Path, help="where to write what was measured")
+    return parser
+
+
+def sequences(folder: Path) -> Sentences:
+    """Return histories, oldest first (amazon-beauty, lastfm-sequences)."""
+    return adapters.playlists(folder / "sequences.txt", skip_fields=1)
+
+
+def purchases(folder: Path) -> Sentences:
+    """Return purchase histories, repeats kept (online-retail)."""
+    return adapters.playlists(folder / "histories.txt")
+
+
+def sessions(folder: Path) -> Sentences:
+    """Return training sessions (diginetica)."""
+    return adapters.playlists(folder / "train_sessions.txt")
+
+
+def session_questions(folder: Path) -> tuple[Sentences, Sentences]:
+    """Return prefixes of test sessions, and the click after each (diginetica)."""
+    pairs = [line.split("\t") for line in (folder / "test_pairs.txt").read_text().splitlines()]
+    return Sentences.of([prefix.split() for prefix, _ in pairs]), Sentences.of([[t] for _, t in pairs])
+
+
+def places(folder: Path, part: str) -> tuple[list[str], Sentences]:
+    """Return the users of a part, "train" or "test", and where each has been, in no order (gowalla)."""
+    path = folder / f"{part}.txt"
+    users = [line.split(maxsplit=1)[0] for line in path.read_text().splitlines()]
+    return users, adapters.playlists(path, skip_fields=1, ordered=False)
+
+
+def plays(folder: Path) -> Sentences:
+    """Return the artists that each user played, in no order (lastfm-2k)."""
+    played = readers.read_interactions(
+        folder / "user_artists.dat", user="userID", item="artistID", timestamp=None, sep="\t"
+    )
+    return adapters.histories(played, ordered=False)
+
+
+def playlists(folder: Path) -> Sentences:
+    """Return radio playlists that have two songs or more (yes-small)."""
+    return adapters.playlists(folder / "train.txt", skip_lines=2, min_length=2)
+
+
+def ratings(folder: Path) -> Interactions:
+    """Return who rated which film, and when (movielens-100k)."""
+    return readers.read_interactions(
+        folder / "ml-100k.inter", user="user_id", item="item_id", timestamp="timestamp", sep="\t"
+    )

@@ -1,0 +1,195 @@
+"""``item2vec evaluate``: trains on one part alone, asks about the other, and says plainly how it went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from item2vec import Config, Recommender, TasteConfig, TrainConfig, load, readers, train
+from item2vec.adapters import histories
+from item2vec.cli.app import app, environment_names
+from item2vec.evaluation.evaluate import evaluate
+from item2vec.evaluation.temporal import temporal_split
+from item2vec.store import Store
+
+QUICK = ("--epochs", "1", "--vector-size", "4", "--workers", "1")
+SETTINGS = {*TrainConfig.model_fields, *TasteConfig.model_fields, "index"} - {"patience"}
+
+
+@pytest.fixture
+def listens(item2vec, tmp_path):
+    """A file of 24 users who go around among six items, and the same in the store."""
+    rows = [f"u{u},{'abcdefghi'[(u + 2 * n) % 9]},{100 * n + u}" for u in range(24) for n in range(7)]
+    path = tmp_path / "listens.csv"
+    path.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    assert item2vec("ingest", "listens.csv")[0] == 0
+    return path
+
+
+@pytest.fixture
+def playlists(tmp_path):
+    rows = [" ".join("abcdefghi"[(u + 2 * n) % 9] for n in range(7)) for u in range(24)]
+    path = tmp_path / "lists.txt"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_the_store_is_split_by_time_and_the_numbers_are_those_of_the_library(item2vec, listens):
+    code, out, err = item2vec(
+        "evaluate", *QUICK, "--fraction", "0.2", "-k", "2", "-k", "1", "-k", "4", "--json"
+    )
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    with Store("sqlite:///item2vec.db") as store:
+        split = temporal_split(store.interactions(), fraction=0.2)
+    vectors = train(split.train, epochs=1, vector_size=4, workers=1)
+    expected = evaluate(Recommender(vectors), split, k=(1, 2, 4))
+    assert found["metrics"]["item2vec"] == pytest.approx(expected.metrics)
+    assert found["splits"] == [repr(split)]
+    assert found["splits"][0].startswith("Split(temporal from 1970-01-01T00:0")
+    assert found["comparison"]["metric"] == "ndcg@2"
+    assert set(found["metrics"]) == {
+        "item2vec", "popularity", "recent popularity", "item-kNN", "Markov chain", "random"
+    }  # fmt: skip
+    low, high = found["intervals"]["hr@2"]
+    assert low <= found["metrics"]["item2vec"]["hr@2"] <= high
+    assert (found["leaks"], found["exact"], found["report"]) == ([], None, None)
+
+
+def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
+    code, out, err = item2vec("evaluate", "--playlists", "lists.txt", *QUICK, "--index", "annoy")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("Split(leave-last-1-out: 24 questions")
+    table = lines[2 : lines.index("", 2)]
+    assert table[0].split()[:3] == ["model", "hr@10", "recall@10"]
+    assert [line[:18].strip() for line in table[1:]] == [
+        "item2vec", "95 % from", "95 % to", "exact search",
+        "popularity", "recent popularity", "item-kNN", "Markov chain", "random",
+    ]  # fmt: skip
+    assert "does not beat all baselines: ndcg@10" in out
+    assert "Leak: leave-last-1-out trains on what others did after" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--protocol temporal --at 1970-01-01T00:08:30", "temporal from 1970-01-01T00:08:30"),
+        ("--protocol leave-last-out", "leave-last-1-out: 24 questions"),
+        ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 questions"),
+        ("--protocol random --fraction 0.3", "of each sentence: 24 questions"),
+        ("--protocol prefix", "every prefix asks for the next: 12 questions"),
+        ("--protocol prefix --fraction 0.5", "every prefix asks for the next: 72 questions"),
+        ("--protocol prefix --gap 101s", "every prefix asks for the next: 12 questions"),
+    ],
+)
+def test_every_protocol_can_be_chosen(item2vec, listens, words, said):
+    code, out, _ = item2vec("evaluate", *QUICK, *words.split(), "-k", "3", "--json")
+    assert code == 0
+    assert said in json.loads(out)["splits"][0]
+
+
+def test_k_fold_asks_every_sentence_once(item2vec, playlists):
+    words = ("evaluate", "--playlists", "lists.txt", "--protocol", "k-fold", *QUICK, "-k", "3", "--json")
+    found = json.loads(item2vec(*words)[1])
+    for number, split in enumerate(found["splits"], start=1):
+        assert f"(fold {number} of 5)" in split
+    assert found["questions"] == 24
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--protocol tempral", "--protocol is 'tempral'; expected one of temporal"),
+        ("--playlists lists.txt --protocol temporal", "needs timestamps, and playlists have none"),
+        ("--playlists lists.txt --at 2024-01-01", "--at means nothing for --protocol leave-last-out"),
+        ("--playlists lists.txt --fraction 0.2", "--fraction means nothing for --protocol leave-last-out"),
+        ("--playlists lists.txt --gap 2h", "--gap means nothing for sentences from --playlists"),
+        ("--playlists lists.txt --protocol k-fold --report x.html", "choose another --protocol"),
+        ("--playlists lists.txt --report no/x.html", "no folder no; make it first"),
+        ("--playlists lists.txt -k 0", "k is 0"),
+        ("--playlists lists.txt --vector-size 0", "vector_size is 0"),
+        ("--playlists lists.txt --score outptu", "did you mean 'output'"),
+        ("--skip-lines 1", "--skip-lines means nothing for sentences from the store"),
+        ("--playlists nowhere.txt", "nowhere.txt"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(item2vec, listens, playlists, words, message):
+    code, out, err = item2vec("evaluate", *words.split())
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_report_is_written_with_titles(item2vec, playlists, tmp_path):
+    (tmp_path / "songs.csv").write_text(
+        "item_id,title\n" + "".join(f"{id_},Song {id_}\n" for id_ in "abcdefghi")
+    )
+    words = ("--items", "songs.csv", "--report", "report.html", "--window", "3", "-k", "3")
+    code, out, _ = item2vec("evaluate", "--playlists", "lists.txt", *QUICK, *words)
+    assert code == 0
+    assert out.endswith("Report: report.html\n")
+    page = Path("report.html").read_text()
+    assert "<td>window</td><td>3</td>" in page
+    assert page.count("Song ") > 20
+
+
+def test_every_setting_is_an_option_and_a_variable_of_train_and_evaluate(item2vec):
+    import typer
+
+    commands = typer.main.get_command(app).commands
+    for name in ("train", "evaluate"):
+        options = {option.name: option for option in commands[name].params}
+        assert set(options) >= SETTINGS
+        assert "config" not in options
+        for setting in SETTINGS:
+            assert options[setting].envvar == f"ITEM2VEC_{setting.upper()}"
+            assert options[setting].help
+    assert {f"ITEM2VEC_{setting.upper()}" for setting in SETTINGS} <= environment_names()
+
+
+def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch, tmp_path):
+    (tmp_path / "item2vec.toml").write_text("[train]\nnegative = 3\nepochs = 2\n[taste]\nscore = 'output'\n")
+    monkeypatch.setenv("ITEM2VEC_HALF_LIFE", "2.5")
+    monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
+    monkeypatch.setenv("ITEM2VEC_CBOW_MEAN", "false")
+    flags = "--window full --no-shrink-windows --objective cbow --decay 0.5 --last-n 4 --seed 9 --workers 1"
+    assert item2vec("train", "--playlists", "lists.txt", "--vector-size", "4", *flags.split())[0] == 0
+    model = load("models")
+    assert model.vectors.config == Config(
+        train=TrainConfig(
+            negative=3, epochs=3, cbow_mean=False, window="full", shrink_windows=False, objective="cbow",
+            seed=9, workers=1, vector_size=4,
+        )
+    ).train  # fmt: skip
+    assert model.taste == TasteConfig(score="output", half_life=2.5, decay=0.5, last_n=4)
+
+
+def test_the_seed_is_that_of_walks_too(item2vec, tmp_path):
+    (tmp_path / "edges.csv").write_text(
+        "source,target\n" + "".join(f"n{n},n{m}\n" for n in range(9) for m in range(n))
+    )
+
+    def vectors(name, *words):
+        walking = ("--edges", "edges.csv", "--walks-per-node", "3", "--walk-length", "6", "--models", name)
+        code, _, err = item2vec("train", *walking, *QUICK, *words)
+        assert (code, err) == (0, "")
+        return load(name).vectors
+
+    one, same, other = vectors("1", "--seed", "5"), vectors("2", "--seed", "5"), vectors("3", "--seed", "6")
+    assert one.counts.tolist() == same.counts.tolist()
+    assert one.input.tobytes() == same.input.tobytes()
+    assert one.counts.tolist() != other.counts.tolist()
+
+
+def test_what_is_asked_is_not_trained_on(item2vec, listens, tmp_path):
+    """An item that appears only in the asked part is one that the model does not know."""
+    with listens.open("a") as file:
+        file.write("\nu1,new,900\nu2,new,901\n")
+    assert item2vec("ingest", "listens.csv")[0] == 0
+    found = json.loads(item2vec("evaluate", *QUICK, "--at", "1970-01-01T00:10:00", "--json")[1])
+    assert "of 9 items" in found["splits"][0]
+    assert found["leaks"] == []
+    assert len(histories(readers.read_interactions(listens)).vocabulary) == 10

@@ -1,0 +1,409 @@
+"""The report: right numbers, odd text as text, and a page that opens in a browser without a network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import plotly.graph_objects
+import pytest
+from strategies import ODD_IDS
+
+from item2vec import Items, Recommender, Sentences, train
+from item2vec.errors import MissingExtraError, WriteError
+from item2vec.evaluation.evaluate import evaluate
+from item2vec.evaluation.segments import segments
+from item2vec.evaluation.split import Split
+from item2vec.report import Study, check_extra, figures, write_report
+from item2vec.report.embedding import draw_map
+from item2vec.types import Recommendation, Vocabulary
+from item2vec.vectors import Epoch, ItemVectors
+
+CHROMIUM = shutil.which("chromium")
+BROWSER = [
+    CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0",
+    "--virtual-time-budget=5000", "--dump-dom",
+]  # fmt: skip
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</script><script>throw new Error('owned')</script>",
+    "<!--<script>",
+    "<img src=x onerror=alert(1)>",
+    '"><b onclick="x">',
+    "{{ 7 * 7 }}",
+    "%{x}",
+    "<a href='https://example.invalid/'>here</a>",
+    "&lt;b&gt;",
+)
+SECTIONS = {
+    "verdict",
+    "leaks",
+    "metrics",
+    "curves",
+    "segments",
+    "training",
+    "exposure",
+    "map",
+    "examples",
+    "facts",
+}
+CHARTS = {
+    "headline", "hr", "ndcg", "recall", "history length", "popularity", "known", "training", "exposure",
+    "lorenz", "coverage", "map",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What stands in a page: elements, attributes, text outside of scripts, and the figures."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.elements, self.attributes, self.text, self.data = [], [], "", ""
+        self.within = None
+        self.feed(content)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.attributes += [(tag, *one) for one in attributes]
+        if tag in {"script", "style"}:
+            self.within = dict(attributes).get("id", tag)
+
+    def handle_endtag(self, tag):
+        if tag in {"script", "style"}:
+            self.within = None
+
+    def handle_data(self, data):
+        if self.within is None:
+            self.text += data
+        elif self.within == "figures":
+            self.data += data
+
+    @property
+    def ids(self):
+        return {attributes["id"] for _, attributes in self.elements if "id" in attributes}
+
+    @property
+    def figures(self):
+        return json.loads(self.data)
+
+
+@dataclasses.dataclass
+class Oracle:
+    """Answers what it is told to, best first."""
+
+    answers: list[list[str]]
+
+    def recommend_many(self, histories, *, k, filter_seen):
+        return [[Recommendation(item, -float(n)) for n, item in enumerate(one[:k])] for one in self.answers]
+
+
+def corpus(ids, n_sentences=60, seed=3):
+    """Sentences that go around among neighbouring ids."""
+    random = np.random.default_rng(seed)
+    starts = random.integers(0, len(ids), n_sentences)
+    return Sentences.of(
+        [[ids[(start + step) % len(ids)] for step in range(random.integers(3, 9))] for start in starts]
+    )
+
+
+def split_of(sentences):
+    last = np.zeros(len(sentences.tokens), dtype=bool)
+    last[sentences.offsets[1:] - 1] = True
+    known = sentences.keep(~last)
+    return Split(known, known, sentences.keep(last), "by hand", leak="it <i>leaks</i>")
+
+
+@pytest.fixture(scope="module")
+def study():
+    """Odd ids, hostile titles and attributes, an approximate index, a training curve."""
+    ids = [*ODD_IDS, *HOSTILE]
+    split = split_of(corpus(ids, 400))
+    items = Items.of(
+        {
+            id_: {"title": HOSTILE[n % len(HOSTILE)], "kind": HOSTILE[n % 5]}
+            for n, id_ in enumerate(ids)
+            if n % 3
+        }
+    )
+    vectors = train(split.train, vector_size=8, epochs=2, workers=1)
+    vectors = dataclasses.replace(vectors, curve=(Epoch(1, 0.1, 0.05), Epoch(2, 0.2, 0.1)))
+    return Study.of(Recommender(vectors, index="annoy", items=items), split, k=(3, 5, 8))
+
+
+@pytest.fixture(scope="module")
+def written(study, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(study, path, now=datetime(2025, 5, 17, 12, 30))
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Page(written.read_text())
+
+
+def opened(path, folder):
+    """Open a file in Chromium without a network; return all console messages, and the page as it came out."""
+    done = subprocess.run(
+        [*BROWSER, f"--user-data-dir={folder}", path.as_uri()], capture_output=True, timeout=60, check=True
+    )
+    return re.findall(rb":CONSOLE:\d+\] (.*)", done.stderr), Page(done.stdout.decode())
+
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on the path: nothing to open the page in"
+)
+
+
+@needs_browser
+def test_the_page_opens_in_a_browser_without_a_network_and_without_a_message(written, tmp_path):
+    messages, shown = opened(written, tmp_path)
+    assert messages == []
+    assert shown.ids >= SECTIONS
+    charts = [
+        a["data-figure"] for _, a in shown.elements if "js-plotly-plot" in (a.get("class") or "").split()
+    ]
+    assert sorted(charts) == sorted(CHARTS)
+    drawings = [1 for tag, a in shown.elements if tag == "svg" and a.get("class") == "main-svg"]
+    assert len(drawings) >= len(CHARTS)
+    points = [1 for tag, a in shown.elements if tag == "path" and (a.get("class") or "").startswith("point")]
+    assert len(points) >= 100
+    assert sum(tag == "script" for tag, _ in shown.elements) == 3
+    assert all(not value.startswith("http") for _, name, value in shown.attributes if name in {"src", "href"})
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("planted", "message"),
+    [
+        ("<script>throw new Error('planted')</script>", b"planted"),
+        ("<script>Promise.reject(new Error('planted'))</script>", b"planted"),
+        ("<img src='https://example.invalid/x.png'>", b"example.invalid"),
+        ("<script>fetch('https://example.invalid/x').catch(() => {})</script>", b"example.invalid"),
+    ],
+)
+def test_the_browser_tells_of_errors_and_of_anything_loaded(written, tmp_path, planted, message):
+    """What the test above relies on: the page's own policy makes every request a message."""
+    head = written.read_text().split("<title>")[0]
+    (tmp_path / "planted.html").write_text(f"{head}</head><body>{planted}</body></html>")
+    messages, _ = opened(tmp_path / "planted.html", tmp_path / "profile")
+    assert any(message in one for one in messages)
+
+
+def test_the_page_refers_to_nothing_outside(page):
+    allowed = {"meta"}
+    assert not [one for one in page.attributes if "//" in (one[2] or "") and one[0] not in allowed]
+    assert not {"link", "iframe", "object", "embed", "base", "img", "a", "form"} & {
+        tag for tag, _ in page.elements
+    }
+    policy = next(
+        a["content"] for _, a in page.elements if "Content-Security-Policy" in (a.get("http-equiv") or "")
+    )
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+
+
+def test_odd_ids_and_hostile_titles_are_text(page, study):
+    assert sum(tag == "script" for tag, _ in page.elements) == 3
+    for _, name, value in page.attributes:
+        assert not name.startswith("on")
+        assert "alert" not in (value or "")
+    assert "<" not in page.data
+    shown = [title for title in HOSTILE if title in page.text]
+    assert len(shown) >= 5
+    assert "it <i>leaks</i>" in page.text
+    labels = [label for trace in page.figures["map"]["data"] for label in [trace["name"], *trace["text"]]]
+    assert not [label for label in labels if "<" in label or ">" in label]
+    plain = {label.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") for label in labels}
+    assert plain >= {study.items.title(id_) for id_ in study.model.vocabulary}
+
+
+def test_every_figure_is_one_that_plotly_knows(page):
+    assert set(page.figures) == CHARTS
+    for figure in page.figures.values():
+        plotly.graph_objects.Figure(figure)
+
+
+def test_the_page_shows_the_numbers_of_the_evaluations(page, study):
+    charts = page.figures
+    headline = charts["headline"]["data"][0]
+    for name, value, above in zip(headline["y"], headline["x"], headline["error_x"]["array"], strict=True):
+        assert value == pytest.approx(study.evaluations[name].metrics["ndcg@5"], rel=1e-5)
+        assert value + above == pytest.approx(study.intervals[name]["ndcg@5"][1], rel=1e-4)
+        assert f"{value:.4f}" in page.text
+    assert headline["y"][-1] == "item2vec"
+    for metric in ("hr", "ndcg", "recall", "coverage"):
+        assert [line["name"] for line in charts[metric]["data"]] == list(study.evaluations)
+        for line in charts[metric]["data"]:
+            metrics = study.evaluations[line["name"]].metrics
+            assert line["x"] == list(range(1, 9))
+            for k in (3, 5, 8):
+                assert line["y"][k - 1] == pytest.approx(metrics[f"{metric}@{k}"], rel=1e-5)
+    parts = [part for part in segments(study.evaluation, study.split) if part.by == "popularity"]
+    bars = charts["popularity"]["data"][0]
+    assert bars["y"] == pytest.approx([part.metrics["ndcg@5"] for part in parts], rel=1e-5)
+    assert bars["x"] == [f"{part.name}<br>{part.n_questions:,}" for part in parts]
+    assert {bar["name"] for bar in charts["popularity"]["data"]} == {"item2vec", study.best_baseline}
+    assert charts["training"]["data"][0]["y"] == [0.05, 0.1]
+    assert f"{study.evaluation.exact['hr@5']:.4f}" in page.text
+    assert "exact search" in page.text
+    assert study.split.train.fingerprint() in page.text
+    assert study.verdict in page.text
+    assert "2025-05-17 12:30" in page.text
+
+
+def test_exposure_is_a_share_and_its_lorenz_curve_rises(page, study):
+    for bars in page.figures["exposure"]["data"]:
+        assert sum(bars["y"]) == pytest.approx(1, abs=1e-4)
+    trained = page.figures["exposure"]["data"][0]["y"]
+    assert trained[0] == max(trained)
+    for line in page.figures["lorenz"]["data"][1:]:
+        assert (line["x"][0], line["y"][0], line["x"][-1], line["y"][-1]) == (0, 0, 1, 1)
+        assert np.all(np.diff(line["y"], 2) >= -1e-4)
+    items = study.evaluation.answers.items[:, :5]
+    counts = study.split.train.counts()
+    top = np.argsort(-counts, kind="stable")[: -(-np.count_nonzero(counts) // 10)]
+    ours = page.figures["exposure"]["data"][1]["y"][0]
+    assert ours == pytest.approx(np.isin(items, top).sum() / (items >= 0).sum(), rel=1e-4)
+
+
+def test_examples_are_three_hits_and_three_misses(page, study):
+    assert page.text.count("Recommended") == 6
+    hits = [1 for tag, a in page.elements if tag == "span" and a.get("class") == "tag yes"]
+    assert len(hits) == 3
+    marked = [1 for tag, a in page.elements if tag == "li" and a.get("class") == "hit"]
+    assert len(marked) == 3
+
+
+def test_the_same_study_and_seed_are_the_same_page(study, written, tmp_path):
+    one, two, three = (tmp_path / name for name in "123")
+    write_report(study, one)
+    write_report(study, two)
+    write_report(study, three, seed=2)
+    assert one.read_bytes() == two.read_bytes()
+    assert one.read_bytes() != three.read_bytes()
+    assert one.read_text() == written.read_text().replace(" · 2025-05-17 12:30", "")
+
+
+def test_a_report_replaces_a_file_whole(study, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    write_report(study, path)
+    assert path.read_text().startswith("<!DOCTYPE html>")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(WriteError, match=r"nowhere/report\.html could not be written: No such file"):
+        write_report(study, tmp_path / "nowhere" / "report.html")
+
+
+@pytest.mark.parametrize("library", ["jinja2", "plotly.offline", "openTSNE"])
+def test_a_missing_extra_says_what_to_install(study, tmp_path, monkeypatch, library):
+    for name in [name for name in sys.modules if name.startswith("item2vec.report.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'item2vec\[report\]'"):
+        write_report(study, tmp_path / "report.html")
+    with pytest.raises(MissingExtraError):
+        check_extra()
+
+
+def compared(ours, theirs):
+    """A study of two models that answer as told: for each question whether they are right."""
+    ids = [f"i{n}" for n in range(len(ours))]
+    whole = Sentences.of([ids])
+    split = Split(whole, Sentences.of([[]] * len(ids)), Sentences.of([[one] for one in ids]), "by hand")
+    found = [
+        evaluate(Oracle([[ids[n] if hit else ids[n - 1]] for n, hit in enumerate(hits)]), split, k=1)
+        for hits in (ours, theirs)
+    ]
+    vectors = ItemVectors(whole.vocabulary, np.ones((len(ids), 2)), None, np.ones(len(ids)))
+    return Study(Recommender(vectors), split, found[0], {"rival": found[1], "worse": found[1]}, [1])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said", "warns"),
+    [
+        ([1] * 30, [0] * 30, "item2vec beats all baselines", False),
+        ([0, 1] * 15, [1] + [0, 1] * 14 + [0], "item2vec does not beat all baselines", True),
+        ([1] + [0, 1] * 15, [0] + [0, 1] * 15, "item2vec does not surely beat all baselines", True),
+        ([0] * 30, [1] * 30, "item2vec does not beat all baselines", True),
+    ],
+)
+def test_a_model_that_does_not_beat_all_baselines_is_reported_as_such(ours, theirs, said, warns, tmp_path):
+    study = compared(ours, theirs)
+    assert study.verdict.startswith(f"{said}: ndcg@1 {np.mean(ours):.4f} against {np.mean(theirs):.4f}")
+    assert study.beats_all is not warns
+    write_report(study, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    box = next(a["class"] for _, a in page.elements if a.get("id") == "verdict")
+    assert ("warning" in box) is warns
+    assert "leaks" not in page.ids
+    assert "trained without validation" in page.text
+
+
+def test_pooled_studies_are_one_of_all_questions():
+    one, two = compared([1, 0, 1, 1], [0] * 4), compared([0, 0, 1, 0], [1] * 4)
+    both = Study.pooled([one, two])
+    assert both.evaluation.metrics["hr@1"] == 0.5
+    assert both.baselines["rival"].metrics["hr@1"] == 0.5
+    assert both.evaluation.per_question["hr@1"].tolist() == [1, 0, 1, 1, 0, 0, 1, 0]
+    assert len(np.unique(both.evaluation.askers)) == 8
+    assert both.evaluation.answers.hits.shape == (8, 1)
+    assert Study.pooled([one]) is one
+
+
+def vectors_of(n_items, seed=1):
+    ids = Vocabulary(tuple(f"i{n}" for n in range(n_items)))
+    random = np.random.default_rng(seed)
+    return ItemVectors(ids, random.normal(size=(n_items, 4)), None, np.arange(n_items, 0, -1))
+
+
+@pytest.mark.parametrize("n_items", [1, 2, 4, 5, 12])
+def test_a_map_of_however_few_items(n_items):
+    drawn = draw_map(vectors_of(n_items), None, seed=1)
+    assert drawn.places.shape == (n_items, 2)
+    assert np.isfinite(drawn.places).all()
+    assert (drawn.attribute, drawn.names) == (None, [])
+    plotly.graph_objects.Figure(figures.embedding_map(drawn))
+
+
+@pytest.mark.parametrize(
+    "numbers", [np.ones((40, 3)), np.ones((40, 1)), np.repeat([[1.0], [-1.0]], 20, axis=0)]
+)
+def test_a_map_of_vectors_that_are_all_alike(numbers):
+    places = draw_map(dataclasses.replace(vectors_of(40), input=numbers), None, seed=1).places
+    assert np.isfinite(places).all()
+    assert len(np.unique(places, axis=0)) > 20
+
+
+def test_a_map_keeps_near_what_is_near():
+    centres = np.repeat(np.eye(4), 15, axis=0)
+    noise = np.random.default_rng(2).normal(scale=0.05, size=centres.shape)
+    vectors = dataclasses.replace(vectors_of(60), input=centres + noise)
+    places = draw_map(vectors, None, seed=1).places
+    distance = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(60) * 1e9
+    assert np.array_equal(distance.argmin(axis=1) // 15, np.arange(60) // 15)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "chosen", "names"),
+    [
+        (lambda n: {"even": n % 2, "three": [f"t{n % 3}", "x"], "own": str(n)}, "three", ["t0", "t1", "t2"]),
+        (lambda n: {"own": str(n), "same": "x"}, None, []),
+        (lambda n: {"rare": n % 2} if n < 9 else {}, None, []),
+        (lambda n: {"many": n % 18}, "many", [*map(str, range(12)), None]),
+        (lambda n: {"skewed": n if n > 34 else n % 2}, "skewed", ["0", "1", *map(str, range(35, 45)), None]),
+    ],
+)
+def test_a_map_is_coloured_by_the_attribute_that_tells_most(attributes, chosen, names):
+    items = Items.of({f"i{n}": attributes(n) for n in range(60)})
+    drawn = draw_map(vectors_of(60), items, seed=1)
+    assert (drawn.attribute, drawn.names) == (chosen, names)

@@ -1,0 +1,78 @@
+"""Segments are parts of the questions: nobody is lost, nobody counted twice."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec import Sentences
+from item2vec.errors import InputError
+from item2vec.evaluation import Popularity, Random, Split, evaluate, segments
+
+pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
+
+known = st.lists(st.sampled_from("abcdef"), max_size=6)
+targets = st.lists(st.sampled_from("abcxyz"), min_size=1, max_size=3)
+asked = st.lists(
+    st.tuples(st.lists(st.sampled_from("abcxyz"), max_size=60), targets), min_size=1, max_size=12
+)
+
+
+def split_of(train, questions):
+    histories, targets = zip(*questions, strict=True)
+    return Split(Sentences.of(train), Sentences.of(histories), Sentences.of(targets), "by hand")
+
+
+def found(train, questions, k=2):
+    split = split_of(train, questions)
+    return {(one.by, one.name): one for one in segments(evaluate(Popularity(split.train), split, k=k), split)}
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(known, min_size=1, max_size=8), asked)
+def test_the_parts_make_up_the_whole(train, questions):
+    split = split_of(train, questions)
+    evaluation = evaluate(Random(split.train), split, k=(1, 3))
+    parts = segments(evaluation, split)
+    for by in ("history length", "popularity", "known"):
+        own = [part for part in parts if part.by == by]
+        assert sum(part.n_questions for part in own) == len(split)
+        assert all(part.n_questions > 0 for part in own)
+        for name, values in evaluation.per_question.items():
+            mean = sum(part.n_questions * part.metrics[name] for part in own) / len(split)
+            assert mean == pytest.approx(values.mean(), abs=1e-9)
+
+
+def test_history_lengths():
+    lengths = [0, 1, 2, 4, 5, 9, 10, 19, 20, 49, 50, 60]
+    parts = found([["a", "b"]], [(["b"] * n, ["a"]) for n in lengths])
+    counts = {name: part.n_questions for (by, name), part in parts.items() if by == "history length"}
+    assert counts == {
+        "0": 1, "1": 1, "2 to 4": 2, "5 to 9": 2, "10 to 19": 2, "20 to 49": 2, "50 or more": 2,
+    }  # fmt: skip
+
+
+def test_head_torso_and_tail_have_a_third_of_the_tokens_each():
+    train = [["h"] * 4, ["t", "u"] * 2, ["p", "q", "r", "s"]]
+    parts = found(train, [([], ["h", "p"]), ([], ["t"]), ([], ["u"]), ([], ["q"]), ([], ["new"])])
+    counts = {name: part.n_questions for (by, name), part in parts.items() if by == "popularity"}
+    assert counts == {"head": 1, "torso": 2, "tail": 2}
+    assert parts["popularity", "head"].metrics["hr@2"] == 1  # Popularity answers h, and t
+    assert parts["popularity", "torso"].metrics["hr@2"] == 1  # … or u, which ties with it
+    assert parts["popularity", "tail"].metrics["hr@2"] == 0
+
+
+def test_cold_and_warm():
+    questions = [(["a"], ["b"]), (["a"], ["new", "b"]), (["a"], ["new"]), (["other"], ["b"]), ([], ["new"])]
+    parts = found([["a", "b"]], questions, k=1)
+    own = {
+        name: (part.n_questions, part.metrics["hr@1"]) for (by, name), part in parts.items() if by == "known"
+    }
+    assert own == {"warm": (2, 1.0), "cold user": (2, 0.5), "cold item": (1, 0.0)}
+
+
+def test_another_split_is_an_error():
+    split = split_of([["a", "b"]], [(["a"], ["b"]), (["b"], ["a"])])
+    evaluation = evaluate(Popularity(split.train), split)
+    with pytest.raises(InputError, match="asked 2 questions and the split has 1"):
+        segments(evaluation, split.take(np.array([0])))

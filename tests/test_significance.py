@@ -1,0 +1,166 @@
+"""Intervals cover the truth as often as they say, and p-values are what chance would give."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from item2vec.errors import InputError
+from item2vec.evaluation import Evaluation, compare
+from item2vec.evaluation.answers import Answers
+from item2vec.evaluation.significance import intervals
+from item2vec.types import Vocabulary
+
+N_SIMULATED = 2000
+
+
+def coverage(simulated, truth, askers, **options):
+    """Return how often the intervals of simulated data sets (questions × data sets) hold the truth."""
+    named = {f"hr@{n}": column for n, column in enumerate(simulated.T)}
+    bounds = np.array(list(intervals(named, askers, **options).values()))
+    return np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1]))
+
+
+def evaluation(values, askers=None, name="ndcg@10"):
+    values = np.asarray(values, dtype=np.float64)
+    nothing = np.zeros((len(values), 0))
+    answers = Answers(
+        Vocabulary(()), nothing.astype(np.int32), nothing.astype(bool), np.ones(len(values), np.int64)
+    )
+    askers = np.arange(len(values)) if askers is None else np.asarray(askers)
+    return Evaluation({name: float(values.mean())}, {name: values}, answers, askers)
+
+
+def test_intervals_cover_hit_rates():
+    hits = np.random.default_rng(1).random((200, N_SIMULATED)) < 0.3
+    assert 0.93 < coverage(hits, 0.3, np.arange(200)) < 0.965
+    assert 0.78 < coverage(hits, 0.3, np.arange(200), level=0.8) < 0.83
+
+
+def test_intervals_cover_skewed_values():
+    random = np.random.default_rng(2)
+    ranks = random.integers(1, 11, (600, N_SIMULATED))
+    values = np.where(random.random(ranks.shape) < 0.1, 1 / ranks, 0)
+    truth = 0.1 * np.mean(1 / np.arange(1, 11))
+    assert 0.93 < coverage(values, truth, np.arange(600)) < 0.965
+
+
+def test_intervals_cover_where_askers_have_many_questions_and_would_not_without_them():
+    random = np.random.default_rng(3)
+    n_of_asker = random.integers(1, 20, 150)
+    askers = np.repeat(np.arange(150), n_of_asker)
+    taste = random.beta(1, 3, (150, N_SIMULATED))
+    hits = random.random((len(askers), N_SIMULATED)) < taste[askers]
+    assert 0.925 < coverage(hits, 0.25, askers) < 0.965
+    assert coverage(hits, 0.25, np.arange(len(askers))) < 0.8
+
+
+@pytest.mark.parametrize("p", [0.001, 0.005, 0.02, 0.99, 0.999])
+def test_intervals_cover_what_is_so_rare_that_it_is_hardly_met(p):
+    hits = np.random.default_rng(4).random((200, N_SIMULATED)) < p
+    assert coverage(hits, p, np.arange(200)) > 0.88
+
+
+def test_no_hit_at_all_is_not_a_certain_zero():
+    values = {
+        "hr@10": np.zeros(50),
+        "ndcg@10": np.ones(50),
+        "mrr@10": np.full(50, 0.1),
+        "novelty@10": np.full(50, 3.0),
+    }
+    found = intervals(values, np.arange(50))
+    exact = stats.binomtest(0, 50).proportion_ci(method="exact").high
+    assert found["hr@10"] == (0, pytest.approx(exact))
+    assert found["ndcg@10"] == (pytest.approx(1 - exact), 1)
+    assert found["mrr@10"] == (pytest.approx(0.1 * (1 - exact)), pytest.approx(0.1 + 0.9 * exact))
+    assert found["novelty@10"] == (3, 3)
+    one_asker = intervals({"hr@10": np.array([0.0, 1.0] * 500)}, np.zeros(1000, dtype=np.int64))["hr@10"]
+    assert one_asker[0] < 0.1 < 0.9 < one_asker[1]
+
+
+def test_intervals_do_not_depend_on_how_askers_are_numbered_nor_on_other_metrics():
+    random = np.random.default_rng(5)
+    values, askers = random.random(500), random.integers(0, 40, 500)
+    alone = intervals({"hr@1": values}, askers)["hr@1"]
+    together = intervals({"mrr@1": values**2, "hr@1": values}, askers * 1_000_003)["hr@1"]
+    assert together == pytest.approx(alone)
+    assert intervals({"hr@1": values}, askers)["hr@1"] == alone
+    assert intervals({"hr@1": values}, askers, seed=2)["hr@1"] != alone
+    assert alone[0] < values.mean() < alone[1]
+    assert intervals({}, askers) == {}
+
+
+@pytest.mark.parametrize("askers", [np.arange(60), np.repeat(np.arange(30), 4)], ids=["single", "clustered"])
+def test_p_values_are_uniform_where_two_models_are_equally_good(askers):
+    random = np.random.default_rng(6)
+
+    def model(liking):
+        return evaluation((random.random(len(askers)) < liking[askers]) * random.random(len(askers)), askers)
+
+    chances = []
+    for seed in range(150):
+        first, second = (model(random.random(len(askers))) for _ in range(2))
+        chances.append(compare(first, second, seed=seed).p_value)
+    assert stats.kstest(chances, "uniform").pvalue > 0.01
+    assert np.mean(np.array(chances) < 0.1) < 0.17
+
+
+def test_a_real_difference_is_found():
+    random = np.random.default_rng(7)
+    worse = random.random(300)
+    found = compare(evaluation(worse + 0.1 * random.random(300)), evaluation(worse))
+    assert found.p_value == pytest.approx(1e-4)
+    assert 0.04 < found.low < found.difference < found.high < 0.06
+    turned = compare(evaluation(worse), evaluation(worse + 0.1 * random.random(300)))
+    assert turned.p_value == pytest.approx(1e-4)
+    assert turned.high < 0
+
+
+tenths = st.lists(st.integers(-4, 4).map(lambda n: n / 10), min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(tenths, st.integers(0, 3))
+def test_p_values_are_those_of_all_exchanges(differences, seed):
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(differences))
+    ]
+    exact = np.mean(np.array(sums) >= abs(sum(differences)) - 1e-9)
+    first = evaluation(np.array(differences) + 0.5)
+    found = compare(first, evaluation(np.full(len(differences), 0.5)), seed=seed).p_value
+    assert found == pytest.approx(exact, abs=0.025)
+    assert (found == 1) == (exact == 1)
+
+
+def test_the_same_seed_gives_the_same_answer():
+    random = np.random.default_rng(8)
+    first, second = evaluation(random.random(80)), evaluation(random.random(80))
+    assert compare(first, second, seed=3) == compare(first, second, seed=3)
+    assert compare(first, second, seed=3).p_value != compare(first, second, seed=4).p_value
+    swapped = compare(second, first, seed=3)
+    assert swapped.difference == -compare(first, second, seed=3).difference
+
+
+def test_equal_models_are_equal_but_not_for_certain():
+    found = compare(evaluation(np.full(50, 0.2)), evaluation(np.full(50, 0.2)))
+    assert (found.difference, found.p_value) == (0, 1)
+    assert found.low == pytest.approx(-0.071, abs=0.001)
+    assert found.high == pytest.approx(0.071, abs=0.001)
+
+
+def test_what_can_not_be_compared():
+    two, three = evaluation([0.0, 1.0]), evaluation([0.0, 1.0, 1.0])
+    with pytest.raises(InputError, match="asked 2 and 3 questions"):
+        compare(two, three)
+    other = dataclasses.replace(two, answers=dataclasses.replace(two.answers, n_targets=np.array([1, 2])))
+    with pytest.raises(InputError, match="not the same ones"):
+        compare(two, other)
+    with pytest.raises(InputError, match=r"no values of 'hr@5' .* there are ndcg@10"):
+        compare(two, two, "hr@5")
+    with pytest.raises(InputError, match="level is 95"):
+        two.intervals(level=95)

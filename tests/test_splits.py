@@ -1,0 +1,397 @@
+"""What a split promises: nothing that is asked is learned from, and nothing is lost without being counted."""
+
+import warnings
+from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from item2vec import Interactions, Sentences, adapters
+from item2vec.errors import InputError, InputTypeError, LeakWarning
+from item2vec.evaluation.split import Split
+from item2vec.evaluation.splits import apart, k_fold, leave_last_out, prefix_split, random_split
+from item2vec.evaluation.temporal import temporal_folds, temporal_split
+
+pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
+examples = settings(max_examples=150, deadline=None)
+
+DAY = 86_400_000_000
+corpora = st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=6), max_size=10)
+rows = st.lists(
+    st.tuples(st.sampled_from("uvwxy"), st.sampled_from("abcdef"), st.integers(0, 9)), min_size=2, max_size=30
+)
+
+
+def interactions_of(events, **columns):
+    users, items, moments = zip(*events, strict=True)
+    return Interactions.of(user=users, item=items, timestamp=[DAY * moment for moment in moments], **columns)
+
+
+def history(events, user):
+    """Items of a user, oldest first; of the same moment as they stand."""
+    return [item for who, item, _ in sorted(events, key=lambda event: event[2]) if who == user]
+
+
+# --- leave-last-out
+
+
+@examples
+@given(corpora, st.integers(1, 3))
+def test_leave_last_out_holds_back_the_end_and_nothing_else(sentences, n):
+    split = leave_last_out(Sentences.of(sentences), n=n)
+    assert list(split.train) == [s[:-n] if len(s) > n else s for s in sentences]
+    assert list(split.histories) == [s[:-n] for s in sentences if len(s) > n]
+    assert list(split.targets) == [s[-n:] for s in sentences if len(s) > n]
+    short = sum(len(s) <= n for s in sentences)
+    assert split.dropped == ({"sentences too short to ask": short} if short else {})
+
+
+@examples
+@given(rows, st.integers(1, 2))
+def test_leave_last_out_of_interactions_knows_its_moments(events, n):
+    split = leave_last_out(interactions_of(events), n=n)
+    users = dict.fromkeys(user for user, _, _ in events)
+    assert list(split.targets) == [h[-n:] for u in users if len(h := history(events, u)) > n]
+    moments = [sorted(at for who, _, at in events if who == user) for user in users]
+    known = [at for one in moments for at in (one[:-n] if len(one) > n else one)]
+    assert split.ages.tolist() == [max(known) - at for at in known]
+    early = [one[-n] < max(known) for one in moments if len(one) > n]
+    assert ("asked" in split.spans) == bool(early)
+    if early:
+        assert f"{100 * np.mean(early):.0f} % of the questions were asked before" in split.leak
+
+
+def test_the_spans_are_those_of_the_events():
+    split = leave_last_out(interactions_of([("u", "a", 0), ("u", "b", 1), ("v", "b", 2), ("v", "a", 3)]))
+    assert split.spans == {
+        "train": ("1970-01-01T00:00:00", "1970-01-03T00:00:00"),
+        "asked": ("1970-01-02T00:00:00", "1970-01-04T00:00:00"),
+    }
+    assert "50 % of the questions" in split.leak
+
+
+def test_interactions_without_moments_are_read_in_their_order():
+    split = leave_last_out(Interactions.of(user=["u", "u"], item=["b", "a"]))
+    assert (list(split.train), list(split.targets), split.ages, split.spans) == ([["b"]], [["a"]], None, {})
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        leave_last_out,
+        lambda sentences: k_fold(sentences, folds=2),
+        random_split,
+        lambda sentences: leave_last_out(interactions_of([("u", "a", 0), ("u", "b", 1)])),
+    ],
+)
+def test_a_protocol_that_leaks_warns_and_names_the_remedy(split):
+    with pytest.warns(LeakWarning, match=r"temporal_split\(interactions\)") as caught:
+        made = split(Sentences.of([["a", "b"], ["b", "a"]]))
+    assert [warning.filename for warning in caught] == [__file__]
+    assert str(caught[0].message) == (made[0] if isinstance(made, list) else made).leak
+
+
+def test_a_protocol_that_does_not_leak_is_silent():
+    listens = interactions_of([("u", "a", 0), ("u", "b", 1), ("u", "c", 2)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        splits = [
+            temporal_split(listens),
+            *temporal_folds(listens, folds=2, fraction=0.3),
+            prefix_split(Sentences.of([["a"], ["a", "b"]])),
+            random_split(Sentences.of([["a", "b"]], ordered=False)),
+        ]
+    assert [split.leak for split in splits] == [None] * 5
+
+
+# --- temporal
+
+
+@examples
+@given(rows, st.integers(1, 9), st.none() | st.integers(2, 10), st.booleans())
+def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
+    asked = [event for event in events if event[2] >= at and (until is None or event[2] < until)]
+    known = [event for event in events if event[2] < at]
+    users, histories, targets = dict.fromkeys(user for user, _, _ in events), [], []
+    for user in users:
+        old = history(known, user)
+        new = [i for i in dict.fromkeys(history(asked, user)) if repeats or i not in old]
+        histories += [old] if new else []
+        targets += [new] if new else []
+    listens = interactions_of(events)
+    end = None if until is None else datetime(1970, 1, 1 + until)
+    ask = partial(temporal_split, listens, at=f"1970-01-{1 + at:02}", until=end, repeats=repeats)
+    if not known or not targets:
+        with pytest.raises(InputError, match=r"nothing to (train on|ask about)|anything new"):
+            ask()
+        return
+    split = ask()
+    assert list(split.train) == [h for user in users if (h := history(known, user))]
+    assert list(split.histories) == histories
+    assert list(split.targets) == targets
+    assert split.filter_seen is not repeats
+    assert split.ages.tolist() == [
+        at - when for u in users for when in sorted(event[2] for event in known if event[0] == u)
+    ]
+    assert split.dropped.get("users with nothing new in the asked part", 0) == (
+        len({user for user, _, _ in asked}) - len(targets)
+    )
+    later = split.dropped.get("events after the asked part", 0)
+    assert len(split.train.tokens) + len(asked) + later == len(events)
+    assert split.spans["train"][1] < split.spans["asked"][0]
+    assert (split.leak, split.askers) == (None, None)
+
+
+@examples
+@given(rows, st.integers(1, 3), st.floats(0.05, 0.3))
+def test_folds_follow_each_other(events, folds, fraction):
+    listens = interactions_of(events)
+    try:
+        splits = temporal_folds(listens, folds=folds, fraction=fraction, repeats=True)
+    except InputError:
+        assume(False)
+    assert len(splits) == folds
+    windows = [split.spans["asked"] for split in splits]
+    assert all(one[1] < other[0] for one, other in pairwise(windows))
+    assert all(split.spans["train"][1] < split.spans["asked"][0] for split in splits)
+    assert windows[-1][1] == f"1970-01-{1 + max(at for _, _, at in events):02}T00:00:00"
+    for split, window in zip(splits, windows, strict=True):
+        known = sum(f"1970-01-{1 + at:02}T00:00:00" < window[0] for _, _, at in events)
+        assert len(split.train.tokens) == known
+
+
+@examples
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=40), st.floats(0.01, 0.99))
+def test_the_share_is_met_as_nearly_as_equal_moments_allow(moments, fraction):
+    assume(len(set(moments)) > 1)
+    split = temporal_split(
+        interactions_of([("u", str(i), at) for i, at in enumerate(moments)]), fraction=fraction
+    )
+    possible = [sum(at >= cut for at in moments) for cut in set(moments) - {min(moments)}]
+    error = min(abs(n / len(moments) - fraction) for n in possible)
+    assert abs(len(split.targets.tokens) / len(moments) - fraction) == pytest.approx(error)
+
+
+def test_a_fraction_counts_within_the_time_that_is_asked_about():
+    listens = interactions_of([("u", str(day), day) for day in range(20)])
+    split = temporal_split(listens, until="1970-01-11")
+    assert (list(split.targets), split.dropped) == ([["9"]], {"events after the asked part": 10})
+
+
+def test_moments_may_be_in_any_zone():
+    listens = interactions_of([("u", "a", 0), ("u", "b", 1)])
+    moments = ["1970-01-02", "1970-01-02T01:00+01:00", datetime(1970, 1, 2), datetime(1970, 1, 2, tzinfo=UTC)]
+    assert {temporal_split(listens, at=at).protocol for at in moments} == {
+        "temporal from 1970-01-02T00:00:00"
+    }
+
+
+def test_cold_users_ask_with_an_empty_history():
+    split = temporal_split(interactions_of([("u", "a", 0), ("v", "a", 5)]), at="1970-01-03")
+    assert (list(split.histories), list(split.targets)) == ([[]], [["a"]])
+
+
+@examples
+@given(
+    rows,
+    st.sampled_from(
+        [
+            {"gap": "1d"},
+            {"gap": "2d", "collapse_repeats": True},
+            {"gap": "1d", "max_length": 2},
+            {"gap": "1d", "min_item_count": 2},
+            {"gap": "2d", "events": {"click": 1, "purchase": 1}},
+            {"gap": "2d", "events": {"click": 2, "purchase": 3}},
+            {"gap": "2d", "events": ["click"]},
+        ]
+    ),
+    st.booleans(),
+)
+def test_ages_are_right_or_unknown_whatever_the_adapter_does(events, options, visits):
+    """Each event has an item of its own moment, so that a token tells its age."""
+    events = [(user, f"{item}{at}", at) for user, item, at in events]
+    extra = {"session": [f"{user}{at % 2}" for user, _, at in events]} if visits else {}
+    kinds = ["click" if item < "d" else "purchase" for _, item, _ in events]
+    listens = interactions_of(events, event=kinds, **extra)
+    adapter = partial(adapters.sessions, **options)
+    try:
+        split = temporal_split(listens, at="1970-01-06", adapter=adapter)
+    except InputError:
+        assume(False)
+    assert list(split.train) == list(adapter(listens.between(end=datetime(1970, 1, 6))))
+    if split.ages is not None:
+        assert [f"{5 - age:g}" for age in split.ages] == [i[1:] for one in split.train for i in one]
+    elif "collapse_repeats" not in options:
+        assert options.get("events") == {"click": 2, "purchase": 3}
+    left_out = split.dropped.get("events that the adapter left out", 0)
+    assert len(split.train.tokens) + left_out == sum(at < 5 for _, _, at in events)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"at": "1970-01-01"},
+            "nothing to train on before 1970-01-01T00:00:00; .* from 1970-01-01T00:00:00 to",
+        ),
+        ({"at": "1980-01-01"}, "nothing to ask about from 1980-01-01T00:00:00; expected a moment within"),
+        ({"at": "1970-01-02", "until": "1970-01-02"}, "and until 1970-01-02T00:00:00"),
+        ({"at": "1970-01-03"}, "anything new from .* expected an earlier moment, or repeats=True"),
+        ({"at": "soon"}, "at is 'soon'; expected a datetime, or ISO text"),
+        ({"at": 7}, "at is 7; expected a datetime"),
+        ({"at": "1970-01-02", "fraction": 0.5}, "expected one of the two"),
+        ({"fraction": 1.0}, "1 of the events to ask about; expected a share above 0 and below 1"),
+        ({"fraction": float("nan")}, "nan of the events"),
+        ({"until": "1970-01-02"}, "1 events of 1 moment; expected at least two"),
+        (
+            {"adapter": partial(adapters.histories, min_length=9), "fraction": 0.5},
+            "the adapter made no sentence",
+        ),
+    ],
+)
+def test_what_cannot_be_split_by_time_says_why(asked, message):
+    listens = interactions_of([("u", "a", 0), ("u", "b", 1), ("u", "a", 2)])
+    with pytest.raises(InputError, match=message):
+        temporal_split(listens, **asked)
+
+
+def test_a_split_by_time_needs_moments():
+    with pytest.raises(InputError, match="needs timestamps; name the column"):
+        temporal_split(Interactions.of(user=["u"], item=["a"]))
+    with pytest.raises(InputTypeError, match="found Sentences; expected Interactions"):
+        temporal_split(Sentences.of([["a"]]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"folds": 0}, "folds is 0"),
+        ({"folds": 5, "fraction": 0.2}, "leaves something to train on"),
+        ({"folds": 3, "fraction": 0.01}, "3 windows would share their events"),
+    ],
+)
+def test_folds_that_do_not_fit_say_why(asked, message):
+    with pytest.raises(InputError, match=message):
+        temporal_folds(interactions_of([("u", str(day), day) for day in range(5)]), **asked)
+
+
+# --- prefixes
+
+
+@examples
+@given(corpora, corpora)
+def test_prefix_split_agrees_with_a_loop(train, asked):
+    split = prefix_split(Sentences.of(train), asked=Sentences.of(asked))
+    questions = [(number, s[:end], [s[end]]) for number, s in enumerate(asked) for end in range(1, len(s))]
+    found = zip(split.askers, split.histories, split.targets, strict=True)
+    assert list(split.train) == train
+    assert list(found) == questions
+    assert sum(split.dropped.values()) == sum(len(s) < 2 for s in asked)
+    assert not split.filter_seen
+
+
+@pytest.mark.parametrize(("fraction", "n_asked"), [(0.1, 1), (0.5, 5), (0.99, 9), (0.001, 1)])
+def test_the_last_sentences_are_asked(fraction, n_asked):
+    sessions = [[str(i), "x"] for i in range(10)]
+    split = prefix_split(Sentences.of(sessions), fraction=fraction)
+    assert list(split.train) == sessions[:-n_asked]
+    assert list(split.histories) == [[first] for first, _ in sessions[-n_asked:]]
+
+
+# --- random shares and folds
+
+
+@examples
+@given(corpora, st.floats(0.01, 0.99), st.integers(0, 5))
+def test_random_split_parts_the_items_of_each_sentence(sentences, fraction, seed):
+    split = random_split(Sentences.of(sentences, ordered=False), fraction=fraction, seed=seed)
+    assert sum(split.dropped.values()) == sum(len(set(s)) < 2 for s in sentences)
+    questions = zip(split.histories, split.targets, strict=True)
+    for sentence, train in zip(sentences, split.train, strict=True):
+        if len(set(sentence)) < 2:
+            assert train == sentence
+            continue
+        kept, held = next(questions)
+        assert train == kept == [item for item in sentence if item not in held]
+        assert held == [item for item in dict.fromkeys(sentence) if item not in kept]
+        n_items = len(set(sentence))
+        assert len(held) == min(max(round(fraction * n_items), 1), n_items - 1)
+    assert next(questions, None) is None
+
+
+def test_random_split_draws_each_item_as_often():
+    split = random_split(Sentences.of([list("abcde")] * 5000, ordered=False), fraction=0.4)
+    assert split.targets.counts() == pytest.approx([2000] * 5, rel=0.08)
+
+
+@examples
+@given(corpora, st.integers(2, 4), st.integers(1, 2))
+def test_each_sentence_is_asked_in_one_fold_and_trained_in_the_others(sentences, folds, n):
+    assume(len(sentences) >= folds)
+    splits = k_fold(Sentences.of(sentences), folds=folds, n=n)
+    asked = [h + t for split in splits for h, t in zip(split.histories, split.targets, strict=True)]
+    assert sorted(asked) == sorted(s for s in sentences if len(s) > n)
+    assert all(len(one) == n for split in splits for one in split.targets)
+    for split in splits:
+        n_held = len(split) + sum(split.dropped.values())
+        assert n_held in {len(sentences) // folds, -(-len(sentences) // folds)}
+        rest = [*split.train, *(h + t for h, t in zip(split.histories, split.targets, strict=True))]
+        assert len(split.train) + n_held == len(sentences)
+        assert sorted(s for s in rest if len(s) > n) == sorted(s for s in sentences if len(s) > n)
+
+
+@pytest.mark.parametrize("draw", [random_split, lambda s, seed: k_fold(s, folds=3, seed=seed)[0]])
+def test_a_seed_decides_the_draw(draw):
+    sentences = Sentences.of([list("abcdefgh")[i:] + list("abcdefgh")[:i] for i in range(8)] * 4)
+    first, again, other = (draw(sentences, seed=seed) for seed in (1, 1, 2))
+    assert list(first.train) == list(again.train)
+    assert list(first.targets) == list(again.targets)
+    assert list(first.train) != list(other.train)
+
+
+def test_weights_stay_with_their_tokens():
+    listens = interactions_of([("u", "a", 0), ("u", "b", 1), ("u", "c", 2)], weight=[1, 2, 3])
+    assert leave_last_out(listens).train.weights.tolist() == [1, 2]
+    split = temporal_split(listens, at="1970-01-03")
+    assert (split.train.weights.tolist(), split.ages.tolist()) == ([1, 2], [2, 1])
+    asked = prefix_split(Sentences.of([["a"]]), asked=adapters.histories(listens))
+    assert asked.histories.weights.tolist() == [1, 1, 2]
+
+
+# --- cold and warm
+
+
+@examples
+@given(corpora, corpora, st.data())
+def test_apart_loses_no_question(train, histories, data):
+    targets = [data.draw(st.lists(st.sampled_from("abcdefghz"), min_size=1, max_size=2)) for _ in histories]
+    part = Sentences.of([*train, list("ghz")])[:-1]  # its vocabulary holds more than it
+    split = Split(part, Sentences.of(histories), Sentences.of(targets), "by hand")
+    known = {item for sentence in train for item in sentence}
+    expected = {"warm": [], "cold users": [], "cold items": []}
+    for asked in zip(histories, targets, strict=True):
+        name = "warm" if known & set(asked[1]) else "cold items"
+        expected[name if known & set(asked[0]) else "cold users"].append(asked)
+    found = {n: list(zip(s.histories, s.targets, strict=True)) for n, s in apart(split).items()}
+    assert found == {name: questions for name, questions in expected.items() if questions}
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda s: leave_last_out(s, n=0), "n is 0"),
+        (lambda s: k_fold(s, n=0), "n is 0"),
+        (lambda s: k_fold(s, folds=3), "3 folds of 2 sentences"),
+        (lambda s: k_fold(s, folds=1), "1 folds of 2 sentences"),
+        (lambda s: random_split(s, fraction=1), "fraction is 1; expected a share"),
+        (lambda s: prefix_split(s, fraction=0), "fraction is 0; expected a share"),
+        (lambda s: prefix_split(s[:1]), "expected at least 2 sentences"),
+    ],
+)
+def test_settings_out_of_range_are_refused(ask, message):
+    with pytest.raises(InputError, match=message):
+        ask(Sentences.of([["a", "b"], ["b", "a"]]))
