@@ -40,7 +40,8 @@ class Recommender:
     vectors
         What training learned.
     score, decay, half_life, last_n
-        How a history is read and items are scored: the fields of ``TasteConfig``.
+        How a history is read and items are scored: the fields of ``TasteConfig``. Unless told otherwise,
+        vectors without an output matrix, such as those of a word2vec file, are scored by cosine.
     index
         ``"exact"``; ``"annoy"``; or ``"auto"``, which is exact as long as that is as quick.
     recall
@@ -59,7 +60,7 @@ class Recommender:
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"], ["a", "b", "d"]] * 20)
     >>> model = Recommender(train(playlists, vector_size=8, workers=1, seed=7), decay=0.8)
     >>> model
-    Recommender(4 items × 8 dimensions, score='cosine', decay=0.8, index=exact)
+    Recommender(4 items × 8 dimensions, score='output', decay=0.8, index=exact)
     >>> len(model.recommend(["a", "b"], k=10))
     2
     """
@@ -68,14 +69,15 @@ class Recommender:
         self,
         vectors: ItemVectors,
         *,
-        score: Literal["cosine", "output"] = "cosine",
-        decay: float = 1.0,
+        score: Literal["cosine", "output"] | None = None,
+        decay: float = TasteConfig.model_fields["decay"].default,
         half_life: float | None = None,
         last_n: int | None = None,
         index: Literal["auto", "exact", "annoy"] = "auto",
         recall: float = 0.95,
         items: Items | None = None,
     ) -> None:
+        score = score or ("cosine" if vectors.output is None else "output")
         taste = TasteConfig(score=score, decay=decay, half_life=half_life, last_n=last_n)
         searched = scored_matrix(vectors, taste)
         built = build(searched, kind=index, queries=_typical_tastes(vectors, taste), recall=recall)
@@ -296,7 +298,7 @@ def fit(
 
     >>> from item2vec import TrainConfig, adapters
     >>> fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]), Config(train=TrainConfig(sample=0)))
-    Recommender(4 items × 64 dimensions, score='cosine', decay=1.0, index=exact)
+    Recommender(4 items × 64 dimensions, score='output', decay=0.7, index=exact)
     """
     config = config or Config()
     vectors = train(sentences, config=config.train, validation=validation, taste=config.taste)

@@ -52,7 +52,7 @@ def test_a_name_like_no_other_is_answered_with_all():
         ("cbow_mean", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
         ("shrink_windows", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
         ("alpha", [1e-3, 1, 100, 1000], [0, -0.1, np.nan, np.inf, 1e30, 1e300, "x", None]),
-        ("min_alpha", [0, 0.025], [-0.1, np.nan, np.inf, 0.026, None]),
+        ("min_alpha", [0, 0.05], [-0.1, np.nan, np.inf, 0.051, None]),
         ("epochs", [1, 100_000], [0, -1, 100_001, 2.0, "5", True, None]),
         ("workers", [1, 1024], [0, -1, 1025, 1.0, None]),
         ("seed", [0, 2**32 - 1], [-1, 2**32, 1.5, None, "seed"]),

@@ -133,7 +133,7 @@ def test_a_history_that_cancels_out_gets_the_popular_items():
         None,
         np.array([1, 1, 9]),
     )
-    found = Recommender(opposite).recommend(["a", "b"], k=3)
+    found = Recommender(opposite, decay=1.0).recommend(["a", "b"], k=3)
     assert [(one.item, one.source) for one in found] == [("c", "popular")]
     assert found[0].score == pytest.approx(9 / 11)
 

@@ -129,7 +129,13 @@ def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, taste, 
 
 
 @pytest.mark.parametrize(
-    "taste", [TasteConfig(), TasteConfig(score="output"), TasteConfig(decay=0.999), TasteConfig(last_n=50)]
+    "taste",
+    [
+        TasteConfig(score="cosine", decay=1.0),
+        TasteConfig(score="output"),
+        TasteConfig(decay=0.999),
+        TasteConfig(last_n=50),
+    ],
 )
 @pytest.mark.parametrize("dims", [1, 8, 64])
 def test_long_histories_are_read_to_the_end(taste, dims):
@@ -157,7 +163,7 @@ def test_a_long_decayed_history_is_its_newest_items():
     vectors = made_vectors()
     rows = np.zeros(45_000, dtype=np.int32)
     rows[-1] = 7
-    taste = read_tastes(vectors, TasteConfig(decay=1e-9), rows, np.array([0, 45_000]))
+    taste = read_tastes(vectors, TasteConfig(score="cosine", decay=1e-9), rows, np.array([0, 45_000]))
     assert taste.vectors[0] == pytest.approx(vectors.unit_input[7], abs=1e-6)
     assert taste.weights.sum() == pytest.approx(1)
 
@@ -184,7 +190,7 @@ def test_vectors_that_cancel_out_leave_no_taste(scale, score):
         np.ones(3),
     )
     rows, offsets = np.array([0, 1, 0, 1, 2, 2], dtype=np.int32), np.array([0, 2, 5, 6])
-    found = read_tastes(vectors, TasteConfig(score=score), rows, offsets)
+    found = read_tastes(vectors, TasteConfig(score=score, decay=1.0), rows, offsets)
     assert found.empty.tolist() == [True, False, False]
     assert np.isfinite(found.vectors).all()
 
@@ -192,16 +198,18 @@ def test_vectors_that_cancel_out_leave_no_taste(scale, score):
 def test_histories_of_no_weight_leave_no_taste():
     vectors = made_vectors()
     rows, offsets = np.array([1, 2, 3], dtype=np.int32), np.array([0, 0, 2, 2, 3, 3])
-    found = read_tastes(vectors, TasteConfig(), rows, offsets, weights=np.array([0.0, 0.0, 1.0]))
+    found = read_tastes(
+        vectors, TasteConfig(score="cosine"), rows, offsets, weights=np.array([0.0, 0.0, 1.0])
+    )
     assert found.empty.tolist() == [True, True, True, False, True]
     assert found.weights.tolist() == [0, 0, 1]
-    nothing = read_tastes(vectors, TasteConfig(), rows[:0], np.array([0]))
+    nothing = read_tastes(vectors, TasteConfig(score="cosine"), rows[:0], np.array([0]))
     assert nothing.vectors.shape == (0, 6)
 
 
 def test_time_counts_from_the_newest_item_of_each_history():
     stamps = np.array([0, 7, 14, 100], dtype=np.int64) * DAY
-    taste = TasteConfig(half_life=7)
+    taste = TasteConfig(half_life=7, decay=1.0)
     assert history_weights(np.array([0, 3, 4]), taste, timestamps=stamps) == pytest.approx(
         [1 / 7, 2 / 7, 4 / 7, 1]
     )
@@ -216,7 +224,7 @@ def test_time_counts_from_the_newest_item_of_each_history():
 
 def test_each_score_has_its_matrices():
     vectors = made_vectors()
-    cosine, output = TasteConfig(), TasteConfig(score="output")
+    cosine, output = TasteConfig(score="cosine"), TasteConfig(score="output")
     assert taste_matrix(vectors, cosine) is scored_matrix(vectors, cosine) is vectors.unit_input
     assert (
         taste_matrix(vectors, output) is vectors.input,

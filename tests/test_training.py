@@ -486,9 +486,8 @@ def test_an_epoch_hands_over_every_token_once_in_short_sentences(lengths, block,
 def test_two_communities_separate(name, ordered):
     rng = np.random.default_rng(1)
     lists = [[f"{side}{row}" for row in rng.integers(0, 15, 8)] for side in "xy" for _ in range(300)]
-    vectors = train(
-        Sentences.of(lists, ordered=ordered), **QUICK | OBJECTIVES[name] | {"vector_size": 8, "epochs": 10}
-    )
+    settings_ = {"vector_size": 8, "epochs": 10, "window": 5, "alpha": 0.025}
+    vectors = train(Sentences.of(lists, ordered=ordered), **QUICK | OBJECTIVES[name] | settings_)
     side = np.array([id_[0] == "x" for id_ in vectors.vocabulary])
     cosines = vectors.unit_input @ vectors.unit_input.T
     within = cosines[side[:, None] == side].mean()

@@ -71,7 +71,11 @@ def test_the_taste_that_suits_is_found():
 def test_the_best_is_the_best_of_the_finals():
     found = item2vec.tune(chains(), trials=6, **SMALL)
     complete = [trial for trial in found.trials if trial.state == "complete"]
-    assert found.score == max(trial.score for trial in found.finals)
+    first = {trial.number: trial.score for trial in complete}
+    best = max(found.finals, key=lambda trial: trial.score + first[trial.number])
+    assert found.score == (best.score + first[best.number]) / 2
+    assert found.config.taste == best.config.taste
+    assert found.config.train.replace(seed=2) == best.config.train.replace(workers=found.config.train.workers)
     assert {t.number for t in found.finals} == {
         t.number for t in sorted(complete, key=lambda t: -t.score)[:4]
     }
@@ -114,6 +118,17 @@ def test_large_corpora_are_searched_by_a_sample_and_decided_by_all():
     assert all(tuple(s) in whole for s in sample)
     found = item2vec.tune(sentences, trials=3, max_tokens=1500, metric="hr@5", epochs=3, **SMALL)
     assert found.finals[0].score != found.trials[found.finals[0].number].score
+
+
+def test_much_data_is_searched_with_fewer_epochs(monkeypatch):
+    sentences = chains()
+    monkeypatch.setattr("item2vec.tuning.study.FULL_EPOCHS_TOKENS", len(sentences.tokens) // 10)
+    found = item2vec.tune(sentences, trials=8, **SMALL)
+    assert found.trials[0].config.train.epochs == 5  # of 40, a tenth of what is trained on each time
+    assert all(trial.config.train.epochs <= 9 for trial in found.trials)
+    first = {trial.number: trial.config.train.epochs for trial in found.trials}
+    assert all(final.config.train.epochs > 8 * first[final.number] for final in found.finals)
+    assert found.score == max(trial.score for trial in (*found.trials, *found.finals))
 
 
 def test_unordered_sentences_and_other_ways_to_carve():

@@ -74,7 +74,10 @@ def test_validation_measures_what_a_loop_does(codes, score, decay, block):
 def test_a_tie_counts_against_the_target():
     rows = np.ones((20, 2), dtype=np.float32)
     vectors = ItemVectors(Vocabulary(tuple(f"item-{row}" for row in range(20))), rows, None, np.ones(20))
-    assert Validation(Sentences.of([["item-0", "item-1"]]), TasteConfig()).measure(vectors, 1).hr == 0
+    assert (
+        Validation(Sentences.of([["item-0", "item-1"]]), TasteConfig(score="cosine")).measure(vectors, 1).hr
+        == 0
+    )
 
 
 def chained(n, seed):

@@ -15,7 +15,7 @@ from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.sentences import Sentences
 from item2vec.types import Offsets
 
-__all__ = ["histories", "sessions"]
+__all__ = ["histories", "oldest_first", "sessions"]
 
 
 def histories(
@@ -56,7 +56,7 @@ def histories(
     """
     check_shape(min_length, max_length, unit)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
-    rows, offsets = _by_user(chosen)
+    rows, offsets = oldest_first(chosen)
     offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without rows have no sentence
     return shaped(
         _read(chosen, rows, offsets, ordered),
@@ -102,7 +102,7 @@ def sessions(
     check_shape(min_length, max_length, unit)
     pause = None if gap is None else round(seconds_of(gap, "gap") * 1_000_000)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
-    rows, offsets = _by_user(chosen)
+    rows, offsets = oldest_first(chosen)
     if chosen.session is not None and chosen.sessions is not None:
         label = label_pairs(offsets, chosen.session[rows], len(chosen.sessions))
         inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
@@ -157,8 +157,12 @@ def _chosen(
     return chosen
 
 
-def _by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return rows by user, oldest first, and where each user's begin."""
+def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
+    """Return the rows by user, oldest first, and where each user's begin.
+
+    >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
+    (array([2, 0, 1]), array([0, 2, 3]))
+    """
     rows, offsets = group_rows(interactions.user, len(interactions.users))
     if interactions.timestamp is not None:
         sort_groups(rows, offsets, interactions.timestamp)

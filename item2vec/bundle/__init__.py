@@ -67,7 +67,7 @@ class Parts:
     --------
     >>> import numpy as np
     >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
-    >>> Parts(vectors, TasteConfig(), indexes.build(vectors.unit_input), items=None).vectors
+    >>> Parts(vectors, TasteConfig(score="cosine"), indexes.build(vectors.unit_input), items=None).vectors
     ItemVectors(2 items × 2 dimensions, input only)
     """
 
@@ -96,7 +96,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     >>> import tempfile
     >>> import numpy as np
     >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
-    >>> parts = Parts(vectors, TasteConfig(), indexes.build(vectors.unit_input), items=None)
+    >>> parts = Parts(vectors, TasteConfig(score="cosine"), indexes.build(vectors.unit_input), items=None)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     manifest = write(parts, Path(folder) / "songs", note={"why": "an example"})
     ...     read(Path(folder) / "songs").vectors, verify(Path(folder) / "songs") == manifest

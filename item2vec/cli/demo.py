@@ -27,7 +27,6 @@ __all__ = ["demo"]
 
 Say = Callable[[str], None]
 SEED = 7
-TASTE: dict[str, Any] = {"score": "output", "decay": 0.5}
 USERS = ("u42", "u7", "u100")
 
 
@@ -54,7 +53,7 @@ def demo(
 
     say("\nEverything is trained on and published")
     vectors = train(playlists + sessions, seed=SEED)
-    version = publish(Recommender(vectors, **TASTE, items=songs), models)
+    version = publish(Recommender(vectors, items=songs), models)
     say(f"  {vectors}\n  {version.path}")
 
     with Engine(models=models, store=url) as engine:
@@ -93,7 +92,7 @@ def _check(playlists: Sentences, listens: Interactions, say: Say) -> list[dict[s
 
     of_listens = temporal_split(listens, fraction=0.1)
     split = replace(of_listens, train=playlists + of_listens.train, ages=None)
-    rivals: dict[str, Model] = {"item2vec": Recommender(train(split.train, seed=SEED), **TASTE)}
+    rivals: dict[str, Model] = {"item2vec": Recommender(train(split.train, seed=SEED))}
     rivals |= baselines(split)
     rows = [
         {"model": name} | dict(evaluate(model, split, metrics=["hr", "ndcg", "coverage"]).metrics)

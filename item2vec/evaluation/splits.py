@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.adapters import histories
+from item2vec.adapters.histories import oldest_first
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.temporal import DAY, oldest_first, span_of
+from item2vec.evaluation.temporal import DAY, span_of
 from item2vec.interactions import Interactions
 from item2vec.sentences import Sentences, offsets_of
 

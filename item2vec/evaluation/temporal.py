@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.adapters import histories
+from item2vec.adapters.histories import oldest_first
 from item2vec.errors import InputError, InputTypeError
 from item2vec.evaluation.split import Split
 from item2vec.interactions import Interactions, microseconds
-from item2vec.kernels.grouping import group_rows, sort_groups
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.types import Offsets
 
-__all__ = ["DAY", "oldest_first", "span_of", "temporal_folds", "temporal_split"]
+__all__ = ["DAY", "span_of", "temporal_folds", "temporal_split"]
 
 DAY = 86_400e6
 
@@ -122,18 +122,6 @@ def temporal_folds(
         dataclasses.replace(split, protocol=f"{split.protocol} (fold {number} of {folds})")
         for number, split in enumerate(splits, start=1)
     ]
-
-
-def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the rows by user, oldest first as in ``adapters.histories``, and where each user's begin.
-
-    >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
-    (array([2, 0, 1]), array([0, 2, 3]))
-    """
-    rows, offsets = group_rows(interactions.user, len(interactions.users))
-    if interactions.timestamp is not None:
-        sort_groups(rows, offsets, interactions.timestamp)
-    return rows, offsets
 
 
 def span_of(moments: Offsets) -> tuple[str, str]:

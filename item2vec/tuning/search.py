@@ -7,7 +7,6 @@ from typing import Any
 
 import optuna
 from optuna.distributions import (
-    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -16,9 +15,9 @@ from optuna.trial import TrialState, create_trial
 
 from item2vec.tuning.trial import Trial
 
-__all__ = ["SPACE", "Search"]
+__all__ = ["SPACE", "Search", "scaled"]
 
-SPACE: dict[str, BaseDistribution] = {
+SPACE: dict[str, Any] = {
     "objective": CategoricalDistribution(["skipgram", "cbow"]),
     "vector_size": IntDistribution(32, 128, step=32),
     "window": IntDistribution(1, 30, log=True),
@@ -33,25 +32,40 @@ SPACE: dict[str, BaseDistribution] = {
 
 FIRST: tuple[dict[str, Any], ...] = (
     {},
-    {"window": 3, "epochs": 40},
-    {"window": 20, "epochs": 30},
-    {"window": 10, "epochs": 40, "ns_exponent": -0.5},
-    {"objective": "cbow", "window": 10, "epochs": 40, "alpha": 0.05},
-    {"window": 5, "epochs": 60, "ns_exponent": 0.25, "negative": 15},
+    {"window": 20},
+    {"epochs": 20, "alpha": 0.1},
+    {"window": 5, "vector_size": 128},
+    {"objective": "cbow"},
+    {"window": 3, "epochs": 60, "ns_exponent": 0.5},
 )
 """What is tried before anything is known: settings that suit one kind of data or another."""
+
+
+def scaled(epochs: int, share: float) -> int:
+    """Return a share of so many epochs, at least one.
+
+    >>> scaled(40, 0.25), scaled(40, 0.001)
+    (10, 1)
+    """
+    return max(1, round(epochs * share))
 
 
 class Search:
     """Suggests settings by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
     A suggestion depends on the seed, the trial's number and the trials that were shown, on nothing else.
+    ``share`` (above 0, up to 1) is the part of the epochs that trials are to have, where there is much data.
     """
 
-    def __init__(self, fixed: Mapping[str, Any], start: Mapping[str, Any], seed: int) -> None:
+    def __init__(
+        self, fixed: Mapping[str, Any], start: Mapping[str, Any], seed: int, share: float = 1.0
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space = {name: range_ for name, range_ in SPACE.items() if name not in fixed}
+        fewest, most = (scaled(epochs, share) for epochs in (SPACE["epochs"].low, SPACE["epochs"].high))
+        space = SPACE | {"epochs": IntDistribution(fewest, max(most, fewest + 1), log=True)}
+        self._space = {name: range_ for name, range_ in space.items() if name not in fixed}
         self._start = start
+        self._share = share
         self._seed = seed
         self._study = optuna.create_study(direction="maximize")
 
@@ -74,6 +88,7 @@ class Search:
         """Return the settings of a trial by name."""
         if number < len(FIRST):
             first = {**self._start, **FIRST[number]}
+            first["epochs"] = scaled(first["epochs"], self._share)
             return {name: first[name] for name in self._space}
         self._study.sampler = optuna.samplers.TPESampler(
             seed=self._seed * 100_003 + number, multivariate=True, n_startup_trials=len(FIRST)

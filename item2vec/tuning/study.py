@@ -23,13 +23,14 @@ from item2vec.progress import progress_bar
 from item2vec.sentences import Sentences
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Carve, Problem, carve
-from item2vec.tuning.search import Search
+from item2vec.tuning.search import Search, scaled
 from item2vec.tuning.trial import NOTHING_KNOWN, Known, Trial, run_trial
 
 __all__ = ["Tuning", "tune"]
 
 TASTE = ("score", "decay", "last_n")
-MAX_TOKENS = 250_000
+MAX_TOKENS = 2_000_000
+FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
 SEARCH_SHARE = 0.7
 OUT_OF_TIME = "the budget is used up"
@@ -77,15 +78,19 @@ def tune(
     decay, history length) that suits its vectors best is found without training again. A trial that is below
     the median of the earlier ones at a quarter, half or three quarters of its epochs is stopped (Golovin et
     al., Google Vizier, KDD 2017). In the end the best four are trained once more with another seed, since
-    the best of many owes something to luck. Of larger corpora a sample of whole sentences is searched, and
-    all sentences are used in the end: most of the gain is found on a tenth of the data (Chamberlain et al.,
-    Tuning word2vec for large scale recommendation systems, RecSys 2020).
+    the best of many owes something to luck, and both scores count.
+
+    Where there are more than 250,000 tokens, trials have fewer epochs in proportion, and in the end the best
+    are trained with as many more as they were denied, if the budget allows. (A sample of the sentences
+    would mislead: with fewer tokens an item, other settings win.) Beyond ``max_tokens`` a sample of whole
+    sentences is searched nevertheless, and all of them are used in the end (Chamberlain et al., Tuning
+    word2vec for large scale recommendation systems, RecSys 2020).
 
     Parameters
     ----------
     budget
         How long it may take: text such as ``"5min"``, a ``timedelta``, or seconds; five minutes if neither it
-        nor ``trials`` is given. A trial that would take more than a third of it is stopped.
+        nor ``trials`` is given. A trial that would take more than half of it is stopped.
     trials
         How many configurations to try. With this and without a budget, the same sentences, settings, ``seed``
         and ``jobs`` give the same result.
@@ -139,19 +144,20 @@ def tune(
         "sentences": problem.fingerprint(),
         "seed": seed,
         "jobs": team.jobs,
-        "fixed": {name: fixed[name] for name in sorted(fixed)},
+        "fixed": {name: repr(fixed[name]) for name in sorted(fixed)},
     }
     journal = Journal(None if study is None else Path(study), about)
-    search = Search(fixed, base.train.model_dump(), seed)
+    share = min(1.0, FULL_EPOCHS_TOKENS / max(len(problem.split.train.tokens), 1))
+    search = Search(fixed, base.train.model_dump(), seed, share)
     team.search(problem, search, journal, base, trials)
     leaders = sorted((t for t in journal.trials if t.state == "complete"), key=lambda t: -t.score)[:FINALISTS]
     if not leaders:
         raise TrainingError(f"no trial came to an end; the last one: {journal.trials[-1].reason}")
     whole = how(max_tokens=len(sentences.tokens))
-    finals = team.repeat(whole, leaders)
-    best = max((t for t in finals if t.state == "complete"), key=lambda t: t.score, default=leaders[0])
-    config = best.config.replace(train=best.config.train.replace(seed=base.train.seed))
-    return Tuning(config, best.score, metric, tuple(journal.trials), finals)
+    finals = team.repeat(whole, leaders, 1.0 if "epochs" in fixed else share)
+    best, score = _best(leaders, finals, sampled=len(sentences.tokens) > max_tokens)
+    config = best.replace(train=best.train.replace(seed=base.train.seed, workers=base.train.workers))
+    return Tuning(config, score, metric, tuple(journal.trials), finals)
 
 
 class _Clock:
@@ -210,13 +216,11 @@ class _Team:
                 best = max((t.score for t in journal.trials), default=0.0)
                 advance(f"best {problem.metric}@{problem.k} {best:.4f}")
 
-    def repeat(self, problem: Problem, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-        """Train the configurations of these trials anew with another seed, as long as the budget lasts."""
+    def repeat(self, problem: Problem, trials: Sequence[Trial], share: float) -> tuple[Trial, ...]:
+        """Train these trials anew with another seed and all their epochs, as long as the budget lasts."""
         ends = self._end_of(1.0, None)
         tasks = (
-            partial(
-                run_trial, problem, trial.number, _reseeded(trial.config), self._free, NOTHING_KNOWN, ends
-            )
+            partial(run_trial, problem, trial.number, _again(trial, share), self._free, NOTHING_KNOWN, ends)
             for trial in trials
         )
         with progress_bar("once more", len(trials)) as advance:
@@ -236,7 +240,7 @@ class _Team:
                 return None
             if self._clock.left(until) <= 0:
                 return OUT_OF_TIME
-            if rest > min(self._clock.budget / 3, self._clock.left(until)):
+            if rest > min(self._clock.budget / 2, self._clock.left(until)):
                 return f"too slow for what is left of the budget: {rest:.0f} s to go"
             return None
 
@@ -257,8 +261,29 @@ class _Team:
                 self._cancelled.set()
 
 
-def _reseeded(config: Config) -> Config:
-    return config.replace(train=config.train.replace(seed=config.train.seed + 1))
+def _again(trial: Trial, share: float) -> Config:
+    train = trial.config.train
+    train = train.replace(seed=train.seed + 1, epochs=scaled(train.epochs, 1 / share))
+    return trial.config.replace(train=train)
+
+
+def _best(leaders: Sequence[Trial], finals: Sequence[Trial], *, sampled: bool) -> tuple[Config, float]:
+    """Return the best configuration and its score: the mean of both, where it was trained twice alike.
+
+    Scores on a sample count only where there are no others.
+    """
+    first = {trial.number: trial for trial in leaders}
+    candidates = []
+    for final in finals:
+        if final.state == "complete":
+            trial = first[final.number]
+            alike = not sampled and trial.config.train.epochs == final.config.train.epochs
+            candidates.append((final.config, (final.score + trial.score) / 2 if alike else final.score))
+            if alike:
+                del first[final.number]
+    if not (sampled and candidates):
+        candidates += [(trial.config, trial.score) for trial in first.values()]
+    return max(candidates, key=lambda candidate: candidate[1])
 
 
 def _with(config: Config, settings: Mapping[str, Any]) -> Config:

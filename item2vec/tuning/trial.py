@@ -83,7 +83,8 @@ class _Watch:
     rungs: list[float] = field(default_factory=list)
 
     def __call__(self, epoch: int, vectors: ItemVectors) -> None:
-        reason = self.ends((time.monotonic() - self.started) / epoch * (self.epochs - epoch))
+        rest = (time.monotonic() - self.started) / epoch * (self.epochs - epoch)
+        reason = self.ends(rest) if rest else None
         if reason:
             raise _Stopped(reason)
         rung = len(self.rungs)

@@ -22,27 +22,27 @@ from item2vec.evaluation import evaluate, leave_last_out, random_split
 
 TOKENS = 100_000
 QUESTIONS = 4_000
+BETTER = {"alpha": 0.05, "ns_exponent": 0.25}
 TRAINING = {
-    "gensim's defaults (5 epochs)": {"epochs": 5, "sample": 1e-3},
-    "window 5": {},
-    "window 20": {"window": 20},
-    "window 5, alpha .05": {"alpha": 0.05},
-    "window 5, alpha .05, ns 0.25": {"alpha": 0.05, "ns_exponent": 0.25},
-    "window 10, alpha .05, ns 0.25": {"window": 10, "alpha": 0.05, "ns_exponent": 0.25},
-    "window 20, alpha .05": {"window": 20, "alpha": 0.05},
-    "window 20, alpha .05, ns 0.25": {"window": 20, "alpha": 0.05, "ns_exponent": 0.25},
-    "window 20, alpha .05, ns -0.25": {"window": 20, "alpha": 0.05, "ns_exponent": -0.25},
-    "window 20, alpha .05, ns 0.25, 128 dims": {
-        "window": 20, "alpha": 0.05, "ns_exponent": 0.25, "vector_size": 128},
-    "window 20, alpha .05, ns 0.25, sample 1e-3": {
-        "window": 20, "alpha": 0.05, "ns_exponent": 0.25, "sample": 1e-3},
-    "window 5, alpha .05, ns 0.25, 40 epochs": {"alpha": 0.05, "ns_exponent": 0.25, "epochs": 40},
-    "cbow, window 10, alpha .05, 40 epochs": {
-        "objective": "cbow", "window": 10, "alpha": 0.05, "epochs": 40},
-}  # fmt: skip
-TASTES = [
-    {"score": score, "decay": decay} for score in ("cosine", "output") for decay in (1.0, 0.9, 0.7, 0.5)
-]
+    "gensim's defaults: 5 epochs, sample 1e-3": {"epochs": 5, "sample": 1e-3},
+    "20 epochs, window 5, alpha .025, ns 0.75": {},
+    "20 epochs, window 5, alpha .05, ns 0.75": {"alpha": 0.05},
+    "20 epochs, window 5, alpha .05, ns 0.25": BETTER,
+    "20 epochs, window 10, alpha .05, ns 0.25": BETTER | {"window": 10},
+    "20 epochs, window 10, alpha .1, ns 0.25": BETTER | {"window": 10, "alpha": 0.1},
+    "20 epochs, window 20, alpha .05, ns 0.25": BETTER | {"window": 20},
+    "40 epochs, window 5, alpha .05, ns 0.25": BETTER | {"epochs": 40},
+    "40 epochs, window 10, alpha .05, ns 0.25": BETTER | {"epochs": 40, "window": 10},
+    "40 epochs, window 10, alpha .05, ns 0": BETTER | {"epochs": 40, "window": 10, "ns_exponent": 0.0},
+    "40 epochs, window 10, alpha .05, ns 0.5": BETTER | {"epochs": 40, "window": 10, "ns_exponent": 0.5},
+    "the same, 128 dimensions, ns 0.25": BETTER | {"epochs": 40, "window": 10, "vector_size": 128},
+    "40 epochs, window 20, alpha .05, ns 0.25": BETTER | {"epochs": 40, "window": 20},
+    "cbow, 40 epochs, window 10, alpha .05, ns 0.25": BETTER
+    | {"epochs": 40, "window": 10, "objective": "cbow"},
+}
+TASTES = [{"score": "output", "decay": decay} for decay in (1.0, 0.9, 0.7, 0.5)]
+TASTES += [{"score": "cosine", "decay": decay} for decay in (1.0, 0.7)]
+PLAIN = {"epochs": 20, "window": 5, "alpha": 0.025, "ns_exponent": 0.75, "vector_size": 64}
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
         print(f"{name}: {split}", flush=True)
         for training, settings in TRAINING.items():
             started = time.perf_counter()
-            vectors = item2vec.train(split.train, **{"epochs": 20, **settings})
+            vectors = item2vec.train(split.train, **PLAIN | settings)
             seconds = time.perf_counter() - started
             for taste in TASTES:
                 model = item2vec.Recommender(vectors, **taste, index="exact")

@@ -1,9 +1,9 @@
 """Recommendation quality: BENCHMARKS A1 to A5, beside baselines and published numbers.
 
-    scripts/benchmarks/quality.py --data DIR [--only SET …] [--budget 5min] [--studies DIR] [--json FILE]
+    scripts/benchmarks/quality.py --data DIR [--only SET …] [--budget 5min] [--seeds 3] [--json FILE]
 
 Every set's configuration is found by item2vec.tune, on validation carved from the training part; the test
-part is looked at once, by models trained with it from three seeds. A folder belongs to a family by its files:
+part is looked at once, by models trained from several seeds. A folder belongs to a family by its files:
 
     sequences.txt                        A1  next item, leave-last-out
     train_sessions.txt, test_pairs.txt   A2  every prefix of a session → next click
@@ -28,7 +28,6 @@ from item2vec import adapters, readers
 from item2vec.errors import LeakWarning
 from item2vec.evaluation import Split, baselines, evaluate, leave_last_out, prefix_split, random_split
 
-SEEDS = (1, 2, 3)
 PUBLISHED = {
     "amazon-beauty": {
         "SASRec (2020)": (0.0605, 0.0318),
@@ -102,17 +101,17 @@ FAMILIES = {
 }
 
 
-def measure(name, read, folder, budget, studies):
+def measure(name, read, folder, arguments):
     """Print and return what baselines, published models and ours reach on one set."""
     split, names, how = read(folder)
     cutoff = int(names[0].partition("@")[2])
-    print(f"\n{name}: {split}\n  {'model':<34}{names[0]:>16}{names[1]:>16}", flush=True)
+    print(f"\n{name}: {split}\n  {'model':<36}{names[0]:>16}{names[1]:>16}", flush=True)
     rows = {}
 
     def show(model, values):
         rows[model] = values
         cells = [f"{mean(v):.4f}±{stdev(v):.4f}" if len(v) > 1 else f"{v[0]:.4f}" for v in values if v]
-        print(f"  {model:<34}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
+        print(f"  {model:<36}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 
     def ask(model, ties=None):
         kinds = [metric.partition("@")[0] for metric in names]
@@ -127,11 +126,11 @@ def measure(name, read, folder, budget, studies):
     for model, values in PUBLISHED.get(name, {}).items():
         show(f"{model}, published", [[value] if value is not None else [] for value in values])
     started = time.perf_counter()
-    study = studies / f"{name}.study" if studies else None
-    tuned = item2vec.tune(split.train, budget=budget, seed=1, study=study, **how)
+    study = arguments.studies / f"{name}.study" if arguments.studies else None
+    tuned = item2vec.tune(split.train, budget=arguments.budget, seed=1, study=study, **how)
     tuning_seconds = time.perf_counter() - started
     results, seconds = [], []
-    for seed in SEEDS:
+    for seed in range(1, arguments.seeds + 1):
         started = time.perf_counter()
         config = tuned.config.replace(train=tuned.config.train.replace(seed=seed))
         model = item2vec.fit(split.train, config)
@@ -163,7 +162,7 @@ def _changed(settings):
 
 def graph(name, folder, n_shuffles):
     """A5: walks over a graph, and its nodes' labels told from their vectors."""
-    edges = readers.read_edges(next(folder.glob("*adjlist*")))
+    edges = readers.read_edges(next(folder.glob("*adjlist*")), format="adjacency")
     pairs = [line.split() for line in next(folder.glob("*labels*")).read_text().splitlines()]
     started = time.perf_counter()
     walks = adapters.walks(edges, walks_per_node=80, walk_length=40, seed=1)
@@ -194,6 +193,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="SET", help="folders of the data to measure on")
     parser.add_argument("--budget", default="5min", help="of each set's tuning")
     parser.add_argument("--studies", type=sets.Path, help="where studies are kept, to go on with later")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="models of ours, of which mean and spread are shown"
+    )
     parser.add_argument("--shuffles", type=int, default=10, help="of a graph's labelled nodes")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
@@ -203,7 +205,7 @@ def main() -> None:
             continue
         for files, read in FAMILIES.items():
             if all((folder / file).is_file() for file in files):
-                measured.append(measure(folder.name, read, folder, arguments.budget, arguments.studies))
+                measured.append(measure(folder.name, read, folder, arguments))
                 break
         else:
             if list(folder.glob("*adjlist*")) and list(folder.glob("*labels*")):
