@@ -124,11 +124,13 @@ def test_much_data_is_searched_with_fewer_epochs(monkeypatch):
     sentences = chains()
     monkeypatch.setattr("item2vec.tuning.study.FULL_EPOCHS_TOKENS", len(sentences.tokens) // 10)
     found = item2vec.tune(sentences, trials=8, **SMALL)
-    assert found.trials[0].config.train.epochs == 5  # of 40, a tenth of what is trained on each time
-    assert all(trial.config.train.epochs <= 9 for trial in found.trials)
+    assert found.trials[0].config.train == item2vec.TrainConfig(vector_size=16, negative=3, seed=1)
+    assert all(trial.config.train.epochs <= 10 for trial in found.trials[1:])  # an eighth of 80 at most
     first = {trial.number: trial.config.train.epochs for trial in found.trials}
-    assert all(final.config.train.epochs > 8 * first[final.number] for final in found.finals)
-    assert found.score == max(trial.score for trial in (*found.trials, *found.finals))
+    assert any(final.number for final in found.finals)
+    for final in found.finals:
+        assert final.config.train.epochs >= first[final.number] * (7 if final.number else 1)
+    assert found.score >= 0.9 * found.trials[0].score  # the mean of two, if the first is the best
 
 
 def test_unordered_sentences_and_other_ways_to_carve():

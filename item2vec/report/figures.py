@@ -155,7 +155,7 @@ def exposure_by_popularity(study: Study) -> Figure:
         }
         for name, shown, color in _shown(study)
     ]
-    return _figure(bars, x="tenth of the items, most popular first", percent="y", category="x")
+    return _figure(bars, x="tenth of items, by popularity", percent="y", category="x")
 
 
 def lorenz(study: Study) -> Figure:
@@ -186,7 +186,7 @@ def lorenz(study: Study) -> Figure:
                 "hovertemplate": "%{y:.1%}",
             }
         )
-    return _figure(lines, x="share of the items, least shown first", percent="xy")
+    return _figure(lines, x="share of items, least shown first", percent="xy")
 
 
 def embedding_map(drawn: Map) -> Figure:

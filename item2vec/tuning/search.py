@@ -54,7 +54,8 @@ class Search:
     """Suggests settings by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
     A suggestion depends on the seed, the trial's number and the trials that were shown, on nothing else.
-    ``share`` (above 0, up to 1) is the part of the epochs that trials are to have, where there is much data.
+    ``share`` (above 0, up to 1) is the part of the epochs that trials are to have, where there is much data;
+    all but the first, which is the start as it is.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Search:
     def show(self, trials: Sequence[Trial]) -> None:
         """Take in the outcome of trials."""
         for trial in trials:
+            if trial.number == 0 and self._share < 1:
+                continue  # it had all its epochs, more than the range that is searched
             params = {name: getattr(trial.config.train, name) for name in self._space}
             stopped = trial.state == "stopped"
             self._study.add_trial(
@@ -88,7 +91,8 @@ class Search:
         """Return the settings of a trial by name."""
         if number < len(FIRST):
             first = {**self._start, **FIRST[number]}
-            first["epochs"] = scaled(first["epochs"], self._share)
+            if number > 0:
+                first["epochs"] = scaled(first["epochs"], self._share)
             return {name: first[name] for name in self._space}
         self._study.sampler = optuna.samplers.TPESampler(
             seed=self._seed * 100_003 + number, multivariate=True, n_startup_trials=len(FIRST)

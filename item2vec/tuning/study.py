@@ -29,7 +29,7 @@ from item2vec.tuning.trial import NOTHING_KNOWN, Known, Trial, run_trial
 __all__ = ["Tuning", "tune"]
 
 TASTE = ("score", "decay", "last_n")
-MAX_TOKENS = 2_000_000
+MAX_TOKENS = 1_000_000
 FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
 SEARCH_SHARE = 0.7
@@ -80,11 +80,13 @@ def tune(
     al., Google Vizier, KDD 2017). In the end the best four are trained once more with another seed, since
     the best of many owes something to luck, and both scores count.
 
-    Where there are more than 250,000 tokens, trials have fewer epochs in proportion, and in the end the best
-    are trained with as many more as they were denied, if the budget allows. (A sample of the sentences
-    would mislead: with fewer tokens an item, other settings win.) Beyond ``max_tokens`` a sample of whole
-    sentences is searched nevertheless, and all of them are used in the end (Chamberlain et al., Tuning
-    word2vec for large scale recommendation systems, RecSys 2020).
+    The first trial is the start as it is: the defaults, and what is ``fixed``; it is let run to its end,
+    whatever the budget, so that nothing worse than it is returned. Where there are more than 250,000 tokens,
+    the others have fewer epochs in proportion, and in the end the best are trained with as many more as they
+    were denied, if the budget allows. (A sample of the sentences would mislead: with fewer tokens an item,
+    other settings win.) Beyond ``max_tokens`` a sample of whole sentences is searched nevertheless, and all
+    of them are used in the end (Chamberlain et al., Tuning word2vec for large scale recommendation systems,
+    RecSys 2020).
 
     Parameters
     ----------
@@ -263,8 +265,8 @@ class _Team:
 
 def _again(trial: Trial, share: float) -> Config:
     train = trial.config.train
-    train = train.replace(seed=train.seed + 1, epochs=scaled(train.epochs, 1 / share))
-    return trial.config.replace(train=train)
+    epochs = train.epochs if trial.number == 0 else scaled(train.epochs, 1 / share)
+    return trial.config.replace(train=train.replace(seed=train.seed + 1, epochs=epochs))
 
 
 def _best(leaders: Sequence[Trial], finals: Sequence[Trial], *, sampled: bool) -> tuple[Config, float]:
