@@ -81,12 +81,12 @@ def tune(
     the best of many owes something to luck, and both scores count.
 
     The first trial is the start as it is: the defaults, and what is ``fixed``; it is let run to its end,
-    whatever the budget, so that nothing worse than it is returned. Where there are more than 250,000 tokens,
-    the others have fewer epochs in proportion, and in the end the best are trained with as many more as they
-    were denied, if the budget allows. (A sample of the sentences would mislead: with fewer tokens an item,
-    other settings win.) Beyond ``max_tokens`` a sample of whole sentences is searched nevertheless, and all
-    of them are used in the end (Chamberlain et al., Tuning word2vec for large scale recommendation systems,
-    RecSys 2020).
+    whatever the budget, so that nothing worse on validation is returned. Where there are more than 250,000
+    tokens, the others have fewer epochs in proportion, and in the end the best are trained with as many
+    more as they were denied, if the budget allows. (A sample of the sentences would mislead: with fewer
+    tokens an item, other settings win.) Beyond ``max_tokens`` a sample of whole sentences is searched
+    nevertheless, and all of them are used in the end (Chamberlain et al., Tuning word2vec for large scale
+    recommendation systems, RecSys 2020).
 
     Parameters
     ----------

@@ -118,8 +118,8 @@ def run_trial(
         seconds = time.monotonic() - watch.started
         return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds)
 
-    if ends(0.0):
-        return ended("stopped", 0.0, str(ends(0.0)))
+    if reason := ends(0.0):
+        return ended("stopped", 0.0, reason)
     try:
         alone: TrainConfig = config.train.replace(workers=1)
         vectors = train(problem.split.train, config=alone, after_epoch=watch)
