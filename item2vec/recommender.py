@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
-from item2vec.config import Config, TasteConfig
+from item2vec.config import Config, TasteConfig, TrainConfig
 from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.interactions import microseconds
@@ -41,7 +41,8 @@ class Recommender:
         What training learned.
     score, decay, half_life, last_n
         How a history is read and items are scored: the fields of ``TasteConfig``. Unless told otherwise,
-        vectors without an output matrix, such as those of a word2vec file, are scored by cosine.
+        vectors without an output matrix, such as those of a word2vec file, are scored by cosine, and those of
+        next_item are read with the decays that they were trained with.
     index
         ``"exact"``; ``"annoy"``; or ``"auto"``, which is exact as long as that is as quick.
     recall
@@ -70,7 +71,7 @@ class Recommender:
         vectors: ItemVectors,
         *,
         score: Literal["cosine", "output"] | None = None,
-        decay: float = TasteConfig.model_fields["decay"].default,
+        decay: float | tuple[float, ...] | None = None,
         half_life: float | None = None,
         last_n: int | None = None,
         index: Literal["auto", "exact", "annoy"] = "auto",
@@ -78,6 +79,8 @@ class Recommender:
         items: Items | None = None,
     ) -> None:
         score = score or ("cosine" if vectors.output is None else "output")
+        if decay is None:
+            decay = (vectors.config or TrainConfig()).taste_decay
         taste = TasteConfig(score=score, decay=decay, half_life=half_life, last_n=last_n)
         searched = scored_matrix(vectors, taste)
         built = build(searched, kind=index, queries=_typical_tastes(vectors, taste), recall=recall)
@@ -254,7 +257,8 @@ class Recommender:
         inputs = taste_matrix(self.vectors, self.taste)[rows].astype(np.float64)
         scored = scored_matrix(self.vectors, self.taste)[target].astype(np.float64)
         distinct, place = np.unique(rows, return_inverse=True)
-        shares = np.bincount(place, tastes.weights * (inputs @ scored) / tastes.norms[0])
+        products = (inputs * scored).reshape(len(rows), tastes.weights.shape[1], -1).sum(axis=2)
+        shares = np.bincount(place, (tastes.weights * products).sum(axis=1) / tastes.norms[0])
         order = np.argsort(-shares, kind="stable")
         ids = self.vocabulary.decode(distinct[order])
         return [Share(id_, float(share)) for id_, share in zip(ids, shares[order], strict=True)]
@@ -293,16 +297,21 @@ def fit(
     *,
     items: Items | None = None,
     validation: Sentences | None = None,
+    start: ItemVectors | None = None,
 ) -> Recommender:
-    """Train on sentences and make a model of the vectors, in one call; ``validation`` is that of ``train``.
+    """Train on sentences and make a model of the vectors, in one call.
+
+    ``validation`` and ``start`` are those of ``train``.
 
     >>> from item2vec import TrainConfig, adapters
     >>> fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]), Config(train=TrainConfig(sample=0)))
     Recommender(4 items × 64 dimensions, score='output', decay=0.7, index=exact)
     """
     config = config or Config()
-    vectors = train(sentences, config=config.train, validation=validation, taste=config.taste)
-    return Recommender(vectors, **config.taste.model_dump(), index=config.index, items=items)
+    vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
+    return Recommender(
+        vectors, **config.taste.model_dump(exclude_unset=True), index=config.index, items=items
+    )
 
 
 def _typical_tastes(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> npt.NDArray[np.float32]:

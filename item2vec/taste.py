@@ -13,21 +13,21 @@ from item2vec.errors import ConfigError
 from item2vec.types import Floats, Offsets
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Tastes", "history_weights", "read_tastes", "scored_matrix", "taste_matrix"]
+__all__ = ["Tastes", "decays", "history_weights", "read_tastes", "scored_matrix", "taste_matrix"]
 
 MICROSECONDS_A_DAY = 86_400_000_000
 SMALLEST_NORM = 1e-6
-TOKENS_A_BLOCK = 1 << 16
+TOKENS_A_BLOCK = 1 << 10
 
 
 @dataclass(frozen=True, eq=False)
 class Tastes:
     """Taste vectors of several histories, and what each history item put into them.
 
-    ``vectors`` (float32, n histories × dimensions); ``weights`` (float64, one a history token) add up to 1 in
-    each history that has any, after which cosine tastes were divided by ``norms`` (float64, n histories; 1
-    for ``score="output"``). ``empty`` (bool, n histories) marks histories without a direction: nothing known
-    in them, no weight, or vectors that cancel each other out.
+    ``vectors`` (float32, n histories × dimensions); ``weights`` (float64, n history tokens × parts of the
+    vectors, one for each decay) add up to 1 in each history that has any, after which cosine tastes were
+    divided by ``norms`` (float64, n histories; 1 for ``score="output"``). ``empty`` (bool, n histories) marks
+    histories without a direction: nothing known in them, no weight, or vectors that cancel each other out.
     """
 
     vectors: Floats
@@ -47,8 +47,9 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     Raises
     ------
     ConfigError
-        If the score is "output" and the vectors have no output matrix.
+        If the score is "output" and the vectors have no output matrix, or the decays do not divide them.
     """
+    _check_parts(vectors, taste)
     if taste.score == "cosine":
         return vectors.unit_input
     if vectors.output is None:
@@ -59,6 +60,15 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     return vectors.output
 
 
+def decays(taste: TasteConfig) -> tuple[float, ...]:
+    """Return the decay of each part of the vectors.
+
+    >>> decays(TasteConfig(decay=0.5))
+    (0.5,)
+    """
+    return taste.decay if isinstance(taste.decay, tuple) else (taste.decay,)
+
+
 def history_weights(
     offsets: Offsets,
     taste: TasteConfig,
@@ -66,26 +76,29 @@ def history_weights(
     weights: npt.NDArray[np.float64] | None = None,
     timestamps: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return each history token's part in its taste; the parts of a history add up to 1 (or are all 0).
+    """Return each history token's weight in its taste (n tokens × decays); those of a history add up to 1.
 
-    A token's part is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the
-    newest token of a history is 0 steps back and of age 0; it is 0 beyond the newest ``last_n``.
+    Or they are all 0. A token's weight is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) *
+    weight``, where the newest token of a history is 0 steps back and of age 0; it is 0 beyond the newest
+    ``last_n``.
 
     >>> import numpy as np
-    >>> history_weights(np.array([0, 3]), TasteConfig(decay=0.5)).round(3)
-    array([0.143, 0.286, 0.571])
+    >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
+    array([[0.143, 0.333],
+           [0.286, 0.333],
+           [0.571, 0.333]])
     """
     lengths = np.diff(offsets)
     steps_back = np.repeat(offsets[1:], lengths) - 1 - np.arange(offsets[-1])
-    part = np.power(taste.decay, steps_back.astype(np.float64))
+    part = np.power(decays(taste), steps_back.astype(np.float64)[:, None])
     if taste.last_n is not None:
         part[steps_back >= taste.last_n] = 0.0
     if timestamps is not None and taste.half_life is not None:
         newest = np.repeat(_reduce(np.maximum, timestamps, offsets, 0), lengths)
-        part *= np.exp2((timestamps - newest) / (taste.half_life * MICROSECONDS_A_DAY))
+        part *= np.exp2((timestamps - newest) / (taste.half_life * MICROSECONDS_A_DAY))[:, None]
     if weights is not None:
-        part *= weights
-    total = np.repeat(_reduce(np.add, part, offsets, 0.0), lengths)
+        part *= weights[:, None]
+    total = np.repeat(_reduce(np.add, part, offsets, 0.0), lengths, axis=0)
     shares: npt.NDArray[np.float64] = np.divide(part, total, out=np.zeros_like(part), where=total > 0)
     return shares
 
@@ -103,36 +116,47 @@ def read_tastes(
 
     A history's taste does not depend on the others beside it, to the last bit.
     """
+    _check_parts(vectors, taste)
     matrix = taste_matrix(vectors, taste)
     parts = history_weights(offsets, taste, weights=weights, timestamps=timestamps)
     sums = _weighted_sums(matrix, rows, parts, offsets)
     norms = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-    typical = np.sqrt(np.mean(np.square(matrix[:1024]), dtype=np.float64) * matrix.shape[1])
+    typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
     empty = norms < SMALLEST_NORM * typical
     divisors = np.where(empty, 1.0, norms) if taste.score == "cosine" else np.ones(len(norms))
     return Tastes((sums / divisors[:, None]).astype(np.float32), parts, divisors, empty)
 
 
+def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
+    size, n_parts = vectors.input.shape[1], len(decays(taste))
+    if size % n_parts:
+        raise ConfigError(
+            f"decay={taste.decay} reads {n_parts} equal parts of the vectors; expected a number of decays "
+            f"that divides their {size} dimensions, such as one"
+        )
+
+
 def _weighted_sums(
     matrix: Floats, rows: npt.NDArray[np.int32], parts: npt.NDArray[np.float64], offsets: Offsets
 ) -> npt.NDArray[np.float64]:
-    """Return, for each history, the sum of its rows times their parts, block by block."""
-    sums = np.zeros((len(offsets) - 1, matrix.shape[1]))
-    counted = np.flatnonzero(parts)
+    """Return, for each history, the sum of its rows, part by part times its weights, block by block."""
+    n_parts, size = parts.shape[1], matrix.shape[1]
+    sums = np.zeros((len(offsets) - 1, size))
+    counted = np.flatnonzero(parts.any(axis=1))
     starts = np.searchsorted(counted, offsets)
     filled = np.flatnonzero(np.diff(starts))
     block_of = starts[filled] // TOKENS_A_BLOCK
     for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
         tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
-        terms = matrix[rows[tokens]] * parts[tokens, None]
-        sums[block] = np.add.reduceat(terms, starts[block] - starts[block[0]], axis=0)
+        terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * parts[tokens, :, None]
+        sums[block] = np.add.reduceat(terms.reshape(-1, size), starts[block] - starts[block[0]], axis=0)
     return sums
 
 
 def _reduce(
     operation: np.ufunc, values: npt.NDArray[Any], offsets: Offsets, of_none: float
 ) -> npt.NDArray[Any]:
-    result = np.full(len(offsets) - 1, of_none, dtype=values.dtype)
+    result = np.full((len(offsets) - 1, *values.shape[1:]), of_none, dtype=values.dtype)
     filled = np.flatnonzero(np.diff(offsets))
     if len(filled):
         result[filled] = operation.reduceat(values, offsets[filled])

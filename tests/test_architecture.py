@@ -28,6 +28,7 @@ LAYERS = [
 DOORS = {
     "gensim": "training/gensim_trainer.py",
     "numba": "kernels/",
+    "llvmlite": "kernels/",
     "annoy": "index/annoy.py",
     "pandas": "readers/",
     "pyarrow": "readers/",

@@ -1,5 +1,6 @@
 """A bundle reads back bit for bit what was written, or says what is wrong with it."""
 
+import dataclasses
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -34,7 +35,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ids, inner, max_size=3),
     max_leaves=5,
 )
-trainings = st.builds(
+decays = st.floats(0.001, 1)
+gensim_trainings = st.builds(
     TrainConfig,
     window=st.integers(1, 9) | st.just("full"),
     sample=st.floats(0, 0.5),
@@ -42,13 +44,27 @@ trainings = st.builds(
     seed=st.integers(0, 2**32 - 1),
     patience=st.none() | st.integers(1, 9),
 )
-tastes = st.builds(
-    TasteConfig,
-    score=st.sampled_from(["cosine", "output"]),
-    decay=st.floats(0.001, 1),
-    half_life=st.none() | st.floats(0.001, 1e9),
-    last_n=st.none() | st.integers(1, 10**12),
+next_item_trainings = st.builds(
+    TrainConfig,
+    objective=st.just("next_item"),
+    context_decay=st.tuples(decays) | st.tuples(decays, decays) | st.tuples(*[decays] * 4),
+    dropout=st.floats(0, 0.9),
+    weight_decay=st.floats(0, 0.9),
 )
+trainings = gensim_trainings | next_item_trainings
+
+
+def tastes(size):
+    several = [n_parts for n_parts in range(1, size + 1) if size % n_parts == 0]
+    return st.builds(
+        TasteConfig,
+        score=st.sampled_from(["cosine", "output"]),
+        decay=decays | st.sampled_from(several).flatmap(lambda n_parts: st.tuples(*[decays] * n_parts)),
+        half_life=st.none() | st.floats(0.001, 1e9),
+        last_n=st.none() | st.integers(1, 10**12),
+    )
+
+
 moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.timezones())
 attributes = st.dictionaries(ids, json_values, max_size=3)
 
@@ -56,7 +72,7 @@ attributes = st.dictionaries(ids, json_values, max_size=3)
 @st.composite
 def parts(draw):
     n_items, size = draw(st.integers(1, 6)), draw(st.integers(1, 4))
-    taste = draw(tastes)
+    taste = draw(tastes(size))
     matrix = st.lists(
         st.lists(numbers, min_size=size, max_size=size).filter(lambda row: max(map(abs, row)) > 1e-6),
         min_size=n_items,
@@ -118,6 +134,16 @@ def test_a_loaded_model_answers_as_the_saved_one(tmp_path, index, score):
     model = made_model(400, score=score, index=index, items=True)
     model.save(tmp_path / "songs")
     assert answers(item2vec.load(tmp_path / "songs")) == answers(model)
+
+
+def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
+    training = TrainConfig(objective="next_item", vector_size=8, context_decay=(0.4, 0.8), dropout=0.2)
+    model = Recommender(dataclasses.replace(made_vectors(), config=training))
+    model.save(tmp_path / "songs")
+    loaded = item2vec.load(tmp_path / "songs")
+    assert (loaded.vectors.config, loaded.taste) == (training, TasteConfig(decay=(0.4, 0.8)))
+    assert answers(loaded) == answers(model)
+    assert Recommender(loaded.vectors).taste == loaded.taste
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
@@ -240,6 +266,8 @@ def test_a_forged_bundle_with_nothing_wrong_is_read(forge):
         (lambda manifest: manifest.update(n_items="40"), "n_items"),
         (lambda manifest: manifest.update(vector_size=4), r"shape .40, 8.; expected"),
         (lambda manifest: manifest["taste"].update(decay=2), "decay"),
+        (lambda manifest: manifest["taste"].update(decay=[0.5, 2]), "decay"),
+        (lambda manifest: manifest["taste"].update(decay=[0.5] * 3), "3 equal parts of the vectors"),
         (lambda manifest: manifest["taste"].update(speed=2), "speed"),
         (lambda manifest: manifest["train"].update(window="half"), "window"),
         (lambda manifest: manifest.update(index={"kind": "annoy"}), "index"),

@@ -114,6 +114,13 @@ def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_pat
         ("modles = 'x'", "unknown key 'modles'; did you mean 'models'?"),
         ("[train]\nvectorsize = 3", "[train]: unknown setting 'vectorsize'; did you mean 'vector_size'?"),
         ("[taste]\ndecay = 2.0", "decay is 2.0"),
+        ("[taste]\ndecay = [0.5, 2.0]", "[taste]: decay is 2.0; expected less than or equal to 1"),
+        ("[taste]\ndecay = []", "decay is (); expected numbers such as (0.5, 0.9)"),
+        ("[taste]\ndecay = '0.5,0.9'", "decay is '0.5,0.9'; expected a valid number, or numbers such as"),
+        (
+            "[train]\ncontext_decay = 0.5",
+            "[train]: context_decay is 0.5; expected numbers such as (0.5, 0.9)",
+        ),
         ("models = ", "is not TOML"),
     ],
 )

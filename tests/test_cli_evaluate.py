@@ -112,6 +112,28 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt -k 0", "k is 0"),
         ("--playlists lists.txt --vector-size 0", "vector_size is 0"),
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),
+        (
+            "--playlists lists.txt --decay x",
+            "decay is 'x'; expected a valid number, or numbers such as (0.5, 0.9)",
+        ),
+        ("--playlists lists.txt --decay 0.5,x", "decay is '0.5,x'; expected a valid number, or numbers such"),
+        ("--playlists lists.txt --decay 0.5,", "decay is '0.5,'; expected"),
+        ("--playlists lists.txt --decay 2", "decay is 2.0; expected less than or equal to 1"),
+        ("--playlists lists.txt --decay 0.5,2", "decay is 2.0; expected less than or equal to 1"),
+        ("--playlists lists.txt --decay nan,0.5", "decay is nan; expected a finite number"),
+        ("--playlists lists.txt --decay 0.5,0.6,0.7", "decay=(0.5, 0.6, 0.7) reads 3 parts of the vectors"),
+        (
+            "--playlists lists.txt --context-decay 0.5,x",
+            "context_decay is '0.5,x'; expected numbers such as (0.5",
+        ),
+        (
+            "--playlists lists.txt --objective next_item --vector-size 65",
+            "vector_size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
+        ),
+        (
+            "--playlists lists.txt --objective next_item --backend gensim",
+            "objective='next_item' is not known to gensim; leave backend out",
+        ),
         ("--skip-lines 1", "--skip-lines means nothing for sentences from the store"),
         ("--playlists nowhere.txt", "nowhere.txt"),
     ],
@@ -165,6 +187,27 @@ def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch
         )
     ).train  # fmt: skip
     assert model.taste == TasteConfig(score="output", half_life=2.5, decay=0.5, last_n=4)
+
+
+def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, tmp_path):
+    def trained(*words):
+        code, _, err = item2vec("train", "--playlists", "lists.txt", *QUICK, *words)
+        assert (code, err) == (0, "")
+        model = load("models")
+        return model.taste.decay, model.vectors.config.context_decay
+
+    assert trained("--decay", "0.5", "--context-decay", "0.4") == (0.5, (0.4,))
+    (tmp_path / "item2vec.toml").write_text(
+        "[train]\ncontext_decay = [0.4, 0.8]\n[taste]\ndecay = [0.5, 1]\n"
+    )
+    assert trained() == ((0.5, 1.0), (0.4, 0.8))
+    monkeypatch.setenv("ITEM2VEC_DECAY", "0.6,0.9")
+    monkeypatch.setenv("ITEM2VEC_CONTEXT_DECAY", "0.3,0.7")
+    assert trained() == ((0.6, 0.9), (0.3, 0.7))
+    assert trained("--decay", "0.1,0.2,0.3,0.4", "--context-decay", "1, 1") == (
+        (0.1, 0.2, 0.3, 0.4),
+        (1.0, 1.0),
+    )
 
 
 def test_the_seed_is_that_of_walks_too(item2vec, tmp_path):

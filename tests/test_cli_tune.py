@@ -30,8 +30,8 @@ def test_what_is_found_is_what_train_then_reads(item2vec, playlists, tmp_path):
 
     model = load(tmp_path / "models")
     config = model.vectors.config
-    assert config.model_dump(include=set(written["train"])) == written["train"]
-    assert model.taste.model_dump(exclude_none=True) == written["taste"]
+    assert config.model_dump(mode="json", include=set(written["train"])) == written["train"]
+    assert model.taste.model_dump(mode="json", exclude_none=True) == written["taste"]
 
 
 def test_settings_of_the_file_are_searched_anew(item2vec, playlists, tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from item2vec.kernels.compiled import compiled
+from item2vec.kernels.edges import edge_filter, may_be_edge
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.kernels.walks import alias_tables
 
@@ -43,6 +44,22 @@ def test_pairs_are_numbered_as_they_appear(labels):
     number = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
     flat = np.array([label for _, label in pairs], np.int32)
     assert label_pairs(offsets, flat, 5).tolist() == [number[pair] for pair in pairs]
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_the_filter_of_edges_passes_every_edge_and_few_others(directed):
+    random = np.random.default_rng(3)
+    n = 1_000
+    joined = random.random((n, n)) < 0.02
+    if not directed:
+        joined |= joined.T
+    source, target = np.nonzero(joined)
+    offsets = np.searchsorted(source, np.arange(n + 1)).astype(np.int64)
+    edges = edge_filter(offsets, target.astype(np.int32), directed)
+    found = np.array([[may_be_edge(edges, a, b, directed) for b in range(n)] for a in range(n)])
+    assert found[joined].all()
+    assert found[~joined].mean() < 0.1
+    assert edges.nbytes <= target.size * (1 if directed else 0.5) + 8
 
 
 @settings(deadline=None)

@@ -1,5 +1,6 @@
 """Recommendations agree with brute force, whatever the history, the filters and the index."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -24,14 +25,14 @@ def vectors(seed: int = 0) -> ItemVectors:
 
 
 @functools.cache
-def model(score: str, decay: float, index: str) -> Recommender:
+def model(score: str, decay: float | tuple[float, ...], index: str) -> Recommender:
     return Recommender(vectors(), score=score, decay=decay, index=index)
 
 
 models = st.builds(
     model,
     st.sampled_from(["cosine", "output"]),
-    st.sampled_from([1.0, 0.5]),
+    st.sampled_from([1.0, 0.5, (0.4, 0.9), (1.0, 0.01, 0.6)]),
     st.sampled_from(["exact", "annoy"]),
 )
 histories = st.lists(st.sampled_from([*IDS, "unknown", "Ünknown"]), max_size=8)
@@ -45,8 +46,13 @@ def brute_force(model, history, k, excluded, allow):
     scored = matrix if model.taste.score == "cosine" else model.vectors.output.astype(float)
     if model.taste.score == "cosine":
         matrix = scored = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    parts = np.array([model.taste.decay**back for back in range(len(known))][::-1])
-    taste = sum(part * matrix[IDS.index(item)] for part, item in zip(parts, known, strict=True)) / parts.sum()
+    taste = np.zeros(6)
+    decays = model.taste.decay if isinstance(model.taste.decay, tuple) else (model.taste.decay,)
+    for part, decay in enumerate(decays):
+        columns = slice(part * 6 // len(decays), (part + 1) * 6 // len(decays))
+        weights = [decay**back for back in range(len(known))][::-1]
+        for weight, item in zip(weights, known, strict=True):
+            taste[columns] += weight / sum(weights) * matrix[IDS.index(item), columns]
     if model.taste.score == "cosine":
         taste = taste / np.linalg.norm(taste)
     eligible = [item for item in IDS if item not in excluded and (allow is None or item in allow)]
@@ -93,6 +99,20 @@ def test_shares_add_up_to_the_score(model, history, data):
     assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-5)
     assert [item for item, _ in shares] == list(dict.fromkeys(item for item, _ in shares))
     assert {item for item, _ in shares} == set(history) & set(IDS)
+
+
+def test_a_share_is_what_the_weights_of_each_part_make_of_an_item():
+    asked = model("output", (0.4, 0.9), "exact")
+    weights = np.array([[0.4**2, 0.4, 1], [0.9**2, 0.9, 1]])
+    weights /= weights.sum(axis=1, keepdims=True)
+    output = vectors().output[7].reshape(2, 3)
+    expected = dict.fromkeys(["i01", "i02"], 0.0)
+    for place, item in enumerate(["i01", "i02", "i01"]):
+        dots = (vectors().input[IDS.index(item)].reshape(2, 3) * output).sum(axis=1)
+        expected[item] += float(weights[:, place] @ dots)
+    assert {
+        share.item: share.share for share in asked.explain(["i01", "i02", "i01"], "i07")
+    } == pytest.approx(expected, rel=1e-5)
 
 
 def test_excluded_per_history():
@@ -169,6 +189,27 @@ def test_output_scores_need_output_vectors():
         Recommender(held, score="output")
     with pytest.raises(ConfigError, match="score is 'outptu'; expected 'cosine' or 'output'; did you mean"):
         Recommender(held, score="outptu")
+
+
+def test_vectors_of_next_item_are_read_as_they_were_trained():
+    def made(**training):
+        return dataclasses.replace(vectors(), config=TrainConfig(vector_size=6, **training))
+
+    ours = made(objective="next_item", context_decay=(0.4, 0.9))
+    assert Recommender(ours).taste.decay == (0.4, 0.9)
+    assert Recommender(ours).recommend(["i01", "i02"]) == Recommender(vectors(), decay=(0.4, 0.9)).recommend(
+        ["i01", "i02"]
+    )
+    assert Recommender(ours, decay=0.5).taste.decay == 0.5
+    assert Recommender(made(objective="next_item", context_decay=(0.4,))).taste.decay == 0.4
+    assert Recommender(made(context_decay=(0.4, 0.9))).taste == Recommender(vectors()).taste == TasteConfig()
+    assert "decay=(0.4, 0.9)" in repr(Recommender(ours))
+
+
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_decays_that_do_not_divide_the_vectors_are_refused_at_once(score):
+    with pytest.raises(ConfigError, match=r"4 equal parts .* divides their 6 dimensions"):
+        Recommender(vectors(), score=score, decay=(0.5, 0.6, 0.7, 0.8))
 
 
 def test_fit_is_train_and_recommender_in_one():

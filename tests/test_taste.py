@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from item2vec.config import TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.sentences import offsets_of
-from item2vec.taste import history_weights, read_tastes, scored_matrix, taste_matrix
+from item2vec.taste import decays, history_weights, read_tastes, scored_matrix, taste_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
@@ -29,13 +29,22 @@ def made_vectors(n_items=N_ITEMS, dims=6, seed=0):
     )
 
 
-tastes = st.builds(
-    TasteConfig,
-    score=st.sampled_from(["cosine", "output"]),
-    decay=st.sampled_from([1.0, 0.9, 0.5, 1e-3]),
-    half_life=st.sampled_from([None, 0.01, 7.0, 1e6]),
-    last_n=st.sampled_from([None, 1, 3, 100]),
-)
+def tastes_of(dims=6):
+    """Ways to read vectors of so many dimensions: with one decay, or with several that divide them."""
+    decay = st.sampled_from([1.0, 0.9, 0.5, 1e-3])
+    several = st.sampled_from([parts for parts in (1, 2, 3, 5, 6) if dims % parts == 0]).flatmap(
+        lambda parts: st.tuples(*[decay] * parts)
+    )
+    return st.builds(
+        TasteConfig,
+        score=st.sampled_from(["cosine", "output"]),
+        decay=decay | several,
+        half_life=st.sampled_from([None, 0.01, 7.0, 1e6]),
+        last_n=st.sampled_from([None, 1, 3, 100]),
+    )
+
+
+tastes = tastes_of()
 
 
 @st.composite
@@ -61,12 +70,12 @@ def columns_of(many, weighted, timed):
     return np.array(rows, dtype=np.int32), offsets, extra
 
 
-def slow_parts(history, taste, weighted, timed):
+def slow_parts(history, taste, decay, weighted, timed):
     rows, weights, stamps = history
     parts = []
     for place in range(len(rows)):
         steps_back = len(rows) - 1 - place
-        part = taste.decay**steps_back
+        part = decay**steps_back
         if taste.last_n is not None and steps_back >= taste.last_n:
             part = 0.0
         if timed and taste.half_life is not None:
@@ -75,12 +84,21 @@ def slow_parts(history, taste, weighted, timed):
     return [part / sum(parts) for part in parts] if sum(parts) > 0 else parts
 
 
-def slow_taste(history, parts, vectors, taste):
-    total = [0.0] * vectors.input.shape[1]
-    for row, part in zip(history[0], parts, strict=True):
+def slow_weights(history, taste, weighted, timed):
+    """What each item of a history weighs: a row an item, a column a decay."""
+    several = taste.decay if isinstance(taste.decay, tuple) else [taste.decay]
+    columns = [slow_parts(history, taste, decay, weighted, timed) for decay in several]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def slow_taste(history, weights, vectors, taste):
+    dims = vectors.input.shape[1]
+    total = [0.0] * dims
+    for row, weight in zip(history[0], weights, strict=True):
         vector = vectors.input[row].tolist()
         length = math.hypot(*vector) if taste.score == "cosine" else 1.0
-        total = [sum_ + part * number / length for sum_, number in zip(total, vector, strict=True)]
+        for column, number in enumerate(vector):
+            total[column] += weight[column * len(weight) // dims] * number / length
     length = math.hypot(*total)
     if taste.score == "cosine" and length > 1e-9:
         return [number / length for number in total], length
@@ -92,10 +110,14 @@ def slow_taste(history, parts, vectors, taste):
 def test_parts_are_those_of_a_loop(many, taste, weighted, timed):
     _, offsets, extra = columns_of(many, weighted, timed)
     parts = history_weights(offsets, taste, **extra)
-    expected = [part for history in many for part in slow_parts(history, taste, weighted, timed)]
-    assert parts.tolist() == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    assert parts.shape == (offsets[-1], len(decays(taste)))
+    expected = [
+        part for history in many for row in slow_weights(history, taste, weighted, timed) for part in row
+    ]
+    assert parts.ravel().tolist() == pytest.approx(expected, rel=1e-9, abs=1e-300)
     for start, end in pairwise(offsets):
-        assert parts[start:end].sum() == pytest.approx(1) or not parts[start:end].any()
+        for column in parts[start:end].T:
+            assert column.sum() == pytest.approx(1) or not column.any()
 
 
 @settings(deadline=None, max_examples=200)
@@ -107,17 +129,17 @@ def test_tastes_are_those_of_a_loop(many, taste, weighted, timed):
     assert found.vectors.shape == (len(many), 6)
     assert found.vectors.dtype == np.float32
     for number, history in enumerate(many):
-        parts = slow_parts(history, taste, weighted, timed)
-        vector, length = slow_taste(history, parts, vectors, taste)
-        assert found.empty[number] == (not any(parts))
+        weights = slow_weights(history, taste, weighted, timed)
+        vector, length = slow_taste(history, weights, vectors, taste)
+        assert found.empty[number] == (not any(map(any, weights)))
         assert found.vectors[number].tolist() == pytest.approx(vector, abs=1e-5)
         assert found.norms[number] == pytest.approx(length, rel=1e-5)
 
 
 @settings(deadline=None, max_examples=100)
-@given(histories(), tastes, st.booleans(), st.booleans(), st.sampled_from([1, 2, 3, 16, 65]))
-def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, taste, weighted, timed, dims):
-    vectors = made_vectors(dims=dims)
+@given(histories(), st.sampled_from([1, 2, 3, 16, 65]), st.booleans(), st.booleans(), st.data())
+def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, dims, weighted, timed, data):
+    vectors, taste = made_vectors(dims=dims), data.draw(tastes_of(dims))
     rows, offsets, extra = columns_of(many, weighted, timed)
     together = read_tastes(vectors, taste, rows, offsets, **extra)
     for number, history in enumerate(many):
@@ -134,10 +156,11 @@ def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, taste, 
         TasteConfig(score="cosine", decay=1.0),
         TasteConfig(score="output"),
         TasteConfig(decay=0.999),
+        TasteConfig(decay=(0.5, 1.0)),
         TasteConfig(last_n=50),
     ],
 )
-@pytest.mark.parametrize("dims", [1, 8, 64])
+@pytest.mark.parametrize("dims", [2, 8, 64])
 def test_long_histories_are_read_to_the_end(taste, dims):
     vectors = made_vectors(dims=dims)
     rng = np.random.default_rng(1)
@@ -152,8 +175,10 @@ def test_long_histories_are_read_to_the_end(taste, dims):
             assert together.empty[number]
             continue
         age = np.arange(end - start)[::-1]
-        parts = taste.decay ** age.astype(float) * (age < (taste.last_n or end - start))
-        mean = parts / parts.sum() @ taste_matrix(vectors, taste)[rows[start:end]].astype(float)
+        parts = np.power(decays(taste), age[:, None].astype(float))
+        parts[age >= (taste.last_n or end - start)] = 0
+        parts = np.repeat(parts / parts.sum(axis=0), dims // parts.shape[1], axis=1)
+        mean = (parts * taste_matrix(vectors, taste)[rows[start:end]]).sum(axis=0)
         if taste.score == "cosine":
             mean /= np.linalg.norm(mean)
         assert together.vectors[number] == pytest.approx(mean, abs=1e-5)
@@ -176,7 +201,8 @@ def test_shares_of_a_history_add_up_to_its_taste(many, taste):
     found = read_tastes(vectors, taste, rows, offsets, **extra)
     matrix = taste_matrix(vectors, taste).astype(np.float64)
     for number, (start, end) in enumerate(pairwise(offsets)):
-        shares = found.weights[start:end, None] * matrix[rows[start:end]] / found.norms[number]
+        weights = np.repeat(found.weights[start:end], 6 // found.weights.shape[1], axis=1)
+        shares = weights * matrix[rows[start:end]] / found.norms[number]
         assert shares.sum(axis=0) == pytest.approx(found.vectors[number], abs=1e-5)
 
 
@@ -202,7 +228,7 @@ def test_histories_of_no_weight_leave_no_taste():
         vectors, TasteConfig(score="cosine"), rows, offsets, weights=np.array([0.0, 0.0, 1.0])
     )
     assert found.empty.tolist() == [True, True, True, False, True]
-    assert found.weights.tolist() == [0, 0, 1]
+    assert found.weights.tolist() == [[0], [0], [1]]
     nothing = read_tastes(vectors, TasteConfig(score="cosine"), rows[:0], np.array([0]))
     assert nothing.vectors.shape == (0, 6)
 
@@ -210,16 +236,43 @@ def test_histories_of_no_weight_leave_no_taste():
 def test_time_counts_from_the_newest_item_of_each_history():
     stamps = np.array([0, 7, 14, 100], dtype=np.int64) * DAY
     taste = TasteConfig(half_life=7, decay=1.0)
-    assert history_weights(np.array([0, 3, 4]), taste, timestamps=stamps) == pytest.approx(
-        [1 / 7, 2 / 7, 4 / 7, 1]
-    )
+    found = history_weights(np.array([0, 3, 4]), taste, timestamps=stamps)
+    assert found[:, 0] == pytest.approx([1 / 7, 2 / 7, 4 / 7, 1])
     ancient = np.array([0, 10**6], dtype=np.int64) * DAY
-    assert history_weights(np.array([0, 2]), TasteConfig(half_life=1e-6), timestamps=ancient).tolist() == [
-        0,
-        1,
-    ]
+    found = history_weights(np.array([0, 2]), TasteConfig(half_life=1e-6), timestamps=ancient)
+    assert found.tolist() == [[0], [1]]
     unordered = history_weights(np.array([0, 3]), taste, timestamps=stamps[[2, 0, 1]])
-    assert unordered == pytest.approx([4 / 7, 1 / 7, 2 / 7])
+    assert unordered[:, 0] == pytest.approx([4 / 7, 1 / 7, 2 / 7])
+
+
+@settings(deadline=None, max_examples=50)
+@given(histories(), tastes, st.sampled_from([2, 3, 6]))
+def test_equal_decays_read_as_one(many, taste, n_parts):
+    one = taste.replace(decay=decays(taste)[0])
+    rows, offsets, extra = columns_of(many, weighted=True, timed=True)
+    several = read_tastes(made_vectors(), one.replace(decay=(one.decay,) * n_parts), rows, offsets, **extra)
+    expected = read_tastes(made_vectors(), one, rows, offsets, **extra)
+    assert several.vectors.tobytes() == expected.vectors.tobytes()
+    assert (several.weights == expected.weights).all()
+
+
+def test_each_part_is_read_by_itself():
+    vectors = made_vectors()
+    rows, offsets = np.array([3, 1, 4, 1, 5], dtype=np.int32), np.array([0, 3, 5])
+    both = read_tastes(vectors, TasteConfig(decay=(0.5, 0.9)), rows, offsets).vectors
+    for half, decay in ((slice(0, 3), 0.5), (slice(3, 6), 0.9)):
+        alone = read_tastes(vectors, TasteConfig(decay=decay), rows, offsets).vectors
+        assert both[:, half].tobytes() == alone[:, half].tobytes()
+
+
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_decays_that_do_not_divide_the_dimensions_are_refused(score):
+    vectors, taste = made_vectors(dims=8), TasteConfig(score=score, decay=(0.5, 0.7, 0.9))
+    told = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 equal parts of the vectors; .* divides their 8 dimensions"
+    with pytest.raises(ConfigError, match=told):
+        read_tastes(vectors, taste, np.array([0], dtype=np.int32), np.array([0, 1]))
+    with pytest.raises(ConfigError, match=told):
+        scored_matrix(vectors, taste)
 
 
 def test_each_score_has_its_matrices():

@@ -14,8 +14,8 @@ from item2vec import Config, Sentences, TasteConfig, fit
 from item2vec.errors import ConfigError, CorruptBundleError, InputError
 from item2vec.evaluation import evaluate, leave_last_out, prefix_split
 from item2vec.tuning.problem import carve
-from item2vec.tuning.search import SPACE
-from item2vec.tuning.trial import NOTHING_KNOWN, RUNGS, Known, run_trial
+from item2vec.tuning.search import SPACES, Search, family_of
+from item2vec.tuning.trial import NOTHING_KNOWN, RUNGS, Known, Trial, run_trial
 
 SMALL = {"vector_size": 16, "negative": 3, "jobs": 2}
 
@@ -50,8 +50,8 @@ def test_what_is_given_is_not_searched_and_all_else_is_in_range():
     assert found.config.train.vector_size == 16
     assert len({t.config.train.epochs for t in found.trials}) > 1
     for trial in found.trials:
-        for name, range_ in SPACE.items():
-            if name not in {"vector_size", "window"}:
+        for name, range_ in SPACES[family_of(trial.config)].items():
+            if name not in {"vector_size", "window", "short_decay", "long_decay"}:
                 assert range_._contains(range_.to_internal_repr(getattr(trial.config.train, name)))
 
 
@@ -124,13 +124,28 @@ def test_much_data_is_searched_with_fewer_epochs(monkeypatch):
     sentences = chains()
     monkeypatch.setattr("item2vec.tuning.study.FULL_EPOCHS_TOKENS", len(sentences.tokens) // 10)
     found = item2vec.tune(sentences, trials=8, **SMALL)
-    assert found.trials[0].config.train == item2vec.TrainConfig(vector_size=16, negative=3, seed=1)
+    assert found.trials[0].config.train == item2vec.TrainConfig(
+        vector_size=16, negative=3, seed=1, backend="numba"
+    )
     assert all(trial.config.train.epochs <= 10 for trial in found.trials[1:])  # an eighth of 80 at most
     first = {trial.number: trial.config.train.epochs for trial in found.trials}
     assert any(final.number for final in found.finals)
     for final in found.finals:
         assert final.config.train.epochs >= first[final.number] * (7 if final.number else 1)
     assert found.score >= 0.9 * found.trials[0].score  # the mean of two, if the first is the best
+
+
+def test_what_was_suggested_can_be_learned_from():
+    """Also where the decay meant to be the longer one was drawn below the other."""
+    start = Config().with_settings(objective="next_item")
+    search = Search({"objective": "next_item"}, start, seed=1)
+    suggested = []
+    for number in range(40):
+        suggested.append(search.suggest(number))
+        short, long = suggested[-1].train.context_decay
+        search.show([Trial(number, suggested[-1], "complete", short - long)])
+    assert len(set(suggested)) == len(suggested), "nothing is tried twice"
+    assert {config.train.window for config in suggested} == {start.train.window}
 
 
 def test_unordered_sentences_and_other_ways_to_carve():

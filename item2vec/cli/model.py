@@ -25,6 +25,13 @@ def train(
     source: Source,
     items: options.ItemsFile = None,
     config: Config,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A bundle or models folder whose vectors to go on from, with fewer --epochs.",
+        ),
+    ] = None,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -32,12 +39,13 @@ def train(
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
-    from item2vec import fit, publish
+    from item2vec import fit, load, publish
     from item2vec.cli.reading import read_sentences, read_titles
 
     sentences, known = read_sentences(source, seed=config.train.seed)
+    begin = None if start is None else load(start).vectors
     started = time.monotonic()
-    model = fit(sentences, config, items=read_titles(items) if items else known)
+    model = fit(sentences, config, items=read_titles(items) if items else known, start=begin)
     version = publish(model, place("models", models))
     facts = {
         "version": version.id,

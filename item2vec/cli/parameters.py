@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
@@ -72,16 +73,21 @@ def _option(name: str, kind: Any, **about: Any) -> inspect.Parameter:
 
 
 def _setting(name: str, field: FieldInfo) -> inspect.Parameter:
-    help_ = (field.description or "").replace("``", "")
+    help_ = " ".join((field.description or "").replace("``", "").split())
     kinds = _kinds(field)
     choices = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
     if choices and len(kinds) == 1:
         help_ += f" One of: {', '.join(choices)}."
     if field.default_factory is None and field.default is not None:
         help_ += f" [default: {_shown(field.default)}]"
-    kind = str if choices else kinds[0]
+    several = any(get_origin(kind) is tuple for kind in kinds)
     return _option(
-        name, kind, envvar=f"ITEM2VEC_{name.upper()}", help=help_, rich_help_panel="Settings of the model"
+        name,
+        str if choices or several else kinds[0],
+        envvar=f"ITEM2VEC_{name.upper()}",
+        help=help_,
+        rich_help_panel="Settings of the model",
+        metavar="<float,…>" if several else None,
     )
 
 
@@ -100,16 +106,33 @@ def _kinds(field: FieldInfo) -> list[Any]:
 
 
 def _shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
     return ("no", "yes")[default] if isinstance(default, bool) else str(default)
 
 
 def _model_config(**given: Any) -> Config:
-    return model_config({name: _number_or_word(value) for name, value in given.items()})
+    return model_config(_read(given))
 
 
-def _number_or_word(value: Any) -> Any:
-    """Return ``"5"``, of a setting that may also be a word, as a number."""
-    return int(value) if isinstance(value, str) and value.removeprefix("-").isdecimal() else value
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given, of which text may say a number, or several."""
+    return {
+        name: _number_or_word(value, _kinds(FIELDS[name])) if isinstance(value, str) else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
+    """Return ``"5"``, of a setting that may also be a word, as a number; and ``"0.5,0.9"`` as several."""
+    if int in kinds and text.removeprefix("-").isdecimal():
+        return int(text)
+    if any(get_origin(kind) is tuple for kind in kinds):
+        with contextlib.suppress(ValueError):
+            numbers = tuple(map(float, text.split(",")))
+            return numbers[0] if len(numbers) == 1 and float in kinds else numbers
+    return text
 
 
 def _source(
@@ -154,7 +177,7 @@ settings = _gathered(
 given_settings = _gathered(
     "fixed",
     [_setting(name, field) for name, field in FIELDS.items() if name not in {NEEDS_VALIDATION, "index"}],
-    lambda **given: {name: _number_or_word(value) for name, value in given.items() if value is not None},
+    lambda **given: _read(given),
 )
 """The same options, of which a command takes those that were given, not those of ``item2vec.toml``."""
 

@@ -12,11 +12,11 @@ __all__ = ["compiled"]
 Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
-def compiled(loop: Loop) -> Loop:
+def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
     """Compile a function when it is first called, and keep the machine code on the disk for the next process.
 
     Where no folder can be written (neither the package's own nor the user's cache), it is compiled anew in
-    each process.
+    each process. ``options`` are numba's (``forceinline=True``: into the machine code of what calls it).
 
     Examples
     --------
@@ -27,7 +27,7 @@ def compiled(loop: Loop) -> Loop:
     8
     """
     try:
-        loop_compiled: Loop = numba.njit(nogil=True, cache=True)(loop)
+        loop_compiled: Loop = numba.njit(nogil=True, cache=True, **options)(loop)
     except RuntimeError:  # numba: "no locator available"
-        loop_compiled = numba.njit(nogil=True)(loop)
+        loop_compiled = numba.njit(nogil=True, **options)(loop)
     return loop_compiled

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.config import WITHOUT_ORDER, Config, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.sentences import Sentences
-from item2vec.training.corpus import prepare
+from item2vec.training.corpus import Corpus, prepare
+from item2vec.training.epochs import AfterEpoch, Trainer, run_epochs
 from item2vec.training.validation import Validation
+from item2vec.training.warm_start import begin, check_start
 from item2vec.vectors import ItemVectors
 
 __all__ = ["AfterEpoch", "train"]
-
-AfterEpoch = Callable[[int, ItemVectors], None]
 
 
 def train(
@@ -23,6 +22,7 @@ def train(
     config: TrainConfig | None = None,
     validation: Sentences | None = None,
     taste: TasteConfig | None = None,
+    start: ItemVectors | None = None,
     after_epoch: AfterEpoch | None = None,
     **settings: Any,
 ) -> ItemVectors:
@@ -40,6 +40,12 @@ def train(
         stops when NDCG no longer rises, and the vectors of the best epoch are returned.
     taste
         How validation reads a history; the default is ``TasteConfig()``.
+    start
+        Vectors to go on from, such as yesterday's: of the same ``vector_size`` and objective. Items that they
+        know begin there; others at the mean of the known items within three places of them, or else at
+        random. Items that are in no sentence are left out. The learning rate and the epochs are those of the
+        settings: for next_item half of the epochs come close to training from scratch; skip-gram gains
+        little (docs/benchmarks.md).
     after_epoch
         Called with the number of epochs done and the vectors as they are then. What it raises ends training,
         and is raised by ``train``.
@@ -48,13 +54,15 @@ def train(
     -------
     ItemVectors
         One row for each item that occurs ``min_count`` times and beside another token, most frequent first.
-        An item that subsampling skipped in every epoch has learned nothing, and is left out.
+        An item that subsampling skipped in every epoch has learned nothing, and is left out, unless ``start``
+        says something of it.
         With ``workers=1``, the same sentences and settings give the same bytes in every process.
 
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range; nothing was done yet.
+        If a setting is unknown or out of range, or ``start`` was trained with other ones that a vector's
+        meaning depends on; nothing was done yet.
     NothingToTrainError
         If no sentence has two items left to learn from.
     TrainingError
@@ -70,14 +78,34 @@ def train(
     config = (config or TrainConfig()).replace(**settings)
     if config.patience is not None and validation is None:
         raise ConfigError("patience needs validation= sentences to measure against")
+    loose = isinstance(sentences, Sentences) and not sentences.ordered
+    if loose and config.objective == "next_item" and "context_decay" not in config.model_fields_set:
+        config = config.replace(context_decay=WITHOUT_ORDER)
     taste = Config(train=config, taste=taste or TasteConfig()).taste
     if not isinstance(sentences, Sentences):
         raise InputTypeError(
             f"train reads Sentences, found {type(sentences).__name__}; make them with item2vec.adapters"
         )
+    if start is not None:
+        check_start(start, config)
     corpus = prepare(sentences, config)
     judge = None if validation is None else Validation(validation, taste)
 
-    from item2vec.training.gensim_trainer import train_gensim
+    trainer = _trainer(corpus, config)
+    begun = None if start is None else begin(trainer, corpus, config, start)
+    return run_epochs(trainer, corpus, config, judge, after_epoch, begun)
 
-    return train_gensim(corpus, config, judge, after_epoch)
+
+def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
+    """Return the trainer that the settings name; only its own libraries are loaded."""
+    if config.objective == "next_item":
+        from item2vec.training.next_item import NextItemTrainer
+
+        return NextItemTrainer(corpus, config)
+    if config.backend == "numba":
+        from item2vec.training.numba_trainer import NumbaTrainer
+
+        return NumbaTrainer(corpus, config)
+    from item2vec.training.gensim_trainer import GensimTrainer
+
+    return GensimTrainer(corpus, config)

@@ -7,8 +7,8 @@ because it ends longer ones there without a word, and because no decimal can bre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from queue import Queue
 from typing import Any
@@ -19,54 +19,58 @@ from gensim.models import Word2Vec
 
 from item2vec.config import TrainConfig
 from item2vec.errors import TrainingError
-from item2vec.progress import progress_bar
 from item2vec.training.corpus import Corpus
-from item2vec.training.validation import Validation
-from item2vec.types import Codes, Offsets
-from item2vec.vectors import Epoch, ItemVectors
+from item2vec.types import Codes, Floats, Offsets
 
-__all__ = ["train_gensim"]
+__all__ = ["GensimTrainer"]
 
 MAX_SENTENCE_TOKENS = 10_000
 TOKENS_A_BLOCK = 1 << 20
 
 
-def train_gensim(
-    corpus: Corpus,
-    config: TrainConfig,
-    validation: Validation | None,
-    after_epoch: Callable[[int, ItemVectors], None] | None,
-) -> ItemVectors:
-    """Train a corpus with gensim; validate after each epoch, and keep the best one where patience is set."""
-    words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
-    model = _untrained(corpus, config, words)
-    initial = model.wv.vectors.copy()
-    curve: list[Epoch] = []
-    best: ItemVectors | None = None
-    with progress_bar("training", config.epochs) as advance:
-        for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
-            _train_epoch(model, _Epoch(words, tokens, offsets), config, number)
-            if after_epoch is not None:
-                after_epoch(number + 1, _vectors(model, corpus, config))
-            if validation is None:
-                advance("")
-                continue
-            now = _vectors(model, corpus, config)
-            curve.append(validation.measure(now, number + 1))
-            advance(f"HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
-            leader = max(curve, key=lambda epoch: epoch.ndcg)
-            if config.patience is not None and leader is curve[-1]:
-                best = now
-            if config.patience is not None and number + 1 - leader.epoch >= config.patience:
-                break
-    learned = replace(best or _vectors(model, corpus, config), curve=tuple(curve))
-    moved = (learned.input != initial).any(axis=1)
-    if not moved.any():
-        raise TrainingError(
-            f"no vector moved in {config.epochs} epochs: sample={config.sample} skipped nearly every token, "
-            f"or alpha={config.alpha} is too low; set sample=0 for little data, or raise epochs or alpha"
+class GensimTrainer:
+    """Trains a corpus with gensim, an epoch a call; ``input`` and ``output`` are the model's own matrices."""
+
+    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+        self._words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
+        self._model = _untrained(corpus, config, self._words)
+        self._config = config
+
+    @property
+    def input(self) -> Floats:
+        """What an item is like."""
+        matrix: Floats = self._model.wv.vectors
+        return matrix
+
+    @property
+    def output(self) -> Floats | None:
+        """What an item follows; ``None`` where negative is 0."""
+        return self._model.syn1neg if self._config.negative else None
+
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
+        """Train one epoch at its part of the falling learning rate; check that every token was trained."""
+        model, config = self._model, self._config
+        fall = (config.alpha - config.min_alpha) / config.epochs
+        model.min_alpha = config.alpha - fall * (number + 1)
+        expected = len(tokens)
+        if not expected:
+            return
+        trained, handed = model.train(
+            _Epoch(self._words, tokens, offsets),
+            total_words=expected,
+            epochs=1,
+            start_alpha=config.alpha - fall * number,
         )
-    return learned if moved.all() else learned.take(np.flatnonzero(moved))
+        if model.fault is not None:
+            raise TrainingError(f"epoch {number + 1} stopped: {model.fault!r}") from model.fault
+        read = np.bincount(tokens, minlength=len(model.wv))
+        chance = model.wv.expandos["sample_int"] / float(2**32 - 1)
+        mean, spread = read @ chance, np.sqrt(read @ (chance * (1 - chance)))
+        if handed != expected or abs(trained - mean) > 1 + 8 * spread:
+            raise TrainingError(
+                f"epoch {number + 1} trained {trained:,} of {handed:,} tokens handed over; expected "
+                f"{mean:,.0f} ± {8 * spread:,.0f} of {expected:,}; the vectors are not to be used"
+            )
 
 
 class _Word2Vec(Word2Vec):
@@ -135,39 +139,3 @@ def _untrained(corpus: Corpus, config: TrainConfig, words: npt.NDArray[np.object
     )
     model.build_vocab_from_freq(dict(zip(words.tolist(), corpus.frequency.tolist(), strict=True)))
     return model
-
-
-def _train_epoch(model: _Word2Vec, sentences: _Epoch, config: TrainConfig, number: int) -> None:
-    """Train one epoch at its part of the falling learning rate; check that every token was trained."""
-    fall = (config.alpha - config.min_alpha) / config.epochs
-    model.min_alpha = config.alpha - fall * (number + 1)
-    expected = len(sentences.tokens)
-    if not expected:
-        return
-    trained, handed = model.train(
-        sentences, total_words=expected, epochs=1, start_alpha=config.alpha - fall * number
-    )
-    if model.fault is not None:
-        raise TrainingError(f"epoch {number + 1} stopped: {model.fault!r}") from model.fault
-    read = np.bincount(sentences.tokens, minlength=len(model.wv))
-    chance = model.wv.expandos["sample_int"] / float(2**32 - 1)
-    mean, spread = read @ chance, np.sqrt(read @ (chance * (1 - chance)))
-    if handed != expected or abs(trained - mean) > 1 + 8 * spread:
-        raise TrainingError(
-            f"epoch {number + 1} trained {trained:,} of {handed:,} tokens handed over; expected "
-            f"{mean:,.0f} ± {8 * spread:,.0f} of {expected:,}; the vectors are not to be used"
-        )
-
-
-def _vectors(model: _Word2Vec, corpus: Corpus, config: TrainConfig) -> ItemVectors:
-    output = model.syn1neg if config.negative else None
-    for matrix in (model.wv.vectors, output):
-        if matrix is not None and not bool(np.isfinite(matrix).all()):
-            raise TrainingError("training diverged: a vector is not finite; lower alpha")
-    return ItemVectors(
-        corpus.vocabulary,
-        model.wv.vectors.copy(),
-        None if output is None else output.copy(),
-        corpus.counts,
-        config,
-    )

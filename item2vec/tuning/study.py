@@ -16,14 +16,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from item2vec.config import Config, TasteConfig
+from item2vec.config import WITHOUT_ORDER, Config
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, InputTypeError, TrainingError
 from item2vec.progress import progress_bar
 from item2vec.sentences import Sentences
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Carve, Problem, carve
-from item2vec.tuning.search import Search, scaled
+from item2vec.tuning.search import Search, family_of, scaled
 from item2vec.tuning.trial import NOTHING_KNOWN, Known, Trial, run_trial
 
 __all__ = ["Tuning", "tune"]
@@ -136,7 +136,9 @@ def tune(
         raise ConfigError(f"trials is {trials!r}; expected a whole number of at least 1")
     if trials is None and budget is None:
         budget = "5min"
-    base = _with(Config(), {"seed": seed, **fixed})
+    if not sentences.ordered:
+        fixed.setdefault("context_decay", WITHOUT_ORDER)
+    base = _start({"seed": seed, **fixed})
     clock = _Clock(None if budget is None else seconds_of(budget, "budget"))
     how = partial(carve, sentences, metric, split=split, filter_seen=filter_seen, seed=seed)
     problem = how(max_tokens=max_tokens)
@@ -150,7 +152,7 @@ def tune(
     }
     journal = Journal(None if study is None else Path(study), about)
     share = min(1.0, FULL_EPOCHS_TOKENS / max(len(problem.split.train.tokens), 1))
-    search = Search(fixed, base.train.model_dump(), seed, share)
+    search = Search(fixed, base, seed, share)
     team.search(problem, search, journal, base, trials)
     leaders = sorted((t for t in journal.trials if t.state == "complete"), key=lambda t: -t.score)[:FINALISTS]
     if not leaders:
@@ -160,6 +162,14 @@ def tune(
     best, score = _best(leaders, finals, sampled=len(sentences.tokens) > max_tokens)
     config = best.replace(train=best.train.replace(seed=base.train.seed, workers=base.train.workers))
     return Tuning(config, score, metric, tuple(journal.trials), finals)
+
+
+def _start(given: Mapping[str, Any]) -> Config:
+    """Return the defaults with what is given, trained by the quicker backend where it can."""
+    try:
+        return Config().with_settings(**{"backend": "numba", **given})
+    except ConfigError:
+        return Config().with_settings(**given)
 
 
 class _Clock:
@@ -206,8 +216,9 @@ class _Team:
                 seen = journal.trials[: max(0, number - 2 * self.jobs + 1)]
                 search.show(seen[n_shown:])
                 n_shown = len(seen)
-                config = _with(base, search.suggest(number))
-                known = Known.of(seen, base.taste, self._free)
+                config = search.suggest(number)
+                alike = [trial for trial in seen if family_of(trial.config) == family_of(config)]
+                known = Known.of(alike, base.taste, self._free)
                 ends = self._end_of(SEARCH_SHARE, number)
                 yield partial(run_trial, problem, number, config, self._free, known, ends)
 
@@ -286,10 +297,3 @@ def _best(leaders: Sequence[Trial], finals: Sequence[Trial], *, sampled: bool) -
     if not (sampled and candidates):
         candidates += [(trial.config, trial.score) for trial in first.values()]
     return max(candidates, key=lambda candidate: candidate[1])
-
-
-def _with(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Return a configuration with some settings of training and taste changed, by name."""
-    of_taste = {name: value for name, value in settings.items() if name in TasteConfig.model_fields}
-    of_train = {name: value for name, value in settings.items() if name not in of_taste}
-    return config.replace(train=config.train.replace(**of_train), taste=config.taste.replace(**of_taste))

@@ -78,6 +78,7 @@ class _Watch:
     problem: Problem
     known: Known
     epochs: int
+    taste: TasteConfig | None
     ends: Callable[[float], str | None]
     started: float = field(default_factory=time.monotonic)
     rungs: list[float] = field(default_factory=list)
@@ -90,7 +91,8 @@ class _Watch:
         rung = len(self.rungs)
         if rung == len(RUNGS) or epoch < RUNGS[rung] * self.epochs or epoch == self.epochs:
             return
-        tastes = [t for t in self.known.tastes if t.score == "cosine" or vectors.output is not None]
+        known = self.known.tastes if self.taste is None else (self.taste,)
+        tastes = [t for t in known if t.score == "cosine" or vectors.output is not None]
         if not tastes:
             return
         self.rungs.append(max(self.problem.score(vectors, taste, few=True) for taste in tastes))
@@ -110,9 +112,11 @@ def run_trial(
     """Train on the problem's training part with one worker, and return what came of it.
 
     ``free`` names the settings of the taste that may be chosen; ``ends`` is asked after each epoch, with the
-    seconds that the rest will take, why to stop, if so. The same arguments give the same trial.
+    seconds that the rest will take, why to stop, if so. The same arguments give the same trial. Vectors of
+    next_item are read as they were trained.
     """
-    watch = _Watch(problem, known, config.train.epochs, ends)
+    as_trained = config.train.objective == "next_item"
+    watch = _Watch(problem, known, config.train.epochs, config.taste if as_trained else None, ends)
 
     def ended(state: Literal["complete", "stopped", "failed"], score: float, reason: str = "") -> Trial:
         seconds = time.monotonic() - watch.started
@@ -123,7 +127,8 @@ def run_trial(
     try:
         alone: TrainConfig = config.train.replace(workers=1)
         vectors = train(problem.split.train, config=alone, after_epoch=watch)
-        config = config.replace(taste=_best_taste(problem, vectors, config.taste, free))
+        if not as_trained:
+            config = config.replace(taste=_best_taste(problem, vectors, config.taste, free))
         return ended("complete", problem.score(vectors, config.taste))
     except _Stopped as stopped:
         return ended("stopped", watch.rungs[-1] if watch.rungs else 0.0, str(stopped))
@@ -146,7 +151,7 @@ def _best_taste(
     scores = [fixed.score] if "score" not in free else ["cosine"] + ["output"] * (vectors.output is not None)
     decays = COARSE if "decay" in free else (fixed.decay,)
     best = best_of(fixed.replace(score=score, decay=decay) for score in scores for decay in decays)
-    if "decay" in free:
+    if "decay" in free and isinstance(best.decay, float):
         best = best_of(best.replace(decay=decay) for decay in FINER[best.decay])
     if "last_n" in free:
         best = best_of(best.replace(last_n=n) for n in HISTORY_LENGTHS)

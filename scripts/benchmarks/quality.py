@@ -137,8 +137,10 @@ def measure(name, read, folder, arguments):
         seconds.append(time.perf_counter() - started)
         results.append(ask(model))
     show("item2vec, tuned", [[found[metric] for found in results] for metric in names])
-    default = ask(item2vec.fit(split.train))
-    show("item2vec, defaults", [[default[metric]] for metric in names])
+    for objective in ("skipgram", "next_item"):
+        config = item2vec.TrainConfig(objective=objective, backend="numba")
+        default = ask(item2vec.fit(split.train, item2vec.Config(train=config)))
+        show(f"item2vec, {objective}, defaults", [[default[metric]] for metric in names])
     print(
         f"  {len(tuned.trials)} trials in {tuning_seconds:.0f} s, {how['metric']} on validation "
         f"{tuned.score:.4f}; training {mean(seconds):.1f} s"

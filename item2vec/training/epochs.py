@@ -1,0 +1,105 @@
+"""Runs a trainer epoch by epoch: validates, calls back, keeps the best epoch, refuses what is no result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import TrainConfig
+from item2vec.errors import TrainingError
+from item2vec.progress import progress_bar
+from item2vec.training.corpus import Corpus
+from item2vec.training.validation import Validation
+from item2vec.types import Codes, Floats, Offsets
+from item2vec.vectors import Epoch, ItemVectors
+
+__all__ = ["AfterEpoch", "Trainer", "run_epochs"]
+
+AfterEpoch = Callable[[int, ItemVectors], None]
+
+
+class Trainer(Protocol):
+    """Two matrices (float32, n items × dimensions) that an epoch changes in place.
+
+    ``output`` is ``None`` where hierarchical softmax alone is trained.
+    """
+
+    @property
+    def input(self) -> Floats:
+        """What an item is like."""
+        ...
+
+    @property
+    def output(self) -> Floats | None:
+        """What an item follows."""
+        ...
+
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
+        """Train all sentences once; ``number`` counts from 0."""
+        ...
+
+
+def run_epochs(
+    trainer: Trainer,
+    corpus: Corpus,
+    config: TrainConfig,
+    validation: Validation | None,
+    after_epoch: AfterEpoch | None,
+    begun: npt.NDArray[np.bool_] | None = None,
+) -> ItemVectors:
+    """Train, and return the last epoch's vectors, or the best one's where patience is set.
+
+    Rows that did not move are left out, but for those that had ``begun`` at something learned. Where only
+    what comes before counts, an item that always stands last stays for its output vector.
+    """
+    initial = trainer.input.copy()
+    read = np.zeros(len(corpus.vocabulary), np.bool_)
+    curve: list[Epoch] = []
+    best: ItemVectors | None = None
+    with progress_bar("training", config.epochs) as advance:
+        for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
+            trainer.train_epoch(number, tokens, offsets)
+            read[tokens] = True
+            if after_epoch is not None:
+                after_epoch(number + 1, _vectors(trainer, corpus, config))
+            if validation is None:
+                advance("")
+                continue
+            now = _vectors(trainer, corpus, config)
+            curve.append(validation.measure(now, number + 1))
+            advance(f"HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
+            leader = max(curve, key=lambda epoch: epoch.ndcg)
+            if config.patience is not None and leader is curve[-1]:
+                best = now
+            if config.patience is not None and number + 1 - leader.epoch >= config.patience:
+                break
+    learned = replace(best or _vectors(trainer, corpus, config, copy=False), curve=tuple(curve))
+    moved = (learned.input != initial).any(axis=1)
+    if not moved.any():
+        raise TrainingError(
+            f"no vector moved in {config.epochs} epochs: sample={config.sample} skipped nearly every token, "
+            f"or alpha={config.alpha} is too low; set sample=0 for little data, or raise epochs or alpha"
+        )
+    kept = moved if begun is None else moved | begun
+    if learned.output is not None and (config.forward_only or config.objective == "next_item"):
+        kept = kept | (read & learned.output.any(axis=1))
+    return learned if kept.all() else learned.take(np.flatnonzero(kept))
+
+
+def _vectors(trainer: Trainer, corpus: Corpus, config: TrainConfig, *, copy: bool = True) -> ItemVectors:
+    """Return the vectors as they are; further epochs change them, unless they are a copy."""
+    output = trainer.output
+    for matrix in (trainer.input, output):
+        if matrix is not None and not bool(np.isfinite(matrix).all()):
+            raise TrainingError(f"training diverged: a vector is not finite; lower alpha ({config.alpha})")
+    return ItemVectors(
+        corpus.vocabulary,
+        trainer.input.copy() if copy else trainer.input,
+        output.copy() if copy and output is not None else output,
+        corpus.counts,
+        config,
+    )

@@ -1,0 +1,116 @@
+"""Training by our own compiled word2vec."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import TrainConfig
+from item2vec.errors import TrainingError
+from item2vec.interactions import read_only
+from item2vec.kernels.word2vec import Model, Rules, alias_table, padded, train_sentences
+from item2vec.training.corpus import Corpus
+from item2vec.types import Codes, Floats, Offsets
+
+__all__ = ["NumbaTrainer"]
+
+MAX_SENTENCE_TOKENS = 10_000
+TOKENS_A_TASK = 20_000
+
+
+class NumbaTrainer:
+    """Trains a corpus epoch by epoch; ``input`` and ``output`` (float32, n items × dimensions) are live.
+
+    Sentences are cut at 10,000 tokens, as gensim's are. With one worker, the same corpus and settings give
+    the same bytes in every process; several write into the matrices without waiting for each other (Niu et
+    al., Hogwild!, NeurIPS 2011).
+    """
+
+    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+        n, size = len(corpus.vocabulary), config.vector_size
+        random = np.random.default_rng([config.seed, 2])
+        rows, results = _rows(n, size), _rows(n, size)
+        self.input: Floats = rows[:, :size]
+        self.output: Floats = results[:, :size]
+        block = max(1, (1 << 20) // size)
+        for start in range(0, n, block):
+            part = self.input[start : start + block]
+            part[:] = (random.random(part.shape, np.float32) - np.float32(0.5)) / np.float32(size)
+        self._config = config
+        self._model = Model(
+            rows.reshape(-1),
+            results.reshape(-1),
+            rows.shape[1],
+            alias_table(corpus.frequency.astype(np.float64) ** config.ns_exponent),
+            _keep(corpus.frequency, config.sample),
+        )
+        full = config.window == "full"
+        self._rules = Rules(
+            MAX_SENTENCE_TOKENS if full else min(int(config.window), MAX_SENTENCE_TOKENS),
+            config.shrink_windows and not full,
+            config.forward_only,
+            config.negative,
+            config.objective == "cbow",
+            config.cbow_mean,
+        )
+
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
+        """Train each sentence once, at the epoch's part of the falling learning rate."""
+        config = self._config
+        offsets = _cut(offsets)
+        tokens, offsets = read_only(tokens, np.int32), read_only(offsets, np.int64)
+        fall = (config.alpha - config.min_alpha) / config.epochs
+        start, per_token = config.alpha - fall * number, fall / max(1, len(tokens))
+        seed = np.random.SeedSequence([config.seed, 3, number]).generate_state(1, np.uint64)[0]
+        ends = np.searchsorted(offsets, np.arange(0, len(tokens), TOKENS_A_TASK)[1:], side="left")
+        bounds = [0, *np.unique(ends).tolist(), len(offsets) - 1]
+
+        def train(task: int) -> int:
+            first, last = bounds[task], bounds[task + 1]
+            return train_sentences(
+                self._model, self._rules, tokens, offsets, first, last, seed, start, per_token
+            )
+
+        tasks = range(len(bounds) - 1)
+        if config.workers == 1:
+            for task in tasks:
+                train(task)
+        else:
+            with ThreadPoolExecutor(config.workers) as threads:
+                for _ in threads.map(train, tasks):
+                    pass
+        if not all(np.isfinite([m.min(), m.max()]).all() for m in (self.input, self.output)):
+            raise TrainingError(
+                f"training diverged in epoch {number + 1}: a vector is not finite at alpha={config.alpha}; "
+                "lower alpha"
+            )
+
+
+def _rows(n: int, vector_size: int) -> npt.NDArray[np.float32]:
+    """Return n rows of zeros, each from the start of a cache line on."""
+    size = padded(vector_size)
+    room = np.zeros(n * size + 16, np.float32)
+    skip = -room.ctypes.data % 64 // 4
+    return room[skip : skip + n * size].reshape(n, size)
+
+
+def _keep(frequency: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.uint64]:
+    """Return the chance of each item to be read, of 2**32 (gensim's formula); nothing if all are."""
+    if sample == 0:
+        return np.empty(0, np.uint64)
+    ratio = sample * frequency.sum() / frequency
+    chance: npt.NDArray[np.float64] = np.minimum(np.sqrt(ratio) + ratio, 1)
+    return (chance * 2.0**32).astype(np.uint64)
+
+
+def _cut(offsets: Offsets) -> Offsets:
+    lengths = np.diff(offsets)
+    if not len(lengths) or lengths.max() <= MAX_SENTENCE_TOKENS:
+        return offsets
+    cuts = [
+        np.arange(start, start + length, MAX_SENTENCE_TOKENS)
+        for start, length in zip(offsets[:-1].tolist(), lengths.tolist(), strict=True)
+    ]
+    return np.append(np.concatenate(cuts), offsets[-1])

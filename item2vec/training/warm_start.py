@@ -1,0 +1,94 @@
+"""Starting from vectors that were trained before, on other sentences of mostly the same items."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import TrainConfig
+from item2vec.errors import ConfigError, InputTypeError
+from item2vec.interactions import read_only
+from item2vec.kernels.neighbours import add_near
+from item2vec.training.corpus import Corpus
+from item2vec.training.epochs import Trainer
+from item2vec.types import Codes, Floats
+from item2vec.vectors import ItemVectors
+
+__all__ = ["begin", "check_start"]
+
+Rows = npt.NDArray[np.bool_]
+
+REACH = 3
+"""How many places around an item its neighbours stand."""
+
+
+def check_start(start: object, config: TrainConfig) -> None:
+    """Refuse vectors that training with these settings cannot go on from.
+
+    Raises
+    ------
+    InputTypeError
+        If they are no ``ItemVectors``.
+    ConfigError
+        If they have another size, were trained for another objective, or are cut into other parts.
+    """
+    if not isinstance(start, ItemVectors):
+        raise InputTypeError(
+            f"start is {type(start).__name__}; expected ItemVectors, such as item2vec.load(path).vectors"
+        )
+    size = start.input.shape[1]
+    if size != config.vector_size:
+        raise ConfigError(
+            f"start has vectors of {size} numbers; expected vector_size={config.vector_size}; set "
+            f"vector_size={size}, or train without start"
+        )
+    if start.config is None:
+        return
+    if start.config.objective != config.objective:
+        raise ConfigError(
+            f"start was trained with objective={start.config.objective!r}; expected {config.objective!r}, "
+            "because what a vector says depends on it; set the same objective, or train without start"
+        )
+    if config.objective == "next_item" and len(start.config.context_decay) != len(config.context_decay):
+        raise ConfigError(
+            f"start was trained with context_decay={start.config.context_decay}; expected "
+            f"{len(config.context_decay)} parts, as in {config.context_decay}; set the same context_decay, "
+            "or train without start"
+        )
+
+
+def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Rows:
+    """Write what ``start`` knows into the trainer's matrices; return which rows begin at something learned.
+
+    An item that it does not know begins at the mean of the known items within three places of it, in the
+    input as in the output; where there are none, as the trainer made it.
+
+    Whatever else a trainer keeps is as if nothing had been trained. So are the sums of squares of
+    next_item's Adagrad, which lets rows move as far as at first: with sums estimated by an epoch without a
+    step, what is new tonight is learned too slowly.
+    """
+    row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
+    known = row_of >= 0
+    near = np.zeros(len(known), dtype=bool)
+    for matrix, rows in ((trainer.input, start.input), (trainer.output, start.output)):
+        if matrix is None or rows is None:
+            continue
+        matrix[known] = rows[row_of[known]]
+        means, near = _means_near(corpus, row_of, rows, config)
+        matrix[near] = means
+    return known | near
+
+
+def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Rows]:
+    """Return the mean of the rows of the known items near each unknown one, and which items have one."""
+    unknown = row_of < 0
+    place_of = np.where(unknown, np.cumsum(unknown) - 1, -1).astype(np.int32)
+    sums = np.zeros((np.count_nonzero(unknown), rows.shape[1]), np.float32)
+    reach = REACH if config.window == "full" else min(REACH, config.window)
+    tokens, offsets = read_only(corpus.tokens, np.int32), read_only(corpus.offsets, np.int64)
+    n_added = add_near(tokens, offsets, row_of, place_of, read_only(rows, np.float32), sums, reach)
+    found = n_added > 0
+    near = unknown.copy()
+    near[unknown] = found
+    means: Floats = np.divide(sums[found], n_added[found, None].astype(np.float32))
+    return means, near

@@ -1,0 +1,73 @@
+"""What each part of next_item is worth: one setting changed at a time, judged on validation.
+
+    scripts/benchmarks/ablation.py --data DIR [--only SET ...] [--seeds 2] [--json FILE]
+
+The last item of each history is put aside and never looked at; the item before it is asked for, all others
+ranked. NDCG@10 over all users, and its change.
+"""
+
+import json
+import time
+import warnings
+from statistics import mean, stdev
+
+import sets
+
+import item2vec
+from item2vec.errors import LeakWarning
+from item2vec.evaluation import evaluate, leave_last_out
+
+CHANGES = {
+    "as it is: parts of decay .5 and .9, 128 dimensions each": {},
+    "one part, decay .5, 128 dimensions": {"context_decay": (0.5,), "vector_size": 128},
+    "one part, decay .5, 256 dimensions": {"context_decay": (0.5,)},
+    "one part, decay .9, 256 dimensions": {"context_decay": (0.9,)},
+    "two parts of the same decay, .5": {"context_decay": (0.5, 0.5)},
+    "four parts: .3 .5 .8 .95": {"context_decay": (0.3, 0.5, 0.8, 0.95), "vector_size": 512},
+    "64 dimensions each": {"vector_size": 128},
+    "no dropout": {"dropout": 0.0},
+    "no weight decay": {"weight_decay": 0.0},
+    "128 negatives": {"negative": 128},
+    "negatives drawn evenly": {"ns_exponent": 0.0},
+    "negatives as frequent as items": {"ns_exponent": 1.0},
+    "half the epochs": {"epochs": 7},
+    "twice the epochs": {"epochs": 30},
+}
+SKIPGRAM = {
+    "skip-gram, defaults": {},
+    "skip-gram, 128 dimensions, window 5": {"vector_size": 128, "window": 5},
+    "the same, forward only": {"vector_size": 128, "window": 5, "forward_only": True},
+}
+
+
+def main():
+    parser = sets.arguments(__doc__)
+    parser.add_argument("--only", nargs="+", default=["amazon-beauty", "lastfm-sequences"], metavar="SET")
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", LeakWarning)
+    rows = []
+    for name in arguments.only:
+        split = leave_last_out(leave_last_out(sets.sequences(arguments.data / name)).train)
+        print(f"\n{name}: {split}\n  {'next_item':<56}{'NDCG@10':>16}{'':>8}{'s':>7}", flush=True)
+        whole = None
+        for objective, changes in (("next_item", CHANGES), ("skipgram", SKIPGRAM)):
+            for change, settings in changes.items():
+                started = time.perf_counter()
+                scores = []
+                for seed in range(1, arguments.seeds + 1):
+                    config = item2vec.TrainConfig(objective=objective, backend="numba", seed=seed, **settings)
+                    model = item2vec.fit(split.train, item2vec.Config(train=config))
+                    scores.append(evaluate(model, split, k=10, metrics=["ndcg"]).metrics["ndcg@10"])
+                seconds = (time.perf_counter() - started) / arguments.seeds
+                whole = whole or mean(scores)
+                spread = stdev(scores) if len(scores) > 1 else 0.0
+                told = f"{mean(scores):.4f}±{spread:.4f}"
+                print(f"  {change:<56}{told:>16}{mean(scores) / whole - 1:>+8.1%}{seconds:>7.0f}", flush=True)
+                rows.append({"set": name, "change": change, "ndcg@10": scores})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

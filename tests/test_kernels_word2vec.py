@@ -1,0 +1,323 @@
+"""Word2vec's compiled loops against the same in plain Python, drawing the same numbers."""
+
+import subprocess
+import sys
+import textwrap
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec import Sentences, TrainConfig
+from item2vec.errors import TrainingError
+from item2vec.kernels.word2vec import TOKENS_A_PART, Model, Rules, alias_table, padded, train_sentences
+from item2vec.training.corpus import prepare
+from item2vec.training.numba_trainer import MAX_SENTENCE_TOKENS, NumbaTrainer
+
+GOLDEN, WORD = 0x9E3779B97F4A7C15, 1 << 64
+
+
+def mixed(word):
+    """splitmix64."""
+    word %= WORD
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % WORD
+    word = (word ^ word >> 27) * 0x94D049BB133111EB % WORD
+    return word ^ word >> 31
+
+
+def bits(key, stream, count):
+    return mixed(mixed(key + stream) + GOLDEN * count)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def negatives_of(table, rules, key, part):
+    for k in range(rules.negative):
+        drawn = bits(key, 3, part * rules.negative + k)
+        item = (drawn >> 32) * len(table) >> 32
+        kept = drawn % (1 << 32) < int(table[item]) % (1 << 32)
+        yield item if kept else int(table[item]) >> 32
+
+
+def windows_of(rules, table, keep, sentence, key):
+    """Yield each part's centre, its contexts and negatives."""
+    sentence = [
+        item
+        for place, item in enumerate(sentence)
+        if len(keep) == 0 or bits(key, 1, place) >> 32 < int(keep[item])
+    ]
+    part = 0
+    for i, centre in enumerate(sentence):
+        width = 1 + ((bits(key, 2, i) >> 32) * rules.window >> 32) if rules.shrink else rules.window
+        places = list(range(max(0, i - width), i if rules.forward else min(len(sentence), i + width + 1)))
+        step = len(sentence) if rules.cbow else TOKENS_A_PART
+        for start in range(0, len(places), step):
+            contexts = [sentence[j] for j in places[start : start + step] if j != i]
+            if contexts:
+                yield centre, contexts, list(negatives_of(table, rules, key, part))
+                part += 1
+
+
+def learn_window(x, y, rules, centre, contexts, negatives, alpha):
+    """Change both matrices (float64) by one window."""
+    targets = [centre] + [item for item in negatives if item != centre]
+    label = np.array([1.0] + [0.0] * (len(targets) - 1))
+    rows = y[targets].copy()
+    if rules.cbow:
+        mean = x[contexts].sum(axis=0) / (len(contexts) if rules.mean else 1)
+        gradient = alpha * (label - sigmoid(rows @ mean))
+        error = gradient @ rows / (1 if rules.mean else len(contexts))
+        np.add.at(x, contexts, error)
+        np.add.at(y, targets, np.outer(gradient, mean))
+        return
+    for context in contexts:
+        gradient = alpha * (label - sigmoid(rows @ x[context]))
+        np.add.at(y, targets, np.outer(gradient, x[context]))
+        x[context] += gradient @ rows
+
+
+def reference(x, y, rules, table, keep, tokens, offsets, seed, alpha, fall):
+    for number in range(len(offsets) - 1):
+        key = mixed(seed + GOLDEN * (number + 1))
+        sentence = tokens[offsets[number] : offsets[number + 1]].tolist()
+        for centre, contexts, negatives in windows_of(rules, table, keep, sentence, key):
+            learn_window(x, y, rules, centre, contexts, negatives, alpha - fall * offsets[number])
+
+
+def frozen(array, dtype):
+    array = np.array(array, dtype)
+    array.flags.writeable = False
+    return array
+
+
+class Case:
+    """Two random matrices, and how to train them."""
+
+    def __init__(self, sentences, n_items, dim, rules, keep=(), seed=5):
+        random = np.random.default_rng(seed)
+        self.rules, self.dim, self.seed = rules, dim, seed
+        self.x, self.y = random.normal(0, 0.5, (2, n_items, dim)).astype(np.float32)
+        self.table = alias_table(random.random(n_items) + 0.1)
+        self.keep = np.array(keep, np.uint64)
+        self.tokens = frozen([item for sentence in sentences for item in sentence], np.int32)
+        self.offsets = frozen(np.cumsum([0, *map(len, sentences)]), np.int64)
+
+    def ours(self, alpha, fall=0.0):
+        size = padded(self.dim)
+        matrices = np.zeros((2, len(self.x), size), np.float32)
+        matrices[:, :, : self.dim] = self.x, self.y
+        flat = matrices.reshape(2, -1)
+        model = Model(flat[0], flat[1], size, self.table, self.keep)
+        n = len(self.offsets) - 1
+        seed = np.uint64(self.seed)
+        read = train_sentences(model, self.rules, self.tokens, self.offsets, 0, n, seed, alpha, fall)
+        assert not matrices[:, :, self.dim :].any()
+        return matrices[:, :, : self.dim], read
+
+    def expected(self, alpha, fall=0.0):
+        x, y = self.x.astype(np.float64), self.y.astype(np.float64)
+        reference(x, y, self.rules, self.table, self.keep, self.tokens, self.offsets, self.seed, alpha, fall)
+        return np.array([x, y])
+
+
+def rules_of(window=3, shrink=False, forward=False, negative=5, cbow=False, mean=True):
+    return Rules(window, shrink, forward, negative, cbow, mean)
+
+
+rules = st.builds(
+    Rules,
+    window=st.sampled_from([1, 2, 5, 100]),
+    shrink=st.booleans(),
+    forward=st.booleans(),
+    negative=st.sampled_from([1, 2, 5, 6, 13]),
+    cbow=st.booleans(),
+    mean=st.booleans(),
+)
+sentences_of = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=80)
+@given(sentences_of, st.sampled_from([1, 7, 16, 20, 64]), rules, st.lists(st.integers(0, 2**32), max_size=1))
+def test_training_is_the_reference(sentences, dim, rules, keep):
+    case = Case(sentences, 7, dim, rules, keep * 7)
+    trained, _ = case.ours(alpha=0.05, fall=0.0005)
+    np.testing.assert_allclose(trained, case.expected(0.05, 0.0005), atol=2e-5)
+
+
+@pytest.mark.parametrize("cbow", [False, True])
+def test_many_windows_stay_with_the_reference(cbow):
+    random = np.random.default_rng(1)
+    sentences = random.integers(0, 50, (40, 30)).tolist()
+    case = Case(sentences, 50, 24, rules_of(window=5, shrink=True, cbow=cbow))
+    trained, read = case.ours(alpha=0.02)
+    assert read == 1200
+    assert np.abs(trained - np.array([case.x, case.y])).max() > 0.2
+    np.testing.assert_allclose(trained, case.expected(0.02), atol=1e-4)
+
+
+def test_a_wide_window_is_trained_in_parts():
+    case = Case([list(range(100))], 100, 8, rules_of(window=1000))
+    np.testing.assert_allclose(case.ours(0.05)[0], case.expected(0.05), atol=1e-4)
+
+
+@pytest.mark.parametrize("negative", [5, 8])
+@pytest.mark.parametrize(("cbow", "mean"), [(False, True), (True, True), (True, False)])
+def test_a_step_goes_down_the_gradient_of_the_windows_loss(cbow, mean, negative):
+    """gensim gives contexts of a mean their number times the gradient, those of a sum that part of it."""
+    sentence = [0, 1, 2]
+    case = Case([sentence], 12, 5, rules_of(negative=negative, cbow=cbow, mean=mean, forward=True))
+    both = np.array([case.x, case.y], np.float64)
+    step = np.zeros_like(both)
+    for window in windows_of(case.rules, case.table, case.keep, sentence, mixed(case.seed + GOLDEN)):
+        slope = np.zeros_like(both)
+        for place in np.ndindex(both.shape):
+            ahead, behind = both.copy(), both.copy()
+            ahead[place] += 1e-6
+            behind[place] -= 1e-6
+            slope[place] = (loss(case.rules, *window, *ahead) - loss(case.rules, *window, *behind)) / 2e-6
+        if cbow:
+            slope[0] *= len(window[1]) if mean else 1 / len(window[1])
+        step -= slope
+    alpha = 0.001
+    np.testing.assert_allclose((case.ours(alpha)[0] - both) / alpha, step, atol=5e-3)
+
+
+def loss(rules, centre, contexts, negatives, x, y):
+    rows = x[contexts]
+    if rules.cbow:
+        rows = rows.sum(axis=0, keepdims=True) / (len(contexts) if rules.mean else 1)
+    wrong = [item for item in negatives if item != centre]
+    return -np.log(sigmoid(rows @ y[centre])).sum() - np.log(sigmoid(-rows @ y[wrong].T)).sum()
+
+
+@pytest.mark.parametrize("exponent", [0.75, 0.0, -0.5])
+def test_negatives_are_drawn_by_count_to_the_exponent(exponent):
+    counts = np.array([1000, 300, 100, 30, 10, 3, 1.0])
+    table = alias_table(counts**exponent)
+    drawn = np.zeros(len(counts))
+    n = 20_000
+    for part in range(n // 5):
+        for item in negatives_of(table, rules_of(), 99, part):
+            drawn[item] += 1
+    expected = n * counts**exponent / (counts**exponent).sum()
+    assert ((drawn - expected) ** 2 / expected).sum() < 27.9  # 6 degrees of freedom, p = .0001
+
+
+def test_subsampling_reads_as_often_as_gensims_formula_says():
+    random = np.random.default_rng(3)
+    corpus = prepare(
+        Sentences.of(random.zipf(1.5, (400, 50)).clip(1, 50).astype(str).tolist()), TrainConfig()
+    )
+    trainer = NumbaTrainer(corpus, TrainConfig(sample=0.01, workers=1))
+    share = corpus.frequency / corpus.frequency.sum()
+    chance = np.minimum(np.sqrt(0.01 / share) + 0.01 / share, 1)
+    rules = trainer._rules._replace(window=1)
+    tokens, offsets = frozen(corpus.tokens, np.int32), frozen(corpus.offsets, np.int64)
+    n = len(offsets) - 1
+    read = [
+        train_sentences(trainer._model, rules, tokens, offsets, 0, n, np.uint64(seed), 0.0, 0.0)
+        for seed in range(20)
+    ]
+    mean = corpus.frequency @ chance
+    spread = np.sqrt(corpus.frequency @ (chance * (1 - chance)) / len(read))
+    assert chance.min() < 0.5
+    assert abs(np.mean(read) - mean) < 5 * spread + 1
+
+
+def random_corpus(**settings):
+    random = np.random.default_rng(8)
+    config = TrainConfig(**{"vector_size": 12, "workers": 1, "epochs": 2} | settings)
+    sentences = Sentences.of(random.integers(0, 40, (100, 9)).astype(str).tolist())
+    return prepare(sentences, config), config
+
+
+def train_epochs(corpus, config):
+    trainer = NumbaTrainer(corpus, config)
+    for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
+        trainer.train_epoch(number, tokens, offsets)
+    return trainer
+
+
+def test_one_worker_is_deterministic_in_every_process():
+    code = textwrap.dedent("""
+        import sys
+        sys.path.insert(0, "tests")
+        from test_kernels_word2vec import random_corpus, train_epochs
+        trainer = train_epochs(*random_corpus())
+        print((trainer.input.tobytes() + trainer.output.tobytes()).hex())
+    """)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    trainer = train_epochs(*random_corpus())
+    assert run.stdout.strip() == (trainer.input.tobytes() + trainer.output.tobytes()).hex()
+    other = train_epochs(*random_corpus(seed=2))
+    assert not np.array_equal(trainer.input, other.input)
+
+
+def test_the_start_is_gensims():
+    corpus, config = random_corpus()
+    trainer = NumbaTrainer(corpus, config)
+    assert trainer.input.shape == trainer.output.shape == (40, 12)
+    assert not trainer.output.any()
+    assert 0.9 / 24 < np.abs(trainer.input).max() <= 1 / 24
+    assert abs(trainer.input.mean()) < 0.005
+
+
+def test_the_learning_rate_falls_within_epochs_and_from_one_to_the_next():
+    corpus, config = random_corpus(alpha=0.0001, min_alpha=0.0, epochs=4)
+    fall = []
+    for number in range(4):
+        trainer = NumbaTrainer(corpus, config)
+        trainer.input[:] = 1  # the outputs then add up to the rates of all steps, nearly
+        trainer.train_epoch(number, corpus.tokens, corpus.offsets)
+        fall.append(trainer.output.sum())
+    np.testing.assert_allclose(np.array(fall) / fall[0], np.array([3.5, 2.5, 1.5, 0.5]) / 3.5, atol=0.05)
+
+
+def test_every_token_is_read_once_by_many_threads(monkeypatch):
+    monkeypatch.setattr("item2vec.training.numba_trainer.TOKENS_A_TASK", 10)
+    lengths = np.random.default_rng(2).integers(2, 30, 300)
+    bounds = np.cumsum([0, *lengths])
+    sentences = [[str(i) for i in range(a, b)] for a, b in pairwise(bounds)]
+    one, many = (
+        train_epochs(prepare(Sentences.of(sentences), config), config)
+        for config in (TrainConfig(vector_size=8, window=2, workers=w, epochs=2) for w in (1, 8))
+    )
+    assert np.abs(one.output).max(axis=1).min() > 0
+    np.testing.assert_allclose(many.output, one.output, atol=0.05 * np.abs(one.output).max())
+
+
+def test_a_long_sentence_is_cut_where_gensims_is():
+    n = MAX_SENTENCE_TOKENS
+    sentence = [str(i % 7) for i in range(2 * n + 1)]
+    config = TrainConfig(vector_size=4, window=1, shrink_windows=False, workers=1, epochs=1)
+    whole = train_epochs(prepare(Sentences.of([sentence]), config), config)
+    pieces = Sentences.of([sentence[:n], sentence[n : 2 * n], sentence[2 * n :]])
+    corpus = prepare(Sentences.of([sentence]), config)
+    trainer = NumbaTrainer(corpus, config)
+    trainer.train_epoch(0, corpus.tokens, np.cumsum([0, *pieces.lengths]))
+    assert np.array_equal(whole.input, trainer.input)
+
+
+@pytest.mark.parametrize("objective", ["skipgram", "cbow"])
+def test_divergence_is_told(objective):
+    corpus, config = random_corpus(alpha=100.0, epochs=5, objective=objective, cbow_mean=False)
+    with pytest.raises(TrainingError, match=r"diverged.*lower alpha"):
+        train_epochs(corpus, config)
+
+
+def test_neighbours_are_learned():
+    random = np.random.default_rng(4)
+    group = random.integers(0, 5, 600)
+    sentences = Sentences.of((group[:, None] * 8 + random.integers(0, 8, (600, 8))).astype(str).tolist())
+    for objective in ("skipgram", "cbow"):
+        config = TrainConfig(vector_size=16, epochs=10, workers=2, objective=objective)
+        corpus = prepare(sentences, config)
+        trainer = train_epochs(corpus, config)
+        scores = trainer.input @ trainer.output.T
+        of = np.array([int(item) // 8 for item in corpus.vocabulary.ids])
+        same = of[:, None] == of[None, :]
+        assert scores[same].min() > scores[~same].max()

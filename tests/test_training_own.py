@@ -1,0 +1,382 @@
+"""The trainers of our own, through ``train``: what they read, learn, refuse and cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import corpora
+
+from item2vec import train
+from item2vec.config import TasteConfig, TrainConfig
+from item2vec.errors import NothingToTrainError, TrainingError
+from item2vec.sentences import Sentences
+from item2vec.taste import read_tastes, scored_matrix
+from item2vec.training import _trainer
+from item2vec.training.corpus import prepare
+from item2vec.training.validation import Validation
+from item2vec.types import Vocabulary
+
+SKIPGRAM = {"backend": "numba"}
+CBOW = {"backend": "numba", "objective": "cbow"}
+NEXT_ITEM = {"objective": "next_item"}
+OWN = {"skipgram": SKIPGRAM, "cbow": CBOW, "next_item": NEXT_ITEM}
+QUICK = {"vector_size": 8, "epochs": 3, "workers": 1, "seed": 7}
+
+every_trainer = pytest.mark.parametrize("own", OWN.values(), ids=OWN)
+
+
+def random_sentences(n=200, n_items=30, *, seed=0, ordered=True):
+    rng = np.random.default_rng(seed)
+    lists = [[f"item-{row}" for row in rng.integers(0, n_items, rng.integers(2, 12))] for _ in range(n)]
+    return Sentences.of(lists, ordered=ordered)
+
+
+def ring(n, n_items=12, *, seed=0):
+    """Walks on a ring: after an item comes the next one."""
+    starts = np.random.default_rng(seed).integers(0, n_items, n)
+    return Sentences.of([[f"item-{(start + i) % n_items}" for i in range(7)] for start in starts])
+
+
+def weighted(sentences, column):
+    return dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
+
+
+def untrained(sentences, config):
+    corpus = prepare(sentences, config)
+    return corpus.vocabulary, _trainer(corpus, config).input.copy()
+
+
+def fingerprint(vectors):
+    held = vectors.input.tobytes() + vectors.output.tobytes() + repr(vectors.vocabulary.ids).encode()
+    return hashlib.sha256(held).hexdigest()
+
+
+def scores_after(vectors, history, taste):
+    rows = vectors.vocabulary.encode(history)
+    read = read_tastes(vectors, taste, rows, np.array([0, len(rows)]))
+    scores = read.vectors[0] @ scored_matrix(vectors, taste).T
+    return dict(zip(vectors.vocabulary.ids, scores.tolist(), strict=True))
+
+
+def in_a_child(code, **environment):
+    intro = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"  # noqa: PTH120
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", f"{intro}from test_training_own import *\n{code}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def printed_by(child):
+    printed, told = child.communicate(timeout=300)
+    assert (child.returncode, told) == (0, "")
+    return printed.split()
+
+
+# --- the same every time ---------------------------------------------------------------------------
+
+SETTINGS = [
+    SKIPGRAM,
+    SKIPGRAM | {"sample": 0.01},
+    SKIPGRAM | {"forward_only": True, "window": "full"},
+    CBOW,
+    CBOW | {"cbow_mean": False},
+    NEXT_ITEM,
+    NEXT_ITEM | {"negative": 7, "workers": 2},
+    NEXT_ITEM | {"context_decay": (0.8,), "window": "full"},
+]
+
+
+def fingerprints():
+    loose = random_sentences(ordered=False)
+    heavier = weighted(loose, np.arange(len(loose.tokens)) % 5 + 1)
+    return [
+        fingerprint(train(sentences, **QUICK | setting))
+        for setting in SETTINGS
+        for sentences in (random_sentences(), heavier)
+    ]
+
+
+def test_every_process_trains_the_same_bytes_and_compiles_nothing():
+    ours = fingerprints()  # from now on all is in the cache
+    code = """
+from item2vec.kernels.next_item import train_blocks
+from item2vec.kernels.word2vec import train_sentences
+print(*fingerprints())
+for kernel in (train_blocks, train_sentences):
+    print(len(kernel.signatures), sum(kernel.stats.cache_hits.values()), len(kernel.stats.cache_misses))
+"""
+    *theirs, a, b, c, d, e, f = printed_by(in_a_child(code, PYTHONHASHSEED="4711"))
+    assert theirs == ours
+    assert len(set(ours)) == len(ours)
+    assert [a, b, c] == ["1", "1", "0"]
+    assert [d, e, f] == ["1", "1", "0"]
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_trains_the_same_bytes(tmp_path):
+    """Machine code that was just made is linked otherwise than that from the disk."""
+    code, cache = "print(*fingerprints())", {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert printed_by(in_a_child(code, **cache)) == printed_by(in_a_child(code, **cache)) == fingerprints()
+
+
+@every_trainer
+def test_another_seed_trains_other_bytes(own):
+    vectors = [train(random_sentences(), **QUICK | own | {"seed": seed}) for seed in (1, 2)]
+    assert vectors[0].vocabulary == vectors[1].vocabulary
+    assert not (vectors[0].input == vectors[1].input).any(axis=1).any()
+    assert not (vectors[0].output == vectors[1].output).any(axis=1).any()
+
+
+@every_trainer
+def test_many_threads_learn_what_one_does(own):
+    sentences, held_out = ring(400), ring(60, seed=1)
+    for workers in (1, 8):
+        many = {"vector_size": 16, "epochs": 8, "workers": workers, "forward_only": True, "window": 1}
+        vectors = train(sentences, validation=held_out, **own | many)
+        assert vectors.curve[-1].hr == 1
+        assert vectors.curve[-1].ndcg > 0.9
+
+
+# --- what is read ----------------------------------------------------------------------------------
+
+
+@every_trainer
+@settings(deadline=None, max_examples=40)
+@given(corpora(min_sentences=1, min_length=2), st.integers(1, 3), st.booleans(), st.booleans())
+def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_only):
+    sentences = Sentences.of(lists, ordered=ordered)
+    config = TrainConfig(**QUICK | own | {"min_count": min_count, "forward_only": forward_only})
+    try:
+        vocabulary, start = untrained(sentences, config)
+    except NothingToTrainError:
+        with pytest.raises(NothingToTrainError):
+            train(sentences, config=config)
+        return
+    vectors = train(sentences, config=config)
+    assert vectors.vocabulary == vocabulary
+    moved = (vectors.input != start).any(axis=1)
+    assert moved.any()
+    if not (ordered and (forward_only or own is NEXT_ITEM)):
+        assert moved.all()
+    assert (moved | vectors.output.any(axis=1)).all()
+    assert np.isfinite(vectors.input).all()
+    assert np.isfinite(vectors.output).all()
+
+
+@pytest.mark.parametrize("own", [SKIPGRAM | {"forward_only": True}, NEXT_ITEM], ids=["skipgram", "next_item"])
+def test_an_item_that_always_stands_last_can_be_recommended(own):
+    vectors = train(Sentences.of([["a", "b"], ["c", "d"]] * 100), **QUICK | own)
+    assert set(vectors.vocabulary) == {"a", "b", "c", "d"}
+    scores = scores_after(vectors, ["a"], TasteConfig(score="output", decay=vectors.config.taste_decay))
+    assert max(scores, key=scores.get) == "b"
+
+
+@every_trainer
+def test_items_of_no_weight_in_any_epoch_are_left_out(own):
+    """At a millionth of the others' weight, a token is not read in three epochs."""
+    sentences = Sentences.of([["a", "b", "x", "c"], ["b", "c"], ["c", "a"]] * 20)
+    light = np.where(sentences.tokens == sentences.vocabulary.code("x"), 1e-6, 1.0)
+    vectors = train(weighted(sentences, light), **QUICK | own)
+    assert set(vectors.vocabulary) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("own", [SKIPGRAM | {"forward_only": True}, NEXT_ITEM], ids=["skipgram", "next_item"])
+def test_weights_are_respected(own):
+    """b follows a as often as c does, but nine times out of ten b's token is not read."""
+    sentences = Sentences.of([["a", "b"], ["a", "c"]] * 300)
+    light = np.where(sentences.tokens == sentences.vocabulary.code("b"), 0.1, 1.0)
+    taste = TasteConfig(decay=0.5)
+    decay = {"context_decay": (0.5,)} if own is NEXT_ITEM else {}
+    setting = QUICK | own | decay | {"epochs": 10, "ns_exponent": 0.0}
+    even = scores_after(train(sentences, **setting), ["a"], taste)
+    uneven = scores_after(train(weighted(sentences, light), **setting), ["a"], taste)
+    assert abs(even["b"] - even["c"]) < 0.5
+    assert uneven["c"] - uneven["b"] > 1
+
+
+@pytest.mark.parametrize(("length", "window"), [(45_000, 2), (1_000, "full")])
+@every_trainer
+def test_a_long_sentence_is_read_whole(own, length, window):
+    ids = [f"item-{number}" for number in range(length)]
+    small = {"vector_size": 2, "epochs": 3, "negative": 20 if own is NEXT_ITEM else 1}
+    config = TrainConfig(**QUICK | own | small | {"window": window})
+    vocabulary, start = untrained(Sentences.of([ids]), config)
+    vectors = train(Sentences.of([ids]), config=config)
+    assert vectors.vocabulary == vocabulary
+    rest = slice(0, -1 if own is NEXT_ITEM else None)  # nothing follows the last item
+    assert (vectors.input != start)[rest].any(axis=1).all()
+
+
+# --- what is learned -------------------------------------------------------------------------------
+
+
+def hit_rate_at_1(vectors, sentences, taste):
+    hits = 0
+    for sentence in sentences:
+        scores = scores_after(vectors, sentence[:-1], taste)
+        hits += max(scores.keys() - {*sentence[:-1]}, key=scores.get) == sentence[-1]
+    return hits / len(sentences)
+
+
+def test_next_item_learns_a_chain():
+    vectors = train(ring(300, 40), **QUICK | NEXT_ITEM | {"vector_size": 32, "epochs": 15, "negative": 20})
+    taste = TasteConfig(decay=vectors.config.taste_decay)
+    assert hit_rate_at_1(vectors, ring(100, 40, seed=1), taste) > 0.97
+
+
+@pytest.mark.parametrize("own", [SKIPGRAM, CBOW, NEXT_ITEM], ids=OWN)
+def test_what_follows_is_not_what_came_before(own):
+    """With forward_only, a says b; b does not say a."""
+    rng = np.random.default_rng(3)
+    others = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
+    sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in others])
+    setting = {"vector_size": 16, "epochs": 10, "window": 1, "forward_only": True, "negative": 5}
+    vectors = train(sentences, **QUICK | setting | own)
+    taste = TasteConfig(score="output", decay=vectors.config.taste_decay)
+    after_a, after_b = scores_after(vectors, ["a"], taste), scores_after(vectors, ["b"], taste)
+    assert max(after_a, key=after_a.get) == "b"
+    rest = [score for item, score in after_b.items() if item not in "ab"]
+    assert after_b["a"] < min(rest)
+    if own is not NEXT_ITEM:
+        both_ways = train(sentences, **QUICK | setting | own | {"forward_only": False})
+        after_b = scores_after(both_ways, ["b"], taste)
+        assert max(after_b, key=after_b.get) == "a"
+
+
+def test_without_order_each_item_says_the_others():
+    """x always stands first; where order means nothing, y and z say it all the same."""
+    rng = np.random.default_rng(5)
+    groups = [["x", "y", "z"], ["u", "v", "w"]]
+    lists = [[group[0], *rng.permutation(group[1:])] for group in groups * 150]
+    setting = QUICK | NEXT_ITEM | {"epochs": 10, "negative": 3}
+    for ordered in (True, False):
+        vectors = train(Sentences.of(lists, ordered=ordered), **setting)
+        taste = TasteConfig(decay=vectors.config.taste_decay)
+        scores = scores_after(vectors, ["y", "z"], taste)
+        best = max(scores.keys() - {"y", "z"}, key=scores.get)
+        assert (best == "x") is not ordered
+        forth, back = (scores_after(vectors, pair, taste)["x"] for pair in (["y", "z"], ["z", "y"]))
+        assert abs(forth - back) < 1
+
+
+def test_two_items_are_enough():
+    for own in OWN.values():
+        vectors = train(Sentences.of([["a", "b"]] * 200), **QUICK | own)
+        assert set(vectors.vocabulary) == {"a", "b"}
+        scores = scores_after(vectors, ["a"], TasteConfig(decay=vectors.config.taste_decay))
+        assert scores["b"] > scores["a"]
+
+
+# --- validation ------------------------------------------------------------------------------------
+
+STOPPING = {"vector_size": 4, "epochs": 25, "workers": 1, "seed": 7, "window": 1}
+
+
+@pytest.mark.parametrize(
+    "own", [SKIPGRAM | {"alpha": 0.4}, CBOW | {"alpha": 0.4}, NEXT_ITEM | {"alpha": 0.3}], ids=OWN
+)
+def test_the_best_epoch_is_kept(own):
+    sentences, held_out = ring(60, 40), ring(60, 40, seed=1)
+    seen = {}
+    setting = STOPPING | own
+    decay = {"decay": TrainConfig(**setting).taste_decay}
+    full = train(
+        sentences,
+        validation=held_out,
+        taste=TasteConfig(**decay),
+        after_epoch=lambda n, vectors: seen.update({n: vectors}),
+        **setting,
+    )
+    assert [epoch.epoch for epoch in full.curve] == list(range(1, 26)) == list(seen)
+    assert full.curve[-1] == Validation(held_out, TasteConfig(**decay)).measure(full, 25)
+    assert len({fingerprint(vectors) for vectors in seen.values()}) == 25
+    assert fingerprint(seen[25]) == fingerprint(full) == fingerprint(train(sentences, **setting))
+    best, stop = 0, 25
+    for number, epoch in enumerate(full.curve):
+        if epoch.ndcg > full.curve[best].ndcg:
+            best = number
+        if number - best >= 2:
+            stop = number + 1
+            break
+    assert best + 1 < stop < 25, "the example must have something to stop for"
+    early = train(sentences, validation=held_out, taste=TasteConfig(**decay), patience=2, **setting)
+    assert early.curve == full.curve[:stop]
+    assert fingerprint(early) == fingerprint(seen[best + 1])
+
+
+@every_trainer
+def test_what_a_callback_raises_ends_training(own):
+    def stop(number, vectors):
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(random_sentences(), after_epoch=stop, **QUICK | own)
+
+
+# --- what goes wrong, and what it costs ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("negative", [2, 50])
+@pytest.mark.parametrize("alpha", [1.0, 100.0, 1000.0])
+@pytest.mark.parametrize("own", [*OWN.values(), CBOW | {"cbow_mean": False}], ids=[*OWN, "cbow, added"])
+def test_no_learning_rate_gives_vectors_that_are_no_numbers(own, alpha, negative):
+    try:
+        vectors = train(random_sentences(), **QUICK | own | {"alpha": alpha, "negative": negative})
+    except TrainingError as error:
+        assert "diverged" in str(error)  # noqa: PT017 - any other alarm is false
+        assert "lower alpha" in str(error)  # noqa: PT017
+        return
+    for matrix in (vectors.input, vectors.output, vectors.unit_input):
+        assert np.isfinite(matrix).all()
+
+
+@every_trainer
+def test_training_that_moves_nothing_is_an_error(own):
+    with pytest.raises(TrainingError, match="no vector moved in 3 epochs"):
+        train(random_sentences(), **QUICK | own | {"alpha": 1e-30, "min_alpha": 0})
+
+
+def kilobytes(name):
+    """Return this process's memory: now (VmRSS), or at its highest (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def megabytes_of_a_training(setting):
+    """Return the matrices' and corpus's size, and how much memory training took at its highest."""
+    train(ring(20), **QUICK | setting)  # libraries and machine code are loaded
+    n_items, n_tokens = 50_000, 1_000_000
+    tokens = np.random.default_rng(0).integers(0, n_items, n_tokens).astype(np.int32)
+    vocabulary = Vocabulary(tuple(map(str, range(n_items))))
+    sentences = Sentences(vocabulary, tokens, np.arange(0, n_tokens + 1, 20))
+    before = kilobytes("VmRSS")
+    vectors = train(sentences, vector_size=64, epochs=1, workers=2, **setting)
+    held = vectors.input.nbytes + vectors.output.nbytes + tokens.nbytes
+    return held / 2**20, (kilobytes("VmHWM") - before) / 2**10
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        SKIPGRAM | {"window": 1, "negative": 1},
+        pytest.param(NEXT_ITEM | {"window": 2, "negative": 4}, marks=pytest.mark.slow),
+    ],
+    ids=["skipgram", "next_item"],
+)
+def test_memory_is_three_times_the_matrices_and_the_corpus_at_most(setting):
+    held, grown = map(float, printed_by(in_a_child(f"print(*megabytes_of_a_training({setting!r}))")))
+    assert held == pytest.approx(28.2, abs=0.1)
+    assert 0.8 * held < grown < 3 * held

@@ -1,0 +1,216 @@
+"""Training that goes on from vectors: what it begins with, what it ends with, and what it refuses."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import corpora
+
+from item2vec import Config, Recommender, Sentences, TrainConfig, fit, load, publish, train
+from item2vec.errors import ConfigError, InputTypeError, TrainingError
+from item2vec.kernels.neighbours import add_near
+from item2vec.vectors import ItemVectors
+
+TRAINERS = {
+    "gensim": {},
+    "numba": {"backend": "numba"},
+    "cbow": {"backend": "numba", "objective": "cbow"},
+    "next_item": {"objective": "next_item", "negative": 32},
+}
+SMALL = {"vector_size": 16, "workers": 1, "seed": 7}
+STILL = {"epochs": 1, "alpha": 1e-7, "min_alpha": 0}
+"""So low a rate that every vector ends where it began, to six digits."""
+
+trainers = pytest.mark.parametrize("how", TRAINERS.values(), ids=TRAINERS)
+
+
+def ring(n=300, n_items=60, *, length=8, seed=0, without=()):
+    """Sentences that go around a ring of items in steps of one or two, from anywhere."""
+    random = np.random.default_rng(seed)
+    places = np.cumsum(random.integers(1, 3, (n, length)), axis=1) + random.integers(0, n_items, (n, 1))
+    lists = [[f"item-{place % n_items}" for place in row] for row in places.tolist()]
+    return Sentences.of([[item for item in one if item not in without] for one in lists])
+
+
+def means_near(sentences, start, item, rows, reach=3):
+    """The slow way: the mean of the rows that start knows within three places of an item."""
+    near = [
+        rows[start.vocabulary.code(other)]
+        for one in sentences
+        for place, found in enumerate(one)
+        if found == item
+        for other in one[max(0, place - reach) : place + reach + 1]
+        if other in start
+    ]
+    return np.mean(near, axis=0)
+
+
+def same(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-5)
+
+
+@trainers
+def test_known_items_begin_where_they_were(how):
+    start = train(ring(), **SMALL, **how, epochs=3)
+    vectors = train(ring(seed=1), start=start, **SMALL, **how, **STILL)
+    rows = start.vocabulary.encode(vectors.vocabulary.ids)
+    assert len(vectors) == 60
+    same(vectors.input, start.input[rows])
+    same(vectors.output, start.output[rows])
+
+
+@trainers
+def test_new_items_begin_at_the_mean_of_their_neighbours(how):
+    new = ["item-5", "item-6", "item-40"]
+    start = train(ring(without=new), **SMALL, **how, epochs=3)
+    tonight = ring(seed=1)
+    vectors = train(tonight, start=start, **SMALL, **how, **STILL)
+    for item in new:
+        row = vectors.vocabulary.code(item)
+        same(vectors.input[row], means_near(tonight, start, item, start.input))
+        same(vectors.output[row], means_near(tonight, start, item, start.output))
+
+
+@trainers
+def test_new_items_that_are_near_no_known_one_begin_at_random(how):
+    start = train(ring(), **SMALL, **how, epochs=3)
+    tonight = ring(seed=1) + Sentences.of([["x", "y", "z"]] * 3)
+    vectors = train(tonight, start=start, **SMALL, **how, **STILL)
+    fresh = train(tonight, **SMALL, **how, epochs=1, alpha=3e-4)
+    for item in "xyz":
+        assert np.abs(fresh[item]).max() > 0.01
+        np.testing.assert_allclose(vectors[item], fresh[item], rtol=0, atol=2e-3)
+
+
+@trainers
+def test_items_that_are_gone_are_gone(how):
+    start = train(ring(), **SMALL, **how, epochs=2)
+    vectors = train(ring(seed=1, without=["item-3"]), start=start, **SMALL, **how, epochs=2)
+    assert set(start.vocabulary) - set(vectors.vocabulary) == {"item-3"}
+
+
+@trainers
+def test_the_start_is_not_changed(how):
+    start = train(ring(), **SMALL, **how, epochs=2)
+    before = start.input.tobytes(), start.output.tobytes()
+    train(ring(seed=1), start=start, **SMALL, **how, epochs=2)
+    assert (start.input.tobytes(), start.output.tobytes()) == before
+
+
+@trainers
+def test_the_same_start_gives_the_same_bytes(how):
+    start = train(ring(without=["item-5"]), **SMALL, **how, epochs=2)
+    one, other = (train(ring(seed=1), start=start, **SMALL, **how, epochs=2) for _ in range(2))
+    assert (one.input.tobytes(), one.output.tobytes()) == (other.input.tobytes(), other.output.tobytes())
+
+
+@pytest.mark.parametrize("how", [TRAINERS["numba"], TRAINERS["next_item"]], ids=["numba", "next_item"])
+def test_a_few_epochs_reach_the_quality_of_many(how):
+    asked = ring(200, 200, seed=9)
+    start = train(ring(100, 200, without=["item-5"]), **SMALL, **how, epochs=40)
+
+    def ndcg(epochs, start=None):
+        vectors = train(ring(100, 200, seed=1), validation=asked, start=start, **SMALL, **how, epochs=epochs)
+        return vectors.curve[-1].ndcg
+
+    many = ndcg(40)
+    assert ndcg(4, start) > 0.95 * many
+    assert ndcg(4) < 0.8 * many
+
+
+def test_known_items_that_were_never_read_are_kept_as_they_were():
+    start = train(ring(), **SMALL, backend="numba", epochs=3)
+    vectors = train(ring(40, seed=1), start=start, **SMALL, backend="numba", epochs=1, sample=1e-5)
+    kept = [item for item in vectors.vocabulary if (vectors[item] == start[item]).all()]
+    assert 0 < len(kept) < len(vectors) == 60
+
+
+def test_it_is_said_when_no_vector_moved():
+    start = train(ring(), **SMALL, backend="numba", epochs=3)
+    with pytest.raises(TrainingError, match="no vector moved"):
+        train(ring(), start=start, **SMALL, backend="numba", epochs=1, alpha=1e-30, min_alpha=0)
+
+
+def test_input_vectors_alone_are_enough():
+    known = train(ring(), **SMALL, epochs=3)
+    start = ItemVectors(known.vocabulary, known.input, None, known.counts)
+    vectors = train(ring(seed=1), start=start, **SMALL, epochs=1, alpha=1e-5, min_alpha=0)
+    same(vectors.input, start.input[start.vocabulary.encode(vectors.vocabulary.ids)])
+    assert 0 < np.abs(vectors.output).max() < 0.01
+    hierarchical = {"hs": True, "negative": 0}
+    assert train(ring(), start=known, **SMALL, epochs=1, **hierarchical).output is None
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"vector_size": 8}, "vectors of 16 numbers; expected vector_size=8; set vector_size=16, or"),
+        ({"objective": "cbow"}, "objective='skipgram'; expected 'cbow', .* set the same objective, or"),
+        ({"objective": "next_item"}, "objective='skipgram'; expected 'next_item'"),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_refused(how, message):
+    start = train(ring(50), **SMALL, epochs=1)
+    with pytest.raises(ConfigError, match=message):
+        train(ring(50), start=start, **SMALL | how)
+
+
+def test_parts_that_do_not_fit_are_refused():
+    how = SMALL | TRAINERS["next_item"] | {"epochs": 1}
+    start = train(ring(50), **how)
+    train(ring(50), start=start, **how, context_decay=(0.4, 0.8))
+    with pytest.raises(ConfigError, match=r"context_decay=\(0.5, 0.9\); expected 1 parts, as in \(0.7,\)"):
+        train(ring(50), start=start, **how, context_decay=(0.7,))
+
+
+def test_a_model_is_no_vectors():
+    start = train(ring(50), **SMALL, epochs=1)
+    with pytest.raises(InputTypeError, match="start is Recommender; expected ItemVectors, such as"):
+        train(ring(50), start=Recommender(start), **SMALL)
+
+
+def test_fit_and_the_command_line_go_on_from_a_model(item2vec, tmp_path):
+    config = Config(train=TrainConfig(**SMALL, **STILL))
+    start = train(ring(), **SMALL, epochs=3)
+    model = fit(ring(), config, start=start)
+    same(model.vectors["item-1"], start["item-1"])
+    publish(model, tmp_path / "yesterday")
+    (tmp_path / "lists.txt").write_text("\n".join(" ".join(one) for one in ring()))
+    words = "train --playlists lists.txt --start yesterday --vector-size 16 --epochs 1 --alpha 1e-7"
+    code, out, _ = item2vec(*words.split(), "--min-alpha", "0", "--json")
+    assert code == 0
+    same(load(json.loads(out)["path"]).vectors["item-1"], start["item-1"])
+    code, _, error = item2vec(*["train", "--playlists", "lists.txt", "--start", "yesterday"])
+    assert (code, "set vector_size=16" in error) == (2, True)
+
+
+@given(corpora(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_neighbours_are_added_up_as_in_the_slow_way(lists, data):
+    sentences = Sentences.of(lists)
+    n, reach = len(sentences.vocabulary), data.draw(st.integers(1, 9))
+    known = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool)
+    row_of = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
+    place_of = np.where(known, -1, np.cumsum(~known) - 1).astype(np.int32)
+    rows = np.eye(known.sum(), dtype=np.float32)
+    expected = np.zeros(((~known).sum(), known.sum()), np.float32)
+    for one in lists:
+        codes = sentences.vocabulary.encode(one)
+        for at, item in enumerate(codes):
+            for other in codes[max(0, at - reach) : at + reach + 1]:
+                if known[other] and not known[item]:
+                    expected[place_of[item], row_of[other]] += 1
+    sums = np.zeros_like(expected)
+    rows.flags.writeable = False
+    n_added = add_near(sentences.tokens, sentences.offsets, row_of, place_of, rows, sums, reach)
+    assert (sums == expected).all()
+    assert (n_added == expected.sum(axis=1)).all()
+
+
+def test_a_start_of_unknown_training_is_taken_as_it_is():
+    start = dataclasses.replace(train(ring(), **SMALL, epochs=3), config=None)
+    vectors = train(ring(seed=1), start=start, **SMALL, **STILL, objective="cbow")
+    same(vectors["item-1"], start["item-1"])
