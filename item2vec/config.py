@@ -84,7 +84,7 @@ class TrainConfig(Settings):
     backend: Literal["gensim", "numba"] = "gensim"
     """Which trainer runs: gensim's, or our own (numba), which is several times as fast. next_item: numba."""
     vector_size: Annotated[int, Field(ge=1, le=4096)] = 64
-    """Numbers in an item's vector. next_item: 256, shared by the parts of ``context_decay``."""
+    """Numbers in an item's vector. next_item: 128 for each part of ``context_decay``."""
     window: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = 10
     """How far apart two items of a sentence may be to count as neighbours; ``"full"``: the whole sentence.
     next_item: 50, of which only those before."""
@@ -133,6 +133,8 @@ class TrainConfig(Settings):
     def _defaults_of_next_item(self) -> Self:
         if self.objective == "next_item":
             defaults = {name: value for name, value in NEXT_ITEM.items() if name not in self.model_fields_set}
+            if "vector_size" in defaults:
+                defaults["vector_size"] = 128 * len(self.context_decay)
             self.__dict__.update(defaults)
         return self
 
@@ -140,12 +142,15 @@ class TrainConfig(Settings):
     def _possible(self) -> Self:
         ours = self.backend == "numba" or self.objective == "next_item"
         if ours and self.hs:
-            raise ValueError("hs=True is trained by gensim only; set backend='gensim' or hs=False")
+            raise ValueError("hs=True is for backend='gensim' with skipgram or cbow; set hs=False")
         if not ours and self.forward_only:
             raise ValueError("forward_only=True is not known to gensim; set backend='numba'")
         if self.objective == "next_item":
             if self.backend == "gensim":
-                raise ValueError("objective='next_item' is not known to gensim; leave backend out")
+                raise ValueError(
+                    "objective='next_item' is not known to gensim; set backend='numba' (item2vec.toml may "
+                    "hold another)"
+                )
             if self.sample:
                 raise ValueError("objective='next_item' skips no items; set sample=0")
             n_parts = len(self.context_decay)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from item2vec.kernels.alias import edge_alias_tables
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.edges import edge_filter, may_be_edge
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
-from item2vec.kernels.walks import alias_tables
 
 groups = st.lists(st.integers(0, 6), max_size=60)
 weights = st.floats(2.0**-100, 2.0**100, width=32)
@@ -66,7 +66,7 @@ def test_the_filter_of_edges_passes_every_edge_and_few_others(directed):
 @given(st.lists(st.lists(weights, max_size=12), min_size=1, max_size=4))
 def test_an_alias_table_gives_each_edge_its_share(rows):
     offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
-    strength, keep, alias = alias_tables(offsets, np.array([w for row in rows for w in row], np.float32))
+    strength, keep, alias = edge_alias_tables(offsets, np.array([w for row in rows for w in row], np.float32))
     assert strength.tolist() == pytest.approx([sum(row) for row in rows])
     for row, start in zip(rows, offsets[:-1], strict=True):
         share = np.zeros(len(row))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from item2vec import TrainConfig
 from item2vec.kernels import next_item as kernel
+from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
-from item2vec.kernels.word2vec import alias_table
 from item2vec.training.next_item import _draws, _one_by_one, _round
 
 GOLDEN, WORD = 0x9E3779B97F4A7C15, 1 << 64
@@ -59,7 +59,7 @@ class Case:
             self.draws = Draws(np.empty(0, np.uint64), np.zeros(n_items, np.float32), n_items)
         else:
             log_expected = np.log(negative * chances / chances.sum()).astype(np.float32)
-            self.draws = Draws(alias_table(chances), log_expected, negative)
+            self.draws = Draws(item_alias_table(chances), log_expected, negative)
         self.tokens = random.integers(0, n_items, sum(lengths)).astype(np.int32)
         _, self.before = _one_by_one(self.tokens, np.cumsum([0, *lengths]))
         self.order = random.permutation(np.flatnonzero(self.before)).astype(np.int32)

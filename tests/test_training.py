@@ -324,8 +324,8 @@ def test_vectors_that_are_not_finite_are_not_returned(monkeypatch):
         return counts
 
     monkeypatch.setattr(Word2Vec, "train", spoiling)
-    with pytest.raises(TrainingError, match="diverged"):
-        train(random_sentences(), **QUICK | {"epochs": 1})
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1: .*; lower alpha \(0\.0"):
+        train(random_sentences(), **QUICK)
 
 
 @pytest.mark.parametrize("setting", [{"sample": 1e-300}, {"alpha": 1e-30, "min_alpha": 0}])

@@ -17,11 +17,13 @@ from strategies import corpora
 
 from item2vec import train
 from item2vec.config import TasteConfig, TrainConfig
-from item2vec.errors import NothingToTrainError, TrainingError
+from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.sentences import Sentences
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.training import _trainer
-from item2vec.training.corpus import prepare
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
+from item2vec.training.epochs import run_epochs
+from item2vec.training.next_item import NextItemTrainer, _check_places
 from item2vec.training.validation import Validation
 from item2vec.types import Vocabulary
 
@@ -168,7 +170,7 @@ def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_o
     assert vectors.vocabulary == vocabulary
     moved = (vectors.input != start).any(axis=1)
     assert moved.any()
-    if not (ordered and (forward_only or own is NEXT_ITEM)):
+    if not (ordered if own is NEXT_ITEM else forward_only):  # what comes last, even each time by lot, stays
         assert moved.all()
     assert (moved | vectors.output.any(axis=1)).all()
     assert np.isfinite(vectors.input).all()
@@ -336,11 +338,54 @@ def test_no_learning_rate_gives_vectors_that_are_no_numbers(own, alpha, negative
     try:
         vectors = train(random_sentences(), **QUICK | own | {"alpha": alpha, "negative": negative})
     except TrainingError as error:
-        assert "diverged" in str(error)  # noqa: PT017 - any other alarm is false
-        assert "lower alpha" in str(error)  # noqa: PT017
+        assert "diverged in epoch " in str(error)  # noqa: PT017 - any other alarm is false
+        assert f"lower alpha ({alpha})" in str(error)  # noqa: PT017
         return
     for matrix in (vectors.input, vectors.output, vectors.unit_input):
         assert np.isfinite(matrix).all()
+
+
+class Diverging:
+    """A trainer whose second epoch ends with a number that is none."""
+
+    def __init__(self, n_items, name, number):
+        self.input, self.output = np.zeros((2, n_items, 4), np.float32)
+        self.name, self.number = name, number
+
+    def train_epoch(self, number, tokens, offsets):
+        self.input += 1
+        if number == 1:
+            getattr(self, self.name)[3, 2] = self.number
+
+
+@pytest.mark.parametrize("name", ["input", "output"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_divergence_is_told_with_its_epoch(name, number):
+    config = TrainConfig(**QUICK | {"alpha": 0.5})
+    corpus, seen = prepare(random_sentences(), config), []
+    trainer = Diverging(len(corpus.vocabulary), name, number)
+    with pytest.raises(TrainingError, match=r"diverged in epoch 2: .*; lower alpha \(0\.5\)"):
+        run_epochs(trainer, corpus, config, None, lambda epoch, vectors: seen.append(epoch))
+    assert seen == [1]
+
+
+def test_next_item_refuses_more_tokens_than_it_can_number():
+    _check_places(2**31 - 1, ordered=True)
+    _check_places(2**30 - 1, ordered=False)
+    with pytest.raises(InputError, match=r"found 2,147,483,648 tokens in ordered .* at most 2,147,483,647"):
+        _check_places(2**31, ordered=True)
+    with pytest.raises(
+        InputError, match=r"1,073,741,824 tokens in unordered .* at most 1,073,741,823 .* fewer"
+    ):
+        _check_places(2**30, ordered=False)
+
+
+def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
+    sentences = Sentences.of([[f"item-{i % 7}" for i in range(MAX_SENTENCE_TOKENS + 100)]])
+    for window in ("full", 1_000_000):
+        config = TrainConfig(**QUICK | NEXT_ITEM | {"context_decay": (1.0,), "window": window})
+        trainer = NextItemTrainer(prepare(sentences, config), config)
+        assert len(trainer._parts[0].steps_back) == MAX_SENTENCE_TOKENS
 
 
 @every_trainer

@@ -13,7 +13,8 @@ from item2vec.adapters.shaping import check_least
 from item2vec.errors import ConfigError
 from item2vec.graph import Graph
 from item2vec.interactions import read_only
-from item2vec.kernels.walks import Csr, alias_tables, walk
+from item2vec.kernels.alias import edge_alias_tables
+from item2vec.kernels.walks import Csr, walk
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.types import Codes
 
@@ -113,5 +114,5 @@ def _arrays(graph: Graph) -> Csr:
         weights = read_only(none, np.float32)  # as a graph's own are: one type, compiled once
         no_alias = np.empty(0, np.int32)
         return Csr(graph.offsets, graph.neighbours, graph.directed, weights, np.empty(0), none, no_alias)
-    strength, keep, alias = alias_tables(graph.offsets, graph.weights)
+    strength, keep, alias = edge_alias_tables(graph.offsets, graph.weights)
     return Csr(graph.offsets, graph.neighbours, graph.directed, graph.weights, strength, keep, alias)

@@ -105,8 +105,6 @@ def _text(found: Tuning, out: Path | None) -> str:
 
 def _settings(trial: Trial) -> dict[str, Any]:
     """Return the settings that trials differ in."""
-    from item2vec.tuning.search import SPACES
+    from item2vec.tuning.search import searched
 
-    searched = {name for space in SPACES.values() for name in space} | {"context_decay"}
-    train = {name: value for name, value in trial.config.train.model_dump().items() if name in searched}
-    return train | trial.config.taste.model_dump(exclude={"half_life"}, exclude_none=True)
+    return searched(trial.config) | trial.config.taste.model_dump(exclude={"half_life"}, exclude_none=True)

@@ -7,15 +7,13 @@ import numpy.typing as npt
 
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.cooccurrence import Rows
-from item2vec.kernels.random import mix
+from item2vec.kernels.random import GOLDEN, mix
 
 __all__ = ["draw", "fill_up"]
 
 Items = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @compiled
@@ -91,9 +89,9 @@ def draw(histories: Items, offsets: Places, sizes: Places, n_items: int, seed: i
     for history in range(len(sizes)):
         state = mix(np.uint64(seed))
         for item in histories[offsets[history] : offsets[history + 1]]:
-            state = mix(state + _GOLDEN * np.uint64(item + 1))
+            state = mix(state + GOLDEN * np.uint64(item + 1))
         for card in range(sizes[history]):
-            state += _GOLDEN
+            state += GOLDEN
             other = card + np.int64(mix(state) % np.uint64(n_items - card))
             deck[card], deck[other] = deck[other], deck[card]
             swapped[card] = other

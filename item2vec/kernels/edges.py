@@ -2,9 +2,9 @@
 
 The filter says at once, for most pairs of nodes, that no edge joins them. It is a blocked Bloom filter
 (Putze, Sanders & Singler, Cache-, hash- and space-efficient Bloom filters, 2007): each edge sets two bits of
-one word, and there is a byte for each edge, so that a pair without an edge passes about one time in
-twenty. One look into an eighth of the neighbours' memory (a quarter where directed) takes the
-place of a search in all of it.
+one word, and there is a byte for each edge, so that a pair without an edge passes about one time in twenty.
+One look into an eighth of the neighbours' memory (a quarter where directed) takes the place of a search in
+all of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.kernels.compiled import compiled
+from item2vec.kernels.random import GOLDEN, HALF
 
 __all__ = [
     "Csr",
@@ -39,8 +40,6 @@ _EDGES_A_WORD = 8
 _ONE = np.uint64(1)
 _BIT = np.uint64(63)
 _SIX = np.uint64(6)
-_HALF = np.uint64(32)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Csr(NamedTuple):
@@ -88,14 +87,14 @@ def _hash(source: int, target: int, directed: bool) -> np.uint64:
     """Return 64 bits for a pair; for the same pair turned round, the same bits unless directed."""
     turned = not directed and source > target
     first, second = (target, source) if turned else (source, target)
-    pair = (np.uint64(first) << _HALF) | np.uint64(second)
-    pair = (pair ^ (pair >> _HALF)) * _GOLDEN
+    pair = (np.uint64(first) << HALF) | np.uint64(second)
+    pair = (pair ^ (pair >> HALF)) * GOLDEN
     return (pair ^ (pair >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
 
 
 @compiled
 def _place(words: Words, hash_: np.uint64) -> np.uint64:
-    return ((hash_ >> _HALF) * np.uint64(len(words))) >> _HALF
+    return ((hash_ >> HALF) * np.uint64(len(words))) >> HALF
 
 
 @compiled

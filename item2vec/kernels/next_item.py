@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.kernels.compiled import compiled
-from item2vec.kernels.random import mix
+from item2vec.kernels.alias import drawn_item
+from item2vec.kernels.compiled import compiled, inlined
+from item2vec.kernels.random import GOLDEN, HALF, mix
 
 __all__ = ["BLOCK", "Draws", "Part", "Rules", "train_blocks"]
 
@@ -31,15 +32,11 @@ Tables = npt.NDArray[np.uint64]
 BLOCK = 256
 """Predictions in a block."""
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_HALF = np.uint64(32)
-_LOW_HALF = np.uint64(0xFFFFFFFF)
 _LEAST = np.float32(-87.0)
 _TINY = np.float32(1e-10)
 
 # Inlined, so that there is one version of each in the machine code: sums are reordered in each version in its
 # own way, and a process that compiles would link others than one that reads them from the disk.
-inlined = partial(compiled, forceinline=True)
 vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
@@ -123,7 +120,7 @@ def train_blocks(
     loss = 0.0
     for block in range(first, last):
         places = order[block * BLOCK : (block + 1) * BLOCK]
-        key = mix(seed + _GOLDEN * np.uint64(block + 1))
+        key = mix(seed + GOLDEN * np.uint64(block + 1))
         rate = np.float32(alpha - fall * block)
         loss += _train_block(part, draws, rules, memory, tokens, before, places, key, rate)
     return loss
@@ -185,11 +182,11 @@ def _read_tastes(
     for i in range(len(places)):
         share, taste = memory.share[i], memory.taste[i]
         n = min(before[places[i]], len(part.steps_back))
-        state = mix(key + _GOLDEN * np.uint64(i + 1))
+        state = mix(key + GOLDEN * np.uint64(i + 1))
         total = np.float32(0)
         for j in range(n):
-            state += _GOLDEN
-            share[j] = part.steps_back[j] if (mix(state) >> _HALF) >= overlooked else np.float32(0)
+            state += GOLDEN
+            share[j] = part.steps_back[j] if (mix(state) >> HALF) >= overlooked else np.float32(0)
             total += share[j]
         taste[:] = 0
         for j in range(n):
@@ -203,12 +200,8 @@ def _draw(part: Part, draws: Draws, memory: _Memory, key: np.uint64) -> None:
     """Draw the negatives and copy their rows; where there is no table, they are all items."""
     for k in range(draws.negative):
         if len(draws.table) > 0:
-            bits = mix(key - _GOLDEN * np.uint64(k + 1))
-            item = (bits >> _HALF) * np.uint64(len(draws.table)) >> _HALF
-            entry = draws.table[item]
-            if (bits & _LOW_HALF) >= (entry & _LOW_HALF):
-                item = entry >> _HALF
-            memory.negatives[k] = np.int32(item)
+            bits = mix(key - GOLDEN * np.uint64(k + 1))
+            memory.negatives[k] = np.int32(drawn_item(draws.table, len(draws.table), bits))
         memory.rows[k] = part.output[memory.negatives[k], part.number]
     for start in range(0, draws.negative, 16):  # a cache line of a column at a time
         end = min(start + 16, draws.negative)

@@ -21,17 +21,14 @@ from item2vec.kernels.edges import (
     edge_place,
     may_be_edge,
 )
-from item2vec.kernels.random import mix
+from item2vec.kernels.random import GOLDEN, LOW_HALF, below, mix
 
-__all__ = ["part", "second_order", "swaps"]
+__all__ = ["second_order", "swaps"]
 
-_LANES = 1024
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_HALF = np.uint64(32)
-_LOW_HALF = np.uint64(0xFFFFFFFF)
+_SEATS = 1024
 
 
-class _Lanes(NamedTuple):
+class _Seats(NamedTuple):
     """Where each of the walks stands that advance side by side; ``row`` is its place among all walks."""
 
     row: Places
@@ -51,7 +48,7 @@ class _Lanes(NamedTuple):
 def second_order(
     graph: Csr, edges: Words, walks: Nodes, lengths: Places, states: Words, p: float, q: float
 ) -> None:
-    """Advance walks of two nodes, each by its own number of tries; where one ends, another takes its lane.
+    """Advance walks of two nodes, each by its own number of tries; where one ends, another takes its seat.
 
     A candidate drawn by weight is accepted in proportion to its bias: 1/p for a return, 1 for a neighbour of
     the node before, 1/q for any other. Once more candidates were refused than there are, the draw is made
@@ -62,161 +59,161 @@ def second_order(
     for row in rows:
         rows[n_rows] = row
         n_rows += walks.shape[1] > 2 and degree_of(graph, walks[row, 1]) > 0
-    n_lanes = min(_LANES, n_rows)
-    lanes = _empty_lanes(n_lanes)
-    for lane in range(n_lanes):
-        _enter(lanes, lane, rows[lane], walks, states)
-    entered = n_lanes
-    while n_lanes > 0:
-        _propose(graph, lanes, n_lanes, p, q)
-        _decide(graph, edges, lanes, n_lanes, p, q)
-        for end in range(_step(graph, lanes, n_lanes, walks, lengths, p, q) - 1, -1, -1):
-            lane = lanes.listed[end]
+    n_seats = min(_SEATS, n_rows)
+    seats = _empty_seats(n_seats)
+    for seat in range(n_seats):
+        _enter(seats, seat, rows[seat], walks, states)
+    entered = n_seats
+    while n_seats > 0:
+        _propose(graph, seats, n_seats, p, q)
+        _decide(graph, edges, seats, n_seats, p, q)
+        for end in range(_step(graph, seats, n_seats, walks, lengths, p, q) - 1, -1, -1):
+            seat = seats.listed[end]
             if entered < n_rows:
-                _enter(lanes, lane, rows[entered], walks, states)
+                _enter(seats, seat, rows[entered], walks, states)
                 entered += 1
             else:
-                n_lanes -= 1
-                _move(lanes, n_lanes, lane)
+                n_seats -= 1
+                _move(seats, n_seats, seat)
 
 
 @compiled
-def _empty_lanes(n_lanes: int) -> _Lanes:
-    return _Lanes(
-        np.empty(n_lanes, np.int64),
-        np.empty(n_lanes, np.int64),
-        np.empty(n_lanes, np.uint64),
-        np.empty(n_lanes, np.int32),
-        np.empty(n_lanes, np.int32),
-        np.empty(n_lanes, np.int64),
-        np.empty(n_lanes, np.int64),
-        np.empty(n_lanes, np.int32),
-        np.empty(n_lanes, np.float64),
-        np.empty(n_lanes, np.int32),
-        np.empty(n_lanes, np.int64),
+def _empty_seats(n_seats: int) -> _Seats:
+    return _Seats(
+        np.empty(n_seats, np.int64),
+        np.empty(n_seats, np.int64),
+        np.empty(n_seats, np.uint64),
+        np.empty(n_seats, np.int32),
+        np.empty(n_seats, np.int32),
+        np.empty(n_seats, np.int64),
+        np.empty(n_seats, np.int64),
+        np.empty(n_seats, np.int32),
+        np.empty(n_seats, np.float64),
+        np.empty(n_seats, np.int32),
+        np.empty(n_seats, np.int64),
     )
 
 
 @compiled
-def _enter(lanes: _Lanes, lane: int, row: int, walks: Nodes, states: Words) -> None:
-    lanes.row[lane] = row
-    lanes.length[lane] = 2
-    lanes.state[lane] = states[row]
-    lanes.previous[lane], lanes.node[lane] = walks[row, 0], walks[row, 1]
-    lanes.refused[lane] = 0
+def _enter(seats: _Seats, seat: int, row: int, walks: Nodes, states: Words) -> None:
+    seats.row[seat] = row
+    seats.length[seat] = 2
+    seats.state[seat] = states[row]
+    seats.previous[seat], seats.node[seat] = walks[row, 0], walks[row, 1]
+    seats.refused[seat] = 0
 
 
 @compiled
-def _move(lanes: _Lanes, source: int, target: int) -> None:
-    lanes.row[target] = lanes.row[source]
-    lanes.length[target] = lanes.length[source]
-    lanes.state[target] = lanes.state[source]
-    lanes.previous[target], lanes.node[target] = lanes.previous[source], lanes.node[source]
-    lanes.refused[target] = lanes.refused[source]
+def _move(seats: _Seats, source: int, target: int) -> None:
+    seats.row[target] = seats.row[source]
+    seats.length[target] = seats.length[source]
+    seats.state[target] = seats.state[source]
+    seats.previous[target], seats.node[target] = seats.previous[source], seats.node[source]
+    seats.refused[target] = seats.refused[source]
 
 
 @compiled
-def _propose(graph: Csr, lanes: _Lanes, n_lanes: int, p: float, q: float) -> None:
+def _propose(graph: Csr, seats: _Seats, n_seats: int, p: float, q: float) -> None:
     """Draw a candidate for each walk, and the height that its bias has to exceed.
 
     Where a return's bias stands out above the other two, that part of it is drawn by itself, as a height
     above both, so that it does not make the others improbable.
     """
-    previous, candidate, state, height = lanes.previous, lanes.candidate, lanes.state, lanes.height
+    previous, candidate, state, height = seats.previous, seats.candidate, seats.state, seats.height
     roof = max(1.0, 1 / q)
-    _add_returns(graph, lanes, n_lanes, max(0.0, 1 / p - roof))
-    for lane in range(n_lanes):
-        state[lane] += _GOLDEN
-        height[lane] = _unit(mix(state[lane])) * (roof + height[lane])
-    _draw(graph, lanes, n_lanes)
-    for lane in range(n_lanes):
-        candidate[lane] = previous[lane] if height[lane] >= roof else candidate[lane]
+    _add_returns(graph, seats, n_seats, max(0.0, 1 / p - roof))
+    for seat in range(n_seats):
+        state[seat] += GOLDEN
+        height[seat] = _unit(mix(state[seat])) * (roof + height[seat])
+    _draw(graph, seats, n_seats)
+    for seat in range(n_seats):
+        candidate[seat] = previous[seat] if height[seat] >= roof else candidate[seat]
 
 
 @compiled
-def _add_returns(graph: Csr, lanes: _Lanes, n_lanes: int, out: float) -> None:
+def _add_returns(graph: Csr, seats: _Seats, n_seats: int, out: float) -> None:
     """Set the heights to the part of a return's bias that stands out, by its share of the node's weight."""
-    offsets, node, height = graph.offsets, lanes.node, lanes.height
+    offsets, node, height = graph.offsets, seats.node, seats.height
     if out == 0:
-        height[:n_lanes] = 0
+        height[:n_seats] = 0
     elif len(graph.weights) == 0 and not graph.directed:
-        for lane in range(n_lanes):
-            height[lane] = out / (offsets[node[lane] + 1] - offsets[node[lane]])
+        for seat in range(n_seats):
+            height[seat] = out / (offsets[node[seat] + 1] - offsets[node[seat]])
     else:
-        for lane in range(n_lanes):
-            height[lane] = out * _share_of_return(graph, lanes.previous[lane], node[lane])
+        for seat in range(n_seats):
+            height[seat] = out * _share_of_return(graph, seats.previous[seat], node[seat])
 
 
 @compiled
-def _draw(graph: Csr, lanes: _Lanes, n_lanes: int) -> None:
+def _draw(graph: Csr, seats: _Seats, n_seats: int) -> None:
     """Draw a neighbour of each walk's node by weight, in passes so plain that they become vector code."""
     offsets, neighbours, keep, alias = graph.offsets, graph.neighbours, graph.keep, graph.alias
-    node, candidate, state, slot = lanes.node, lanes.candidate, lanes.state, lanes.slot
-    for lane in range(n_lanes):
-        state[lane] += _GOLDEN
-        start = offsets[node[lane]]
-        slot[lane] = start + part(mix(state[lane]), offsets[node[lane] + 1] - start)
+    node, candidate, state, slot = seats.node, seats.candidate, seats.state, seats.slot
+    for seat in range(n_seats):
+        state[seat] += GOLDEN
+        start = offsets[node[seat]]
+        slot[seat] = start + below(mix(state[seat]), offsets[node[seat] + 1] - start)
     if len(keep) > 0:
-        for lane in range(n_lanes):
-            if swaps(mix(state[lane]), keep[slot[lane]]):
-                slot[lane] = offsets[node[lane]] + alias[slot[lane]]
-    for lane in range(n_lanes):
-        candidate[lane] = neighbours[slot[lane]]
+        for seat in range(n_seats):
+            if swaps(mix(state[seat]), keep[slot[seat]]):
+                slot[seat] = offsets[node[seat]] + alias[slot[seat]]
+    for seat in range(n_seats):
+        candidate[seat] = neighbours[slot[seat]]
 
 
 @compiled
-def _decide(graph: Csr, edges: Words, lanes: _Lanes, n_lanes: int, p: float, q: float) -> None:
+def _decide(graph: Csr, edges: Words, seats: _Seats, n_seats: int, p: float, q: float) -> None:
     """Accept or refuse each candidate: by its height where that is enough, by the filter, by a search.
 
     Each pass lists, without a branch, what it leaves open, and fetches from one place only, so that the
     fetches overlap.
     """
-    directed, previous, candidate = graph.directed, lanes.previous, lanes.candidate
-    height, accepted, listed = lanes.height, lanes.accepted, lanes.listed
+    directed, previous, candidate = graph.directed, seats.previous, seats.candidate
+    height, accepted, listed = seats.height, seats.accepted, seats.listed
     low, return_bias = min(1.0, 1 / q), 1 / p
     n_open = 0
-    for lane in range(n_lanes):
-        returns = candidate[lane] == previous[lane]
-        accepted[lane] = height[lane] < (return_bias if returns else low)
-        listed[n_open] = lane
-        n_open += (not returns) & (height[lane] >= low)
+    for seat in range(n_seats):
+        returns = candidate[seat] == previous[seat]
+        accepted[seat] = height[seat] < (return_bias if returns else low)
+        listed[n_open] = seat
+        n_open += (not returns) & (height[seat] >= low)
     n_searched = 0
     for place in range(n_open):
-        lane = listed[place]
-        accepted[lane] = q < 1
-        listed[n_searched] = lane
-        n_searched += may_be_edge(edges, previous[lane], candidate[lane], directed)
+        seat = listed[place]
+        accepted[seat] = q < 1
+        listed[n_searched] = seat
+        n_searched += may_be_edge(edges, previous[seat], candidate[seat], directed)
     for place in range(n_searched):
-        lane = listed[place]
-        accepted[lane] = (edge_place(graph, previous[lane], candidate[lane]) >= 0) == (q >= 1)
+        seat = listed[place]
+        accepted[seat] = (edge_place(graph, previous[seat], candidate[seat]) >= 0) == (q >= 1)
 
 
 @compiled
-def _step(graph: Csr, lanes: _Lanes, n_lanes: int, walks: Nodes, lengths: Places, p: float, q: float) -> int:
-    """Go to the accepted candidates; list the lanes whose walks end there, and return their number."""
-    offsets, row, length, refused = graph.offsets, lanes.row, lanes.length, lanes.refused
-    previous, node, candidate, accepted = lanes.previous, lanes.node, lanes.candidate, lanes.accepted
-    for lane in range(n_lanes):
-        here = node[lane]
-        refused[lane] = (refused[lane] + 1) * (1 - accepted[lane])
-        if refused[lane] > offsets[here + 1] - offsets[here]:
-            lanes.state[lane], candidate[lane] = _among_all(
-                graph, previous[lane], here, lanes.state[lane], p, q
+def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Nodes, lengths: Places, p: float, q: float) -> int:
+    """Go to the accepted candidates; list the seats whose walks end there, and return their number."""
+    offsets, row, length, refused = graph.offsets, seats.row, seats.length, seats.refused
+    previous, node, candidate, accepted = seats.previous, seats.node, seats.candidate, seats.accepted
+    for seat in range(n_seats):
+        here = node[seat]
+        refused[seat] = (refused[seat] + 1) * (1 - accepted[seat])
+        if refused[seat] > offsets[here + 1] - offsets[here]:
+            seats.state[seat], candidate[seat] = _among_all(
+                graph, previous[seat], here, seats.state[seat], p, q
             )
-            accepted[lane] = 1
-            refused[lane] = 0
+            accepted[seat] = 1
+            refused[seat] = 0
     n_ended = 0
-    for lane in range(n_lanes):
-        to, moves = candidate[lane], accepted[lane]
-        walks[row[lane], length[lane]] = to
-        length[lane] += moves
-        previous[lane] += (node[lane] - previous[lane]) * moves
-        node[lane] += (to - node[lane]) * moves
-        lanes.listed[n_ended] = lane
-        n_ended += (length[lane] == walks.shape[1]) | (moves & (offsets[to] == offsets[to + 1]))
+    for seat in range(n_seats):
+        to, moves = candidate[seat], accepted[seat]
+        walks[row[seat], length[seat]] = to
+        length[seat] += moves
+        previous[seat] += (node[seat] - previous[seat]) * moves
+        node[seat] += (to - node[seat]) * moves
+        seats.listed[n_ended] = seat
+        n_ended += (length[seat] == walks.shape[1]) | (moves & (offsets[to] == offsets[to + 1]))
     for end in range(n_ended):
-        lane = lanes.listed[end]
-        lengths[row[lane]] = length[lane]
+        seat = seats.listed[end]
+        lengths[row[seat]] = length[seat]
     return n_ended
 
 
@@ -238,7 +235,7 @@ def _among_all(
         if len(graph.weights) > 0:
             share *= graph.weights[slot]
         total += share
-        state += _GOLDEN
+        state += GOLDEN
         if _unit(mix(state)) * total < share:
             chosen = candidate
     return state, chosen
@@ -258,15 +255,9 @@ def _share_of_return(graph: Csr, previous: int, node: int) -> float:
 
 
 @compiled
-def part(bits: np.uint64, size: int) -> int:
-    """Return a number in [0, size) by the upper half of the bits."""
-    return int(np.int64((bits >> _HALF) * np.uint64(size) >> _HALF))  # signed: a sum of both kinds is a float
-
-
-@compiled
 def swaps(bits: np.uint64, keep: float) -> bool:
     """Return whether the lower half of the bits swaps an edge for its alias."""
-    return bool(np.int64(bits & _LOW_HALF) * 2.0**-32 >= keep)
+    return bool(np.int64(bits & LOW_HALF) * 2.0**-32 >= keep)
 
 
 @compiled

@@ -1,8 +1,8 @@
 """Random walks over a graph in compressed sparse rows: DeepWalk and node2vec.
 
-First-order steps draw a neighbour evenly, or through an alias table (Vose, A linear algorithm for generating
-random numbers with a given distribution, 1991). Second-order steps (Grover & Leskovec, node2vec, KDD 2016)
-are drawn by rejection (Yang et al., KnightKing, SOSP 2019), so that no table over pairs of edges is needed.
+First-order steps draw a neighbour evenly, or through an alias table. Second-order steps (Grover & Leskovec,
+node2vec, KDD 2016) are drawn by rejection (Yang et al., KnightKing, SOSP 2019), so that no table over pairs
+of edges is needed.
 
 Walks advance side by side in blocks, so that the memory fetches of one overlap with the others': up to four
 times as fast as walk by walk. Each has a random generator of its own (splitmix64), made from the seed, the
@@ -16,18 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from item2vec.kernels.compiled import compiled
-from item2vec.kernels.edges import Csr, Nodes, Numbers, Places, Probabilities, Words, edge_filter
-from item2vec.kernels.node2vec import part, second_order, swaps
-from item2vec.kernels.random import mix
+from item2vec.kernels.edges import Csr, Nodes, Places, Words, edge_filter
+from item2vec.kernels.node2vec import second_order, swaps
+from item2vec.kernels.random import GOLDEN, below, mix
 
-__all__ = ["Csr", "alias_tables", "walk"]
+__all__ = ["Csr", "walk"]
 
 _BLOCK = 64
 _TASK = 64 * _BLOCK
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def walk(graph: Csr, starts: Nodes, walk_length: int, p: float, q: float, seed: int) -> tuple[Nodes, Places]:
@@ -55,49 +53,6 @@ def walk(graph: Csr, starts: Nodes, walk_length: int, p: float, q: float, seed: 
 
 
 @compiled
-def alias_tables(offsets: Places, weights: npt.NDArray[np.float32]) -> tuple[Numbers, Probabilities, Nodes]:
-    """Return each node's total weight, and for each edge the probability to keep it and its alias otherwise.
-
-    An alias is a place among the same node's edges.
-    """
-    strength = np.zeros(len(offsets) - 1, np.float64)
-    keep = np.ones(len(weights), np.float32)
-    alias = np.zeros(len(weights), np.int32)
-    for node in range(len(strength)):
-        edges = slice(offsets[node], offsets[node + 1])
-        share = weights[edges].astype(np.float64)
-        if len(share) == 0:
-            continue
-        strength[node] = share.sum()
-        share *= len(share) / strength[node]
-        _fill_alias_row(share, keep[edges], alias[edges])
-    return strength, keep, alias
-
-
-@compiled
-def _fill_alias_row(share: Numbers, keep: Probabilities, alias: Nodes) -> None:
-    """Fill up each share below 1, their mean, from one above; the stack holds lows left, highs right."""
-    stack = np.empty(len(share), np.int32)
-    n_low, high = 0, len(share)
-    for place in range(len(share)):
-        if share[place] < 1:
-            stack[n_low] = place
-            n_low += 1
-        else:
-            high -= 1
-            stack[high] = place
-    while n_low > 0 and high < len(share):
-        low, donor = stack[n_low - 1], stack[high]
-        keep[low], alias[low] = share[low], donor
-        share[donor] -= 1 - share[low]
-        n_low -= 1
-        if share[donor] < 1:
-            high += 1
-            stack[n_low] = donor
-            n_low += 1
-
-
-@compiled
 def _advance(
     graph: Csr, edges: Words, walks: Nodes, lengths: Places, first: int, seed: np.uint64, p: float, q: float
 ) -> None:
@@ -106,7 +61,7 @@ def _advance(
     states = np.empty(len(walks), np.uint64)
     for i in range(len(walks)):
         pass_ = (first + i) // n_nodes
-        states[i] = mix(key + _GOLDEN * np.uint64(pass_ * n_nodes + walks[i, 0]))
+        states[i] = mix(key + GOLDEN * np.uint64(pass_ * n_nodes + walks[i, 0]))
     even = p == 1 and q == 1
     for start in range(0, len(walks), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -122,9 +77,9 @@ def _first_order(graph: Csr, walks: Nodes, lengths: Places, states: Words) -> No
         for i in range(len(walks)):
             start, end = offsets[walks[i, step - 1]], offsets[walks[i, step - 1] + 1]
             if lengths[i] == step and start < end:
-                states[i] += _GOLDEN
+                states[i] += GOLDEN
                 bits = mix(states[i])
-                slot = start + part(bits, end - start)
+                slot = start + below(bits, end - start)
                 if len(keep) > 0 and swaps(bits, keep[slot]):
                     slot = start + alias[slot]
                 walks[i, step] = neighbours[slot]

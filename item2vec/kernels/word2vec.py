@@ -4,7 +4,7 @@ gensim draws negatives anew for each pair of a window. Here all pairs of one sha
 Parallelizing Word2Vec in Shared and Distributed Memory, 2016), so that a window is a small dense product
 whose rows stay in the nearest cache: contexts × (their centre and its negatives). The contexts are trained
 one after another against the targets' rows as they were before, and what these learn is added to them at
-the end. A window of more than 12 tokens is trained in such parts, each with negatives of its own.
+the end. A window of more than 12 tokens is trained in such chunks, each with negatives of its own.
 
 Every draw is a hash of the seed, the sentence and a counter (splitmix64), so that neither threads nor the
 order in which sentences are trained change it.
@@ -12,31 +12,26 @@ order in which sentences are trained change it.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.kernels.compiled import compiled
+from item2vec.kernels.alias import drawn_item
+from item2vec.kernels.compiled import compiled, inlined
 from item2vec.kernels.lanes import LANES, fma, load, pointer, prefetch, sigmoid, splat, store, sums
-from item2vec.kernels.random import mix
-from item2vec.kernels.walks import alias_tables
+from item2vec.kernels.random import GOLDEN, HALF, below, mix
 
-__all__ = ["Model", "Rules", "alias_table", "padded", "train_sentences"]
+__all__ = ["Model", "Rules", "padded", "train_sentences"]
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
 Table = npt.NDArray[np.uint64]
 
-TOKENS_A_PART = 12
+TOKENS_A_CHUNK = 12
 
 _TILE = 6
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_HALF = np.uint64(32)
-_LOW_HALF = np.uint64(0xFFFFFFFF)
-inlined = partial(compiled, forceinline=True)
 
 _SKIP, _WIDTH, _NEGATIVES = np.uint64(1), np.uint64(2), np.uint64(3)
 
@@ -70,7 +65,7 @@ class Rules(NamedTuple):
 class _Scratch(NamedTuple):
     """What a call works with, allocated once.
 
-    ``sentence`` are the tokens read; ``targets`` the rows of this part's centre and negatives, and of the
+    ``sentence`` are the tokens read; ``targets`` the rows of this chunk's centre and negatives, and of the
     next's; ``label``, ``rate`` and ``gradient`` hold sixteen lanes for each six targets; ``source`` and
     ``error`` are a mean's vector and what it learned; ``change`` is what the targets learned.
     """
@@ -112,18 +107,6 @@ def padded(vector_size: int) -> int:
     112
     """
     return -(-vector_size // LANES) * LANES
-
-
-def alias_table(weights: npt.NDArray[np.float64]) -> Table:
-    """Return a table to draw items by weight: each entry an alias (upper half) and the chance to be kept.
-
-    >>> [int(entry) >> 32 for entry in alias_table(np.array([3.0, 1.0]))]
-    [0, 0]
-    """
-    bounds = np.array([0, len(weights)])
-    _, keep, alias = alias_tables(bounds, (weights / weights.max()).astype(np.float32))
-    chance = np.minimum(keep.astype(np.float64) * 2.0**32, 2.0**32 - 1).astype(np.uint64)
-    return alias.astype(np.uint64) << _HALF | chance
 
 
 @compiled
@@ -195,7 +178,7 @@ def _train_with(
     text, skips = pointer(tokens), len(model.keep) > 0
     n_read = 0
     for number in range(first, last):
-        key = mix(seed + _GOLDEN * np.uint64(number + 1))
+        key = mix(seed + GOLDEN * np.uint64(number + 1))
         n = _read(memory, skips, text, offsets[number], offsets[number + 1], key)
         _train_sentence(memory, rules, n, key, np.float32(alpha - fall * offsets[number]))
         n_read += n
@@ -204,7 +187,7 @@ def _train_with(
 
 @inlined
 def _bits(key: np.uint64, stream: np.uint64, count: int) -> np.uint64:
-    return mix(mix(key + stream) + _GOLDEN * np.uint64(count))
+    return mix(mix(key + stream) + GOLDEN * np.uint64(count))
 
 
 @inlined
@@ -213,7 +196,7 @@ def _read(memory: _Memory, skips: bool, tokens: Any, start: int, end: int, key: 
     n = 0
     for place in range(start, end):
         token = tokens[place]
-        if not skips or (_bits(key, _SKIP, place - start) >> _HALF) < memory.keep[token]:
+        if not skips or (_bits(key, _SKIP, place - start) >> HALF) < memory.keep[token]:
             memory.sentence[n] = token
             n += 1
     return n
@@ -221,22 +204,22 @@ def _read(memory: _Memory, skips: bool, tokens: Any, start: int, end: int, key: 
 
 @compiled
 def _train_sentence(memory: _Memory, rules: Rules, n: int, key: np.uint64, alpha: np.float32) -> None:
-    part = 0
+    chunk = 0
     _draw(memory, rules, 0, key)
     for i in range(n):
         width = rules.window
         if rules.shrink:
-            width = 1 + int((_bits(key, _WIDTH, i) >> _HALF) * np.uint64(width) >> _HALF)
+            width = 1 + below(_bits(key, _WIDTH, i), width)
         begin, end = max(0, i - width), i if rules.forward else min(n, i + width + 1)
         _fetch(memory, n, i + 1, i + 1 + rules.window)
-        step = max(1, end - begin) if rules.cbow else TOKENS_A_PART
+        step = max(1, end - begin) if rules.cbow else TOKENS_A_CHUNK
         for start in range(begin, end, step):
             stop = min(end, start + step)
             if stop - start == 1 and start == i:
                 continue
-            at = (part & 1) * memory.n_targets
-            part += 1
-            _draw(memory, rules, part, key)
+            at = (chunk & 1) * memory.n_targets
+            chunk += 1
+            _draw(memory, rules, chunk, key)
             _aim(memory, at, memory.sentence[i] * memory.size, rules.negative, alpha)
             if rules.cbow:
                 _train_mean(memory, rules.mean, at, i, start, stop)
@@ -248,16 +231,12 @@ def _train_sentence(memory: _Memory, rules: Rules, n: int, key: np.uint64, alpha
 
 
 @inlined
-def _draw(memory: _Memory, rules: Rules, part: int, key: np.uint64) -> None:
-    """Draw a part's negatives, into one half of the targets in turn, and fetch their rows."""
-    start = (part & 1) * memory.n_targets
+def _draw(memory: _Memory, rules: Rules, chunk: int, key: np.uint64) -> None:
+    """Draw a chunk's negatives, into one half of the targets in turn, and fetch their rows."""
+    start = (chunk & 1) * memory.n_targets
     for k in range(rules.negative):
-        bits = _bits(key, _NEGATIVES, part * rules.negative + k)
-        item = (bits >> _HALF) * np.uint64(memory.n_items) >> _HALF
-        entry = memory.table[item]
-        if (bits & _LOW_HALF) >= (entry & _LOW_HALF):
-            item = entry >> _HALF
-        row = np.int64(item) * memory.size
+        bits = _bits(key, _NEGATIVES, chunk * rules.negative + k)
+        row = np.int64(drawn_item(memory.table, memory.n_items, bits)) * memory.size
         memory.targets[start + 1 + k] = row
         for d in range(0, memory.size, LANES):
             prefetch(memory.output, row + d)
@@ -301,7 +280,7 @@ def _train_context(memory: _Memory, at: int, row: int) -> None:
 def _train_mean(memory: _Memory, mean: bool, at: int, centre: int, start: int, stop: int) -> None:
     """Train the contexts' mean or sum.
 
-    As in gensim, each context gets the whole error of the mean, or its part of the sum's.
+    As in gensim, each context gets the whole error of the mean, or its share of the sum's.
     """
     one, zero = splat(1.0), splat(0.0)
     for d in range(0, memory.size, LANES):

@@ -13,7 +13,10 @@ from item2vec.errors import NothingToTrainError
 from item2vec.sentences import Sentences
 from item2vec.types import Codes, Offsets, Vocabulary
 
-__all__ = ["Corpus", "prepare"]
+__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare"]
+
+MAX_SENTENCE_TOKENS = 10_000
+"""Where word2vec cuts a sentence (gensim reads no longer ones), and how far back any trainer looks."""
 
 
 @dataclass(frozen=True, eq=False)

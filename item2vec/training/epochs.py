@@ -63,6 +63,7 @@ def run_epochs(
     with progress_bar("training", config.epochs) as advance:
         for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
             trainer.train_epoch(number, tokens, offsets)
+            _check_finite(trainer, number + 1, config)
             read[tokens] = True
             if after_epoch is not None:
                 after_epoch(number + 1, _vectors(trainer, corpus, config))
@@ -90,12 +91,18 @@ def run_epochs(
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
 
 
+def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
+    for matrix in (trainer.input, trainer.output):
+        # NaN is its own minimum and maximum; nothing as large as the matrix is made
+        if matrix is not None and not bool(np.isfinite([matrix.min(), matrix.max()]).all()):
+            raise TrainingError(
+                f"training diverged in epoch {epoch}: a vector is not finite; lower alpha ({config.alpha})"
+            )
+
+
 def _vectors(trainer: Trainer, corpus: Corpus, config: TrainConfig, *, copy: bool = True) -> ItemVectors:
     """Return the vectors as they are; further epochs change them, unless they are a copy."""
     output = trainer.output
-    for matrix in (trainer.input, output):
-        if matrix is not None and not bool(np.isfinite(matrix).all()):
-            raise TrainingError(f"training diverged: a vector is not finite; lower alpha ({config.alpha})")
     return ItemVectors(
         corpus.vocabulary,
         trainer.input.copy() if copy else trainer.input,

@@ -19,12 +19,11 @@ from gensim.models import Word2Vec
 
 from item2vec.config import TrainConfig
 from item2vec.errors import TrainingError
-from item2vec.training.corpus import Corpus
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 from item2vec.types import Codes, Floats, Offsets
 
 __all__ = ["GensimTrainer"]
 
-MAX_SENTENCE_TOKENS = 10_000
 TOKENS_A_BLOCK = 1 << 20
 
 

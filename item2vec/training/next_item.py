@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.config import TrainConfig
+from item2vec.errors import InputError
+from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
-from item2vec.kernels.word2vec import alias_table
-from item2vec.training.corpus import Corpus
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 from item2vec.types import Codes, Floats, Offsets
 
 __all__ = ["NextItemTrainer"]
 
 LEAST_WEIGHT = 1e-4
+MAX_PLACES = 2**31 - 1  # places are int32
 TASKS_A_WORKER = 8
 
 
@@ -28,16 +30,23 @@ class NextItemTrainer:
     waiting for each other (Niu et al., Hogwild!, NeurIPS 2011). Otherwise the same corpus and settings give
     the same bytes.
 
-    In sentences without order, an item is predicted from ``window`` of the others, drawn anew each epoch.
+    In sentences without order, an item is predicted from ``window`` of the others, drawn anew each epoch. No
+    taste is read from more than 10,000 items.
+
+    Raises
+    ------
+    InputError
+        If there are too many tokens to number with int32.
     """
 
     def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+        _check_places(len(corpus.tokens), ordered=corpus.ordered)
         n, n_parts = len(corpus.vocabulary), len(config.context_decay)
         shape = (n, n_parts, config.vector_size // n_parts)
         random = np.random.default_rng([config.seed, 4])
         self._input = (random.random(shape, np.float32) - np.float32(0.5)) / np.float32(shape[2])
         self._output = np.zeros(shape, np.float32)
-        longest = int(np.diff(corpus.offsets).max()) - 1
+        longest = min(int(np.diff(corpus.offsets).max()) - 1, MAX_SENTENCE_TOKENS)
         window = longest if config.window == "full" else min(config.window, longest)
         self._parts = [
             Part(
@@ -101,6 +110,16 @@ class NextItemTrainer:
                 pass
 
 
+def _check_places(n_tokens: int, *, ordered: bool) -> None:
+    most = MAX_PLACES if ordered else MAX_PLACES // 2  # without order, each sentence stands twice in a row
+    if n_tokens > most:
+        kind = "ordered" if ordered else "unordered"
+        raise InputError(
+            f"found {n_tokens:,} tokens in {kind} sentences; expected at most {most:,} for "
+            "objective='next_item'; train on fewer sentences, or set objective='skipgram'"
+        )
+
+
 def _steps_back(decay: float, window: int) -> Floats:
     """Return the weight of each step back, as far as it is worth reading."""
     weights = decay ** np.arange(window)
@@ -113,7 +132,7 @@ def _draws(frequency: npt.NDArray[np.int64], config: TrainConfig) -> Draws:
         return Draws(np.empty(0, np.uint64), np.zeros(len(frequency), np.float32), len(frequency))
     chances = frequency.astype(np.float64) ** config.ns_exponent
     expected = config.negative * chances / chances.sum()
-    return Draws(alias_table(chances), np.log(expected).astype(np.float32), config.negative)
+    return Draws(item_alias_table(chances), np.log(expected).astype(np.float32), config.negative)
 
 
 def _one_by_one(tokens: Codes, offsets: Offsets) -> tuple[Codes, Codes]:

@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.config import TrainConfig
-from item2vec.errors import TrainingError
 from item2vec.interactions import read_only
-from item2vec.kernels.word2vec import Model, Rules, alias_table, padded, train_sentences
-from item2vec.training.corpus import Corpus
+from item2vec.kernels.alias import item_alias_table
+from item2vec.kernels.word2vec import Model, Rules, padded, train_sentences
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 from item2vec.types import Codes, Floats, Offsets
 
 __all__ = ["NumbaTrainer"]
 
-MAX_SENTENCE_TOKENS = 10_000
 TOKENS_A_TASK = 20_000
 
 
@@ -34,16 +33,16 @@ class NumbaTrainer:
         rows, results = _rows(n, size), _rows(n, size)
         self.input: Floats = rows[:, :size]
         self.output: Floats = results[:, :size]
-        block = max(1, (1 << 20) // size)
-        for start in range(0, n, block):
-            part = self.input[start : start + block]
-            part[:] = (random.random(part.shape, np.float32) - np.float32(0.5)) / np.float32(size)
+        step = max(1, (1 << 20) // size)
+        for start in range(0, n, step):
+            block = self.input[start : start + step]
+            block[:] = (random.random(block.shape, np.float32) - np.float32(0.5)) / np.float32(size)
         self._config = config
         self._model = Model(
             rows.reshape(-1),
             results.reshape(-1),
             rows.shape[1],
-            alias_table(corpus.frequency.astype(np.float64) ** config.ns_exponent),
+            item_alias_table(corpus.frequency.astype(np.float64) ** config.ns_exponent),
             _keep(corpus.frequency, config.sample),
         )
         full = config.window == "full"
@@ -73,19 +72,9 @@ class NumbaTrainer:
                 self._model, self._rules, tokens, offsets, first, last, seed, start, per_token
             )
 
-        tasks = range(len(bounds) - 1)
-        if config.workers == 1:
-            for task in tasks:
-                train(task)
-        else:
-            with ThreadPoolExecutor(config.workers) as threads:
-                for _ in threads.map(train, tasks):
-                    pass
-        if not all(np.isfinite([m.min(), m.max()]).all() for m in (self.input, self.output)):
-            raise TrainingError(
-                f"training diverged in epoch {number + 1}: a vector is not finite at alpha={config.alpha}; "
-                "lower alpha"
-            )
+        with ThreadPoolExecutor(config.workers) as threads:
+            for _ in threads.map(train, range(len(bounds) - 1)):
+                pass
 
 
 def _rows(n: int, vector_size: int) -> npt.NDArray[np.float32]:

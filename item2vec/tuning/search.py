@@ -17,7 +17,7 @@ from item2vec.config import Config
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
-__all__ = ["SPACES", "Search", "family_of", "scaled"]
+__all__ = ["SPACES", "Search", "family_of", "scaled", "searched"]
 
 WORD2VEC: Mapping[str, Any] = {
     "objective": CategoricalDistribution(["skipgram", "cbow"]),
@@ -81,7 +81,7 @@ class Search:
             fixed = {**fixed, "forward_only": False}
         self._first = list(dict.fromkeys([start, *_possible(start, FIRST[1:], fixed)]))
         self._families = {
-            family: _Family(SPACES[family], fixed, share)
+            family: _Family(SPACES[family], fixed, start, share)
             for family in {family_of(config): None for config in self._first}
         }
         self._start = start
@@ -113,12 +113,23 @@ class Search:
 class _Family:
     """The search among the settings of one family of objectives."""
 
-    def __init__(self, space: Mapping[str, Any], fixed: Mapping[str, Any], share: float) -> None:
+    def __init__(
+        self, space: Mapping[str, Any], fixed: Mapping[str, Any], start: Config, share: float
+    ) -> None:
         fewest, most = (scaled(epochs, share) for epochs in (space["epochs"].low, space["epochs"].high))
-        searched = {**space, "epochs": IntDistribution(fewest, max(most, fewest + 1), log=True)}
-        if "context_decay" in fixed:
-            fixed = {**fixed, "short_decay": None, "long_decay": None}
-        self._space = {name: range_ for name, range_ in searched.items() if name not in fixed}
+        lowest, highest = max(space["alpha"].low, start.train.min_alpha), space["alpha"].high
+        searched = {
+            **space,
+            "epochs": IntDistribution(fewest, max(most, fewest + 1), log=True),
+            "alpha": FloatDistribution(lowest, max(lowest, highest), log=True),
+        }
+        given = set(fixed)
+        if "context_decay" in given:
+            given |= {"short_decay", "long_decay"}
+        if len(start.train.context_decay) != 2:
+            given |= {"vector_size"}  # its range is that of two parts
+        self._space = {name: range_ for name, range_ in searched.items() if name not in given}
+        self._lowest_alpha = lowest
         self._next_item = space is NEXT_ITEM
         self._study = optuna.create_study(direction="maximize")
 
@@ -142,6 +153,8 @@ class _Family:
         found = self._study.ask(self._space).params
         for name in {"alpha", "weight_decay"} & set(found):
             found[name] = float(f"{found[name]:.3g}")
+        if "alpha" in found:
+            found["alpha"] = max(found["alpha"], self._lowest_alpha)
         if "short_decay" in found:
             decays = (found.pop("short_decay"), found.pop("long_decay"))
             found["context_decay"] = tuple(round(decay, 2) for decay in decays)
@@ -155,6 +168,18 @@ def family_of(config: Config) -> str:
     'word2vec'
     """
     return "next_item" if config.train.objective == "next_item" else "word2vec"
+
+
+def searched(config: Config) -> dict[str, Any]:
+    """Return the settings of training that are searched in a configuration's family.
+
+    >>> searched(Config())["window"]
+    10
+    """
+    names = {"objective", *SPACES[family_of(config)]}
+    if "short_decay" in names:
+        names.add("context_decay")
+    return {name: value for name, value in config.train.model_dump().items() if name in names}
 
 
 def _possible(

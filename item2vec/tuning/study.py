@@ -80,6 +80,11 @@ def tune(
     al., Google Vizier, KDD 2017). In the end the best four are trained once more with another seed, since
     the best of many owes something to luck, and both scores count.
 
+    Skip-gram, CBOW and next_item are looked at first, each with settings that suit one kind of data or
+    another; then the family that leads, word2vec's or next_item, is searched. What is ``fixed`` may rule one
+    out: ``sample`` and ``hs`` are not known to next_item. Word2vec is trained by ``backend="numba"`` unless
+    ``hs`` or a backend is given; next_item is read as it was trained.
+
     The first trial is the start as it is: the defaults, and what is ``fixed``; it is let run to its end,
     whatever the budget, so that nothing worse on validation is returned. Where there are more than 250,000
     tokens, the others have fewer epochs in proportion, and in the end the best are trained with as many

@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +141,8 @@ def quality(arguments):
     return rows
 
 
-def train_one(objective, n_tokens, n_items, dim, answer):
-    """Train one epoch in a process of its own; answer with its seconds, and the peak of memory in GB."""
+def train_one(objective, n_tokens, n_items, dim):
+    """Train one epoch in a process of its own; return its items, seconds, and the peak of memory in GB."""
     if objective == "skipgram":
         kind, config = NumbaTrainer, settings(vector_size=dim)
     else:
@@ -155,7 +156,7 @@ def train_one(objective, n_tokens, n_items, dim, answer):
     took = peers.seconds(lambda: trainer.train_epoch(0, corpus.tokens, corpus.offsets))
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1e6
     least = (2 * trainer.input.nbytes + corpus.tokens.nbytes + corpus.offsets.nbytes) / 1e9
-    answer.put([len(corpus.vocabulary), took, peak, least])
+    return len(corpus.vocabulary), took, peak, least
 
 
 def scaling(arguments):
@@ -166,11 +167,8 @@ def scaling(arguments):
     spawn = multiprocessing.get_context("spawn")
     for objective in ("skipgram", "next_item"):
         for n_tokens, n_items in SCALES:
-            answer = spawn.Queue()
-            process = spawn.Process(target=train_one, args=(objective, n_tokens, n_items, dim, answer))
-            process.start()
-            found, took, peak, least = answer.get()
-            process.join()
+            with ProcessPoolExecutor(1, mp_context=spawn) as child:
+                found, took, peak, least = child.submit(train_one, objective, n_tokens, n_items, dim).result()
             row = (n_tokens, found, dim, took, n_tokens / took / 1e6, peak, least)
             rows.append({"objective": objective, **dict(zip(columns, row, strict=True))})
             cells = [f"{cell:,}" if isinstance(cell, int) else f"{cell:.2f}" for cell in row]

@@ -1,0 +1,89 @@
+"""Tables to draw by weight in one look.
+
+Vose, A linear algorithm for generating random numbers with a given distribution, 1991.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.kernels.compiled import compiled, inlined
+from item2vec.kernels.edges import Nodes, Numbers, Places, Probabilities, Words
+from item2vec.kernels.random import HALF, LOW_HALF
+
+__all__ = ["drawn_item", "edge_alias_tables", "item_alias_table"]
+
+
+def item_alias_table(weights: npt.NDArray[np.float64]) -> Words:
+    """Return a table to draw items by weight: each entry an alias (upper half) and the chance to be kept.
+
+    >>> [int(entry) >> 32 for entry in item_alias_table(np.array([3.0, 1.0]))]
+    [0, 0]
+    """
+    bounds = np.array([0, len(weights)])
+    _, keep, alias = edge_alias_tables(bounds, (weights / weights.max()).astype(np.float32))
+    chance = np.minimum(keep.astype(np.float64) * 2.0**32, 2.0**32 - 1).astype(np.uint64)
+    return alias.astype(np.uint64) << HALF | chance
+
+
+@inlined
+def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
+    """Return an item for random bits, by ``item_alias_table`` (an array, or the pointer to one).
+
+    >>> table = item_alias_table(np.array([3.0, 1.0]))
+    >>> [int(drawn_item(table, 2, np.uint64(bits))) for bits in (0, 1 << 63, 1 << 63 | 0xFFFFFFFF)]
+    [0, 1, 0]
+    """
+    item = (bits >> HALF) * np.uint64(n_items) >> HALF
+    entry = table[item]
+    if (bits & LOW_HALF) >= (entry & LOW_HALF):
+        item = entry >> HALF
+    return item
+
+
+@compiled
+def edge_alias_tables(
+    offsets: Places, weights: npt.NDArray[np.float32]
+) -> tuple[Numbers, Probabilities, Nodes]:
+    """Return each node's total weight, and for each edge the probability to keep it and its alias otherwise.
+
+    An alias is a place among the same node's edges.
+    """
+    strength = np.zeros(len(offsets) - 1, np.float64)
+    keep = np.ones(len(weights), np.float32)
+    alias = np.zeros(len(weights), np.int32)
+    for node in range(len(strength)):
+        edges = slice(offsets[node], offsets[node + 1])
+        share = weights[edges].astype(np.float64)
+        if len(share) == 0:
+            continue
+        strength[node] = share.sum()
+        share *= len(share) / strength[node]
+        _fill_alias_row(share, keep[edges], alias[edges])
+    return strength, keep, alias
+
+
+@compiled
+def _fill_alias_row(share: Numbers, keep: Probabilities, alias: Nodes) -> None:
+    """Fill up each share below 1, their mean, from one above; the stack holds lows left, highs right."""
+    stack = np.empty(len(share), np.int32)
+    n_low, high = 0, len(share)
+    for place in range(len(share)):
+        if share[place] < 1:
+            stack[n_low] = place
+            n_low += 1
+        else:
+            high -= 1
+            stack[high] = place
+    while n_low > 0 and high < len(share):
+        low, donor = stack[n_low - 1], stack[high]
+        keep[low], alias[low] = share[low], donor
+        share[donor] -= 1 - share[low]
+        n_low -= 1
+        if share[donor] < 1:
+            high += 1
+            stack[n_low] = donor
+            n_low += 1
