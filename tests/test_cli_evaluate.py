@@ -132,7 +132,7 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
         ),
         (
             "--playlists lists.txt --objective next_item --backend gensim",
-            "objective='next_item' is not known to gensim; leave backend out",
+            "objective='next_item' is not known to gensim; set backend='numba'",
         ),
         ("--skip-lines 1", "--skip-lines means nothing for sentences from the store"),
         ("--playlists nowhere.txt", "nowhere.txt"),
