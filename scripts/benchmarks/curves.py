@@ -87,7 +87,7 @@ def main():
     split = leave_last_out(sets.sequences(arguments.data / "amazon-beauty"))
     curves = {name: [] for name in TRAINERS}
     for settings, _ in TRAINERS.values():
-        item2vec.train(split.train.take(range(100)), epochs=1, **settings)
+        item2vec.train(split.train, epochs=1, **settings)
     longest = max(len(epochs) for _, epochs in TRAINERS.values())
     print(f"{'trainer':<20}{'epochs':>7}{'seconds':>9}{'NDCG@10':>9}")
     for step in range(longest):
