@@ -66,8 +66,8 @@ class Settings(BaseModel):
 class TrainConfig(Settings):
     """How item vectors are trained. gensim's names keep gensim's meaning.
 
-    The defaults are those that did best over eight sets of item sequences (docs/benchmarks.md), not gensim's,
-    which are made for text: there are fewer tokens, and rare items matter.
+    Skip-gram's defaults are those that did best over eight sets of item sequences (docs/benchmarks.md), not
+    gensim's, which are made for text: there are fewer tokens, and rare items matter.
 
     Examples
     --------

@@ -95,11 +95,7 @@ def _keep(frequency: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.uin
 
 
 def _cut(offsets: Offsets) -> Offsets:
-    lengths = np.diff(offsets)
-    if not len(lengths) or lengths.max() <= MAX_SENTENCE_TOKENS:
-        return offsets
-    cuts = [
-        np.arange(start, start + length, MAX_SENTENCE_TOKENS)
-        for start, length in zip(offsets[:-1].tolist(), lengths.tolist(), strict=True)
-    ]
-    return np.append(np.concatenate(cuts), offsets[-1])
+    """Return the offsets with further ones inside of sentences that are too long."""
+    long = np.flatnonzero(np.diff(offsets) > MAX_SENTENCE_TOKENS)
+    cuts = [np.arange(offsets[i], offsets[i + 1], MAX_SENTENCE_TOKENS)[1:] for i in long]
+    return np.sort(np.concatenate([offsets, *cuts])) if cuts else offsets
