@@ -174,6 +174,15 @@ class TrainConfig(Settings):
         return self
 
     @property
+    def alpha_fall(self) -> float:
+        """How much the learning rate falls in an epoch.
+
+        >>> TrainConfig(alpha=0.5, min_alpha=0.25, epochs=5).alpha_fall
+        0.05
+        """
+        return (self.alpha - self.min_alpha) / self.epochs
+
+    @property
     def taste_decay(self) -> float | tuple[float, ...]:
         """How a taste reads such vectors unless told otherwise: next_item's as they were trained.
 

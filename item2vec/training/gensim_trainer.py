@@ -49,7 +49,7 @@ class GensimTrainer:
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Train one epoch at its part of the falling learning rate; check that every token was trained."""
         model, config = self._model, self._config
-        fall = (config.alpha - config.min_alpha) / config.epochs
+        fall = config.alpha_fall
         model.min_alpha = config.alpha - fall * (number + 1)
         expected = len(tokens)
         if not expected:

@@ -81,7 +81,7 @@ class NextItemTrainer:
         random = [np.random.default_rng([config.seed, 5, number, part.number]) for part in parts]
         orders = [own.permutation(places) for own in random]
         n_blocks = -(-len(places) // BLOCK)
-        fall = (config.alpha - config.min_alpha) / config.epochs
+        fall = config.alpha_fall
         alpha, per_block = config.alpha - fall * number, fall / max(n_blocks, 1)
         n_tasks = 1 if config.workers <= len(parts) else TASKS_A_WORKER * config.workers
         bounds = np.linspace(0, n_blocks, n_tasks + 1).astype(int).tolist()

@@ -60,7 +60,7 @@ class NumbaTrainer:
         config = self._config
         offsets = _cut(offsets)
         tokens, offsets = read_only(tokens, np.int32), read_only(offsets, np.int64)
-        fall = (config.alpha - config.min_alpha) / config.epochs
+        fall = config.alpha_fall
         start, per_token = config.alpha - fall * number, fall / max(1, len(tokens))
         seed = np.random.SeedSequence([config.seed, 3, number]).generate_state(1, np.uint64)[0]
         ends = np.searchsorted(offsets, np.arange(0, len(tokens), TOKENS_A_TASK)[1:], side="left")
