@@ -1,4 +1,4 @@
 from commands import item2vec
-from databases import cluster, memory, new_url, sql, store, url
+from databases import cluster, engine, memory, new_url, other_url, sql, store, url
 
-__all__ = ["cluster", "item2vec", "memory", "new_url", "sql", "store", "url"]
+__all__ = ["cluster", "engine", "item2vec", "memory", "new_url", "other_url", "sql", "store", "url"]

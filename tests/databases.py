@@ -1,5 +1,6 @@
 """Databases for tests: SQLite files, and a throw-away PostgreSQL cluster where its programs are found."""
 
+import importlib.util
 import itertools
 import os
 import pwd
@@ -19,13 +20,19 @@ from item2vec.store.connect import begin_as, make_engine, parse_url
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"  # short, as a socket's path must be
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 NAMES = itertools.count()
+KINDS = ["sqlite", "postgresql"]
 
 
 def _program(name):
     found = shutil.which(name) or next((str(path / name) for path in reversed(PROGRAMS)), None)
-    if found is None:
-        pytest.skip("PostgreSQL is not installed: that half of the store's tests has not run")
-    return found
+    return found or _missing(f"PostgreSQL's {name}")
+
+
+def _missing(what):
+    """Skip, so that pytest's summary counts what has not run; where all must run, fail."""
+    if os.environ.get("REQUIRE_POSTGRESQL") == "1":
+        pytest.fail(f"{what} is not installed, and REQUIRE_POSTGRESQL=1 asks for it", pytrace=False)
+    pytest.skip(f"{what} is not installed: this half of the store's tests has not run")
 
 
 def _unprivileged():
@@ -39,7 +46,8 @@ def _unprivileged():
 @pytest.fixture(scope="session")
 def cluster():
     """The folder of a running cluster's socket; its superuser is ``postgres``."""
-    pytest.importorskip("psycopg")
+    if importlib.util.find_spec("psycopg") is None:
+        _missing("psycopg")
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     folder = tempfile.mkdtemp(prefix="item2vec-pg-", dir=MEMORY)
     user = _unprivileged()
@@ -68,17 +76,27 @@ def memory():
         yield Path(folder)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def new_url(request):
     """A function that makes an empty database and returns its URL."""
+    return _maker(request)
+
+
+@pytest.fixture(params=KINDS)
+def other_url(request):
+    """An empty database, of each kind for each kind of the first."""
+    return _maker(request)()
+
+
+def _maker(request):
     if request.param == "sqlite":
         folder = request.getfixturevalue("memory")
         return lambda: f"sqlite:///{folder}/store-{next(NAMES)}.db"
     cluster = request.getfixturevalue("cluster")
-    return lambda: _empty_schema(cluster)
+    return lambda: empty_schema(cluster)
 
 
-def _empty_schema(cluster):
+def empty_schema(cluster):
     """To the store it is a database, and much quicker to make."""
     name = f"store_{next(NAMES)}"
     url = f"postgresql+psycopg://postgres@/postgres?host={cluster}"
@@ -103,17 +121,23 @@ def store(url):
 
 
 @pytest.fixture
-def sql(url):
-    """A function that runs one statement behind the store's back, and returns its rows."""
+def engine(url):
+    """An engine beside the store's."""
     engine = begin_as(make_engine(parse_url(url)), "write")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sql(engine):
+    """A function that runs one statement behind the store's back, and returns its rows."""
 
     def run(statement, **parameters):
         with engine.begin() as connection:
             result = connection.execute(text(statement), parameters)
             return [tuple(row) for row in result] if result.returns_rows else result.rowcount
 
-    yield run
-    engine.dispose()
+    return run
 
 
 def listens(*rows, **columns):

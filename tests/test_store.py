@@ -123,6 +123,27 @@ def test_the_same_event_is_kept_once(store):
     assert rows_of(store.interactions()) == by_key({*rows})
 
 
+def test_a_key_is_kept_as_it_is_documented(store, sql):
+    """Another one would let rows that older versions have ingested in once more."""
+    moments = [-62_135_596_800_000_000, -1, 0, 1, 253_402_300_799_999_999]
+    rows = [(user, "x", moment) for user in ODD_IDS for moment in moments]
+    store.ingest(listens(*rows, event=ODD_IDS * len(moments)))
+    expected = {
+        event_key(*row[:2], event, row[2]) for row, event in zip(rows, ODD_IDS * len(moments), strict=True)
+    }
+    assert {key for (key,) in sql("SELECT event_key FROM interaction")} == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 100])
+def test_the_first_of_equal_rows_counts(store, batch_size):
+    rows = [("bob", "y", 1), ("ann", "x", 1), ("ann", "x", 1), ("ann", "x", 2), ("ann", "x", 1)]
+    columns = {"weight": [9, 3, 1, 4, 2], "session": ["r", "s", "t", "s", "u"]}
+    assert store.ingest(listens(*rows, **columns), batch_size=batch_size).n_new == 3
+    found = store.interactions()
+    assert found.weight.tolist() == [3, 4, 9]
+    assert found.sessions.decode(found.session) == ["s", "s", "r"]
+
+
 def test_another_event_or_source_is_another_event(store):
     click = listens(("ann", "x", 1), event=["click"])
     assert store.ingest(click).n_new == 1

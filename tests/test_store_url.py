@@ -5,7 +5,7 @@ import pickle
 import sys
 
 import pytest
-from databases import listens
+from databases import empty_schema, listens
 
 from item2vec.errors import ConfigError, MissingExtraError, SchemaError, StoreError
 from item2vec.store import Store
@@ -144,3 +144,13 @@ def test_a_store_can_be_used_on_both_sides_of_a_fork(store):
         assert pickle.loads(pipe.read()) is True
     os.waitpid(child, 0)
     assert store.summary()["n_interactions"] == 60
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo"])
+def test_the_server_s_time_zone_changes_nothing(cluster, zone):
+    with Store(f"{empty_schema(cluster)}%20-ctimezone%3D{zone}") as store:
+        store.upgrade()
+        store.ingest(listens(("ann", "x", -62_135_596_800_000_000), ("ann", "x", 253_402_300_799_999_999)))
+        summary = store.summary()
+    assert summary["first"] == "0001-01-01T00:00:00+00:00"
+    assert summary["last"] == "9999-12-31T23:59:59.999999+00:00"

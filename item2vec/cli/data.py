@@ -13,7 +13,7 @@ from item2vec.cli.settings import place
 
 __all__ = ["db", "ingest"]
 
-db = typer.Typer(help="Make and inspect the SQL store's schema.", no_args_is_help=True, rich_markup_mode=None)
+db = typer.Typer(help="Make, inspect and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def ingest(
@@ -89,3 +89,19 @@ def current(store: options.Store = None, as_json: options.AsJson = False) -> Non
 
     with Store(place("store", store)) as opened:
         show({"revision": opened.current() or "empty", "needed": opened.head}, as_json=as_json)
+
+
+@db.command()
+def copy(
+    to: Annotated[str, typer.Argument(metavar="TO-URL", help="The empty database to copy into.")],
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Copy the whole store into an empty database, of the same or the other kind, and compare the two.
+
+    Example: item2vec db copy sqlite:///copy.db
+    """
+    from item2vec.store import Store
+
+    with Store(place("store", store)) as opened, Store(to) as target:
+        show(opened.copy_to(target), as_json=as_json)

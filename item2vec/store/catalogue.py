@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import InputTypeError
 from item2vec.items import Items
 from item2vec.store.connect import undamaged
 from item2vec.store.ids import as_json, insert_into, listed
 from item2vec.store.tables import item
+from item2vec.store.values import can_be_held, check_text, check_value
 from item2vec.types import Vocabulary
 
 __all__ = ["check_items", "inactive_items", "items_where", "read_items", "set_active", "upsert", "wanted"]
-
-MAX_DEPTH = 100
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
@@ -26,10 +24,10 @@ def check_items(items: Items) -> list[dict[str, Any]]:
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
         where = f"item {id_!r}:"
         if title is not None:
-            _check_text(title, f"{where} title")
+            check_text(title, f"{where} title")
         for name, value in attributes.items():
-            _check_text(name, f"{where} an attribute's name")
-            _check_value(value, f"{where} {name}")
+            check_text(name, f"{where} an attribute's name")
+            check_value(value, f"{where} {name}")
         rows.append({"external_id": id_, "title": title, "attributes": dict(attributes)})
     return sorted(rows, key=lambda row: row["external_id"])
 
@@ -89,14 +87,14 @@ def wanted(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
     """
     asked: dict[str, list[Any]] = {}
     for name, value in conditions.items():
-        _check_text(name, "an attribute's name")
+        check_text(name, "an attribute's name")
         values = value if isinstance(value, list | tuple | set | frozenset) else [value]
         for one in values:
             if not isinstance(one, str | int | float | None):
                 raise InputTypeError(
                     f"{name} is {value!r}; expected text, a number, true or false, or a list of these"
                 )
-        asked[name] = [one for one in values if one is not None and _can_be_held(one)]
+        asked[name] = [one for one in values if one is not None and can_be_held(one)]
     return asked
 
 
@@ -140,36 +138,3 @@ def _meets(connection: sa.Connection, number: int, name: str, values: Sequence[A
     any_of = as_json([*values, *truths, *map(int, truths)])
     text = meets.replace(":name", f":name_{number}").replace(":any_of", f":any_of_{number}")
     return sa.text(text).bindparams(**{f"name_{number}": name, f"any_of_{number}": any_of})
-
-
-def _check_text(value: Any, what: str) -> None:
-    if not isinstance(value, str):
-        raise InputTypeError(f"{what} is {value!r}; expected text")
-    if not _can_be_held(value):
-        raise InputError(f"{what} is {value!r}; expected text without NUL and lone surrogates")
-
-
-def _check_value(value: Any, what: str, depth: int = 0) -> None:
-    if isinstance(value, str):
-        _check_text(value, what)
-    elif depth > MAX_DEPTH:
-        raise InputTypeError(f"{what} is nested more than {MAX_DEPTH} lists deep")
-    elif isinstance(value, list | dict):
-        for name in value if isinstance(value, dict) else ():
-            _check_text(name, f"{what}: a name")
-        for one in value.values() if isinstance(value, dict) else value:
-            _check_value(one, what, depth + 1)
-    elif not isinstance(value, int | float | None):
-        raise InputTypeError(
-            f"{what} is {value!r} of type {type(value).__name__}; expected text, a number, a boolean, "
-            "or lists of these"
-        )
-    elif value is not None and not _can_be_held(value):
-        raise InputError(f"{what} is {value!r}; expected a finite number, if whole of at most 64 bits")
-
-
-def _can_be_held(value: str | float) -> bool:
-    """Tell whether both databases hold a value and give it back as it was."""
-    if isinstance(value, str):
-        return "\0" not in value and value.encode("utf-8", "replace").decode() == value
-    return math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63

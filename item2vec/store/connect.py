@@ -163,6 +163,8 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
         "statement_timeout": "0" if migrating else "60s",
         "lock_timeout": "600s" if migrating else "30s",
         "idle_in_transaction_session_timeout": "300s",
+        # The first and last days of the calendar are beyond it in some other zone.
+        "timezone": "UTC",
     }
     given = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
     if not migrating:

@@ -14,6 +14,8 @@ from item2vec.types import Offsets
 
 __all__ = ["as_json", "insert_into", "listed", "numbers_of"]
 
+UNKNOWN = -1
+
 
 def as_json(values: Sequence[Any]) -> str:
     """Write values as one JSON array: one bound parameter, however many they are."""
@@ -37,19 +39,32 @@ def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | p
 
 def numbers_of(connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> Offsets:
     """Return the numbers of distinct external ids, in their order; new ids get one."""
-    known = _known(connection, table, ids)
+    known = _known(connection, table)
+    numbers = _numbers(connection, known, ids)
     # Looked up first, because on PostgreSQL an insert that does nothing still uses up a number; and more than
     # once, because somebody may forget a user between our insert and our look-up.
-    while missing := sorted(set(ids) - known.keys()):
+    while (unknown := np.flatnonzero(numbers == UNKNOWN)).size:
+        # In one order for all writers, so that they never wait for each other in a circle.
+        missing = sorted(ids[position] for position in unknown.tolist())
         # Without a WHERE, SQLite reads the ON of ON CONFLICT as that of a join.
         new = listed(connection).where(sa.true())
         insert = insert_into(connection, table).from_select(["external_id"], new)
         connection.execute(insert.on_conflict_do_nothing(), {"ids": as_json(missing)})
-        known |= _known(connection, table, missing)
-    return np.fromiter((known[id_] for id_ in ids), dtype=np.int64, count=len(ids))
+        numbers = _numbers(connection, known, ids)
+    return numbers
 
 
-def _known(connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> dict[str, int]:
-    some = table.c.external_id.in_(listed(connection))
-    rows = connection.execute(sa.select(table.c.external_id, table.c.id).where(some), {"ids": as_json(ids)})
-    return dict(rows.all())
+def _numbers(connection: sa.Connection, known: sa.Select[tuple[int]], ids: Sequence[str]) -> Offsets:
+    return np.array(connection.scalars(known, {"ids": as_json(ids)}).all(), dtype=np.int64)
+
+
+def _known(connection: sa.Connection, table: sa.Table) -> sa.Select[tuple[int]]:
+    """Select the numbers of the ids that are bound as ``ids``, in their order: no text comes back."""
+    ids = sa.bindparam("ids", type_=sa.Text)
+    if connection.dialect.name == "sqlite":
+        each = sa.func.json_each(ids).table_valued("key", sa.column("value", sa.Text))
+    else:
+        texts = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
+        each = texts.table_valued(sa.column("value", sa.Text), with_ordinality="key").render_derived()
+    found = each.outerjoin(table, table.c.external_id == each.c.value)
+    return sa.select(sa.func.coalesce(table.c.id, UNKNOWN)).select_from(found).order_by(each.c.key)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -86,18 +87,11 @@ class Batch:
     @classmethod
     def of(cls, rows: Interactions) -> Batch:
         """Make the keys, and keep the first row of each."""
-        assert rows.timestamp is not None
-        ids = zip(rows.users.decode(rows.user), rows.items.decode(rows.item), strict=True)
-        events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
-        keys = [
-            event_key(user, item, event, timestamp)
-            for (user, item), event, timestamp in zip(ids, events, rows.timestamp.tolist(), strict=True)
-        ]
-        _, first = np.unique(np.array(keys, dtype="S32"), return_index=True)
+        keys, first = _keys(rows)
         rows = rows.take(first)
         assert rows.timestamp is not None
         columns = {
-            "event_key": [keys[row] for row in first.tolist()],
+            "event_key": keys,
             "event": _decoded(rows.events, rows.event, NO_EVENT, len(rows)),
             "weight": [1.0] * len(rows) if rows.weight is None else rows.weight.tolist(),
             "session": _decoded(rows.sessions, rows.session, None, len(rows)),
@@ -129,6 +123,29 @@ def batches(interactions: Interactions, size: int) -> Iterator[Batch]:
         yield Batch.of(interactions.take(slice(start, start + size)))
 
 
+def _keys(rows: Interactions) -> tuple[list[str], Offsets]:
+    """Return distinct event keys in ascending order, and the first row of each.
+
+    What ``event_key`` says of one event, for many at a time.
+    """
+    assert rows.timestamp is not None
+    users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
+    events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
+    hashes = b"".join(
+        blake2b(f"{user}\0{item}\0{event}".encode(), digest_size=8).digest()
+        for user, item, event in zip(users, items, events, strict=True)
+    )
+    key = np.empty((len(rows), 2), dtype=">u8")
+    key[:, 0] = rows.timestamp.view(np.uint64) ^ np.uint64(2**63)
+    key[:, 1] = np.frombuffer(hashes, dtype=">u8")
+    order = np.lexsort((key[:, 1], key[:, 0]))  # stable, so that the first row of equal ones stays first
+    key = key[order]
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (key[1:] != key[:-1]).any(axis=1)
+    text = key[new].tobytes().hex()
+    return [text[at : at + 32] for at in range(0, len(text), 32)], order[new]
+
+
 def _decoded(vocabulary: Vocabulary | None, codes: Codes | None, missing: Any, n_rows: int) -> list[Any]:
     return [missing] * n_rows if vocabulary is None or codes is None else vocabulary.decode(codes)
 
@@ -142,7 +159,7 @@ def _insert_sqlite(
     marks = ", ".join("?" * (len(columns) + 3))
     statement = f"INSERT INTO interaction ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
     same = (source, microseconds_of(ingested_at), batch_id)
-    rows = [(*row, *same) for row in zip(*columns.values(), strict=True)]
+    rows = list(zip(*columns.values(), *(repeat(value, len(timestamp)) for value in same), strict=True))
     return connection.exec_driver_sql(statement, rows).rowcount
 
 

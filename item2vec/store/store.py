@@ -8,21 +8,23 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.progress import progress_bar
-from item2vec.store import catalogue, ingest, queries
+from item2vec.store import catalogue, copying, ingest, queries, runs
 from item2vec.store.connect import Mode, begin_as, make_engine, parse_url, retried, shown, translated
 from item2vec.store.ingest import Ingested
 from item2vec.store.queries import History
+from item2vec.store.runs import Promotion, Run
 from item2vec.store.schema import Schema
 from item2vec.store.types import utc
+from item2vec.store.values import check_text, check_value
 from item2vec.types import as_history, check_ids, check_k
 
 __all__ = ["Store"]
@@ -67,7 +69,7 @@ class Store:
     ...     store.items_where({"genre": "dance"})
     ...     store.interactions()
     ...     store.forget_user("ann")
-    '0001'
+    '0002'
     Ingested(n_rows=3, n_new=3, n_duplicate=0)
     Ingested(n_rows=3, n_new=0, n_duplicate=3)
     Ingested(n_rows=1, n_new=0, n_duplicate=1)
@@ -241,6 +243,105 @@ class Store:
         """
         check_ids([user])
         return self._data("write", partial(queries.forget_user, user=user))
+
+    def begin_run(self, *, config: Mapping[str, Any], now: datetime) -> int:
+        """Note that a run of ``retrain`` begins; return its number, for ``finish_run``.
+
+        ``config`` is what it runs with, as JSON; among it ``models``, the folder, and ``host``, by which
+        ``close_interrupted_runs`` knows it again.
+        """
+        if not {"models", "host"} <= config.keys():
+            raise InputError(f"config names {', '.join(config) or 'nothing'}; expected models and host too")
+        check_value(dict(config), "config")
+        return self._data("write", partial(runs.begin, config=config, now=utc(now)))
+
+    def finish_run(
+        self,
+        run_id: int,
+        *,
+        status: Literal["promoted", "refused", "failed"],
+        version: str | None = None,
+        reason: str | None = None,
+        gates: Mapping[str, Any] = MappingProxyType({}),
+        metrics: Mapping[str, Any] = MappingProxyType({}),
+        now: datetime,
+    ) -> None:
+        """Note how a run ended; once more with the same status changes nothing.
+
+        Raises
+        ------
+        InputError
+            If no such run is there or it has ended otherwise, or a value is no JSON, such as NaN.
+        """
+        check_ids([version] if version is not None else [])
+        runs.check_run(status, reason, {"gates": gates, "metrics": metrics})
+        ended = {"status": status, "version": version, "reason": reason, "finished_at": utc(now)}
+        outcome = {**ended, "gates": dict(gates), "metrics": dict(metrics)}
+        self._data("write", partial(runs.finish, run_id=run_id, outcome=outcome))
+
+    def close_interrupted_runs(self, models: str, host: str, now: datetime) -> int:
+        """Close as failed what still counts as running on this folder and host; return how many.
+
+        For who holds the folder's lock: no other run can be alive then.
+        """
+        return self._data("write", partial(runs.close_interrupted, models=models, host=host, now=utc(now)))
+
+    def record_promotion(
+        self,
+        *,
+        generation: int,
+        version: str,
+        previous: str | None,
+        manifest_sha256: str,
+        run_id: int | None = None,
+        actor: str,
+        reason: str | None = None,
+        now: datetime,
+    ) -> None:
+        """Record that a generation of ``CURRENT`` points at a version; the same once more changes nothing."""
+        check_ids([version] if previous is None else [version, previous])
+        for name, text in (("actor", actor), ("reason", reason or ""), ("manifest_sha256", manifest_sha256)):
+            check_text(text, name)
+        row = {
+            "generation": generation,
+            "version": version,
+            "previous": previous,
+            "manifest_sha256": manifest_sha256,
+            "run_id": run_id,
+            "actor": actor,
+            "reason": reason,
+            "promoted_at": utc(now),
+        }
+        self._data("write", partial(runs.record, row=row))
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        """Return the newest runs, newest first."""
+        return self._data("read", partial(runs.runs, limit=check_k(limit)))
+
+    def promotions(self, limit: int = 20) -> list[Promotion]:
+        """Return the newest promotions and rollbacks, newest first."""
+        return self._data("read", partial(runs.promotions, limit=check_k(limit)))
+
+    def copy_to(self, target: Store) -> dict[str, int]:
+        """Copy everything into an empty store of either kind; return how many rows each table has.
+
+        Read as it is at one moment, streamed, and written in one transaction, in which counts and content
+        hashes of all tables are compared at the end: if anything fails, nothing was copied. A database
+        without a schema gets one.
+
+        Raises
+        ------
+        ConfigError
+            If the target holds anything.
+        """
+        self.check_schema()
+        target.ensure_schema(create=True)
+        reader, writer = begin_as(self._engine, "read"), begin_as(target._engine, "write")
+        with progress_bar("copying", None) as advance, translated(shown(target._url)), writer.begin() as to:
+            with translated(shown(self._url)):
+                source = reader.connect()
+            with source, source.begin():
+                return copying.copy(source, to, advance)
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""

@@ -118,8 +118,9 @@ run = sa.Table(
 promotion = sa.Table(
     "promotion",
     metadata,
+    # Several models folders may be trained from one store, and each counts its own generations.
     sa.Column("generation", Int64, primary_key=True, autoincrement=False),
-    sa.Column("version", Key, nullable=False),
+    sa.Column("version", Key, primary_key=True),
     sa.Column("previous", Key),
     sa.Column("manifest_sha256", sa.Text, nullable=False),
     sa.Column("run_id", Int64, sa.ForeignKey("run.id")),

@@ -1,0 +1,25 @@
+"""Promotions of several models folders: each counts its own generations, so a version is part of the key.
+
+The way back fails, and leaves everything as it was, where two folders have used the same generation.
+"""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    set_key("generation", "version")
+
+
+def downgrade() -> None:
+    set_key("generation")
+
+
+def set_key(*columns: str) -> None:
+    with op.batch_alter_table("promotion") as batch:
+        batch.drop_constraint(op.f("pk_promotion"), type_="primary")
+        batch.create_primary_key(op.f("pk_promotion"), list(columns))

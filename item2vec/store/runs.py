@@ -1,0 +1,136 @@
+"""The record of nightly runs, and of which version was promoted when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from item2vec.errors import InputError
+from item2vec.store.connect import undamaged
+from item2vec.store.ids import insert_into
+from item2vec.store.tables import promotion, run
+from item2vec.store.values import check_text, check_value
+
+__all__ = [
+    "Promotion",
+    "Run",
+    "begin",
+    "check_run",
+    "close_interrupted",
+    "finish",
+    "promotions",
+    "record",
+    "runs",
+]
+
+OUTCOMES = ("promoted", "refused", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of ``retrain``: when, with which settings, and what came of it.
+
+    ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``; ``version`` is what was
+    promoted, ``reason`` why nothing was.
+
+    >>> from datetime import UTC
+    >>> Run(1, datetime(2024, 1, 1, tzinfo=UTC), None, "running", None, None, {}, {}, {}).status
+    'running'
+    """
+
+    id: int
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    version: str | None
+    reason: str | None
+    config: Mapping[str, Any]
+    gates: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One move of a models folder's ``CURRENT``; a rollback is one too, to a version that is older.
+
+    >>> from datetime import UTC
+    >>> now = datetime(2024, 1, 1, tzinfo=UTC)
+    >>> Promotion(2, "g0000000002-5f", "g0000000001-3c", "0" * 64, 1, "retrain", None, now).previous
+    'g0000000001-3c'
+    """
+
+    generation: int
+    version: str
+    previous: str | None
+    manifest_sha256: str
+    run_id: int | None
+    actor: str
+    reason: str | None
+    promoted_at: datetime
+
+
+def check_run(status: str, reason: str | None, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a status that no run ends with, and what one of the databases could not hold."""
+    if status not in OUTCOMES:
+        raise InputError(f"status is {status!r}; expected one of {', '.join(OUTCOMES)}")
+    if reason is not None:
+        check_text(reason, "reason")
+    for name, value in values.items():
+        check_value(dict(value), name)
+
+
+def begin(connection: sa.Connection, config: Mapping[str, Any], now: datetime) -> int:
+    """Note that a run begins; return its number."""
+    row = {"started_at": now, "status": "running", "config": dict(config)}
+    number: int = connection.execute(sa.insert(run).values(row).returning(run.c.id)).scalar_one()
+    return number
+
+
+def finish(connection: sa.Connection, run_id: int, outcome: Mapping[str, Any]) -> None:
+    """Note how a run ended; again with the same status changes nothing, with another is ``InputError``."""
+    running = (run.c.id == run_id) & (run.c.status == "running")
+    if connection.execute(sa.update(run).where(running).values(**outcome)).rowcount:
+        return
+    status = connection.scalar(sa.select(run.c.status).where(run.c.id == run_id))
+    if status != outcome["status"]:
+        found = "is not known" if status is None else f"has ended already, as {status!r}"
+        raise InputError(f"run {run_id} {found}; expected the number of one that is running, from begin_run")
+
+
+def close_interrupted(connection: sa.Connection, models: str, host: str, now: datetime) -> int:
+    """Close runs on this folder and host that never ended; return how many."""
+    running = sa.select(run.c.id, run.c.config).where(run.c.status == "running")
+    with undamaged(connection):
+        ids = [
+            number
+            for number, config in connection.execute(running)
+            if (config.get("models"), config.get("host")) == (models, host)
+        ]
+    ended = {"status": "failed", "reason": "interrupted", "finished_at": now}
+    these = run.c.id.in_(ids) & (run.c.status == "running")
+    return connection.execute(sa.update(run).where(these).values(ended)).rowcount
+
+
+def record(connection: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Record a promotion; one that is known changes nothing."""
+    insert = insert_into(connection, promotion).values(**row)
+    connection.execute(insert.on_conflict_do_nothing(index_elements=["generation", "version"]))
+
+
+def runs(connection: sa.Connection, limit: int) -> list[Run]:
+    """Return the newest runs, newest first."""
+    with undamaged(connection):
+        rows = connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit))
+        return [Run(**row) for row in rows.mappings()]
+
+
+def promotions(connection: sa.Connection, limit: int) -> list[Promotion]:
+    """Return the newest promotions, newest first."""
+    newest = [promotion.c[name].desc() for name in ("promoted_at", "generation", "version")]
+    with undamaged(connection):
+        rows = connection.execute(sa.select(promotion).order_by(*newest).limit(limit))
+        return [Promotion(**row) for row in rows.mappings()]

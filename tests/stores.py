@@ -1,0 +1,95 @@
+"""Stores with something in every table, and what is compared of them."""
+
+import hashlib
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from strategies import ODD_IDS
+
+from item2vec import Interactions, Items
+from item2vec.store.connect import begin_as, make_engine, parse_url
+from item2vec.store.tables import metadata
+
+NOW = datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+RUN = {"started_at": NOW, "status": "promoted", "gates": {"recall": 0.5}}
+PROMOTION = {
+    "generation": 1,
+    "version": "g1",
+    "manifest_sha256": "0" * 64,
+    "run_id": 1,
+    "actor": "test",
+    "promoted_at": NOW,
+}
+RECOMMENDATION = {"version": "g1", "user_id": 1, "rank": 1, "item_id": 2, "score": 0.5}
+
+
+@contextmanager
+def connected(url):
+    engine = begin_as(make_engine(parse_url(url)), "write")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def fill(store, engine):
+    """Put something into every table, odd ids into every column that holds one."""
+    columns = {"weight": [1.5, 2, 3], "session": ["s", "s", "t"]}
+    users, items = ["ann", "bob", "ann"], ["x", "y", "z"]
+    store.ingest(Interactions.of(user=users, item=items, timestamp=[1, 2, 3], **columns))
+    odd = dict.fromkeys(("user", "item", "event", "session"), ODD_IDS)
+    store.ingest(Interactions.of(**odd, timestamp=[-1] * len(ODD_IDS)), source=ODD_IDS[-1])
+    store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop"], "\n": [0.1, None]}}))
+    store.deactivate_items(["y"])
+    with engine.begin() as connection:
+        for name, row in (("run", RUN), ("promotion", PROMOTION), ("recommendation", RECOMMENDATION)):
+            connection.execute(metadata.tables[name].insert(), row)
+            if name == "promotion":
+                named = [
+                    {"generation": n, "version": id_, "previous": id_} for n, id_ in enumerate(ODD_IDS, 2)
+                ]
+            else:
+                named = [{"version": id_} for id_ in ODD_IDS]
+            connection.execute(metadata.tables[name].insert(), [{**row, **names} for names in named])
+
+
+def content(engine):
+    """Row counts and content hashes of every table, by the columns that the code knows."""
+    found = {}
+    with engine.begin() as connection:
+        for name, table in metadata.tables.items():
+            rows = sorted(map(repr, connection.execute(sa.select(table))))
+            found[name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
+    return found
+
+
+def differences(engine):
+    """Between the tables in code and those in the database: keys, CHECKs and SQLite's options included."""
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = compare_metadata(context, metadata)
+        inspector = sa.inspect(connection)
+        for table in metadata.tables.values():
+            key = inspector.get_pk_constraint(table.name)
+            found += [(table.name, key)] * (key["constrained_columns"] != table.primary_key.columns.keys())
+            numbered = engine.dialect.name == "sqlite" and table.kwargs.get("sqlite_autoincrement")
+            found += [(table.name, key)] * (key["name"] != (None if numbered else table.primary_key.name))
+            there = {check["name"] for check in inspector.get_check_constraints(table.name)}
+            meant = {check.name for check in table.constraints if _is_check_of(check, engine.dialect.name)}
+            found += [(table.name, name) for name in there ^ meant]
+            options = inspector.get_table_options(table.name)
+            if engine.dialect.name == "sqlite":
+                meant = {
+                    name: value for name, value in table.kwargs.items() if name != "sqlite_autoincrement"
+                }
+                found += [(table.name, options)] * (options != meant)
+    return found
+
+
+def _is_check_of(constraint, dialect):
+    if not isinstance(constraint, sa.CheckConstraint):
+        return False
+    return constraint._ddl_if is None or constraint._ddl_if.dialect == dialect

@@ -1,0 +1,184 @@
+"""A store copied into another database is the same store."""
+
+import json
+
+import numpy as np
+import pytest
+from databases import listens
+from stores import NOW, RUN, connected, content, differences, fill
+from strategies import ODD_IDS
+
+from item2vec import Interactions, Items
+from item2vec.errors import ConfigError, SchemaError, StoreError
+from item2vec.store import Store, copying
+from item2vec.store.connect import begin_as
+from item2vec.store.tables import metadata
+
+FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000_000, 253_402_300_799_999_999
+WEIGHTS = [0, 0.1, 1 / 3, 1e-45, 1.1754944e-38, 3.4028235e38, 16_777_217, 1]
+MOMENTS = [FIRST_MOMENT, -1, 0, 1, 1_700_000_000_123_457, LAST_MOMENT]
+ATTRIBUTES = {
+    "number": [0.1, 1e300, -0.0, 5e-324, 2**63 - 1, -(2**63), True, None],
+    "text": [id_ for id_ in ODD_IDS if len(id_) < 20],
+    "nested": {"": {"a": []}},
+    "é": "",
+}
+
+
+@pytest.fixture
+def other(other_url):
+    """A store without a schema, on each kind of database in turn."""
+    with Store(other_url) as other:
+        yield other
+
+
+@pytest.fixture
+def filled(store, engine):
+    fill(store, engine)
+    store.ingest(listens(*((f"u{n}", "x", moment) for n, moment in enumerate(MOMENTS))))
+    users = [f"w{n}" for n in range(len(WEIGHTS))]
+    store.ingest(Interactions.of(user=users, item=users, timestamp=[7] * len(users), weight=WEIGHTS))
+    store.ingest_items(Items.of({"x": {"title": "\t", **ATTRIBUTES}}))
+    return store
+
+
+def same(store):
+    """What callers see."""
+    found = store.interactions()
+    columns = [found.timestamp, found.weight, found.user, found.item, found.event, found.session]
+    return (
+        [column.tobytes() for column in columns],
+        [found.users, found.items, found.events, found.sessions],
+        [store.items().vocabulary, store.items().titles, repr(store.items().attributes)],
+        [store.inactive_items(), store.summary(), store.runs(limit=999), store.promotions(limit=999)],
+    )
+
+
+def test_a_copy_is_the_same_store(filled, engine, other, other_url):
+    counts = filled.copy_to(other)
+    assert counts == {name: n_rows for name, (n_rows, _) in content(engine).items()}
+    assert same(other) == same(filled)
+    with connected(other_url) as others:
+        assert differences(others) == []
+
+
+def test_there_and_back_again_keeps_every_value(filled, engine, other, new_url):
+    filled.copy_to(other)
+    back_url = new_url()
+    with Store(back_url) as back, connected(back_url) as there:
+        other.copy_to(back)
+        assert content(there) == content(engine)
+
+
+def test_a_copy_goes_on_where_the_source_stood(filled, sql, other):
+    for table in ("promotion", "run"):
+        sql(f"DELETE FROM {table}")
+    last = filled.begin_run(config={"models": "m", "host": "h"}, now=NOW)
+    sql("DELETE FROM run")
+    again = filled.interactions()
+    filled.copy_to(other)
+    assert other.begin_run(config={"models": "m", "host": "h"}, now=NOW) == last + 1
+    assert other.ingest(listens(("new", "new", 1))).n_new == 1
+    assert other.history("new").items == ["new"]
+    assert other.ingest(again, source="later").n_new == len(again)
+
+
+def test_an_empty_store_can_be_copied(store, other):
+    assert set(store.copy_to(other).values()) == {0}
+    assert other.ingest(listens(("ann", "x", 1))).n_new == 1
+
+
+def test_more_rows_than_a_batch_holds(store, other):
+    n = copying.ROWS_A_BATCH + 1
+    numbers = np.arange(n)
+    users, items = (numbers % 900).astype(str), (numbers % 70).astype(str)
+    store.ingest(Interactions.of(user=users, item=items, timestamp=numbers))
+    assert store.copy_to(other)["interaction"] == n
+    found, expected = other.interactions(), store.interactions()
+    assert np.array_equal(found.timestamp, expected.timestamp)
+    assert np.array_equal(found.item, expected.item)
+
+
+@pytest.mark.parametrize("table", ["item", "user_account", "run"])
+def test_a_store_that_holds_anything_is_left_alone(store, other, other_url, table):
+    store.ingest(listens(("ann", "x", 1)))
+    other.upgrade()
+    row = {"item": {"external_id": "y"}, "user_account": {"external_id": "bob"}, "run": RUN}[table]
+    with connected(other_url) as others:
+        with others.begin() as connection:
+            connection.execute(metadata.tables[table].insert(), row)
+        before = content(others)
+        with pytest.raises(ConfigError, match=rf"holds rows in '{table}', and nothing was copied"):
+            store.copy_to(other)
+        assert content(others) == before
+
+
+def test_a_store_is_not_copied_onto_itself(store, url):
+    store.ingest(listens(("ann", "x", 1)))
+    with Store(url) as itself, pytest.raises(ConfigError, match="expected an empty store"):
+        store.copy_to(itself)
+    assert store.history("ann").items == ["x"]
+
+
+def test_a_source_without_a_schema_is_said(url, other):
+    with Store(url) as source, pytest.raises(SchemaError, match="has no schema yet"):
+        source.copy_to(other)
+    assert other.current() is None
+
+
+CHANGE = {
+    "sqlite": "CREATE TRIGGER change AFTER INSERT ON interaction BEGIN "
+    "UPDATE interaction SET {change} WHERE event_key = new.event_key; END",
+    "postgresql": "CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN new.{change}; RETURN new; END'; "
+    "CREATE TRIGGER change BEFORE INSERT ON interaction FOR EACH ROW EXECUTE FUNCTION change()",
+}
+LOSE = {
+    "sqlite": "CREATE TRIGGER lose BEFORE INSERT ON interaction WHEN new.weight = 3 "
+    "BEGIN SELECT raise(IGNORE); END",
+    "postgresql": "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN IF new.weight = 3 THEN RETURN NULL; END IF; RETURN new; END'; "
+    "CREATE TRIGGER lose BEFORE INSERT ON interaction FOR EACH ROW EXECUTE FUNCTION lose()",
+}
+FAULTS = [CHANGE, LOSE]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_copy_that_differs_is_rolled_back(filled, other, other_url, fault):
+    other.upgrade()
+    with connected(other_url) as others:
+        empty = content(others)
+        with others.begin() as connection:
+            statement = fault[others.dialect.name].format(change="weight = 9")
+            connection.exec_driver_sql(statement)
+        with pytest.raises(StoreError, match=r"'interaction' has .* rolled back, nothing was copied"):
+            filled.copy_to(other)
+        assert content(others) == empty
+
+
+def test_a_writer_does_not_change_what_is_copied(filled, engine, other):
+    before = content(engine)
+    n_late = []
+
+    def write(_):
+        if not n_late:
+            n_late.append(filled.ingest(listens(("late", "late", 1))).n_new)
+
+    other.upgrade()
+    with (
+        begin_as(filled._engine, "read").begin() as reader,
+        begin_as(other._engine, "write").begin() as writer,
+    ):
+        counts = copying.copy(reader, writer, write)
+    assert n_late == [1]
+    assert counts == {name: n_rows for name, (n_rows, _) in before.items()}
+
+
+def test_the_command_copies(filled, other, other_url, item2vec, url):
+    code, out, _ = item2vec("db", "copy", other_url, "--store", url, "--json")
+    assert code == 0
+    assert json.loads(out)["interaction"] == filled.summary()["n_interactions"]
+    assert same(other) == same(filled)
+    code, _, err = item2vec("db", "copy", other_url, "--store", url)
+    assert code == 2
+    assert "expected an empty store" in err

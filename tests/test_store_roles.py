@@ -1,0 +1,88 @@
+"""The roles of docs/postgresql.md may do what they are for, and nothing else."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from databases import listens
+from sqlalchemy import create_engine
+
+from item2vec import Items
+from item2vec.errors import StoreError
+from item2vec.store import Store
+
+PAGE = Path(__file__).parent.parent / "docs" / "postgresql.md"
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def as_role(cluster):
+    """A function that opens the database, made as the page says, as one of its roles."""
+    make, grant = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    server = f"@/item2vec?host={cluster}"
+    run(f"postgresql+psycopg://postgres@/postgres?host={cluster}", make)
+    with Store(f"postgresql+psycopg://item2vec{server}") as owner:
+        owner.upgrade()
+    run(f"postgresql+psycopg://item2vec{server}", grant)
+    return lambda role: Store(f"postgresql+psycopg://{role}{server}")
+
+
+def run(url, statements):
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements.split(";\n"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def ingest(store):
+    rows = listens(("ann", "x", 1), ("bob", "y", 2))
+    assert store.ingest(rows, source=repr(store)).n_rows == 2
+    store.ingest_items(Items.of({"x": {"title": "Blue Monday"}}))
+    store.deactivate_items(["y"])
+    store.activate_items(["y"])
+
+
+def read(store):
+    store.check_schema()
+    assert store.summary()["n_interactions"] == len(store.interactions())
+    store.history("ann", limit=5)
+    store.items()
+    store.inactive_items()
+    store.items_where({"genre": "jazz"})
+
+
+def record(store):
+    run_id = store.begin_run(config={"models": "m", "host": repr(store)}, now=NOW)
+    assert store.close_interrupted_runs("elsewhere", repr(store), NOW) == 0
+    store.finish_run(run_id, status="promoted", version="g1", now=NOW)
+    move = {"generation": run_id, "version": "g1", "previous": None, "manifest_sha256": "0" * 64}
+    for _ in range(2):
+        store.record_promotion(**move, run_id=run_id, actor="retrain", now=NOW)
+    assert store.promotions()[0].run_id == store.runs()[0].id == run_id
+
+
+def forget(store):
+    store.forget_user("ann")
+
+
+MAY = {
+    "item2vec": {ingest, read, record, forget},
+    "item2vec_ingest": {ingest, read},
+    "item2vec_nightly": {read, record},
+    "item2vec_serving": {read},
+}
+
+
+@pytest.mark.parametrize("work", [ingest, read, record, forget], ids=lambda work: work.__name__)
+@pytest.mark.parametrize("role", MAY)
+def test_a_role_may_do_what_it_is_for_and_nothing_else(as_role, role, work):
+    with as_role("item2vec") as owner:
+        ingest(owner)
+    with as_role(role) as store:
+        if work in MAY[role]:
+            work(store)
+        else:
+            with pytest.raises(StoreError, match=r"permission denied .*; this user lacks a privilege"):
+                work(store)
