@@ -10,7 +10,7 @@ from typing import Any
 from item2vec.recommender import Recommender
 from item2vec.store import Store
 from item2vec.types import Recommendation, check_k
-from item2vec.versions import load
+from item2vec.versions.live import Live
 
 __all__ = ["Engine"]
 
@@ -18,12 +18,18 @@ __all__ = ["Engine"]
 class Engine:
     """Answers for users: their history from SQL, the published model, popularity where neither knows them.
 
+    When another version is published, the engine takes it by itself, as ``Live`` does: no request fails or
+    waits, each is answered by one version throughout, and if the new version cannot be loaded, the old one
+    stays. Safe to share between threads, and with forked processes.
+
     Parameters
     ----------
     models
-        A models folder (its published version is loaded), or a single bundle.
+        A models folder, which is followed, or a single bundle, which is loaded once.
     store
         The SQL store's URL.
+    reload_every
+        Seconds between two looks at the models folder; with ``None``, the model stays as it is.
 
     Raises
     ------
@@ -35,25 +41,58 @@ class Engine:
     Examples
     --------
     >>> import tempfile
-    >>> from item2vec import adapters, fit, publish, readers
+    >>> from item2vec import Config, TrainConfig, adapters, fit, publish, readers
     >>> folder = tempfile.mkdtemp()
     >>> listens = readers.read_interactions("sample_data/listens.csv.gz")
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
     ...     _ = store.ingest(listens)
-    >>> version = publish(fit(adapters.histories(listens)), f"{folder}/models")
+    >>> model = fit(adapters.histories(listens), Config(train=TrainConfig(epochs=5)))
+    >>> version = publish(model, f"{folder}/models")
     >>> with Engine(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db") as engine:
     ...     best = engine.recommend(user="u42", k=3)
+    ...     status = engine.status()
     >>> len(best), best[0].source
     (3, 'model')
+    >>> status["version"] == version.id, status["generation"], status["failure"]
+    (True, 1, None)
     """
 
     def __init__(
-        self, *, models: str | PathLike[str] = "models", store: str = "sqlite:///item2vec.db"
+        self,
+        *,
+        models: str | PathLike[str] = "models",
+        store: str = "sqlite:///item2vec.db",
+        reload_every: float | None = 2.0,
     ) -> None:
-        self.model: Recommender = load(models)
+        self._live = Live(models, every=reload_every)
         self.store = Store(store)
         self.store.check_schema()
+
+    @property
+    def model(self) -> Recommender:
+        """The model that answers now; take it once where several answers must go together."""
+        return self._live.model
+
+    @property
+    def version(self) -> str | None:
+        """The id of the version that answers now; ``None`` for a bundle."""
+        version = self._live.version
+        return None if version is None else version.id
+
+    def status(self) -> dict[str, Any]:
+        """Return what is served and since when, and what keeps a newer version from being, as JSON values.
+
+        ``version`` and ``generation`` are ``None`` for a bundle; ``failure`` is ``None``, or holds ``text``
+        and ``since``.
+        """
+        served, failure = self._live.served, self._live.failure
+        return {
+            "version": served.version and served.version.id,
+            "generation": served.version and served.version.generation,
+            "loaded_at": served.loaded_at.isoformat(),
+            "failure": failure and {"text": failure.text, "since": failure.since.isoformat()},
+        }
 
     def recommend(
         self,
@@ -95,7 +134,8 @@ class Engine:
         )
 
     def close(self) -> None:
-        """Close the store's connections."""
+        """Follow the models folder no longer, and close the store's connections."""
+        self._live.close()
         self.store.close()
 
     def __enter__(self) -> Engine:

@@ -18,6 +18,8 @@
     ├── DurabilityError      (OSError)            published, but the disk did not confirm it
     ├── StoreError           (RuntimeError)       the SQL store cannot do what was asked
     │   └── SchemaError                           its schema is older or newer than this package
+    ├── GateRefusedError     (RuntimeError)       a new model was not shown to be good enough to be served
+    ├── RunFailedError       (RuntimeError)       a nightly run crashed, or took too long or too much memory
     ├── LockHeldError        (BlockingIOError)    another run holds the lock
     └── MissingExtraError    (ImportError)        an optional dependency is not installed
 
@@ -28,12 +30,16 @@ measurement that flatters, because what was learned from and what was asked are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 __all__ = [
     "BundleExistsError",
     "BundleNotFoundError",
     "ConfigError",
     "CorruptBundleError",
     "DurabilityError",
+    "GateRefusedError",
     "InputError",
     "InputTypeError",
     "InvalidIdError",
@@ -42,6 +48,7 @@ __all__ = [
     "LockHeldError",
     "MissingExtraError",
     "NothingToTrainError",
+    "RunFailedError",
     "SchemaError",
     "StoreError",
     "TrainingError",
@@ -139,6 +146,20 @@ class SchemaError(StoreError):
     """The store's schema is older or newer than this package; names both and the command to run."""
 
     exit_code = 2
+
+
+class GateRefusedError(Item2VecError, RuntimeError):
+    """A new model was not shown to be good enough, or promotions are held; what was served still is.
+
+    ``report`` is that of the run, where there was one.
+    """
+
+    exit_code = 3
+    report: Mapping[str, Any] | None = None
+
+
+class RunFailedError(Item2VecError, RuntimeError):
+    """The working process of a run crashed, or took too long or too much memory; what was served still is."""
 
 
 class LockHeldError(Item2VecError, BlockingIOError):

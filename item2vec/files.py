@@ -42,6 +42,7 @@ __all__ = [
 
 MAX_JSON_BYTES = 1 << 20
 MAX_NPY_HEADER_BYTES = 4096
+IDS_CHARACTERS = 1 << 16
 
 # What np.save writes for a C-ordered array. NumPy's own reader evaluates the header as Python, and a flipped
 # byte in it can raise almost anything.
@@ -129,12 +130,20 @@ def parse_json(text: str, where: str | Path) -> Any:
 
 def read_ids(path: Path) -> tuple[str, ...]:
     """Read what ``write_ids`` wrote."""
-    lines = read_text(path).split("\n")
-    if lines.pop() != "":
+    text = read_text(path)
+    if text and not text.endswith("\n"):
         raise CorruptBundleError(f"{path} does not end with a line break; it was cut short")
-    ids = parse_json("[" + ",".join(lines) + "]", path)
-    if len(ids) != len(lines) or not all(type(id_) is str for id_ in ids):
-        raise CorruptBundleError(f"{path} is not one JSON string a line")
+    ids: list[str] = []
+    start = 0
+    # In pieces: other threads, which may be answering requests, wait while one is parsed.
+    while start < len(text):
+        end = text.find("\n", min(start + IDS_CHARACTERS, len(text) - 1))
+        lines = text[start:end].split("\n")
+        piece = parse_json("[" + ",".join(lines) + "]", path)
+        if len(piece) != len(lines) or set(map(type, piece)) != {str}:
+            raise CorruptBundleError(f"{path} is not one JSON string a line")
+        ids += piece
+        start = end + 1
     return tuple(ids)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -99,15 +100,19 @@ class Recommender:
         self.taste = parts.taste
         self.index = parts.index
         self.items = parts.items
-        self._alike: Index = (
-            parts.index if parts.taste.score == "cosine" else build(parts.vectors.unit_input, kind="exact")
-        )
         self._by_popularity: Rows = top_k(parts.vectors.counts, len(parts.vectors))
 
     def __repr__(self) -> str:
         n_items, size = self.vectors.input.shape
         told = f"score={self.taste.score!r}, decay={self.taste.decay}, index={self.index.kind}"
         return f"Recommender({n_items:,} items × {size} dimensions, {told})"
+
+    @cached_property
+    def _alike(self) -> Index:
+        """What finds similar items; only on demand, since it may take a matrix of unit vectors in memory."""
+        if self.taste.score == "cosine":
+            return self.index
+        return build(self.vectors.unit_input, kind="exact")
 
     @property
     def vocabulary(self) -> Vocabulary:

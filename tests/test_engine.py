@@ -1,10 +1,16 @@
 """The engine joins the published model and the store."""
 
+import json
+import shutil
+from datetime import datetime
+
 import pytest
+from faults.promoted import heard, shared_model
 
 from item2vec import Engine, Interactions, Items, Recommender, adapters, publish, train
 from item2vec.errors import BundleNotFoundError, SchemaError
 from item2vec.store import Store
+from item2vec.versions import current
 
 GENRES = {"a": "jazz", "b": "jazz", "c": "rock", "d": "rock", "e": "rock"}
 
@@ -58,6 +64,37 @@ def test_an_item_taken_out_is_never_returned(places):
         assert "d" not in {one.item for one in engine.recommend(user="nobody", k=10)}
         engine.store.activate_items(["d"])
         assert "d" in {one.item for one in engine.recommend(user="u0", k=10)}
+
+
+def test_a_new_version_is_taken_by_itself_and_a_damaged_one_is_told(places, tmp_path):
+    models = shutil.copytree(places["models"], tmp_path / "models")
+    with heard() as (_, wait_for), Engine(models=models, store=places["store"], reload_every=0.005) as engine:
+        first = engine.status()
+        version = publish(shared_model(1, n_items=20), models)
+        wait_for(f"now serving {version.id}")
+        status = engine.status()
+        assert engine.version == status["version"] == version.id != first["version"]
+        assert (first["generation"], status["generation"], status["failure"]) == (1, 2, None)
+        assert datetime.fromisoformat(first["loaded_at"]) < datetime.fromisoformat(status["loaded_at"])
+        assert engine.recommend("u0", k=3) == shared_model(1, n_items=20).recommend([], k=3)
+        (models / "CURRENT").unlink()
+        wait_for("still serving")
+        failure = json.loads(json.dumps(engine.status()))["failure"]
+        assert "nothing is published" in failure["text"]
+        assert datetime.fromisoformat(failure["since"]).tzinfo
+        assert len(engine.recommend("u0", k=3)) == 3
+
+
+def test_without_a_pause_the_model_stays_and_a_bundle_has_no_version(places, tmp_path):
+    with Engine(**places, reload_every=None) as engine:
+        model, version = engine.model, engine.version
+        engine.model.save(tmp_path / "bundle")
+        assert version == current(places["models"]).id
+        assert engine.model is model
+    with Engine(models=tmp_path / "bundle", store=places["store"]) as engine:
+        status = engine.status()
+        assert (engine.version, status["version"], status["generation"]) == (None, None, None)
+        assert engine.recommend("u0", k=10) == model.recommend(["a", "b", "c"], k=10)
 
 
 def test_missing_parts_are_told_with_the_next_step(places, tmp_path):

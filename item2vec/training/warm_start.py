@@ -8,7 +8,6 @@ import numpy.typing as npt
 from item2vec.config import TrainConfig
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.interactions import read_only
-from item2vec.kernels.neighbours import add_near
 from item2vec.training.corpus import Corpus
 from item2vec.training.epochs import Trainer
 from item2vec.types import Codes, Floats
@@ -81,6 +80,8 @@ def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVect
 
 def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Rows]:
     """Return the mean of the rows of the known items near each unknown one, and which items have one."""
+    from item2vec.kernels.neighbours import add_near  # compiled loops are not for those who only load a model
+
     unknown = row_of < 0
     place_of = np.where(unknown, np.cumsum(unknown) - 1, -1).astype(np.int32)
     sums = np.zeros((np.count_nonzero(unknown), rows.shape[1]), np.float32)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -11,9 +13,11 @@ from item2vec import bundle
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import BundleNotFoundError, CorruptBundleError
 from item2vec.recommender import Recommender
+from item2vec.versions.folder import find
+from item2vec.versions.leases import leased
 from item2vec.versions.pointer import CURRENT, VERSIONS, Version, current, generation_of
 
-__all__ = ["list_versions", "load", "verify"]
+__all__ = ["list_versions", "load", "load_served", "verify"]
 
 MAX_RETRIES = 5
 
@@ -44,8 +48,36 @@ def load(path: str | os.PathLike[str]) -> Recommender:
     """
     folder = Path(path)
     if os.path.lexists(folder / CURRENT) or (folder / VERSIONS).is_dir():
-        return Recommender.from_parts(_read_published(folder, bundle.read))
+        return load_served(folder)[1]
     return Recommender.from_parts(bundle.read(folder))
+
+
+def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
+    """Load what a models folder serves, and say which version that is.
+
+    The version is leased until nothing of the model is used any more: it is not removed before that.
+
+    Raises
+    ------
+    BundleNotFoundError, CorruptBundleError
+        As for ``load``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from item2vec import adapters, fit, publish
+    >>> with tempfile.TemporaryDirectory() as models:
+    ...     published = publish(fit(adapters.playlists([["a", "b", "c"]] * 20)), models)
+    ...     version, model = load_served(models)
+    >>> version == published, len(model.vectors)
+    (True, 3)
+    """
+    version, parts, lease = _read_published(Path(models), bundle.read)
+    with lease:
+        model = Recommender.from_parts(parts)
+        # Not on the model: its vectors, which map the files, may be in use for longer.
+        weakref.finalize(model.vectors, lease.pop_all().close)
+    return version, model
 
 
 def list_versions(models: str | os.PathLike[str]) -> list[Version]:
@@ -74,21 +106,25 @@ def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  
     """
     folder = Path(models)
     if id is None:
-        return _read_published(folder, bundle.verify)
-    version = next((version for version in list_versions(folder) if version.id == id), None)
-    if version is None:
-        raise BundleNotFoundError(f"{folder} has no version {id!r}; see item2vec models list")
-    return bundle.verify(version.path)
+        _, manifest, lease = _read_published(folder, bundle.verify)
+        lease.close()
+        return manifest
+    path = find(folder, id)
+    if path.is_symlink():
+        raise CorruptBundleError(f"{path} is a symbolic link; expected a folder")
+    with leased(path):
+        return bundle.verify(path)
 
 
-def _read_published(models: Path, read: Callable[..., Read]) -> Read:
-    """Read the published version; if another one was published meanwhile and this one removed, read that."""
+def _read_published(models: Path, read: Callable[..., Read]) -> tuple[Version, Read, contextlib.ExitStack]:
+    """Read the published version, and lease it; if another one is published meanwhile, read that."""
     version = current(models)
     for _ in range(MAX_RETRIES):
         try:
             if version.path.is_symlink():
                 raise CorruptBundleError(f"{version.path} is a symbolic link; expected a folder")
-            return read(version.path, manifest_sha256=version.manifest_sha256)
+            with leased(version.path) as lease:
+                return version, read(version.path, manifest_sha256=version.manifest_sha256), lease.pop_all()
         except (BundleNotFoundError, CorruptBundleError) as error:
             tried, version = version, current(models)
             if version == tried:

@@ -70,6 +70,10 @@ def served(models: Path) -> Version | None:
         content, _ = read_sealed(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except CorruptBundleError as error:
+        raise CorruptBundleError(
+            f"{error}; to choose a version anew, remove {path}, then: item2vec models rollback --to ID"
+        ) from error
     match content:
         case {
             "format": 1,
@@ -132,7 +136,7 @@ def point_to(models: Path, version: Version) -> None:
         # Never undone: readers may hold it already, and undoing would have to be flushed as well.
         raise DurabilityError(
             f"version {version.id} was put in place in {models}, but the disk did not confirm it "
-            f"({error.strerror}); check the disk, then publish again"
+            f"({error.strerror}); check the disk, then do it again"
         ) from error
 
 

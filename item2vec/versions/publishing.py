@@ -5,26 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
-import subprocess
-import sys
 import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from item2vec import bundle, files
-from item2vec.errors import ConfigError, CorruptBundleError, Item2VecError, LockHeldError, WriteError
+from item2vec.errors import (
+    ConfigError,
+    CorruptBundleError,
+    DurabilityError,
+    Item2VecError,
+    LockHeldError,
+    WriteError,
+)
 from item2vec.recommender import Recommender
+from item2vec.versions.folder import STAGING, make_folder, next_generation, sweep
+from item2vec.versions.holds import refuse_held
 from item2vec.versions.lock import locked
-from item2vec.versions.pointer import CURRENT, VERSIONS, Version, generation_of, point_to, served
+from item2vec.versions.pointer import CURRENT, VERSIONS, Version, point_to, served
+from item2vec.versions.trial import manifest_of, try_out
 
-__all__ = ["publish", "sweep"]
-
-STAGING = "staging"
-CANARY_SECONDS = 600
+__all__ = ["Attempt", "attempt", "publish"]
 
 
 def publish(
@@ -46,6 +49,8 @@ def publish(
         If the folder is a bundle, or spans several file systems.
     LockHeldError
         If another run is publishing here.
+    GateRefusedError
+        If this very model was rolled back from, and not released since.
     CorruptBundleError
         If ``CURRENT`` is damaged, or what was written cannot be read back or does not answer.
     WriteError
@@ -62,131 +67,128 @@ def publish(
     ...     publish(model, folder).generation, publish(model, folder).generation
     (1, 2)
     """
-    folder = Path(models)
+    # The input and output vectors, an index about as large, and as much again.
+    with attempt(models, room=6 * model.vectors.input.nbytes) as new:
+        bundle.write(model.parts, new.bundle, note=note, now=now or datetime.now(UTC))
+        return new.commit()
+
+
+class Attempt:
+    """A version that is being made; ``attempt`` starts one.
+
+    ``id`` is the version's, ``before`` what is served meanwhile (``None`` for nothing). All that is put into
+    ``folder`` is removed in the end; the model is to be written to ``bundle``, which does not exist yet.
+    """
+
+    def __init__(self, models: Path) -> None:
+        self.models = models
+        self.before = served(models)
+        self.generation = next_generation(models)
+        self.id = f"g{self.generation:010}-{uuid.uuid4().hex[:8]}"
+        self.folder = models / STAGING / self.id
+        self.bundle = self.folder / "bundle"
+        self.committed: Version | None = None
+
+    def commit(self) -> Version:
+        """Check what was written, from the disk and in another process, and make it what is served.
+
+        Raises
+        ------
+        GateRefusedError, CorruptBundleError, WriteError, DurabilityError, LockHeldError
+            As for ``publish``.
+        """
+        try:
+            manifest, digest = manifest_of(self.bundle)
+            refuse_held(self.models, manifest)
+            try_out(self.bundle, digest)
+        except CorruptBundleError as error:
+            raise CorruptBundleError(f"nothing was published: {error}") from error
+        version = Version(
+            id=self.id,
+            generation=self.generation,
+            path=self.models / VERSIONS / self.id,
+            manifest_sha256=digest,
+            previous=self.before.id if self.before else None,
+        )
+        self.bundle.rename(version.path)
+        files.sync_folder(self.folder)
+        files.sync_folder(version.path.parent)
+        if served(self.models) != self.before:
+            raise LockHeldError(f"{self.models / CURRENT} was changed by a run that does not hold the lock")
+        try:
+            point_to(self.models, version)
+        except DurabilityError:
+            self.committed = version
+            raise
+        self.committed = version
+        return version
+
+
+@contextlib.contextmanager
+def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: int = 0) -> Iterator[Attempt]:
+    """Hold a models folder while a new version is made in it, and remove all that is left of it afterwards.
+
+    Parameters
+    ----------
+    models
+        The folder; it is made if there is none.
+    command
+        What others who want the folder meanwhile are told is going on.
+    room
+        How many bytes must be free.
+
+    Raises
+    ------
+    ConfigError, LockHeldError, CorruptBundleError, WriteError
+        As for ``publish``. An ``OSError`` in the block becomes a ``WriteError``, until it has committed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from item2vec import adapters, fit
+    >>> model = fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]))
+    >>> with tempfile.TemporaryDirectory() as models, attempt(models) as new:
+    ...     _ = bundle.write(model.parts, new.bundle)
+    ...     new.commit().generation
+    1
+    """
+    folder, new = Path(models), None
     if (folder / "manifest.json").exists():
         raise ConfigError(
             f"{folder} is a bundle; expected a models folder, such as {folder.parent / 'models'}"
         )
     try:
-        _make_folder(folder)
-        with locked(folder):
-            return _publish(model, folder, note, now or datetime.now(UTC))
+        make_folder(folder)
+        with locked(folder, command):
+            for name in (STAGING, VERSIONS):
+                make_folder(folder / name)
+            sweep(folder)
+            _check_room(folder, room)
+            new = Attempt(folder)
+            try:
+                make_folder(new.folder)
+                yield new
+            finally:
+                with contextlib.suppress(Exception):
+                    sweep(folder)
     except Item2VecError:
         raise
     except OSError as error:
+        if new is not None and new.committed is not None:
+            raise
         raise WriteError(
             f"nothing was published in {folder}: {error.filename or 'a file'} could not be written "
             f"({error.strerror}); what was served still is"
         ) from error
 
 
-def sweep(models: Path) -> None:
-    """Remove what runs that did not end well have left. The caller holds the lock.
-
-    A run works in ``staging/<id>`` and leaves that folder, empty, in its place until its version is served:
-    so a version that was moved into ``versions`` but never served is told from all others. Hence whoever
-    changes ``CURRENT`` must sweep first.
-    """
-    for name in (STAGING, VERSIONS):
-        if not stat.S_ISDIR((models / name).lstat().st_mode):
-            raise ConfigError(f"{models / name} is not a folder; move it away, and it will be made anew")
-    version = served(models)
-    served_id = None if version is None else version.id
-    for attempt in (models / STAGING).iterdir():
-        if attempt.is_symlink() or not attempt.is_dir():
-            attempt.unlink()
-            continue
-        moved = models / VERSIONS / attempt.name
-        if generation_of(attempt.name) is not None and attempt.name != served_id and moved.is_dir():
-            moved.rename(attempt / "unserved")
-        shutil.rmtree(attempt)
-    for written in models.glob(f"{CURRENT}.*.tmp"):
-        written.unlink()
-
-
-def _publish(model: Recommender, models: Path, note: Mapping[str, Any], now: datetime) -> Version:
-    for name in (STAGING, VERSIONS):
-        _make_folder(models / name)
-    sweep(models)
-    _check_room(model, models)
-    before = served(models)
-    version = _next_version(models, before)
-    try:
-        _make_folder(models / STAGING / version.id)
-        version = _write(model, models, version, note, now)
-        if served(models) != before:
-            raise LockHeldError(f"{models / CURRENT} was changed by a run that does not hold the lock")
-        point_to(models, version)
-    except BaseException:
-        with contextlib.suppress(Exception):
-            sweep(models)
-        raise
-    with contextlib.suppress(OSError):
-        (models / STAGING / version.id).rmdir()
-    return version
-
-
-def _next_version(models: Path, before: Version | None) -> Version:
-    generations = [generation_of(path.name) or 0 for path in (models / VERSIONS).iterdir()]
-    generation = 1 + max([before.generation if before else 0, *generations])
-    id_ = f"g{generation:010}-{uuid.uuid4().hex[:8]}"
-    return Version(id_, generation, models / VERSIONS / id_, "", before.id if before else None)
-
-
-def _write(
-    model: Recommender, models: Path, version: Version, note: Mapping[str, Any], now: datetime
-) -> Version:
-    """Write a version's bundle, check it, and move it to its place; return the version with its checksum."""
-    attempt = models / STAGING / version.id
-    written = attempt / "bundle"
-    bundle.write(model.parts, written, note=note, now=now)
-    digest = files.sha256(written / "manifest.json")
-    _ask(written)
-    written.rename(version.path)
-    files.sync_folder(attempt)
-    files.sync_folder(version.path.parent)
-    return replace(version, manifest_sha256=digest)
-
-
-def _ask(written: Path) -> None:
-    """Let another process load a bundle and answer from it: a crash of a native library stays there."""
-    command = [sys.executable, "-P", "-m", "item2vec.versions.canary", str(written)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module, in our own interpreter
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=CANARY_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CorruptBundleError(
-            f"the new model gave no answer within {CANARY_SECONDS} s; nothing was published"
-        ) from error
-    if done.returncode:
-        told = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        raise CorruptBundleError(
-            f"the new model does not answer (exit code {done.returncode}: {told[0]}); nothing was published"
-        )
-
-
-def _check_room(model: Recommender, models: Path) -> None:
+def _check_room(models: Path, room: int) -> None:
     devices = {(models / name).lstat().st_dev for name in ("", STAGING, VERSIONS)}
     if len(devices) > 1:
         raise ConfigError(f"{models} spans several file systems; a model can only be moved into place on one")
-    # The input and output vectors, an index about as large, and as much again.
-    needed = 6 * model.vectors.input.nbytes
     free = shutil.disk_usage(models).free
-    if free < needed:
-        raise WriteError(f"{models} has {free:,} bytes free; expected {needed:,}: remove old versions first")
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder and those above it, each flushed into the one it is in."""
-    if not path.is_dir():
-        _make_folder(path.parent)
-        path.mkdir(exist_ok=True)
-        files.sync_folder(path.parent)
+    if free < room:
+        raise WriteError(
+            f"{models} has {free:,} bytes free; expected {room:,}: remove old versions first "
+            f"(item2vec models gc --models {models})"
+        )

@@ -1,12 +1,14 @@
-"""Kill a publish, or fail it, at its n-th operation on the file system, n = 1, 2, … Runs in a child process.
+"""Kill a publish, a rollback or a gc, or fail it, at its n-th operation on the file system, n = 1, 2, …
 
-Operations are counted in Python, so that this needs no debugger; ``test_publish_strace.py`` counts the system
-calls themselves.
+Runs in a child process. Operations are counted in Python, so that this needs no debugger; ``strace.py``
+counts the system calls themselves.
 """
 
 import errno
 import os
+import shutil
 import signal
+import sys
 import traceback
 from itertools import count
 
@@ -17,7 +19,8 @@ from item2vec import versions
 from item2vec.errors import DurabilityError, Item2VecError
 
 COUNTED = ("fchmod", "fsync", "listdir", "mkdir", "open", "rename", "replace", "rmdir", "scandir", "unlink")
-PUBLISHED, REFUSED, INDETERMINATE, UNTYPED, NOT_REACHED = range(10, 15)
+DONE, REFUSED, INDETERMINATE, UNTYPED, NOT_REACHED = range(10, 15)
+ENDS = {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}
 
 
 def at_operation(number, act, *, ever_after=False):
@@ -39,6 +42,17 @@ def at_operation(number, act, *, ever_after=False):
     return seen
 
 
+def without_canary(folder):
+    """Return a folder that, at the head of ``sys.path``, makes every canary say yes at once.
+
+    For tests of what is served, removed and kept, which are many steps; a canary takes half a second.
+    """
+    (folder / "sitecustomize.py").write_text(
+        "import os, sys\nif 'item2vec.versions.canary' in sys.orig_argv: os._exit(0)\n"
+    )
+    return folder
+
+
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -50,14 +64,14 @@ def fail(number):
     return act
 
 
-def outcome_of_publish(model, models, number, act, ever_after):
-    """Publish in a fork of this process, with a fault; return how it ended."""
+def outcome(action, number, act, *, ever_after=False):
+    """Do something in a fork of this process, with a fault; return how it ended."""
     pid = os.fork()
     if pid == 0:
         seen = at_operation(number, act, ever_after=ever_after)
         try:
-            item2vec.publish(model, models)
-            os._exit(PUBLISHED if seen[0] >= number else NOT_REACHED)
+            action()
+            os._exit(DONE if seen[0] >= number else NOT_REACHED)
         except DurabilityError:
             os._exit(INDETERMINATE)
         except Item2VecError:
@@ -82,9 +96,9 @@ def served_seed(models):
 
 def litter(models):
     """What is in a models folder that is neither needed nor was ever served."""
-    expected = {"CURRENT", "LOCK", "staging", "versions"}
+    expected = {"CURRENT", "HOLD", "LOCK", "pins", "runs", "staging", "versions"}
     found = [path for path in models.iterdir() if path.name not in expected]
-    return found + list((models / "staging").iterdir())
+    return found + list((models / "staging").iterdir()) + list((models / "versions").glob(".*"))
 
 
 def check(models, publish, where, *, ever_after=False):
@@ -96,10 +110,8 @@ def check(models, publish, where, *, ever_after=False):
     kept = names_in(models / "versions")
     ended = publish(1 - before)
     after = served_seed(models)
-    assert ended in {PUBLISHED, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, (
-        f"{where}: ended {ended}"
-    )
-    if ended in {PUBLISHED, NOT_REACHED} or (ended == INDETERMINATE and not ever_after):
+    assert ended in {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, f"{where}: ended {ended}"
+    if ended in {DONE, NOT_REACHED} or (ended == INDETERMINATE and not ever_after):
         assert after == 1 - before, f"{where}: published, and yet the old one is served"
     if ended == REFUSED:
         assert after == before, f"{where}: refused, and yet the new one is served"
@@ -118,18 +130,83 @@ def check_recovery(models):
 
 def every_fault(models, kind, first, step):
     """Go through the operations ``first, first + step, …`` until there is none; return the last."""
-    act = kill if kind == "kill" else fail(errno.ENOSPC if "ENOSPC" in kind else errno.EIO)
     made = [made_model(seed=seed) for seed in (0, 1)]
     item2vec.publish(made[0], models)
     for number in count(first, step):
 
         def publish(seed, number=number):
-            return outcome_of_publish(made[seed], models, number, act, "ever" in kind)
+            return outcome(
+                lambda: item2vec.publish(made[seed], models), number, act(kind), ever_after="ever" in kind
+            )
 
         if check(models, publish, f"{kind} at operation {number}", ever_after="ever" in kind) == NOT_REACHED:
             break
     check_recovery(models)
     return number - step
+
+
+def act(kind):
+    return kill if kind == "kill" else fail(errno.ENOSPC if "ENOSPC" in kind else errno.EIO)
+
+
+def every_fault_of(name, folder, kind, first, step):
+    """Do the same with a rollback or a gc, each time in a new folder of four versions."""
+    sys.path.insert(0, str(without_canary(folder)))
+    action, check_it = {"rollback": (roll_back, check_rollback), "gc": (clean, check_gc)}[name]
+    for seed in range(4):
+        item2vec.publish(made_model(seed=seed), folder / "made")
+    for number in count(first, step):
+        models = shutil.copytree(folder / "made", folder / str(number))
+        where, ever_after = f"{name}, {kind} at operation {number}", "ever" in kind
+        ended = outcome(lambda models=models: action(models), number, act(kind), ever_after=ever_after)
+        assert ended in {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, (
+            f"{where}: ended {ended}"
+        )
+        check_it(models, ended, where, ever_after)
+        if ended == NOT_REACHED:
+            break
+    return number - step
+
+
+def roll_back(models):
+    versions.rollback(models, reason="a test")
+
+
+def check_rollback(models, ended, where, ever_after):
+    """Either the newest version is served, or the one before it and a hold is there."""
+    after = served_seed(models)
+    hold = versions.held(models)
+    assert after in {2, 3}, f"{where}: served is {after}"
+    if ended in {DONE, NOT_REACHED} or (ended == INDETERMINATE and not ever_after):
+        assert after == 2, f"{where}: rolled back, and yet the newest one is served"
+    if ended == REFUSED:
+        assert after == 3, f"{where}: refused, and yet it was rolled back"
+    assert hold or after == 3, f"{where}: rolled back, and nothing is held"
+    if ended == REFUSED and not ever_after:
+        assert hold is None, f"{where}: refused, and yet there is a hold"
+    assert versions.release(models) == hold
+    assert len(versions.list_versions(models)) == 4
+    assert litter(models) == [], where
+
+
+def clean(models):
+    versions.gc(models, keep=1)
+
+
+def check_gc(models, ended, where, ever_after):
+    """What has not gone is whole, and the rest goes the next time."""
+    assert served_seed(models) == 3, where
+    left = versions.list_versions(models)
+    for version in left:
+        versions.verify(models, version.id)
+    assert {3, 4} <= {version.generation for version in left}, where
+    if ended == NOT_REACHED:
+        assert len(left) == 2, where
+    if ended == DONE:
+        assert litter(models) == [], where
+    clean(models)
+    assert [version.generation for version in versions.list_versions(models)] == [3, 4], where
+    assert litter(models) == [], where
 
 
 def names_in(folder):

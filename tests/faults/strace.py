@@ -1,4 +1,4 @@
-"""Attach strace to a publish: to count its system calls, to fail one, or to kill the process at one."""
+"""Attach strace to a process: to count its system calls, to fail one, or to end it by a signal at one."""
 
 import re
 import shutil
@@ -14,22 +14,25 @@ CALLS = (
     "openat,write,writev,pwrite64,fsync,fdatasync,?rename,?renameat,renameat2,?mkdir,mkdirat,?rmdir,?unlink,unlinkat,"
     "?chmod,fchmod,fchmodat,ftruncate"
 )
-PUBLISH = """
+ACTION = """
 import os, sys
 import item2vec
 from faults import operations
-full = {"index": "annoy", "items": True} if sys.argv[3] == "full" else {}
-model = operations.made_model(seed=int(sys.argv[2]), **full)
+models, name, seed = sys.argv[1:]
+full = {"index": "annoy", "items": True} if name == "publish all" else {}
+model = operations.made_model(seed=int(seed), **full)
 sys.stdout.write("ready\\n"), sys.stdout.flush(), sys.stdin.readline()
 try:
-    item2vec.publish(model, sys.argv[1])
-    os._exit(operations.PUBLISHED)
+    operations.roll_back(models) if name == "rollback" else item2vec.publish(model, models)
+    os._exit(operations.DONE)
 except operations.DurabilityError:
     os._exit(operations.INDETERMINATE)
 except operations.Item2VecError:
     os._exit(operations.REFUSED)
 """
-LINE = re.compile(r"(?P<call>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
+# What LOCK holds is for people, and of use only while the machine runs; so is a run's snapshot.
+OF_NO_USE_LATER = re.compile("/models/(LOCK|staging/[^/]+/spool)")
+LINE = re.compile(r"([\d.]+ )?(?P<call>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
 
 
 @cache
@@ -45,13 +48,25 @@ def can_attach():
     return attached
 
 
-def publish_under(models, seed, trace, *options, full=False):
-    """Publish in a child process with strace attached; return how it ended (negative: by which signal).
+def attach(pid, trace, *options):
+    """Trace a process, its main thread only, and return strace once it has attached."""
+    strace = subprocess.Popen(
+        ["strace", "-y", "-s", "0", "-o", str(trace), "-p", str(pid), "-e", f"trace={CALLS}", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "attached" in strace.stderr.readline()
+    return strace
 
-    A ``full`` model has files of every kind.
+
+def under(models, name, trace, *options, seed=0):
+    """Do something in a child process with strace attached; return how it ended (negative: by which signal).
+
+    Its ``name`` is publish (of the model of that seed), publish all (of a model with files of every kind), or
+    rollback.
     """
     child = subprocess.Popen(
-        [sys.executable, "-c", PUBLISH, str(models), str(seed), "full" if full else ""],
+        [sys.executable, "-c", ACTION, str(models), name, str(seed)],
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -59,12 +74,7 @@ def publish_under(models, seed, trace, *options, full=False):
         text=True,
     )
     assert child.stdout.readline() == "ready\n", child.stderr.read()
-    strace = subprocess.Popen(
-        ["strace", "-y", "-s", "0", "-o", str(trace), "-p", str(child.pid), "-e", f"trace={CALLS}", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert "attached" in strace.stderr.readline()
+    strace = attach(child.pid, trace, *options)
     try:
         _, errors = child.communicate("\n", timeout=120)
         strace.communicate(timeout=60)
@@ -74,19 +84,30 @@ def publish_under(models, seed, trace, *options, full=False):
     return child.returncode
 
 
+def merge(traces, merged):
+    """Put traces that were made with ``-ttt`` into one, in the order of time; return it."""
+    lines = [line for trace in traces for line in trace.read_text().splitlines() if LINE.match(line)]
+    merged.write_text("\n".join(sorted(lines, key=lambda line: float(line.split()[0]))))
+    return merged
+
+
 def calls_in(trace):
     """Return the system calls of a trace in their order: name, arguments, and whether it succeeded."""
     matches = (LINE.match(line) for line in Path(trace).read_text().splitlines())
     return [(match["call"], match["arguments"], match["result"] != "-1") for match in matches if match]
 
 
-def points(trace, folder):
-    """Return ``(call, n)`` of each system call in a folder: the first openat, the second openat, …"""
+def points(trace, place):
+    """Return ``(call, n)`` of each system call on a place: the first openat, the second openat, …
+
+    The place is what the path starts with, or a pattern that it must match.
+    """
+    pattern = place if isinstance(place, re.Pattern) else re.compile(re.escape(str(place)))
     seen = Counter()
     found = []
     for call, arguments, _ in calls_in(trace):
         seen[call] += 1
-        if str(folder) in arguments:
+        if pattern.search(arguments):
             found.append((call, seen[call]))
     return found
 
@@ -100,7 +121,7 @@ def not_flushed(trace, models):
     unflushed, faults = set(), []
     for call, arguments, succeeded in calls_in(trace):
         described, named = re.search(r"\d+<([^>]*)>", arguments), re.findall(r'"([^"]+)"', arguments)
-        if not succeeded or str(trace.parent) not in arguments:
+        if not succeeded or str(trace.parent) not in arguments or OF_NO_USE_LATER.search(arguments):
             continue
         if call == "write":
             unflushed.add(Path(described[1]))

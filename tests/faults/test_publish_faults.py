@@ -73,7 +73,7 @@ def traced(tmp_path_factory):
         pytest.skip("strace is not there, or may not attach to other processes")
     folder = tmp_path_factory.mktemp("traced")
     item2vec.publish(made_model(seed=0), folder / "models")
-    strace.publish_under(folder / "models", 1, folder / "trace")
+    strace.under(folder / "models", "publish", folder / "trace", seed=1)
     return folder / "trace"
 
 
@@ -83,7 +83,7 @@ def inject(trace, faults):
 
         def publish(seed, kind=kind, call=call, number=number):
             option = f"inject={call}:{INJECTED[kind]}:when={number}"
-            return strace.publish_under(models, seed, trace.with_name("injected"), "-e", option)
+            return strace.under(models, "publish", trace.with_name("injected"), "-e", option, seed=seed)
 
         check(models, publish, f"{kind} at {call} {number}")
     check_recovery(models)
@@ -91,7 +91,7 @@ def inject(trace, faults):
 
 def test_everything_is_flushed_in_order(traced, tmp_path):
     assert strace.not_flushed(traced, traced.with_name("models")) == []
-    strace.publish_under(tmp_path / "new" / "models", 0, tmp_path / "first", full=True)
+    strace.under(tmp_path / "new" / "models", "publish all", tmp_path / "first")
     assert strace.not_flushed(tmp_path / "first", tmp_path / "new" / "models") == []
 
 

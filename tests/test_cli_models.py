@@ -1,0 +1,170 @@
+"""The commands around a models folder, as people and scripts see them."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+from faults.made import made_model
+from faults.operations import served_seed, without_canary
+
+from item2vec import publish, versions
+from item2vec.versions.lock import locked
+
+NOTE = {
+    "run": "r7",
+    "gates": [{"name": "beats popularity", "ok": True, "value": 0.25}],
+    "metrics": {"ndcg@10": 0.125},
+    "data": {"rows": 7, "users": None},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(without_canary(tmp_path_factory.mktemp("quick")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "models"
+    for seed in range(3):
+        publish(made_model(seed=seed), path, note=NOTE, now=datetime(2024, 3, 1 + seed, tzinfo=UTC))
+    return path
+
+
+@pytest.fixture
+def models(published, tmp_path):
+    """The models folder where commands look for it, with versions made from the seeds 0, 1 and 2."""
+    return shutil.copytree(published, tmp_path / "models")
+
+
+@pytest.fixture
+def ids(models):
+    return [version.id for version in versions.list_versions(models)]
+
+
+def asked(item2vec, *words):
+    code, out, err = item2vec("models", *words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def damage(models, id_, name="input.npy"):
+    path = models / "versions" / id_ / name
+    path.chmod(0o644)
+    path.write_bytes(b"\0" + path.read_bytes()[1:])
+
+
+def test_list(item2vec, models, ids):
+    item2vec("models", "rollback", "--reason", "jazz")
+    versions.pin(models, ids[0])
+    damage(models, ids[0], "manifest.json")
+    model = versions.load_served(models)
+    rows = asked(item2vec, "list")
+    assert [(row["version"], row["generation"], row["states"]) for row in rows] == [
+        (ids[0], 1, ["pinned", "damaged"]),
+        (ids[1], 4, ["served", "leased"]),
+        (ids[2], 3, ["previous", "held"]),
+    ]
+    assert [row["created_at"] for row in rows] == [
+        None,
+        "2024-03-02 00:00:00+00:00",
+        "2024-03-03 00:00:00+00:00",
+    ]
+    assert [row["items"] for row in rows] == [None, 40, 40]
+    assert rows[1]["bytes"] == sum(file.stat().st_size for file in model[0].path.iterdir())
+    code, out, _ = item2vec("models", "list")
+    assert code == 0
+    assert "served, leased" in out.splitlines()[2]
+
+
+@pytest.mark.parametrize("name", ["CURRENT", "HOLD"])
+def test_list_names_the_versions_before_it_tells_of_damage(item2vec, models, ids, name):
+    (models / name).write_bytes(b"{")
+    code, out, err = item2vec("models", "list")
+    assert (code, len(out.splitlines())) == (5, 4)
+    assert name in err
+
+
+def test_where_nothing_is_published(item2vec):
+    assert item2vec("models", "list")[:2] == (0, "(none)\n")
+    for words in ("show", "verify", "pin", "unpin", "gc", "release", "rollback --reason x"):
+        code, _, err = item2vec("models", *words.split())
+        assert code == 2
+        assert "item2vec train" in err
+
+
+def test_show(item2vec, models, ids):
+    item2vec("models", "rollback", "--reason", "jazz")
+    facts = asked(item2vec, "show", ids[2])
+    assert (facts["version"], facts["states"], facts["items"]) == (ids[2], ["previous", "held"], 40)
+    assert facts["note"] == NOTE
+    assert facts["train"]["seed"] == 2
+    assert facts["hold"]["reason"] == "jazz"
+    code, out, _ = item2vec("models", "show")
+    lines = dict(line.split("  ", 1) for line in out.splitlines())
+    told = {name: value.strip() for name, value in lines.items()}
+    assert (code, told["version"], told["train.seed"]) == (0, ids[1], "1")
+    assert told["note.gates.0.value"] == "0.250"
+    assert told["note.metrics.ndcg@10"] == "0.125"
+    assert "note.data.users" not in told
+
+
+def test_show_what_cannot_be_shown(item2vec, models, ids):
+    damage(models, ids[0], "manifest.json")
+    assert item2vec("models", "show", ids[0])[0] == 5
+    code, _, err = item2vec("models", "show", "g0000000009-00000000")
+    assert code == 2
+    assert "item2vec models list" in err
+
+
+def test_verify(item2vec, models, ids):
+    assert asked(item2vec, "verify") == {"version": ids[2], "result": "sound", "items": 40}
+    assert [row["result"] for row in asked(item2vec, "verify", "--all")] == ["sound"] * 3
+    damage(models, ids[1])
+    assert asked(item2vec, "verify", ids[0])["result"] == "sound"
+    code, out, err = item2vec("models", "verify", ids[1])
+    assert (code, out) == (5, "")
+    assert "input.npy is damaged" in err
+    code, out, err = item2vec("models", "verify", "--all", "--json")
+    assert (code, [row["result"] for row in json.loads(out)]) == (5, ["sound", "damaged", "sound"])
+    assert f"1 of 3 versions are damaged: {ids[1]}" in err
+    assert item2vec("models", "verify", "g0000000009-00000000")[0] == 2
+    assert item2vec("models", "verify", ids[0], "--all")[0] == 2
+
+
+def test_rollback_and_release(item2vec, models, ids):
+    told = asked(item2vec, "rollback", "--reason", "too much jazz")
+    assert (told["version"], told["generation"], told["previous"]) == (ids[1], 4, ids[2])
+    assert served_seed(models) == 1
+    assert asked(item2vec, "release")["reason"] == "too much jazz"
+    assert asked(item2vec, "release") == {"released": False}
+    assert asked(item2vec, "rollback", "--to", ids[2], "--reason", "x")["version"] == ids[2]
+
+
+def test_rollbacks_that_are_refused(item2vec, models, ids):
+    assert item2vec("models", "rollback")[0] == 2
+    assert item2vec("models", "rollback", "--reason", "")[0] == 2
+    assert item2vec("models", "rollback", "--reason", "x", "--to", ids[2])[0] == 2
+    damage(models, ids[1], "manifest.json")
+    code, _, err = item2vec("models", "rollback", "--reason", "x")
+    assert code == 5
+    assert f"these can: {ids[0]}" in err
+    with locked(models, "retrain"):
+        code, _, err = item2vec("models", "rollback", "--reason", "x")
+    assert code == 75
+    assert "item2vec retrain" in err
+    assert served_seed(models) == 2
+
+
+def test_pin_gc_unpin(item2vec, models, ids):
+    assert asked(item2vec, "pin", ids[0]) == {"version": ids[0], "pinned": True}
+    assert asked(item2vec, "gc", "--keep", "1") == []
+    assert asked(item2vec, "unpin", ids[0]) == {"version": ids[0], "pinned": False}
+    assert asked(item2vec, "gc") == []
+    assert asked(item2vec, "gc", "--keep", "1") == [{"removed": ids[0]}]
+    assert asked(item2vec, "pin")["version"] == ids[2]
+    assert item2vec("models", "gc", "--keep", "0")[0] == 2
+    assert item2vec("models", "pin", ids[0])[0] == 2

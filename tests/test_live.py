@@ -1,0 +1,299 @@
+"""Whoever follows a models folder has what it serves, and keeps what they had if that cannot be loaded."""
+
+import gc
+import shutil
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+from faults.child import run
+from faults.made import answers
+from faults.promoted import heard, promote, seed_of, shared_model
+
+import item2vec
+from item2vec import versions
+from item2vec.errors import BundleNotFoundError, ConfigError
+from item2vec.versions.leases import claimed
+from item2vec.versions.live import Live
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "models"
+    for seed in (0, 1):
+        item2vec.publish(shared_model(seed), path)
+    return path
+
+
+@pytest.fixture
+def models(published, memory):
+    """A models folder with two versions, made from seeds 0 and 1, that serves the first."""
+    copy = shutil.copytree(published, memory / "models")
+    promote(copy, versions.list_versions(copy)[0])
+    return copy
+
+
+@pytest.fixture
+def first(models):
+    return versions.list_versions(models)[0]
+
+
+@pytest.fixture
+def second(models):
+    return versions.list_versions(models)[1]
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "item2vec-live"]
+
+
+def test_what_is_served_is_followed_back_and_forth(models, first, second):
+    with Live(models, every=None) as live:
+        assert (live.check(), seed_of(live.model)) == (False, 0)
+        for version, seed in ((second, 1), (first, 0), (second, 1)):
+            moved = promote(models, version)
+            assert live.version.id != version.id
+            assert live.check()
+            assert (live.version, seed_of(live.model)) == (moved, seed)
+            assert answers(live.model) == answers(shared_model(seed))
+            assert live.failure is None
+
+
+def test_a_model_is_not_loaded_again_where_only_the_promotion_is_new(models, first, second):
+    with Live(models, every=None) as live:
+        model = live.model
+        promote(models, second)
+        moved = promote(models, first)
+        assert not live.check()
+        assert live.model is model
+        assert live.version == moved == versions.current(models)
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+def spoil(models, version, harm):
+    """Do harm; return a function that undoes it."""
+    if harm == "byte":
+        flip(version.path / "input.npy")
+        return lambda: flip(version.path / "input.npy")
+    if harm in {"garbage", "empty"}:
+        content = (models / "CURRENT").read_bytes()
+        (models / "CURRENT").write_bytes(b"\xff{" if harm == "garbage" else b"")
+        return lambda: (models / "CURRENT").write_bytes(content)
+    lost = {
+        "CURRENT": models / "CURRENT",
+        "version": version.path,
+        "manifest": version.path / "manifest.json",
+        "models": models,
+    }[harm]
+    kept = lost.rename(models.parent / "kept")
+    return lambda: kept.rename(lost)
+
+
+@pytest.mark.parametrize("harm", ["byte", "garbage", "empty", "CURRENT", "version", "manifest", "models"])
+def test_what_is_damaged_or_gone_is_reported_and_the_old_model_stays(models, first, second, harm):
+    with Live(models, every=None) as live, heard() as (said, _):
+        model, expected = live.model, answers(live.model)
+        promote(models, second)
+        repair = spoil(models, second, harm)
+        assert not live.check()
+        failure = live.failure
+        assert str(models) in failure.text
+        assert not live.check()
+        assert live.failure is failure
+        assert live.model is model
+        assert live.version.id == first.id
+        assert answers(model) == expected
+        assert said == [f"{models}: still serving {first.id}: {failure.text}"]
+        repair()
+        assert live.check()
+        assert live.failure is None
+        assert answers(live.model) == answers(shared_model(1))
+
+
+def test_each_new_failure_is_told_once_and_a_step_back_ends_it(models, first, second):
+    with Live(models, every=None) as live, heard() as (said, _):
+        promote(models, second)
+        undo = spoil(models, second, "byte")
+        live.check()
+        undo()
+        spoil(models, second, "version")
+        live.check()
+        live.check()
+        assert ["input.npy is damaged" in said[0], "there is no bundle" in said[1], len(said)] == [1, 1, 2]
+        promote(models, first)
+        assert not live.check()
+        assert live.failure is None
+
+
+def test_whatever_a_load_raises_the_old_model_stays(models, second):
+    code = """
+import sys
+from pathlib import Path
+from faults.promoted import promote, seed_of
+from item2vec import versions
+from item2vec.versions.live import Live
+models = Path(sys.argv[1])
+live = Live(models, every=None)
+for kind in (MemoryError, RecursionError, KeyError, OSError):
+    armed = [kind]
+    def hook(event, arguments):
+        if event == "open" and armed and str(arguments[0]).endswith("output.npy"):
+            raise armed.pop()("injected")
+    sys.addaudithook(hook)
+    promote(models, versions.list_versions(models)[1 - seed_of(live.model)])
+    before = live.model
+    assert not live.check() and live.model is before, kind
+    assert not armed and "injected" in live.failure.text or kind is OSError, live.failure
+    assert live.check() and live.failure is None and live.model is not before
+"""
+    run(code, models)
+
+
+def test_a_damaged_version_is_tried_ever_more_seldom_and_at_once_when_current_changes(models):
+    code = """
+import sys, threading
+from pathlib import Path
+from faults.promoted import promote
+from item2vec import versions
+from item2vec.versions.live import Live
+models = Path(sys.argv[1])
+_, second = versions.list_versions(models)
+looks, tries, enough = [], [], threading.Event()
+def hook(event, arguments):
+    if event == "open" and threading.current_thread().name == "item2vec-live":
+        looks.extend(["CURRENT"] * str(arguments[0]).endswith("CURRENT"))
+        tries.extend([len(looks)] * str(arguments[0]).endswith("input.npy"))
+        if len(looks) >= 300:
+            enough.set()
+file = second.path / "input.npy"
+file.chmod(0o644)
+file.write_bytes(file.read_bytes()[:-1] + b"!")
+with Live(models, every=0.002):
+    promote(models, second)
+    sys.addaudithook(hook)
+    assert enough.wait(60)
+    assert 5 <= len(tries) <= 9, tries  # at looks 1, 3, 7, ..., 255
+    promote(models, second)
+    del tries[:], looks[:]
+    enough.clear()
+    assert enough.wait(60)
+    assert tries[0] < 60, tries
+"""
+    run(code, models)
+
+
+def test_the_pauses_between_two_tries_end_at_a_minute(models, second):
+    with Live(models, every=20.0) as live:
+        promote(models, second)
+        repair = spoil(models, second, "byte")
+        for _ in range(20):
+            assert not live._look(patiently=True)
+        repair()
+        assert any(live._look(patiently=True) for _ in range(3))
+
+
+def test_a_thread_follows_until_it_is_told_to_end(models, first, second):
+    with heard() as (_, wait_for):
+        with Live(models, every=0.005) as live:
+            assert len(threads()) == 1
+            promote(models, second)
+            wait_for(f"now serving {second.id}")
+            assert seed_of(live.model) == 1
+        assert threads() == []
+        promote(models, first)
+        assert seed_of(live.model) == 1
+        assert live.check()
+        assert seed_of(live.model) == 0
+
+
+def test_the_thread_ends_with_what_it_serves(models):
+    live = Live(models, every=3600)
+    assert len(threads()) == 1
+    del live
+    assert threads() == []
+
+
+def test_a_process_ends_though_nobody_closed_what_follows(models):
+    run("import sys; from item2vec.versions.live import Live; live = Live(sys.argv[1])", models)
+
+
+def mapped(path):
+    return str(path) in Path("/proc/self/maps").read_text()
+
+
+def test_an_old_model_goes_with_the_last_request_that_holds_it(models, first, second):
+    gc.collect()
+    gc.disable()
+    try:
+        live = Live(models, every=None)
+        request = live.model
+        gone = weakref.ref(request)
+        promote(models, second)
+        assert live.check()
+        assert answers(request) == answers(shared_model(0))
+        with claimed(first.path) as free:
+            assert not free
+        assert mapped(first.path)
+        del request
+        assert gone() is None
+        assert not mapped(first.path)
+        with claimed(first.path) as free:
+            assert free
+    finally:
+        gc.enable()
+
+
+def test_a_model_that_fails_to_load_leaves_nothing_behind(models, first, second):
+    flip(second.path / "input.npy")
+    with Live(models, every=None) as live:
+        promote(models, second)
+        gc.collect()
+        gc.disable()
+        try:
+            assert not live.check()
+            assert not mapped(second.path)
+        finally:
+            gc.enable()
+
+
+def test_a_bundle_is_loaded_once(tmp_path):
+    shared_model(3).save(tmp_path / "bundle")
+    with Live(tmp_path / "bundle", every=0.001) as live:
+        assert (live.version, live.check(), threads(), seed_of(live.model)) == (None, False, [], 3)
+
+
+def test_where_nothing_is_published(tmp_path):
+    with pytest.raises(BundleNotFoundError, match="item2vec train"):
+        Live(tmp_path)
+    assert threads() == []
+
+
+@pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), 1e30])
+def test_a_pause_that_is_none(models, every):
+    with pytest.raises(ConfigError, match="seconds"):
+        Live(models, every=every)
+
+
+def test_the_matrices_of_what_is_served_stay_mapped(tmp_path):
+    item2vec.publish(shared_model(0, n_items=10_000, size=256), tmp_path / "models")
+    code = """
+import re, sys
+from pathlib import Path
+from item2vec.versions.live import Live
+def private():
+    return int(re.search(r"Private_Dirty: +([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1]) >> 10
+before = private()
+model = Live(sys.argv[1]).model
+model.recommend(["item-7", "item-70"])
+matrix = model.vectors.input.nbytes >> 20
+assert private() - before < matrix, (private() - before, matrix)
+assert len(model.similar_items("item-7")) == 10
+"""
+    run(code, tmp_path / "models")

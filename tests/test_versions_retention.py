@@ -1,0 +1,274 @@
+"""Old versions go, but never one that somebody needs."""
+
+import gc as collector
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from faults.child import ENVIRONMENT, run
+from faults.made import answers, made_model
+from faults.operations import litter, served_seed, without_canary
+
+import item2vec
+from item2vec import versions
+from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(without_canary(tmp_path_factory.mktemp("quick")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "models"
+    for seed in range(4):
+        item2vec.publish(made_model(seed=seed), path)
+    return path
+
+
+@pytest.fixture
+def models(published, tmp_path):
+    """A models folder with four versions, made from the seeds 0 to 3; the last one is served."""
+    return shutil.copytree(published, tmp_path / "models")
+
+
+def ids(models):
+    return [version.id for version in versions.list_versions(models)]
+
+
+def serve(models, number):
+    """Make a version the served one as if it had always been; return its id."""
+    return versions.rollback(models, to=ids(models)[number], reason="a test")
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"), [(1, [2, 3]), (2, [2, 3]), (3, [1, 2, 3]), (4, [0, 1, 2, 3]), (9, [0, 1, 2, 3])]
+)
+def test_the_newest_stay_with_the_served_one_and_the_one_before(models, keep, left):
+    known = ids(models)
+    removed = versions.gc(models, keep=keep)
+    assert ids(models) == [known[number] for number in left]
+    assert [version.id for version in removed] == [id_ for id_ in known if id_ not in ids(models)]
+    assert served_seed(models) == 3
+    assert litter(models) == []
+
+
+def test_after_a_rollback_the_served_one_is_old_and_stays(models):
+    known = ids(models)
+    serve(models, 0)
+    assert [version.id for version in versions.gc(models, keep=1)] == known[1:3]
+    assert served_seed(models) == 0
+    assert item2vec.publish(made_model(seed=4), models).generation == 6
+
+
+def test_pinned_versions_stay(models):
+    known = ids(models)
+    versions.pin(models, known[0])
+    versions.pin(str(models), known[0])
+    versions.pin(models, known[1])
+    versions.unpin(models, known[1])
+    versions.unpin(models, known[1])
+    assert versions.pinned(models) == {known[0]}
+    versions.gc(models, keep=1)
+    assert ids(models) == [known[0], *known[2:]]
+    assert litter(models) == []
+
+
+@pytest.mark.parametrize("id_", ["g0000000009-00000000", "../../elsewhere", "", "CURRENT"])
+def test_only_versions_can_be_pinned(models, id_):
+    for change in (versions.pin, versions.unpin):
+        with pytest.raises(BundleNotFoundError, match="no version"):
+            change(models, id_)
+    assert not (models / "pins").exists()
+
+
+def test_the_pin_of_a_version_that_is_gone_can_be_taken_out(models):
+    first = ids(models)[0]
+    versions.pin(models, first)
+    shutil.rmtree(models / "versions" / first)
+    versions.unpin(models, first)
+    assert versions.pinned(models) == set()
+
+
+@pytest.mark.parametrize("keep", [0, -1])
+def test_keeping_none_is_refused(models, keep):
+    with pytest.raises(ConfigError, match="at least 1"):
+        versions.gc(models, keep=keep)
+
+
+def test_nothing_goes_while_it_is_not_known_what_is_served(models):
+    (models / "CURRENT").write_bytes(b"{")
+    with pytest.raises(CorruptBundleError, match="CURRENT"):
+        versions.gc(models, keep=1)
+    (models / "CURRENT").unlink()
+    with pytest.raises(BundleNotFoundError, match="nothing is published"):
+        versions.gc(models, keep=1)
+    assert len(ids(models)) == 4
+
+
+def test_versions_that_cannot_be_read_go_like_others(models, tmp_path):
+    first, second = (models / "versions" / id_ for id_ in ids(models)[:2])
+    shutil.rmtree(first)
+    first.symlink_to(tmp_path)
+    (tmp_path / "precious").touch()
+    (second / "manifest.json").unlink()
+    (second / "manifest.json").mkdir()
+    (models / "versions" / "g0000000001-00000000").touch()
+    assert len(versions.gc(models, keep=1)) == 3
+    assert len(ids(models)) == 2
+    assert (tmp_path / "precious").exists()
+
+
+def test_what_a_killed_gc_left_goes_with_the_next_change(models):
+    first = models / "versions" / ids(models)[0]
+    doomed = first.rename(first.with_name(f".gc-{first.name}"))
+    (doomed / "input.npy").unlink()
+    assert len(ids(models)) == 3
+    assert served_seed(models) == 3
+    versions.release(models)
+    assert litter(models) == []
+
+
+def test_what_is_loaded_stays_until_nothing_of_it_is_used(models):
+    known = ids(models)
+    serve(models, 0)
+    model = item2vec.load(models)
+    vectors, exact = model.vectors, model.exact
+    serve(models, 3), serve(models, 2)
+    for held in (model, exact, vectors):
+        assert known[0] not in [version.id for version in versions.gc(models, keep=1)]
+        assert held is not None
+        del held
+        model = exact = None
+    del vectors
+    collector.collect()
+    assert [version.id for version in versions.gc(models, keep=1)] == [known[0]]
+
+
+def test_what_another_process_has_loaded_stays_until_it_ends_however_it_ends(models):
+    serve(models, 0)
+    first = versions.current(models).id
+    hold = "import item2vec, sys; model = item2vec.load(sys.argv[1]); print('loaded', flush=True); input()"
+    reader = subprocess.Popen(
+        [sys.executable, "-c", hold, str(models)],
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with reader:
+        assert reader.stdout.readline() == b"loaded\n"
+        serve(models, 3), serve(models, 2)
+        versions.gc(models, keep=1)
+        assert first in ids(models)
+        reader.kill()
+        reader.wait()
+    assert [version.id for version in versions.gc(models, keep=1)] == [first]
+
+
+def test_a_lease_does_not_pass_to_programs_that_a_reader_starts(models):
+    model = item2vec.load(models)
+    seen = subprocess.run(
+        ["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True
+    )
+    assert str(models) not in seen.stdout
+    assert model is not None
+
+
+def test_loading_again_and_again_leaves_nothing_open(models):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(50):
+        item2vec.load(models)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_versions_come_and_go_while_others_load(models):
+    loaded, failed, ended = [], [], threading.Event()
+
+    def read():
+        while not ended.is_set():
+            try:
+                loaded.append(served_seed(models))
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for seed in range(4, 10):
+            item2vec.publish(made_model(seed=seed), models)
+            versions.gc(models, keep=1)
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    assert failed == []
+    assert len(set(loaded)) > 1
+    assert len(ids(models)) <= 4
+
+
+def test_a_version_is_loaded_from_a_folder_that_cannot_be_written(models):
+    """As root, who may write everywhere, there is nothing to see: so the mount is read-only."""
+    own_mounts = ["unshare", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"], check=False).returncode:
+        pytest.skip("no mounts of one's own here")
+    code = """
+import subprocess, sys
+from item2vec import versions
+from item2vec.versions.leases import claimed
+models = sys.argv[1]
+subprocess.run(["mount", "--bind", models, models], check=True)
+subprocess.run(["mount", "-o", "remount,ro,bind", models], check=True)
+version, model = versions.load_served(models)
+with claimed(version.path) as free:
+    print(version.id, free, [one.states for one in versions.overview(models)][-1])
+"""
+    told = run(code, models, prefix=own_mounts)
+    assert told == f"{ids(models)[-1]} False ('served', 'leased')\n"
+
+
+def test_what_somebody_else_has_locked_is_loaded_all_the_same(models):
+    import fcntl
+
+    with (versions.current(models).path / "manifest.json").open("rb") as manifest:
+        fcntl.flock(manifest, fcntl.LOCK_EX)
+        assert served_seed(models) == 3
+
+
+def test_a_version_and_its_model_come_together(models):
+    version, model = versions.load_served(models)
+    assert version == versions.current(models)
+    assert answers(model) == answers(made_model(seed=3))
+
+
+def test_at_a_glance(models):
+    known = ids(models)
+    versions.rollback(models, reason="jazz")
+    versions.pin(models, known[0])
+    path = models / "versions" / known[1] / "counts.npy"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1])
+    version, model = versions.load_served(models)
+    seen = versions.overview(models)
+    assert [one.states for one in seen] == [
+        ("pinned",),
+        ("damaged",),
+        ("served", "leased"),
+        ("previous", "held"),
+    ]
+    assert [one.version.id for one in seen] == known
+    assert [one.version.generation for one in seen] == [1, 2, 5, 4]
+    assert seen[2].version == version
+    assert seen[0].size == sum(file.stat().st_size for file in seen[0].version.path.iterdir())
+    assert model is not None
+    (models / "CURRENT").write_bytes(b"")
+    (models / "HOLD").write_bytes(b"")
+    assert [one.states for one in versions.overview(models)] == [("pinned",), ("damaged",), ("leased",), ()]
+    assert versions.overview(Path("nowhere")) == []

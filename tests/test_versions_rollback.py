@@ -1,0 +1,241 @@
+"""Yesterday's model comes back with one command, and stays until somebody says otherwise."""
+
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+from faults.made import made_model
+from faults.operations import litter, served_seed, without_canary
+
+import item2vec
+from item2vec import versions
+from item2vec.errors import (
+    BundleNotFoundError,
+    ConfigError,
+    CorruptBundleError,
+    GateRefusedError,
+    InputError,
+    LockHeldError,
+)
+from item2vec.versions.lock import locked
+
+NOW = datetime(2024, 2, 29, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def _quick(monkeypatch, tmp_path):
+    (tmp_path / "quick").mkdir()
+    monkeypatch.syspath_prepend(without_canary(tmp_path / "quick"))
+
+
+quick = pytest.mark.usefixtures("_quick")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    path = tmp_path_factory.mktemp("published") / "models"
+    for seed in range(3):
+        item2vec.publish(made_model(seed=seed), path)
+    return path
+
+
+@pytest.fixture
+def models(published, tmp_path):
+    """A models folder with three versions, made from the seeds 0, 1 and 2; the last one is served."""
+    return shutil.copytree(published, tmp_path / "models")
+
+
+def ids(models):
+    return [version.id for version in versions.list_versions(models)]
+
+
+def damage(path):
+    path.chmod(0o644)
+    path.write_bytes(b"\0" + path.read_bytes()[1:])
+
+
+def test_the_version_before_is_served_again_and_the_one_before_that(models):
+    known = ids(models)
+    back = versions.rollback(models, reason="jazz", now=NOW)
+    assert (back.id, back.generation, back.previous) == (known[1], 4, known[2])
+    assert versions.current(models) == back
+    assert served_seed(models) == 1
+    hold = versions.held(models)
+    assert (hold.version, hold.to, hold.reason, hold.at) == (known[2], known[1], "jazz", NOW)
+    again = versions.rollback(str(models), reason="more jazz")
+    assert (again.id, again.generation, again.previous) == (known[0], 5, known[1])
+    assert served_seed(models) == 0
+    with pytest.raises(BundleNotFoundError, match=f"no version older than {known[0]}.*--to"):
+        versions.rollback(models, reason="still more")
+    assert ids(models) == known
+    assert litter(models) == []
+
+
+@quick
+def test_no_generation_and_no_id_is_used_twice(models):
+    known = ids(models)
+    versions.rollback(models, to=known[0], reason="jazz")
+    newer = item2vec.publish(made_model(seed=3), models)
+    assert (newer.generation, newer.previous) == (5, known[0])
+    assert newer.id.startswith("g0000000005-")
+    assert versions.rollback(models, reason="jazz").id == known[0]
+
+
+@quick
+def test_a_version_that_is_named_is_served_older_or_newer(models):
+    known = ids(models)
+    versions.rollback(models, to=known[0], reason="jazz")
+    assert served_seed(models) == 0
+    versions.rollback(models, to=known[2], reason="it was not that")
+    assert served_seed(models) == 2
+
+
+@pytest.mark.parametrize(
+    ("to", "reason", "error", "message"),
+    [
+        (2, "jazz", ConfigError, "serves g0000000003-.* already"),
+        (0, " ", ConfigError, "say why"),
+        (0, "x" * 1001, ConfigError, "1,001 bytes"),
+        (0, "\ud800", ConfigError, "UTF-8"),
+        ("g0000000009-00000000", "jazz", BundleNotFoundError, "no version .*; see item2vec models list"),
+        ("../versions", "jazz", BundleNotFoundError, "no version"),
+        ("", "jazz", BundleNotFoundError, "no version"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_rolled_back_to_changes_nothing(models, to, reason, error, message):
+    to = ids(models)[to] if isinstance(to, int) else to
+    with pytest.raises(error, match=message):
+        versions.rollback(models, to=to, reason=reason)
+    assert served_seed(models) == 2
+    assert versions.held(models) is None
+
+
+def test_a_moment_without_a_time_zone_is_refused(models):
+    with pytest.raises(InputError, match="time zone"):
+        versions.rollback(models, reason="jazz", now=datetime(2024, 2, 29))
+    assert versions.held(models) is None
+
+
+def test_damage_is_not_served_and_what_is_sound_is_named(models):
+    first, second, third = ids(models)
+    damage(models / "versions" / second / "input.npy")
+    with pytest.raises(
+        CorruptBundleError, match=f"{second} cannot be served .these can: {first}.*npy is damaged"
+    ):
+        versions.rollback(models, reason="jazz")
+    damage(models / "versions" / first / "manifest.json")
+    with pytest.raises(CorruptBundleError, match=r"nor can any other one.*manifest.json is not strict JSON"):
+        versions.rollback(models, reason="jazz", to=first)
+    assert versions.current(models).id == third
+    assert versions.held(models) is None
+
+
+@quick
+def test_a_link_in_place_of_a_version_is_not_followed(models, tmp_path):
+    second = models / "versions" / ids(models)[1]
+    second.rename(tmp_path / "elsewhere")
+    second.symlink_to(tmp_path / "elsewhere")
+    for ask in (
+        lambda: versions.rollback(models, reason="jazz"),
+        lambda: versions.verify(models, second.name),
+    ):
+        with pytest.raises(CorruptBundleError, match="symbolic link"):
+            ask()
+    assert served_seed(models) == 2
+
+
+@quick
+def test_damage_to_what_is_served_keeps_nobody_from_rolling_back(models):
+    damage(versions.current(models).path / "manifest.json")
+    versions.rollback(models, reason="it is damaged")
+    assert served_seed(models) == 1
+    assert versions.held(models).artefacts == ()
+
+
+@quick
+def test_a_lost_current_is_made_anew(models):
+    known = ids(models)
+    (models / "CURRENT").write_bytes(b"{")
+    with pytest.raises(CorruptBundleError, match=r"remove .*CURRENT, then: item2vec models rollback --to ID"):
+        versions.rollback(models, to=known[0], reason="lost")
+    (models / "CURRENT").unlink()
+    with pytest.raises(BundleNotFoundError, match="--to ID"):
+        versions.rollback(models, reason="lost")
+    back = versions.rollback(models, to=known[1], reason="lost")
+    assert (back.generation, back.previous, served_seed(models)) == (4, None, 1)
+    assert versions.held(models) is None
+
+
+@quick
+def test_what_was_rolled_back_from_is_held_back_until_it_is_released(models):
+    versions.rollback(models, reason="too much jazz")
+    with pytest.raises(GateRefusedError, match=r"too much jazz.*item2vec models release"):
+        item2vec.publish(made_model(seed=2), models, note={"another": "night"})
+    assert served_seed(models) == 1
+    assert litter(models) == []
+    versions.rollback(models, reason="blues")
+    for seed in (1, 2):
+        with pytest.raises(GateRefusedError, match="blues"):
+            item2vec.publish(made_model(seed=seed), models)
+    assert versions.release(models).reason == "blues"
+    assert versions.held(models) is None
+    assert item2vec.publish(made_model(seed=2), models).generation == 6
+
+
+@quick
+def test_others_are_published_in_spite_of_a_hold_and_do_not_end_it(models):
+    versions.rollback(models, reason="jazz")
+    item2vec.publish(made_model(seed=5), models)
+    assert served_seed(models) == 5
+    assert versions.held(models).reason == "jazz"
+
+
+@quick
+def test_what_is_gone_back_to_is_not_held_any_more(models):
+    known = ids(models)
+    versions.rollback(models, reason="jazz")
+    versions.rollback(models, to=known[2], reason="it was not that")
+    assert item2vec.publish(made_model(seed=2), models).generation == 6
+
+
+@quick
+def test_damage_to_a_hold_is_never_read_as_no_hold(models):
+    versions.rollback(models, reason="jazz")
+    whole = (models / "HOLD").read_bytes()
+    for content in (whole[:-1], b"", b"{}", whole.replace(b"jazz", b"funk"), b'{"format": 1}'):
+        (models / "HOLD").write_bytes(content)
+        for ask in (versions.held, versions.release, lambda path: item2vec.publish(made_model(seed=5), path)):
+            with pytest.raises(CorruptBundleError, match=r"HOLD.*remove .*HOLD"):
+                ask(models)
+    assert served_seed(models) == 1
+    versions.rollback(models, reason="blues")
+    assert versions.held(models).reason == "blues"
+
+
+def test_releasing_nothing(models):
+    assert versions.release(models) is None
+
+
+def test_one_at_a_time(models):
+    with locked(models, "retrain"):
+        for change in (
+            lambda: versions.rollback(models, reason="jazz"),
+            lambda: versions.release(models),
+            lambda: versions.gc(models),
+            lambda: item2vec.publish(made_model(), models),
+        ):
+            with pytest.raises(LockHeldError, match=r"process \d+ on .*: item2vec retrain, since .*kill \d+"):
+                change()
+    assert (models / "LOCK").read_text() == ""
+
+
+def test_where_nothing_is_published(tmp_path):
+    for change in (
+        lambda: versions.rollback(tmp_path / "none", reason="jazz"),
+        lambda: versions.release(tmp_path / "none"),
+        lambda: versions.gc(tmp_path / "none"),
+    ):
+        with pytest.raises(BundleNotFoundError, match="item2vec train"):
+            change()
+    assert not (tmp_path / "none").exists()
