@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from item2vec.interactions import Interactions
     from item2vec.items import Items
     from item2vec.recommender import Recommender, fit
+    from item2vec.retraining import retrain
     from item2vec.sentences import Sentences
     from item2vec.training import train
     from item2vec.tuning import tune
@@ -45,6 +46,7 @@ _ROOM_OF = {
     "fit": "recommender",
     "load": "versions",
     "publish": "versions",
+    "retrain": "retraining",
     "train": "training",
     "tune": "tuning",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "load",
     "publish",
     "readers",
+    "retrain",
     "train",
     "tune",
 ]

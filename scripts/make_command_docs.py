@@ -1,10 +1,12 @@
 """Writes docs/commands.md from the commands themselves; the tests compare the two."""
 
+import json
 from pathlib import Path
 
 import typer
 
 from item2vec.cli import app
+from item2vec.config import RetrainConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 HEAD = """# Commands
@@ -17,14 +19,16 @@ is an error.
 |---|---|
 | 0 | done |
 | 2 | bad configuration or input |
+| 3 | a gate refused the new model |
 | 4 | nothing to train |
 | 5 | data or bundle corrupt |
 | 6 | published, durability unknown |
 | 75 | another run holds the lock |
 | 1 | anything else |
 
+## item2vec.toml
+
 ```toml
-# item2vec.toml
 models = "models"
 store = "sqlite:///item2vec.db"
 index = "auto"
@@ -36,7 +40,17 @@ epochs = 20
 [taste]
 score = "output"
 decay = 0.5
+
+[adapter]
+kind = "sessions"
+gap = "2h"
+
+[gates]
+min_questions = 200
 ```
+
+The keys of `[train]` and `[taste]` are the settings of the model, with `_` for `-`, as below at `item2vec train`.
+The others are those of nightly runs: [retraining.md](retraining.md).
 """
 
 
@@ -64,9 +78,20 @@ def section(words, command):
     return "\n".join(lines) + "\n"
 
 
+def keys():
+    """The sections of item2vec.toml that are not the model's."""
+    lines = ["| section | key | meaning |", "|---|---|---|"]
+    for section, field in RetrainConfig.model_fields.items():
+        for name, key in field.annotation.model_fields.items() if section != "model" else ():
+            meaning = " ".join((key.description or "").replace("|", "\\|").split())
+            shown = "" if key.default is None else f" Default: `{json.dumps(key.default)}`."
+            lines.append(f"| `[{section}]` | `{name}` | {meaning}{shown} |")
+    return "\n".join(lines) + "\n"
+
+
 def page():
     found = commands("item2vec", typer.main.get_command(app))
-    return "\n".join([HEAD, *(section(words, command) for words, command in found)])
+    return "\n".join([HEAD, keys(), *(section(words, command) for words, command in found)])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item2vec.config import NEXT_ITEM, Config, TasteConfig, TrainConfig
+from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.config.model import NEXT_ITEM
 from item2vec.errors import ConfigError
 
 NAMES = tuple(TrainConfig.model_fields)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import item2vec
-from item2vec.cli import data, demo, evaluate, model, tune
+from item2vec.cli import data, demo, evaluate, model, models, retrain, tune
 
 __all__ = ["app", "environment_names"]
 
@@ -24,9 +24,11 @@ app.command("ingest")(data.ingest)
 app.command("train")(model.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(tune.tune)
+app.command("retrain")(retrain.retrain)
 app.command("similar")(model.similar)
 app.command("recommend")(model.recommend)
 app.command("export")(model.export)
+app.add_typer(models.models, name="models")
 app.add_typer(data.db, name="db")
 
 

@@ -9,16 +9,35 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from item2vec.config import Config, Settings, TasteConfig, TrainConfig
+from item2vec.config import (
+    AdapterConfig,
+    Config,
+    EvaluationConfig,
+    GatesConfig,
+    LimitsConfig,
+    RetentionConfig,
+    RetrainConfig,
+    Settings,
+    TasteConfig,
+    TrainConfig,
+)
 from item2vec.errors import ConfigError
 
-__all__ = ["FILE", "check_environment", "model_config", "place"]
+__all__ = ["FILE", "check_environment", "model_config", "place", "retrain_config"]
 
 FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 PLACES = {"models": "models", "store": "sqlite:///item2vec.db"}
-SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig}
+OF_THE_MODEL: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig}
+OF_RETRAIN: dict[str, type[Settings]] = {
+    "adapter": AdapterConfig,
+    "evaluation": EvaluationConfig,
+    "gates": GatesConfig,
+    "retention": RetentionConfig,
+    "limits": LimitsConfig,
+}
+SECTIONS = OF_THE_MODEL | OF_RETRAIN
 
 
 def place(name: str, flag: str | None) -> str:
@@ -32,10 +51,19 @@ def model_config(flags: Mapping[str, Any]) -> Config:
     file = _file()
     sections = {
         section: {**file.get(section, {}), **{n: v for n, v in given.items() if n in settings.model_fields}}
-        for section, settings in SECTIONS.items()
+        for section, settings in OF_THE_MODEL.items()
     }
     index: Any = given.get("index") or file.get("index") or "auto"
     return Config(train=TrainConfig(**sections["train"]), taste=TasteConfig(**sections["taste"]), index=index)
+
+
+def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
+    """Return a nightly run's configuration: the file's; ``gap`` cuts histories into sessions."""
+    sections = {name: _file().get(name, {}) for name in OF_RETRAIN}
+    if gap is not None:
+        sections["adapter"] = {**sections["adapter"], "kind": "sessions", "gap": gap}
+    made: dict[str, Any] = {name: settings(**sections[name]) for name, settings in OF_RETRAIN.items()}
+    return RetrainConfig(model=model, **made)
 
 
 def check_environment(known: Iterable[str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from item2vec import files
 from item2vec.errors import MissingExtraError, WriteError
@@ -31,12 +33,18 @@ def check_extra() -> None:
 
 
 def write_report(
-    study: Study, path: str | PathLike[str], *, now: datetime | None = None, seed: int = 1
+    study: Study,
+    path: str | PathLike[str],
+    *,
+    now: datetime | None = None,
+    seed: int = 1,
+    run: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one HTML page that shows a study, whole or not at all; it opens without a network.
 
     The same study and seed give the same page, but for the date ``now``, which is left out if not given. A
-    file that is there is replaced.
+    file that is there is replaced. ``run`` is the report of a nightly run, as ``retrain`` makes it: its gates
+    and what has changed since the live version then stand at the top.
 
     Raises
     ------
@@ -48,11 +56,11 @@ def write_report(
     Examples
     --------
     >>> import tempfile
-    >>> from item2vec import adapters, evaluation, fit
+    >>> from item2vec import Config, TrainConfig, fit
     >>> from item2vec.evaluation.temporal import temporal_split
     >>> from item2vec.readers import read_interactions
     >>> split = temporal_split(read_interactions("sample_data/listens.csv.gz"))
-    >>> study = Study.of(fit(split.train), split)
+    >>> study = Study.of(fit(split.train, Config(train=TrainConfig(epochs=5))), split)
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
     >>> write_report(study, path)
     >>> "<h1>" in path.read_text()
@@ -61,7 +69,7 @@ def write_report(
     check_extra()
     from item2vec.report.page import render
 
-    content = render(study, now=now, seed=seed).encode()
+    content = render(study, now=now, seed=seed, run=run).encode()
     try:
         files.replace_bytes(Path(path), content)
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -32,8 +32,8 @@ EXAMPLES = 3
 LAST_ITEMS = 8
 
 
-def render(study: Study, *, now: datetime | None, seed: int) -> str:
-    """Return the page of a study."""
+def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, Any] | None = None) -> str:
+    """Return the page of a study, and of the nightly run that it is a part of."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -56,6 +56,8 @@ def render(study: Study, *, now: datetime | None, seed: int) -> str:
         charts["training"] = figures.training_curve(curve)
     return environment.get_template("page.html.jinja").render(
         study=study,
+        run=run,
+        title=lambda item: _title(study, item),
         ours=OURS,
         now=now,
         tables=[list(ACCURACY), list(BEYOND_ACCURACY)],
@@ -87,9 +89,6 @@ def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
     hit = answers.hits[:, : study.k].any(axis=1)
     random = np.random.default_rng(seed)
 
-    def title(item: str) -> str:
-        return study.items.title(item) if study.items else item
-
     for kind in (True, False):
         questions = np.flatnonzero(hit == kind)
         for question in np.sort(random.permutation(questions)[:EXAMPLES]).tolist():
@@ -99,16 +98,20 @@ def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
                 "question": question,
                 "hit": kind,
                 "earlier": max(len(history) - LAST_ITEMS, 0),
-                "history": [title(item) for item in history[-LAST_ITEMS:]],
-                "targets": [title(item) for item in split.targets[question][:LAST_ITEMS]],
+                "history": [_title(study, item) for item in history[-LAST_ITEMS:]],
+                "targets": [_title(study, item) for item in split.targets[question][:LAST_ITEMS]],
                 "later": max(len(split.targets[question]) - LAST_ITEMS, 0),
                 "recommended": [
-                    (title(item), is_hit)
+                    (_title(study, item), is_hit)
                     for item, is_hit in zip(
                         answers.vocabulary.decode(items[items >= 0]), answers.hits[question], strict=False
                     )
                 ],
             }
+
+
+def _title(study: Study, item: str) -> str:
+    return study.items.title(item) if study.items else item
 
 
 def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:

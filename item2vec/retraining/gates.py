@@ -1,0 +1,163 @@
+"""The gates: what a new model must be shown to be before it is served.
+
+Each is written positively: it is passed if a number is there, finite, and within its bounds. What cannot be
+measured is not passed; but where there is nothing to compare with, a gate says so, and is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from item2vec.config import GatesConfig
+from item2vec.versions import Hold
+
+__all__ = ["Gate", "of_data", "of_evaluation", "of_health", "of_hold", "of_model", "refusal", "within"]
+
+Facts = Mapping[str, Any]
+
+COUNTED = ("interactions", "users", "items")
+READ = (0.99, 1.01)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition, what was found, and whether that meets it.
+
+    Examples
+    --------
+    >>> within("questions", 12, least=50, what="users that were asked")
+    Gate(name='questions', passed=False, value=12.0, least=50, most=None, what='users that were asked')
+    >>> within("norm", float("nan"), most=9, what="…").passed
+    False
+    """
+
+    name: str
+    passed: bool
+    value: float | None
+    least: float | None
+    most: float | None
+    what: str
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.name}: {self.what}"
+        bounds = [
+            f"{word} {_shown(bound)}"
+            for word, bound in (("at least", self.least), ("at most", self.most))
+            if bound is not None
+        ]
+        return f"{self.name} is {_shown(self.value)}, expected {' and '.join(bounds)} ({self.what})"
+
+
+def within(
+    name: str, value: float | None, *, least: float | None = None, most: float | None = None, what: str
+) -> Gate:
+    """Make a gate that only a finite number within its bounds passes."""
+    if value is None:
+        return Gate(name, False, None, least, most, what)
+    found = float(value)
+    enough = least is None or found >= least
+    passed = math.isfinite(found) and enough and (most is None or found <= most)
+    return Gate(name, passed, found, least, most, what)
+
+
+def of_hold(hold: Hold | None) -> Gate:
+    """Nothing is promoted after a rollback, until somebody says so."""
+    if hold is None:
+        return Gate("hold", True, None, None, None, "no rollback holds promotions back")
+    why = f"{hold.version} was rolled back ({hold.reason}); when it may go on: item2vec models release"
+    return Gate("hold", False, None, None, None, why)
+
+
+def of_data(data: Facts, live: Facts, gates: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on how much there is to train on, against what the live version was made of."""
+    for name in COUNTED:
+        before = live.get("data", {}).get(name)
+        if not before:
+            yield Gate(name, True, float(data[name]), None, None, "the live version says nothing of its own")
+            continue
+        yield within(
+            f"growth of {name}",
+            data[name] / before,
+            least=gates.min_growth,
+            most=gates.max_growth,
+            what=f"{data[name]:,}, and {before:,} for the live version",
+        )
+
+
+def of_evaluation(judged: Facts, live: Facts, protocol: Facts, gates: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on how the model did on what was held back."""
+    yield within(
+        "questions",
+        judged["questions"],
+        least=gates.min_questions,
+        what=judged.get("why") or "users with a history that could be asked",
+    )
+    if not judged["questions"]:
+        return
+    metrics, metric = judged["metrics"], protocol["metric"]
+    wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
+    yield Gate("finite", not wrong, None, None, None, f"metrics that are no numbers: {wrong or 'none'}")
+    popularity = judged["baselines"]["popularity"][metric]
+    yield within(
+        metric,
+        metrics[metric],
+        # Where popularity has no hit at all, it still takes one to be better.
+        least=math.nextafter(popularity * (1 + gates.margin), math.inf),
+        what=f"popularity has {popularity:.4f}",
+    )
+    yield _against_live(metrics[metric], live, protocol, gates)
+
+
+def _against_live(value: float, live: Facts, protocol: Facts, gates: GatesConfig) -> Gate:
+    """Compare with what the live version recorded, on days that it had not seen either."""
+    recorded = live.get("evaluation", {})
+    if recorded.get("protocol") != protocol:
+        found = "another protocol" if recorded else "no evaluation"
+        return Gate("against live", True, value, None, None, f"the live version recorded {found}")
+    before = recorded["metrics"][protocol["metric"]]
+    least = before * (1 - gates.tolerance)
+    return within("against live", value, least=least, what=f"the live version recorded {before:.4f}")
+
+
+def of_model(trained: Facts, gates: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on the model that is to be served: whether all was read, and whether it is sound."""
+    tokens = trained["tokens"]
+    share = tokens["trained"] / tokens["expected"] if tokens["expected"] else None
+    told = f"{tokens['trained']:,.0f} of {tokens['expected']:,.0f} tokens"
+    yield within("tokens", share, least=READ[0], most=READ[1], what=f"{told} were trained")
+    yield from of_health(trained["health"], gates)
+
+
+def of_health(health: Facts, gates: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on what tells a sound model from one that is untrained, diverged or collapsed."""
+    bounds: dict[str, tuple[float | None, float | None, str]] = {
+        "norm_growth": (
+            gates.min_norm_growth,
+            None,
+            "median length of a vector, over that of the random start",
+        ),
+        "norm_max": (None, gates.max_norm, "length of the longest vector"),
+        "output_norm": (gates.min_output_norm, gates.max_norm, "median length of an output vector"),
+        "effective_rank_share": (gates.min_effective_rank, None, "directions in use, of all that there are"),
+        "mean_cosine": (None, gates.max_mean_cosine, "mean cosine of two different items"),
+        "duplicate_share": (None, gates.max_duplicates, "vectors that equal another one"),
+        "self_retrieval": (gates.min_self_retrieval, None, "items that are the nearest to themselves"),
+        "index_recall": (gates.min_recall, None, "recall@10 of the index against exact search"),
+    }
+    for name, (least, most, what) in bounds.items():
+        if name == "output_norm" and health[name] is None:
+            continue  # trained without output vectors
+        yield within(name, health[name], least=least, most=most, what=what)
+
+
+def refusal(gates: Sequence[Gate]) -> str:
+    """Say which gates were not passed, or nothing if all were."""
+    return "; ".join(str(gate) for gate in gates if not gate.passed)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"

@@ -1,0 +1,164 @@
+"""The jobs of a run, each leaning on what those before it have left: snapshot, judge, train, write, page."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from item2vec import bundle
+from item2vec.adapters import histories, sessions
+from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
+from item2vec.errors import InputError, NothingToTrainError
+from item2vec.evaluation import Split, temporal_split
+from item2vec.interactions import Interactions
+from item2vec.items import Items
+from item2vec.recommender import Recommender, fit
+from item2vec.report import Study, write_report
+from item2vec.retraining.drift import compare_models
+from item2vec.retraining.health import measure_health
+from item2vec.retraining.spool import spooled
+from item2vec.sentences import Sentences
+from item2vec.store import Store
+from item2vec.versions import load
+
+__all__ = ["Jobs"]
+
+
+class Jobs:
+    """A run's data and models, as far as the run has come."""
+
+    interactions: Interactions
+    items: Items
+    model: Recommender
+
+    def __init__(self, config: RetrainConfig) -> None:
+        self.config = config
+        self.study: Study | None = None
+
+    def snapshot(self, store: str, folder: str) -> dict[str, Any]:
+        """Read what the store holds, as it was at one moment, and put it on the disk; say how much it is."""
+        adapter = self.config.adapter
+        with Store(store) as opened:
+            read = opened.interactions(start=_start(opened, adapter.days), events=adapter.events)
+            self.items = opened.items()
+        if not len(read):
+            raise NothingToTrainError(
+                f"{store} holds no interactions that [adapter] asks for; item2vec ingest FILE brings some"
+            )
+        self.interactions = spooled(read, Path(folder))
+        del read
+        moments = self.interactions.timestamp
+        assert moments is not None
+        return {
+            "interactions": len(self.interactions),
+            "users": int(np.unique(self.interactions.user).size),
+            "items": int(np.unique(self.interactions.item).size),
+            "first": _iso(moments.min()),
+            "last": _iso(moments.max()),
+        }
+
+    def judge(self) -> dict[str, Any]:
+        """Train on the past, and ask what came then, all baselines too; or say why nobody can be asked."""
+        try:
+            split = _split(self.interactions, self.config)
+        except InputError as error:
+            return {"questions": 0, "why": str(error)}
+        if not len(split):
+            return {"questions": 0, "why": f"{split!r} has no user with a history"}
+        started = time.monotonic()
+        model = fit(split.train, self.config.model, items=self.items)
+        trained = time.monotonic()
+        k = self.config.evaluation.k
+        self.study = Study.of(model, split, k=sorted({max(k // 2, 1), k, 2 * k}))
+        measured = self.study.evaluation
+        return {
+            "questions": len(split),
+            "split": repr(split),
+            "metrics": dict(measured.metrics),
+            "intervals": self.study.intervals["item2vec"],
+            "baselines": {name: dict(one.metrics) for name, one in self.study.baselines.items()},
+            "verdict": self.study.verdict,
+            "leaks": list(measured.leaks),
+            "seconds": {"train": trained - started, "evaluate": time.monotonic() - trained},
+        }
+
+    def train(self, live: str | None) -> dict[str, Any]:
+        """Train on everything; say how sound the model is, and how it differs from the live one."""
+        sentences = _sentences(self.interactions, self.config.adapter)
+        self.model = fit(sentences, self.config.model, items=self.items)
+        known = self.model.vectors
+        return {
+            "tokens": {
+                "expected": _expected_tokens(sentences, self.config.model.train.min_count),
+                "trained": float(known.counts.sum()),
+            },
+            "items": len(known),
+            "health": dataclasses.asdict(measure_health(self.model)),
+            "drift": None if live is None else dataclasses.asdict(compare_models(self.model, load(live))),
+        }
+
+    def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
+        """Write the model as a bundle."""
+        bundle.write(self.model.parts, Path(folder), note=note, now=datetime.fromisoformat(now))
+
+    def page(self, path: str, run: Mapping[str, Any], now: str) -> dict[str, Any]:
+        """Draw the run as an HTML page; tell whether there was anything to draw."""
+        if self.study is not None:
+            write_report(self.study, path, now=datetime.fromisoformat(now), run=run)
+        return {"drawn": self.study is not None}
+
+
+def _start(store: Store, days: float | None) -> datetime | None:
+    last = None if days is None else store.summary()["last"]
+    return None if last is None or days is None else datetime.fromisoformat(last) - timedelta(days=days)
+
+
+def _sentences(interactions: Interactions, adapter: AdapterConfig) -> Sentences:
+    shape = adapter.model_dump(
+        include={"min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"}
+    )
+    if adapter.kind == "histories":
+        return histories(interactions, **shape)
+    return sessions(interactions, gap=adapter.gap, **shape)
+
+
+def _split(interactions: Interactions, config: RetrainConfig) -> Split:
+    """Hold back the newest; only users with a history are asked, since all others get what is popular."""
+    split = temporal_split(
+        interactions,
+        **_when(interactions, config.evaluation),
+        repeats=config.evaluation.repeats,
+        adapter=lambda past: _sentences(past, config.adapter),
+    )
+    split = split.take(~split.cold_users())
+    if len(split) <= config.evaluation.max_questions:
+        return split
+    return split.take(np.linspace(0, len(split) - 1, config.evaluation.max_questions).astype(np.intp))
+
+
+def _when(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str, Any]:
+    if evaluation.days is None:
+        return {"fraction": evaluation.fraction}
+    assert interactions.timestamp is not None
+    last = datetime.fromisoformat(_iso(interactions.timestamp.max()))
+    return {"at": last - timedelta(days=evaluation.days)}
+
+
+def _expected_tokens(sentences: Sentences, min_count: int) -> float:
+    """Return how many tokens must have been read, counted without the trainer's help."""
+    weights = np.ones(len(sentences.tokens)) if sentences.weights is None else sentences.weights
+    frequent = (sentences.counts()[sentences.tokens] >= min_count) & (weights > 0)
+    owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
+    together = frequent & (np.bincount(owner, frequent, len(sentences))[owner] >= 2)
+    trained = np.isin(sentences.tokens, sentences.tokens[together])
+    return float(weights[trained].sum())
+
+
+def _iso(moment: np.int64) -> str:
+    return str(np.datetime64(int(moment), "us")) + "+00:00"

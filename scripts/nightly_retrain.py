@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+"""``item2vec retrain`` for cron: the same function, settings and exit codes, in the folder of item2vec.toml.
+
+Usage: nightly_retrain.py [FOLDER [OPTION…]]
+"""
+
+import os
+import sys
+
+from item2vec.cli import main
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        os.chdir(sys.argv.pop(1))
+    main(["retrain", *sys.argv[1:]])

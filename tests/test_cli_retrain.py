@@ -1,0 +1,105 @@
+"""``item2vec retrain``: settings, exit codes, what is printed, what is logged."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nights import TOML, fill, made_listens, shuffled
+
+from item2vec.cli.logs import _Lines
+from item2vec.cli.settings import retrain_config
+from item2vec.config import Config
+from item2vec.errors import ConfigError
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 (INFO|WARNING|ERROR) item2vec\.[\w.]+ .+")
+
+
+@pytest.fixture
+def store(tmp_path):
+    fill(f"sqlite:///{tmp_path}/item2vec.db", made_listens())
+    (tmp_path / "item2vec.toml").write_text(TOML)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_night_from_the_command_line(item2vec, tmp_path):
+    code, out, _ = item2vec("retrain")
+    assert code == 0
+    shown = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
+    assert (tmp_path / shown["report"]).is_file()
+    assert shown["interactions"] == "3,840"
+    code, out, _ = item2vec("retrain", "--gap", "10h", "--json")
+    report = json.loads(out)
+    assert (code, report["status"]) == (0, "promoted")
+    assert report["config"]["adapter"]["kind"] == "sessions"
+    code, out, _ = item2vec("models", "list", "--json")
+    assert code == 0
+    assert [row["version"] for row in json.loads(out)][-1] == report["version"]
+
+
+def test_a_refusal_is_exit_code_3_with_the_report(item2vec, tmp_path):
+    fill(f"sqlite:///{tmp_path}/item2vec.db", shuffled(made_listens()))
+    (tmp_path / "item2vec.toml").write_text(TOML)
+    code, out, err = item2vec("retrain", "--json")
+    assert code == 3
+    assert json.loads(out)["status"] == "refused"
+    assert "popularity has" in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("item2vec: ")
+
+
+def test_the_script_for_cron_does_the_same(tmp_path):
+    fill(f"sqlite:///{tmp_path}/item2vec.db", made_listens())
+    (tmp_path / "item2vec.toml").write_text(TOML)
+    script = Path(__file__).parent.parent / "scripts" / "nightly_retrain.py"
+    night = subprocess.run(
+        [sys.executable, script, tmp_path, "--json"], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert night.returncode == 0, night.stderr
+    assert json.loads(night.stdout)["status"] == "promoted"
+    assert all(LINE.fullmatch(line) for line in night.stderr.splitlines()), night.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "toml", "said"),
+    [
+        (["--force"], "", "--force needs --reason"),
+        (["--reason", "x"], "", "--reason is for --force"),
+        ([], "[gate]\nx = 1", "unknown key 'gate'; did you mean 'gates'?"),
+        ([], "[gates]\nmargn = 1", "[gates]: unknown setting 'margn'; did you mean 'margin'?"),
+        ([], "[gates]\nmin_growth = 2", "min_growth is 2"),
+        ([], "[limits]\ntime = 'soon'", "'soon'; expected a time above 0"),
+        ([], "[evaluation]\nfraction = 0.1\ndays = 3", "fraction and days are both given"),
+        ([], "[retention]\nversions = 1", "versions is 1"),
+        ([], "gates = 3", "[gates]"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_done(item2vec, tmp_path, words, toml, said):
+    (tmp_path / "item2vec.toml").write_text(toml)
+    code, _, err = item2vec("retrain", *words)
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / "models").exists()
+
+
+def test_every_section_of_the_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("item2vec.toml").write_text(
+        '[adapter]\nevents = ["play"]\n[evaluation]\nk = 5\n[gates]\nmargin = 0.5\n'
+        "[retention]\nversions = 9\n[limits]\nmemory = 2\n"
+    )
+    found = retrain_config(Config(), None)
+    assert (found.adapter.events, found.adapter.kind, found.evaluation.k) == (("play",), "histories", 5)
+    assert (found.gates.margin, found.retention.versions, found.limits.memory) == (0.5, 9, 2.0)
+    Path("item2vec.toml").write_text("[adapter]\nmin_length = 0")
+    with pytest.raises(ConfigError, match="min_length is 0"):
+        retrain_config(Config(), None)
+
+
+def test_a_log_record_is_one_line_whatever_it_says():
+    record = logging.LogRecord("item2vec.x", logging.INFO, "", 0, "two\nlines %d", (3,), None)
+    record.facts = {"a": 1, "b": 'say "so"', "c": "x\ny", "d": None, "e": "é", "f": ""}
+    assert LINE.fullmatch(line := _Lines().format(record))
+    assert line.endswith(r'two\nlines 3 a=1 b="say \"so\"" c="x\ny" e=é f=""')

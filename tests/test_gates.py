@@ -1,0 +1,136 @@
+"""Gates accept only what is shown to be good."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec.config import EvaluationConfig, GatesConfig, RetrainConfig
+from item2vec.retraining import gates
+from item2vec.retraining.record import protocol
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+RULES = GatesConfig(min_questions=50, margin=0.05, tolerance=0.2)
+PROTOCOL = protocol(RetrainConfig())
+DATA = {"interactions": 1000, "users": 100, "items": 50}
+
+SOUND = {
+    "norm_growth": 20.0,
+    "norm_max": 5.0,
+    "output_norm": 2.0,
+    "effective_rank_share": 0.7,
+    "mean_cosine": 0.3,
+    "duplicate_share": 0.0,
+    "self_retrieval": 1.0,
+    "index_recall": 0.98,
+}
+
+
+def judged(ndcg=0.2, popularity=0.1, questions=100, **more):
+    return {
+        "questions": questions,
+        "metrics": {"ndcg@10": ndcg},
+        "baselines": {"popularity": {"ndcg@10": popularity}},
+        **more,
+    }
+
+
+def live(ndcg=0.2, protocol=PROTOCOL):
+    return {"data": DATA, "evaluation": {"protocol": protocol, "metrics": {"ndcg@10": ndcg}}}
+
+
+def failing(found):
+    return [gate.name for gate in found if not gate.passed]
+
+
+@settings(deadline=None, max_examples=200)
+@given(value=ANY, least=st.none() | ANY, most=st.none() | ANY)
+def test_only_a_finite_number_within_its_bounds_is_passed(value, least, most):
+    gate = gates.within("any", value, least=least, most=most, what="…")
+    accepted = -math.inf < value < math.inf
+    accepted = accepted and (least is None or value >= least) and (most is None or value <= most)
+    assert gate.passed == accepted
+    assert gates.within("any", None, least=least, most=most, what="…").passed is False
+
+
+def test_a_good_model_passes():
+    assert failing(gates.of_evaluation(judged(), live(), PROTOCOL, RULES)) == []
+    assert failing(gates.of_evaluation(judged(), {}, PROTOCOL, RULES)) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "recorded", "names"),
+    [
+        (judged(questions=49), live(), ["questions"]),
+        ({"questions": 0, "why": "nobody"}, live(), ["questions"]),
+        (judged(ndcg=0.105), live(0.1), ["ndcg@10"]),
+        (judged(ndcg=0.0, popularity=0.0), live(0.0), ["ndcg@10"]),
+        (judged(ndcg=math.nan), live(), ["finite", "ndcg@10", "against live"]),
+        (judged(popularity=math.nan), live(), ["ndcg@10"]),
+        (judged(ndcg=0.159), live(0.2), ["against live"]),
+        (judged(), live(math.nan), ["against live"]),
+    ],
+    ids=str,
+)
+def test_what_is_not_shown_to_be_good_is_refused(found, recorded, names):
+    assert failing(gates.of_evaluation(found, recorded, PROTOCOL, RULES)) == names
+
+
+def test_scores_of_different_protocols_are_not_compared():
+    other = protocol(RetrainConfig(evaluation=EvaluationConfig(days=7)))
+    (gate,) = [
+        g for g in gates.of_evaluation(judged(), live(0.9, other), PROTOCOL, RULES) if "live" in g.name
+    ]
+    assert gate.passed
+    assert "another protocol" in str(gate)
+
+
+@pytest.mark.parametrize(
+    ("growth", "passes"), [(0.4, False), (0.69, False), (0.7, True), (3, True), (3.1, False)]
+)
+@pytest.mark.parametrize("name", DATA)
+def test_data_that_shrank_or_swelled_is_refused(name, growth, passes):
+    data = DATA | {name: DATA[name] * growth}
+    assert failing(gates.of_data(data, live(), RULES)) == ([] if passes else [f"growth of {name}"])
+    assert failing(gates.of_data(data, {}, RULES)) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "passes"), [(1000, True), (995, True), (980, False), (1020, False), (0, False)]
+)
+def test_all_tokens_must_have_been_trained(trained, passes):
+    model = {"tokens": {"expected": 1000.0, "trained": float(trained)}, "health": SOUND}
+    assert ("tokens" in failing(gates.of_model(model, RULES))) != passes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("norm_growth", 1.0),
+        ("norm_max", 1345.0),
+        ("output_norm", 0.0),
+        ("output_norm", 1e4),
+        ("effective_rank_share", 0.04),
+        ("mean_cosine", 0.98),
+        ("duplicate_share", 0.33),
+        ("self_retrieval", 0.7),
+        ("index_recall", 0.5),
+        *((name, math.nan) for name in SOUND),
+        *((name, None) for name in SOUND if name != "output_norm"),
+    ],
+)
+def test_each_number_of_a_model_s_health_can_refuse_it(name, value):
+    assert failing(gates.of_health(SOUND, RULES)) == []
+    assert failing(gates.of_health(SOUND | {name: value}, RULES)) == [name]
+
+
+def test_a_model_without_output_vectors_has_no_gate_on_them():
+    assert failing(gates.of_health(SOUND | {"output_norm": None}, RULES)) == []
+
+
+def test_a_refusal_says_what_was_found_and_expected():
+    found = list(gates.of_evaluation(judged(ndcg=0.08, questions=12), live(), PROTOCOL, RULES))
+    said = gates.refusal(found)
+    assert "questions is 12, expected at least 50" in said
+    assert "ndcg@10 is 0.08, expected at least 0.105 (popularity has 0.1000)" in said
