@@ -49,8 +49,8 @@ gap = "2h"
 min_questions = 200
 ```
 
-The keys of `[train]` and `[taste]` are the settings of the model, with `_` for `-`, as below at `item2vec train`.
-The others are those of nightly runs: [retraining.md](retraining.md).
+The keys of `[train]` and `[taste]` are the settings of the model, with `_` for `-`, as below at
+`item2vec train`. The others are those of nightly runs: [retraining.md](retraining.md).
 """
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"errors"},
-    {"types", "files", "progress", "ranking", "durations"},
+    {"types", "files", "progress", "ranking", "durations", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph"},
     {"vectors"},

@@ -242,6 +242,18 @@ def test_a_run_that_takes_too_much_is_ended(healthy, limits, why):
         assert store.runs(limit=1)[0].status == "failed"
 
 
+def test_a_night_on_each_kind_of_database(url, listens, tmp_path):
+    fill(url, listens)
+    done = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)
+    assert done.report["data"]["interactions"] == len(listens)
+    assert item2vec.load(tmp_path / "models").vectors.counts.sum() == len(listens)
+    with Store(url) as store:
+        (run,), (promotion,) = store.runs(), store.promotions()
+    assert (run.status, run.version) == ("promoted", done.version.id)
+    assert (promotion.version, promotion.run_id) == (done.version.id, run.id)
+    assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
+
+
 def test_adapters_shape_what_is_trained(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     sessions = QUICK.replace(adapter=AdapterConfig(kind="sessions", gap="10h", days=0.9))

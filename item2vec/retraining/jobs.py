@@ -47,10 +47,11 @@ class Jobs:
         with Store(store) as opened:
             read = opened.interactions(start=_start(opened, adapter.days), events=adapter.events)
             self.items = opened.items()
-        if not len(read):
-            raise NothingToTrainError(
-                f"{store} holds no interactions that [adapter] asks for; item2vec ingest FILE brings some"
-            )
+            if not len(read):
+                raise NothingToTrainError(
+                    f"{opened!r} holds no interactions that [adapter] asks for; bring some: "
+                    "item2vec ingest FILE"
+                )
         self.interactions = spooled(read, Path(folder))
         del read
         moments = self.interactions.timestamp

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from item2vec import errors
 from item2vec.config import RetrainConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import Item2VecError, RunFailedError
+from item2vec.processes import running
 
 __all__ = ["Worker"]
 
@@ -50,8 +50,7 @@ class Worker:
         self.peak = 0
         """The most memory that was seen, in bytes."""
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "item2vec.retraining.work"],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+            **running("item2vec.retraining.work"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C in a terminal is for this process, which then ends the worker.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
+from item2vec.processes import running
 
 __all__ = ["manifest_of", "try_out"]
 
@@ -39,12 +38,9 @@ def try_out(folder: Path, manifest_sha256: str) -> None:
     CorruptBundleError
         If the bundle is not whole, does not answer, or is not the one with this manifest.
     """
-    command = [sys.executable, "-P", "-m", "item2vec.versions.canary", str(folder), manifest_sha256]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     try:
-        done = subprocess.run(  # noqa: S603 - our own module, in our own interpreter
-            command,
-            env=environment,
+        done = subprocess.run(
+            **running("item2vec.versions.canary", str(folder), manifest_sha256),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
