@@ -72,6 +72,7 @@ def test_a_healthy_run_is_promoted_and_recorded(healthy):
     assert data["first"] < data["last"] < "1970-01-02T06"
     assert {"snapshot", "judge", "train", "write", "publish"} == set(first.report["seconds"])
     assert all(gate["passed"] for gate in first.report["gates"])
+    assert first.report["evaluation"]["leaks"] == []
     with Store(url) as store:
         (run,) = [run for run in store.runs() if run.version == first.version.id]
         (promotion,) = [one for one in store.promotions() if one.version == first.version.id]
@@ -322,11 +323,14 @@ def test_a_run_that_is_killed_takes_its_worker_with_it_and_is_simply_run_again(r
     (worker,) = children_of(run.pid)
     leftover = os.pidfd_open(worker)
     run.kill()
-    run.communicate()
+    run.wait()
     ended = select.poll()
     ended.register(leftover, select.POLLIN)
-    assert ended.poll(30_000), "the worker lives on"
+    lives_on = not ended.poll(30_000)
+    if lives_on:
+        signal.pidfd_send_signal(leftover, signal.SIGKILL)
     os.close(leftover)
+    assert not lives_on
     before = versions.current(models)
     again = item2vec.retrain(models=models, store=url, config=QUICK)
     assert again.version.previous == before.id

@@ -165,8 +165,11 @@ def test_neither_order_nor_batches_nor_repeats_change_what_is_read(store, rows, 
     for order, size in ((rows, 50_000), (shuffled, cut)):
         for user in "ab":
             store.forget_user(user)
-        ingested = store.ingest(listens(*order), batch_size=size)
-        assert (ingested.n_rows, ingested.n_new) == (len(order), len({*rows}))
+        # Two batches a call.
+        calls = [order[start : start + 2 * size] for start in range(0, len(order), 2 * size)]
+        ingested = [store.ingest(listens(*call), batch_size=size) for call in calls]
+        assert sum(one.n_rows for one in ingested) == len(order)
+        assert sum(one.n_new for one in ingested) == len({*rows})
         found.append(store.interactions())
     assert rows_of(found[0]) == rows_of(found[1]) == by_key({*rows})
     assert found[0].users == found[1].users
@@ -307,20 +310,26 @@ def test_a_history_is_one_search_in_each_index(memory):
 
 
 def test_a_reader_sees_one_moment_while_a_writer_writes(store):
-    store.ingest(listens(*(("ann", "x", n) for n in range(100))))
     stop, faults = threading.Event(), []
+
+    def more(start):
+        """Each time somebody new hears something new."""
+        rows = [(f"{start} ann", f"{start} x", n) for n in range(start, start + 100)]
+        store.ingest(listens(*rows))
 
     def write():
         start = 100
         while not stop.is_set():
-            store.ingest(listens(*(("ann", "x", n) for n in range(start, start + 100))))
+            more(start)
             start += 100
+
+    more(0)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for _ in range(20):
-            found = store.interactions().timestamp
+            found = np.sort(store.interactions().timestamp)
             if len(found) % 100 or found.tolist() != list(range(len(found))):
                 faults.append(found)
     finally:

@@ -14,7 +14,7 @@ import numpy as np
 from item2vec import bundle
 from item2vec.adapters import histories, sessions
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
-from item2vec.errors import InputError, NothingToTrainError
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, NothingToTrainError
 from item2vec.evaluation import Split, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -94,6 +94,7 @@ class Jobs:
         sentences = _sentences(self.interactions, self.config.adapter)
         self.model = fit(sentences, self.config.model, items=self.items)
         known = self.model.vectors
+        drift, fault = (None, None) if live is None else _drift(self.model, live)
         return {
             "tokens": {
                 "expected": _expected_tokens(sentences, self.config.model.train.min_count),
@@ -101,7 +102,8 @@ class Jobs:
             },
             "items": len(known),
             "health": dataclasses.asdict(measure_health(self.model)),
-            "drift": None if live is None else dataclasses.asdict(compare_models(self.model, load(live))),
+            "drift": drift,
+            "live_fault": fault,
         }
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
@@ -149,6 +151,14 @@ def _when(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str,
     assert interactions.timestamp is not None
     last = datetime.fromisoformat(_iso(interactions.timestamp.max()))
     return {"at": last - timedelta(days=evaluation.days)}
+
+
+def _drift(model: Recommender, live: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Compare with the live model; if that is damaged, say so: it is all the more to be replaced."""
+    try:
+        return dataclasses.asdict(compare_models(model, load(live))), None
+    except (BundleNotFoundError, CorruptBundleError) as error:
+        return None, str(error)
 
 
 def _expected_tokens(sentences: Sentences, min_count: int) -> float:

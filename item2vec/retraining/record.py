@@ -83,26 +83,31 @@ class Record:
             "peak_memory": worker.peak,
             "page": None,
         }
+        self.report = _plain(self.report)
+        with _noncritical("the report was not written"):
+            self._write()
+        with _noncritical("the store has no record of it"):
+            self._log(status, version, reason, now)
+        # Last, because it takes long and matters least.
         if self.report["config"]["evaluation"]["report"] and status != "failed":
             with _noncritical("the page was not drawn"), contextlib.suppress(MissingExtraError):
                 self._draw(worker)
-        self.report = _plain(self.report)
-        with _noncritical("the report was not written"):
-            self.path.parent.mkdir(exist_ok=True)
-            text = json.dumps(self.report, indent=1, ensure_ascii=False, allow_nan=False)
-            files.replace_bytes(self.path, text.encode() + b"\n")
-        with _noncritical("the store has no record of it"):
-            self._log(status, version, reason, now)
         facts = {"run": self.report["run"], "reason": reason, "report": str(self.path)}
         log.info(status, extra={"facts": facts})
         return self.report
 
+    def _write(self) -> None:
+        if not self.path.parent.is_dir():
+            self.path.parent.mkdir()
+            files.sync_folder(self.path.parent.parent)
+        text = json.dumps(self.report, indent=1, ensure_ascii=False, allow_nan=False)
+        files.replace_bytes(self.path, text.encode() + b"\n")
+
     def _draw(self, worker: Worker) -> None:
-        self.path.parent.mkdir(exist_ok=True)
-        page = self.path.with_suffix(".html")
-        run = _plain(self.report)
-        if worker.ask("page", path=str(page), run=run, now=self.now.isoformat())["drawn"]:
-            self.report["page"] = str(page)
+        page = str(self.path.with_suffix(".html"))
+        if worker.ask("page", path=page, run=self.report, now=self.now.isoformat())["drawn"]:
+            self.report["page"] = page
+            self._write()
 
     def _log(self, status: Any, version: Version | None, reason: str | None, now: datetime) -> None:
         if version is not None:
@@ -125,6 +130,8 @@ def begin(
 ) -> Record:
     """Begin the record of a run; close those of runs that were killed, and note a promotion they did not."""
     folder, host = str(staged.models.absolute()), socket.gethostname()
+    for unfinished in (staged.models / RUNS).glob(".*.tmp"):
+        unfinished.unlink()
     store.close_interrupted_runs(folder, host, now=now)
     if staged.before is not None:
         _record(store, staged.before, actor="found", run_id=None, reason=None, now=now)
@@ -175,9 +182,11 @@ def prune(models: Path, retention: RetentionConfig) -> None:
         for version in versions.gc(models, keep=retention.versions):
             log.info("removed", extra={"facts": {"version": version.id}})
     with _noncritical("old reports were not removed"):
-        for path in sorted((models / RUNS).glob("*.json"))[: -retention.reports]:
-            path.with_suffix(".html").unlink(missing_ok=True)
-            path.unlink()
+        paths = sorted((models / RUNS).glob("[0-9]*"))
+        newest = sorted({path.stem for path in paths})[-retention.reports :]
+        for path in paths:
+            if path.stem not in newest:
+                path.unlink()
 
 
 def _live(before: Version | None) -> tuple[Mapping[str, Any], str | None]:

@@ -93,13 +93,20 @@ def retrain(
     if force is not None and not force.strip():
         raise ConfigError("force is empty; expected the reason for which gates may be passed over")
     now = now or datetime.now(UTC)
-    with Store(store) as opened:
-        opened.check_schema()
-        with versions.attempt(models, command="retrain", room=_room(models)) as staged:
-            begun = record.begin(opened, staged, store_url=store, config=config, force=force, now=now)
-            run = _Run(staged, begun, config, force, now)
-            with Worker(config) as worker:
-                done = run.recorded(worker, store)
+    done: Retrained | None = None
+    try:
+        with Store(store) as opened:
+            opened.check_schema()
+            with versions.attempt(models, command="retrain", room=_room(models)) as staged:
+                begun = record.begin(opened, staged, store_url=store, config=config, force=force, now=now)
+                run = _Run(staged, begun, config, force, now)
+                with Worker(config) as worker:
+                    done = run.recorded(worker, store)
+    except BaseException as error:
+        if done is None:
+            raise
+        # It is served and recorded. What could not be cleaned up, the next run will.
+        log.warning("not cleaned up", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
     record.prune(Path(models), config.retention)
     return done
 
@@ -124,10 +131,22 @@ class _Run:
             raise
         except BaseException as error:
             told = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
+            if (found := self._promoted()) is not None:
+                self.record.end("promoted", worker, version=found, reason=told)
+                raise DurabilityError(
+                    f"{found.id} is served, but the run was ended ({told}) before the disk confirmed it"
+                ) from error
             self.record.end("failed", worker, reason=told)
             raise
         report = self.record.end("promoted", worker, version=version, reason=self.force)
         return Retrained(version, report, self.record.path)
+
+    def _promoted(self) -> Version | None:
+        """Return what is served, if it is this run's: one that is told to stop may have come that far."""
+        with contextlib.suppress(Item2VecError):
+            version = versions.current(self.staged.models)
+            return version if version.id == self.staged.id else None
+        return None
 
     def _do(self, worker: Worker, store: str) -> Version:
         report, live = self.record.report, self.record.live
@@ -141,6 +160,8 @@ class _Run:
         self._pass(gates.of_evaluation(report["evaluation"], live, protocol, self.config.gates))
         with self._phase("train"), _refused_if_untrained(self.record):
             report["model"] = worker.ask("train", live=self.record.live_bundle)
+            if fault := report["model"]["live_fault"]:
+                log.warning("the live version is damaged", extra={"facts": {"error": fault}})
         self._pass(gates.of_model(report["model"], self.config.gates))
         with self._phase("write"):
             note = self.record.note()

@@ -232,6 +232,9 @@ def translated(where: str) -> Iterator[None]:
         if not isinstance(error, DBAPIError | sqlite3.Error):
             raise
         raise _explained(cause, where) from error
+    except UnicodeDecodeError as error:
+        # SQLite complains of a damaged schema in the words that stand there.
+        raise _damaged(f"{where} holds text that is no UTF-8; {NEXT_STEP[11]}") from error
 
 
 @contextmanager
@@ -240,12 +243,16 @@ def undamaged(connection: sa.Connection) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError) as error:
-        damaged = StoreError(
+        raise _damaged(
             f"{shown(connection.engine.url)} holds a value that cannot be ({error}); "
             "it is damaged: bring back a backup, or ingest into a new one"
-        )
-        damaged.exit_code = CORRUPT
-        raise damaged from error
+        ) from error
+
+
+def _damaged(text: str) -> StoreError:
+    error = StoreError(text)
+    error.exit_code = CORRUPT
+    return error
 
 
 def _explained(cause: BaseException | None, where: str) -> StoreError:

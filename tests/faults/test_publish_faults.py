@@ -1,13 +1,14 @@
 """A publish that is killed or fails at any instant: the old model or the new one is served, never less."""
 
 import shutil
+import signal
 import subprocess
 
 import pytest
 from faults import strace
 from faults.child import run
 from faults.made import made_model
-from faults.operations import check, check_recovery
+from faults.operations import INDETERMINATE, REFUSED, check, check_recovery
 
 import item2vec
 
@@ -78,15 +79,16 @@ def traced(tmp_path_factory):
 
 
 def inject(trace, faults):
-    models = trace.parent / "models"
+    models, ended = trace.parent / "models", []
     for kind, call, number in faults:
 
         def publish(seed, kind=kind, call=call, number=number):
             option = f"inject={call}:{INJECTED[kind]}:when={number}"
             return strace.under(models, "publish", trace.with_name("injected"), "-e", option, seed=seed)
 
-        check(models, publish, f"{kind} at {call} {number}")
+        ended.append(check(models, publish, f"{kind} at {call} {number}"))
     check_recovery(models)
+    return ended
 
 
 def test_everything_is_flushed_in_order(traced, tmp_path):
@@ -98,8 +100,10 @@ def test_everything_is_flushed_in_order(traced, tmp_path):
 def test_faults_at_the_last_system_calls(traced):
     calls = strace.points(traced, traced.with_name("models"))
     last = {call: (call, number) for call, number in calls}
-    kinds = {"write": "torn", "rename": "ENOSPC", "fsync": "EIO"}
-    inject(traced, [(kind, *last[call]) for call, kind in kinds.items()] + [("kill", *last["rename"])])
+    faults = [("torn", "write"), ("ENOSPC", "rename"), ("EIO", "fsync"), ("kill", "rename")]
+    ended = inject(traced, [(kind, *last[call]) for kind, call in faults])
+    # What readers may have seen already is never undone.
+    assert ended == [REFUSED, REFUSED, INDETERMINATE, -signal.SIGKILL]
 
 
 @pytest.mark.slow

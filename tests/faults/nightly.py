@@ -1,0 +1,188 @@
+"""Nightly runs in processes of their own, which are killed, stopped or failed at some instant."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from itertools import count
+
+import numpy as np
+from faults import strace
+from faults.child import ENVIRONMENT
+from faults.operations import litter, without_canary
+from nights import TOML, changed, fill, made_listens
+
+import item2vec
+from item2vec import versions
+from item2vec.adapters import histories
+from item2vec.store import Store
+
+SECONDS = 120
+SETTINGS = TOML + "[retention]\nversions = 2\n"
+KILLED = -signal.SIGKILL
+# The contract's exit codes that a fault may lead to: done, anything else, data corrupt, durability unknown.
+ENDS = {0, 1, 5, 6, KILLED}
+
+# Waits to be looked at before it begins, and again before its worker has its first job.
+RUN = """
+import os
+import sys
+from faults.operations import act, at_operation
+from item2vec.cli import main
+from item2vec.retraining import run, worker
+def wait(pid):
+    print(pid, flush=True)
+    sys.stdin.readline()
+ask = worker.Worker.ask
+def wait_and_ask(self, job, **arguments):
+    if job == "snapshot":
+        wait(self._process.pid)
+    return ask(self, job, **arguments)
+worker.Worker.ask = wait_and_ask
+models, store, seed, number, kind = sys.argv[1:]
+wait(os.getpid())
+if kind:
+    seen = at_operation(int(number), act(kind), ever_after="ever" in kind)
+try:
+    main(["retrain", "--models", models, "--store", store, "--seed", seed])
+finally:
+    if kind:
+        print(f"{seen[0]} operations", flush=True)
+"""
+
+
+class Run:
+    """A retrain in a process of its own; waits for ``begin``, and for ``end`` before its worker works."""
+
+    def __init__(self, nights, seed, *, number=0, kind=""):
+        words = [nights.models, nights.url, seed, number, kind]
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in the end
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, *map(str, words)],
+            cwd=nights.folder,
+            env=ENVIRONMENT | {"PYTHONPATH": f"{nights.folder}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+        self.worker = self.watched = None
+        self.pid = int(self.process.stdout.readline())
+
+    def begin(self):
+        """Go on until the worker waits; tell whether it does, or it is over already."""
+        self.say_so()
+        told = self.process.stdout.readline()
+        if not told.strip().isdigit():
+            return False
+        self.worker = int(told)
+        self.watched = os.pidfd_open(self.worker)
+        return True
+
+    def end(self):
+        """Go on to the end; return the exit code, once the worker is gone too."""
+        if self.worker is not None:
+            self.say_so()
+        self.said, _ = self.process.communicate(timeout=SECONDS)
+        if self.watched is not None:
+            gone = select.poll()
+            gone.register(self.watched, select.POLLIN)
+            lives_on = not gone.poll(30_000)
+            if lives_on:
+                signal.pidfd_send_signal(self.watched, signal.SIGKILL)
+            os.close(self.watched)
+            assert not lives_on, "the worker lives on"
+        self.errors.seek(0)
+        self.complaints = self.errors.read()
+        self.errors.close()
+        return self.process.returncode
+
+    @property
+    def operations(self):
+        """How many operations of the parent were counted, if they were."""
+        return int(re.search(r"(\d+) operations", self.said)[1])
+
+    def say_so(self):
+        """Let it go on to where it waits next."""
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+
+class Nights:
+    """A store and a models folder, and what was seen to be served from it, night after night."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.models, self.store = folder / "served" / "models", folder / "item2vec.db"
+        self.models.parent.mkdir()
+        listens = made_listens()
+        self.url = fill(f"sqlite:///{self.store}", listens)
+        item2vec.publish(item2vec.fit(histories(listens), changed(seed=9).model), self.models)
+        (without_canary(folder) / "item2vec.toml").write_text(SETTINGS)
+        self.known, self.generations = {}, set()
+        self.traces, self.numbers = {}, count()
+
+    def served(self):
+        """Load what is served, and look whether it is one model, as a whole; return its seed."""
+        model = item2vec.load(self.models)
+        seed = model.vectors.config.seed
+        now = (model.vectors.input, model.vectors.output, model.recommend(["g0 s0 é", "g3 s7 é"], k=9))
+        before = self.known.setdefault(seed, tuple(map(np.copy, now[:2])) + now[2:])
+        assert all(np.array_equal(one, other) for one, other in zip(now, before, strict=True))
+        self.generations.add(versions.current(self.models).generation)
+        return seed
+
+    def run(self, *options, of=(), seed=None, **operation):
+        """Retrain, with strace on the parent or the worker or both; return how it ended."""
+        run = self.last = Run(self, int(self.served() != 1) if seed is None else seed, **operation)
+        tracers = []
+
+        def attach(name, pid):
+            if name in of:
+                self.traces[name] = self.folder / "served" / f"trace of {name} {next(self.numbers)}"
+                tracers.append(strace.attach(pid, self.traces[name], *options))
+
+        try:
+            attach("parent", run.pid)
+            if run.begin():
+                attach("worker", run.worker)
+            ended = run.end()
+            for tracer in tracers:
+                tracer.communicate(timeout=SECONDS)
+        finally:
+            for process in (run.process, *tracers):
+                process.kill()
+        return ended
+
+    def with_fault(self, where, *options, **how):
+        """Retrain with a fault; look at what is served before and after; return how it ended."""
+        before = self.served()
+        ended = self.run(*options, **how)
+        after = self.served()
+        told = f"{where}: ended {ended}\n{self.last.complaints[-3000:]}"
+        assert ended in ENDS, told
+        # Where all fails from then on, not even what is served can be told.
+        promoted = {0} if "ever" in how.get("kind", "") else {0, 6}
+        assert ended not in promoted or after != before, f"the old one is served: {told}"
+        assert ended not in {1, 5} or after == before, f"the new one is served: {told}"
+        return ended
+
+    def recover(self):
+        """Retrain without a fault; nothing of all the faults before may be left."""
+        assert self.with_fault("no fault") == 0, self.last.complaints
+        live = versions.current(self.models)
+        kept = {version.id for version in versions.list_versions(self.models)}
+        assert kept == {live.id, live.previous}
+        strays = [path for path in (self.models / "runs").iterdir() if path.suffix != ".json"]
+        assert litter(self.models) + strays == []
+        with Store(self.url) as store:
+            assert "running" not in {run.status for run in store.runs(limit=10_000)}
+            recorded = {promotion.generation for promotion in store.promotions(limit=10_000)}
+        assert self.generations <= recorded
+        self.served()
