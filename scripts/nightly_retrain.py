@@ -11,5 +11,8 @@ from item2vec.cli import main
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        os.chdir(sys.argv.pop(1))
+        try:
+            os.chdir(sys.argv.pop(1))
+        except OSError as error:
+            sys.exit(f"{sys.argv[0]}: {error.filename}: {error.strerror}")
     main(["retrain", *sys.argv[1:]])

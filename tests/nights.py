@@ -5,20 +5,20 @@ import dataclasses
 import numpy as np
 
 from item2vec import Config, Interactions, TrainConfig
-from item2vec.config import EvaluationConfig, RetrainConfig
+from item2vec.config import RetentionConfig, RetrainConfig
 from item2vec.store import Store
 
 QUICK = RetrainConfig(
     model=Config(train=TrainConfig(backend="numba", vector_size=16, epochs=10, workers=1)),
-    evaluation=EvaluationConfig(report=False),
+    retention=RetentionConfig(pages=False),
 )
 TOML = """
 [train]
 backend = "numba"
 vector_size = 16
 epochs = 10
-[evaluation]
-report = false
+[retention]
+pages = false
 """
 
 

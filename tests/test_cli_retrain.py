@@ -62,6 +62,21 @@ def test_the_script_for_cron_does_the_same(tmp_path):
     assert all(LINE.fullmatch(line) for line in night.stderr.splitlines()), night.stderr
 
 
+@pytest.mark.usefixtures("store")
+def test_a_night_whose_result_cannot_be_printed_is_promoted(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        night = subprocess.run(
+            [sys.executable, "-m", "item2vec", "retrain"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert night.returncode == 0, night.stderr
+    assert "the result was not printed" in night.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "toml", "said"),
     [

@@ -82,7 +82,7 @@ def test_collapsed_rows_are_not_sound():
     assert failing(collapsed) == ["mean_cosine"]
     line = np.outer(np.linspace(-2, 2, len(vectors)), vectors.input[0])
     in_one_line = measure_health(with_rows(vectors, input=line + 1e-3 * noise))
-    assert "effective_rank_share" in failing(in_one_line)
+    assert "effective_rank" in failing(in_one_line)
     assert measure_health(with_rows(vectors, input=np.ones(vectors.input.shape))).effective_rank == 0
 
 

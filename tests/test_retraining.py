@@ -1,11 +1,15 @@
 """A nightly run promotes what is shown to be good, refuses the rest, and says why; readers never notice."""
 
+import contextlib
 import json
 import os
 import select
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +28,8 @@ from item2vec.errors import (
     RunFailedError,
     SchemaError,
 )
-from item2vec.retraining.record import record_rollback
+from item2vec.retraining import rollback
+from item2vec.retraining.before import known_before
 from item2vec.store import Store
 
 
@@ -83,10 +88,10 @@ def test_a_healthy_run_is_promoted_and_recorded(healthy):
 
 def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healthy):
     models, url, first = healthy
-    note = versions.verify(models).note
+    note = versions.verify(models).note["retrain"]
     assert note["evaluation"]["metrics"] == first.report["evaluation"]["metrics"]
     again = item2vec.retrain(models=models, store=url, config=QUICK)
-    (gate,) = [gate for gate in again.report["gates"] if gate["name"] == "against live"]
+    (gate,) = [gate for gate in again.report["gates"] if gate["name"] == "against_live"]
     recorded = note["evaluation"]["metrics"]["ndcg@10"]
     assert gate["least"] == pytest.approx(0.8 * recorded)
     assert again.version.previous == first.version.id
@@ -97,8 +102,8 @@ def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healt
     ("spoil", "why"),
     [
         (shuffled, "popularity has"),
-        (lambda listens: cut(listens, 0.4), "growth of interactions is 0.4, expected at least 0.7"),
-        (lambda listens: listens.take(listens.timestamp < np.quantile(listens.timestamp, 0.3)), "growth of"),
+        (lambda listens: cut(listens, 0.4), "interactions_growth is 0.4, expected at least 0.7"),
+        (lambda listens: listens.take(listens.timestamp < np.quantile(listens.timestamp, 0.3)), "_growth is"),
     ],
     ids=["shuffled", "cut to 40 %", "the oldest 30 %"],
 )
@@ -135,7 +140,7 @@ def test_where_nobody_can_be_asked_nothing_is_promoted(healthy, listens, tmp_pat
     )
     url = fill(f"sqlite:///{tmp_path}/one-moment.db", moment)
     assert "questions is 0, expected at least 30" in refused(tmp_path / "models", url)
-    far = QUICK.replace(evaluation=EvaluationConfig(days=10_000, report=False))
+    far = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
     assert "questions is 0" in refused(*healthy[:2], far)
 
 
@@ -143,23 +148,24 @@ def test_force_passes_over_gates_and_is_recorded(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", shuffled(listens))
     done = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force="a fire drill")
     assert not all(gate["passed"] for gate in done.report["gates"])
-    assert versions.verify(tmp_path / "models").note["forced"] == "a fire drill"
+    assert versions.verify(tmp_path / "models").note["retrain"]["forced"] == "a fire drill"
     with Store(url) as store:
         assert store.promotions()[0].reason == "a fire drill"
-    with pytest.raises(ConfigError, match="reason"):
-        item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force=" ")
+    for reason in (" ", "x" * 1001, "\ud800", "a\0b"):
+        with pytest.raises(ConfigError, match="reason"):
+            item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force=reason)
 
 
 def test_after_a_rollback_nothing_is_promoted_until_it_is_released(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first, second = (item2vec.publish(made_model(seed=seed), models) for seed in (0, 1))
-    back = versions.rollback(models, reason="customers complain")
+    rollback(models, f"sqlite:///{tmp_path}/none.db", reason="customers complain")
     said = refused(models, url)
+    assert said == refused(models, url, force="so what")
     assert second.id in said
     assert "customers complain" in said
     assert "item2vec models release" in said
     versions.release(models)
-    record_rollback(url, back, "customers complain")
     third = item2vec.retrain(models=models, store=url, config=QUICK)
     assert versions.current(models) == third.version
     with Store(url) as store:
@@ -170,13 +176,12 @@ def test_after_a_rollback_nothing_is_promoted_until_it_is_released(listens, tmp_
 def test_a_rollback_is_recorded_where_there_is_a_store(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first, _ = (item2vec.publish(made_model(seed=seed), models) for seed in (0, 1))
-    back = versions.rollback(models, reason="customers complain")
-    record_rollback(url, back, "customers complain")
+    rollback(models, url, reason="customers complain")
     with Store(url) as store:
         (move,) = store.promotions()
     assert (move.generation, move.version, move.actor) == (3, first.id, "rollback")
     assert move.reason == "customers complain"
-    record_rollback(f"sqlite:///{tmp_path}/none.db", back, "customers complain")
+    rollback(models, f"sqlite:///{tmp_path}/none.db", to=move.previous, reason="they love it")
     assert not (tmp_path / "none.db").exists()
 
 
@@ -186,7 +191,7 @@ def test_old_versions_and_reports_are_removed(listens, tmp_path):
     (models / "runs").mkdir()
     for name in ("20200101T000000Z-a.json", "20200101T000000Z-a.html", "20200102T000000Z-b.json"):
         (models / "runs" / name).touch()
-    few = QUICK.replace(retention=RetentionConfig(versions=2, reports=2))
+    few = QUICK.replace(retention=RetentionConfig(versions=2, reports=2, pages=False))
     done = item2vec.retrain(models=models, store=url, config=few)
     assert [version.id for version in versions.list_versions(models)] == [made[2], done.version.id]
     assert [path.name for path in sorted((models / "runs").iterdir())] == [
@@ -213,14 +218,66 @@ def test_an_empty_or_missing_store_is_said(tmp_path):
         assert store.runs()[0].status == "failed"
 
 
-def test_a_live_version_that_is_damaged_is_replaced(listens, tmp_path):
+def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first = item2vec.retrain(models=models, store=url, config=QUICK)
     (first.version.path / "manifest.json").chmod(0o644)
     (first.version.path / "manifest.json").write_text("{}")
+    less = fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4))
+    with pytest.raises(GateRefusedError, match=r"interactions_growth is 0\.4"):
+        item2vec.retrain(models=models, store=less, config=QUICK)
     second = item2vec.retrain(models=models, store=url, config=QUICK)
     assert item2vec.load(models).vectors.counts.sum() == 3840
-    assert second.report["live"] == {"version": first.version.id}
+    assert second.report["live"]["data"]["interactions"] == 3840
+    assert "manifest.json" in second.report["model"]["live_fault"]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"retrain": {"data": "the spring catalogue", "evaluation": {"protocol": {}, "metrics": {}}}},
+        {"retrain": ["evaluation"], "version": 3},
+        {
+            "retrain": {
+                "data": {"users": "nan", "items": 0},
+                "evaluation": {"protocol": {"metric": "ndcg@10"}},
+            }
+        },
+    ],
+    ids=str,
+)
+def test_a_note_of_somebody_s_own_is_nothing_to_compare_with(note, tmp_path):
+    version = item2vec.publish(made_model(), tmp_path / "models", note=note)
+    assert known_before(version, tmp_path / "models" / "runs") == {}
+
+
+def test_a_night_that_was_forced_without_an_evaluation_is_followed_by_a_healthy_one(listens, tmp_path):
+    models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
+    nobody = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
+    item2vec.retrain(models=models, store=url, config=nobody, force="a young shop")
+    assert "questions is 0" in refused(models, url, nobody)
+    assert item2vec.retrain(models=models, store=url, config=QUICK).version.generation == 2
+
+
+def test_a_past_too_thin_to_train_on_is_a_refusal(tmp_path):
+    users = [f"u{number}" for number in range(200)]
+    before = Interactions.of(user=users, item=["a", "b"] * 100, timestamp=[0] * 200)
+    url = fill(f"sqlite:///{tmp_path}/item2vec.db", before)
+    fill(url, Interactions.of(user=users, item=["c", "d"] * 100, timestamp=list(range(1, 201))))
+    halves = QUICK.replace(evaluation=EvaluationConfig(fraction=0.5))
+    assert "questions is 0" in refused(tmp_path / "models", url, halves)
+
+
+def test_a_run_that_was_killed_once_it_was_promoted_is_recorded_as_that(listens, tmp_path):
+    models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
+    served = item2vec.publish(made_model(), models)
+    about = {"run": served.id, "models": str(models.resolve()), "host": socket.gethostname()}
+    with Store(url) as store:
+        number = store.begin_run(config=about, now=datetime(2025, 1, 1, tzinfo=UTC))
+        item2vec.retrain(models=models, store=url, config=QUICK)
+        (of_run,) = [run for run in store.runs() if run.id == number]
+        (move,) = [one for one in store.promotions() if one.version == served.id]
+    assert (of_run.status, of_run.version, move.run_id) == ("promoted", served.id, number)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +364,17 @@ def test_told_to_stop_a_run_ends_within_ten_seconds_and_cleans_up(running):
         assert store.runs(limit=1)[0].status == "failed"
 
 
+def test_told_to_stop_a_run_does_not_wait_for_a_store_that_is_locked(running):
+    run, models, url = running
+    before = versions.current(models)
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        run.terminate()
+        run.communicate(timeout=10)
+    assert run.returncode == 1
+    assert versions.current(models) == before
+
+
 def test_a_worker_that_is_killed_is_said(running):
     run, models, _ = running
     before = versions.current(models)
@@ -337,4 +405,4 @@ def test_a_run_that_is_killed_takes_its_worker_with_it_and_is_simply_run_again(r
     assert list((models / "staging").iterdir()) == []
     with Store(url) as store:
         interrupted = [run for run in store.runs() if run.reason == "interrupted"]
-    assert [run.status for run in interrupted] == ["failed"]
+    assert {run.status for run in interrupted} == {"failed"}

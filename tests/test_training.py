@@ -511,3 +511,11 @@ def test_output_vectors_come_with_negative_sampling_only(settings_):
     vectors = train(random_sentences(), **QUICK | settings_)
     assert (vectors.output is None) == (vectors.config.negative == 0)
     assert vectors.config == TrainConfig(**QUICK | settings_)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"backend": "numba"}, {"objective": "next_item", "vector_size": 8}], ids=str
+)
+def test_the_tokens_that_were_read_are_counted(settings):
+    sentences = Sentences.of([["a", "b", "c"], ["b", "c"], ["d"], ["d", "a", "b"]] * 9)
+    assert train(sentences, epochs=3, workers=1, **settings).tokens_read == 3 * 8 * 9

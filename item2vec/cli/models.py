@@ -119,11 +119,9 @@ def rollback(
 
     Example: item2vec models rollback --reason "everybody gets jazz"
     """
-    from item2vec.retraining.record import record_rollback
-    from item2vec.versions import rollback
+    from item2vec.retraining import rollback
 
-    version = rollback(place("models", models), to=to, reason=reason)
-    record_rollback(place("store", store), version, reason)
+    version = rollback(place("models", models), place("store", store), to=to, reason=reason)
     facts = {
         "version": version.id,
         "generation": version.generation,

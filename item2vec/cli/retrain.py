@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,6 +18,8 @@ from item2vec.config import Config
 from item2vec.errors import ConfigError, GateRefusedError
 
 __all__ = ["retrain"]
+
+log = logging.getLogger("item2vec.retrain")
 
 
 @settings
@@ -54,7 +59,13 @@ def retrain(
         if error.report is not None and as_json:
             show(error.report, as_json=True)
         raise
-    show(done.report if as_json else _facts(done.report, str(done.path)), as_json=as_json)
+    try:
+        show(done.report if as_json else _facts(done.report, str(done.path)), as_json=as_json)
+        sys.stdout.flush()
+    except OSError as error:
+        # It is promoted, whether or not anybody can be told.
+        log.warning("the result was not printed", extra={"facts": {"error": error.strerror}})
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _facts(report: Mapping[str, Any], path: str) -> dict[str, Any]:

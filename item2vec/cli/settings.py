@@ -80,6 +80,8 @@ def _file() -> dict[str, Any]:
         content = tomllib.loads(FILE.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise ConfigError(f"{FILE} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{FILE} is not TOML: {error}") from error
     known = {*PLACES, *SECTIONS, "index"}

@@ -77,8 +77,6 @@ class EvaluationConfig(Settings):
     """Whether what a user had before may be an answer."""
     max_questions: Least = 20_000
     """At most so many users are asked, spread evenly."""
-    report: bool = True
-    """Draw the run as an HTML page beside its JSON, where the extra ``report`` is installed."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -99,9 +97,9 @@ class GatesConfig(Settings):
     margin: Annotated[Finite, Field(ge=0)] = 0.05
     """NDCG must be above that of popularity by this share."""
     tolerance: Share = 0.2
-    """NDCG may be below what the live version recorded under the same protocol by this share."""
+    """NDCG may be below what the version before recorded under the same protocol by this share."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
-    """Interactions, users and items, as a multiple of those the live version was made of: at least this."""
+    """Interactions, users and items, as a multiple of those the version before was made of: at least."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
     """And at most this."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
@@ -110,8 +108,8 @@ class GatesConfig(Settings):
     """Longest input vector, and median output vector: a model that diverged is in the thousands."""
     min_output_norm: Annotated[Finite, Field(ge=0)] = 0.02
     """Median length of an output vector, which starts at zero."""
-    min_effective_rank: Share = 0.2
-    """How many directions the vectors spread over, as a share of what is possible."""
+    min_effective_rank: Annotated[Finite, Field(ge=0)] = 10.0
+    """How many directions the vectors spread over; of a small model a fifth of what is possible will do."""
     max_mean_cosine: Annotated[Finite, Field(ge=-1, le=1)] = 0.9
     """Mean cosine of two different items: near 1 where all have collapsed into one direction."""
     max_duplicates: Share = 0.1
@@ -133,6 +131,8 @@ class RetentionConfig(Settings):
     """The newest so many versions. The live, the previous, pinned and leased ones are always kept."""
     reports: Least = 100
     """Reports of the newest so many runs."""
+    pages: bool = True
+    """Draw each run as an HTML page beside its JSON, where the extra ``report`` is installed."""
 
 
 class LimitsConfig(Settings):

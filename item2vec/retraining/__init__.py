@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from item2vec.retraining.record import rollback
 from item2vec.retraining.run import Retrained, retrain
 
-__all__ = ["Retrained", "retrain"]
+__all__ = ["Retrained", "retrain", "rollback"]

@@ -20,6 +20,8 @@ Facts = Mapping[str, Any]
 
 COUNTED = ("interactions", "users", "items")
 READ = (0.99, 1.01)
+SHARE_OF_SMALL = 0.2
+"""Of the directions that are possible at all, what a model must use that is too small for the floor."""
 
 
 @dataclass(frozen=True)
@@ -72,23 +74,24 @@ def of_hold(hold: Hold | None) -> Gate:
     return Gate("hold", False, None, None, None, why)
 
 
-def of_data(data: Facts, live: Facts, gates: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on how much there is to train on, against what the live version was made of."""
+def of_data(data: Facts, before: Facts, gates: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on how much there is to train on, against what the version before was made of."""
     for name in COUNTED:
-        before = live.get("data", {}).get(name)
-        if not before:
-            yield Gate(name, True, float(data[name]), None, None, "the live version says nothing of its own")
+        known = before.get("data", {}).get(name)
+        if known is None:
+            told = f"{data[name]:,}, and nothing is known of a version before"
+            yield _nothing_before(f"{name}_growth", told)
             continue
         yield within(
-            f"growth of {name}",
-            data[name] / before,
+            f"{name}_growth",
+            data[name] / known,
             least=gates.min_growth,
             most=gates.max_growth,
-            what=f"{data[name]:,}, and {before:,} for the live version",
+            what=f"{data[name]:,}, and {known:,} for the version before",
         )
 
 
-def of_evaluation(judged: Facts, live: Facts, protocol: Facts, gates: GatesConfig) -> Iterator[Gate]:
+def of_evaluation(judged: Facts, before: Facts, protocol: Facts, gates: GatesConfig) -> Iterator[Gate]:
     """Yield gates on how the model did on what was held back."""
     yield within(
         "questions",
@@ -103,24 +106,29 @@ def of_evaluation(judged: Facts, live: Facts, protocol: Facts, gates: GatesConfi
     yield Gate("finite", not wrong, None, None, None, f"metrics that are no numbers: {wrong or 'none'}")
     popularity = judged["baselines"]["popularity"][metric]
     yield within(
-        metric,
+        "beats_popularity",
         metrics[metric],
         # Where popularity has no hit at all, it still takes one to be better.
         least=math.nextafter(popularity * (1 + gates.margin), math.inf),
-        what=f"popularity has {popularity:.4f}",
+        what=f"{metric}, of which popularity has {popularity:.4f}",
     )
-    yield _against_live(metrics[metric], live, protocol, gates)
+    yield _against_live(metrics[metric], before, protocol, gates)
 
 
-def _against_live(value: float, live: Facts, protocol: Facts, gates: GatesConfig) -> Gate:
-    """Compare with what the live version recorded, on days that it had not seen either."""
-    recorded = live.get("evaluation", {})
-    if recorded.get("protocol") != protocol:
-        found = "another protocol" if recorded else "no evaluation"
-        return Gate("against live", True, value, None, None, f"the live version recorded {found}")
-    before = recorded["metrics"][protocol["metric"]]
-    least = before * (1 - gates.tolerance)
-    return within("against live", value, least=least, what=f"the live version recorded {before:.4f}")
+def _against_live(value: float, before: Facts, protocol: Facts, gates: GatesConfig) -> Gate:
+    """Compare with what the version before recorded, on days that it had not seen either."""
+    recorded = before.get("evaluation")
+    if recorded is None:
+        return _nothing_before("against_live", "no evaluation of a version before is known")
+    if recorded["protocol"] != protocol:
+        return _nothing_before("against_live", "the version before was evaluated by another protocol")
+    score = recorded["metrics"][protocol["metric"]]
+    told = f"{protocol['metric']}, of which the version before recorded {score:.4f}"
+    return within("against_live", value, least=score * (1 - gates.tolerance), what=told)
+
+
+def _nothing_before(name: str, what: str) -> Gate:
+    return Gate(name, True, None, None, None, what)
 
 
 def of_model(trained: Facts, gates: GatesConfig) -> Iterator[Gate]:
@@ -135,14 +143,10 @@ def of_model(trained: Facts, gates: GatesConfig) -> Iterator[Gate]:
 def of_health(health: Facts, gates: GatesConfig) -> Iterator[Gate]:
     """Yield gates on what tells a sound model from one that is untrained, diverged or collapsed."""
     bounds: dict[str, tuple[float | None, float | None, str]] = {
-        "norm_growth": (
-            gates.min_norm_growth,
-            None,
-            "median length of a vector, over that of the random start",
-        ),
+        "norm_growth": (gates.min_norm_growth, None, "median length of a vector, over that of the start"),
         "norm_max": (None, gates.max_norm, "length of the longest vector"),
         "output_norm": (gates.min_output_norm, gates.max_norm, "median length of an output vector"),
-        "effective_rank_share": (gates.min_effective_rank, None, "directions in use, of all that there are"),
+        "effective_rank": (_least_rank(health, gates), None, "directions that the vectors spread over"),
         "mean_cosine": (None, gates.max_mean_cosine, "mean cosine of two different items"),
         "duplicate_share": (None, gates.max_duplicates, "vectors that equal another one"),
         "self_retrieval": (gates.min_self_retrieval, None, "items that are the nearest to themselves"),
@@ -152,6 +156,12 @@ def of_health(health: Facts, gates: GatesConfig) -> Iterator[Gate]:
         if name == "output_norm" and health[name] is None:
             continue  # trained without output vectors
         yield within(name, health[name], least=least, most=most, what=what)
+
+
+def _least_rank(health: Facts, gates: GatesConfig) -> float:
+    """Return the floor of the effective rank: absolute, since it does not grow with the dimensions."""
+    possible: int = min(health["vector_size"], health["n_items"] - 1)
+    return min(gates.min_effective_rank, SHARE_OF_SMALL * possible)
 
 
 def refusal(gates: Sequence[Gate]) -> str:

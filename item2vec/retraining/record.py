@@ -8,26 +8,29 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import item2vec
 from item2vec import files, versions
-from item2vec.bundle.manifest import read_manifest
-from item2vec.config import RetentionConfig, RetrainConfig
-from item2vec.errors import CorruptBundleError, MissingExtraError, SchemaError
+from item2vec.config import RetrainConfig
+from item2vec.errors import MissingExtraError, SchemaError, StoreError
+from item2vec.retraining.before import NOTE, known_before
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.worker import Worker
 from item2vec.store import Store
 from item2vec.store.connect import parse_url, shown
 from item2vec.versions import Attempt, Version
 
-__all__ = ["Record", "begin", "protocol", "prune", "record_rollback"]
+__all__ = ["Record", "begin", "protocol", "rollback"]
 
 RUNS = "runs"
+SOON = 3  # seconds
 IN_THE_NOTE = ("run", "started_at", "data", "gates", "forced")
 OF_THE_EVALUATION = ("protocol", "questions", "metrics", "verdict")
 
@@ -38,16 +41,14 @@ log = logging.getLogger("item2vec.retrain")
 class Record:
     """What is known of a run so far, and where it will be written.
 
-    ``live`` is what the served version notes of itself, empty if it says nothing that can be read;
-    ``live_bundle`` its folder, or ``None``.
+    ``before`` is what is known of the version before, with which this one is compared.
     """
 
     store: Store
     run_id: int
     path: Path
     now: datetime
-    live: Mapping[str, Any]
-    live_bundle: str | None
+    before: Mapping[str, Any]
     report: dict[str, Any] = field(default_factory=dict)
 
     def add_gates(self, gates: Sequence[Gate]) -> None:
@@ -60,10 +61,8 @@ class Record:
         metric = evaluation["protocol"]["metric"]
         found = {name: evaluation[name] for name in OF_THE_EVALUATION if name in evaluation}
         found["baselines"] = {name: one[metric] for name, one in evaluation.get("baselines", {}).items()}
-        note: dict[str, Any] = _plain(
-            {name: self.report[name] for name in IN_THE_NOTE} | {"evaluation": found}
-        )
-        return note
+        own = {name: self.report[name] for name in IN_THE_NOTE} | {"evaluation": found}
+        return {NOTE: _plain(own)}
 
     def end(
         self,
@@ -72,8 +71,12 @@ class Record:
         *,
         version: Version | None = None,
         reason: str | None = None,
+        hurried: bool = False,
     ) -> dict[str, Any]:
-        """Write down how the run ended; what cannot be written is logged, and changes nothing."""
+        """Write down how the run ended; what cannot be written is logged, and changes nothing.
+
+        ``hurried``: without the page, and without waiting for a store that does not answer.
+        """
         now = datetime.now(UTC)
         self.report |= {
             "status": status,
@@ -84,14 +87,17 @@ class Record:
             "page": None,
         }
         self.report = _plain(self.report)
-        with _noncritical("the report was not written"):
-            self._write()
-        with _noncritical("the store has no record of it"):
-            self._log(status, version, reason, now)
-        # Last, because it takes long and matters least.
-        if self.report["config"]["evaluation"]["report"] and status != "failed":
-            with _noncritical("the page was not drawn"), contextlib.suppress(MissingExtraError):
-                self._draw(worker)
+        log_it = partial(self._log, status, version, reason, now)
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("the report was not written", self._write),
+            ("the store has no record of it", partial(_soon, log_it) if hurried else log_it),
+            ("old reports were not removed", self._prune),
+        ]
+        if self.report["config"]["retention"]["pages"] and status != "failed" and not hurried:
+            steps.append(("the page was not drawn", partial(self._draw, worker)))
+        for told, step in steps:
+            if not _done(step, told):
+                break
         facts = {"run": self.report["run"], "reason": reason, "report": str(self.path)}
         log.info(status, extra={"facts": facts})
         return self.report
@@ -105,13 +111,21 @@ class Record:
 
     def _draw(self, worker: Worker) -> None:
         page = str(self.path.with_suffix(".html"))
-        if worker.ask("page", path=page, run=self.report, now=self.now.isoformat())["drawn"]:
-            self.report["page"] = page
-            self._write()
+        with contextlib.suppress(MissingExtraError):
+            if worker.ask("page", path=page, run=self.report, now=self.now.isoformat())["drawn"]:
+                self.report["page"] = page
+                self._write()
+
+    def _prune(self) -> None:
+        paths = sorted(self.path.parent.glob("[0-9]*"))
+        kept = sorted({path.stem for path in paths})[-self.report["config"]["retention"]["reports"] :]
+        for path in paths:
+            if path.stem not in kept:
+                path.unlink()
 
     def _log(self, status: Any, version: Version | None, reason: str | None, now: datetime) -> None:
         if version is not None:
-            _record(self.store, version, actor="retrain", run_id=self.run_id, reason=reason, now=now)
+            _note_promotion(self.store, version, "retrain", run_id=self.run_id, reason=reason, now=now)
         evaluation = self.report.get("evaluation", {})
         gates = {gate["name"]: gate for gate in self.report["gates"]}
         self.store.finish_run(
@@ -128,17 +142,17 @@ class Record:
 def begin(
     store: Store, staged: Attempt, *, store_url: str, config: RetrainConfig, force: str | None, now: datetime
 ) -> Record:
-    """Begin the record of a run; close those of runs that were killed, and note a promotion they did not."""
-    folder, host = str(staged.models.absolute()), socket.gethostname()
+    """Begin the record of a run; end those of runs that were killed, and clear away what these have left."""
+    folder, host = str(staged.models.resolve()), socket.gethostname()
     for unfinished in (staged.models / RUNS).glob(".*.tmp"):
         unfinished.unlink()
-    store.close_interrupted_runs(folder, host, now=now)
     if staged.before is not None:
-        _record(store, staged.before, actor="found", run_id=None, reason=None, now=now)
+        _note_what_is_served(store, staged.before, now)
+    store.close_interrupted_runs(folder, host, now=now)
     settings = config.model_dump(mode="json")
-    about = {"models": folder, "host": host, "pid": os.getpid(), "settings": settings}
+    about = {"run": staged.id, "models": folder, "host": host, "pid": os.getpid(), "settings": settings}
     run_id = store.begin_run(config=about, now=now)
-    live, live_bundle = _live(staged.before)
+    before = known_before(staged.before, staged.models / RUNS)
     report: dict[str, Any] = {
         "run": staged.id,
         "started_at": now.isoformat(),
@@ -147,62 +161,53 @@ def begin(
         "store": shown(parse_url(store_url)),
         "config": settings,
         "forced": force,
-        "live": {"version": staged.before.id if staged.before else None, **live},
+        "live": {"version": staged.before.id if staged.before else None, **before},
         "gates": [],
         "seconds": {},
     }
     path = staged.models / RUNS / f"{now:%Y%m%dT%H%M%SZ}-{staged.id}.json"
-    return Record(store, run_id, path, now, live, live_bundle, report)
+    return Record(store, run_id, path, now, before, report)
 
 
-def record_rollback(store: str, version: Version, reason: str) -> None:
-    """Note a rollback in the store, if there is one that can be reached."""
-    with (
-        _noncritical("the store has no record of it"),
-        contextlib.suppress(SchemaError),
-        Store(store) as opened,
-    ):
-        opened.check_schema()
-        now = datetime.now(UTC)
-        _record(opened, version, actor="rollback", run_id=None, reason=reason, now=now)
+def _note_what_is_served(store: Store, served: Version, now: datetime) -> None:
+    """Note a promotion that nobody did, such as that of a run which was killed just then."""
+    made_by = next(
+        (run for run in store.runs() if run.status == "running" and run.config.get("run") == served.id), None
+    )
+    if made_by is not None:
+        told = "interrupted after it was promoted"
+        store.finish_run(made_by.id, status="promoted", version=served.id, reason=told, now=now)
+    _note_promotion(store, served, "found", run_id=made_by.id if made_by else None, reason=None, now=now)
+
+
+def rollback(models: str | os.PathLike[str], store: str, *, to: str | None = None, reason: str) -> Version:
+    """Serve an older version again, as ``versions.rollback`` does, and note it in the store.
+
+    If there is no store, or it cannot be reached, that is no reason not to roll back.
+    """
+    version = versions.rollback(models, to=to, reason=reason)
+
+    def note() -> None:
+        with contextlib.suppress(SchemaError), Store(store) as opened:
+            opened.check_schema()
+            now = datetime.now(UTC)
+            _note_promotion(opened, version, "rollback", run_id=None, reason=reason, now=now)
+
+    _done(note, "the store has no record of it")
+    return version
 
 
 def protocol(config: RetrainConfig) -> dict[str, Any]:
     """Return all that two scores must have in common to be compared."""
     return {
         "metric": f"ndcg@{config.evaluation.k}",
-        "evaluation": config.evaluation.model_dump(mode="json", exclude={"report"}),
+        "evaluation": config.evaluation.model_dump(mode="json"),
         "adapter": config.adapter.model_dump(mode="json"),
     }
 
 
-def prune(models: Path, retention: RetentionConfig) -> None:
-    """Remove old versions and old reports."""
-    with _noncritical("old versions were not removed"):
-        for version in versions.gc(models, keep=retention.versions):
-            log.info("removed", extra={"facts": {"version": version.id}})
-    with _noncritical("old reports were not removed"):
-        paths = sorted((models / RUNS).glob("[0-9]*"))
-        newest = sorted({path.stem for path in paths})[-retention.reports :]
-        for path in paths:
-            if path.stem not in newest:
-                path.unlink()
-
-
-def _live(before: Version | None) -> tuple[Mapping[str, Any], str | None]:
-    """Return what the served version says of itself; nothing where it is damaged, and to be replaced."""
-    if before is None:
-        return {}, None
-    try:
-        return read_manifest(before.path / "manifest.json")[0].note, str(before.path)
-    except (OSError, CorruptBundleError) as error:
-        facts = {"version": before.id, "error": str(error)}
-        log.warning("the live version is damaged", extra={"facts": facts})
-        return {}, None
-
-
-def _record(
-    store: Store, version: Version, *, actor: str, run_id: int | None, reason: str | None, now: datetime
+def _note_promotion(
+    store: Store, version: Version, actor: str, *, run_id: int | None, reason: str | None, now: datetime
 ) -> None:
     store.record_promotion(
         generation=version.generation,
@@ -216,13 +221,28 @@ def _record(
     )
 
 
-@contextlib.contextmanager
-def _noncritical(told: str) -> Iterator[None]:
-    """Go on when something fails that comes after the fact."""
+def _soon(step: Callable[[], None]) -> None:
+    """Do it in a few seconds, or else let it be: whoever told this process to stop will not wait for long."""
+
+    def quietly() -> None:
+        with contextlib.suppress(Exception):
+            step()
+
+    thread = threading.Thread(target=quietly, daemon=True)
+    thread.start()
+    thread.join(SOON)
+    if thread.is_alive():
+        raise StoreError(f"no answer within {SOON} s; the next run will note how this one ended")
+
+
+def _done(step: Callable[[], None], told: str) -> bool:
+    """Do what comes after the fact; a fault is told and stops nothing, but being told to stop ends it all."""
     try:
-        yield
+        step()
     except BaseException as error:  # noqa: BLE001 - the run's outcome stands already
         log.warning(told, extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+        return isinstance(error, Exception)
+    return True
 
 
 def _plain(value: Any) -> Any:

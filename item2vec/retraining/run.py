@@ -14,7 +14,7 @@ from typing import Any
 
 from item2vec import versions
 from item2vec.config import RetrainConfig
-from item2vec.errors import ConfigError, DurabilityError, GateRefusedError, Item2VecError, TrainingError
+from item2vec.errors import DurabilityError, GateRefusedError, Item2VecError, TrainingError
 from item2vec.retraining import gates, record
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.record import Record
@@ -56,7 +56,7 @@ def retrain(
     ----------
     force
         A reason to publish although gates are not passed, for the record. What cannot be trained, read back
-        or asked is never published.
+        or asked is never published, and neither is anything while a rollback holds promotions back.
     now
         When the run begins; the clock's time unless given.
 
@@ -84,15 +84,15 @@ def retrain(
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
     ...     _ = store.ingest(readers.read_interactions("sample_data/listens.csv.gz"))
-    >>> quick = RetrainConfig(model=Config(train=TrainConfig(epochs=3)), evaluation={"report": False})
+    >>> quick = RetrainConfig(model=Config(train=TrainConfig(epochs=3)), retention={"pages": False})
     >>> done = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
     >>> done.version.generation, done.report["status"]
     (1, 'promoted')
     """
     config = config or RetrainConfig()
-    if force is not None and not force.strip():
-        raise ConfigError("force is empty; expected the reason for which gates may be passed over")
-    now = now or datetime.now(UTC)
+    if force is not None:
+        versions.check_reason(force)
+    now = (now or datetime.now(UTC)).astimezone(UTC)
     done: Retrained | None = None
     try:
         with Store(store) as opened:
@@ -107,7 +107,7 @@ def retrain(
             raise
         # It is served and recorded. What could not be cleaned up, the next run will.
         log.warning("not cleaned up", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
-    record.prune(Path(models), config.retention)
+    _remove_old_versions(models, config.retention.versions)
     return done
 
 
@@ -132,11 +132,11 @@ class _Run:
         except BaseException as error:
             told = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
             if (found := self._promoted()) is not None:
-                self.record.end("promoted", worker, version=found, reason=told)
+                self.record.end("promoted", worker, version=found, reason=told, hurried=True)
                 raise DurabilityError(
                     f"{found.id} is served, but the run was ended ({told}) before the disk confirmed it"
                 ) from error
-            self.record.end("failed", worker, reason=told)
+            self.record.end("failed", worker, reason=told, hurried=not isinstance(error, Exception))
             raise
         report = self.record.end("promoted", worker, version=version, reason=self.force)
         return Retrained(version, report, self.record.path)
@@ -149,17 +149,18 @@ class _Run:
         return None
 
     def _do(self, worker: Worker, store: str) -> Version:
-        report, live = self.record.report, self.record.live
+        report, before = self.record.report, self.record.before
         protocol = record.protocol(self.config)
-        self._pass([gates.of_hold(versions.held(self.staged.models))])
+        self._pass([gates.of_hold(versions.held(self.staged.models))], by_force=False)
         with self._phase("snapshot"):
             report["data"] = worker.ask("snapshot", store=store, folder=str(self.staged.folder / "spool"))
-        self._pass(gates.of_data(report["data"], live, self.config.gates))
+        self._pass(gates.of_data(report["data"], before, self.config.gates))
         with self._phase("judge"), _refused_if_untrained(self.record):
             report["evaluation"] = worker.ask("judge") | {"protocol": protocol}
-        self._pass(gates.of_evaluation(report["evaluation"], live, protocol, self.config.gates))
+        self._pass(gates.of_evaluation(report["evaluation"], before, protocol, self.config.gates))
+        served = self.staged.before
         with self._phase("train"), _refused_if_untrained(self.record):
-            report["model"] = worker.ask("train", live=self.record.live_bundle)
+            report["model"] = worker.ask("train", live=str(served.path) if served else None)
             if fault := report["model"]["live_fault"]:
                 log.warning("the live version is damaged", extra={"facts": {"error": fault}})
         self._pass(gates.of_model(report["model"], self.config.gates))
@@ -169,12 +170,12 @@ class _Run:
         with self._phase("publish"):
             return self.staged.commit()
 
-    def _pass(self, found: Iterable[Gate]) -> None:
+    def _pass(self, found: Iterable[Gate], *, by_force: bool = True) -> None:
         """Note what gates found; go no further if one is not passed, unless forced to."""
         found = list(found)
         self.record.add_gates(found)
         refusal = gates.refusal(found)
-        if refusal and self.force is None:
+        if refusal and (self.force is None or not by_force):
             raise GateRefusedError(f"{refusal}; what was served still is")
         if refusal:
             log.warning("forced", extra={"facts": {"refused": refusal, "reason": self.force}})
@@ -187,6 +188,16 @@ class _Run:
         seconds = round(time.monotonic() - started, 3)
         self.record.report["seconds"][name] = seconds
         log.info(f"{name} done", extra={"facts": {"run": self.staged.id, "seconds": seconds}})
+
+
+def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
+    try:
+        removed = versions.gc(models, keep=keep)
+    except Item2VecError as error:
+        log.warning("old versions were not removed", extra={"facts": {"error": str(error)}})
+        return
+    for version in removed:
+        log.info("removed", extra={"facts": {"version": version.id}})
 
 
 def _room(models: str | PathLike[str]) -> int:

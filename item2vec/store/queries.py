@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -18,13 +18,14 @@ from item2vec.store.ingest import NO_EVENT
 from item2vec.store.tables import interaction, item, recommendation, user_account
 from item2vec.types import Codes, Floats, Offsets, Vocabulary
 
-__all__ = ["History", "forget_user", "read_history", "read_interactions", "summary"]
+__all__ = ["History", "days_before_the_last", "forget_user", "read_history", "read_interactions", "summary"]
 
 Parts = dict[str, list[npt.NDArray[Any]]]
 
 ROWS_A_FETCH = 10_000
 ALL = 2**63 - 1
 NO_SESSION = "none"
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
 DTYPES = {
     "user": np.int32,
     "item": np.int32,
@@ -71,8 +72,7 @@ def read_interactions(
     Rows arrive in the order of the users' numbers and are turned into columns chunk by chunk; at the end,
     users, items, events and sessions are renumbered in the order of their ids.
     """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    _take_your_time(connection)
     c = interaction.c
     moment = _microseconds(connection.dialect.name)
     statement = sa.select(c.user_id, c.item_id, c.event, c.weight, c.session, moment).order_by(
@@ -99,6 +99,13 @@ def read_interactions(
             parts["timestamp"].append(np.array(timestamp, dtype=np.int64))
         names = {"user": users.ids, "item": items.ids, "event": [*events_seen.code_of]}
         return _put_together(parts, {**names, "session": [*sessions_seen.code_of]})
+
+
+def days_before_the_last(connection: sa.Connection, days: float) -> datetime | None:
+    """Return the moment so many days before the last interaction; ``None`` if there is none."""
+    _take_your_time(connection)
+    last = connection.scalar(sa.select(sa.func.max(interaction.c.occurred_at)))
+    return None if last is None else FIRST if days > (last - FIRST).days else last - timedelta(days=days)
 
 
 def forget_user(connection: sa.Connection, user: str) -> int:
@@ -200,6 +207,11 @@ def _history(dialect: str) -> sa.Select[Any]:
         .order_by(*newest_first)
         .limit(sa.bindparam("limit", type_=sa.BigInteger))
     )
+
+
+def _take_your_time(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
 def _microseconds(dialect: str) -> sa.ColumnElement[int]:

@@ -210,6 +210,23 @@ class Store:
         check_ids(names or ())
         return self._data("read", partial(queries.read_interactions, start=start, end=end, events=names))
 
+    def snapshot(
+        self, *, days: float | None = None, events: Iterable[str] | None = None
+    ) -> tuple[Interactions, Items]:
+        """Return interactions, of the newest ``days`` or all, and all items, as they were at one moment.
+
+        The days are counted from the last interaction; the rest is as in ``interactions`` and ``items``.
+        """
+        names = None if events is None else as_history(events, "events")
+        check_ids(names or ())
+
+        def read(connection: sa.Connection) -> tuple[Interactions, Items]:
+            start = None if days is None else queries.days_before_the_last(connection, days)
+            found = queries.read_interactions(connection, start, None, names)
+            return found, catalogue.read_items(connection)
+
+        return self._data("read", read)
+
     def history(self, user: str, *, limit: int | None = None) -> History:
         """Return a user's interactions, oldest first, or the newest ``limit``; none for an unknown user."""
         check_ids([user])

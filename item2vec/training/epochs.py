@@ -58,6 +58,7 @@ def run_epochs(
     """
     initial = trainer.input.copy()
     read = np.zeros(len(corpus.vocabulary), np.bool_)
+    tokens_read = 0
     curve: list[Epoch] = []
     best: ItemVectors | None = None
     with progress_bar("training", config.epochs) as advance:
@@ -65,6 +66,7 @@ def run_epochs(
             trainer.train_epoch(number, tokens, offsets)
             _check_finite(trainer, number + 1, config)
             read[tokens] = True
+            tokens_read += len(tokens)
             if after_epoch is not None:
                 after_epoch(number + 1, _vectors(trainer, corpus, config))
             if validation is None:
@@ -78,7 +80,8 @@ def run_epochs(
                 best = now
             if config.patience is not None and number + 1 - leader.epoch >= config.patience:
                 break
-    learned = replace(best or _vectors(trainer, corpus, config, copy=False), curve=tuple(curve))
+    learned = best or _vectors(trainer, corpus, config, copy=False)
+    learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read)
     moved = (learned.input != initial).any(axis=1)
     if not moved.any():
         raise TrainingError(

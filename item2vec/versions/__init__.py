@@ -23,7 +23,7 @@ from item2vec.versions.overview import Overview, overview
 from item2vec.versions.pointer import Version, current
 from item2vec.versions.publishing import Attempt, attempt, publish
 from item2vec.versions.retention import gc, pin, pinned, unpin
-from item2vec.versions.rollbacks import rollback
+from item2vec.versions.rollbacks import check_reason, rollback
 
 __all__ = [
     "Attempt",
@@ -32,6 +32,7 @@ __all__ = [
     "Overview",
     "Version",
     "attempt",
+    "check_reason",
     "current",
     "gc",
     "held",

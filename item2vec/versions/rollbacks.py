@@ -89,13 +89,20 @@ def rollback(
     return version
 
 
-def _check_words(reason: str, at: datetime) -> None:
+def check_reason(reason: str) -> None:
+    """Refuse a reason that nobody could read (``ConfigError``): empty, not text, or over 1,000 bytes."""
     try:
         length = len(reason.strip().encode())
     except UnicodeEncodeError as error:
         raise ConfigError(f"the reason {reason!r} is not UTF-8 text") from error
     if not 0 < length <= MAX_REASON:
         raise ConfigError(f"the reason has {length:,} bytes; expected 1 to {MAX_REASON:,}: say why")
+    if "\0" in reason:
+        raise ConfigError(f"the reason {reason!r} holds a NUL; expected text")
+
+
+def _check_words(reason: str, at: datetime) -> None:
+    check_reason(reason)
     if at.tzinfo is None:
         raise InputError(f"now is {at.isoformat()}; expected a time zone, such as datetime.now(UTC)")
 

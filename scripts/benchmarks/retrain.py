@@ -18,7 +18,7 @@ from ingest import FIRST, cluster
 
 import item2vec
 from item2vec import Config, Interactions, TrainConfig, Vocabulary
-from item2vec.config import EvaluationConfig, LimitsConfig, RetrainConfig
+from item2vec.config import LimitsConfig, RetentionConfig, RetrainConfig
 from item2vec.store import Store
 
 N_USERS, N_ITEMS, N_GENRES = 50_000, 20_000, 200
@@ -52,7 +52,7 @@ def night(url, folder, rows, asked):
     train = TrainConfig(objective=asked.objective, backend=asked.backend)
     config = RetrainConfig(
         model=Config(train=train),
-        evaluation=EvaluationConfig(report=False),
+        retention=RetentionConfig(pages=False),
         limits=LimitsConfig(memory=asked.memory),
     )
     start = time.perf_counter()
