@@ -394,3 +394,15 @@ def test_the_hour_of_ingestion_is_the_clock_s_or_the_one_given(store, sql):
     assert moment in {expected, expected.timestamp() * 1e6}
     with pytest.raises(InputError, match="no time zone"):
         store.ingest(listens(("ann", "x", 2)), now=datetime(2024, 1, 1))
+
+
+def test_a_snapshot_holds_the_newest_days_and_all_items(store):
+    store.ingest(listens(("ann", "x", 0), ("bob", "y", 9 * DAY), ("ann", "z", 10 * DAY)))
+    everything, items = store.snapshot()
+    assert rows_of(everything) == rows_of(store.interactions())
+    assert list(items.vocabulary) == ["x", "y", "z"]
+    newest, items = store.snapshot(days=1)
+    assert newest.timestamp.tolist() == [10 * DAY, 9 * DAY]
+    assert list(items.vocabulary) == ["x", "y", "z"]
+    assert len(store.snapshot(days=10**9)[0]) == 3
+    assert len(store.snapshot(days=0.5)[0]) == 1

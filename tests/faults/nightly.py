@@ -21,7 +21,7 @@ from item2vec.adapters import histories
 from item2vec.store import Store
 
 SECONDS = 120
-SETTINGS = TOML + "[retention]\nversions = 2\n"
+SETTINGS = TOML + "versions = 2\n"  # in its last section, [retention]
 KILLED = -signal.SIGKILL
 # The contract's exit codes that a fault may lead to: done, anything else, data corrupt, durability unknown.
 ENDS = {0, 1, 5, 6, KILLED}
