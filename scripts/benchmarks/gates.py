@@ -54,7 +54,7 @@ COLUMNS = {
     "norm_max": "max",
     "norm_growth": "growth",
     "output_norm": "output",
-    "effective_rank_share": "rank",
+    "effective_rank": "rank",
     "mean_cosine": "cosine",
     "duplicate_share": "equal",
     "self_retrieval": "self",
