@@ -192,12 +192,11 @@ class _Run:
 
 def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
     try:
-        removed = versions.gc(models, keep=keep)
-    except Item2VecError as error:
-        log.warning("old versions were not removed", extra={"facts": {"error": str(error)}})
-        return
-    for version in removed:
-        log.info("removed", extra={"facts": {"version": version.id}})
+        for version in versions.gc(models, keep=keep):
+            log.info("removed", extra={"facts": {"version": version.id}})
+    except BaseException as error:  # noqa: BLE001 - the run's outcome stands already
+        facts = {"error": f"{type(error).__name__}: {error}"}
+        log.warning("old versions were not removed", extra={"facts": facts})
 
 
 def _room(models: str | PathLike[str]) -> int:
