@@ -110,8 +110,7 @@ with Store("sqlite:///" + sys.argv[1]) as store:
 
 
 def test_each_batch_is_flushed_before_the_next_one_begins(memory, tmp_path, request):
-    if not strace.can_attach():
-        pytest.skip("strace is not there, or may not look into other processes")
+    strace.require()
     traced = ["strace", "-f", "-y", "-s", "0", "-o", tmp_path / "trace", "-e", "trace=pwrite64,fdatasync"]
     run(FLUSHED.format(tests=str(request.path.parent)), memory / "store.db", prefix=traced)
     calls = (tmp_path / "trace").read_text()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 from faults.child import ENVIRONMENT, run
 from faults.made import answers, made_model
-from faults.operations import litter, served_seed
+from faults.operations import litter, loaded_meanwhile, served_seed
 
 import item2vec
 from item2vec import versions
@@ -315,29 +315,11 @@ except CorruptBundleError as error:
 
 def publish_while_read(models, n):
     """Publish ``n`` times and remove what was served before, while others load; return how often they did."""
-    loaded, failed, ended = [], [], threading.Event()
-
-    def read():
-        while not ended.is_set():
-            try:
-                loaded.append(served_seed(models))
-            except BaseException as error:
-                failed.append(error)
-                raise
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    try:
+    with loaded_meanwhile(models) as loaded:
         for seed in range(1, n + 1):
             before = versions.current(models)
             item2vec.publish(made_model(seed=seed), models)
             shutil.rmtree(before.path)
-    finally:
-        ended.set()
-        for reader in readers:
-            reader.join()
-    assert failed == []
     return loaded
 
 

@@ -4,13 +4,12 @@ import gc as collector
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from faults.child import ENVIRONMENT, run
 from faults.made import answers, made_model
-from faults.operations import litter, served_seed, without_canary
+from faults.operations import litter, loaded_meanwhile, served_seed, without_canary
 
 import item2vec
 from item2vec import versions
@@ -188,28 +187,10 @@ def test_loading_again_and_again_leaves_nothing_open(models):
 
 
 def test_versions_come_and_go_while_others_load(models):
-    loaded, failed, ended = [], [], threading.Event()
-
-    def read():
-        while not ended.is_set():
-            try:
-                loaded.append(served_seed(models))
-            except BaseException as error:
-                failed.append(error)
-                raise
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    try:
+    with loaded_meanwhile(models) as loaded:
         for seed in range(4, 10):
             item2vec.publish(made_model(seed=seed), models)
             versions.gc(models, keep=1)
-    finally:
-        ended.set()
-        for reader in readers:
-            reader.join()
-    assert failed == []
     assert len(set(loaded)) > 1
     assert len(ids(models)) <= 4
 

@@ -4,11 +4,13 @@ Runs in a child process. Operations are counted in Python, so that this needs no
 counts the system calls themselves.
 """
 
+import contextlib
 import errno
 import os
 import shutil
 import signal
 import sys
+import threading
 import traceback
 from itertools import count
 
@@ -211,3 +213,28 @@ def check_gc(models, ended, where, ever_after):
 
 def names_in(folder):
     return {path.name for path in folder.iterdir()}
+
+
+@contextlib.contextmanager
+def loaded_meanwhile(models):
+    """Let two threads load what is served, over and over; yield the seeds of what they found."""
+    loaded, failed, ended = [], [], threading.Event()
+
+    def read():
+        while not ended.is_set():
+            try:
+                loaded.append(served_seed(models))
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        yield loaded
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join()
+    assert failed == []

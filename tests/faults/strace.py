@@ -8,6 +8,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
+import pytest
 from faults.child import ENVIRONMENT
 
 CALLS = (
@@ -46,6 +47,12 @@ def can_attach():
     sleeper.communicate(b"\n")
     strace.communicate()
     return attached
+
+
+def require():
+    """Skip a test where strace is missing or may not attach."""
+    if not can_attach():
+        pytest.skip("strace is not there, or may not attach to other processes")
 
 
 def attach(pid, trace, *options):

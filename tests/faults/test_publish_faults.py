@@ -70,8 +70,7 @@ def test_a_disk_that_fills_up_at_any_moment(tmp_path):
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
     """The trace of a second publish into the folder ``models`` beside it."""
-    if not strace.can_attach():
-        pytest.skip("strace is not there, or may not attach to other processes")
+    strace.require()
     folder = tmp_path_factory.mktemp("traced")
     item2vec.publish(made_model(seed=0), folder / "models")
     strace.under(folder / "models", "publish", folder / "trace", seed=1)

@@ -25,8 +25,7 @@ RECOVER_EVERY = 10
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
     """A night, and the traces of it."""
-    if not strace.can_attach():
-        pytest.skip("strace is not there, or may not attach to other processes")
+    strace.require()
     nights = Nights(tmp_path_factory.mktemp("traced"))
     assert nights.run("-ttt", of=("parent", "worker")) == 0, nights.last.complaints
     return nights, dict(nights.traces)

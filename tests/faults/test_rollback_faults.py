@@ -31,8 +31,7 @@ def test_a_fault_at_every_operation(tmp_path, name, kind):
 
 
 def test_everything_is_flushed_in_order(tmp_path):
-    if not strace.can_attach():
-        pytest.skip("strace is not there, or may not attach to other processes")
+    strace.require()
     for seed in (0, 1):
         item2vec.publish(made_model(seed=seed), tmp_path / "models")
     strace.under(tmp_path / "models", "rollback", tmp_path / "trace")
