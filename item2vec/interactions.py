@@ -14,7 +14,10 @@ import numpy.typing as npt
 from item2vec.errors import InputError, InputTypeError
 from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
 
-__all__ = ["Interactions", "microseconds", "read_only"]
+__all__ = ["DAY", "Interactions", "microseconds", "read_only"]
+
+DAY = 86_400_000_000
+"""Microseconds."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

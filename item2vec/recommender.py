@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
-from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.config import AdapterConfig, Config, TasteConfig, TrainConfig
 from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
-from item2vec.interactions import microseconds
 from item2vec.items import Items
 from item2vec.ranking import top_k
-from item2vec.sentences import Sentences, known_items, offsets_of
+from item2vec.sentences import Histories, Sentences, encode_histories
 from item2vec.taste import Tastes, read_tastes, scored_matrix, taste_matrix
 from item2vec.training import train
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
@@ -29,6 +28,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Recommender", "fit"]
 
 Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 class Recommender:
@@ -50,6 +50,9 @@ class Recommender:
         Share of the true 10 best that an approximate index must find, measured when it is built.
     items
         Titles and attributes, kept with the model for people to read.
+    adapter
+        How events became the sentences that the vectors were trained on. ``Engine`` reads the history of a
+        user in the same way.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class Recommender:
         index: Literal["auto", "exact", "annoy"] = "auto",
         recall: float = 0.95,
         items: Items | None = None,
+        adapter: AdapterConfig | None = None,
     ) -> None:
         score = score or ("cosine" if vectors.output is None else "output")
         if decay is None:
@@ -85,7 +89,7 @@ class Recommender:
         taste = TasteConfig(score=score, decay=decay, half_life=half_life, last_n=last_n)
         searched = scored_matrix(vectors, taste)
         built = build(searched, kind=index, queries=_typical_tastes(vectors, taste), recall=recall)
-        self._take(bundle.Parts(vectors, taste, built, items))
+        self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig()))
 
     @classmethod
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
@@ -100,6 +104,7 @@ class Recommender:
         self.taste = parts.taste
         self.index = parts.index
         self.items = parts.items
+        self.adapter = parts.adapter
         self._by_popularity: Rows = top_k(parts.vectors.counts, len(parts.vectors))
 
     def __repr__(self) -> str:
@@ -126,23 +131,35 @@ class Recommender:
             return self
         return Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
 
-    def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
+    def similar_items(self, item: str, *, k: int = 10, eligible: Mask | None = None) -> list[Recommendation]:
         """Return the ``k`` items nearest to one by the cosine of their input vectors, best first.
+
+        ``eligible`` (one flag per item of ``vocabulary``) limits which items may be returned.
 
         Raises
         ------
         UnknownItemError
             If the model does not know the item; names the closest ids it knows.
         """
-        return self.analogy(positive=[item], k=k)
+        return self.analogy(positive=[item], k=k, eligible=eligible)
 
     def analogy(
-        self, *, positive: Iterable[str], negative: Iterable[str] = (), k: int = 10
+        self,
+        *,
+        positive: Iterable[str],
+        negative: Iterable[str] = (),
+        k: int = 10,
+        eligible: Mask | None = None,
     ) -> list[Recommendation]:
-        """Return the ``k`` items nearest to the positive minus the negative ones, as in ``ItemVectors``."""
+        """Return the ``k`` items nearest to the positive minus the negative ones, as in ``ItemVectors``.
+
+        ``eligible`` is that of ``similar_items``.
+        """
         check_k(k)
         target, named = self.vectors.analogy_target(positive, negative)
-        return self._listed(*find(self._alike, target, k=k, excluded=named))
+        allowed = self._allowed(None, eligible)
+        rows = None if allowed is None else np.flatnonzero(allowed)
+        return self._listed(*find(self._alike, target, k=k, excluded=named, allowed=rows))
 
     def recommend(
         self,
@@ -155,10 +172,11 @@ class Recommender:
         filter_seen: bool = True,
         weights: Sequence[float] | npt.NDArray[Any] | None = None,
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        eligible: Mask | None = None,
     ) -> list[Recommendation]:
         """Return the ``k`` best items for a history, best first.
 
-        Exactly ``k``, as long as so many items are eligible, whatever the filters and the index.
+        Exactly ``k``, as long as so many are eligible, whatever the filters and the index.
 
         Parameters
         ----------
@@ -172,29 +190,22 @@ class Recommender:
         filter_seen
             Leave out the items of the history.
         weights
-            How much each history item counts, in the same order; finite and not negative.
+            How much each history item counts, in the same order; finite and not negative, read as float32.
         timestamps
-            When each was had (``datetime``, ``datetime64``, or microseconds since 1970), for ``half_life``.
+            When each item occurred (``datetime``, ``datetime64``, or microseconds since 1970), for
+            ``half_life``.
+        eligible
+            The same as ``allow`` as a mask: one flag per item of ``vocabulary``. Both may be given.
         """
-        check_k(k)
-        history = as_history(history)
-        codes = self.vocabulary.encode(history)
-        known = codes >= 0
-        rows = codes[known]
-        tastes = read_tastes(
-            self.vectors,
-            self.taste,
-            rows,
-            offsets_of([len(rows)]),
-            weights=None if weights is None else _weights(weights, len(history))[known],
-            timestamps=None if timestamps is None else _moments(timestamps, len(history))[known],
-        )
-        barred = [self._rows(exclude, "exclude"), self._rows(deny, "deny")]
-        excluded: Rows = np.concatenate([*barred, rows] if filter_seen else barred)
-        allowed = None if allow is None else np.unique(self._rows(allow, "allow"))
-        if tastes.empty[0]:
-            return self._popular(k, excluded, allowed)
-        return self._listed(*find(self.index, tastes.vectors[0], k=k, excluded=excluded, allowed=allowed))
+        histories = self._encoded(history, weights, timestamps)
+        return self._answers(
+            histories,
+            k=k,
+            exclude=[self._rows(exclude, "exclude")],
+            allowed=self._allowed(allow, eligible),
+            deny=deny,
+            filter_seen=filter_seen,
+        )[0]
 
     def recommend_many(
         self,
@@ -205,48 +216,39 @@ class Recommender:
         allow: Iterable[str] | None = None,
         deny: Iterable[str] = (),
         filter_seen: bool = True,
+        weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
+        timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
+        eligible: Mask | None = None,
     ) -> list[list[Recommendation]]:
-        """Return for each history what ``recommend`` would, much faster than one by one.
+        """Return for each history what ``recommend`` returns, bit for bit, much faster than one by one.
 
-        ``exclude`` is a list of items for each history; ``allow`` and ``deny`` hold for all of them.
+        ``Sentences`` bring their own weights and timestamps; for lists of ids, ``weights`` and
+        ``timestamps`` hold a list per history. ``exclude`` holds a list of items per history; ``allow``,
+        ``deny`` and ``eligible`` apply to all of them.
         """
-        check_k(k)
-        rows, offsets = known_items(self.vocabulary, histories)
-        tastes = read_tastes(self.vectors, self.taste, rows, offsets)
-        denied = self._rows(deny, "deny")
-        allowed = None if allow is None else np.unique(self._rows(allow, "allow"))
-        excluded: list[Rows] = [
-            np.concatenate((denied, rows[left:right])) if filter_seen else denied
-            for left, right in pairwise(offsets.tolist())
-        ]
-        if exclude is not None:
-            own = [self._rows(items, "exclude") for items in exclude]
-            if len(own) != len(excluded):
-                raise InputError(
-                    f"exclude has {len(own)} lists for {len(excluded)} histories; expected as many"
-                )
-            excluded = [np.concatenate(pair) for pair in zip(excluded, own, strict=True)]
-        asked = np.flatnonzero(~tastes.empty)
-        found = find_many(
-            self.index,
-            tastes.vectors[asked],
+        encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
+        return self._answers(
+            encoded,
             k=k,
-            excluded=[excluded[history] for history in asked],
-            allowed=allowed,
+            exclude=None if exclude is None else [self._rows(items, "exclude") for items in exclude],
+            allowed=self._allowed(allow, eligible),
+            deny=deny,
+            filter_seen=filter_seen,
         )
-        answers = {
-            history: self._listed(*answer) for history, answer in zip(asked.tolist(), found, strict=True)
-        }
-        return [
-            answers[history] if history in answers else self._popular(k, excluded[history], allowed)
-            for history in range(len(excluded))
-        ]
 
-    def explain(self, history: Iterable[str], item: str) -> list[Share]:
+    def explain(
+        self,
+        history: Iterable[str],
+        item: str,
+        *,
+        weights: Sequence[float] | npt.NDArray[Any] | None = None,
+        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+    ) -> list[Share]:
         """Return what each item of a history contributes to a recommendation, largest share first.
 
-        The shares add up to the score that ``recommend`` gives the item. An item that stands in the history
-        several times is named once, with the sum. Empty if the model knows nothing in the history.
+        The shares add up to the score that ``recommend`` gives the item for the same history, weights and
+        timestamps. An item that stands in the history several times is named once, with the sum. Empty if
+        the model knows nothing in the history.
 
         Raises
         ------
@@ -254,15 +256,14 @@ class Recommender:
             If the model does not know the item.
         """
         target = self.vocabulary.code(item)
-        codes = self.vocabulary.encode(as_history(history))
-        rows = codes[codes >= 0]
-        tastes: Tastes = read_tastes(self.vectors, self.taste, rows, offsets_of([len(rows)]))
+        histories = self._encoded(history, weights, timestamps)
+        tastes = self._tastes(histories)
         if tastes.empty[0]:
             return []
-        inputs = taste_matrix(self.vectors, self.taste)[rows].astype(np.float64)
+        inputs = taste_matrix(self.vectors, self.taste)[histories.codes].astype(np.float64)
         scored = scored_matrix(self.vectors, self.taste)[target].astype(np.float64)
-        distinct, place = np.unique(rows, return_inverse=True)
-        products = (inputs * scored).reshape(len(rows), tastes.weights.shape[1], -1).sum(axis=2)
+        distinct, place = np.unique(histories.codes, return_inverse=True)
+        products = (inputs * scored).reshape(len(inputs), tastes.weights.shape[1], -1).sum(axis=2)
         shares = np.bincount(place, (tastes.weights * products).sum(axis=1) / tastes.norms[0])
         order = np.argsort(-shares, kind="stable")
         ids = self.vocabulary.decode(distinct[order])
@@ -278,15 +279,80 @@ class Recommender:
         """
         bundle.write(self.parts, Path(path))
 
+    def _encoded(
+        self,
+        history: Iterable[str],
+        weights: Sequence[float] | npt.NDArray[Any] | None,
+        timestamps: Sequence[Any] | npt.NDArray[Any] | None,
+    ) -> Histories:
+        return encode_histories(
+            self.vocabulary,
+            [as_history(history)],
+            weights=None if weights is None else [weights],
+            timestamps=None if timestamps is None else [timestamps],
+        )
+
+    def _tastes(self, histories: Histories) -> Tastes:
+        codes, offsets, weights, timestamps = histories
+        return read_tastes(self.vectors, self.taste, codes, offsets, weights=weights, timestamps=timestamps)
+
+    def _answers(
+        self,
+        histories: Histories,
+        *,
+        k: int,
+        exclude: Sequence[Rows] | None,
+        allowed: Mask | None,
+        deny: Iterable[str],
+        filter_seen: bool,
+    ) -> list[list[Recommendation]]:
+        check_k(k)
+        excluded = self._excluded(histories, exclude, self._rows(deny, "deny"), filter_seen)
+        tastes = self._tastes(histories)
+        queried = np.flatnonzero(~tastes.empty)
+        results = find_many(
+            self.index,
+            tastes.vectors[queried],
+            k=k,
+            excluded=[excluded[history] for history in queried],
+            allowed=None if allowed is None else np.flatnonzero(allowed),
+        )
+        answers = dict(zip(queried.tolist(), results, strict=True))
+        return [
+            self._listed(*answers[history]) if history in answers else self._popular(k, out, allowed)
+            for history, out in enumerate(excluded)
+        ]
+
+    def _excluded(
+        self, histories: Histories, exclude: Sequence[Rows] | None, denied: Rows, filter_seen: bool
+    ) -> list[Rows]:
+        """Return the rows that may not answer each history."""
+        codes, bounds = histories.codes, pairwise(histories.offsets.tolist())
+        seen = [codes[left:right] if filter_seen else denied[:0] for left, right in bounds]
+        if exclude is not None and len(exclude) != len(seen):
+            raise InputError(f"exclude has {len(exclude)} lists for {len(seen)} histories; expected as many")
+        own = [denied[:0]] * len(seen) if exclude is None else exclude
+        return [np.concatenate((denied, *pair)) for pair in zip(own, seen, strict=True)]
+
     def _rows(self, items: Iterable[str], name: str) -> Rows:
         codes = self.vocabulary.encode(as_history(items, name))
         return codes[codes >= 0].astype(np.intp)
 
-    def _popular(self, k: int, excluded: Rows, allowed: Rows | None) -> list[Recommendation]:
-        eligible = np.ones(len(self.vectors), dtype=bool)
-        if allowed is not None:
-            eligible[:] = False
-            eligible[allowed] = True
+    def _allowed(self, allow: Iterable[str] | None, eligible: Mask | None) -> Mask | None:
+        """Return which rows may answer, or ``None`` for all of them."""
+        if eligible is not None and (eligible.dtype != bool or eligible.shape != (len(self.vectors),)):
+            raise InputError(
+                f"eligible is {eligible.dtype} of shape {eligible.shape}; expected bool, one flag per item "
+                f"({len(self.vectors):,})"
+            )
+        if allow is None:
+            return eligible
+        allowed = np.zeros(len(self.vectors), dtype=bool)
+        allowed[self._rows(allow, "allow")] = True
+        return allowed if eligible is None else allowed & eligible
+
+    def _popular(self, k: int, excluded: Rows, allowed: Mask | None) -> list[Recommendation]:
+        eligible = np.ones(len(self.vectors), dtype=bool) if allowed is None else allowed.copy()
         eligible[excluded] = False
         rows = self._by_popularity[eligible[self._by_popularity]][:k]
         return self._listed(rows, self.vectors.counts[rows] / max(self.vectors.counts.sum(), 1), "popular")
@@ -303,10 +369,11 @@ def fit(
     items: Items | None = None,
     validation: Sentences | None = None,
     start: ItemVectors | None = None,
+    adapter: AdapterConfig | None = None,
 ) -> Recommender:
     """Train on sentences and make a model of the vectors, in one call.
 
-    ``validation`` and ``start`` are those of ``train``.
+    ``validation`` and ``start`` are those of ``train``; ``items`` and ``adapter`` those of ``Recommender``.
 
     >>> from item2vec import TrainConfig, adapters
     >>> fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]), Config(train=TrainConfig(sample=0)))
@@ -315,7 +382,11 @@ def fit(
     config = config or Config()
     vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
     return Recommender(
-        vectors, **config.taste.model_dump(exclude_unset=True), index=config.index, items=items
+        vectors,
+        **config.taste.model_dump(exclude_unset=True),
+        index=config.index,
+        items=items,
+        adapter=adapter,
     )
 
 
@@ -325,17 +396,3 @@ def _typical_tastes(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> n
     chances = vectors.counts + 1
     rows = random.choice(len(vectors), size=min(n, len(vectors)), p=chances / chances.sum())
     return taste_matrix(vectors, taste)[rows]
-
-
-def _weights(weights: Sequence[float] | npt.NDArray[Any], n: int) -> npt.NDArray[np.float64]:
-    column = np.asarray(weights, dtype=np.float64)
-    if column.shape != (n,) or not bool(np.all(np.isfinite(column) & (column >= 0))):
-        raise InputError(f"weights are {weights!r}; expected {n} finite numbers >= 0, one a history item")
-    return column
-
-
-def _moments(timestamps: Sequence[Any] | npt.NDArray[Any], n: int) -> npt.NDArray[np.int64]:
-    column = microseconds(timestamps)
-    if column.shape != (n,):
-        raise InputError(f"{column.size} timestamps for {n} history items; expected one each")
-    return column

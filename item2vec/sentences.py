@@ -8,20 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
 from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, InputTypeError
-from item2vec.interactions import read_only
+from item2vec.interactions import microseconds, read_only
 from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
 
-__all__ = ["Sentences"]
+__all__ = ["Histories", "Sentences", "encode_histories", "offsets_of"]
 
-_FORMAT = 1
-_FILES = ("tokens.npy", "offsets.npy", "ids.jsonl", "weights.npy")
+_FORMAT = 2
+_READABLE = (1, _FORMAT)
+_FILES = ("tokens.npy", "offsets.npy", "ids.jsonl")
+_COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
+"""Optional columns of one number a token, and their types on the disk; format 1 has no timestamps."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,7 +32,8 @@ class Sentences(Sequence[list[str]]):
     """Sentences of items: ``tokens[offsets[i]:offsets[i + 1]]`` are the codes of sentence ``i``, in order.
 
     ``tokens`` is int32 (n tokens), ``offsets`` int64 (n sentences + 1, from 0 to n tokens). ``weights``
-    (float32, one a token, or ``None``) says how much a token counts. ``ordered=False`` says that the order
+    (float32, one per token, or ``None``) is how much a token counts. ``timestamps`` (int64 microseconds since
+    1970-01-01 UTC, one per token, or ``None``) is when it happened. ``ordered=False`` says that the order
     within a sentence means nothing; training then shuffles it anew for each epoch.
 
     A sentence read from here is a list of ids; a slice is again ``Sentences``.
@@ -49,6 +53,7 @@ class Sentences(Sequence[list[str]]):
     tokens: Codes
     offsets: Offsets
     weights: Floats | None = None
+    timestamps: Offsets | None = None
     ordered: bool = True
 
     def __post_init__(self) -> None:
@@ -56,6 +61,8 @@ class Sentences(Sequence[list[str]]):
         object.__setattr__(self, "offsets", read_only(self.offsets, np.int64))
         if self.weights is not None:
             object.__setattr__(self, "weights", read_only(self.weights, np.float32))
+        if self.timestamps is not None:
+            object.__setattr__(self, "timestamps", read_only(self.timestamps, np.int64))
         fault = _fault(self)
         if fault:
             raise InputError(f"sentences do not fit together: {fault}")
@@ -106,8 +113,15 @@ class Sentences(Sequence[list[str]]):
         '599ccbe5'
         """
         shape = (self.ordered, len(self), len(self.tokens), self.weights is not None)
-        found = hashlib.sha256(str(shape).encode())
-        for array, kind in ((self.tokens, "<i4"), (self.offsets, "<i8"), (self.weights, "<f4")):
+        timed = b"" if self.timestamps is None else b"timestamps"
+        found = hashlib.sha256(str(shape).encode() + timed)
+        columns = [
+            (self.tokens, "<i4"),
+            (self.offsets, "<i8"),
+            (self.weights, "<f4"),
+            (self.timestamps, "<i8"),
+        ]
+        for array, kind in columns:
             if array is not None:
                 found.update(np.ascontiguousarray(array, dtype=kind).data)
         found.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
@@ -129,6 +143,8 @@ class Sentences(Sequence[list[str]]):
     def __add__(self, other: Sentences) -> Sentences:
         """Return these sentences followed by others, over the ids of both.
 
+        Tokens without a weight get weight 1 where others have one. Timestamps are kept where both have them.
+
         >>> list(Sentences.of([["a", "b"]]) + Sentences.of([["c", "a"]]))
         [['a', 'b'], ['c', 'a']]
         """
@@ -139,11 +155,15 @@ class Sentences(Sequence[list[str]]):
         if self.weights is not None or other.weights is not None:
             parts = [np.ones(len(s.tokens)) if s.weights is None else s.weights for s in (self, other)]
             weights = np.concatenate(parts).astype(np.float32)
+        timestamps = None
+        if self.timestamps is not None and other.timestamps is not None:
+            timestamps = np.concatenate((self.timestamps, other.timestamps))
         return Sentences(
             vocabulary,
             np.concatenate((self.tokens, code_of[other.tokens])),
             np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
             weights,
+            timestamps,
             ordered=self.ordered and other.ordered,
         )
 
@@ -153,16 +173,21 @@ class Sentences(Sequence[list[str]]):
         >>> list(Sentences.of([["a", "b", "c"]]).regroup(np.array([0, 0, 1]), np.array([0, 1, 3])))
         [['a'], ['a', 'b']]
         """
-        weights = None if self.weights is None else self.weights[source]
-        return dataclasses.replace(self, tokens=self.tokens[source], offsets=offsets, weights=weights)
+        columns = {name: column[source] for name, column in self._columns().items()}
+        return dataclasses.replace(self, tokens=self.tokens[source], offsets=offsets, **columns)
+
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the optional columns that these sentences have, by name."""
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        return {name: column for name, column in columns.items() if column is not None}
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the sentences into a new folder, from which ``open`` maps them into memory."""
         with files.folder_written_whole(Path(path)) as folder:
             files.write_array(folder / "tokens.npy", self.tokens)
             files.write_array(folder / "offsets.npy", self.offsets)
-            if self.weights is not None:
-                files.write_array(folder / "weights.npy", self.weights)
+            for name, column in self._columns().items():
+                files.write_array(folder / f"{name}.npy", column)
             files.write_ids(folder / "ids.jsonl", self.vocabulary.ids)
             about = {
                 "format": _FORMAT,
@@ -171,7 +196,7 @@ class Sentences(Sequence[list[str]]):
                 "n_tokens": len(self.tokens),
                 "n_items": len(self.vocabulary),
                 "ordered": self.ordered,
-                "weighted": self.weights is not None,
+                "columns": [*self._columns()],
                 "sha256": {file.name: files.sha256(file) for file in folder.iterdir()},
             }
             files.write_json(folder / "sentences.json", about)
@@ -193,17 +218,16 @@ class Sentences(Sequence[list[str]]):
         text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
         about = files.parse_json(text, folder / "sentences.json")
         try:
-            if (about["format"], about["kind"]) != (_FORMAT, "sentences"):
+            if about["format"] not in _READABLE or about["kind"] != "sentences":
                 raise CorruptBundleError(
-                    f"{folder} has format {about['format']}; this package reads {_FORMAT}"
+                    f"{folder} has format {about['format']}; this package reads {_FORMAT} and older"
                 )
-            for name in _FILES if about["weighted"] else _FILES[:-1]:
+            names = about["columns"] if about["format"] > 1 else ["weights"] * about["weighted"]
+            kinds = {name: _COLUMNS[name] for name in names}
+            for name in (*_FILES, *(f"{column}.npy" for column in kinds)):
                 if files.sha256(folder / name) != about["sha256"][name]:
                     raise CorruptBundleError(f"{folder / name} is damaged: its SHA-256 is another")
             n_sentences, n_tokens = int(about["n_sentences"]), int(about["n_tokens"])
-            weights = None
-            if about["weighted"]:
-                weights = files.open_array(folder / "weights.npy", "<f4", (n_tokens,))
             vocabulary = Vocabulary(files.read_ids(folder / "ids.jsonl"))
             if len(vocabulary) != about["n_items"]:
                 raise CorruptBundleError(f"{folder} has {len(vocabulary)} ids; expected {about['n_items']}")
@@ -211,7 +235,7 @@ class Sentences(Sequence[list[str]]):
                 vocabulary,
                 files.open_array(folder / "tokens.npy", "<i4", (n_tokens,)),
                 files.open_array(folder / "offsets.npy", "<i8", (n_sentences + 1,)),
-                weights,
+                **{n: files.open_array(folder / f"{n}.npy", kind, (n_tokens,)) for n, kind in kinds.items()},
                 ordered=bool(about["ordered"]),
             )
         except CorruptBundleError:
@@ -231,24 +255,89 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
     return offsets
 
 
-def known_items(
-    vocabulary: Vocabulary, histories: Sentences | Iterable[Iterable[str]]
-) -> tuple[Codes, Offsets]:
-    """Return the codes of the items of all histories that a vocabulary knows, and where each history starts.
+class Histories(NamedTuple):
+    """Histories as codes of one vocabulary: what a model reads, oldest item first.
 
-    >>> known_items(Vocabulary(("a", "b")), [["b", "z"], ["z"], ["a"]])
-    (array([1, 0], dtype=int32), array([0, 1, 1, 2]))
+    Items of history ``i`` are ``codes[offsets[i]:offsets[i + 1]]`` (int32). ``weights`` (float64) and
+    ``timestamps`` (int64 microseconds) hold one number per item, or are ``None``.
+    """
+
+    codes: Codes
+    offsets: Offsets
+    weights: npt.NDArray[np.float64] | None = None
+    timestamps: Offsets | None = None
+
+    def keep(self, items: npt.NDArray[np.bool_]) -> Histories:
+        """Return the histories with only the items that the mask (one flag per item) keeps."""
+        return Histories(
+            self.codes[items],
+            offsets_of(items)[self.offsets],
+            None if self.weights is None else self.weights[items],
+            None if self.timestamps is None else self.timestamps[items],
+        )
+
+
+def encode_histories(
+    vocabulary: Vocabulary,
+    histories: Sentences | Iterable[Iterable[str]],
+    *,
+    weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
+    timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
+) -> Histories:
+    """Return the items of histories that a vocabulary knows, with their weights and timestamps.
+
+    ``Sentences`` bring their own weights and timestamps. Lists of ids take them as lists of as many numbers,
+    one list per history. Weights are rounded to float32, as ``Sentences`` hold them.
+
+    Raises
+    ------
+    InputError
+        If weights or timestamps do not fit the histories, or ``Sentences`` come with further ones.
+
+    Examples
+    --------
+    >>> encode_histories(Vocabulary(("a", "b")), [["b", "z"], ["z"], ["a"]])
+    Histories(codes=array([1, 0], dtype=int32), offsets=array([0, 1, 1, 2]), weights=None, timestamps=None)
     """
     if isinstance(histories, str):
         raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
     if isinstance(histories, Sentences):
+        if weights is not None or timestamps is not None:
+            raise InputError("Sentences hold weights and timestamps themselves; expected no others")
         codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
-        offsets = histories.offsets
+        own = None if histories.weights is None else histories.weights.astype(np.float64)
+        every = Histories(codes, histories.offsets, own, histories.timestamps)
     else:
         lists = [as_history(history, "a history") for history in histories]
-        codes = vocabulary.encode(item for history in lists for item in history)
-        offsets = offsets_of([len(history) for history in lists])
-    return codes[codes >= 0], offsets_of(codes >= 0)[offsets]
+        lengths = [len(history) for history in lists]
+        every = Histories(
+            vocabulary.encode(item for history in lists for item in history),
+            offsets_of(lengths),
+            None if weights is None else _joined("weights", map(_weights, weights), lengths),
+            None if timestamps is None else _joined("timestamps", map(microseconds, timestamps), lengths),
+        )
+    return every.keep(every.codes >= 0)
+
+
+def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    try:
+        with np.errstate(over="ignore"):
+            column = np.asarray(weights, dtype=np.float32).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputTypeError(f"weights are {weights!r}; expected finite numbers >= 0") from error
+    if not bool(np.all(np.isfinite(column) & (column >= 0))):
+        raise InputError(f"weights are {weights!r}; expected finite numbers >= 0")
+    return column
+
+
+def _joined(name: str, columns: Iterable[npt.NDArray[Any]], lengths: Sequence[int]) -> npt.NDArray[Any]:
+    """Return the columns of all histories one after the other; each must fit its history."""
+    parts = list(columns)
+    if [part.shape for part in parts] != [(length,) for length in lengths]:
+        given = ", ".join(str(part.size) for part in parts[:5])
+        wanted = ", ".join(map(str, lengths[:5]))
+        raise InputError(f"{name} of {given} numbers for histories of {wanted} items; expected as many")
+    return np.concatenate([np.empty(0, parts[0].dtype if parts else np.float64), *parts])
 
 
 def _fault(sentences: Sentences) -> str | None:
@@ -260,8 +349,9 @@ def _fault(sentences: Sentences) -> str | None:
         return "offsets go backwards"
     if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
         return f"a token is outside 0 … {n_items - 1}"
-    if weights is not None and len(weights) != len(tokens):
-        return f"{len(weights)} weights for {len(tokens)} tokens"
+    for name, column in sentences._columns().items():
+        if len(column) != len(tokens):
+            return f"{len(column)} {name} for {len(tokens)} tokens"
     if weights is not None and not bool(np.all(np.isfinite(weights) & (weights >= 0))):
         return "weights must be finite and not negative"
     return None

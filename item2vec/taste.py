@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from item2vec.config import TasteConfig
 from item2vec.errors import ConfigError
+from item2vec.interactions import DAY
 from item2vec.types import Floats, Offsets
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Tastes", "decays", "history_weights", "read_tastes", "scored_matrix", "taste_matrix"]
 
-MICROSECONDS_A_DAY = 86_400_000_000
 SMALLEST_NORM = 1e-6
 TOKENS_A_BLOCK = 1 << 10
 
@@ -95,7 +95,7 @@ def history_weights(
         part[steps_back >= taste.last_n] = 0.0
     if timestamps is not None and taste.half_life is not None:
         newest = np.repeat(_reduce(np.maximum, timestamps, offsets, 0), lengths)
-        part *= np.exp2((timestamps - newest) / (taste.half_life * MICROSECONDS_A_DAY))[:, None]
+        part *= np.exp2((timestamps - newest) / (taste.half_life * DAY))[:, None]
     if weights is not None:
         part *= weights[:, None]
     total = np.repeat(_reduce(np.add, part, offsets, 0.0), lengths, axis=0)

@@ -16,7 +16,7 @@ LAYERS = [
     {"types", "files", "progress", "ranking", "durations", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph"},
-    {"vectors"},
+    {"vectors", "shaping"},
     {"taste"},
     {"readers", "training", "index"},
     {"adapters", "bundle"},

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,7 @@ from item2vec.evaluation.baselines import (
     baselines,
 )
 from item2vec.evaluation.split import Split
+from item2vec.interactions import DAY
 
 ALL = [Popularity, RecentPopularity, ItemKNN, MarkovChain, Random]
 
@@ -83,10 +85,9 @@ def test_recent_popularity_halves_with_age(question, data):
     half_lives = [data.draw(st.integers(0, 9) | st.just(5000)) for _ in tokens]  # 5000: too old to count
     scores = Counter()
     for item, age in zip(tokens, half_lives, strict=True):
-        scores[item] += 0.5**age
-    model = RecentPopularity(
-        sentences_over(pool, train), ages=np.array(half_lives, np.float64) * 3, half_life=3.0
-    )
+        scores[item] += 0.5 ** (age - min(half_lives))
+    timestamps = -np.array(half_lives, np.int64) * 3 * DAY
+    model = RecentPopularity(replace(sentences_over(pool, train), timestamps=timestamps), half_life=3.0)
     assert ask(model, histories, k, filter_seen) == [
         expected(pool, train, scores, history, k, filter_seen) for history in histories
     ]
@@ -94,7 +95,7 @@ def test_recent_popularity_halves_with_age(question, data):
 
 @settings(deadline=None)
 @given(questions())
-def test_recent_popularity_without_ages_decays_from_the_end(question):
+def test_recent_popularity_without_timestamps_decays_from_the_end(question):
     pool, train, histories, k, filter_seen = question
     scores = Counter()
     for sentence in train:
@@ -110,8 +111,16 @@ def test_recent_popularity_by_its_defaults():
     train = Sentences.of([["a", "b"], ["a"]])
     by_steps = dict(RecentPopularity(train).recommend_many([[]])[0])
     assert by_steps == pytest.approx({"a": 1.9, "b": 1.0})
-    by_age = dict(RecentPopularity(train, ages=np.array([7.0, 14.0, 1.0])).recommend_many([[]])[0])
-    assert by_age == pytest.approx({"a": 0.5 + 0.5 ** (1 / 7), "b": 0.25})
+    timed = replace(train, timestamps=np.array([7, 0, 14]) * DAY)
+    by_age = dict(RecentPopularity(timed).recommend_many([[]])[0])
+    assert by_age == pytest.approx({"a": 1.5, "b": 0.25})
+
+
+def test_recent_popularity_reads_timestamps_to_the_microsecond():
+    now = 1_700_000_000_000_000  # more than float32 or a rank in 24 bits could tell apart
+    lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([now, now + 1, now + 3]))
+    scores = dict(RecentPopularity(lists, half_life=1 / DAY).recommend_many([[]])[0])
+    assert scores == pytest.approx({"b": 1, "a": 0.25 + 0.125})
 
 
 def likeness(train, item, n_neighbours, order):
@@ -235,9 +244,6 @@ def test_what_cannot_be_asked_is_an_error(kind):
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"ages": np.zeros(3)}, "expected 2 finite numbers"),
-        ({"ages": np.array([0.0, np.nan])}, "expected 2 finite numbers"),
-        ({"ages": np.array([0.0, -1.0])}, "expected 2 finite numbers"),
         ({"half_life": 0.0}, "half_life is 0.0"),
         ({"decay": 0.0}, "decay is 0.0"),
         ({"decay": 1.5}, "decay is 1.5"),
@@ -256,7 +262,8 @@ def test_item_knn_needs_a_neighbour():
 def test_all_baselines_of_a_split_learn_from_its_training_part_alone():
     train = Sentences.of([["a", "b"], ["b", "a"], ["b"]])
     later = Sentences.of([["x"]])
-    models = baselines(Split(train, later, later, "by hand", ages=np.array([0.0, 70, 70, 0, 70])))
+    train = replace(train, timestamps=-np.array([0, 70, 70, 0, 70]) * DAY)
+    models = baselines(Split(train, later, later, "by hand"))
     assert [type(model) for model in models.values()] == ALL
     assert list(models) == ["popularity", "recent popularity", "item-kNN", "Markov chain", "random"]
     assert [model.ties for model in models.values()] == ["for"] + ["as answered"] * 4

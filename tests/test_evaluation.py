@@ -270,8 +270,8 @@ def test_a_split_whose_parts_do_not_fit_is_an_error():
         Split(two, one, two, "by hand")
     with pytest.raises(InputError, match="1 askers of 2 questions"):
         Split(two, two, two, "by hand", askers=np.array([1]))
-    with pytest.raises(InputError, match="3 ages of 2 tokens"):
-        Split(two, two, two, "by hand", ages=np.zeros(3))
+    with pytest.raises(InputError, match="1 sentences of seen items for 2 questions"):
+        Split(two, two, two, "by hand", seen=one)
 
 
 def test_a_split_names_its_dates_and_what_it_dropped():

@@ -167,8 +167,12 @@ def test_a_history_that_cancels_out_gets_the_popular_items():
         (lambda m: m.recommend_many("i01"), InputTypeError, "list of lists"),
         (lambda m: m.recommend_many(["i01"]), InputTypeError, "list of ids"),
         (lambda m: m.recommend(["i01"], weights=[float("nan")]), InputError, "finite"),
-        (lambda m: m.recommend(["i01"], weights=[1, 2]), InputError, "1 finite numbers"),
-        (lambda m: m.recommend(["i01"], timestamps=[1, 2]), InputError, "2 timestamps for 1 history"),
+        (lambda m: m.recommend(["i01"], weights=[1, 2]), InputError, "weights of 2 numbers"),
+        (
+            lambda m: m.recommend(["i01"], timestamps=[1, 2]),
+            InputError,
+            "timestamps of 2 numbers",
+        ),
         (
             lambda m: m.similar_items("i0l"),
             UnknownItemError,

@@ -29,21 +29,28 @@ weights = st.floats(0, 1000, width=32)
 
 @st.composite
 def weighted(draw):
-    """Sentences, half of them weighted, some unordered, and the same as lists of (id, weight)."""
+    """Sentences, some with weights, some with timestamps, some unordered."""
     lists = draw(corpora())
     sentences = Sentences.of(lists, ordered=draw(st.booleans()))
     if draw(st.booleans()):
         n = len(sentences.tokens)
         column = draw(st.lists(weights, min_size=n, max_size=n))
         sentences = dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
+    if draw(st.booleans()):
+        n = len(sentences.tokens)
+        column = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n))
+        sentences = dataclasses.replace(sentences, timestamps=np.array(column, dtype=np.int64))
     return sentences
 
 
-def pairs_of(sentences):
-    column = [None] * len(sentences.tokens) if sentences.weights is None else sentences.weights.tolist()
-    ids_ = sentences.vocabulary.decode(sentences.tokens)
-    bounds = sentences.offsets.tolist()
-    return [list(zip(ids_[a:b], column[a:b], strict=True)) for a, b in pairwise(bounds)]
+def rows_of(sentences):
+    """Return each sentence as a list of (id, weight, timestamp), ``None`` where there is no such column."""
+    none = [None] * len(sentences.tokens)
+    columns = [
+        none if column is None else column.tolist() for column in (sentences.weights, sentences.timestamps)
+    ]
+    rows = list(zip(sentences.vocabulary.decode(sentences.tokens), *columns, strict=True))
+    return [rows[a:b] for a, b in pairwise(sentences.offsets.tolist())]
 
 
 @settings(deadline=None, max_examples=100)
@@ -69,21 +76,21 @@ def test_sentences_read_as_the_lists_they_were_made_of(lists, data):
 
 @settings(deadline=None, max_examples=100)
 @given(weighted(), st.data())
-def test_take_and_keep_carry_weights_along(sentences, data):
-    pairs = pairs_of(sentences)
+def test_take_and_keep_carry_weights_and_timestamps_along(sentences, data):
+    pairs = rows_of(sentences)
     rows = st.lists(st.integers(-len(pairs), len(pairs) - 1), max_size=10) if pairs else st.just([])
     positions = data.draw(rows)
     taken = sentences.take(np.array(positions, dtype=np.int64))
-    assert pairs_of(taken) == [pairs[row] for row in positions]
+    assert rows_of(taken) == [pairs[row] for row in positions]
     mask = data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs)))
-    assert pairs_of(sentences.take(np.array(mask, dtype=bool))) == [
+    assert rows_of(sentences.take(np.array(mask, dtype=bool))) == [
         pair for pair, kept in zip(pairs, mask, strict=True) if kept
     ]
     n = len(sentences.tokens)
     flags = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
     flag = iter(flags)
     kept = sentences.keep(np.array(flags, dtype=bool))
-    assert pairs_of(kept) == [[pair for pair in sentence if next(flag)] for sentence in pairs]
+    assert rows_of(kept) == [[pair for pair in sentence if next(flag)] for sentence in pairs]
     assert taken.ordered == kept.ordered == sentences.ordered
 
 
@@ -92,10 +99,14 @@ def test_take_and_keep_carry_weights_along(sentences, data):
 def test_sentences_are_added_up(one, other):
     def counted(sentences, other):
         bare = sentences.weights is None and other.weights is not None
-        return [[(id_, 1.0 if bare else w) for id_, w in pairs] for pairs in pairs_of(sentences)]
+        timed = other.timestamps is not None
+        return [
+            [(id_, 1.0 if bare else weight, time if timed else None) for id_, weight, time in rows]
+            for rows in rows_of(sentences)
+        ]
 
     both = one + other
-    assert pairs_of(both) == counted(one, other) + counted(other, one)
+    assert rows_of(both) == counted(one, other) + counted(other, one)
     assert both.ordered == (one.ordered and other.ordered)
 
 
@@ -144,7 +155,7 @@ def test_saved_sentences_open_as_they_were(tmp_path_factory, sentences):
     assert list(opened) == list(sentences)
     assert opened.vocabulary == sentences.vocabulary
     assert opened.ordered == sentences.ordered
-    for name in ("tokens", "offsets", "weights"):
+    for name in ("tokens", "offsets", "weights", "timestamps"):
         column, found = getattr(sentences, name), getattr(opened, name)
         assert (found is None) == (column is None)
         if column is not None:
@@ -166,20 +177,24 @@ def mapped(column):
 def made_weighted():
     lists = [["a", "b"], [], ["c", "\u2028", "a"]]
     return dataclasses.replace(
-        Sentences.of(lists, ordered=False), weights=np.array([1, 0, 2.5, 1, 1], np.float32)
+        Sentences.of(lists, ordered=False),
+        weights=np.array([1, 0, 2.5, 1, 1], np.float32),
+        timestamps=np.array([5, 6, 1, -2, 2**62]),
     )
 
 
 def test_opened_columns_are_mapped(tmp_path):
     made_weighted().save(tmp_path / "saved")
     opened = Sentences.open(tmp_path / "saved")
-    assert all(mapped(column) for column in (opened.tokens, opened.offsets, opened.weights))
+    assert all(
+        mapped(column) for column in (opened.tokens, opened.offsets, opened.weights, opened.timestamps)
+    )
 
 
 def test_columns_cannot_be_changed(tmp_path):
     made_weighted().save(tmp_path / "saved")
     for sentences in (made_weighted(), Sentences.open(tmp_path / "saved")):
-        for column in (sentences.tokens, sentences.offsets, sentences.weights):
+        for column in (sentences.tokens, sentences.offsets, sentences.weights, sentences.timestamps):
             with pytest.raises(ValueError, match="read-only"):
                 column[0] = 0
         with pytest.raises(dataclasses.FrozenInstanceError):
@@ -202,7 +217,7 @@ def test_what_is_not_there_is_not_opened(tmp_path):
         Sentences.open(tmp_path)
 
 
-FILES = ("sentences.json", "ids.jsonl", "tokens.npy", "offsets.npy", "weights.npy")
+FILES = ("sentences.json", "ids.jsonl", "tokens.npy", "offsets.npy", "weights.npy", "timestamps.npy")
 
 
 @pytest.fixture(scope="module")
@@ -247,16 +262,17 @@ def test_a_changed_byte_is_noticed(saved, tmp_path_factory, name, place, value):
     except CorruptBundleError:
         return
     assert name == "sentences.json", "only white space in JSON may change unnoticed"
-    assert pairs_of(opened) == pairs_of(made_weighted())
+    assert rows_of(opened) == rows_of(made_weighted())
     assert not opened.ordered
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"format": 2}, {"format": None}, {"kind": "vectors"}, {"n_sentences": 4}, {"n_sentences": -1},
+        {"format": 3}, {"format": 0}, {"format": None},
+        {"columns": ["ids"]}, {"columns": None}, {"kind": "vectors"}, {"n_sentences": 4}, {"n_sentences": -1},
         {"n_sentences": "x"}, {"n_tokens": 10**30}, {"n_tokens": None}, {"n_tokens": [5]}, {"n_items": 3},
-        {"weighted": None, "n_tokens": 4}, {"sha256": {}}, {"sha256": None}, {"sha256": []},
+        {"n_tokens": 4}, {"sha256": {}}, {"sha256": None}, {"sha256": []},
         {"sha256": {"../../etc/passwd": ""}},
     ],
 )  # fmt: skip
@@ -291,12 +307,25 @@ def test_equal_fingerprints_mean_equal_sentences(one, other, ordered_one, ordere
     assert first.fingerprint() == Sentences.of(one, ordered=ordered_one).fingerprint()
 
 
-def test_a_fingerprint_sees_weights_ids_and_where_sentences_end(tmp_path):
+def test_format_1_which_knows_no_timestamps_still_opens(tmp_path):
+    weighted = dataclasses.replace(made_weighted(), timestamps=None)
+    weighted.save(tmp_path / "saved")
+    file = tmp_path / "saved" / "sentences.json"
+    about = json.loads(file.read_text())
+    assert (about.pop("format"), about.pop("columns")) == (2, ["weights"])
+    file.chmod(0o644)
+    file.write_text(json.dumps({**about, "format": 1, "weighted": True}))
+    assert Sentences.open(tmp_path / "saved").fingerprint() == weighted.fingerprint()
+
+
+def test_a_fingerprint_sees_weights_timestamps_ids_and_where_sentences_end(tmp_path):
     sentences = Sentences.of([["a", "b"], ["b"]])
     weighted = dataclasses.replace(sentences, weights=np.ones(3))
     others = [
         weighted,
         dataclasses.replace(weighted, weights=np.array([1, 2, 1])),
+        dataclasses.replace(weighted, timestamps=np.array([1, 2, 3])),
+        dataclasses.replace(sentences, timestamps=np.array([1, 2, 3])),
         Sentences.of([["a", "c"], ["c"]]),
         Sentences.of([["a"], ["b", "b"]]),
         Sentences(Vocabulary(("a", "b", "unused")), sentences.tokens, sentences.offsets),

@@ -58,7 +58,7 @@ def test_leave_last_out_of_interactions_knows_its_moments(events, n):
     assert list(split.targets) == [h[-n:] for u in users if len(h := history(events, u)) > n]
     moments = [sorted(at for who, _, at in events if who == user) for user in users]
     known = [at for one in moments for at in (one[:-n] if len(one) > n else one)]
-    assert split.ages.tolist() == [max(known) - at for at in known]
+    assert (split.train.timestamps // DAY).tolist() == known
     early = [one[-n] < max(known) for one in moments if len(one) > n]
     assert ("asked" in split.spans) == bool(early)
     if early:
@@ -76,7 +76,8 @@ def test_the_spans_are_those_of_the_events():
 
 def test_interactions_without_moments_are_read_in_their_order():
     split = leave_last_out(Interactions.of(user=["u", "u"], item=["b", "a"]))
-    assert (list(split.train), list(split.targets), split.ages, split.spans) == ([["b"]], [["a"]], None, {})
+    assert (list(split.train), list(split.targets), split.spans) == ([["b"]], [["a"]], {})
+    assert split.train.timestamps is None
 
 
 @pytest.mark.parametrize(
@@ -134,8 +135,8 @@ def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
     assert list(split.histories) == histories
     assert list(split.targets) == targets
     assert split.filter_seen is not repeats
-    assert split.ages.tolist() == [
-        at - when for u in users for when in sorted(event[2] for event in known if event[0] == u)
+    assert (split.train.timestamps // DAY).tolist() == [
+        when for u in users for when in sorted(event[2] for event in known if event[0] == u)
     ]
     assert split.dropped.get("users with nothing new in the asked part", 0) == (
         len({user for user, _, _ in asked}) - len(targets)
@@ -211,8 +212,8 @@ def test_cold_users_ask_with_an_empty_history():
     ),
     st.booleans(),
 )
-def test_ages_are_right_or_unknown_whatever_the_adapter_does(events, options, visits):
-    """Each event has an item of its own moment, so that a token tells its age."""
+def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events, options, visits):
+    """Each event has an item named after its own day, so that a token tells its timestamp."""
     events = [(user, f"{item}{at}", at) for user, item, at in events]
     extra = {"session": [f"{user}{at % 2}" for user, _, at in events]} if visits else {}
     kinds = ["click" if item < "d" else "purchase" for _, item, _ in events]
@@ -223,10 +224,8 @@ def test_ages_are_right_or_unknown_whatever_the_adapter_does(events, options, vi
     except InputError:
         assume(False)
     assert list(split.train) == list(adapter(listens.between(end=datetime(1970, 1, 6))))
-    if split.ages is not None:
-        assert [f"{5 - age:g}" for age in split.ages] == [i[1:] for one in split.train for i in one]
-    elif "collapse_repeats" not in options:
-        assert options.get("events") == {"click": 2, "purchase": 3}
+    days = (split.train.timestamps // DAY).tolist()
+    assert [str(day) for day in days] == [i[1:] for one in split.train for i in one]
     left_out = split.dropped.get("events that the adapter left out", 0)
     assert len(split.train.tokens) + left_out == sum(at < 5 for _, _, at in events)
 
@@ -357,7 +356,9 @@ def test_weights_stay_with_their_tokens():
     listens = interactions_of([("u", "a", 0), ("u", "b", 1), ("u", "c", 2)], weight=[1, 2, 3])
     assert leave_last_out(listens).train.weights.tolist() == [1, 2]
     split = temporal_split(listens, at="1970-01-03")
-    assert (split.train.weights.tolist(), split.ages.tolist()) == ([1, 2], [2, 1])
+    assert (split.train.weights.tolist(), split.histories.weights.tolist()) == ([1, 2], [1, 2])
+    assert (split.histories.timestamps // DAY).tolist() == [0, 1]
+    assert (split.targets.weights, split.targets.timestamps) == (None, None)
     asked = prefix_split(Sentences.of([["a"]]), asked=adapters.histories(listens))
     assert asked.histories.weights.tolist() == [1, 1, 2]
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
-from item2vec.adapters.shaping import Unit, check_least, check_shape, shaped
+from item2vec.config import AdapterConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.interactions import Interactions
+from item2vec.items import Items
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.sentences import Sentences
+from item2vec.shaping import Unit, check_least, check_shape, shape_histories, shaped, unit_of
 from item2vec.types import Offsets
 
-__all__ = ["histories", "oldest_first", "sessions"]
+__all__ = [
+    "chosen_interactions",
+    "histories",
+    "oldest_first",
+    "sessions",
+    "training_sentences",
+    "user_histories",
+]
+
+EVERYTHING = AdapterConfig()
 
 
 def histories(
@@ -34,8 +46,9 @@ def histories(
 ) -> Sentences:
     """Return a sentence per user, oldest item first.
 
-    Users stand in the order of their codes. Items of the same moment keep the order of their rows, and
-    without timestamps all do. Weights go with their tokens.
+    Users stand in the order of their codes. Items of equal timestamp keep the order of their rows, and
+    without timestamps all do. Weights and timestamps go with their tokens; of adjacent repeats that are
+    collapsed, the largest weight and the last timestamp stay.
 
     Parameters
     ----------
@@ -123,6 +136,49 @@ def sessions(
     )
 
 
+def training_sentences(
+    interactions: Interactions, adapter: AdapterConfig, items: Items | None = None
+) -> Sentences:
+    """Return the sentences that settings ask for: those that a model with these settings is trained on.
+
+    ``items`` is where ``group_by`` looks up its attribute.
+
+    >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
+    >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
+    [['a', 'b'], ['c']]
+    """
+    adapter = adapter.resolved(interactions.timestamp)
+    how: dict[str, Any] = {"start": adapter.since, "events": adapter.events, "unit": unit_of(adapter, items)}
+    for name in ("min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"):
+        how[name] = getattr(adapter, name)
+    if adapter.kind == "histories":
+        return histories(interactions, **how)
+    return sessions(interactions, gap=adapter.gap, **how)
+
+
+def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> Interactions:
+    """Return the interactions that training sentences are made of: those of the chosen events and time."""
+    adapter = adapter.resolved(interactions.timestamp)
+    return _chosen(
+        interactions, adapter.since, None, adapter.events, adapter.min_item_count, adapter.min_user_count
+    )
+
+
+def user_histories(
+    interactions: Interactions, adapter: AdapterConfig = EVERYTHING, items: Items | None = None
+) -> Sentences:
+    """Return for each user, by code, the history that a model with these settings reads; it may be empty.
+
+    >>> visits = Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], event=["view", "view", "buy"])
+    >>> list(user_histories(visits, AdapterConfig(events=["buy"])))
+    [['c'], []]
+    """
+    rows, offsets = oldest_first(interactions)
+    event = None if interactions.event is None else interactions.event[rows]
+    every = _read(interactions, rows, offsets, ordered=True)
+    return shape_histories(every, event, interactions.events, adapter.resolved(interactions.timestamp), items)
+
+
 def _chosen(
     interactions: Interactions,
     start: datetime | None,
@@ -171,4 +227,7 @@ def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
 
 def _read(interactions: Interactions, rows: Offsets, offsets: Offsets, ordered: bool) -> Sentences:
     weights = None if interactions.weight is None else interactions.weight[rows]
-    return Sentences(interactions.items, interactions.item[rows], offsets, weights, ordered=ordered)
+    timestamps = None if interactions.timestamp is None else interactions.timestamp[rows]
+    return Sentences(
+        interactions.items, interactions.item[rows], offsets, weights, timestamps, ordered=ordered
+    )

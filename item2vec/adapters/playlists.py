@@ -15,9 +15,9 @@ from typing import IO
 
 import numpy as np
 
-from item2vec.adapters.shaping import Unit, check_least, check_shape, shaped
 from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
 from item2vec.sentences import Sentences
+from item2vec.shaping import Unit, check_least, check_shape, shaped
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["playlists"]

@@ -21,7 +21,7 @@ import importlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -38,8 +38,8 @@ from item2vec.bundle.manifest import (
     read_manifest,
     sealed_manifest,
 )
-from item2vec.config import TasteConfig
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, Item2VecError, WriteError
+from item2vec.config import AdapterConfig, TasteConfig
+from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
     folder_written_whole,
     open_array,
@@ -75,6 +75,14 @@ class Parts:
     taste: TasteConfig
     index: indexes.Index
     items: Items | None
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+
+    def __post_init__(self) -> None:
+        if self.adapter.days is not None:
+            raise ConfigError(
+                f"adapter has days={self.adapter.days}; a model needs the time from which they count: pass "
+                "adapter.resolved(interactions.timestamp)"
+            )
 
 
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
@@ -106,7 +114,9 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
         with folder_written_whole(path) as folder:
             about = _write_parts(parts, folder)
             entries = {path.name: _finished(path) for path in sorted(folder.iterdir())}
-            manifest = describe(parts.vectors, parts.taste, index=about, files=entries, note=note, now=now)
+            manifest = describe(
+                parts.vectors, parts.taste, parts.adapter, index=about, files=entries, note=note, now=now
+            )
             write_bytes(folder / MANIFEST, sealed_manifest(manifest))
             _finished(folder / MANIFEST)
             read(folder)
@@ -239,7 +249,7 @@ def _assembled(path: Path, manifest: Manifest) -> Parts:
     )
     index = indexes.load(path, scored_matrix(vectors, manifest.taste), manifest.index)
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
-    return Parts(vectors, manifest.taste, index, items)
+    return Parts(vectors, manifest.taste, index, items, manifest.adapter)
 
 
 def _readers() -> ModuleType:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from item2vec import __version__
 from item2vec.bundle.seal import read_sealed, sealed
-from item2vec.config import TasteConfig, TrainConfig
+from item2vec.config import AdapterConfig, TasteConfig, TrainConfig
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import MAX_JSON_BYTES
 from item2vec.vectors import Epoch, ItemVectors
@@ -49,7 +49,8 @@ class Manifest(BaseModel):
     """What a bundle says about itself.
 
     ``features`` names what a reader must know to read it right; ``tokens`` is the sum of the items' counts;
-    ``index`` is what the index needs to be read back; ``note`` is whatever its maker wrote down.
+    ``adapter`` is how events become the history that the model reads; ``index`` is what the index needs to be
+    read back; ``note`` is whatever its maker wrote down.
 
     Examples
     --------
@@ -70,6 +71,7 @@ class Manifest(BaseModel):
     tokens: Finite
     train: TrainConfig | None
     taste: TasteConfig
+    adapter: AdapterConfig = AdapterConfig()
     index: dict[str, JsonValue]
     curve: tuple[tuple[int, Finite, Finite], ...]
     libraries: dict[str, str]
@@ -85,6 +87,7 @@ class Manifest(BaseModel):
 def describe(
     vectors: ItemVectors,
     taste: TasteConfig,
+    adapter: AdapterConfig | None = None,
     *,
     index: Mapping[str, Any],
     files: Mapping[str, FileEntry],
@@ -106,6 +109,7 @@ def describe(
             tokens=float(vectors.counts.sum()),
             train=vectors.config,
             taste=taste,
+            adapter=adapter or AdapterConfig(),
             index=dict(index),
             curve=tuple((point.epoch, point.hr, point.ndcg) for point in vectors.curve),
             libraries=_libraries(),

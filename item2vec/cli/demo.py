@@ -91,7 +91,7 @@ def _check(playlists: Sentences, listens: Interactions, say: Say) -> list[dict[s
     from item2vec.evaluation import baselines, evaluate, temporal_split
 
     of_listens = temporal_split(listens, fraction=0.1)
-    split = replace(of_listens, train=playlists + of_listens.train, ages=None)
+    split = replace(of_listens, train=playlists + of_listens.train)
     rivals: dict[str, Model] = {"item2vec": Recommender(train(split.train, seed=SEED))}
     rivals |= baselines(split)
     rows = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +74,7 @@ def evaluate(
     with warnings.catch_warnings():
         # What leaks is a part of what is printed.
         warnings.simplefilter("ignore", LeakWarning)
-        splits = _splits(events, source, protocol, at, fraction, config.train.seed)
+        splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed)
         studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
     if report is not None:
         write_report(studies[0], report, now=datetime.now(UTC), seed=config.train.seed)
@@ -108,24 +107,24 @@ def _check(protocol: str, at: str | None, fraction: float | None, report: Path |
 def _splits(
     events: Sentences | Interactions,
     source: Source,
+    items: Items | None,
     protocol: str,
     at: str | None,
     fraction: float | None,
     seed: int,
 ) -> list[Split]:
-    from item2vec.cli.reading import as_sentences
+    from item2vec.cli.reading import adapter_of, as_sentences
     from item2vec.evaluation.splits import k_fold, leave_last_out, prefix_split, random_split
     from item2vec.evaluation.temporal import temporal_split
     from item2vec.sentences import Sentences
 
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
+    adapter = adapter_of(source, events)
     if protocol == "temporal":
         if isinstance(events, Sentences):
             raise ConfigError("--protocol temporal needs timestamps, and playlists have none; read a store")
-        return [temporal_split(events, at=at, adapter=partial(as_sentences, source=source), **share)]
-    if protocol == "leave-last-out" and "gap" not in source.adapter_options:
-        return [leave_last_out(events)]
-    sentences = as_sentences(events, source)
+        return [temporal_split(events, at=at, adapter=adapter, items=items, **share)]
+    sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":
         return [leave_last_out(sentences)]
     if protocol == "random":

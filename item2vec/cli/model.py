@@ -42,10 +42,11 @@ def train(
     from item2vec import fit, load, publish
     from item2vec.cli.reading import read_sentences, read_titles
 
-    sentences, known = read_sentences(source, seed=config.train.seed)
+    sentences, known, adapter = read_sentences(source, seed=config.train.seed)
     begin = None if start is None else load(start).vectors
     started = time.monotonic()
-    model = fit(sentences, config, items=read_titles(items) if items else known, start=begin)
+    titles = read_titles(items) if items else known
+    model = fit(sentences, config, items=titles, start=begin, adapter=adapter)
     version = publish(model, place("models", models))
     facts = {
         "version": version.id,

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from item2vec import adapters, readers
+from item2vec.adapters.histories import training_sentences
 from item2vec.cli.parameters import Source
+from item2vec.cli.settings import adapter_config
+from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.store import Store
 
-__all__ = ["as_sentences", "read_events", "read_sentences", "read_titles"]
+__all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_titles"]
 
 
 def read_titles(path: Path) -> Items:
@@ -39,20 +42,22 @@ def read_titles(path: Path) -> Items:
     return readers.read_items(path, item=item, title=title, sep=sep)
 
 
-def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None]:
-    """Return sentences from the one file that was named, or from the store; and the store's items.
+def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None, AdapterConfig]:
+    """Return sentences from the file that is named, or else from the store.
 
-    ``seed`` is that of walks.
+    Also return the store's items, and the settings by which its events became sentences. ``seed`` is that of
+    walks.
     """
     if source.edges is None:
         events, items = read_events(source)
-        return as_sentences(events, source), items
+        adapter = adapter_of(source, events)
+        return as_sentences(events, adapter, items), items, adapter
     if source.playlists is not None:
         raise ConfigError(
             f"two sources, {source.playlists} and {source.edges}; expected one of --playlists and --edges"
         )
     given = _only(source, "--edges", "walks_per_node", "walk_length", "p", "q")
-    return adapters.walks(readers.read_edges(source.edges), seed=seed, **given), None
+    return adapters.walks(readers.read_edges(source.edges), seed=seed, **given), None, AdapterConfig()
 
 
 def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]:
@@ -65,12 +70,16 @@ def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]
         return opened.interactions(), opened.items()
 
 
-def as_sentences(events: Sentences | Interactions, source: Source) -> Sentences:
-    """Return histories, or sessions if the source has a gap; playlists are sentences already."""
+def as_sentences(events: Sentences | Interactions, adapter: AdapterConfig, items: Items | None) -> Sentences:
+    """Return the sentences that the settings make of the store's events; playlists are sentences already."""
+    return events if isinstance(events, Sentences) else training_sentences(events, adapter, items)
+
+
+def adapter_of(source: Source, events: Sentences | Interactions) -> AdapterConfig:
+    """Return how the store's events become sentences: ``[adapter]`` in item2vec.toml, and --gap."""
     if isinstance(events, Sentences):
-        return events
-    gap = source.adapter_options.get("gap")
-    return adapters.histories(events) if gap is None else adapters.sessions(events, gap=gap)
+        return AdapterConfig()
+    return adapter_config(source.adapter_options.get("gap")).resolved(events.timestamp)
 
 
 def _only(source: Source, kind: str, *names: str) -> dict[str, Any]:

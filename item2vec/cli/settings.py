@@ -23,7 +23,7 @@ from item2vec.config import (
 )
 from item2vec.errors import ConfigError
 
-__all__ = ["FILE", "check_environment", "model_config", "place", "retrain_config"]
+__all__ = ["FILE", "adapter_config", "check_environment", "model_config", "place", "retrain_config"]
 
 FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
@@ -59,11 +59,14 @@ def model_config(flags: Mapping[str, Any]) -> Config:
 
 def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
     """Return a nightly run's configuration: the file's; ``gap`` cuts histories into sessions."""
-    sections = {name: _file().get(name, {}) for name in OF_RETRAIN}
-    if gap is not None:
-        sections["adapter"] = {**sections["adapter"], "kind": "sessions", "gap": gap}
-    made: dict[str, Any] = {name: settings(**sections[name]) for name, settings in OF_RETRAIN.items()}
-    return RetrainConfig(model=model, **made)
+    made: dict[str, Any] = {name: kind(**_file().get(name, {})) for name, kind in OF_RETRAIN.items()}
+    return RetrainConfig(model=model, **{**made, "adapter": adapter_config(gap)})
+
+
+def adapter_config(gap: str | None) -> AdapterConfig:
+    """Return how the store's events become sentences: the file's; ``gap`` cuts histories into sessions."""
+    sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
+    return AdapterConfig(**{**_file().get("adapter", {}), **sessions})
 
 
 def check_environment(known: Iterable[str]) -> None:

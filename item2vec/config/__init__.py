@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from item2vec.config.adapter import AdapterConfig
 from item2vec.config.model import WITHOUT_ORDER, Config, TasteConfig, TrainConfig
 from item2vec.config.nightly import (
-    AdapterConfig,
     EvaluationConfig,
     GatesConfig,
     LimitsConfig,

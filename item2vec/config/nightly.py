@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from item2vec.config.adapter import AdapterConfig, Days, Duration, Least
 from item2vec.config.model import Config
 from item2vec.config.settings import Settings
-from item2vec.durations import seconds_of
 
 __all__ = [
-    "AdapterConfig",
     "EvaluationConfig",
     "GatesConfig",
     "LimitsConfig",
@@ -21,43 +20,6 @@ __all__ = [
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[Finite, Field(ge=0, le=1)]
-Least = Annotated[int, Field(ge=1)]
-Days = Annotated[Finite, Field(gt=0)]
-
-
-def _duration(text: str) -> str:
-    seconds_of(text, "the time")
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-
-
-class AdapterConfig(Settings):
-    """How the store's interactions become sentences.
-
-    >>> AdapterConfig(kind="sessions", gap="2h").gap
-    '2h'
-    """
-
-    kind: Literal["histories", "sessions"] = "histories"
-    """A sentence for each user (histories), or for each visit (sessions)."""
-    gap: Duration = "30min"
-    """sessions: a pause longer than this ends a visit, where interactions came without a session."""
-    days: Days | None = None
-    """Only the newest so many days, counted from the last interaction."""
-    events: tuple[str, ...] | None = None
-    """Only these events, such as ["play", "purchase"]."""
-    min_item_count: Least = 1
-    """Items with fewer interactions are left out."""
-    min_user_count: Least = 1
-    """Users with fewer interactions are left out."""
-    min_length: Least = 1
-    """Sentences with fewer items are left out."""
-    max_length: Least | None = None
-    """Only the newest so many items of a sentence."""
-    collapse_repeats: bool = False
-    """An item that follows itself counts once."""
 
 
 class EvaluationConfig(Settings):

@@ -28,9 +28,12 @@ class Model(Protocol):
     """Whatever answers many histories at once."""
 
     def recommend_many(
-        self, histories: Sentences, *, k: int, filter_seen: bool
+        self, histories: Sentences, *, k: int, filter_seen: bool, exclude: Sentences | None = None
     ) -> Sequence[Sequence[Recommendation]]:
-        """Return up to ``k`` recommendations for each history, best first."""
+        """Return up to ``k`` recommendations for each history, best first.
+
+        ``exclude`` is passed only where a split has further items that an answer must leave out.
+        """
         ...
 
 
@@ -66,7 +69,7 @@ def ask(model: Model, split: Split, places: int, *, filter_seen: bool, ties: Tie
     InputError
         If the model does not give each question an answer.
     """
-    given = _ask_all(model, split.histories, places, filter_seen, LONGEST if ties != "as answered" else 1)
+    given = _ask_all(model, split, places, filter_seen, LONGEST if ties != "as answered" else 1)
     vocabulary = _vocabulary(split, given.ids)
     codes = vocabulary.encode(given.ids)
     offsets = offsets_of(given.lengths)
@@ -102,13 +105,13 @@ class _Given(NamedTuple):
     open_ended: list[int]
 
 
-def _ask_all(model: Model, histories: Sentences, places: int, filter_seen: bool, longest: int) -> _Given:
+def _ask_all(model: Model, split: Split, places: int, filter_seen: bool, longest: int) -> _Given:
     ids: list[str] = []
     scores = array("d")
     lengths: list[int] = []
     open_ended: list[int] = []
-    for start in range(0, len(histories), QUESTIONS_A_BLOCK):
-        block = histories[start : start + QUESTIONS_A_BLOCK]
+    for start in range(0, len(split), QUESTIONS_A_BLOCK):
+        block = split.take(np.arange(start, min(start + QUESTIONS_A_BLOCK, len(split))))
         lists, still_open = _lists(model, block, places, filter_seen, longest)
         ids.extend(entry.item for one in lists for entry in one)
         scores.extend(entry.score for one in lists for entry in one)
@@ -118,21 +121,27 @@ def _ask_all(model: Model, histories: Sentences, places: int, filter_seen: bool,
 
 
 def _lists(
-    model: Model, histories: Sentences, places: int, filter_seen: bool, longest: int
+    model: Model, split: Split, places: int, filter_seen: bool, longest: int
 ) -> tuple[list[Sequence[Recommendation]], list[int]]:
     """Return answers, and the questions where a row of equal scores across ``places`` ends open."""
     asked = places + 1
-    lists = list(model.recommend_many(histories, k=asked, filter_seen=filter_seen))
-    if len(lists) != len(histories):
-        raise InputError(f"{type(model).__name__} gave {len(lists)} answers to {len(histories)} histories")
+    lists = _answers(model, split, asked, filter_seen)
     open_ended = _open_ended(lists, range(len(lists)), places, asked)
     while open_ended and asked < longest * places:
         asked *= 2
-        longer = model.recommend_many(histories.take(np.array(open_ended)), k=asked, filter_seen=filter_seen)
+        longer = _answers(model, split.take(np.array(open_ended)), asked, filter_seen)
         for question, answer in zip(open_ended, longer, strict=True):
             lists[question] = answer
         open_ended = _open_ended(lists, open_ended, places, asked)
     return lists, open_ended
+
+
+def _answers(model: Model, split: Split, k: int, filter_seen: bool) -> list[Sequence[Recommendation]]:
+    further = {} if split.seen is None or not filter_seen else {"exclude": split.seen}
+    lists = [*model.recommend_many(split.histories, k=k, filter_seen=filter_seen, **further)]
+    if len(lists) != len(split):
+        raise InputError(f"{type(model).__name__} gave {len(lists)} answers to {len(split)} histories")
+    return lists
 
 
 def _open_ended(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ import numpy.typing as npt
 from item2vec.errors import InputError
 from item2vec.evaluation.answers import Ties
 from item2vec.evaluation.split import Split
+from item2vec.interactions import DAY
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.cooccurrence import Rows, best_sums, nearest
-from item2vec.sentences import Sentences, known_items, offsets_of
+from item2vec.sentences import Sentences, encode_histories, offsets_of
 from item2vec.types import Codes, Offsets, Recommendation, check_k
 
 __all__ = [
@@ -35,6 +36,13 @@ class _Asked(NamedTuple):
     codes: Codes
     offsets: Offsets
     enough: Offsets
+
+
+class _Excluded(NamedTuple):
+    """Items that may not answer: those of history ``i`` are ``codes[offsets[i]:offsets[i + 1]]``."""
+
+    codes: Codes
+    offsets: Offsets
 
 
 class Baseline(ABC):
@@ -63,19 +71,28 @@ class Baseline(ABC):
         return f"{type(self).__name__}({len(self.vocabulary):,} items)"
 
     def recommend_many(
-        self, histories: Sentences | Iterable[Iterable[str]], *, k: int = 10, filter_seen: bool = True
+        self,
+        histories: Sentences | Iterable[Iterable[str]],
+        *,
+        k: int = 10,
+        filter_seen: bool = True,
+        exclude: Sentences | Iterable[Iterable[str]] | None = None,
     ) -> list[list[Recommendation]]:
         """Return the ``k`` best items for each history, best first; with ``filter_seen`` none that it holds.
 
         Exactly ``k``, as long as so many are left. Items that never occurred in training are skipped.
+        ``exclude`` holds further items per history that are not to be returned.
         """
         n_items = len(self.vocabulary)
         k = min(check_k(k), n_items)
-        codes, offsets = known_items(self.vocabulary, histories)
-        barred = offsets if filter_seen else np.zeros_like(offsets)
-        enough = np.minimum(k + np.diff(barred), n_items)
+        codes, offsets = encode_histories(self.vocabulary, histories)[:2]
+        excluded = [_Excluded(codes, offsets)] if filter_seen else []
+        if exclude is not None:
+            excluded.append(_Excluded(*encode_histories(self.vocabulary, exclude)[:2]))
+        out = _merged(excluded, len(offsets) - 1)
+        enough = np.minimum(k + np.diff(out.offsets), n_items)
         candidates = self._candidates(_Asked(codes, offsets, enough))
-        items, scores = fill_up(candidates, codes, barred, n_items, k)
+        items, scores = fill_up(candidates, *out, n_items, k)
         return self._listed(items, scores)
 
     @abstractmethod
@@ -128,50 +145,46 @@ class Popularity(_SameForAll):
 class RecentPopularity(_SameForAll):
     """Recommends to everybody what occurs most often of late, except what they had.
 
-    The score is the sum of an item's tokens, each weighing ``0.5 ** (age / half_life)``, or, where ages are
-    not known, ``decay ** steps``: how many tokens stand between it and the end of its sentence.
+    The score is the sum of an item's tokens, each weighing ``0.5 ** (age / half_life)``, where the newest
+    token of all has age 0. Without timestamps a token weighs ``decay ** steps``: the number of tokens between
+    it and the end of its sentence.
 
     Parameters
     ----------
     sentences
         What to count.
-    ages
-        How many days before the end of training each token happened, as ``Split.ages``.
     half_life
         Days after which a token counts half.
     decay
-        Weight per step back, where there are no ages.
+        Weight per step back, where there are no timestamps.
 
     Raises
     ------
     InputError
-        If ages are not one finite number >= 0 a token, or ``half_life`` or ``decay`` is out of range.
+        If ``half_life`` or ``decay`` is out of range.
 
     Examples
     --------
-    >>> trending = RecentPopularity(Sentences.of([["a", "a", "b"]]), ages=np.array([21.0, 21.0, 0.0]))
+    >>> from dataclasses import replace
+    >>> lists = Sentences.of([["a", "a", "b"]])
+    >>> weeks = np.array([0, 0, 3]) * 7 * 86_400_000_000
+    >>> trending = RecentPopularity(replace(lists, timestamps=weeks))
     >>> [tuple(one) for one in trending.recommend_many([[]])[0]]
     [('b', 1.0), ('a', 0.25)]
     """
 
-    def __init__(
-        self,
-        sentences: Sentences,
-        *,
-        ages: npt.NDArray[np.float64] | None = None,
-        half_life: float = 7.0,
-        decay: float = 0.9,
-    ) -> None:
+    def __init__(self, sentences: Sentences, *, half_life: float = 7.0, decay: float = 0.9) -> None:
         super().__init__(sentences)
         if not 0 < half_life < np.inf:
             raise InputError(f"half_life is {half_life}; expected a number of days above 0")
         if not 0 < decay <= 1:
             raise InputError(f"decay is {decay}; expected a number above 0 and up to 1")
-        if ages is None:
+        if sentences.timestamps is None:
             last = np.repeat(sentences.offsets[1:] - 1, sentences.lengths)
             weights = decay ** (last - np.arange(len(last), dtype=np.float64))
         else:
-            weights = 0.5 ** (_checked_ages(ages, len(sentences.tokens)) / half_life)
+            newest = np.max(sentences.timestamps) if len(sentences.tokens) else 0
+            weights = 0.5 ** ((newest - sentences.timestamps) / (DAY * half_life))
         numbers = self._number_of[sentences.tokens]
         self._rank(np.bincount(numbers, weights, minlength=len(self.vocabulary)).astype(np.float64))
 
@@ -276,15 +289,17 @@ def baselines(split: Split) -> dict[str, Baseline]:
     """
     return {
         "popularity": Popularity(split.train),
-        "recent popularity": RecentPopularity(split.train, ages=split.ages),
+        "recent popularity": RecentPopularity(split.train),
         "item-kNN": ItemKNN(split.train),
         "Markov chain": MarkovChain(split.train),
         "random": Random(split.train),
     }
 
 
-def _checked_ages(ages: npt.NDArray[Any], n_tokens: int) -> npt.NDArray[np.float64]:
-    column = np.asarray(ages, dtype=np.float64)
-    if column.shape != (n_tokens,) or not bool(np.all(np.isfinite(column) & (column >= 0))):
-        raise InputError(f"ages are {ages!r}; expected {n_tokens} finite numbers of days >= 0, one a token")
-    return column
+def _merged(parts: list[_Excluded], n: int) -> _Excluded:
+    """Return what several lists of items exclude together, for each of ``n`` histories."""
+    codes = np.concatenate([np.empty(0, np.int32), *(part.codes for part in parts)])
+    owners = [np.repeat(np.arange(n), np.diff(part.offsets)) for part in parts]
+    owner = np.concatenate([np.empty(0, np.intp), *owners])
+    order = np.argsort(owner, kind="stable")
+    return _Excluded(codes[order], offsets_of(np.bincount(owner, minlength=n)))

@@ -20,7 +20,8 @@ __all__ = ["Split"]
 class Split:
     """What a model may learn from (``train``), and questions with known answers.
 
-    Sentence ``i`` of ``histories`` is asked; sentence ``i`` of ``targets`` holds what truly came next.
+    Sentence ``i`` of ``histories`` is the query, with its weights and timestamps where there are any;
+    sentence ``i`` of ``targets`` holds what truly came next.
 
     Parameters
     ----------
@@ -31,12 +32,12 @@ class Split:
         askers. ``None``: every question has an asker of its own.
     filter_seen
         Whether the items of a history are to be left out of its answer.
-    ages
-        How many days before the end of training each token of ``train`` happened (float64, one a token), or
-        ``None`` where moments are not known.
+    seen
+        Further items that answers leave out with ``filter_seen``, one sentence per question, such as items
+        that the user viewed where only purchases are a history. ``None``: the history alone.
     spans
-        First and last moment of a part, as ISO text: ``{"train": (…, …), "asked": (…, …)}``; empty where
-        moments are not known.
+        First and last timestamp of a part, as ISO text: ``{"train": (…, …), "asked": (…, …)}``; empty where
+        there are no timestamps.
     dropped
         What was left out and how many of it: ``{"sentences too short to ask": 12}``.
     leak
@@ -55,7 +56,7 @@ class Split:
     protocol: str
     askers: npt.NDArray[np.int64] | None = None
     filter_seen: bool = True
-    ages: npt.NDArray[np.float64] | None = None
+    seen: Sentences | None = None
     spans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     leak: str | None = None
@@ -68,12 +69,8 @@ class Split:
             object.__setattr__(self, "askers", read_only(self.askers, np.int64))
             if len(self.askers) != n:
                 raise InputError(f"{len(self.askers)} askers of {n} questions; expected one each")
-        if self.ages is not None:
-            object.__setattr__(self, "ages", read_only(self.ages, np.float64))
-            if len(self.ages) != len(self.train.tokens):
-                raise InputError(
-                    f"{len(self.ages)} ages of {len(self.train.tokens)} tokens; expected one each"
-                )
+        if self.seen is not None and len(self.seen) != n:
+            raise InputError(f"{len(self.seen)} sentences of seen items for {n} questions; expected one each")
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -117,4 +114,5 @@ class Split:
             histories=self.histories.take(questions),
             targets=self.targets.take(questions),
             askers=None if self.askers is None else self.askers[questions],
+            seen=None if self.seen is None else self.seen.take(questions),
         )

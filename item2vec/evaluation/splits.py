@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.adapters import histories
-from item2vec.adapters.histories import oldest_first
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.temporal import DAY, span_of
+from item2vec.evaluation.temporal import span_of
 from item2vec.interactions import Interactions
 from item2vec.sentences import Sentences, offsets_of
 
@@ -46,15 +45,12 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1) -> Split:
     held_back = _last(whole, n) & np.repeat(asked, whole.lengths)
     train = whole.keep(~held_back)
     leak = f"leave-last-{n}-out trains on what others did after the moments that are asked about"
-    ages, spans = None, {}
-    if isinstance(sentences, Interactions) and sentences.timestamp is not None and len(sentences):
-        moments = sentences.timestamp[oldest_first(sentences)[0]]
-        known, wanted = moments[~held_back], moments[held_back]
-        newest = known.max()
-        ages = (newest - known) / DAY
+    spans = {}
+    if whole.timestamps is not None and len(whole.tokens):
+        known, wanted = whole.timestamps[~held_back], whole.timestamps[held_back]
         spans = {name: span_of(part) for name, part in (("train", known), ("asked", wanted)) if len(part)}
         if len(wanted):
-            share = 100 * (wanted[::n] < newest).mean()
+            share = 100 * (wanted[::n] < known.max()).mean()
             leak += (
                 f": {share:.0f} % of the questions were asked before the newest event of the training part"
             )
@@ -66,7 +62,6 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1) -> Split:
         targets=whole.keep(held_back).take(asked),
         protocol=f"leave-last-{n}-out",
         dropped=_counted("sentences too short to ask", ~asked),
-        ages=ages,
         spans=spans,
         leak=leak,
     )

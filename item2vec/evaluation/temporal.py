@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.adapters import histories
-from item2vec.adapters.histories import oldest_first
+from item2vec.adapters.histories import training_sentences, user_histories
+from item2vec.config import AdapterConfig
 from item2vec.errors import InputError, InputTypeError
 from item2vec.evaluation.split import Split
 from item2vec.interactions import Interactions, microseconds
-from item2vec.sentences import Sentences, offsets_of
-from item2vec.types import Offsets
+from item2vec.items import Items
+from item2vec.sentences import Sentences
+from item2vec.types import Offsets, Vocabulary
 
-__all__ = ["DAY", "span_of", "temporal_folds", "temporal_split"]
-
-DAY = 86_400e6
+__all__ = ["Adapter", "span_of", "temporal_folds", "temporal_split"]
 
 Adapter = Callable[[Interactions], Sentences]
 
@@ -31,7 +34,8 @@ def temporal_split(
     fraction: float | None = None,
     until: datetime | str | None = None,
     repeats: bool = False,
-    adapter: Adapter = histories,
+    adapter: Adapter | AdapterConfig = histories,
+    items: Items | None = None,
 ) -> Split:
     """Train on what happened before a moment, and ask every user active after it what he or she had next.
 
@@ -51,8 +55,12 @@ def temporal_split(
     repeats
         Whether items of the history may be targets again; recommendations are then not to leave them out.
     adapter
-        Makes the training sentences, and them alone: ``functools.partial(adapters.sessions, gap="2h")``.
-        ``ages`` are known where each of its tokens is one event with its weight unchanged.
+        How events become sentences. Settings (``AdapterConfig``) shape training sentences, histories and
+        targets as a nightly run and ``Engine`` do: targets are items of ``events``, and answers leave out the
+        items of ``seen_events``, which no question asks for. A function, such as
+        ``functools.partial(adapters.sessions, gap="2h")``, makes the training sentences alone.
+    items
+        Where ``group_by`` of the settings looks up its attribute.
 
     Raises
     ------
@@ -82,7 +90,7 @@ def temporal_split(
     else:
         share = 0.1 if fraction is None else fraction
         (cut,) = _cuts(moments if end is None else moments[moments < end], [share])
-    return _split_at(interactions, cut, end, repeats, adapter)
+    return _split_at(interactions, cut, end, repeats, _Reading.of(adapter, items))
 
 
 def temporal_folds(
@@ -91,7 +99,8 @@ def temporal_folds(
     folds: int = 3,
     fraction: float = 0.1,
     repeats: bool = False,
-    adapter: Adapter = histories,
+    adapter: Adapter | AdapterConfig = histories,
+    items: Items | None = None,
 ) -> list[Split]:
     """Split by time several times over (rolling origin): each fold trains on all that came before its window.
 
@@ -114,8 +123,9 @@ def temporal_folds(
     if folds < 1:
         raise InputError(f"folds is {folds}; expected at least 1")
     cuts = _cuts(_timestamps(interactions), [fraction * left for left in range(folds, 0, -1)])
+    reading = _Reading.of(adapter, items)
     splits = [
-        _split_at(interactions, cut, end, repeats, adapter)
+        _split_at(interactions, cut, end, repeats, reading)
         for cut, end in zip(cuts, [*cuts[1:], None], strict=True)
     ]
     return [
@@ -133,88 +143,101 @@ def span_of(moments: Offsets) -> tuple[str, str]:
     return _iso(moments.min()), _iso(moments.max())
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How events become sentences: settings, and a function for the training sentences."""
+
+    config: AdapterConfig
+    items: Items | None
+    train: Adapter
+
+    @classmethod
+    def of(cls, adapter: Adapter | AdapterConfig, items: Items | None) -> _Reading:
+        if isinstance(adapter, AdapterConfig):
+            return cls(adapter, items, partial(training_sentences, adapter=adapter, items=items))
+        return cls(AdapterConfig(), items, adapter)
+
+    def histories(self, interactions: Interactions) -> Sentences:
+        """Return the history of each user that a model reads."""
+        return user_histories(interactions, self.config, self.items)
+
+    def chosen(self, interactions: Interactions) -> Sentences:
+        """Return all items of each user whose events a history may hold."""
+        return self._of(interactions, self.config.events)
+
+    def seen(self, interactions: Interactions) -> Sentences:
+        """Return the items of each user that answers leave out."""
+        return self._of(interactions, self.config.seen_events)
+
+    def _of(self, interactions: Interactions, events: Any) -> Sentences:
+        every = AdapterConfig(events=events, group_by=self.config.group_by)
+        return user_histories(interactions, every, self.items)
+
+
 def _split_at(
-    interactions: Interactions, cut: int, end: int | None, repeats: bool, adapter: Adapter
+    interactions: Interactions, cut: int, end: int | None, repeats: bool, reading: _Reading
 ) -> Split:
-    moments = _timestamps(interactions)
-    before = moments < cut
-    within = ~before if end is None else ~before & (moments < end)
+    timestamps = _timestamps(interactions)
+    before = timestamps < cut
+    within = ~before if end is None else ~before & (timestamps < end)
     for name, part in (("train on before", before), ("ask about from", within)):
         if not part.any():
             until = "" if end is None else f" and until {_iso(end)}"
             raise InputError(
                 f"nothing to {name} {_iso(cut)}{until}; expected a moment within the data, which run from "
-                f"{' to '.join(span_of(moments))}"
+                f"{' to '.join(span_of(timestamps))}"
             )
-    known, asked = interactions.take(before), interactions.take(within)
-    train = adapter(known)
-    old, targets = _questions(known, asked, repeats)
-    if not len(targets) or not len(train.tokens):
+    known, later = interactions.take(before), interactions.take(within)
+    train = reading.train(known)
+    seen = None if repeats else reading.seen(known)
+    targets = _targets(reading.chosen(later), seen)
+    asking = targets.lengths > 0
+    if not asking.any() or not len(train.tokens):
         raise InputError(
             f"no user has anything new from {_iso(cut)} on; expected an earlier moment, or repeats=True"
             if len(train.tokens)
             else f"the adapter made no sentence of the {len(known):,} events before {_iso(cut)}"
         )
     dropped = {
-        "users with nothing new in the asked part": len(np.unique(asked.user)) - len(targets),
-        "events after the asked part": len(interactions) - len(known) - len(asked),
+        "users with nothing new in the asked part": len(np.unique(later.user)) - int(asking.sum()),
+        "events after the asked part": len(interactions) - len(known) - len(later),
         "events that the adapter left out": max(len(known) - len(train.tokens), 0),
     }
+    past = reading.histories(known).take(asking)
     return Split(
         train=train,
-        histories=old,
-        targets=targets,
+        histories=past,
+        targets=targets.take(asking),
         protocol=f"temporal from {_iso(cut)}",
         filter_seen=not repeats,
-        ages=_ages(known, cut, train, adapter),
-        spans={"train": span_of(moments[before]), "asked": span_of(moments[within])},
+        seen=_further(past, seen.take(asking)) if seen is not None else None,
+        spans={"train": span_of(timestamps[before]), "asked": span_of(timestamps[within])},
         dropped={what: n for what, n in dropped.items() if n},
     )
 
 
-def _questions(known: Interactions, asked: Interactions, repeats: bool) -> tuple[Sentences, Sentences]:
-    """Return the history of each user who has a target, and the targets: distinct items in order."""
-    rows, _ = oldest_first(asked)
-    pair = _pairs(asked)[rows]
-    first = np.zeros(len(rows), dtype=bool)
-    first[np.unique(pair, return_index=True)[1]] = True
-    if not repeats:
-        first &= ~np.isin(pair, _pairs(known))
-    rows = rows[first]
-    n_targets = np.bincount(asked.user[rows], minlength=len(asked.users))
-    asking = n_targets > 0
-    old_rows, old_offsets = oldest_first(known)
-    weights = None if known.weight is None else known.weight[old_rows]
-    old = Sentences(known.items, known.item[old_rows], old_offsets, weights)
-    return old.take(asking), Sentences(asked.items, asked.item[rows], offsets_of(n_targets[asking]))
+def _targets(later: Sentences, seen: Sentences | None) -> Sentences:
+    """Return the distinct items of each sentence in order, without those that the user has seen."""
+    pairs = _pairs(later, later.vocabulary)
+    first = np.zeros(len(pairs), dtype=bool)
+    first[np.unique(pairs, return_index=True)[1]] = True
+    if seen is not None:
+        first &= ~np.isin(pairs, _pairs(seen, later.vocabulary))
+    return dataclasses.replace(later.keep(first), weights=None, timestamps=None)
 
 
-def _pairs(interactions: Interactions) -> npt.NDArray[np.int64]:
-    """Return one number for each pair of a user and an item."""
-    return interactions.user.astype(np.int64) * len(interactions.items) + interactions.item
+def _further(past: Sentences, seen: Sentences) -> Sentences | None:
+    """Return the seen items that are not in the history itself; ``None`` where there are none."""
+    new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(past, seen.vocabulary))
+    return dataclasses.replace(seen.keep(new), weights=None, timestamps=None) if new.any() else None
 
 
-def _ages(
-    known: Interactions, cut: int, train: Sentences, adapter: Adapter
-) -> npt.NDArray[np.float64] | None:
-    """Return the days from each training token to the cut; ``None`` where the adapter hides them.
-
-    The number of its moment goes through the adapter as each event's weight, counted once from the first
-    moment and once from the last: only a token that is one event, its weight unchanged, agrees on both.
-    """
-    moments, number = np.unique(_timestamps(known), return_inverse=True)
-    last = len(moments) - 1
-    if last >= 2**24:  # beyond this a float32 weight does not hold every whole number
-        return None
-    rising, falling = (
-        adapter(dataclasses.replace(known, weight=n.astype(np.float32))) for n in (number, last - number)
-    )
-    if rising.weights is None or falling.weights is None or len(rising.weights) != len(train.tokens):
-        return None
-    if len(falling.weights) != len(rising.weights) or bool((rising.weights + falling.weights != last).any()):
-        return None
-    ages: npt.NDArray[np.float64] = (cut - moments[rising.weights.astype(np.int64)]) / DAY
-    return ages
+def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+    """Return one number for each token: its sentence and its code in a vocabulary, where that knows it."""
+    code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
+    code = code_of[sentences.tokens]
+    owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
+    return np.where(code >= 0, owner * len(vocabulary) + code, -1)
 
 
 def _cuts(moments: Offsets, shares: list[float]) -> list[int]:

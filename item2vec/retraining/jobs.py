@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from item2vec import bundle
-from item2vec.adapters import histories, sessions
+from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
 from item2vec.errors import InputError, NothingToTrainError
 from item2vec.evaluation import Split, temporal_split
@@ -35,6 +35,7 @@ class Jobs:
 
     interactions: Interactions
     items: Items
+    adapter: AdapterConfig
     model: Recommender
 
     def __init__(self, config: RetrainConfig) -> None:
@@ -43,32 +44,33 @@ class Jobs:
 
     def snapshot(self, store: str, folder: str) -> dict[str, Any]:
         """Read what the store holds, as it was at one moment, and put it on the disk; say how much it is."""
-        adapter = self.config.adapter
         with Store(store) as opened:
-            read, self.items = opened.snapshot(days=adapter.days, events=adapter.events)
+            read, self.items = opened.snapshot()
         self.interactions = spooled(read, Path(folder))
         del read
-        sentences = _sentences(self.interactions, adapter)
+        self.adapter = self.config.adapter.resolved(self.interactions.timestamp)
+        chosen = chosen_interactions(self.interactions, self.adapter)
+        sentences = training_sentences(self.interactions, self.adapter, self.items)
         if not _tokens_an_epoch(sentences, self.config.model.train.min_count):
             raise NothingToTrainError(
-                f"{opened!r} holds {len(self.interactions):,} interactions that [adapter] asks for, and no "
+                f"{opened!r} holds {len(chosen):,} interactions that [adapter] asks for, and no "
                 "two of them in one sentence; bring more: item2vec ingest FILE"
             )
-        moments = self.interactions.timestamp
-        assert moments is not None
+        timestamps = chosen.timestamp
+        assert timestamps is not None
         return {
-            "interactions": len(self.interactions),
-            "users": int(np.unique(self.interactions.user).size),
-            "items": int(np.unique(self.interactions.item).size),
-            "first": _iso(moments.min()),
-            "last": _iso(moments.max()),
+            "interactions": len(chosen),
+            "users": int(np.unique(chosen.user).size),
+            "items": int(np.unique(chosen.item).size),
+            "first": _iso(timestamps.min()),
+            "last": _iso(timestamps.max()),
         }
 
     def judge(self) -> dict[str, Any]:
         """Train on the past, and ask what came then, all baselines too; or say why nobody can be asked."""
         started = time.monotonic()
         try:
-            split = _split(self.interactions, self.config)
+            split = _split(self.interactions, self.config, self.items)
             if not len(split):
                 return {"questions": 0, "why": f"{split!r} has no user with a history"}
             model = fit(split.train, self.config.model, items=self.items)
@@ -91,8 +93,8 @@ class Jobs:
 
     def train(self, live: str | None) -> dict[str, Any]:
         """Train on everything; say how sound the model is, and how it differs from the live one."""
-        sentences = _sentences(self.interactions, self.config.adapter)
-        self.model = fit(sentences, self.config.model, items=self.items)
+        sentences = training_sentences(self.interactions, self.adapter, self.items)
+        self.model = fit(sentences, self.config.model, items=self.items, adapter=self.adapter)
         config = self.model.vectors.config
         assert config is not None
         drift, fault = (None, None) if live is None else _drift(self.model, live)
@@ -118,22 +120,14 @@ class Jobs:
         return {"drawn": self.study is not None}
 
 
-def _sentences(interactions: Interactions, adapter: AdapterConfig) -> Sentences:
-    shape = adapter.model_dump(
-        include={"min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"}
-    )
-    if adapter.kind == "histories":
-        return histories(interactions, **shape)
-    return sessions(interactions, gap=adapter.gap, **shape)
-
-
-def _split(interactions: Interactions, config: RetrainConfig) -> Split:
+def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
     """Hold back the newest; only users with a history are asked, since all others get what is popular."""
     split = temporal_split(
         interactions,
         **_when(interactions, config.evaluation),
         repeats=config.evaluation.repeats,
-        adapter=lambda past: _sentences(past, config.adapter),
+        adapter=config.adapter,
+        items=items,
     )
     split = split.take(~split.cold_users())
     if len(split) <= config.evaluation.max_questions:

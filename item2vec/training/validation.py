@@ -7,7 +7,7 @@ import numpy as np
 from item2vec import metrics
 from item2vec.config import TasteConfig
 from item2vec.errors import InputError
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, encode_histories
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.vectors import Epoch, ItemVectors
 
@@ -39,15 +39,15 @@ class Validation:
         return Epoch(epoch, float(hr), float(ndcg))
 
     def _ranks(self, vectors: ItemVectors) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        row_of = vectors.vocabulary.encode(self.sentences.vocabulary.ids)
         last = self.sentences.offsets[1:] - 1
-        targets = row_of[self.sentences.tokens[last]]
         before = np.ones(len(self.sentences.tokens), dtype=bool)
         before[last] = False
-        known = before & (row_of[self.sentences.tokens] >= 0)
-        histories = self.sentences.keep(known)
-        rows = row_of[histories.tokens]
-        tastes = read_tastes(vectors, self.taste, rows, histories.offsets)
+        row_of = vectors.vocabulary.encode(self.sentences.vocabulary.ids)
+        targets = row_of[self.sentences.tokens[last]]
+        codes, offsets, weights, timestamps = encode_histories(
+            vectors.vocabulary, self.sentences.keep(before)
+        )
+        tastes = read_tastes(vectors, self.taste, codes, offsets, weights=weights, timestamps=timestamps)
         judged = np.flatnonzero((targets >= 0) & ~tastes.empty)
         matrix = scored_matrix(vectors, self.taste)
         ranks = np.empty(len(judged))
@@ -56,8 +56,8 @@ class Validation:
             block = judged[start : start + step]
             scores = tastes.vectors[block] @ matrix.T
             of_target = scores[np.arange(len(block)), targets[block]].copy()
-            seen = histories.take(block)
-            scores[np.repeat(np.arange(len(block)), seen.lengths), row_of[seen.tokens]] = -np.inf
+            for line, history in zip(scores, block.tolist(), strict=True):
+                line[codes[offsets[history] : offsets[history + 1]]] = -np.inf
             scores[np.arange(len(block)), targets[block]] = -np.inf
             ranks[start : start + step] = 1 + np.count_nonzero(scores >= of_target[:, None], axis=1)
         return ranks

@@ -1,0 +1,185 @@
+"""The shape of a sentence: events, unit, repeats and length, for training sentences and histories alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from item2vec.config import AdapterConfig
+from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.interactions import microseconds
+from item2vec.items import Items
+from item2vec.sentences import Sentences
+from item2vec.types import Codes, Floats, Vocabulary
+
+__all__ = ["Unit", "check_least", "check_shape", "reshaped", "shape_histories", "shaped", "unit_of"]
+
+Unit = Mapping[str, str] | tuple[Items, str]
+
+
+def shaped(
+    sentences: Sentences,
+    *,
+    min_length: int,
+    max_length: int | None,
+    collapse_repeats: bool,
+    unit: Unit | None,
+) -> Sentences:
+    """Return training sentences: reshaped, those below ``min_length`` dropped, and unused ids as well."""
+    n_tokens = len(sentences.tokens)
+    sentences = reshaped(sentences, max_length=max_length, collapse_repeats=collapse_repeats, unit=unit)
+    if unit is not None and n_tokens and not len(sentences.tokens):
+        raise InputError(f"no item of {n_tokens:,} tokens has a unit; expected a mapping from their ids")
+    if bool((sentences.lengths < min_length).any()):
+        sentences = sentences.take(sentences.lengths >= min_length)
+    return _without_unused(sentences)
+
+
+def reshaped(
+    sentences: Sentences, *, max_length: int | None, collapse_repeats: bool, unit: Unit | None
+) -> Sentences:
+    """Return as many sentences, of a coarser unit, without adjacent repeats, cut to their newest tokens.
+
+    The steps are applied in this order. ``max_length`` is the number of tokens that are kept.
+
+    >>> lists = Sentences.of([["a", "a", "b", "c"]])
+    >>> list(reshaped(lists, max_length=2, collapse_repeats=True, unit={"a": "x", "b": "y", "c": "z"}))
+    [['y', 'z']]
+    """
+    if unit is not None:
+        sentences = _of_unit(sentences, unit)
+    if collapse_repeats and len(sentences.tokens):
+        sentences = _collapsed(sentences)
+    if max_length is not None and bool((sentences.lengths > max_length).any()):
+        ends = np.repeat(sentences.offsets[1:], sentences.lengths)
+        sentences = sentences.keep(ends - np.arange(len(sentences.tokens)) <= max_length)
+    return sentences
+
+
+def shape_histories(
+    every: Sentences,
+    event: Codes | None,
+    events: Vocabulary | None,
+    adapter: AdapterConfig,
+    items: Items | None = None,
+) -> Sentences:
+    """Return what a model reads of users' events: chosen by event and time, weighted, and reshaped.
+
+    Serving and evaluation both call this function, so that both read the same history.
+
+    Parameters
+    ----------
+    every
+        All events of each user as a sentence, oldest first. A user without events is an empty sentence.
+    event, events
+        The event of each token as a code of ``events``; ``None`` where events have no names.
+    adapter
+        The settings; those that concern training alone (``kind``, ``gap`` and the minimum counts) do not
+        apply to a history.
+    items
+        Where ``adapter.group_by`` looks up its attribute.
+
+    Examples
+    --------
+    >>> shop = Sentences.of([["a", "b", "c"]])
+    >>> clicks = AdapterConfig(events={"click": 1, "purchase": 5})
+    >>> read = shape_histories(
+    ...     shop, np.array([0, 1, 2]), Vocabulary(("click", "view", "purchase")), clicks)
+    >>> read[0], read.weights
+    (['a', 'c'], array([1., 5.], dtype=float32))
+    """
+    kept = np.ones(len(every.tokens), dtype=bool)
+    if adapter.since is not None and every.timestamps is not None:
+        kept &= every.timestamps >= microseconds([adapter.since])[0]
+    if adapter.events is not None and event is not None and events is not None:
+        weight_of = _event_weights(adapter.events, events)
+        kept &= weight_of[event] >= 0
+        if isinstance(adapter.events, Mapping):
+            base = np.float32(1) if every.weights is None else every.weights
+            every = dataclasses.replace(every, weights=np.maximum(weight_of[event], 0) * base)
+    return reshaped(
+        every if bool(kept.all()) else every.keep(kept),
+        max_length=adapter.max_length,
+        collapse_repeats=adapter.collapse_repeats,
+        unit=unit_of(adapter, items),
+    )
+
+
+def unit_of(adapter: AdapterConfig, items: Items | None) -> Unit | None:
+    """Return the unit that ``group_by`` names, as adapters take it.
+
+    Raises
+    ------
+    ConfigError
+        If there are no items to look the attribute up in.
+    """
+    if adapter.group_by is None:
+        return None
+    if items is None:
+        raise ConfigError(f"group_by={adapter.group_by!r} needs items with attributes; expected items=")
+    return items, adapter.group_by
+
+
+def _event_weights(chosen: Iterable[str] | Mapping[str, float], events: Vocabulary) -> Floats:
+    """Return the weight of each event by its code; -1 for an event that is not chosen."""
+    weights = np.full(len(events), -1, dtype=np.float32)
+    for name in chosen:
+        if name in events:
+            weights[events.code(name)] = chosen[name] if isinstance(chosen, Mapping) else 1
+    return weights
+
+
+def check_shape(min_length: int, max_length: int | None, unit: Unit | None) -> None:
+    """Refuse what ``shaped`` cannot do, before anything is read."""
+    check_least("min_length", min_length, 1)
+    if max_length is not None:
+        check_least("max_length", max_length, min_length)
+    is_pair = isinstance(unit, tuple) and len(unit) == 2 and isinstance(unit[0], Items)
+    if not (is_pair or isinstance(unit, Mapping | None)):
+        raise ConfigError(f"unit is {unit!r}; expected a mapping from item ids, or (items, attribute name)")
+
+
+def check_least(name: str, value: int, least: int) -> None:
+    """Refuse a setting that is not a whole number, or below its least value."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}")
+
+
+def _collapsed(sentences: Sentences) -> Sentences:
+    """Keep the last of adjacent equal tokens, with the largest weight among them."""
+    first = np.ones(len(sentences.tokens) + 1, dtype=bool)
+    first[1:-1] = sentences.tokens[1:] != sentences.tokens[:-1]
+    first[sentences.offsets] = True
+    kept = sentences.keep(first[1:])
+    if sentences.weights is None:
+        return kept
+    largest = np.maximum.reduceat(sentences.weights, np.flatnonzero(first[:-1]))
+    return dataclasses.replace(kept, weights=largest)
+
+
+def _of_unit(sentences: Sentences, unit: Unit) -> Sentences:
+    units: list[Any] = (
+        [unit[0].about(id_).get(unit[1]) for id_ in sentences.vocabulary.ids]
+        if isinstance(unit, tuple)
+        else [unit.get(id_) for id_ in sentences.vocabulary.ids]
+    )
+    for id_, one in zip(sentences.vocabulary.ids, units, strict=True):
+        if not isinstance(one, str | None):
+            raise InputTypeError(f"the unit of item {id_!r} is {one!r}; expected one id as text, or none")
+    known = [one for one in units if one is not None]
+    vocabulary = Vocabulary(tuple(dict.fromkeys(known)))
+    code_of = vocabulary.encode(units)
+    kept = sentences.keep(code_of[sentences.tokens] >= 0)
+    return dataclasses.replace(kept, vocabulary=vocabulary, tokens=code_of[kept.tokens])
+
+
+def _without_unused(sentences: Sentences) -> Sentences:
+    used = sentences.counts() > 0
+    if bool(used.all()):
+        return sentences
+    code_of = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    vocabulary = sentences.vocabulary.take(np.flatnonzero(used))
+    return dataclasses.replace(sentences, vocabulary=vocabulary, tokens=code_of[sentences.tokens])
