@@ -1,5 +1,7 @@
 """Compiled loops against the same in a few lines of plain Python."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from item2vec import kernels
 from item2vec.kernels.alias import edge_alias_tables
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.edges import edge_filter, may_be_edge
@@ -94,6 +97,25 @@ def test_a_second_process_takes_the_machine_code_of_the_first(tmp_path):
         for _ in range(2)
     ]
     assert told == [["0", "1"], ["1", "0"]]
+
+
+def test_a_loop_is_compiled_again_when_a_file_that_it_takes_code_or_constants_from_has_changed(tmp_path):
+    copy = tmp_path / "kernels"
+    copy.mkdir()
+    shutil.copy(kernels.__path__[0] + "/compiled.py", copy)
+    inner = "from kernels.compiled import compiled\nTEN = {}\n@compiled\ndef step(x):\n    return x + {}\n"
+    (copy / "outer.py").write_text(
+        "from kernels.compiled import compiled\nfrom kernels.inner import TEN, step\n"
+        "@compiled\ndef loop(x):\n    return TEN * step(x)\n"
+        "print(loop(2))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "kernels.outer"]
+    printed = []
+    for source in [inner.format(10, 1), inner.format(10, 3), inner.format(20, 3)]:
+        (copy / "inner.py").write_text(source)
+        printed += subprocess.check_output(command, env=environment, cwd=tmp_path, text=True).splitlines()
+    assert printed == ["30", "50", "100"]
 
 
 def test_without_a_folder_to_cache_in_a_loop_is_compiled_all_the_same():
