@@ -1,6 +1,5 @@
 """Intervals cover the truth as often as they say, and p-values are what chance would give."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -9,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from item2vec import Sentences
 from item2vec.errors import InputError
-from item2vec.evaluation import Evaluation, compare
+from item2vec.evaluation import Evaluation, Popularity, Split, compare, evaluate
 from item2vec.evaluation.answers import Answers
 from item2vec.evaluation.significance import intervals
 from item2vec.types import Vocabulary
@@ -32,7 +32,8 @@ def evaluation(values, askers=None, name="ndcg@10"):
         Vocabulary(()), nothing.astype(np.int32), nothing.astype(bool), np.ones(len(values), np.int64)
     )
     askers = np.arange(len(values)) if askers is None else np.asarray(askers)
-    return Evaluation({name: float(values.mean())}, {name: values}, answers, askers)
+    questions = {"users": askers.tobytes().hex()}
+    return Evaluation({name: float(values.mean())}, {name: values}, answers, askers, questions)
 
 
 def test_intervals_cover_hit_rates():
@@ -155,12 +156,40 @@ def test_equal_models_are_equal_but_not_for_certain():
 
 def test_what_can_not_be_compared():
     two, three = evaluation([0.0, 1.0]), evaluation([0.0, 1.0, 1.0])
-    with pytest.raises(InputError, match="asked 2 and 3 questions"):
+    with pytest.raises(
+        InputError, match=r"the users .* differ \(2 and 3 questions\); evaluate"
+    ):
         compare(two, three)
-    other = dataclasses.replace(two, answers=dataclasses.replace(two.answers, n_targets=np.array([1, 2])))
-    with pytest.raises(InputError, match="not the same ones"):
-        compare(two, other)
     with pytest.raises(InputError, match=r"no values of 'hr@5' .* there are ndcg@10"):
         compare(two, two, "hr@5")
     with pytest.raises(InputError, match="level is 95"):
         two.intervals(level=95)
+
+
+@pytest.mark.parametrize(
+    ("changed", "differing"),
+    [
+        ({"histories": [["b"], ["b"]]}, "histories"),
+        ({"targets": [["b"], ["c"]]}, "targets"),
+        ({"targets": [["c"], ["b"]], "histories": [["b"], ["a"]]}, "histories and targets"),
+        ({"askers": [0, 0]}, "users"),
+    ],
+)
+def test_evaluations_of_other_questions_are_not_compared(changed, differing):
+    """As many questions, with as many targets each: only what they are tells them apart."""
+    train = Sentences.of([["a", "b", "c"]])
+
+    def evaluated(histories=(["a"], ["b"]), targets=(["b"], ["a"]), askers=(0, 1)):
+        questions = Sentences.of(histories), Sentences.of(targets)
+        return evaluate(Popularity(train), Split(train, *questions, "by hand", askers=np.array(askers)))
+
+    assert compare(evaluated(), evaluated()).difference == 0
+    with pytest.raises(InputError, match=f"the {differing} of the two evaluations differ"):
+        compare(evaluated(), evaluated(**changed))
+
+
+def test_models_of_other_training_parts_are_compared():
+    questions = Sentences.of([["a"], ["b"]]), Sentences.of([["b"], ["a"]])
+    more, less = (Sentences.of([["a", "b", "c"]] * n) for n in (2, 1))
+    one, other = (evaluate(Popularity(train), Split(train, *questions, "by hand")) for train in (more, less))
+    assert compare(one, other).p_value == 1

@@ -43,6 +43,8 @@ class Evaluation:
         The answers themselves.
     askers
         Who asked each question (int64); intervals resample askers.
+    questions
+        Checksums of the questions, as ``Split.fingerprints`` returns them; ``compare`` needs equal ones.
     exact
         Metrics of the same model by exact search, where its index is approximate; else ``None``.
     leaks
@@ -62,6 +64,7 @@ class Evaluation:
     per_question: Mapping[str, Values]
     answers: Answers
     askers: npt.NDArray[np.int64]
+    questions: Mapping[str, str]
     exact: Mapping[str, float] | None = None
     leaks: tuple[str, ...] = field(default=())
 
@@ -143,7 +146,8 @@ def evaluate(
     answers = ask(model, split, max(cutoffs), filter_seen=seen, ties=rule)
     per_question, metrics_ = _measure(answers, split, names, cutoffs)
     askers = np.arange(len(split)) if split.askers is None else split.askers
-    evaluation = Evaluation(metrics_, per_question, answers, askers, leaks=_leaks(model, split))
+    asked = split.fingerprints()
+    evaluation = Evaluation(metrics_, per_question, answers, askers, asked, leaks=_leaks(model, split))
     twin = getattr(model, "exact", None)
     if twin is None or twin is model:
         return evaluation

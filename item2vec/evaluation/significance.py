@@ -87,7 +87,9 @@ class Comparison:
 
 
 def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, seed: int = 1) -> Comparison:
-    """Compare two models that were asked the same questions, question by question.
+    """Compare two models that were evaluated on the same questions, question by question.
+
+    The training parts may differ; histories, targets and users may not.
 
     ``low`` and ``high`` are found as in ``Evaluation.intervals``, for the differences.
 
@@ -98,7 +100,7 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
     Raises
     ------
     InputError
-        If the two were not asked the same questions, or the metric has no value a question in both.
+        If histories, targets or users of the questions differ, or the metric has no value a question in both.
 
     Examples
     --------
@@ -114,13 +116,11 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
         if metric not in evaluation.per_question:
             known = ", ".join(evaluation.per_question)
             raise InputError(f"no values of {metric!r} for each question; there are {known}")
-    if not (
-        np.array_equal(first.askers, second.askers)
-        and np.array_equal(first.answers.n_targets, second.answers.n_targets)
-    ):
+    differing = [part for part in first.questions if first.questions[part] != second.questions[part]]
+    if differing:
         raise InputError(
-            f"the two evaluations asked {first.n_questions:,} and {second.n_questions:,} questions, not the "
-            "same ones; expected evaluations of one split"
+            f"the {' and '.join(differing)} of the two evaluations differ ({first.n_questions:,} and "
+            f"{second.n_questions:,} questions); evaluate both models on one split"
         )
     gained = first.per_question[metric] - second.per_question[metric]
     low, high = intervals({metric: gained}, first.askers, seed=seed, least=-1.0)[metric]

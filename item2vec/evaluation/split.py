@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -83,6 +84,23 @@ class Split:
         parts += [f"{name} {first} to {last}" for name, (first, last) in self.spans.items()]
         parts += [f"dropped {n:,} {what}" for what, n in self.dropped.items() if n]
         return f"Split({self.protocol}: {'; '.join(parts)})"
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return a SHA-256 of each part of the questions: histories, targets, and who asks each.
+
+        What the model learned from is no part of them: models of different training parts can be compared.
+
+        >>> first, second = Sentences.of([["a"]]), Sentences.of([["b"]])
+        >>> one, other = (Split(first, first, answer, "by hand").fingerprints() for answer in (first, second))
+        >>> [part for part in one if one[part] != other[part]]
+        ['targets']
+        """
+        askers = np.arange(len(self)) if self.askers is None else self.askers
+        return {
+            "histories": self.histories.fingerprint(),
+            "targets": self.targets.fingerprint(),
+            "users": hashlib.sha256(askers.astype("<i8").tobytes()).hexdigest(),
+        }
 
     def cold_users(self) -> npt.NDArray[np.bool_]:
         """Tell for each question whether no item of its history stands in the training part."""

@@ -169,6 +169,7 @@ def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
             *(np.concatenate([getattr(one.answers, name) for one in evaluations]) for name in ANSWERS),
         ),
         askers=np.concatenate([one.askers + start for one, start in zip(evaluations, offsets, strict=False)]),
+        questions={part: " ".join(one.questions[part] for one in evaluations) for part in first.questions},
         exact=_means(exact) if exact else None,
         leaks=tuple(dict.fromkeys(leak for one in evaluations for leak in one.leaks)),
     )
