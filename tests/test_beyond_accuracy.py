@@ -54,10 +54,9 @@ def gini(lists, k, counts, *_):
     return apart / (2 * len(shown) * sum(shown)) if sum(shown) else 0.0
 
 
-def novelty(lists, k, counts, *_):
-    return mean(
-        mean(math.log2(max(counts.total(), 1) / max(counts[item], 1)) for item in one[:k]) for one in lists
-    )
+def novelty(lists, k, counts, train, *_):
+    holding = Counter(item for one in train for item in set(one))
+    return mean(mean(math.log2(len(train) / max(holding[item], 1)) for item in one[:k]) for one in lists)
 
 
 def diversity(lists, k, counts, train, *_):
@@ -108,12 +107,20 @@ def test_every_metric_is_what_its_definition_says(case, cutoffs):
         assert values is None or values.mean() == pytest.approx(expected, abs=1e-12)
 
 
+def test_novelty_counts_users_however_often_each_interacted():
+    """Of four users, all have a, two have b, one has c and plays it often; nobody has d."""
+    train = Sentences.of([["a", "b"], ["a", "b"], ["a", *"ccccc"], ["a"]])
+    split = Split(train, Sentences.of([["a"]] * 4), Sentences.of([["d"]] * 4), "by hand")
+    found = evaluate(Given([["a"], ["b"], ["c"], ["d"]]), split, k=1, metrics=["novelty"])
+    assert found.per_question["novelty@1"].tolist() == [0, 1, 2, 2]
+
+
 def test_empty_answers_are_worth_nothing():
     nobody = np.full((2, 3), -1, dtype=np.int32)
     counts = np.array([3, 2])
     assert metrics.coverage(nobody, 3, counts) == 0
     assert metrics.gini(nobody, 3, counts) == 0
-    assert metrics.novelty(nobody, 3, counts).tolist() == [0, 0]
+    assert metrics.novelty(nobody, 3, counts, 4).tolist() == [0, 0]
     assert metrics.diversity(nobody, 3, np.zeros((2, 3))).tolist() == [0, 0]
     assert metrics.popularity_bias(nobody, 3, counts, 2.0).tolist() == [-1, -1]
 
@@ -124,7 +131,7 @@ def test_a_k_beyond_the_places_takes_all_places():
     for metric, rest in (
         (metrics.coverage, (counts,)),
         (metrics.gini, (counts,)),
-        (metrics.novelty, (counts,)),
+        (metrics.novelty, (counts, 8)),
         (metrics.popularity_bias, (counts, 2.0)),
         (metrics.diversity, (likeness,)),
     ):

@@ -156,9 +156,7 @@ def test_equal_models_are_equal_but_not_for_certain():
 
 def test_what_can_not_be_compared():
     two, three = evaluation([0.0, 1.0]), evaluation([0.0, 1.0, 1.0])
-    with pytest.raises(
-        InputError, match=r"the users .* differ \(2 and 3 questions\); evaluate"
-    ):
+    with pytest.raises(InputError, match=r"the users .* differ \(2 and 3 questions\); evaluate"):
         compare(two, three)
     with pytest.raises(InputError, match=r"no values of 'hr@5' .* there are ndcg@10"):
         compare(two, two, "hr@5")

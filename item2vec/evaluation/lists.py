@@ -11,6 +11,7 @@ from item2vec import metrics
 from item2vec.evaluation.answers import Answers
 from item2vec.evaluation.split import Split
 from item2vec.kernels.cooccurrence import pair_cosines, sentences_of_items
+from item2vec.types import Codes, Offsets
 
 __all__ = ["BEYOND_ACCURACY", "Lists"]
 
@@ -39,7 +40,7 @@ class Lists:
         if name == "gini":
             return metrics.gini(items, k, counts)
         if name == "novelty":
-            return metrics.novelty(items, k, counts)
+            return metrics.novelty(items, k, np.diff(self._holders[0]), len(self._split.train))
         if name == "popularity-bias":
             return metrics.popularity_bias(items, k, counts, self._chosen_popularity)
         if name == "diversity":
@@ -67,13 +68,18 @@ class Lists:
         return float(trained.mean()) if len(trained) else 1.0
 
     @cached_property
+    def _holders(self) -> tuple[Offsets, Codes]:
+        """The training sentences that hold each item: offsets, and sentences."""
+        train = self._split.train
+        return sentences_of_items(train.tokens, train.offsets, len(self._counts))
+
+    @cached_property
     def _likeness(self) -> npt.NDArray[np.float64]:
         """How alike each place is to those before it: the sum of the cosines of the sentences that hold them.
 
         Pairs are looked up block by block, each distinct one once: answers repeat each other.
         """
-        items, n_items, train = self._answers.items, len(self._counts), self._split.train
-        lists = sentences_of_items(train.tokens, train.offsets, n_items)
+        items, n_items = self._answers.items, len(self._counts)
         place, before = np.tril_indices(items.shape[1], -1)
         starts = np.searchsorted(place, np.arange(1, items.shape[1]))
         likeness = np.zeros(items.shape)
@@ -85,6 +91,6 @@ class Lists:
             pairs, at = np.unique(key, return_inverse=True)
             low, high = (half.astype(np.int32) for half in np.divmod(pairs, n_items))
             cosines = np.zeros(first.shape)
-            cosines[real] = pair_cosines(low, high, *lists)[at]
+            cosines[real] = pair_cosines(low, high, *self._holders)[at]
             likeness[start : start + step, 1:] = np.add.reduceat(cosines, starts, axis=1)
         return likeness

@@ -47,16 +47,22 @@ def gini(items: Items, k: int, counts: Counts) -> float:
     return float(((2 * rank - n - 1) @ exposure) / max(n * exposure.sum(), 1))
 
 
-def novelty(items: Items, k: int, counts: Counts) -> Values:
-    """Return the mean surprise of the first ``k``: ``-log2`` of an item's share of the training tokens.
+def novelty(items: Items, k: int, n_holding: Counts, n_sentences: int) -> Values:
+    """Return the mean self-information of the first ``k``: ``-log2`` of the share of sentences with the item.
 
-    An item that the training part does not have counts as if it occurred once; an empty answer has 0. Source:
-    Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010.
+    ``n_holding`` (one an item) counts the training sentences that hold an item, however often each does; with
+    a sentence per user these are its users. An item that no training sentence holds counts as if one held it;
+    an empty answer has 0. Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender
+    systems, PNAS 2010.
 
-    >>> novelty(np.array([[0, 1], [1, -1]]), 2, np.array([3, 1]))
-    array([1.20751875, 2.        ])
+    Examples
+    --------
+    Of four users, all have item 0 (0 bits), and one has item 1 (2 bits).
+
+    >>> novelty(np.array([[0, 1], [1, -1]]), 2, np.array([4, 1]), 4)
+    array([1., 2.])
     """
-    surprise = np.log2(max(counts.sum(), 1)) - np.log2(np.maximum(counts, 1))
+    surprise = np.log2(max(n_sentences, 1)) - np.log2(np.maximum(n_holding, 1))
     return _mean(surprise, items, k)
 
 
