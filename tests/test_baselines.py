@@ -257,6 +257,35 @@ def test_settings_out_of_range_are_errors(settings_, message):
 def test_item_knn_needs_a_neighbour():
     with pytest.raises(InputError, match="k is 0"):
         ItemKNN(Sentences.of([["a", "b"]]), k=0)
+    with pytest.raises(InputError, match="max_items is 1; expected at least 2"):
+        ItemKNN(Sentences.of([["a", "b"]]), max_items=1)
+
+
+def test_item_knn_of_a_crawlers_history_ends():
+    """Its 200,000 items would be 40 thousand million pairs."""
+    crawled = [str(number) for number in range(200_000)]
+    model = ItemKNN(Sentences.of([["a", "b", "a"], crawled, ["b", "199999"], ["0", "c"]]))
+    answers = model.recommend_many([["a"], ["c"], ["199998"], ["100"]], k=1)
+    assert [(answer[0].item, answer[0].source) for answer in answers] == [
+        ("b", "model"),
+        ("0", "model"),
+        ("198000", "model"),
+        ("a", "popular"),  # too far from the crawler's end to count
+    ]
+
+
+@settings(deadline=None)
+@given(questions(), st.integers(2, 9))
+def test_item_knn_counts_the_newest_items_of_a_long_sentence(question, most):
+    pool, train, histories, k, filter_seen = question
+    ends = [next(s[n:] for n in range(len(s) + 1) if len(set(s[n:])) <= most) for s in train]
+    order = popular_first(pool, train)
+    answers = ask(ItemKNN(sentences_over(pool, train), max_items=most), histories, k, filter_seen)
+    for history, answer in zip(histories, answers, strict=True):
+        scores = Counter()
+        for item in set(history) & set(order):
+            scores.update(dict(likeness(ends, item, 100, order)))
+        assert answer == expected(pool, train, scores, history, k, filter_seen)
 
 
 def test_all_baselines_of_a_split_learn_from_its_training_part_alone():

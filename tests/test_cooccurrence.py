@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from item2vec.kernels.cooccurrence import best_sums, nearest, pair_cosines, sentences_of_items
+from item2vec.kernels.cooccurrence import best_sums, nearest, newest_items, pair_cosines, sentences_of_items
 from item2vec.sentences import offsets_of
 
 N_ITEMS = 9
@@ -57,6 +57,14 @@ def test_each_item_has_the_sentences_that_hold_it(rows):
     back_offsets, items = sentences_of_items(sentences, offsets, len(rows))
     back = [items[back_offsets[row] : back_offsets[row + 1]].tolist() for row in range(len(rows))]
     assert back == [sorted(set(row)) for row in rows]
+
+
+@settings(deadline=None)
+@given(lists, st.integers(1, N_ITEMS + 1))
+def test_a_sentence_is_cut_to_its_longest_end_of_so_many_items(rows, most):
+    ends = [next(row[n:] for n in range(len(row) + 1) if len(set(row[n:])) <= most) for row in rows]
+    tokens, offsets = newest_items(*flat(rows), N_ITEMS, most)
+    assert (tokens.tolist(), offsets.tolist()) == tuple(part.tolist() for part in flat(ends))
 
 
 @settings(deadline=None)

@@ -15,7 +15,7 @@ from item2vec.evaluation.answers import Ties
 from item2vec.evaluation.split import Split
 from item2vec.interactions import DAY
 from item2vec.kernels.candidates import draw, fill_up
-from item2vec.kernels.cooccurrence import Rows, best_sums, nearest
+from item2vec.kernels.cooccurrence import Rows, best_sums, nearest, newest_items
 from item2vec.sentences import Sentences, encode_histories, offsets_of
 from item2vec.types import Codes, Offsets, Recommendation, check_k
 
@@ -196,8 +196,22 @@ class ItemKNN(Baseline):
     counts once in a sentence, and has the ``k`` items most like it as neighbours. The score is the sum of
     a candidate's likeness to the distinct items of the history that have it as a neighbour.
 
+    Of a sentence with more than ``max_items`` distinct items, such as a crawler's, only its end with so many
+    is counted, because the work grows with the square of their number. Shorter sentences count whole.
+
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001; Linden et
-    al., Amazon.com recommendations: item-to-item collaborative filtering, IEEE Internet Computing 2003.
+    al., Amazon.com recommendations: item-to-item collaborative filtering, IEEE Internet Computing 2003. The
+    limit: Schelter, Boden & Markl, Scalable similarity-based neighborhood methods with MapReduce, RecSys 2012
+    (who draw the items that count at random).
+
+    Parameters
+    ----------
+    sentences
+        What to count.
+    k
+        Neighbours of an item, at most.
+    max_items
+        Distinct items of a sentence that count, its last ones.
 
     Examples
     --------
@@ -206,10 +220,14 @@ class ItemKNN(Baseline):
     [('a', 0.82, 'model'), ('c', -1.0, 'popular')]
     """
 
-    def __init__(self, sentences: Sentences, *, k: int = 100) -> None:
+    def __init__(self, sentences: Sentences, *, k: int = 100, max_items: int = 2000) -> None:
         super().__init__(sentences)
+        if max_items < 2:
+            raise InputError(f"max_items is {max_items}; expected at least 2 items, which are a pair")
+        n_items = len(self.vocabulary)
         numbers = self._number_of[sentences.tokens]
-        self._neighbours = nearest(numbers, sentences.offsets, len(self.vocabulary), check_k(k))
+        counted = newest_items(numbers, sentences.offsets, n_items, max_items)
+        self._neighbours = nearest(*counted, n_items, check_k(k))
 
     def _candidates(self, asked: _Asked) -> Rows:
         return best_sums(asked.codes, asked.offsets, self._neighbours, asked.enough)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from item2vec.kernels.compiled import compiled
 
-__all__ = ["Rows", "best_sums", "nearest", "pair_cosines", "sentences_of_items"]
+__all__ = ["Rows", "best_sums", "nearest", "newest_items", "pair_cosines", "sentences_of_items"]
 
 Items = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
@@ -60,6 +60,35 @@ def sentences_of_items(tokens: Items, offsets: Places, n_items: int) -> tuple[Pl
                 item_sentences[place[item]] = sentence
                 place[item] += 1
     return item_offsets, item_sentences
+
+
+@compiled
+def newest_items(tokens: Items, offsets: Places, n_items: int, most: int) -> tuple[Items, Places]:
+    """Return sentences (tokens and offsets) cut to their ends that hold ``most`` distinct items at most.
+
+    Examples
+    --------
+    >>> newest_items(np.array([3, 0, 1, 1, 2], np.int32), np.array([0, 4, 5]), 4, 2)
+    (array([0, 1, 1, 2], dtype=int32), array([0, 3, 4]))
+    """
+    newest = np.empty(len(tokens), np.int32)
+    newest_offsets = np.zeros(len(offsets), np.int64)
+    last = np.full(n_items, -1, np.int64)
+    for sentence in range(len(offsets) - 1):
+        start, n_distinct = offsets[sentence + 1], 0
+        while start > offsets[sentence]:
+            item = tokens[start - 1]
+            if last[item] != sentence:
+                if n_distinct == most:
+                    break
+                last[item] = sentence
+                n_distinct += 1
+            start -= 1
+        kept = tokens[start : offsets[sentence + 1]]
+        end = newest_offsets[sentence] + len(kept)
+        newest[newest_offsets[sentence] : end] = kept
+        newest_offsets[sentence + 1] = end
+    return newest[: newest_offsets[-1]], newest_offsets
 
 
 def nearest(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
