@@ -9,7 +9,7 @@ from typing import Any
 
 from item2vec.recommender import Recommender
 from item2vec.store import Store
-from item2vec.types import Recommendation, check_k
+from item2vec.types import Recommendation, as_history, check_k
 from item2vec.versions.live import Live
 
 __all__ = ["Engine"]
@@ -127,7 +127,7 @@ class Engine:
             k=k,
             exclude=exclude,
             allow=allow,
-            deny=[*deny, *self.store.inactive_items()],
+            deny=[*as_history(deny, "deny"), *self.store.inactive_items()],
             filter_seen=filter_seen,
             weights=history.weights,
             timestamps=history.timestamps,

@@ -5,7 +5,7 @@
     Item2VecError
     ├── ConfigError          (ValueError)         a setting is unknown or out of range
     ├── InputError           (ValueError)         data that cannot be read as asked
-    │   ├── InvalidIdError                        an id that is empty, too long or not text
+    │   ├── InvalidIdError                        an id that is empty, too long or broken text
     │   └── InputTypeError   (TypeError)          a value of the wrong Python type
     ├── UnknownItemError     (KeyError)           an item the model does not know
     ├── UnknownUserError     (KeyError)           a user the store does not know

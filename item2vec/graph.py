@@ -57,7 +57,7 @@ class Graph:
     ) -> Graph:
         """Make a graph from ``(source, target)`` or ``(source, target, weight)`` tuples."""
         rows = list(edges)
-        nodes = Vocabulary(tuple(dict.fromkeys(node for edge in rows for node in edge[:2])))
+        nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
         weights = np.array([edge[2] for edge in rows if len(edge) > 2], dtype=np.float32)
         if len(weights) not in (0, len(rows)):
             raise InputError("some edges have a weight and some have none; expected all or none")

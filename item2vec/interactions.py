@@ -93,8 +93,8 @@ class Interactions:
             ("session", "sessions", session),
         ):
             if column is not None:
-                ids = list(column)
-                columns[plural] = Vocabulary(tuple(dict.fromkeys(ids)))
+                ids = as_history(column, name)
+                columns[plural] = Vocabulary.of(ids)
                 columns[name] = columns[plural].encode(ids)
         if timestamp is not None:
             columns["timestamp"] = microseconds(timestamp)
@@ -145,11 +145,12 @@ class Interactions:
         names = as_history(events, "events")
         if self.event is None or self.events is None:
             raise InputError("a choice of events needs an event column; name it with event=")
-        unknown = [name for name in names if name not in self.events]
-        if unknown:
-            raise InputError(f"no event {unknown[0]!r} in the data; found {', '.join(self.events.ids[:10])}")
+        codes = self.events.encode(names)
+        if bool((codes < 0).any()):
+            unknown = names[int(np.argmin(codes))]
+            raise InputError(f"no event {unknown!r} in the data; found {', '.join(self.events.ids[:10])}")
         named = np.zeros(len(self.events), dtype=bool)
-        named[self.events.encode(names)] = True
+        named[codes] = True
         return self.take(named[self.event])
 
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:

@@ -71,8 +71,9 @@ class Sentences(Sequence[list[str]]):
     def of(cls, sentences: Iterable[Iterable[str]], *, ordered: bool = True) -> Sentences:
         """Make sentences from lists of ids; codes are given in order of first appearance."""
         lists = [as_history(sentence, "a sentence") for sentence in sentences]
-        vocabulary = Vocabulary(tuple(dict.fromkeys(id_ for sentence in lists for id_ in sentence)))
-        tokens = vocabulary.encode(id_ for sentence in lists for id_ in sentence)
+        ids = [id_ for sentence in lists for id_ in sentence]
+        vocabulary = Vocabulary.of(ids)
+        tokens = vocabulary.encode(ids)
         return cls(vocabulary, tokens, offsets_of([len(sentence) for sentence in lists]), ordered=ordered)
 
     def __len__(self) -> int:
@@ -308,7 +309,7 @@ def encode_histories(
         own = None if histories.weights is None else histories.weights.astype(np.float64)
         every = Histories(codes, histories.offsets, own, histories.timestamps)
     else:
-        lists = [as_history(history, "a history") for history in histories]
+        lists = [as_history(history, "a history") for history in as_history(histories, "histories")]
         lengths = [len(history) for history in lists]
         every = Histories(
             vocabulary.encode(item for history in lists for item in history),

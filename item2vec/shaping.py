@@ -170,8 +170,9 @@ def _of_unit(sentences: Sentences, unit: Unit) -> Sentences:
         if not isinstance(one, str | None):
             raise InputTypeError(f"the unit of item {id_!r} is {one!r}; expected one id as text, or none")
     known = [one for one in units if one is not None]
-    vocabulary = Vocabulary(tuple(dict.fromkeys(known)))
-    code_of = vocabulary.encode(units)
+    vocabulary = Vocabulary.of(known)
+    code_of = np.full(len(units), -1, dtype=np.int32)
+    code_of[[one is not None for one in units]] = vocabulary.encode(known)
     kept = sentences.keep(code_of[sentences.tokens] >= 0)
     return dataclasses.replace(kept, vocabulary=vocabulary, tokens=code_of[kept.tokens])
 

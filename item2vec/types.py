@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
-from typing import Any
+from itertools import islice, repeat
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ __all__ = [
     "check_ids",
     "check_k",
 ]
+
+T = TypeVar("T")
 
 Codes = npt.NDArray[np.int32]
 Offsets = npt.NDArray[np.int64]
@@ -83,6 +85,8 @@ class Vocabulary:
 
     Raises
     ------
+    InputTypeError
+        If an id is not text.
     InvalidIdError
         If an id is empty, holds a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
     InputError
@@ -102,12 +106,21 @@ class Vocabulary:
     ids: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", tuple(self.ids))
+        object.__setattr__(self, "ids", tuple(as_history(self.ids, "ids")))
         check_ids(self.ids)
         if len(self._code_of) != len(self.ids):
             seen: set[str] = set()
             twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
             raise InputError(f"id {twice!r} occurs twice in a vocabulary; expected distinct ids")
+
+    @classmethod
+    def of(cls, ids: Iterable[str]) -> Vocabulary:
+        """Make a vocabulary of the distinct ids, in order of first appearance.
+
+        >>> Vocabulary.of(["b", "a", "b"]).ids
+        ('b', 'a')
+        """
+        return cls(tuple(dict.fromkeys(_as_text(ids))))
 
     @cached_property
     def _code_of(self) -> dict[str, int]:
@@ -134,15 +147,22 @@ class Vocabulary:
 
     def code(self, id_: str) -> int:
         """Return the code of a known id; raise ``UnknownItemError`` with the closest known ids."""
-        code = self._code_of.get(id_) if isinstance(id_, str) else None
+        _as_text([id_])
+        code = self._code_of.get(id_)
         if code is None:
             raise UnknownItemError(self._unknown(id_))
         return code
 
     def encode(self, ids: Iterable[str]) -> Codes:
-        """Return the codes of ids, in their order; -1 for an id that is not known."""
-        get = self._code_of.get
-        return np.fromiter((get(id_, -1) for id_ in ids), dtype=np.int32)
+        """Return the codes of ids, in their order; -1 for an id that is not known.
+
+        Raises
+        ------
+        InputTypeError
+            If an id is not text. Such an id would never be found, so it must not count as unknown.
+        """
+        ids = _as_text(ids)
+        return np.fromiter(map(self._code_of.get, ids, repeat(-1)), dtype=np.int32, count=len(ids))
 
     def decode(self, codes: Iterable[int]) -> list[str]:
         """Return the ids of codes, in their order."""
@@ -161,15 +181,14 @@ class Vocabulary:
         Looks at the first 200,000 characters of ids of about the same length, so that a typing error is
         answered in a fraction of a second.
         """
+        _as_text([id_])
         wanted = id_.strip().casefold()
         near = (known for known in self.ids if abs(len(known) - len(wanted)) <= 3)
         first = islice(near, MAX_CLOSEST_CHARACTERS // (len(wanted) + 1))
         by_folded = {known.strip().casefold(): known for known in first}
         return [by_folded[match] for match in difflib.get_close_matches(wanted, by_folded, n=n, cutoff=0.6)]
 
-    def _unknown(self, id_: object) -> str:
-        if not isinstance(id_, str):
-            return f"unknown item {id_!r}: ids are text, found {type(id_).__name__}; pass str(id)"
+    def _unknown(self, id_: str) -> str:
         found = f"unknown item {id_!r} ({len(self):,} known)"
         closest = self.closest(id_)
         if not closest:
@@ -180,6 +199,13 @@ class Vocabulary:
 def check_ids(ids: Sequence[str]) -> None:
     """Refuse ids that some part of the line (SQL, JSON, files) could not carry byte for byte.
 
+    Raises
+    ------
+    InputTypeError
+        If an id is not text.
+    InvalidIdError
+        If an id is empty, holds a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
+
     Examples
     --------
     >>> check_ids(["01", "1", "a b"])
@@ -187,10 +213,11 @@ def check_ids(ids: Sequence[str]) -> None:
     Traceback (most recent call last):
     item2vec.errors.InvalidIdError: id at position 1 is empty; ids are 1 to 512 UTF-8 bytes of text
     """
+    ids = _as_text(ids)
     try:
         joined = "".join(ids)
         joined.encode()
-    except (TypeError, UnicodeEncodeError):
+    except UnicodeEncodeError:
         joined = "\0"
     longest = max(map(len, ids), default=1) if "\0" not in joined else 0
     if longest * 4 <= MAX_ID_BYTES and "" not in ids and "\0" not in joined:
@@ -201,9 +228,20 @@ def check_ids(ids: Sequence[str]) -> None:
             raise InvalidIdError(f"id at position {position} {fault}; ids are 1 to 512 UTF-8 bytes of text")
 
 
-def _fault_of_id(id_: object) -> str | None:
-    if not isinstance(id_, str):
-        return f"is {id_!r}, of type {type(id_).__name__}"
+def _as_text(ids: Iterable[str]) -> Sequence[str]:
+    """Return ids as a list, after looking at each type once: that costs a tenth of looking up each id."""
+    ids = as_history(ids, "ids")
+    if all(issubclass(kind, str) for kind in set(map(type, ids))):
+        return ids
+    position = next(at for at, id_ in enumerate(ids) if not isinstance(id_, str))
+    wrong: object = ids[position]
+    remedy = "; pass str(id)" if isinstance(wrong, int | np.integer) else ""
+    raise InputTypeError(
+        f"id at position {position} is {wrong!r:.60}, of type {type(wrong).__name__}; expected text{remedy}"
+    )
+
+
+def _fault_of_id(id_: str) -> str | None:
     if not id_:
         return "is empty"
     if "\0" in id_:
@@ -215,10 +253,12 @@ def _fault_of_id(id_: object) -> str | None:
     return f"is {size:,} bytes long: {id_[:40]!r}…" if size > MAX_ID_BYTES else None
 
 
-def as_history(items: Iterable[str], name: str = "history") -> Sequence[str]:
-    """Return ids as a list; a bare string is refused, since it would be read letter by letter."""
+def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
+    """Return ids, or lists of ids, as a list; a bare string is refused: it would be read letter by letter."""
     if isinstance(items, str):
         raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
+    if not isinstance(items, Iterable):
+        raise InputTypeError(f"{name} is {items!r}, of type {type(items).__name__}; expected a list of ids")
     return list(items)
 
 

@@ -79,7 +79,7 @@ def test_text_with_a_separator_of_its_own(tmp_path):
     ("content", "error", "message"),
     [
         ("", InputError, "no playlist in"),
-        ('{"items": ["a"]}\n{"items": [1]}\n', InvalidIdError, "line 2: id at position 0 is 1"),
+        ('{"items": ["a"]}\n{"items": [1]}\n', InputTypeError, "line 2: id at position 0 is 1"),
         ('{"items": ["a"]}\n{"items": "ab"}\n', InputError, "line 2: found"),
         ('{"items": ["a"]}\n{"items": ["a"\n', InputError, r"line 2: .*expected \{'items'"),
         ('{"items": [""]}\n', InvalidIdError, "line 1: id at position 0 is empty"),
@@ -99,8 +99,8 @@ def test_a_bad_line_is_named(tmp_path, content, error, message):
     ("source", "error", "message"),
     [
         (["abc"], InputTypeError, r"sentence 0 is the text 'abc'; expected a list of ids"),
-        ([["a"], ["b", 5]], InvalidIdError, "sentence 1: id at position 1 is 5"),
-        ([["a", ["b"]]], InvalidIdError, r"sentence 0: id at position 1 is \['b'\]"),
+        ([["a"], ["b", 5]], InputTypeError, "sentence 1: id at position 1 is 5"),
+        ([["a", ["b"]]], InputTypeError, r"sentence 0: id at position 1 is \['b'\]"),
         ([["a"], None], InputError, "sentence 1"),
         ("no-such-file.txt", InputError, "no file 'no-such-file.txt'; expected a file, or a list"),
         (5, InputTypeError, "expected"),
@@ -257,14 +257,14 @@ def test_a_unit_is_one_id():
 
 
 def test_collapsed_repeats_keep_the_heaviest_weight():
-    shop = Interactions.of(user="uuuuv", item="aabaa", weight=[1, 5, 2, 3, 1])
+    shop = Interactions.of(user=[*"uuuuv"], item=[*"aabaa"], weight=[1, 5, 2, 3, 1])
     found = adapters.histories(shop, collapse_repeats=True)
     assert list(found) == [["a", "b", "a"], ["a"]]
     assert found.weights.tolist() == [5, 2, 3, 1]
 
 
 def test_a_pause_longer_than_int64_holds_is_a_pause():
-    ends = Interactions.of(user="uu", item="ab", timestamp=[-(2**62) - 1, 2**62 + 1])
+    ends = Interactions.of(user=["u", "u"], item=["a", "b"], timestamp=[-(2**62) - 1, 2**62 + 1])
     assert list(adapters.sessions(ends)) == [["a"], ["b"]]
 
 

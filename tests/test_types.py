@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import MAX_ID_BYTES, ODD_IDS, ids, illegal_ids
+from strategies import MAX_ID_BYTES, NOT_TEXT, ODD_IDS, ids, illegal_ids
 
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_ids, check_k
@@ -94,10 +94,25 @@ def test_an_unknown_id_is_answered_with_the_closest_known_ones():
         songs.code("x")
 
 
-@pytest.mark.parametrize("wrong", [1, None, 1.5, b"temptation", ["temptation"]])
-def test_a_code_is_never_taken_for_an_id(wrong):
-    with pytest.raises(UnknownItemError, match="ids are text"):
-        Vocabulary(("temptation", "1")).code(wrong)
+@pytest.mark.parametrize("wrong", [*NOT_TEXT, np.int64(1), b"temptation"])
+def test_what_is_no_text_is_never_taken_for_an_id(wrong):
+    songs = Vocabulary(("temptation", "1"))
+    words = f"id at position 1 is .*, of type {type(wrong).__name__}; expected text"
+    for ids_are_read in (songs.encode, Vocabulary.of, check_ids, lambda ids: Vocabulary(tuple(ids))):
+        with pytest.raises(InputTypeError, match=words):
+            ids_are_read(["temptation", wrong, "unheard-of"])
+    for one_id_is_read in (songs.code, songs.closest):
+        with pytest.raises(InputTypeError, match="expected text"):
+            one_id_is_read(wrong)
+
+
+def test_a_number_is_answered_with_the_remedy():
+    with pytest.raises(InputTypeError, match=r"id at position 0 is 7, of type int; .*; pass str\(id\)"):
+        Vocabulary(("7",)).encode([7])
+
+
+def test_text_of_numpy_is_text():
+    assert Vocabulary(("a", "b")).encode(np.array(["b", "z"])).tolist() == [1, -1]
 
 
 def test_closest_looks_at_the_first_ids_of_about_the_same_length():
@@ -137,6 +152,8 @@ def test_k_of_another_type_is_refused(k):
 def test_bare_text_is_no_list_of_ids():
     with pytest.raises(InputTypeError, match=r"history is the text 'ab'; .* \['ab'\]"):
         as_history("ab")
+    with pytest.raises(InputTypeError, match=r"history is 5, of type int; expected a list of ids"):
+        as_history(5)
     assert as_history(iter(["ab"])) == ["ab"]
 
 

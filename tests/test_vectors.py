@@ -150,7 +150,7 @@ def test_questions_without_an_answer():
         vectors.analogy(positive="item-0")
     with pytest.raises(UnknownItemError, match="did you mean 'item-"):
         vectors.similar_items("item-9")
-    with pytest.raises(UnknownItemError):
+    with pytest.raises(InputTypeError, match="id at position 0 is 1"):
         _ = vectors[1]
     with pytest.raises(InputError, match="k is 0"):
         vectors.similar_items("item-0", k=0)

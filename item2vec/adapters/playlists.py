@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
+from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.sentences import Sentences
 from item2vec.shaping import Unit, check_least, check_shape, shaped
 from item2vec.types import Vocabulary, check_ids
@@ -62,8 +62,10 @@ def playlists(
     ------
     InputError
         If a file cannot be read as asked; names the line.
+    InputTypeError
+        If an id is not text.
     InvalidIdError
-        If an id is not text of 1 to 512 bytes.
+        If an id is not 1 to 512 bytes long.
 
     Examples
     --------
@@ -122,8 +124,8 @@ def _encoded(located: Located, ordered: bool) -> Sentences:
 def _check_new(ids: list[str], where: str) -> None:
     try:
         check_ids(ids)
-    except InvalidIdError as error:
-        raise InvalidIdError(f"{where}: {error}") from None
+    except InputError as error:
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _numbered(source: object) -> Located:

@@ -18,7 +18,7 @@ from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
 from item2vec.store.tables import item, user_account
 from item2vec.store.types import microseconds_of
-from item2vec.types import Codes, Offsets, Vocabulary
+from item2vec.types import Codes, Offsets, Vocabulary, check_ids
 
 __all__ = ["NO_EVENT", "Batch", "Ingested", "batches", "check_timestamps", "event_key"]
 
@@ -52,6 +52,7 @@ def event_key(user: str, item: str, event: str, timestamp: int) -> str:
     >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
     '80060a24181e4000d33544e5c7b3e3e9'
     """
+    check_ids([user, item, event])
     what = blake2b(f"{user}\0{item}\0{event}".encode(), digest_size=8).hexdigest()
     return f"{timestamp + 2**63:016x}{what}"
 

@@ -373,9 +373,9 @@ class Store:
         self.close()
 
     def _set_active(self, items: Iterable[str], *, active: bool) -> int:
-        ids = sorted(set(as_history(items, "items")))
+        ids = as_history(items, "items")
         check_ids(ids)
-        return self._data("write", partial(catalogue.set_active, ids=ids, active=active))
+        return self._data("write", partial(catalogue.set_active, ids=sorted(set(ids)), active=active))
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
         """Run a transaction on tables that are known to be there."""

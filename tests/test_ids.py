@@ -1,0 +1,215 @@
+"""Ids are text, wherever one is given: another type is an error, never an unknown id.
+
+The parameters are found by reflection, so that a new one that takes ids cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+
+import numpy as np
+import pytest
+from strategies import NOT_TEXT
+
+from item2vec import (
+    Engine,
+    Graph,
+    Interactions,
+    Items,
+    ItemVectors,
+    Recommender,
+    Sentences,
+    Vocabulary,
+    publish,
+)
+from item2vec import adapters as adapt
+from item2vec.errors import InputTypeError
+from item2vec.evaluation import Popularity
+from item2vec.store import Store, event_key
+from item2vec.types import as_history, check_ids
+
+DOORS = (
+    "item2vec",
+    "item2vec.adapters",
+    "item2vec.evaluation",
+    "item2vec.readers",
+    "item2vec.store",
+    "item2vec.types",
+)
+NAMES = {
+    "allow", "deny", "disliked", "edges", "event", "events", "exclude", "histories", "history", "id_", "ids",
+    "item", "items", "negative", "node", "nodes", "other", "positive", "sentences", "session", "sessions",
+    "source", "target", "targets", "unit", "user", "users",
+}  # fmt: skip
+
+ONE_ID = {
+    ("Vocabulary.code", "id_"): lambda s, bad: s.songs.code(bad),
+    ("Vocabulary.closest", "id_"): lambda s, bad: s.songs.closest(bad),
+    ("Items.title", "item"): lambda s, bad: s.items.title(bad),
+    ("Items.about", "item"): lambda s, bad: s.items.about(bad),
+    ("Graph.neighbours_of", "node"): lambda s, bad: s.graph.neighbours_of(bad),
+    ("ItemVectors.__getitem__", "item"): lambda s, bad: s.vectors[bad],
+    ("ItemVectors.similarity", "item"): lambda s, bad: s.vectors.similarity(bad, "a"),
+    ("ItemVectors.similarity", "other"): lambda s, bad: s.vectors.similarity("a", bad),
+    ("ItemVectors.similar_items", "item"): lambda s, bad: s.vectors.similar_items(bad),
+    ("Recommender.similar_items", "item"): lambda s, bad: s.model.similar_items(bad),
+    ("Recommender.explain", "item"): lambda s, bad: s.model.explain(["a"], bad),
+    ("Engine.recommend", "user"): lambda s, bad: s.engine.recommend(bad),
+    ("Store.history", "user"): lambda s, bad: s.store.history(bad),
+    ("Store.forget_user", "user"): lambda s, bad: s.store.forget_user(bad),
+    ("Store.ingest", "source"): lambda s, bad: s.store.ingest(s.log, source=bad),
+    ("event_key", "user"): lambda s, bad: event_key(bad, "a", "click", 0),
+    ("event_key", "item"): lambda s, bad: event_key("ann", bad, "click", 0),
+    ("event_key", "event"): lambda s, bad: event_key("ann", "a", bad, 0),
+}
+MANY_IDS = {
+    ("Vocabulary", "ids"): lambda s, bad: Vocabulary(bad),
+    ("Vocabulary.of", "ids"): lambda s, bad: Vocabulary.of(bad),
+    ("Vocabulary.encode", "ids"): lambda s, bad: s.songs.encode(bad),
+    ("check_ids", "ids"): lambda s, bad: check_ids(bad),
+    ("as_history", "items"): lambda s, bad: s.songs.encode(as_history(bad)),
+    ("Interactions.of", "user"): lambda s, bad: Interactions.of(user=bad, item=["a"]),
+    ("Interactions.of", "item"): lambda s, bad: Interactions.of(user=["ann"], item=bad),
+    ("Interactions.of", "event"): lambda s, bad: Interactions.of(user=["ann"], item=["a"], event=bad),
+    ("Interactions.of", "session"): lambda s, bad: Interactions.of(user=["ann"], item=["a"], session=bad),
+    ("Interactions.of_events", "events"): lambda s, bad: s.log.of_events(bad),
+    ("histories", "events"): lambda s, bad: adapt.histories(s.log, events=bad),
+    ("sessions", "events"): lambda s, bad: adapt.sessions(s.log, events=bad),
+    ("ItemVectors.analogy", "positive"): lambda s, bad: s.vectors.analogy(positive=bad),
+    ("ItemVectors.analogy", "negative"): lambda s, bad: s.vectors.analogy(positive=["a"], negative=bad),
+    ("ItemVectors.analogy_target", "positive"): lambda s, bad: s.vectors.analogy_target(bad, []),
+    ("ItemVectors.analogy_target", "negative"): lambda s, bad: s.vectors.analogy_target(["a"], bad),
+    ("Recommender.analogy", "positive"): lambda s, bad: s.model.analogy(positive=bad),
+    ("Recommender.analogy", "negative"): lambda s, bad: s.model.analogy(positive=["a"], negative=bad),
+    ("Recommender.recommend", "history"): lambda s, bad: s.model.recommend(bad),
+    ("Recommender.recommend", "exclude"): lambda s, bad: s.model.recommend(["a"], exclude=bad),
+    ("Recommender.recommend", "allow"): lambda s, bad: s.model.recommend(["a"], allow=bad),
+    ("Recommender.recommend", "deny"): lambda s, bad: s.model.recommend(["a"], deny=bad),
+    ("Recommender.recommend_many", "allow"): lambda s, bad: s.model.recommend_many([["a"]], allow=bad),
+    ("Recommender.recommend_many", "deny"): lambda s, bad: s.model.recommend_many([["a"]], deny=bad),
+    ("Recommender.explain", "history"): lambda s, bad: s.model.explain(bad, "a"),
+    ("Engine.recommend", "exclude"): lambda s, bad: s.engine.recommend("ann", exclude=bad),
+    ("Engine.recommend", "allow"): lambda s, bad: s.engine.recommend("ann", allow=bad),
+    ("Engine.recommend", "deny"): lambda s, bad: s.engine.recommend("ann", deny=bad),
+    ("Store.activate_items", "items"): lambda s, bad: s.store.activate_items(bad),
+    ("Store.deactivate_items", "items"): lambda s, bad: s.store.deactivate_items(bad),
+    ("Store.interactions", "events"): lambda s, bad: s.store.interactions(events=bad),
+    ("Store.snapshot", "events"): lambda s, bad: s.store.snapshot(events=bad),
+}
+LISTS_OF_IDS = {
+    ("Sentences.of", "sentences"): lambda s, bad: Sentences.of(bad),
+    ("playlists", "source"): lambda s, bad: adapt.playlists(bad),
+    ("Graph.of", "edges"): lambda s, bad: Graph.of([("a", *edge) for edge in bad]),
+    ("Recommender.recommend_many", "histories"): lambda s, bad: s.model.recommend_many(bad),
+    ("Recommender.recommend_many", "exclude"): lambda s, bad: s.model.recommend_many([["a"]], exclude=bad),
+    ("Baseline.recommend_many", "histories"): lambda s, bad: s.popularity.recommend_many(bad),
+}
+NOT_IDS = {
+    "an answer": [
+        *(("Recommendation", name) for name in ("item", "source")), ("Share", "item"), ("History", "items")
+    ],
+    "Python's own question": [("Vocabulary.__contains__", "id_"), ("ItemVectors.__contains__", "item")],
+    "names of columns": [
+        *((f"read_{kind}", name) for kind in ("interactions", "items") for name in ("item", "source")),
+        *(("read_interactions", name) for name in ("user", "event", "session")),
+    ],
+    "files and tables, where whole numbers are ids too": [("read_edges", "source"), ("walks", "edges")],
+    "where None is no unit; see test_adapters": [
+        (adapter, "unit") for adapter in ("histories", "playlists", "sessions")
+    ],
+    "a place in a file": [(of, name) for of in ("Fault", "Fault.of_value") for name in ("source", "unit")],
+}  # fmt: skip
+
+
+class Things:
+    """One of everything that takes ids."""
+
+    def __init__(self, folder):
+        self.songs = Vocabulary(("a", "b", "c", "7"))
+        self.items = Items.of({id_: {} for id_ in self.songs})
+        self.graph = Graph.of([("a", "b")])
+        self.log = Interactions.of(user=["ann"] * 2, item=["a", "b"], event=["click", "7"], timestamp=[0, 1])
+        self.vectors = ItemVectors(self.songs, np.eye(4), np.eye(4), np.ones(4))
+        self.model = Recommender(self.vectors)
+        self.popularity = Popularity(Sentences.of([["a", "b", "7"]]))
+        publish(self.model, folder / "models")
+        url = f"sqlite:///{folder}/item2vec.db"
+        self.store = Store(url)
+        self.store.upgrade()
+        self.store.ingest(self.log)
+        self.engine = Engine(models=folder / "models", store=url, reload_every=None)
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    made = Things(tmp_path_factory.mktemp("ids"))
+    yield made
+    made.engine.close()
+    made.store.close()
+
+
+def public_callables():
+    """Yield all public functions, classes and methods by the name under which they are defined."""
+    for door in map(importlib.import_module, DOORS):
+        for name in door.__all__:
+            thing = getattr(door, name)
+            if inspect.isclass(thing):
+                yield thing.__name__, thing
+                names = [one for one in dir(thing) if not one.startswith("_")]
+                members = [
+                    getattr(thing, one)
+                    for one in (*names, "__getitem__", "__contains__")
+                    if hasattr(thing, one)
+                ]
+                yield from (
+                    (one.__qualname__, one)
+                    for one in members
+                    if inspect.isfunction(one) or inspect.ismethod(one)
+                )
+            elif inspect.isfunction(thing):
+                yield thing.__qualname__, thing
+
+
+def parameters_of_ids():
+    """Return callables and parameters that are called like ids and annotated as text."""
+    found = set()
+    for name, thing in public_callables():
+        if not getattr(thing, "__module__", "").startswith("item2vec"):
+            continue
+        for parameter in inspect.signature(thing).parameters.values():
+            if parameter.name in NAMES and re.search(r"\b(str|object|Unit|T)\b", str(parameter.annotation)):
+                found.add((name, parameter.name))
+    return found
+
+
+def test_every_parameter_that_takes_ids_stands_in_one_table():
+    tables = [*ONE_ID, *MANY_IDS, *LISTS_OF_IDS, *(one for some in NOT_IDS.values() for one in some)]
+    assert sorted(parameters_of_ids() ^ set(tables)) == []
+    assert len(tables) == len(set(tables))
+
+
+def case(table):
+    return pytest.mark.parametrize("call", table.values(), ids=[".".join(place) for place in table])
+
+
+@case(ONE_ID)
+def test_one_id_is_text(things, call):
+    for wrong in NOT_TEXT:
+        with pytest.raises(InputTypeError):
+            call(things, wrong)
+
+
+@case(MANY_IDS)
+def test_many_ids_are_text(things, call):
+    for wrong in [*([wrong] for wrong in NOT_TEXT), ["a", 7], [["a", "b"]], b"7", 7, 7.0, True]:
+        with pytest.raises(InputTypeError):
+            call(things, wrong)
+
+
+@case(LISTS_OF_IDS)
+def test_lists_of_ids_hold_text(things, call):
+    for wrong in NOT_TEXT:
+        with pytest.raises(InputTypeError):
+            call(things, [[wrong]])
