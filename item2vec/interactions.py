@@ -84,6 +84,13 @@ class Interactions:
         """Make interactions from columns of ids; codes are given in order of first appearance.
 
         ``timestamp`` holds ``datetime`` (naive: UTC), ``datetime64``, or whole microseconds since 1970.
+
+        Raises
+        ------
+        InputTypeError
+            If an id is not text, or a timestamp is of another type.
+        InputError
+            If the timestamps count seconds, milliseconds or nanoseconds since 1970.
         """
         columns: dict[str, Any] = {}
         for name, plural, column in (
@@ -212,14 +219,24 @@ def _moment(microseconds: np.int64) -> str:
 
 
 def microseconds(moments: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
-    """Return moments as int64 microseconds since 1970-01-01 UTC.
+    """Return timestamps as int64 microseconds since 1970-01-01 UTC.
 
-    Moments are ``datetime`` (naive: UTC), ``datetime64``, or already microseconds.
+    Timestamps are ``datetime`` (naive: UTC), ``datetime64``, or already microseconds.
 
     >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)])
     array([86400000000,     1000000])
+
+    Raises
+    ------
+    InputError
+        If whole numbers count another unit: read as seconds, milliseconds or nanoseconds, all of them that
+        are above 0 are dates from 1990 to 2100. As microseconds they would lie in the first 48 days of 1970,
+        or after the year 21900.
     """
+    has_dates = False
     if not isinstance(moments, np.ndarray):
+        moments = list(moments)
+        has_dates = any(isinstance(one, datetime) for one in moments)
         moments = [_microseconds(one) if isinstance(one, datetime) else one for one in moments]
     column = np.asarray(moments)
     if column.size == 0:
@@ -228,7 +245,27 @@ def microseconds(moments: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         raise InputTypeError(
             f"timestamps of type {column.dtype}; expected datetime, datetime64 or microseconds"
         )
-    return (column.astype("datetime64[us]") if column.dtype.kind == "M" else column).astype(np.int64)
+    if column.dtype.kind == "M":
+        column = column.astype("datetime64[us]")
+    elif not has_dates:
+        _check_unit(column)
+    return column.astype(np.int64)
+
+
+_OTHER_UNITS = {"s": ("seconds", 1), "ms": ("milliseconds", 1_000), "ns": ("nanoseconds", 1_000_000_000)}
+_YEARS_1990_TO_2100 = (631_152_000, 4_102_444_800)  # in seconds since 1970
+
+
+def _check_unit(column: npt.NDArray[Any]) -> None:
+    dated = column[column > 0]  # 0 and -1 often stand for "not known"
+    oldest, newest = (int(dated.min()), int(dated.max())) if len(dated) else (0, 0)
+    first, last = _YEARS_1990_TO_2100
+    for unit, (name, per_second) in _OTHER_UNITS.items():
+        if first * per_second <= oldest <= newest <= last * per_second:
+            raise InputError(
+                f"timestamps look like epoch {name} (the newest is {newest}); expected microseconds, "
+                f"datetime or datetime64; pass np.asarray(timestamps, dtype='datetime64[{unit}]')"
+            )
 
 
 def _microseconds(moment: datetime) -> int:

@@ -32,7 +32,9 @@ COLUMNS = ("user", "item", "timestamp", "weight", "event", "session")
 
 def made_of(table):
     columns = zip(*table, strict=True) if table else [[] for _ in COLUMNS]
-    return Interactions.of(**dict(zip(COLUMNS, columns, strict=True)))
+    named = dict(zip(COLUMNS, columns, strict=True))
+    # As dates, so that no whole number looks like seconds since 1970.
+    return Interactions.of(**{**named, "timestamp": np.array(named["timestamp"], dtype="datetime64[us]")})
 
 
 def table_of(interactions):
@@ -207,6 +209,47 @@ def test_what_is_no_moment_is_refused(wrong):
         microseconds(wrong)
     with pytest.raises(InputTypeError, match="expected datetime"):
         Interactions.of(user=["u"], item=["i"], timestamp=wrong)
+
+
+@pytest.mark.parametrize(("unit", "name"), [("s", "seconds"), ("ms", "milliseconds"), ("ns", "nanoseconds")])
+@pytest.mark.parametrize("dates", [["1990-01-01"], ["2024-02-29", "1999-12-31"], ["2099-12-31T23:59:59"]])
+@pytest.mark.parametrize("form", [list, np.asarray])
+def test_whole_numbers_of_another_unit_are_refused_with_the_remedy(unit, name, dates, form):
+    moments = np.array(dates, dtype=f"datetime64[{unit}]")
+    counted = [*moments.astype(np.int64).tolist(), 0, -1]
+    with pytest.raises(
+        InputError, match=rf"look like epoch {name} \(the newest is {max(counted)}\)"
+    ) as caught:
+        microseconds(form(counted))
+    with pytest.raises(InputError, match="expected microseconds"):
+        Interactions.of(user=["u"] * len(counted), item=["i"] * len(counted), timestamp=form(counted))
+    remedy = str(caught.value).split("pass ")[1]
+    found = eval(remedy, {"np": np, "timestamps": counted})
+    assert microseconds(found)[: len(dates)].tolist() == moments.astype("datetime64[us]").astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        [3, 1, 2],
+        [3_000_000, 0],
+        [10**8],
+        [day * DAY for day in range(60)],
+        [1_700_000_000_000_000],
+        [2**62],
+        [-(10**9)],
+    ],
+)
+def test_whole_numbers_that_can_be_microseconds_are_microseconds(counted):
+    assert microseconds(counted).tolist() == counted
+    dates = np.array(counted, dtype="datetime64[us]")
+    assert microseconds(dates).tolist() == counted
+
+
+def test_dates_are_never_taken_for_another_unit():
+    early = [datetime(1970, 1, 1, 0, 28), datetime(1970, 1, 20)]
+    assert microseconds(early).tolist() == [28 * 60 * 1_000_000, 19 * DAY]
+    assert microseconds(np.array(early, dtype="datetime64[us]")).tolist() == microseconds(early).tolist()
 
 
 def test_a_read_only_view_copies_nothing_it_need_not():

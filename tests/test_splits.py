@@ -28,7 +28,8 @@ rows = st.lists(
 
 def interactions_of(events, **columns):
     users, items, moments = zip(*events, strict=True)
-    return Interactions.of(user=users, item=items, timestamp=[DAY * moment for moment in moments], **columns)
+    days = np.array([DAY * moment for moment in moments], dtype="datetime64[us]")
+    return Interactions.of(user=users, item=items, timestamp=days, **columns)
 
 
 def history(events, user):

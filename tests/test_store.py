@@ -397,12 +397,12 @@ def test_the_hour_of_ingestion_is_the_clock_s_or_the_one_given(store, sql):
 
 
 def test_a_snapshot_holds_the_newest_days_and_all_items(store):
-    store.ingest(listens(("ann", "x", 0), ("bob", "y", 9 * DAY), ("ann", "z", 10 * DAY)))
+    store.ingest(listens(("ann", "x", 0), ("bob", "y", 99 * DAY), ("ann", "z", 100 * DAY)))
     everything, items = store.snapshot()
     assert rows_of(everything) == rows_of(store.interactions())
     assert list(items.vocabulary) == ["x", "y", "z"]
     newest, items = store.snapshot(days=1)
-    assert newest.timestamp.tolist() == [10 * DAY, 9 * DAY]
+    assert newest.timestamp.tolist() == [100 * DAY, 99 * DAY]
     assert list(items.vocabulary) == ["x", "y", "z"]
     assert len(store.snapshot(days=10**9)[0]) == 3
     assert len(store.snapshot(days=0.5)[0]) == 1

@@ -92,6 +92,8 @@ class Machine(RuleBasedStateMachine):
     def ingest(self, rows, source, size, twice):
         rows = rows + rows[::-1] if twice else rows
         columns = {name: [getattr(row, name) for row in rows] for name in Row.__dataclass_fields__}
+        # As dates, so that no whole number looks like seconds since 1970.
+        columns["timestamp"] = np.array(columns["timestamp"], dtype="datetime64[us]")
         before = len(self.events)
         for row in rows:
             self.events.setdefault((source, row.key), row)
