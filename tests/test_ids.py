@@ -105,6 +105,7 @@ LISTS_OF_IDS = {
     ("Recommender.recommend_many", "histories"): lambda s, bad: s.model.recommend_many(bad),
     ("Recommender.recommend_many", "exclude"): lambda s, bad: s.model.recommend_many([["a"]], exclude=bad),
     ("Baseline.recommend_many", "histories"): lambda s, bad: s.popularity.recommend_many(bad),
+    ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
 }
 NOT_IDS = {
     "an answer": [
