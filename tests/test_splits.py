@@ -1,6 +1,7 @@
 """What a split promises: nothing that is asked is learned from, and nothing is lost without being counted."""
 
 import warnings
+from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
@@ -40,30 +41,59 @@ def history(events, user):
 # --- leave-last-out
 
 
+def last_items(sentences, n, repeats):
+    """The questions of the last ``n`` items, and what is dropped: by the definition."""
+    questions = [(s[:-n], [i for i in s[-n:] if repeats or i not in s[:-n]]) for s in sentences if len(s) > n]
+    dropped = {
+        "sentences too short to ask": sum(len(s) <= n for s in sentences),
+        "targets in the history, which answers leave out": sum(n - len(asked) for _, asked in questions),
+    }
+    return [one for one in questions if one[1]], {what: count for what, count in dropped.items() if count}
+
+
 @examples
-@given(corpora, st.integers(1, 3))
-def test_leave_last_out_holds_back_the_end_and_nothing_else(sentences, n):
-    split = leave_last_out(Sentences.of(sentences), n=n)
+@given(corpora, st.integers(1, 3), st.booleans())
+def test_leave_last_out_holds_back_the_end_and_nothing_else(sentences, n, repeats):
+    split = leave_last_out(Sentences.of(sentences), n=n, repeats=repeats)
     assert list(split.train) == [s[:-n] if len(s) > n else s for s in sentences]
-    assert list(split.histories) == [s[:-n] for s in sentences if len(s) > n]
-    assert list(split.targets) == [s[-n:] for s in sentences if len(s) > n]
-    short = sum(len(s) <= n for s in sentences)
-    assert split.dropped == ({"sentences too short to ask": short} if short else {})
+    questions, dropped = last_items(sentences, n, repeats)
+    assert list(zip(split.histories, split.targets, strict=True)) == questions
+    assert split.dropped == dropped
+    assert split.filter_seen is not repeats
+    assert ("repeats kept" in split.protocol) == repeats
 
 
 @examples
-@given(rows, st.integers(1, 2))
-def test_leave_last_out_of_interactions_knows_its_moments(events, n):
-    split = leave_last_out(interactions_of(events), n=n)
+@given(rows, st.integers(1, 2), st.booleans())
+def test_leave_last_out_of_interactions_knows_its_moments(events, n, repeats):
+    split = leave_last_out(interactions_of(events), n=n, repeats=repeats)
     users = dict.fromkeys(user for user, _, _ in events)
-    assert list(split.targets) == [h[-n:] for u in users if len(h := history(events, u)) > n]
+    questions, _ = last_items([history(events, user) for user in users], n, repeats)
+    assert list(zip(split.histories, split.targets, strict=True)) == questions
     moments = [sorted(at for who, _, at in events if who == user) for user in users]
     known = [at for one in moments for at in (one[:-n] if len(one) > n else one)]
     assert (split.train.timestamps // DAY).tolist() == known
-    early = [one[-n] < max(known) for one in moments if len(one) > n]
+    early = []
+    for user, one in zip(users, moments, strict=True):
+        items = history(events, user)
+        later = [at for i, at in zip(items[-n:], one[-n:], strict=False) if repeats or i not in items[:-n]]
+        early += [later[0] < max(known)] if len(one) > n and later else []
     assert ("asked" in split.spans) == bool(early)
     if early:
         assert f"{100 * np.mean(early):.0f} % of the questions were asked before" in split.leak
+
+
+@examples
+@given(corpora, st.booleans())
+def test_every_target_can_be_answered(sentences, repeats):
+    """With the filters that the split asks for, no protocol asks for what a model must not say."""
+    given_ = Sentences.of(sentences)
+    splits = [leave_last_out(given_, repeats=repeats), leave_last_out(given_, n=2, repeats=repeats)]
+    splits += k_fold(given_, folds=2, repeats=repeats) if len(sentences) >= 2 else []
+    for split in [*splits, random_split(given_)]:
+        for asked, wanted in zip(split.histories, split.targets, strict=True):
+            assert wanted
+            assert not (split.filter_seen and set(asked) & set(wanted))
 
 
 def test_the_spans_are_those_of_the_events():
@@ -329,19 +359,20 @@ def test_random_split_draws_each_item_as_often():
 
 
 @examples
-@given(corpora, st.integers(2, 4), st.integers(1, 2))
-def test_each_sentence_is_asked_in_one_fold_and_trained_in_the_others(sentences, folds, n):
+@given(corpora, st.integers(2, 4), st.integers(1, 2), st.booleans())
+def test_each_sentence_is_asked_in_one_fold_and_trained_in_the_others(sentences, folds, n, repeats):
     assume(len(sentences) >= folds)
-    splits = k_fold(Sentences.of(sentences), folds=folds, n=n)
-    asked = [h + t for split in splits for h, t in zip(split.histories, split.targets, strict=True)]
-    assert sorted(asked) == sorted(s for s in sentences if len(s) > n)
-    assert all(len(one) == n for split in splits for one in split.targets)
+    splits = k_fold(Sentences.of(sentences), folds=folds, n=n, repeats=repeats)
+    asked = [question for split in splits for question in zip(split.histories, split.targets, strict=True)]
+    questions, dropped = last_items(sentences, n, repeats)
+    assert sorted(asked) == sorted(questions)
+    assert sum((Counter(split.dropped) for split in splits), Counter()) == Counter(dropped)
     for split in splits:
-        n_held = len(split) + sum(split.dropped.values())
-        assert n_held in {len(sentences) // folds, -(-len(sentences) // folds)}
+        assert split.filter_seen is not repeats
+        assert len(sentences) // folds <= len(sentences) - len(split.train) <= -(-len(sentences) // folds)
         rest = [*split.train, *(h + t for h, t in zip(split.histories, split.targets, strict=True))]
-        assert len(split.train) + n_held == len(sentences)
-        assert sorted(s for s in rest if len(s) > n) == sorted(s for s in sentences if len(s) > n)
+        if repeats:
+            assert sorted(s for s in rest if len(s) > n) == sorted(s for s in sentences if len(s) > n)
 
 
 @pytest.mark.parametrize("draw", [random_split, lambda s, seed: k_fold(s, folds=3, seed=seed)[0]])

@@ -96,18 +96,17 @@ def test_nothing_but_the_training_part_is_learned_from():
 @pytest.mark.parametrize(
     ("n_sentences", "length", "held"), [(6000, 30, 1), (1000, 30, 3), (1000, 9, 1), (400, 60, 6)]
 )
-def test_few_and_long_sentences_are_asked_several_times(n_sentences, length, held):
+@pytest.mark.parametrize("filter_seen", [True, False])
+def test_few_and_long_sentences_are_asked_several_times(n_sentences, length, held, filter_seen):
     sentences = chains(n_sentences, length=length)
-    split = carve(sentences, "ndcg@10", max_tokens=10**9, seed=1).split
+    split = carve(sentences, "ndcg@10", max_tokens=10**9, seed=1, filter_seen=filter_seen).split
     assert len(split.train.tokens) == n_sentences * (length - held)
-    assert len(split) == min(n_sentences * held, 20_000)
-    if len(split) == n_sentences * held:
-        asked = [
-            (tuple(history), target[0])
-            for history, target in zip(split.histories, split.targets, strict=True)
-        ]
-        expected = [(tuple(s[:-back]), s[-back]) for s in sentences for back in range(1, held + 1)]
-        assert sorted(asked) == sorted(expected)
+    expected = [(s[:-back], s[-back]) for back in range(1, held + 1) for s in sentences]
+    asked = [(past, target) for past, target in expected if not (filter_seen and target in past)]
+    assert 0 < len(asked) <= 20_000
+    assert list(zip(split.histories, (t for (t,) in split.targets), strict=True)) == asked
+    assert sum(split.dropped.values()) == len(expected) - len(asked)
+    assert split.filter_seen is filter_seen
 
 
 def test_large_corpora_are_searched_by_a_sample_and_decided_by_all():

@@ -178,7 +178,7 @@ def _checked(metrics: Iterable[str]) -> list[str]:
 
 def _check_questions(split: Split) -> None:
     if not len(split):
-        raise InputError(f"{split.protocol} leaves no question to ask; expected longer sentences")
+        raise InputError(f"{split!r} leaves no question to ask; expected longer sentences, or repeats=True")
     if not split.targets.lengths.all():
         question = int(np.argmin(split.targets.lengths))
         raise InputError(f"question {question} has no target; expected at least one for each")

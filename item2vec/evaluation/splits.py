@@ -12,20 +12,34 @@ from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal import span_of
 from item2vec.interactions import Interactions
+from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences, offsets_of
+from item2vec.types import Offsets
 
-__all__ = ["apart", "k_fold", "leave_last_out", "prefix_split", "random_split"]
+__all__ = [
+    "apart",
+    "first_places",
+    "k_fold",
+    "leave_last_out",
+    "prefix_split",
+    "prefixes",
+    "random_split",
+    "repeated",
+]
 
 Mask = npt.NDArray[np.bool_]
 
+_REPEATS = ", repeats kept"
 _REMEDY = "temporal_split(interactions) trains only on what came before its questions"
 
 
-def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1) -> Split:
+def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: bool = False) -> Split:
     """Hold back the last ``n`` items of each sentence; train on, and ask with, what stands before them.
 
     Interactions are read as histories, oldest item first. Sentences of ``n`` items or fewer are trained on
-    whole and not asked about.
+    whole and not asked about. Answers leave out the items of the history, so held back items that are among
+    them are no targets; they are counted in ``dropped``. With ``repeats`` they are targets, and answers leave
+    nothing out.
 
     The training part holds what others did after the moments that are asked about, which flatters every
     model alike (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
@@ -38,19 +52,22 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1) -> Split:
     >>> split = leave_last_out(Sentences.of([["a", "b", "c"], ["b"]]))
     >>> list(split.train), list(split.histories), list(split.targets)
     ([['a', 'b'], ['b']], [['a', 'b']], [['c']])
+    >>> again = leave_last_out(Sentences.of([["a", "b", "c"], ["b", "a", "b"]]))
+    >>> list(again.train), list(again.targets), again.dropped
+    ([['a', 'b'], ['b', 'a']], [['c']], {'targets in the history, which answers leave out': 1})
     """
     _check_n(n)
     whole = histories(sentences) if isinstance(sentences, Interactions) else sentences
-    asked = whole.lengths > n
-    held_back = _last(whole, n) & np.repeat(asked, whole.lengths)
-    train = whole.keep(~held_back)
+    held_back, wanted = _held_back(whole, n, repeats)
+    train, targets = whole.keep(~held_back), whole.keep(wanted)
+    asked = targets.lengths > 0
     leak = f"leave-last-{n}-out trains on what others did after the moments that are asked about"
     spans = {}
     if whole.timestamps is not None and len(whole.tokens):
-        known, wanted = whole.timestamps[~held_back], whole.timestamps[held_back]
-        spans = {name: span_of(part) for name, part in (("train", known), ("asked", wanted)) if len(part)}
-        if len(wanted):
-            share = 100 * (wanted[::n] < known.max()).mean()
+        known, later = whole.timestamps[~held_back], whole.timestamps[wanted]
+        spans = {name: span_of(part) for name, part in (("train", known), ("asked", later)) if len(part)}
+        if len(later):
+            share = 100 * (later[targets.offsets[:-1][asked]] < known.max()).mean()
             leak += (
                 f": {share:.0f} % of the questions were asked before the newest event of the training part"
             )
@@ -59,9 +76,10 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1) -> Split:
     return Split(
         train=train,
         histories=train.take(asked),
-        targets=whole.keep(held_back).take(asked),
-        protocol=f"leave-last-{n}-out",
-        dropped=_counted("sentences too short to ask", ~asked),
+        targets=targets.take(asked),
+        protocol=f"leave-last-{n}-out{_REPEATS if repeats else ''}",
+        filter_seen=not repeats,
+        dropped=_dropped(whole, n, held_back & ~wanted),
         spans=spans,
         leak=leak,
     )
@@ -88,17 +106,14 @@ def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fracti
     else:
         train = sentences
     session = np.repeat(np.arange(len(asked)), asked.lengths)
-    start = asked.offsets[:-1][session]
-    target = np.flatnonzero(np.arange(len(session)) > start)
-    session, start = session[target], start[target]
-    offsets = offsets_of(target - start)
-    source = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], target - start)
+    later = np.flatnonzero(np.arange(len(session)) > asked.offsets[:-1][session])
+    histories, targets = prefixes(asked, later)
     return Split(
         train=train,
-        histories=asked.regroup(source, offsets),
-        targets=asked.regroup(target, np.arange(len(target) + 1)),
+        histories=histories,
+        targets=targets,
         protocol="every prefix asks for the next",
-        askers=session,
+        askers=session[later],
         filter_seen=False,
         dropped=_counted("sessions too short to ask", asked.lengths < 2),
     )
@@ -153,11 +168,14 @@ def random_split(sentences: Sentences, *, fraction: float = 0.2, seed: int = 1) 
     )
 
 
-def k_fold(sentences: Sentences, *, folds: int = 5, n: int = 1, seed: int = 1) -> list[Split]:
+def k_fold(
+    sentences: Sentences, *, folds: int = 5, n: int = 1, repeats: bool = False, seed: int = 1
+) -> list[Split]:
     """Hold back whole sentences in turn: train on the others, ask each held back for its last ``n`` items.
 
     So a model is asked by users it has never seen ("strong generalisation"). Each sentence is in one fold,
-    drawn at random. Others' later behaviour is trained on, as in ``leave_last_out``, and warned of likewise.
+    drawn at random. Others' later behaviour is trained on, as in ``leave_last_out``, and warned of likewise;
+    ``repeats`` as there.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.
@@ -178,17 +196,19 @@ def k_fold(sentences: Sentences, *, folds: int = 5, n: int = 1, seed: int = 1) -
     warnings.warn(leak, LeakWarning, stacklevel=2)
     splits = []
     for fold in range(folds):
-        held_back = sentences.take(fold_of == fold)
-        asked = held_back.lengths > n
-        questions = held_back.take(asked)
-        last = _last(questions, n)
+        unseen = sentences.take(fold_of == fold)
+        held_back, wanted = _held_back(unseen, n, repeats)
+        targets = unseen.keep(wanted)
+        asked = targets.lengths > 0
         splits.append(
             Split(
                 train=sentences.take(fold_of != fold),
-                histories=questions.keep(~last),
-                targets=questions.keep(last),
-                protocol=f"leave-last-{n}-out of unseen sentences (fold {fold + 1} of {folds})",
-                dropped=_counted("sentences too short to ask", ~asked),
+                histories=unseen.keep(~held_back).take(asked),
+                targets=targets.take(asked),
+                protocol=f"leave-last-{n}-out{_REPEATS if repeats else ''} of unseen sentences "
+                f"(fold {fold + 1} of {folds})",
+                filter_seen=not repeats,
+                dropped=_dropped(unseen, n, held_back & ~wanted),
                 leak=leak,
             )
         )
@@ -217,9 +237,51 @@ def apart(split: Split) -> dict[str, Split]:
     return {name: split.take(part) for name, part in parts.items() if part.any()}
 
 
-def _last(sentences: Sentences, n: int) -> Mask:
-    """Return which tokens are among the last ``n`` of their sentence."""
-    return np.repeat(sentences.offsets[1:], sentences.lengths) - np.arange(len(sentences.tokens)) <= n
+def prefixes(sentences: Sentences, targets: Offsets) -> tuple[Sentences, Sentences]:
+    """Return a question for each token at these places: all of its sentence before it, and the token alone.
+
+    >>> histories, targets = prefixes(Sentences.of([["a"], ["b", "c", "d"]]), np.array([3, 1]))
+    >>> list(histories), list(targets)
+    ([['b', 'c'], []], [['d'], ['b']])
+    """
+    start = np.repeat(sentences.offsets[:-1], sentences.lengths)[targets]
+    offsets = offsets_of(targets - start)
+    source = np.arange(offsets[-1])
+    source += np.repeat(start - offsets[:-1], targets - start)
+    return sentences.regroup(source, offsets), sentences.regroup(targets, np.arange(len(targets) + 1))
+
+
+def first_places(sentences: Sentences) -> Offsets:
+    """Return for each token the place, among all tokens, where its sentence first has the item.
+
+    >>> first_places(Sentences.of([["a", "b", "a"], ["a"]]))
+    array([0, 1, 0, 3])
+    """
+    pairs = label_pairs(sentences.offsets, sentences.tokens, len(sentences.vocabulary))
+    is_first = np.diff(np.maximum.accumulate(pairs), prepend=-1) > 0
+    return np.flatnonzero(is_first)[pairs]
+
+
+def repeated(n: int) -> dict[str, int]:
+    """Return what ``Split.dropped`` says of targets that no answer could hold.
+
+    >>> repeated(2), repeated(0)
+    ({'targets in the history, which answers leave out': 2}, {})
+    """
+    return {"targets in the history, which answers leave out": n} if n else {}
+
+
+def _held_back(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
+    """Return which tokens are held back, the last ``n`` of longer sentences; and which are targets."""
+    end = np.repeat(sentences.offsets[1:] - n, sentences.lengths)
+    long_enough = np.repeat(sentences.lengths > n, sentences.lengths)
+    held_back = long_enough & (np.arange(len(sentences.tokens)) >= end)
+    return held_back, held_back if repeats else held_back & (first_places(sentences) >= end)
+
+
+def _dropped(sentences: Sentences, n: int, seen: Mask) -> dict[str, int]:
+    short = _counted("sentences too short to ask", sentences.lengths <= n)
+    return short | repeated(int(np.count_nonzero(seen)))
 
 
 def _last_sentences(sentences: Sentences, fraction: float) -> tuple[Sentences, Sentences]:

@@ -14,7 +14,7 @@ from item2vec.config import TasteConfig
 from item2vec.errors import ConfigError, InputError, LeakWarning
 from item2vec.evaluation.answers import ask
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import leave_last_out, random_split
+from item2vec.evaluation.splits import first_places, leave_last_out, prefixes, random_split, repeated
 from item2vec.metrics import ACCURACY
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
@@ -85,7 +85,7 @@ def carve(
     random = np.random.default_rng([seed, 2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LeakWarning)  # a choice among settings is not flattered by it
-        part = _carve_by(split, seed)(_sample(sentences, max_tokens, random))
+        part = _carve_by(split, seed, repeats=filter_seen is False)(_sample(sentences, max_tokens, random))
     if not len(part):
         raise InputError(
             f"{part.protocol} of {sentences!r} leaves no question to tune by; expected longer ones"
@@ -96,32 +96,38 @@ def carve(
     return Problem(part, _some(part, FEW_QUESTIONS, random), name, k)
 
 
-def _carve_by(split: Carve | None, seed: int) -> Carve:
+def _carve_by(split: Carve | None, seed: int, *, repeats: bool) -> Carve:
     if split is not None:
         return split
     return lambda sentences: (
-        _last_items(sentences) if sentences.ordered else random_split(sentences, fraction=0.1, seed=seed)
+        _last_items(sentences, repeats=repeats)
+        if sentences.ordered
+        else random_split(sentences, fraction=0.1, seed=seed)
     )
 
 
-def _last_items(sentences: Sentences) -> Split:
+def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
     """Return the split that leaves out the last item of each sentence; of few and long ones, the last few.
 
     With several, each is asked for with all that stands before it, so that a thousand users give as sure an
-    answer as several thousand; training sees none of them.
+    answer as several thousand; training sees none of them. Without ``repeats``, an item that also stands
+    before is not asked for.
     """
     typical = np.median(sentences.lengths) if len(sentences) else 0
     enough = -(-ENOUGH_QUESTIONS // max(len(sentences), 1))
     n = int(np.clip(typical // LENGTH_A_QUESTION, 1, enough))
-    whole = leave_last_out(sentences, n=n)
-    asked = sentences.lengths > n
-    from_end = np.repeat(sentences.offsets[1:], sentences.lengths) - 1 - np.arange(len(sentences.tokens))
-    parts = [leave_last_out(sentences.keep(from_end >= step).take(asked)) for step in range(n)]
+    whole = leave_last_out(sentences, n=n, repeats=True)
+    ends = sentences.offsets[1:][sentences.lengths > n]
+    last = (ends - 1 - np.arange(n)[:, None]).ravel()
+    asked = last if repeats else last[first_places(sentences)[last] == last]
+    histories, targets = prefixes(sentences, asked)
     return dataclasses.replace(
         whole,
-        histories=sum((part.histories for part in parts[1:]), parts[0].histories),
-        targets=sum((part.targets for part in parts[1:]), parts[0].targets),
+        histories=histories,
+        targets=targets,
         protocol=f"each of the last {n} items",
+        filter_seen=not repeats,
+        dropped={**whole.dropped, **repeated(len(last) - len(asked))},
     )
 
 
