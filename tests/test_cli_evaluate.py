@@ -91,6 +91,23 @@ def test_every_protocol_can_be_chosen(item2vec, listens, words, said):
     assert said in json.loads(out)["splits"][0]
 
 
+@pytest.mark.parametrize(
+    "protocol", ["temporal --at 1970-01-01T00:05", "leave-last-out", "leave-last-out --gap 1h", "k-fold"]
+)
+def test_items_of_the_history_are_asked_for_where_that_is_wanted(item2vec, tmp_path, protocol):
+    rows = [f"u{u},{'abcdefghi'[(u + n % 3) % 9]},{100 * n + u}" for u in range(24) for n in range(4)]
+    (tmp_path / "again.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    assert item2vec("ingest", "again.csv")[0] == 0
+    words = ("evaluate", *QUICK, "--protocol", *protocol.split(), "-k", "3", "--json")
+    code, out, _ = item2vec(*words, "--repeats")
+    assert (code, json.loads(out)["questions"]) == (0, 24)
+    if "temporal" not in protocol:
+        assert all("repeats kept" in split for split in json.loads(out)["splits"])
+    code, _, err = item2vec(*words)
+    assert code == 2
+    assert "no question to ask" in err or "anything new" in err
+
+
 def test_k_fold_asks_every_sentence_once(item2vec, playlists):
     words = ("evaluate", "--playlists", "lists.txt", "--protocol", "k-fold", *QUICK, "-k", "3", "--json")
     found = json.loads(item2vec(*words)[1])
@@ -106,6 +123,11 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --protocol temporal", "needs timestamps, and playlists have none"),
         ("--playlists lists.txt --at 2024-01-01", "--at means nothing for --protocol leave-last-out"),
         ("--playlists lists.txt --fraction 0.2", "--fraction means nothing for --protocol leave-last-out"),
+        (
+            "--protocol random --repeats",
+            "--repeats means nothing for --protocol random; it goes with temporal",
+        ),
+        ("--protocol prefix --repeats", "--repeats means nothing for --protocol prefix"),
         ("--playlists lists.txt --gap 2h", "--gap means nothing for sentences from --playlists"),
         ("--playlists lists.txt --protocol k-fold --report x.html", "choose another --protocol"),
         ("--playlists lists.txt --report no/x.html", "no folder no; make it first"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 PROTOCOLS = ("temporal", "leave-last-out", "random", "prefix", "k-fold")
+WITH_REPEATS = ("temporal", "leave-last-out", "k-fold")
 CUTOFFS = (5, 10, 20)
 SHOWN = ("hr", "recall", "ndcg", "mrr", "coverage", "novelty", "diversity")
 
@@ -49,6 +50,13 @@ def evaluate(
     fraction: Annotated[
         float | None, typer.Option(help="temporal, random, prefix: the share to ask about.")
     ] = None,
+    repeats: Annotated[
+        bool,
+        typer.Option(
+            "--repeats",
+            help=f"{', '.join(WITH_REPEATS)}: keep items of the history as targets and in answers.",
+        ),
+    ] = False,
     k: Annotated[
         list[int] | None, typer.Option("-k", "--k", help="A cut-off, repeatable [default: 5 10 20].")
     ] = None,
@@ -67,14 +75,14 @@ def evaluate(
     from item2vec.report import Study, write_report
 
     protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
-    _check(protocol, at, fraction, report)
+    _check(protocol, at, fraction, report, repeats=repeats)
     cutoffs = [check_k(one) for one in k or CUTOFFS]
     events, known = read_events(source)
     titles = read_titles(items) if items else known
     with warnings.catch_warnings():
         # What leaks is a part of what is printed.
         warnings.simplefilter("ignore", LeakWarning)
-        splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed)
+        splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed, repeats=repeats)
         studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
     if report is not None:
         write_report(studies[0], report, now=datetime.now(UTC), seed=config.train.seed)
@@ -85,7 +93,9 @@ def evaluate(
         typer.echo(_text(study, splits, report))
 
 
-def _check(protocol: str, at: str | None, fraction: float | None, report: Path | None) -> None:
+def _check(
+    protocol: str, at: str | None, fraction: float | None, report: Path | None, *, repeats: bool
+) -> None:
     """Refuse what would fail only after the training."""
     from item2vec.report import check_extra
 
@@ -95,6 +105,10 @@ def _check(protocol: str, at: str | None, fraction: float | None, report: Path |
         raise ConfigError(f"--at means nothing for --protocol {protocol}; it goes with temporal")
     if fraction is not None and protocol in {"leave-last-out", "k-fold"}:
         raise ConfigError(f"--fraction means nothing for --protocol {protocol}")
+    if repeats and protocol not in WITH_REPEATS:
+        raise ConfigError(
+            f"--repeats means nothing for --protocol {protocol}; it goes with {', '.join(WITH_REPEATS)}"
+        )
     if report is None:
         return
     if protocol == "k-fold":
@@ -112,6 +126,8 @@ def _splits(
     at: str | None,
     fraction: float | None,
     seed: int,
+    *,
+    repeats: bool,
 ) -> list[Split]:
     from item2vec.cli.reading import adapter_of, as_sentences
     from item2vec.evaluation.splits import k_fold, leave_last_out, prefix_split, random_split
@@ -123,15 +139,15 @@ def _splits(
     if protocol == "temporal":
         if isinstance(events, Sentences):
             raise ConfigError("--protocol temporal needs timestamps, and playlists have none; read a store")
-        return [temporal_split(events, at=at, adapter=adapter, items=items, **share)]
+        return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":
-        return [leave_last_out(sentences)]
+        return [leave_last_out(sentences, repeats=repeats)]
     if protocol == "random":
         return [random_split(sentences, seed=seed, **share)]
     if protocol == "prefix":
         return [prefix_split(sentences, **share)]
-    return k_fold(sentences, seed=seed)
+    return k_fold(sentences, repeats=repeats, seed=seed)
 
 
 def _study(split: Split, config: Config, k: list[int], items: Items | None, *, with_curve: bool) -> Study:

@@ -88,15 +88,11 @@ def _split(sentences, filter_seen):
     shuffled = random.permutation(len(sentences))
     drawn = shuffled[np.cumsum(sentences.lengths[shuffled]) <= TOKENS]
     sample = sentences.take(np.sort(drawn))
-    split = leave_last_out(sample) if sample.ordered else random_split(sample, fraction=0.1, seed=1)
-    questions = np.sort(random.permutation(len(split))[:QUESTIONS])
-    return item2vec.evaluation.Split(
-        split.train,
-        split.histories.take(questions),
-        split.targets.take(questions),
-        split.protocol,
-        filter_seen=filter_seen,
-    )
+    if sample.ordered:
+        split = leave_last_out(sample, repeats=not filter_seen)
+    else:
+        split = random_split(sample, fraction=0.1, seed=1)
+    return split.take(np.sort(random.permutation(len(split))[:QUESTIONS]))
 
 
 def _print_table(found):

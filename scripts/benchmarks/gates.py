@@ -68,7 +68,7 @@ def by_time(folder):
 
 
 def repeats(folder):
-    return dataclasses.replace(leave_last_out(sets.purchases(folder)), filter_seen=False)
+    return leave_last_out(sets.purchases(folder), repeats=True)
 
 
 def plays(folder):
