@@ -3,7 +3,7 @@
 
 Each mutation of mutations.toml replaces one text by another in a copy of this checkout, and runs the tests
 that it names there. Those must pass before, and fail after. Exit code 1 if a mutation survives, 2 if one
-cannot be tried. It takes a quarter of an hour on two cores.
+cannot be tried. It takes twenty minutes on two cores.
 
 Usage: mutations.py [--list] [--only NAME]… [--jobs N]
 """
@@ -56,7 +56,7 @@ class Mutation:
 
 
 def copy(folder):
-    """Copy what the tests need; compiled kernels too."""
+    """Copy what the tests need; machine code too, whose name says of which kernels it is."""
     for name in COPIED:
         place = ROOT / name
         (shutil.copytree if place.is_dir() else shutil.copy2)(place, folder / name)

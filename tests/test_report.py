@@ -359,6 +359,7 @@ def test_pooled_studies_are_one_of_all_questions():
     assert both.evaluation.per_question["hr@1"].tolist() == [1, 0, 1, 1, 0, 0, 1, 0]
     assert len(np.unique(both.evaluation.askers)) == 8
     assert both.evaluation.answers.hits.shape == (8, 1)
+    assert both.evaluation.questions == both.baselines["rival"].questions != one.evaluation.questions
     assert Study.pooled([one]) is one
 
 
