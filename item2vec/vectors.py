@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Epoch", "ItemVectors", "unit_rows"]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -41,7 +44,8 @@ class Epoch:
 class ItemVectors:
     """The two matrices of word2vec, one row an item, most frequent item first.
 
-    ``input`` (float32, n items × dimensions) says what an item is like: near in cosine is similar.
+    ``input`` (float32, n items × dimensions) says what an item is like: near in cosine is similar. A row of
+    zeros belongs to an item without an input vector, see ``has_input``.
     ``output`` (the same shape, or ``None`` after hierarchical softmax) says what an item follows: the inner
     product of one item's input and another's output is high where the other comes near it in a sentence.
     ``counts`` (float64, n items) holds the tokens of each item, weighted where the sentences were.
@@ -53,7 +57,7 @@ class ItemVectors:
     Raises
     ------
     InputError
-        If shapes do not agree, a number is not finite, or an input row is zero.
+        If shapes do not agree, a number is not finite, or an item has neither an input nor an output vector.
 
     Examples
     --------
@@ -99,17 +103,50 @@ class ItemVectors:
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
 
     @cached_property
+    def has_input(self) -> npt.NDArray[np.bool_]:
+        """Whether each item has an input vector (bool, n items).
+
+        Where only what comes before counts (next_item, ``forward_only``), an item that only ever stood last
+        in a sentence has none. Its output vector lets it be recommended, but it says nothing in a history.
+        """
+        return read_only(self.input.any(axis=1), np.bool_)
+
+    @cached_property
     def unit_input(self) -> Floats:
-        """The input vectors, each scaled to length 1."""
+        """The input vectors, each scaled to length 1; a row of zeros where an item has none."""
         return read_only(unit_rows(self.input), np.float32)
 
+    @cached_property
+    def unit_output(self) -> Floats:
+        """The output vectors, each scaled to length 1; a row of zeros where an item has none.
+
+        Raises
+        ------
+        InputError
+            If there is no output matrix.
+        """
+        if self.output is None:
+            raise InputError("these vectors have no output matrix; train with negative sampling for one")
+        return read_only(unit_rows(self.output), np.float32)
+
+    def similarity_matrix(self, rows: npt.NDArray[np.intp]) -> Floats:
+        """Return the unit vectors in which these items are compared with all others (n items × dimensions).
+
+        The unit input vectors; if one of ``rows`` has no input vector, the unit output vectors of all items.
+        """
+        return self.unit_input if self.has_input[rows].all() else self.unit_output
+
     def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors."""
-        code = self.vocabulary.code
-        return float(self.unit_input[code(item)] @ self.unit_input[code(other)])
+        """Return the cosine of two items' input vectors, or of their output vectors if one has no input."""
+        rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
+        one, two = self.similarity_matrix(rows)[rows]
+        return float(one @ two)
 
     def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
-        """Return the ``k`` items whose input vectors are nearest by cosine, best first, itself left out."""
+        """Return the ``k`` items nearest to one by the cosine of input vectors, best first, itself left out.
+
+        If the item has no input vector, by the cosine of output vectors.
+        """
         return self.analogy(positive=[item], k=k)
 
     def analogy(
@@ -117,12 +154,13 @@ class ItemVectors:
     ) -> list[Recommendation]:
         """Return the ``k`` items nearest to the positive items minus the negative ones (3CosAdd).
 
-        Each item counts with its unit vector; the items named are left out. Source: Mikolov et al.,
-        Linguistic Regularities in Continuous Space Word Representations, NAACL 2013, section 4.
+        Each item counts with its unit vector in ``similarity_matrix``; the items named are left out.
+        Source: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
+        section 4.
         """
         check_k(k)
         target, named = self.analogy_target(positive, negative)
-        scores = self.unit_input @ target
+        scores = self.similarity_matrix(named) @ target
         scores[named] = -np.inf
         rows = top_k(scores, k)
         ids = self.vocabulary.decode(rows)
@@ -131,14 +169,17 @@ class ItemVectors:
     def analogy_target(
         self, positive: Iterable[str], negative: Iterable[str]
     ) -> tuple[Floats, npt.NDArray[np.intp]]:
-        """Return the unit vector of an analogy, and the rows of the items it names."""
+        """Return the unit vector of an analogy, and the rows of the items named.
+
+        Its inner product with a row of ``similarity_matrix`` of these rows is the score of that item.
+        """
         signs = [(1, id_) for id_ in as_history(positive, "positive")]
         signs += [(-1, id_) for id_ in as_history(negative, "negative")]
         if not signs or signs[0][0] < 0:
             raise InputError("an analogy needs at least one positive item")
         rows = np.array([self.vocabulary.code(id_) for _, id_ in signs], dtype=np.intp)
         weights = np.array([sign for sign, _ in signs], dtype=np.float32)
-        target = weights @ self.unit_input[rows]
+        target = weights @ self.similarity_matrix(rows)[rows]
         norm = np.linalg.norm(target)
         if norm < 1e-6:
             raise InputError("the positive and negative items cancel each other out; no direction is left")
@@ -158,12 +199,17 @@ class ItemVectors:
         """Write the input vectors in word2vec's format, text or binary, for other tools to read.
 
         The format ends an id at the first blank, so blanks, line breaks, other white space and ``%`` in ids
-        are written percent-encoded; ``load_word2vec`` decodes them. Overwrites an existing file.
+        are written percent-encoded; ``load_word2vec`` decodes them. Overwrites an existing file. Items
+        without an input vector are left out, and a warning is logged.
         """
-        ids = [_encode_id(id_).encode() for id_ in self.vocabulary.ids]
-        rows = self.input.astype("<f4")
+        known = np.flatnonzero(self.has_input)
+        if len(known) < len(self):
+            skipped = len(self) - len(known)
+            log.warning("%s leaves out %d of %d items: they have no input vector", path, skipped, len(self))
+        ids = [_encode_id(id_).encode() for id_ in self.vocabulary.decode(known)]
+        rows = self.input[known].astype("<f4", copy=False)
         with Path(path).open("wb") as file:
-            file.write(f"{len(self)} {self.input.shape[1]}\n".encode())
+            file.write(f"{len(ids)} {self.input.shape[1]}\n".encode())
             for id_, row in zip(ids, rows, strict=True):
                 numbers = row.tobytes() if binary else " ".join(map(repr, row.tolist())).encode()
                 file.write(id_ + b" " + numbers + b"\n")
@@ -213,10 +259,13 @@ def _fault(vectors: ItemVectors) -> str | None:
         np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
     ):
         return "counts must be one finite number >= 0 an item"
-    empty = np.flatnonzero(~vectors.input.any(axis=1))
-    if len(empty):
-        return f"input vector of {vectors.vocabulary.ids[int(empty[0])]!r} is zero"
-    return None
+    has_vector = (
+        vectors.has_input if vectors.output is None else vectors.has_input | vectors.output.any(axis=1)
+    )
+    if not bool(has_vector.all()):
+        both = "" if vectors.output is None else ", and so is its output vector"
+        return f"input vector of {vectors.vocabulary.ids[int(np.argmin(has_vector))]!r} is zero{both}"
+    return None if bool(vectors.has_input.any()) else "no item has an input vector"
 
 
 _TO_ENCODE = {ord(blank): f"%{ord(blank):02X}" for blank in "% \t\n\r\x0b\x0c"}

@@ -136,6 +136,19 @@ def test_a_loaded_model_answers_as_the_saved_one(tmp_path, index, score):
     assert answers(item2vec.load(tmp_path / "songs")) == answers(model)
 
 
+@pytest.mark.parametrize("index", ["exact", "annoy"])
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_items_without_an_input_vector_are_loaded_without_one(tmp_path, index, score):
+    made = made_vectors(200)
+    rows = np.where(np.arange(200)[:, None] < 190, made.input, 0)
+    model = Recommender(dataclasses.replace(made, input=rows), score=score, index=index)
+    model.save(tmp_path / "model")
+    loaded = item2vec.load(tmp_path / "model")
+    assert loaded.vectors.has_input.tolist() == [True] * 190 + [False] * 10
+    history = made.vocabulary.ids[:3]
+    assert loaded.recommend(history, k=5) == model.recommend(history, k=5)
+
+
 def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
     training = TrainConfig(objective="next_item", vector_size=8, context_decay=(0.4, 0.8), dropout=0.2)
     model = Recommender(dataclasses.replace(made_vectors(), config=training))

@@ -157,3 +157,14 @@ def test_the_same_seed_gives_the_same_json(monkeypatch):
     assert first.overlap != other.overlap
     with pytest.raises((ConfigError, InputError)):
         compare_models(new, live, k=0)
+
+
+def test_items_without_an_input_vector_do_not_drift():
+    rows, output = normal(300, 8), normal(300, 8, seed=4)
+    rows[200:], output = 0, output.astype(np.float32)
+    known = Vocabulary(tuple(f"i{row}" for row in range(300)))
+    model = Recommender(ItemVectors(known, rows, output, np.full(300, 20.0)))
+    drift = compare_models(model, model_of(normal(300, 8)))
+    assert (drift.n_common, drift.new_share, drift.gone_share) == (300, 0, 0)
+    assert (drift.overlap, drift.cosine) == (1, pytest.approx(1, abs=1e-6))
+    assert {mover.item for mover in drift.movers} <= set(known.ids[:200])

@@ -163,3 +163,18 @@ def test_equal_rows_find_each_other():
     health = measure_health(model_of(np.repeat(np.random.default_rng(2).normal(size=(20, 4)), 5, axis=0)))
     assert health.self_retrieval == 1
     assert health.duplicate_share == pytest.approx(0.8)
+
+
+def test_items_without_an_input_vector_are_measured_by_their_output_only():
+    random = np.random.default_rng(4)
+    rows, output = random.normal(size=(2, 200, 16)).astype(np.float32)
+    few = measure_health(model_of(rows[:120], output[:120]))
+    rows[120:] = 0
+    health = measure_health(model_of(rows, output, score="output"))
+    assert health.n_items == 200
+    assert health.norm_median == few.norm_median
+    assert health.duplicate_share == 0
+    assert health.self_retrieval == 1
+    assert health.index_recall == 1
+    assert health.effective_rank == pytest.approx(few.effective_rank)
+    assert health.mean_cosine == pytest.approx(few.mean_cosine)

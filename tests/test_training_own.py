@@ -172,7 +172,8 @@ def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_o
     assert moved.any()
     if not (ordered if own is NEXT_ITEM else forward_only):  # what comes last, even each time by lot, stays
         assert moved.all()
-    assert (moved | vectors.output.any(axis=1)).all()
+    assert (vectors.has_input == moved & vectors.input.any(axis=1)).all()
+    assert (vectors.has_input | vectors.output.any(axis=1)).all()
     assert np.isfinite(vectors.input).all()
     assert np.isfinite(vectors.output).all()
 
@@ -183,6 +184,27 @@ def test_an_item_that_always_stands_last_can_be_recommended(own):
     assert set(vectors.vocabulary) == {"a", "b", "c", "d"}
     scores = scores_after(vectors, ["a"], TasteConfig(score="output", decay=vectors.config.taste_decay))
     assert max(scores, key=scores.get) == "b"
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+@pytest.mark.parametrize("own", [SKIPGRAM | {"forward_only": True}, NEXT_ITEM], ids=["skipgram", "next_item"])
+def test_an_item_that_always_stands_last_has_no_input_vector(own, patience):
+    sentences = Sentences.of([["a", "b"], ["c", "d"], ["a", "c", "b"]] * 100)
+    after = []
+    vectors = train(
+        sentences,
+        validation=sentences,
+        after_epoch=lambda _, now: after.append(now),
+        **QUICK | own | {"patience": patience},
+    )
+    for now in (vectors, *after):
+        assert dict(zip(now.vocabulary, now.has_input, strict=True)) == {
+            "a": True,
+            "b": False,
+            "c": True,
+            "d": False,
+        }
+    assert [item for item, _ in vectors.similar_items("d", k=3)] != []
 
 
 @every_trainer

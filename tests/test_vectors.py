@@ -74,6 +74,53 @@ def test_an_item_may_have_an_output_vector_of_zero():
     assert of(np.ones((2, 2)), np.zeros((2, 2))).output.tolist() == [[0, 0], [0, 0]]
 
 
+LAST = of([[1, 0], [0, 0], [0, 2], [3, 1]], [[0, 1], [2, 2], [1, 1], [-1, 0]])
+"""item-1 has no input vector."""
+
+
+def test_an_item_may_have_no_input_vector():
+    assert LAST.has_input.tolist() == [True, False, True, True]
+    assert LAST.unit_input[1].tolist() == [0, 0]
+    assert LAST.take(np.array([1, 0])).has_input.tolist() == [False, True]
+    assert of(np.ones((2, 2))).has_input.all()
+    with pytest.raises(ValueError, match="read-only"):
+        LAST.has_input[0] = False
+
+
+@pytest.mark.parametrize("output", [None, [[1, 1], [0, 0]]], ids=["no output", "zero output"])
+def test_an_item_without_any_vector_is_refused(output):
+    with pytest.raises(InputError, match="input vector of 'item-1' is zero"):
+        of([[1, 2], [0, 0]], None if output is None else np.array(output))
+
+
+def test_some_item_must_have_an_input_vector():
+    with pytest.raises(InputError, match="no item has an input vector"):
+        of(np.zeros((2, 2)), np.ones((2, 2)))
+
+
+def test_an_item_without_an_input_vector_is_compared_by_output_vectors():
+    assert [item for item, _ in LAST.similar_items("item-1")] == ["item-2", "item-0", "item-3"]
+    assert LAST.similarity("item-1", "item-2") == pytest.approx(1)
+    assert LAST.similarity("item-1", "item-3") == pytest.approx(-math.sqrt(0.5))
+    assert [item for item, _ in LAST.similar_items("item-0", k=1)] == ["item-3"]
+    by_output = of(LAST.output)
+    for positive, negative in (
+        (["item-1"], ["item-0"]),
+        (["item-3", "item-1"], []),
+        (["item-0"], ["item-1"]),
+    ):
+        found = LAST.analogy(positive=positive, negative=negative)
+        assert found == by_output.analogy(positive=positive, negative=negative)
+
+
+def test_only_input_vectors_are_written_for_other_tools(tmp_path, caplog):
+    LAST.save_word2vec(tmp_path / "rows")
+    read = ItemVectors.load_word2vec(tmp_path / "rows")
+    assert list(read.vocabulary) == ["item-0", "item-2", "item-3"]
+    assert read.input.tolist() == [[1, 0], [0, 2], [3, 1]]
+    assert "leaves out 1 of 4 items" in caplog.text
+
+
 @pytest.mark.parametrize("counts", [[1], [1, 2, 3], [1, -1], [1, np.nan], [1, np.inf], [[1, 2]]])
 def test_counts_that_cannot_be_are_refused(counts):
     with pytest.raises(InputError, match="counts must be"):

@@ -77,12 +77,40 @@ def test_new_items_begin_at_the_mean_of_their_neighbours(how):
 @trainers
 def test_new_items_that_are_near_no_known_one_begin_at_random(how):
     start = train(ring(), **SMALL, **how, epochs=3)
-    tonight = ring(seed=1) + Sentences.of([["x", "y", "z"]] * 3)
+    tonight = ring(seed=1) + Sentences.of([["x", "y", "z", "x"]] * 3)
     vectors = train(tonight, start=start, **SMALL, **how, **STILL)
     fresh = train(tonight, **SMALL, **how, epochs=1, alpha=3e-4)
     for item in "xyz":
         assert np.abs(fresh[item]).max() > 0.01
         np.testing.assert_allclose(vectors[item], fresh[item], rtol=0, atol=2e-3)
+
+
+FORWARD = {
+    "numba": {"backend": "numba", "forward_only": True, "objective": "skipgram"},
+    "next_item": TRAINERS["next_item"],
+}
+
+
+@pytest.mark.parametrize("how", FORWARD.values(), ids=FORWARD)
+def test_an_item_that_stood_last_until_tonight_gets_an_input_vector(how):
+    start = train(ring() + Sentences.of([["item-1", "z"]] * 9), **SMALL, **how, epochs=3)
+    assert [item for item in start.vocabulary if not start.has_input[start.vocabulary.code(item)]] == ["z"]
+    last, inside = (ring() + Sentences.of([one] * 9) for one in (["y", "z"], ["y", "z", "item-2"]))
+    vectors = train(inside, start=start, **SMALL, **how, epochs=3)
+    assert vectors.has_input.all()
+    vectors = train(last, start=start, **SMALL, **how, **STILL)
+    assert not vectors["z"].any()
+    row = vectors.vocabulary.code("z")
+    same(vectors.output[row], start.output[start.vocabulary.code("z")])
+
+
+@pytest.mark.parametrize("how", FORWARD.values(), ids=FORWARD)
+def test_an_item_without_an_input_vector_begins_like_a_new_one(how):
+    start = train(ring() + Sentences.of([["item-1", "z"]] * 9), **SMALL, **how, epochs=3)
+    tonight = ring() + Sentences.of([["z", "item-2", "new"], ["z", "new"]] * 9)
+    vectors = train(tonight, start=start, **SMALL, **how, **STILL)
+    same(vectors["z"], start["item-2"])
+    same(vectors["new"], start["item-2"])
 
 
 @trainers

@@ -93,9 +93,10 @@ def compare_models(new: Recommender, live: Recommender, *, k: int = 10, seed: in
     """Compare a new model with the live one over the items that both know.
 
     Two trainings differ by a rotation that means nothing. So neighbours are compared, which no rotation
-    changes; and vectors after the best rotation of the new unit rows onto the live ones. Where there are
-    many items, neighbours are compared of 5,000 sampled ones (fewer from 40,000 items on), and movers looked
-    for among the 20,000 most frequent.
+    changes; and vectors after the best rotation of the new unit rows onto the live ones. Items without an
+    input vector in either model are left out of both comparisons. Where there are many items, neighbours are
+    compared of 5,000 sampled ones (fewer from 40,000 items on), and movers looked for among the 20,000 most
+    frequent.
 
     Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31, 1966;
     Hamilton, Leskovec & Jurafsky, Diachronic word embeddings reveal statistical laws of semantic change, ACL
@@ -113,9 +114,10 @@ def compare_models(new: Recommender, live: Recommender, *, k: int = 10, seed: in
     (0.25, 1.0, 1.0)
     """
     check_k(k)
-    codes = new.vocabulary.encode(live.vocabulary.ids)
-    live_rows = np.flatnonzero(codes >= 0)
-    common = _Common(new, live, codes[live_rows].astype(np.intp), live_rows)
+    codes = new.vocabulary.encode(live.vocabulary.ids).astype(np.intp)
+    n_common = int(np.count_nonzero(codes >= 0))
+    live_rows = np.flatnonzero((codes >= 0) & new.vectors.has_input[codes] & live.vectors.has_input)
+    common = _Common(new, live, codes[live_rows], live_rows)
     random = np.random.default_rng(seed)
     overlaps, order = _overlaps(common, k, random)
     rotation, cosine = _alignment(common, random)
@@ -123,9 +125,9 @@ def compare_models(new: Recommender, live: Recommender, *, k: int = 10, seed: in
     return Drift(
         n_items=len(new.vectors),
         n_live_items=len(live.vectors),
-        n_common=len(live_rows),
-        new_share=1 - len(live_rows) / len(new.vectors),
-        gone_share=1 - len(live_rows) / len(live.vectors),
+        n_common=n_common,
+        new_share=1 - n_common / len(new.vectors),
+        gone_share=1 - n_common / len(live.vectors),
         k=k,
         overlap=float(overlaps.mean()) if len(overlaps) else None,
         overlap_by_popularity=_tenths(overlaps[order]),
@@ -138,7 +140,7 @@ def compare_models(new: Recommender, live: Recommender, *, k: int = 10, seed: in
 
 @dataclass(frozen=True, eq=False)
 class _Common:
-    """The items that both models know, and the row of each in either."""
+    """The items that have an input vector in both models, and the row of each in either."""
 
     new: Recommender
     live: Recommender

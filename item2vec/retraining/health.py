@@ -81,12 +81,15 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     """Measure how sound a model is, on samples where there are many items.
 
     Lengths and duplicates are those of all rows; the rest is measured on at most 2,000 rows and 500
-    questions, the same ones for the same seed.
+    questions, the same ones for the same seed. Items without an input vector are measured by their output
+    vector only.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)
-    sample = unit_rows(vectors.input[_sample(random, len(vectors), SAMPLED_ROWS)]).astype(np.float64)
-    norms = _norms(vectors.input)
+    rows = np.flatnonzero(vectors.has_input)
+    matrix = vectors.input if len(rows) == len(vectors) else vectors.input[rows]
+    sample = unit_rows(matrix[_sample(random, len(rows), SAMPLED_ROWS)]).astype(np.float64)
+    norms = _norms(matrix)
     most = min(sample.shape[1], len(sample) - 1)
     rank = _effective_rank(sample)
     n_questions = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), LEAST_QUESTIONS, MOST_QUESTIONS))
@@ -100,8 +103,8 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
         effective_rank=rank,
         effective_rank_share=rank / most if most else 1.0,
         mean_cosine=_mean_cosine(sample),
-        duplicate_share=_duplicate_share(vectors.input, random),
-        self_retrieval=_self_retrieval(model, _sample(random, len(vectors), n_questions)),
+        duplicate_share=_duplicate_share(matrix, random),
+        self_retrieval=_self_retrieval(model, rows[_sample(random, len(rows), n_questions)]),
         index_recall=_index_recall(model, n_questions, random),
     )
 
@@ -161,7 +164,7 @@ def _self_retrieval(model: Recommender, rows: Rows) -> float:
 def _index_recall(model: Recommender, n_questions: int, random: np.random.Generator) -> float:
     if model.exact is model:
         return 1.0
-    chances = model.vectors.counts + 1
+    chances = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
     rows = random.choice(len(chances), size=n_questions, p=chances / chances.sum()).astype(np.int32)
     tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_questions + 1))
     asked = tastes.vectors[~tastes.empty]

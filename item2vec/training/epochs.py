@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -54,9 +55,11 @@ def run_epochs(
     """Train, and return the last epoch's vectors, or the best one's where patience is set.
 
     Rows that did not move are left out, but for those that had ``begun`` at something learned. Where only
-    what comes before counts, an item that always stands last stays for its output vector.
+    what comes before counts, an item that only ever stood last stays for its output vector, without an input
+    vector: the random start of one says nothing.
     """
     initial = trainer.input.copy()
+    vectors = partial(_vectors, trainer, corpus, config, initial, begun)
     read = np.zeros(len(corpus.vocabulary), np.bool_)
     tokens_read = 0
     curve: list[Epoch] = []
@@ -68,11 +71,11 @@ def run_epochs(
             read[tokens] = True
             tokens_read += len(tokens)
             if after_epoch is not None:
-                after_epoch(number + 1, _vectors(trainer, corpus, config))
+                after_epoch(number + 1, vectors())
             if validation is None:
                 advance("")
                 continue
-            now = _vectors(trainer, corpus, config)
+            now = vectors()
             curve.append(validation.measure(now, number + 1))
             advance(f"HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
             leader = max(curve, key=lambda epoch: epoch.ndcg)
@@ -80,18 +83,23 @@ def run_epochs(
                 best = now
             if config.patience is not None and number + 1 - leader.epoch >= config.patience:
                 break
-    learned = best or _vectors(trainer, corpus, config, copy=False)
+    learned = best or vectors(copy=False)
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read)
-    moved = (learned.input != initial).any(axis=1)
+    moved = learned.has_input & (learned.input != initial).any(axis=1)
     if not moved.any():
         raise TrainingError(
             f"no vector moved in {config.epochs} epochs: sample={config.sample} skipped nearly every token, "
             f"or alpha={config.alpha} is too low; set sample=0 for little data, or raise epochs or alpha"
         )
     kept = moved if begun is None else moved | begun
-    if learned.output is not None and (config.forward_only or config.objective == "next_item"):
+    if learned.output is not None and _forward(config):
         kept = kept | (read & learned.output.any(axis=1))
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
+
+
+def _forward(config: TrainConfig) -> bool:
+    """Return whether only the items before an item count: those by input, the item by output vector."""
+    return config.forward_only or config.objective == "next_item"
 
 
 def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
@@ -103,13 +111,22 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
             )
 
 
-def _vectors(trainer: Trainer, corpus: Corpus, config: TrainConfig, *, copy: bool = True) -> ItemVectors:
-    """Return the vectors as they are; further epochs change them, unless they are a copy."""
-    output = trainer.output
-    return ItemVectors(
-        corpus.vocabulary,
-        trainer.input.copy() if copy else trainer.input,
-        output.copy() if copy and output is not None else output,
-        corpus.counts,
-        config,
-    )
+def _vectors(
+    trainer: Trainer,
+    corpus: Corpus,
+    config: TrainConfig,
+    initial: Floats,
+    begun: npt.NDArray[np.bool_] | None,
+    *,
+    copy: bool = True,
+) -> ItemVectors:
+    """Return the vectors as they are; further epochs change them, unless they are a copy.
+
+    An input row that is still the random start becomes zero where the output row has learned.
+    """
+    input_ = trainer.input.copy() if copy else trainer.input
+    output = trainer.output.copy() if copy and trainer.output is not None else trainer.output
+    if output is not None and _forward(config):
+        unread = (input_ == initial).all(axis=1) & output.any(axis=1)
+        input_[unread if begun is None else unread & ~begun] = 0
+    return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config)

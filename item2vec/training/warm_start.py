@@ -59,22 +59,31 @@ def check_start(start: object, config: TrainConfig) -> None:
 def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Rows:
     """Write what ``start`` knows into the trainer's matrices; return which rows begin at something learned.
 
-    An item that it does not know begins at the mean of the known items within three places of it, in the
-    input as in the output; where there are none, as the trainer made it.
+    An item of which a matrix of ``start`` has no vector begins at the mean of the items within three places
+    of it that have one; where there are none, as the trainer made it, or with an input vector of zero if its
+    output vector begins at something learned.
 
     Whatever else a trainer keeps is as if nothing had been trained. So are the sums of squares of
     next_item's Adagrad, which lets rows move as far as at first: with sums estimated by an epoch without a
     step, what is new tonight is learned too slowly.
     """
     row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
+    begun = _begin_matrix(trainer.input, start.input, row_of, corpus, config)
+    if trainer.output is None or start.output is None:
+        return begun
+    only_output = _begin_matrix(trainer.output, start.output, row_of, corpus, config) & ~begun
+    trainer.input[only_output] = 0
+    return begun | only_output
+
+
+def _begin_matrix(matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig) -> Rows:
+    """Write the known rows, and for other items the means near them; return which rows were written."""
+    learned = np.append(rows.any(axis=1), False)  # an item that start does not know has row -1, the last one
+    row_of = np.where(learned[row_of], row_of, np.int32(-1))
     known = row_of >= 0
-    near = np.zeros(len(known), dtype=bool)
-    for matrix, rows in ((trainer.input, start.input), (trainer.output, start.output)):
-        if matrix is None or rows is None:
-            continue
-        matrix[known] = rows[row_of[known]]
-        means, near = _means_near(corpus, row_of, rows, config)
-        matrix[near] = means
+    matrix[known] = rows[row_of[known]]
+    means, near = _means_near(corpus, row_of, rows, config)
+    matrix[near] = means
     return known | near
 
 
