@@ -312,12 +312,18 @@ def test_a_night_on_each_kind_of_database(url, listens, tmp_path):
     assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
 
 
-def test_adapters_shape_what_is_trained(listens, tmp_path):
+def test_adapters_shape_what_is_trained_and_wrong_dates_do_not(listens, tmp_path, caplog):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
+    fill(url, Interactions.of(user=["u0"], item=["wrong"], timestamp=[datetime(2099, 1, 1)]))
     sessions = QUICK.replace(adapter=AdapterConfig(kind="sessions", gap="10h", days=0.9))
     done = item2vec.retrain(models=tmp_path / "models", store=url, config=sessions)
     assert 1000 < done.report["data"]["interactions"] < 3840
     assert done.report["evaluation"]["protocol"]["adapter"]["gap"] == "10h"
+    example = {"user": "u0", "item": "wrong", "timestamp": "2099-01-01T00:00:00+00:00"}
+    assert (done.report["data"]["future"], done.report["data"]["future_example"]) == (1, example)
+    (said,) = [one.facts for one in caplog.records if "of the future" in one.message]
+    assert said == {"n": 1, **example}
+    assert "u0" not in str(versions.verify(tmp_path / "models").note)
 
 
 SLOW_RUN = """

@@ -15,7 +15,7 @@ from strategies import ODD_IDS, ids, illegal_ids
 
 from item2vec import Interactions, Items
 from item2vec.errors import ConfigError, InputError, InvalidIdError
-from item2vec.store import Ingested, Store, event_key, queries
+from item2vec.store import Ahead, Ingested, Store, event_key, queries
 
 DAY = 86_400_000_000
 ON_EACH = settings(
@@ -406,3 +406,16 @@ def test_a_snapshot_holds_the_newest_days_and_all_items(store):
     assert list(items.vocabulary) == ["x", "y", "z"]
     assert len(store.snapshot(days=10**9)[0]) == 3
     assert len(store.snapshot(days=0.5)[0]) == 1
+
+
+def test_a_snapshot_counts_its_days_from_the_last_interaction_before_its_end(store):
+    end = datetime(1970, 1, 11, 0, 0, 0, 1, tzinfo=UTC)
+    assert store.ahead(end) is None
+    store.ingest(listens(("ann", "x", 0), ("bob", "y", 9 * DAY), ("ann", "z", 10 * DAY)))
+    assert store.ahead(end) is None
+    expected = [rows_of(store.snapshot(days=days)[0]) for days in (None, 1, 0.5)]
+    store.ingest(listens(("eve", "z", 47_000 * DAY), ("bob", "x", 10 * DAY + 1)))
+    assert [rows_of(store.snapshot(days=days, end=end)[0]) for days in (None, 1, 0.5)] == expected
+    assert store.ahead(end) == Ahead(2, "bob", "x", end)
+    assert store.ahead(end.replace(tzinfo=None)).n == 2
+    assert len(store.snapshot(days=1)[0]) == 1

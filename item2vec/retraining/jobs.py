@@ -24,10 +24,13 @@ from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
 from item2vec.retraining.spool import spooled
 from item2vec.sentences import Sentences
-from item2vec.store import Store
+from item2vec.store import Ahead, Store
 from item2vec.versions import load
 
 __all__ = ["Jobs"]
+
+ALLOWED_AHEAD = timedelta(days=1)
+"""How far ahead of the run's clock an interaction may lie: clocks differ, and so do time zones."""
 
 
 class Jobs:
@@ -42,18 +45,25 @@ class Jobs:
         self.config = config
         self.study: Study | None = None
 
-    def snapshot(self, store: str, folder: str) -> dict[str, Any]:
-        """Read what the store holds, as it was at one moment, and put it on the disk; say how much it is."""
+    def snapshot(self, store: str, folder: str, now: str) -> dict[str, Any]:
+        """Read what the store holds, as it was at one moment, and put it on the disk; say how much it is.
+
+        Interactions dated a day or more after ``now`` are ignored and counted: one wrong date would otherwise
+        be the last interaction, from which days are counted.
+        """
+        end = datetime.fromisoformat(now) + ALLOWED_AHEAD
         with Store(store) as opened:
-            read, self.items = opened.snapshot()
+            ahead = opened.ahead(end)
+            read, self.items = opened.snapshot(end=end)
         self.interactions = spooled(read, Path(folder))
         del read
         self.adapter = self.config.adapter.resolved(self.interactions.timestamp)
         chosen = chosen_interactions(self.interactions, self.adapter)
         sentences = training_sentences(self.interactions, self.adapter, self.items)
         if not _tokens_an_epoch(sentences, self.config.model.train.min_count):
+            ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
             raise NothingToTrainError(
-                f"{opened!r} holds {len(chosen):,} interactions that [adapter] asks for, and no "
+                f"{opened!r} holds {len(chosen):,} interactions that [adapter] asks for{ignored}, and no "
                 "two of them in one sentence; bring more: item2vec ingest FILE"
             )
         timestamps = chosen.timestamp
@@ -64,6 +74,8 @@ class Jobs:
             "items": int(np.unique(chosen.item).size),
             "first": _iso(timestamps.min()),
             "last": _iso(timestamps.max()),
+            "future": ahead.n if ahead else 0,
+            "future_example": _example(ahead) if ahead else None,
         }
 
     def judge(self) -> dict[str, Any]:
@@ -118,6 +130,10 @@ class Jobs:
         if self.study is not None:
             write_report(self.study, path, now=datetime.fromisoformat(now), run=run)
         return {"drawn": self.study is not None}
+
+
+def _example(ahead: Ahead) -> dict[str, str]:
+    return {"user": ahead.user, "item": ahead.item, "timestamp": ahead.timestamp.isoformat()}
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:

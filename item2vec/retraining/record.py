@@ -62,6 +62,7 @@ class Record:
         found = {name: evaluation[name] for name in OF_THE_EVALUATION if name in evaluation}
         found["baselines"] = {name: one[metric] for name, one in evaluation.get("baselines", {}).items()}
         own = {name: self.report[name] for name in IN_THE_NOTE} | {"evaluation": found}
+        own["data"] = {name: value for name, value in own["data"].items() if name != "future_example"}
         return {NOTE: _plain(own)}
 
     def end(

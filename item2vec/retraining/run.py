@@ -153,7 +153,11 @@ class _Run:
         protocol = record.protocol(self.config)
         self._pass([gates.of_hold(versions.held(self.staged.models))], by_force=False)
         with self._phase("snapshot"):
-            report["data"] = worker.ask("snapshot", store=store, folder=str(self.staged.folder / "spool"))
+            spool, now = str(self.staged.folder / "spool"), self.now.isoformat()
+            report["data"] = worker.ask("snapshot", store=store, folder=spool, now=now)
+            if report["data"]["future"]:
+                facts = {"n": report["data"]["future"], **report["data"]["future_example"]}
+                log.warning("interactions of the future are ignored", extra={"facts": facts})
         self._pass(gates.of_data(report["data"], before, self.config.gates))
         with self._phase("judge"), _refused_if_untrained(self.record):
             report["evaluation"] = worker.ask("judge") | {"protocol": protocol}

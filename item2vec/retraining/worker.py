@@ -37,7 +37,7 @@ class Worker:
     Examples
     --------
     >>> with Worker(RetrainConfig(limits={"time": "1min"})) as worker:
-    ...     worker.ask("snapshot", store="sqlite:///nowhere/item2vec.db", folder="/nowhere")
+    ...     worker.ask("snapshot", store="sqlite:///nowhere/item2vec.db", folder="/nowhere", now="2024-01-01")
     Traceback (most recent call last):
     item2vec.errors.SchemaError: sqlite:///nowhere/item2vec.db has no schema yet; this package needs ...
     """

@@ -18,7 +18,16 @@ from item2vec.store.ingest import NO_EVENT
 from item2vec.store.tables import interaction, item, recommendation, user_account
 from item2vec.types import Codes, Floats, Offsets, Vocabulary
 
-__all__ = ["History", "days_before_the_last", "forget_user", "read_history", "read_interactions", "summary"]
+__all__ = [
+    "Ahead",
+    "History",
+    "days_before_the_last",
+    "forget_user",
+    "read_ahead",
+    "read_history",
+    "read_interactions",
+    "summary",
+]
 
 Parts = dict[str, list[npt.NDArray[Any]]]
 
@@ -50,6 +59,20 @@ class History:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """How many interactions lie at or after a timestamp, and the first of them as an example.
+
+    >>> Ahead(1, "ann", "x", datetime(2099, 1, 1, tzinfo=UTC)).timestamp.year
+    2099
+    """
+
+    n: int
+    user: str
+    item: str
+    timestamp: datetime
 
 
 def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:
@@ -101,10 +124,32 @@ def read_interactions(
         return _put_together(parts, {**names, "session": [*sessions_seen.code_of]})
 
 
-def days_before_the_last(connection: sa.Connection, days: float) -> datetime | None:
-    """Return the moment so many days before the last interaction; ``None`` if there is none."""
+def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
+    """Count the interactions at or after ``start``, and read the first; ``None`` if there are none."""
     _take_your_time(connection)
-    last = connection.scalar(sa.select(sa.func.max(interaction.c.occurred_at)))
+    c = interaction.c
+    ahead = c.occurred_at >= _aware(start)
+    first = (
+        sa.select(user_account.c.external_id, item.c.external_id, c.occurred_at)
+        .select_from(interaction.join(user_account).join(item))
+        .where(ahead)
+        .order_by(c.occurred_at, c.user_id, c.event_key, c.source)
+        .limit(1)
+    )
+    with undamaged(connection):
+        n = connection.scalar(sa.select(sa.func.count()).select_from(interaction).where(ahead))
+        return Ahead(n, *connection.execute(first).one()) if n else None
+
+
+def days_before_the_last(
+    connection: sa.Connection, days: float, end: datetime | None = None
+) -> datetime | None:
+    """Return the timestamp so many days before the last interaction that is before ``end``, if any is."""
+    _take_your_time(connection)
+    statement = sa.select(sa.func.max(interaction.c.occurred_at))
+    if end is not None:
+        statement = statement.where(interaction.c.occurred_at < _aware(end))
+    last = connection.scalar(statement)
     return None if last is None else FIRST if days > (last - FIRST).days else last - timedelta(days=days)
 
 

@@ -20,7 +20,7 @@ from item2vec.progress import progress_bar
 from item2vec.store import catalogue, copying, ingest, queries, runs
 from item2vec.store.connect import Mode, begin_as, make_engine, parse_url, retried, shown, translated
 from item2vec.store.ingest import Ingested
-from item2vec.store.queries import History
+from item2vec.store.queries import Ahead, History
 from item2vec.store.runs import Promotion, Run
 from item2vec.store.schema import Schema
 from item2vec.store.types import utc
@@ -201,31 +201,34 @@ class Store:
     ) -> Interactions:
         """Return all interactions with ``start <= timestamp < end`` (naive: UTC), or those of some events.
 
-        In the order of user, time and event key, so that the same events give the same columns in whatever
-        order they came in. Read in one transaction, as they were when it began. ``event``, ``session`` and
-        ``weight`` are left out where none was ever given; where only some rows have one, the others read as
-        ``"none"``. 28 bytes a row, and half as much again for a moment at the end.
+        In the order of user, time and event key, whatever order they came in; as they were when the
+        transaction began. ``event``, ``session`` and ``weight`` are left out where none was ever given; where
+        only some rows have one, the others read as ``"none"``. 28 bytes a row, half as much again at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
         return self._data("read", partial(queries.read_interactions, start=start, end=end, events=names))
 
     def snapshot(
-        self, *, days: float | None = None, events: Iterable[str] | None = None
+        self, *, days: float | None = None, events: Iterable[str] | None = None, end: datetime | None = None
     ) -> tuple[Interactions, Items]:
         """Return interactions, of the newest ``days`` or all, and all items, as they were at one moment.
 
-        The days are counted from the last interaction; the rest is as in ``interactions`` and ``items``.
+        Days are counted from the last interaction before ``end``; the rest is as in ``interactions``.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
 
         def read(connection: sa.Connection) -> tuple[Interactions, Items]:
-            start = None if days is None else queries.days_before_the_last(connection, days)
-            found = queries.read_interactions(connection, start, None, names)
+            start = None if days is None else queries.days_before_the_last(connection, days, end)
+            found = queries.read_interactions(connection, start, end, names)
             return found, catalogue.read_items(connection)
 
         return self._data("read", read)
+
+    def ahead(self, start: datetime) -> Ahead | None:
+        """Count the interactions at or after ``start`` (naive: UTC), with an example; ``None`` for none."""
+        return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
         """Return a user's interactions, oldest first, or the newest ``limit``; none for an unknown user."""
