@@ -88,6 +88,60 @@ def test_scores_of_different_protocols_are_not_compared():
     assert "another protocol" in str(gate)
 
 
+def promoted(*scores, half_width=None):
+    """What is known of the last promotions, newest first."""
+    recorded = [{"score": score, "interval": None} for score in scores]
+    if half_width is not None:
+        recorded = [
+            one | {"interval": [one["score"] - half_width, one["score"] + half_width]} for one in recorded
+        ]
+    return recorded
+
+
+def test_a_fall_within_the_tolerance_each_night_is_refused_before_long():
+    """Nine nights, each as bad as the gates let it be: without the median, .2 falls to .034."""
+    scores = [0.2]
+    for _ in range(8):
+        found = list(
+            gates.of_evaluation(
+                judged(popularity=0.01),
+                live(scores[-1]) | {"promoted": promoted(*scores[:-8:-1])},
+                PROTOCOL,
+                RULES,
+            )
+        )
+        scores.append(max(gate.least for gate in found if gate.name in {"against_live", "against_median"}))
+    assert scores[1] == pytest.approx(0.16)
+    assert scores[2] == pytest.approx(0.144)
+    assert scores[8] > 0.09
+
+
+def test_one_bad_night_among_seven_changes_nothing():
+    for place in range(7):
+        scores = [0.2, 0.21, 0.19, 0.2, 0.2, 0.2, 0.2]
+        scores[place] = 0.01
+        before = live(0.01) | {"promoted": promoted(*scores)}
+        assert failing(gates.of_evaluation(judged(0.155), before, PROTOCOL, RULES)) == ["against_median"]
+        assert failing(gates.of_evaluation(judged(0.161), before, PROTOCOL, RULES)) == []
+
+
+def test_noise_alone_is_no_reason_to_refuse():
+    before = live(0.15) | {"promoted": promoted(0.2, 0.2, 0.2, half_width=0.07)}
+    assert failing(gates.of_evaluation(judged(0.131), before, PROTOCOL, RULES)) == []
+    assert failing(gates.of_evaluation(judged(0.129), before, PROTOCOL, RULES)) == ["against_median"]
+
+
+SHARE = st.floats(0, 1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(SHARE, min_size=1, max_size=7), st.lists(st.tuples(SHARE, SHARE), max_size=7), SHARE)
+def test_the_least_score_is_finite_and_never_above_the_median_less_the_tolerance(scores, pairs, tolerance):
+    intervals = [sorted(pair) for pair in pairs]
+    least = gates.least_score(scores, intervals, tolerance)
+    assert -1 <= least <= sorted(scores)[len(scores) // 2] * (1 - tolerance) + 1e-12
+
+
 @pytest.mark.parametrize(
     ("growth", "passes"), [(0.4, False), (0.69, False), (0.7, True), (3, True), (3.1, False)]
 )
@@ -143,3 +197,7 @@ def test_a_refusal_says_what_was_found_and_expected():
     said = gates.refusal(found)
     assert "questions is 12, expected at least 50" in said
     assert "beats_popularity is 0.08, expected at least 0.105 (ndcg@10, of which popularity" in said
+    for value in (math.nan, math.inf):
+        assert f"any is {value}, expected at most 1 (…)" == gates.refusal(
+            [gates.within("any", value, most=1, what="…")]
+        )

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sqlite3
@@ -30,6 +31,7 @@ from item2vec.errors import (
 )
 from item2vec.retraining import rollback
 from item2vec.retraining.before import known_before
+from item2vec.retraining.record import protocol
 from item2vec.store import Store
 
 
@@ -96,6 +98,27 @@ def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healt
     assert gate["least"] == pytest.approx(0.8 * recorded)
     assert again.version.previous == first.version.id
     assert again.report["model"]["drift"]["n_common"] == 144
+    (gate,) = [gate for gate in again.report["gates"] if gate["name"] == "against_median"]
+    assert gate["least"] <= 0.8 * recorded
+    assert again.report["live"]["promoted"][-1]["version"] == first.version.id
+
+
+def test_nights_are_compared_with_manifests_or_reports_whichever_are_left(healthy, tmp_path):
+    models, _, first = healthy
+    metric = protocol(QUICK)["metric"]
+    evaluation = first.report["evaluation"]
+    score, interval = evaluation["metrics"][metric], evaluation["intervals"][metric]
+    assert interval[0] < score < interval[1]
+
+    def oldest(folder):
+        return known_before(versions.current(models), folder, protocol(QUICK))["promoted"][-1]
+
+    expected = {"version": first.version.id, "score": score, "interval": interval}
+    assert oldest(models) == expected
+    shutil.copytree(models / "versions", tmp_path / "a" / "versions")
+    assert oldest(tmp_path / "a") == expected
+    shutil.copytree(models / "runs", tmp_path / "b" / "runs")
+    assert oldest(tmp_path / "b") == expected
 
 
 @pytest.mark.parametrize(
@@ -248,7 +271,7 @@ def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, 
 )
 def test_a_note_of_somebody_s_own_is_nothing_to_compare_with(note, tmp_path):
     version = item2vec.publish(made_model(), tmp_path / "models", note=note)
-    assert known_before(version, tmp_path / "models" / "runs") == {}
+    assert known_before(version, tmp_path / "models", protocol(QUICK)) == {}
 
 
 def test_a_night_that_was_forced_without_an_evaluation_is_followed_by_a_healthy_one(listens, tmp_path):

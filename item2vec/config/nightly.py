@@ -59,7 +59,7 @@ class GatesConfig(Settings):
     margin: Annotated[Finite, Field(ge=0)] = 0.05
     """NDCG must be above that of popularity by this share."""
     tolerance: Share = 0.2
-    """NDCG may be below what the version before recorded under the same protocol by this share."""
+    """NDCG may be below what the version before, and the last seven in the median, recorded by this share."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
     """Interactions, users and items, as a multiple of those the version before was made of: at least."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0

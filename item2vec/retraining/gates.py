@@ -9,12 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from item2vec.config import GatesConfig
 from item2vec.versions import Hold
 
-__all__ = ["Gate", "of_data", "of_evaluation", "of_health", "of_hold", "of_model", "refusal", "within"]
+__all__ = [
+    "Gate",
+    "least_score",
+    "of_data",
+    "of_evaluation",
+    "of_health",
+    "of_hold",
+    "of_model",
+    "refusal",
+    "within",
+]
 
 Facts = Mapping[str, Any]
 
@@ -113,6 +124,7 @@ def of_evaluation(judged: Facts, before: Facts, protocol: Facts, gates: GatesCon
         what=f"{metric}, of which popularity has {popularity:.4f}",
     )
     yield _against_live(metrics[metric], before, protocol, gates)
+    yield _against_median(metrics[metric], before.get("promoted", ()), metric, gates)
 
 
 def _against_live(value: float, before: Facts, protocol: Facts, gates: GatesConfig) -> Gate:
@@ -125,6 +137,32 @@ def _against_live(value: float, before: Facts, protocol: Facts, gates: GatesConf
     score = recorded["metrics"][protocol["metric"]]
     told = f"{protocol['metric']}, of which the version before recorded {score:.4f}"
     return within("against_live", value, least=score * (1 - gates.tolerance), what=told)
+
+
+def _against_median(value: float, promoted: Sequence[Facts], metric: str, gates: GatesConfig) -> Gate:
+    """Compare with several nights, since a fall within the tolerance of one night may follow another."""
+    if not promoted:
+        return _nothing_before("against_median", "no promotion evaluated by this protocol is known")
+    scores = [one["score"] for one in promoted]
+    intervals = [one["interval"] for one in promoted if one["interval"] is not None]
+    what = f"{metric}, of which the last {len(scores)} promotions recorded a median of {median(scores):.4f}"
+    least = least_score(scores, intervals, gates.tolerance)
+    return within("against_median", value, least=least, what=what)
+
+
+def least_score(scores: Sequence[float], intervals: Sequence[tuple[float, float]], tolerance: float) -> float:
+    """Return the median score less the tolerance, or less half a median interval where that is more.
+
+    Of few users a score is uncertain by more than the tolerance; noise alone is no reason to refuse.
+
+    >>> round(least_score([0.2, 0.1, 0.21], [], tolerance=0.25), 3)
+    0.15
+    >>> round(least_score([0.2], [(0.1, 0.3)], tolerance=0.25), 3)
+    0.1
+    """
+    middle = median(scores)
+    noise = median((high - low) / 2 for low, high in intervals) if intervals else 0.0
+    return middle - max(tolerance * middle, noise)
 
 
 def _nothing_before(name: str, what: str) -> Gate:
@@ -170,4 +208,4 @@ def refusal(gates: Sequence[Gate]) -> str:
 
 
 def _shown(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"

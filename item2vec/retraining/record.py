@@ -20,7 +20,7 @@ import item2vec
 from item2vec import files, versions
 from item2vec.config import RetrainConfig
 from item2vec.errors import MissingExtraError, SchemaError, StoreError
-from item2vec.retraining.before import NOTE, known_before
+from item2vec.retraining.before import NOTE, RUNS, known_before
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.worker import Worker
 from item2vec.store import Store
@@ -29,7 +29,6 @@ from item2vec.versions import Attempt, Version
 
 __all__ = ["Record", "begin", "protocol", "rollback"]
 
-RUNS = "runs"
 SOON = 3  # seconds
 IN_THE_NOTE = ("run", "started_at", "data", "gates", "forced")
 OF_THE_EVALUATION = ("protocol", "questions", "metrics", "verdict")
@@ -60,6 +59,7 @@ class Record:
         evaluation = self.report["evaluation"]
         metric = evaluation["protocol"]["metric"]
         found = {name: evaluation[name] for name in OF_THE_EVALUATION if name in evaluation}
+        found["intervals"] = {metric: evaluation["intervals"][metric]} if "intervals" in evaluation else {}
         found["baselines"] = {name: one[metric] for name, one in evaluation.get("baselines", {}).items()}
         own = {name: self.report[name] for name in IN_THE_NOTE} | {"evaluation": found}
         own["data"] = {name: value for name, value in own["data"].items() if name != "future_example"}
@@ -153,7 +153,7 @@ def begin(
     settings = config.model_dump(mode="json")
     about = {"run": staged.id, "models": folder, "host": host, "pid": os.getpid(), "settings": settings}
     run_id = store.begin_run(config=about, now=now)
-    before = known_before(staged.before, staged.models / RUNS)
+    before = known_before(staged.before, staged.models, protocol(config))
     report: dict[str, Any] = {
         "run": staged.id,
         "started_at": now.isoformat(),
