@@ -50,7 +50,8 @@ class ItemVectors:
     product of one item's input and another's output is high where the other comes near it in a sentence.
     ``counts`` (float64, n items) holds the tokens of each item, weighted where the sentences were.
     ``config`` is how they were trained, ``curve`` the validation scores by epoch where there were any,
-    ``tokens_read`` how many tokens all epochs have read (``None`` where that is not known, as of a bundle).
+    ``tokens_read`` how many tokens all epochs have read, ``read_share`` the share of tokens that an epoch was
+    expected to read, below 1 where weights thin them (both ``None`` where not known, as of a bundle).
     gensim's own training loss is not kept: it differs from run to run with several workers, and stops moving
     near 2**27 in float32, so nothing can be concluded from it.
 
@@ -77,6 +78,7 @@ class ItemVectors:
     config: TrainConfig | None = None
     curve: tuple[Epoch, ...] = ()
     tokens_read: int | None = None
+    read_share: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", read_only(self.input, np.float32))

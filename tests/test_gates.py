@@ -142,6 +142,12 @@ def test_the_least_score_is_finite_and_never_above_the_median_less_the_tolerance
     assert -1 <= least <= sorted(scores)[len(scores) // 2] * (1 - tolerance) + 1e-12
 
 
+@pytest.mark.parametrize(("share", "passes"), [(1.0, True), (0.5, True), (0.49, False), (math.nan, False)])
+def test_weights_that_make_training_skip_most_tokens_are_refused(share, passes):
+    model = {"tokens": {"expected": 1000.0, "trained": 1000}, "read_share": share, "health": SOUND}
+    assert failing(gates.of_model(model, RULES)) == ([] if passes else ["read_share"])
+
+
 @pytest.mark.parametrize(
     ("growth", "passes"), [(0.4, False), (0.69, False), (0.7, True), (3, True), (3.1, False)]
 )
@@ -156,7 +162,7 @@ def test_data_that_shrank_or_swelled_is_refused(name, growth, passes):
     ("trained", "passes"), [(1000, True), (995, True), (980, False), (1020, False), (0, False)]
 )
 def test_all_tokens_must_have_been_trained(trained, passes):
-    model = {"tokens": {"expected": 1000.0, "trained": trained}, "health": SOUND}
+    model = {"tokens": {"expected": 1000.0, "trained": trained}, "read_share": 1.0, "health": SOUND}
     assert ("tokens" in failing(gates.of_model(model, RULES))) != passes
 
 

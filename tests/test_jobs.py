@@ -1,12 +1,19 @@
-"""What a night reads of the store: nothing of the future."""
+"""What a night reads of the store: nothing of the future, and not much less than all of its tokens."""
 
+import dataclasses
+
+import numpy as np
 import pytest
-from nights import QUICK, fill, made_listens
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nights import QUICK, changed, cut, fill, made_listens
+from strategies import corpora
 
-from item2vec import Interactions
-from item2vec.config import AdapterConfig
+from item2vec import Interactions, Sentences, train
+from item2vec.config import AdapterConfig, TrainConfig
 from item2vec.errors import NothingToTrainError
 from item2vec.retraining import jobs
+from item2vec.training.corpus import prepare
 
 NOW = "1970-01-03T00:00:00+00:00"
 HOUR = 3_600_000_000
@@ -49,3 +56,29 @@ def test_where_all_is_of_the_future_it_is_said(tmp_path):
         NothingToTrainError, match=r"holds 0 .* without 960 dated a day or more ahead of 1960"
     ):
         snapshot(url, tmp_path, now="1960-01-01T00:00:00+00:00")
+
+
+@settings(deadline=None, max_examples=100)
+@given(corpora(min_sentences=1, min_length=2), st.integers(1, 3), st.data())
+def test_the_expectation_of_an_epoch_is_the_trainer_s(lists, min_count, data):
+    sentences = Sentences.of(lists)
+    n = len(sentences.tokens)
+    weights = data.draw(st.lists(st.sampled_from([0, 0.25, 1, 5, 1e6]), min_size=n, max_size=n))
+    sentences = dataclasses.replace(sentences, weights=np.array(weights, np.float32))
+    expected = jobs._tokens_an_epoch(sentences, min_count)
+    try:
+        corpus = prepare(sentences, TrainConfig(min_count=min_count))
+    except NothingToTrainError:
+        return
+    assert expected == pytest.approx(len(corpus.tokens) if corpus.keep is None else corpus.keep.sum())
+    assert jobs._read_share(sentences, min_count) == pytest.approx(corpus.read_share)
+
+
+def test_tokens_of_weight_0_lower_the_share_that_is_read(tmp_path):
+    listens = cut(made_listens(60), 1.0)
+    weights = (np.arange(len(listens)) % 4 == 0).astype(np.float32)
+    url = fill(f"sqlite:///{tmp_path}/item2vec.db", dataclasses.replace(listens, weight=weights))
+    night = jobs.Jobs(changed(objective="skipgram", epochs=1))
+    night.snapshot(url, str(tmp_path / "spool"), NOW)
+    assert night.train(None)["read_share"] == pytest.approx(0.25)
+    assert train(Sentences.of([["a", "b"]]), objective="skipgram", epochs=1, sample=0).read_share == 1.0

@@ -432,7 +432,7 @@ def test_ordered_sentences_of_one_weight_are_read_as_they_are():
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_tokens_are_read_in_proportion_to_their_weight(ordered):
+def test_tokens_below_the_median_weight_are_read_in_proportion_to_it(ordered):
     lists = [["a", "b", "c", "d"], ["d", "e", "a"]]
     column = [5, 1, 2.5, 0.5, 5, 4, 1]
     corpus = prepare(weighted(Sentences.of(lists, ordered=ordered), column), TrainConfig())
@@ -444,8 +444,37 @@ def test_tokens_are_read_in_proportion_to_their_weight(ordered):
             seen.update((number, id_) for id_ in corpus.vocabulary.decode(tokens[start:end]))
     places = [(number, id_) for number, sentence in enumerate(lists) for id_ in sentence]
     for place, weight in zip(places, column, strict=True):
-        chance = weight / 5
+        chance = min(1, weight / 2.5)
         assert abs(seen[place] - n_epochs * chance) <= 6 * math.sqrt(n_epochs * chance * (1 - chance))
+
+
+@pytest.mark.parametrize("weight", [10, 1000, 1e38])
+def test_one_heavy_weight_takes_nothing_from_the_other_tokens(weight):
+    sentences = random_sentences()
+    column = np.ones(len(sentences.tokens))
+    column[17] = weight
+    even, heavy = (train(one, **QUICK) for one in (sentences, weighted(sentences, column)))
+    assert (heavy.tokens_read, heavy.read_share) == (even.tokens_read, 1.0)
+    assert heavy.input.tobytes() == even.input.tobytes()
+
+
+def test_clicks_of_weight_1_lose_nothing_to_purchases_of_weight_5():
+    sentences = random_sentences()
+    column = np.where(np.arange(len(sentences.tokens)) % 10 < 4, 5, 1)
+    assert train(weighted(sentences, column), **QUICK).read_share == 1.0
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.floats(1e-30, 1e30, width=32), min_size=2, max_size=30), st.integers(0, 9))
+def test_an_epoch_reads_more_than_half_of_the_tokens_that_weigh_anything(column, n_zeros):
+    ids = ["a", "b"] * len(column) + ["c"] * n_zeros
+    column = [*column, *column[::-1], *[0] * n_zeros]
+    corpus = prepare(weighted(Sentences.of([ids]), column), TrainConfig())
+    positive = np.sort(np.float64(np.float32(column[: len(column) - n_zeros])))
+    median = positive[(len(positive) - 1) // 2]
+    expected = np.minimum(positive / median, 1)
+    assert expected.mean() > 0.5
+    assert corpus.read_share == pytest.approx(expected.sum() / len(column))
 
 
 def test_counts_are_weighted():

@@ -64,6 +64,8 @@ class GatesConfig(Settings):
     """Interactions, users and items, as a multiple of those the version before was made of: at least."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
     """And at most this."""
+    min_read_share: Share = 0.5
+    """Expected share of tokens that an epoch reads; weights make it skip the others."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
     """Median length of a vector over that of the random start: 1 of an untrained model."""
     max_norm: Annotated[Finite, Field(gt=0)] = 100.0

@@ -175,6 +175,12 @@ def of_model(trained: Facts, gates: GatesConfig) -> Iterator[Gate]:
     share = tokens["trained"] / tokens["expected"] if tokens["expected"] else None
     told = f"{tokens['trained']:,.0f} of {tokens['expected']:,.0f} tokens"
     yield within("tokens", share, least=READ[0], most=READ[1], what=f"{told} were trained")
+    yield within(
+        "read_share",
+        trained["read_share"],
+        least=gates.min_read_share,
+        what="share of the tokens that an epoch reads; weights make it skip the others",
+    )
     yield from of_health(trained["health"], gates)
 
 

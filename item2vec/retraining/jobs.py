@@ -115,6 +115,7 @@ class Jobs:
                 "expected": config.epochs * _tokens_an_epoch(sentences, config.min_count),
                 "trained": self.model.vectors.tokens_read,
             },
+            "read_share": _read_share(sentences, config.min_count),
             "items": len(self.model.vectors),
             "health": dataclasses.asdict(measure_health(self.model)),
             "drift": drift,
@@ -168,13 +169,23 @@ def _drift(model: Recommender, live: str) -> tuple[dict[str, Any] | None, str | 
 
 
 def _tokens_an_epoch(sentences: Sentences, min_count: int) -> float:
-    """Return how many tokens an epoch must read, or is expected to, counted without the trainer's help."""
+    """Return the expected number of tokens that an epoch reads, counted without the trainer's help."""
     weights = np.ones(len(sentences.tokens)) if sentences.weights is None else sentences.weights
     counts = np.bincount(sentences.tokens, weights > 0, len(sentences.vocabulary))
     frequent = (counts[sentences.tokens] >= min_count) & (weights > 0)
     owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
     together = frequent & (np.bincount(owner, frequent, len(sentences))[owner] >= 2)
-    return float((weights[together] / weights[together].max(initial=1e-30)).sum())
+    ascending = np.sort(weights[together].astype(np.float64))
+    if not len(ascending):
+        return 0.0
+    median = ascending[(len(ascending) - 1) // 2]
+    return float(np.minimum(ascending / median, 1).sum())
+
+
+def _read_share(sentences: Sentences, min_count: int) -> float:
+    """Return the expected share of tokens that an epoch reads, of those that it would without weights."""
+    unweighted = dataclasses.replace(sentences, weights=None)
+    return _tokens_an_epoch(sentences, min_count) / _tokens_an_epoch(unweighted, min_count)
 
 
 def _iso(moment: np.int64) -> str:

@@ -31,7 +31,8 @@ def train(
     Parameters
     ----------
     sentences
-        What to learn from. Read once for each epoch; unordered sentences are shuffled anew each time.
+        What to learn from. Read once for each epoch; unordered sentences are shuffled anew each time. A token
+        below the median weight is skipped in some epochs: it is read with the probability weight / median.
     config
         Settings as one value; ``settings`` (fields of ``TrainConfig``, such as ``vector_size=64``) change it.
     validation

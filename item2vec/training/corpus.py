@@ -11,7 +11,7 @@ import numpy.typing as npt
 from item2vec.config import TrainConfig
 from item2vec.errors import NothingToTrainError
 from item2vec.sentences import Sentences
-from item2vec.types import Codes, Offsets, Vocabulary
+from item2vec.types import Codes, Floats, Offsets, Vocabulary
 
 __all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare"]
 
@@ -24,8 +24,9 @@ class Corpus:
     """The tokens that are trained, as rows of the future matrices.
 
     ``counts`` (float64, by row) are the tokens in the sentences as they were given, weighted where they were;
-    ``frequency`` (int64, by row) the tokens that are trained. ``keep`` (float64, one a token, or ``None``) is
-    the chance of a token to be read in an epoch.
+    ``frequency`` (int64, by row) the tokens that are trained. ``keep`` (float64, one a token, or ``None``
+    where each epoch reads all tokens) is the probability that an epoch reads a token. ``read_share`` is the
+    share of tokens that an epoch is expected to read, of those that it would read without weights.
     """
 
     vocabulary: Vocabulary
@@ -34,13 +35,14 @@ class Corpus:
     counts: npt.NDArray[np.float64]
     frequency: npt.NDArray[np.int64]
     keep: npt.NDArray[np.float64] | None
+    read_share: float
     ordered: bool
 
     def epochs(self, n: int, seed: int) -> Iterator[tuple[Codes, Offsets]]:
         """Yield the tokens and offsets of each epoch.
 
-        Tokens of lower weight are left out at random, so that over many epochs each is read in proportion to
-        its weight (a click of weight 1 is read a fifth as often as a purchase of weight 5). Unordered
+        Each epoch reads all tokens of the median weight or a higher one, and each lighter token with a
+        probability in proportion to its weight: at half the median, in half of the epochs. Unordered
         sentences are shuffled within.
         """
         random = np.random.default_rng([seed, 1])
@@ -57,38 +59,54 @@ class Corpus:
 
 
 def prepare(sentences: Sentences, config: TrainConfig) -> Corpus:
-    """Drop rare items and what is then alone in its sentence; number the rest by falling frequency."""
+    """Drop tokens of weight 0, rare items, then sentences of one token; number items by falling frequency."""
+    positive = sentences
     if sentences.weights is not None and not sentences.weights.all():
-        sentences = sentences.keep(sentences.weights > 0)
-    occurrences = sentences.counts()
-    frequent = (
-        sentences
-        if config.min_count == 1
-        else sentences.keep(occurrences[sentences.tokens] >= config.min_count)
-    )
-    together = frequent.take(frequent.lengths >= 2)
+        positive = sentences.keep(sentences.weights > 0)
+    frequent = _frequent(positive, config.min_count)
+    together = _together(frequent)
     frequency = together.counts()
     if len(together) == 0 or np.count_nonzero(frequency) < 2:
-        raise NothingToTrainError(_why(sentences, frequent, config))
+        raise NothingToTrainError(_why(positive, frequent, config))
     by_frequency = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
     row_of = np.full(len(frequency), -1, dtype=np.int32)
     row_of[by_frequency] = np.arange(len(by_frequency), dtype=np.int32)
-    counts = np.bincount(sentences.tokens, sentences.weights, minlength=len(frequency)).astype(np.float64)
+    counts = np.bincount(positive.tokens, positive.weights, minlength=len(frequency)).astype(np.float64)
+    keep = _keep(together.weights)
+    n_read = len(together.tokens) if keep is None else float(keep.sum())
+    unweighted = together if positive is sentences else _together(_frequent(sentences, config.min_count))
     return Corpus(
         together.vocabulary.take(by_frequency),
         row_of[together.tokens],
         together.offsets,
         counts[by_frequency],
         frequency[by_frequency],
-        _chances(together),
+        keep,
+        n_read / len(unweighted.tokens),
         sentences.ordered,
     )
 
 
-def _chances(sentences: Sentences) -> npt.NDArray[np.float64] | None:
-    if sentences.weights is None or sentences.weights.min() == sentences.weights.max():
+def _frequent(sentences: Sentences, min_count: int) -> Sentences:
+    return sentences if min_count == 1 else sentences.keep(sentences.counts()[sentences.tokens] >= min_count)
+
+
+def _together(sentences: Sentences) -> Sentences:
+    return sentences.take(sentences.lengths >= 2)
+
+
+def _keep(weights: Floats | None) -> npt.NDArray[np.float64] | None:
+    """Return the probability of each token to be read in an epoch; ``None`` if it is 1 for all of them.
+
+    The median is the reference, since no single weight can move it: relative to the maximum, one token of
+    weight 1,000 among ordinary ones would make all epochs skip nearly everything else. It is the lower one
+    of two, so that most tokens are always read.
+    """
+    if weights is None:
         return None
-    return sentences.weights / np.float64(sentences.weights.max())
+    median = np.quantile(weights.astype(np.float64), 0.5, method="lower")
+    keep = np.minimum(weights / median, 1.0)
+    return None if keep.min() == 1 else keep
 
 
 def _why(sentences: Sentences, frequent: Sentences, config: TrainConfig) -> str:

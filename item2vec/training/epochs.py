@@ -84,7 +84,7 @@ def run_epochs(
             if config.patience is not None and number + 1 - leader.epoch >= config.patience:
                 break
     learned = best or vectors(copy=False)
-    learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read)
+    learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
     moved = learned.has_input & (learned.input != initial).any(axis=1)
     if not moved.any():
         raise TrainingError(
