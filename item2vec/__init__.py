@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from item2vec import adapters, errors, evaluation, readers
     from item2vec.config import Config, TasteConfig, TrainConfig
     from item2vec.engine import Engine
+    from item2vec.fitting import fit
     from item2vec.graph import Graph
     from item2vec.interactions import Interactions
     from item2vec.items import Items
-    from item2vec.recommender import Recommender, fit
+    from item2vec.recommender import Recommender
     from item2vec.retraining import retrain
     from item2vec.sentences import Sentences
     from item2vec.training import train
@@ -43,7 +44,7 @@ _ROOM_OF = {
     "TasteConfig": "config",
     "TrainConfig": "config",
     "Vocabulary": "types",
-    "fit": "recommender",
+    "fit": "fitting",
     "load": "versions",
     "publish": "versions",
     "retrain": "retraining",

@@ -14,18 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
-from item2vec.config import AdapterConfig, Config, TasteConfig, TrainConfig
+from item2vec.config import AdapterConfig, TasteConfig, TrainConfig
 from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.items import Items
 from item2vec.ranking import top_k
 from item2vec.sentences import Histories, Sentences, encode_histories
 from item2vec.taste import Tastes, read_tastes, scored_matrix, taste_matrix
-from item2vec.training import train
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Recommender", "fit"]
+__all__ = ["Recommender"]
 
 Rows = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -113,11 +112,14 @@ class Recommender:
         return f"Recommender({n_items:,} items × {size} dimensions, {told})"
 
     @cached_property
-    def _alike(self) -> Index:
-        """What finds similar items; only on demand, since it may take a matrix of unit vectors in memory."""
-        if self.taste.score == "cosine":
-            return self.index
-        return build(self.vectors.unit_input, kind="exact")
+    def _input_index(self) -> Index:
+        """Index of the unit input vectors, made when first needed: it may take a matrix of its own."""
+        return self.index if self.taste.score == "cosine" else build(self.vectors.unit_input, kind="exact")
+
+    @cached_property
+    def _output_index(self) -> Index:
+        """Index of the unit output vectors, for items without an input vector."""
+        return build(self.vectors.unit_output, kind="exact")
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -159,7 +161,8 @@ class Recommender:
         target, named = self.vectors.analogy_target(positive, negative)
         allowed = self._allowed(None, eligible)
         rows = None if allowed is None else np.flatnonzero(allowed)
-        return self._listed(*find(self._alike, target, k=k, excluded=named, allowed=rows))
+        index = self._input_index if self.vectors.has_input[named].all() else self._output_index
+        return self._listed(*find(index, target, k=k, excluded=named, allowed=rows))
 
     def recommend(
         self,
@@ -256,7 +259,7 @@ class Recommender:
             If the model does not know the item.
         """
         target = self.vocabulary.code(item)
-        histories = self._encoded(history, weights, timestamps)
+        histories = self._readable(self._encoded(history, weights, timestamps))
         tastes = self._tastes(histories)
         if tastes.empty[0]:
             return []
@@ -292,6 +295,11 @@ class Recommender:
             timestamps=None if timestamps is None else [timestamps],
         )
 
+    def _readable(self, histories: Histories) -> Histories:
+        """Return the histories without items that have no input vector, which count as unknown."""
+        has_input = self.vectors.has_input
+        return histories if bool(has_input.all()) else histories.keep(has_input[histories.codes])
+
     def _tastes(self, histories: Histories) -> Tastes:
         codes, offsets, weights, timestamps = histories
         return read_tastes(self.vectors, self.taste, codes, offsets, weights=weights, timestamps=timestamps)
@@ -308,7 +316,7 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         check_k(k)
         excluded = self._excluded(histories, exclude, self._rows(deny, "deny"), filter_seen)
-        tastes = self._tastes(histories)
+        tastes = self._tastes(self._readable(histories))
         queried = np.flatnonzero(~tastes.empty)
         results = find_many(
             self.index,
@@ -360,34 +368,6 @@ class Recommender:
     def _listed(self, rows: Rows, scores: npt.NDArray[Any], source: str = "model") -> list[Recommendation]:
         ids = self.vocabulary.decode(rows)
         return [Recommendation(*pair, source) for pair in zip(ids, scores.tolist(), strict=True)]
-
-
-def fit(
-    sentences: Sentences,
-    config: Config | None = None,
-    *,
-    items: Items | None = None,
-    validation: Sentences | None = None,
-    start: ItemVectors | None = None,
-    adapter: AdapterConfig | None = None,
-) -> Recommender:
-    """Train on sentences and make a model of the vectors, in one call.
-
-    ``validation`` and ``start`` are those of ``train``; ``items`` and ``adapter`` those of ``Recommender``.
-
-    >>> from item2vec import TrainConfig, adapters
-    >>> fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]), Config(train=TrainConfig(sample=0)))
-    Recommender(4 items × 64 dimensions, score='output', decay=0.7, index=exact)
-    """
-    config = config or Config()
-    vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
-    return Recommender(
-        vectors,
-        **config.taste.model_dump(exclude_unset=True),
-        index=config.index,
-        items=items,
-        adapter=adapter,
-    )
 
 
 def _typical_tastes(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> npt.NDArray[np.float32]:

@@ -21,7 +21,7 @@ LAYERS = [
     {"readers", "training", "index"},
     {"adapters", "bundle"},
     {"recommender"},
-    {"evaluation", "versions", "store"},
+    {"fitting", "evaluation", "versions", "store"},
     {"engine", "report", "tuning"},
     {"retraining"},
     {"cli"},

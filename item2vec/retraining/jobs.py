@@ -16,9 +16,10 @@ from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
 from item2vec.errors import InputError, NothingToTrainError
 from item2vec.evaluation import Split, temporal_split
+from item2vec.fitting import fit
 from item2vec.interactions import Interactions
 from item2vec.items import Items
-from item2vec.recommender import Recommender, fit
+from item2vec.recommender import Recommender
 from item2vec.report import Study, write_report
 from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
