@@ -93,10 +93,10 @@ def compare_models(new: Recommender, live: Recommender, *, k: int = 10, seed: in
     """Compare a new model with the live one over the items that both know.
 
     Two trainings differ by a rotation that means nothing. So neighbours are compared, which no rotation
-    changes; and vectors after the best rotation of the new unit rows onto the live ones. Items without an
-    input vector in either model are left out of both comparisons. Where there are many items, neighbours are
-    compared of 5,000 sampled ones (fewer from 40,000 items on), and movers looked for among the 20,000 most
-    frequent.
+    changes; and vectors after the best rotation of the new unit rows onto the live ones. Items that lack an
+    input vector in one of the models are left out of both comparisons. Where there are many items, neighbours
+    are compared of 5,000 sampled ones (fewer from 40,000 items on), and movers looked for among the 20,000
+    most frequent.
 
     Source: Schönemann, A generalized solution of the orthogonal Procrustes problem, Psychometrika 31, 1966;
     Hamilton, Leskovec & Jurafsky, Diachronic word embeddings reveal statistical laws of semantic change, ACL
