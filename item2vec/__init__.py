@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from item2vec import adapters, errors, evaluation, readers
-    from item2vec.config import Config, TasteConfig, TrainConfig
+    from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
     from item2vec.engine import Engine
     from item2vec.fitting import fit
     from item2vec.graph import Graph
@@ -31,16 +31,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOM_OF = {
+    "CBOW": "config",
     "Config": "config",
     "Engine": "engine",
     "Graph": "graph",
     "Interactions": "interactions",
     "ItemVectors": "vectors",
     "Items": "items",
+    "NextItem": "config",
     "Recommendation": "types",
     "Recommender": "recommender",
     "Sentences": "sentences",
     "Share": "types",
+    "SkipGram": "config",
     "TasteConfig": "config",
     "TrainConfig": "config",
     "Vocabulary": "types",
@@ -54,16 +57,19 @@ _ROOM_OF = {
 _ROOMS = ("adapters", "errors", "evaluation", "readers")
 
 __all__ = [
+    "CBOW",
     "Config",
     "Engine",
     "Graph",
     "Interactions",
     "ItemVectors",
     "Items",
+    "NextItem",
     "Recommendation",
     "Recommender",
     "Sentences",
     "Share",
+    "SkipGram",
     "TasteConfig",
     "TrainConfig",
     "Vocabulary",

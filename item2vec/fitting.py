@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from item2vec.config import AdapterConfig, Config
 from item2vec.items import Items
 from item2vec.recommender import Recommender
@@ -20,21 +22,18 @@ def fit(
     validation: Sentences | None = None,
     start: ItemVectors | None = None,
     adapter: AdapterConfig | None = None,
+    **settings: Any,
 ) -> Recommender:
     """Train on sentences and make a model of the vectors, in one call.
 
-    ``validation`` and ``start`` are those of ``train``; ``items`` and ``adapter`` those of ``Recommender``.
+    ``settings`` of training, taste and index, by name, change ``config``. ``validation`` and ``start`` are
+    those of ``train``; ``items`` and ``adapter`` those of ``Recommender``.
 
-    >>> from item2vec import TrainConfig, adapters
-    >>> fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]), Config(train=TrainConfig(sample=0)))
-    Recommender(4 items × 64 dimensions, score='output', decay=0.7, index=exact)
+    >>> from item2vec import adapters
+    >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
+    >>> fit(playlists, objective="skipgram", vector_size=32, decay=0.5)
+    Recommender(4 items × 32 dimensions, score='output', decay=0.5, index=exact)
     """
-    config = config or Config()
+    config = (config or Config()).with_settings(**settings)
     vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
-    return Recommender(
-        vectors,
-        **config.taste.model_dump(exclude_unset=True),
-        index=config.index,
-        items=items,
-        adapter=adapter,
-    )
+    return Recommender(vectors, **config.taste.model_dump(), index=config.index, items=items, adapter=adapter)

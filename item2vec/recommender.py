@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
-from item2vec.config import AdapterConfig, TasteConfig, TrainConfig
+from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.items import Items
@@ -82,10 +82,8 @@ class Recommender:
         items: Items | None = None,
         adapter: AdapterConfig | None = None,
     ) -> None:
-        score = score or ("cosine" if vectors.output is None else "output")
-        if decay is None:
-            decay = (vectors.config or TrainConfig()).taste_decay
-        taste = TasteConfig(score=score, decay=decay, half_life=half_life, last_n=last_n)
+        given = TasteConfig(score=score, decay=decay, half_life=half_life, last_n=last_n)
+        taste = given.as_trained(vectors.config, has_output=vectors.output is not None)
         searched = scored_matrix(vectors, taste)
         built = build(searched, kind=index, queries=_typical_tastes(vectors, taste), recall=recall)
         self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig()))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import TasteConfig
+from item2vec.config import PLAIN_DECAY, TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
 from item2vec.types import Floats, Offsets
@@ -38,7 +38,7 @@ class Tastes:
 
 def taste_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     """Return the rows that a taste averages: unit input vectors for cosine, input vectors for output."""
-    return vectors.unit_input if taste.score == "cosine" else vectors.input
+    return vectors.unit_input if _read_by(taste, vectors).score == "cosine" else vectors.input
 
 
 def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
@@ -49,6 +49,7 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     ConfigError
         If the score is "output" and the vectors have no output matrix, or the decays do not divide them.
     """
+    taste = _read_by(taste, vectors)
     _check_parts(vectors, taste)
     if taste.score == "cosine":
         return vectors.unit_input
@@ -66,7 +67,8 @@ def decays(taste: TasteConfig) -> tuple[float, ...]:
     >>> decays(TasteConfig(decay=0.5))
     (0.5,)
     """
-    return taste.decay if isinstance(taste.decay, tuple) else (taste.decay,)
+    decay = taste.decay or PLAIN_DECAY
+    return decay if isinstance(decay, tuple) else (decay,)
 
 
 def history_weights(
@@ -116,6 +118,7 @@ def read_tastes(
 
     A history's taste does not depend on the others beside it, to the last bit.
     """
+    taste = _read_by(taste, vectors)
     _check_parts(vectors, taste)
     matrix = taste_matrix(vectors, taste)
     parts = history_weights(offsets, taste, weights=weights, timestamps=timestamps)
@@ -125,6 +128,10 @@ def read_tastes(
     empty = norms < SMALLEST_NORM * typical
     divisors = np.where(empty, 1.0, norms) if taste.score == "cosine" else np.ones(len(norms))
     return Tastes((sums / divisors[:, None]).astype(np.float32), parts, divisors, empty)
+
+
+def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:
+    return taste.as_trained(vectors.config, has_output=vectors.output is not None)
 
 
 def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:

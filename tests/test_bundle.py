@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from strategies import ids
 
 import item2vec
-from item2vec import Items, ItemVectors, Recommender, TasteConfig, TrainConfig, Vocabulary, bundle
+from item2vec import (
+    CBOW,
+    Items,
+    ItemVectors,
+    NextItem,
+    Recommender,
+    SkipGram,
+    TasteConfig,
+    TrainConfig,
+    Vocabulary,
+    bundle,
+)
 from item2vec.bundle.seal import sealed
 from item2vec.errors import (
     BundleExistsError,
@@ -38,6 +49,7 @@ json_values = st.recursive(
 decays = st.floats(0.001, 1)
 gensim_trainings = st.builds(
     TrainConfig,
+    objective=st.sampled_from(["skipgram", "cbow"]),
     window=st.integers(1, 9) | st.just("full"),
     sample=st.floats(0, 0.5),
     ns_exponent=st.floats(-2, 2),
@@ -154,9 +166,34 @@ def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
     model = Recommender(dataclasses.replace(made_vectors(), config=training))
     model.save(tmp_path / "songs")
     loaded = item2vec.load(tmp_path / "songs")
-    assert (loaded.vectors.config, loaded.taste) == (training, TasteConfig(decay=(0.4, 0.8)))
+    assert (loaded.vectors.config, loaded.taste) == (
+        training,
+        TasteConfig(score="output", decay=(0.4, 0.8)),
+    )
     assert answers(loaded) == answers(model)
     assert Recommender(loaded.vectors).taste == loaded.taste
+
+
+@pytest.mark.parametrize(
+    "training", [NextItem(vector_size=8, dropout=0.2), SkipGram(vector_size=8, window=3), CBOW(vector_size=8)]
+)
+def test_a_model_of_version_0_1_0_is_loaded(tmp_path, training):
+    """It wrote the settings of all objectives beside each other, whatever was trained."""
+    Recommender(dataclasses.replace(made_vectors(), config=training)).save(tmp_path / "songs")
+    manifest = json.loads((tmp_path / "songs" / "manifest.json").read_text())
+    of_all = {
+        "objective": "skipgram", "backend": "gensim", "vector_size": 8, "window": 10, "min_count": 1,
+        "sample": 0.0, "negative": 5, "ns_exponent": 0.25, "hs": False, "cbow_mean": True,
+        "shrink_windows": True, "forward_only": False, "context_decay": [0.5, 0.9], "dropout": 0.3,
+        "weight_decay": 0.003, "alpha": 0.05, "min_alpha": 0.0001, "epochs": 40, "workers": 2, "seed": 1,
+        "patience": None,
+    }  # fmt: skip
+    del manifest["sha256"]
+    manifest["train"] = of_all | manifest["train"]
+    assert manifest["train"].keys() == of_all.keys()
+    (tmp_path / "songs" / "manifest.json").chmod(0o644)
+    (tmp_path / "songs" / "manifest.json").write_bytes(sealed(manifest))
+    assert item2vec.load(tmp_path / "songs").vectors.config == training
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

@@ -30,7 +30,7 @@ def test_playlists_to_similar_items(item2vec, tmp_path):
     code, out, _ = item2vec("similar", "c")
     assert out.splitlines()[0].split() == ["rank", "item", "title", "artist", "score"]
     assert item2vec("export", "vectors.txt")[0] == 0
-    assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 64"
+    assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 256"
 
 
 def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):
@@ -93,19 +93,19 @@ def test_a_damaged_model_is_exit_5(item2vec, published):
 
 def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_path, monkeypatch):
     (tmp_path / "lists.txt").write_text("".join(" ".join(one) + "\n" for one in PLAYLISTS))
-    (tmp_path / "item2vec.toml").write_text('models = "of-file"\n[train]\nvector_size = 5\nepochs = 1\n')
+    (tmp_path / "item2vec.toml").write_text('models = "of-file"\n[train]\nvector_size = 4\nepochs = 1\n')
     train_ = ("train", "--playlists", "lists.txt", "--json")
     assert json.loads(item2vec(*train_)[1])["path"].startswith("of-file/")
     item2vec("export", "v.txt")
-    assert (tmp_path / "v.txt").read_text().startswith("4 5\n")
+    assert (tmp_path / "v.txt").read_text().startswith("4 4\n")
     monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "6")
     monkeypatch.setenv("ITEM2VEC_MODELS", "of-variable")
     assert json.loads(item2vec(*train_)[1])["path"].startswith("of-variable/")
     item2vec("export", "v.txt")
     assert (tmp_path / "v.txt").read_text().startswith("4 6\n")
-    item2vec(*train_, "--vector-size", "7", "--models", "of-flag")
+    item2vec(*train_, "--vector-size", "8", "--models", "of-flag")
     item2vec("export", "v.txt", "--models", "of-flag")
-    assert (tmp_path / "v.txt").read_text().startswith("4 7\n")
+    assert (tmp_path / "v.txt").read_text().startswith("4 8\n")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,32 @@ def test_a_wrong_settings_file_is_refused(item2vec, tmp_path, content, message):
     code, _, err = item2vec("train", "--playlists", "lists.txt")
     assert code == 2
     assert message in err
+
+
+def test_a_setting_of_another_objective_is_refused_where_it_was_given(item2vec, tmp_path, monkeypatch):
+    (tmp_path / "lists.txt").write_text("a b\n")
+    train_ = ("train", "--playlists", "lists.txt")
+    for words, told in (
+        (
+            "--sample 0.1",
+            "--sample is a setting of --objective skipgram or cbow, not of next_item;",
+        ),
+        (
+            "--objective cbow --weight-decay 0.1",
+            "--weight-decay is a setting of --objective next_item, not",
+        ),
+    ):
+        code, out, err = item2vec(*train_, *words.split())
+        assert (code, out) == (2, "")
+        assert told in err
+    (tmp_path / "item2vec.toml").write_text("[train]\ndropout = 0.2\nepochs = 1\n")
+    code, _, err = item2vec(*train_, "--objective", "skipgram")
+    assert code == 2
+    assert "item2vec.toml [train]: dropout is a setting of --objective next_item, not of skipgram" in err
+    (tmp_path / "item2vec.toml").write_text("[train]\nobjective = 'skipgram'\ndropout = 0.2\n")
+    code, _, err = item2vec(*train_)
+    assert code == 2
+    assert "item2vec.toml [train]: dropout is a setting of objective='next_item', not of 'skipgram'" in err
 
 
 def test_an_unknown_variable_is_refused(item2vec, monkeypatch):

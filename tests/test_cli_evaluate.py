@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from item2vec import Config, Recommender, TasteConfig, TrainConfig, load, readers, train
+from item2vec import CBOW, Recommender, TasteConfig, load, readers, train
 from item2vec.adapters import histories
 from item2vec.cli.app import app, environment_names
+from item2vec.config import SETTINGS_OF_TRAINING
 from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.temporal import temporal_split
 from item2vec.store import Store
 
 QUICK = ("--epochs", "1", "--vector-size", "4", "--workers", "1")
-SETTINGS = {*TrainConfig.model_fields, *TasteConfig.model_fields, "index"} - {"patience"}
+SETTINGS = {*SETTINGS_OF_TRAINING, *TasteConfig.model_fields, "index"} - {"patience"}
 
 
 @pytest.fixture
@@ -194,6 +195,19 @@ def test_every_setting_is_an_option_and_a_variable_of_train_and_evaluate(item2ve
     assert {f"ITEM2VEC_{setting.upper()}" for setting in SETTINGS} <= environment_names()
 
 
+def test_help_says_whose_a_setting_is_and_what_each_default_is(item2vec):
+    import typer
+
+    options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}
+    assert options["epochs"].endswith("[default: next_item 15, skipgram and cbow 40]")
+    assert options["vector_size"].endswith("[default: next_item 256, skipgram and cbow 64]")
+    assert options["dropout"].startswith("next_item: Chance of an item")
+    assert options["dropout"].endswith("[default: 0.3]")
+    assert options["min_count"] == "Items that occur less often are left out. [default: 1]"
+    assert options["objective"].endswith("One of: next_item, skipgram, cbow. [default: next_item]")
+    assert "default:" not in options["workers"]
+
+
 def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch, tmp_path):
     (tmp_path / "item2vec.toml").write_text("[train]\nnegative = 3\nepochs = 2\n[taste]\nscore = 'output'\n")
     monkeypatch.setenv("ITEM2VEC_HALF_LIFE", "2.5")
@@ -202,12 +216,10 @@ def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch
     flags = "--window full --no-shrink-windows --objective cbow --decay 0.5 --last-n 4 --seed 9 --workers 1"
     assert item2vec("train", "--playlists", "lists.txt", "--vector-size", "4", *flags.split())[0] == 0
     model = load("models")
-    assert model.vectors.config == Config(
-        train=TrainConfig(
-            negative=3, epochs=3, cbow_mean=False, window="full", shrink_windows=False, objective="cbow",
-            seed=9, workers=1, vector_size=4,
-        )
-    ).train  # fmt: skip
+    assert model.vectors.config == CBOW(
+        negative=3, epochs=3, cbow_mean=False, window="full", shrink_windows=False, seed=9, workers=1,
+        vector_size=4,
+    )  # fmt: skip
     assert model.taste == TasteConfig(score="output", half_life=2.5, decay=0.5, last_n=4)
 
 

@@ -5,6 +5,8 @@ import tomllib
 
 import pytest
 
+from item2vec import TasteConfig
+
 SENTENCES = [[f"i{(start + step) % 20}" for step in range(6)] for start in range(20)] * 3
 QUICK = ("--epochs", "2", "--vector-size", "8", "--workers", "1")
 
@@ -31,7 +33,7 @@ def test_what_is_found_is_what_train_then_reads(item2vec, playlists, tmp_path):
     model = load(tmp_path / "models")
     config = model.vectors.config
     assert config.model_dump(mode="json", include=set(written["train"])) == written["train"]
-    assert model.taste.model_dump(mode="json", exclude_none=True) == written["taste"]
+    assert model.taste == TasteConfig(**written["taste"]).as_trained(config, has_output=True)
 
 
 def test_settings_of_the_file_are_searched_anew(item2vec, playlists, tmp_path):
@@ -59,6 +61,10 @@ def test_a_study_goes_on_on_the_command_line(item2vec, playlists, tmp_path):
         (("--budget", "ages"), "budget is 'ages'"),
         (("--protocol", "temporal"), "--protocol is 'temporal'"),
         (("--vector-size", "0"), "vector_size is 0"),
+        (
+            ("--objective", "cbow", "--dropout", "0.1"),
+            "--dropout is a setting of --objective next_item",
+        ),
         (("--out", "lists.txt"), "lists.txt exists"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import tomllib
 
 import numpy as np
@@ -10,31 +12,82 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item2vec.config import Config, TasteConfig, TrainConfig
-from item2vec.config.model import NEXT_ITEM
+from item2vec.config import (
+    CBOW,
+    OBJECTIVES,
+    Config,
+    NextItem,
+    SkipGram,
+    TasteConfig,
+    TrainConfig,
+    of_its_objective,
+)
 from item2vec.errors import ConfigError
 
-NAMES = tuple(TrainConfig.model_fields)
-NOT_DECAYS = [(), (0.5, 1.1), (0.5, 0), (np.nan,), (True, 0.5), ("0.5",), ((0.5,),), "0.5", {0.5: 0.9}, None]
+NOT_DECAYS = [(), (0.5, 1.1), (0.5, 0), (np.nan,), (True, 0.5), ("0.5",), ((0.5,),), "0.5", {0.5: 0.9}]
 
 
 def test_gensim_names_keep_their_names():
     sizes = "vector_size window min_count epochs workers seed"
     losses = "sample negative ns_exponent hs cbow_mean shrink_windows alpha min_alpha"
-    assert {*sizes.split(), *losses.split()} <= set(NAMES)
+    gensim = {*sizes.split(), *losses.split()}
+    assert gensim <= CBOW.model_fields.keys()
+    assert gensim - {"cbow_mean"} <= SkipGram.model_fields.keys()
     assert TrainConfig().workers == len(os.sched_getaffinity(0))
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.sampled_from(NAMES), st.integers(0, 20), st.characters(categories=["Ll"]))
-def test_a_misspelt_name_is_answered_with_the_nearest(name, place, character):
-    if len(name) < 4:
+@given(
+    st.sampled_from(
+        [(objective, name) for objective, cls in OBJECTIVES.items() for name in cls.model_fields]
+    ),
+    st.integers(0, 20),
+    st.characters(categories=["Ll"]),
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(setting, place, character):
+    objective, name = setting
+    if len(name) < 4 or name == "objective":
         return
     misspelt = name[: place % len(name)] + character + name[place % len(name) + 1 :]
-    if misspelt in NAMES:
+    if misspelt == name:
         return
     with pytest.raises(ConfigError, match=f"unknown setting '{misspelt}'; did you mean '{name}'"):
-        TrainConfig(**{misspelt: 1})
+        TrainConfig(objective=objective, **{misspelt: 1})
+
+
+def test_a_misspelt_name_of_another_objective_is_answered_with_whose_it_is():
+    with pytest.raises(
+        ConfigError, match="'smaple'; did you mean 'sample', a setting of objective='skipgram' or"
+    ):
+        TrainConfig(smaple=0)
+    with pytest.raises(ConfigError, match="unknown setting 'halflife'; did you mean 'half_life'"):
+        Config().with_settings(halflife=7)
+    with pytest.raises(ConfigError, match="unknown setting 'indx'; did you mean 'index'"):
+        Config().with_settings(indx="exact")
+
+
+@pytest.mark.parametrize(("objective", "cls"), OBJECTIVES.items())
+def test_each_objective_has_settings_of_its_own(objective, cls):
+    assert type(TrainConfig(objective=objective)) is cls
+    assert TrainConfig(objective=objective) == cls() == cls(objective=objective)
+    assert copy.deepcopy(cls(epochs=3)) == pickle.loads(pickle.dumps(cls(epochs=3))) == cls(epochs=3)
+    for other, others in OBJECTIVES.items():
+        for name in others.model_fields.keys() - cls.model_fields.keys():
+            told = (
+                f"{name} is a setting of objective=.*'{other}'.*, not of '{objective}'; leave it out, or set"
+            )
+            for make in (cls, lambda **given: TrainConfig(objective=objective, **given), cls().replace):
+                with pytest.raises(ConfigError, match=told):
+                    make(**{name: getattr(others(), name)})
+        if other != objective:
+            with pytest.raises(ConfigError, match=f"objective is '{other}'; expected '{objective}'"):
+                cls(objective=other)
+
+
+def test_next_item_is_the_default():
+    assert TrainConfig() == Config().train == Config(train={}).train == NextItem()
+    assert Config().with_settings(objective="skipgram").train == SkipGram()
+    assert Config(train={"objective": "cbow"}).train == CBOW()
 
 
 def test_a_name_like_no_other_is_answered_with_all():
@@ -42,45 +95,58 @@ def test_a_name_like_no_other_is_answered_with_all():
         TasteConfig(xyz=1)
 
 
-@pytest.mark.parametrize(
-    ("setting", "good", "bad"),
-    [
-        ("vector_size", [1, 4096], [0, -1, 4097, 64.0, "64", None, True]),
-        ("window", [1, 5, 1_000_000, "full"], [0, -5, 2**31, 10**30, 5.0, "ful", "5", None, True]),
-        ("min_count", [1, 10**6], [0, -1, 1.5, True, None]),
-        ("sample", [0, 0.0, 1e-5, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", False, None]),
-        ("negative", [1, 1000], [-1, 1001, 5.0, True, None]),
-        ("ns_exponent", [-2, -0.5, 0, 0.75, 2], [-2.1, 2.1, np.nan, np.inf, "1", None]),
-        ("hs", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
-        ("cbow_mean", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
-        ("shrink_windows", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
-        ("alpha", [1e-3, 1, 100, 1000], [0, -0.1, np.nan, np.inf, 1e30, 1e300, "x", None]),
-        ("min_alpha", [0, 0.05], [-0.1, np.nan, np.inf, 0.051, None]),
-        ("epochs", [1, 100_000], [0, -1, 100_001, 2.0, "5", True, None]),
-        ("workers", [1, 1024], [0, -1, 1025, 1.0, None]),
-        ("seed", [0, 2**32 - 1], [-1, 2**32, 1.5, None, "seed"]),
-        ("patience", [None, 1, 5], [0, -1, 1.5, True]),
-        ("context_decay", [(0.5,), (1e-9, 1.0), (1, 1, 1), (0.5,) * 64], [0.5, *NOT_DECAYS]),
-        ("dropout", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
-        ("weight_decay", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
-        ("forward_only", [False, 0], [2, -1, 1.0, "yes", None]),
-        ("objective", ["skipgram", "cbow", "next_item"], ["skip-gram", "sg", "", None, 1]),
-        ("backend", ["gensim", "numba"], ["torch", None]),
-    ],
-)
-def test_training_settings_have_ranges(setting, good, bad):
+RANGES = [
+    ("vector_size", [2, 4096], [0, -1, 4097, 64.0, "64", None, True]),
+    ("window", [1, 5, 1_000_000, "full"], [0, -5, 2**31, 10**30, 5.0, "ful", "5", None, True]),
+    ("min_count", [1, 10**6], [0, -1, 1.5, True, None]),
+    ("sample", [0, 0.0, 1e-5, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", False, None]),
+    ("negative", [1, 1000], [-1, 0, 1001, 5.0, True, None]),
+    ("ns_exponent", [-2, -0.5, 0, 0.75, 2], [-2.1, 2.1, np.nan, np.inf, "1", None]),
+    ("hs", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
+    ("cbow_mean", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
+    ("shrink_windows", [True, False, 1, 0], [2, -1, 1.0, "yes", None]),
+    ("alpha", [1e-3, 1, 100, 1000], [0, -0.1, np.nan, np.inf, 1e30, 1e300, "x", None]),
+    ("min_alpha", [0, 0.05], [-0.1, np.nan, np.inf, 0.081, None]),
+    ("epochs", [1, 100_000], [0, -1, 100_001, 2.0, "5", True, None]),
+    ("workers", [1, 1024], [0, -1, 1025, 1.0, None]),
+    ("seed", [0, 2**32 - 1], [-1, 2**32, 1.5, None, "seed"]),
+    ("patience", [None, 1, 5], [0, -1, 1.5, True]),
+    ("context_decay", [(0.5,), (1e-9, 1.0), (1, 1, 1), (0.5,) * 32], [0.5, None, *NOT_DECAYS]),
+    ("dropout", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
+    ("weight_decay", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
+    ("forward_only", [False, 0], [2, -1, 1.0, "yes", None]),
+    ("backend", ["numba"], ["torch", None]),
+]
+
+
+def test_no_range_is_forgotten():
+    names = {name for cls in OBJECTIVES.values() for name in cls.model_fields}
+    assert {setting for setting, _, _ in RANGES} == names - {"objective"}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(("setting", "good", "bad"), RANGES)
+def test_training_settings_have_ranges(objective, setting, good, bad):
+    if setting not in OBJECTIVES[objective].model_fields:
+        return
     for value in good:
-        assert getattr(TrainConfig(**{setting: value}), setting) == value
+        assert getattr(TrainConfig(objective=objective, **{setting: value}), setting) == value
     for value in bad:
         with pytest.raises(ConfigError, match=setting):
-            TrainConfig(**{setting: value})
+            TrainConfig(objective=objective, **{setting: value})
+
+
+@pytest.mark.parametrize("wrong", ["skip-gram", "sg", "", None, 1, ["cbow"]])
+def test_the_objective_is_one_of_three(wrong):
+    with pytest.raises(ConfigError, match=r"objective is .*; expected 'next_item', 'skipgram' or 'cbow'"):
+        TrainConfig(objective=wrong)
 
 
 @pytest.mark.parametrize(
     ("setting", "good", "bad"),
     [
-        ("score", ["cosine", "output"], ["dot", None, True]),
-        ("decay", [1e-9, 0.5, 1, 1.0], [0, -0.5, 1.1, np.nan, np.inf, True]),
+        ("score", [None, "cosine", "output"], ["dot", True]),
+        ("decay", [None, 1e-9, 0.5, 1, 1.0], [0, -0.5, 1.1, np.nan, np.inf, True]),
         ("decay", [(0.5,), (1e-9, 1.0), (1, 1, 1), (0.5,) * 64], NOT_DECAYS),
         ("half_life", [None, 0.01, 7, 1e6], [0, -1, np.nan, np.inf, "7", True]),
         ("last_n", [None, 1, 100], [0, -1, 1.5, True]),
@@ -97,7 +163,7 @@ def test_taste_settings_have_ranges(setting, good, bad):
 def test_a_wrong_value_is_told_with_what_was_expected():
     with pytest.raises(
         ConfigError,
-        match="objective is 'skip-gram'; expected 'skipgram', 'cbow' or 'next_item'; did you mean 'skipgram'",
+        match="objective is 'skip-gram'; expected 'next_item', 'skipgram' or 'cbow'; did you mean 'skipgram'",
     ):
         TrainConfig(objective="skip-gram")
     with pytest.raises(ConfigError, match=r"unknown setting .vectorsize.*; epochs is 0; expected at least 1"):
@@ -117,26 +183,31 @@ def test_a_wrong_value_is_told_with_what_was_expected():
 
 def test_settings_that_train_nothing_together_are_refused():
     with pytest.raises(ConfigError, match="negative=0 trains nothing without hs=True"):
-        TrainConfig(negative=0)
-    assert TrainConfig(negative=0, hs=True).negative == 0
+        SkipGram(negative=0)
+    assert SkipGram(negative=0, hs=True).negative == 0
     with pytest.raises(ConfigError, match=r"min_alpha is 0\.1; expected at most alpha, which is 0\.01"):
         TrainConfig(alpha=0.01, min_alpha=0.1)
     with pytest.raises(ConfigError, match="score='output' needs output vectors"):
-        Config(train=TrainConfig(negative=0, hs=True), taste=TasteConfig(score="output"))
+        Config(train=SkipGram(negative=0, hs=True), taste=TasteConfig(score="output"))
 
 
 @pytest.mark.parametrize(
     ("together", "told"),
     [
-        ({"objective": "next_item", "backend": "gensim"}, "'next_item' is not known to gensim"),
-        ({"objective": "next_item", "hs": True}, "hs=True is for backend=.gensim."),
-        ({"backend": "numba", "hs": True}, "hs=True is for backend=.gensim."),
-        ({"backend": "numba", "hs": True, "negative": 0}, "hs=True is for backend=.gensim."),
-        ({"objective": "next_item", "sample": 1e-4}, "'next_item' skips no items; set sample=0"),
-        ({"objective": "next_item", "negative": 0}, "negative=0 trains nothing"),
-        ({"objective": "next_item", "min_alpha": 0.09}, r"expected at most alpha, which is 0\.08"),
-        ({"forward_only": True}, "forward_only=True is not known to gensim; set backend='numba'"),
-        ({"objective": "next_item", "vector_size": 65}, "vector_size is 65; expected a multiple of 2"),
+        ({"backend": "gensim"}, "'next_item' is not known to gensim; set backend='numba', or set"),
+        ({"objective": "skipgram", "backend": "numba", "hs": True}, "hs=True is for backend=.gensim."),
+        (
+            {"objective": "cbow", "backend": "numba", "hs": True, "negative": 0},
+            "hs=True is for backend=.gens",
+        ),
+        ({"negative": 0}, "negative is 0; expected at least 1"),
+        ({"min_alpha": 0.09}, r"expected at most alpha, which is 0\.08"),
+        ({"objective": "skipgram", "min_alpha": 0.06}, r"expected at most alpha, which is 0\.05"),
+        (
+            {"objective": "cbow", "forward_only": True},
+            "forward_only=True is not known to gensim; set backend='n",
+        ),
+        ({"vector_size": 65}, "vector_size is 65; expected a multiple of 2"),
         (
             {"objective": "next_item", "vector_size": 256, "context_decay": (0.1, 0.5, 0.9)},
             r"vector_size is 256; expected a multiple of 3, .* context_decay=\(0\.1, 0\.5, 0\.9\)",
@@ -149,22 +220,23 @@ def test_settings_that_do_not_go_together_are_refused(together, told):
 
 
 def test_settings_that_go_together():
-    assert TrainConfig(backend="numba", forward_only=True).forward_only
-    assert TrainConfig(objective="next_item", forward_only=True).forward_only
-    assert TrainConfig(objective="next_item", vector_size=65, context_decay=(0.5,)).vector_size == 65
-    assert TrainConfig(vector_size=65).vector_size == 65
+    assert SkipGram(backend="numba", forward_only=True).forward_only
+    assert NextItem(vector_size=65, context_decay=(0.5,)).vector_size == 65
+    assert SkipGram(vector_size=65).vector_size == 65
 
 
-def test_next_item_has_defaults_of_its_own():
-    plain, ours = TrainConfig(), TrainConfig(objective="next_item")
-    assert {name: getattr(ours, name) for name in NAMES if getattr(ours, name) != getattr(plain, name)} == {
-        "objective": "next_item",
-        **NEXT_ITEM,
-    }
-    assert ours == TrainConfig(objective="next_item", **NEXT_ITEM)
+def test_another_objective_has_its_own_defaults():
+    plain, ours = SkipGram(), NextItem()
     assert plain.replace(objective="next_item") == ours
     assert ours.replace(objective="skipgram") == plain
     assert ours.replace(seed=1) == ours
+    assert NextItem(epochs=5, window="full").replace(objective="cbow", sample=0.1) == CBOW(
+        epochs=5, window="full", sample=0.1
+    )
+    with pytest.raises(ConfigError, match="dropout is a setting of objective='next_item', not of 'cbow'"):
+        NextItem(epochs=5, dropout=0.1).replace(objective="cbow")
+    with pytest.raises(ConfigError, match="'next_item' is not known to gensim"):
+        SkipGram(backend="gensim").replace(objective="next_item")
 
 
 given_by_hand = st.fixed_dictionaries(
@@ -177,6 +249,11 @@ given_by_hand = st.fixed_dictionaries(
         "alpha": st.sampled_from([0.05, 0.08]),
         "epochs": st.sampled_from([15, 40]),
         "seed": st.integers(0, 9),
+    },
+)
+of_next_item = st.fixed_dictionaries(
+    {},
+    optional={
         "dropout": st.sampled_from([0.0, 0.3]),
         "context_decay": st.sampled_from([(0.5,), (0.5, 0.9), (0.1, 0.2, 0.3, 0.4)]),
     },
@@ -184,39 +261,61 @@ given_by_hand = st.fixed_dictionaries(
 
 
 @settings(deadline=None, max_examples=100)
-@given(given_by_hand, given_by_hand)
-def test_what_was_given_wins_over_the_defaults_of_next_item(first, then):
-    expected = {**NEXT_ITEM, **first, **then}
+@given(given_by_hand, given_by_hand, of_next_item)
+def test_what_was_given_wins_over_the_defaults(first, then, own):
+    expected = {**NextItem().model_dump(), **first, **then, **own}
     if "vector_size" not in {**first, **then}:
-        expected["vector_size"] = 128 * len(expected.get("context_decay", (0.5, 0.9)))
+        expected["vector_size"] = 128 * len(expected["context_decay"])
     for made in (
-        TrainConfig(objective="next_item", **{**first, **then}),
-        TrainConfig(**first).replace(objective="next_item", **then),
-        TrainConfig(**first).replace(objective="next_item").replace(**then),
-        TrainConfig(objective="next_item", **first).replace(**then),
-        TrainConfig(**first).replace(**then).replace(objective="next_item"),
+        TrainConfig(**{**first, **then, **own}),
+        SkipGram(**first).replace(objective="next_item", **then, **own),
+        SkipGram(**first).replace(objective="next_item").replace(**then, **own),
+        NextItem(**first, **own).replace(**then),
+        SkipGram(**first).replace(**then).replace(objective="next_item", **own),
     ):
-        assert {name: getattr(made, name) for name in expected} == expected
+        assert made.model_dump() == expected
+
+
+def test_without_order_no_place_in_a_history_weighs_more():
+    assert NextItem(epochs=3).without_order() == NextItem(epochs=3, context_decay=(1.0, 1.0))
+    given_by_hand = NextItem(context_decay=(0.5, 0.7, 0.9))
+    assert given_by_hand.without_order() == given_by_hand
+    assert SkipGram(epochs=3).without_order() == SkipGram(epochs=3)
+
+
+def test_settings_of_all_objectives_are_read_as_those_of_one():
+    """Version 0.1.0 wrote every setting, whatever the objective."""
+    flat = {**CBOW().model_dump(), **NextItem().model_dump()}
+    for objective, cls in OBJECTIVES.items():
+        assert (
+            TrainConfig(**of_its_objective(flat | {"objective": objective, "backend": "numba"})).objective
+            == objective
+        )
+        assert of_its_objective(flat | {"objective": objective}).keys() == cls.model_fields.keys()
+    with pytest.raises(ConfigError, match="unknown setting 'epoch'"):
+        TrainConfig(**of_its_objective({"objective": "cbow", "epoch": 3}))
 
 
 def test_a_taste_reads_as_was_trained_unless_told_otherwise():
-    ours = TrainConfig(objective="next_item", context_decay=(0.4, 0.8))
-    whole = Config(train=ours)
-    assert whole.taste == TasteConfig(decay=(0.4, 0.8))
-    assert Config(train=ours, taste=TasteConfig(last_n=5)).taste == TasteConfig(decay=(0.4, 0.8), last_n=5)
-    assert Config(train=ours, taste=TasteConfig(decay=0.7)).taste.decay == 0.7
-    assert Config(train=ours.replace(context_decay=(0.4,))).taste.decay == 0.4
-    assert Config(train=TrainConfig(context_decay=(0.4, 0.8))).taste.decay == 0.7
-    changed = whole.replace(train=ours.replace(context_decay=(0.3, 0.6)))
-    assert changed.taste.decay == (0.3, 0.6)
-    assert changed.replace(train=TrainConfig()) == Config()
-    kept = Config(train=ours, taste=TasteConfig(last_n=5)).replace(train=TrainConfig())
-    assert kept.taste == TasteConfig(last_n=5)
-    assert whole.replace(taste=TasteConfig(decay=0.5)).replace(index="exact").taste.decay == 0.5
+    ours = NextItem(context_decay=(0.4, 0.8))
+
+    def read(train, has_output=True, **taste):
+        found = Config(train=train or NextItem(), taste=taste).taste.as_trained(train, has_output=has_output)
+        return found.score, found.decay
+
+    assert read(ours) == read(ours, last_n=5) == ("output", (0.4, 0.8))
+    assert read(ours.replace(context_decay=(0.4,))) == ("output", 0.4)
+    assert read(SkipGram()) == read(CBOW()) == read(None) == ("output", 0.7)
+    assert read(SkipGram(), has_output=False) == ("cosine", 0.7)
+    assert read(ours, score="cosine", decay=0.5) == ("cosine", 0.5)
+    whole = Config(train=ours, taste=TasteConfig(last_n=5))
+    changed = whole.replace(train=SkipGram()).taste.as_trained(SkipGram(), has_output=True)
+    assert changed == TasteConfig(score="output", decay=0.7, last_n=5)
+    assert Config(taste=TasteConfig(decay=0.5)).replace(index="exact").taste.decay == 0.5
 
 
 def test_a_taste_of_more_parts_than_divide_the_vectors_is_refused():
-    told = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 parts of the vectors; .* found 64"
+    told = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 parts of the vectors; .* found 256"
     with pytest.raises(ConfigError, match=told):
         Config(taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
     fits = Config(train=TrainConfig(vector_size=66), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
@@ -260,23 +359,26 @@ def test_replace_checks_anew_and_changes_nothing():
     [
         Config(),
         Config(
-            train=TrainConfig(window="full", hs=True, patience=2),
+            train=SkipGram(window="full", hs=True, patience=2),
             taste=TasteConfig(half_life=7),
             index="annoy",
         ),
-        Config(train=TrainConfig(negative=0, hs=True)),
-        Config(train=TrainConfig(objective="next_item")),
-        Config(train=TrainConfig(objective="next_item", context_decay=(0.8,), window="full", patience=1)),
-        Config(train=TrainConfig(objective="next_item"), taste=TasteConfig(decay=(0.1, 0.2, 0.3, 1.0))),
-        Config(train=TrainConfig(objective="next_item"), taste=TasteConfig(decay=0.7, score="cosine")),
+        Config(train=CBOW(negative=0, hs=True)),
+        Config(train=SkipGram()),
+        Config(train=NextItem(context_decay=(0.8,), window="full", patience=1)),
+        Config(taste=TasteConfig(decay=(0.1, 0.2, 0.3, 1.0))),
+        Config(taste=TasteConfig(decay=0.7, score="cosine")),
     ],
-    ids=["default", "gensim", "hs", "next-item", "one-part", "four-parts", "one-decay"],
+    ids=["default", "gensim", "hs", "skipgram", "one-part", "four-parts", "one-decay"],
 )
 def test_a_whole_configuration_survives_json_and_toml(config):
     assert Config(**config.model_dump(mode="json")) == config
     assert Config(**config.model_dump()) == config
+    assert Config(**config.model_dump(exclude_unset=True)) == config
     assert Config.model_validate_json(config.model_dump_json()) == config
-    read = Config(**tomllib.loads(config.to_toml()))
+    written = tomllib.loads(config.to_toml())
+    assert written["train"].keys() <= type(config.train).model_fields.keys()
+    read = Config(**written)
     assert read == config
     assert read.to_toml() == config.to_toml()
 
@@ -284,11 +386,13 @@ def test_a_whole_configuration_survives_json_and_toml(config):
 def test_a_misspelt_name_within_a_section_is_refused():
     with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         Config(train={"epoch": 5})
+    with pytest.raises(ConfigError, match="dropout is a setting of objective='next_item', not of 'cbow'"):
+        Config(train={"objective": "cbow", "dropout": 0.5})
 
 
 def test_settings_cannot_be_changed():
-    ours = TrainConfig(objective="next_item")
-    for config in (TrainConfig(), ours, TasteConfig(), TasteConfig(decay=(0.5, 0.9)), Config(train=ours)):
+    ours = NextItem()
+    for config in (SkipGram(), ours, TasteConfig(), TasteConfig(decay=(0.5, 0.9)), Config(train=ours)):
         for name in type(config).model_fields:
             with pytest.raises(ValueError, match="frozen"):
                 setattr(config, name, getattr(config, name))

@@ -16,8 +16,8 @@ from item2vec.retraining import health as room
 from item2vec.retraining.gates import of_health
 from item2vec.retraining.health import measure_health
 
-GENSIM = {"backend": "gensim", "epochs": 5}
-OURS = {"backend": "numba"}
+GENSIM = {"objective": "skipgram", "backend": "gensim", "epochs": 5}
+OURS = {"objective": "skipgram", "backend": "numba"}
 CBOW = {"objective": "cbow", "backend": "numba"}
 NEXT_ITEM = {"objective": "next_item", "vector_size": 64}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item2vec import Sentences, TrainConfig
+from item2vec import Sentences, SkipGram, TrainConfig
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import TOKENS_A_CHUNK, Model, Rules, padded, train_sentences
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
@@ -212,7 +212,7 @@ def test_subsampling_reads_as_often_as_gensims_formula_says():
     corpus = prepare(
         Sentences.of(random.zipf(1.5, (400, 50)).clip(1, 50).astype(str).tolist()), TrainConfig()
     )
-    trainer = NumbaTrainer(corpus, TrainConfig(sample=0.01, workers=1))
+    trainer = NumbaTrainer(corpus, SkipGram(sample=0.01, workers=1))
     share = corpus.frequency / corpus.frequency.sum()
     chance = np.minimum(np.sqrt(0.01 / share) + 0.01 / share, 1)
     rules = trainer._rules._replace(window=1)
@@ -230,7 +230,7 @@ def test_subsampling_reads_as_often_as_gensims_formula_says():
 
 def random_corpus(**settings):
     random = np.random.default_rng(8)
-    config = TrainConfig(**{"vector_size": 12, "workers": 1, "epochs": 2} | settings)
+    config = SkipGram(**{"vector_size": 12, "workers": 1, "epochs": 2} | settings)
     sentences = Sentences.of(random.integers(0, 40, (100, 9)).astype(str).tolist())
     return prepare(sentences, config), config
 
@@ -284,7 +284,7 @@ def test_every_token_is_read_once_by_many_threads(monkeypatch):
     sentences = [[str(i) for i in range(a, b)] for a, b in pairwise(bounds)]
     one, many = (
         train_epochs(prepare(Sentences.of(sentences), config), config)
-        for config in (TrainConfig(vector_size=8, window=2, workers=w, epochs=2) for w in (1, 8))
+        for config in (SkipGram(vector_size=8, window=2, workers=w, epochs=2) for w in (1, 8))
     )
     assert np.abs(one.output).max(axis=1).min() > 0
     np.testing.assert_allclose(many.output, one.output, atol=0.05 * np.abs(one.output).max())
@@ -293,7 +293,7 @@ def test_every_token_is_read_once_by_many_threads(monkeypatch):
 def test_a_long_sentence_is_cut_where_gensims_is():
     n = MAX_SENTENCE_TOKENS
     sentence = [str(i % 7) for i in range(2 * n + 1)]
-    config = TrainConfig(vector_size=4, window=1, shrink_windows=False, workers=1, epochs=1)
+    config = SkipGram(vector_size=4, window=1, shrink_windows=False, workers=1, epochs=1)
     whole = train_epochs(prepare(Sentences.of([sentence]), config), config)
     pieces = Sentences.of([sentence[:n], sentence[n : 2 * n], sentence[2 * n :]])
     corpus = prepare(Sentences.of([sentence]), config)

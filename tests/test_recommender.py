@@ -206,7 +206,11 @@ def test_vectors_of_next_item_are_read_as_they_were_trained():
     )
     assert Recommender(ours, decay=0.5).taste.decay == 0.5
     assert Recommender(made(objective="next_item", context_decay=(0.4,))).taste.decay == 0.4
-    assert Recommender(made(context_decay=(0.4, 0.9))).taste == Recommender(vectors()).taste == TasteConfig()
+    assert (
+        Recommender(made(objective="cbow")).taste
+        == Recommender(vectors()).taste
+        == TasteConfig(score="output", decay=0.7)
+    )
     assert "decay=(0.4, 0.9)" in repr(Recommender(ours))
 
 

@@ -27,7 +27,7 @@ from item2vec.training import gensim_trainer
 from item2vec.training.corpus import prepare
 from item2vec.vectors import ItemVectors
 
-QUICK = {"vector_size": 4, "epochs": 3, "sample": 0, "workers": 1, "seed": 7}
+QUICK = {"objective": "skipgram", "vector_size": 4, "epochs": 3, "sample": 0, "workers": 1, "seed": 7}
 OBJECTIVES = {
     "skipgram": {},
     "cbow": {"objective": "cbow"},
@@ -166,7 +166,9 @@ def test_no_row_is_left_untrained_and_no_alarm_is_false(lists, epochs, sample, s
     if len(known) < 2:
         return
     try:
-        vectors = train(sentences, vector_size=3, epochs=epochs, sample=sample, seed=seed, workers=2)
+        vectors = train(
+            sentences, objective="skipgram", vector_size=3, epochs=epochs, sample=sample, seed=seed, workers=2
+        )
     except TrainingError as error:
         assert "no vector moved" in str(error)  # noqa: PT017 - any other alarm is false
         return
@@ -222,7 +224,7 @@ def test_settings_are_checked_before_the_data():
     with pytest.raises(ConfigError, match="patience needs validation="):
         train(None, patience=3)
     with pytest.raises(ConfigError, match="score='output' needs output vectors"):
-        train(None, hs=True, negative=0, taste=TasteConfig(score="output"))
+        train(None, objective="cbow", hs=True, negative=0, taste=TasteConfig(score="output"))
     with pytest.raises(InputTypeError, match=r"found list; .* item2vec\.adapters"):
         train([["a", "b"]])
     with pytest.raises(InputError, match="validation has no sentence of two"):
@@ -543,7 +545,9 @@ def test_output_vectors_come_with_negative_sampling_only(settings_):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"backend": "numba"}, {"objective": "next_item", "vector_size": 8}], ids=str
+    "settings",
+    [{"objective": "skipgram"}, {"objective": "cbow", "backend": "numba"}, {"vector_size": 8}],
+    ids=str,
 )
 def test_the_tokens_that_were_read_are_counted(settings):
     sentences = Sentences.of([["a", "b", "c"], ["b", "c"], ["d"], ["d", "a", "b"]] * 9)

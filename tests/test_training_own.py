@@ -27,10 +27,11 @@ from item2vec.training.next_item import NextItemTrainer, _check_places
 from item2vec.training.validation import Validation
 from item2vec.types import Vocabulary
 
-SKIPGRAM = {"backend": "numba"}
+SKIPGRAM = {"backend": "numba", "objective": "skipgram"}
 CBOW = {"backend": "numba", "objective": "cbow"}
 NEXT_ITEM = {"objective": "next_item"}
 OWN = {"skipgram": SKIPGRAM, "cbow": CBOW, "next_item": NEXT_ITEM}
+FORWARD = {"forward_only": True}
 QUICK = {"vector_size": 8, "epochs": 3, "workers": 1, "seed": 7}
 
 every_trainer = pytest.mark.parametrize("own", OWN.values(), ids=OWN)
@@ -145,8 +146,9 @@ def test_another_seed_trains_other_bytes(own):
 def test_many_threads_learn_what_one_does(own):
     sentences, held_out = ring(400), ring(60, seed=1)
     for workers in (1, 8):
-        many = {"vector_size": 16, "epochs": 8, "workers": workers, "forward_only": True, "window": 1}
-        vectors = train(sentences, validation=held_out, **own | many)
+        many = {"vector_size": 16, "epochs": 8, "workers": workers, "window": 1}
+        forward = {} if own is NEXT_ITEM else FORWARD
+        vectors = train(sentences, validation=held_out, **own | many | forward)
         assert vectors.curve[-1].hr == 1
         assert vectors.curve[-1].ndcg > 0.9
 
@@ -159,7 +161,8 @@ def test_many_threads_learn_what_one_does(own):
 @given(corpora(min_sentences=1, min_length=2), st.integers(1, 3), st.booleans(), st.booleans())
 def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_only):
     sentences = Sentences.of(lists, ordered=ordered)
-    config = TrainConfig(**QUICK | own | {"min_count": min_count, "forward_only": forward_only})
+    forward = {} if own is NEXT_ITEM else {"forward_only": forward_only}
+    config = TrainConfig(**QUICK | own | forward | {"min_count": min_count})
     try:
         vocabulary, start = untrained(sentences, config)
     except NothingToTrainError:
@@ -178,7 +181,7 @@ def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_o
     assert np.isfinite(vectors.output).all()
 
 
-@pytest.mark.parametrize("own", [SKIPGRAM | {"forward_only": True}, NEXT_ITEM], ids=["skipgram", "next_item"])
+@pytest.mark.parametrize("own", [SKIPGRAM | FORWARD, NEXT_ITEM], ids=["skipgram", "next_item"])
 def test_an_item_that_always_stands_last_can_be_recommended(own):
     vectors = train(Sentences.of([["a", "b"], ["c", "d"]] * 100), **QUICK | own)
     assert set(vectors.vocabulary) == {"a", "b", "c", "d"}
@@ -216,7 +219,7 @@ def test_items_of_no_weight_in_any_epoch_are_left_out(own):
     assert set(vectors.vocabulary) == {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("own", [SKIPGRAM | {"forward_only": True}, NEXT_ITEM], ids=["skipgram", "next_item"])
+@pytest.mark.parametrize("own", [SKIPGRAM | FORWARD, NEXT_ITEM], ids=["skipgram", "next_item"])
 def test_weights_are_respected(own):
     """b follows a as often as c does, but nine times out of ten b's token is not read."""
     sentences = Sentences.of([["a", "b"], ["a", "c"]] * 300)
@@ -266,15 +269,15 @@ def test_what_follows_is_not_what_came_before(own):
     rng = np.random.default_rng(3)
     others = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
     sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in others])
-    setting = {"vector_size": 16, "epochs": 10, "window": 1, "forward_only": True, "negative": 5}
-    vectors = train(sentences, **QUICK | setting | own)
+    setting = {"vector_size": 16, "epochs": 10, "window": 1, "negative": 5}
+    vectors = train(sentences, **QUICK | setting | own | ({} if own is NEXT_ITEM else FORWARD))
     taste = TasteConfig(score="output", decay=vectors.config.taste_decay)
     after_a, after_b = scores_after(vectors, ["a"], taste), scores_after(vectors, ["b"], taste)
     assert max(after_a, key=after_a.get) == "b"
     rest = [score for item, score in after_b.items() if item not in "ab"]
     assert after_b["a"] < min(rest)
     if own is not NEXT_ITEM:
-        both_ways = train(sentences, **QUICK | setting | own | {"forward_only": False})
+        both_ways = train(sentences, **QUICK | setting | own)
         after_b = scores_after(both_ways, ["b"], taste)
         assert max(after_b, key=after_b.get) == "a"
 

@@ -58,13 +58,11 @@ def test_what_is_given_is_not_searched_and_all_else_is_in_range():
 @pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
 def test_the_taste_that_suits_is_found():
     """On a ring, only the last item tells what comes next, and it is what follows, not what is alike."""
-    found = item2vec.tune(chains(600), trials=4, metric="hr@3", **SMALL)
+    found = item2vec.tune(chains(600), trials=4, metric="hr@3", objective="skipgram", **SMALL)
     assert found.config.taste.decay < 1 or found.config.taste.last_n == 3
     split = leave_last_out(chains(600, seed=9))
     tuned = evaluate(fit(split.train, found.config), split, k=3, metrics=["hr"]).metrics["hr@3"]
-    plain = evaluate(fit(split.train, Config(taste=TasteConfig())), split, k=3, metrics=["hr"]).metrics[
-        "hr@3"
-    ]
+    plain = evaluate(fit(split.train, objective="skipgram"), split, k=3, metrics=["hr"]).metrics["hr@3"]
     assert tuned > plain
 
 
@@ -81,6 +79,18 @@ def test_the_best_is_the_best_of_the_finals():
     }
     assert {t.config.train.seed for t in found.finals} == {2}
     assert found.config.train.seed == 1
+
+
+@pytest.mark.parametrize(
+    ("fixed", "objective"),
+    [({}, "next_item"), ({"sample": 0.0}, "skipgram"), ({"cbow_mean": False}, "cbow"),
+     ({"hs": True}, "skipgram"), ({"backend": "gensim"}, "skipgram"), ({"dropout": 0.1}, "next_item"), ({"objective": "cbow"}, "cbow")],
+)  # fmt: skip
+def test_the_first_trial_is_the_default_that_takes_what_is_given(fixed, objective):
+    found = item2vec.tune(chains(100), trials=2, epochs=1, **SMALL, **fixed)
+    first = found.trials[0].config.train
+    assert first.objective == objective
+    assert {name: getattr(first, name) for name in fixed} == fixed
 
 
 def test_nothing_but_the_training_part_is_learned_from():

@@ -92,7 +92,7 @@ def chained(n, seed):
     )
 
 
-STOPPING = {"sample": 0, "workers": 1, "seed": 7, "vector_size": 3, "epochs": 30, "alpha": 0.4}
+STOPPING = {"objective": "skipgram", "workers": 1, "seed": 7, "vector_size": 3, "epochs": 30, "alpha": 0.4}
 
 
 def test_the_curve_is_measured_after_each_epoch():

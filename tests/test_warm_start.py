@@ -15,8 +15,8 @@ from item2vec.kernels.neighbours import add_near
 from item2vec.vectors import ItemVectors
 
 TRAINERS = {
-    "gensim": {},
-    "numba": {"backend": "numba"},
+    "gensim": {"objective": "skipgram"},
+    "numba": {"objective": "skipgram", "backend": "numba"},
     "cbow": {"backend": "numba", "objective": "cbow"},
     "next_item": {"objective": "next_item", "negative": 32},
 }
@@ -150,25 +150,28 @@ def test_a_few_epochs_reach_the_quality_of_many(how):
 
 
 def test_known_items_that_were_never_read_are_kept_as_they_were():
-    start = train(ring(), **SMALL, backend="numba", epochs=3)
-    vectors = train(ring(40, seed=1), start=start, **SMALL, backend="numba", epochs=1, sample=1e-5)
+    start = train(ring(), **SMALL, **TRAINERS["numba"], epochs=3)
+    vectors = train(ring(40, seed=1), start=start, **SMALL, **TRAINERS["numba"], epochs=1, sample=1e-5)
     kept = [item for item in vectors.vocabulary if (vectors[item] == start[item]).all()]
     assert 0 < len(kept) < len(vectors) == 60
 
 
-def test_it_is_said_when_no_vector_moved():
-    start = train(ring(), **SMALL, backend="numba", epochs=3)
+@trainers
+def test_it_is_said_when_no_vector_moved(how):
+    start = train(ring(), **SMALL, **how, epochs=3)
     with pytest.raises(TrainingError, match="no vector moved"):
-        train(ring(), start=start, **SMALL, backend="numba", epochs=1, alpha=1e-30, min_alpha=0)
+        train(ring(), start=start, **SMALL, **how, epochs=1, alpha=1e-30, min_alpha=0)
 
 
 def test_input_vectors_alone_are_enough():
-    known = train(ring(), **SMALL, epochs=3)
+    known = train(ring(), **SMALL, objective="skipgram", epochs=3)
     start = ItemVectors(known.vocabulary, known.input, None, known.counts)
-    vectors = train(ring(seed=1), start=start, **SMALL, epochs=1, alpha=1e-5, min_alpha=0)
+    vectors = train(
+        ring(seed=1), start=start, **SMALL, objective="skipgram", epochs=1, alpha=1e-5, min_alpha=0
+    )
     same(vectors.input, start.input[start.vocabulary.encode(vectors.vocabulary.ids)])
     assert 0 < np.abs(vectors.output).max() < 0.01
-    hierarchical = {"hs": True, "negative": 0}
+    hierarchical = {"objective": "skipgram", "hs": True, "negative": 0}
     assert train(ring(), start=known, **SMALL, epochs=1, **hierarchical).output is None
 
 
@@ -176,8 +179,8 @@ def test_input_vectors_alone_are_enough():
     ("how", "message"),
     [
         ({"vector_size": 8}, "vectors of 16 numbers; expected vector_size=8; set vector_size=16, or"),
-        ({"objective": "cbow"}, "objective='skipgram'; expected 'cbow', .* set the same objective, or"),
-        ({"objective": "next_item"}, "objective='skipgram'; expected 'next_item'"),
+        ({"objective": "cbow"}, "objective='next_item'; expected 'cbow', .* set the same objective, or"),
+        ({"objective": "skipgram"}, "objective='next_item'; expected 'skipgram'"),
     ],
 )
 def test_what_cannot_be_gone_on_from_is_refused(how, message):

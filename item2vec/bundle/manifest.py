@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+)
 
 from item2vec import __version__
 from item2vec.bundle.seal import read_sealed, sealed
-from item2vec.config import AdapterConfig, TasteConfig, TrainConfig
+from item2vec.config import AdapterConfig, TasteConfig, Training, of_its_objective
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import MAX_JSON_BYTES
 from item2vec.vectors import Epoch, ItemVectors
@@ -30,6 +39,11 @@ ALLOWED = REQUIRED | {"groups.npy", "index.ann", "items.parquet", "output.npy"}
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+def _written(train: object) -> object:
+    """Return settings of training as they are today; version 0.1.0 wrote those of all objectives."""
+    return of_its_objective(train) if isinstance(train, dict) else train
 
 
 class FileEntry(BaseModel):
@@ -69,7 +83,7 @@ class Manifest(BaseModel):
     n_items: Count
     vector_size: Count
     tokens: Finite
-    train: TrainConfig | None
+    train: Annotated[Training, BeforeValidator(_written)] | None
     taste: TasteConfig
     adapter: AdapterConfig = AdapterConfig()
     index: dict[str, JsonValue]

@@ -12,15 +12,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from pydantic.fields import FieldInfo
 
 from item2vec.cli.options import Store
-from item2vec.cli.settings import model_config, place
-from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.cli.settings import check_objective, model_config, place
+from item2vec.config import (
+    DEFAULT_OBJECTIVE,
+    OBJECTIVES,
+    SETTINGS_OF_TRAINING,
+    Config,
+    Settings,
+    TasteConfig,
+    objectives_with,
+)
 
 __all__ = ["Source", "given_settings", "settings", "source", "source_with_walks"]
 
 Command = Callable[..., None]
+Owners = Mapping[str, Settings]
+"""Who has a setting: an objective, and its settings with their defaults."""
 
 # No command has validation sentences to give to train.
 NEEDS_VALIDATION = "patience"
@@ -72,37 +81,76 @@ def _option(name: str, kind: Any, **about: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _setting(name: str, field: FieldInfo) -> inspect.Parameter:
-    help_ = " ".join((field.description or "").replace("``", "").split())
-    kinds = _kinds(field)
+def _setting(name: str, owners: Owners) -> inspect.Parameter:
+    kinds = _kinds(name)
     choices = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    if choices and len(kinds) == 1:
-        help_ += f" One of: {', '.join(choices)}."
-    if field.default_factory is None and field.default is not None:
-        help_ += f" [default: {_shown(field.default)}]"
+    help_ = [_described(name, owners)]
+    if choices and all(get_origin(kind) is Literal for kind in kinds):
+        help_.append(f"One of: {', '.join(choices)}.")
+    if default := _default(name, owners):
+        help_.append(f"[default: {default}]")
     several = any(get_origin(kind) is tuple for kind in kinds)
     return _option(
         name,
         str if choices or several else kinds[0],
         envvar=f"ITEM2VEC_{name.upper()}",
-        help=help_,
+        help=" ".join(help_),
         rich_help_panel="Settings of the model",
         metavar="<float,…>" if several else None,
     )
 
 
-def _kinds(field: FieldInfo) -> list[Any]:
-    """Return the Python types, or literals, that a field may be of."""
-    kinds, waiting = [], [field.annotation]
+def _described(name: str, owners: Owners) -> str:
+    """Return what a setting means, for each objective where it does not mean the same for all of them."""
+    texts = {
+        objective: " ".join((type(owner).model_fields[name].description or "").replace("``", "").split())
+        for objective, owner in owners.items()
+    }
+    groups = _alike(texts)
+    if len(groups) == 1 and texts.keys() == OBJECTIVES.keys():
+        return next(iter(groups))
+    return " ".join(f"{objectives}: {text}" for text, objectives in groups.items())
+
+
+def _default(name: str, owners: Owners) -> str:
+    """Return the default of a setting, or those of the objectives; of ``workers``, the machine decides."""
+    if name == "objective":
+        return DEFAULT_OBJECTIVE
+    values = {objective: getattr(owner, name) for objective, owner in owners.items()}
+    groups = _alike({objective: _shown(value) for objective, value in values.items() if value is not None})
+    if name == "workers" or len(groups) <= 1:
+        return "" if name == "workers" else "".join(groups)
+    return ", ".join(f"{objectives} {value}" for value, objectives in groups.items())
+
+
+def _alike(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the different texts, and whose each is.
+
+    >>> _alike({"next_item": "15", "skipgram": "40", "cbow": "40"})
+    {'15': 'next_item', '40': 'skipgram and cbow'}
+    """
+    objectives: dict[str, list[str]] = {}
+    for objective, text in texts.items():
+        objectives.setdefault(text, []).append(objective)
+    return {text: " and ".join(names) for text, names in objectives.items()}
+
+
+def _kinds(name: str) -> list[Any]:
+    """Return the Python types, or one literal of all words, that a setting may be of."""
+    kinds: list[Any] = []
+    words: dict[str, None] = {}
+    waiting: list[Any] = [type(owner).model_fields[name].annotation for owner in SETTINGS[name].values()]
     while waiting:
         kind = waiting.pop(0)
         if get_origin(kind) is Annotated:
             waiting.append(get_args(kind)[0])
         elif get_origin(kind) in {Union, types.UnionType}:
             waiting += get_args(kind)
-        elif kind is not type(None):
+        elif get_origin(kind) is Literal:
+            words |= dict.fromkeys(get_args(kind))
+        elif kind is not type(None) and kind not in kinds:
             kinds.append(kind)
-    return kinds
+    return [*kinds, Literal[tuple(words)]] if words else kinds
 
 
 def _shown(default: Any) -> str:
@@ -115,10 +163,17 @@ def _model_config(**given: Any) -> Config:
     return model_config(_read(given))
 
 
+def _fixed(**given: Any) -> dict[str, Any]:
+    fixed = _read(given)
+    if "objective" in fixed:
+        check_objective(fixed, fixed)
+    return fixed
+
+
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that were given, of which text may say a number, or several."""
     return {
-        name: _number_or_word(value, _kinds(FIELDS[name])) if isinstance(value, str) else value
+        name: _number_or_word(value, _kinds(name)) if isinstance(value, str) else value
         for name, value in given.items()
         if value is not None
     }
@@ -142,11 +197,12 @@ def _source(
     return Source(playlists, edges, place("store", store), given)
 
 
-FIELDS = {
-    **TrainConfig.model_fields,
-    **TasteConfig.model_fields,
-    "index": Config.model_fields["index"],
+SETTINGS: Mapping[str, Owners] = {
+    **{name: {of: OBJECTIVES[of]() for of in objectives_with(name)} for name in SETTINGS_OF_TRAINING},
+    **{name: dict.fromkeys(OBJECTIVES, TasteConfig()) for name in TasteConfig.model_fields},
+    "index": dict.fromkeys(OBJECTIVES, Config()),
 }
+"""All settings of a model, and the defaults that each objective has for them."""
 PLAYLISTS = [
     _option(
         "playlists",
@@ -169,15 +225,15 @@ WALKS = [
 
 settings = _gathered(
     "config",
-    [_setting(name, field) for name, field in FIELDS.items() if name != NEEDS_VALIDATION],
+    [_setting(name, owners) for name, owners in SETTINGS.items() if name != NEEDS_VALIDATION],
     _model_config,
 )
 """Gives a command an option for each setting of a model; it takes them as ``config: Config``."""
 
 given_settings = _gathered(
     "fixed",
-    [_setting(name, field) for name, field in FIELDS.items() if name not in {NEEDS_VALIDATION, "index"}],
-    lambda **given: _read(given),
+    [_setting(name, owners) for name, owners in SETTINGS.items() if name not in {NEEDS_VALIDATION, "index"}],
+    _fixed,
 )
 """The same options, of which a command takes those that were given, not those of ``item2vec.toml``."""
 

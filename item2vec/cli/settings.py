@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from item2vec.config import (
+    DEFAULT_OBJECTIVE,
+    OBJECTIVES,
     AdapterConfig,
     Config,
     EvaluationConfig,
@@ -20,16 +22,24 @@ from item2vec.config import (
     Settings,
     TasteConfig,
     TrainConfig,
+    objectives_with,
 )
 from item2vec.errors import ConfigError
 
-__all__ = ["FILE", "adapter_config", "check_environment", "model_config", "place", "retrain_config"]
+__all__ = [
+    "FILE",
+    "adapter_config",
+    "check_environment",
+    "check_objective",
+    "model_config",
+    "place",
+    "retrain_config",
+]
 
 FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 PLACES = {"models": "models", "store": "sqlite:///item2vec.db"}
-OF_THE_MODEL: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig}
 OF_RETRAIN: dict[str, type[Settings]] = {
     "adapter": AdapterConfig,
     "evaluation": EvaluationConfig,
@@ -37,7 +47,7 @@ OF_RETRAIN: dict[str, type[Settings]] = {
     "retention": RetentionConfig,
     "limits": LimitsConfig,
 }
-SECTIONS = OF_THE_MODEL | OF_RETRAIN
+SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig, **OF_RETRAIN}
 
 
 def place(name: str, flag: str | None) -> str:
@@ -49,12 +59,25 @@ def model_config(flags: Mapping[str, Any]) -> Config:
     """Return a model's configuration: the file's, changed by the flags that were given (not ``None``)."""
     given = {name: value for name, value in flags.items() if value is not None}
     file = _file()
-    sections = {
-        section: {**file.get(section, {}), **{n: v for n, v in given.items() if n in settings.model_fields}}
-        for section, settings in OF_THE_MODEL.items()
-    }
-    index: Any = given.get("index") or file.get("index") or "auto"
-    return Config(train=TrainConfig(**sections["train"]), taste=TasteConfig(**sections["taste"]), index=index)
+    index: Any = given.pop("index", None) or file.get("index") or "auto"
+    of_taste = {name: given.pop(name) for name in TasteConfig.model_fields if name in given}
+    train = {**file.get("train", {}), **given}
+    check_objective(train, given)
+    taste = TasteConfig(**{**file.get("taste", {}), **of_taste})
+    return Config(train=TrainConfig(**train), taste=taste, index=index)
+
+
+def check_objective(train: Mapping[str, Any], flags: Container[str]) -> None:
+    """Refuse settings of training that belong to another objective; say which were flags."""
+    objective = train.get("objective", DEFAULT_OBJECTIVE)
+    for name in train:
+        others = objectives_with(name)
+        if others and objective not in others and objective in OBJECTIVES:
+            told = f"--{name.replace('_', '-')}" if name in flags else f"{FILE} [train]: {name}"
+            raise ConfigError(
+                f"{told} is a setting of --objective {' or '.join(others)}, not of {objective}; leave it "
+                f"out, or set --objective {others[0]}"
+            )
 
 
 def retrain_config(model: Config, gap: str | None) -> RetrainConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from item2vec.config.adapter import AdapterConfig
-from item2vec.config.model import WITHOUT_ORDER, Config, TasteConfig, TrainConfig
+from item2vec.config.model import Config
 from item2vec.config.nightly import (
     EvaluationConfig,
     GatesConfig,
@@ -12,17 +12,40 @@ from item2vec.config.nightly import (
     RetrainConfig,
 )
 from item2vec.config.settings import Settings
+from item2vec.config.taste import TasteConfig
+from item2vec.config.training import (
+    CBOW,
+    DEFAULT_OBJECTIVE,
+    OBJECTIVES,
+    PLAIN_DECAY,
+    SETTINGS_OF_TRAINING,
+    NextItem,
+    SkipGram,
+    TrainConfig,
+    Training,
+    objectives_with,
+    of_its_objective,
+)
 
 __all__ = [
-    "WITHOUT_ORDER",
+    "CBOW",
+    "DEFAULT_OBJECTIVE",
+    "OBJECTIVES",
+    "PLAIN_DECAY",
+    "SETTINGS_OF_TRAINING",
     "AdapterConfig",
     "Config",
     "EvaluationConfig",
     "GatesConfig",
     "LimitsConfig",
+    "NextItem",
     "RetentionConfig",
     "RetrainConfig",
     "Settings",
+    "SkipGram",
     "TasteConfig",
     "TrainConfig",
+    "Training",
+    "objectives_with",
+    "of_its_objective",
 ]

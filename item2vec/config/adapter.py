@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from item2vec.config.settings import Settings
+from item2vec.config.settings import Finite, Settings
 from item2vec.durations import seconds_of
 
 __all__ = ["AdapterConfig", "Days", "Duration", "Least"]
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Least = Annotated[int, Field(ge=1)]
 Days = Annotated[Finite, Field(gt=0)]
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from item2vec.config.adapter import AdapterConfig, Days, Duration, Least
 from item2vec.config.model import Config
-from item2vec.config.settings import Settings
+from item2vec.config.settings import Finite, Settings
 
 __all__ = [
     "EvaluationConfig",
@@ -18,7 +18,6 @@ __all__ = [
     "RetrainConfig",
 ]
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[Finite, Field(ge=0, le=1)]
 
 

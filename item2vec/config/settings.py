@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from item2vec.errors import ConfigError
 
-__all__ = ["Settings"]
+__all__ = ["Decay", "Decays", "Finite", "Flag", "Settings", "nearest"]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Flag = Annotated[
+    bool, BeforeValidator(lambda flag: {0: False, 1: True}.get(flag, flag) if type(flag) is int else flag)
+]
+"""True or False; gensim's 1 and 0 mean the same."""
+Decay = Annotated[Finite, Field(gt=0, le=1)]
+Decays = Annotated[tuple[Decay, ...], Field(min_length=1)]
 
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
@@ -34,7 +42,32 @@ class Settings(BaseModel):
         >>> TrainConfig(epochs=5).replace(window=3).epochs
         5
         """
-        return type(self)(**{**self.model_dump(exclude_unset=True), **changes})
+        return type(self)(**{**self.given(), **changes})
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that were given, by name; the others have their defaults.
+
+        >>> from item2vec import TasteConfig
+        >>> TasteConfig(last_n=5).given()
+        {'last_n': 5}
+        """
+        return {name: value for name, value in self if name in self.model_fields_set}
+
+    @classmethod
+    def explain_unknown(cls, name: str) -> str:
+        """Return what is wrong with a name that is none of these settings."""
+        near = nearest(name, cls.model_fields)
+        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(cls.model_fields)}"
+        return f"unknown setting {name!r}; {hint}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like this one, if one is.
+
+    >>> nearest("vectorsize", ["window", "vector_size"])
+    'vector_size'
+    """
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
 
 
 def _plain(value: Any) -> Any:
@@ -44,18 +77,16 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _explain(error: ValidationError, settings: type[BaseModel]) -> str:
+def _explain(error: ValidationError, settings: type[Settings]) -> str:
     """Return what is wrong with each setting; of one that may be several things, all that was expected."""
     messages: list[str] = []
     expected: dict[str, list[str]] = {}
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"][:1]))
-        if _beside_the_point(fault):
+        if fault["type"] == "default_factory_not_called" or _beside_the_point(fault):
             continue
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, settings.model_fields, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(settings.model_fields)}"
-            messages.append(f"unknown setting {name!r}; {hint}")
+            messages.append(settings.explain_unknown(name))
         elif fault["type"] == "value_error":
             messages.append(str(fault["ctx"]["error"]))
         else:

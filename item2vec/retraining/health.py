@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.config import NextItem
 from item2vec.index import Index, build, find_many
 from item2vec.recommender import Recommender
 from item2vec.taste import read_tastes
@@ -123,7 +124,7 @@ def _start_norm(vectors: ItemVectors) -> float:
     size, config = vectors.input.shape[1], vectors.config
     if config is None or config.backend == "gensim":
         return float((3 * size) ** -0.5)
-    n_parts = len(config.context_decay) if config.objective == "next_item" else 1
+    n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
     return float(n_parts * (12 * size) ** -0.5)
 
 

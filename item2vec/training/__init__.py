@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from item2vec.config import WITHOUT_ORDER, Config, TasteConfig, TrainConfig
+from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.sentences import Sentences
 from item2vec.training.corpus import Corpus, prepare
@@ -34,7 +34,8 @@ def train(
         What to learn from. Read once for each epoch; unordered sentences are shuffled anew each time. A token
         below the median weight is skipped in some epochs: it is read with the probability weight / median.
     config
-        Settings as one value; ``settings`` (fields of ``TrainConfig``, such as ``vector_size=64``) change it.
+        Settings as one value; ``settings`` (fields of ``NextItem``, ``SkipGram`` or ``CBOW``, such as
+        ``vector_size=64``) change it. Without an ``objective``, next_item is trained.
     validation
         Sentences whose last item is to be predicted from the items before it. If given, HR@10 and NDCG@10
         over all items are measured after each epoch and kept in ``.curve``; with ``patience`` set, training
@@ -73,36 +74,36 @@ def train(
     --------
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"], ["d", "a"]])
-    >>> train(playlists, vector_size=8, window=2, epochs=5, sample=0, seed=7)
+    >>> train(playlists, vector_size=8, window=2, epochs=5, seed=7)
     ItemVectors(4 items × 8 dimensions, input and output)
     """
-    config = (config or TrainConfig()).replace(**settings)
-    if config.patience is not None and validation is None:
+    whole = Config(train=(config or TrainConfig()).replace(**settings), taste=taste or TasteConfig())
+    chosen = whole.train
+    if chosen.patience is not None and validation is None:
         raise ConfigError("patience needs validation= sentences to measure against")
-    loose = isinstance(sentences, Sentences) and not sentences.ordered
-    if loose and config.objective == "next_item" and "context_decay" not in config.model_fields_set:
-        config = config.replace(context_decay=WITHOUT_ORDER)
-    taste = Config(train=config, taste=taste or TasteConfig()).taste
     if not isinstance(sentences, Sentences):
         raise InputTypeError(
             f"train reads Sentences, found {type(sentences).__name__}; make them with item2vec.adapters"
         )
+    if not sentences.ordered:
+        chosen = chosen.without_order()
     if start is not None:
-        check_start(start, config)
-    corpus = prepare(sentences, config)
-    judge = None if validation is None else Validation(validation, taste)
+        check_start(start, chosen)
+    corpus = prepare(sentences, chosen)
+    judge = None if validation is None else Validation(validation, whole.taste)
 
-    trainer = _trainer(corpus, config)
-    begun = None if start is None else begin(trainer, corpus, config, start)
-    return run_epochs(trainer, corpus, config, judge, after_epoch, begun)
+    trainer = _trainer(corpus, chosen)
+    begun = None if start is None else begin(trainer, corpus, chosen, start)
+    return run_epochs(trainer, corpus, chosen, judge, after_epoch, begun)
 
 
 def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
     """Return the trainer that the settings name; only its own libraries are loaded."""
-    if config.objective == "next_item":
+    if isinstance(config, NextItem):
         from item2vec.training.next_item import NextItemTrainer
 
         return NextItemTrainer(corpus, config)
+    assert isinstance(config, SkipGram | CBOW)
     if config.backend == "numba":
         from item2vec.training.numba_trainer import NumbaTrainer
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import TrainConfig
+from item2vec.config import CBOW, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
 from item2vec.training.corpus import Corpus
@@ -86,20 +86,34 @@ def run_epochs(
     learned = best or vectors(copy=False)
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
     moved = learned.has_input & (learned.input != initial).any(axis=1)
-    if not moved.any():
-        raise TrainingError(
-            f"no vector moved in {config.epochs} epochs: sample={config.sample} skipped nearly every token, "
-            f"or alpha={config.alpha} is too low; set sample=0 for little data, or raise epochs or alpha"
-        )
     kept = moved if begun is None else moved | begun
-    if learned.output is not None and _forward(config):
+    if learned.output is not None and _looks_back_only(config):
         kept = kept | (read & learned.output.any(axis=1))
+    if not moved.any() and (begun is not None or _still_at_zero(learned)):
+        raise TrainingError(f"no vector moved in {config.epochs} epochs: {_why_nothing_moved(config)}")
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
 
 
-def _forward(config: TrainConfig) -> bool:
+def _looks_back_only(config: TrainConfig) -> bool:
     """Return whether only the items before an item count: those by input, the item by output vector."""
-    return config.forward_only or config.objective == "next_item"
+    return config.forward_only if isinstance(config, SkipGram | CBOW) else True
+
+
+def _still_at_zero(vectors: ItemVectors) -> bool:
+    """Return whether the output vectors are too short to add to the input vectors in float32."""
+    if vectors.output is None:
+        return True
+    longest = max(vectors.output.max(), -vectors.output.min())
+    return bool(longest <= np.finfo(np.float32).eps * np.abs(vectors.input).max())
+
+
+def _why_nothing_moved(config: TrainConfig) -> str:
+    if not isinstance(config, SkipGram | CBOW):
+        return f"alpha={config.alpha} is too low; raise epochs or alpha"
+    return (
+        f"sample={config.sample} skipped nearly every token, or alpha={config.alpha} is too low; "
+        "set sample=0 for little data, or raise epochs or alpha"
+    )
 
 
 def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
@@ -126,7 +140,7 @@ def _vectors(
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.output.copy() if copy and trainer.output is not None else trainer.output
-    if output is not None and _forward(config):
+    if output is not None and _looks_back_only(config):
         unread = (input_ == initial).all(axis=1) & output.any(axis=1)
         input_[unread if begun is None else unread & ~begun] = 0
     return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from gensim.models import Word2Vec
 
-from item2vec.config import TrainConfig
+from item2vec.config import CBOW, SkipGram
 from item2vec.errors import TrainingError
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 from item2vec.types import Codes, Floats, Offsets
@@ -30,7 +30,7 @@ TOKENS_A_BLOCK = 1 << 20
 class GensimTrainer:
     """Trains a corpus with gensim, an epoch a call; ``input`` and ``output`` are the model's own matrices."""
 
-    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+    def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
         self._words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
         self._model = _untrained(corpus, config, self._words)
         self._config = config
@@ -49,7 +49,7 @@ class GensimTrainer:
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Train one epoch at its part of the falling learning rate; check that every token was trained."""
         model, config = self._model, self._config
-        fall = config.alpha_fall
+        fall = config.alpha_step
         model.min_alpha = config.alpha - fall * (number + 1)
         expected = len(tokens)
         if not expected:
@@ -116,7 +116,7 @@ class _Epoch:
             start = end
 
 
-def _untrained(corpus: Corpus, config: TrainConfig, words: npt.NDArray[np.object_]) -> _Word2Vec:
+def _untrained(corpus: Corpus, config: SkipGram | CBOW, words: npt.NDArray[np.object_]) -> _Word2Vec:
     full = config.window == "full"
     model = _Word2Vec(
         vector_size=config.vector_size,
@@ -126,8 +126,8 @@ def _untrained(corpus: Corpus, config: TrainConfig, words: npt.NDArray[np.object
         negative=config.negative,
         ns_exponent=config.ns_exponent,
         hs=int(config.hs),
-        sg=int(config.objective == "skipgram"),
-        cbow_mean=int(config.cbow_mean),
+        sg=int(isinstance(config, SkipGram)),
+        cbow_mean=int(isinstance(config, CBOW) and config.cbow_mean),
         shrink_windows=config.shrink_windows and not full,
         alpha=config.alpha,
         min_alpha=config.min_alpha,

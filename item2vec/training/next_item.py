@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import TrainConfig
+from item2vec.config import NextItem
 from item2vec.errors import InputError
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
@@ -39,7 +39,7 @@ class NextItemTrainer:
         If there are too many tokens to number with int32.
     """
 
-    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+    def __init__(self, corpus: Corpus, config: NextItem) -> None:
         _check_places(len(corpus.tokens), ordered=corpus.ordered)
         n, n_parts = len(corpus.vocabulary), len(config.context_decay)
         shape = (n, n_parts, config.vector_size // n_parts)
@@ -81,7 +81,7 @@ class NextItemTrainer:
         random = [np.random.default_rng([config.seed, 5, number, part.number]) for part in parts]
         orders = [own.permutation(places) for own in random]
         n_blocks = -(-len(places) // BLOCK)
-        fall = config.alpha_fall
+        fall = config.alpha_step
         alpha, per_block = config.alpha - fall * number, fall / max(n_blocks, 1)
         n_tasks = 1 if config.workers <= len(parts) else TASKS_A_WORKER * config.workers
         bounds = np.linspace(0, n_blocks, n_tasks + 1).astype(int).tolist()
@@ -126,7 +126,7 @@ def _steps_back(decay: float, window: int) -> Floats:
     return weights[weights >= LEAST_WEIGHT].astype(np.float32)
 
 
-def _draws(frequency: npt.NDArray[np.int64], config: TrainConfig) -> Draws:
+def _draws(frequency: npt.NDArray[np.int64], config: NextItem) -> Draws:
     """Return how negatives are drawn; where there are no more items than negatives, all are taken."""
     if len(frequency) <= config.negative:
         return Draws(np.empty(0, np.uint64), np.zeros(len(frequency), np.float32), len(frequency))

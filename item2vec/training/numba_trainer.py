@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import TrainConfig
+from item2vec.config import CBOW, SkipGram
 from item2vec.interactions import read_only
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import Model, Rules, padded, train_sentences
@@ -27,7 +27,7 @@ class NumbaTrainer:
     al., Hogwild!, NeurIPS 2011).
     """
 
-    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+    def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
         n, size = len(corpus.vocabulary), config.vector_size
         random = np.random.default_rng([config.seed, 2])
         rows, results = _rows(n, size), _rows(n, size)
@@ -51,8 +51,8 @@ class NumbaTrainer:
             config.shrink_windows and not full,
             config.forward_only,
             config.negative,
-            config.objective == "cbow",
-            config.cbow_mean,
+            isinstance(config, CBOW),
+            isinstance(config, CBOW) and config.cbow_mean,
         )
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
@@ -60,7 +60,7 @@ class NumbaTrainer:
         config = self._config
         offsets = _cut(offsets)
         tokens, offsets = read_only(tokens, np.int32), read_only(offsets, np.int64)
-        fall = config.alpha_fall
+        fall = config.alpha_step
         start, per_token = config.alpha - fall * number, fall / max(1, len(tokens))
         seed = np.random.SeedSequence([config.seed, 3, number]).generate_state(1, np.uint64)[0]
         ends = np.searchsorted(offsets, np.arange(0, len(tokens), TOKENS_A_TASK)[1:], side="left")

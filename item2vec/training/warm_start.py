@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import TrainConfig
+from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.interactions import read_only
 from item2vec.training.corpus import Corpus
@@ -48,7 +48,9 @@ def check_start(start: object, config: TrainConfig) -> None:
             f"start was trained with objective={start.config.objective!r}; expected {config.objective!r}, "
             "because what a vector says depends on it; set the same objective, or train without start"
         )
-    if config.objective == "next_item" and len(start.config.context_decay) != len(config.context_decay):
+    if not isinstance(config, NextItem) or not isinstance(start.config, NextItem):
+        return
+    if len(start.config.context_decay) != len(config.context_decay):
         raise ConfigError(
             f"start was trained with context_decay={start.config.context_decay}; expected "
             f"{len(config.context_decay)} parts, as in {config.context_decay}; set the same context_decay, "

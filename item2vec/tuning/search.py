@@ -13,7 +13,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState, create_trial
 
-from item2vec.config import Config
+from item2vec.config import Config, NextItem
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
@@ -46,11 +46,11 @@ SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
 
 FIRST: tuple[dict[str, Any], ...] = (
     {},
-    {"objective": "next_item"},
+    {"objective": "skipgram"},
     {"objective": "next_item", "context_decay": (0.5, 0.97), "epochs": 25},
     {"objective": "next_item", "context_decay": (0.3, 0.7), "dropout": 0.1, "vector_size": 512},
-    {"window": 20, "shrink_windows": False},
-    {"window": 5, "vector_size": 128, "forward_only": True},
+    {"objective": "skipgram", "window": 20, "shrink_windows": False},
+    {"objective": "skipgram", "window": 5, "vector_size": 128, "forward_only": True},
     {"objective": "next_item", "context_decay": (0.5, 0.8), "weight_decay": 0.001, "dropout": 0.4},
     {"objective": "cbow"},
 )
@@ -126,7 +126,7 @@ class _Family:
         given = set(fixed)
         if "context_decay" in given:
             given |= {"short_decay", "long_decay"}
-        if len(start.train.context_decay) != 2:
+        if isinstance(start.train, NextItem) and len(start.train.context_decay) != 2:
             given |= {"vector_size"}  # its range is that of two parts
         self._space = {name: range_ for name, range_ in searched.items() if name not in given}
         self._lowest_alpha = lowest
@@ -165,16 +165,16 @@ def family_of(config: Config) -> str:
     """Return the family of a configuration's objective.
 
     >>> family_of(Config())
-    'word2vec'
+    'next_item'
     """
-    return "next_item" if config.train.objective == "next_item" else "word2vec"
+    return "next_item" if isinstance(config.train, NextItem) else "word2vec"
 
 
 def searched(config: Config) -> dict[str, Any]:
     """Return the settings of training that are searched in a configuration's family.
 
-    >>> searched(Config())["window"]
-    10
+    >>> searched(Config())["epochs"]
+    15
     """
     names = {"objective", *SPACES[family_of(config)]}
     if "short_decay" in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
@@ -16,7 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from item2vec.config import WITHOUT_ORDER, Config
+from item2vec.config import OBJECTIVES, Config, TasteConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, InputTypeError, TrainingError
 from item2vec.progress import progress_bar
@@ -141,8 +142,6 @@ def tune(
         raise ConfigError(f"trials is {trials!r}; expected a whole number of at least 1")
     if trials is None and budget is None:
         budget = "5min"
-    if not sentences.ordered:
-        fixed.setdefault("context_decay", WITHOUT_ORDER)
     base = _start({"seed": seed, **fixed})
     clock = _Clock(None if budget is None else seconds_of(budget, "budget"))
     how = partial(carve, sentences, metric, split=split, filter_seen=filter_seen, seed=seed)
@@ -153,11 +152,13 @@ def tune(
         "sentences": problem.fingerprint(),
         "seed": seed,
         "jobs": team.jobs,
+        "first": base.train.objective,
         "fixed": {name: repr(fixed[name]) for name in sorted(fixed)},
     }
     journal = Journal(None if study is None else Path(study), about)
     share = min(1.0, FULL_EPOCHS_TOKENS / max(len(problem.split.train.tokens), 1))
-    search = Search(fixed, base, seed, share)
+    decays = {} if sentences.ordered else {"context_decay": "that of no order"}
+    search = Search({**decays, **fixed}, base, seed, share)
     team.search(problem, search, journal, base, trials)
     leaders = sorted((t for t in journal.trials if t.state == "complete"), key=lambda t: -t.score)[:FINALISTS]
     if not leaders:
@@ -170,11 +171,14 @@ def tune(
 
 
 def _start(given: Mapping[str, Any]) -> Config:
-    """Return the defaults with what is given, trained by the quicker backend where it can."""
-    try:
-        return Config().with_settings(**{"backend": "numba", **given})
-    except ConfigError:
-        return Config().with_settings(**given)
+    """Return the defaults of the first objective that takes what is given, by the quicker backend."""
+    names = given.keys() - TasteConfig.model_fields
+    known = [name for name, settings in OBJECTIVES.items() if names <= settings.model_fields.keys()]
+    tried = itertools.product(known, ({"backend": "numba"}, {}))
+    for objective, backend in tried:
+        with contextlib.suppress(ConfigError):
+            return Config().with_settings(**{"objective": objective, **backend, **given})
+    return Config().with_settings(**{"objective": known[-1], **given} if known else given)
 
 
 class _Clock:

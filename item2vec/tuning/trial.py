@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.config import Config, NextItem, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.training import train
 from item2vec.tuning.problem import Problem
@@ -53,7 +53,7 @@ class Known:
     @classmethod
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Known:
         """Gather what these trials found out; where nothing is known yet, a plain taste of each score."""
-        best: dict[str, Trial] = {}
+        best: dict[str | None, Trial] = {}
         for trial in trials:
             score = trial.config.taste.score
             if trial.state == "complete" and (score not in best or trial.score > best[score].score):
@@ -115,7 +115,7 @@ def run_trial(
     seconds that the rest will take, why to stop, if so. The same arguments give the same trial. Vectors of
     next_item are read as they were trained.
     """
-    as_trained = config.train.objective == "next_item"
+    as_trained = isinstance(config.train, NextItem)
     watch = _Watch(problem, known, config.train.epochs, config.taste if as_trained else None, ends)
 
     def ended(state: Literal["complete", "stopped", "failed"], score: float, reason: str = "") -> Trial:
@@ -125,7 +125,7 @@ def run_trial(
     if reason := ends(0.0):
         return ended("stopped", 0.0, reason)
     try:
-        alone: TrainConfig = config.train.replace(workers=1)
+        alone = config.train.replace(workers=1)
         vectors = train(problem.split.train, config=alone, after_epoch=watch)
         if not as_trained:
             config = config.replace(taste=_best_taste(problem, vectors, config.taste, free))

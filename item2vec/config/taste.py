@@ -1,0 +1,49 @@
+"""How a history becomes a taste."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from item2vec.config.settings import Decay, Decays, Finite, Settings
+from item2vec.config.training import PLAIN_DECAY, TrainConfig
+
+__all__ = ["TasteConfig"]
+
+
+class TasteConfig(Settings):
+    """How a history becomes a taste vector, and how items are scored against it.
+
+    Examples
+    --------
+    >>> TasteConfig(score="output", decay=0.5).last_n is None
+    True
+    """
+
+    score: Literal["cosine", "output"] | None = None
+    """What comes next: inner product with the output vectors (output); or near the taste in input space
+    (cosine). By default output, if there are output vectors."""
+    decay: Decay | Decays | None = None
+    """Weight of an item for each step back in the history; 1.0 is the plain mean. Several, such as 0.5 and
+    0.9, read as many equal parts of the vectors. By default ``context_decay`` of next_item, else 0.7."""
+    half_life: Annotated[Finite, Field(gt=0)] | None = None
+    """Days after which an item weighs half, where the history comes with timestamps."""
+    last_n: Annotated[int, Field(ge=1)] | None = None
+    """Only the newest so many known items of a history count."""
+
+    def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
+        """Return the taste with the score and the decay that vectors of this training are read with.
+
+        ``train`` is ``None`` for vectors whose training is not known, as those of a word2vec file.
+
+        >>> from item2vec import NextItem
+        >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)
+        >>> taste.score, taste.decay, taste.last_n
+        ('output', (0.4, 0.8), 5)
+        """
+        if self.score is not None and self.decay is not None:
+            return self
+        score = self.score or ("output" if has_output else "cosine")
+        decay = self.decay or (PLAIN_DECAY if train is None else train.taste_decay)
+        return self.replace(score=score, decay=decay)
