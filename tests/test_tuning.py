@@ -84,7 +84,8 @@ def test_the_best_is_the_best_of_the_finals():
 @pytest.mark.parametrize(
     ("fixed", "objective"),
     [({}, "next_item"), ({"sample": 0.0}, "skipgram"), ({"cbow_mean": False}, "cbow"),
-     ({"hs": True}, "skipgram"), ({"backend": "gensim"}, "skipgram"), ({"dropout": 0.1}, "next_item"), ({"objective": "cbow"}, "cbow")],
+     ({"hs": True}, "skipgram"), ({"backend": "gensim"}, "skipgram"),
+     ({"dropout": 0.1}, "next_item"), ({"objective": "cbow"}, "cbow")],
 )  # fmt: skip
 def test_the_first_trial_is_the_default_that_takes_what_is_given(fixed, objective):
     found = item2vec.tune(chains(100), trials=2, epochs=1, **SMALL, **fixed)
