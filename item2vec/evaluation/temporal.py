@@ -209,6 +209,7 @@ def _split_at(
         histories=past,
         targets=targets.take(asking),
         protocol=f"temporal from {_iso(cut)}",
+        askers=np.flatnonzero(asking),
         filter_seen=not repeats,
         seen=_further(past, seen.take(asking)) if seen is not None else None,
         spans={"train": span_of(timestamps[before]), "asked": span_of(timestamps[within])},
