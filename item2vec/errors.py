@@ -25,7 +25,8 @@
 
 Each one is also the builtin that people already catch, says what was found, what was expected and what to
 do next, and knows the exit code of the command line. ``LeakWarning`` is no error but a ``UserWarning``: a
-measurement that flatters, because what was learned from and what was asked are not apart.
+measurement that flatters, because what was learned from and what was asked are not apart. ``TuningWarning``
+is another: tuning could not do all that it should within its budget.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ __all__ = [
     "SchemaError",
     "StoreError",
     "TrainingError",
+    "TuningWarning",
     "UnknownItemError",
     "UnknownUserError",
     "WriteError",
@@ -180,5 +182,15 @@ class LeakWarning(UserWarning):
     Examples
     --------
     >>> issubclass(LeakWarning, UserWarning)
+    True
+    """
+
+
+class TuningWarning(UserWarning):
+    """A budget was too small for all that tuning should do; the text says which one would do.
+
+    Examples
+    --------
+    >>> issubclass(TuningWarning, UserWarning)
     True
     """

@@ -40,6 +40,7 @@ DOORS = {
     "jinja2": "report/",
     "plotly": "report/",
     "openTSNE": "report/",
+    "tomlkit": "cli/tune.py",
     "typer": "cli/",
     "pydantic": ("config/", "bundle/", "cli/"),
 }

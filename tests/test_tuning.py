@@ -1,238 +1,195 @@
-"""Tuning finds what was hidden, looks at nothing else, keeps to its budget, and goes on after a kill."""
+"""Tuning asks the question that will judge the model, and returns the default unless others are better."""
 
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
 
 import item2vec
-from item2vec import Config, Sentences, TasteConfig, fit
-from item2vec.errors import ConfigError, CorruptBundleError, InputError
-from item2vec.evaluation import evaluate, leave_last_out, prefix_split
+from item2vec import Config, Interactions, Sentences, Vocabulary, adapters
+from item2vec.errors import ConfigError, InputError, InputTypeError, TrainingError, TuningWarning
+from item2vec.evaluation import temporal_split
+from item2vec.tuning.finals import decide, lower_bounds, play
 from item2vec.tuning.problem import carve
-from item2vec.tuning.search import SPACES, Search, family_of
-from item2vec.tuning.trial import NOTHING_KNOWN, RUNGS, Known, Trial, run_trial
-
-SMALL = {"vector_size": 16, "negative": 3, "jobs": 2}
+from item2vec.tuning.search import SPACES, Search, family_of, starts_of
+from item2vec.tuning.trial import Limits, Trial
 
 
-def chains(n_sentences=300, n_items=60, length=8, seed=1):
+def chains(n_sentences=60, n_items=30, length=6, seed=1):
     """Sentences that walk along a ring, mostly forward: what comes next depends on the last item alone."""
     random = np.random.default_rng(seed)
-    steps = random.choice([1, 1, 1, 2, 30], size=(n_sentences, length))
+    steps = random.choice([1, 1, 1, 2, 15], size=(n_sentences, length))
     walks = (random.integers(0, n_items, (n_sentences, 1)) + steps.cumsum(axis=1)) % n_items
     return Sentences.of([[f"i{item}" for item in walk] for walk in walks])
 
 
-def without_seconds(tuning):
-    return tuning.config, tuning.score, tuning.trials, tuning.finals
+def events(n_users=30, n_days=40, seed=1):
+    """One interaction of each user a day."""
+    random = np.random.default_rng(seed)
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    rows = [
+        (f"u{user}", start + timedelta(days=day, minutes=user))
+        for day in range(n_days)
+        for user in range(n_users)
+    ]
+    items = [f"i{item}" for item in random.integers(0, 200, len(rows))]
+    return Interactions.of(user=[u for u, _ in rows], item=items, timestamp=[at for _, at in rows])
 
 
-def test_the_same_seed_and_number_of_trials_give_the_same_result():
-    sentences = chains()
-    found = item2vec.tune(sentences, trials=8, seed=3, epochs=8, **SMALL)
-    assert without_seconds(found) == without_seconds(
-        item2vec.tune(sentences, trials=8, seed=3, epochs=8, **SMALL)
-    )
-    assert len(found.trials) == 8
-    other = item2vec.tune(sentences, trials=8, seed=4, epochs=8, **SMALL)
-    assert [t.config for t in other.trials[6:]] != [t.config for t in found.trials[6:]]
+class World:
+    """Stands in for training: trials move the clock by what they cost, and score as they are worth.
+
+    ``worth`` and ``seconds`` are functions of a configuration. Questions differ in difficulty, and every
+    training adds noise of its own to each.
+    """
+
+    def __init__(self, worth, seconds=lambda config: 1.0, noise=0.0):
+        self.worth, self.seconds, self.noise = worth, seconds, noise
+        self.time = 0.0
+        self.trained = []
+
+    def now(self):
+        return self.time
+
+    def train_again(self, problem, configs, fold):
+        return [self.run_trial(problem, n, config, (), None, Limits(), fold) for n, config in configs.items()]
+
+    def run_trial(self, problem, number, config, free, known=None, limits=None, fold=0):
+        cost, started = self.seconds(config), self.time
+
+        def ended(state, score=0.0, values=None, reason=""):
+            return Trial(number, config, state, score, (), reason, self.time - started, values)
+
+        for left in (None, 3, 2, 1):  # quarters of the training that are still to come
+            self.time += 0.0 if left is None else cost / 4
+            if reason := limits.ends(0.0 if left is None else cost * left / 4):
+                return ended("unfinished", reason=reason)
+        self.time += cost / 4
+        n = len(problem.folds[fold])
+        self.trained.append((number, config, fold, n))
+        difficulty = np.random.default_rng(fold).normal(0, 0.1, n)
+        luck = np.random.default_rng(len(self.trained)).normal(0, 1, n) * self.noise
+        values = self.worth(config) + difficulty + luck
+        return ended("complete", float(values.mean()), values)
 
 
-def test_what_is_given_is_not_searched_and_all_else_is_in_range():
-    found = item2vec.tune(chains(), trials=8, window=2, decay=0.7, **SMALL)
-    assert {t.config.train.window for t in found.trials} == {2}
-    assert {t.config.taste.decay for t in found.trials} == {0.7}
-    assert found.config.train.vector_size == 16
-    assert len({t.config.train.epochs for t in found.trials}) > 1
-    for trial in found.trials:
-        for name, range_ in SPACES[family_of(trial.config)].items():
-            if name not in {"vector_size", "window", "short_decay", "long_decay"}:
-                assert range_._contains(range_.to_internal_repr(getattr(trial.config.train, name)))
+@pytest.fixture
+def world(monkeypatch):
+    def make(*args, **kwargs):
+        made = World(*args, **kwargs)
+        monkeypatch.setattr("item2vec.tuning.team.run_trial", made.run_trial)
+        return made
+
+    return make
 
 
-@pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
-def test_the_taste_that_suits_is_found():
-    """On a ring, only the last item tells what comes next, and it is what follows, not what is alike."""
-    found = item2vec.tune(chains(600), trials=4, metric="hr@3", objective="skipgram", **SMALL)
-    assert found.config.taste.decay < 1 or found.config.taste.last_n == 3
-    split = leave_last_out(chains(600, seed=9))
-    tuned = evaluate(fit(split.train, found.config), split, k=3, metrics=["hr"]).metrics["hr@3"]
-    plain = evaluate(fit(split.train, objective="skipgram"), split, k=3, metrics=["hr"]).metrics["hr@3"]
-    assert tuned > plain
+def is_default(config):
+    return config == starts_of({"seed": config.train.seed})["next_item"]
 
 
-def test_the_best_is_the_best_of_the_finals():
-    found = item2vec.tune(chains(), trials=6, **SMALL)
-    complete = [trial for trial in found.trials if trial.state == "complete"]
-    first = {trial.number: trial.score for trial in complete}
-    best = max(found.finals, key=lambda trial: trial.score + first[trial.number])
-    assert found.score == (best.score + first[best.number]) / 2
-    assert found.config.taste == best.config.taste
-    assert found.config.train.replace(seed=2) == best.config.train.replace(workers=found.config.train.workers)
-    assert {t.number for t in found.finals} == {
-        t.number for t in sorted(complete, key=lambda t: -t.score)[:4]
-    }
-    assert {t.config.train.seed for t in found.finals} == {2}
-    assert found.config.train.seed == 1
-
-
-@pytest.mark.parametrize(
-    ("fixed", "objective"),
-    [({}, "next_item"), ({"sample": 0.0}, "skipgram"), ({"cbow_mean": False}, "cbow"),
-     ({"hs": True}, "skipgram"), ({"backend": "gensim"}, "skipgram"),
-     ({"dropout": 0.1}, "next_item"), ({"objective": "cbow"}, "cbow")],
-)  # fmt: skip
-def test_the_first_trial_is_the_default_that_takes_what_is_given(fixed, objective):
-    found = item2vec.tune(chains(100), trials=2, epochs=1, **SMALL, **fixed)
-    first = found.trials[0].config.train
-    assert first.objective == objective
-    assert {name: getattr(first, name) for name in fixed} == fixed
-
-
-def test_nothing_but_the_training_part_is_learned_from():
-    """Validation is carved from the sentences: what is asked for stands nowhere in what is trained on."""
-    sentences = Sentences.of([[f"u{user}-{place}" for place in range(6)] for user in range(50)])
-    problem = carve(sentences, "ndcg@10", max_tokens=10_000, seed=1)
-    asked = set(problem.split.targets.vocabulary.decode(problem.split.targets.tokens))
-    trained = set(problem.split.train.vocabulary.decode(problem.split.train.tokens))
-    assert asked
-    assert not asked & trained
+# The question
 
 
 @pytest.mark.parametrize(
-    ("n_sentences", "length", "held"), [(6000, 30, 1), (1000, 30, 3), (1000, 9, 1), (400, 60, 6)]
+    ("data", "protocol", "carved"),
+    [
+        (chains(), None, "last"),
+        (Sentences.of(list(chains()), ordered=False), None, "random"),
+        (events(), None, "temporal"),
+        (events(), "last", "last"),
+        (events(), "prefix", "prefix"),
+        (chains(), "prefix", "prefix"),
+        (dataclasses.replace(events(), timestamp=None), None, "last"),
+        (adapters.histories(events()), None, "temporal"),
+        (adapters.histories(events()), "last", "last"),
+    ],
 )
-@pytest.mark.parametrize("filter_seen", [True, False])
-def test_few_and_long_sentences_are_asked_several_times(n_sentences, length, held, filter_seen):
-    sentences = chains(n_sentences, length=length)
-    split = carve(sentences, "ndcg@10", max_tokens=10**9, seed=1, filter_seen=filter_seen).split
-    assert len(split.train.tokens) == n_sentences * (length - held)
-    expected = [(s[:-back], s[-back]) for back in range(1, held + 1) for s in sentences]
-    asked = [(past, target) for past, target in expected if not (filter_seen and target in past)]
-    assert 0 < len(asked) <= 20_000
-    assert list(zip(split.histories, (t for (t,) in split.targets), strict=True)) == asked
-    assert sum(split.dropped.values()) == len(expected) - len(asked)
-    assert split.filter_seen is filter_seen
+def test_the_protocol(data, protocol, carved):
+    problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+    assert problem.protocol == carved
+    assert problem.folds[0].filter_seen == (carved != "prefix")
+    assert all(len(fold) for fold in problem.folds)
 
 
-def test_large_corpora_are_searched_by_a_sample_and_decided_by_all():
-    sentences = chains(800)
-    sample = carve(sentences, "hr@5", max_tokens=1500, seed=1).split.train
-    assert 1000 < len(sample.tokens) <= 1500
-    whole = {tuple(s[:-1]) for s in sentences}
-    assert all(tuple(s) in whole for s in sample)
-    found = item2vec.tune(sentences, trials=3, max_tokens=1500, metric="hr@5", epochs=3, **SMALL)
-    assert found.finals[0].score != found.trials[found.finals[0].number].score
-
-
-def test_much_data_is_searched_with_fewer_epochs(monkeypatch):
-    sentences = chains()
-    monkeypatch.setattr("item2vec.tuning.study.FULL_EPOCHS_TOKENS", len(sentences.tokens) // 10)
-    found = item2vec.tune(sentences, trials=8, **SMALL)
-    assert found.trials[0].config.train == item2vec.TrainConfig(
-        vector_size=16, negative=3, seed=1, backend="numba"
+@pytest.mark.parametrize("protocol", ["last", "prefix", "temporal", "random"])
+def test_no_answer_is_learned_from(protocol):
+    """All items differ, so whatever is asked for must stand nowhere in the training part of its fold."""
+    data = events()
+    data = dataclasses.replace(
+        data,
+        items=Vocabulary(tuple(f"i{row}" for row in range(len(data)))),
+        item=np.arange(len(data), dtype=np.int32),
     )
-    assert all(trial.config.train.epochs <= 10 for trial in found.trials[1:])  # an eighth of 80 at most
-    first = {trial.number: trial.config.train.epochs for trial in found.trials}
-    assert any(final.number for final in found.finals)
-    for final in found.finals:
-        assert final.config.train.epochs >= first[final.number] * (7 if final.number else 1)
-    assert found.score >= 0.9 * found.trials[0].score  # the mean of two, if the first is the best
+    problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+    assert len(problem.folds) > 1
+    for fold in problem.folds:
+        asked = set(fold.targets.vocabulary.decode(fold.targets.tokens))
+        assert asked
+        assert not asked & set(fold.train.vocabulary.decode(fold.train.tokens))
+    if protocol == "temporal":
+        newest, *older = problem.folds
+        assert all(fold.spans["asked"][1] < newest.spans["asked"][0] for fold in older)
 
 
-def test_what_was_suggested_can_be_learned_from():
-    """Also where the decay meant to be the longer one was drawn below the other."""
-    start = Config().with_settings(objective="next_item")
-    search = Search({"objective": "next_item"}, start, seed=1)
-    suggested = []
-    for number in range(40):
-        suggested.append(search.suggest(number))
-        short, long = suggested[-1].train.context_decay
-        search.show([Trial(number, suggested[-1], "complete", short - long)])
-    assert len(set(suggested)) == len(suggested), "nothing is tried twice"
-    assert {config.train.window for config in suggested} == {start.train.window}
+def test_temporal_asks_as_temporal_split_does():
+    data = events()
+    expected = temporal_split(data)
+    newest = carve(data, "ndcg@10", max_tokens=10**6, seed=1).folds[0]
+    assert newest.train.fingerprint() == expected.train.fingerprint()
+    assert list(newest.targets) == list(expected.targets)
+    of_sentences = carve(adapters.histories(data), "ndcg@10", max_tokens=10**6, seed=1)
+    assert of_sentences.protocol == "temporal"
+    assert of_sentences.folds[0].train.fingerprint() == expected.train.fingerprint()
+    assert list(of_sentences.folds[0].histories) == list(expected.histories)
+    assert of_sentences.timed
+    by_session = partial(adapters.sessions, gap="2h")
+    sessions = carve(data, "ndcg@10", adapter=by_session, max_tokens=10**6, seed=1)
+    assert set(sessions.folds[0].train.lengths) == {1}
+    assert sessions.folds[0].histories.lengths.min() > 1
 
 
-def test_unordered_sentences_and_other_ways_to_carve():
-    unordered = Sentences.of(list(chains(200)), ordered=False)
-    assert "random" in carve(unordered, "recall@10", max_tokens=10**6, seed=1).split.protocol
-    found = item2vec.tune(unordered, trials=2, metric="recall@10", epochs=3, **SMALL)
-    assert found.metric == "recall@10"
-    assert not carve(unordered, "recall@10", filter_seen=False, max_tokens=10**6, seed=1).few.filter_seen
-    prefixes = item2vec.tune(chains(), trials=2, split=prefix_split, metric="mrr@5", epochs=3, **SMALL)
-    assert 0 < prefixes.score < 1
+def test_the_same_user_has_the_same_number_in_all_folds():
+    data = events()
+    for protocol in ("last", "temporal"):
+        problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+        histories = list(adapters.histories(data))
+        for number, fold in enumerate(problem.folds):
+            for user, history in zip(problem.askers(number), fold.histories, strict=True):
+                assert histories[user][: len(history)] == history
+    sessions = carve(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
+    assert not set(sessions.askers(0)) & set(sessions.askers(1))
 
 
-def test_a_hopeless_trial_is_stopped_and_a_good_one_is_not():
-    problem = carve(chains(), "ndcg@10", max_tokens=10**6, seed=1)
-    config = Config(train=item2vec.TrainConfig(epochs=8, vector_size=8))
-    free = ("decay",)
-    for earlier, state in ((0.9, "stopped"), (0.0, "complete")):
-        known = Known((TasteConfig(),), ((earlier,) * 5,) * len(RUNGS))
-        trial = run_trial(problem, 0, config, free, known)
-        assert trial.state == state
-        assert len(trial.rungs) == (1 if state == "stopped" else 3)
-    few = run_trial(problem, 0, config, free, Known((TasteConfig(),), ((0.9,) * 3,) * len(RUNGS)))
-    assert few.state == "complete"  # three are too few to compare with
+@pytest.mark.parametrize(("repeats", "n_asked"), [(None, 1), (False, 1), (True, 2)])
+def test_seen_items_are_answers_only_with_repeats(repeats, n_asked):
+    sentences = Sentences.of([["a", "b", "c"], ["a", "b", "a"]])
+    problem = carve(sentences, "ndcg@10", repeats=repeats, max_tokens=100, seed=1)
+    assert len(problem.folds[0]) == n_asked
+    assert problem.folds[0].filter_seen is not (repeats or False)
+    assert len(carve(sentences, "ndcg@10", protocol="prefix", repeats=False, max_tokens=100, seed=1).few) == 1
 
 
-def test_a_trial_that_fails_is_told_and_not_fatal():
-    problem = carve(chains(), "ndcg@10", max_tokens=10**6, seed=1)
-    config = Config(train=item2vec.TrainConfig(min_count=10**6))
-    trial = run_trial(problem, 0, config, (), NOTHING_KNOWN)
-    assert (trial.state, trial.score) == ("failed", 0.0)
-    assert "min_count" in trial.reason
-
-
-def test_a_budget_ends_the_search():
-    """Counted in trials, not in seconds: an endless search comes back, with what it has found."""
-    found = item2vec.tune(chains(), budget="2s", **SMALL)
-    assert found.trials[0].state == "complete"
-    assert found.score > 0
-
-
-def test_a_killed_study_goes_on(tmp_path):
-    study = tmp_path / "study.jsonl"
-    code = (
-        "from test_tuning import *; item2vec.tune(chains(), trials=200, epochs=4, "
-        f"seed=3, study={str(study)!r}, **SMALL)"
+@pytest.mark.parametrize(("n_sentences", "length", "held"), [(6000, 12, 1), (500, 30, 7), (500, 9, 2)])
+def test_few_and_long_sentences_are_asked_several_times(n_sentences, length, held):
+    sentences = Sentences.of(
+        [[f"i{(start + step) % 50}" for step in range(length)] for start in range(n_sentences)]
     )
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
-    while child.poll() is None and (not study.exists() or study.read_bytes().count(b"\n") < 4):
-        time.sleep(0.05)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    with study.open("ab") as file:
-        file.write(b'{"number": 3, "sta')  # as a kill in the middle of a write would leave it
-    before = study.read_bytes().splitlines()[:-1]
-    n_done = len(before) - 1
-    assert n_done >= 3
-    resumed = item2vec.tune(chains(), trials=n_done + 2, seed=3, epochs=4, study=study, **SMALL)
-    assert study.read_bytes().splitlines()[: len(before)] == before
-    assert len(resumed.trials) == n_done + 2
-    whole = item2vec.tune(chains(), trials=n_done + 2, seed=3, epochs=4, **SMALL)
-    assert without_seconds(resumed) == without_seconds(whole)
+    folds = carve(sentences, "ndcg@10", max_tokens=10**9, seed=1).folds
+    assert len(folds) == (1 if n_sentences * held >= 5000 else 2)
+    assert len(folds[0].train.tokens) == n_sentences * (length - held)
+    expected = [(tuple(s[:-back]), s[-back]) for s in sentences for back in range(1, held + 1)]
+    asked = [(tuple(h), target[0]) for h, target in zip(folds[0].histories, folds[0].targets, strict=True)]
+    assert sorted(asked) == sorted(expected)
 
 
-def test_a_study_is_for_one_search_only(tmp_path):
-    study = tmp_path / "study.jsonl"
-    item2vec.tune(chains(), trials=2, epochs=2, study=study, **SMALL)
-    for changed in ({"seed": 2}, {"window": 3}, {"metric": "hr@10"}):
-        with pytest.raises(ConfigError, match="give the new study a file of its own"):
-            item2vec.tune(chains(), **{"trials": 2, "epochs": 2, "study": study, **SMALL, **changed})
-    with pytest.raises(ConfigError, match="sentences"):
-        item2vec.tune(chains(seed=5), trials=2, epochs=2, study=study, **SMALL)
-    study.write_bytes(study.read_bytes() + b"{}\n")
-    with pytest.raises(CorruptBundleError, match="line 4 is no trial"):
-        item2vec.tune(chains(), trials=2, epochs=2, study=study, **SMALL)
-    study.write_bytes(b"not json\n")
-    with pytest.raises(CorruptBundleError, match="line 1 is not JSON"):
-        item2vec.tune(chains(), trials=2, epochs=2, study=study, **SMALL)
+def test_a_sample_has_whole_sentences_or_users():
+    sample = carve(chains(), "hr@5", max_tokens=150, seed=1).folds[0].train
+    assert 100 < len(sample.tokens) <= 150
+    assert {tuple(s) for s in sample} <= {tuple(s[:-1]) for s in chains()}
+    train = carve(events(), "hr@5", max_tokens=200, seed=1).folds[0].train
+    assert {len(s) for s in train if s} == {36}
 
 
 @pytest.mark.parametrize(
@@ -244,6 +201,9 @@ def test_a_study_is_for_one_search_only(tmp_path):
         ({"budget": "soon"}, "budget is 'soon'"),
         ({"trials": 0}, "trials is 0"),
         ({"vectorsize": 3}, "did you mean 'vector_size'"),
+        ({"protocol": "lest"}, "protocol is 'lest'"),
+        ({"protocol": "temporal"}, "needs timestamps"),
+        ({"objective": "sgns"}, "sgns"),
     ],
 )
 def test_what_cannot_be_tuned(arguments, message):
@@ -254,3 +214,197 @@ def test_what_cannot_be_tuned(arguments, message):
 def test_nothing_to_ask():
     with pytest.raises(InputError, match="no question"):
         item2vec.tune(Sentences.of([["a"], ["b"]]), trials=1)
+    with pytest.raises(InputTypeError, match="tune reads Sentences or Interactions, found list"):
+        item2vec.tune([["a", "b"]], trials=1)
+
+
+# The default, and what replaces it
+
+
+def test_a_better_one_replaces_the_default_and_noise_does_not(world):
+    def better(config):
+        return 0.3 if config.train.objective == "cbow" else 0.2
+
+    world(better, noise=0.02)
+    found = item2vec.tune(chains(), trials=9, jobs=1)
+    assert found.config.train.objective == "cbow"
+    assert 0 < found.gain.low < found.gain.value < found.gain.high
+    assert found.default.value == pytest.approx(0.2, abs=0.03)
+    assert found.chosen.value == pytest.approx(found.default.value + found.gain.value)
+    assert found.score == found.chosen.value
+    world(lambda config: 0.2, noise=0.1)
+    kept = item2vec.tune(chains(), trials=30, jobs=1)
+    assert max(trial.score for trial in kept.trials) > kept.trials[0].score + 0.01, "some had luck"
+    assert is_default(kept.config)
+    assert kept.chosen == kept.default
+
+
+def test_noise_seldom_passes_for_a_gain():
+    """Of finalists that are all as good as the default, one replaces it in about one of twenty runs."""
+    problem = carve(chains(), "ndcg@10", max_tokens=10**6, seed=1)
+    players = {number: Config().with_settings(epochs=number + 1) for number in range(5)}
+    replaced = 0
+    for run in range(100):
+        made = World(lambda config: 0.2, noise=0.1)
+        made.trained = [None] * 10 * run  # other luck
+        rounds = play(made, problem, players)
+        replaced += decide(problem, players, rounds, seed=1).config != players[0]
+    assert 1 <= replaced <= 10
+
+
+def test_finalists_are_trained_with_other_seeds_on_all_folds(world):
+    made = world(lambda config: 0.3 - 0.001 * config.train.epochs)
+    found = item2vec.tune(events(), trials=12, jobs=1, seed=2**32 - 1)
+    searched, finals = made.trained[:12], made.trained[12:]
+    assert {(config.train.seed, fold) for _, config, fold, _ in searched} == {(2**32 - 1, 0)}
+    assert [(config.train.seed, fold) for n, config, fold, _ in finals if n == 0] == [(0, 0), (1, 1), (2, 2)]
+    players = {number for number, *_ in finals}
+    assert len(players) == 5
+    assert len(found.finals) == len(finals)
+    assert found.config.train.seed == 2**32 - 1
+    others = [trial for trial in found.trials if trial.config != found.trials[0].config]
+    best = sorted(others, key=lambda trial: -trial.score)[:4]
+    assert players - {0} == {trial.number for trial in best}
+
+
+def test_the_default_runs_to_its_end_and_is_returned_whatever_the_budget(world):
+    made = world(lambda config: 0.2, seconds=lambda config: 100.0)
+    with pytest.warns(TuningWarning, match="about [0-9]+ min would do") as caught:
+        found = item2vec.tune(chains(), budget="5s", jobs=1, now=made.now)
+    assert is_default(found.config)
+    assert found.trials[0].state == "complete"
+    assert found.gain is None
+    assert found.default.low < 0.2 < found.default.high
+    assert found.unfinished == ("skipgram", "cbow")
+    assert found.warnings == tuple(str(one.message) for one in caught)
+    assert "skipgram, cbow" in found.warnings[0]
+    assert "compare any other configuration" in found.warnings[1]
+    assert "about" in repr(found)
+
+
+def test_a_slow_family_is_not_replaced_by_a_quick_worse_one(world):
+    """A machine too busy for any other training of next_item: skip-gram ends, and still does not win."""
+    made = world(
+        lambda config: 0.07 if config.train.objective == "next_item" else 0.05,
+        seconds=lambda config: 150.0 if config.train.objective == "next_item" else 20.0,
+        noise=0.01,
+    )
+    with pytest.warns(TuningWarning):
+        found = item2vec.tune(chains(), budget="6min", jobs=1, now=made.now)
+    assert found.config.train.objective == "next_item"
+    assert {trial.state for trial in found.trials if trial.number} == {"complete", "unfinished"}
+
+
+@pytest.mark.parametrize("budget", [30, 60])
+def test_a_budget_is_kept_and_suffices_where_it_says_so(world, budget):
+    made = world(
+        lambda config: 0.2 + 0.001 * config.train.epochs,
+        seconds=lambda config: 0.05 * config.train.epochs,
+        noise=0.01,
+    )
+    found = item2vec.tune(chains(), budget=budget, jobs=1, now=made.now)
+    assert made.time <= budget + 1  # the longest takes 4 s, and gives way after a quarter
+    assert found.warnings == ()
+    assert found.gain.low > 0
+    assert len(found.finals) >= 4
+
+
+def test_the_budget_that_would_do_does(world):
+    made = world(lambda config: 0.2, seconds=lambda config: 30.0)
+    with pytest.warns(TuningWarning):
+        (text, *_) = item2vec.tune(chains(), budget="1min", jobs=1, now=made.now).warnings
+    minutes = text.partition("about ")[2].split()[0]
+    made = world(lambda config: 0.2, seconds=lambda config: 30.0)
+    assert item2vec.tune(chains(), budget=f"{minutes}min", jobs=1, now=made.now).warnings == ()
+
+
+def test_a_default_that_cannot_be_trained():
+    with pytest.raises(TrainingError, match="min_count"):
+        item2vec.tune(chains(), trials=2, min_count=10**6)
+
+
+# The search
+
+
+@pytest.mark.parametrize("seed", [0, 42_949, 2**32 - 1])
+def test_every_seed_works(seed):
+    for family in ({"objective": "next_item"}, {"objective": "cbow"}):
+        search = Search(starts_of({"seed": seed, **family}), family, seed)
+        assert search.suggest(1000) != search.suggest(1001)
+
+
+def test_what_is_given_is_not_searched_and_all_else_is_in_range(world):
+    world(lambda config: 0.001 * config.train.epochs)
+    found = item2vec.tune(chains(), trials=40, window=2, last_n=7, jobs=1)
+    assert {t.config.train.window for t in found.trials} == {2}
+    assert {t.config.taste.last_n for t in found.trials} == {7}
+    for trial in found.trials:
+        for name, range_ in SPACES[family_of(trial.config)].items():
+            if name in trial.config.train.model_dump() and name != "window" and trial.number:
+                assert range_._contains(range_.to_internal_repr(getattr(trial.config.train, name)))
+
+
+@pytest.mark.parametrize(
+    "fixed", [{}, {"vector_size": 12}, {"context_decay": (0.5, 0.8, 0.9)}, {"epochs": 3}, {"ordered": False}]
+)
+def test_what_is_suggested_can_be_trained_and_differs(fixed):
+    ordered = fixed.pop("ordered", True)
+    given = {"objective": "next_item", **fixed}
+    search = Search(starts_of(given), given, seed=1, ordered=ordered)
+    suggested = []
+    for number in range(30):
+        suggested.append(search.suggest(number))
+        decays = suggested[-1].train.context_decay
+        search.show([Trial(number, suggested[-1], "complete", decays[-1] - decays[0])])
+        assert tuple(sorted(decays)) in {decays, decays[::-1]}
+        assert all(getattr(suggested[-1].train, name) == value for name, value in given.items())
+    assert len(set(suggested)) == len(suggested), "nothing is tried twice"
+    if not ordered:
+        assert {config.train.context_decay for config in suggested} == {(1.0, 1.0)}
+
+
+def test_much_data_is_searched_with_fewer_epochs(world, monkeypatch):
+    made = world(lambda config: 0.2 + 0.001 * config.train.epochs)
+    monkeypatch.setattr("item2vec.tuning.study.FULL_EPOCHS_TOKENS", 30)  # a tenth of what is trained on
+    found = item2vec.tune(chains(), trials=12, jobs=1)
+    assert is_default(found.trials[0].config)
+    assert all(trial.config.train.epochs <= 8 for trial in found.trials[1:])
+    first = {trial.number: trial.config.train.epochs for trial in found.trials}
+    finals = {number: config.train.epochs for number, config, *_ in made.trained[12:]}
+    assert finals.pop(0) == first[0]
+    assert all(epochs == 10 * first[number] for number, epochs in finals.items())
+
+
+def test_a_large_corpus_is_searched_by_a_sample_and_decided_by_all(world):
+    made = world(lambda config: 0.2)
+    item2vec.tune(chains(), trials=3, max_tokens=120, jobs=1)
+    asked = [n_asked for *_, n_asked in made.trained]
+    assert max(asked[:3]) <= 20
+    assert min(asked[3:]) > 50
+
+
+def slow_bounds(gains, askers, level=0.95, n_draws=4000, seed=7):
+    """Lower bounds by redrawing whole users one by one, each draw's largest standardised error remembered."""
+    random = np.random.default_rng(seed)
+    users = [gains[askers == user] for user in np.unique(askers)]
+    mean = gains.mean(axis=0)
+    error = np.sqrt(sum((user - mean).sum(axis=0) ** 2 for user in users)) / len(gains)
+    largest = []
+    for _ in range(n_draws):
+        drawn = np.concatenate([users[i] for i in random.integers(0, len(users), len(users))])
+        largest.append(((drawn.mean(axis=0) - mean) / error).max())
+    return mean - np.quantile(largest, level) * error
+
+
+def test_lower_bounds_are_those_of_redrawn_users():
+    random = np.random.default_rng(1)
+    askers = np.repeat(np.arange(150), random.integers(1, 4, 150))
+    gains = random.normal(0.01, 0.05, (150, 3))[askers] + random.normal(0, 0.02, (len(askers), 3))
+    width = gains.mean(axis=0) - slow_bounds(gains, askers)
+    assert gains.mean(axis=0) - lower_bounds(gains, askers, seed=1) == pytest.approx(width, rel=0.06)
+    one = lower_bounds(gains[:, :1], askers, seed=1)
+    assert lower_bounds(gains, askers, seed=1)[0] < one[0], "the more finalists, the more is asked of each"
+    alike = np.repeat(gains[:, :1], 3, axis=1)
+    assert lower_bounds(alike, askers, seed=1) == pytest.approx(np.repeat(one, 3), abs=1e-4)
+    apart = lower_bounds(gains, np.arange(len(askers)), seed=1)
+    assert (apart > lower_bounds(gains, askers, seed=1)).all(), "questions of one user are alike"

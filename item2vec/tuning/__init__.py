@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from item2vec.tuning.finals import Estimate
 from item2vec.tuning.study import Tuning, tune
 from item2vec.tuning.trial import Trial
 
-__all__ = ["Trial", "Tuning", "tune"]
+__all__ = ["Estimate", "Trial", "Tuning", "tune"]

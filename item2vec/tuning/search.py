@@ -1,25 +1,32 @@
-"""What to try next: the one door to Optuna."""
+"""Which configuration to try next; the one door to Optuna."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import optuna
 from optuna.distributions import (
+    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from item2vec.config import Config, NextItem
+from item2vec.config import WITHOUT_ORDER, Config
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
-__all__ = ["SPACES", "Search", "family_of", "scaled", "searched"]
+__all__ = ["Search", "family_of", "memories", "scaled", "searched", "starts_of"]
 
-WORD2VEC: Mapping[str, Any] = {
+Objective = Literal["next_item", "skipgram", "cbow"]
+Space = Mapping[str, BaseDistribution]
+
+OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
+WORD2VEC: Space = {
     "objective": CategoricalDistribution(["skipgram", "cbow"]),
     "vector_size": IntDistribution(32, 128, step=32),
     "window": IntDistribution(1, 50, log=True),
@@ -31,28 +38,31 @@ WORD2VEC: Mapping[str, Any] = {
     "shrink_windows": CategoricalDistribution([True, False]),
     "forward_only": CategoricalDistribution([False, True]),
 }
-NEXT_ITEM: Mapping[str, Any] = {
-    "short_decay": FloatDistribution(0.2, 0.8, step=0.05),
-    "long_decay": FloatDistribution(0.5, 1.0, step=0.01),
-    "vector_size": IntDistribution(128, 512, step=128),
+NEXT_ITEM: Space = {
+    "n_parts": IntDistribution(2, 3),
+    "shortest": FloatDistribution(1.2, 5.0, log=True),
+    "longest": FloatDistribution(2.0, 100.0, log=True),
+    "part_size": IntDistribution(64, 256, step=64),
     "epochs": IntDistribution(5, 40, log=True),
     "dropout": FloatDistribution(0.0, 0.6, step=0.1),
     "weight_decay": FloatDistribution(1e-4, 3e-2, log=True),
     "ns_exponent": FloatDistribution(0.0, 1.0, step=0.25),
     "alpha": FloatDistribution(0.04, 0.2, log=True),
 }
+MEMORY = {"n_parts", "shortest", "longest"}
+"""What ``context_decay`` is searched by: how many parts, and how far back the shortest and longest reach."""
 SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
-"""The settings of training that are searched, and their ranges, for each family of objectives."""
 
-FIRST: tuple[dict[str, Any], ...] = (
-    {},
-    {"objective": "skipgram"},
-    {"objective": "next_item", "context_decay": (0.5, 0.97), "epochs": 25},
-    {"objective": "next_item", "context_decay": (0.3, 0.7), "dropout": 0.1, "vector_size": 512},
-    {"objective": "skipgram", "window": 20, "shrink_windows": False},
-    {"objective": "skipgram", "window": 5, "vector_size": 128, "forward_only": True},
-    {"objective": "next_item", "context_decay": (0.5, 0.8), "weight_decay": 0.001, "dropout": 0.4},
-    {"objective": "cbow"},
+FIRST: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
+    ("next_item", {}),
+    ("skipgram", {}),
+    ("next_item", {"context_decay": (0.5, 0.97), "epochs": 25}),
+    ("next_item", {"context_decay": (0.3, 0.7), "dropout": 0.1, "vector_size": 512}),
+    ("cbow", {}),
+    ("next_item", {"context_decay": (0.5, 0.9, 0.98)}),
+    ("skipgram", {"window": 20, "shrink_windows": False}),
+    ("next_item", {"context_decay": (0.5, 0.8), "weight_decay": 0.001, "dropout": 0.4}),
+    ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
 )
 """What is tried before anything is known: settings that suit one kind of data or another."""
 
@@ -66,132 +76,211 @@ def scaled(epochs: int, share: float) -> int:
     return max(1, round(epochs * share))
 
 
+def memories(n_parts: int, shortest: float, longest: float) -> tuple[float, ...]:
+    """Return decays whose memories, 1 / (1 - decay) steps, are spread evenly on a logarithmic scale.
+
+    >>> memories(3, 2, 50)
+    (0.5, 0.9, 0.98)
+    """
+    return tuple(round(1 - 1 / steps, 2) for steps in np.geomspace(shortest, longest, n_parts).tolist())
+
+
+def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
+    """Return the defaults with what is fixed for each objective that knows it; next_item first if it does.
+
+    Skip-gram and CBOW are trained by the quicker backend where it can.
+
+    Raises
+    ------
+    ConfigError
+        If no objective knows what is fixed, or a value is out of range.
+    """
+    found: dict[Objective, Config] = {}
+    refused: ConfigError | None = None
+    for objective in OBJECTIVES:
+        if fixed.get("objective", objective) != objective:
+            continue
+        given: dict[str, Any] = {"objective": objective}
+        for backend in ({"backend": "numba"}, {}) if objective != "next_item" else ({},):
+            try:
+                found[objective] = Config().with_settings(**{**given, **backend, **fixed})
+                break
+            except ConfigError as error:
+                refused = refused or error
+    if not found:
+        raise refused or ConfigError(
+            f"objective is {fixed['objective']!r}; tune knows {', '.join(OBJECTIVES)}"
+        )
+    return found
+
+
 class Search:
     """Suggests settings by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
-    After a first look at each family of objectives, the family that leads is searched on. A suggestion
-    depends on the seed, the trial's number and the trials that were shown, on nothing else. ``share`` (above
-    0, up to 1) is the part of the epochs that trials are to have, where there is much data; all but the
-    first, which is the start as it is.
+    After a first look at each objective, the family that leads is searched. A suggestion depends on the seed,
+    the trial's number and the trials that were shown, on nothing else. ``share`` (above 0, up to 1) is the
+    part of the epochs that trials have, where there is much data; all but the first, which is the default.
+    ``reread``: there is more to choose in how next_item is read than the length of a history, so that the
+    default is trained once more as trial 1 and read in the way that suits it best; word2vec's always is.
     """
 
-    def __init__(self, fixed: Mapping[str, Any], start: Config, seed: int, share: float = 1.0) -> None:
+    def __init__(
+        self,
+        starts: Mapping[Objective, Config],
+        fixed: Mapping[str, Any],
+        seed: int,
+        *,
+        share: float = 1.0,
+        ordered: bool = True,
+        reread: bool = False,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if start.train.backend == "gensim":
-            fixed = {**fixed, "forward_only": False}
-        self._first = list(dict.fromkeys([start, *_possible(start, FIRST[1:], fixed)]))
+        if not ordered and "next_item" in starts and "context_decay" not in fixed:
+            starts = {**starts, "next_item": starts["next_item"].with_settings(context_decay=WITHOUT_ORDER)}
+        self.default = next(iter(starts.values()))
+        looks = dict.fromkeys([self.default, *_possible(starts, fixed)])
+        reread = reread or family_of(self.default) == "word2vec"
+        self._first = [self.default] * reread + list(looks)
         self._families = {
-            family: _Family(SPACES[family], fixed, start, share)
-            for family in {family_of(config): None for config in self._first}
+            family_of(start): _Family(start, fixed, share) for start in reversed(list(starts.values()))
         }
-        self._start = start
-        self._share = share
-        self._epochs_fixed = "epochs" in fixed
+        self._share = 1.0 if "epochs" in fixed else share
         self._seed = seed
         self._leader: Trial | None = None
+        self._shown: set[int] = set()
+
+    @property
+    def n_first(self) -> int:
+        """How many trials the first look takes."""
+        return len(self._first)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The objectives that are looked at."""
+        return tuple(dict.fromkeys(config.train.objective for config in self._first))
 
     def show(self, trials: Sequence[Trial]) -> None:
-        """Take in the outcome of trials."""
+        """Take in the outcome of trials, each once."""
         for trial in trials:
+            if trial.number in self._shown:
+                continue
+            self._shown.add(trial.number)
             if self._leader is None or trial.score > self._leader.score:
                 self._leader = trial
-            if trial.number > 0 or self._share == 1:  # the first had all its epochs, beyond what is searched
+            if trial.number > 0 or self._share == 1:  # the first has all its epochs, beyond what is searched
                 self._families[family_of(trial.config)].show(trial)
 
     def suggest(self, number: int) -> Config:
         """Return the configuration of a trial."""
         if number < len(self._first):
             config = self._first[number]
-            if number == 0 or self._epochs_fixed:
-                return config
-            return config.with_settings(epochs=scaled(config.train.epochs, self._share))
-        leader = self._start if self._leader is None else self._leader.config
-        found = self._families[family_of(leader)].suggest(self._seed * 100_003 + number)
-        return self._start.with_settings(**found)
+            return config if number == 0 else with_epochs(config, self._share)
+        leader = self.default if self._leader is None else self._leader.config
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        return self._families[family_of(leader)].suggest(seed)
+
+
+def with_epochs(config: Config, share: float) -> Config:
+    """Return a configuration with a share of its epochs."""
+    return config if share == 1 else config.with_settings(epochs=scaled(config.train.epochs, share))
 
 
 class _Family:
     """The search among the settings of one family of objectives."""
 
-    def __init__(
-        self, space: Mapping[str, Any], fixed: Mapping[str, Any], start: Config, share: float
-    ) -> None:
+    def __init__(self, start: Config, fixed: Mapping[str, Any], share: float) -> None:
+        space: dict[str, Any] = dict(SPACES[family_of(start)])
         fewest, most = (scaled(epochs, share) for epochs in (space["epochs"].low, space["epochs"].high))
-        lowest, highest = max(space["alpha"].low, start.train.min_alpha), space["alpha"].high
-        searched = {
-            **space,
-            "epochs": IntDistribution(fewest, max(most, fewest + 1), log=True),
-            "alpha": FloatDistribution(lowest, max(lowest, highest), log=True),
-        }
+        self._lowest_alpha = max(space["alpha"].low, start.train.min_alpha)
+        space["epochs"] = IntDistribution(fewest, max(most, fewest + 1), log=True)
+        highest = max(self._lowest_alpha, space["alpha"].high)
+        space["alpha"] = FloatDistribution(self._lowest_alpha, highest, log=True)
         given = set(fixed)
-        if "context_decay" in given:
-            given |= {"short_decay", "long_decay"}
-        if isinstance(start.train, NextItem) and len(start.train.context_decay) != 2:
-            given |= {"vector_size"}  # its range is that of two parts
-        self._space = {name: range_ for name, range_ in searched.items() if name not in given}
-        self._lowest_alpha = lowest
-        self._next_item = space is NEXT_ITEM
-        self._study = optuna.create_study(direction="maximize")
+        if start.train.backend == "gensim":
+            given.add("forward_only")
+        if "vector_size" in fixed:
+            given |= {"part_size", "n_parts"}
+        if "context_decay" in fixed or decays_of(start) == WITHOUT_ORDER:
+            given |= MEMORY
+        self._space = {name: range_ for name, range_ in space.items() if name not in given}
+        self._start = start
+        self._trials: list[FrozenTrial] = []
 
     def show(self, trial: Trial) -> None:
-        train = trial.config.train.model_dump()
-        if self._next_item and "short_decay" in self._space:
-            train["short_decay"], train["long_decay"] = train["context_decay"]
+        settings = _terms_of(trial.config)
         stopped = trial.state == "stopped"
-        self._study.add_trial(
-            create_trial(
-                params={name: train[name] for name in self._space},
-                distributions=self._space,
-                value=None if stopped and not trial.rungs else trial.score,
-                intermediate_values=dict(enumerate(trial.rungs)),
-                state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
+        with contextlib.suppress(ValueError):  # a configuration of the first look may be out of range
+            self._trials.append(
+                create_trial(
+                    params={name: settings[name] for name in self._space},
+                    distributions=self._space,
+                    value=None if stopped and not trial.rungs else trial.score,
+                    intermediate_values=dict(enumerate(trial.rungs)),
+                    state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
+                )
             )
-        )
 
-    def suggest(self, seed: int) -> dict[str, Any]:
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=3)
-        found = self._study.ask(self._space).params
+    def suggest(self, seed: int) -> Config:
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=3)
+        # A new study: suggestions would depend on earlier ones, too, which a resumed search has not made.
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.add_trials(self._trials)
+        found = study.ask(self._space).params
         for name in {"alpha", "weight_decay"} & set(found):
             found[name] = float(f"{found[name]:.3g}")
         if "alpha" in found:
             found["alpha"] = max(found["alpha"], self._lowest_alpha)
-        if "short_decay" in found:
-            decays = (found.pop("short_decay"), found.pop("long_decay"))
-            found["context_decay"] = tuple(round(decay, 2) for decay in decays)
-        return found | {"objective": "next_item"} if self._next_item else found
+        decays = decays_of(self._start)
+        if "longest" in found:
+            n_parts = found.pop("n_parts", len(decays))
+            decays = found["context_decay"] = memories(n_parts, found.pop("shortest"), found.pop("longest"))
+        if "part_size" in found:
+            found["vector_size"] = found.pop("part_size") * len(decays)
+        return self._start.with_settings(**found)
 
 
 def family_of(config: Config) -> str:
     """Return the family of a configuration's objective.
 
-    >>> family_of(Config())
-    'next_item'
+    >>> family_of(Config().with_settings(objective="cbow"))
+    'word2vec'
     """
     return "next_item" if isinstance(config.train, NextItem) else "word2vec"
+
+
+def decays_of(config: Config) -> tuple[float, ...]:
+    """Return the decay of each part of next_item's vectors; none of another objective's."""
+    return config.train.context_decay if config.train.objective == "next_item" else ()
 
 
 def searched(config: Config) -> dict[str, Any]:
     """Return the settings of training that are searched in a configuration's family.
 
-    >>> searched(Config())["epochs"]
-    15
+    >>> searched(Config().with_settings(objective="cbow"))["window"]
+    10
     """
-    names = {"objective", *SPACES[family_of(config)]}
-    if "short_decay" in names:
+    names = {"objective", "vector_size", *SPACES[family_of(config)]}
+    if decays_of(config):
         names.add("context_decay")
     return {name: value for name, value in config.train.model_dump().items() if name in names}
 
 
-def _possible(
-    start: Config, changes: Sequence[Mapping[str, Any]], fixed: Mapping[str, Any]
-) -> Iterator[Config]:
-    """Yield the start with each change, where what is fixed allows it and the family searches it."""
-    for change in changes:
-        if "objective" in fixed and change.get("objective", fixed["objective"]) != fixed["objective"]:
-            continue
-        try:
-            config = start.with_settings(**{n: value for n, value in change.items() if n not in fixed})
-        except ConfigError:
-            continue
-        if change.keys() - {"objective", "context_decay"} <= SPACES[family_of(config)].keys():
-            yield config
+def _terms_of(config: Config) -> dict[str, Any]:
+    """Return the settings of training in the terms of the search."""
+    settings = searched(config)
+    if decays := decays_of(config):
+        reach = [round(1 / max(1 - decay, 0.01), 6) for decay in decays]
+        settings |= {"n_parts": len(decays), "shortest": reach[0], "longest": reach[-1]}
+        settings["part_size"] = settings["vector_size"] // len(decays)
+    return settings
+
+
+def _possible(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> Iterator[Config]:
+    """Yield each configuration of the first look that what is fixed allows."""
+    for objective, changes in FIRST:
+        free = {name: value for name, value in changes.items() if name not in fixed}
+        if objective in starts and (free or not changes):
+            if decays_of(starts[objective]) == WITHOUT_ORDER:
+                free.pop("context_decay", None)
+            with contextlib.suppress(ConfigError):
+                yield starts[objective].with_settings(**free)

@@ -1,130 +1,172 @@
-"""Searches the settings of training and taste, within a budget, on validation carved from the sentences."""
+"""Searches the settings of training and taste, within a budget, on validation carved from the data."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import math
 import os
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from item2vec.config import OBJECTIVES, Config, TasteConfig
+from item2vec.adapters import histories
+from item2vec.config import AdapterConfig, Config
 from item2vec.durations import seconds_of
-from item2vec.errors import ConfigError, InputTypeError, TrainingError
-from item2vec.progress import progress_bar
+from item2vec.errors import ConfigError, TrainingError, TuningWarning
+from item2vec.interactions import Interactions
+from item2vec.items import Items
 from item2vec.sentences import Sentences
+from item2vec.tuning.finals import Decision, Estimate, decide, n_rounds, play
 from item2vec.tuning.journal import Journal
-from item2vec.tuning.problem import Carve, Problem, carve
-from item2vec.tuning.search import Search, family_of, scaled
-from item2vec.tuning.trial import NOTHING_KNOWN, Known, Trial, run_trial
+from item2vec.tuning.problem import Adapter, Problem, Protocol, carve
+from item2vec.tuning.search import Search, starts_of, with_epochs
+from item2vec.tuning.team import Clock, Team
+from item2vec.tuning.trial import Trial
 
 __all__ = ["Tuning", "tune"]
 
-TASTE = ("score", "decay", "last_n")
+TASTE = ("score", "decay", "half_life", "last_n")
 MAX_TOKENS = 1_000_000
 FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
-SEARCH_SHARE = 0.7
-OUT_OF_TIME = "the budget is used up"
+MOST_FOR_FINALS = 0.5
+SLACK = 1.2
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What tuning found: the best configuration, its score on validation, and all trials in their order.
+    """The result of tuning: the configuration to use, the default beside it, and all trials in their order.
 
-    ``metric`` is the name of the score, such as ``ndcg@10``; ``finals`` are the best trials, best first, once
-    more with another seed and all sentences.
+    ``metric`` is the name of the score, such as ``ndcg@10``, ``protocol`` how queries were held back.
+    ``default`` and ``chosen`` estimate the metric of the default configuration and of ``config``, with their
+    intervals, and ``gain`` the difference of the chosen one, or, where the default is kept, of the best
+    finalist; ``None`` where the budget allowed no comparison. ``finals`` are the trainings that decided.
+    ``unfinished`` names objectives of which no trial came to an end, and ``warnings`` says what that means.
 
-    >>> Tuning(Config(), 0.25, "ndcg@10", ())
-    Tuning(0 trials, ndcg@10 0.2500 on validation)
+    >>> Tuning(Config(), "ndcg@10", "last", (), Estimate(0.2, 0.1, 0.3), Estimate(0.25, 0.15, 0.35), None)
+    Tuning(0 trials, protocol 'last', ndcg@10 0.2500 (0.1500 to 0.3500), default 0.2000 (0.1000 to 0.3000))
     """
 
     config: Config
-    score: float
     metric: str
+    protocol: Protocol
     trials: tuple[Trial, ...]
+    default: Estimate
+    chosen: Estimate
+    gain: Estimate | None
     finals: tuple[Trial, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The metric of the chosen configuration on validation."""
+        return self.chosen.value
 
     def __repr__(self) -> str:
-        return f"Tuning({len(self.trials)} trials, {self.metric} {self.score:.4f} on validation)"
+        parts = [f"{len(self.trials)} trials", f"protocol {self.protocol!r}", f"{self.metric} {self.chosen}"]
+        parts.append(f"default {self.default}")
+        if self.gain is not None:
+            parts.append(f"gain {self.gain}")
+        return f"Tuning({', '.join([*parts, *self.warnings])})"
 
 
-def tune(
-    sentences: Sentences,
+def tune(  # noqa: PLR0913 - each has a name and a default
+    data: Sentences | Interactions,
     *,
     budget: str | float | timedelta | None = None,
     trials: int | None = None,
     metric: str = "ndcg@10",
+    protocol: Protocol | None = None,
+    repeats: bool | None = None,
+    adapter: Adapter | AdapterConfig = histories,
+    items: Items | None = None,
     seed: int = 1,
-    split: Carve | None = None,
-    filter_seen: bool | None = None,
     study: str | PathLike[str] | None = None,
     jobs: int | None = None,
     max_tokens: int = MAX_TOKENS,
+    now: Callable[[], float] = time.monotonic,
     **fixed: Any,
 ) -> Tuning:
-    """Find settings that suit these sentences; nothing else is looked at.
+    """Find settings that suit these data, and return the default unless others are shown to be better.
 
-    Validation is carved from the sentences: the last item of each, or, where order means nothing, a random
-    tenth of its items. Settings of training are suggested by Optuna; for every training, the taste (score,
-    decay, history length) that suits its vectors best is found without training again. A trial that is below
-    the median of the earlier ones at a quarter, half or three quarters of its epochs is stopped (Golovin et
-    al., Google Vizier, KDD 2017). In the end the best four are trained once more with another seed, since
-    the best of many owes something to luck, and both scores count.
+    Validation is carved from the data by the protocol, which is to be the one that will judge the model.
+    Settings of training are suggested by Optuna; for every training, the taste that suits its vectors best is
+    found without training again (for next_item, which is read with the decays that it was trained with, only
+    its history length and half-life). A trial that is below the median of the earlier ones at a quarter, half
+    or three quarters of its epochs is stopped (Golovin et al., Google Vizier, KDD 2017).
 
-    Skip-gram, CBOW and next_item are looked at first, each with settings that suit one kind of data or
-    another; then the family that leads, word2vec's or next_item, is searched. What is ``fixed`` may rule one
-    out: ``sample`` and ``hs`` are not known to next_item. Word2vec is trained by ``backend="numba"`` unless
-    ``hs`` or a backend is given; next_item is read as it was trained.
+    Trial 0 is the default: next_item's defaults with what is ``fixed``, or skip-gram's where next_item does
+    not know that. It runs to its end, whatever the budget. Then each objective is looked at, with settings
+    that suit one kind of data or another, and the family that leads, word2vec's or next_item, is searched.
+    Word2vec is trained by ``backend="numba"`` unless ``hs`` or a backend is given.
 
-    The first trial is the start as it is: the defaults, and what is ``fixed``; it is let run to its end,
-    whatever the budget, so that nothing worse on validation is returned. Where there are more than 250,000
-    tokens, the others have fewer epochs in proportion, and in the end the best are trained with as many
-    more as they were denied, if the budget allows. (A sample of the sentences would mislead: with fewer
+    The best of many owes something to luck. So the best four are trained anew beside the default, with two
+    other seeds at least, and where there are fewer than 5,000 questions on several folds. A finalist replaces
+    the default only if its gain is above 0 with 95 % confidence, by a paired test over users that allows for
+    the number of finalists.
+
+    Where there are more than 250,000 tokens, all trials but the first have fewer epochs in proportion, and
+    finalists have as many more as they were denied. (A sample of the sentences would mislead: with fewer
     tokens an item, other settings win.) Beyond ``max_tokens`` a sample of whole sentences is searched
-    nevertheless, and all of them are used in the end (Chamberlain et al., Tuning word2vec for large scale
+    nevertheless, and the finals use all of them (Chamberlain et al., Tuning word2vec for large scale
     recommendation systems, RecSys 2020).
 
     Parameters
     ----------
     budget
         How long it may take: text such as ``"5min"``, a ``timedelta``, or seconds; five minutes if neither it
-        nor ``trials`` is given. A trial that would take more than half of it is stopped.
+        nor ``trials`` is given. A trial that would take more than half of it is ended.
     trials
-        How many configurations to try. With this and without a budget, the same sentences, settings, ``seed``
-        and ``jobs`` give the same result.
+        How many configurations to try. With this and without a budget, the same data, settings, ``seed`` and
+        ``jobs`` give the same result.
     metric
         What to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off.
-    split
-        A function that carves validation from the sentences in another way, such as ``prefix_split``.
-    filter_seen
-        Whether items of a history are left out of its answers; as the split says unless told otherwise.
+    protocol
+        ``"temporal"``: all new items of each user after a cut-off, as ``temporal_split`` (the default where
+        there are timestamps). ``"last"``: the last item of each sentence, of few and long ones the last few
+        (the default of other sentences whose order means something). ``"prefix"``: every next item of the
+        last tenth of the sentences. ``"random"``: a random tenth of each sentence (where order means
+        nothing).
+    repeats
+        Whether items of a history may be answers again: yes in ``"prefix"``, not in the others by default.
+    adapter
+        How interactions become sentences: settings (``AdapterConfig``), as of a nightly run, or a function,
+        such as ``functools.partial(adapters.sessions, gap="2h")``.
+    items
+        Where ``group_by`` of the adapter's settings looks up its attribute.
     study
-        A file that remembers the trials; called again with it, a search that was stopped or killed goes on.
+        A file that remembers the trials. A search that was stopped or killed goes on when it is given again,
+        also with another number of ``jobs``, and several processes may search together.
     jobs
-        Trainings at a time; as many as there are cores unless told otherwise.
+        Trainings at a time; as many as there are cores by default.
     max_tokens
-        The size of the sample that is tuned on.
+        The size of the sample that is searched on.
+    now
+        The clock that the budget is measured by, in seconds.
     fixed
-        Settings of ``TrainConfig`` and ``TasteConfig`` that are given, and so not searched.
+        Settings of ``TrainConfig`` and ``TasteConfig`` that are given, and so not searched. They may rule an
+        objective out.
 
     Raises
     ------
     ConfigError
         If a setting is unknown or out of range, or ``study`` is the file of another search.
     InputError
-        If no question can be carved from the sentences.
+        If no question can be carved from the data.
     TrainingError
-        If no trial could be finished within the budget.
+        If the default cannot be trained.
+
+    Warns
+    -----
+    TuningWarning
+        If the budget was too small to finish each objective once or to compare any finalist with the default.
 
     Examples
     --------
@@ -136,173 +178,138 @@ def tune(
     >>> fit(playlists, found.config).recommend(["a", "b"], k=1)[0].item in {"c", "d"}
     True
     """
-    if not isinstance(sentences, Sentences):
-        raise InputTypeError(f"tune reads Sentences, found {type(sentences).__name__}; see item2vec.adapters")
     if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
         raise ConfigError(f"trials is {trials!r}; expected a whole number of at least 1")
     if trials is None and budget is None:
         budget = "5min"
-    base = _start({"seed": seed, **fixed})
-    clock = _Clock(None if budget is None else seconds_of(budget, "budget"))
-    how = partial(carve, sentences, metric, split=split, filter_seen=filter_seen, seed=seed)
-    problem = how(max_tokens=max_tokens)
+    starts = starts_of({"seed": seed, **fixed})
+    clock = Clock(None if budget is None else seconds_of(budget, "budget"), now)
+    carved = partial(
+        carve, data, metric, protocol=protocol, repeats=repeats, adapter=adapter, items=items, seed=seed
+    )
+    problem = carved(max_tokens=max_tokens)
+    n_tokens = len(data) if isinstance(data, Interactions) else len(data.tokens)
+    whole = problem if n_tokens <= max_tokens else carved(max_tokens=n_tokens)
+    share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
+    search = Search(starts, fixed, seed, share=share, ordered=problem.ordered, reread=problem.timed)
     free = tuple(name for name in TASTE if name not in fixed)
-    team = _Team(jobs or len(os.sched_getaffinity(0)), clock, free)
+    team = Team(jobs or len(os.sched_getaffinity(0)), clock, free)
+    plan = _Plan(search, whole, share, max(1.0, n_tokens / max_tokens), team)
     about = {
-        "sentences": problem.fingerprint(),
+        "data": problem.fingerprint(),
+        "protocol": problem.protocol,
         "seed": seed,
-        "jobs": team.jobs,
-        "first": base.train.objective,
         "fixed": {name: repr(fixed[name]) for name in sorted(fixed)},
     }
-    journal = Journal(None if study is None else Path(study), about)
-    share = min(1.0, FULL_EPOCHS_TOKENS / max(len(problem.split.train.tokens), 1))
-    decays = {} if sentences.ordered else {"context_decay": "that of no order"}
-    search = Search({**decays, **fixed}, base, seed, share)
-    team.search(problem, search, journal, base, trials)
-    leaders = sorted((t for t in journal.trials if t.state == "complete"), key=lambda t: -t.score)[:FINALISTS]
-    if not leaders:
-        raise TrainingError(f"no trial came to an end; the last one: {journal.trials[-1].reason}")
-    whole = how(max_tokens=len(sentences.tokens))
-    finals = team.repeat(whole, leaders, 1.0 if "epochs" in fixed else share)
-    best, score = _best(leaders, finals, sampled=len(sentences.tokens) > max_tokens)
-    config = best.replace(train=best.train.replace(seed=base.train.seed, workers=base.train.workers))
-    return Tuning(config, score, metric, tuple(journal.trials), finals)
+    with closing(Journal(None if study is None else Path(study), about, lag=2 * team.jobs)) as journal:
+        tried = _search(plan, problem, journal, trials)
+    found = _conclude(plan, problem, tried, seed)
+    for text in found.warnings:
+        warnings.warn(text, TuningWarning, stacklevel=2)
+    return found
 
 
-def _start(given: Mapping[str, Any]) -> Config:
-    """Return the defaults of the first objective that takes what is given, by the quicker backend."""
-    names = given.keys() - TasteConfig.model_fields
-    known = [name for name, settings in OBJECTIVES.items() if names <= settings.model_fields.keys()]
-    tried = itertools.product(known, ({"backend": "numba"}, {}))
-    for objective, backend in tried:
-        with contextlib.suppress(ConfigError):
-            return Config().with_settings(**{"objective": objective, **backend, **given})
-    return Config().with_settings(**{"objective": known[-1], **given} if known else given)
+def _search(plan: _Plan, problem: Problem, journal: Journal, n_trials: int | None) -> list[Trial]:
+    """Run the trials of the search, and return them in their order; also those that were not finished.
 
-
-class _Clock:
-    """How much of the budget is left; all of it, for ever, where there is none."""
-
-    def __init__(self, budget: float | None) -> None:
-        self.budget = float("inf") if budget is None else budget
-        self._started = time.monotonic()
-
-    def left(self, until: float = 1.0) -> float:
-        """Return the seconds until this share of the budget is used up."""
-        return self.budget * until - (time.monotonic() - self._started)
-
-
-class _Team:
-    """Runs trials, several at a time, and hands them back in the order in which they were started."""
-
-    def __init__(self, jobs: int, clock: _Clock, free: Sequence[str]) -> None:
-        self.jobs = jobs
-        self._clock = clock
-        self._free = free
-        self._cancelled = threading.Event()
-
-    def search(
-        self,
-        problem: Problem,
-        search: Search,
-        journal: Journal,
-        base: Config,
-        n_trials: int | None,
-    ) -> None:
-        """Try suggestion after suggestion, and write what came of each into the journal.
-
-        A suggestion rests on the trials up to ``2 * jobs`` before it, whichever of the later ones have ended
-        by then, so that it does not depend on how quick this machine is, and no worker waits for another.
-        """
-
-        def tasks() -> Iterator[Callable[[], Trial]]:
-            n_shown = 0
-            for number in itertools.count(len(journal.trials)):
-                out_of_time = number > 0 and self._clock.left(SEARCH_SHARE) <= 0
-                if out_of_time or number == n_trials:
-                    return
-                seen = journal.trials[: max(0, number - 2 * self.jobs + 1)]
-                search.show(seen[n_shown:])
-                n_shown = len(seen)
-                config = search.suggest(number)
-                alike = [trial for trial in seen if family_of(trial.config) == family_of(config)]
-                known = Known.of(alike, base.taste, self._free)
-                ends = self._end_of(SEARCH_SHARE, number)
-                yield partial(run_trial, problem, number, config, self._free, known, ends)
-
-        with progress_bar("tuning", n_trials) as advance:
-            for trial in self._in_order(tasks()):
-                if trial.reason != OUT_OF_TIME:
-                    journal.add(trial)
-                best = max((t.score for t in journal.trials), default=0.0)
-                advance(f"best {problem.metric}@{problem.k} {best:.4f}")
-
-    def repeat(self, problem: Problem, trials: Sequence[Trial], share: float) -> tuple[Trial, ...]:
-        """Train these trials anew with another seed and all their epochs, as long as the budget lasts."""
-        ends = self._end_of(1.0, None)
-        tasks = (
-            partial(run_trial, problem, trial.number, _again(trial, share), self._free, NOTHING_KNOWN, ends)
-            for trial in trials
-        )
-        with progress_bar("once more", len(trials)) as advance:
-            repeated = []
-            for trial in self._in_order(tasks):
-                repeated.append(trial)
-                advance(f"{problem.metric}@{problem.k} {trial.score:.4f}")
-        return tuple(repeated)
-
-    def _end_of(self, until: float, number: int | None) -> Callable[[float], str | None]:
-        """Return a function that tells why a trial is to end, if it is; the very first is let run."""
-
-        def ends(rest: float) -> str | None:
-            if self._cancelled.is_set():
-                return OUT_OF_TIME
-            if number == 0:
-                return None
-            if self._clock.left(until) <= 0:
-                return OUT_OF_TIME
-            if rest > min(self._clock.budget / 2, self._clock.left(until)):
-                return f"too slow for what is left of the budget: {rest:.0f} s to go"
-            return None
-
-        return ends
-
-    def _in_order(self, tasks: Iterator[Callable[[], Trial]]) -> Iterator[Trial]:
-        running: deque[Future[Trial]] = deque()
-        self._cancelled.clear()
-        with ThreadPoolExecutor(self.jobs) as pool:
-            try:
-                for task in tasks:
-                    running.append(pool.submit(task))
-                    if len(running) == 2 * self.jobs:
-                        yield running.popleft().result()
-                while running:
-                    yield running.popleft().result()
-            finally:
-                self._cancelled.set()
-
-
-def _again(trial: Trial, share: float) -> Config:
-    train = trial.config.train
-    epochs = train.epochs if trial.number == 0 else scaled(train.epochs, 1 / share)
-    return trial.config.replace(train=train.replace(seed=train.seed + 1, epochs=epochs))
-
-
-def _best(leaders: Sequence[Trial], finals: Sequence[Trial], *, sampled: bool) -> tuple[Config, float]:
-    """Return the best configuration and its score: the mean of both, where it was trained twice alike.
-
-    Scores on a sample count only where there are no others.
+    Other processes may run some of them. The default is waited for, and so is each of a given number of
+    trials if there is no budget, so that all processes come to the same result.
     """
-    first = {trial.number: trial for trial in leaders}
-    candidates = []
-    for final in finals:
-        if final.state == "complete":
-            trial = first[final.number]
-            alike = not sampled and trial.config.train.epochs == final.config.train.epochs
-            candidates.append((final.config, (final.score + trial.score) / 2 if alike else final.score))
-            if alike:
-                del first[final.number]
-    if not (sampled and candidates):
-        candidates += [(trial.config, trial.score) for trial in first.values()]
-    return max(candidates, key=lambda candidate: candidate[1])
+    team = plan.team
+    look = partial(team.search, problem, plan.search, journal, reserve=lambda: plan.reserve(journal.trials))
+    unfinished = look(n_trials)
+    n_needed = 1 if n_trials is None or math.isfinite(team.clock.budget) else n_trials
+    while journal.settle(n_needed):
+        unfinished += look(n_needed)
+    return sorted([*journal.trials, *unfinished], key=lambda trial: trial.number)
+
+
+def _conclude(plan: _Plan, problem: Problem, tried: Sequence[Trial], seed: int) -> Tuning:
+    default = tried[0]
+    if default.state != "complete":
+        raise TrainingError(f"the default cannot be trained: {default.reason}")
+    finalists = plan.finalists(tried)
+    players = {0: plan.search.default} | {trial.number: trial.config for trial in finalists}
+    rounds = play(plan.team, plan.problem, players) if finalists else []
+    decision = decide(plan.problem, players, rounds, seed) if rounds else _kept(problem, default)
+    seen = {trial.config.train.objective for trial in tried if trial.state != "unfinished"}
+    missed = tuple(objective for objective in plan.search.objectives if objective not in seen)
+    told: tuple[str, ...] = ()
+    if math.isfinite(plan.team.clock.budget):
+        told = _warnings(missed, compared=bool(rounds), enough=plan.enough(default))
+    return Tuning(
+        decision.config,
+        f"{problem.metric}@{problem.k}",
+        problem.protocol,
+        tuple(tried),
+        decision.default,
+        decision.chosen,
+        decision.gain,
+        tuple(trial for one in rounds for trial in one),
+        missed,
+        told,
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How finalists are chosen, and how long it takes to train them anew.
+
+    ``problem`` is that of the finals, where a finalist has its epochs divided by ``share``, and ``growth``
+    times the tokens of a trial.
+    """
+
+    search: Search
+    problem: Problem
+    share: float
+    growth: float
+    team: Team
+
+    def finalists(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the best trials, with all their epochs, as many as the budget allows; one at least."""
+        leaders = self._leaders(trials)
+        while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.team.clock.left():
+            leaders.pop()
+        return leaders
+
+    def reserve(self, trials: Sequence[Trial]) -> float:
+        """Return the seconds to keep for the finals: what they need, but not more than half of the budget."""
+        needed = self._seconds(trials[0], self._leaders(trials)) if trials else 0.0
+        return min(needed, MOST_FOR_FINALS * self.team.clock.budget)
+
+    def enough(self, default: Trial) -> float:
+        """Return the seconds that the first look and the finals of one finalist would have taken."""
+        return SLACK * self.search.n_first * default.seconds / self.team.jobs + self._seconds(
+            default, [default]
+        )
+
+    def _leaders(self, trials: Sequence[Trial]) -> list[Trial]:
+        best: dict[Config, Trial] = {}
+        for trial in sorted(trials, key=lambda trial: -trial.score):
+            config = trial.config if trial.number == 0 else with_epochs(trial.config, 1 / self.share)
+            if trial.state == "complete" and config != self.search.default:
+                seconds = trial.seconds / (self.share if trial.number else 1.0)
+                best.setdefault(config, replace(trial, config=config, seconds=seconds))
+        return list(best.values())[:FINALISTS]
+
+    def _seconds(self, default: Trial, leaders: Sequence[Trial]) -> float:
+        a_round = default.seconds + sum(trial.seconds for trial in leaders)
+        return SLACK * n_rounds(self.problem) * a_round * self.growth / self.team.jobs
+
+
+def _kept(problem: Problem, default: Trial) -> Decision:
+    """Return the default, uncompared; a trial of an earlier process is known by its score alone."""
+    if default.values is None:
+        estimate = Estimate(default.score, math.nan, math.nan)
+    else:
+        estimate = Estimate.of(default.values, problem.askers(0))
+    return Decision(default.config, estimate, estimate, None)
+
+
+def _warnings(missed: Sequence[str], *, compared: bool, enough: float) -> tuple[str, ...]:
+    """Return what a budget was too small for, and which one would do."""
+    found = [f"the budget was too small to finish any trial of {', '.join(missed)}"] if missed else []
+    if not compared:
+        found.append("the budget was too small to compare any other configuration with the default")
+    minutes = math.ceil(enough / 60)
+    return tuple(f"{text}; about {minutes} min would do on this machine, as busy as it is" for text in found)

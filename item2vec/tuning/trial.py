@@ -1,4 +1,4 @@
-"""One trial: train with some settings, find the taste that suits the vectors, measure; or give up early."""
+"""One trial: train with some settings, find the taste that suits the vectors, evaluate; or stop early."""
 
 from __future__ import annotations
 
@@ -8,27 +8,35 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-from item2vec.config import Config, NextItem, TasteConfig
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import Config, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.training import train
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NOTHING_KNOWN", "Known", "Trial", "run_trial"]
+__all__ = ["NOTHING_KNOWN", "Known", "Limits", "Trial", "best_taste", "run_trial"]
 
 RUNGS = (1 / 4, 1 / 2, 3 / 4)
 FEWEST_TO_COMPARE = 4
 COARSE = (1.0, 0.8, 0.5)
 FINER = {1.0: (0.95, 0.9), 0.8: (0.9, 0.65), 0.5: (0.65, 0.35, 0.2)}
 HISTORY_LENGTHS = (3, 10, 30)
+HALF_LIVES = (1.0, 7.0, 30.0, 120.0)
+
+State = Literal["complete", "stopped", "unfinished", "failed"]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Trial:
     """One configuration that was tried.
 
-    ``score`` is the metric on validation; of a trial that was stopped, what it had reached by then, and 0 if
-    it had nothing to show. ``rungs`` are the scores at a quarter, a half and three quarters of its epochs.
+    ``score`` is the metric on validation; of a trial that did not end, what it had reached by then, and 0 if
+    nothing was measured. ``state`` is ``"stopped"`` if the trial fell behind others, ``"unfinished"`` if the
+    budget did not allow it. ``rungs`` are the scores at a quarter, a half and three quarters of its epochs.
 
     >>> Trial(0, Config(), "complete", 0.25).score
     0.25
@@ -36,11 +44,13 @@ class Trial:
 
     number: int
     config: Config
-    state: Literal["complete", "stopped", "failed"]
+    state: State
     score: float
     rungs: tuple[float, ...] = ()
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
+    values: Values | None = field(default=None, compare=False, repr=False)
+    """The metric of each question (float64), as long as the process that ran the trial remembers it."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,8 @@ class Known:
 
     @classmethod
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Known:
-        """Gather what these trials found out; where nothing is known yet, a plain taste of each score."""
-        best: dict[str | None, Trial] = {}
+        """Gather the results of these trials; where there are none yet, a plain taste of each score."""
+        best: dict[str, Trial] = {}
         for trial in trials:
             score = trial.config.taste.score
             if trial.state == "complete" and (score not in best or trial.score > best[score].score):
@@ -67,8 +77,24 @@ class Known:
 NOTHING_KNOWN = Known((), ((),) * len(RUNGS))
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What may end a training early, and the clock.
+
+    ``ends`` takes the seconds that the rest of a training will need, and returns why to stop, or ``None``;
+    ``now`` returns the seconds of a clock that only moves on.
+    """
+
+    ends: Callable[[float], str | None] = lambda _: None
+    now: Callable[[], float] = time.monotonic
+
+
 class _Stopped(Exception):  # noqa: N818 - a signal, not an error
     """Ends a training that is not worth going on with."""
+
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
 
 
 @dataclass
@@ -79,15 +105,15 @@ class _Watch:
     known: Known
     epochs: int
     taste: TasteConfig | None
-    ends: Callable[[float], str | None]
-    started: float = field(default_factory=time.monotonic)
+    limits: Limits
+    started: float
     rungs: list[float] = field(default_factory=list)
 
     def __call__(self, epoch: int, vectors: ItemVectors) -> None:
-        rest = (time.monotonic() - self.started) / epoch * (self.epochs - epoch)
-        reason = self.ends(rest) if rest else None
+        rest = (self.limits.now() - self.started) / epoch * (self.epochs - epoch)
+        reason = self.limits.ends(rest) if epoch < self.epochs else None
         if reason:
-            raise _Stopped(reason)
+            raise _Stopped("unfinished", reason)
         rung = len(self.rungs)
         if rung == len(RUNGS) or epoch < RUNGS[rung] * self.epochs or epoch == self.epochs:
             return
@@ -98,7 +124,9 @@ class _Watch:
         self.rungs.append(max(self.problem.score(vectors, taste, few=True) for taste in tastes))
         earlier = self.known.rungs[rung]
         if len(earlier) >= FEWEST_TO_COMPARE and self.rungs[-1] < median(earlier):
-            raise _Stopped(f"below the median of {len(earlier)} trials after {epoch} of {self.epochs} epochs")
+            raise _Stopped(
+                "stopped", f"below the median of {len(earlier)} trials after {epoch} of {self.epochs} epochs"
+            )
 
 
 def run_trial(
@@ -106,40 +134,40 @@ def run_trial(
     number: int,
     config: Config,
     free: Sequence[str],
-    known: Known,
-    ends: Callable[[float], str | None] = lambda _: None,
+    known: Known = NOTHING_KNOWN,
+    limits: Limits = Limits(),
+    fold: int = 0,
 ) -> Trial:
-    """Train on the problem's training part with one worker, and return what came of it.
+    """Train on a fold's training part with one worker, and return the result.
 
-    ``free`` names the settings of the taste that may be chosen; ``ends`` is asked after each epoch, with the
-    seconds that the rest will take, why to stop, if so. The same arguments give the same trial. Vectors of
-    next_item are read as they were trained.
+    ``free`` names the settings of the taste that may be chosen. The same arguments give the same trial.
+    Vectors of next_item are read with the decays that they were trained with.
     """
-    as_trained = isinstance(config.train, NextItem)
-    watch = _Watch(problem, known, config.train.epochs, config.taste if as_trained else None, ends)
+    as_trained = config.train.objective == "next_item"
+    fixed_taste = config.taste if as_trained or not free else None
+    watch = _Watch(problem, known, config.train.epochs, fixed_taste, limits, limits.now())
 
-    def ended(state: Literal["complete", "stopped", "failed"], score: float, reason: str = "") -> Trial:
-        seconds = time.monotonic() - watch.started
-        return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds)
+    def ended(state: State, score: float, reason: str = "", values: Values | None = None) -> Trial:
+        seconds = limits.now() - watch.started
+        return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds, values)
 
-    if reason := ends(0.0):
-        return ended("stopped", 0.0, reason)
+    if reason := limits.ends(0.0):
+        return ended("unfinished", 0.0, reason)
     try:
-        alone = config.train.replace(workers=1)
-        vectors = train(problem.split.train, config=alone, after_epoch=watch)
-        if not as_trained:
-            config = config.replace(taste=_best_taste(problem, vectors, config.taste, free))
-        return ended("complete", problem.score(vectors, config.taste))
+        split = problem.folds[fold]
+        vectors = train(split.train, config=config.train.replace(workers=1), after_epoch=watch)
+        config = config.replace(taste=best_taste(problem, vectors, config, free))
+        values = problem.values(vectors, config.taste, split)
+        return ended("complete", float(values.mean()), values=values)
     except _Stopped as stopped:
-        return ended("stopped", watch.rungs[-1] if watch.rungs else 0.0, str(stopped))
+        return ended(stopped.state, watch.rungs[-1] if watch.rungs else 0.0, str(stopped))
     except (TrainingError, NothingToTrainError, InputError) as error:
         return ended("failed", 0.0, str(error))
 
 
-def _best_taste(
-    problem: Problem, vectors: ItemVectors, fixed: TasteConfig, free: Sequence[str]
-) -> TasteConfig:
+def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
     """Return the taste that scores best on a few questions; one training serves all tastes."""
+    fixed = config.taste
     tried: dict[TasteConfig, float] = {}
 
     def best_of(tastes: Iterator[TasteConfig]) -> TasteConfig:
@@ -148,6 +176,10 @@ def _best_taste(
                 tried[taste] = problem.score(vectors, taste, few=True)
         return max(tried, key=lambda taste: tried[taste])
 
+    if not free:
+        return fixed
+    if config.train.objective == "next_item":
+        free = [name for name in free if name not in {"score", "decay"}]
     scores = [fixed.score] if "score" not in free else ["cosine"] + ["output"] * (vectors.output is not None)
     decays = COARSE if "decay" in free else (fixed.decay,)
     best = best_of(fixed.replace(score=score, decay=decay) for score in scores for decay in decays)
@@ -155,4 +187,6 @@ def _best_taste(
         best = best_of(best.replace(decay=decay) for decay in FINER[best.decay])
     if "last_n" in free:
         best = best_of(best.replace(last_n=n) for n in HISTORY_LENGTHS)
+    if "half_life" in free and problem.timed:
+        best = best_of(best.replace(half_life=days) for days in HALF_LIVES)
     return best

@@ -1,0 +1,125 @@
+"""A study on the disk: it goes on after a kill, on another machine, and in several processes at once."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_tuning import World, chains
+from test_tuning_trials import SMALL, outcome
+
+import item2vec
+from item2vec.errors import ConfigError, CorruptBundleError
+from item2vec.tuning.journal import Journal
+
+CODE = """
+import sys
+from test_tuning_study import *
+item2vec.tune(chains(), trials=int(sys.argv[2]), epochs=3, seed=3, study=sys.argv[1], **SMALL)
+"""
+
+
+def start(study, n_trials):
+    arguments = [sys.executable, "-c", CODE, str(study), str(n_trials)]
+    return subprocess.Popen(arguments, cwd=Path(__file__).parent)
+
+
+def numbers_in(study):
+    lines = [json.loads(line) for line in study.read_bytes().splitlines()]
+    return [line["number"] for line in lines[1:]]
+
+
+def test_a_killed_study_goes_on(tmp_path):
+    study = tmp_path / "study.jsonl"
+    child = start(study, 10_000)
+    while child.poll() is None and (not study.exists() or study.read_bytes().count(b"\n") < 4):
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    with study.open("ab") as file:
+        file.write(b'{"number": 3, "sta')  # as a kill in the middle of a write would leave it
+    before = study.read_bytes().splitlines()[:-1]
+    n_trials = len(before) + 1
+    resumed = item2vec.tune(chains(), trials=n_trials, seed=3, epochs=3, study=study, **SMALL)
+    assert study.read_bytes().splitlines()[: len(before)] == before
+    assert sorted(numbers_in(study)) == list(range(n_trials))
+    assert outcome(resumed) == outcome(item2vec.tune(chains(), trials=n_trials, seed=3, epochs=3, **SMALL))
+
+
+def test_two_processes_share_a_study(tmp_path):
+    """No line is torn, no trial is run twice, and a third look finds nothing left to do."""
+    study = tmp_path / "study.jsonl"
+    children = [start(study, 14) for _ in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
+    assert sorted(numbers_in(study)) == list(range(14))
+    content = study.read_bytes()
+    found = item2vec.tune(chains(), trials=14, epochs=3, seed=3, study=study, **SMALL)
+    assert study.read_bytes() == content
+    assert len(found.trials) == 14
+
+
+def test_a_trial_belongs_to_one_process_until_it_ends_or_is_killed(tmp_path):
+    study = tmp_path / "study.jsonl"
+    code = f"""
+import time, pathlib
+from item2vec.tuning.journal import Journal
+journal = Journal(pathlib.Path({str(study)!r}), {{}}, 4)
+print(journal.claim(), journal.claim(), flush=True)
+journal.release(1)
+print("released", flush=True)
+time.sleep(60)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "0 1\n"
+    assert child.stdout.readline() == "released\n"
+    journal = Journal(study, {}, 4)
+    assert (journal.claim(), journal.claim()) == (1, 2)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    child.stdout.close()
+    assert not journal.settle(0)
+    assert journal.settle(1), "nobody has run it"
+    assert (journal.claim(), journal.claim()) == (0, 3)
+    journal.close()
+
+
+def test_a_study_goes_on_with_another_number_of_jobs(tmp_path, monkeypatch):
+    """The suggestions stay those of the machine on which it began."""
+    worth = {"next_item": 0.3, "skipgram": 0.2, "cbow": 0.1}
+
+    def run(n_trials, jobs, study=None):
+        world = World(lambda config: worth[config.train.objective] + config.train.alpha)
+        monkeypatch.setattr("item2vec.tuning.team.run_trial", world.run_trial)
+        return item2vec.tune(chains(), trials=n_trials, jobs=jobs, study=study)
+
+    whole = [trial.config for trial in run(24, jobs=1).trials]
+    assert whole != [trial.config for trial in run(24, jobs=3).trials], "without a study, jobs decide"
+    for jobs in (1, 3):
+        study = tmp_path / f"{jobs}.jsonl"
+        run(15, jobs=1, study=study)
+        assert [trial.config for trial in run(24, jobs=jobs, study=study).trials] == whole
+
+
+def test_a_study_is_for_one_search_only(tmp_path):
+    study = tmp_path / "study.jsonl"
+
+    def run(sentences=None, **changed):
+        how = {"trials": 1, "epochs": 3, "study": study, **SMALL, **changed}
+        return item2vec.tune(sentences or chains(), **how)
+
+    run()
+    for changed in ({"seed": 2}, {"window": 3}, {"metric": "hr@10"}, {"protocol": "prefix"}):
+        with pytest.raises(ConfigError, match="give the new study a file of its own"):
+            run(**changed)
+    with pytest.raises(ConfigError, match="expected the same data"):
+        run(chains(seed=5))
+    whole = study.read_bytes()
+    study.write_bytes(whole + b"{}\n")
+    with pytest.raises(CorruptBundleError, match="line 3 is no trial"):
+        run()
+    study.write_bytes(b"not json\n")
+    with pytest.raises(CorruptBundleError, match="line 1 is not JSON"):
+        run()

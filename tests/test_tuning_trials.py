@@ -1,0 +1,129 @@
+"""Trials with true training: the taste that suits is found, what is hopeless is stopped."""
+
+import dataclasses
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_tuning import chains
+
+import item2vec
+from item2vec import Config, Sentences, TasteConfig, TrainConfig
+from item2vec.tuning.problem import carve
+from item2vec.tuning.trial import RUNGS, Known, Limits, Trial, best_taste, run_trial
+
+SMALL = {"vector_size": 8, "negative": 3, "jobs": 2}
+TASTE = ("score", "decay", "half_life", "last_n")
+
+
+def problem_of(sentences, metric="ndcg@10"):
+    return carve(sentences, metric, max_tokens=10**6, seed=1)
+
+
+def outcome(tuning):
+    return [getattr(tuning, field.name) for field in dataclasses.fields(tuning)]
+
+
+def test_the_same_seed_and_number_of_trials_give_the_same_result():
+    run = partial(item2vec.tune, chains(), trials=11, epochs=3, **SMALL)
+    found = run(seed=3)
+    assert outcome(found) == outcome(run(seed=3))
+    assert len(found.trials) == 11
+    assert {trial.config.train.objective for trial in found.trials} == {"next_item", "skipgram", "cbow"}
+    other = run(seed=4)
+    assert [t.config for t in other.trials[-2:]] != [t.config for t in found.trials[-2:]]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "how"),
+    [
+        (Sentences.of(list(chains()), ordered=False), {"metric": "recall@10"}),
+        (chains(), {"metric": "mrr@5", "protocol": "prefix"}),
+    ],
+)
+def test_unordered_sentences_and_other_protocols(sentences, how):
+    found = item2vec.tune(sentences, trials=2, epochs=3, **SMALL, **how)
+    assert found.metric == how["metric"]
+    assert 0 < found.score < 1
+
+
+def test_the_taste_that_suits_is_found():
+    """On a ring, only the last item tells what comes next, and it is what follows, not what is similar."""
+    problem = problem_of(chains(300), "hr@3")
+    config = Config(
+        train=TrainConfig(objective="skipgram", vector_size=16, epochs=20, window=2, backend="numba")
+    )
+    plain = run_trial(problem, 0, config, ())
+    assert plain.config == config
+    free = run_trial(problem, 1, config, TASTE)
+    assert free.score > plain.score
+    assert free.config.taste.decay < 0.7 or free.config.taste.last_n == 3
+    fixed = run_trial(problem, 2, config, ("last_n",)).config.taste
+    assert (fixed.score, fixed.decay) == (config.taste.score, config.taste.decay)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("objective", ["next_item", "skipgram"])
+def test_a_half_life_is_searched_where_there_are_timestamps(timed, objective):
+    """Of the tastes that are tried, one of 30 days and ten items is best; no training is needed for it."""
+    config = Config(train=TrainConfig(objective=objective))
+    problem = SimpleNamespace(
+        timed=timed, score=lambda vectors, taste, few: (taste.half_life == 30) + (taste.last_n == 10) / 2
+    )
+    found = best_taste(problem, SimpleNamespace(output=np.ones(1)), config, TASTE)
+    assert (found.half_life, found.last_n) == (30 if timed else None, 10)
+    kept = best_taste(problem, SimpleNamespace(output=np.ones(1)), config, ("last_n",))
+    assert (kept.half_life, kept.last_n) == (None, 10)
+
+
+def test_next_item_is_read_with_the_decays_that_it_was_trained_with():
+    config = Config(
+        train=TrainConfig(objective="next_item", vector_size=8, epochs=3, context_decay=(0.4, 0.6))
+    )
+    found = run_trial(problem_of(chains()), 0, config, TASTE)
+    assert (found.config.taste.score, found.config.taste.decay) == ("output", (0.4, 0.6))
+    assert found.score == pytest.approx(found.values.mean())
+
+
+def test_a_hopeless_trial_is_stopped_and_a_good_one_is_not():
+    problem = problem_of(chains())
+    config = Config(train=TrainConfig(objective="skipgram", epochs=8, vector_size=8, backend="numba"))
+    for earlier, n_earlier, state in ((0.9, 5, "stopped"), (0.0, 5, "complete"), (0.9, 3, "complete")):
+        known = Known((TasteConfig(),), ((earlier,) * n_earlier,) * len(RUNGS))
+        trial = run_trial(problem, 0, config, ("decay",), known)
+        assert trial.state == state
+        assert len(trial.rungs) == (1 if state == "stopped" else 3)
+
+
+def test_a_trial_ends_where_the_limits_say():
+    """The limits are given what the rest will take: after one of four epochs of a second each, three."""
+    ticks = iter(range(100))
+    rests = []
+
+    def ends(rest):
+        rests.append(rest)
+        return "no more time" if rest == 3 else None
+
+    config = Config(train=TrainConfig(objective="skipgram", epochs=4, vector_size=8, backend="numba"))
+    trial = run_trial(problem_of(chains()), 0, config, (), limits=Limits(ends, lambda: float(next(ticks))))
+    assert (trial.state, trial.reason, rests) == ("unfinished", "no more time", [0.0, 3.0])
+
+
+def test_a_trial_that_fails_is_reported_and_not_fatal():
+    config = Config(train=TrainConfig(min_count=10**6))
+    trial = run_trial(problem_of(chains()), 0, config, ())
+    assert (trial.state, trial.score, trial.values) == ("failed", 0.0, None)
+    assert "min_count" in trial.reason
+
+
+def test_what_is_known_is_the_best_taste_of_each_score():
+    tastes = [TasteConfig(decay=0.5), TasteConfig(decay=0.9), TasteConfig(score="cosine", decay=1.0)]
+    trials = [
+        Trial(number, Config(taste=taste), "complete", score, (score,))
+        for number, (taste, score) in enumerate(zip(tastes, (0.1, 0.2, 0.3), strict=True))
+    ]
+    known = Known.of(trials, TasteConfig(), TASTE)
+    assert known.tastes == (tastes[1], tastes[2])
+    assert known.rungs == ((0.1, 0.2, 0.3), (), ())
+    assert np.isfinite(known.rungs[0]).all()
