@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from item2vec.config import WITHOUT_ORDER, Config
+from item2vec.config import Config, NextItem
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
@@ -135,8 +135,9 @@ class Search:
         reread: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if not ordered and "next_item" in starts and "context_decay" not in fixed:
-            starts = {**starts, "next_item": starts["next_item"].with_settings(context_decay=WITHOUT_ORDER)}
+        if not ordered and "next_item" in starts:
+            start = starts["next_item"]
+            starts = {**starts, "next_item": start.replace(train=start.train.without_order())}
         self.default = next(iter(starts.values()))
         looks = dict.fromkeys([self.default, *_possible(starts, fixed)])
         reread = reread or family_of(self.default) == "word2vec"
@@ -200,7 +201,7 @@ class _Family:
             given.add("forward_only")
         if "vector_size" in fixed:
             given |= {"part_size", "n_parts"}
-        if "context_decay" in fixed or decays_of(start) == WITHOUT_ORDER:
+        if "context_decay" in fixed or set(decays_of(start)) == {1.0}:
             given |= MEMORY
         self._space = {name: range_ for name, range_ in space.items() if name not in given}
         self._start = start
@@ -250,7 +251,7 @@ def family_of(config: Config) -> str:
 
 def decays_of(config: Config) -> tuple[float, ...]:
     """Return the decay of each part of next_item's vectors; none of another objective's."""
-    return config.train.context_decay if config.train.objective == "next_item" else ()
+    return config.train.context_decay if isinstance(config.train, NextItem) else ()
 
 
 def searched(config: Config) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def _possible(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> I
     for objective, changes in FIRST:
         free = {name: value for name, value in changes.items() if name not in fixed}
         if objective in starts and (free or not changes):
-            if decays_of(starts[objective]) == WITHOUT_ORDER:
+            if set(decays_of(starts[objective])) == {1.0}:
                 free.pop("context_decay", None)
             with contextlib.suppress(ConfigError):
                 yield starts[objective].with_settings(**free)

@@ -63,7 +63,7 @@ class Known:
     @classmethod
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Known:
         """Gather the results of these trials; where there are none yet, a plain taste of each score."""
-        best: dict[str, Trial] = {}
+        best: dict[str | None, Trial] = {}
         for trial in trials:
             score = trial.config.taste.score
             if trial.state == "complete" and (score not in best or trial.score > best[score].score):
