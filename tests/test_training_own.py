@@ -450,3 +450,14 @@ def test_memory_is_three_times_the_matrices_and_the_corpus_at_most(setting):
     held, grown = map(float, printed_by(in_a_child(f"print(*megabytes_of_a_training({setting!r}))")))
     assert held == pytest.approx(28.2, abs=0.1)
     assert 0.8 * held < grown < 3 * held
+
+
+def test_a_first_epoch_of_one_block_can_be_looked_at():
+    """Output vectors begin at zero, so that input vectors do not move before the second block."""
+    sentences, seen = random_sentences(20), []
+    settings = TrainConfig(**QUICK, **NEXT_ITEM)
+    vectors = train(sentences, config=settings, after_epoch=lambda epoch, now: seen.append((epoch, now)))
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert vectors.has_input.any()
+    with pytest.raises(TrainingError, match="no vector moved"):
+        train(sentences, config=settings.replace(epochs=1))

@@ -136,11 +136,13 @@ def _vectors(
 ) -> ItemVectors:
     """Return the vectors as they are; further epochs change them, unless they are a copy.
 
-    An input row that is still the random start becomes zero where the output row has learned.
+    An input row that is still the random start becomes zero where the output row has learned; unless that
+    is so of all rows, as after a first epoch of one block, which moves output vectors alone.
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.output.copy() if copy and trainer.output is not None else trainer.output
     if output is not None and _looks_back_only(config):
         unread = (input_ == initial).all(axis=1) & output.any(axis=1)
-        input_[unread if begun is None else unread & ~begun] = 0
+        if not unread.all():
+            input_[unread if begun is None else unread & ~begun] = 0
     return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config)
