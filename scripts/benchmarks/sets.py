@@ -4,7 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from item2vec import Interactions, Sentences, adapters, readers
+from item2vec import Graph, Interactions, Sentences, adapters, readers
+
+SAMPLE_DATA = Path(__file__).resolve().parents[2] / "sample_data"
 
 
 def arguments(doc: str) -> argparse.ArgumentParser:
@@ -14,6 +16,11 @@ def arguments(doc: str) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=data, required=not data, help="or ITEM2VEC_BENCH_DATA")
     parser.add_argument("--json", type=Path, help="where to write what was measured")
     return parser
+
+
+def folder_of(name: str, data: Path) -> Path:
+    """Return the folder of a set: sample_data is part of the project, the others are in ``data``."""
+    return SAMPLE_DATA if name == SAMPLE_DATA.name else data / name
 
 
 def sequences(folder: Path) -> Sentences:
@@ -35,6 +42,14 @@ def session_questions(folder: Path) -> tuple[Sentences, Sentences]:
     """Return prefixes of test sessions, and the click after each (diginetica)."""
     pairs = [line.split("\t") for line in (folder / "test_pairs.txt").read_text().splitlines()]
     return Sentences.of([prefix.split() for prefix, _ in pairs]), Sentences.of([[t] for _, t in pairs])
+
+
+def clicks(folder: Path, part: str) -> Sentences:
+    """Return the sessions of a part, "train_full" or "test" (yoochoose-100k)."""
+    clicked = readers.read_interactions(
+        folder / f"{part}.tsv", user="SessionId", item="ItemId", timestamp="Time", sep="\t"
+    )
+    return adapters.histories(clicked)
 
 
 def places(folder: Path, part: str) -> tuple[list[str], Sentences]:
@@ -62,3 +77,22 @@ def ratings(folder: Path) -> Interactions:
     return readers.read_interactions(
         folder / "ml-100k.inter", user="user_id", item="item_id", timestamp="timestamp", sep="\t"
     )
+
+
+def listens(folder: Path) -> Interactions:
+    """Return who listened to which song, and when (sample_data)."""
+    return readers.read_interactions(folder / "listens.csv.gz")
+
+
+def friends(folder: Path) -> Graph:
+    """Return who is friends with whom (sample_data, lastfm-2k)."""
+    if (folder / "friends.csv").is_file():
+        return readers.read_edges(folder / "friends.csv")
+    return readers.read_edges(
+        folder / "user_friends.dat", source_column="userID", target_column="friendID", sep="\t"
+    )
+
+
+def adjacency(folder: Path) -> Graph:
+    """Return a graph kept as an adjacency list (karate, blogcatalog)."""
+    return readers.read_edges(next(folder.glob("*adjlist*")), format="adjacency")

@@ -1,0 +1,110 @@
+"""What ``item2vec.fit(sentences)`` reaches without settings, beside skip-gram and baselines: the TEST parts.
+
+    scripts/benchmarks/default_quality.py --data DIR [--only SET …] [--seed 1] [--json FILE]
+
+Nothing is chosen here. The last item of each sentence is held back (amazon-beauty, lastfm-sequences,
+yes-small; online-retail with repeats), or the last tenth of the time (movielens-100k, sample_data: users with
+a history), or the published test part is used (diginetica and yoochoose-100k: every prefix of a session;
+gowalla), or a tenth drawn at random (lastfm-2k). Ties count against item2vec, and as answered for baselines.
+"""
+
+import json
+import time
+import warnings
+
+import quality
+import sets
+
+import item2vec
+from item2vec.errors import LeakWarning
+from item2vec.evaluation import baselines, evaluate, leave_last_out, prefix_split, temporal_split
+
+DEFAULT, SKIPGRAM = "item2vec.fit(sentences)", "skip-gram, defaults"
+
+
+def in_time(interactions):
+    """Return the questions of the last tenth of the time, of users with a history."""
+    split = temporal_split(interactions, fraction=0.1)
+    return split.take(~split.cold_users()), ("hr@10", "ndcg@10")
+
+
+def radio(folder):
+    """Return the question for the last song of each playlist."""
+    return leave_last_out(sets.playlists(folder)), ("hr@10", "ndcg@10")
+
+
+def clicks(folder):
+    """Return the questions of every prefix of the test sessions."""
+    train, asked = (sets.clicks(folder, part) for part in ("train_full", "test"))
+    return prefix_split(train, asked=asked), ("hr@20", "mrr@20")
+
+
+SETS = {
+    "amazon-beauty": quality.next_item,
+    "lastfm-sequences": quality.next_item,
+    "yes-small": radio,
+    "online-retail": quality.repeats,
+    "sample_data": lambda folder: in_time(sets.listens(folder)),
+    "movielens-100k": lambda folder: in_time(sets.ratings(folder)),
+    "yoochoose-100k": clicks,
+    "diginetica": quality.sessions,
+    "gowalla": quality.unordered,
+    "lastfm-2k": quality.plays,
+}
+
+
+def models(split, seed):
+    """Yield the name of each model, and the model: one at a time, since some are large."""
+    yield DEFAULT, item2vec.Recommender(item2vec.train(split.train, seed=seed), index="exact")
+    vectors = item2vec.train(split.train, objective="skipgram", backend="numba", seed=seed)
+    yield SKIPGRAM, item2vec.Recommender(vectors, index="exact")
+    yield from baselines(split).items()
+
+
+def measure(split, names, seed):
+    """Print and return both metrics of each model."""
+    kinds, cutoffs = zip(*(name.split("@") for name in names), strict=True)
+    rows = {}
+    for name, model in models(split, seed):
+        started = time.perf_counter()
+        found = evaluate(model, split, k=int(cutoffs[0]), metrics=kinds)
+        rows[name] = {metric: found.metrics[metric] for metric in names}
+        cells = "".join(f"{rows[name][metric]:>10.4f}" for metric in names)
+        print(f"  {name:<26}{cells}{time.perf_counter() - started:>8.1f} s", flush=True)
+    return rows
+
+
+def print_table(measured):
+    """Print the second metric of every model on every set, and how far the default is below any."""
+    rows = list(next(iter(measured.values()))["rows"])
+    print(f"\n| set | metric | {' | '.join(rows)} | default is below |\n|{'---|' * (len(rows) + 3)}")
+    for name, of_set in measured.items():
+        metric = of_set["metrics"][1]
+        values = {row: of_set["rows"][row][metric] for row in rows}
+        below = [
+            f"{row} by {1 - values[DEFAULT] / value:.1%}"
+            for row, value in values.items()
+            if value > values[DEFAULT]
+        ]
+        cells = " | ".join(f"{value:.4f}" for value in values.values())
+        print(f"| {name} | {metric.upper()} | {cells} | {', '.join(below) or '–'} |")
+
+
+def main() -> None:
+    parser = sets.arguments(__doc__)
+    parser.add_argument("--only", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
+    parser.add_argument("--seed", type=int, default=1, help="of the default's and skip-gram's training")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", LeakWarning)
+    measured = {}
+    for name in arguments.only:
+        split, metrics, *_ = SETS[name](sets.folder_of(name, arguments.data))
+        print(f"\n{name}: {split}\n  {'model':<26}" + "".join(f"{m:>10}" for m in metrics), flush=True)
+        measured[name] = {"metrics": metrics, "rows": measure(split, metrics, arguments.seed)}
+    print_table(measured)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(measured, indent=1))
+
+
+if __name__ == "__main__":
+    main()
