@@ -9,7 +9,8 @@ decay: there a memory stands for its number of parts. skip-gram with its default
 The validation part is carved from the training part and test parts are never opened: the item before the last
 (the last is the test's), the tenth of the time before the last tenth, every prefix of the last tenth of the
 training sessions, or a tenth of a set without order. Large sets are sampled: 200,000 tokens of whole
-sentences; up to 4,000 questions. A number is NDCG@10 over all items; a percentage is that of the best memory on that set.
+sentences; up to 4,000 questions are asked. A number is NDCG@10 over all items; in brackets, per cent of the
+best memory's on that set.
 """
 
 import functools
