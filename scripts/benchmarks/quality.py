@@ -25,7 +25,7 @@ import sets
 import item2vec
 from item2vec import adapters, readers
 from item2vec.errors import LeakWarning
-from item2vec.evaluation import Split, baselines, evaluate, leave_last_out, prefix_split, random_split
+from item2vec.evaluation import Split, baselines, evaluate, leave_last_out, random_split
 
 PUBLISHED = {
     "amazon-beauty": {
@@ -63,7 +63,7 @@ def sessions(folder):
     """A2."""
     protocol = "every prefix of a session"
     split = Split(sets.sessions(folder), *sets.session_questions(folder), protocol, filter_seen=False)
-    return split, ("hr@20", "mrr@20"), {"metric": "mrr@20", "split": prefix_split}
+    return split, ("hr@20", "mrr@20"), {"metric": "mrr@20", "protocol": "prefix"}
 
 
 def unordered(folder):
@@ -88,7 +88,7 @@ def plays(folder):
 def repeats(folder):
     """A4."""
     split = leave_last_out(sets.purchases(folder), repeats=True)
-    return split, ("hr@10", "ndcg@10"), {"metric": "hr@10", "filter_seen": False}
+    return split, ("hr@10", "ndcg@10"), {"metric": "hr@10", "repeats": True}
 
 
 FAMILIES = {

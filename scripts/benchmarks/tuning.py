@@ -1,38 +1,89 @@
-"""What tuning costs beside training and measuring, and that a budget is kept.
+"""What tuning is worth within a budget: the test figures of what it chose beside those of the default.
 
-    scripts/benchmarks/tuning.py --data DIR [--budget 60s]
+    scripts/benchmarks/tuning.py --data DIR [--set NAME …] [--budget TIME …] [--seed N …] [--json FILE]
 
-Prints, for lastfm-sequences, how long item2vec.tune took beside its budget, and which share of its workers'
-time went into trials; the rest is overhead: choosing settings, writing the study, waiting.
+For each set, budget and seed, item2vec.tune sees the training part alone. Then the default and what was
+chosen are trained on it and evaluated once on the test part. Also printed: how long tuning took, and which
+share of its workers' time trials had; the rest is choosing settings, writing the study, waiting.
 """
 
+import argparse
+import json
 import os
-import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import sets
 
 import item2vec
-from item2vec.evaluation import leave_last_out
+from item2vec import Config, readers
+from item2vec.errors import LeakWarning, TuningWarning
+from item2vec.evaluation import Split, evaluate, leave_last_out, temporal_split
+
+SAMPLE = Path(__file__).parents[2] / "sample_data" / "listens.csv.gz"
+
+
+def split_of(name: str, data: Path) -> tuple[Split, dict[str, object]]:
+    """Return the split of a set, and how its training part is tuned on."""
+    if name == "sample_data":
+        return temporal_split(readers.read_interactions(SAMPLE)), {"protocol": "temporal"}
+    if name == "online-retail":
+        return leave_last_out(sets.purchases(data / name), repeats=True), {
+            "protocol": "last",
+            "repeats": True,
+        }
+    return leave_last_out(sets.sequences(data / name)), {"protocol": "last"}
+
+
+def figures(split: Split, config: Config) -> dict[str, float]:
+    """Return HR@10 and NDCG@10 on the test part."""
+    return dict(evaluate(item2vec.fit(split.train, config), split, metrics=["hr", "ndcg"]).metrics)
+
+
+def row_of(name: str, split: Split, how: dict[str, object], budget: str, seed: int) -> dict[str, object]:
+    """Tune once, and return what it was worth."""
+    started = time.perf_counter()
+    found = item2vec.tune(split.train, budget=budget, seed=seed, **how)
+    seconds = time.perf_counter() - started
+    default = found.trials[0].config
+    before = figures(split, default)
+    after = before if found.config == default else figures(split, found.config)
+    inside = sum(trial.seconds for trial in (*found.trials, *found.finals))
+    return {
+        "set": name,
+        "budget": budget,
+        "seed": seed,
+        "seconds": round(seconds),
+        "trials": len(found.trials),
+        "in trials": round(inside / (seconds * len(os.sched_getaffinity(0))), 3),
+        "gain on validation": repr(found.gain),
+        "chosen": "default" if found.config == default else found.config.train.objective,
+        **{f"default {metric}": round(value, 4) for metric, value in before.items()},
+        **{f"chosen {metric}": round(value, 4) for metric, value in after.items()},
+        "settings": found.config.to_toml(),
+        "warnings": found.warnings,
+    }
 
 
 def main() -> None:
-    parser = sets.arguments(__doc__)
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds")
+    parser: argparse.ArgumentParser = sets.arguments(__doc__)
+    names = ["amazon-beauty", "lastfm-sequences", "sample_data", "online-retail"]
+    parser.add_argument("--set", nargs="+", choices=names, default=names)
+    parser.add_argument("--budget", nargs="+", default=["30s", "2min", "6min"])
+    parser.add_argument("--seed", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
-    train = leave_last_out(sets.sequences(arguments.data / "lastfm-sequences")).train
-    jobs = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        found = item2vec.tune(train, budget=arguments.budget, study=Path(folder) / "study.jsonl")
-        seconds = time.perf_counter() - started
-    inside = sum(trial.seconds for trial in (*found.trials, *found.finals))
-    print(f"{found!r}\n{seconds:.1f} s of a budget of {arguments.budget:.0f} s, {jobs} jobs")
-    print(
-        f"in trials {inside:.1f} s of {jobs * seconds:.1f} s of workers: "
-        f"overhead {1 - inside / (jobs * seconds):.1%}"
-    )
+    warnings.simplefilter("ignore", LeakWarning)
+    warnings.simplefilter("ignore", TuningWarning)  # the rows have them
+    rows = []
+    for name in arguments.set:
+        split, how = split_of(name, arguments.data)
+        for budget in arguments.budget:
+            for seed in arguments.seed:
+                rows.append(row_of(name, split, how, budget, seed))
+                print(" | ".join(str(v) for key, v in rows[-1].items() if key != "settings"), flush=True)
+                if arguments.json:
+                    arguments.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
