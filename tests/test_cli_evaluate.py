@@ -151,7 +151,7 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
         ),
         (
             "--playlists lists.txt --objective next_item --vector-size 65",
-            "vector_size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
+            "vector_size is 65; expected a multiple of 3, the number of parts in context_decay=(0.3, 0",
         ),
         (
             "--playlists lists.txt --objective next_item --backend gensim",

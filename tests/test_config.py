@@ -277,7 +277,7 @@ def test_what_was_given_wins_over_the_defaults(first, then, own):
 
 
 def test_without_order_no_place_in_a_history_weighs_more():
-    assert NextItem(epochs=3).without_order() == NextItem(epochs=3, context_decay=(1.0, 1.0))
+    assert NextItem(epochs=3).without_order() == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0))
     given_by_hand = NextItem(context_decay=(0.5, 0.7, 0.9))
     assert given_by_hand.without_order() == given_by_hand
     assert SkipGram(epochs=3).without_order() == SkipGram(epochs=3)

@@ -459,5 +459,4 @@ def test_a_first_epoch_of_one_block_can_be_looked_at():
     vectors = train(sentences, config=settings, after_epoch=lambda epoch, now: seen.append((epoch, now)))
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
     assert vectors.has_input.any()
-    with pytest.raises(TrainingError, match="no vector moved"):
-        train(sentences, config=settings.replace(epochs=1))
+    assert train(sentences, config=settings.replace(epochs=1)).output.any()

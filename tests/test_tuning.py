@@ -360,7 +360,7 @@ def test_what_is_suggested_can_be_trained_and_differs(fixed):
         assert all(getattr(suggested[-1].train, name) == value for name, value in given.items())
     assert len(set(suggested)) == len(suggested), "nothing is tried twice"
     if not ordered:
-        assert {config.train.context_decay for config in suggested} == {(1.0, 1.0)}
+        assert {config.train.context_decay for config in suggested} == {(1.0, 1.0, 1.0)}
 
 
 def test_much_data_is_searched_with_fewer_epochs(world, monkeypatch):

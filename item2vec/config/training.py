@@ -156,15 +156,15 @@ class NextItem(TrainConfig):
 
     Examples
     --------
-    >>> NextItem().context_decay, NextItem(context_decay=(0.5, 0.9, 0.98)).vector_size
-    ((0.5, 0.9), 384)
+    >>> NextItem().context_decay, NextItem(context_decay=(0.5, 0.9)).vector_size
+    ((0.3, 0.8, 0.98), 256)
     """
 
     objective: Literal["next_item"] = "next_item"
     """Predict the next item from the taste so far."""
     backend: Literal["numba"] = "numba"
     """Which trainer runs: our own (numba)."""
-    context_decay: Decays = (0.5, 0.9)
+    context_decay: Decays = (0.3, 0.8, 0.98)
     """Weight of an item for each step back. The vectors are cut into as many parts, each trained with its
     own: a short memory beside a long one."""
     vector_size: VectorSize = Field(default_factory=_size_of_parts)
@@ -197,7 +197,7 @@ class NextItem(TrainConfig):
         """Return the settings for sentences whose order means nothing: unless ``context_decay`` is given, 1.
 
         >>> NextItem(epochs=5).without_order().context_decay
-        (1.0, 1.0)
+        (1.0, 1.0, 1.0)
         """
         if "context_decay" in self.model_fields_set:
             return self

@@ -61,7 +61,8 @@ def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
     >>> twice(4)
     8
     """
-    dispatcher = numba.njit(nogil=True, **options)(loop)
+    # NumPy's division: one by zero is not finite, which training checks, and the check itself costs time.
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(loop)
     with suppress(RuntimeError):  # numba: "no locator available"
         dispatcher._cache = _Cache(loop)  # what cache=True does, with a cache of ours
     return cast(Loop, dispatcher)

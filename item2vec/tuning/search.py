@@ -56,10 +56,10 @@ SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
 FIRST: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {}),
     ("skipgram", {}),
-    ("next_item", {"context_decay": (0.5, 0.97), "epochs": 25}),
+    ("next_item", {"context_decay": (0.5, 0.98), "epochs": 25}),
     ("next_item", {"context_decay": (0.3, 0.7), "dropout": 0.1, "vector_size": 512}),
     ("cbow", {}),
-    ("next_item", {"context_decay": (0.5, 0.9, 0.98)}),
+    ("next_item", {"context_decay": (0.9, 0.98)}),
     ("skipgram", {"window": 20, "shrink_windows": False}),
     ("next_item", {"context_decay": (0.5, 0.8), "weight_decay": 0.001, "dropout": 0.4}),
     ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),

@@ -65,7 +65,7 @@ class Known:
         """Gather the results of these trials; where there are none yet, a plain taste of each score."""
         best: dict[str | None, Trial] = {}
         for trial in trials:
-            score = trial.config.taste.score
+            score = trial.config.taste.score or "output"
             if trial.state == "complete" and (score not in best or trial.score > best[score].score):
                 best[score] = trial
         scores = ("output", "cosine") if "score" in free else (fixed.score,)
