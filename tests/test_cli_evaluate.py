@@ -144,14 +144,17 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --decay 2", "decay is 2.0; expected less than or equal to 1"),
         ("--playlists lists.txt --decay 0.5,2", "decay is 2.0; expected less than or equal to 1"),
         ("--playlists lists.txt --decay nan,0.5", "decay is nan; expected a finite number"),
-        ("--playlists lists.txt --decay 0.5,0.6,0.7", "decay=(0.5, 0.6, 0.7) reads 3 parts of the vectors"),
+        (
+            "--playlists lists.txt --decay 0.5,0.6,0.7 --vector-size 64",
+            "decay=(0.5, 0.6, 0.7) reads 3 parts of the vectors",
+        ),
         (
             "--playlists lists.txt --context-decay 0.5,x",
             "context_decay is '0.5,x'; expected numbers such as (0.5",
         ),
         (
-            "--playlists lists.txt --objective next_item --vector-size 65",
-            "vector_size is 65; expected a multiple of 3, the number of parts in context_decay=(0.3, 0",
+            "--playlists lists.txt --context-decay 0.5,0.9 --vector-size 65",
+            "vector_size is 65; expected a multiple of 2, the number of parts in context_decay=(0.5, 0.9)",
         ),
         (
             "--playlists lists.txt --objective next_item --backend gensim",
@@ -200,7 +203,7 @@ def test_help_says_whose_a_setting_is_and_what_each_default_is(item2vec):
 
     options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}
     assert options["epochs"].endswith("[default: next_item 15, skipgram and cbow 40]")
-    assert options["vector_size"].endswith("[default: next_item 256, skipgram and cbow 64]")
+    assert options["vector_size"].endswith("[default: next_item 384, skipgram and cbow 64]")
     assert options["dropout"].startswith("next_item: Chance of an item")
     assert options["dropout"].endswith("[default: 0.3]")
     assert options["min_count"] == "Items that occur less often are left out. [default: 1]"

@@ -207,7 +207,7 @@ def test_settings_that_train_nothing_together_are_refused():
             {"objective": "cbow", "forward_only": True},
             "forward_only=True is not known to gensim; set backend='n",
         ),
-        ({"vector_size": 65}, "vector_size is 65; expected a multiple of 2"),
+        ({"vector_size": 65, "context_decay": (0.5, 0.9)}, "vector_size is 65; expected a multiple of 2"),
         (
             {"objective": "next_item", "vector_size": 256, "context_decay": (0.1, 0.5, 0.9)},
             r"vector_size is 256; expected a multiple of 3, .* context_decay=\(0\.1, 0\.5, 0\.9\)",
@@ -277,6 +277,7 @@ def test_what_was_given_wins_over_the_defaults(first, then, own):
 
 
 def test_without_order_no_place_in_a_history_weighs_more():
+    assert NextItem(vector_size=10).without_order().context_decay == (1.0, 1.0)
     assert NextItem(epochs=3).without_order() == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0))
     given_by_hand = NextItem(context_decay=(0.5, 0.7, 0.9))
     assert given_by_hand.without_order() == given_by_hand
@@ -317,7 +318,7 @@ def test_a_taste_reads_as_was_trained_unless_told_otherwise():
 def test_a_taste_of_more_parts_than_divide_the_vectors_is_refused():
     told = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 parts of the vectors; .* found 256"
     with pytest.raises(ConfigError, match=told):
-        Config(taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
+        Config(train=TrainConfig(vector_size=256), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
     fits = Config(train=TrainConfig(vector_size=66), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
     assert fits.taste.decay == (0.5, 0.7, 0.9)
 
@@ -397,3 +398,22 @@ def test_settings_cannot_be_changed():
             with pytest.raises(ValueError, match="frozen"):
                 setattr(config, name, getattr(config, name))
         assert hash(config) == hash(type(config)(**config.model_dump()))
+
+
+@pytest.mark.parametrize(
+    ("vector_size", "memory"),
+    [
+        (None, (0.3, 0.8, 0.98)),
+        (96, (0.3, 0.8, 0.98)),
+        (64, (0.5, 0.98)),
+        (100, (0.5, 0.98)),
+        (25, (0.7,)),
+        (1, (0.7,)),
+    ],
+)
+def test_any_vector_size_has_a_memory_that_divides_it(vector_size, memory):
+    config = NextItem() if vector_size is None else NextItem(vector_size=vector_size)
+    assert config.context_decay == memory
+    assert "context_decay" not in config.given()
+    assert config.replace(objective="skipgram").vector_size == (vector_size or 64)
+    assert NextItem.model_validate_json(config.model_dump_json()) == config

@@ -35,6 +35,12 @@ DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
 """How a taste reads vectors that were not trained with a decay."""
 NUMBERS_A_PART = 128
+MEMORIES = ((0.3, 0.8, 0.98), (0.5, 0.98), (PLAIN_DECAY,))
+"""next_item's ``context_decay`` by default: the first of these whose length divides ``vector_size``."""
+
+
+def _memory(vector_size: int) -> tuple[float, ...]:
+    return next(decays for decays in MEMORIES if vector_size % len(decays) == 0)
 
 
 def _size_of_parts(settings: Mapping[str, Any]) -> int:
@@ -164,9 +170,10 @@ class NextItem(TrainConfig):
     """Predict the next item from the taste so far."""
     backend: Literal["numba"] = "numba"
     """Which trainer runs: our own (numba)."""
-    context_decay: Decays = (0.3, 0.8, 0.98)
+    context_decay: Decays = MEMORIES[0]
     """Weight of an item for each step back. The vectors are cut into as many parts, each trained with its
-    own: a short memory beside a long one."""
+    own: a short memory beside long ones. Where ``vector_size`` is given and no multiple of three, the default
+    is (0.5, 0.98), or 0.7 if it is odd."""
     vector_size: VectorSize = Field(default_factory=_size_of_parts)
     """Numbers in an item's vector: 128 for each part of ``context_decay``."""
     window: Window = 50
@@ -199,9 +206,22 @@ class NextItem(TrainConfig):
         >>> NextItem(epochs=5).without_order().context_decay
         (1.0, 1.0, 1.0)
         """
-        if "context_decay" in self.model_fields_set:
+        if "context_decay" in self.given():
             return self
         return self.replace(context_decay=(1.0,) * len(self.context_decay))
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that were given; a memory that is the default does not count."""
+        is_default = self.context_decay == _memory(self.vector_size)
+        return {n: value for n, value in super().given().items() if n != "context_decay" or not is_default}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _memory_that_fits(cls, settings: Any) -> Any:
+        size = settings.get("vector_size") if isinstance(settings, Mapping) else None
+        if not isinstance(size, int) or size < 1 or "context_decay" in settings:
+            return settings
+        return {**settings, "context_decay": _memory(size)}
 
     @field_validator("backend", mode="before")
     @classmethod
