@@ -266,6 +266,8 @@ def test_what_was_given_wins_over_the_defaults(first, then, own):
     expected = {**NextItem().model_dump(), **first, **then, **own}
     if "vector_size" not in {**first, **then}:
         expected["vector_size"] = 128 * len(expected["context_decay"])
+    elif "context_decay" not in own:
+        expected["context_decay"] = NextItem(vector_size=expected["vector_size"]).context_decay
     for made in (
         TrainConfig(**{**first, **then, **own}),
         SkipGram(**first).replace(objective="next_item", **then, **own),

@@ -32,7 +32,7 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path):
     """Commands first, then Python, as one reader would, in one folder beside the sample data."""
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ITEM2VEC_")}
-    environment["ITEM2VEC_BACKEND"] = "numba"  # the same commands, several times as fast
+    environment["ITEM2VEC_EPOCHS"] = "3"  # the same commands, several times as fast
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     steps = [["bash", "-e", "-c", block] for block in blocks(page, "sh")]
     steps += [[sys.executable, "-W", "error", "-c", block] for block in blocks(page, "python")]

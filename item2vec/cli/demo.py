@@ -124,7 +124,8 @@ def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
     from item2vec import adapters, readers, train
 
     graph = readers.read_edges(_sample("friends.csv"))
-    people = train(adapters.walks(graph, walks_per_node=10, walk_length=40, seed=SEED), epochs=3, seed=SEED)
+    walks = adapters.walks(graph, walks_per_node=10, walk_length=40, seed=SEED)
+    people = train(walks, objective="skipgram", epochs=3, seed=SEED)
     histories = dict(zip(listens.users.ids, adapters.histories(listens), strict=True))
     say(f"\nPeople, by walks over {graph}")
     for user in USERS[:1]:

@@ -21,8 +21,8 @@ from item2vec.evaluation import evaluate, leave_last_out
 
 PUBLISHED = 0.0531
 TRAINERS = {
-    "gensim, skip-gram": ({"backend": "gensim"}, (1, 2, 5, 10, 20, 40)),
-    "ours, skip-gram": ({"backend": "numba"}, (2, 5, 10, 20, 40, 80)),
+    "gensim, skip-gram": ({"objective": "skipgram", "backend": "gensim"}, (1, 2, 5, 10, 20, 40)),
+    "ours, skip-gram": ({"objective": "skipgram", "backend": "numba"}, (2, 5, 10, 20, 40, 80)),
     "ours, next_item": ({"objective": "next_item"}, (1, 2, 3, 4, 6, 8, 15)),
 }
 COLOURS = ("#888888", "#2b6cb0", "#c05621")

@@ -26,7 +26,7 @@ import numpy as np
 import sets
 
 import item2vec
-from item2vec import TrainConfig
+from item2vec import CBOW, NextItem, SkipGram
 from item2vec.config import GatesConfig
 from item2vec.errors import LeakWarning, TrainingError
 from item2vec.evaluation import Popularity, evaluate, leave_last_out, random_split, temporal_split
@@ -36,10 +36,10 @@ from item2vec.retraining.health import measure_health
 LIMITS = GatesConfig()
 MOST_QUESTIONS = 4000
 OBJECTIVES = {
-    "skipgram": TrainConfig(backend="numba"),
-    "next_item": TrainConfig(objective="next_item"),
-    "gensim": TrainConfig(backend="gensim"),
-    "cbow": TrainConfig(objective="cbow", backend="numba"),
+    "skipgram": SkipGram(backend="numba"),
+    "next_item": NextItem(),
+    "gensim": SkipGram(backend="gensim"),
+    "cbow": CBOW(backend="numba"),
 }
 TRAINED = {
     "healthy": {},
@@ -104,7 +104,7 @@ def spoilt(vectors):
     random = np.random.default_rng(6)
     rows, shape = vectors.input, vectors.input.shape
     scale = np.linalg.norm(rows, axis=1).mean() / shape[1] ** 0.5
-    n_parts = len(vectors.config.context_decay) if vectors.config.objective == "next_item" else 1
+    n_parts = len(vectors.config.context_decay) if isinstance(vectors.config, NextItem) else 1
     width = 1 if vectors.config.backend == "gensim" else 0.5
     start = random.uniform(-width, width, shape) / (shape[1] / n_parts)
     yield "untrained", {"input": start, "output": np.zeros(shape)}

@@ -167,7 +167,7 @@ def graph(name, folder, n_shuffles):
     pairs = [line.split() for line in next(folder.glob("*labels*")).read_text().splitlines()]
     started = time.perf_counter()
     walks = adapters.walks(edges, walks_per_node=80, walk_length=40, seed=1)
-    vectors = item2vec.train(walks, vector_size=128, window=10, epochs=1, seed=1)
+    vectors = item2vec.train(walks, objective="skipgram", vector_size=128, window=10, epochs=1, seed=1)
     seconds = time.perf_counter() - started
     nodes = sorted({node for node, *_ in pairs})
     names = sorted({label for _, *labels in pairs for label in labels})

@@ -25,7 +25,7 @@ import numpy as np
 import peers
 from gensim.models import Word2Vec
 
-from item2vec import Recommender, Sentences, TrainConfig, Vocabulary, train
+from item2vec import NextItem, Recommender, Sentences, SkipGram, Vocabulary, train
 from item2vec.errors import LeakWarning
 from item2vec.evaluation import evaluate
 from item2vec.training.corpus import prepare
@@ -63,7 +63,7 @@ def clustered(n_tokens, n_items, seed=1):
 
 def settings(**changes):
     plain = {"window": WINDOW, "negative": NEGATIVE, "ns_exponent": 0.75, "alpha": 0.025, "workers": 2}
-    return TrainConfig(**(plain | {"epochs": 1} | changes))
+    return SkipGram(**(plain | {"epochs": 1} | changes))
 
 
 def gensim_of(lists, dim):
@@ -125,7 +125,7 @@ def quality(arguments):
         for seed in range(1, arguments.seeds + 1):
             for trainer, results in found.items():
                 started = time.perf_counter()
-                vectors = train(split.train, backend=trainer, seed=seed, workers=2)
+                vectors = train(split.train, objective="skipgram", backend=trainer, seed=seed, workers=2)
                 took = time.perf_counter() - started
                 metrics = evaluate(Recommender(vectors), split, k=10, metrics=["hr", "ndcg"]).metrics
                 results.append([metrics["hr@10"], metrics["ndcg@10"], took])
@@ -147,7 +147,7 @@ def train_one(objective, n_tokens, n_items, dim):
         kind, config = NumbaTrainer, settings(vector_size=dim)
     else:
         kind = NextItemTrainer
-        config = TrainConfig(objective=objective, vector_size=dim, epochs=1, workers=2)
+        config = NextItem(vector_size=dim, epochs=1, workers=2)
     warm = prepare(clustered(1_000, 100), config)
     kind(warm, config).train_epoch(0, warm.tokens, warm.offsets)
     corpus = prepare(clustered(n_tokens, n_items), config)

@@ -16,13 +16,13 @@ import numpy as np
 import sets
 
 import item2vec
-from item2vec import TrainConfig
+from item2vec import NextItem, SkipGram, TrainConfig
 from item2vec.errors import LeakWarning
 from item2vec.evaluation import Split, evaluate, leave_last_out
 
 OBJECTIVES = {
-    "skipgram": (TrainConfig(backend="numba"), 1 / 4),
-    "next_item": (TrainConfig(objective="next_item"), 1),
+    "skipgram": (SkipGram(backend="numba"), 1 / 4),
+    "next_item": (NextItem(), 1),
 }
 SHARES = {"1/4": 1 / 4, "1/2": 1 / 2, "all": 1}
 
