@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from item2vec.errors import InputError
-from item2vec.types import Vocabulary
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Items"]
+from item2vec.errors import InputError, InputTypeError
+from item2vec.types import Codes, Vocabulary
+
+__all__ = ["Items", "checked_conditions"]
+
+Value = str | float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,8 +63,8 @@ class Items:
 
     def __repr__(self) -> str:
         titled = sum(title is not None for title in self.titles)
-        names = ", ".join(dict.fromkeys(name for row in self.attributes for name in row))
-        return f"Items({len(self):,} items, {titled:,} titles, attributes: {names or 'none'})"
+        names = ", ".join(self._names) or "none"
+        return f"Items({len(self):,} items, {titled:,} titles, attributes: {names})"
 
     def title(self, item: str) -> str:
         """Return an item's title, or its id where none is known."""
@@ -71,21 +79,102 @@ class Items:
     def where(self, conditions: Mapping[str, Any]) -> list[str]:
         """Return the ids of items that meet all conditions: equal to a value, or to any of a list of values.
 
-        An attribute that is itself a list meets a condition if one of its values does.
+        An attribute that is itself a list meets a condition if one of its values does. ``None`` equals
+        nothing, and ``True`` equals 1.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute of that name; names the nearest ones.
+        InputTypeError
+            If a condition is not text, a number, true or false, or a list of these.
         """
-        return [
-            id_
-            for id_, row in zip(self.vocabulary.ids, self.attributes, strict=True)
-            if all(meets(row.get(name), wanted) for name, wanted in conditions.items())
-        ]
+        return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
+
+    def meets(self, conditions: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+        """Return for each item, by code, whether it meets all conditions, as in ``where``.
+
+        >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})
+        array([False,  True])
+        """
+        met = np.ones(len(self), dtype=bool)
+        for name, values in checked_conditions(conditions).items():
+            self._check_attribute(name)
+            codes_of = self._codes_by_value(name)
+            met_here = np.zeros(len(self), dtype=bool)
+            for value in values & codes_of.keys():
+                met_here[codes_of[value]] = True
+            met &= met_here
+        return met
+
+    def updated(self, changed: Items) -> Items:
+        """Return the items with changed ones in their place and new ones at the end; itself if all are equal.
+
+        >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {}})
+        >>> songs.updated(Items.of({"s3": {}, "s1": {"genre": "soul"}})).attributes
+        ({'genre': 'soul'}, {}, {})
+        """
+        ids, titles, attributes = [*self.vocabulary.ids], [*self.titles], [*self.attributes]
+        codes = self.vocabulary.encode(changed.vocabulary.ids).tolist()
+        rows = zip(changed.vocabulary.ids, changed.titles, changed.attributes, strict=True)
+        for code, (id_, title, row) in zip(codes, rows, strict=True):
+            if code < 0:
+                ids.append(id_)
+                titles.append(title)
+                attributes.append(row)
+            else:
+                titles[code], attributes[code] = title, row
+        if (tuple(titles), tuple(attributes)) == (self.titles, self.attributes):
+            return self
+        vocabulary = self.vocabulary if len(ids) == len(self) else Vocabulary(tuple(ids))
+        return Items(vocabulary, tuple(titles), tuple(attributes))
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for row in self.attributes for name in row))
+
+    @cached_property
+    def _columns(self) -> dict[str, dict[Value, Codes]]:
+        return {}
+
+    def _codes_by_value(self, name: str) -> dict[Value, Codes]:
+        """Return which items have each value of an attribute; each attribute is read once."""
+        if name not in self._columns:
+            codes: defaultdict[Value, list[int]] = defaultdict(list)
+            for code, row in enumerate(self.attributes):
+                value = row.get(name)
+                for one in value if isinstance(value, list) else (value,):
+                    if isinstance(one, str | int | float):
+                        codes[one].append(code)
+            self._columns[name] = {one: np.array(some, dtype=np.int32) for one, some in codes.items()}
+        return self._columns[name]
+
+    def _check_attribute(self, name: str) -> None:
+        if name in self._names:
+            return
+        if not self._names:
+            raise InputError(
+                f"no item has an attribute {name!r}, nor any other; expected items with attributes"
+            )
+        near = difflib.get_close_matches(name, self._names, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._names[:10])}"
+        raise InputError(f"no item has an attribute {name!r}; {remedy}")
 
 
-def meets(value: Any, wanted: Any) -> bool:
-    """Tell whether an attribute's value is what is wanted, or shares a value with it where one is a list.
+def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, frozenset[Value]]:
+    """Return the wanted values of each attribute, without ``None`` and NaN, which nothing equals.
 
-    >>> meets(["jazz", "soul"], "jazz"), meets("jazz", ["rock", "jazz"]), meets(None, "jazz")
-    (True, True, False)
+    >>> checked_conditions({"genre": ["jazz", None], "year": 1983})
+    {'genre': frozenset({'jazz'}), 'year': frozenset({1983})}
     """
-    found = value if isinstance(value, list) else [value]
-    asked = wanted if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
-    return any(one is not None and one == other for one in found for other in asked)
+    checked = {}
+    for name, given in conditions.items():
+        if not isinstance(name, str):
+            raise InputTypeError(f"an attribute's name is {name!r}; expected text")
+        values = given if isinstance(given, list | tuple | set | frozenset) else [given]
+        if not all(isinstance(one, str | int | float | None) for one in values):
+            raise InputTypeError(
+                f"{name} is {given!r}; expected text, a number, true or false, or a list of these"
+            )
+        checked[name] = frozenset(one for one in values if one is not None and one == one)  # noqa: PLR0124
+    return checked
