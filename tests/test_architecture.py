@@ -15,7 +15,7 @@ LAYERS = [
     {"errors"},
     {"types", "files", "progress", "ranking", "durations", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
-    {"sentences", "graph"},
+    {"sentences", "graph", "catalogue"},
     {"vectors", "shaping"},
     {"taste"},
     {"readers", "training", "index"},

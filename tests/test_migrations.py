@@ -170,6 +170,18 @@ def test_numbers_are_never_given_again_after_a_migration(old, url, engine):
         assert store.begin_run(config={"models": "m", "host": "h"}, now=NOW) == newest + 1
 
 
+def test_items_of_an_older_schema_are_a_catalogue_and_their_changes_are_found(old, url):
+    old.upgrade(backup=False)
+    with Store(url) as store:
+        known = store.catalogue()
+        assert known.revision == 0
+        assert (known.where({"genre": "synth-pop"}), store.inactive_items()) == (["x"], ["y"])
+        store.activate_items(["y"])
+        newer = store.catalogue(known)
+        assert newer.revision == 1
+        assert {*newer.where({})} - {*known.where({})} == {"y"}
+
+
 def test_generations_that_two_folders_share_stop_the_way_back(store, url, engine):
     fill(store, engine)
     with engine.begin() as connection:

@@ -295,7 +295,7 @@ def use_everything(store):
     store.interactions()
     store.history("u1")
     store.items()
-    store.items_where({"genre": "jazz"})
+    store.items_where({})
     store.inactive_items()
     store.ingest(many(400))
     store.ingest_items(Items.of({"i1": {"title": "x"}}))

@@ -1,5 +1,6 @@
 """What the store promises of items, on SQLite and on PostgreSQL alike."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from item2vec import Items
 from item2vec.errors import InputError, InputTypeError, UnknownItemError
-from item2vec.store import Ingested
+from item2vec.store import Ingested, catalogue
 
 ON_EACH = settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -95,8 +96,8 @@ attributes = st.dictionaries(
     wanted=st.dictionaries(names, scalars | st.lists(scalars, max_size=3), max_size=2),
 )
 @ON_EACH
-def test_a_condition_means_in_sql_what_it_means_in_python(store, rows, wanted):
-    items = Items.of({f"i{n}": row for n, row in enumerate(rows)})
+def test_a_condition_means_of_stored_items_what_it_means_of_those_given(store, rows, wanted):
+    items = Items.of({f"i{n}": row for n, row in enumerate([dict.fromkeys(wanted), *rows])})
     store.ingest_items(items)
     unknown_to_this_example = {*store.items().vocabulary} - {*items.vocabulary}
     found = [item for item in store.items_where(wanted) if item not in unknown_to_this_example]
@@ -121,14 +122,96 @@ def test_what_no_item_can_be_is_met_by_none(store, wanted):
     assert store.items_where({"genre": [wanted, "jazz"]} if wanted != [] else {"genre": "jazz"}) == ["s2"]
 
 
-@pytest.mark.parametrize("name", ["a\0", "\ud800", 7, None])
-def test_a_name_that_no_attribute_can_have_is_refused(store, name):
-    with pytest.raises(InputError, match="an attribute's name"):
+@pytest.mark.parametrize("name", ["a\0", "\ud800", "gnere", 7, None])
+def test_a_name_that_no_attribute_has_is_refused(store, name):
+    store.ingest_items(SONGS)
+    with pytest.raises(InputError, match="an attribute"):
         store.items_where({name: "jazz"})
+
+
+def test_an_attribute_of_inactive_items_alone_is_known(store):
+    store.ingest_items(SONGS)
+    store.deactivate_items(["s1"])
+    assert store.items_where({"year": 1983}) == store.items_where({"live": False}) == []
+
+
+CHANGES = {
+    "a new item": lambda store: store.ingest_items(Items.of({"s5": {}})),
+    "another attribute": lambda store: store.ingest_items(Items.of({"s4": {"genre": "soul"}})),
+    "another title": lambda store: store.ingest_items(Items.of({"s4": {"title": "Ceremony"}})),
+    "out": lambda store: store.deactivate_items(["s1", "s2"]),
+    "in": lambda store: store.activate_items(["s3"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_catalogue_is_read_again_only_where_it_has_changed(store, change):
+    store.ingest_items(SONGS)
+    store.deactivate_items(["s3"])
+    known = store.catalogue()
+    assert store.catalogue(known) is known
+    store.ingest(listens(("ann", "s1", 1)))
+    assert store.catalogue(known) is known
+    change(store)
+    newer, whole = store.catalogue(known), store.catalogue()
+    assert newer.revision == whole.revision == known.revision + 1
+    same_items(whole.items, newer.items)
+    assert newer.where({}) == whole.where({})
+    assert (newer.items is known.items) == (change in (CHANGES["out"], CHANGES["in"]))
+
+
+steps = st.lists(
+    st.tuples(st.just("items"), st.dictionaries(st.sampled_from("abc"), attributes, min_size=1))
+    | st.tuples(st.sampled_from(["in", "out", "read"]), st.sampled_from("abc"))
+    | st.tuples(st.just("event"), st.sampled_from("abc")),
+    max_size=10,
+)
+
+
+@given(steps=steps)
+@ON_EACH
+def test_a_catalogue_that_reads_only_changes_is_the_whole_one(store, steps):
+    store.ingest_items(Items.of({item: {} for item in "abc"}))
+    known = store.catalogue()
+    for step, what in steps:
+        if step == "items":
+            store.ingest_items(Items.of(what))
+        elif step == "event":
+            store.ingest(listens(("ann", what, 1)))
+        elif step == "read":
+            known = store.catalogue(known)
+        else:
+            (store.activate_items if step == "in" else store.deactivate_items)([what])
+    newest, whole = store.catalogue(known), store.catalogue()
+    same_items(newest.items, whole.items)
+    assert newest.active.tolist() == whole.active.tolist()
+
+
+def test_a_catalogue_from_before_a_backup_was_brought_back_is_read_whole(store, sql):
+    store.ingest_items(SONGS)
+    store.deactivate_items(["s1"])
+    known = store.catalogue()
+    sql("UPDATE item SET active = :active, revision = 1", active=True)
+    assert store.catalogue(known).where({}) == ["s1", "s2", "s3", "s4"]
+
+
+def test_changes_are_numbered_in_the_order_in_which_they_can_be_seen(store, engine):
+    """A reader that saw the later of two changes first would never look for the earlier one."""
+    store.ingest_items(SONGS)
+    seen = store.catalogue()
+    with ThreadPoolExecutor(1) as thread:
+        with engine.begin() as connection:
+            catalogue.set_active(connection, ["s1"], active=False)
+            later = thread.submit(store.deactivate_items, ["s2"])
+            wait([later], timeout=0.3)
+            seen = store.catalogue(seen)
+        assert later.result() == 1
+    assert store.catalogue(seen).where({}) == ["s3", "s4"]
 
 
 @pytest.mark.parametrize("wanted", [{"a": 1}, [["jazz"]], b"jazz", datetime(2024, 1, 1)])
 def test_a_condition_of_another_type_is_refused(store, wanted):
+    store.ingest_items(SONGS)
     with pytest.raises(InputTypeError, match="genre is"):
         store.items_where({"genre": wanted})
 

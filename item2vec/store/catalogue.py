@@ -1,21 +1,24 @@
-"""Items: what is known about them, which of them are active, and which have an attribute."""
+"""Items: what is known about them, which of them are active, and what has changed since."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
-from item2vec.errors import InputTypeError
+from item2vec.catalogue import Catalogue
 from item2vec.items import Items
 from item2vec.store.connect import undamaged
 from item2vec.store.ids import as_json, insert_into, listed
 from item2vec.store.tables import item
-from item2vec.store.values import can_be_held, check_text, check_value
+from item2vec.store.values import check_text, check_value
 from item2vec.types import Vocabulary
 
-__all__ = ["check_items", "inactive_items", "items_where", "read_items", "set_active", "upsert", "wanted"]
+__all__ = ["check_items", "inactive_items", "read_catalogue", "read_items", "set_active", "upsert"]
+
+ADVISORY_LOCK = 0x17E3_CA7A  # any number that nothing else on the server is likely to use
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
@@ -34,8 +37,9 @@ def check_items(items: Items) -> list[dict[str, Any]]:
 
 def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert items, or replace the titles and attributes of known ones; return how many were new."""
+    revision = _next_revision(connection)
     insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
-    new = set(connection.execute(insert, rows).scalars())
+    new = set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
     known = [
         {"key": row["external_id"], "new_title": row["title"], "new_attributes": row["attributes"]}
         for row in rows
@@ -45,7 +49,9 @@ def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         update = (
             sa.update(item)
             .where(item.c.external_id == sa.bindparam("key"))
-            .values(title=sa.bindparam("new_title"), attributes=sa.bindparam("new_attributes"))
+            .values(
+                title=sa.bindparam("new_title"), attributes=sa.bindparam("new_attributes"), revision=revision
+            )
         )
         connection.execute(update, known)
     return len(new)
@@ -53,6 +59,7 @@ def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
 
 def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -> int:
     """Activate or deactivate items; return how many changed. An unknown one is ``UnknownItemError``."""
+    revision = _next_revision(connection)
     some = item.c.external_id.in_(listed(connection))
     parameters = {"ids": as_json(ids)}
     known = set(connection.scalars(sa.select(item.c.external_id).where(some), parameters))
@@ -61,7 +68,7 @@ def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -
         everything = connection.scalars(sa.select(item.c.external_id).order_by(item.c.external_id))
         Vocabulary(tuple(everything)).code(unknown)
     other = item.c.active != sa.literal(active, item.c.active.type)
-    update = sa.update(item).where(some, other).values(active=active).returning(item.c.id)
+    update = sa.update(item).where(some, other).values(active=active, revision=revision).returning(item.c.id)
     return len(connection.execute(update, parameters).all())
 
 
@@ -74,67 +81,42 @@ def read_items(connection: sa.Connection) -> Items:
         return Items(Vocabulary(ids), titles, attributes)
 
 
+def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
+    """Return all items, and which are active; of what is known already, only later changes are read."""
+    revision = _revision(connection)
+    if known is not None and known.revision == revision:
+        return known
+    # A database that was brought back from a backup may be at an earlier revision than what is known.
+    known = None if known is None or known.revision > revision else known
+    columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.active)
+    statement = sa.select(*columns).order_by(item.c.external_id)
+    if known is not None:
+        statement = statement.where(item.c.revision > known.revision)
+    with undamaged(connection):
+        rows = connection.execute(statement).all()
+        ids, titles, attributes, active = zip(*rows, strict=True) if rows else ((), (), (), ())
+        items = Items(Vocabulary(ids), titles, attributes)
+    found = Catalogue(items, np.array(active, dtype=bool), revision)
+    return found if known is None else known.updated(found)
+
+
+def _revision(connection: sa.Connection) -> int:
+    """Return the number of the last change; 0 if items were only ever named by interactions."""
+    return connection.scalar(sa.select(sa.func.max(item.c.revision))) or 0
+
+
+def _next_revision(connection: sa.Connection) -> int:
+    """Return the number of the change that this transaction makes: changes are numbered in their order.
+
+    Another change waits until this one is there, or else a reader could see the later of the two first, and
+    never look for the earlier one. SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    return _revision(connection) + 1
+
+
 def inactive_items(connection: sa.Connection) -> list[str]:
     """Return the ids of inactive items, in their order."""
     statement = sa.select(item.c.external_id).where(item.c.active == sa.false()).order_by(item.c.external_id)
     return list(connection.scalars(statement))
-
-
-def wanted(conditions: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return for each attribute the values that are wanted, any of which will do.
-
-    ``None``, NaN and what no item can hold are left out: nothing is equal to them.
-    """
-    asked: dict[str, list[Any]] = {}
-    for name, value in conditions.items():
-        check_text(name, "an attribute's name")
-        values = value if isinstance(value, list | tuple | set | frozenset) else [value]
-        for one in values:
-            if not isinstance(one, str | int | float | None):
-                raise InputTypeError(
-                    f"{name} is {value!r}; expected text, a number, true or false, or a list of these"
-                )
-        asked[name] = [one for one in values if one is not None and can_be_held(one)]
-    return asked
-
-
-def items_where(connection: sa.Connection, asked: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Return the ids of active items that have, for each attribute, one of its values."""
-    statement = sa.select(item.c.external_id).where(item.c.active == sa.true())
-    for number, (name, values) in enumerate(asked.items()):
-        statement = statement.where(_meets(connection, number, name, values))
-    return list(connection.scalars(statement.order_by(item.c.external_id)))
-
-
-# Values travel as JSON, so that the database reads a number among them as it reads one in an attribute.
-MEETS_SQLITE = """
-    EXISTS (
-        SELECT 1 FROM json_each(item.attributes) AS attribute
-        WHERE attribute.key = :name AND (
-            attribute.atom IN (SELECT value FROM json_each(:any_of))
-            OR attribute.type = 'array' AND EXISTS (
-                SELECT 1 FROM json_each(attribute.value) AS element
-                WHERE element.atom IN (SELECT value FROM json_each(:any_of))
-            )
-        )
-    )
-"""
-MEETS_POSTGRESQL = """
-    EXISTS (
-        SELECT 1 FROM (SELECT CAST(item.attributes AS jsonb) -> :name AS value) AS attribute,
-            jsonb_array_elements(
-                CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END
-            ) AS element
-        WHERE element IN (SELECT jsonb_array_elements(CAST(:any_of AS jsonb)))
-    )
-"""
-
-
-def _meets(connection: sa.Connection, number: int, name: str, values: Sequence[Any]) -> sa.TextClause:
-    """Say in SQL what ``item2vec.items.meets`` says in Python."""
-    meets = MEETS_SQLITE if connection.dialect.name == "sqlite" else MEETS_POSTGRESQL
-    # Python's True equals 1; PostgreSQL's does not.
-    truths = [bool(value) for value in values if not isinstance(value, str) and value in (0, 1)]
-    any_of = as_json([*values, *truths, *map(int, truths)])
-    text = meets.replace(":name", f":name_{number}").replace(":any_of", f":any_of_{number}")
-    return sa.text(text).bindparams(**{f"name_{number}": name, f"any_of_{number}": any_of})

@@ -11,10 +11,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from item2vec.errors import ConfigError, StoreError
-from item2vec.store.connect import shown, translated, undamaged
+from item2vec.store.connect import begin_as, shown, translated, undamaged
 from item2vec.store.tables import metadata
 
-__all__ = ["copy"]
+__all__ = ["copy", "copy_between"]
 
 Rows = list[tuple[Any, ...]]
 
@@ -34,6 +34,15 @@ class _Digest:
         hashes = (blake2b(repr(row).encode(), digest_size=16).digest() for row in rows)
         total = sum(map(int.from_bytes, hashes), start=self.total)
         return _Digest(self.n_rows + len(rows), total % 2**128)
+
+
+def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], None]) -> dict[str, int]:
+    """Copy all tables into an empty store, in a transaction of each; return rows by table."""
+    with translated(shown(target.url)), begin_as(target, "write").begin() as to:
+        with translated(shown(source.url)):
+            connection = begin_as(source, "read").connect()
+        with connection, connection.begin():
+            return copy(connection, to, advance)
 
 
 def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], None]) -> dict[str, int]:

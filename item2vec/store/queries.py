@@ -24,6 +24,7 @@ __all__ = [
     "days_before_the_last",
     "forget_user",
     "read_ahead",
+    "read_histories",
     "read_history",
     "read_interactions",
     "summary",
@@ -47,15 +48,16 @@ DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """A user's items, oldest first, with timestamps (int64 microseconds since 1970) and weights (float32).
+    """A user's items, oldest first, with timestamps (int64 microseconds), weights (float32) and events.
 
-    >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32)))
+    >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32), []))
     0
     """
 
     items: list[str]
     timestamps: Offsets
     weights: Floats
+    events: list[str]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -84,7 +86,13 @@ def read_history(connection: sa.Connection, user: str, limit: int | None) -> His
             [row[0] for row in rows],
             read_only([row[1] for row in rows], np.int64),
             read_only([row[2] for row in rows], np.float32),
+            [row[3] for row in rows],
         )
+
+
+def read_histories(connection: sa.Connection, users: Sequence[str]) -> list[History]:
+    """Read all interactions of some users."""
+    return [read_history(connection, user, None) for user in users]
 
 
 def read_interactions(
@@ -246,7 +254,7 @@ def _history(dialect: str) -> sa.Select[Any]:
     """Make the statement once: that takes longer than to run it."""
     newest_first = [interaction.c[name].desc() for name in ("occurred_at", "event_key", "source")]
     return (
-        sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight)
+        sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight, interaction.c.event)
         .select_from(interaction.join(user_account).join(item))
         .where(user_account.c.external_id == sa.bindparam("user"))
         .order_by(*newest_first)

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
+from item2vec.catalogue import Catalogue
 from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -63,20 +64,14 @@ class Store:
     >>> with Store(f"sqlite:///{folder.name}/item2vec.db") as store:
     ...     store.upgrade()
     ...     store.ingest(listens)
-    ...     store.ingest(listens)
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
     ...     store.history("ann").items
     ...     store.items_where({"genre": "dance"})
-    ...     store.interactions()
-    ...     store.forget_user("ann")
-    '0002'
+    '0003'
     Ingested(n_rows=3, n_new=3, n_duplicate=0)
-    Ingested(n_rows=3, n_new=0, n_duplicate=3)
     Ingested(n_rows=1, n_new=0, n_duplicate=1)
     ['y', 'x']
     ['x']
-    Interactions(3 rows, 2 users, 2 items, 1970-01-01 00:00:00 to 1970-01-01 00:00:00)
-    2
     >>> folder.cleanup()
     """
 
@@ -87,6 +82,7 @@ class Store:
         self._process = os.getpid()
         self._inherited: list[sa.Engine] = []
         self._checked = False
+        self.last_change = object()  # another one after each change of items through this store
 
     def __repr__(self) -> str:
         return f"Store({shown(self._url)!r})"
@@ -175,7 +171,7 @@ class Store:
         n_new = 0
         for start in range(0, len(rows), ITEMS_A_BATCH):
             batch = rows[start : start + ITEMS_A_BATCH]
-            n_new += self._data("write", partial(catalogue.upsert, rows=batch))
+            n_new += self._change_items(partial(catalogue.upsert, rows=batch))
         return Ingested(len(rows), n_new, len(rows) - n_new)
 
     def deactivate_items(self, items: Iterable[str]) -> int:
@@ -236,17 +232,26 @@ class Store:
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
 
+    def histories(self, users: Iterable[str]) -> list[History]:
+        """Return what ``history`` returns for each user, as all of them were at one moment."""
+        names = as_history(users, "users")
+        check_ids(names)
+        return self._data("read", partial(queries.read_histories, users=names))
+
     def items(self) -> Items:
         """Return all items, inactive ones too, in the order of their ids."""
         return self._data("read", catalogue.read_items)
 
     def items_where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of active items that meet all conditions, in their order, as ``Items.where`` would.
+        """Return the ids of active items that meet all conditions, in their order; as in ``Items.where``."""
+        return self.catalogue().where(conditions)
 
-        An attribute meets a value it equals, and a list if it equals one of its values; an attribute that is
-        a list itself does if one of its values does.
+    def catalogue(self, known: Catalogue | None = None) -> Catalogue:
+        """Return all items with their attributes, and which of them are active.
+
+        Only what has changed since ``known``, an earlier answer, is read; if nothing has, it is returned.
         """
-        return self._data("read", partial(catalogue.items_where, asked=catalogue.wanted(conditions)))
+        return self._data("read", partial(catalogue.read_catalogue, known=known))
 
     def inactive_items(self) -> list[str]:
         """Return the ids of items that are not to be recommended, in their order."""
@@ -322,16 +327,8 @@ class Store:
         check_ids([version] if previous is None else [version, previous])
         for name, text in (("actor", actor), ("reason", reason or ""), ("manifest_sha256", manifest_sha256)):
             check_text(text, name)
-        row = {
-            "generation": generation,
-            "version": version,
-            "previous": previous,
-            "manifest_sha256": manifest_sha256,
-            "run_id": run_id,
-            "actor": actor,
-            "reason": reason,
-            "promoted_at": utc(now),
-        }
+        row = {"generation": generation, "version": version, "previous": previous, "run_id": run_id}
+        row |= {"manifest_sha256": manifest_sha256, "actor": actor, "reason": reason, "promoted_at": utc(now)}
         self._data("write", partial(runs.record, row=row))
 
     def runs(self, limit: int = 20) -> list[Run]:
@@ -356,12 +353,8 @@ class Store:
         """
         self.check_schema()
         target.ensure_schema(create=True)
-        reader, writer = begin_as(self._engine, "read"), begin_as(target._engine, "write")
-        with progress_bar("copying", None) as advance, translated(shown(target._url)), writer.begin() as to:
-            with translated(shown(self._url)):
-                source = reader.connect()
-            with source, source.begin():
-                return copying.copy(source, to, advance)
+        with progress_bar("copying", None) as advance:
+            return copying.copy_between(self._engine, target._engine, advance)
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
@@ -378,7 +371,13 @@ class Store:
     def _set_active(self, items: Iterable[str], *, active: bool) -> int:
         ids = as_history(items, "items")
         check_ids(ids)
-        return self._data("write", partial(catalogue.set_active, ids=sorted(set(ids)), active=active))
+        return self._change_items(partial(catalogue.set_active, ids=sorted(set(ids)), active=active))
+
+    def _change_items(self, change: Callable[[sa.Connection], int]) -> int:
+        try:
+            return self._data("write", change)
+        finally:
+            self.last_change = object()
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
         """Run a transaction on tables that are known to be there."""

@@ -58,6 +58,8 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
+    # The number of the last change; 0 for an item that only interactions have named.
+    sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),
     # PostgreSQL's types say these by themselves.
@@ -69,6 +71,7 @@ item = sa.Table(
         sqlite_where=sa.text("active = 0"),
         postgresql_where=sa.text("NOT active"),
     ),
+    sa.Index("ix_item_revision", "revision"),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )

@@ -1,0 +1,69 @@
+"""Masks over a model's rows say of each item what looking at it says."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item2vec import Items, Vocabulary
+from item2vec.catalogue import Catalogue, Eligible
+from item2vec.errors import InputError
+
+genres = st.sampled_from(["jazz", "soul", None]) | st.lists(st.sampled_from(["jazz", "soul"]), max_size=2)
+tables = st.dictionaries(st.sampled_from("abcdef"), st.tuples(genres, st.booleans()), max_size=6)
+
+
+def catalogue_of(table, revision=1):
+    items = Items.of(
+        {"typical": {"genre": None}} | {id_: {"genre": genre} for id_, (genre, _) in table.items()}
+    )
+    return Catalogue(items, np.array([True, *(active for _, active in table.values())]), revision)
+
+
+def by_looking(table, ids, wanted):
+    def fits(id_):
+        genre, active = table.get(id_, (None, True))
+        return active and (wanted is None or wanted in (genre if isinstance(genre, list) else [genre]))
+
+    return [fits(id_) for id_ in ids]
+
+
+def of(mask, ids):
+    return [True] * len(ids) if mask is None else mask.tolist()
+
+
+@settings(deadline=None, max_examples=150)
+@given(tables, tables, st.permutations("abcdefgh"), st.sampled_from([None, "jazz"]))
+def test_a_mask_says_what_looking_at_each_item_says_also_after_changes(table, changed, ids, wanted):
+    where = {} if wanted is None else {"genre": wanted}
+    catalogue, vocabulary = catalogue_of(table), Vocabulary(tuple(ids))
+    eligible = Eligible(catalogue, vocabulary)
+    assert of(eligible.mask(where), ids) == by_looking(table, ids, wanted)
+    assert eligible.mask(where) is eligible.mask(where)
+    newer = catalogue.updated(catalogue_of(changed, revision=2))
+    assert newer.revision == 2
+    for later in (Eligible(newer, vocabulary, before=eligible), Eligible(newer, vocabulary)):
+        assert of(later.mask(where), ids) == by_looking(table | changed, ids, wanted)
+    other = Vocabulary(tuple(ids[::-2]))
+    assert of(Eligible(newer, other, before=eligible).mask(where), other.ids) == by_looking(
+        table | changed, other.ids, wanted
+    )
+
+
+def test_masks_cannot_be_written_to():
+    catalogue = catalogue_of({"a": ("jazz", True), "b": ("soul", False)})
+    for mask in (catalogue.active, Eligible(catalogue, Vocabulary(("b", "a"))).mask({"genre": "jazz"})):
+        with pytest.raises(ValueError, match="read-only"):
+            mask[0] = True
+
+
+def test_where_all_may_be_recommended_there_is_no_mask():
+    eligible = Eligible(catalogue_of({"a": ("jazz", True)}), Vocabulary(("a", "unheard-of")))
+    assert eligible.mask() is eligible.mask({}) is None
+    assert eligible.mask({"genre": ["jazz", "soul"]}).tolist() == [True, False]
+    assert eligible.mask({"genre": []}).tolist() == [False, False]
+
+
+def test_a_misspelt_attribute_is_no_mask_of_nothing():
+    with pytest.raises(InputError, match="did you mean 'genre'"):
+        Eligible(catalogue_of({}), Vocabulary(("a",))).mask({"gnere": "jazz"})
