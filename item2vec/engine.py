@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
+from item2vec.catalogue import Catalogue, Eligible, Mask
+from item2vec.config import AdapterConfig
+from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.recommender import Recommender
-from item2vec.store import Store
-from item2vec.types import Recommendation, as_history, check_k
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.shaping import shape_histories
+from item2vec.store import History, Store
+from item2vec.types import Codes, Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.versions.live import Live
 
 __all__ = ["Engine"]
+
+log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -20,7 +32,9 @@ class Engine:
 
     When another version is published, the engine takes it by itself, as ``Live`` does: no request fails or
     waits, each is answered by one version throughout, and if the new version cannot be loaded, the old one
-    stays. Safe to share between threads, and with forked processes.
+    stays. Which items are active, and their attributes, are held in memory, as masks over the model's rows:
+    what another process changes is known after ``reload_every`` seconds at the latest, what is changed
+    through ``store`` at once. Safe to share between threads, and with forked processes.
 
     Parameters
     ----------
@@ -29,7 +43,8 @@ class Engine:
     store
         The SQL store's URL.
     reload_every
-        Seconds between two looks at the models folder; with ``None``, the model stays as it is.
+        Seconds between two looks at the models folder, and between two at the store's catalogue; with
+        ``None``, both stay as they are until ``refresh``.
 
     Raises
     ------
@@ -68,6 +83,8 @@ class Engine:
         self._live = Live(models, every=reload_every)
         self.store = Store(store)
         self.store.check_schema()
+        self._items = _FollowedCatalogue(self.store, every=reload_every)
+        self._eligible: Eligible | None = None
 
     @property
     def model(self) -> Recommender:
@@ -96,8 +113,9 @@ class Engine:
 
     def recommend(
         self,
-        user: str,
+        user: str | None = None,
         *,
+        history: Iterable[str] | None = None,
         k: int = 10,
         where: Mapping[str, Any] | None = None,
         exclude: Iterable[str] = (),
@@ -108,29 +126,121 @@ class Engine:
         """Return the ``k`` best items for a user, best first; exactly ``k`` if so many are eligible.
 
         A user without a history, or whose history the model does not know, gets the most popular items,
-        marked ``source="popular"``. Items that the store holds as inactive are never returned.
+        marked ``source="popular"``. Inactive items are never returned.
 
         Parameters
         ----------
+        user
+            Whose events the store holds. They become a history as the model's adapter settings say.
+        history
+            Item ids, oldest first, of a visitor who has no user id; in place of ``user``.
         where
             Attributes that an item must have, such as ``{"genre": "jazz"}``; a list means any of its values.
-        exclude, allow, deny, filter_seen
+        exclude, allow, deny
             As in ``Recommender.recommend``.
+        filter_seen
+            Leave out the items of the history, and those of the user's other events, as the model's
+            ``seen_events`` say.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute that ``where`` names.
+        InputTypeError
+            If neither a user nor a history is given, or both.
+        """
+        if (user is None) == (history is None):
+            found = "neither a user nor" if user is None else "a user and"
+            raise InputTypeError(f"found {found} a history; expected one of the two")
+        rules: dict[str, Any] = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
+        if user is not None:
+            return self.recommend_many([user], where=where, exclude=[exclude], **rules)[0]
+        model, eligible = self._served(where)
+        return model.recommend(history or [], exclude=exclude, eligible=eligible, **rules)
+
+    def recommend_many(
+        self,
+        users: Iterable[str],
+        *,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        exclude: Iterable[Iterable[str]] | None = None,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] = (),
+        filter_seen: bool = True,
+    ) -> list[list[Recommendation]]:
+        """Return for each user what ``recommend`` returns, by one model and one catalogue, and much faster.
+
+        ``exclude`` holds a list of items per user; the other rules apply to all of them.
         """
         check_k(k)
-        history = self.store.history(user)
-        if where:
-            among = self.store.items_where(where)
-            allow = among if allow is None else set(allow) & set(among)
-        return self.model.recommend(
-            history.items,
+        model, eligible = self._served(where)
+        histories, seen = self._histories(users, model)
+        if filter_seen:
+            exclude = _both(exclude, seen)
+        return model.recommend_many(
+            histories,
             k=k,
             exclude=exclude,
             allow=allow,
-            deny=[*as_history(deny, "deny"), *self.store.inactive_items()],
+            deny=deny,
             filter_seen=filter_seen,
-            weights=history.weights,
-            timestamps=history.timestamps,
+            eligible=eligible,
+        )
+
+    def similar_items(
+        self, item: str, *, k: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[Recommendation]:
+        """Return the ``k`` active items nearest to one, best first, as ``Recommender.similar_items``."""
+        return self.analogy(positive=[item], k=k, where=where)
+
+    def analogy(
+        self,
+        *,
+        positive: Iterable[str],
+        negative: Iterable[str] = (),
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+    ) -> list[Recommendation]:
+        """Return the ``k`` active items nearest to the positive minus the negative ones, best first."""
+        model, eligible = self._served(where)
+        return model.analogy(positive=positive, negative=negative, k=k, eligible=eligible)
+
+    def explain(self, user: str, item: str) -> list[Share]:
+        """Return what each item of a user's history contributes to the score of an item, largest share first.
+
+        As ``Recommender.explain``. The history may hold items that are no longer active.
+        """
+        model = self.model
+        history, _ = self._histories([user], model)
+        timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
+        return model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
+
+    def refresh(self) -> None:
+        """Look now whether another version is published, and read what has changed in the catalogue."""
+        self._live.check()
+        self._items.look()
+
+    def _served(self, where: Mapping[str, Any] | None) -> tuple[Recommender, Mask | None]:
+        """Return the model, and which of its rows may be recommended, as they belong together."""
+        model, catalogue, eligible = self.model, self._items.catalogue, self._eligible
+        if (
+            eligible is None
+            or eligible.catalogue is not catalogue
+            or eligible.vocabulary is not model.vocabulary
+        ):
+            self._eligible = eligible = Eligible(catalogue, model.vocabulary, before=eligible)
+        return model, eligible.mask(where)
+
+    def _histories(self, users: Iterable[str], model: Recommender) -> tuple[Sentences, Sentences]:
+        """Return for each user the history that the model reads, and the items that count as seen."""
+        names = as_history(users, "users")
+        every, event, events = _sentences(self.store.histories(names))
+        adapter, items = model.adapter, self._items.catalogue.items
+        seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
+        return (
+            shape_histories(every, event, events, adapter, items),
+            shape_histories(every, event, events, seen, items),
         )
 
     def close(self) -> None:
@@ -145,3 +255,57 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _FollowedCatalogue:
+    """The catalogue of a store, of which the next request after a change reads what is new."""
+
+    def __init__(self, store: Store, *, every: float | None) -> None:
+        self._store = store
+        self._every = math.inf if every is None else every
+        self._catalogue: Catalogue | None = None
+        self.look()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The newest catalogue that is known; if the store cannot be read just now, the one before."""
+        if self._store.last_change is not self._last_change:
+            return self.look()
+        if time.monotonic() >= self._next_look:
+            try:
+                return self.look()
+            except StoreError as error:
+                log.warning("still answering from %r: %s", self._catalogue, error)
+        assert self._catalogue is not None
+        return self._catalogue
+
+    def look(self) -> Catalogue:
+        """Read what has changed since the last look, and return the catalogue."""
+        self._next_look = time.monotonic() + self._every
+        last_change = self._store.last_change
+        self._catalogue = catalogue = self._store.catalogue(self._catalogue)
+        self._last_change = last_change
+        return catalogue
+
+
+def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabulary]:
+    """Return all events of users as sentences; the event of each token, and the names of events."""
+    items = [item for history in histories for item in history.items]
+    names = [event for history in histories for event in history.events]
+    vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
+    every = Sentences(
+        vocabulary,
+        vocabulary.encode(items),
+        offsets_of([len(history) for history in histories]),
+        np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
+        np.concatenate([np.empty(0, np.int64), *(history.timestamps for history in histories)]),
+    )
+    return every, events.encode(names), events
+
+
+def _both(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
+    """Return for each user the items of both."""
+    own = [as_history(one, "exclude") for one in ([[]] * len(seen) if exclude is None else exclude)]
+    if len(own) != len(seen):
+        raise InputError(f"exclude has {len(own)} lists for {len(seen)} users; expected as many")
+    return [[*one, *further] for one, further in zip(own, seen, strict=True)]

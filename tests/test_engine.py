@@ -8,7 +8,8 @@ import pytest
 from faults.promoted import heard, shared_model
 
 from item2vec import Engine, Interactions, Items, Recommender, adapters, publish, train
-from item2vec.errors import BundleNotFoundError, SchemaError
+from item2vec.config import AdapterConfig
+from item2vec.errors import BundleNotFoundError, InputError, InputTypeError, SchemaError, StoreError
 from item2vec.store import Store
 from item2vec.versions import current
 
@@ -32,6 +33,15 @@ def places(tmp_path_factory):
     return {"models": folder / "models", "store": url}
 
 
+@pytest.fixture
+def store_beside(places):
+    """The same store as another process has it; afterwards all items are as they were."""
+    with Store(places["store"]) as store:
+        yield store
+        store.ingest_items(Items.of({item: {"genre": genre} for item, genre in GENRES.items()}))
+        store.activate_items(GENRES)
+
+
 def test_a_user_gets_what_the_model_says_of_their_history(places):
     with Engine(**places) as engine:
         assert engine.recommend(user="u0", k=10) == engine.model.recommend(["a", "b", "c"], k=10)
@@ -47,6 +57,8 @@ def test_attributes_filter_and_lists_of_them_combine(places):
         ]
         assert engine.recommend(user="u3", where={"genre": "jazz"}, allow=["c"]) == []
         assert engine.recommend(user="u3", where={"genre": "polka"}) == []
+        with pytest.raises(InputError, match="no item has an attribute 'gnere'; did you mean 'genre'"):
+            engine.recommend(user="u3", where={"gnere": "jazz"})
 
 
 @pytest.mark.parametrize("user", ["nobody", "stranger"])
@@ -57,13 +69,139 @@ def test_the_unknown_get_what_is_popular(places, user):
         assert [one.item for one in found] == [one.item for one in engine.model.recommend([], k=3)]
 
 
-def test_an_item_taken_out_is_never_returned(places):
-    with Engine(**places) as engine:
+ANSWERS = {
+    "user": lambda engine: engine.recommend(user="u0", k=10),
+    "nobody": lambda engine: engine.recommend(user="nobody", k=10),
+    "visitor": lambda engine: engine.recommend(history=["a", "b"], k=10),
+    "new visitor": lambda engine: engine.recommend(history=[], k=10),
+    "users": lambda engine: engine.recommend_many(["nobody", "u0"], k=10)[1],
+    "similar": lambda engine: engine.similar_items("a", k=10),
+    "analogy": lambda engine: engine.analogy(positive=["a", "b"], negative=["c"], k=10),
+}
+
+
+def items_of(found):
+    return {one.item for one in found}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_an_item_taken_out_is_never_returned(places, answer):
+    with Engine(**places, reload_every=None) as engine:
         engine.store.deactivate_items(["d"])
-        assert "d" not in {one.item for one in engine.recommend(user="u0", k=10)}
-        assert "d" not in {one.item for one in engine.recommend(user="nobody", k=10)}
+        without = answer(engine)
         engine.store.activate_items(["d"])
-        assert "d" in {one.item for one in engine.recommend(user="u0", k=10)}
+        assert items_of(without) == items_of(answer(engine)) - {"d"}
+        assert "d" in items_of(answer(engine))
+
+
+def test_what_another_process_changes_is_known_after_a_look(places, store_beside):
+    with Engine(**places, reload_every=None) as engine, Engine(**places, reload_every=1e-9) as looking:
+        store_beside.deactivate_items(["d"])
+        assert "d" in items_of(engine.recommend("u0", k=10))
+        assert "d" not in items_of(looking.recommend("u0", k=10))
+        engine.refresh()
+        assert "d" not in items_of(engine.recommend("u0", k=10))
+        store_beside.ingest_items(Items.of({"e": {"genre": "jazz", "mood": "calm"}}))
+        assert items_of(looking.recommend("u0", k=10, where={"mood": "calm"})) == {"e"}
+        with pytest.raises(InputError, match="did you mean 'mood'"):
+            looking.recommend("u0", where={"moood": "calm"})
+
+
+def test_the_catalogue_is_not_read_for_a_request(places, monkeypatch):
+    with Engine(**places, reload_every=3600) as engine:
+        expected = [answer(engine) for answer in ANSWERS.values()]
+        narrowed = engine.recommend("u0", where={"genre": "rock"}, filter_seen=False)
+        monkeypatch.setattr(Store, "catalogue", None)
+        assert [answer(engine) for answer in ANSWERS.values()] == expected
+        assert engine.recommend("u0", where={"genre": "rock"}, filter_seen=False) == narrowed
+
+
+def test_while_the_store_cannot_be_read_the_catalogue_before_answers(
+    places, store_beside, monkeypatch, caplog
+):
+    def fail(*_):
+        raise StoreError("the server restarts")
+
+    with Engine(**places, reload_every=1e-9) as engine:
+        expected = engine.recommend(history=["a"], k=10)
+        monkeypatch.setattr(Store, "catalogue", fail)
+        assert engine.recommend(history=["a"], k=10) == expected
+        assert "still answering from Catalogue(" in caplog.text
+        monkeypatch.undo()
+        store_beside.deactivate_items(["d"])
+        assert "d" not in items_of(engine.recommend(history=["a"], k=10))
+
+
+def test_a_visitor_is_answered_as_the_model_answers(places):
+    with Engine(**places) as engine:
+        assert engine.recommend(history=["a", "b"], k=3) == engine.model.recommend(["a", "b"], k=3)
+        assert engine.recommend(history=["a", "b"], exclude=["c"], where={"genre": "rock"}, k=10) == (
+            engine.model.recommend(["a", "b"], exclude=["c"], allow=["c", "d", "e"], k=10)
+        )
+        for wrong in ({}, {"user": "u0", "history": ["a"]}):
+            with pytest.raises(InputTypeError, match="expected one of the two"):
+                engine.recommend(**wrong)
+
+
+def test_many_users_get_what_each_of_them_gets(places):
+    users = ["u0", "nobody", "u3", "u0"]
+    with Engine(**places) as engine:
+        for rules in (
+            {},
+            {"filter_seen": False},
+            {"where": {"genre": "rock"}, "deny": ["e"]},
+            {"allow": ["d"]},
+        ):
+            one_by_one = [engine.recommend(user, k=3, **rules) for user in users]
+            assert engine.recommend_many(users, k=3, **rules) == one_by_one
+        excluded = [["d"], [], ["e"], ["d", "e"]]
+        one_by_one = [engine.recommend(user, exclude=out) for user, out in zip(users, excluded, strict=True)]
+        assert engine.recommend_many(users, exclude=excluded) == one_by_one
+        assert engine.recommend_many([]) == []
+        with pytest.raises(InputError, match="exclude has 1 lists for 2 users"):
+            engine.recommend_many(["u0", "u3"], exclude=[["d"]])
+
+
+def test_items_like_another_are_narrowed_by_attributes(places):
+    with Engine(**places) as engine:
+        assert engine.similar_items("a", k=2) == engine.model.similar_items("a", k=2)
+        assert items_of(engine.similar_items("a", k=10, where={"genre": "jazz"})) == {"b"}
+        assert items_of(engine.analogy(positive=["a"], negative=["c"], where={"genre": "rock"})) == {"d", "e"}
+
+
+def test_an_explanation_is_that_of_the_history(places):
+    with Engine(**places) as engine:
+        shares = engine.explain("u0", "d")
+        assert shares == engine.model.explain(["a", "b", "c"], "d")
+        (score,) = [one.score for one in engine.recommend("u0", k=10) if one.item == "d"]
+        assert sum(share.share for share in shares) == pytest.approx(score, abs=1e-6)
+        assert engine.explain("nobody", "d") == []
+
+
+@pytest.fixture
+def shop(places, tmp_path):
+    """The places of a model that reads purchases, twice as heavy, and hides what was viewed or purchased."""
+    url = f"sqlite:///{tmp_path}/shop.db"
+    events = ["view", "click", "purchase"]
+    with Store(url) as store:
+        store.upgrade()
+        store.ingest(Interactions.of(user=["u"] * 3, item=["a", "b", "c"], event=events, timestamp=[0, 1, 2]))
+    with Engine(**places) as engine:
+        vectors = engine.model.vectors
+    adapter = AdapterConfig(events={"click": 1, "purchase": 2}, seen_events=["view", "purchase"])
+    Recommender(vectors, adapter=adapter).save(tmp_path / "bundle")
+    return {"models": tmp_path / "bundle", "store": url}
+
+
+def test_a_history_is_read_as_the_model_was_trained(shop):
+    with Engine(**shop) as engine:
+        model = engine.model
+        expected = model.recommend(["b", "c"], weights=[1, 2], exclude=["a"], k=10)
+        assert engine.recommend("u", k=10) == expected
+        assert engine.recommend("u", k=10, filter_seen=False) == model.recommend(
+            ["b", "c"], weights=[1, 2], filter_seen=False, k=10
+        )
+        assert engine.explain("u", "d") == model.explain(["b", "c"], "d", weights=[1, 2])
 
 
 def test_a_new_version_is_taken_by_itself_and_a_damaged_one_is_told(places, tmp_path):

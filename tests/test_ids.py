@@ -58,6 +58,9 @@ ONE_ID = {
     ("Recommender.explain", "item"): lambda s, bad: s.model.explain(["a"], bad),
     ("Engine.recommend", "user"): lambda s, bad: s.engine.recommend(bad),
     ("Store.history", "user"): lambda s, bad: s.store.history(bad),
+    ("Engine.explain", "user"): lambda s, bad: s.engine.explain(bad, "a"),
+    ("Engine.explain", "item"): lambda s, bad: s.engine.explain("ann", bad),
+    ("Engine.similar_items", "item"): lambda s, bad: s.engine.similar_items(bad),
     ("Store.forget_user", "user"): lambda s, bad: s.store.forget_user(bad),
     ("Store.ingest", "source"): lambda s, bad: s.store.ingest(s.log, source=bad),
     ("event_key", "user"): lambda s, bad: event_key(bad, "a", "click", 0),
@@ -93,6 +96,13 @@ MANY_IDS = {
     ("Engine.recommend", "exclude"): lambda s, bad: s.engine.recommend("ann", exclude=bad),
     ("Engine.recommend", "allow"): lambda s, bad: s.engine.recommend("ann", allow=bad),
     ("Engine.recommend", "deny"): lambda s, bad: s.engine.recommend("ann", deny=bad),
+    ("Engine.recommend", "history"): lambda s, bad: s.engine.recommend(history=bad),
+    ("Engine.recommend_many", "users"): lambda s, bad: s.engine.recommend_many(bad),
+    ("Engine.recommend_many", "allow"): lambda s, bad: s.engine.recommend_many(["ann"], allow=bad),
+    ("Engine.recommend_many", "deny"): lambda s, bad: s.engine.recommend_many(["ann"], deny=bad),
+    ("Engine.analogy", "positive"): lambda s, bad: s.engine.analogy(positive=bad),
+    ("Engine.analogy", "negative"): lambda s, bad: s.engine.analogy(positive=["a"], negative=bad),
+    ("Store.histories", "users"): lambda s, bad: s.store.histories(bad),
     ("Store.activate_items", "items"): lambda s, bad: s.store.activate_items(bad),
     ("Store.deactivate_items", "items"): lambda s, bad: s.store.deactivate_items(bad),
     ("Store.interactions", "events"): lambda s, bad: s.store.interactions(events=bad),
@@ -104,12 +114,15 @@ LISTS_OF_IDS = {
     ("Graph.of", "edges"): lambda s, bad: Graph.of([("a", *edge) for edge in bad]),
     ("Recommender.recommend_many", "histories"): lambda s, bad: s.model.recommend_many(bad),
     ("Recommender.recommend_many", "exclude"): lambda s, bad: s.model.recommend_many([["a"]], exclude=bad),
+    ("Engine.recommend_many", "exclude"): lambda s, bad: s.engine.recommend_many(["ann"], exclude=bad),
+    ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
     ("Baseline.recommend_many", "histories"): lambda s, bad: s.popularity.recommend_many(bad),
     ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
 }
 NOT_IDS = {
     "an answer": [
-        *(("Recommendation", name) for name in ("item", "source")), ("Share", "item"), ("History", "items")
+        *(("Recommendation", name) for name in ("item", "source")), ("Share", "item"),
+        ("History", "items"), ("History", "events"),
     ],
     "Python's own question": [("Vocabulary.__contains__", "id_"), ("ItemVectors.__contains__", "item")],
     "names of columns": [
