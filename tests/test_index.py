@@ -56,7 +56,12 @@ def questions(draw):
     matrix = draw(hnp.arrays(np.float32, (n_rows, dims), elements=numbers))
     query = draw(hnp.arrays(np.float32, dims, elements=numbers).filter(np.any))
     some_rows = st.lists(st.integers(0, n_rows - 1), max_size=2 * n_rows)
-    return matrix, query, draw(st.integers(1, 80)), draw(some_rows), draw(st.none() | some_rows)
+    most_rows = some_rows.map(lambda rows: [row for row in range(n_rows) if row not in rows])
+    return matrix, query, draw(st.integers(1, 80)), draw(some_rows), draw(st.none() | some_rows | most_rows)
+
+
+def as_mask(allowed, matrix):
+    return None if allowed is None else np.isin(np.arange(len(matrix)), allowed)
 
 
 @settings(deadline=None, max_examples=300)
@@ -67,6 +72,9 @@ def test_exact_finds_what_a_full_sort_finds(question):
     expected = best_by_sorting(*question)
     assert found.rows.dtype == np.intp
     assert found.scores.dtype == np.float32
+    masked = find(build(matrix), query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
+    assert masked.rows.tolist() == found.rows.tolist()
+    assert masked.scores.tobytes() == found.scores.tobytes()
     assert list(zip(found.scores.tolist(), found.rows.tolist(), strict=True)) == expected
 
 
@@ -75,7 +83,7 @@ def test_exact_finds_what_a_full_sort_finds(question):
 def test_annoy_finds_the_same_scores_and_only_rows_it_may(question):
     matrix, query, k, excluded, allowed = question
     index = build(matrix, kind="annoy", queries=query[None], recall=1.0)
-    found = find(index, query, k=k, excluded=excluded, allowed=allowed)
+    found = find(index, query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
     expected = best_by_sorting(*question)
     assert found.scores.tolist() == [score for score, _ in expected]
     assert (matrix[found.rows] @ query).tolist() == found.scores.tolist()
@@ -95,12 +103,13 @@ class PoorIndex(ExactIndex):
 @given(questions())
 def test_however_poor_an_index_is_there_are_k_results(question):
     matrix, query, k, excluded, allowed = question
-    found = find(PoorIndex.build(matrix), query, k=k, excluded=excluded, allowed=allowed)
+    found = find(PoorIndex.build(matrix), query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
     expected = best_by_sorting(*question)
     assert len(set(found.rows.tolist())) == len(expected)
     assert not set(found.rows.tolist()) & set(excluded)
+    assert allowed is None or set(found.rows.tolist()) <= set(allowed)
     assert found.scores.tolist() == sorted((matrix[found.rows] @ query).tolist(), reverse=True)
-    if allowed is not None:
+    if allowed is not None and len(set(allowed)) < len(matrix) / 4:
         assert found.rows.tolist() == [row for _, row in expected]
 
 
@@ -131,7 +140,7 @@ def test_many_at_once_is_one_by_one_bit_for_bit(kind):
     excluded = [rng.integers(20_000, size=size) for size in rng.integers(0, 30, size=len(queries))]
     index = build(matrix, kind=kind, queries=queries)
     few, most = np.arange(0, 20_000, 9), np.arange(3000, 20_000)
-    for allowed in (None, few, most):
+    for allowed in (None, few, as_mask(most, matrix)):
         together = find_many(index, queries, k=10, excluded=excluded, allowed=allowed)
         for query, out, found in zip(queries, excluded, together, strict=True):
             alone = find(index, query, k=10, excluded=out, allowed=allowed)
@@ -162,9 +171,11 @@ def test_annoy_keeps_the_recall_it_was_asked_for(lengths):
     index = build(matrix, kind="annoy", queries=queries[:256], recall=0.95)
     assert index.about.recall >= 0.95
     exact = build(matrix, kind="exact")
-    for n_excluded in (0, 25):
-        best = find_many(exact, queries[256:], k=10 + n_excluded)
-        asked = find_many(index, queries[256:], k=10, excluded=[found.rows[:n_excluded] for found in best])
+    open_rows = np.random.default_rng(4).random(20_000) < 0.5
+    for n_excluded, allowed in ((0, None), (25, None), (0, open_rows), (25, open_rows)):
+        best = find_many(exact, queries[256:], k=10 + n_excluded, allowed=allowed)
+        excluded = [found.rows[:n_excluded] for found in best]
+        asked = find_many(index, queries[256:], k=10, excluded=excluded, allowed=allowed)
         hits = [np.isin(a.rows, b.rows[n_excluded:]).mean() for a, b in zip(asked, best, strict=True)]
         assert np.mean(hits) >= 0.945
     assert index.about.search_k < 0.2 * len(matrix)
@@ -355,6 +366,30 @@ def test_rows_that_do_not_exist_are_a_mistake_of_the_caller(rows):
     for filters in ({"excluded": rows}, {"allowed": rows}):
         with pytest.raises(AssertionError, match="unknown items"):
             find(index, np.ones(3, np.float32), k=3, **filters)
+
+
+@pytest.mark.parametrize("mask", [[True], [[True, True, True]], []])
+def test_a_mask_of_another_length_is_a_mistake_of_the_caller(mask):
+    with pytest.raises(AssertionError, match="a mask of shape"):
+        find(
+            build(np.eye(3, dtype=np.float32)),
+            np.ones(3, np.float32),
+            k=3,
+            allowed=np.array(mask, dtype=bool),
+        )
+
+
+def test_an_approximate_index_looks_at_all_rows_only_where_few_are_allowed():
+    class Counted(PoorIndex):
+        def candidates(self, query, n):
+            asked.append(n)
+            return super().candidates(query, n)
+
+    index = Counted.build(clustered(400, dims=8))
+    for n_open, expected in ((400, [5]), (200, [10]), (100, [20]), (99, [])):
+        asked = []
+        find(index, np.ones(8, np.float32), k=5, allowed=np.arange(400) < n_open)
+        assert asked[:1] == expected
 
 
 def test_no_queries_no_answers():

@@ -15,6 +15,7 @@ from item2vec.types import Floats, check_k
 __all__ = ["MAX_NORM", "Found", "Index", "Rows", "as_matrix", "find", "find_many", "row_norms"]
 
 Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 BLOCK_BYTES = 1 << 25
 BLAS_ELEMENTS = 1 << 18
@@ -61,9 +62,10 @@ def find(
 ) -> Found:
     """Return the ``k`` rows with the highest inner products with a query (dimensions,).
 
-    Best first, equal scores by lower row. ``excluded`` rows are left out; with ``allowed``, only those rows
-    are looked at. Both may hold a row more than once. There are ``k`` results whenever there are ``k`` rows
-    to choose from. Scores are exact for every index: an approximate one may miss a row, never misjudge it.
+    Best first, equal scores by lower row. ``excluded`` rows are left out. ``allowed`` are the only rows to
+    choose from: a mask (bool, one flag per row), or row numbers. Row numbers may repeat. There are ``k``
+    results whenever there are ``k`` rows to choose from. Scores are exact for every index: an approximate one
+    may miss a row, never misjudge it.
 
     Raises
     ------
@@ -91,7 +93,8 @@ def find_many(
     """Return for each of many queries (n queries × dimensions) what ``find`` returns, bit for bit.
 
     ``excluded`` holds an array of rows for each query; ``allowed`` holds for all of them. An exact index
-    works through blocks of queries at the speed of a matrix product, 32 MB of scores at a time.
+    works through blocks of queries at the speed of a matrix product, 32 MB of scores at a time. An
+    approximate one answers where at least a quarter of the rows are allowed; fewer rows are all looked at.
 
     Examples
     --------
@@ -105,7 +108,7 @@ def find_many(
     k = min(check_k(k), n_rows)
     out = _as_rows([()] * len(queries) if excluded is None else excluded, n_rows)
     assert len(out) == len(queries), f"{len(out)} arrays of excluded rows for {len(queries)} queries"
-    scan = _scan_of(index.matrix, None if allowed is None else _as_rows([allowed], n_rows)[0])
+    scan = _scan_of(index.matrix, None if allowed is None else _as_mask(allowed, n_rows))
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
     found: list[Found] = []
     for start in range(0, len(queries), size):
@@ -165,9 +168,19 @@ def _as_rows(arrays: Sequence[npt.ArrayLike], n_rows: int) -> list[Rows]:
     return rows
 
 
+def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
+    given = np.asarray(allowed)
+    if given.dtype == np.bool_:
+        assert given.shape == (n_rows,), f"a mask of shape {given.shape} for {n_rows} rows"
+        return given
+    mask = np.zeros(n_rows, dtype=np.bool_)
+    mask[_as_rows([given], n_rows)[0]] = True
+    return mask
+
+
 def _find_block(index: Index, scan: _Scan, queries: Floats, k: int, excluded: list[Rows]) -> list[Found]:
     candidates = [
-        None if scan.rows is not None else _over_fetched(index, query, k, out)
+        None if scan.rows is not None else _over_fetched(index, query, k, out, scan)
         for query, out in zip(queries, excluded, strict=True)
     ]
     rest = [place for place, rows in enumerate(candidates) if rows is None]
@@ -179,10 +192,14 @@ def _find_block(index: Index, scan: _Scan, queries: Floats, k: int, excluded: li
     return _cut(index.matrix, queries, [rows for rows in candidates if rows is not None], k)
 
 
-def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows) -> Rows | None:
+def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
     """Return candidates of an approximate index, at least ``k`` after the filter, or ``None``: scan."""
     n = k + len(excluded)
+    if scan.closed is not None:
+        n = n * len(scan.closed) // max(1, scan.n_open)
     while (rows := index.candidates(query, n)) is not None:
+        if scan.closed is not None:
+            rows = rows[~scan.closed[rows]]
         if len(excluded):
             rows = rows[~np.isin(rows, excluded)]
         if len(rows) >= k:
@@ -192,25 +209,26 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows) -> Rows |
 
 
 class _Scan(NamedTuple):
-    """What an exact search looks at: ``matrix`` without the ``closed`` columns of its scores.
+    """What a search looks at: all rows of ``matrix``, or those that a mask leaves open.
 
-    ``rows`` are the rows that were allowed, if not all; where they are few, ``matrix`` holds only them.
+    Where these are few, ``matrix`` holds only them, and ``rows`` their numbers. Otherwise ``closed`` is the
+    mask of the other rows, and ``n_open`` the number of open ones.
     """
 
     matrix: Floats
     rows: Rows | None = None
-    closed: npt.NDArray[np.bool_] | None = None
+    closed: Mask | None = None
+    n_open: int = 0
 
 
-def _scan_of(matrix: Floats, allowed: Rows | None) -> _Scan:
+def _scan_of(matrix: Floats, allowed: Mask | None) -> _Scan:
     if allowed is None:
         return _Scan(matrix)
-    closed = np.ones(len(matrix), dtype=np.bool_)
-    closed[allowed] = False
-    rows = np.flatnonzero(~closed)
-    if len(rows) < len(matrix) * GATHERED_SHARE:
+    n_open = int(np.count_nonzero(allowed))
+    if n_open < len(matrix) * GATHERED_SHARE:
+        rows = np.flatnonzero(allowed)
         return _Scan(matrix[rows], rows)
-    return _Scan(matrix, rows, closed)
+    return _Scan(matrix, closed=~allowed, n_open=n_open)
 
 
 def _near_best(scan: _Scan, queries: Floats, margins: Floats, k: int, excluded: list[Rows]) -> list[Rows]:
@@ -220,7 +238,7 @@ def _near_best(scan: _Scan, queries: Floats, margins: Floats, k: int, excluded: 
     rounding; the scores that are compared and returned are computed by ``_cut``.
     """
     scores = _products(queries, scan.matrix)
-    gathered = scan.rows if scan.closed is None else None
+    gathered = scan.rows
     if scan.closed is not None:
         scores[:, scan.closed] = -np.inf
     for line, out in zip(scores, excluded, strict=True):
