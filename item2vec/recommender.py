@@ -158,9 +158,8 @@ class Recommender:
         check_k(k)
         target, named = self.vectors.analogy_target(positive, negative)
         allowed = self._allowed(None, eligible)
-        rows = None if allowed is None else np.flatnonzero(allowed)
         index = self._input_index if self.vectors.has_input[named].all() else self._output_index
-        return self._listed(*find(index, target, k=k, excluded=named, allowed=rows))
+        return self._listed(*find(index, target, k=k, excluded=named, allowed=allowed))
 
     def recommend(
         self,
@@ -321,7 +320,7 @@ class Recommender:
             tastes.vectors[queried],
             k=k,
             excluded=[excluded[history] for history in queried],
-            allowed=None if allowed is None else np.flatnonzero(allowed),
+            allowed=allowed,
         )
         answers = dict(zip(queried.tolist(), results, strict=True))
         return [
