@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from item2vec import Recommender, Sentences, publish, train
+from item2vec import Items, Recommender, Sentences, publish, train
+from item2vec.store import Store
 
 PLAYLISTS = [["a", "b", "c"], ["b", "c", "d"], ["c", "d", "a"], ["d", "a", "b"]] * 5
 
@@ -45,6 +46,24 @@ def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):
     assert json.loads(item2vec("recommend", "--user", "nobody", "--json")[1])[0]["source"] == "popular"
 
 
+def test_conditions_ask_the_store_about_items(item2vec, tmp_path, published):
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest_items(Items.of({"a": {"genre": "jazz"}, "b": {"genre": "jazz"}, "c": {"genre": "soul"}}))
+    for words, expected in (
+        ("similar a --where genre=jazz --json", {"b"}),
+        ("similar a --where genre=jazz --where genre=soul --json", {"b", "c"}),
+        ("recommend a --where genre=soul --json", {"c"}),
+        ("recommend --user nobody --where genre=jazz --json", {"a", "b"}),
+    ):
+        code, out, _ = item2vec(*words.split())
+        assert (code, {row["item"] for row in json.loads(out)}) == (0, expected)
+    for words in ("similar a --where gnere=jazz", "recommend --user u --where gnere=jazz"):
+        code, out, err = item2vec(*words.split())
+        assert (code, out) == (2, "")
+        assert "no item has an attribute 'gnere'; did you mean 'genre'?" in err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -52,7 +71,8 @@ def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):
         ("similar a -k 0", 2, "k is 0; expected a whole number of at least 1"),
         ("similar a --models elsewhere", 2, "no bundle at elsewhere"),
         ("recommend", 2, "expected either item ids or --user"),
-        ("recommend a --where genre=jazz", 2, "goes with --user"),
+        ("recommend a --where genre=jazz", 2, "item2vec db upgrade"),
+        ("similar a --where genre=jazz", 2, "item2vec db upgrade"),
         ("recommend --user u --where jazz", 2, "expected NAME=VALUE"),
         ("recommend --user u", 2, "item2vec db upgrade"),
         ("train --playlists nowhere.txt", 2, "nowhere.txt"),

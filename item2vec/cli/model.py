@@ -62,18 +62,26 @@ def train(
 def similar(
     item: Annotated[str, typer.Argument(metavar="ITEM", help="An item id.")],
     k: options.K = 10,
+    where: options.Where = None,
     items: options.ItemsFile = None,
     models: options.Models = None,
+    store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show the items nearest to one, by the cosine of their vectors.
 
     Example: item2vec similar blue-harbour -k 5
     """
-    from item2vec import load
+    from item2vec import Engine, load
 
-    model = load(place("models", models))
-    found = model.similar_items(item, k=k)
+    if where:
+        conditions = options.pairs(where)
+        with Engine(models=place("models", models), store=place("store", store)) as engine:
+            model = engine.model
+            found = engine.similar_items(item, k=k, where=conditions)
+    else:
+        model = load(place("models", models))
+        found = model.similar_items(item, k=k)
     show_rows(described(found, _titles(items, model.items)), as_json=as_json)
 
 
@@ -83,10 +91,7 @@ def recommend(
     ] = None,
     user: Annotated[str | None, typer.Option(help="A user whose history is in the store.")] = None,
     k: options.K = 10,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Only items with this attribute (with --user)."),
-    ] = None,
+    where: options.Where = None,
     deny: Annotated[list[str] | None, typer.Option(metavar="ITEM", help="Never this item.")] = None,
     items: options.ItemsFile = None,
     models: options.Models = None,
@@ -102,16 +107,14 @@ def recommend(
 
     if (user is None) == (not history):
         raise ConfigError("expected either item ids or --user; try: item2vec recommend --help")
-    if user is None:
-        if where:
-            raise ConfigError("--where asks the store about items; it goes with --user")
+    if user is None and not where:
         model = load(place("models", models))
         found = model.recommend(history or [], k=k, deny=deny or [])
     else:
         conditions = options.pairs(where or [])
         with Engine(models=place("models", models), store=place("store", store)) as engine:
             model = engine.model
-            found = engine.recommend(user, k=k, where=conditions, deny=deny or [])
+            found = engine.recommend(user, history=history or None, k=k, where=conditions, deny=deny or [])
     show_rows(described(found, _titles(items, model.items), with_source=True), as_json=as_json)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["As", "AsJson", "ItemsFile", "K", "Models", "Store", "pairs"]
+__all__ = ["As", "AsJson", "ItemsFile", "K", "Models", "Store", "Where", "pairs"]
 
 Models = Annotated[
     str | None,
@@ -28,6 +28,13 @@ Store = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 K = Annotated[int, typer.Option("-k", "--k", help="How many items to return.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Only active items of the store with this attribute. Given twice: any of the values of a name.",
+    ),
+]
 ItemsFile = Annotated[
     Path | None,
     typer.Option(
