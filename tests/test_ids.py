@@ -117,7 +117,6 @@ LISTS_OF_IDS = {
     ("Engine.recommend_many", "exclude"): lambda s, bad: s.engine.recommend_many(["ann"], exclude=bad),
     ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
     ("Baseline.recommend_many", "histories"): lambda s, bad: s.popularity.recommend_many(bad),
-    ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
 }
 NOT_IDS = {
     "an answer": [
