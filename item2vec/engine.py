@@ -34,7 +34,8 @@ class Engine:
     waits, each is answered by one version throughout, and if the new version cannot be loaded, the old one
     stays. Which items are active, and their attributes, are held in memory, as masks over the model's rows:
     what another process changes is known after ``reload_every`` seconds at the latest, what is changed
-    through ``store`` at once. Safe to share between threads, and with forked processes.
+    through ``store`` at once. The request that notices a change reads it. Safe to share between threads, and
+    with forked processes.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ class Engine:
         deny: Iterable[str] = (),
         filter_seen: bool = True,
     ) -> list[list[Recommendation]]:
-        """Return for each user what ``recommend`` returns, by one model and one catalogue, and much faster.
+        """Return for each user what ``recommend`` returns, by one model and one catalogue, and faster.
 
         ``exclude`` holds a list of items per user; the other rules apply to all of them.
         """
@@ -263,28 +264,31 @@ class _FollowedCatalogue:
     def __init__(self, store: Store, *, every: float | None) -> None:
         self._store = store
         self._every = math.inf if every is None else every
-        self._catalogue: Catalogue | None = None
+        self._known: tuple[object, Catalogue | None] = (
+            None,
+            None,
+        )  # one reference: threads swap both at once
         self.look()
 
     @property
     def catalogue(self) -> Catalogue:
         """The newest catalogue that is known; if the store cannot be read just now, the one before."""
-        if self._store.last_change is not self._last_change:
+        last_change, catalogue = self._known
+        if catalogue is None or last_change is not self._store.last_change:
             return self.look()
         if time.monotonic() >= self._next_look:
             try:
                 return self.look()
             except StoreError as error:
-                log.warning("still answering from %r: %s", self._catalogue, error)
-        assert self._catalogue is not None
-        return self._catalogue
+                log.warning("still answering from %r: %s", catalogue, error)
+        return catalogue
 
     def look(self) -> Catalogue:
         """Read what has changed since the last look, and return the catalogue."""
         self._next_look = time.monotonic() + self._every
         last_change = self._store.last_change
-        self._catalogue = catalogue = self._store.catalogue(self._catalogue)
-        self._last_change = last_change
+        catalogue = self._store.catalogue(self._known[1])
+        self._known = (last_change, catalogue)
         return catalogue
 
 

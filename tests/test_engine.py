@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -105,6 +106,19 @@ def test_what_another_process_changes_is_known_after_a_look(places, store_beside
         assert items_of(looking.recommend("u0", k=10, where={"mood": "calm"})) == {"e"}
         with pytest.raises(InputError, match="did you mean 'mood'"):
             looking.recommend("u0", where={"moood": "calm"})
+
+
+def test_threads_see_their_own_changes_at_once(places, store_beside):
+    def take_out_and_ask(item):
+        for _ in range(5):
+            engine.store.deactivate_items([item])
+            assert item not in items_of(engine.recommend(history=[], k=10))
+            engine.store.activate_items([item])
+            assert item in items_of(engine.recommend(history=[], k=10))
+
+    with Engine(**places, reload_every=None) as engine, ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(take_out_and_ask, item) for item in "abde"]:
+            done.result()
 
 
 def test_the_catalogue_is_not_read_for_a_request(places, monkeypatch):
