@@ -120,7 +120,7 @@ LISTS_OF_IDS = {
 NOT_IDS = {
     "an answer": [
         *(("Recommendation", name) for name in ("item", "source")), ("Share", "item"),
-        ("History", "items"), ("History", "events"),
+        ("History", "items"), ("History", "events"), ("Ahead", "user"), ("Ahead", "item"),
     ],
     "Python's own question": [("Vocabulary.__contains__", "id_"), ("ItemVectors.__contains__", "item")],
     "names of columns": [
