@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from item2vec import Config, Interactions, TrainConfig
+from item2vec import Config, Interactions, SkipGram
 from item2vec.config import RetentionConfig, RetrainConfig
 from item2vec.store import Store
 
 QUICK = RetrainConfig(
-    model=Config(train=TrainConfig(backend="numba", vector_size=16, epochs=10, workers=1)),
+    model=Config(train=SkipGram(backend="numba", vector_size=16, epochs=10, workers=1)),
     retention=RetentionConfig(pages=False),
 )
 TOML = """

@@ -413,10 +413,20 @@ def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
         assert len(trainer._parts[0].steps_back) == MAX_SENTENCE_TOKENS
 
 
-@every_trainer
-def test_training_that_moves_nothing_is_an_error(own):
+@pytest.mark.parametrize(
+    ("own", "alpha"),
+    [(SKIPGRAM, 1e-9), (CBOW, 1e-9), (SKIPGRAM, 1e-30), (SKIPGRAM | FORWARD, 1e-30), (NEXT_ITEM, 1e-30)],
+)
+def test_training_that_moves_nothing_is_an_error(own, alpha):
     with pytest.raises(TrainingError, match="no vector moved in 3 epochs"):
-        train(random_sentences(), **QUICK | own | {"alpha": 1e-30, "min_alpha": 0})
+        train(random_sentences(), **QUICK | own | {"alpha": alpha, "min_alpha": 0})
+
+
+def test_one_epoch_of_next_item_on_four_items_is_a_training():
+    """Only output vectors move in it: all began at zero, and inputs learn from outputs."""
+    vectors = train(Sentences.of([["a", "b", "c"], ["b", "c", "d"]]), **QUICK | {"epochs": 1})
+    assert set(vectors.vocabulary) == {"a", "b", "c", "d"}
+    assert vectors.output.any(axis=1).all()
 
 
 def kilobytes(name):

@@ -87,9 +87,10 @@ def run_epochs(
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
     moved = learned.has_input & (learned.input != initial).any(axis=1)
     kept = moved if begun is None else moved | begun
-    if learned.output is not None and _looks_back_only(config):
+    looks_back = _looks_back_only(config)
+    if learned.output is not None and looks_back:
         kept = kept | (read & learned.output.any(axis=1))
-    if not moved.any() and (begun is not None or _still_at_zero(learned)):
+    if not moved.any() and not (looks_back and begun is None and _has_outputs(learned)):
         raise TrainingError(f"no vector moved in {config.epochs} epochs: {_why_nothing_moved(config)}")
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
 
@@ -99,12 +100,16 @@ def _looks_back_only(config: TrainConfig) -> bool:
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
 
 
-def _still_at_zero(vectors: ItemVectors) -> bool:
-    """Return whether the output vectors are too short to add to the input vectors in float32."""
+def _has_outputs(vectors: ItemVectors) -> bool:
+    """Return whether output vectors, which begin at zero, count beside the input vectors in float32.
+
+    Input vectors learn from output vectors, and so do not move before these have: on little data, after the
+    first epoch.
+    """
     if vectors.output is None:
-        return True
+        return False
     longest = max(vectors.output.max(), -vectors.output.min())
-    return bool(longest <= np.finfo(np.float32).eps * np.abs(vectors.input).max())
+    return bool(longest > np.finfo(np.float32).eps * np.abs(vectors.input).max())
 
 
 def _why_nothing_moved(config: TrainConfig) -> str:
