@@ -57,13 +57,13 @@ class Engine:
     Examples
     --------
     >>> import tempfile
-    >>> from item2vec import Config, TrainConfig, adapters, fit, publish, readers
+    >>> from item2vec import adapters, fit, publish, readers
     >>> folder = tempfile.mkdtemp()
     >>> listens = readers.read_interactions("sample_data/listens.csv.gz")
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
     ...     _ = store.ingest(listens)
-    >>> model = fit(adapters.histories(listens), Config(train=TrainConfig(epochs=5)))
+    >>> model = fit(adapters.histories(listens), epochs=1)
     >>> version = publish(model, f"{folder}/models")
     >>> with Engine(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db") as engine:
     ...     best = engine.recommend(user="u42", k=3)

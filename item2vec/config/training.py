@@ -333,10 +333,8 @@ def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
     >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
     {'objective': 'skipgram', 'window': 5}
     """
-    own = _class_of(settings).model_fields
-    return {
-        name: value for name, value in settings.items() if name in own or name not in SETTINGS_OF_TRAINING
-    }
+    foreign = set(SETTINGS_OF_TRAINING) - _class_of(settings).model_fields.keys()
+    return {name: value for name, value in settings.items() if name not in foreign}
 
 
 def _made(settings: object) -> object:

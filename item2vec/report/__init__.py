@@ -56,11 +56,11 @@ def write_report(
     Examples
     --------
     >>> import tempfile
-    >>> from item2vec import Config, TrainConfig, fit
+    >>> from item2vec import fit
     >>> from item2vec.evaluation.temporal import temporal_split
     >>> from item2vec.readers import read_interactions
     >>> split = temporal_split(read_interactions("sample_data/listens.csv.gz"))
-    >>> study = Study.of(fit(split.train, Config(train=TrainConfig(epochs=5))), split)
+    >>> study = Study.of(fit(split.train, epochs=1), split)
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
     >>> write_report(study, path)
     >>> "<h1>" in path.read_text()

@@ -42,9 +42,10 @@ def load(path: str | os.PathLike[str]) -> Recommender:
     >>> import tempfile
     >>> from item2vec import adapters, fit, publish
     >>> with tempfile.TemporaryDirectory() as models:
-    ...     _ = publish(fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]] * 20)), models)
+    ...     playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]] * 20)
+    ...     _ = publish(fit(playlists, vector_size=24), models)
     ...     load(models).vectors
-    ItemVectors(4 items × 64 dimensions, input and output)
+    ItemVectors(4 items × 24 dimensions, input and output)
     """
     folder = Path(path)
     if os.path.lexists(folder / CURRENT) or (folder / VERSIONS).is_dir():
