@@ -14,6 +14,7 @@ QUICK = RetrainConfig(
 )
 TOML = """
 [train]
+objective = "skipgram"
 backend = "numba"
 vector_size = 16
 epochs = 10
