@@ -31,7 +31,7 @@ def test_playlists_to_similar_items(item2vec, tmp_path):
     code, out, _ = item2vec("similar", "c")
     assert out.splitlines()[0].split() == ["rank", "item", "title", "artist", "score"]
     assert item2vec("export", "vectors.txt")[0] == 0
-    assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 256"
+    assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 384"
 
 
 def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):

@@ -116,6 +116,7 @@ LISTS_OF_IDS = {
     ("Recommender.recommend_many", "exclude"): lambda s, bad: s.model.recommend_many([["a"]], exclude=bad),
     ("Engine.recommend_many", "exclude"): lambda s, bad: s.engine.recommend_many(["ann"], exclude=bad),
     ("Baseline.recommend_many", "histories"): lambda s, bad: s.popularity.recommend_many(bad),
+    ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
 }
 NOT_IDS = {
     "an answer": [

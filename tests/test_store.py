@@ -409,12 +409,12 @@ def test_a_snapshot_holds_the_newest_days_and_all_items(store):
 
 
 def test_a_snapshot_counts_its_days_from_the_last_interaction_before_its_end(store):
-    end = datetime(1970, 1, 11, 0, 0, 0, 1, tzinfo=UTC)
+    end = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC) + timedelta(days=9_001)
     assert store.ahead(end) is None
-    store.ingest(listens(("ann", "x", 0), ("bob", "y", 9 * DAY), ("ann", "z", 10 * DAY)))
+    store.ingest(listens(("ann", "x", 0), ("bob", "y", 9_000 * DAY), ("ann", "z", 9_001 * DAY)))
     assert store.ahead(end) is None
     expected = [rows_of(store.snapshot(days=days)[0]) for days in (None, 1, 0.5)]
-    store.ingest(listens(("eve", "z", 47_000 * DAY), ("bob", "x", 10 * DAY + 1)))
+    store.ingest(listens(("eve", "z", 47_000 * DAY), ("bob", "x", 9_001 * DAY + 1)))
     assert [rows_of(store.snapshot(days=days, end=end)[0]) for days in (None, 1, 0.5)] == expected
     assert store.ahead(end) == Ahead(2, "bob", "x", end)
     assert store.ahead(end.replace(tzinfo=None)).n == 2

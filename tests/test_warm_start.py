@@ -193,7 +193,7 @@ def test_parts_that_do_not_fit_are_refused():
     how = SMALL | TRAINERS["next_item"] | {"epochs": 1}
     start = train(ring(50), **how)
     train(ring(50), start=start, **how, context_decay=(0.4, 0.8))
-    with pytest.raises(ConfigError, match=r"context_decay=\(0.5, 0.9\); expected 1 parts, as in \(0.7,\)"):
+    with pytest.raises(ConfigError, match=r"context_decay=\(0.5, 0.98\); expected 1 parts, as in \(0.7,\)"):
         train(ring(50), start=start, **how, context_decay=(0.7,))
 
 

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from item2vec.evaluation import Model
     from item2vec.interactions import Interactions
     from item2vec.items import Items
-    from item2vec.sentences import Sentences
 
 __all__ = ["demo"]
 
@@ -48,14 +46,13 @@ def demo(
     url, models = f"sqlite:///{folder}/item2vec.db", folder / "models"
     listens, songs = _ingest(folder, url, say)
 
-    playlists = adapters.playlists(_sample("playlists.jsonl"))
     sessions = adapters.sessions(listens, gap="30min")
-    say(f"\nSentences\n  playlists  {playlists}\n  sessions   {sessions}")
-    checked = _check(playlists, listens, say)
+    say(f"\nVisits as sentences\n  {sessions}")
+    checked = _check(listens, say)
 
     best = max(OBJECTIVES, key=lambda name: _score(checked, name))
     say(f"\nPublished: {best}, the better of the two, trained on everything")
-    vectors = train(playlists + sessions, objective=OBJECTIVES[best], seed=SEED)
+    vectors = train(sessions, objective=OBJECTIVES[best], seed=SEED)
     version = publish(Recommender(vectors, items=songs), models)
     say(f"  {vectors}\n  {version.path}")
 
@@ -88,13 +85,12 @@ def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
         return store.interactions(), store.items()
 
 
-def _check(playlists: Sentences, listens: Interactions, say: Say) -> list[dict[str, Any]]:
+def _check(listens: Interactions, say: Say) -> list[dict[str, Any]]:
     """Hold back the last days, and see which model finds what each listener then heard for the first time."""
     from item2vec import Recommender, train
     from item2vec.evaluation import baselines, evaluate, temporal_split
 
-    of_listens = temporal_split(listens, fraction=0.1)
-    split = replace(of_listens, train=playlists + of_listens.train)
+    split = temporal_split(listens, fraction=0.1)
     models: dict[str, Model] = {
         name: Recommender(train(split.train, objective=objective, seed=SEED))
         for name, objective in OBJECTIVES.items()
@@ -135,8 +131,8 @@ def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
     from item2vec import adapters, readers, train
 
     graph = readers.read_edges(_sample("friends.csv"))
-    walks = adapters.walks(graph, walks_per_node=10, walk_length=40, seed=SEED)
-    people = train(walks, epochs=1, seed=SEED)
+    walks = adapters.walks(graph, walks_per_node=10, walk_length=20, seed=SEED)
+    people = train(walks, vector_size=64, epochs=2, seed=SEED)
     histories = dict(zip(listens.users.ids, adapters.histories(listens), strict=True))
     say(f"\nPeople, by walks over {graph}")
     for user in USERS[:1]:
