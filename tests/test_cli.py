@@ -185,6 +185,7 @@ def test_an_unknown_variable_is_refused(item2vec, monkeypatch):
     assert "did you mean 'ITEM2VEC_MODELS'?" in err
 
 
+@pytest.mark.slow  # .ci/run checks the same of the demo that it runs from the wheel
 def test_the_demo_shows_that_taste_beats_popularity(item2vec, tmp_path):
     code, out, err = item2vec("demo", "--json")
     shown = json.loads(out)
