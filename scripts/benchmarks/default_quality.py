@@ -55,7 +55,7 @@ SETS = {
 
 def models(split, seed):
     """Yield the name of each model, and the model: one at a time, since some are large."""
-    yield DEFAULT, item2vec.Recommender(item2vec.train(split.train, seed=seed), index="exact")
+    yield DEFAULT, item2vec.fit(split.train, seed=seed, index="exact")
     vectors = item2vec.train(split.train, objective="skipgram", backend="numba", seed=seed)
     yield SKIPGRAM, item2vec.Recommender(vectors, index="exact")
     yield from baselines(split).items()
