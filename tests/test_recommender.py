@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, fit
 from item2vec.config import Config, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, UnknownItemError
+from item2vec.interactions import DAY
 
 N_ITEMS = 40
 IDS = [f"i{code:02}" for code in range(N_ITEMS)]
@@ -113,6 +114,78 @@ def test_a_share_is_what_the_weights_of_each_part_make_of_an_item():
     assert {
         share.item: share.share for share in asked.explain(["i01", "i02", "i01"], "i07")
     } == pytest.approx(expected, rel=1e-5)
+
+
+@st.composite
+def weighed(draw):
+    """Histories as rows of (item, weight, day), the same number of each."""
+    row = st.tuples(
+        st.sampled_from([*IDS, "unknown"]), st.sampled_from([0.0, 0.1, 1.0, 7.0]), st.integers(0, 40)
+    )
+    return draw(st.lists(st.lists(row, max_size=6), min_size=1, max_size=4))
+
+
+@settings(max_examples=100, deadline=None)
+@given(weighed(), st.sampled_from(["cosine", "output"]), st.sampled_from(["exact", "annoy"]))
+def test_weights_and_timestamps_mean_the_same_in_every_call(rows, score, index):
+    model = Recommender(vectors(), score=score, decay=0.8, half_life=3.0, index=index)
+    items, weights, days = ([[row[place] for row in one] for one in rows] for place in range(3))
+    times = [np.array(one, "datetime64[D]") for one in days]
+    alone = [
+        model.recommend(one, weights=weight, timestamps=time)
+        for one, weight, time in zip(items, weights, times, strict=True)
+    ]
+    assert model.recommend_many(items, weights=weights, timestamps=times) == alone
+    flat = dataclasses.replace(
+        Sentences.of(items),
+        weights=np.array([weight for one in weights for weight in one]),
+        timestamps=np.array([day * DAY for one in days for day in one], np.int64),
+    )
+    assert model.recommend_many(flat) == alone
+    for one, weight, time, answer in zip(items, weights, times, alone, strict=True):
+        if answer[0].source == "model":
+            shares = model.explain(one, answer[0].item, weights=weight, timestamps=time)
+            assert sum(share for _, share in shares) == pytest.approx(answer[0].score, abs=1e-4)
+
+
+def test_a_weight_of_zero_and_an_old_timestamp_take_an_item_out_of_a_taste():
+    model = Recommender(vectors(), score="output", decay=1.0, half_life=1.0, index="exact")
+    alone = model.recommend_many([["i03"]], exclude=[["i05"]])
+    times = [np.array(["2024-01-01", "2024-01-01"], "datetime64[D]")]
+    assert model.recommend_many([["i05", "i03"]], weights=[[0, 1]], timestamps=times) == alone
+    times = [np.array(["1900-01-01", "2024-01-01"], "datetime64[D]")]
+    assert model.recommend_many([["i05", "i03"]], timestamps=times) == alone
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weights": [[1.0]]}, "weights of 1 numbers for histories of 2, 1 items"),
+        ({"weights": [[1.0, 1.0], [-1.0]]}, "expected finite numbers >= 0"),
+        ({"weights": [["a", 1.0], [1.0]]}, "expected finite numbers >= 0"),
+        ({"timestamps": [[1, 2], [3, 4]]}, "timestamps of 2, 2 numbers for histories of 2, 1 items"),
+    ],
+)
+def test_weights_and_timestamps_fit_the_histories(given, message):
+    with pytest.raises(InputError, match=message):
+        model("output", 1.0, "exact").recommend_many([["i01", "i02"], ["i03"]], **given)
+    with pytest.raises(InputError, match="Sentences hold weights and timestamps themselves"):
+        model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **given)
+
+
+def test_an_item_without_an_input_vector_is_unknown_in_a_history_but_can_be_answered():
+    given = vectors()
+    rows = given.input.copy()
+    rows[2] = 0
+    model = Recommender(dataclasses.replace(given, input=rows), score="output", decay=0.5, index="exact")
+    assert {one.source for one in model.recommend(["i02"], k=3)} == {"popular"}
+    assert "i02" not in {one.item for one in model.recommend(["i02"], k=N_ITEMS)}
+    assert model.recommend(["i05", "i02"], k=5) == model.recommend(["i05"], k=5, exclude=["i02"])
+    assert "i02" in {one.item for one in model.recommend(["i05"], k=N_ITEMS)}
+    assert model.explain(["i05", "i02"], "i07") == model.explain(["i05"], "i07")
+    outputs = given.output / np.linalg.norm(given.output, axis=1, keepdims=True)
+    nearest = [IDS[row] for row in np.argsort(-(outputs @ outputs[2]), kind="stable") if row != 2]
+    assert [one.item for one in model.similar_items("i02", k=5)] == nearest[:5]
 
 
 def test_excluded_per_history():

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from item2vec import Interactions, Sentences, adapters
-from item2vec.errors import InputError, InputTypeError, LeakWarning
+from item2vec import Interactions, Items, Sentences, adapters
+from item2vec.config import AdapterConfig
+from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
+from item2vec.evaluation.baselines import Popularity
+from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.splits import apart, k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.temporal import temporal_folds, temporal_split
@@ -394,6 +397,47 @@ def test_weights_stay_with_their_tokens():
     assert (split.targets.weights, split.targets.timestamps) == (None, None)
     asked = prefix_split(Sentences.of([["a"]]), asked=adapters.histories(listens))
     assert asked.histories.weights.tolist() == [1, 1, 2]
+
+
+def test_settings_shape_histories_targets_and_what_is_seen():
+    """Trained on purchases: views are no history and no target, but what was viewed is seen."""
+    rows = [
+        ("u", "a", "buy", 0), ("u", "b", "view", 1), ("u", "c", "buy", 2), ("u", "c", "buy", 3),
+        ("v", "a", "buy", 0), ("v", "b", "buy", 1),
+        ("u", "b", "buy", 10), ("u", "d", "view", 10), ("u", "e", "buy", 11),
+        ("v", "c", "view", 10),
+    ]  # fmt: skip
+    user, item, event, day = zip(*rows, strict=True)
+    shop = Interactions.of(user=user, item=item, event=event, timestamp=[at * DAY for at in day])
+    settings = AdapterConfig(events=["buy"], collapse_repeats=True)
+    split = temporal_split(shop, at="1970-01-06", adapter=settings)
+    assert list(split.train) == [["a", "c"], ["a", "b"]]
+    assert (list(split.histories), list(split.targets), list(split.seen)) == ([["a", "c"]], [["e"]], [["b"]])
+    popular = evaluate(Popularity(split.train), split, k=3, metrics=["hr"])
+    assert set(popular.answers.items[0].tolist()) == {-1}, "a, b and c are seen, and nothing else is known"
+    bought = settings.replace(seen_events=["buy"])
+    split = temporal_split(shop, at="1970-01-06", adapter=bought)
+    assert (list(split.targets), split.seen) == ([["b", "e"]], None)
+    weighted = AdapterConfig(events={"buy": 5, "view": 1}, max_length=2)
+    split = temporal_split(shop, at="1970-01-06", adapter=weighted)
+    assert (split.histories[0], split.histories.weights[:2].tolist()) == (["c", "c"], [5, 5])
+    recent = AdapterConfig(days=2)
+    assert temporal_split(shop, at="1970-01-06", adapter=recent).histories[0] == ["b", "c", "c"]
+
+
+def test_a_history_may_be_of_an_attribute():
+    songs = Items.of({"a1": {"artist": "a"}, "a2": {"artist": "a"}, "b1": {"artist": "b"}, "x": {}})
+    rows = [("u", "a1", 0), ("u", "a2", 1), ("u", "x", 2), ("u", "b1", 10), ("v", "b1", 0), ("v", "a2", 10)]
+    user, item, day = zip(*rows, strict=True)
+    plays = Interactions.of(user=user, item=item, timestamp=[at * DAY for at in day])
+    split = temporal_split(plays, at="1970-01-06", adapter=AdapterConfig(group_by="artist"), items=songs)
+    assert (list(split.train), list(split.histories), list(split.targets)) == (
+        [["a", "a"], ["b"]],
+        [["a", "a"], ["b"]],
+        [["b"], ["a"]],
+    )
+    with pytest.raises(ConfigError, match="group_by='artist' needs items with attributes"):
+        temporal_split(plays, at="1970-01-06", adapter=AdapterConfig(group_by="artist"))
 
 
 # --- cold and warm
