@@ -63,7 +63,7 @@ class Engine:
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
     ...     _ = store.ingest(listens)
-    >>> model = fit(adapters.histories(listens), epochs=1)
+    >>> model = fit(adapters.histories(listens), vector_size=16, epochs=1)
     >>> version = publish(model, f"{folder}/models")
     >>> with Engine(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db") as engine:
     ...     best = engine.recommend(user="u42", k=3)

@@ -60,7 +60,7 @@ def write_report(
     >>> from item2vec.evaluation.temporal import temporal_split
     >>> from item2vec.readers import read_interactions
     >>> split = temporal_split(read_interactions("sample_data/listens.csv.gz"))
-    >>> study = Study.of(fit(split.train, epochs=1), split)
+    >>> study = Study.of(fit(split.train, vector_size=16, epochs=1), split)
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
     >>> write_report(study, path)
     >>> "<h1>" in path.read_text()
