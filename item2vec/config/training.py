@@ -179,13 +179,13 @@ class NextItem(TrainConfig):
     window: Window = 50
     """How many items before the next one are read; ``"full"``: all of them."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
-    """Random items told apart from the next one, shared by a block of 256 predictions."""
+    """Negative samples, shared by a block of 256 predictions."""
     ns_exponent: Exponent = 0.5
-    """Negatives are drawn in proportion to count ** ns_exponent; 0: evenly, below 0: rare ones more often."""
+    """Negatives are drawn in proportion to count ** ns_exponent. 0 is uniform; below 0 prefers rare items."""
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3
-    """Chance of an item to be overlooked, drawn anew for each prediction."""
+    """Probability that an item of the history is dropped, drawn anew for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
-    """How much a vector shrinks whenever it is changed, times the learning rate."""
+    """Weight decay of each vector that an update changes, times the learning rate."""
     alpha: Alpha = 0.08
     """Learning rate at the start, of row-wise Adagrad."""
     epochs: Epochs = 15
@@ -254,11 +254,12 @@ class Word2Vec(TrainConfig):
     window: Window = 10
     """How far apart two items of a sentence may be to count as neighbours; ``"full"``: the whole sentence."""
     sample: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Frequency from which an item is randomly skipped more and more; 0 keeps every token."""
+    """Subsampling threshold: items more frequent than this share of all tokens are randomly dropped. 0 disables
+    it."""
     negative: Annotated[int, Field(ge=0, le=1000)] = 5
-    """Random items told apart from each true neighbour; 0 only together with ``hs``."""
+    """Negative samples per positive pair; 0 only together with ``hs``."""
     ns_exponent: Exponent = 0.25
-    """Negatives are drawn in proportion to count ** ns_exponent; 0: evenly, below 0: rare ones more often."""
+    """Negatives are drawn in proportion to count ** ns_exponent. 0 is uniform; below 0 prefers rare items."""
     hs: Flag = False
     """Hierarchical softmax beside negative sampling; or alone (negative=0), then without output vectors.
     gensim only."""
