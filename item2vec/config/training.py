@@ -254,8 +254,8 @@ class Word2Vec(TrainConfig):
     window: Window = 10
     """How far apart two items of a sentence may be to count as neighbours; ``"full"``: the whole sentence."""
     sample: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Subsampling threshold: items more frequent than this share of all tokens are randomly dropped. 0 disables
-    it."""
+    """Subsampling threshold: items more frequent than this share of all tokens are randomly dropped.
+    0 disables it."""
     negative: Annotated[int, Field(ge=0, le=1000)] = 5
     """Negative samples per positive pair; 0 only together with ``hs``."""
     ns_exponent: Exponent = 0.25

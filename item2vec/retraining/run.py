@@ -84,7 +84,8 @@ def retrain(
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
     ...     _ = store.ingest(readers.read_interactions("sample_data/listens.csv.gz"))
-    >>> quick = RetrainConfig(model=Config(train=TrainConfig(vector_size=24, epochs=2)), retention={"pages": False})
+    >>> quick = Config(train=TrainConfig(vector_size=24, epochs=2))
+    >>> quick = RetrainConfig(model=quick, retention={"pages": False})
     >>> done = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
     >>> done.version.generation, done.report["status"]
     (1, 'promoted')
