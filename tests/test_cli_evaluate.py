@@ -204,7 +204,7 @@ def test_help_says_whose_a_setting_is_and_what_each_default_is(item2vec):
     options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}
     assert options["epochs"].endswith("[default: next_item 15, skipgram and cbow 40]")
     assert options["vector_size"].endswith("[default: next_item 384, skipgram and cbow 64]")
-    assert options["dropout"].startswith("next_item: Chance of an item")
+    assert options["dropout"].startswith("next_item: Probability that an item")
     assert options["dropout"].endswith("[default: 0.3]")
     assert options["min_count"] == "Items that occur less often are left out. [default: 1]"
     assert options["objective"].endswith("One of: next_item, skipgram, cbow. [default: next_item]")
