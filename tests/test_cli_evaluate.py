@@ -37,6 +37,16 @@ def playlists(tmp_path):
     return path
 
 
+def test_days_are_counted_back_from_the_cut_and_not_from_what_is_held_back(item2vec, tmp_path):
+    rows = [f"u{u},{'abcdefghi'[(u + n) % 9]},1970-03-{n + 1:02}" for u in range(24) for n in range(10)]
+    (tmp_path / "listens.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    assert item2vec("ingest", "listens.csv")[0] == 0
+    (tmp_path / "item2vec.toml").write_text("[adapter]\ndays = 2.5\n")
+    code, out, _ = item2vec("evaluate", *QUICK, "--at", "1970-03-08", "--json")
+    assert code == 0
+    assert f"trained on {3 * 24} tokens" in json.loads(out)["splits"][0]  # 5, 6 and 7 March
+
+
 def test_the_store_is_split_by_time_and_the_numbers_are_those_of_the_library(item2vec, listens):
     code, out, err = item2vec(
         "evaluate", *QUICK, "--fraction", "0.2", "-k", "2", "-k", "1", "-k", "4", "--json"

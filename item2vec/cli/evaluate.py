@@ -135,7 +135,7 @@ def _splits(
     from item2vec.sentences import Sentences
 
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
-    adapter = adapter_of(source, events)
+    adapter = adapter_of(source)
     if protocol == "temporal":
         if isinstance(events, Sentences):
             raise ConfigError("--protocol temporal needs timestamps, and playlists have none; read a store")

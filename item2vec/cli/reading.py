@@ -50,7 +50,9 @@ def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | Non
     """
     if source.edges is None:
         events, items = read_events(source)
-        adapter = adapter_of(source, events)
+        adapter = adapter_of(source)
+        if not isinstance(events, Sentences):
+            adapter = adapter.resolved(events.timestamp)
         return as_sentences(events, adapter, items), items, adapter
     if source.playlists is not None:
         raise ConfigError(
@@ -75,11 +77,14 @@ def as_sentences(events: Sentences | Interactions, adapter: AdapterConfig, items
     return events if isinstance(events, Sentences) else training_sentences(events, adapter, items)
 
 
-def adapter_of(source: Source, events: Sentences | Interactions) -> AdapterConfig:
-    """Return how the store's events become sentences: ``[adapter]`` in item2vec.toml, and --gap."""
-    if isinstance(events, Sentences):
+def adapter_of(source: Source) -> AdapterConfig:
+    """Return how the store's events become sentences: ``[adapter]`` in item2vec.toml, and --gap.
+
+    ``days`` stay days: a split counts them back from its cut, not from events that it holds back.
+    """
+    if source.playlists is not None:
         return AdapterConfig()
-    return adapter_config(source.adapter_options.get("gap")).resolved(events.timestamp)
+    return adapter_config(source.adapter_options.get("gap"))
 
 
 def _only(source: Source, kind: str, *names: str) -> dict[str, Any]:

@@ -73,9 +73,9 @@ def check_objective(train: Mapping[str, Any], flags: Container[str]) -> None:
     for name in train:
         others = objectives_with(name)
         if others and objective not in others and objective in OBJECTIVES:
-            told = f"--{name.replace('_', '-')}" if name in flags else f"{FILE} [train]: {name}"
+            setting = f"--{name.replace('_', '-')}" if name in flags else f"{FILE} [train]: {name}"
             raise ConfigError(
-                f"{told} is a setting of --objective {' or '.join(others)}, not of {objective}; leave it "
+                f"{setting} is a setting of --objective {' or '.join(others)}, not of {objective}; leave it "
                 f"out, or set --objective {others[0]}"
             )
 

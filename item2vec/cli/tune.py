@@ -88,7 +88,7 @@ def tune(
             metric=metric,
             protocol=protocol,  # type: ignore[arg-type]  # checked above
             repeats=repeats,
-            adapter=adapter_of(source, events),
+            adapter=adapter_of(source),
             items=items,
             study=study,
             seed=fixed.pop("seed", 1),

@@ -141,8 +141,10 @@ class TrainConfig(Settings):
         own = cls.model_fields["objective"].default
         near = nearest(name, SETTINGS_OF_TRAINING)
         if others := objectives_with(name):
-            told = f"{name} is a setting of objective={_either(others)}, not of {own!r}"
-            return f"{told}; leave it out, or set objective={others[0]!r}"
+            return (
+                f"{name} is a setting of objective={_either(others)}, not of {own!r}; leave it out, or set "
+                f"objective={others[0]!r}"
+            )
         if near is None or near in cls.model_fields:
             return super().explain_unknown(name)
         of = _either(objectives_with(near))
