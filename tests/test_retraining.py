@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.made import made_model
-from nights import QUICK, changed, cut, fill, made_listens, shuffled
+from nights import QUICK, Here, changed, cut, fill, made_listens, shuffled
 
 import item2vec
 from item2vec import Interactions, versions
@@ -47,6 +47,12 @@ def healthy(listens, tmp_path_factory):
     url = fill(f"sqlite:///{folder}/item2vec.db", listens)
     first = item2vec.retrain(models=folder / "models", store=url, config=QUICK)
     return folder / "models", url, first
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Let nights work in this process; for tests of what a night decides, and not of its processes."""
+    monkeypatch.setattr("item2vec.retraining.run.Worker", Here)
 
 
 def report_of(path):
@@ -88,6 +94,7 @@ def test_a_healthy_run_is_promoted_and_recorded(healthy):
     assert run.metrics["ndcg@10"] == first.report["evaluation"]["metrics"]["ndcg@10"]
 
 
+@pytest.mark.usefixtures("here")
 def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healthy):
     models, url, first = healthy
     note = versions.verify(models).note["retrain"]
@@ -121,6 +128,7 @@ def test_nights_are_compared_with_manifests_or_reports_whichever_are_left(health
     assert oldest(tmp_path / "b") == expected
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -135,11 +143,13 @@ def test_a_spoiled_corpus_is_refused(healthy, listens, tmp_path, spoil, why):
     assert why in refused(healthy[0], url)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_shuffled_corpus_is_refused_on_the_first_night_too(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", shuffled(listens))
     assert "popularity has" in refused(tmp_path / "models", url)
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
@@ -155,6 +165,7 @@ def test_a_model_that_learned_nothing_is_refused(healthy, settings, why):
     assert why in refused(models, url, changed(**settings))
 
 
+@pytest.mark.usefixtures("here")
 def test_where_nobody_can_be_asked_nothing_is_promoted(healthy, listens, tmp_path):
     moment = Interactions.of(
         user=listens.users.decode(listens.user),
@@ -167,6 +178,7 @@ def test_where_nobody_can_be_asked_nothing_is_promoted(healthy, listens, tmp_pat
     assert "questions is 0" in refused(*healthy[:2], far)
 
 
+@pytest.mark.usefixtures("here")
 def test_force_passes_over_gates_and_is_recorded(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", shuffled(listens))
     done = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force="a fire drill")
@@ -179,6 +191,7 @@ def test_force_passes_over_gates_and_is_recorded(listens, tmp_path):
             item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force=reason)
 
 
+@pytest.mark.usefixtures("here")
 def test_after_a_rollback_nothing_is_promoted_until_it_is_released(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first, second = (item2vec.publish(made_model(seed=seed), models) for seed in (0, 1))
@@ -208,6 +221,7 @@ def test_a_rollback_is_recorded_where_there_is_a_store(listens, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_old_versions_and_reports_are_removed(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     made = [item2vec.publish(made_model(seed=seed), models).id for seed in range(3)]
@@ -241,6 +255,7 @@ def test_an_empty_or_missing_store_is_said(tmp_path):
         assert store.runs()[0].status == "failed"
 
 
+@pytest.mark.usefixtures("here")
 def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first = item2vec.retrain(models=models, store=url, config=QUICK)
@@ -274,6 +289,7 @@ def test_a_note_of_somebody_s_own_is_nothing_to_compare_with(note, tmp_path):
     assert known_before(version, tmp_path / "models", protocol(QUICK)) == {}
 
 
+@pytest.mark.usefixtures("here")
 def test_a_night_that_was_forced_without_an_evaluation_is_followed_by_a_healthy_one(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     nobody = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
@@ -282,6 +298,7 @@ def test_a_night_that_was_forced_without_an_evaluation_is_followed_by_a_healthy_
     assert item2vec.retrain(models=models, store=url, config=QUICK).version.generation == 2
 
 
+@pytest.mark.usefixtures("here")
 def test_a_past_too_thin_to_train_on_is_a_refusal(tmp_path):
     users = [f"u{number}" for number in range(200)]
     before = Interactions.of(user=users, item=["a", "b"] * 100, timestamp=[0] * 200)
@@ -291,6 +308,7 @@ def test_a_past_too_thin_to_train_on_is_a_refusal(tmp_path):
     assert "questions is 0" in refused(tmp_path / "models", url, halves)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_run_that_was_killed_once_it_was_promoted_is_recorded_as_that(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     served = item2vec.publish(made_model(), models)
@@ -335,6 +353,7 @@ def test_a_night_on_each_kind_of_database(url, listens, tmp_path):
     assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
 
 
+@pytest.mark.usefixtures("here")
 def test_adapters_shape_what_is_trained_and_wrong_dates_do_not(listens, tmp_path, caplog):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     fill(url, Interactions.of(user=["u0"], item=["wrong"], timestamp=[datetime(2099, 1, 1)]))
