@@ -57,11 +57,13 @@ def _run(step: list[str], folder: Path) -> None:
 
 
 def _shorten(folder: Path) -> None:
-    """Leave an eighth of the playlists and three of eight users, so that the pages run in a third of the time."""
+    """Leave 500 playlists, and of the listens 400 users and 500 items: the pages run in a third of the time."""
     playlists, listens = folder / "playlists.jsonl", folder / "listens.csv.gz"
     playlists.write_text("".join(playlists.read_text().splitlines(keepends=True)[:500]))
     header, *rows = gzip.decompress(listens.read_bytes()).decode().splitlines(keepends=True)
-    kept = [row for row in rows if int(row.partition(",")[0].removeprefix("u")) <= 300]
+    users = {f"u{number}" for number in range(1, 401)}
+    items = {line.partition(",")[0] for line in (folder / "items.csv").read_text().splitlines()[1:501]}
+    kept = [row for row in rows if row.split(",")[0] in users and row.split(",")[1] in items]
     listens.write_bytes(gzip.compress("".join([header, *kept]).encode()))
 
 

@@ -81,9 +81,10 @@ def retrain(
     >>> import tempfile
     >>> from item2vec import Config, TrainConfig, readers
     >>> folder = tempfile.mkdtemp()
+    >>> listens = readers.read_interactions("sample_data/listens.csv.gz")
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
-    ...     _ = store.ingest(readers.read_interactions("sample_data/listens.csv.gz"))
+    ...     _ = store.ingest(listens.take(listens.item < 300))  # some items, to be quick
     >>> quick = Config(train=TrainConfig(vector_size=24, epochs=2))
     >>> quick = RetrainConfig(model=quick, retention={"pages": False})
     >>> done = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
