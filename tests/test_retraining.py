@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.made import made_model
+from faults.operations import without_canary
 from nights import QUICK, Here, changed, cut, fill, made_listens, shuffled
 
 import item2vec
@@ -50,9 +51,10 @@ def healthy(listens, tmp_path_factory):
 
 
 @pytest.fixture
-def here(monkeypatch):
-    """Let nights work in this process; for tests of what a night decides, and not of its processes."""
+def here(monkeypatch, tmp_path_factory):
+    """Let nights work in this process, without a canary; for tests of what a night decides."""
     monkeypatch.setattr("item2vec.retraining.run.Worker", Here)
+    monkeypatch.syspath_prepend(without_canary(tmp_path_factory.mktemp("here")))
 
 
 def report_of(path):
@@ -209,6 +211,7 @@ def test_after_a_rollback_nothing_is_promoted_until_it_is_released(listens, tmp_
     assert moves == [(3, first.id, "found"), (4, third.version.id, "retrain")]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_rollback_is_recorded_where_there_is_a_store(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first, _ = (item2vec.publish(made_model(seed=seed), models) for seed in (0, 1))
@@ -270,6 +273,7 @@ def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, 
     assert "manifest.json" in second.report["model"]["live_fault"]
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     "note",
     [
