@@ -1,19 +1,28 @@
 """The command line: results on stdout, a line on stderr for an error, and the exit code that says which."""
 
 import json
+import shutil
 
 import pytest
 
 from item2vec import Items, Recommender, Sentences, publish, train
 from item2vec.store import Store
+from item2vec.versions import current
 
 PLAYLISTS = [["a", "b", "c"], ["b", "c", "d"], ["c", "d", "a"], ["d", "a", "b"]] * 5
 
 
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published") / "models"
+    publish(Recommender(train(Sentences.of(PLAYLISTS), vector_size=4, workers=1)), folder)
+    return folder
+
+
 @pytest.fixture
-def published(tmp_path):
-    vectors = train(Sentences.of(PLAYLISTS), vector_size=4, workers=1)
-    return publish(Recommender(vectors), tmp_path / "models")
+def published(published_once, tmp_path):
+    """The version that is served, where commands look for it."""
+    return current(shutil.copytree(published_once, tmp_path / "models"))
 
 
 def test_playlists_to_similar_items(item2vec, tmp_path):
