@@ -57,7 +57,7 @@ def _run(step: list[str], folder: Path) -> None:
 
 
 def _shorten(folder: Path) -> None:
-    """Leave 500 playlists, and of the listens 400 users and 500 items: the pages run in a third of the time."""
+    """Leave 500 playlists, and of the listens 400 users and 500 items, to be quick."""
     playlists, listens = folder / "playlists.jsonl", folder / "listens.csv.gz"
     playlists.write_text("".join(playlists.read_text().splitlines(keepends=True)[:500]))
     header, *rows = gzip.decompress(listens.read_bytes()).decode().splitlines(keepends=True)
