@@ -16,7 +16,7 @@ LAYERS = [
     {"types", "files", "progress", "ranking", "durations", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph", "catalogue"},
-    {"vectors", "shaping"},
+    {"vectors", "shaping", "neighbours"},
     {"taste"},
     {"readers", "training", "index"},
     {"adapters", "bundle"},

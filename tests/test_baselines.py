@@ -19,12 +19,12 @@ from item2vec.evaluation.baselines import (
     Popularity,
     Random,
     RecentPopularity,
-    baselines,
 )
+from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.split import Split
 from item2vec.interactions import DAY
 
-ALL = [Popularity, RecentPopularity, ItemKNN, MarkovChain, Random]
+ALL = [Popularity, RecentPopularity, ItemKNN, MarkovChain, Transitions, LinkPropagation, EASE, Random]
 
 
 @st.composite
@@ -222,7 +222,7 @@ def test_nothing_to_learn_from_is_nothing_to_answer(kind):
     assert kind(Sentences.of([[], ["a"], []])).recommend_many([], k=3) == []
 
 
-@pytest.mark.parametrize("kind", [ItemKNN, MarkovChain])
+@pytest.mark.parametrize("kind", [ItemKNN, MarkovChain, Transitions, LinkPropagation, EASE])
 def test_histories_without_anything_known_are_answered_by_popularity(kind):
     model = kind(Sentences.of([["a", "b", "b"], ["c", "b"]]))
     for answer in model.recommend_many([[], ["?"]], k=2):
@@ -294,8 +294,11 @@ def test_all_baselines_of_a_split_learn_from_its_training_part_alone():
     train = replace(train, timestamps=-np.array([0, 70, 70, 0, 70]) * DAY)
     models = baselines(Split(train, later, later, "by hand"))
     assert [type(model) for model in models.values()] == ALL
-    assert list(models) == ["popularity", "recent popularity", "item-kNN", "Markov chain", "random"]
-    assert [model.ties for model in models.values()] == ["for"] + ["as answered"] * 4
+    assert list(models) == [
+        "popularity", "recent popularity", "item-kNN", "Markov chain", "transitions", "link propagation",
+        "EASE", "random",
+    ]  # fmt: skip
+    assert [model.ties for model in models.values()] == ["for"] + ["as answered"] * 7
     best = {name: model.recommend_many(later, k=5)[0] for name, model in models.items()}
     assert all(sorted(item for item, _ in answer) == ["a", "b"] for answer in best.values())
     assert best["popularity"][0].item == "b"

@@ -62,7 +62,8 @@ def test_the_store_is_split_by_time_and_the_numbers_are_those_of_the_library(ite
     assert found["splits"][0].startswith("Split(temporal from 1970-01-01T00:0")
     assert found["comparison"]["metric"] == "ndcg@2"
     assert set(found["metrics"]) == {
-        "item2vec", "popularity", "recent popularity", "item-kNN", "Markov chain", "random"
+        "item2vec", "popularity", "recent popularity", "item-kNN", "Markov chain", "transitions",
+        "link propagation", "EASE", "random",
     }  # fmt: skip
     low, high = found["intervals"]["hr@2"]
     assert low <= found["metrics"]["item2vec"]["hr@2"] <= high
@@ -78,7 +79,8 @@ def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
     assert table[0].split()[:3] == ["model", "hr@10", "recall@10"]
     assert [line[:18].strip() for line in table[1:]] == [
         "item2vec", "95 % from", "95 % to", "exact search",
-        "popularity", "recent popularity", "item-kNN", "Markov chain", "random",
+        "popularity", "recent popularity", "item-kNN", "Markov chain", "transitions", "link propagation",
+        "EASE", "random",
     ]  # fmt: skip
     assert "does not beat all baselines: ndcg@10" in out
     assert "Leak: leave-last-1-out trains on what others did after" in out

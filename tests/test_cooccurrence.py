@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from item2vec.kernels.cooccurrence import best_sums, nearest, newest_items, pair_cosines, sentences_of_items
+from item2vec.kernels.cooccurrence import (
+    best_sums,
+    first_occurrences,
+    nearest,
+    newest_items,
+    pair_cosines,
+    sentences_of_items,
+)
 from item2vec.sentences import offsets_of
 
 N_ITEMS = 9
@@ -87,7 +94,8 @@ def test_sums_are_exact_and_ordered(rows, histories, k, data):
         sums = [(other, math.fsum(scores)) for other, scores in parts.items()]
         expected.append(sorted(sums, key=lambda pair: (-pair[1], pair[0]))[:size])
     alike = nearest(*flat(rows), N_ITEMS, k)
-    assert as_lists(best_sums(*flat(histories), alike, np.array(sizes, np.int64))) == expected
+    once = first_occurrences(*flat(histories), N_ITEMS)
+    assert as_lists(best_sums(*flat(histories), once, alike, np.array(sizes, np.int64))) == expected
 
 
 def test_a_few_hundred_items_against_a_matrix_product():
@@ -110,7 +118,8 @@ def test_a_few_hundred_items_against_a_matrix_product():
         kept[item, order] = cosines[item, order]
     sums = (held @ kept).astype(np.float64)
     alike = nearest(tokens, offsets, n_items, k)
-    best = best_sums(tokens, offsets, alike, np.full(len(rows), n_items, np.int64))
+    once = first_occurrences(tokens, offsets, n_items)
+    best = best_sums(tokens, offsets, once, alike, np.full(len(rows), n_items, np.int64))
     for number, row in enumerate(as_lists(best)):
         found = np.zeros(n_items)
         found[[item for item, _ in row]] = [score for _, score in row]

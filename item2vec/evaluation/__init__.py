@@ -9,9 +9,9 @@ from item2vec.evaluation.baselines import (
     Popularity,
     Random,
     RecentPopularity,
-    baselines,
 )
 from item2vec.evaluation.evaluate import METRICS, Evaluation, evaluate
+from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.leaks import find_leaks
 from item2vec.evaluation.segments import Segment, segments
 from item2vec.evaluation.significance import Comparison, compare
@@ -20,11 +20,13 @@ from item2vec.evaluation.splits import apart, k_fold, leave_last_out, prefix_spl
 from item2vec.evaluation.temporal import temporal_folds, temporal_split
 
 __all__ = [
+    "EASE",
     "METRICS",
     "Answers",
     "Comparison",
     "Evaluation",
     "ItemKNN",
+    "LinkPropagation",
     "MarkovChain",
     "Model",
     "Popularity",
@@ -32,6 +34,7 @@ __all__ = [
     "RecentPopularity",
     "Segment",
     "Split",
+    "Transitions",
     "apart",
     "baselines",
     "compare",

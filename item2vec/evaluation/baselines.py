@@ -12,25 +12,24 @@ import numpy.typing as npt
 
 from item2vec.errors import InputError
 from item2vec.evaluation.answers import Ties
-from item2vec.evaluation.split import Split
 from item2vec.interactions import DAY
 from item2vec.kernels.candidates import draw, fill_up
-from item2vec.kernels.cooccurrence import Rows, best_sums, nearest, newest_items
+from item2vec.kernels.cooccurrence import Rows, best_sums, first_occurrences, nearest, newest_items
 from item2vec.sentences import Sentences, encode_histories, offsets_of
 from item2vec.types import Codes, Offsets, Recommendation, check_k
 
 __all__ = [
+    "Asked",
     "Baseline",
     "ItemKNN",
     "MarkovChain",
     "Popularity",
     "Random",
     "RecentPopularity",
-    "baselines",
 ]
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """The known items of each history, and how many candidates are enough to leave ``k`` unseen ones."""
 
     codes: Codes
@@ -91,13 +90,18 @@ class Baseline(ABC):
             excluded.append(_Excluded(*encode_histories(self.vocabulary, exclude)[:2]))
         out = _merged(excluded, len(offsets) - 1)
         enough = np.minimum(k + np.diff(out.offsets), n_items)
-        candidates = self._candidates(_Asked(codes, offsets, enough))
+        candidates = self._candidates(Asked(codes, offsets, enough))
         items, scores = fill_up(candidates, *out, n_items, k)
         return self._listed(items, scores)
 
     @abstractmethod
-    def _candidates(self, asked: _Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> Rows:
         """Return items of positive score for each history, best first: all, or as many as are enough."""
+
+    def _numbered(self, sentences: Sentences) -> Sentences:
+        """Return the training part over the codes of ``vocabulary``."""
+        numbers = self._number_of[sentences.tokens]
+        return Sentences(self.vocabulary, numbers, sentences.offsets, ordered=sentences.ordered)
 
     def _listed(self, items: Codes, scores: npt.NDArray[np.float64]) -> list[list[Recommendation]]:
         found = items >= 0
@@ -118,7 +122,7 @@ class _SameForAll(Baseline):
         self._ranking = best.astype(np.int32)
         self._scores = scores[best]
 
-    def _candidates(self, asked: _Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> Rows:
         starts = np.zeros(len(asked.enough), dtype=np.int64)
         return Rows(self._ranking, self._scores, starts, starts + len(self._ranking))
 
@@ -229,8 +233,9 @@ class ItemKNN(Baseline):
         counted = newest_items(numbers, sentences.offsets, n_items, max_items)
         self._neighbours = nearest(*counted, n_items, check_k(k))
 
-    def _candidates(self, asked: _Asked) -> Rows:
-        return best_sums(asked.codes, asked.offsets, self._neighbours, asked.enough)
+    def _candidates(self, asked: Asked) -> Rows:
+        weights = first_occurrences(asked.codes, asked.offsets, len(self.vocabulary))
+        return best_sums(asked.codes, asked.offsets, weights, self._neighbours, asked.enough)
 
 
 class MarkovChain(Baseline):
@@ -260,7 +265,7 @@ class MarkovChain(Baseline):
         scores = times[order] / n_after[first[order]]
         self._transitions = Rows(next_[order].astype(np.int32), scores, offsets[:-1], offsets[1:])
 
-    def _candidates(self, asked: _Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> Rows:
         items, scores, starts, ends = self._transitions
         known = np.diff(asked.offsets) > 0
         last = asked.codes[asked.offsets[1:][known] - 1]
@@ -287,31 +292,8 @@ class Random(Baseline):
         super().__init__(sentences)
         self.seed = seed
 
-    def _candidates(self, asked: _Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> Rows:
         return draw(asked.codes, asked.offsets, asked.enough, len(self.vocabulary), self.seed)
-
-
-def baselines(split: Split) -> dict[str, Baseline]:
-    """Return all baselines by name, made from the training part of a split.
-
-    Examples
-    --------
-    >>> lists = Sentences.of([["a", "b", "c"]])
-    >>> for name in baselines(Split(lists, lists, lists, "by hand")):
-    ...     print(name)
-    popularity
-    recent popularity
-    item-kNN
-    Markov chain
-    random
-    """
-    return {
-        "popularity": Popularity(split.train),
-        "recent popularity": RecentPopularity(split.train),
-        "item-kNN": ItemKNN(split.train),
-        "Markov chain": MarkovChain(split.train),
-        "random": Random(split.train),
-    }
 
 
 def _merged(parts: list[_Excluded], n: int) -> _Excluded:

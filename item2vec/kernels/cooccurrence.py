@@ -6,19 +6,28 @@ order of the item's number. Nothing here is larger than its answer plus one numb
 
 from __future__ import annotations
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.kernels.compiled import compiled
+from item2vec.kernels.heaps import empty_heap, keep_best, write_down
 
-__all__ = ["Rows", "best_sums", "nearest", "newest_items", "pair_cosines", "sentences_of_items"]
+__all__ = [
+    "Rows",
+    "best_sums",
+    "first_occurrences",
+    "links",
+    "nearest",
+    "newest_items",
+    "pair_cosines",
+    "pair_counts",
+    "sentences_of_items",
+]
 
 Items = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
-Best = list[tuple[float, int]]
 
 
 class Rows(NamedTuple):
@@ -105,10 +114,45 @@ def nearest(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
     >>> rows.items[rows.starts], rows.scores[rows.starts]
     (array([1, 0, 0], dtype=int32), array([1.        , 1.        , 0.70710677], dtype=float32))
     """
+    held_by = np.diff(sentences_of_items(tokens, offsets, n_items)[0])
+    root = np.sqrt(np.maximum(held_by, 1))
+    return _best_products(tokens, offsets, n_items, k, _Scales(np.ones(len(offsets) - 1), root, root))
+
+
+def links(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
+    """Return up to ``k`` other items for each, by one round of link propagation.
+
+    The score of j for i is ``d_i**-.5 · Σ_u d_u**-.75 · d_j**-.25`` over the sentences u that hold both; d is
+    the number of distinct items of a sentence, or of sentences that hold an item. Scores are float32.
+
+    Examples
+    --------
+    >>> rows = links(np.array([0, 1, 0, 1, 2], np.int32), np.array([0, 2, 5]), 3, 1)
+    >>> rows.items, rows.scores.round(3)
+    (array([1, 0, 0], dtype=int32), array([0.614, 0.614, 0.369], dtype=float32))
+    """
+    item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
+    holds = np.maximum(np.bincount(item_sentences, minlength=len(offsets) - 1), 1)
+    held_by = np.maximum(np.diff(item_offsets), 1)
+    # In float32, so that a sum of them in float64 is exact, in whatever order it is made.
+    of_sentences = (holds**-0.75).astype(np.float32).astype(np.float64)
+    return _best_products(tokens, offsets, n_items, k, _Scales(of_sentences, held_by**0.5, held_by**0.25))
+
+
+class _Scales(NamedTuple):
+    """The weight of each sentence, added to each pair of its items; the divisors of rows and of columns."""
+
+    sentences: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float64]
+    columns: npt.NDArray[np.float64]
+
+
+def _best_products(tokens: Items, offsets: Places, n_items: int, k: int, scales: _Scales) -> Rows:
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     sentence_offsets, sentence_items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
     starts = _room_for_neighbours(item_offsets, item_sentences, sentence_offsets, k)
-    return Rows(*_nearest(item_offsets, item_sentences, sentence_offsets, sentence_items, starts, k))
+    lists = item_offsets, item_sentences, sentence_offsets, sentence_items
+    return Rows(*_best_pairs(*lists, scales, starts, k))
 
 
 @compiled
@@ -127,11 +171,12 @@ def _room_for_neighbours(
 
 
 @compiled
-def _nearest(
+def _best_pairs(
     item_offsets: Places,
     item_sentences: Items,
     sentence_offsets: Places,
     sentence_items: Items,
+    scales: _Scales,
     starts: Places,
     k: int,
 ) -> tuple[Items, npt.NDArray[np.float32], Places, Places]:
@@ -139,11 +184,9 @@ def _nearest(
     items = np.empty(starts[n_items], np.int32)
     scores = np.empty(starts[n_items], np.float32)
     ends = np.empty(n_items, np.int64)
-    held_by = np.diff(item_offsets)
-    together = np.zeros(n_items, np.int64)
+    together = np.zeros(n_items, np.float64)
     met = np.empty(n_items, np.int32)
-    best = [(0.0, 0)]
-    best.pop()
+    best = empty_heap()
     for item in range(n_items):
         n_met = 0
         for sentence in item_sentences[item_offsets[item] : item_offsets[item + 1]]:
@@ -151,27 +194,69 @@ def _nearest(
                 if together[other] == 0:
                     met[n_met] = other
                     n_met += 1
-                together[other] += 1
+                together[other] += scales.sentences[sentence]
         together[item] = 0
         for other in met[:n_met]:
             if together[other] > 0:
-                cosine = together[other] / np.sqrt(np.float64(held_by[item]) * np.float64(held_by[other]))
-                _keep(best, k, np.float64(np.float32(cosine)), other)
+                score = together[other] / (scales.rows[item] * scales.columns[other])
+                keep_best(best, k, np.float64(np.float32(score)), other)
                 together[other] = 0
-        ends[item] = _write_down(best, items, scores, starts[item])
+        ends[item] = write_down(best, items, scores, starts[item])
     return items, scores, starts[:-1], ends
 
 
 @compiled
-def best_sums(histories: Items, offsets: Places, rows: Rows, sizes: Places) -> Rows:
-    """Return for each history the ``sizes`` best items by the sum over the rows of its distinct items.
+def pair_counts(tokens: Items, offsets: Places, n_items: int) -> npt.NDArray[np.float64]:
+    """Return how many sentences hold each pair of items (n items × n items), on the diagonal each item.
 
-    ``rows`` holds positive scores, a row for each item; items of no row are left out.
+    Examples
+    --------
+    >>> pair_counts(np.array([0, 1, 1, 0], np.int32), np.array([0, 3, 4]), 2)
+    array([[2., 1.],
+           [1., 1.]])
+    """
+    counts = np.zeros((n_items, n_items), np.float64)
+    item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
+    sentence_offsets, items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
+    for item in range(n_items):
+        for sentence in item_sentences[item_offsets[item] : item_offsets[item + 1]]:
+            for place in range(sentence_offsets[sentence], sentence_offsets[sentence + 1]):
+                counts[item, items[place]] += 1
+    return counts
+
+
+@compiled
+def first_occurrences(histories: Items, offsets: Places, n_items: int) -> npt.NDArray[np.float64]:
+    """Return 1.0 for the first token of each item in a history, 0.0 for the others.
+
+    Examples
+    --------
+    >>> first_occurrences(np.array([0, 2, 0, 0], np.int32), np.array([0, 3, 4]), 3)
+    array([1., 1., 0., 1.])
+    """
+    first = np.zeros(len(histories), np.float64)
+    counted_in = np.full(n_items, -1, np.int64)
+    for history in range(len(offsets) - 1):
+        for token in range(offsets[history], offsets[history + 1]):
+            if counted_in[histories[token]] != history:
+                counted_in[histories[token]] = history
+                first[token] = 1.0
+    return first
+
+
+@compiled
+def best_sums(
+    histories: Items, offsets: Places, weights: npt.NDArray[np.float64], rows: Rows, sizes: Places
+) -> Rows:
+    """Return for each history the ``sizes`` best items by the weighted sum over the rows of its tokens.
+
+    ``weights`` (one per token) are not negative. ``rows`` holds positive scores, a row for each item; items
+    of no row are left out.
 
     Examples
     --------
     >>> alike = nearest(np.array([0, 1, 0, 1, 2], np.int32), np.array([0, 2, 5]), 3, 2)
-    >>> sums = best_sums(np.array([0, 2, 0], np.int32), np.array([0, 3]), alike, np.array([1]))
+    >>> sums = best_sums(np.array([0, 2], np.int32), np.array([0, 2]), np.ones(2), alike, np.array([1]))
     >>> sums.items, sums.scores
     (array([1], dtype=int32), array([1.70710677]))
     """
@@ -183,46 +268,39 @@ def best_sums(histories: Items, offsets: Places, rows: Rows, sizes: Places) -> R
     ends = np.empty(len(sizes), np.int64)
     sums = np.zeros(n_items, np.float64)
     reached = np.empty(n_items, np.int32)
-    counted_in = np.full(n_items, -1, np.int64)
-    best = [(0.0, 0)]
-    best.pop()
+    best = empty_heap()
     for history in range(len(sizes)):
-        n_reached = 0
-        for item in histories[offsets[history] : offsets[history + 1]]:
-            if counted_in[item] == history:
-                continue
-            counted_in[item] = history
-            for place in range(rows.starts[item], rows.ends[item]):
-                other = rows.items[place]
-                if sums[other] == 0:
-                    reached[n_reached] = other
-                    n_reached += 1
-                sums[other] += rows.scores[place]
+        own = slice(offsets[history], offsets[history + 1])
+        n_reached = _add_rows(histories[own], weights[own], rows, sums, reached)
         for other in reached[:n_reached]:
-            _keep(best, sizes[history], sums[other], other)
+            keep_best(best, sizes[history], sums[other], other)
             sums[other] = 0
-        ends[history] = _write_down(best, items, scores, starts[history])
+        ends[history] = write_down(best, items, scores, starts[history])
     return Rows(items, scores, starts[:-1], ends)
 
 
 @compiled
-def _keep(best: Best, size: int, score: float, item: int) -> None:
-    """Add an item to a heap of the ``size`` best, whose first is the worst."""
-    if len(best) < size:
-        heapq.heappush(best, (score, int(-item)))
-    elif size > 0:
-        heapq.heappushpop(best, (score, int(-item)))
+def _add_rows(
+    history: Items,
+    weights: npt.NDArray[np.float64],
+    rows: Rows,
+    sums: npt.NDArray[np.float64],
+    reached: Items,
+) -> int:
+    """Add the rows of a history's tokens, times their weights, to ``sums``; return how many are above 0.
 
-
-@compiled
-def _write_down(best: Best, items: Items, scores: npt.NDArray[np.floating], start: int) -> int:
-    """Empty the heap into two arrays from ``start`` on, best first; return where the row ends."""
-    end = start + len(best)
-    for place in range(end - 1, start - 1, -1):
-        score, item = heapq.heappop(best)
-        items[place] = -item
-        scores[place] = score
-    return end
+    ``reached`` is filled with their items. ``sums`` must hold zeros before.
+    """
+    n_reached = 0
+    for token in range(len(history)):
+        for place in range(rows.starts[history[token]], rows.ends[history[token]]):
+            other, term = rows.items[place], weights[token] * rows.scores[place]
+            if term > 0:  # a decay underflows after a thousand steps
+                if sums[other] == 0:
+                    reached[n_reached] = other
+                    n_reached += 1
+                sums[other] += term
+    return n_reached
 
 
 @compiled

@@ -31,7 +31,9 @@ Figure = dict[str, Any]
 
 ACCENT = "#1f6feb"
 RIVAL = "#d97706"
-QUIET = ("#94a3b8", "#7c6fa8", "#6b9080", "#b58ba0", "#a8a29e")
+QUIET = (
+    "#94a3b8", "#7c6fa8", "#6b9080", "#b58ba0", "#a8a29e", "#8d9440", "#5b97a6", "#b08968",
+)  # fmt: skip
 TRAINING = "#334155"
 PALETTE = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377",

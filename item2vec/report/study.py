@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from item2vec.evaluation.answers import Answers
-from item2vec.evaluation.baselines import baselines
 from item2vec.evaluation.evaluate import Evaluation, evaluate
+from item2vec.evaluation.item_models import baselines
 from item2vec.evaluation.significance import Comparison, compare
 from item2vec.evaluation.split import Split
 from item2vec.items import Items

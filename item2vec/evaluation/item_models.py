@@ -1,0 +1,194 @@
+"""Baselines that are sparse or linear item–item models, and the list of all baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError
+from item2vec.evaluation.baselines import (
+    Asked,
+    Baseline,
+    ItemKNN,
+    MarkovChain,
+    Popularity,
+    Random,
+    RecentPopularity,
+)
+from item2vec.evaluation.split import Split
+from item2vec.kernels.cooccurrence import (
+    Rows,
+    best_sums,
+    first_occurrences,
+    newest_items,
+    pair_counts,
+)
+from item2vec.neighbours import MAX_ITEMS, link_propagation, transitions
+from item2vec.ranking import top_k
+from item2vec.sentences import Sentences, offsets_of
+
+__all__ = ["EASE", "LinkPropagation", "Transitions", "baselines"]
+
+EASE_MAX_ITEMS = 10_000
+EASE_QUICK_ITEMS = 5_000
+EASE_ROUNDING = 1e-9
+"""A weight below it is 0 but for the rounding of the inverse; no item is recommended for that."""
+
+
+class Transitions(Baseline):
+    """Recommends what stands near the newest items of a history, after them more than before them.
+
+    The score is the decayed sum of the history items' rows in the table of windowed transitions
+    (``item2vec.neighbours.transitions``): 1 for the newest known item, half as much for each step back.
+
+    Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
+    recommender system, JMLR 2005 (skipping, and mixtures of orders).
+
+    Examples
+    --------
+    >>> near = Transitions(Sentences.of([["a", "b"], ["a", "c", "b"]]))
+    >>> [(one.item, round(one.score, 2), one.source) for one in near.recommend_many([["c", "a"]])[0]]
+    [('b', 0.3, 'model')]
+    """
+
+    def __init__(self, sentences: Sentences) -> None:
+        super().__init__(sentences)
+        self._table = transitions(self._numbered(sentences))
+
+    def _candidates(self, asked: Asked) -> Rows:
+        steps_back = np.repeat(asked.offsets[1:], np.diff(asked.offsets)) - 1 - np.arange(len(asked.codes))
+        weights = self._table.decay ** steps_back.astype(np.float64)
+        return best_sums(asked.codes, asked.offsets, weights, self._table.rows, asked.enough)
+
+
+class LinkPropagation(Baseline):
+    """Recommends items that are linked to the distinct items of a history over few steps.
+
+    The score is the sum of the history items' rows in the table of one round of link propagation
+    (``item2vec.neighbours.link_propagation``).
+
+    Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
+
+    Examples
+    --------
+    >>> linked = LinkPropagation(Sentences.of([["a", "b"], ["b", "c"]]))
+    >>> [(one.item, round(one.score, 2), one.source) for one in linked.recommend_many([["a"]])[0]]
+    [('b', 0.5, 'model'), ('c', -1.0, 'popular')]
+    """
+
+    def __init__(self, sentences: Sentences) -> None:
+        super().__init__(sentences)
+        self._table = link_propagation(self._numbered(sentences))
+
+    def _candidates(self, asked: Asked) -> Rows:
+        weights = first_occurrences(asked.codes, asked.offsets, len(self._table))
+        return best_sums(asked.codes, asked.offsets, weights, self._table.rows, asked.enough)
+
+
+class EASE(Baseline):
+    """Recommends by the linear item–item model that reconstructs histories best, in closed form.
+
+    The score is the sum of a candidate's weights for the distinct items of the history. Weights are
+    ``-P / diag(P)`` with a zero diagonal, and P the inverse of the co-occurrence counts plus ``l2`` on the
+    diagonal. Items with a score of 0 or less follow the others, by popularity.
+
+    The inverse is dense: at most 10,000 items, whose matrix takes 800 MB. Of a sentence with more than
+    2,000 distinct items only its end with so many is counted.
+
+    Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
+
+    Parameters
+    ----------
+    sentences
+        The training part.
+    l2
+        Regularisation (λ of the paper), above 0.
+
+    Raises
+    ------
+    InputError
+        If there are more than 10,000 items, or ``l2`` is out of range.
+
+    Examples
+    --------
+    >>> linear = EASE(Sentences.of([["a", "b"], ["b", "a"], ["c", "a"]]), l2=1)
+    >>> [(one.item, round(one.score, 2), one.source) for one in linear.recommend_many([["b"]])[0]]
+    [('a', 0.67, 'model'), ('c', -1.0, 'popular')]
+    """
+
+    def __init__(self, sentences: Sentences, *, l2: float = 250.0) -> None:
+        super().__init__(sentences)
+        n_items = len(self.vocabulary)
+        if n_items > EASE_MAX_ITEMS:
+            raise InputError(
+                f"found {n_items:,} items; EASE inverts a dense matrix of at most {EASE_MAX_ITEMS:,}: use "
+                "LinkPropagation"
+            )
+        if not 0 < l2 < np.inf:
+            raise InputError(f"l2 is {l2}; expected a number above 0")
+        numbered = self._numbered(sentences)
+        counted = newest_items(numbered.tokens, numbered.offsets, n_items, MAX_ITEMS)
+        self._weights = _ease_weights(pair_counts(*counted, n_items), l2)
+
+    def _candidates(self, asked: Asked) -> Rows:
+        """Return items of positive score; sums are made history by history, so none depends on others."""
+        items, scores = [], []
+        for start, end, enough in zip(asked.offsets[:-1], asked.offsets[1:], asked.enough, strict=True):
+            known = np.unique(asked.codes[start:end])
+            sums = self._weights[known].sum(axis=0, dtype=np.float64)
+            best = top_k(np.where(sums > 0, sums, -np.inf), enough)
+            items.append(best.astype(np.int32))
+            scores.append(sums[best])
+        ends = offsets_of([len(row) for row in items])
+        none = np.empty(0)
+        return Rows(
+            np.concatenate([none.astype(np.int32), *items]),
+            np.concatenate([none, *scores]),
+            ends[:-1],
+            ends[1:],
+        )
+
+
+def _ease_weights(gram: npt.NDArray[np.float64], l2: float) -> npt.NDArray[np.float32]:
+    """Return EASE's weights (float32, n items × n items) from counts of pairs, which are overwritten."""
+    diagonal = np.diag_indices(len(gram))
+    gram[diagonal] += l2
+    inverse = np.linalg.inv(gram)
+    inverse /= -np.diag(inverse)
+    inverse[np.abs(inverse) < EASE_ROUNDING] = 0
+    inverse[diagonal] = 0
+    return inverse.astype(np.float32)
+
+
+def baselines(split: Split) -> dict[str, Baseline]:
+    """Return all baselines by name, made from the training part of a split.
+
+    Transitions need ordered sentences. EASE is left out above 5,000 items, where it takes more than seconds.
+
+    Examples
+    --------
+    >>> lists = Sentences.of([["a", "b", "c"]])
+    >>> for name in baselines(Split(lists, lists, lists, "by hand")):
+    ...     print(name)
+    popularity
+    recent popularity
+    item-kNN
+    Markov chain
+    transitions
+    link propagation
+    EASE
+    random
+    """
+    train = split.train
+    models: dict[str, Baseline] = {
+        "popularity": Popularity(train),
+        "recent popularity": RecentPopularity(train),
+        "item-kNN": ItemKNN(train),
+        "Markov chain": MarkovChain(train),
+    }
+    if train.ordered:
+        models["transitions"] = Transitions(train)
+    models["link propagation"] = LinkPropagation(train)
+    if len(models["popularity"].vocabulary) <= EASE_QUICK_ITEMS:
+        models["EASE"] = EASE(train)
+    return {**models, "random": Random(train)}

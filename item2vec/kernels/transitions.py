@@ -1,0 +1,96 @@
+"""What follows an item, and what stands before it, near it in ordered sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.kernels.compiled import compiled
+from item2vec.kernels.cooccurrence import Rows
+from item2vec.kernels.grouping import group_rows
+from item2vec.kernels.heaps import empty_heap, keep_best, write_down
+
+__all__ = ["windowed_transitions"]
+
+Items = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+
+
+def windowed_transitions(
+    tokens: Items, offsets: Places, n_items: int, after: Weights, before: Weights, smoothing: float, k: int
+) -> Rows:
+    """Return up to ``k`` items for each, by the share of its transitions that lead to them.
+
+    A token ``d`` steps after another one adds ``after[d - 1]`` to its row, one ``d`` steps before it
+    ``before[d - 1]``. Each row is divided by its sum plus ``smoothing``. Scores are float32, the rows stand
+    one after another. Besides the answer, memory holds a few numbers per token and per item.
+
+    Examples
+    --------
+    >>> tokens, offsets = np.array([0, 1, 0, 2], np.int32), np.array([0, 2, 4])
+    >>> rows = windowed_transitions(tokens, offsets, 3, np.ones(1), np.zeros(1), 2.0, 5)
+    >>> rows.items, rows.scores, rows.starts
+    (array([1, 2], dtype=int32), array([0.25, 0.25], dtype=float32), array([0, 2, 2]))
+    """
+    places, item_places = group_rows(tokens, n_items)
+    most = np.minimum(np.diff(item_places) * (len(after) + len(before)), min(k, n_items))
+    sentence_of = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    where = places, item_places, sentence_of
+    items, scores, ends = _count(
+        tokens, offsets, *where, _exact(after), _exact(before), smoothing, k, most.sum()
+    )
+    return Rows(items, scores, ends[:-1], ends[1:])
+
+
+def _exact(weights: Weights) -> Weights:
+    """Round to float32, so that a sum in float64 is exact, in whatever order it is made."""
+    return weights.astype(np.float32).astype(np.float64)
+
+
+@compiled
+def _count(
+    tokens: Items,
+    offsets: Places,
+    places: Places,
+    item_places: Places,
+    sentence_of: Items,
+    after: Weights,
+    before: Weights,
+    smoothing: float,
+    k: int,
+    room: int,
+) -> tuple[Items, npt.NDArray[np.float32], Places]:
+    n_items = len(item_places) - 1
+    items = np.empty(room, np.int32)
+    scores = np.empty(room, np.float32)
+    ends = np.zeros(n_items + 1, np.int64)
+    sums = np.zeros(n_items, np.float64)
+    met = np.empty(n_items, np.int32)
+    best = empty_heap()
+    for item in range(n_items):
+        n_met = 0
+        for at in places[item_places[item] : item_places[item + 1]]:
+            sentence = sentence_of[at]
+            rest = tokens[at + 1 : offsets[sentence + 1]]
+            n_met = _add(rest, after, sums, met, n_met)
+            past = tokens[offsets[sentence] : at][::-1]
+            n_met = _add(past, before, sums, met, n_met)
+        total = sums[met[:n_met]].sum() + smoothing
+        for other in met[:n_met]:
+            keep_best(best, k, np.float64(np.float32(sums[other] / total)), other)
+            sums[other] = 0
+        ends[item + 1] = write_down(best, items, scores, ends[item])
+    return items[: ends[n_items]], scores[: ends[n_items]], ends
+
+
+@compiled
+def _add(near: Items, weights: Weights, sums: Weights, met: Items, n_met: int) -> int:
+    """Add the weight of each step to the item that stands there; return how many items were met so far."""
+    for step in range(min(len(near), len(weights))):
+        if weights[step] > 0:
+            if sums[near[step]] == 0:
+                met[n_met] = near[step]
+                n_met += 1
+            sums[near[step]] += weights[step]
+    return n_met
