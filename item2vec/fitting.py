@@ -6,6 +6,7 @@ from typing import Any
 
 from item2vec.config import AdapterConfig, Config
 from item2vec.items import Items
+from item2vec.neighbours import table_for
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
 from item2vec.training import train
@@ -27,7 +28,8 @@ def fit(
     """Train on sentences and make a model of the vectors, in one call.
 
     ``settings`` of training, taste and index, by name, change ``config``. ``validation`` and ``start`` are
-    those of ``train``; ``items`` and ``adapter`` those of ``Recommender``.
+    those of ``train``; ``items`` and ``adapter`` those of ``Recommender``. Where the taste has a mixture, the
+    table of neighbours is counted on the same sentences.
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
@@ -36,4 +38,11 @@ def fit(
     """
     config = (config or Config()).with_settings(**settings)
     vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
-    return Recommender(vectors, **config.taste.model_dump(), index=config.index, items=items, adapter=adapter)
+    return Recommender(
+        vectors,
+        **config.taste.model_dump(),
+        index=config.index,
+        items=items,
+        adapter=adapter,
+        neighbours=table_for(sentences, vectors.vocabulary) if config.taste.mixture else None,
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
@@ -65,6 +66,17 @@ class NeighbourTable:
     def rows(self) -> Rows:
         """The table as the compiled loops take it."""
         return Rows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
+
+    def column(self, neighbour: int, items: Codes) -> npt.NDArray[np.float64]:
+        """Return the weight that a neighbour has in the row of each of these items, 0 where it is none.
+
+        >>> table = NeighbourTable(np.array([0, 1, 1]), np.array([1]), np.array([0.5]), decay=0.5)
+        >>> table.column(1, np.array([0, 1]))
+        array([0.5, 0. ])
+        """
+        rows = [slice(self.offsets[item], self.offsets[item + 1]) for item in items]
+        weights = [self.weights[row][self.items[row] == neighbour].sum() for row in rows]
+        return np.array(weights, dtype=np.float64)
 
 
 def transitions(

@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
+from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.items import Items
+from item2vec.neighbours import NeighbourTable
 from item2vec.ranking import top_k
 from item2vec.sentences import Histories, Sentences, encode_histories
 from item2vec.taste import Tastes, read_tastes, scored_matrix, taste_matrix
@@ -39,7 +41,7 @@ class Recommender:
     ----------
     vectors
         What training learned.
-    score, decay, half_life, last_n
+    score, decay, half_life, last_n, repeat_bonus, mixture
         How a history is read and items are scored: the fields of ``TasteConfig``. Unless told otherwise,
         vectors without an output matrix, such as those of a word2vec file, are scored by cosine, and those of
         next_item are read with the decays that they were trained with.
@@ -52,11 +54,14 @@ class Recommender:
     adapter
         How events became the sentences that the vectors were trained on. ``Engine`` reads the history of a
         user in the same way.
+    neighbours
+        The table that ``mixture`` adds, over the rows of the vectors. ``fit`` builds it.
 
     Raises
     ------
     ConfigError
-        If a setting is out of range, or the vectors have no output matrix for ``score="output"``.
+        If a setting is out of range, the vectors have no output matrix for ``score="output"``, or there is no
+        table for ``mixture``.
 
     Examples
     --------
@@ -77,16 +82,26 @@ class Recommender:
         decay: float | tuple[float, ...] | None = None,
         half_life: float | None = None,
         last_n: int | None = None,
+        repeat_bonus: float = 0.0,
+        mixture: float = 0.0,
         index: Literal["auto", "exact", "annoy"] = "auto",
         recall: float = 0.95,
         items: Items | None = None,
         adapter: AdapterConfig | None = None,
+        neighbours: NeighbourTable | None = None,
     ) -> None:
-        given = TasteConfig(score=score, decay=decay, half_life=half_life, last_n=last_n)
+        given = TasteConfig(
+            score=score,
+            decay=decay,
+            half_life=half_life,
+            last_n=last_n,
+            repeat_bonus=repeat_bonus,
+            mixture=mixture,
+        )
         taste = given.as_trained(vectors.config, has_output=vectors.output is not None)
         searched = scored_matrix(vectors, taste)
         built = build(searched, kind=index, queries=_typical_tastes(vectors, taste), recall=recall)
-        self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig()))
+        self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours))
 
     @classmethod
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
@@ -102,11 +117,14 @@ class Recommender:
         self.index = parts.index
         self.items = parts.items
         self.adapter = parts.adapter
+        self.neighbours = parts.neighbours
         self._by_popularity: Rows = top_k(parts.vectors.counts, len(parts.vectors))
 
     def __repr__(self) -> str:
         n_items, size = self.vectors.input.shape
+        bonuses = {"repeat_bonus": self.taste.repeat_bonus, "mixture": self.taste.mixture}
         told = f"score={self.taste.score!r}, decay={self.taste.decay}, index={self.index.kind}"
+        told += "".join(f", {name}={value}" for name, value in bonuses.items() if value)
         return f"Recommender({n_items:,} items × {size} dimensions, {told})"
 
     @cached_property
@@ -247,8 +265,8 @@ class Recommender:
         """Return what each item of a history contributes to a recommendation, largest share first.
 
         The shares add up to the score that ``recommend`` gives the item for the same history, weights and
-        timestamps. An item that stands in the history several times is named once, with the sum. Empty if
-        the model knows nothing in the history.
+        timestamps, bonuses included. An item that stands in the history several times is named once, with
+        the sum. Empty if the model knows nothing in the history.
 
         Raises
         ------
@@ -264,7 +282,9 @@ class Recommender:
         scored = scored_matrix(self.vectors, self.taste)[target].astype(np.float64)
         distinct, place = np.unique(histories.codes, return_inverse=True)
         products = (inputs * scored).reshape(len(inputs), tastes.weights.shape[1], -1).sum(axis=2)
-        shares = np.bincount(place, (tastes.weights * products).sum(axis=1) / tastes.norms[0])
+        of_tokens = (tastes.weights * products).sum(axis=1) / tastes.norms[0]
+        of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
+        shares = np.bincount(place, of_tokens)
         order = np.argsort(-shares, kind="stable")
         ids = self.vocabulary.decode(distinct[order])
         return [Share(id_, float(share)) for id_, share in zip(ids, shares[order], strict=True)]
@@ -313,14 +333,17 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         check_k(k)
         excluded = self._excluded(histories, exclude, self._rows(deny, "deny"), filter_seen)
-        tastes = self._tastes(self._readable(histories))
+        readable = self._readable(histories)
+        tastes = self._tastes(readable)
         queried = np.flatnonzero(~tastes.empty)
+        bonuses = history_bonuses(readable, self.taste, self.neighbours, repeats=not filter_seen)
         results = find_many(
             self.index,
             tastes.vectors[queried],
             k=k,
             excluded=[excluded[history] for history in queried],
             allowed=allowed,
+            bonuses=None if bonuses is None else bonuses.take(queried),
         )
         answers = dict(zip(queried.tolist(), results, strict=True))
         return [

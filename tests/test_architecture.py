@@ -19,7 +19,7 @@ LAYERS = [
     {"vectors", "shaping", "neighbours"},
     {"taste"},
     {"readers", "training", "index"},
-    {"adapters", "bundle"},
+    {"adapters", "bundle", "bonuses"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
     {"engine", "report", "tuning"},

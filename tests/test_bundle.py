@@ -36,6 +36,7 @@ from item2vec.errors import (
     WriteError,
 )
 from item2vec.index import build
+from item2vec.neighbours import NeighbourTable
 from item2vec.taste import scored_matrix
 from item2vec.vectors import Epoch
 
@@ -74,6 +75,21 @@ def tastes(size):
         decay=decays | st.sampled_from(several).flatmap(lambda n_parts: st.tuples(*[decays] * n_parts)),
         half_life=st.none() | st.floats(0.001, 1e9),
         last_n=st.none() | st.integers(1, 10**12),
+        repeat_bonus=st.floats(0, 1e6),
+        mixture=st.just(0.0) | st.floats(0, 1e6),
+    )
+
+
+@st.composite
+def tables(draw, n_items):
+    rows = draw(st.lists(st.sets(st.integers(0, n_items - 1)), min_size=n_items, max_size=n_items))
+    weights = st.floats(0.125, 1e6, width=32)
+    n = sum(map(len, rows))
+    return NeighbourTable(
+        np.cumsum([0, *map(len, rows)]),
+        [item for row in rows for item in row],
+        draw(st.lists(weights, min_size=n, max_size=n)),
+        draw(decays),
     )
 
 
@@ -105,7 +121,8 @@ def parts(draw):
         else Items(Vocabulary(tuple(known)), (None, "T", "")[: len(known)], tuple(known.values()))
     )
     index = build(scored_matrix(vectors, taste), kind=draw(st.sampled_from(["exact", "annoy"])))
-    return bundle.Parts(vectors, taste, index, items)
+    neighbours = draw(tables(n_items) if taste.mixture else st.none() | tables(n_items))
+    return bundle.Parts(vectors, taste, index, items, neighbours=neighbours)
 
 
 def bits(array):
@@ -118,7 +135,9 @@ def everything(parts):
     matrices = [bits(array) for array in (vectors.input, vectors.output, vectors.counts)]
     known = None if items is None else (items.vocabulary.ids, items.titles, json.dumps(items.attributes))
     curve = [(point.epoch, point.hr.hex(), point.ndcg.hex()) for point in vectors.curve]
-    return vectors.vocabulary.ids, matrices, vectors.config, curve, parts.taste, parts.index.kind, known
+    table = parts.neighbours
+    rows = table and [bits(table.offsets), bits(table.items), bits(table.weights), table.decay]
+    return vectors.vocabulary.ids, matrices, vectors.config, curve, parts.taste, parts.index.kind, known, rows
 
 
 @settings(max_examples=60, deadline=None)
@@ -406,3 +425,82 @@ def test_a_bundle_scored_by_output_vectors_that_it_has_not(forge, tmp_path):
     (tmp_path / "songs" / "output.npy").unlink()
     with pytest.raises(CorruptBundleError, match="output"):
         bundle.read(forge(lambda manifest: manifest["files"].pop("output.npy")))
+
+
+# The table of neighbours.
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A bundle with a table of neighbours whose checksums a test may make right again."""
+    made = made_vectors()
+    rows = NeighbourTable(np.arange(41), np.arange(40)[::-1], np.full(40, 0.5), decay=0.5)
+    Recommender(made, mixture=0.5, repeat_bonus=1.0, neighbours=rows).save(tmp_path / "songs")
+    return tmp_path / "songs"
+
+
+def test_a_table_of_neighbours_is_mapped_and_named_as_a_feature(mixed):
+    read = bundle.read(mixed)
+    mapped = Path("/proc/self/maps").read_text()
+    assert all(str(mixed / f"neighbours_{name}.npy") in mapped for name in ("offsets", "items", "weights"))
+    assert read.neighbours.decay == bundle.verify(mixed).neighbours_decay == 0.5
+    assert bundle.verify(mixed).features == ("bonuses",)
+    made_model().save(mixed.parent / "plain")
+    assert bundle.verify(mixed.parent / "plain").features == ()
+
+
+@pytest.mark.parametrize("name", ["offsets", "items", "weights"])
+def test_a_damaged_table_is_refused(mixed, name):
+    path = mixed / f"neighbours_{name}.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    with pytest.raises(CorruptBundleError, match=f"neighbours_{name}.npy is damaged"):
+        bundle.read(mixed)
+    path.unlink()
+    with pytest.raises(CorruptBundleError, match="its manifest lists"):
+        bundle.read(mixed)
+
+
+@pytest.mark.parametrize(
+    ("change", "arrays"),
+    [
+        (lambda manifest: manifest.update(neighbours_decay=None), {}),
+        (lambda manifest: manifest.update(neighbours_decay=0.0), {}),
+        (lambda manifest: manifest.update(neighbours_decay=2), {}),
+        (lambda manifest: manifest.update(neighbours_decay="x"), {}),
+        (lambda manifest: None, {"offsets": np.arange(40)}),
+        (lambda manifest: None, {"offsets": np.arange(41)[::-1]}),
+        (lambda manifest: None, {"offsets": np.arange(41) - 50}),
+        (lambda manifest: None, {"offsets": np.arange(41, dtype=np.int32)}),
+        (lambda manifest: None, {"items": np.full(40, 40, np.int32)}),
+        (lambda manifest: None, {"items": np.full(40, -1, np.int32)}),
+        (lambda manifest: None, {"items": np.zeros(39, np.int32)}),
+        (lambda manifest: None, {"weights": np.zeros(40, np.float32)}),
+        (lambda manifest: None, {"weights": np.full(40, np.nan, np.float32)}),
+        (lambda manifest: None, {"weights": np.full(40, 0.5)}),
+        (lambda manifest: None, {"weights": None}),
+        (
+            lambda manifest: manifest.update(neighbours_decay=None),
+            dict.fromkeys(("offsets", "items", "weights")),
+        ),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(mixed, change, arrays):
+    manifest = json.loads((mixed / "manifest.json").read_text())
+    for name, array in arrays.items():
+        file = mixed / f"neighbours_{name}.npy"
+        file.unlink()
+        if array is None:
+            del manifest["files"][file.name]
+            continue
+        np.save(file, array)
+        content = file.read_bytes()
+        manifest["files"][file.name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest.pop("sha256")
+    change(manifest)
+    (mixed / "manifest.json").unlink()
+    (mixed / "manifest.json").write_bytes(sealed(manifest))
+    with pytest.raises(CorruptBundleError):
+        bundle.read(mixed)

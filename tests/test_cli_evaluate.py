@@ -228,14 +228,18 @@ def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch
     monkeypatch.setenv("ITEM2VEC_HALF_LIFE", "2.5")
     monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
     monkeypatch.setenv("ITEM2VEC_CBOW_MEAN", "false")
-    flags = "--window full --no-shrink-windows --objective cbow --decay 0.5 --last-n 4 --seed 9 --workers 1"
+    flags = "--window full --no-shrink-windows --objective cbow --decay 0.5 --last-n 4 --seed 9 --workers 1 "
+    flags += "--repeat-bonus 3 --mixture 0.5"
     assert item2vec("train", "--playlists", "lists.txt", "--vector-size", "4", *flags.split())[0] == 0
     model = load("models")
     assert model.vectors.config == CBOW(
         negative=3, epochs=3, cbow_mean=False, window="full", shrink_windows=False, seed=9, workers=1,
         vector_size=4,
     )  # fmt: skip
-    assert model.taste == TasteConfig(score="output", half_life=2.5, decay=0.5, last_n=4)
+    assert model.taste == TasteConfig(
+        score="output", half_life=2.5, decay=0.5, last_n=4, repeat_bonus=3, mixture=0.5
+    )
+    assert len(model.neighbours) == len(model.vectors)
 
 
 def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, tmp_path):

@@ -150,6 +150,8 @@ def test_the_objective_is_one_of_three(wrong):
         ("decay", [(0.5,), (1e-9, 1.0), (1, 1, 1), (0.5,) * 64], NOT_DECAYS),
         ("half_life", [None, 0.01, 7, 1e6], [0, -1, np.nan, np.inf, "7", True]),
         ("last_n", [None, 1, 100], [0, -1, 1.5, True]),
+        ("repeat_bonus", [0, 0.0, 3, 1e6], [-1, -1e-9, np.nan, np.inf, 1e7, "3", True, None]),
+        ("mixture", [0, 0.5, 1e6], [-1, np.nan, np.inf, 1e7, "1", True, None]),
     ],
 )
 def test_taste_settings_have_ranges(setting, good, bad):

@@ -224,6 +224,20 @@ def test_a_rollback_is_recorded_where_there_is_a_store(listens, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
+def test_a_night_with_a_mixture_publishes_its_table(listens, tmp_path):
+    url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
+    mixed = changed(mixture=0.5, repeat_bonus=1.0)
+    item2vec.retrain(models=tmp_path / "models", store=url, config=mixed)
+    with item2vec.Engine(models=tmp_path / "models", store=url) as engine:
+        model = engine.model
+        assert (model.taste.mixture, model.taste.repeat_bonus) == (0.5, 1.0)
+        assert model.neighbours.decay == 0.5
+        best = engine.recommend("u1", k=3)
+        assert sum(share for _, share in engine.explain("u1", best[0].item)) == pytest.approx(
+            best[0].score, abs=1e-4
+        )
+
+
 @pytest.mark.usefixtures("here")
 def test_old_versions_and_reports_are_removed(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Vocabulary
+from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sentences, Vocabulary
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError
 from item2vec.evaluation import temporal_split
+from item2vec.neighbours import table_for
 
 ITEMS = tuple(f"i{number}" for number in range(12))
 GENRES = {item: ("jazz", "rock", "soul")[number % 3] for number, item in enumerate(ITEMS)}
@@ -26,6 +27,8 @@ tastes = st.fixed_dictionaries(
         "decay": st.sampled_from([1.0, 0.7, (0.5, 0.9)]),
         "half_life": st.none() | st.floats(0.5, 30),
         "last_n": st.none() | st.integers(1, 4),
+        "repeat_bonus": st.sampled_from([0.0, 2.0]),
+        "mixture": st.sampled_from([0.0, 0.5]),
         "index": st.sampled_from(["exact", "annoy"]),
     }
 )
@@ -68,7 +71,9 @@ def model_of(adapter, *, index, items, **taste):
     random = np.random.default_rng(len(ids))
     matrices = random.normal(size=(2, len(ids), 8)).astype(np.float32)
     vectors = ItemVectors(Vocabulary(ids), *matrices, np.arange(len(ids), 0, -1))
-    return Recommender(vectors, index=index, items=items, adapter=adapter, **taste)
+    lists = Sentences.of([[ids[code] for code in random.integers(0, len(ids), 5)] for _ in range(8)])
+    table = table_for(lists, vectors.vocabulary)
+    return Recommender(vectors, index=index, items=items, adapter=adapter, neighbours=table, **taste)
 
 
 ITEMS_TABLE = Items.of(
@@ -108,12 +113,14 @@ def test_the_engine_answers_as_the_split_was_evaluated(
     expected = model.recommend_many(split.histories, k=5, exclude=split.seen)
     where = {} if adapter.group_by else {"genre": ["jazz", "soul"]}
     allowed = None if adapter.group_by else ITEMS_TABLE.where(where)
+    again = model.recommend_many(split.histories, k=5, filter_seen=False)
     narrowed = model.recommend_many(split.histories, k=5, exclude=split.seen, allow=allowed, deny=["i3"])
     with Engine(models=bundle, store=url, reload_every=None) as engine:
         assert [engine.recommend(user, k=5) for user in names] == expected
         assert engine.recommend_many(names, k=5) == expected
+        assert [engine.recommend(user, k=5, filter_seen=False) for user in names] == again
         assert [engine.recommend(user, k=5, where=where, deny=["i3"]) for user in names] == narrowed
-        for user, answer in zip(names, expected, strict=True):
+        for user, answer in zip(names * 2, expected + again, strict=True):
             if answer and answer[0].source == "model":
                 shares = engine.explain(user, answer[0].item)
                 assert sum(share for _, share in shares) == pytest.approx(answer[0].score, abs=1e-5)

@@ -8,6 +8,8 @@
     output.npy       the same shape; absent where training had no output vectors
     counts.npy       float64, one an item
     items.parquet    titles and attributes; absent where the model has none
+    neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
+                     the table of neighbours (int64, int32, float32); absent where the model has none
     index.ann, groups.npy    an Annoy index; absent where the index is exact
 
 Nothing in a bundle is ever unpickled, and nothing outside its folder is ever opened. Checksums find damage,
@@ -50,6 +52,7 @@ from item2vec.files import (
     write_ids,
 )
 from item2vec.items import Items
+from item2vec.neighbours import NeighbourTable
 from item2vec.taste import scored_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
@@ -57,6 +60,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Manifest", "Parts", "read", "verify", "write"]
 
 MANIFEST = "manifest.json"
+NEIGHBOURS = ("offsets", "items", "weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +80,20 @@ class Parts:
     index: indexes.Index
     items: Items | None
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    neighbours: NeighbourTable | None = None
 
     def __post_init__(self) -> None:
+        n_items, table = len(self.vectors), self.neighbours
+        if table is None and self.taste.mixture:
+            raise ConfigError(
+                f"mixture={self.taste.mixture} adds a table of neighbours, and there is none; pass "
+                "neighbours=, or use fit, which builds it"
+            )
+        if table is not None and len(table) != n_items:
+            raise ConfigError(
+                f"the table of neighbours has {len(table):,} rows; expected one for each of {n_items:,} "
+                "items: build it with item2vec.neighbours.table_for(sentences, vectors.vocabulary)"
+            )
         if self.adapter.days is not None:
             raise ConfigError(
                 f"adapter has days={self.adapter.days}; a model needs the time from which they count: pass "
@@ -113,9 +129,17 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     try:
         with folder_written_whole(path) as folder:
             about = _write_parts(parts, folder)
+            history_decay = None if parts.neighbours is None else parts.neighbours.decay
             entries = {path.name: _finished(path) for path in sorted(folder.iterdir())}
             manifest = describe(
-                parts.vectors, parts.taste, parts.adapter, index=about, files=entries, note=note, now=now
+                parts.vectors,
+                parts.taste,
+                parts.adapter,
+                index=about,
+                neighbours_decay=history_decay,
+                files=entries,
+                note=note,
+                now=now,
             )
             write_bytes(folder / MANIFEST, sealed_manifest(manifest))
             _finished(folder / MANIFEST)
@@ -164,6 +188,9 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
     write_array(folder / "counts.npy", vectors.counts)
     if vectors.output is not None:
         write_array(folder / "output.npy", vectors.output)
+    if parts.neighbours is not None:
+        for name in NEIGHBOURS:
+            write_array(folder / f"neighbours_{name}.npy", getattr(parts.neighbours, name))
     if parts.items is not None:
         _readers().write_items(parts.items, folder / "items.parquet")
     return parts.index.save(folder)
@@ -249,7 +276,24 @@ def _assembled(path: Path, manifest: Manifest) -> Parts:
     )
     index = indexes.load(path, scored_matrix(vectors, manifest.taste), manifest.index)
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
-    return Parts(vectors, manifest.taste, index, items, manifest.adapter)
+    return Parts(vectors, manifest.taste, index, items, manifest.adapter, _neighbours(path, manifest))
+
+
+def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:
+    """Map the table of neighbours into memory, if the manifest lists one."""
+    listed = {f"neighbours_{name}.npy" for name in NEIGHBOURS} & manifest.files.keys()
+    if not listed and manifest.neighbours_decay is None:
+        return None
+    if len(listed) < len(NEIGHBOURS) or manifest.neighbours_decay is None:
+        raise CorruptBundleError(
+            f"{path} lists {sorted(listed)} and neighbours_decay={manifest.neighbours_decay}; expected three "
+            "files and a decay, or none of them"
+        )
+    offsets = open_array(path / "neighbours_offsets.npy", np.int64, (manifest.n_items + 1,))
+    n = int(offsets[-1])
+    items = open_array(path / "neighbours_items.npy", np.int32, (n,))
+    weights = open_array(path / "neighbours_weights.npy", np.float32, (n,))
+    return NeighbourTable(offsets, items, weights, manifest.neighbours_decay)
 
 
 def _readers() -> ModuleType:

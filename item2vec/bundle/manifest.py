@@ -32,9 +32,10 @@ from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
 
-KNOWN_FEATURES: frozenset[str] = frozenset()
+KNOWN_FEATURES = frozenset({"bonuses"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
-ALLOWED = REQUIRED | {"groups.npy", "index.ann", "items.parquet", "output.npy"}
+NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
+ALLOWED = REQUIRED | NEIGHBOURS | {"groups.npy", "index.ann", "items.parquet", "output.npy"}
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -64,7 +65,8 @@ class Manifest(BaseModel):
 
     ``features`` names what a reader must know to read it right; ``tokens`` is the sum of the items' counts;
     ``adapter`` is how events become the history that the model reads; ``index`` is what the index needs to be
-    read back; ``note`` is whatever its maker wrote down.
+    read back; ``neighbours_decay`` is the decay of the table of neighbours, if there is one; ``note`` is
+    whatever its maker wrote down.
 
     Examples
     --------
@@ -87,6 +89,7 @@ class Manifest(BaseModel):
     taste: TasteConfig
     adapter: AdapterConfig = AdapterConfig()
     index: dict[str, JsonValue]
+    neighbours_decay: Finite | None = None
     curve: tuple[tuple[int, Finite, Finite], ...]
     libraries: dict[str, str]
     note: dict[str, JsonValue]
@@ -104,6 +107,7 @@ def describe(
     adapter: AdapterConfig | None = None,
     *,
     index: Mapping[str, Any],
+    neighbours_decay: float | None = None,
     files: Mapping[str, FileEntry],
     note: Mapping[str, Any],
     now: datetime | None,
@@ -115,8 +119,10 @@ def describe(
     InputError
         If the note is not made of JSON values, or ``now`` is not a ``datetime`` with a time zone.
     """
+    has_bonuses = bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None
     try:
         return Manifest(
+            features=("bonuses",) if has_bonuses else (),
             created_at=now,
             n_items=len(vectors),
             vector_size=vectors.input.shape[1],
@@ -125,6 +131,7 @@ def describe(
             taste=taste,
             adapter=adapter or AdapterConfig(),
             index=dict(index),
+            neighbours_decay=neighbours_decay,
             curve=tuple((point.epoch, point.hr, point.ndcg) for point in vectors.curve),
             libraries=_libraries(),
             note=dict(note),

@@ -11,6 +11,8 @@ from item2vec.config.training import PLAIN_DECAY, TrainConfig
 
 __all__ = ["TasteConfig"]
 
+Bonus = Annotated[Finite, Field(ge=0, le=1e6)]
+
 
 class TasteConfig(Settings):
     """How a history becomes a taste vector, and how items are scored against it.
@@ -31,6 +33,11 @@ class TasteConfig(Settings):
     """Days after which an item weighs half, where the history comes with timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None
     """Only the newest so many known items of a history count."""
+    repeat_bonus: Bonus = 0.0
+    """Added to the score of each item of the history, if seen items may be recommended."""
+    mixture: Bonus = 0.0
+    """Weight of the table of neighbours in the score: adds mixture · log(1 + p / 0.001), where p is the
+    item's share of the neighbours of the history. 0 builds no table."""
 
     def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
         """Return the taste with the score and the decay that vectors of this training are read with.

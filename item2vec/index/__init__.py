@@ -11,11 +11,12 @@ from typing import Any, Literal, get_args
 
 from item2vec.errors import ConfigError, CorruptBundleError
 from item2vec.index.annoy import AnnoyIndex
+from item2vec.index.bonuses import Bonuses
 from item2vec.index.exact import ExactIndex
 from item2vec.index.search import Found, Index, find, find_many
 from item2vec.types import Floats, check_k
 
-__all__ = ["Found", "Index", "build", "find", "find_many", "load"]
+__all__ = ["Bonuses", "Found", "Index", "build", "find", "find_many", "load"]
 
 Kind = Literal["auto", "exact", "annoy"]
 

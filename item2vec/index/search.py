@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.errors import InputError
+from item2vec.index.bonuses import Bonuses
 from item2vec.types import Floats, check_k
 
 __all__ = ["MAX_NORM", "Found", "Index", "Rows", "as_matrix", "find", "find_many", "row_norms"]
@@ -89,12 +90,16 @@ def find_many(
     k: int,
     excluded: Sequence[npt.ArrayLike] | None = None,
     allowed: npt.ArrayLike | None = None,
+    bonuses: Bonuses | None = None,
 ) -> list[Found]:
     """Return for each of many queries (n queries × dimensions) what ``find`` returns, bit for bit.
 
     ``excluded`` holds an array of rows for each query; ``allowed`` holds for all of them. An exact index
     works through blocks of queries at the speed of a matrix product, 32 MB of scores at a time. An
     approximate one answers where at least a quarter of the rows are allowed; fewer rows are all looked at.
+
+    ``bonuses`` are added to the inner products. No row without a bonus can be among the best only because of
+    the bonuses of others, so the best ``k`` are among the best without bonuses and all rows with one.
 
     Examples
     --------
@@ -108,12 +113,16 @@ def find_many(
     k = min(check_k(k), n_rows)
     out = _as_rows([()] * len(queries) if excluded is None else excluded, n_rows)
     assert len(out) == len(queries), f"{len(out)} arrays of excluded rows for {len(queries)} queries"
-    scan = _scan_of(index.matrix, None if allowed is None else _as_mask(allowed, n_rows))
+    mask = None if allowed is None else _as_mask(allowed, n_rows)
+    scan = _scan_of(index.matrix, mask)
+    if bonuses is not None:
+        bonuses = _eligible(bonuses, mask, out, n_rows)
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
     found: list[Found] = []
     for start in range(0, len(queries), size):
         block = slice(start, start + size)
-        found += _find_block(index, scan, queries[block], k, out[block])
+        own = None if bonuses is None else bonuses.take(np.arange(len(queries))[block])
+        found += _find_block(index, scan, queries[block], k, out[block], own)
     return found
 
 
@@ -178,18 +187,35 @@ def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
     return mask
 
 
-def _find_block(index: Index, scan: _Scan, queries: Floats, k: int, excluded: list[Rows]) -> list[Found]:
+def _eligible(bonuses: Bonuses, mask: Mask | None, excluded: list[Rows], n_rows: int) -> Bonuses:
+    """Return the bonuses of rows that may be found."""
+    assert len(bonuses) == len(excluded), f"bonuses of {len(bonuses)} queries for {len(excluded)}"
+    if mask is not None:
+        bonuses = bonuses.keep(mask[bonuses.rows])
+    owners = np.repeat(np.arange(len(excluded)), [len(rows) for rows in excluded])
+    return bonuses.without(owners, np.concatenate([NO_ROWS, *excluded]), n_rows)
+
+
+def _find_block(
+    index: Index, scan: _Scan, queries: Floats, k: int, excluded: list[Rows], bonuses: Bonuses | None
+) -> list[Found]:
     candidates = [
         None if scan.rows is not None else _over_fetched(index, query, k, out, scan)
         for query, out in zip(queries, excluded, strict=True)
     ]
+    if bonuses is not None:
+        own = np.split(bonuses.rows, bonuses.offsets[1:-1])
+        pairs = zip(candidates, own, strict=True)
+        candidates = [None if rows is None else np.union1d(rows, more) for rows, more in pairs]
     rest = [place for place, rows in enumerate(candidates) if rows is None]
     if rest:
-        margins = _margins(index, queries[rest])
-        scanned = _near_best(scan, queries[rest], margins, k, [excluded[place] for place in rest])
+        added = None if bonuses is None else bonuses.take(np.array(rest))
+        margins = _margins(index, queries[rest], added)
+        out_of_rest = [excluded[place] for place in rest]
+        scanned = _near_best(scan, queries[rest], margins, k, out_of_rest, added)
         for place, rows in zip(rest, scanned, strict=True):
             candidates[place] = rows
-    return _cut(index.matrix, queries, [rows for rows in candidates if rows is not None], k)
+    return _cut(index.matrix, queries, [rows for rows in candidates if rows is not None], k, bonuses)
 
 
 def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
@@ -231,7 +257,14 @@ def _scan_of(matrix: Floats, allowed: Mask | None) -> _Scan:
     return _Scan(matrix, closed=~allowed, n_open=n_open)
 
 
-def _near_best(scan: _Scan, queries: Floats, margins: Floats, k: int, excluded: list[Rows]) -> list[Rows]:
+def _near_best(
+    scan: _Scan,
+    queries: Floats,
+    margins: Floats,
+    k: int,
+    excluded: list[Rows],
+    bonuses: Bonuses | None,
+) -> list[Rows]:
     """Return for each query, ascending, the allowed rows whose exact scores may be among the best ``k``.
 
     BLAS adds in an order that depends on the shape of the block. So its scores only choose, with a margin for
@@ -239,6 +272,9 @@ def _near_best(scan: _Scan, queries: Floats, margins: Floats, k: int, excluded: 
     """
     scores = _products(queries, scan.matrix)
     gathered = scan.rows
+    if bonuses is not None:
+        columns = bonuses.rows if gathered is None else np.searchsorted(gathered, bonuses.rows)
+        scores[bonuses.owners, columns] += bonuses.values
     if scan.closed is not None:
         scores[:, scan.closed] = -np.inf
     for line, out in zip(scores, excluded, strict=True):
@@ -251,12 +287,15 @@ def _near_best(scan: _Scan, queries: Floats, margins: Floats, k: int, excluded: 
     return np.split(rows, np.searchsorted(owners, np.arange(1, len(queries))))
 
 
-def _margins(index: Index, queries: Floats) -> Floats:
+def _margins(index: Index, queries: Floats, bonuses: Bonuses | None) -> Floats:
     """Return twice the most by which two ways to add up a row's products can differ, and a little more."""
     float32 = np.finfo(np.float32)
     rounding = float32.eps * index.largest_norm * row_norms(queries)
-    margins: Floats = (2 * (queries.shape[1] + 1) * (rounding + float32.tiny)).astype(np.float32)
-    return margins
+    margins = 2 * (queries.shape[1] + 1) * (rounding + float32.tiny)
+    if bonuses is not None:
+        margins += 4 * (float32.eps * bonuses.largest + rounding)
+    rounded: Floats = margins.astype(np.float32)
+    return rounded
 
 
 def _products(queries: Floats, matrix: Floats) -> Floats:
@@ -287,12 +326,16 @@ def _kth_best(scores: Floats, k: int) -> Floats:
     return kth
 
 
-def _cut(matrix: Floats, queries: Floats, candidates: list[Rows], k: int) -> list[Found]:
-    """Score candidates exactly and keep the best ``k`` for each query."""
+def _cut(
+    matrix: Floats, queries: Floats, candidates: list[Rows], k: int, bonuses: Bonuses | None
+) -> list[Found]:
+    """Score candidates exactly, add their bonuses, and keep the best ``k`` for each query."""
     counts = np.array([len(rows) for rows in candidates])
     rows = np.concatenate(candidates)
     owners = np.repeat(np.arange(len(candidates)), counts)
     scores = _exact_scores(matrix, rows, queries, owners)
+    if bonuses is not None:
+        scores += bonuses.at(owners, rows, len(matrix))
     order = np.lexsort((rows, -scores, owners))
     rows, scores = rows[order], scores[order]
     starts = np.cumsum(counts) - counts

@@ -19,6 +19,7 @@ __all__ = [
     "best_sums",
     "first_occurrences",
     "links",
+    "log_shares",
     "nearest",
     "newest_items",
     "pair_cosines",
@@ -277,6 +278,42 @@ def best_sums(
             sums[other] = 0
         ends[history] = write_down(best, items, scores, starts[history])
     return Rows(items, scores, starts[:-1], ends)
+
+
+@compiled
+def log_shares(
+    histories: Items, offsets: Places, weights: npt.NDArray[np.float64], rows: Rows, floor: float
+) -> tuple[Items, npt.NDArray[np.float64], Places]:
+    """Return for each history the items of its rows, ascending, their ``log(1 + p / floor)``, and offsets.
+
+    p is an item's share of the weighted sum of the rows; the shares of a history add up to 1.
+
+    Examples
+    --------
+    >>> alike = nearest(np.array([0, 1, 0, 1, 2], np.int32), np.array([0, 2, 5]), 3, 2)
+    >>> log_shares(np.array([2], np.int32), np.array([0, 1]), np.ones(1), alike, 0.5)
+    (array([0, 1], dtype=int32), array([0.69314718, 0.69314718]), array([0, 2]))
+    """
+    n_items = len(rows.starts)
+    ends = np.zeros(len(offsets), np.int64)
+    sums = np.zeros(n_items, np.float64)
+    reached = np.empty(n_items, np.int32)
+    items = np.empty(1024, np.int32)
+    logs = np.empty(1024, np.float64)
+    for history in range(len(offsets) - 1):
+        own = slice(offsets[history], offsets[history + 1])
+        found = np.sort(reached[: _add_rows(histories[own], weights[own], rows, sums, reached)])
+        start, end = ends[history], ends[history] + len(found)
+        if end > len(items):
+            items = np.concatenate((items, np.empty(end, np.int32)))
+            logs = np.concatenate((logs, np.empty(end, np.float64)))
+        total = sums[found].sum()
+        for place in range(len(found)):
+            items[start + place] = found[place]
+            logs[start + place] = np.log1p(sums[found[place]] / total / floor)
+            sums[found[place]] = 0
+        ends[history + 1] = end
+    return items[: ends[-1]], logs[: ends[-1]], ends
 
 
 @compiled

@@ -31,6 +31,7 @@ from item2vec.evaluation.temporal import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.metrics import ACCURACY
+from item2vec.neighbours import table_for
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary, check_k
@@ -81,7 +82,8 @@ class Problem:
 
     def values(self, vectors: ItemVectors, taste: TasteConfig, split: Split) -> Values:
         """Return the metric of each question (float64), by the calls that serve, with an exact index."""
-        model = Recommender(vectors, **taste.model_dump(), index="exact")
+        table = table_for(split.train, vectors.vocabulary) if taste.mixture else None
+        model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table)
         answers = ask(model, split, self.k, filter_seen=split.filter_seen, ties="against")
         return ACCURACY[self.metric](answers.hits, answers.n_targets, self.k)
 

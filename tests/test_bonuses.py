@@ -1,0 +1,292 @@
+"""Bonuses of repeats and neighbours: exact against brute force, whatever the index and the filters."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_index import PoorIndex, as_mask, questions
+
+from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, bonuses, fit
+from item2vec.bonuses import history_bonuses, token_bonuses
+from item2vec.config import TasteConfig
+from item2vec.errors import ConfigError
+from item2vec.index import Bonuses, build, find_many
+from item2vec.interactions import DAY
+from item2vec.neighbours import NeighbourTable, link_propagation, table_for, transitions
+from item2vec.sentences import encode_histories
+
+N_ITEMS = 30
+IDS = [f"i{code:02}" for code in range(N_ITEMS)]
+
+
+def bonuses_of(rows):
+    """Bonuses from one dict (row → value) per query."""
+    pairs = [sorted(one.items()) for one in rows]
+    flat = [pair for one in pairs for pair in one]
+    return Bonuses(
+        np.array([row for row, _ in flat], np.intp),
+        np.array([value for _, value in flat], np.float32),
+        np.cumsum([0, *map(len, pairs)]),
+    )
+
+
+def sorted_with(bonus, matrix, query, k, excluded, allowed):
+    scores = matrix @ query + [bonus.get(row, 0) for row in range(len(matrix))]
+    rows = set(range(len(matrix)) if allowed is None else allowed) - set(excluded)
+    return sorted((-float(scores[row]), row) for row in rows)[:k]
+
+
+@st.composite
+def questions_with_bonuses(draw):
+    matrix, *rest = draw(questions())
+    values = st.integers(0, 20)
+    return matrix, *rest, draw(st.dictionaries(st.integers(0, len(matrix) - 1), values, max_size=8))
+
+
+@settings(deadline=None, max_examples=300)
+@given(questions_with_bonuses(), st.sampled_from(["exact", "annoy"]))
+def test_bonuses_are_added_before_the_best_are_chosen(question, kind):
+    matrix, query, k, excluded, allowed, bonus = question
+    index = build(matrix, kind=kind, queries=query[None], recall=1.0)
+    rules = {"k": k, "excluded": [excluded], "allowed": as_mask(allowed, matrix)}
+    found = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
+    expected = sorted_with(bonus, matrix, query, k, excluded, allowed)
+    assert found.scores.dtype == np.float32
+    assert found.scores.tolist() == [-score for score, _ in expected]
+    assert len({*found.rows.tolist()}) == len(expected)
+    if kind == "exact":
+        assert found.rows.tolist() == [row for _, row in expected]
+
+
+@settings(deadline=None, max_examples=100)
+@given(questions_with_bonuses())
+def test_a_poor_index_never_misses_a_row_with_a_bonus(question):
+    matrix, query, k, excluded, allowed, bonus = question
+    index = PoorIndex.build(matrix)
+    rules = {"k": k, "excluded": [excluded], "allowed": as_mask(allowed, matrix)}
+    found = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
+    plain = find_many(index, query[None], **rules)[0]
+    left = {*bonus, *plain.rows.tolist()} - {*excluded}
+    left &= set(range(len(matrix)) if allowed is None else allowed)
+    expected = sorted_with(bonus, matrix, query, k, {*range(len(matrix))} - left, None)
+    assert list(zip((-found.scores).tolist(), found.rows.tolist(), strict=True)) >= expected[:0]
+    assert sorted(found.scores.tolist(), reverse=True) == found.scores.tolist()
+    assert all(found_score >= -score for found_score, (score, _) in zip(found.scores, expected, strict=False))
+    assert len(found.rows) == len(sorted_with({}, matrix, query, k, excluded, allowed))
+
+
+@pytest.mark.parametrize("kind", ["exact", "annoy"])
+def test_many_at_once_is_one_by_one_bit_for_bit(kind):
+    random = np.random.default_rng(4)
+    matrix = random.normal(size=(400, 24)).astype(np.float32)
+    queries = random.normal(size=(60, 24)).astype(np.float32)
+    index = build(matrix, kind=kind, queries=queries)
+    added = bonuses_of(
+        [dict(zip(random.integers(0, 400, 9).tolist(), random.random(9), strict=True)) for _ in queries]
+    )
+    many = find_many(index, queries, k=7, excluded=[[row, 5] for row in range(60)], bonuses=added)
+    for row, found in enumerate(many):
+        alone = find_many(
+            index, queries[[row]], k=7, excluded=[[row, 5]], bonuses=added.take(np.array([row]))
+        )[0]
+        assert alone.rows.tolist() == found.rows.tolist()
+        assert alone.scores.tobytes() == found.scores.tobytes()
+
+
+@functools.cache
+def vectors() -> ItemVectors:
+    random = np.random.default_rng(0)
+    matrices = random.normal(size=(2, N_ITEMS, 6)).astype(np.float32)
+    matrices[:, 24:] = matrices[:, :1]  # six items share the vectors of the first
+    return ItemVectors(Vocabulary(tuple(IDS)), matrices[0], matrices[1], np.arange(N_ITEMS, 0, -1))
+
+
+@functools.cache
+def table(ordered) -> NeighbourTable:
+    random = np.random.default_rng(1)
+    lists = [[IDS[code] for code in random.integers(0, N_ITEMS - 4, 5)] for _ in range(25)]
+    return table_for(Sentences.of(lists, ordered=ordered), vectors().vocabulary)
+
+
+@functools.cache
+def model(score, repeat_bonus, mixture, ordered, index, **taste):
+    return Recommender(
+        vectors(), score=score, decay=0.6, repeat_bonus=repeat_bonus, mixture=mixture, index=index,
+        neighbours=table(ordered), **taste,
+    )  # fmt: skip
+
+
+models = st.builds(
+    model,
+    st.sampled_from(["cosine", "output"]),
+    st.sampled_from([0.0, 0.5, 3.0]),
+    st.sampled_from([0.0, 0.2, 2.0]),
+    st.booleans(),
+    st.sampled_from(["exact", "annoy"]),
+)
+histories = st.lists(st.sampled_from([*IDS, "unknown"]), max_size=8)
+choices = st.sets(st.sampled_from([*IDS, "unknown"]))
+
+
+def dense(table):
+    matrix = np.zeros((len(table), len(table)))
+    for item, (start, end) in enumerate(zip(table.offsets[:-1], table.offsets[1:], strict=True)):
+        matrix[item, table.items[start:end]] = table.weights[start:end]
+    return matrix
+
+
+def plain_bonus(model, history, filter_seen):
+    """The bonus of every item from the definition, in double precision."""
+    known = [IDS.index(item) for item in history if item in IDS]
+    decay = model.neighbours.decay
+    p = sum(
+        (decay**back * dense(model.neighbours)[item] for back, item in enumerate(known[::-1])),
+        np.zeros(N_ITEMS),
+    )
+    p = p / (p.sum() or 1)
+    bonus = model.taste.mixture * np.log(1 + p / bonuses.FLOOR)
+    if not filter_seen:
+        bonus[known] += model.taste.repeat_bonus
+    return bonus
+
+
+@settings(max_examples=300, deadline=None)
+@given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
+def test_answers_agree_with_brute_force(model, history, k, exclude, allow, deny, filter_seen):
+    rules = {"k": k, "exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
+    found = model.recommend(history, **rules)
+    without = Recommender(vectors(), score=model.taste.score, decay=0.6, index="exact")
+    everything = without.recommend(history, **(rules | {"k": N_ITEMS}))
+    if not {*history} & {*IDS}:
+        assert found == everything[:k]
+        return
+    bonus = dict(zip(IDS, plain_bonus(model, history, filter_seen), strict=True))
+    scores = {item: score + bonus[item] for item, score in everything}
+    assert [one.score for one in found] == pytest.approx(sorted(scores.values(), reverse=True)[:k], abs=1e-4)
+    assert [one.score for one in found] == pytest.approx([scores[one.item] for one in found], abs=1e-4)
+    assert len({one.item for one in found}) == len(found)
+    assert {one.source for one in found} <= {"model"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, choices, st.booleans()
+)
+def test_many_histories_are_answered_as_one_by_one(model, lists, k, allow, deny, filter_seen):
+    rules = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
+    alone = [model.recommend(history, **rules) for history in lists]
+    assert model.recommend_many(lists, **rules) == alone
+    assert model.recommend_many(Sentences.of(lists), **rules) == alone
+
+
+@settings(max_examples=100, deadline=None)
+@given(models, histories.filter(lambda history: {*history} & {*IDS}), st.booleans(), st.data())
+def test_shares_add_up_to_the_score(model, history, filter_seen, data):
+    answer = data.draw(st.sampled_from(model.recommend(history, k=20, filter_seen=filter_seen)))
+    shares = model.explain(history, answer.item)
+    assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-4)
+    assert {item for item, _ in shares} == {*history} & {*IDS}
+
+
+def test_the_mixture_is_shared_in_proportion_to_what_each_item_adds():
+    rows = NeighbourTable([0, 1, 2, 2], [2, 2], [0.5, 0.25], decay=0.5)
+    read = encode_histories(Vocabulary(("a", "b", "c")), [["a", "b"]])
+    shares = token_bonuses(read, TasteConfig(mixture=2.0), rows, 2)
+    assert shares == pytest.approx(math.log1p(1 / bonuses.FLOOR) * np.array([1.0, 1.0]))  # .5 · .5 = .25
+    assert token_bonuses(read, TasteConfig(mixture=2.0), rows, 0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("index", ["exact", "annoy"])
+def test_what_does_not_count_gets_no_repeat_bonus(index):
+    asked = model("output", 3.0, 0.0, True, index)
+    plain = Recommender(vectors(), score="output", decay=0.6, index="exact")
+    rules = {"k": N_ITEMS, "filter_seen": False}
+
+    def gains(asked, **more):
+        before = dict(plain.recommend(["i01", "i02", "i03"], **rules | more))
+        after = dict(asked.recommend(["i01", "i02", "i03"], **rules | more))
+        return {item for item in IDS if after[item] > before[item] + 1}
+
+    assert gains(asked) == {"i01", "i02", "i03"}
+    assert gains(asked, weights=[1, 0, 0.5]) == {"i01", "i03"}
+    assert asked.recommend(["i01"], k=5) == plain.recommend(["i01"], k=5)  # seen items are left out
+
+
+def test_last_n_limits_what_counts_and_a_long_history_forgets_no_repeat():
+    read = encode_histories(Vocabulary(("a", "b", "c")), [["a", "b", "c"], ["c"]])
+    newest = history_bonuses(read, TasteConfig(repeat_bonus=1.0, last_n=2), None, repeats=True)
+    assert (newest.rows.tolist(), newest.offsets.tolist()) == ([1, 2, 2], [0, 2, 3])
+    long = encode_histories(Vocabulary(("a", "b")), [["a"] + ["b"] * 5000])
+    every = history_bonuses(long, TasteConfig(repeat_bonus=1.0, decay=0.1), None, repeats=True)
+    assert every.rows.tolist() == [0, 1]
+
+
+def test_the_mixture_reads_weights_and_times_of_a_history():
+    rows, vocabulary = table(True), vectors().vocabulary
+    taste = TasteConfig(mixture=1.0, half_life=1.0)
+
+    def read(items, **more):
+        return history_bonuses(encode_histories(vocabulary, [items], **more), taste, rows, repeats=False)
+
+    alone = read(["i02"])
+    for same in (
+        read(["i05", "i02"], weights=[[0, 1]]),
+        read(["i05", "i02"], timestamps=[np.array([0, 9000 * DAY])]),
+    ):
+        for name in ("rows", "values", "offsets"):
+            assert np.array_equal(getattr(same, name), getattr(alone, name))
+    mixed = read(["i05", "i02"])
+    assert len(mixed.rows) > len(alone.rows)
+
+
+def test_a_very_long_history_whose_end_has_no_neighbours():
+    rows = NeighbourTable([0, 1, 1], [1], [0.5], decay=0.5)
+    read = encode_histories(Vocabulary(("a", "b")), [["a"] + ["b"] * 1070, ["a"] + ["b"] * 3000])
+    found = history_bonuses(read, TasteConfig(mixture=1.0), rows, repeats=False)
+    assert found.rows.tolist() == [1]  # beyond the smallest number, nothing is left
+    assert found.values.tolist() == pytest.approx([math.log1p(1 / bonuses.FLOOR)])
+
+
+def test_without_bonuses_nothing_is_computed():
+    read = encode_histories(vectors().vocabulary, [["i01"]])
+    assert history_bonuses(read, TasteConfig(), table(True), repeats=True) is None
+    assert history_bonuses(read, TasteConfig(repeat_bonus=1.0), None, repeats=False) is None
+
+
+def test_an_empty_taste_is_answered_by_popularity_even_if_neighbours_are_known():
+    opposite = ItemVectors(
+        Vocabulary(("a", "b", "c")), np.array([[1, 0], [-1, 0], [0, 1]], np.float32), None, np.ones(3)
+    )
+    rows = NeighbourTable([0, 1, 1, 1], [2], [0.5], decay=1.0)
+    asked = Recommender(opposite, decay=1.0, mixture=1.0, neighbours=rows)
+    assert [one.source for one in asked.recommend(["a", "b"])] == ["popular"]
+    assert asked.explain(["a", "b"], "c") == []
+
+
+def test_a_mixture_needs_a_table_of_the_same_items():
+    with pytest.raises(ConfigError, match=r"mixture=0.5 adds a table of neighbours, and there is none; pass"):
+        Recommender(vectors(), mixture=0.5)
+    with pytest.raises(ConfigError, match="the table of neighbours has 2 rows; expected one for each of 30"):
+        Recommender(vectors(), mixture=0.5, neighbours=NeighbourTable([0, 0, 0], [], [], decay=0.5))
+    assert "repeat_bonus=2.0, mixture=0.5)" in repr(
+        Recommender(vectors(), repeat_bonus=2, mixture=0.5, neighbours=table(True))
+    )
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_fit_counts_the_table_on_what_it_trains_on(ordered):
+    lists = Sentences.of([["a", "b", "c"], ["b", "c", "d"], ["a", "c"]] * 5, ordered=ordered)
+    small = {"vector_size": 6, "context_decay": (0.5,), "epochs": 1}
+    made = fit(lists, mixture=0.5, repeat_bonus=1, **small)
+    assert made.neighbours.decay == (0.5 if ordered else 1.0)
+    build_ = transitions if ordered else link_propagation
+    codes = made.vocabulary.encode(lists.vocabulary.ids)[lists.tokens]
+    same = build_(Sentences(made.vocabulary, codes, lists.offsets, ordered=ordered))
+    assert same.items.tolist() == made.neighbours.items.tolist()
+    assert fit(lists, **small).neighbours is None
+    assert made.exact.neighbours is made.neighbours
+    assert dataclasses.replace(made.parts, items=None).neighbours is made.neighbours
