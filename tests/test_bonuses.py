@@ -70,13 +70,16 @@ def test_a_poor_index_never_misses_a_row_with_a_bonus(question):
     rules = {"k": k, "excluded": [excluded], "allowed": as_mask(allowed, matrix)}
     found = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
     plain = find_many(index, query[None], **rules)[0]
-    left = {*bonus, *plain.rows.tolist()} - {*excluded}
-    left &= set(range(len(matrix)) if allowed is None else allowed)
-    expected = sorted_with(bonus, matrix, query, k, {*range(len(matrix))} - left, None)
-    assert list(zip((-found.scores).tolist(), found.rows.tolist(), strict=True)) >= expected[:0]
-    assert sorted(found.scores.tolist(), reverse=True) == found.scores.tolist()
-    assert all(found_score >= -score for found_score, (score, _) in zip(found.scores, expected, strict=False))
-    assert len(found.rows) == len(sorted_with({}, matrix, query, k, excluded, allowed))
+    open_rows = set(range(len(matrix)) if allowed is None else allowed) - {*excluded}
+    least = sorted_with(
+        bonus, matrix, query, k, {*range(len(matrix))} - {*bonus, *plain.rows.tolist()}, open_rows
+    )
+    rows, scores = found.rows.tolist(), found.scores.tolist()
+    assert len({*rows}) == len(rows) == min(k, len(open_rows))
+    assert {*rows} <= open_rows
+    assert scores == [float(matrix[row] @ query) + bonus.get(row, 0) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert all(score >= -worst for score, (worst, _) in zip(scores, least, strict=False))
 
 
 @pytest.mark.parametrize("kind", ["exact", "annoy"])
