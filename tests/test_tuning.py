@@ -339,6 +339,13 @@ def test_every_seed_works(seed):
         assert search.suggest(1000) != search.suggest(1001)
 
 
+def test_a_mixture_that_is_given_is_evaluated_with_its_table():
+    found = item2vec.tune(chains(), trials=1, mixture=2.0, repeat_bonus=1.0, jobs=1, epochs=1, vector_size=6)
+    tastes = [trial.config.taste for trial in found.trials]
+    assert {(taste.mixture, taste.repeat_bonus) for taste in tastes} == {(2.0, 1.0)}
+    assert all(trial.state == "complete" for trial in found.trials)
+
+
 def test_what_is_given_is_not_searched_and_all_else_is_in_range(world):
     world(lambda config: 0.001 * config.train.epochs)
     found = item2vec.tune(chains(), trials=40, window=2, last_n=7, jobs=1)

@@ -36,7 +36,7 @@ class TasteConfig(Settings):
     repeat_bonus: Bonus = 0.0
     """Added to the score of each item of the history, if seen items may be recommended."""
     mixture: Bonus = 0.0
-    """Weight of the table of neighbours in the score: adds mixture · log(1 + p / 0.001), where p is the
+    """Weight of the table of neighbours in the score: adds mixture · log(1 + p / 0.0001), where p is the
     item's share of the neighbours of the history. 0 builds no table."""
 
     def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
