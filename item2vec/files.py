@@ -147,8 +147,11 @@ def read_ids(path: Path) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Map a ``.npy`` file read-only, after its header and its exact size were checked."""
+def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """Map a ``.npy`` file read-only, after its header and its exact size were checked.
+
+    ``None`` in ``shape`` stands for any length.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_NPY_HEADER_BYTES)
@@ -159,16 +162,18 @@ def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
         raise CorruptBundleError(f"{path} does not start like a C-ordered .npy file of version 1.0")
     wanted = np.dtype(dtype).newbyteorder("<")
-    found_dtype, lengths = header["dtype"].decode(), re.findall("[0-9]+", header["shape"].decode())
-    if (found_dtype, lengths) != (wanted.str, [str(n) for n in shape]):
-        found = f"{found_dtype} of shape ({', '.join(lengths)})"
+    found_dtype = header["dtype"].decode()
+    lengths = tuple(map(int, re.findall("[0-9]+", header["shape"].decode())))
+    fits = len(lengths) == len(shape) and all(n in {None, m} for n, m in zip(shape, lengths, strict=True))
+    if found_dtype != wanted.str or not fits:
+        found = f"{found_dtype} of shape {lengths}"
         raise CorruptBundleError(f"{path} holds {found}; expected {wanted.str} of shape {shape}")
-    n_bytes = math.prod(shape) * wanted.itemsize
+    n_bytes = math.prod(lengths) * wanted.itemsize
     if size != header.end() + n_bytes:
         raise CorruptBundleError(f"{path} is {size:,} bytes; its header promises {header.end() + n_bytes:,}")
     if n_bytes == 0:
-        return np.empty(shape, dtype=wanted)
-    return np.memmap(path, dtype=wanted, mode="r", offset=header.end(), shape=shape)
+        return np.empty(lengths, dtype=wanted)
+    return np.memmap(path, dtype=wanted, mode="r", offset=header.end(), shape=lengths)
 
 
 def sha256(path: Path) -> str:

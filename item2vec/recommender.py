@@ -282,7 +282,7 @@ class Recommender:
         scored = scored_matrix(self.vectors, self.taste)[target].astype(np.float64)
         distinct, place = np.unique(histories.codes, return_inverse=True)
         products = (inputs * scored).reshape(len(inputs), tastes.weights.shape[1], -1).sum(axis=2)
-        of_tokens = (tastes.weights * products).sum(axis=1) / tastes.norms[0]
+        of_tokens = (tastes.weights * products / tastes.norms[0]).sum(axis=1)
         of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
         shares = np.bincount(place, of_tokens)
         order = np.argsort(-shares, kind="stable")

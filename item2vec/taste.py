@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import PLAIN_DECAY, TasteConfig
+from item2vec.config import PLAIN_DECAY, NextItem, TasteConfig, TrainConfig
+from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
 from item2vec.types import Floats, Offsets
@@ -25,9 +26,11 @@ class Tastes:
     """Taste vectors of several histories, and what each history item put into them.
 
     ``vectors`` (float32, n histories × dimensions); ``weights`` (float64, n history tokens × parts of the
-    vectors, one for each decay) add up to 1 in each history that has any, after which cosine tastes were
-    divided by ``norms`` (float64, n histories; 1 for ``score="output"``). ``empty`` (bool, n histories) marks
-    histories without a direction: nothing known in them, no weight, or vectors that cancel each other out.
+    vectors, one for each decay) are normalised to sum to 1 per history. The weighted sum of each part was
+    then divided by ``norms`` (float64, n histories × parts): 1 for inner products, the length of the whole
+    taste for ``score="cosine"``, and the part's length times parts times temperature for output vectors that
+    were trained by cosine. ``empty`` (bool, n histories) marks histories without a direction: no known item,
+    no weight, or vectors that cancel each other out.
     """
 
     vectors: Floats
@@ -61,7 +64,7 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     return vectors.output
 
 
-def decays(taste: TasteConfig) -> tuple[float, ...]:
+def decays(taste: TasteConfig) -> tuple[float | Learned, ...]:
     """Return the decay of each part of the vectors.
 
     >>> decays(TasteConfig(decay=0.5))
@@ -77,12 +80,14 @@ def history_weights(
     *,
     weights: npt.NDArray[np.float64] | None = None,
     timestamps: npt.NDArray[np.int64] | None = None,
+    positions: Floats | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Return each history token's weight in its taste (n tokens × decays); those of a history add up to 1.
+    """Return the weight of each history token in its taste (n tokens × decays).
 
-    Or they are all 0. A token's weight is proportional to ``decay ** steps_back * 0.5 ** (age / half_life) *
-    weight``, where the newest token of a history is 0 steps back and of age 0; it is 0 beyond the newest
-    ``last_n``.
+    Weights are normalised to sum to 1 per history; all 0 if no token has positive weight. A token's weight is
+    proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest token of a
+    history is 0 steps back and of age 0; it is 0 beyond the newest ``last_n``. A learned decay takes
+    ``positions[part, steps_back]`` in place of the power, and 0 beyond the last position.
 
     >>> import numpy as np
     >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
@@ -92,7 +97,14 @@ def history_weights(
     """
     lengths = np.diff(offsets)
     steps_back = np.repeat(offsets[1:], lengths) - 1 - np.arange(offsets[-1])
-    part = np.power(decays(taste), steps_back.astype(np.float64)[:, None])
+    part = np.column_stack(
+        [
+            _learned_weights(positions, number, steps_back)
+            if decay == "learned"
+            else np.power(decay, steps_back.astype(np.float64))
+            for number, decay in enumerate(decays(taste))
+        ]
+    )
     if taste.last_n is not None:
         part[steps_back >= taste.last_n] = 0.0
     if timestamps is not None and taste.half_life is not None:
@@ -121,13 +133,31 @@ def read_tastes(
     taste = _read_by(taste, vectors)
     _check_parts(vectors, taste)
     matrix = taste_matrix(vectors, taste)
-    parts = history_weights(offsets, taste, weights=weights, timestamps=timestamps)
+    parts = history_weights(
+        offsets, taste, weights=weights, timestamps=timestamps, positions=vectors.positions
+    )
     sums = _weighted_sums(matrix, rows, parts, offsets)
-    norms = np.sqrt(np.einsum("ij,ij->i", sums, sums))
     typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
-    empty = norms < SMALLEST_NORM * typical
-    divisors = np.where(empty, 1.0, norms) if taste.score == "cosine" else np.ones(len(norms))
-    return Tastes((sums / divisors[:, None]).astype(np.float32), parts, divisors, empty)
+    smallest = SMALLEST_NORM * typical
+    empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < smallest
+    divided = sums.reshape(len(sums), parts.shape[1], sums.shape[1] // parts.shape[1])
+    norms = _norms(divided, taste, vectors.config, smallest)
+    return Tastes((divided / norms[:, :, None]).reshape(sums.shape).astype(np.float32), parts, norms, empty)
+
+
+def _norms(
+    sums: npt.NDArray[np.float64], taste: TasteConfig, trained: TrainConfig | None, smallest: float
+) -> npt.NDArray[np.float64]:
+    """Return what each part of the tastes (n histories × parts × dimensions) is divided by."""
+    by_part = isinstance(trained, NextItem) and trained.similarity == "cosine"
+    if taste.score == "output" and not by_part:
+        return np.ones(sums.shape[:2])
+    squares = np.einsum("ijk,ijk->ij", sums, sums)
+    if taste.score == "cosine":
+        squares = np.broadcast_to(squares.sum(axis=1, keepdims=True), squares.shape)
+    lengths = np.sqrt(squares)
+    lengths = np.where(lengths < smallest, 1.0, lengths)
+    return lengths if taste.score == "cosine" else lengths * sums.shape[1] * trained.temperature
 
 
 def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:
@@ -136,11 +166,27 @@ def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:
 
 def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
     size, n_parts = vectors.input.shape[1], len(decays(taste))
+    n_learned = 0 if vectors.positions is None else len(vectors.positions)
+    if "learned" in decays(taste) and n_learned != n_parts:
+        raise ConfigError(
+            f"decay={taste.decay} reads learned weights of {n_parts} parts; these vectors have {n_learned}; "
+            "set decay to numbers, or train next_item with as many learned parts"
+        )
     if size % n_parts:
         raise ConfigError(
             f"decay={taste.decay} reads {n_parts} equal parts of the vectors; expected a number of decays "
             f"that divides their {size} dimensions, such as one"
         )
+
+
+def _learned_weights(
+    positions: Floats | None, part: int, steps_back: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Return the learned weight of each step back, 0 beyond the last position."""
+    assert positions is not None, "checked with the vectors"
+    padded = np.append(positions[part].astype(np.float64), 0.0)
+    weights: npt.NDArray[np.float64] = padded[np.minimum(steps_back, len(padded) - 1)]
+    return weights
 
 
 def _weighted_sums(

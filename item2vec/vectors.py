@@ -52,6 +52,8 @@ class ItemVectors:
     ``config`` is how they were trained, ``curve`` the validation scores by epoch where there were any,
     ``tokens_read`` how many tokens all epochs have read, ``read_share`` the share of tokens that an epoch was
     expected to read, below 1 where weights thin them (both ``None`` where not known, as of a bundle).
+    ``positions`` (float32, parts × steps back, or ``None`` where none were learned) holds the weight of a
+    history item by its place, the newest first, in the taste of each part of the vectors.
     gensim's own training loss is not kept: it differs from run to run with several workers, and stops moving
     near 2**27 in float32, so nothing can be concluded from it.
 
@@ -79,12 +81,15 @@ class ItemVectors:
     curve: tuple[Epoch, ...] = ()
     tokens_read: int | None = None
     read_share: float | None = None
+    positions: Floats | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input", read_only(self.input, np.float32))
         object.__setattr__(self, "counts", read_only(self.counts, np.float64))
         if self.output is not None:
             object.__setattr__(self, "output", read_only(self.output, np.float32))
+        if self.positions is not None:
+            object.__setattr__(self, "positions", read_only(self.positions, np.float32))
         fault = _fault(self)
         if fault:
             raise InputError(f"item vectors cannot be used: {fault}")
@@ -261,6 +266,11 @@ def _fault(vectors: ItemVectors) -> str | None:
         np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
     ):
         return "counts must be one finite number >= 0 an item"
+    if vectors.positions is not None and not _are_weights(vectors.positions, vectors.input.shape[1]):
+        return (
+            f"positions has shape {vectors.positions.shape}; expected finite weights >= 0, one above 0 for "
+            "the newest item, for each part of the vectors"
+        )
     has_vector = (
         vectors.has_input if vectors.output is None else vectors.has_input | vectors.output.any(axis=1)
     )
@@ -268,6 +278,15 @@ def _fault(vectors: ItemVectors) -> str | None:
         both = "" if vectors.output is None else ", and so is its output vector"
         return f"input vector of {vectors.vocabulary.ids[int(np.argmin(has_vector))]!r} is zero{both}"
     return None if bool(vectors.has_input.any()) else "no item has an input vector"
+
+
+def _are_weights(positions: Floats, size: int) -> bool:
+    return (
+        positions.ndim == 2
+        and 0 not in positions.shape
+        and size % len(positions) == 0
+        and bool((np.isfinite(positions) & (positions >= 0)).all() and (positions[:, 0] > 0).all())
+    )
 
 
 _TO_ENCODE = {ord(blank): f"%{ord(blank):02X}" for blank in "% \t\n\r\x0b\x0c"}

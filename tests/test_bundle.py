@@ -182,7 +182,7 @@ def test_items_without_an_input_vector_are_loaded_without_one(tmp_path, index, s
 
 def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
     training = TrainConfig(objective="next_item", vector_size=8, context_decay=(0.4, 0.8), dropout=0.2)
-    model = Recommender(dataclasses.replace(made_vectors(), config=training))
+    model = Recommender(dataclasses.replace(made_vectors(), config=training, positions=None))
     model.save(tmp_path / "songs")
     loaded = item2vec.load(tmp_path / "songs")
     assert (loaded.vectors.config, loaded.taste) == (
@@ -193,12 +193,18 @@ def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
     assert Recommender(loaded.vectors).taste == loaded.taste
 
 
+OLD_NEXT_ITEM = NextItem(
+    similarity="inner", tied=0, vector_size=8, context_decay=(0.5, 0.9), dropout=0.2
+)
+
+
 @pytest.mark.parametrize(
-    "training", [NextItem(vector_size=8, dropout=0.2), SkipGram(vector_size=8, window=3), CBOW(vector_size=8)]
+    "training", [OLD_NEXT_ITEM, SkipGram(vector_size=8, window=3), CBOW(vector_size=8)]
 )
 def test_a_model_of_version_0_1_0_is_loaded(tmp_path, training):
     """It wrote the settings of all objectives beside each other, whatever was trained."""
-    Recommender(dataclasses.replace(made_vectors(), config=training)).save(tmp_path / "songs")
+    vectors = dataclasses.replace(made_vectors(), config=training, positions=None)
+    Recommender(vectors).save(tmp_path / "songs")
     manifest = json.loads((tmp_path / "songs" / "manifest.json").read_text())
     of_all = {
         "objective": "skipgram", "backend": "gensim", "vector_size": 8, "window": 10, "min_count": 1,
@@ -208,7 +214,7 @@ def test_a_model_of_version_0_1_0_is_loaded(tmp_path, training):
         "patience": None,
     }  # fmt: skip
     del manifest["sha256"]
-    manifest["train"] = of_all | manifest["train"]
+    manifest["train"] = {name: (of_all | manifest["train"])[name] for name in of_all}
     assert manifest["train"].keys() == of_all.keys()
     (tmp_path / "songs" / "manifest.json").chmod(0o644)
     (tmp_path / "songs" / "manifest.json").write_bytes(sealed(manifest))

@@ -111,9 +111,12 @@ RANGES = [
     ("workers", [1, 1024], [0, -1, 1025, 1.0, None]),
     ("seed", [0, 2**32 - 1], [-1, 2**32, 1.5, None, "seed"]),
     ("patience", [None, 1, 5], [0, -1, 1.5, True]),
-    ("context_decay", [(0.5,), (1e-9, 1.0), (1, 1, 1), (0.5,) * 32], [0.5, None, *NOT_DECAYS]),
+    ("context_decay", [(0.5,), (1e-9, 1.0), ("learned", 0.5), (0.5,) * 32], [0.5, "learned", None, *NOT_DECAYS]),
     ("dropout", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
     ("weight_decay", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
+    ("similarity", ["cosine", "inner"], ["dot", "cos", None, 1]),
+    ("temperature", [0.01, 1, 100], [0, -0.1, 101, np.nan, np.inf, "0.1", None]),
+    ("tied", [0, 1, 2], [-1, 3, 1.0, "1", True, None]),
     ("forward_only", [False, 0], [2, -1, 1.0, "yes", None]),
     ("backend", ["numba"], ["torch", None]),
 ]
@@ -172,10 +175,10 @@ def test_a_wrong_value_is_told_with_what_was_expected():
         TrainConfig(epochs=0, vectorsize=64)
     with pytest.raises(ConfigError, match=r"^window is 0; expected at least 1, or 'full'$"):
         TrainConfig(window=0)
-    with pytest.raises(ConfigError, match=r"^decay is 2; expected less than or equal to 1$"):
+    with pytest.raises(ConfigError, match=r"^decay is 2; expected less than or equal to 1, or 'learned'$"):
         TasteConfig(decay=(0.5, 2))
     with pytest.raises(
-        ConfigError, match=r"^decay is 'x'; expected a valid number, or numbers such as \(0\.5"
+        ConfigError, match=r"^decay is 'x'; expected a valid number, or 'learned', or numbers such as \(0\.5"
     ):
         TasteConfig(decay="x")
     for wrong in (0.5, ()):
@@ -209,6 +212,8 @@ def test_settings_that_train_nothing_together_are_refused():
             {"objective": "cbow", "forward_only": True},
             "forward_only=True is not known to gensim; set backend='n",
         ),
+        ({"vector_size": 1}, "vector_size is 1; expected at least 2, two numbers for each part"),
+        ({"tied": 3}, "tied is 3; expected at most 2, the number of parts in context_decay"),
         ({"vector_size": 65, "context_decay": (0.5, 0.9)}, "vector_size is 65; expected a multiple of 2"),
         (
             {"objective": "next_item", "vector_size": 256, "context_decay": (0.1, 0.5, 0.9)},
@@ -244,7 +249,7 @@ def test_another_objective_has_its_own_defaults():
 given_by_hand = st.fixed_dictionaries(
     {},
     optional={
-        "vector_size": st.sampled_from([4, 64, 256]),
+        "vector_size": st.sampled_from([8, 64, 256]),
         "window": st.sampled_from([10, 50, "full"]),
         "negative": st.sampled_from([5, 512]),
         "ns_exponent": st.sampled_from([0.25, 0.5]),
@@ -270,6 +275,7 @@ def test_what_was_given_wins_over_the_defaults(first, then, own):
         expected["vector_size"] = 128 * len(expected["context_decay"])
     elif "context_decay" not in own:
         expected["context_decay"] = NextItem(vector_size=expected["vector_size"]).context_decay
+    expected["tied"] = len(expected["context_decay"]) // 2
     for made in (
         TrainConfig(**{**first, **then, **own}),
         SkipGram(**first).replace(objective="next_item", **then, **own),
@@ -407,12 +413,13 @@ def test_settings_cannot_be_changed():
 @pytest.mark.parametrize(
     ("vector_size", "memory"),
     [
-        (None, (0.3, 0.8, 0.98)),
-        (96, (0.3, 0.8, 0.98)),
-        (64, (0.5, 0.98)),
-        (100, (0.5, 0.98)),
-        (25, (0.7,)),
-        (1, (0.7,)),
+        (None, ("learned", 0.98, 0.3)),
+        (96, ("learned", 0.98, 0.3)),
+        (3, ("learned",)),
+        (64, ("learned", "learned")),
+        (4, ("learned", "learned")),
+        (25, ("learned",)),
+        (2, ("learned",)),
     ],
 )
 def test_any_vector_size_has_a_memory_that_divides_it(vector_size, memory):

@@ -272,13 +272,14 @@ def test_vectors_of_next_item_are_read_as_they_were_trained():
     def made(**training):
         return dataclasses.replace(vectors(), config=TrainConfig(vector_size=6, **training))
 
-    ours = made(objective="next_item", context_decay=(0.4, 0.9))
+    inner = {"objective": "next_item", "similarity": "inner"}
+    ours = made(**inner, context_decay=(0.4, 0.9))
     assert Recommender(ours).taste.decay == (0.4, 0.9)
     assert Recommender(ours).recommend(["i01", "i02"]) == Recommender(vectors(), decay=(0.4, 0.9)).recommend(
         ["i01", "i02"]
     )
     assert Recommender(ours, decay=0.5).taste.decay == 0.5
-    assert Recommender(made(objective="next_item", context_decay=(0.4,))).taste.decay == 0.4
+    assert Recommender(made(**inner, context_decay=(0.4,))).taste.decay == 0.4
     assert (
         Recommender(made(objective="cbow")).taste
         == Recommender(vectors()).taste

@@ -32,6 +32,7 @@ CBOW = {"backend": "numba", "objective": "cbow"}
 NEXT_ITEM = {"objective": "next_item"}
 OWN = {"skipgram": SKIPGRAM, "cbow": CBOW, "next_item": NEXT_ITEM}
 FORWARD = {"forward_only": True}
+UNTIED = {"tied": 0}
 QUICK = {"vector_size": 8, "epochs": 3, "workers": 1, "seed": 7}
 
 every_trainer = pytest.mark.parametrize("own", OWN.values(), ids=OWN)
@@ -98,6 +99,8 @@ SETTINGS = [
     NEXT_ITEM,
     NEXT_ITEM | {"negative": 7, "workers": 2},
     NEXT_ITEM | {"context_decay": (0.8,), "window": "full"},
+    NEXT_ITEM | {"context_decay": (0.5, "learned"), "tied": 2, "temperature": 0.2},
+    NEXT_ITEM | {"similarity": "inner"},
 ]
 
 
@@ -190,7 +193,11 @@ def test_an_item_that_always_stands_last_can_be_recommended(own):
 
 
 @pytest.mark.parametrize("patience", [None, 2])
-@pytest.mark.parametrize("own", [SKIPGRAM | {"forward_only": True}, NEXT_ITEM], ids=["skipgram", "next_item"])
+@pytest.mark.parametrize(
+    "own",
+    [SKIPGRAM | FORWARD, NEXT_ITEM | UNTIED, NEXT_ITEM | UNTIED | {"similarity": "inner"}],
+    ids=["skipgram", "next_item", "inner"],
+)
 def test_an_item_that_always_stands_last_has_no_input_vector(own, patience):
     sentences = Sentences.of([["a", "b"], ["c", "d"], ["a", "c", "b"]] * 100)
     after = []
@@ -201,13 +208,17 @@ def test_an_item_that_always_stands_last_has_no_input_vector(own, patience):
         **QUICK | own | {"patience": patience},
     )
     for now in (vectors, *after):
-        assert dict(zip(now.vocabulary, now.has_input, strict=True)) == {
-            "a": True,
-            "b": False,
-            "c": True,
-            "d": False,
-        }
+        known = dict(zip(now.vocabulary, now.has_input.tolist(), strict=True))
+        assert known == {"a": True, "b": False, "c": True, "d": False}
     assert [item for item, _ in vectors.similar_items("d", k=3)] != []
+
+
+def test_an_item_that_always_stands_last_has_the_tied_parts_of_an_input_vector():
+    """What a tied part learns of an item as a target is its input vector, too."""
+    vectors = train(Sentences.of([["a", "b"], ["c", "d"], ["a", "c", "b"]] * 100), **QUICK | NEXT_ITEM)
+    tied, untied = np.split(vectors.input[vectors.vocabulary.encode(["a", "b", "c", "d"])], 2, axis=1)
+    assert tied.any(axis=1).tolist() == [True] * 4
+    assert untied.any(axis=1).tolist() == [True, False, True, False]
 
 
 @every_trainer
@@ -237,7 +248,7 @@ def test_weights_are_respected(own):
 @every_trainer
 def test_a_long_sentence_is_read_whole(own, length, window):
     ids = [f"item-{number}" for number in range(length)]
-    small = {"vector_size": 2, "epochs": 3, "negative": 20 if own is NEXT_ITEM else 1}
+    small = {"vector_size": 4, "epochs": 3, "negative": 20 if own is NEXT_ITEM else 1}
     config = TrainConfig(**QUICK | own | small | {"window": window})
     vocabulary, start = untrained(Sentences.of([ids]), config)
     vectors = train(Sentences.of([ids]), config=config)
@@ -263,20 +274,20 @@ def test_next_item_learns_a_chain():
     assert hit_rate_at_1(vectors, ring(100, 40, seed=1), taste) > 0.97
 
 
-@pytest.mark.parametrize("own", [SKIPGRAM, CBOW, NEXT_ITEM], ids=OWN)
+@pytest.mark.parametrize("own", [SKIPGRAM, CBOW, NEXT_ITEM | UNTIED], ids=OWN)
 def test_what_follows_is_not_what_came_before(own):
     """With forward_only, a says b; b does not say a."""
     rng = np.random.default_rng(3)
     others = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
     sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in others])
     setting = {"vector_size": 16, "epochs": 10, "window": 1, "negative": 5}
-    vectors = train(sentences, **QUICK | setting | own | ({} if own is NEXT_ITEM else FORWARD))
+    vectors = train(sentences, **QUICK | setting | own | ({} if "tied" in own else FORWARD))
     taste = TasteConfig(score="output", decay=vectors.config.taste_decay)
     after_a, after_b = scores_after(vectors, ["a"], taste), scores_after(vectors, ["b"], taste)
     assert max(after_a, key=after_a.get) == "b"
     rest = [score for item, score in after_b.items() if item not in "ab"]
     assert after_b["a"] < min(rest)
-    if own is not NEXT_ITEM:
+    if "tied" not in own:
         both_ways = train(sentences, **QUICK | setting | own)
         after_b = scores_after(both_ways, ["b"], taste)
         assert max(after_b, key=after_b.get) == "a"
@@ -373,8 +384,11 @@ def test_no_learning_rate_gives_vectors_that_are_no_numbers(own, alpha, negative
 class Diverging:
     """A trainer whose second epoch ends with a number that is none."""
 
+    positions = None
+
     def __init__(self, n_items, name, number):
         self.input, self.output = np.zeros((2, n_items, 4), np.float32)
+        self.scored = self.output
         self.name, self.number = name, number
 
     def train_epoch(self, number, tokens, offsets):
@@ -410,7 +424,7 @@ def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
     for window in ("full", 1_000_000):
         config = TrainConfig(**QUICK | NEXT_ITEM | {"context_decay": (1.0,), "window": window})
         trainer = NextItemTrainer(prepare(sentences, config), config)
-        assert len(trainer._parts[0].steps_back) == MAX_SENTENCE_TOKENS
+        assert len(trainer._parts[0].positions) == MAX_SENTENCE_TOKENS
 
 
 @pytest.mark.parametrize(

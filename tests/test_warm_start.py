@@ -18,8 +18,9 @@ TRAINERS = {
     "gensim": {"objective": "skipgram"},
     "numba": {"objective": "skipgram", "backend": "numba"},
     "cbow": {"backend": "numba", "objective": "cbow"},
-    "next_item": {"objective": "next_item", "negative": 32},
+    "next_item": {"objective": "next_item", "negative": 32, "similarity": "inner", "tied": 0},
 }
+COSINE = {"objective": "next_item", "negative": 32}
 SMALL = {"vector_size": 16, "workers": 1, "seed": 7}
 STILL = {"epochs": 1, "alpha": 1e-7, "min_alpha": 0}
 """So low a rate that every vector ends where it began, to six digits."""
@@ -62,6 +63,14 @@ def test_known_items_begin_where_they_were(how):
     same(vectors.output, start.output[rows])
 
 
+def test_known_items_of_cosine_begin_with_the_scores_they_had():
+    start = train(ring(), **SMALL, **COSINE, epochs=3)
+    vectors = train(ring(seed=1), start=start, **SMALL, **COSINE, **STILL)
+    rows = start.vocabulary.encode(vectors.vocabulary.ids)
+    same(vectors.input, start.input[rows])
+    same(vectors.output, start.output[rows])
+
+
 @trainers
 def test_new_items_begin_at_the_mean_of_their_neighbours(how):
     new = ["item-5", "item-6", "item-40"]
@@ -82,7 +91,8 @@ def test_new_items_that_are_near_no_known_one_begin_at_random(how):
     fresh = train(tonight, **SMALL, **how, epochs=1, alpha=3e-4)
     for item in "xyz":
         assert np.abs(fresh[item]).max() > 0.01
-        np.testing.assert_allclose(vectors[item], fresh[item], rtol=0, atol=2e-3)
+        moved = fresh[item] != 0  # at so low a rate, one part of next_item does not move at all
+        np.testing.assert_allclose(vectors[item][moved], fresh[item][moved], rtol=0, atol=2e-3)
 
 
 FORWARD = {
@@ -193,8 +203,12 @@ def test_parts_that_do_not_fit_are_refused():
     how = SMALL | TRAINERS["next_item"] | {"epochs": 1}
     start = train(ring(50), **how)
     train(ring(50), start=start, **how, context_decay=(0.4, 0.8))
-    with pytest.raises(ConfigError, match=r"context_decay=\(0.5, 0.98\); expected 1 parts, as in \(0.7,\)"):
+    with pytest.raises(ConfigError, match=r"context_decay=\('learned', .* expected 1 parts, as in \(0.7,\)"):
         train(ring(50), start=start, **how, context_decay=(0.7,))
+    with pytest.raises(ConfigError, match="start was trained with similarity='inner'; expected 'cosine'"):
+        train(ring(50), start=start, **how | {"similarity": "cosine"})
+    with pytest.raises(ConfigError, match="start was trained with tied=0; expected 1; set the same tied"):
+        train(ring(50), start=start, **how | {"tied": 1})
 
 
 def test_a_model_is_no_vectors():

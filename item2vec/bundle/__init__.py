@@ -6,6 +6,7 @@
     ids.jsonl        the id of row 0, 1, …; one JSON string a line
     input.npy        float32, items × dimensions
     output.npy       the same shape; absent where training had no output vectors
+    positions.npy    float32, parts × steps back: learned weights of a history; absent where none were learned
     counts.npy       float64, one an item
     items.parquet    titles and attributes; absent where the model has none
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
@@ -40,7 +41,7 @@ from item2vec.bundle.manifest import (
     read_manifest,
     sealed_manifest,
 )
-from item2vec.config import AdapterConfig, TasteConfig
+from item2vec.config import AdapterConfig, NextItem, TasteConfig
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
     folder_written_whole,
@@ -54,7 +55,7 @@ from item2vec.files import (
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
 from item2vec.taste import scored_matrix
-from item2vec.types import Vocabulary
+from item2vec.types import Floats, Vocabulary
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Manifest", "Parts", "read", "verify", "write"]
@@ -188,6 +189,8 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
     write_array(folder / "counts.npy", vectors.counts)
     if vectors.output is not None:
         write_array(folder / "output.npy", vectors.output)
+    if vectors.positions is not None:
+        write_array(folder / "positions.npy", vectors.positions)
     if parts.neighbours is not None:
         for name in NEIGHBOURS:
             write_array(folder / f"neighbours_{name}.npy", getattr(parts.neighbours, name))
@@ -272,6 +275,7 @@ def _assembled(path: Path, manifest: Manifest) -> Parts:
         else None,
         counts=open_array(path / "counts.npy", np.float64, (n_items,)),
         config=manifest.train,
+        positions=_open_positions(path, manifest) if "positions.npy" in manifest.files else None,
         curve=manifest.epochs,
     )
     index = indexes.load(path, scored_matrix(vectors, manifest.taste), manifest.index)
@@ -294,6 +298,11 @@ def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:
     items = open_array(path / "neighbours_items.npy", np.int32, (n,))
     weights = open_array(path / "neighbours_weights.npy", np.float32, (n,))
     return NeighbourTable(offsets, items, weights, manifest.neighbours_decay)
+
+
+def _open_positions(path: Path, manifest: Manifest) -> Floats:
+    parts = manifest.train.context_decay if isinstance(manifest.train, NextItem) else ()
+    return open_array(path / "positions.npy", np.float32, (len(parts), None))
 
 
 def _readers() -> ModuleType:

@@ -32,10 +32,10 @@ from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
 
-KNOWN_FEATURES = frozenset({"bonuses"})
+KNOWN_FEATURES = frozenset({"bonuses", "positions"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
 NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
-ALLOWED = REQUIRED | NEIGHBOURS | {"groups.npy", "index.ann", "items.parquet", "output.npy"}
+ALLOWED = REQUIRED | NEIGHBOURS | {"groups.npy", "index.ann", "items.parquet", "output.npy", "positions.npy"}
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -122,7 +122,7 @@ def describe(
     has_bonuses = bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None
     try:
         return Manifest(
-            features=("bonuses",) if has_bonuses else (),
+            features=("bonuses",) * has_bonuses + ("positions",) * (vectors.positions is not None),
             created_at=now,
             n_items=len(vectors),
             vector_size=vectors.input.shape[1],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from item2vec.errors import ConfigError
 
-__all__ = ["Decay", "Decays", "Finite", "Flag", "Settings", "nearest"]
+__all__ = ["Decay", "Decays", "Finite", "Flag", "Learned", "Settings", "nearest"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Flag = Annotated[
@@ -19,7 +19,9 @@ Flag = Annotated[
 ]
 """True or False; gensim's 1 and 0 mean the same."""
 Decay = Annotated[Finite, Field(gt=0, le=1)]
-Decays = Annotated[tuple[Decay, ...], Field(min_length=1)]
+Learned = Literal["learned"]
+"""The weight of each step back is learned, not a power of a decay."""
+Decays = Annotated[tuple[Decay | Learned, ...], Field(min_length=1)]
 
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
@@ -100,9 +102,9 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
 
 
 def _beside_the_point(fault: Mapping[str, Any]) -> bool:
-    """Tell whether several numbers are said not to be one, where several would do too."""
+    """Return whether several values are refused for not being one, where several are legal too."""
     is_choice = len(fault["loc"]) > 1 and isinstance(fault["loc"][-1], str)
-    return is_choice and fault["type"] == "float_type" and isinstance(fault["input"], tuple)
+    return is_choice and fault["type"] in {"float_type", "literal_error"} and isinstance(fault["input"], tuple)
 
 
 def _choices(context: Mapping[str, Any] | None) -> list[str]:

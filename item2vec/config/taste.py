@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from item2vec.config.settings import Decay, Decays, Finite, Settings
+from item2vec.config.settings import Decay, Decays, Finite, Learned, Settings
 from item2vec.config.training import PLAIN_DECAY, TrainConfig
 
 __all__ = ["TasteConfig"]
@@ -26,9 +26,10 @@ class TasteConfig(Settings):
     score: Literal["cosine", "output"] | None = None
     """What comes next: inner product with the output vectors (output); or near the taste in input space
     (cosine). By default output, if there are output vectors."""
-    decay: Decay | Decays | None = None
-    """Weight of an item for each step back in the history; 1.0 is the plain mean. Several, such as 0.5 and
-    0.9, read as many equal parts of the vectors. By default ``context_decay`` of next_item, else 0.7."""
+    decay: Decay | Learned | Decays | None = None
+    """Weight of an item for each step back in the history; 1.0 is the plain mean. "learned" reads with the
+    weights that next_item learned. Several, such as 0.5 and 0.9, read as many equal parts of the vectors. By
+    default ``context_decay`` of next_item, else 0.7."""
     half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Days after which an item weighs half, where the history comes with timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from item2vec.config.settings import Decays, Finite, Flag, Settings, nearest
+from item2vec.config.settings import Decays, Finite, Flag, Learned, Settings, nearest
 from item2vec.errors import ConfigError
 
 __all__ = [
@@ -35,16 +35,26 @@ DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
 """How a taste reads vectors that were not trained with a decay."""
 NUMBERS_A_PART = 128
-MEMORIES = ((0.3, 0.8, 0.98), (0.5, 0.98), (PLAIN_DECAY,))
-"""next_item's ``context_decay`` by default: the first of these whose length divides ``vector_size``."""
+MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
+    ("learned", 0.98, 0.3),
+    ("learned", "learned"),
+    ("learned",),
+)
+"""next_item's ``context_decay`` by default: the first of these that cuts ``vector_size`` into equal parts of
+two numbers or more."""
 
 
-def _memory(vector_size: int) -> tuple[float, ...]:
-    return next(decays for decays in MEMORIES if vector_size % len(decays) == 0)
+def _memory(vector_size: int) -> tuple[float | Learned, ...]:
+    fitting = (one for one in MEMORIES if vector_size % len(one) == 0 and vector_size >= 2 * len(one))
+    return next(fitting, MEMORIES[-1])
 
 
 def _size_of_parts(settings: Mapping[str, Any]) -> int:
     return NUMBERS_A_PART * len(settings["context_decay"])
+
+
+def _tied_parts(settings: Mapping[str, Any]) -> int:
+    return len(settings["context_decay"]) // 2
 
 
 def _cores() -> int:
@@ -131,7 +141,7 @@ class TrainConfig(Settings):
         return (self.alpha - self.min_alpha) / self.epochs
 
     @property
-    def taste_decay(self) -> float | tuple[float, ...]:
+    def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
         """How a taste reads such vectors by default: weight of an item for each step back."""
         return PLAIN_DECAY
 
@@ -160,22 +170,29 @@ class TrainConfig(Settings):
 class NextItem(TrainConfig):
     """Predict the next item from the taste so far: what serving computes is what is trained.
 
-    The vectors are cut into parts, one for each ``context_decay``, and each part is trained with its own.
+    The vectors are cut into parts, one for each ``context_decay``, and each part is trained by itself.
 
     Examples
     --------
-    >>> NextItem().context_decay, NextItem(context_decay=(0.5, 0.9)).vector_size
-    ((0.3, 0.8, 0.98), 256)
+    >>> NextItem().context_decay, NextItem(context_decay=(0.3, 0.8, 0.98)).vector_size
+    (('learned', 0.98, 0.3), 384)
     """
 
     objective: Literal["next_item"] = "next_item"
     """Predict the next item from the taste so far."""
     backend: Literal["numba"] = "numba"
     """Which trainer runs: our own (numba)."""
+    similarity: Literal["cosine", "inner"] = "cosine"
+    """How a taste is compared with an item, part by part: cosine / temperature, or inner product."""
+    temperature: Annotated[Finite, Field(gt=0, le=100)] = 0.07
+    """Divides cosines in the softmax and in scores; not used with similarity='inner'."""
     context_decay: Decays = MEMORIES[0]
-    """Weight of an item for each step back. The vectors are cut into as many parts, each trained with its
-    own: a short memory beside long ones. Where ``vector_size`` is given and no multiple of three, the default
-    is (0.5, 0.98), or 0.7 if it is odd."""
+    """Weight of an item for each step back, one entry for each part of the vectors: a decay, or "learned",
+    which learns a weight for each step back. A short memory stands beside long ones. Where ``vector_size`` is
+    given and no multiple of three, two parts are learned by default, or one."""
+    tied: Annotated[int, Field(ge=0)] = Field(default_factory=_tied_parts)
+    """How many parts, the first ones, have one matrix in both roles: input vectors are output vectors. By
+    default half of them."""
     vector_size: VectorSize = Field(default_factory=_size_of_parts)
     """Numbers in an item's vector: 128 for each part of ``context_decay``."""
     window: Window = 50
@@ -194,7 +211,7 @@ class NextItem(TrainConfig):
     """Passes over the sentences."""
 
     @property
-    def taste_decay(self) -> float | tuple[float, ...]:
+    def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
         """How a taste reads such vectors by default: as they were trained.
 
         >>> NextItem(context_decay=(0.4, 0.8)).taste_decay
@@ -242,6 +259,16 @@ class NextItem(TrainConfig):
             raise ValueError(
                 f"vector_size is {self.vector_size}; expected a multiple of {n_parts}, the number of "
                 f"parts in context_decay={self.context_decay}"
+            )
+        if self.similarity == "cosine" and self.vector_size == n_parts:
+            raise ValueError(
+                f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two numbers for each part: "
+                "a cosine compares directions"
+            )
+        if self.tied > n_parts:
+            raise ValueError(
+                f"tied is {self.tied}; expected at most {n_parts}, the number of parts in "
+                f"context_decay={self.context_decay}"
             )
         return self
 
@@ -331,13 +358,19 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 
 def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without those of other objectives, which item2vec 0.1.0 wrote down as well.
+    """Return the settings of a bundle as they are today.
+
+    item2vec 0.1.0 also wrote the settings of other objectives, and knew next_item by inner products only.
 
     >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
     {'objective': 'skipgram', 'window': 5}
+    >>> of_its_objective({"objective": "next_item", "epochs": 5})
+    {'similarity': 'inner', 'tied': 0, 'objective': 'next_item', 'epochs': 5}
     """
-    foreign = set(SETTINGS_OF_TRAINING) - _class_of(settings).model_fields.keys()
-    return {name: value for name, value in settings.items() if name not in foreign}
+    made = _class_of(settings)
+    foreign = set(SETTINGS_OF_TRAINING) - made.model_fields.keys()
+    own = {name: value for name, value in settings.items() if name not in foreign}
+    return {"similarity": "inner", "tied": 0, **own} if made is NextItem else own
 
 
 def _made(settings: object) -> object:

@@ -1,10 +1,21 @@
 """One step of next_item: a block of predictions against negatives that all of them share.
 
-For a token x_t, the taste before it is h = Σ a_j m_j W[x_{t-j}] / Σ a_j m_j over the ``window`` items before,
-with a_j = decay ** (j - 1) and m_j = 0 where dropout overlooks the item. The loss is that of a softmax over
-x_t and the negatives, of logits h · C[x] - log(n q_x): sampled softmax (Jean et al., ACL 2015; q_x is the
-chance of a draw to be x), negatives equal to x_t left out. Rows learn by Adagrad with one accumulator a row
-(Duchi et al., JMLR 2011), and shrink by ``weight_decay`` as they do.
+For a token x_t, the taste is the weighted mean of the ``window`` items before it,
+
+    h = Σ_j s_j W[x_{t-j}],   s_j = exp(θ_j) m_j / Σ_i exp(θ_i) m_i,
+
+where m_j is 0 if dropout drops the item. The weights exp(θ_j) of the positions are fixed, such as
+decay ** (j - 1), or learned. The logit of item i is cos(h, C_i) / temperature (``unit``), or h · C_i. A *tied*
+part has one matrix in both roles, C = W.
+
+The loss is sampled softmax (Jean et al., ACL 2015) over x_t and negatives drawn with probability q; negatives
+equal to x_t are left out. With inner products, every logit is corrected by - log(n q_x). With cosines, only
+those of the negatives are: the target occurs once whatever its q, so that its logit needs no correction.
+
+Gradients pass through both norms. For a unit vector ĉ = C / |C|, dC = (dĉ - ĉ (ĉ · dĉ)) / |C|; the same holds
+for h. Further, dW_j = s_j dh and dθ_j = s_j (W_j - h) · dh. All gradients of a block are those at its start.
+Rows learn by Adagrad with one accumulator a row (Duchi et al., JMLR 2011), positions by plain Adagrad; rows
+that learn shrink by ``weight_decay``.
 
 Since the negatives are shared, scores and gradients are three products of small matrices, which are laid out
 so that LLVM turns them into vector instructions. Every draw is a hash of the seed, the block and a counter
@@ -13,7 +24,6 @@ so that LLVM turns them into vector instructions. Every draw is a hash of the se
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +31,16 @@ import numpy.typing as npt
 
 from item2vec.kernels.alias import drawn_item
 from item2vec.kernels.compiled import compiled, inlined
+from item2vec.kernels.dense import (
+    add,
+    dot,
+    exponentials,
+    mean_square,
+    product,
+    project,
+    to_length,
+    vectorised,
+)
 from item2vec.kernels.random import GOLDEN, HALF, mix
 
 __all__ = ["BLOCK", "Draws", "Part", "Rules", "train_blocks"]
@@ -32,19 +52,14 @@ Tables = npt.NDArray[np.uint64]
 BLOCK = 256
 """Predictions in a block."""
 
-_LEAST = np.float32(-87.0)
 _TINY = np.float32(1e-10)
-
-# Inlined, so that there is one version of each in the machine code: sums are reordered in each version in its
-# own way, and a process that compiles would link others than one that reads them from the disk.
-vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
-
 
 class Part(NamedTuple):
     """One part of the vectors: both matrices (n items × parts × dimensions) and its place in them.
 
-    ``input_squares`` and ``output_squares`` (n items) are Adagrad's accumulators, ``steps_back`` is the
-    weight of the item so many steps before, the last one's first.
+    ``input_squares`` and ``output_squares`` (n items) are Adagrad's accumulators. In a tied part, ``output``
+    is ``input`` and both accumulators are the same array. ``positions`` holds θ, the logarithm of the weight
+    of each step back, the last item's first; ``position_squares`` its accumulators.
     """
 
     number: int
@@ -52,7 +67,8 @@ class Part(NamedTuple):
     output: Floats
     input_squares: Floats
     output_squares: Floats
-    steps_back: Floats
+    positions: Floats
+    position_squares: Floats
 
 
 class Draws(NamedTuple):
@@ -64,24 +80,36 @@ class Draws(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What ``TrainConfig`` says of a step."""
+    """The settings of a step.
+
+    ``unit`` compares by cosine, ``scale`` (1 / temperature) multiplies the cosines, and ``position_rate`` is
+    the learning rate of the positions; 0 keeps them.
+    """
 
     dropout: float
     weight_decay: float
+    unit: bool
+    scale: float
+    position_rate: float
 
 
 class _Memory(NamedTuple):
-    """What a block works with, allocated once."""
+    """Working memory of a block, allocated once."""
 
+    weights: Floats  # of each step back, window
     share: Floats  # of each item before, block × window
-    taste: Floats  # block × dimensions
-    error: Floats  # the tastes' gradient, block × dimensions
+    taste: Floats  # block × dimensions; unit vectors times the scale, or plain means
+    lengths: Floats  # of the means
+    error: Floats  # the gradient of the tastes, block × dimensions
+    targets: Floats  # output rows of the targets, block × dimensions; then the direction of their gradient
+    target_lengths: Floats
     negatives: Codes
-    rows: Floats  # the negatives' output rows, negatives × dimensions
-    columns: Floats  # the same, dimensions × negatives
-    change: Floats  # the negatives' gradient, negatives × dimensions
-    scores: Floats  # block × negatives; then each negative's chance
-    missing: Floats  # what each target's chance lacks of 1, negative
+    rows: Floats  # output rows of the negatives, negatives × dimensions
+    row_lengths: Floats
+    columns: Floats  # the same rows, dimensions × negatives
+    change: Floats  # the gradient of the negatives, negatives × dimensions
+    scores: Floats  # block × negatives; then the probability of each negative
+    missing: Floats  # probability of each target, less 1
     powers: npt.NDArray[np.int32]  # powers of two as the bits of a float32
 
 
@@ -104,13 +132,18 @@ def train_blocks(
     ``order`` holds the places of the tokens to predict, ``before`` how many items of its sentence stand
     before each token. The learning rate is ``alpha`` less ``fall`` for each block before.
     """
-    size, n = part.input.shape[2], draws.negative
+    size, n, window = part.input.shape[2], draws.negative, len(part.positions)
     memory = _Memory(
-        np.empty((BLOCK, len(part.steps_back)), np.float32),
+        np.empty(window, np.float32),
+        np.empty((BLOCK, window), np.float32),
+        np.empty((BLOCK, size), np.float32),
+        np.ones(BLOCK, np.float32),
         np.empty((BLOCK, size), np.float32),
         np.empty((BLOCK, size), np.float32),
+        np.ones(BLOCK, np.float32),
         np.arange(n, dtype=np.int32),
         np.empty((n, size), np.float32),
+        np.ones(n, np.float32),
         np.empty((size, n), np.float32),
         np.empty((n, size), np.float32),
         np.empty((BLOCK, n), np.float32),
@@ -139,90 +172,101 @@ def _train_block(
     rate: np.float32,
 ) -> float:
     n = len(places)
-    input_, output, one = part.input, part.output, np.float32(1)
     taste, error, scores = memory.taste[:n], memory.error[:n], memory.scores[:n]
-    _read_tastes(part, memory, tokens, before, places, key, rules.dropout)
-    _draw(part, draws, memory, key)
-    _product(taste, memory.columns, scores)
+    _read_tastes(part, rules, memory, tokens, before, places, key)
+    _read_outputs(part, draws, rules, memory, tokens, places, key)
+    product(taste, memory.columns, scores)
     loss = 0.0
     for i in range(n):
-        loss += _predict(part, draws, memory, i, tokens[places[i]])
-    _product(scores, memory.rows, error)
-    _product(scores.T, taste, memory.change)
+        loss += _predict(draws, rules, memory, i, tokens[places[i]])
+    product(scores, memory.rows, error)
+    product(scores.T, taste, memory.change)
     for i in range(n):
-        _add(error[i], part.output[tokens[places[i]], part.number], memory.missing[i])
-    shrink = rate * np.float32(rules.weight_decay)
-    for k in range(draws.negative):
-        row, change = memory.negatives[k], memory.change[k]
-        square = _mean_square(change)
-        _learn(output[row, part.number], part.output_squares, row, change, square, one, rate, shrink)
-    for i in range(n):
-        row, square, missing = tokens[places[i]], _mean_square(taste[i]), memory.missing[i]
-        _learn(output[row, part.number], part.output_squares, row, taste[i], square, missing, rate, shrink)
-    for i in range(n):
-        square = _mean_square(error[i])
-        for j in range(min(before[places[i]], len(part.steps_back))):
-            row, share = tokens[places[i] - 1 - j], memory.share[i, j]
-            _learn(input_[row, part.number], part.input_squares, row, error[i], square, share, rate, shrink)
+        add(error[i], memory.targets[i], memory.missing[i])
+    if rules.unit:
+        _pass_norms(draws, rules, memory, n)
+    if rules.position_rate > 0:
+        _learn_positions(part, rules, memory, tokens, before, places)
+    _learn_rows(part, draws, rules, memory, tokens, before, places, rate)
     return loss
 
 
 @inlined
 def _read_tastes(
     part: Part,
+    rules: Rules,
     memory: _Memory,
     tokens: Codes,
     before: Codes,
     places: Codes,
     key: np.uint64,
-    dropout: float,
 ) -> None:
     """Write the taste before each place, and the share of each item in it."""
-    overlooked = np.uint64(dropout * 2.0**32)
+    dropped = np.uint64(rules.dropout * 2.0**32)
+    weights = memory.weights
+    for j in range(len(weights)):
+        weights[j] = np.exp(part.positions[j])
     for i in range(len(places)):
         share, taste = memory.share[i], memory.taste[i]
-        n = min(before[places[i]], len(part.steps_back))
+        n = min(before[places[i]], len(weights))
         state = mix(key + GOLDEN * np.uint64(i + 1))
         total = np.float32(0)
         for j in range(n):
             state += GOLDEN
-            share[j] = part.steps_back[j] if (mix(state) >> HALF) >= overlooked else np.float32(0)
+            share[j] = weights[j] if (mix(state) >> HALF) >= dropped else np.float32(0)
             total += share[j]
         taste[:] = 0
         for j in range(n):
             if share[j] > 0:
                 share[j] /= total
-                _add(taste, part.input[tokens[places[i] - 1 - j], part.number], share[j])
+                add(taste, part.input[tokens[places[i] - 1 - j], part.number], share[j])
+        if rules.unit:
+            memory.lengths[i] = to_length(taste, np.float32(rules.scale))
 
 
 @inlined
-def _draw(part: Part, draws: Draws, memory: _Memory, key: np.uint64) -> None:
-    """Draw the negatives and copy their rows; where there is no table, they are all items."""
+def _read_outputs(
+    part: Part, draws: Draws, rules: Rules, memory: _Memory, tokens: Codes, places: Codes, key: np.uint64
+) -> None:
+    """Draw the negatives, and copy their output rows and those of the targets, of length 1 if ``unit``.
+
+    Without an alias table, the negatives are all items.
+    """
     for k in range(draws.negative):
         if len(draws.table) > 0:
             bits = mix(key - GOLDEN * np.uint64(k + 1))
             memory.negatives[k] = np.int32(drawn_item(draws.table, len(draws.table), bits))
         memory.rows[k] = part.output[memory.negatives[k], part.number]
+        if rules.unit:
+            memory.row_lengths[k] = to_length(memory.rows[k], np.float32(1))
     for start in range(0, draws.negative, 16):  # a cache line of a column at a time
         end = min(start + 16, draws.negative)
         for d in range(memory.rows.shape[1]):
             for k in range(start, end):
                 memory.columns[d, k] = memory.rows[k, d]
+    for i in range(len(places)):
+        memory.targets[i] = part.output[tokens[places[i]], part.number]
+        if rules.unit:
+            memory.target_lengths[i] = to_length(memory.targets[i], np.float32(1))
 
 
 @vectorised
-def _predict(part: Part, draws: Draws, memory: _Memory, i: int, target: int) -> float:
-    """Turn a prediction's scores into chances, note what the target's lacks of 1, and return the loss."""
-    scores, taste, row = memory.scores[i], memory.taste[i], part.output[target, part.number]
+def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -> float:
+    """Replace scores by probabilities, write that of the target less 1, and return the loss.
+
+    The target's row becomes the direction of its gradient, which ``missing`` multiplies in ``_learn_rows``.
+    """
+    scores, taste, row = memory.scores[i], memory.taste[i], memory.targets[i]
     logit = np.float32(0)
     for d in range(len(taste)):
         logit += taste[d] * row[d]
-    logit -= draws.log_expected[target]
+    if not rules.unit:
+        logit -= draws.log_expected[target]
     highest = logit
     for k in range(draws.negative):
         scores[k] -= draws.log_expected[memory.negatives[k]]
         highest = max(highest, scores[k])
-    total = _exponentials(scores, memory.negatives, target, highest, memory.powers)
+    total = exponentials(scores, memory.negatives, target, highest, memory.powers)
     chance = np.exp(logit - highest)
     total += chance
     for k in range(draws.negative):
@@ -231,68 +275,69 @@ def _predict(part: Part, draws: Draws, memory: _Memory, i: int, target: int) -> 
     return float(np.log(total) - (logit - highest))
 
 
-@vectorised
-def _exponentials(
-    scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes
-) -> np.float32:
-    """Replace scores by exp(score - highest), 0 at the target; return their sum.
-
-    exp(x) = 2**n exp(f): n goes into the exponent's bits, and exp(f), with f within ± log(2) / 2, is its
-    Taylor polynomial, right to 3e-6.
-    """
-    for k in range(len(scores)):
-        x = max(scores[k] - highest, _LEAST)
-        n = np.int32(x * np.float32(1.44269504) - np.float32(0.5))
-        f = x - np.float32(n) * np.float32(0.69314718)
-        power = np.float32(1 / 120) * f + np.float32(1 / 24)
-        power = power * f + np.float32(1 / 6)
-        power = power * f + np.float32(0.5)
-        power = power * f + np.float32(1)
-        scores[k] = power * f + np.float32(1)
-        powers[k] = (n + np.int32(127)) << np.int32(23)
-    factors = powers.view(np.float32)
-    total = np.float32(0)
-    for k in range(len(scores)):
-        scores[k] *= factors[k] if items[k] != target else np.float32(0)
-        total += scores[k]
-    return total
+@inlined
+def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
+    """Turn gradients by unit vectors into gradients by the vectors themselves, up to the factor 1 / length."""
+    scale = np.float32(rules.scale)
+    for k in range(draws.negative):
+        project(memory.change[k], memory.rows[k], np.float32(1))
+    for i in range(n):
+        taste, error, target = memory.taste[i], memory.error[i], memory.targets[i]
+        project(error, taste, scale * scale)
+        for d in range(len(error)):
+            error[d] *= scale / memory.lengths[i]
+        logit = dot(taste, target)
+        for d in range(len(target)):
+            target[d] = taste[d] - logit * target[d]
 
 
-@vectorised
-def _product(a: Floats, b: Floats, product: Floats) -> None:
-    """Write a × b, four rows of each at a time, so that every number read is used four times."""
-    product[:] = 0
-    rows, inner = len(a) // 4 * 4, len(b) // 4 * 4
-    for i in range(0, rows, 4):
-        p0, p1, p2, p3 = product[i], product[i + 1], product[i + 2], product[i + 3]
-        for k in range(0, inner, 4):
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-            for j in range(product.shape[1]):
-                p0[j] += a00 * b0[j] + a01 * b1[j] + a02 * b2[j] + a03 * b3[j]
-                p1[j] += a10 * b0[j] + a11 * b1[j] + a12 * b2[j] + a13 * b3[j]
-                p2[j] += a20 * b0[j] + a21 * b1[j] + a22 * b2[j] + a23 * b3[j]
-                p3[j] += a30 * b0[j] + a31 * b1[j] + a32 * b2[j] + a33 * b3[j]
-    for i in range(len(a)):
-        for k in range(inner if i < rows else 0, len(b)):
-            _add(product[i], b[k], a[i, k])
+@inlined
+def _learn_positions(
+    part: Part, rules: Rules, memory: _Memory, tokens: Codes, before: Codes, places: Codes
+) -> None:
+    """Take an Adagrad step of the positions; ``weights`` is used for their gradient."""
+    gradient, rate = memory.weights, np.float32(rules.position_rate)
+    gradient[:] = 0
+    for i in range(len(places)):
+        error = memory.error[i]
+        mean = np.float32(0) if rules.unit else dot(memory.taste[i], error)  # h · dh is 0 for a unit vector
+        for j in range(min(before[places[i]], len(gradient))):
+            share = memory.share[i, j]
+            if share > 0:
+                row = part.input[tokens[places[i] - 1 - j], part.number]
+                gradient[j] += share * (dot(row, error) - mean)
+    for j in range(len(gradient)):
+        part.position_squares[j] += gradient[j] * gradient[j]
+        part.positions[j] -= rate * gradient[j] / np.sqrt(part.position_squares[j] + _TINY)
 
 
-@vectorised
-def _add(to: Floats, row: Floats, factor: np.float32) -> None:
-    for d in range(len(to)):
-        to[d] += factor * row[d]
-
-
-@vectorised
-def _mean_square(row: Floats) -> np.float32:
-    total = np.float32(0)
-    for d in range(len(row)):
-        total += row[d] * row[d]
-    return total / np.float32(len(row))
+@inlined
+def _learn_rows(
+    part: Part,
+    draws: Draws,
+    rules: Rules,
+    memory: _Memory,
+    tokens: Codes,
+    before: Codes,
+    places: Codes,
+    rate: np.float32,
+) -> None:
+    """Take the Adagrad steps of the negatives, the targets, and the items before them."""
+    input_, output, one = part.input, part.output, np.float32(1)
+    shrink = rate * np.float32(rules.weight_decay)
+    for k in range(draws.negative):
+        row, change = memory.negatives[k], memory.change[k]
+        square, factor = mean_square(change), one / memory.row_lengths[k]
+        _learn(output[row, part.number], part.output_squares, row, change, square, factor, rate, shrink)
+    for i in range(len(places)):
+        row, change = tokens[places[i]], memory.targets[i] if rules.unit else memory.taste[i]
+        square, factor = mean_square(change), memory.missing[i] / memory.target_lengths[i]
+        _learn(output[row, part.number], part.output_squares, row, change, square, factor, rate, shrink)
+    for i in range(len(places)):
+        error, square = memory.error[i], mean_square(memory.error[i])
+        for j in range(min(before[places[i]], len(part.positions))):
+            row, share = tokens[places[i] - 1 - j], memory.share[i, j]
+            _learn(input_[row, part.number], part.input_squares, row, error, square, share, rate, shrink)
 
 
 @vectorised

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import CBOW, SkipGram, TrainConfig
+from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
 from item2vec.training.corpus import Corpus
@@ -26,7 +26,7 @@ AfterEpoch = Callable[[int, ItemVectors], None]
 class Trainer(Protocol):
     """Two matrices (float32, n items × dimensions) that an epoch changes in place.
 
-    ``output`` is ``None`` where hierarchical softmax alone is trained.
+    ``output`` and ``scored`` are ``None`` where hierarchical softmax alone is trained.
     """
 
     @property
@@ -37,6 +37,16 @@ class Trainer(Protocol):
     @property
     def output(self) -> Floats | None:
         """What an item follows."""
+        ...
+
+    @property
+    def scored(self) -> Floats | None:
+        """Output vectors as they are scored, by their inner product with a taste."""
+        ...
+
+    @property
+    def positions(self) -> Floats | None:
+        """Learned weights of a history's positions (parts × steps back), if there are any."""
         ...
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
@@ -58,7 +68,7 @@ def run_epochs(
     what comes before counts, an item that only ever stood last stays for its output vector, without an input
     vector: the random start of one says nothing.
     """
-    initial = trainer.input.copy()
+    initial = _Start.of(trainer, config)
     vectors = partial(_vectors, trainer, corpus, config, initial, begun)
     read = np.zeros(len(corpus.vocabulary), np.bool_)
     tokens_read = 0
@@ -85,12 +95,12 @@ def run_epochs(
                 break
     learned = best or vectors(copy=False)
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
-    moved = learned.has_input & (learned.input != initial).any(axis=1)
+    moved = read & learned.has_input & (learned.input != initial.input).any(axis=1)
     kept = moved if begun is None else moved | begun
     looks_back = _looks_back_only(config)
-    if learned.output is not None and looks_back:
-        kept = kept | (read & learned.output.any(axis=1))
-    if not moved.any() and not (looks_back and begun is None and _has_outputs(learned)):
+    if looks_back:
+        kept = kept | (read & initial.output_moved(trainer).any(axis=1))
+    if not moved.any() and not (looks_back and begun is None and _has_outputs(trainer, config)):
         raise TrainingError(f"no vector moved in {config.epochs} epochs: {_why_nothing_moved(config)}")
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
 
@@ -100,16 +110,16 @@ def _looks_back_only(config: TrainConfig) -> bool:
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
 
 
-def _has_outputs(vectors: ItemVectors) -> bool:
-    """Return whether output vectors, which begin at zero, count beside the input vectors in float32.
+def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
+    """Return whether output vectors, which start at zero, count beside the input vectors in float32.
 
     Input vectors learn from output vectors, and so do not move before these have: on little data, after the
-    first epoch.
+    first epoch. For cosines, both start at random and move together.
     """
-    if vectors.output is None:
+    if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
-    longest = max(vectors.output.max(), -vectors.output.min())
-    return bool(longest > np.finfo(np.float32).eps * np.abs(vectors.input).max())
+    longest = max(trainer.output.max(), -trainer.output.min())
+    return bool(longest > np.finfo(np.float32).eps * np.abs(trainer.input).max())
 
 
 def _why_nothing_moved(config: TrainConfig) -> str:
@@ -130,24 +140,56 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
             )
 
 
+class _Start(NamedTuple):
+    """The matrices before training, to see which rows move (n items × dimensions), and the number of parts."""
+
+    input: Floats
+    output: Floats | None
+    n_parts: int
+
+    @classmethod
+    def of(cls, trainer: Trainer, config: TrainConfig) -> _Start:
+        output = None if trainer.output is None else trainer.output.copy()
+        n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
+        return cls(trainer.input.copy(), output, n_parts)
+
+    def output_moved(self, trainer: Trainer) -> npt.NDArray[np.bool_]:
+        """Return which parts of the output rows differ from the start (n items × parts)."""
+        if self.output is None or trainer.output is None:
+            return np.zeros((len(self.input), self.n_parts), np.bool_)
+        return ~self._equal(trainer.output, self.output)
+
+    def input_unmoved(self, trainer: Trainer) -> npt.NDArray[np.bool_]:
+        """Return which parts of the input rows are still the start (n items × parts)."""
+        return self._equal(trainer.input, self.input)
+
+    def _equal(self, matrix: Floats, start: Floats) -> npt.NDArray[np.bool_]:
+        equal: npt.NDArray[np.bool_] = (matrix == start).reshape(len(start), self.n_parts, -1).all(axis=2)
+        return equal
+
+
 def _vectors(
     trainer: Trainer,
     corpus: Corpus,
     config: TrainConfig,
-    initial: Floats,
+    initial: _Start,
     begun: npt.NDArray[np.bool_] | None,
     *,
     copy: bool = True,
 ) -> ItemVectors:
     """Return the vectors as they are; further epochs change them, unless they are a copy.
 
-    An input row that is still the random start becomes zero where the output row has learned; unless that
-    is so of all rows, as after a first epoch of one block, which moves output vectors alone.
+    A part of an input row that is still the random start becomes zero where the output row has learned;
+    unless that is so of all rows, as after a first epoch of one block, which moves output vectors alone.
     """
     input_ = trainer.input.copy() if copy else trainer.input
-    output = trainer.output.copy() if copy and trainer.output is not None else trainer.output
+    output = trainer.scored
+    if copy and output is trainer.output and output is not None:
+        output = output.copy()
     if output is not None and _looks_back_only(config):
-        unread = (input_ == initial).all(axis=1) & output.any(axis=1)
+        unread = initial.input_unmoved(trainer) & initial.output_moved(trainer)
         if not unread.all():
-            input_[unread if begun is None else unread & ~begun] = 0
-    return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config)
+            if begun is not None:
+                unread &= ~begun[:, None]
+            input_.reshape(*unread.shape, -1)[unread] = 0
+    return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config, positions=trainer.positions)

@@ -46,6 +46,15 @@ class GensimTrainer:
         """What an item follows; ``None`` where negative is 0."""
         return self._model.syn1neg if self._config.negative else None
 
+    @property
+    def scored(self) -> Floats | None:
+        """The same: gensim's objectives score by inner products."""
+        return self.output
+
+    @property
+    def positions(self) -> None:
+        """``None``: no weights of positions are learned."""
+
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Train one epoch at its part of the falling learning rate; check that every token was trained."""
         model, config = self._model, self._config

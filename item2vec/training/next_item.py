@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.config import NextItem
+from item2vec.config.settings import Learned
 from item2vec.errors import InputError
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
@@ -17,18 +18,21 @@ from item2vec.types import Codes, Floats, Offsets
 __all__ = ["NextItemTrainer"]
 
 LEAST_WEIGHT = 1e-4
+SMALLEST = np.float32(1e-30)
 MAX_PLACES = 2**31 - 1  # places are int32
 TASKS_A_WORKER = 8
+FIRST_DECAY = 0.7  # learned weights of the steps back start as its powers
+POSITION_RATE = 0.1
 
 
 class NextItemTrainer:
     """Trains ``input`` and ``output`` (float32, n items × dimensions), an epoch a call.
 
-    The matrices are cut into equal parts, one for each decay. Each is trained by itself, as if it were alone
-    and from its own random start, so that together they are a committee, which errs less than any of its
-    members. A worker trains a part; where there are more workers than parts, several write into one without
-    waiting for each other (Niu et al., Hogwild!, NeurIPS 2011). Otherwise the same corpus and settings give
-    the same bytes.
+    The matrices are cut into equal parts, one for each ``context_decay``. Each is trained by itself, as if it
+    were alone and from its own random start, so that together they are a committee, which errs less than any
+    of its members. A worker trains a part; where there are more workers than parts, several write into one
+    without waiting for each other (Niu et al., Hogwild!, NeurIPS 2011). Otherwise the same corpus and
+    settings give the same bytes.
 
     In sentences without order, an item is predicted from ``window`` of the others, drawn anew each epoch. No
     taste is read from more than 10,000 items.
@@ -44,34 +48,60 @@ class NextItemTrainer:
         n, n_parts = len(corpus.vocabulary), len(config.context_decay)
         shape = (n, n_parts, config.vector_size // n_parts)
         random = np.random.default_rng([config.seed, 4])
-        self._input = (random.random(shape, np.float32) - np.float32(0.5)) / np.float32(shape[2])
-        self._output = np.zeros(shape, np.float32)
+        unit = config.similarity == "cosine"
+        self._input = _start(random, shape, unit=unit)
+        self._output = _start(random, shape, unit=True) if unit else np.zeros(shape, np.float32)
         longest = min(int(np.diff(corpus.offsets).max()) - 1, MAX_SENTENCE_TOKENS)
         window = longest if config.window == "full" else min(config.window, longest)
         self._parts = [
-            Part(
-                number,
-                self._input,
-                self._output,
-                np.zeros(n, np.float32),
-                np.zeros(n, np.float32),
-                _steps_back(decay, window),
-            )
+            self._part(number, decay, window, tied=number < config.tied)
             for number, decay in enumerate(config.context_decay)
         ]
         self._draws = _draws(corpus.frequency, config)
         self._config = config
         self._ordered = corpus.ordered
 
+    def _part(self, number: int, decay: float | Learned, window: int, *, tied: bool) -> Part:
+        squares = np.zeros(len(self._input), np.float32)
+        return Part(
+            number,
+            self._input,
+            self._input if tied else self._output,
+            squares,
+            squares if tied else np.zeros_like(squares),
+            positions := _log_weights(decay, window),
+            np.zeros_like(positions),
+        )
+
     @property
     def input(self) -> Floats:
-        """What an item is like."""
+        """Input vectors, before an item is read."""
         return self._input.reshape(len(self._input), -1)
 
     @property
     def output(self) -> Floats:
-        """What an item follows."""
+        """Output vectors of the untied parts, as they are trained; those of tied parts are not used."""
         return self._output.reshape(len(self._output), -1)
+
+    @property
+    def scored(self) -> Floats:
+        """Output vectors as they are scored: of tied parts the input; unit rows part by part for cosine."""
+        rows = self._output.copy()
+        rows[:, : self._config.tied] = self._input[:, : self._config.tied]
+        if self._config.similarity == "cosine":
+            rows /= np.maximum(np.sqrt(np.einsum("ijk,ijk->ij", rows, rows)), SMALLEST)[:, :, None]
+        return rows.reshape(len(rows), -1)
+
+    @property
+    def positions(self) -> Floats | None:
+        """Weight of each step back (parts × window), the newest first; ``None`` where none is learned."""
+        if "learned" not in self._config.context_decay:
+            return None
+        longest = max(len(part.positions) for part in self._parts)
+        weights = np.zeros((len(self._parts), longest), np.float32)
+        for line, part in zip(weights, self._parts, strict=True):
+            line[: len(part.positions)] = np.exp(part.positions - part.positions.max())
+        return weights
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Predict each token once, in an order drawn anew, at the epoch's part of the falling rate."""
@@ -86,7 +116,7 @@ class NextItemTrainer:
         n_tasks = 1 if config.workers <= len(parts) else TASKS_A_WORKER * config.workers
         bounds = np.linspace(0, n_blocks, n_tasks + 1).astype(int).tolist()
         seeds = [own.integers(2**64, dtype=np.uint64) for own in random]
-        rules = Rules(config.dropout, config.weight_decay)
+        rules = [_rules(config, decay) for decay in config.context_decay]
 
         def train(task: int) -> float:
             span, i = divmod(task, len(parts))
@@ -94,7 +124,7 @@ class NextItemTrainer:
             return train_blocks(
                 parts[i],
                 self._draws,
-                rules,
+                rules[i],
                 tokens,
                 before,
                 orders[i],
@@ -120,10 +150,25 @@ def _check_places(n_tokens: int, *, ordered: bool) -> None:
         )
 
 
-def _steps_back(decay: float, window: int) -> Floats:
-    """Return the weight of each step back, as far as it is worth reading."""
-    weights = decay ** np.arange(window)
-    return weights[weights >= LEAST_WEIGHT].astype(np.float32)
+def _start(random: np.random.Generator, shape: tuple[int, ...], *, unit: bool) -> Floats:
+    """Return uniform rows around 0: of length about 1 in each part, or as short as word2vec's."""
+    width = 2 * np.sqrt(3 / shape[2]) if unit else 1 / shape[2]
+    rows: Floats = (random.random(shape, np.float32) - np.float32(0.5)) * np.float32(width)
+    return rows
+
+
+def _rules(config: NextItem, decay: float | Learned) -> Rules:
+    unit = config.similarity == "cosine"
+    position_rate = POSITION_RATE if decay == "learned" else 0.0
+    scale = 1 / config.temperature if unit else 1.0
+    return Rules(config.dropout, config.weight_decay, unit, scale, position_rate)
+
+
+def _log_weights(decay: float | Learned, window: int) -> Floats:
+    """Return the logarithm of the weight of each step back; of a fixed decay, as far as it is worth reading."""
+    logarithms = np.arange(window) * np.log(FIRST_DECAY if decay == "learned" else decay)
+    kept = logarithms if decay == "learned" else logarithms[logarithms >= np.log(LEAST_WEIGHT)]
+    return kept.astype(np.float32)
 
 
 def _draws(frequency: npt.NDArray[np.int64], config: NextItem) -> Draws:

@@ -55,6 +55,15 @@ class NumbaTrainer:
             isinstance(config, CBOW) and config.cbow_mean,
         )
 
+    @property
+    def scored(self) -> Floats:
+        """The output vectors: word2vec's objectives score by inner products."""
+        return self.output
+
+    @property
+    def positions(self) -> None:
+        """``None``: no weights of positions are learned."""
+
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Train each sentence once, at the epoch's part of the falling learning rate."""
         config = self._config

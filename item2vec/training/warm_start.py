@@ -56,6 +56,13 @@ def check_start(start: object, config: TrainConfig) -> None:
             f"{len(config.context_decay)} parts, as in {config.context_decay}; set the same context_decay, "
             "or train without start"
         )
+    for name in ("similarity", "tied"):
+        theirs, ours = getattr(start.config, name), getattr(config, name)
+        if theirs != ours:
+            raise ConfigError(
+                f"start was trained with {name}={theirs!r}; expected {ours!r}; set the same {name}, or train "
+                "without start"
+            )
 
 
 def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Rows:

@@ -17,15 +17,38 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from item2vec.config import Config, NextItem
+from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
-__all__ = ["Search", "family_of", "memories", "scaled", "searched", "starts_of"]
+__all__ = ["Search", "family_of", "scaled", "searched", "starts_of"]
 
 Objective = Literal["next_item", "skipgram", "cbow"]
 Space = Mapping[str, BaseDistribution]
+Memory = tuple[float | Learned, ...]
 
 OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
+MEMORIES: tuple[Memory, ...] = (
+    ("learned", 0.98, 0.3),
+    ("learned", "learned"),
+    ("learned", 0.98),
+    ("learned", 0.98, "learned"),
+    ("learned", "learned", "learned"),
+    (0.3, 0.8, 0.98),
+    (0.5, 0.8),
+    (0.5, 0.98),
+    (0.9, 0.98),
+)
+"""What ``context_decay`` is searched among."""
+
+
+def _name_of(memory: Memory) -> str:
+    return " ".join(map(str, memory))
+
+
+_MEMORY_NAMED = {_name_of(memory): memory for memory in MEMORIES}
+
+
 WORD2VEC: Space = {
     "objective": CategoricalDistribution(["skipgram", "cbow"]),
     "vector_size": IntDistribution(32, 128, step=32),
@@ -39,9 +62,10 @@ WORD2VEC: Space = {
     "forward_only": CategoricalDistribution([False, True]),
 }
 NEXT_ITEM: Space = {
-    "n_parts": IntDistribution(2, 3),
-    "shortest": FloatDistribution(1.2, 5.0, log=True),
-    "longest": FloatDistribution(2.0, 100.0, log=True),
+    "memory": CategoricalDistribution([_name_of(decays) for decays in MEMORIES]),
+    "tied": IntDistribution(0, 2),
+    "similarity": CategoricalDistribution(["cosine", "inner"]),
+    "temperature": FloatDistribution(0.05, 0.2, log=True),
     "part_size": IntDistribution(64, 256, step=64),
     "epochs": IntDistribution(5, 40, log=True),
     "dropout": FloatDistribution(0.0, 0.6, step=0.1),
@@ -49,19 +73,17 @@ NEXT_ITEM: Space = {
     "ns_exponent": FloatDistribution(0.0, 1.0, step=0.25),
     "alpha": FloatDistribution(0.04, 0.2, log=True),
 }
-MEMORY = {"n_parts", "shortest", "longest"}
-"""What ``context_decay`` is searched by: how many parts, and how far back the shortest and longest reach."""
 SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
 
 FIRST: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {}),
     ("skipgram", {}),
-    ("next_item", {"context_decay": (0.5, 0.98), "epochs": 25}),
-    ("next_item", {"context_decay": (0.3, 0.7), "dropout": 0.1, "vector_size": 512}),
+    ("next_item", {"context_decay": ("learned", "learned"), "dropout": 0.1}),
+    ("next_item", {"similarity": "inner", "tied": 0, "context_decay": (0.3, 0.8, 0.98)}),
     ("cbow", {}),
-    ("next_item", {"context_decay": (0.9, 0.98)}),
+    ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
     ("skipgram", {"window": 20, "shrink_windows": False}),
-    ("next_item", {"context_decay": (0.5, 0.8), "weight_decay": 0.001, "dropout": 0.4}),
+    ("next_item", {"similarity": "inner", "tied": 0, "context_decay": (0.9, 0.98), "epochs": 25}),
     ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
 )
 """What is tried before anything is known: settings that suit one kind of data or another."""
@@ -74,15 +96,6 @@ def scaled(epochs: int, share: float) -> int:
     (10, 1)
     """
     return max(1, round(epochs * share))
-
-
-def memories(n_parts: int, shortest: float, longest: float) -> tuple[float, ...]:
-    """Return decays whose memories, 1 / (1 - decay) steps, are spread evenly on a logarithmic scale.
-
-    >>> memories(3, 2, 50)
-    (0.5, 0.9, 0.98)
-    """
-    return tuple(round(1 - 1 / steps, 2) for steps in np.geomspace(shortest, longest, n_parts).tolist())
 
 
 def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
@@ -200,9 +213,9 @@ class _Family:
         if start.train.backend == "gensim":
             given.add("forward_only")
         if "vector_size" in fixed:
-            given |= {"part_size", "n_parts"}
-        if "context_decay" in fixed or set(decays_of(start)) == {1.0}:
-            given |= MEMORY
+            given |= {"part_size", "memory"}
+        if "context_decay" in fixed or set(memory_of(start)) == {1.0}:
+            given.add("memory")
         self._space = {name: range_ for name, range_ in space.items() if name not in given}
         self._start = start
         self._trials: list[FrozenTrial] = []
@@ -231,12 +244,13 @@ class _Family:
             found[name] = float(f"{found[name]:.3g}")
         if "alpha" in found:
             found["alpha"] = max(found["alpha"], self._lowest_alpha)
-        decays = decays_of(self._start)
-        if "longest" in found:
-            n_parts = found.pop("n_parts", len(decays))
-            decays = found["context_decay"] = memories(n_parts, found.pop("shortest"), found.pop("longest"))
+        memory = memory_of(self._start)
+        if "memory" in found:
+            memory = found["context_decay"] = _MEMORY_NAMED[found.pop("memory")]
+        if "tied" in found:
+            found["tied"] = min(found["tied"], len(memory))
         if "part_size" in found:
-            found["vector_size"] = found.pop("part_size") * len(decays)
+            found["vector_size"] = found.pop("part_size") * len(memory)
         return self._start.with_settings(**found)
 
 
@@ -249,8 +263,8 @@ def family_of(config: Config) -> str:
     return "next_item" if isinstance(config.train, NextItem) else "word2vec"
 
 
-def decays_of(config: Config) -> tuple[float, ...]:
-    """Return the decay of each part of next_item's vectors; none of another objective's."""
+def memory_of(config: Config) -> Memory:
+    """Return the ``context_decay`` of each part of next_item's vectors; none of another objective's."""
     return config.train.context_decay if isinstance(config.train, NextItem) else ()
 
 
@@ -261,7 +275,7 @@ def searched(config: Config) -> dict[str, Any]:
     10
     """
     names = {"objective", "vector_size", *SPACES[family_of(config)]}
-    if decays_of(config):
+    if memory_of(config):
         names.add("context_decay")
     return {name: value for name, value in config.train.model_dump().items() if name in names}
 
@@ -269,10 +283,8 @@ def searched(config: Config) -> dict[str, Any]:
 def _terms_of(config: Config) -> dict[str, Any]:
     """Return the settings of training in the terms of the search."""
     settings = searched(config)
-    if decays := decays_of(config):
-        reach = [round(1 / max(1 - decay, 0.01), 6) for decay in decays]
-        settings |= {"n_parts": len(decays), "shortest": reach[0], "longest": reach[-1]}
-        settings["part_size"] = settings["vector_size"] // len(decays)
+    if memory := memory_of(config):
+        settings |= {"memory": _name_of(memory), "part_size": settings["vector_size"] // len(memory)}
     return settings
 
 
@@ -281,7 +293,7 @@ def _possible(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> I
     for objective, changes in FIRST:
         free = {name: value for name, value in changes.items() if name not in fixed}
         if objective in starts and (free or not changes):
-            if set(decays_of(starts[objective])) == {1.0}:
+            if set(memory_of(starts[objective])) == {1.0}:
                 free.pop("context_decay", None)
             with contextlib.suppress(ConfigError):
                 yield starts[objective].with_settings(**free)

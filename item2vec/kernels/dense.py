@@ -1,0 +1,113 @@
+"""Small dense algebra in float32: products, norms and exponentials, in loops that LLVM vectorises."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.kernels.compiled import inlined
+
+__all__ = ["add", "dot", "exponentials", "mean_square", "product", "project", "to_length", "vectorised"]
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int32]
+
+_LEAST = np.float32(-87.0)
+
+# Inlined, so that there is one version of each in the machine code: sums are reordered in each version in its
+# own way, and a process that compiles would link others than one that reads them from the disk.
+vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
+
+
+@vectorised
+def exponentials(
+    scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes
+) -> np.float32:
+    """Replace scores by exp(score - highest), 0 at the target; return their sum.
+
+    exp(x) = 2**n exp(f): n goes into the exponent's bits, and exp(f), with f within ± log(2) / 2, is its
+    Taylor polynomial, right to 3e-6.
+    """
+    for k in range(len(scores)):
+        x = max(scores[k] - highest, _LEAST)
+        n = np.int32(x * np.float32(1.44269504) - np.float32(0.5))
+        f = x - np.float32(n) * np.float32(0.69314718)
+        power = np.float32(1 / 120) * f + np.float32(1 / 24)
+        power = power * f + np.float32(1 / 6)
+        power = power * f + np.float32(0.5)
+        power = power * f + np.float32(1)
+        scores[k] = power * f + np.float32(1)
+        powers[k] = (n + np.int32(127)) << np.int32(23)
+    factors = powers.view(np.float32)
+    total = np.float32(0)
+    for k in range(len(scores)):
+        scores[k] *= factors[k] if items[k] != target else np.float32(0)
+        total += scores[k]
+    return total
+
+
+@vectorised
+def product(a: Floats, b: Floats, out: Floats) -> None:
+    """Write a × b, four rows of each at a time, so that every number read is used four times."""
+    out[:] = 0
+    rows, inner = len(a) // 4 * 4, len(b) // 4 * 4
+    for i in range(0, rows, 4):
+        p0, p1, p2, p3 = out[i], out[i + 1], out[i + 2], out[i + 3]
+        for k in range(0, inner, 4):
+            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
+            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
+            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
+            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
+            for j in range(out.shape[1]):
+                p0[j] += a00 * b0[j] + a01 * b1[j] + a02 * b2[j] + a03 * b3[j]
+                p1[j] += a10 * b0[j] + a11 * b1[j] + a12 * b2[j] + a13 * b3[j]
+                p2[j] += a20 * b0[j] + a21 * b1[j] + a22 * b2[j] + a23 * b3[j]
+                p3[j] += a30 * b0[j] + a31 * b1[j] + a32 * b2[j] + a33 * b3[j]
+    for i in range(len(a)):
+        for k in range(inner if i < rows else 0, len(b)):
+            add(out[i], b[k], a[i, k])
+
+
+@vectorised
+def add(to: Floats, row: Floats, factor: np.float32) -> None:
+    for d in range(len(to)):
+        to[d] += factor * row[d]
+
+
+@vectorised
+def dot(a: Floats, b: Floats) -> np.float32:
+    total = np.float32(0)
+    for d in range(len(a)):
+        total += a[d] * b[d]
+    return total
+
+
+@vectorised
+def to_length(row: Floats, length: np.float32) -> np.float32:
+    """Scale a row to this length, and return the length it had; a row of zeros stays, with length 1."""
+    had = np.sqrt(dot(row, row))
+    if had == 0:
+        return np.float32(1)
+    factor = length / had
+    for d in range(len(row)):
+        row[d] *= factor
+    return had
+
+
+@vectorised
+def project(gradient: Floats, along: Floats, square: np.float32) -> None:
+    """Take away the component along a vector of this squared length."""
+    factor = dot(gradient, along) / square
+    for d in range(len(gradient)):
+        gradient[d] -= factor * along[d]
+
+
+@vectorised
+def mean_square(row: Floats) -> np.float32:
+    total = np.float32(0)
+    for d in range(len(row)):
+        total += row[d] * row[d]
+    return total / np.float32(len(row))
