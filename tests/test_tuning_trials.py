@@ -68,13 +68,33 @@ def test_the_taste_that_suits_is_found():
 def test_a_half_life_is_searched_where_there_are_timestamps(timed, objective):
     """Of the tastes that are tried, one of 30 days and ten items is best; no training is needed for it."""
     config = Config(train=TrainConfig(objective=objective))
-    problem = SimpleNamespace(
-        timed=timed, score=lambda vectors, taste, few: (taste.half_life == 30) + (taste.last_n == 10) / 2
-    )
-    found = best_taste(problem, SimpleNamespace(output=np.ones(1)), config, TASTE)
+    scored = scored_by(lambda taste: (taste.half_life == 30) + (taste.last_n == 10) / 2, timed=timed)
+    found = best_taste(*scored, config, TASTE)
     assert (found.half_life, found.last_n) == (30 if timed else None, 10)
-    kept = best_taste(problem, SimpleNamespace(output=np.ones(1)), config, ("last_n",))
+    kept = best_taste(*scored, config, ("last_n",))
     assert (kept.half_life, kept.last_n) == (None, 10)
+
+
+def scored_by(score, *, timed=False, repeats=False):
+    """Return a problem in which a taste has this score, and vectors."""
+    problem = SimpleNamespace(
+        timed=timed,
+        repeats=repeats,
+        few=SimpleNamespace(train=chains()),
+        score=lambda vectors, taste, few, table: score(taste),
+    )
+    return problem, SimpleNamespace(output=np.ones(1), vocabulary=chains().vocabulary)
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+@pytest.mark.parametrize("objective", ["next_item", "skipgram"])
+def test_bonuses_are_searched_and_that_of_repeats_where_these_are_answers(repeats, objective):
+    config = Config(train=TrainConfig(objective=objective))
+    scored = scored_by(lambda taste: (taste.repeat_bonus == 3) + (taste.mixture == 0.5) / 2, repeats=repeats)
+    found = best_taste(*scored, config, TASTE)
+    assert (found.repeat_bonus, found.mixture) == (3 if repeats else 0, 0.5)
+    kept = best_taste(*scored, config, ("last_n", "repeat_bonus"))
+    assert kept.mixture == 0
 
 
 def test_next_item_is_read_with_the_decays_that_it_was_trained_with():
@@ -82,7 +102,7 @@ def test_next_item_is_read_with_the_decays_that_it_was_trained_with():
         train=TrainConfig(objective="next_item", vector_size=8, epochs=3, context_decay=(0.4, 0.6))
     )
     found = run_trial(problem_of(chains()), 0, config, TASTE)
-    assert found.config.taste.replace(last_n=None) == config.taste
+    assert found.config.taste.replace(last_n=None, mixture=0.0) == config.taste
     assert found.score == pytest.approx(found.values.mean())
 
 

@@ -31,7 +31,7 @@ from item2vec.evaluation.temporal import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.metrics import ACCURACY
-from item2vec.neighbours import table_for
+from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary, check_k
@@ -80,16 +80,34 @@ class Problem:
         found = self.folds[fold].askers
         return np.arange(len(self.folds[fold])) if found is None else found
 
-    def values(self, vectors: ItemVectors, taste: TasteConfig, split: Split) -> Values:
-        """Return the metric of each question (float64), by the calls that serve, with an exact index."""
-        table = table_for(split.train, vectors.vocabulary) if taste.mixture else None
+    def values(
+        self, vectors: ItemVectors, taste: TasteConfig, split: Split, table: NeighbourTable | None = None
+    ) -> Values:
+        """Return the metric of each question (float64), by the calls that serve, with an exact index.
+
+        ``table`` is the split's table of neighbours; counted here if it is needed and not given.
+        """
+        if taste.mixture and table is None:
+            table = table_for(split.train, vectors.vocabulary)
         model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table)
         answers = ask(model, split, self.k, filter_seen=split.filter_seen, ties="against")
         return ACCURACY[self.metric](answers.hits, answers.n_targets, self.k)
 
-    def score(self, vectors: ItemVectors, taste: TasteConfig, *, few: bool = False) -> float:
+    @property
+    def repeats(self) -> bool:
+        """Whether items of a history may be answers again."""
+        return not self.few.filter_seen
+
+    def score(
+        self,
+        vectors: ItemVectors,
+        taste: TasteConfig,
+        *,
+        few: bool = False,
+        table: NeighbourTable | None = None,
+    ) -> float:
         """Return the mean of the metric over the newest fold, or over a few of its questions."""
-        return float(self.values(vectors, taste, self.few if few else self.folds[0]).mean())
+        return float(self.values(vectors, taste, self.few if few else self.folds[0], table).mean())
 
     def fingerprint(self) -> str:
         """Return a checksum of all that decides a score: what is learned from, queried, and measured."""

@@ -134,7 +134,8 @@ class Search:
     the trial's number and the trials that were shown, on nothing else. ``share`` (above 0, up to 1) is the
     part of the epochs that trials have, where there is much data; all but the first, which is the default.
     ``reread``: there is more to choose in how next_item is read than the length of a history, so that the
-    default is trained once more as trial 1 and read in the way that suits it best; word2vec's always is.
+    default is trained once more and read in the way that suits it best; word2vec's always is. A small budget
+    has seen another objective before that.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class Search:
         self.default = next(iter(starts.values()))
         looks = dict.fromkeys([self.default, *_possible(starts, fixed)])
         reread = reread or family_of(self.default) == "word2vec"
-        self._first = [self.default] * reread + list(looks)
+        self._first = [*list(looks)[:2], *[self.default] * reread, *list(looks)[2:]]
         self._families = {
             family_of(start): _Family(start, fixed, share) for start in reversed(list(starts.values()))
         }

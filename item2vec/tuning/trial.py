@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from item2vec.config import Config, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
+from item2vec.neighbours import table_for
 from item2vec.training import train
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
@@ -25,6 +26,8 @@ COARSE = (1.0, 0.8, 0.5)
 FINER = {1.0: (0.95, 0.9), 0.8: (0.9, 0.65), 0.5: (0.65, 0.35, 0.2)}
 HISTORY_LENGTHS = (3, 10, 30)
 HALF_LIVES = (1.0, 7.0, 30.0, 120.0)
+REPEAT_BONUSES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+MIXTURES = (0.25, 0.5, 1.0, 2.0)
 
 State = Literal["complete", "stopped", "unfinished", "failed"]
 Values = npt.NDArray[np.float64]
@@ -169,11 +172,12 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
     """Return the taste that scores best on a few questions; one training serves all tastes."""
     fixed = config.taste
     tried: dict[TasteConfig, float] = {}
+    table = table_for(problem.few.train, vectors.vocabulary) if "mixture" in free else None
 
     def best_of(tastes: Iterator[TasteConfig]) -> TasteConfig:
         for taste in tastes:
             if taste not in tried:
-                tried[taste] = problem.score(vectors, taste, few=True)
+                tried[taste] = problem.score(vectors, taste, few=True, table=table)
         return max(tried, key=lambda taste: tried[taste])
 
     if not free:
@@ -189,4 +193,8 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
         best = best_of(best.replace(last_n=n) for n in HISTORY_LENGTHS)
     if "half_life" in free and problem.timed:
         best = best_of(best.replace(half_life=days) for days in HALF_LIVES)
+    if "repeat_bonus" in free and problem.repeats:
+        best = best_of(best.replace(repeat_bonus=bonus) for bonus in REPEAT_BONUSES)
+    if "mixture" in free:
+        best = best_of(best.replace(mixture=weight) for weight in MIXTURES)
     return best
