@@ -149,15 +149,16 @@ def _norms(
     sums: npt.NDArray[np.float64], taste: TasteConfig, trained: TrainConfig | None, smallest: float
 ) -> npt.NDArray[np.float64]:
     """Return what each part of the tastes (n histories × parts × dimensions) is divided by."""
-    by_part = isinstance(trained, NextItem) and trained.similarity == "cosine"
-    if taste.score == "output" and not by_part:
-        return np.ones(sums.shape[:2])
     squares = np.einsum("ijk,ijk->ij", sums, sums)
     if taste.score == "cosine":
         squares = np.broadcast_to(squares.sum(axis=1, keepdims=True), squares.shape)
+        factor = 1.0
+    elif isinstance(trained, NextItem) and trained.similarity == "cosine":
+        factor = sums.shape[1] * trained.temperature
+    else:
+        return np.ones(sums.shape[:2])
     lengths = np.sqrt(squares)
-    lengths = np.where(lengths < smallest, 1.0, lengths)
-    return lengths if taste.score == "cosine" else lengths * sums.shape[1] * trained.temperature
+    return np.where(lengths < smallest, 1.0, lengths) * factor
 
 
 def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:

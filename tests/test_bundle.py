@@ -193,14 +193,10 @@ def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
     assert Recommender(loaded.vectors).taste == loaded.taste
 
 
-OLD_NEXT_ITEM = NextItem(
-    similarity="inner", tied=0, vector_size=8, context_decay=(0.5, 0.9), dropout=0.2
-)
+OLD_NEXT_ITEM = NextItem(similarity="inner", tied=0, vector_size=8, context_decay=(0.5, 0.9), dropout=0.2)
 
 
-@pytest.mark.parametrize(
-    "training", [OLD_NEXT_ITEM, SkipGram(vector_size=8, window=3), CBOW(vector_size=8)]
-)
+@pytest.mark.parametrize("training", [OLD_NEXT_ITEM, SkipGram(vector_size=8, window=3), CBOW(vector_size=8)])
 def test_a_model_of_version_0_1_0_is_loaded(tmp_path, training):
     """It wrote the settings of all objectives beside each other, whatever was trained."""
     vectors = dataclasses.replace(made_vectors(), config=training, positions=None)

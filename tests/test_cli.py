@@ -145,7 +145,10 @@ def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_pat
         ("[taste]\ndecay = 2.0", "decay is 2.0"),
         ("[taste]\ndecay = [0.5, 2.0]", "[taste]: decay is 2.0; expected less than or equal to 1"),
         ("[taste]\ndecay = []", "decay is (); expected numbers such as (0.5, 0.9)"),
-        ("[taste]\ndecay = '0.5,0.9'", "decay is '0.5,0.9'; expected a valid number, or numbers such as"),
+        (
+            "[taste]\ndecay = '0.5,0.9'",
+            "decay is '0.5,0.9'; expected a valid number, or 'learned', or numbers",
+        ),
         (
             "[train]\ncontext_decay = 0.5",
             "[train]: context_decay is 0.5; expected numbers such as (0.5, 0.9)",

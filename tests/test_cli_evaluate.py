@@ -149,9 +149,12 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),
         (
             "--playlists lists.txt --decay x",
-            "decay is 'x'; expected a valid number, or numbers such as (0.5, 0.9)",
+            "decay is 'x'; expected a valid number, or 'learned', or numbers such as (0.5, 0.9)",
         ),
-        ("--playlists lists.txt --decay 0.5,x", "decay is '0.5,x'; expected a valid number, or numbers such"),
+        (
+            "--playlists lists.txt --decay 0.5,x",
+            "decay is '0.5,x'; expected a valid number, or 'learned', or",
+        ),
         ("--playlists lists.txt --decay 0.5,", "decay is '0.5,'; expected"),
         ("--playlists lists.txt --decay 2", "decay is 2.0; expected less than or equal to 1"),
         ("--playlists lists.txt --decay 0.5,2", "decay is 2.0; expected less than or equal to 1"),
@@ -257,6 +260,7 @@ def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, 
     monkeypatch.setenv("ITEM2VEC_DECAY", "0.6,0.9")
     monkeypatch.setenv("ITEM2VEC_CONTEXT_DECAY", "0.3,0.7")
     assert trained() == ((0.6, 0.9), (0.3, 0.7))
+    assert trained("--decay", "learned,0.9", "--context-decay", "learned,0.8")[0] == ("learned", 0.9)
     assert trained("--decay", "0.1,0.2,0.3,0.4", "--context-decay", "1, 1") == (
         (0.1, 0.2, 0.3, 0.4),
         (1.0, 1.0),

@@ -111,7 +111,11 @@ RANGES = [
     ("workers", [1, 1024], [0, -1, 1025, 1.0, None]),
     ("seed", [0, 2**32 - 1], [-1, 2**32, 1.5, None, "seed"]),
     ("patience", [None, 1, 5], [0, -1, 1.5, True]),
-    ("context_decay", [(0.5,), (1e-9, 1.0), ("learned", 0.5), (0.5,) * 32], [0.5, "learned", None, *NOT_DECAYS]),
+    (
+        "context_decay",
+        [(0.5,), (1e-9, 1.0), ("learned", 0.5), (0.5,) * 32],
+        [0.5, "learned", None, *NOT_DECAYS],
+    ),
     ("dropout", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
     ("weight_decay", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
     ("similarity", ["cosine", "inner"], ["dot", "cos", None, 1]),

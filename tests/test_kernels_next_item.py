@@ -227,7 +227,9 @@ def agree(found, expected, atol):
 @st.composite
 def cases(draw):
     n_parts = draw(st.integers(1, 3))
-    unit = draw(st.booleans())  # where a cosine is 1 or -1, its gradient is rounding: no weight decay to speak of
+    unit = draw(
+        st.booleans()
+    )  # where a cosine is 1 or -1, its gradient is rounding: no weight decay to speak of
     return Case(
         draw(st.lists(st.integers(1, 12), min_size=1, max_size=45)),
         n_items=draw(st.sampled_from([2, 3, 9, 40])),

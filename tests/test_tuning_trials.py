@@ -11,10 +11,10 @@ from test_tuning import chains
 import item2vec
 from item2vec import Config, Sentences, TasteConfig, TrainConfig
 from item2vec.tuning.problem import carve
+from item2vec.tuning.study import TASTE
 from item2vec.tuning.trial import RUNGS, Known, Limits, Trial, best_taste, run_trial
 
 SMALL = {"vector_size": 8, "negative": 3, "jobs": 2}
-TASTE = ("score", "decay", "half_life", "last_n")
 
 
 def problem_of(sentences, metric="ndcg@10"):

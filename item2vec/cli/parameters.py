@@ -24,6 +24,7 @@ from item2vec.config import (
     TasteConfig,
     objectives_with,
 )
+from item2vec.config.settings import Learned
 
 __all__ = ["Source", "given_settings", "settings", "source", "source_with_walks"]
 
@@ -96,7 +97,7 @@ def _setting(name: str, owners: Owners) -> inspect.Parameter:
         envvar=f"ITEM2VEC_{name.upper()}",
         help=" ".join(help_),
         rich_help_panel="Settings of the model",
-        metavar="<float,…>" if several else None,
+        metavar="<float or learned,…>" if several else None,
     )
 
 
@@ -180,13 +181,13 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
-    """Return ``"5"``, of a setting that may also be a word, as a number; and ``"0.5,0.9"`` as several."""
+    """Return ``"5"``, of a setting that may also be a word, as a number; ``"learned,0.9"`` as several values."""
     if int in kinds and text.removeprefix("-").isdecimal():
         return int(text)
     if any(get_origin(kind) is tuple for kind in kinds):
         with contextlib.suppress(ValueError):
-            numbers = tuple(map(float, text.split(",")))
-            return numbers[0] if len(numbers) == 1 and float in kinds else numbers
+            values = tuple(part if part in get_args(Learned) else float(part) for part in text.split(","))
+            return values[0] if len(values) == 1 and float in kinds else values
     return text
 
 

@@ -104,7 +104,9 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
 def _beside_the_point(fault: Mapping[str, Any]) -> bool:
     """Return whether several values are refused for not being one, where several are legal too."""
     is_choice = len(fault["loc"]) > 1 and isinstance(fault["loc"][-1], str)
-    return is_choice and fault["type"] in {"float_type", "literal_error"} and isinstance(fault["input"], tuple)
+    return (
+        is_choice and fault["type"] in {"float_type", "literal_error"} and isinstance(fault["input"], tuple)
+    )
 
 
 def _choices(context: Mapping[str, Any] | None) -> list[str]:

@@ -22,9 +22,7 @@ vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
 @vectorised
-def exponentials(
-    scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes
-) -> np.float32:
+def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes) -> np.float32:
     """Replace scores by exp(score - highest), 0 at the target; return their sum.
 
     exp(x) = 2**n exp(f): n goes into the exponent's bits, and exp(f), with f within ± log(2) / 2, is its
@@ -88,7 +86,7 @@ def dot(a: Floats, b: Floats) -> np.float32:
 @vectorised
 def to_length(row: Floats, length: np.float32) -> np.float32:
     """Scale a row to this length, and return the length it had; a row of zeros stays, with length 1."""
-    had = np.sqrt(dot(row, row))
+    had = np.float32(np.sqrt(dot(row, row)))
     if had == 0:
         return np.float32(1)
     factor = length / had

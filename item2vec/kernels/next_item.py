@@ -54,6 +54,7 @@ BLOCK = 256
 
 _TINY = np.float32(1e-10)
 
+
 class Part(NamedTuple):
     """One part of the vectors: both matrices (n items × parts × dimensions) and its place in them.
 

@@ -168,7 +168,8 @@ def _log_weights(decay: float | Learned, window: int) -> Floats:
     """Return the logarithm of the weight of each step back; of a fixed decay, as far as it is worth reading."""
     logarithms = np.arange(window) * np.log(FIRST_DECAY if decay == "learned" else decay)
     kept = logarithms if decay == "learned" else logarithms[logarithms >= np.log(LEAST_WEIGHT)]
-    return kept.astype(np.float32)
+    found: Floats = kept.astype(np.float32)
+    return found
 
 
 def _draws(frequency: npt.NDArray[np.int64], config: NextItem) -> Draws:
