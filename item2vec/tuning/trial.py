@@ -27,7 +27,7 @@ FINER = {1.0: (0.95, 0.9), 0.8: (0.9, 0.65), 0.5: (0.65, 0.35, 0.2)}
 HISTORY_LENGTHS = (3, 10, 30)
 HALF_LIVES = (1.0, 7.0, 30.0, 120.0)
 REPEAT_BONUSES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
-MIXTURES = (0.25, 0.5, 1.0, 2.0)
+MIXTURES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 State = Literal["complete", "stopped", "unfinished", "failed"]
 Values = npt.NDArray[np.float64]
