@@ -16,6 +16,7 @@ import numpy.typing as npt
 from item2vec import bundle
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.config import AdapterConfig, TasteConfig
+from item2vec.config.settings import Learned
 from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.items import Items
@@ -79,7 +80,7 @@ class Recommender:
         vectors: ItemVectors,
         *,
         score: Literal["cosine", "output"] | None = None,
-        decay: float | tuple[float, ...] | None = None,
+        decay: float | Learned | tuple[float | Learned, ...] | None = None,
         half_life: float | None = None,
         last_n: int | None = None,
         repeat_bonus: float = 0.0,

@@ -147,7 +147,7 @@ def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_pat
         ("[taste]\ndecay = []", "decay is (); expected numbers such as (0.5, 0.9)"),
         (
             "[taste]\ndecay = '0.5,0.9'",
-            "decay is '0.5,0.9'; expected a valid number, or 'learned', or numbers",
+            "decay is '0.5,0.9'; expected a valid number, or 'learned', or",
         ),
         (
             "[train]\ncontext_decay = 0.5",

@@ -181,7 +181,7 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
-    """Return ``"5"``, of a setting that may also be a word, as a number; ``"learned,0.9"`` as several values."""
+    """Return ``"5"``, of a setting that may also be a word, as a number; ``"learned,0.9"`` as several."""
     if int in kinds and text.removeprefix("-").isdecimal():
         return int(text)
     if any(get_origin(kind) is tuple for kind in kinds):

@@ -262,8 +262,8 @@ class NextItem(TrainConfig):
             )
         if self.similarity == "cosine" and self.vector_size == n_parts:
             raise ValueError(
-                f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two numbers for each part: "
-                "a cosine compares directions"
+                f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two numbers for each "
+                "part: a cosine compares directions"
             )
         if self.tied > n_parts:
             raise ValueError(

@@ -71,12 +71,14 @@ def product(a: Floats, b: Floats, out: Floats) -> None:
 
 @vectorised
 def add(to: Floats, row: Floats, factor: np.float32) -> None:
+    """Add a multiple of a row."""
     for d in range(len(to)):
         to[d] += factor * row[d]
 
 
 @vectorised
 def dot(a: Floats, b: Floats) -> np.float32:
+    """Return the inner product."""
     total = np.float32(0)
     for d in range(len(a)):
         total += a[d] * b[d]
@@ -105,6 +107,7 @@ def project(gradient: Floats, along: Floats, square: np.float32) -> None:
 
 @vectorised
 def mean_square(row: Floats) -> np.float32:
+    """Return the mean of the squares."""
     total = np.float32(0)
     for d in range(len(row)):
         total += row[d] * row[d]

@@ -5,8 +5,8 @@ For a token x_t, the taste is the weighted mean of the ``window`` items before i
     h = Σ_j s_j W[x_{t-j}],   s_j = exp(θ_j) m_j / Σ_i exp(θ_i) m_i,
 
 where m_j is 0 if dropout drops the item. The weights exp(θ_j) of the positions are fixed, such as
-decay ** (j - 1), or learned. The logit of item i is cos(h, C_i) / temperature (``unit``), or h · C_i. A *tied*
-part has one matrix in both roles, C = W.
+decay ** (j - 1), or learned. The logit of item i is cos(h, C_i) / temperature (``unit``), or h · C_i. A
+*tied* part has one matrix in both roles, C = W.
 
 The loss is sampled softmax (Jean et al., ACL 2015) over x_t and negatives drawn with probability q; negatives
 equal to x_t are left out. With inner products, every logit is corrected by - log(n q_x). With cosines, only
@@ -278,7 +278,7 @@ def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -
 
 @inlined
 def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
-    """Turn gradients by unit vectors into gradients by the vectors themselves, up to the factor 1 / length."""
+    """Turn gradients by unit vectors into gradients by the vectors, up to the factor 1 / length."""
     scale = np.float32(rules.scale)
     for k in range(draws.negative):
         project(memory.change[k], memory.rows[k], np.float32(1))

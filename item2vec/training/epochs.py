@@ -141,7 +141,7 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
 
 
 class _Start(NamedTuple):
-    """The matrices before training, to see which rows move (n items × dimensions), and the number of parts."""
+    """The matrices before training (n items × dimensions), to see which parts of rows move."""
 
     input: Floats
     output: Floats | None

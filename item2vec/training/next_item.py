@@ -165,7 +165,7 @@ def _rules(config: NextItem, decay: float | Learned) -> Rules:
 
 
 def _log_weights(decay: float | Learned, window: int) -> Floats:
-    """Return the logarithm of the weight of each step back; of a fixed decay, as far as it is worth reading."""
+    """Return the logarithm of the weight of each step back; for a fixed decay, down to 1e-4."""
     logarithms = np.arange(window) * np.log(FIRST_DECAY if decay == "learned" else decay)
     kept = logarithms if decay == "learned" else logarithms[logarithms >= np.log(LEAST_WEIGHT)]
     found: Floats = kept.astype(np.float32)

@@ -100,8 +100,8 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     Validation is carved from the data by the protocol, which is to be the one that will judge the model.
     Settings of training are suggested by Optuna; for every training, the taste that suits its vectors best is
     found without training again: score and decay (not of next_item, which is read as it was trained), history
-    length, half-life, repeat bonus and mixture. A trial that is below the median of the earlier ones at a quarter, half
-    or three quarters of its epochs is stopped (Golovin et al., Google Vizier, KDD 2017).
+    length, half-life, repeat bonus and mixture. A trial that is below the median of the earlier ones at a
+    quarter, half or three quarters of its epochs is stopped (Golovin et al., Google Vizier, KDD 2017).
 
     Trial 0 is the default: next_item's defaults with what is ``fixed``, or skip-gram's where next_item does
     not know that. It runs to its end, whatever the budget. Then each objective is looked at, with settings

@@ -189,12 +189,12 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
     best = best_of(fixed.replace(score=score, decay=decay) for score in scores for decay in decays)
     if "decay" in free and isinstance(best.decay, float):
         best = best_of(best.replace(decay=decay) for decay in FINER[best.decay])
-    if "last_n" in free:
-        best = best_of(best.replace(last_n=n) for n in HISTORY_LENGTHS)
-    if "half_life" in free and problem.timed:
-        best = best_of(best.replace(half_life=days) for days in HALF_LIVES)
-    if "repeat_bonus" in free and problem.repeats:
-        best = best_of(best.replace(repeat_bonus=bonus) for bonus in REPEAT_BONUSES)
-    if "mixture" in free:
-        best = best_of(best.replace(mixture=weight) for weight in MIXTURES)
+    grids = {
+        "last_n": HISTORY_LENGTHS,
+        "half_life": HALF_LIVES if problem.timed else (),
+        "repeat_bonus": REPEAT_BONUSES if problem.repeats else (),
+        "mixture": MIXTURES,
+    }
+    for name in [name for name in grids if name in free]:
+        best = best_of(best.replace(**{name: value}) for value in grids[name])
     return best
