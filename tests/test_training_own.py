@@ -130,6 +130,15 @@ for kernel in (train_blocks, train_sentences):
     assert [d, e, f] == ["1", "1", "0"]
 
 
+@pytest.mark.parametrize("n_parts", [2, 3])
+def test_next_item_is_the_same_with_as_many_workers_as_parts(n_parts):
+    settings = QUICK | NEXT_ITEM | {"context_decay": ("learned",) * n_parts, "vector_size": 12}
+    found = {
+        fingerprint(train(random_sentences(), **settings | {"workers": n})) for n in range(1, n_parts + 1)
+    }
+    assert len(found) == 1
+
+
 @pytest.mark.slow
 def test_a_process_that_compiles_trains_the_same_bytes(tmp_path):
     """Machine code that was just made is linked otherwise than that from the disk."""

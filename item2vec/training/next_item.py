@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,9 @@ class NextItemTrainer:
 
     The matrices are cut into equal parts, one for each ``context_decay``. Each is trained by itself, as if it
     were alone and from its own random start, so that together they are a committee, which errs less than any
-    of its members. A worker trains a part; where there are more workers than parts, several write into one
-    without waiting for each other (Niu et al., Hogwild!, NeurIPS 2011). Otherwise the same corpus and
-    settings give the same bytes.
+    of its members. One worker at a time trains a part; where there are more workers than parts, several write
+    into one without waiting for each other (Niu et al., Hogwild!, NeurIPS 2011). Otherwise the same corpus
+    and settings give the same bytes, also with another number of workers.
 
     In sentences without order, an item is predicted from ``window`` of the others, drawn anew each epoch. No
     taste is read from more than 10,000 items.
@@ -113,15 +113,16 @@ class NextItemTrainer:
         n_blocks = -(-len(places) // BLOCK)
         fall = config.alpha_step
         alpha, per_block = config.alpha - fall * number, fall / max(n_blocks, 1)
-        n_tasks = 1 if config.workers <= len(parts) else TASKS_A_WORKER * config.workers
-        bounds = np.linspace(0, n_blocks, n_tasks + 1).astype(int).tolist()
+        n_spans = _n_spans(config.workers, len(parts))
+        bounds = np.linspace(0, n_blocks, n_spans + 1).astype(int).tolist()
         seeds = [own.integers(2**64, dtype=np.uint64) for own in random]
         rules = [_rules(config, decay) for decay in config.context_decay]
 
-        def train(task: int) -> float:
-            span, i = divmod(task, len(parts))
+        def train(span: int, i: int, previous: Future[None] | None) -> None:
+            if previous is not None and config.workers <= len(parts):
+                previous.result()
             first, last = bounds[span], bounds[span + 1]
-            return train_blocks(
+            train_blocks(
                 parts[i],
                 self._draws,
                 rules[i],
@@ -135,9 +136,25 @@ class NextItemTrainer:
                 per_block,
             )
 
+        spans: list[Future[None]] = []
         with ThreadPoolExecutor(config.workers) as threads:
-            for _ in threads.map(train, range(n_tasks * len(parts))):
-                pass
+            for span, i in np.ndindex(n_spans, len(parts)):
+                spans.append(threads.submit(train, span, i, spans[-len(parts)] if span else None))
+        for future in spans:
+            future.result()
+
+
+def _n_spans(workers: int, n_parts: int) -> int:
+    """Return into how many spans of blocks an epoch of each part is cut, so that no worker is idle.
+
+    A part's spans are trained in their order, unless there are more workers than parts.
+
+    >>> _n_spans(2, 3), _n_spans(2, 2), _n_spans(1, 3)
+    (2, 1, 1)
+    """
+    if workers > n_parts:
+        return TASKS_A_WORKER * workers
+    return 1 if n_parts % workers == 0 else workers
 
 
 def _check_places(n_tokens: int, *, ordered: bool) -> None:
