@@ -1,4 +1,4 @@
-"""What each part of next_item is worth: one setting changed at a time, judged on validation.
+"""What each setting of next_item is worth: one changed at a time, evaluated on validation.
 
     scripts/benchmarks/ablation.py --data DIR [--only SET ...] [--seeds 2] [--json FILE]
 
@@ -18,18 +18,30 @@ from item2vec.errors import LeakWarning
 from item2vec.evaluation import evaluate, leave_last_out
 
 CHANGES = {
-    "as it is: parts of decay .5 and .9, 128 dimensions each": {},
-    "one part, decay .5, 128 dimensions": {"context_decay": (0.5,), "vector_size": 128},
-    "one part, decay .5, 256 dimensions": {"context_decay": (0.5,)},
-    "one part, decay .9, 256 dimensions": {"context_decay": (0.9,)},
-    "two parts of the same decay, .5": {"context_decay": (0.5, 0.5)},
-    "four parts: .3 .5 .8 .95": {"context_decay": (0.3, 0.5, 0.8, 0.95), "vector_size": 512},
-    "64 dimensions each": {"vector_size": 128},
+    "the default": {},
+    "one tied part": {"context_decay": ("learned",), "tied": 1},
+    "one untied part": {"context_decay": ("learned",)},
+    "one untied part, 384 dimensions": {"context_decay": ("learned",), "vector_size": 384},
+    "two parts, tied and untied, both learned": {"context_decay": ("learned", "learned")},
+    "three parts, all learned": {"context_decay": ("learned",) * 3},
+    "no part tied": {"tied": 0},
+    "fixed memories .5, .98, .3": {"context_decay": (0.5, 0.98, 0.3)},
+    "inner products": {"similarity": "inner", "tied": 0},
+    "inner products, memories .3 .8 .98": {
+        "similarity": "inner",
+        "tied": 0,
+        "context_decay": (0.3, 0.8, 0.98),
+    },
+    "temperature .05": {"temperature": 0.05},
+    "temperature .1": {"temperature": 0.1},
+    "64 dimensions each": {"vector_size": 192},
     "no dropout": {"dropout": 0.0},
+    "dropout .1": {"dropout": 0.1},
     "no weight decay": {"weight_decay": 0.0},
     "128 negatives": {"negative": 128},
     "negatives drawn evenly": {"ns_exponent": 0.0},
     "negatives as frequent as items": {"ns_exponent": 1.0},
+    "window of 20": {"window": 20},
     "half the epochs": {"epochs": 7},
     "twice the epochs": {"epochs": 30},
 }
