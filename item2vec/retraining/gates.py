@@ -197,8 +197,8 @@ def of_health(health: Facts, gates: GatesConfig) -> Iterator[Gate]:
         "index_recall": (gates.min_recall, None, "recall@10 of the index against exact search"),
     }
     for name, (least, most, what) in bounds.items():
-        if name == "output_norm" and health[name] is None:
-            continue  # trained without output vectors
+        if name in {"norm_growth", "output_norm"} and health[name] is None:
+            continue  # starts at length 1, or trained without output vectors
         yield within(name, health[name], least=least, most=most, what=what)
 
 

@@ -52,10 +52,11 @@ class Health:
     """Median length of the input rows; above 0."""
     norm_max: float
     """Length of the longest input row. Divergence drives it into the thousands, seldom to infinity."""
-    norm_growth: float
+    norm_growth: float | None
     """``norm_median`` over the length of a row of the random start, which training leaves far behind: 1 of
     untrained vectors. The start is uniform: ±1 / dimensions with gensim, half of that with numba, and with
-    next_item by the dimensions of each part of the vectors."""
+    next_item by the dimensions of each part of the vectors. ``None`` where vectors are compared by cosine:
+    these start at length 1, and only their answers show whether they were trained."""
     output_norm: float | None
     """Median length of the output rows, which start at zero; ``None`` without output vectors."""
     effective_rank: float
@@ -99,7 +100,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
         vector_size=vectors.input.shape[1],
         norm_median=float(np.median(norms)),
         norm_max=float(norms.max()),
-        norm_growth=float(np.median(norms)) / _start_norm(vectors),
+        norm_growth=_growth(float(np.median(norms)), vectors),
         output_norm=None if vectors.output is None else float(np.median(_norms(vectors.output))),
         effective_rank=rank,
         effective_rank_share=rank / most if most else 1.0,
@@ -119,13 +120,15 @@ def _norms(matrix: Floats) -> npt.NDArray[np.float64]:
     return norms
 
 
-def _start_norm(vectors: ItemVectors) -> float:
-    """Return the root mean square length of the rows that such a training starts from."""
+def _growth(norm: float, vectors: ItemVectors) -> float | None:
+    """Return a length over the root mean square length of the rows that such a training starts from."""
     size, config = vectors.input.shape[1], vectors.config
     if config is None or config.backend == "gensim":
-        return float((3 * size) ** -0.5)
+        return norm * float((3 * size) ** 0.5)
+    if isinstance(config, NextItem) and config.similarity == "cosine":
+        return None
     n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
-    return float(n_parts * (12 * size) ** -0.5)
+    return norm * float((12 * size) ** 0.5 / n_parts)
 
 
 def _effective_rank(units: npt.NDArray[np.float64]) -> float:
