@@ -446,9 +446,32 @@ def test_a_table_of_neighbours_is_mapped_and_named_as_a_feature(mixed):
     mapped = Path("/proc/self/maps").read_text()
     assert all(str(mixed / f"neighbours_{name}.npy") in mapped for name in ("offsets", "items", "weights"))
     assert read.neighbours.decay == bundle.verify(mixed).neighbours_decay == 0.5
-    assert bundle.verify(mixed).features == ("bonuses",)
+    assert bundle.verify(mixed).features == ("bonuses", "positions")
     made_model().save(mixed.parent / "plain")
-    assert bundle.verify(mixed.parent / "plain").features == ()
+    assert bundle.verify(mixed.parent / "plain").features == ("positions",)
+
+
+def test_learned_positions_are_mapped_and_checked(tmp_path):
+    model = made_model()
+    model.save(tmp_path / "songs")
+    loaded = item2vec.load(tmp_path / "songs")
+    assert np.array_equal(loaded.vectors.positions, model.vectors.positions)
+    assert str(tmp_path / "songs" / "positions.npy") in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        (np.ones((3, 5)), "expected <f4 of shape"),
+        (np.ones((2, 0)), "positions has shape"),
+        (-np.ones((2, 5)), "expected finite weights >= 0"),
+        (np.full((2, 5), np.nan), "expected finite weights >= 0"),
+        (np.array([[1, 1], [0, 1]]), "one above 0 for the newest item"),
+    ],
+)
+def test_positions_that_do_not_fit_are_refused(forge, positions, message):
+    with pytest.raises(CorruptBundleError, match=message):
+        bundle.read(forge(positions=positions.astype(np.float32)))
 
 
 @pytest.mark.parametrize("name", ["offsets", "items", "weights"])

@@ -120,7 +120,7 @@ RANGES = [
     ("weight_decay", [0, 0.0, 0.999], [1, 1.0, -1e-9, np.nan, np.inf, "0", True, None]),
     ("similarity", ["cosine", "inner"], ["dot", "cos", None, 1]),
     ("temperature", [0.01, 1, 100], [0, -0.1, 101, np.nan, np.inf, "0.1", None]),
-    ("tied", [0, 1, 2], [-1, 3, 1.0, "1", True, None]),
+    ("tied", [0, 1, 3], [-1, 4, 1.0, "1", True, None]),
     ("forward_only", [False, 0], [2, -1, 1.0, "yes", None]),
     ("backend", ["numba"], ["torch", None]),
 ]
@@ -217,7 +217,7 @@ def test_settings_that_train_nothing_together_are_refused():
             "forward_only=True is not known to gensim; set backend='n",
         ),
         ({"vector_size": 1}, "vector_size is 1; expected at least 2, two numbers for each part"),
-        ({"tied": 3}, "tied is 3; expected at most 2, the number of parts in context_decay"),
+        ({"tied": 4}, "tied is 4; expected at most 3, the number of parts in context_decay"),
         ({"vector_size": 65, "context_decay": (0.5, 0.9)}, "vector_size is 65; expected a multiple of 2"),
         (
             {"objective": "next_item", "vector_size": 256, "context_decay": (0.1, 0.5, 0.9)},

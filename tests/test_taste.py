@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item2vec.config import TasteConfig
+from item2vec.config import NextItem, TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.sentences import offsets_of
 from item2vec.taste import decays, history_weights, read_tastes, scored_matrix, taste_matrix
@@ -205,6 +205,49 @@ def test_shares_of_a_history_add_up_to_its_taste(many, taste):
         norms = np.repeat(found.norms[number], 6 // found.weights.shape[1])
         shares = weights * matrix[rows[start:end]] / norms
         assert shares.sum(axis=0) == pytest.approx(found.vectors[number], abs=1e-5)
+
+
+def next_item_vectors(input_, output, positions=None, **settings):
+    rows = np.array(input_, dtype=float)
+    ids = tuple("abcdef"[: len(rows)])
+    config = NextItem(vector_size=rows.shape[1], **settings)
+    return ItemVectors(
+        Vocabulary(ids), rows, np.array(output, dtype=float), np.ones(len(rows)), config, positions=positions
+    )
+
+
+def test_learned_positions_weigh_the_steps_back():
+    """The newest of four items weighs 1, the one before 3, the next 0; beyond the last position, 0."""
+    positions = np.array([[1, 3, 0], [1, 1, 0]], dtype=np.float32)
+    taste = TasteConfig(decay=("learned", 0.5))
+    found = history_weights(np.array([0, 4]), taste, positions=positions)
+    assert found[:, 0].tolist() == [0, 0, 0.75, 0.25]
+    assert found[:, 1] == pytest.approx(np.array([1, 2, 4, 8]) / 15)
+    with pytest.raises(ConfigError, match="reads learned weights of 2 parts; these vectors have 0"):
+        read_tastes(made_vectors(), taste, np.zeros(1, np.int32), np.array([0, 1]))
+
+
+def test_a_score_of_cosine_is_the_mean_of_the_parts_cosines_over_the_temperature():
+    vectors = next_item_vectors(
+        [[3, 0, 1, 0], [0, 4, 1, 0]],
+        [[1, 0, 0, 1], [0.6, 0.8, 1, 0]],
+        temperature=0.1,
+        context_decay=(1.0, 1.0),
+    )
+    taste = TasteConfig()
+    tastes = read_tastes(vectors, taste, np.array([0, 1], np.int32), np.array([0, 2]))
+    scores = tastes.vectors @ scored_matrix(vectors, taste).T
+    # part 1: the taste (1.5, 2) has the unit vector (.6, .8); part 2: (1, 0)
+    assert scores[0] == pytest.approx([(0.6 + 0) / 2 / 0.1, (1 + 1) / 2 / 0.1])
+    assert tastes.norms[0] == pytest.approx([2.5 * 2 * 0.1, 1 * 2 * 0.1])
+
+
+def test_a_part_without_an_input_vector_says_nothing():
+    """The second part of item a was never read: it adds 0 to every score, and is no division by zero."""
+    vectors = next_item_vectors([[1, 0, 0, 0], [0, 1, 0, 1]], [[1, 0, 0, 1]] * 2, context_decay=(1.0, 1.0))
+    tastes = read_tastes(vectors, TasteConfig(), np.array([0], np.int32), np.array([0, 1]))
+    assert tastes.vectors[0] == pytest.approx([1 / (2 * 0.07), 0, 0, 0])
+    assert not tastes.empty[0]
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])

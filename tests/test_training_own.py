@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from strategies import corpora
 
 from item2vec import train
-from item2vec.config import TasteConfig, TrainConfig
+from item2vec.config import NextItem, TasteConfig, TrainConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.sentences import Sentences
 from item2vec.taste import read_tastes, scored_matrix
@@ -137,6 +138,35 @@ def test_next_item_is_the_same_with_as_many_workers_as_parts(n_parts):
         fingerprint(train(random_sentences(), **settings | {"workers": n})) for n in range(1, n_parts + 1)
     }
     assert len(found) == 1
+
+
+def test_spans_of_a_part_wait_for_each_other(monkeypatch):
+    """Two workers share three parts: the second half of a part starts when its first half has ended."""
+    config = NextItem(**{**QUICK, "vector_size": 12}, context_decay=("learned",) * 3)
+    corpus = prepare(random_sentences(2000), config.replace(workers=2))
+    log = []
+
+    def slow(part, draws, rules, tokens, before, order, first, last, *rest):
+        log.append(("start", part.number, first))
+        time.sleep(0.2 if first == 0 and part.number == 2 else 0.01)
+        log.append(("end", part.number, last))
+
+    monkeypatch.setattr("item2vec.training.next_item.train_blocks", slow)
+    trainer = NextItemTrainer(corpus, config.replace(workers=2))
+    trainer.train_epoch(0, corpus.tokens, corpus.offsets)
+    for number in range(3):
+        spans = [(kind, place) for kind, part, place in log if part == number]
+        assert [kind for kind, _ in spans] == ["start", "end", "start", "end"]
+        assert spans[1][1] == spans[2][1]
+
+
+def test_a_tied_part_has_one_matrix_and_one_accumulator():
+    config = NextItem(vector_size=8, context_decay=(0.5, 0.5), tied=1)
+    tied, untied = NextItemTrainer(prepare(random_sentences(), config), config)._parts
+    assert tied.input is tied.output
+    assert tied.input_squares is tied.output_squares
+    assert untied.input is not untied.output
+    assert untied.input_squares is not untied.output_squares
 
 
 @pytest.mark.slow
