@@ -1,23 +1,19 @@
-"""Which memory suits item sequences: the same settings of next_item on every set, by validation only.
+"""Which settings of next_item suit item sequences: the same ones on every set, by validation only.
 
-    scripts/benchmarks/defaults.py --data DIR [--only SET …] [--workers 2] [--parts DIR] [--json FILE]
+    scripts/benchmarks/defaults.py --data DIR [--only SET …] [--workers 2] [--json FILE]
 
-A memory is the ``context_decay`` of each part of the vectors. Parts are trained independently of each other,
-so each is trained once for a set, and a memory is a choice of them, side by side. Sets without order have no
-decay: there a memory stands for its number of parts. skip-gram with its defaults is the row to beat.
+skip-gram with its defaults is the row to beat.
 
 The validation part is carved from the training part and test parts are never opened: the item before the last
 (the last is the test's), the tenth of the time before the last tenth, every prefix of the last tenth of the
 training sessions, or a tenth of a set without order. Large sets are sampled: 200,000 tokens of whole
-sentences; up to 4,000 questions are asked. A number is NDCG@10 over all items; in brackets, per cent of the
-best memory's on that set.
+sentences; up to 4,000 queries are evaluated. A number is NDCG@10 over all items; in brackets, per cent of the
+best settings' on that set.
 """
 
-import functools
 import json
 import time
 import warnings
-from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -37,18 +33,13 @@ from item2vec.evaluation import (
 TOKENS = 200_000
 QUESTIONS = 4_000
 SKIPGRAM = "skip-gram"
-MEMORIES = (
-    (0.5,),
-    (0.9,),
-    (0.5, 0.9),
-    (0.5, 0.98),
-    (0.9, 0.98),
-    (0.3, 0.98),
-    (0.5, 0.9, 0.98),
-    (0.3, 0.8, 0.98),
-    (0.3, 0.9, 0.98),
-    (0.3, 0.5, 0.9, 0.98),
-)
+CANDIDATES = {
+    "the default": {},
+    "learned, learned": {"context_decay": ("learned", "learned")},
+    "learned, .98, learned; two tied": {"context_decay": ("learned", 0.98, "learned"), "tied": 2},
+    "inner products, .3 .8 .98": {"similarity": "inner", "tied": 0, "context_decay": (0.3, 0.8, 0.98)},
+    SKIPGRAM: {"objective": "skipgram", "backend": "numba"},
+}
 
 
 def last(sentences, *, repeats=False):
@@ -99,55 +90,12 @@ def _questions(split):
     return split.take(np.sort(np.random.default_rng(1).permutation(len(split))[:QUESTIONS]))
 
 
-def train_part(split, decay, seed, settings, folder):
-    """Return the vectors of one part, kept in ``folder`` (or nowhere) for the next run."""
-    named = ",".join(f"{name}={value}" for name, value in settings.items())
-    kept = folder and folder / f"{decay},{seed},{named}"
-    if kept and kept.exists():
-        return item2vec.load(kept).vectors
-    vectors = item2vec.train(
-        split.train, objective="next_item", context_decay=(decay,), seed=seed, **settings
-    )
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        item2vec.Recommender(vectors, index="exact").save(kept)
-    return vectors
-
-
-def parts_of(memory, *, ordered):
-    """Return (decay, seed) of each part: memories share parts, and no two parts of a memory start alike."""
-    decays = memory if ordered else (1.0,) * len(memory)
-    return [(decay, round(1000 * decay) + decays[:place].count(decay)) for place, decay in enumerate(decays)]
-
-
-def joined(parts, decays):
-    """Return a model of several parts side by side."""
-    first = parts[0]
-    vectors = item2vec.ItemVectors(
-        first.vocabulary,
-        np.hstack([part.input for part in parts]),
-        np.hstack([part.output for part in parts]),
-        first.counts,
-    )
-    return item2vec.Recommender(vectors, decay=tuple(decays), score="output", index="exact")
-
-
-def score(model, split):
-    return evaluate(model, split, k=10, metrics=["ndcg"]).metrics["ndcg@10"]
-
-
-def measure(split, workers, folder):
-    """Return NDCG@10 of each memory and of skip-gram on one set."""
-    kept = functools.cache(
-        lambda decay, seed: train_part(split, decay, seed, {"vector_size": 128, "workers": workers}, folder)
-    )
+def measure(split, workers):
+    """Return NDCG@10 of each candidate on one set."""
     scores = {}
-    for memory in MEMORIES:
-        parts = parts_of(memory, ordered=split.train.ordered)
-        model = joined([kept(*part) for part in parts], [decay for decay, _ in parts])
-        scores[str(memory)] = score(model, split)
-    vectors = item2vec.train(split.train, objective="skipgram", backend="numba", workers=workers)
-    scores[SKIPGRAM] = score(item2vec.Recommender(vectors, index="exact"), split)
+    for name, settings in CANDIDATES.items():
+        model = item2vec.fit(split.train, workers=workers, index="exact", **settings)
+        scores[name] = evaluate(model, split, k=10, metrics=["ndcg"]).metrics["ndcg@10"]
     return scores
 
 
@@ -164,7 +112,6 @@ def main() -> None:
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--parts", type=Path, help="where trained parts are kept, to go on with later")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
     found = {}
@@ -172,7 +119,7 @@ def main() -> None:
         started = time.perf_counter()
         split = _questions(SETS[name](sets.folder_of(name, arguments.data)))
         print(f"{name}: {split}", flush=True)
-        found[name] = measure(split, arguments.workers, arguments.parts and arguments.parts / name)
+        found[name] = measure(split, arguments.workers)
         print(f"  {time.perf_counter() - started:.0f} s: {found[name]}", flush=True)
     print_table(found)
     if arguments.json:
