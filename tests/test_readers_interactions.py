@@ -77,7 +77,7 @@ def expected(table):
     return Interactions.of(
         user=[row["user_id"] for row in table],
         item=[row["item_id"] for row in table],
-        timestamp=[microseconds(row["timestamp"]) for row in table],
+        timestamp=np.array([microseconds(row["timestamp"]) for row in table], "datetime64[us]"),
         weight=[row["weight"] for row in table],
         event=[row["event"] for row in table],
         session=[row["session"] for row in table],

@@ -75,8 +75,9 @@ def test_filters_agree_with_brute_force(model, history, k, exclude, allow, deny,
     assert len(found) == n
     assert {one.source for one in found} <= {"model"}
     assert [one.score for one in found] == pytest.approx([scores[one.item] for one in found], abs=1e-5)
-    best = sorted(scores.values(), reverse=True)[:n]
-    assert [one.score for one in found] == pytest.approx(best, abs=1e-5)
+    if model.index.kind == "exact":  # an approximate index may miss an item, but never misscores one
+        best = sorted(scores.values(), reverse=True)[:n]
+        assert [one.score for one in found] == pytest.approx(best, abs=1e-5)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     assert len({one.item for one in found}) == n
 

@@ -369,6 +369,17 @@ def vectors_of(n_items, seed=1):
     return ItemVectors(ids, random.normal(size=(n_items, 4)), None, np.arange(n_items, 0, -1))
 
 
+@pytest.mark.parametrize("n_items", [3, 40])
+def test_items_without_an_input_vector_are_not_drawn(n_items):
+    rows = vectors_of(n_items).input.copy()
+    rows[1] = 0
+    vectors = dataclasses.replace(vectors_of(n_items), input=rows, output=np.ones_like(rows))
+    drawn = draw_map(vectors, None, seed=1)
+    assert len(drawn.places) == len(drawn.titles) == n_items - 1
+    assert vectors.vocabulary.ids[1] not in drawn.titles
+    assert np.isfinite(drawn.places).all()
+
+
 @pytest.mark.parametrize("n_items", [1, 2, 4, 5, 12])
 def test_a_map_of_however_few_items(n_items):
     drawn = draw_map(vectors_of(n_items), None, seed=1)

@@ -41,7 +41,9 @@ class Map:
 
 
 def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
-    """Lay out items by t-SNE of their unit input vectors; if there are over 2,000, some drawn by popularity.
+    """Lay out items by t-SNE of their unit input vectors; of over 2,000, some drawn by popularity.
+
+    Items without an input vector are left out.
 
     Source: van der Maaten & Hinton, Visualizing Data using t-SNE, JMLR 2008; openTSNE: Poličar, Stražar &
     Zupan, Journal of Statistical Software 2024.
@@ -64,11 +66,12 @@ def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
 
 
 def _drawn(vectors: ItemVectors, seed: int) -> npt.NDArray[np.intp]:
-    if len(vectors) <= MOST_ITEMS:
-        return np.arange(len(vectors))
-    chances = vectors.counts + 1
+    rows = np.flatnonzero(vectors.has_input)
+    if len(rows) <= MOST_ITEMS:
+        return rows
+    chances = vectors.counts[rows] + 1
     random = np.random.default_rng(seed)
-    return np.sort(random.choice(len(vectors), MOST_ITEMS, replace=False, p=chances / chances.sum()))
+    return np.sort(random.choice(rows, MOST_ITEMS, replace=False, p=chances / chances.sum()))
 
 
 def _laid_out(unit: Floats, seed: int) -> Floats:
