@@ -414,6 +414,16 @@ def test_settings_cannot_be_changed():
         assert hash(config) == hash(type(config)(**config.model_dump()))
 
 
+@pytest.mark.parametrize("memory", [("learned",), ("learned", "learned"), ("learned", 0.98, 0.3), (0.5,)])
+@pytest.mark.parametrize("given", [{}, {"vector_size": 12}, {"vector_size": 384}])
+def test_a_memory_that_is_given_is_kept_by_every_change(memory, given):
+    config = NextItem(context_decay=memory, **given)
+    changed = config.replace(epochs=3)
+    assert changed.context_decay == memory
+    assert changed.vector_size == given.get("vector_size", 128 * len(memory))
+    assert Config(train=config).with_settings(epochs=3).train == changed
+
+
 @pytest.mark.parametrize(
     ("vector_size", "memory"),
     [

@@ -231,8 +231,9 @@ class NextItem(TrainConfig):
 
     def given(self) -> dict[str, Any]:
         """Return the settings that were given; a memory that is the default does not count."""
-        is_default = self.context_decay == _memory(self.vector_size)
-        return {n: value for n, value in super().given().items() if n != "context_decay" or not is_default}
+        given = super().given()
+        default = _memory(self.vector_size) if "vector_size" in given else MEMORIES[0]
+        return {n: value for n, value in given.items() if n != "context_decay" or value != default}
 
     @model_validator(mode="before")
     @classmethod
