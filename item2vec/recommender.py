@@ -42,7 +42,7 @@ class Recommender:
     ----------
     vectors
         What training learned.
-    score, decay, half_life, last_n, repeat_bonus, mixture
+    score, decay, part_weights, half_life, last_n, repeat_bonus, mixture
         How a history is read and items are scored: the fields of ``TasteConfig``. Unless told otherwise,
         vectors without an output matrix, such as those of a word2vec file, are scored by cosine, and those of
         next_item are read with the decays that they were trained with.
@@ -81,6 +81,7 @@ class Recommender:
         *,
         score: Literal["cosine", "output"] | None = None,
         decay: float | Learned | tuple[float | Learned, ...] | None = None,
+        part_weights: tuple[float, ...] | None = None,
         half_life: float | None = None,
         last_n: int | None = None,
         repeat_bonus: float = 0.0,
@@ -94,6 +95,7 @@ class Recommender:
         given = TasteConfig(
             score=score,
             decay=decay,
+            part_weights=part_weights,
             half_life=half_life,
             last_n=last_n,
             repeat_bonus=repeat_bonus,
@@ -283,7 +285,7 @@ class Recommender:
         scored = scored_matrix(self.vectors, self.taste)[target].astype(np.float64)
         distinct, place = np.unique(histories.codes, return_inverse=True)
         products = (inputs * scored).reshape(len(inputs), tastes.weights.shape[1], -1).sum(axis=2)
-        of_tokens = (tastes.weights * products / tastes.norms[0]).sum(axis=1)
+        of_tokens = (tastes.weights * products * tastes.scales[0]).sum(axis=1)
         of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
         shares = np.bincount(place, of_tokens)
         order = np.argsort(-shares, kind="stable")

@@ -27,15 +27,16 @@ class Tastes:
 
     ``vectors`` (float32, n histories × dimensions); ``weights`` (float64, n history tokens × parts of the
     vectors, one for each decay) are normalised to sum to 1 per history. The weighted sum of each part was
-    then divided by ``norms`` (float64, n histories × parts): 1 for inner products, the length of the whole
-    taste for ``score="cosine"``, and the part's length times parts times temperature for output vectors that
-    were trained by cosine. ``empty`` (bool, n histories) marks histories without a direction: no known item,
+    then multiplied by ``scales`` (float64, n histories × parts), which are in proportion to ``part_weights``:
+    these for inner products, over the length of the whole taste for ``score="cosine"``, and, for output
+    vectors that were trained by cosine, so that a score is the weighted mean of the parts' cosines over the
+    temperature. ``empty`` (bool, n histories) marks histories without a direction: no known item,
     no weight, or vectors that cancel each other out.
     """
 
     vectors: Floats
     weights: npt.NDArray[np.float64]
-    norms: npt.NDArray[np.float64]
+    scales: npt.NDArray[np.float64]
     empty: npt.NDArray[np.bool_]
 
 
@@ -141,24 +142,26 @@ def read_tastes(
     smallest = SMALLEST_NORM * typical
     empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < smallest
     divided = sums.reshape(len(sums), parts.shape[1], sums.shape[1] // parts.shape[1])
-    norms = _norms(divided, taste, vectors.config, smallest)
-    return Tastes((divided / norms[:, :, None]).reshape(sums.shape).astype(np.float32), parts, norms, empty)
+    scales = _scales(divided, taste, vectors.config, smallest)
+    scaled = (divided * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
+    return Tastes(scaled, parts, scales, empty | ~scaled.any(axis=1))
 
 
-def _norms(
+def _scales(
     sums: npt.NDArray[np.float64], taste: TasteConfig, trained: TrainConfig | None, smallest: float
 ) -> npt.NDArray[np.float64]:
-    """Return what each part of the tastes (n histories × parts × dimensions) is divided by."""
+    """Return what each part of the tastes (n histories × parts × dimensions) is multiplied by."""
+    n, n_parts = sums.shape[:2]
+    weights = np.ones(n_parts) if taste.part_weights is None else np.array(taste.part_weights)
     squares = np.einsum("ijk,ijk->ij", sums, sums)
     if taste.score == "cosine":
-        squares = np.broadcast_to(squares.sum(axis=1, keepdims=True), squares.shape)
-        factor = 1.0
+        lengths = np.sqrt((squares * weights**2).sum(axis=1, keepdims=True))
     elif isinstance(trained, NextItem) and trained.similarity == "cosine":
-        factor = sums.shape[1] * trained.temperature
+        lengths = np.sqrt(squares)
+        weights = weights / (weights.sum() * trained.temperature)
     else:
-        return np.ones(sums.shape[:2])
-    lengths = np.sqrt(squares)
-    return np.where(lengths < smallest, 1.0, lengths) * factor
+        lengths = np.ones((n, 1))
+    return weights / np.where(lengths < smallest, 1.0, lengths)
 
 
 def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:

@@ -133,7 +133,7 @@ def test_tastes_are_those_of_a_loop(many, taste, weighted, timed):
         vector, length = slow_taste(history, weights, vectors, taste)
         assert found.empty[number] == (not any(map(any, weights)))
         assert found.vectors[number].tolist() == pytest.approx(vector, abs=1e-5)
-        assert found.norms[number] == pytest.approx(length, rel=1e-5)
+        assert 1 / found.scales[number] == pytest.approx(length, rel=1e-5)
 
 
 @settings(deadline=None, max_examples=100)
@@ -146,7 +146,7 @@ def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, dims, w
         rows, offsets, extra = columns_of([history], weighted, timed)
         alone = read_tastes(vectors, taste, rows, offsets, **extra)
         assert alone.vectors[0].tobytes() == together.vectors[number].tobytes()
-        assert alone.norms[0].tolist() == together.norms[number].tolist()
+        assert alone.scales[0].tolist() == together.scales[number].tolist()
         assert alone.empty[0] == together.empty[number]
 
 
@@ -202,8 +202,8 @@ def test_shares_of_a_history_add_up_to_its_taste(many, taste):
     matrix = taste_matrix(vectors, taste).astype(np.float64)
     for number, (start, end) in enumerate(pairwise(offsets)):
         weights = np.repeat(found.weights[start:end], 6 // found.weights.shape[1], axis=1)
-        norms = np.repeat(found.norms[number], 6 // found.weights.shape[1])
-        shares = weights * matrix[rows[start:end]] / norms
+        scales = np.repeat(found.scales[number], 6 // found.weights.shape[1])
+        shares = weights * matrix[rows[start:end]] * scales
         assert shares.sum(axis=0) == pytest.approx(found.vectors[number], abs=1e-5)
 
 
@@ -239,7 +239,9 @@ def test_a_score_of_cosine_is_the_mean_of_the_parts_cosines_over_the_temperature
     scores = tastes.vectors @ scored_matrix(vectors, taste).T
     # part 1: the taste (1.5, 2) has the unit vector (.6, .8); part 2: (1, 0)
     assert scores[0] == pytest.approx([(0.6 + 0) / 2 / 0.1, (1 + 1) / 2 / 0.1])
-    assert tastes.norms[0] == pytest.approx([2.5 * 2 * 0.1, 1 * 2 * 0.1])
+    assert 1 / tastes.scales[0] == pytest.approx([2.5 * 2 * 0.1, 1 * 2 * 0.1])
+    tastes = read_tastes(vectors, taste.replace(part_weights=(3, 1)), np.array([0, 1], np.int32), [0, 2])
+    assert tastes.vectors @ scored_matrix(vectors, taste)[0] == pytest.approx([0.75 * 0.6 / 0.1])
 
 
 def test_a_part_without_an_input_vector_says_nothing():

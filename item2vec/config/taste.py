@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from item2vec.config.settings import Decay, Decays, Finite, Learned, Settings
 from item2vec.config.training import PLAIN_DECAY, TrainConfig
 
 __all__ = ["TasteConfig"]
 
+PartWeight = Annotated[Finite, Field(ge=0, le=1e6)]
 Bonus = Annotated[Finite, Field(ge=0, le=1e6)]
 
 
@@ -30,6 +31,9 @@ class TasteConfig(Settings):
     """Weight of an item for each step back in the history; 1.0 is the plain mean. "learned" reads with the
     weights that next_item learned. Several, such as 0.5 and 0.9, read as many equal parts of the vectors. By
     default ``context_decay`` of next_item, else 0.7."""
+    part_weights: Annotated[tuple[PartWeight, ...], Field(min_length=1)] | None = None
+    """How much each part of the vectors counts in a score, one weight for each ``decay``. By default all count
+    the same, but for the shortest of next_item's default memories, which counts half."""
     half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Days after which an item weighs half, where the history comes with timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None
@@ -50,8 +54,21 @@ class TasteConfig(Settings):
         >>> taste.score, taste.decay, taste.last_n
         ('output', (0.4, 0.8), 5)
         """
-        if self.score is not None and self.decay is not None:
-            return self
         score = self.score or ("output" if has_output else "cosine")
         decay = self.decay or (PLAIN_DECAY if train is None else train.taste_decay)
-        return self.replace(score=score, decay=decay)
+        weights = self.part_weights
+        if weights is None and train is not None and decay == train.taste_decay:
+            weights = train.part_weights
+        return self.replace(score=score, decay=decay, part_weights=weights)
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        n_parts = len(self.decay) if isinstance(self.decay, tuple) else 1
+        if self.part_weights is None or self.decay is None:
+            return self
+        if len(self.part_weights) != n_parts or not any(self.part_weights):
+            raise ValueError(
+                f"part_weights is {self.part_weights}; expected a weight for each of the {n_parts} parts that "
+                f"decay={self.decay} reads, one of them above 0"
+            )
+        return self

@@ -42,6 +42,8 @@ MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
 )
 """next_item's ``context_decay`` by default: the first of these that cuts ``vector_size`` into equal parts of
 two numbers or more."""
+DEFAULT_PART_WEIGHTS = (1.0, 1.0, 0.5)
+"""A compromise: the next item wants short memories, the next weeks long ones."""
 
 
 def _memory(vector_size: int) -> tuple[float | Learned, ...]:
@@ -145,6 +147,11 @@ class TrainConfig(Settings):
         """How a taste reads such vectors by default: weight of an item for each step back."""
         return PLAIN_DECAY
 
+    @property
+    def part_weights(self) -> tuple[float, ...] | None:
+        """How much each part of such vectors counts in a score by default; ``None``: all the same."""
+        return None
+
     @classmethod
     def explain_unknown(cls, name: str) -> str:
         """Return what is wrong with a name that is none of these settings: also, whose setting it is."""
@@ -218,6 +225,15 @@ class NextItem(TrainConfig):
         (0.4, 0.8)
         """
         return self.context_decay if len(self.context_decay) > 1 else self.context_decay[0]
+
+    @property
+    def part_weights(self) -> tuple[float, ...] | None:
+        """How much each part counts in a score by default: of the default memories, the shortest counts less.
+
+        >>> NextItem().part_weights, NextItem(context_decay=(0.4, 0.8)).part_weights
+        ((1.0, 1.0, 0.5), None)
+        """
+        return DEFAULT_PART_WEIGHTS if self.context_decay == MEMORIES[0] else None
 
     def without_order(self) -> Self:
         """Return the settings for sentences whose order means nothing: unless ``context_decay`` is given, 1.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from item2vec.config import Config, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.neighbours import table_for
+from item2vec.taste import decays as decays_of
 from item2vec.training import train
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
@@ -168,6 +170,18 @@ def run_trial(
         return ended("failed", 0.0, str(error))
 
 
+def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
+    """Return weights of parts to try: each once or twice, or one part alone.
+
+    >>> _part_weights(2)
+    [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (1.0, 0.0), (0.0, 1.0)]
+    """
+    if n_parts == 1:
+        return []
+    twice = list(product((1.0, 2.0), repeat=n_parts))[:-1]
+    return twice + [tuple(map(float, row)) for row in np.eye(n_parts)]
+
+
 def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
     """Return the taste that scores best on a few questions; one training serves all tastes."""
     fixed = config.taste
@@ -189,7 +203,8 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
     best = best_of(fixed.replace(score=score, decay=decay) for score in scores for decay in decays)
     if "decay" in free and isinstance(best.decay, float):
         best = best_of(best.replace(decay=decay) for decay in FINER[best.decay])
-    grids = {
+    grids: dict[str, Iterable[Any]] = {
+        "part_weights": _part_weights(len(decays_of(best))),
         "last_n": HISTORY_LENGTHS,
         "half_life": HALF_LIVES if problem.timed else (),
         "repeat_bonus": REPEAT_BONUSES if problem.repeats else (),
