@@ -7,6 +7,7 @@ from typing import Any
 from item2vec.config import AdapterConfig, Config
 from item2vec.items import Items
 from item2vec.neighbours import table_for
+from item2vec.prior import prior_for
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
 from item2vec.training import train
@@ -29,7 +30,7 @@ def fit(
 
     ``settings`` of training, taste and index, by name, change ``config``. ``validation`` and ``start`` are
     those of ``train``; ``items`` and ``adapter`` those of ``Recommender``. Where the taste has a mixture, the
-    table of neighbours is counted on the same sentences.
+    table of neighbours is counted on the same sentences; where it has a popularity prior, that is too.
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
@@ -38,11 +39,13 @@ def fit(
     """
     config = (config or Config()).with_settings(**settings)
     vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
+    taste, vocabulary = config.taste, vectors.vocabulary
     return Recommender(
         vectors,
-        **config.taste.model_dump(),
+        **taste.model_dump(),
         index=config.index,
         items=items,
         adapter=adapter,
-        neighbours=table_for(sentences, vectors.vocabulary) if config.taste.mixture else None,
+        neighbours=table_for(sentences, vocabulary) if taste.mixture else None,
+        prior=prior_for(sentences, vocabulary, taste.popularity_half_life) if taste.popularity else None,
     )

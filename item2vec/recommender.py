@@ -21,10 +21,11 @@ from item2vec.errors import InputError
 from item2vec.index import Index, build, find, find_many
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
+from item2vec.prior import queries_of, searched_matrix, typical_queries
 from item2vec.ranking import top_k
 from item2vec.sentences import Histories, Sentences, encode_histories
-from item2vec.taste import Tastes, read_tastes, scored_matrix, taste_matrix
-from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
+from item2vec.taste import Tastes, read_tastes, token_scores
+from item2vec.types import Floats, Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Recommender"]
@@ -42,7 +43,7 @@ class Recommender:
     ----------
     vectors
         What training learned.
-    score, decay, part_weights, half_life, last_n, repeat_bonus, mixture
+    score, decay, part_weights, half_life, last_n, repeat_bonus, mixture, popularity, popularity_half_life
         How a history is read and items are scored: the fields of ``TasteConfig``. Unless told otherwise,
         vectors without an output matrix, such as those of a word2vec file, are scored by cosine, and those of
         next_item are read with the decays that they were trained with.
@@ -57,12 +58,14 @@ class Recommender:
         user in the same way.
     neighbours
         The table that ``mixture`` adds, over the rows of the vectors. ``fit`` builds it.
+    prior
+        What ``popularity`` times is added to each item's score (float32, n items). ``fit`` counts it.
 
     Raises
     ------
     ConfigError
         If a setting is out of range, the vectors have no output matrix for ``score="output"``, or there is no
-        table for ``mixture``.
+        table for ``mixture``, or no prior for ``popularity``.
 
     Examples
     --------
@@ -86,11 +89,14 @@ class Recommender:
         last_n: int | None = None,
         repeat_bonus: float = 0.0,
         mixture: float = 0.0,
+        popularity: float = 0.0,
+        popularity_half_life: float | None = None,
         index: Literal["auto", "exact", "annoy"] = "auto",
         recall: float = 0.95,
         items: Items | None = None,
         adapter: AdapterConfig | None = None,
         neighbours: NeighbourTable | None = None,
+        prior: Floats | None = None,
     ) -> None:
         given = TasteConfig(
             score=score,
@@ -100,11 +106,13 @@ class Recommender:
             last_n=last_n,
             repeat_bonus=repeat_bonus,
             mixture=mixture,
+            popularity=popularity,
+            popularity_half_life=popularity_half_life,
         )
         taste = given.as_trained(vectors.config, has_output=vectors.output is not None)
-        searched = scored_matrix(vectors, taste)
-        built = build(searched, kind=index, queries=_typical_tastes(vectors, taste), recall=recall)
-        self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours))
+        searched = searched_matrix(vectors, taste, prior)
+        built = build(searched, kind=index, queries=typical_queries(vectors, taste), recall=recall)
+        self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours, prior))
 
     @classmethod
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
@@ -121,19 +129,21 @@ class Recommender:
         self.items = parts.items
         self.adapter = parts.adapter
         self.neighbours = parts.neighbours
+        self.prior = parts.prior
         self._by_popularity: Rows = top_k(parts.vectors.counts, len(parts.vectors))
 
     def __repr__(self) -> str:
         n_items, size = self.vectors.input.shape
-        bonuses = {"repeat_bonus": self.taste.repeat_bonus, "mixture": self.taste.mixture}
         told = f"score={self.taste.score!r}, decay={self.taste.decay}, index={self.index.kind}"
-        told += "".join(f", {name}={value}" for name, value in bonuses.items() if value)
+        for name in ("repeat_bonus", "mixture", "popularity"):
+            told += f", {name}={value}" if (value := getattr(self.taste, name)) else ""
         return f"Recommender({n_items:,} items × {size} dimensions, {told})"
 
     @cached_property
     def _input_index(self) -> Index:
         """Index of the unit input vectors, made when first needed: it may take a matrix of its own."""
-        return self.index if self.taste.score == "cosine" else build(self.vectors.unit_input, kind="exact")
+        searched = self.taste.score == "cosine" and not self.taste.popularity
+        return self.index if searched else build(self.vectors.unit_input, kind="exact")
 
     @cached_property
     def _output_index(self) -> Index:
@@ -269,7 +279,8 @@ class Recommender:
 
         The shares add up to the score that ``recommend`` gives the item for the same history, weights and
         timestamps, bonuses included. An item that stands in the history several times is named once, with
-        the sum. Empty if the model knows nothing in the history.
+        the sum; the popularity prior is a share of its own, with ``None`` for its item. Empty if the model
+        knows nothing in the history.
 
         Raises
         ------
@@ -281,16 +292,14 @@ class Recommender:
         tastes = self._tastes(histories)
         if tastes.empty[0]:
             return []
-        inputs = taste_matrix(self.vectors, self.taste)[histories.codes].astype(np.float64)
-        scored = scored_matrix(self.vectors, self.taste)[target].astype(np.float64)
         distinct, place = np.unique(histories.codes, return_inverse=True)
-        products = (inputs * scored).reshape(len(inputs), tastes.weights.shape[1], -1).sum(axis=2)
-        of_tokens = (tastes.weights * products * tastes.scales[0]).sum(axis=1)
+        of_tokens = token_scores(self.vectors, self.taste, histories.codes, tastes, target)
         of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
-        shares = np.bincount(place, of_tokens)
-        order = np.argsort(-shares, kind="stable")
-        ids = self.vocabulary.decode(distinct[order])
-        return [Share(id_, float(share)) for id_, share in zip(ids, shares[order], strict=True)]
+        ids, sums = self.vocabulary.decode(distinct), np.bincount(place, of_tokens).tolist()
+        shares = [Share(id_, share) for id_, share in zip(ids, sums, strict=True)]
+        if self.taste.popularity and self.prior is not None:
+            shares.append(Share(None, self.taste.popularity * float(self.prior[target])))
+        return sorted(shares, key=lambda share: -share.share)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model into a new folder, whole or not at all; ``item2vec.load`` reads it back.
@@ -342,7 +351,7 @@ class Recommender:
         bonuses = history_bonuses(readable, self.taste, self.neighbours, repeats=not filter_seen)
         results = find_many(
             self.index,
-            tastes.vectors[queried],
+            queries_of(tastes.vectors[queried], self.taste),
             k=k,
             excluded=[excluded[history] for history in queried],
             allowed=allowed,
@@ -391,11 +400,3 @@ class Recommender:
     def _listed(self, rows: Rows, scores: npt.NDArray[Any], source: str = "model") -> list[Recommendation]:
         ids = self.vocabulary.decode(rows)
         return [Recommendation(*pair, source) for pair in zip(ids, scores.tolist(), strict=True)]
-
-
-def _typical_tastes(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> npt.NDArray[np.float32]:
-    """Return tastes of one-item histories, of items drawn by popularity: what an index will be asked."""
-    random = np.random.default_rng(0)
-    chances = vectors.counts + 1
-    rows = random.choice(len(vectors), size=min(n, len(vectors)), p=chances / chances.sum())
-    return taste_matrix(vectors, taste)[rows]

@@ -15,7 +15,15 @@ from item2vec.interactions import DAY
 from item2vec.types import Floats, Offsets
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Tastes", "decays", "history_weights", "read_tastes", "scored_matrix", "taste_matrix"]
+__all__ = [
+    "Tastes",
+    "decays",
+    "history_weights",
+    "read_tastes",
+    "scored_matrix",
+    "taste_matrix",
+    "token_scores",
+]
 
 SMALLEST_NORM = 1e-6
 TOKENS_A_BLOCK = 1 << 10
@@ -145,6 +153,20 @@ def read_tastes(
     scales = _scales(divided, taste, vectors.config, smallest)
     scaled = (divided * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
     return Tastes(scaled, parts, scales, empty | ~scaled.any(axis=1))
+
+
+def token_scores(
+    vectors: ItemVectors, taste: TasteConfig, rows: npt.NDArray[np.int32], tastes: Tastes, item: int
+) -> npt.NDArray[np.float64]:
+    """Return what each token of one history adds to the score of an item (float64, n tokens).
+
+    ``tastes`` is what ``read_tastes`` made of the history ``rows``.
+    """
+    inputs = taste_matrix(vectors, taste)[rows].astype(np.float64)
+    products = inputs * scored_matrix(vectors, taste)[item].astype(np.float64)
+    by_part = products.reshape(len(rows), tastes.weights.shape[1], -1).sum(axis=2)
+    scores: npt.NDArray[np.float64] = (tastes.weights * by_part * tastes.scales[0]).sum(axis=1)
+    return scores
 
 
 def _scales(

@@ -64,15 +64,17 @@ class Recommendation:
 class Share:
     """One history item's part of a recommendation's score; the shares of a history add up to it.
 
+    ``item`` is ``None`` for the part that no history item adds: the popularity prior.
+
     >>> item, share = Share("age-of-consent", 0.25)
     >>> share
     0.25
     """
 
-    item: str
+    item: str | None
     share: float
 
-    def __iter__(self) -> Iterator[str | float]:
+    def __iter__(self) -> Iterator[str | float | None]:
         yield self.item
         yield self.share
 

@@ -18,7 +18,7 @@ LAYERS = [
     {"sentences", "graph", "catalogue"},
     {"vectors", "shaping", "neighbours"},
     {"taste"},
-    {"readers", "training", "index"},
+    {"readers", "training", "index", "prior"},
     {"adapters", "bundle", "bonuses"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},

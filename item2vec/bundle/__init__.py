@@ -9,6 +9,7 @@
     positions.npy    float32, parts × steps back: learned weights of a history; absent where none were learned
     counts.npy       float64, one an item
     items.parquet    titles and attributes; absent where the model has none
+    popularity.npy   float32, one an item: the popularity prior; absent where the model has none
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
                      the table of neighbours (int64, int32, float32); absent where the model has none
     index.ann, groups.npy    an Annoy index; absent where the index is exact
@@ -52,9 +53,10 @@ from item2vec.files import (
     write_bytes,
     write_ids,
 )
+from item2vec.interactions import read_only
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
-from item2vec.taste import scored_matrix
+from item2vec.prior import check_prior, searched_matrix
 from item2vec.types import Floats, Vocabulary
 from item2vec.vectors import ItemVectors
 
@@ -82,9 +84,13 @@ class Parts:
     items: Items | None
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     neighbours: NeighbourTable | None = None
+    prior: Floats | None = None
 
     def __post_init__(self) -> None:
         n_items, table = len(self.vectors), self.neighbours
+        if self.prior is not None:
+            object.__setattr__(self, "prior", read_only(self.prior, np.float32))
+        check_prior(self.prior, self.taste, n_items)
         if table is None and self.taste.mixture:
             raise ConfigError(
                 f"mixture={self.taste.mixture} adds a table of neighbours, and there is none; pass "
@@ -138,6 +144,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
                 parts.adapter,
                 index=about,
                 neighbours_decay=history_decay,
+                has_prior=parts.prior is not None,
                 files=entries,
                 note=note,
                 now=now,
@@ -191,6 +198,8 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
         write_array(folder / "output.npy", vectors.output)
     if vectors.positions is not None:
         write_array(folder / "positions.npy", vectors.positions)
+    if parts.prior is not None:
+        write_array(folder / "popularity.npy", parts.prior)
     if parts.neighbours is not None:
         for name in NEIGHBOURS:
             write_array(folder / f"neighbours_{name}.npy", getattr(parts.neighbours, name))
@@ -278,9 +287,11 @@ def _assembled(path: Path, manifest: Manifest) -> Parts:
         positions=_open_positions(path, manifest) if "positions.npy" in manifest.files else None,
         curve=manifest.epochs,
     )
-    index = indexes.load(path, scored_matrix(vectors, manifest.taste), manifest.index)
+    popular = "popularity.npy" in manifest.files
+    prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if popular else None
+    index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
-    return Parts(vectors, manifest.taste, index, items, manifest.adapter, _neighbours(path, manifest))
+    return Parts(vectors, manifest.taste, index, items, manifest.adapter, _neighbours(path, manifest), prior)
 
 
 def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:

@@ -32,10 +32,13 @@ from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
 
-KNOWN_FEATURES = frozenset({"bonuses", "positions"})
+KNOWN_FEATURES = frozenset({"bonuses", "popularity", "positions"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
 NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
-ALLOWED = REQUIRED | NEIGHBOURS | {"groups.npy", "index.ann", "items.parquet", "output.npy", "positions.npy"}
+OPTIONAL = frozenset(
+    {"groups.npy", "index.ann", "items.parquet", "output.npy", "popularity.npy", "positions.npy"}
+)
+ALLOWED = REQUIRED | NEIGHBOURS | OPTIONAL
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -108,6 +111,7 @@ def describe(
     *,
     index: Mapping[str, Any],
     neighbours_decay: float | None = None,
+    has_prior: bool = False,
     files: Mapping[str, FileEntry],
     note: Mapping[str, Any],
     now: datetime | None,
@@ -119,10 +123,14 @@ def describe(
     InputError
         If the note is not made of JSON values, or ``now`` is not a ``datetime`` with a time zone.
     """
-    has_bonuses = bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None
+    needed = {
+        "bonuses": bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None,
+        "popularity": has_prior,
+        "positions": vectors.positions is not None,
+    }
     try:
         return Manifest(
-            features=("bonuses",) * has_bonuses + ("positions",) * (vectors.positions is not None),
+            features=tuple(name for name, needs in needed.items() if needs),
             created_at=now,
             n_items=len(vectors),
             vector_size=vectors.input.shape[1],

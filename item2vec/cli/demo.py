@@ -121,8 +121,8 @@ def _recommend(engine: Engine, user: str, songs: Items, say: Say) -> None:
     say(f"\nFor {user}, who played {len(history)} songs ({liking}), last {last}")
     best = engine.recommend(user, k=5)
     say(_indented(table(described(best, songs))))
-    because = engine.model.explain(history, best[0].item)[:2]
-    named = " and ".join(f"“{songs.title(share.item)}”" for share in because)
+    because = [share.item for share in engine.model.explain(history, best[0].item) if share.item is not None]
+    named = " and ".join(f"“{songs.title(song)}”" for song in because[:2])
     say(f"  “{songs.title(best[0].item)}” because you played {named}")
 
 

@@ -43,6 +43,13 @@ class TasteConfig(Settings):
     mixture: Bonus = 0.0
     """Weight of the table of neighbours in the score: adds mixture · log(1 + p / 0.0001), where p is the
     item's share of the neighbours of the history. 0 builds no table."""
+    popularity: Bonus = 0.0
+    """Weight of the popularity prior in the score: adds popularity · log(1 + c), where c is the number of
+    the item's tokens in training, recent ones above all if there is a popularity_half_life. 0 counts
+    nothing."""
+    popularity_half_life: Annotated[Finite, Field(gt=0)] | None = None
+    """Days after which a token counts half in the popularity prior, where training comes with timestamps. By
+    default all tokens count alike."""
 
     def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
         """Return the taste with the score and the decay that vectors of this training are read with.

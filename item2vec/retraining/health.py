@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from item2vec.config import NextItem
 from item2vec.index import Index, build, find_many
+from item2vec.prior import queries_of
 from item2vec.recommender import Recommender
 from item2vec.taste import read_tastes
 from item2vec.types import Floats
@@ -159,7 +160,8 @@ def _duplicate_share(matrix: Floats, random: np.random.Generator) -> float:
 
 def _self_retrieval(model: Recommender, rows: Rows) -> float:
     units = model.vectors.unit_input
-    alike = model.index if model.taste.score == "cosine" else build(units, kind="exact")
+    searched = model.taste.score == "cosine" and not model.taste.popularity
+    alike = model.index if searched else build(units, kind="exact")
     nearest = np.array([found.rows[0] for found in find_many(alike, units[rows], k=1)])
     cosines = np.einsum("ij,ij->i", units[nearest], units[rows], dtype=np.float64)
     return float(np.mean((nearest == rows) | (cosines > 1 - SAME_PLACE)))
@@ -171,7 +173,7 @@ def _index_recall(model: Recommender, n_questions: int, random: np.random.Genera
     chances = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
     rows = random.choice(len(chances), size=n_questions, p=chances / chances.sum()).astype(np.int32)
     tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_questions + 1))
-    asked = tastes.vectors[~tastes.empty]
+    asked = queries_of(tastes.vectors[~tastes.empty], model.taste)
     return _recall(model.index, model.exact.index, asked) if len(asked) else 0.0
 
 

@@ -32,6 +32,7 @@ from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.metrics import ACCURACY
 from item2vec.neighbours import NeighbourTable, table_for
+from item2vec.prior import prior_for
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary, check_k
@@ -85,11 +86,14 @@ class Problem:
     ) -> Values:
         """Return the metric of each question (float64), by the calls that serve, with an exact index.
 
-        ``table`` is the split's table of neighbours; counted here if it is needed and not given.
+        ``table`` is the split's table of neighbours; counted here if it is needed and not given, as the
+        popularity prior is.
         """
+        train, vocabulary = split.train, vectors.vocabulary
         if taste.mixture and table is None:
-            table = table_for(split.train, vectors.vocabulary)
-        model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table)
+            table = table_for(train, vocabulary)
+        prior = prior_for(train, vocabulary, taste.popularity_half_life) if taste.popularity else None
+        model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table, prior=prior)
         answers = ask(model, split, self.k, filter_seen=split.filter_seen, ties="against")
         return ACCURACY[self.metric](answers.hits, answers.n_targets, self.k)
 

@@ -1,0 +1,76 @@
+"""The popularity prior: a number for each item that is added to its score for every history.
+
+It is one more dimension of the inner product: each searched row ends with the item's log count, each query with
+the weight of the prior. So every index and filter treats it as any other part of the score.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from item2vec.config import TasteConfig
+from item2vec.errors import ConfigError
+from item2vec.interactions import DAY
+from item2vec.sentences import Sentences, encode_histories
+from item2vec.taste import read_tastes, scored_matrix
+from item2vec.types import Floats, Vocabulary
+from item2vec.vectors import ItemVectors
+
+__all__ = ["check_prior", "prior_for", "queries_of", "searched_matrix", "typical_queries"]
+
+
+def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | None = None) -> Floats:
+    """Return log(1 + c) for each item of a vocabulary (float32): c is its number of tokens in the sentences.
+
+    With a ``half_life`` in days, a token counts ``0.5 ** (age / half_life)``, where the newest token of all
+    sentences has age 0; without timestamps each counts 1. Weights of the sentences multiply the counts.
+
+    >>> from dataclasses import replace
+    >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
+    >>> np.expm1(prior_for(lists, Vocabulary(("a", "b", "c")), half_life=1.5))
+    array([0.5, 1. , 0. ], dtype=float32)
+    """
+    codes, _, weights, timestamps = encode_histories(vocabulary, sentences)
+    counted = np.ones(len(codes)) if weights is None else weights
+    if half_life is not None and timestamps is not None and len(codes):
+        newest = np.max(sentences.timestamps)
+        counted = counted * np.exp2((timestamps - newest) / (half_life * DAY))
+    counts = np.bincount(codes, counted, minlength=len(vocabulary))
+    return np.log1p(counts).astype(np.float32)
+
+
+def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
+    """Raise ``ConfigError`` if the taste adds a prior that there is not, or this one does not suit."""
+    if prior is None and taste.popularity:
+        raise ConfigError(
+            f"popularity={taste.popularity} adds a prior, and there is none; pass prior=, or use fit, which "
+            "counts it"
+        )
+    if prior is not None and not (prior.shape == (n_items,) and np.isfinite(prior).all()):
+        raise ConfigError(
+            f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} items: "
+            "count it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
+        )
+
+
+def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | None) -> Floats:
+    """Return the rows whose inner product with a query is the score, prior included."""
+    check_prior(prior, taste, len(vectors))
+    matrix = scored_matrix(vectors, taste)
+    return np.column_stack((matrix, prior)) if prior is not None and taste.popularity else matrix
+
+
+def queries_of(tastes: Floats, taste: TasteConfig) -> Floats:
+    """Return taste vectors (n histories × dimensions) as queries for the rows of ``searched_matrix``."""
+    if not taste.popularity:
+        return tastes
+    return np.column_stack((tastes, np.full(len(tastes), taste.popularity, dtype=np.float32)))
+
+
+def typical_queries(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> Floats:
+    """Return queries of one-item histories, of items drawn by popularity: what an index will be asked."""
+    random = np.random.default_rng(0)
+    chances = vectors.counts + 1
+    rows = random.choice(len(vectors), size=min(n, len(vectors)), p=chances / chances.sum())
+    tastes = read_tastes(vectors, taste, rows.astype(np.int32), np.arange(len(rows) + 1))
+    return queries_of(tastes.vectors[~tastes.empty], taste)
