@@ -1,7 +1,7 @@
 """The popularity prior: a number for each item that is added to its score for every history.
 
-It is one more dimension of the inner product: each searched row ends with the item's log count, each query with
-the weight of the prior. So every index and filter treats it as any other part of the score.
+It is one more dimension of the inner product: each searched row ends with the item's log count, each query
+with the weight of the prior. So every index and filter treats it as any other part of the score.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from item2vec.config import TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
-from item2vec.sentences import Sentences, encode_histories
+from item2vec.sentences import Sentences
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.types import Floats, Vocabulary
 from item2vec.vectors import ItemVectors
@@ -30,13 +30,13 @@ def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | N
     >>> np.expm1(prior_for(lists, Vocabulary(("a", "b", "c")), half_life=1.5))
     array([0.5, 1. , 0. ], dtype=float32)
     """
-    codes, _, weights, timestamps = encode_histories(vocabulary, sentences)
-    counted = np.ones(len(codes)) if weights is None else weights
-    if half_life is not None and timestamps is not None and len(codes):
-        newest = np.max(sentences.timestamps)
-        counted = counted * np.exp2((timestamps - newest) / (half_life * DAY))
-    counts = np.bincount(codes, counted, minlength=len(vocabulary))
-    return np.log1p(counts).astype(np.float32)
+    codes = vocabulary.encode(sentences.vocabulary.ids)[sentences.tokens]
+    tokens = np.ones(len(codes)) if sentences.weights is None else sentences.weights.astype(np.float64)
+    if half_life is not None and sentences.timestamps is not None and len(codes):
+        age = sentences.timestamps.max() - sentences.timestamps
+        tokens *= np.exp2(-age / (half_life * DAY))
+    known = codes >= 0
+    return np.log1p(np.bincount(codes[known], tokens[known], len(vocabulary))).astype(np.float32)
 
 
 def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:

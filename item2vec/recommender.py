@@ -64,8 +64,8 @@ class Recommender:
     Raises
     ------
     ConfigError
-        If a setting is out of range, the vectors have no output matrix for ``score="output"``, or there is no
-        table for ``mixture``, or no prior for ``popularity``.
+        If a setting is out of range, or what it reads is missing: the output matrix for ``score="output"``,
+        the table for ``mixture``, the prior for ``popularity``.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Recommender:
     2
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a name and a default
         self,
         vectors: ItemVectors,
         *,
@@ -134,9 +134,9 @@ class Recommender:
 
     def __repr__(self) -> str:
         n_items, size = self.vectors.input.shape
+        added = {name: getattr(self.taste, name) for name in ("repeat_bonus", "mixture", "popularity")}
         told = f"score={self.taste.score!r}, decay={self.taste.decay}, index={self.index.kind}"
-        for name in ("repeat_bonus", "mixture", "popularity"):
-            told += f", {name}={value}" if (value := getattr(self.taste, name)) else ""
+        told += "".join(f", {name}={value}" for name, value in added.items() if value)
         return f"Recommender({n_items:,} items × {size} dimensions, {told})"
 
     @cached_property
@@ -279,8 +279,7 @@ class Recommender:
 
         The shares add up to the score that ``recommend`` gives the item for the same history, weights and
         timestamps, bonuses included. An item that stands in the history several times is named once, with
-        the sum; the popularity prior is a share of its own, with ``None`` for its item. Empty if the model
-        knows nothing in the history.
+        the sum. The popularity prior is a share with ``None`` for its item. Empty for an unknown history.
 
         Raises
         ------
@@ -295,8 +294,8 @@ class Recommender:
         distinct, place = np.unique(histories.codes, return_inverse=True)
         of_tokens = token_scores(self.vectors, self.taste, histories.codes, tastes, target)
         of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
-        ids, sums = self.vocabulary.decode(distinct), np.bincount(place, of_tokens).tolist()
-        shares = [Share(id_, share) for id_, share in zip(ids, sums, strict=True)]
+        sums = np.bincount(place, of_tokens).tolist()
+        shares = list(map(Share, self.vocabulary.decode(distinct), sums))
         if self.taste.popularity and self.prior is not None:
             shares.append(Share(None, self.taste.popularity * float(self.prior[target])))
         return sorted(shares, key=lambda share: -share.share)

@@ -37,7 +37,7 @@ from item2vec.errors import (
 )
 from item2vec.index import build
 from item2vec.neighbours import NeighbourTable
-from item2vec.taste import scored_matrix
+from item2vec.prior import searched_matrix
 from item2vec.vectors import Epoch
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -77,6 +77,8 @@ def tastes(size):
         last_n=st.none() | st.integers(1, 10**12),
         repeat_bonus=st.floats(0, 1e6),
         mixture=st.just(0.0) | st.floats(0, 1e6),
+        popularity=st.just(0.0) | st.floats(0, 1e6),
+        popularity_half_life=st.none() | st.floats(0.001, 1e9),
     )
 
 
@@ -120,9 +122,12 @@ def parts(draw):
         if known is None
         else Items(Vocabulary(tuple(known)), (None, "T", "")[: len(known)], tuple(known.values()))
     )
-    index = build(scored_matrix(vectors, taste), kind=draw(st.sampled_from(["exact", "annoy"])))
+    priors = st.lists(st.floats(0, 40, width=32), min_size=n_items, max_size=n_items)
+    priors = priors.map(lambda values: np.array(values, np.float32))
+    prior = draw(priors if taste.popularity else st.none() | priors)
+    index = build(searched_matrix(vectors, taste, prior), kind=draw(st.sampled_from(["exact", "annoy"])))
     neighbours = draw(tables(n_items) if taste.mixture else st.none() | tables(n_items))
-    return bundle.Parts(vectors, taste, index, items, neighbours=neighbours)
+    return bundle.Parts(vectors, taste, index, items, neighbours=neighbours, prior=prior)
 
 
 def bits(array):
@@ -137,7 +142,8 @@ def everything(parts):
     curve = [(point.epoch, point.hr.hex(), point.ndcg.hex()) for point in vectors.curve]
     table = parts.neighbours
     rows = table and [bits(table.offsets), bits(table.items), bits(table.weights), table.decay]
-    return vectors.vocabulary.ids, matrices, vectors.config, curve, parts.taste, parts.index.kind, known, rows
+    settings = vectors.config, parts.taste, parts.index.kind
+    return vectors.vocabulary.ids, matrices, settings, curve, known, rows, bits(parts.prior)
 
 
 @settings(max_examples=60, deadline=None)
@@ -429,6 +435,24 @@ def test_a_bundle_scored_by_output_vectors_that_it_has_not(forge, tmp_path):
         bundle.read(forge(lambda manifest: manifest["files"].pop("output.npy")))
 
 
+def reseal(path, arrays, change=lambda manifest: None):
+    """Put other arrays into a bundle, or remove them where they are ``None``, with checksums that fit."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    for name, array in arrays.items():
+        file = path / f"{name}.npy"
+        file.unlink()
+        if array is None:
+            del manifest["files"][file.name]
+            continue
+        np.save(file, array)
+        content = file.read_bytes()
+        manifest["files"][file.name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest.pop("sha256")
+    change(manifest)
+    (path / "manifest.json").unlink()
+    (path / "manifest.json").write_bytes(sealed(manifest))
+
+
 # The table of neighbours.
 
 
@@ -513,19 +537,54 @@ def test_a_damaged_table_is_refused(mixed, name):
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(mixed, change, arrays):
-    manifest = json.loads((mixed / "manifest.json").read_text())
-    for name, array in arrays.items():
-        file = mixed / f"neighbours_{name}.npy"
-        file.unlink()
-        if array is None:
-            del manifest["files"][file.name]
-            continue
-        np.save(file, array)
-        content = file.read_bytes()
-        manifest["files"][file.name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest.pop("sha256")
-    change(manifest)
-    (mixed / "manifest.json").unlink()
-    (mixed / "manifest.json").write_bytes(sealed(manifest))
+    reseal(mixed, {f"neighbours_{name}": array for name, array in arrays.items()}, change)
     with pytest.raises(CorruptBundleError):
         bundle.read(mixed)
+
+
+# The popularity prior.
+
+
+@pytest.fixture
+def popular(tmp_path):
+    """A bundle with a popularity prior."""
+    prior = np.log1p(np.arange(40, dtype=np.float32))
+    Recommender(made_vectors(), popularity=0.5, prior=prior).save(tmp_path / "songs")
+    return tmp_path / "songs"
+
+
+def test_a_popularity_prior_is_mapped_and_named_as_a_feature(popular):
+    read = bundle.read(popular)
+    assert str(popular / "popularity.npy") in Path("/proc/self/maps").read_text()
+    assert read.prior.tolist() == np.log1p(np.arange(40, dtype=np.float32)).tolist()
+    assert bundle.verify(popular).features == ("popularity", "positions")
+
+
+def test_a_damaged_popularity_prior_is_refused(popular):
+    path = popular / "popularity.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    with pytest.raises(CorruptBundleError, match=r"popularity\.npy is damaged"):
+        bundle.read(popular)
+    path.unlink()
+    with pytest.raises(CorruptBundleError, match="its manifest lists"):
+        bundle.read(popular)
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.zeros(39, np.float32), "shape"),
+        (np.zeros((40, 1), np.float32), "shape"),
+        (np.zeros(40), "<f8"),
+        (np.full(40, np.nan, np.float32), "expected a finite number"),
+        (np.full(40, np.inf, np.float32), "expected a finite number"),
+        (None, "adds a prior, and there is none"),
+    ],
+)
+def test_a_popularity_prior_that_does_not_fit_is_refused(popular, array, text):
+    reseal(popular, {"popularity": array})
+    with pytest.raises(CorruptBundleError, match=text):
+        bundle.read(popular)

@@ -232,7 +232,7 @@ def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch
     monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
     monkeypatch.setenv("ITEM2VEC_CBOW_MEAN", "false")
     flags = "--window full --no-shrink-windows --objective cbow --decay 0.5 --last-n 4 --seed 9 --workers 1 "
-    flags += "--repeat-bonus 3 --mixture 0.5"
+    flags += "--repeat-bonus 3 --mixture 0.5 --popularity 2 --popularity-half-life 7"
     assert item2vec("train", "--playlists", "lists.txt", "--vector-size", "4", *flags.split())[0] == 0
     model = load("models")
     assert model.vectors.config == CBOW(
@@ -240,9 +240,10 @@ def test_settings_of_every_kind_reach_the_model(item2vec, playlists, monkeypatch
         vector_size=4,
     )  # fmt: skip
     assert model.taste == TasteConfig(
-        score="output", half_life=2.5, decay=0.5, last_n=4, repeat_bonus=3, mixture=0.5
-    )
-    assert len(model.neighbours) == len(model.vectors)
+        score="output", half_life=2.5, decay=0.5, last_n=4, repeat_bonus=3, mixture=0.5, popularity=2,
+        popularity_half_life=7,
+    )  # fmt: skip
+    assert len(model.neighbours) == len(model.prior) == len(model.vectors)
 
 
 def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, tmp_path):

@@ -159,6 +159,8 @@ def test_the_objective_is_one_of_three(wrong):
         ("last_n", [None, 1, 100], [0, -1, 1.5, True]),
         ("repeat_bonus", [0, 0.0, 3, 1e6], [-1, -1e-9, np.nan, np.inf, 1e7, "3", True, None]),
         ("mixture", [0, 0.5, 1e6], [-1, np.nan, np.inf, 1e7, "1", True, None]),
+        ("popularity", [0, 0.5, 1e6], [-1, np.nan, np.inf, 1e7, "1", True, None]),
+        ("popularity_half_life", [None, 0.01, 7, 1e6], [0, -1, np.nan, np.inf, "7", True]),
     ],
 )
 def test_taste_settings_have_ranges(setting, good, bad):

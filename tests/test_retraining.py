@@ -20,7 +20,7 @@ from faults.operations import without_canary
 from nights import QUICK, Here, changed, cut, fill, made_listens, shuffled
 
 import item2vec
-from item2vec import Interactions, versions
+from item2vec import Interactions, adapters, versions
 from item2vec.config import AdapterConfig, EvaluationConfig, LimitsConfig, RetentionConfig
 from item2vec.errors import (
     ConfigError,
@@ -30,6 +30,7 @@ from item2vec.errors import (
     RunFailedError,
     SchemaError,
 )
+from item2vec.prior import prior_for
 from item2vec.retraining import rollback
 from item2vec.retraining.before import known_before
 from item2vec.retraining.record import protocol
@@ -236,6 +237,19 @@ def test_a_night_with_a_mixture_publishes_its_table(listens, tmp_path):
         assert sum(share for _, share in engine.explain("u1", best[0].item)) == pytest.approx(
             best[0].score, abs=1e-4
         )
+
+
+def test_a_night_with_a_popularity_prior_publishes_it(listens, tmp_path):
+    url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
+    recent = changed(popularity=0.5, popularity_half_life=7)
+    item2vec.retrain(models=tmp_path / "models", store=url, config=recent)
+    with item2vec.Engine(models=tmp_path / "models", store=url) as engine:
+        lists = adapters.histories(Store(url).interactions())
+        assert engine.model.prior.tolist() == prior_for(lists, engine.model.vocabulary, 7).tolist()
+        best = engine.recommend("u1", k=3)
+        shares = engine.explain("u1", best[0].item)
+        assert None in {share.item for share in shares}
+        assert sum(share for _, share in shares) == pytest.approx(best[0].score, abs=1e-4)
 
 
 @pytest.mark.usefixtures("here")

@@ -1,5 +1,6 @@
 """What is evaluated is what is served: the answers of a split's histories are those of the engine."""
 
+import dataclasses
 import itertools
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,9 @@ from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sent
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError
 from item2vec.evaluation import temporal_split
+from item2vec.interactions import DAY
 from item2vec.neighbours import table_for
+from item2vec.prior import prior_for
 
 ITEMS = tuple(f"i{number}" for number in range(12))
 GENRES = {item: ("jazz", "rock", "soul")[number % 3] for number, item in enumerate(ITEMS)}
@@ -29,6 +32,8 @@ tastes = st.fixed_dictionaries(
         "last_n": st.none() | st.integers(1, 4),
         "repeat_bonus": st.sampled_from([0.0, 2.0]),
         "mixture": st.sampled_from([0.0, 0.5]),
+        "popularity": st.sampled_from([0.0, 0.7]),
+        "popularity_half_life": st.none() | st.just(7.0),
         "index": st.sampled_from(["exact", "annoy"]),
     }
 )
@@ -72,8 +77,13 @@ def model_of(adapter, *, index, items, **taste):
     matrices = random.normal(size=(2, len(ids), 8)).astype(np.float32)
     vectors = ItemVectors(Vocabulary(ids), *matrices, np.arange(len(ids), 0, -1))
     lists = Sentences.of([[ids[code] for code in random.integers(0, len(ids), 5)] for _ in range(8)])
-    table = table_for(lists, vectors.vocabulary)
-    return Recommender(vectors, index=index, items=items, adapter=adapter, neighbours=table, **taste)
+    days = np.arange(len(lists.tokens)) * DAY
+    dated = dataclasses.replace(lists, timestamps=days)
+    counted = {
+        "neighbours": table_for(lists, vectors.vocabulary),
+        "prior": prior_for(dated, vectors.vocabulary, taste["popularity_half_life"]),
+    }
+    return Recommender(vectors, index=index, items=items, adapter=adapter, **counted, **taste)
 
 
 ITEMS_TABLE = Items.of(

@@ -346,6 +346,12 @@ def test_a_mixture_that_is_given_is_evaluated_with_its_table():
     assert all(trial.state == "complete" for trial in found.trials)
 
 
+def test_a_popularity_prior_that_is_given_is_counted_on_each_training_part():
+    found = item2vec.tune(chains(), trials=1, popularity=2.0, jobs=1, epochs=1, vector_size=6)
+    assert {trial.config.taste.popularity for trial in found.trials} == {2.0}
+    assert all(trial.state == "complete" for trial in found.trials)
+
+
 def test_what_is_given_is_not_searched_and_all_else_is_in_range(world):
     world(lambda config: 0.001 * config.train.epochs)
     found = item2vec.tune(chains(), trials=40, window=2, last_n=7, jobs=1)

@@ -9,7 +9,8 @@ import pytest
 from test_tuning import chains
 
 import item2vec
-from item2vec import Config, Sentences, TasteConfig, TrainConfig
+from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
+from item2vec.interactions import DAY
 from item2vec.tuning.problem import carve
 from item2vec.tuning.study import TASTE
 from item2vec.tuning.trial import RUNGS, Known, Limits, Trial, best_taste, run_trial
@@ -97,12 +98,45 @@ def test_bonuses_are_searched_and_that_of_repeats_where_these_are_answers(repeat
     assert kept.mixture == 0
 
 
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("objective", ["next_item", "skipgram"])
+def test_a_popularity_prior_is_searched_and_its_half_life_where_there_are_timestamps(timed, objective):
+    config = Config(train=TrainConfig(objective=objective))
+    scored = scored_by(
+        lambda taste: (taste.popularity_half_life == 7) - abs(taste.popularity - 8) / 99,
+        timed=timed,
+    )
+    found = best_taste(*scored, config, TASTE)
+    assert (found.popularity, found.popularity_half_life) == (8, 7 if timed else None)
+    kept = best_taste(*scored, config, ("last_n",))
+    assert (kept.popularity, kept.popularity_half_life) == (0, None)
+    given = config.replace(taste=TasteConfig(popularity=3.0))
+    reread = best_taste(*scored, given, tuple(name for name in TASTE if name != "popularity"))
+    assert (reread.popularity, reread.popularity_half_life) == (3, 7 if timed else None)
+
+
+def test_tuning_counts_the_prior_with_its_half_life():
+    """Whoever is to answer plays what is new, which is rare in all and frequent of late."""
+    lists = [[f"x{user % 7}", "old" if user < 45 else "new"] for user in range(60)]
+    days = np.array([(0, user + 1) for user in range(60)]).ravel()
+    problem = carve(
+        dataclasses.replace(Sentences.of(lists), timestamps=days * DAY), "hr@1", max_tokens=1000, seed=1
+    )
+    vocabulary = problem.folds[0].train.vocabulary
+    random = np.random.default_rng(1).normal(size=(2, len(vocabulary), 4)).astype(np.float32)
+    vectors = ItemVectors(vocabulary, *random, np.ones(len(vocabulary)))
+    taste = TasteConfig(popularity=1000.0)
+    assert problem.score(vectors, taste) == 0
+    assert problem.score(vectors, taste.replace(popularity_half_life=1.0)) == 1
+
+
 def test_next_item_is_read_with_the_decays_that_it_was_trained_with():
     config = Config(
         train=TrainConfig(objective="next_item", vector_size=8, epochs=3, context_decay=(0.4, 0.6))
     )
     found = run_trial(problem_of(chains()), 0, config, TASTE)
-    assert found.config.taste.replace(last_n=None, mixture=0.0) == config.taste
+    reread = dict.fromkeys(["last_n", "popularity_half_life"]) | {"mixture": 0.0, "popularity": 0.0}
+    assert found.config.taste.replace(**reread) == config.taste
     assert found.score == pytest.approx(found.values.mean())
 
 

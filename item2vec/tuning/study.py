@@ -31,8 +31,8 @@ from item2vec.tuning.trial import Trial
 
 __all__ = ["Tuning", "tune"]
 
-TASTE = ("score", "decay", "part_weights", "half_life", "last_n", "repeat_bonus", "mixture")
-WITHOUT_TRAINING = {"part_weights", "repeat_bonus", "mixture"}
+WITHOUT_TRAINING = ("part_weights", "repeat_bonus", "mixture", "popularity", "popularity_half_life")
+TASTE = ("score", "decay", "half_life", "last_n", *WITHOUT_TRAINING)
 MAX_TOKENS = 1_000_000
 FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
@@ -100,8 +100,9 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     Validation is carved from the data by the protocol, which is to be the one that will judge the model.
     Settings of training are suggested by Optuna; for every training, the taste that suits its vectors best is
     found without training again: score and decay (not of next_item, which is read as it was trained), history
-    length, half-life, weights of parts, repeat bonus and mixture. A trial that is below the median of the earlier ones at a
-    quarter, half or three quarters of its epochs is stopped (Golovin et al., Google Vizier, KDD 2017).
+    length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A trial that is below the
+    median of the earlier ones at a quarter, half or three quarters of its epochs is stopped (Golovin et al.,
+    Google Vizier, KDD 2017).
 
     Trial 0 is the default: next_item's defaults with what is ``fixed``, or skip-gram's where next_item does
     not know that. It runs to its end, whatever the budget. Then each objective is looked at, with settings
@@ -193,7 +194,7 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     whole = problem if n_tokens <= max_tokens else carved(max_tokens=n_tokens)
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
-    reread = problem.timed or bool(WITHOUT_TRAINING & {*free})
+    reread = problem.timed or not {*WITHOUT_TRAINING}.isdisjoint(free)
     search = Search(starts, fixed, seed, share=share, ordered=problem.ordered, reread=reread)
     team = Team(jobs or len(os.sched_getaffinity(0)), clock, free)
     plan = _Plan(search, whole, share, max(1.0, n_tokens / max_tokens), team)

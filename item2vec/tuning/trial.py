@@ -30,6 +30,9 @@ HISTORY_LENGTHS = (3, 10, 30)
 HALF_LIVES = (1.0, 7.0, 30.0, 120.0)
 REPEAT_BONUSES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 MIXTURES = (0.25, 0.5, 1.0, 2.0, 4.0)
+PRIORS = (0.25, 1.0, 4.0, 16.0)
+FINER_PRIORS = (0.5, 2.0)
+PRIOR_HALF_LIVES = (1.0, 3.0, 7.0, 30.0)
 
 State = Literal["complete", "stopped", "unfinished", "failed"]
 Values = npt.NDArray[np.float64]
@@ -212,4 +215,17 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
     }
     for name in [name for name in grids if name in free]:
         best = best_of(best.replace(**{name: value}) for value in grids[name])
+    best = best_of(_with_priors(best, free, timed=problem.timed))
+    if "popularity" in free:
+        best = best_of(best.replace(popularity=factor * best.popularity) for factor in FINER_PRIORS)
     return best
+
+
+def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:
+    """Yield the taste with each popularity prior: every weight with every half-life, of those not given."""
+    weights = PRIORS if "popularity" in free else (taste.popularity,)
+    half_lives = [taste.popularity_half_life]
+    if "popularity_half_life" in free and timed and any(weights):
+        half_lives += PRIOR_HALF_LIVES
+    for weight, half_life in product(weights, half_lives):
+        yield taste.replace(popularity=weight, popularity_half_life=half_life)

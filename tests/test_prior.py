@@ -1,0 +1,161 @@
+"""The popularity prior: part of every score, exact against brute force, for every index and filter."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_bonuses import IDS, N_ITEMS, choices, histories, table, vectors
+
+from item2vec import Recommender, Sentences, Vocabulary, fit
+from item2vec.errors import ConfigError
+from item2vec.interactions import DAY
+from item2vec.prior import prior_for
+from item2vec.retraining.health import measure_health
+
+PRIOR = np.log1p(np.random.default_rng(5).integers(0, 50, N_ITEMS)).astype(np.float32)
+SMALL = {"vector_size": 6, "context_decay": (0.5,), "epochs": 1, "workers": 1}
+
+
+def timed(lists, days, **columns):
+    return dataclasses.replace(Sentences.of(lists), timestamps=np.array(days) * DAY, **columns)
+
+
+def counts(*given, **settings):
+    return np.expm1(prior_for(*given, **settings).astype(np.float64))
+
+
+def test_recent_tokens_count_more():
+    lists = timed([["a", "a", "b"], ["b"]], [0, 10, 20, 10])
+    abc = Vocabulary(("c", "b", "a"))
+    assert counts(lists, abc) == pytest.approx([0, 2, 2])
+    assert counts(lists, abc, half_life=10) == pytest.approx([0, 1.5, 0.75], rel=1e-6)
+    assert counts(lists, abc, half_life=0.001) == pytest.approx([0, 1, 0])
+    assert prior_for(lists, abc, half_life=10).dtype == np.float32
+
+
+def test_the_newest_token_of_all_has_age_0_even_if_the_model_does_not_know_it():
+    lists = timed([["a", "unknown"]], [0, 10])
+    assert counts(lists, Vocabulary(("a",)), half_life=10) == pytest.approx([0.5], rel=1e-6)
+
+
+def test_weights_multiply_and_without_timestamps_all_tokens_count_alike():
+    lists = Sentences.of([["a", "b"], ["b"]])
+    weighted = dataclasses.replace(lists, weights=np.array([3, 0, 0.5], np.float32))
+    ab = Vocabulary(("a", "b"))
+    assert counts(lists, ab, half_life=1) == pytest.approx([1, 2])
+    assert counts(weighted, ab) == pytest.approx([3, 0.5])
+    dated = dataclasses.replace(weighted, timestamps=np.array([0, 10, 10]) * DAY)
+    assert counts(dated, ab, half_life=10) == pytest.approx([1.5, 0.5])
+
+
+def test_no_sentences_no_popularity():
+    empty = dataclasses.replace(Sentences.of([]), timestamps=np.empty(0, np.int64))
+    assert prior_for(empty, Vocabulary(("a",)), 1.0).tolist() == [0]
+
+
+@functools.cache
+def model(score, popularity, repeat_bonus, index):
+    return Recommender(
+        vectors(), score=score, decay=0.6, popularity=popularity, repeat_bonus=repeat_bonus, mixture=0.2,
+        index=index, neighbours=table(True), prior=PRIOR,
+    )  # fmt: skip
+
+
+models = st.builds(
+    model,
+    st.sampled_from(["cosine", "output"]),
+    st.sampled_from([0.3, 1.0, 20.0]),
+    st.sampled_from([0.0, 3.0]),
+    st.sampled_from(["exact", "annoy"]),
+)
+
+
+def without_prior(asked):
+    return model(asked.taste.score, 0.0, asked.taste.repeat_bonus, "exact")
+
+
+@settings(max_examples=300, deadline=None)
+@given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
+def test_answers_agree_with_brute_force(asked, history, k, exclude, allow, deny, filter_seen):
+    rules = {"exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
+    found = asked.recommend(history, k=k, **rules)
+    everything = without_prior(asked).recommend(history, k=N_ITEMS, **rules)
+    if not {*history} & {*IDS}:
+        assert found == everything[:k]
+        assert {one.source for one in found} <= {"popular"}
+        return
+    added = dict(zip(IDS, (asked.taste.popularity * PRIOR).tolist(), strict=True))
+    scores = {item: score + added[item] for item, score in everything}
+    assert [one.score for one in found] == pytest.approx(sorted(scores.values(), reverse=True)[:k], abs=1e-3)
+    assert [one.score for one in found] == pytest.approx([scores[one.item] for one in found], abs=1e-3)
+    assert len({one.item for one in found}) == len(found)
+    assert {one.source for one in found} <= {"model"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, st.booleans())
+def test_many_histories_are_answered_as_one_by_one(asked, lists, k, allow, filter_seen):
+    rules = {"k": k, "allow": allow, "filter_seen": filter_seen}
+    assert asked.recommend_many(lists, **rules) == [asked.recommend(history, **rules) for history in lists]
+
+
+@settings(max_examples=100, deadline=None)
+@given(models, histories.filter(lambda history: {*history} & {*IDS}), st.data())
+def test_the_prior_is_a_share_of_its_own(asked, history, data):
+    answer = data.draw(st.sampled_from(asked.recommend(history, k=20)))
+    shares = asked.explain(history, answer.item)
+    assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-3)
+    assert [share for _, share in shares] == sorted((share for _, share in shares), reverse=True)
+    of_prior = [share for item, share in shares if item is None]
+    assert of_prior == pytest.approx([asked.taste.popularity * PRIOR[IDS.index(answer.item)]])
+    of_items = {item: share for item, share in shares if item is not None}
+    assert of_items == pytest.approx(dict(map(tuple, without_prior(asked).explain(history, answer.item))))
+
+
+@pytest.mark.parametrize("index", ["exact", "annoy"])
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_what_is_alike_does_not_depend_on_popularity(score, index):
+    asked = model(score, 20.0, 0.0, index)
+    for item in IDS[:24]:
+        assert asked.similar_items(item, k=5) == without_prior(asked).similar_items(item, k=5)
+    assert measure_health(asked).self_retrieval == 1
+    assert measure_health(asked).index_recall == 1
+
+
+def test_an_approximate_index_is_measured_with_the_prior():
+    """Popular items lie in all directions: without the last number of a query, nearly none is found."""
+    random = np.random.default_rng(0)
+    matrices = random.normal(size=(2, 3000, 16)).astype(np.float32)
+    ids = tuple(map(str, range(3000)))
+    many = dataclasses.replace(
+        vectors(), vocabulary=Vocabulary(ids), input=matrices[0], output=matrices[1], counts=np.ones(3000)
+    )
+    prior = random.exponential(size=3000).astype(np.float32)
+    asked = Recommender(many, popularity=30.0, prior=prior, index="annoy")
+    lists = [[ids[row]] for row in random.integers(0, 3000, 100)]
+    pairs = zip(asked.recommend_many(lists), asked.exact.recommend_many(lists), strict=True)
+    shares = [len({one.item for one in found} & {one.item for one in best}) / 10 for found, best in pairs]
+    assert np.mean(shares) > 0.9
+
+
+def test_a_prior_needs_a_finite_number_for_each_item():
+    with pytest.raises(ConfigError, match=r"popularity=0.5 adds a prior, and there is none; pass prior="):
+        Recommender(vectors(), popularity=0.5)
+    for wrong in (PRIOR[1:], PRIOR[:, None], np.where(PRIOR > 1, np.nan, PRIOR), PRIOR + np.inf):
+        for popularity in (0.0, 0.5):
+            with pytest.raises(ConfigError, match=r"the prior has shape .*; expected a finite number for"):
+                Recommender(vectors(), popularity=popularity, prior=wrong)
+    assert "popularity=0.5)" in repr(Recommender(vectors(), popularity=0.5, prior=PRIOR))
+
+
+def test_fit_counts_the_prior_on_what_it_trains_on():
+    lists = timed([["a", "b", "c"], ["b", "c"]] * 4, list(range(20)))
+    made = fit(lists, popularity=0.5, popularity_half_life=2, **SMALL)
+    assert made.prior.tolist() == prior_for(lists, made.vocabulary, 2).tolist()
+    assert made.prior.tolist() != fit(lists, popularity=0.5, **SMALL).prior.tolist()
+    assert fit(lists, **SMALL).prior is None
+    assert made.exact.prior is made.prior
+    assert not made.prior.flags.writeable
