@@ -350,7 +350,7 @@ class Recommender:
         bonuses = history_bonuses(readable, self.taste, self.neighbours, repeats=not filter_seen)
         results = find_many(
             self.index,
-            queries_of(tastes.vectors[queried], self.taste),
+            queries_of(tastes.vectors[queried], self.vectors, self.taste),
             k=k,
             excluded=[excluded[history] for history in queried],
             allowed=allowed,

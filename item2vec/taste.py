@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.config import PLAIN_DECAY, NextItem, TasteConfig, TrainConfig
+from item2vec.config import PLAIN_DECAY, NextItem, TasteConfig
 from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
@@ -17,6 +17,7 @@ from item2vec.vectors import ItemVectors
 
 __all__ = [
     "Tastes",
+    "cosine_divisor",
     "decays",
     "history_weights",
     "read_tastes",
@@ -150,7 +151,7 @@ def read_tastes(
     smallest = SMALLEST_NORM * typical
     empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < smallest
     divided = sums.reshape(len(sums), parts.shape[1], sums.shape[1] // parts.shape[1])
-    scales = _scales(divided, taste, vectors.config, smallest)
+    scales = _scales(divided, taste, cosine_divisor(vectors, taste), smallest)
     scaled = (divided * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
     return Tastes(scaled, parts, scales, empty | ~scaled.any(axis=1))
 
@@ -169,21 +170,35 @@ def token_scores(
     return scores
 
 
+def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
+    """Return what a score divides the weighted sum of the parts' cosines by.
+
+    1 for ``score="cosine"``, and ``None`` for plain inner products.
+    """
+    taste, trained = _read_by(taste, vectors), vectors.config
+    if taste.score == "cosine":
+        return 1.0
+    if isinstance(trained, NextItem) and trained.similarity == "cosine":
+        return float(_part_weights(taste).sum()) * trained.temperature
+    return None
+
+
+def _part_weights(taste: TasteConfig) -> npt.NDArray[np.float64]:
+    return np.ones(len(decays(taste))) if taste.part_weights is None else np.array(taste.part_weights)
+
+
 def _scales(
-    sums: npt.NDArray[np.float64], taste: TasteConfig, trained: TrainConfig | None, smallest: float
+    sums: npt.NDArray[np.float64], taste: TasteConfig, divisor: float | None, smallest: float
 ) -> npt.NDArray[np.float64]:
     """Return what each part of the tastes (n histories × parts × dimensions) is multiplied by."""
-    n, n_parts = sums.shape[:2]
-    weights = np.ones(n_parts) if taste.part_weights is None else np.array(taste.part_weights)
+    weights = _part_weights(taste)
+    if divisor is None:
+        return np.broadcast_to(weights, sums.shape[:2])
     squares = np.einsum("ijk,ijk->ij", sums, sums)
     if taste.score == "cosine":
-        lengths = np.sqrt((squares * weights**2).sum(axis=1, keepdims=True))
-    elif isinstance(trained, NextItem) and trained.similarity == "cosine":
-        lengths = np.sqrt(squares)
-        weights = weights / (weights.sum() * trained.temperature)
-    else:
-        lengths = np.ones((n, 1))
-    return weights / np.where(lengths < smallest, 1.0, lengths)
+        squares = (squares * weights**2).sum(axis=1, keepdims=True)
+    lengths = np.sqrt(squares)
+    return weights / (np.where(lengths < smallest, 1.0, lengths) * divisor)
 
 
 def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bonuses import IDS, N_ITEMS, choices, histories, table, vectors
 
-from item2vec import Recommender, Sentences, Vocabulary, fit
+from item2vec import ItemVectors, NextItem, Recommender, Sentences, Vocabulary, fit
+from item2vec.config import TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
-from item2vec.prior import prior_for
+from item2vec.prior import prior_for, queries_of, searched_matrix, typical_queries
 from item2vec.retraining.health import measure_health
+from item2vec.taste import read_tastes
 
 PRIOR = np.log1p(np.random.default_rng(5).integers(0, 50, N_ITEMS)).astype(np.float32)
 SMALL = {"vector_size": 6, "context_decay": (0.5,), "epochs": 1, "workers": 1}
@@ -125,20 +127,26 @@ def test_what_is_alike_does_not_depend_on_popularity(score, index):
     assert measure_health(asked).index_recall == 1
 
 
-def test_an_approximate_index_is_measured_with_the_prior():
-    """Popular items lie in all directions: without the last number of a query, nearly none is found."""
-    random = np.random.default_rng(0)
-    matrices = random.normal(size=(2, 3000, 16)).astype(np.float32)
-    ids = tuple(map(str, range(3000)))
-    many = dataclasses.replace(
-        vectors(), vocabulary=Vocabulary(ids), input=matrices[0], output=matrices[1], counts=np.ones(3000)
-    )
-    prior = random.exponential(size=3000).astype(np.float32)
-    asked = Recommender(many, popularity=30.0, prior=prior, index="annoy")
-    lists = [[ids[row]] for row in random.integers(0, 3000, 100)]
-    pairs = zip(asked.recommend_many(lists), asked.exact.recommend_many(lists), strict=True)
-    shares = [len({one.item for one in found} & {one.item for one in best}) / 10 for found, best in pairs]
-    assert np.mean(shares) > 0.9
+def test_an_approximate_index_is_measured_with_the_queries_of_histories():
+    taste = TasteConfig(score="output", popularity=3.0)
+    alone = read_tastes(vectors(), taste, np.arange(N_ITEMS, dtype=np.int32), np.arange(N_ITEMS + 1))
+    queries = {query.tobytes() for query in queries_of(alone.vectors, vectors(), taste)}
+    assert {query.tobytes() for query in typical_queries(vectors(), taste)} <= queries
+
+
+@pytest.mark.parametrize("score", ["cosine", "output"])
+def test_popularity_is_as_large_a_part_of_a_row_as_of_a_query(score):
+    """Two parts of unit length, compared by cosine: a row is as long as two, a taste as trained."""
+    parts = np.random.default_rng(3).normal(size=(N_ITEMS, 2, 4))
+    rows = (parts / np.linalg.norm(parts, axis=2, keepdims=True)).reshape(N_ITEMS, 8).astype(np.float32)
+    config = NextItem(vector_size=8, context_decay=(0.5, 0.9), temperature=0.1)
+    two = ItemVectors(Vocabulary(tuple(IDS)), rows, rows, np.ones(N_ITEMS), config)
+    taste = TasteConfig(score=score, decay=(0.5, 0.9), popularity=3.0)
+    matrix = searched_matrix(two, taste, np.ones(N_ITEMS, np.float32))
+    queries = typical_queries(two, taste)
+    shares = [each[:, -1] / np.linalg.norm(each[:, :-1], axis=1) for each in (matrix, queries)]
+    assert shares[0][0] == pytest.approx(shares[1][0])
+    assert (matrix[:, -1] * queries[0, -1]).tolist() == pytest.approx([3.0] * N_ITEMS)
 
 
 def test_a_prior_needs_a_finite_number_for_each_item():

@@ -173,7 +173,7 @@ def _index_recall(model: Recommender, n_questions: int, random: np.random.Genera
     chances = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
     rows = random.choice(len(chances), size=n_questions, p=chances / chances.sum()).astype(np.int32)
     tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_questions + 1))
-    asked = queries_of(tastes.vectors[~tastes.empty], model.taste)
+    asked = queries_of(tastes.vectors[~tastes.empty], model.vectors, model.taste)
     return _recall(model.index, model.exact.index, asked) if len(asked) else 0.0
 
 
