@@ -76,7 +76,7 @@ def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
     """Return the rows' factor of the weight; the queries have the other one.
 
     Popularity is as large a part of a row as of a query then. Where it is larger in the rows, Annoy splits
-    them by popularity alone, and looks at up to eight times as many nodes for the same recall.
+    them by popularity alone, and looks at more nodes for the same recall.
     """
     return math.sqrt(taste.popularity * (cosine_divisor(vectors, taste) or 1.0))
 
