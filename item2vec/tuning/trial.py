@@ -216,9 +216,8 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
     for name in [name for name in grids if name in free]:
         best = best_of(best.replace(**{name: value}) for value in grids[name])
     best = best_of(_with_priors(best, free, timed=problem.timed))
-    if "popularity" in free:
-        best = best_of(best.replace(popularity=factor * best.popularity) for factor in FINER_PRIORS)
-    return best
+    factors = FINER_PRIORS if "popularity" in free else ()
+    return best_of(best.replace(popularity=factor * best.popularity) for factor in factors)
 
 
 def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:
