@@ -44,9 +44,8 @@ class Recommender:
     vectors
         What training learned.
     score, decay, part_weights, half_life, last_n, repeat_bonus, mixture, popularity, popularity_half_life
-        How a history is read and items are scored: the fields of ``TasteConfig``. Unless told otherwise,
-        vectors without an output matrix, such as those of a word2vec file, are scored by cosine, and those of
-        next_item are read with the decays that they were trained with.
+        How a history is read and items are scored: the fields of ``TasteConfig``. By default, next_item is
+        read as it was trained, and vectors without an output matrix are scored by cosine.
     index
         ``"exact"``; ``"annoy"``; or ``"auto"``, which is exact as long as that is as quick.
     recall
@@ -133,11 +132,11 @@ class Recommender:
         self._by_popularity: Rows = top_k(parts.vectors.counts, len(parts.vectors))
 
     def __repr__(self) -> str:
-        n_items, size = self.vectors.input.shape
-        added = {name: getattr(self.taste, name) for name in ("repeat_bonus", "mixture", "popularity")}
-        told = f"score={self.taste.score!r}, decay={self.taste.decay}, index={self.index.kind}"
-        told += "".join(f", {name}={value}" for name, value in added.items() if value)
-        return f"Recommender({n_items:,} items × {size} dimensions, {told})"
+        taste, (n_items, size) = self.taste, self.vectors.input.shape
+        about = f"score={taste.score!r}, decay={taste.decay}, index={self.index.kind}"
+        added = [name for name in ("repeat_bonus", "mixture", "popularity") if getattr(taste, name)]
+        about += "".join(f", {name}={getattr(taste, name)}" for name in added)
+        return f"Recommender({n_items:,} items × {size} dimensions, {about})"
 
     @cached_property
     def _input_index(self) -> Index:

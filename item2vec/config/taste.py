@@ -32,8 +32,8 @@ class TasteConfig(Settings):
     weights that next_item learned. Several, such as 0.5 and 0.9, read as many equal parts of the vectors. By
     default ``context_decay`` of next_item, else 0.7."""
     part_weights: Annotated[tuple[PartWeight, ...], Field(min_length=1)] | None = None
-    """How much each part of the vectors counts in a score, one weight for each ``decay``. By default all count
-    the same, but for the shortest of next_item's default memories, which counts half."""
+    """How much each part of the vectors counts in a score, one weight for each ``decay``. By default all
+    count the same, but for the shortest of next_item's default memories, which counts half."""
     half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Days after which an item weighs half, where the history comes with timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None
@@ -75,7 +75,7 @@ class TasteConfig(Settings):
             return self
         if len(self.part_weights) != n_parts or not any(self.part_weights):
             raise ValueError(
-                f"part_weights is {self.part_weights}; expected a weight for each of the {n_parts} parts that "
-                f"decay={self.decay} reads, one of them above 0"
+                f"part_weights is {self.part_weights}; expected a weight for each of the {n_parts} parts "
+                f"that decay={self.decay} reads, one of them above 0"
             )
         return self

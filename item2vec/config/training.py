@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
+from item2vec.config.memories import (
+    DEFAULT_PART_WEIGHTS,
+    MEMORIES,
+    fitting_memory,
+    size_of_parts,
+    tied_parts,
+)
 from item2vec.config.settings import Decays, Finite, Flag, Learned, Settings, nearest
 from item2vec.errors import ConfigError
 
@@ -34,29 +41,6 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
 """How a taste reads vectors that were not trained with a decay."""
-NUMBERS_A_PART = 128
-MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
-    ("learned", 0.98, 0.3),
-    ("learned", "learned"),
-    ("learned",),
-)
-"""next_item's ``context_decay`` by default: the first of these that cuts ``vector_size`` into equal parts of
-two numbers or more."""
-DEFAULT_PART_WEIGHTS = (1.0, 1.0, 0.5)
-"""A compromise: the next item wants short memories, the next weeks long ones."""
-
-
-def _memory(vector_size: int) -> tuple[float | Learned, ...]:
-    fitting = (one for one in MEMORIES if vector_size % len(one) == 0 and vector_size >= 2 * len(one))
-    return next(fitting, MEMORIES[-1])
-
-
-def _size_of_parts(settings: Mapping[str, Any]) -> int:
-    return NUMBERS_A_PART * len(settings["context_decay"])
-
-
-def _tied_parts(settings: Mapping[str, Any]) -> int:
-    return len(settings["context_decay"]) // 2
 
 
 def _cores() -> int:
@@ -197,10 +181,10 @@ class NextItem(TrainConfig):
     """Weight of an item for each step back, one entry for each part of the vectors: a decay, or "learned",
     which learns a weight for each step back. A short memory stands beside long ones. Where ``vector_size`` is
     given and no multiple of three, two parts are learned by default, or one."""
-    tied: Annotated[int, Field(ge=0)] = Field(default_factory=_tied_parts)
+    tied: Annotated[int, Field(ge=0)] = Field(default_factory=tied_parts)
     """How many parts, the first ones, have one matrix in both roles: input vectors are output vectors. By
     default half of them."""
-    vector_size: VectorSize = Field(default_factory=_size_of_parts)
+    vector_size: VectorSize = Field(default_factory=size_of_parts)
     """Numbers in an item's vector: 128 for each part of ``context_decay``."""
     window: Window = 50
     """How many items before the next one are read; ``"full"``: all of them."""
@@ -248,7 +232,7 @@ class NextItem(TrainConfig):
     def given(self) -> dict[str, Any]:
         """Return the settings that were given; a memory that is the default does not count."""
         given = super().given()
-        default = _memory(self.vector_size) if "vector_size" in given else MEMORIES[0]
+        default = fitting_memory(self.vector_size) if "vector_size" in given else MEMORIES[0]
         return {n: value for n, value in given.items() if n != "context_decay" or value != default}
 
     @model_validator(mode="before")
@@ -257,7 +241,7 @@ class NextItem(TrainConfig):
         size = settings.get("vector_size") if isinstance(settings, Mapping) else None
         if not isinstance(size, int) or size < 1 or "context_decay" in settings:
             return settings
-        return {**settings, "context_decay": _memory(size)}
+        return {**settings, "context_decay": fitting_memory(size)}
 
     @field_validator("backend", mode="before")
     @classmethod
