@@ -35,9 +35,9 @@ MEMORIES: tuple[Memory, ...] = (
     ("learned", 0.98, "learned"),
     ("learned", "learned", "learned"),
     (0.3, 0.8, 0.98),
-    (0.5, 0.8),
-    (0.5, 0.98),
-    (0.9, 0.98),
+    (0.98, 0.9),
+    (0.98,),
+    (0.3,),
 )
 """What ``context_decay`` is searched among."""
 
@@ -78,12 +78,12 @@ SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
 FIRST: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {}),
     ("skipgram", {}),
+    ("next_item", {"context_decay": (0.98,), "tied": 1}),
     ("next_item", {"context_decay": ("learned", "learned"), "dropout": 0.1}),
-    ("next_item", {"similarity": "inner", "tied": 0, "context_decay": (0.3, 0.8, 0.98)}),
     ("cbow", {}),
-    ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
+    ("next_item", {"similarity": "inner", "tied": 0, "context_decay": (0.3, 0.8, 0.98)}),
     ("skipgram", {"window": 20, "shrink_windows": False}),
-    ("next_item", {"similarity": "inner", "tied": 0, "context_decay": (0.9, 0.98), "epochs": 25}),
+    ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
     ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
 )
 """What is tried before anything is known: settings that suit one kind of data or another."""
