@@ -89,7 +89,7 @@ def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTab
     """Return the weight of each token when a history is read with the table's decay."""
     return history_weights(
         histories.offsets,
-        taste.replace(decay=table.decay),
+        taste.replace(decay=table.decay, part_weights=None),
         weights=histories.weights,
         timestamps=histories.timestamps,
     )[:, 0]

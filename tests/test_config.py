@@ -91,7 +91,9 @@ def test_next_item_is_the_default():
 
 
 def test_a_name_like_no_other_is_answered_with_all():
-    with pytest.raises(ConfigError, match="unknown setting 'xyz'; known are score, decay, half_life, last_n"):
+    with pytest.raises(
+        ConfigError, match="unknown setting 'xyz'; known are score, decay, part_weights, half"
+    ):
         TasteConfig(xyz=1)
 
 
@@ -424,6 +426,23 @@ def test_a_memory_that_is_given_is_kept_by_every_change(memory, given):
     assert changed.context_decay == memory
     assert changed.vector_size == given.get("vector_size", 128 * len(memory))
     assert Config(train=config).with_settings(epochs=3).train == changed
+
+
+def test_weights_of_parts_go_with_the_memory_they_were_chosen_for():
+    def weights(train, **taste):
+        return TasteConfig(**taste).as_trained(train, has_output=True).part_weights
+
+    assert weights(NextItem()) == weights(NextItem(vector_size=96)) == (1.0, 1.0, 0.5)
+    assert weights(NextItem(), decay=0.5) is None
+    assert weights(NextItem(context_decay=(0.5, 0.9))) is None
+    assert weights(NextItem().without_order()) is None
+    assert weights(NextItem(), part_weights=(0, 1, 2)) == (0, 1, 2)
+    assert weights(SkipGram()) is None
+    for wrong in ((1.0,), (1.0, 1.0, 1.0), (0.0, 0.0)):
+        with pytest.raises(ConfigError, match="expected a weight for each of the 2 parts that decay="):
+            TasteConfig(decay=(0.5, 0.9), part_weights=wrong)
+    with pytest.raises(ConfigError, match="expected a weight for each of the 3 parts"):
+        weights(NextItem(), part_weights=(1.0, 2.0))
 
 
 @pytest.mark.parametrize(

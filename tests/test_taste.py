@@ -240,8 +240,9 @@ def test_a_score_of_cosine_is_the_mean_of_the_parts_cosines_over_the_temperature
     # part 1: the taste (1.5, 2) has the unit vector (.6, .8); part 2: (1, 0)
     assert scores[0] == pytest.approx([(0.6 + 0) / 2 / 0.1, (1 + 1) / 2 / 0.1])
     assert 1 / tastes.scales[0] == pytest.approx([2.5 * 2 * 0.1, 1 * 2 * 0.1])
-    tastes = read_tastes(vectors, taste.replace(part_weights=(3, 1)), np.array([0, 1], np.int32), [0, 2])
-    assert tastes.vectors @ scored_matrix(vectors, taste)[0] == pytest.approx([0.75 * 0.6 / 0.1])
+    weighed = TasteConfig(part_weights=(3, 1), decay=(1.0, 1.0))
+    tastes = read_tastes(vectors, weighed, np.array([0, 1], np.int32), np.array([0, 2]))
+    assert tastes.vectors @ scored_matrix(vectors, weighed)[0] == pytest.approx([0.75 * 0.6 / 0.1])
 
 
 def test_a_part_without_an_input_vector_says_nothing():
