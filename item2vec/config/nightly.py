@@ -66,7 +66,8 @@ class GatesConfig(Settings):
     min_read_share: Share = 0.5
     """Expected share of tokens that an epoch reads; weights make it skip the others."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
-    """Median length of a vector over that of the random start: 1 of an untrained model."""
+    """Median length of a vector over that of the random start: 1 of an untrained model. Not checked where
+    vectors are compared by cosine, since these start at length 1."""
     max_norm: Annotated[Finite, Field(gt=0)] = 100.0
     """Longest input vector, and median output vector: a model that diverged is in the thousands."""
     min_output_norm: Annotated[Finite, Field(ge=0)] = 0.02
