@@ -76,17 +76,17 @@ def measure(split, names, seed):
 
 def print_table(measured):
     """Print the second metric of every model on every set, and how far the default is below any."""
-    rows = list(next(iter(measured.values()))["rows"])
+    rows = list(dict.fromkeys(row for of_set in measured.values() for row in of_set["rows"]))
     print(f"\n| set | metric | {' | '.join(rows)} | default is below |\n|{'---|' * (len(rows) + 3)}")
     for name, of_set in measured.items():
         metric = of_set["metrics"][1]
-        values = {row: of_set["rows"][row][metric] for row in rows}
+        values = {row: scores[metric] for row, scores in of_set["rows"].items()}
         below = [
             f"{row} by {1 - values[DEFAULT] / value:.1%}"
             for row, value in values.items()
             if value > values[DEFAULT]
         ]
-        cells = " | ".join(f"{value:.4f}" for value in values.values())
+        cells = " | ".join(f"{values[row]:.4f}" if row in values else "–" for row in rows)
         print(f"| {name} | {metric.upper()} | {cells} | {', '.join(below) or '–'} |")
 
 
