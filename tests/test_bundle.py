@@ -498,18 +498,27 @@ def test_positions_that_do_not_fit_are_refused(forge, positions, message):
         bundle.read(forge(positions=positions.astype(np.float32)))
 
 
-@pytest.mark.parametrize("name", ["offsets", "items", "weights"])
-def test_a_damaged_table_is_refused(mixed, name):
-    path = mixed / f"neighbours_{name}.npy"
+def refuses_damage(folder, name):
+    """A byte that changed, and a file that is missing, are found by the manifest."""
+    path = folder / name
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.chmod(0o644)
     path.write_bytes(content)
-    with pytest.raises(CorruptBundleError, match=f"neighbours_{name}.npy is damaged"):
-        bundle.read(mixed)
+    with pytest.raises(CorruptBundleError, match=f"{name} is damaged"):
+        bundle.read(folder)
     path.unlink()
     with pytest.raises(CorruptBundleError, match="its manifest lists"):
-        bundle.read(mixed)
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", ["offsets", "items", "weights"])
+def test_a_damaged_table_is_refused(mixed, name):
+    refuses_damage(mixed, f"neighbours_{name}.npy")
+
+
+def test_damaged_positions_are_refused(mixed):
+    refuses_damage(mixed, "positions.npy")
 
 
 @pytest.mark.parametrize(
@@ -561,16 +570,7 @@ def test_a_popularity_prior_is_mapped_and_named_as_a_feature(popular):
 
 
 def test_a_damaged_popularity_prior_is_refused(popular):
-    path = popular / "popularity.npy"
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(content)
-    with pytest.raises(CorruptBundleError, match=r"popularity\.npy is damaged"):
-        bundle.read(popular)
-    path.unlink()
-    with pytest.raises(CorruptBundleError, match="its manifest lists"):
-        bundle.read(popular)
+    refuses_damage(popular, "popularity.npy")
 
 
 @pytest.mark.parametrize(

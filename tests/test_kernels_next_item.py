@@ -227,9 +227,9 @@ def agree(found, expected, atol):
 @st.composite
 def cases(draw):
     n_parts = draw(st.integers(1, 3))
-    unit = draw(
-        st.booleans()
-    )  # where a cosine is 1 or -1, its gradient is rounding: no weight decay to speak of
+    # A row shrinks if its gradient is not 0. That of a cosine near 1 is 0 in float32 and not in float64, so
+    # weight decay with cosines is left to test_many_blocks_stay_with_the_reference.
+    unit = draw(st.booleans())
     return Case(
         draw(st.lists(st.integers(1, 12), min_size=1, max_size=45)),
         n_items=draw(st.sampled_from([2, 3, 9, 40])),
@@ -240,7 +240,7 @@ def cases(draw):
         window=draw(st.sampled_from([1, 2, 5, 11])),
         negative=draw(st.sampled_from([None, 1, 2, 5, 16, 19, 64])),
         dropout=draw(st.sampled_from([0.0, 0.3, 0.9])),
-        weight_decay=draw(st.sampled_from([0.0, 0.002] if unit else [0.0, 0.01, 0.5])),
+        weight_decay=0.0 if unit else draw(st.sampled_from([0.0, 0.01, 0.5])),
         unit=unit,
         tied=draw(st.booleans()),
         position_rate=draw(st.sampled_from([0.0, 0.1])),
@@ -252,8 +252,7 @@ def cases(draw):
 @settings(deadline=None, max_examples=60)
 @given(cases())
 def test_training_is_the_reference(case):
-    # With cosines, gradients cancel out more often, and Adagrad enlarges what rounding leaves of them.
-    agree(case.trained(0.05, 0.01), case.expected(0.05, 0.01), atol=2e-3 if case.rules.unit else 2e-4)
+    agree(case.trained(0.05, 0.01), case.expected(0.05, 0.01), atol=2e-4)
 
 
 @pytest.mark.parametrize("unit", [False, True])

@@ -7,7 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -142,17 +142,21 @@ def test_next_item_is_the_same_with_as_many_workers_as_parts(n_parts):
 
 def test_spans_of_a_part_wait_for_each_other(monkeypatch):
     """Two workers share three parts: the second half of a part starts when its first half has ended."""
-    config = NextItem(**{**QUICK, "vector_size": 12}, context_decay=("learned",) * 3)
-    corpus = prepare(random_sentences(2000), config.replace(workers=2))
-    log = []
+    config = NextItem(**{**QUICK, "vector_size": 12, "workers": 2}, context_decay=("learned",) * 3)
+    corpus = prepare(random_sentences(2000), config)
+    log, second_half = [], threading.Event()
 
-    def slow(part, draws, rules, tokens, before, order, first, last, *rest):
+    def logged(part, draws, rules, tokens, before, order, first, last, *rest):
         log.append(("start", part.number, first))
-        time.sleep(0.2 if first == 0 and part.number == 2 else 0.01)
+        if part.number == 2:
+            if first > 0:
+                second_half.set()
+            else:
+                second_half.wait(timeout=0.2)  # the time that a worker has to start the second half too early
         log.append(("end", part.number, last))
 
-    monkeypatch.setattr("item2vec.training.next_item.train_blocks", slow)
-    trainer = NextItemTrainer(corpus, config.replace(workers=2))
+    monkeypatch.setattr("item2vec.training.next_item.train_blocks", logged)
+    trainer = NextItemTrainer(corpus, config)
     trainer.train_epoch(0, corpus.tokens, corpus.offsets)
     for number in range(3):
         spans = [(kind, place) for kind, part, place in log if part == number]

@@ -149,7 +149,8 @@ class _Start(NamedTuple):
 
     @classmethod
     def of(cls, trainer: Trainer, config: TrainConfig) -> _Start:
-        output = None if trainer.output is None else trainer.output.copy()
+        compared = trainer.output if _looks_back_only(config) else None
+        output = None if compared is None else compared.copy()
         n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
         return cls(trainer.input.copy(), output, n_parts)
 

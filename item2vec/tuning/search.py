@@ -28,7 +28,7 @@ Space = Mapping[str, BaseDistribution]
 Memory = tuple[float | Learned, ...]
 
 OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
-MEMORIES: tuple[Memory, ...] = (
+SEARCHED_MEMORIES: tuple[Memory, ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),
     ("learned", 0.98),
@@ -46,7 +46,7 @@ def _name_of(memory: Memory) -> str:
     return " ".join(map(str, memory))
 
 
-_MEMORY_NAMED = {_name_of(memory): memory for memory in MEMORIES}
+_MEMORY_NAMED = {_name_of(memory): memory for memory in SEARCHED_MEMORIES}
 
 
 WORD2VEC: Space = {
@@ -62,7 +62,7 @@ WORD2VEC: Space = {
     "forward_only": CategoricalDistribution([False, True]),
 }
 NEXT_ITEM: Space = {
-    "memory": CategoricalDistribution([_name_of(decays) for decays in MEMORIES]),
+    "memory": CategoricalDistribution([_name_of(decays) for decays in SEARCHED_MEMORIES]),
     "tied": IntDistribution(0, 2),
     "similarity": CategoricalDistribution(["cosine", "inner"]),
     "temperature": FloatDistribution(0.05, 0.2, log=True),
