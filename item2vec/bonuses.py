@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Mask
 from item2vec.config import TasteConfig
 from item2vec.index import Bonuses
 from item2vec.kernels.cooccurrence import log_shares
@@ -20,8 +20,6 @@ FLOOR = 1e-4
 Chosen on validation: on gowalla, 1e-4 and 1e-5 are better than 1e-3 at every mixture; on diginetica,
 amazon-beauty and lastfm-2k, 1e-2 to 1e-5 are within .001 of each other at their best mixture.
 """
-
-Values = npt.NDArray[np.float64]
 
 
 def history_bonuses(
@@ -54,7 +52,7 @@ def history_bonuses(
 
 def token_bonuses(
     histories: Histories, taste: TasteConfig, table: NeighbourTable | None, item: int
-) -> Values:
+) -> Doubles:
     """Return what each token of one history contributes to the bonuses of an item (float64, n tokens).
 
     The mixture's bonus is distributed in proportion to what each token's row adds to p. The repeat bonus
@@ -85,7 +83,7 @@ def _mixed(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> B
     return Bonuses(rows.astype(np.intp), (taste.mixture * logs).astype(np.float32), offsets)
 
 
-def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Values:
+def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Doubles:
     """Return the weight of each token when a history is read with the table's decay."""
     return history_weights(
         histories.offsets,
@@ -104,7 +102,7 @@ def _repeated(histories: Histories, taste: TasteConfig) -> Bonuses:
     return Bonuses(rows, np.full(len(rows), taste.repeat_bonus, np.float32), offsets)
 
 
-def _counted(histories: Histories, taste: TasteConfig) -> npt.NDArray[np.bool_]:
+def _counted(histories: Histories, taste: TasteConfig) -> Mask:
     """Return which tokens count at all: not those of weight 0, nor those older than ``last_n``."""
     plain = TasteConfig(decay=1.0, last_n=taste.last_n)  # no decay: it would underflow in a long history
     return history_weights(histories.offsets, plain, weights=histories.weights)[:, 0] > 0

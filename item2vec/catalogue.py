@@ -8,15 +8,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Mask
 from item2vec.interactions import read_only
 from item2vec.items import Items, Value, checked_conditions
-from item2vec.types import Codes, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = ["Catalogue", "Eligible", "Mask"]
 
-Mask = npt.NDArray[np.bool_]
 
 CACHED_MASKS = 128
 

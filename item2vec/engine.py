@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.catalogue import Catalogue, Eligible, Mask
+from item2vec.arrays import Codes, Mask
+from item2vec.catalogue import Catalogue, Eligible
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import shape_histories
 from item2vec.store import History, Store
-from item2vec.types import Codes, Recommendation, Share, Vocabulary, as_history, check_k
+from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.versions.live import Live
 
 __all__ = ["Engine"]

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
-from item2vec.types import Codes, Floats, Offsets, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = ["Graph"]
 
@@ -75,7 +75,7 @@ class Graph:
         nodes: Vocabulary,
         source: Codes,
         target: Codes,
-        weights: npt.NDArray[np.float32] | None = None,
+        weights: Floats | None = None,
         *,
         directed: bool = False,
     ) -> Graph:
@@ -156,7 +156,7 @@ def _fault(graph: Graph) -> str | None:
     return None
 
 
-def check_edge_weights(weights: npt.NDArray[np.float32]) -> None:
+def check_edge_weights(weights: Floats) -> None:
     """Refuse edge weights that are not finite and positive."""
     good = np.isfinite(weights) & (weights > 0)
     if not bool(good.all()):

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.errors import InputError, InputTypeError
-from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
+from item2vec.types import Vocabulary, as_history
 
 __all__ = ["DAY", "Interactions", "microseconds", "read_only"]
 
@@ -77,7 +78,7 @@ class Interactions:
         user: Iterable[str],
         item: Iterable[str],
         timestamp: Sequence[Any] | npt.NDArray[Any] | None = None,
-        weight: Sequence[float] | npt.NDArray[np.float32] | None = None,
+        weight: Sequence[float] | Floats | None = None,
         event: Iterable[str] | None = None,
         session: Iterable[str] | None = None,
     ) -> Interactions:

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Mask
 from item2vec.errors import InputError, InputTypeError
-from item2vec.types import Codes, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = ["Items", "checked_conditions"]
 
@@ -91,7 +91,7 @@ class Items:
         """
         return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
 
-    def meets(self, conditions: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    def meets(self, conditions: Mapping[str, Any]) -> Mask:
         """Return for each item, by code, whether it meets all conditions, as in ``where``.
 
         >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})

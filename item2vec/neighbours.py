@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
-from item2vec.kernels.cooccurrence import Rows, links, newest_items
+from item2vec.kernels.cooccurrence import SparseRows, links, newest_items
 from item2vec.kernels.transitions import windowed_transitions
 from item2vec.sentences import Sentences, encode_histories
-from item2vec.types import Codes, Floats, Offsets, Vocabulary, check_k
+from item2vec.types import Vocabulary, check_k
 
 __all__ = ["NeighbourTable", "link_propagation", "table_for", "transitions"]
 
@@ -63,11 +63,11 @@ class NeighbourTable:
         )
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> SparseRows:
         """The table as the compiled loops take it."""
-        return Rows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
+        return SparseRows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
 
-    def column(self, neighbour: int, items: Codes) -> npt.NDArray[np.float64]:
+    def column(self, neighbour: int, items: Codes) -> Doubles:
         """Return the weight that a neighbour has in the row of each of these items, 0 where it is none.
 
         >>> table = NeighbourTable(np.array([0, 1, 1]), np.array([1]), np.array([0.5]), decay=0.5)
@@ -155,7 +155,7 @@ def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
     return transitions(known) if sentences.ordered else link_propagation(known)
 
 
-def _table_of(rows: Rows, decay: float) -> NeighbourTable:
+def _table_of(rows: SparseRows, decay: float) -> NeighbourTable:
     """Return rows as a table, without gaps between them."""
     lengths = rows.ends - rows.starts
     offsets = np.concatenate(([0], np.cumsum(lengths)))

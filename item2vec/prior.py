@@ -10,12 +10,13 @@ import math
 
 import numpy as np
 
+from item2vec.arrays import Floats
 from item2vec.config import TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
 from item2vec.sentences import Sentences
 from item2vec.taste import cosine_divisor, read_tastes, scored_matrix
-from item2vec.types import Floats, Vocabulary
+from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
 __all__ = ["check_prior", "prior_for", "queries_of", "searched_matrix", "typical_queries"]

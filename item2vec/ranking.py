@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Rows
+
 __all__ = ["top_k"]
 
 
-def top_k(scores: npt.NDArray[Any], k: int) -> npt.NDArray[np.intp]:
+def top_k(scores: npt.NDArray[Any], k: int) -> Rows:
     """Return the positions of the ``k`` highest of ``scores`` (1-D), best first; ``-inf`` is never returned.
 
     Examples

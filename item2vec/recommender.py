@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
+from item2vec.arrays import Floats, Mask, Rows
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.config.settings import Learned
@@ -25,13 +26,10 @@ from item2vec.prior import queries_of, searched_matrix, typical_queries
 from item2vec.ranking import top_k
 from item2vec.sentences import Histories, Sentences, encode_histories
 from item2vec.taste import Tastes, read_tastes, token_scores
-from item2vec.types import Floats, Recommendation, Share, Vocabulary, as_history, check_k
+from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Recommender"]
-
-Rows = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 
 class Recommender:

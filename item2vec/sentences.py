@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
+from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets
 from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, InputTypeError
 from item2vec.interactions import microseconds, read_only
-from item2vec.types import Codes, Floats, Offsets, Vocabulary, as_history
+from item2vec.types import Vocabulary, as_history
 
 __all__ = ["Histories", "Sentences", "encode_histories", "offsets_of"]
 
@@ -136,7 +137,7 @@ class Sentences(Sequence[list[str]]):
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
         return self.regroup(source, offsets)
 
-    def keep(self, tokens: npt.NDArray[np.bool_]) -> Sentences:
+    def keep(self, tokens: Mask) -> Sentences:
         """Return these sentences with only the tokens that the mask (one flag a token) keeps."""
         kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
         return self.regroup(np.flatnonzero(tokens), kept_before[self.offsets])
@@ -265,10 +266,10 @@ class Histories(NamedTuple):
 
     codes: Codes
     offsets: Offsets
-    weights: npt.NDArray[np.float64] | None = None
+    weights: Doubles | None = None
     timestamps: Offsets | None = None
 
-    def keep(self, items: npt.NDArray[np.bool_]) -> Histories:
+    def keep(self, items: Mask) -> Histories:
         """Return the histories with only the items that the mask (one flag per item) keeps."""
         return Histories(
             self.codes[items],
@@ -320,7 +321,7 @@ def encode_histories(
     return every.keep(every.codes >= 0)
 
 
-def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
     try:
         with np.errstate(over="ignore"):
             column = np.asarray(weights, dtype=np.float32).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The shape of a sentence: events, unit, repeats and length, for training sentences and histories alike."""
+"""The shape of a sentence: events, grouping, repeats, length; for training and for histories alike."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from item2vec.arrays import Codes, Floats
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.interactions import microseconds
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.types import Codes, Floats, Vocabulary
+from item2vec.types import Vocabulary
 
-__all__ = ["Unit", "check_least", "check_shape", "reshaped", "shape_histories", "shaped", "unit_of"]
+__all__ = ["Grouping", "check_least", "check_shape", "grouping_of", "reshaped", "shape_histories", "shaped"]
 
-Unit = Mapping[str, str] | tuple[Items, str]
+Grouping = Mapping[str, str] | tuple[Items, str]
 
 
 def shaped(
@@ -26,31 +27,33 @@ def shaped(
     min_length: int,
     max_length: int | None,
     collapse_repeats: bool,
-    unit: Unit | None,
+    group_by: Grouping | None,
 ) -> Sentences:
     """Return training sentences: reshaped, those below ``min_length`` dropped, and unused ids as well."""
     n_tokens = len(sentences.tokens)
-    sentences = reshaped(sentences, max_length=max_length, collapse_repeats=collapse_repeats, unit=unit)
-    if unit is not None and n_tokens and not len(sentences.tokens):
-        raise InputError(f"no item of {n_tokens:,} tokens has a unit; expected a mapping from their ids")
+    sentences = reshaped(
+        sentences, max_length=max_length, collapse_repeats=collapse_repeats, group_by=group_by
+    )
+    if group_by is not None and n_tokens and not len(sentences.tokens):
+        raise InputError(f"no item of {n_tokens:,} tokens has a group; expected a mapping from their ids")
     if bool((sentences.lengths < min_length).any()):
         sentences = sentences.take(sentences.lengths >= min_length)
     return _without_unused(sentences)
 
 
 def reshaped(
-    sentences: Sentences, *, max_length: int | None, collapse_repeats: bool, unit: Unit | None
+    sentences: Sentences, *, max_length: int | None, collapse_repeats: bool, group_by: Grouping | None
 ) -> Sentences:
-    """Return as many sentences, of a coarser unit, without adjacent repeats, cut to their newest tokens.
+    """Return as many sentences: grouped, without adjacent repeats, cut to their newest tokens.
 
     The steps are applied in this order. ``max_length`` is the number of tokens that are kept.
 
     >>> lists = Sentences.of([["a", "a", "b", "c"]])
-    >>> list(reshaped(lists, max_length=2, collapse_repeats=True, unit={"a": "x", "b": "y", "c": "z"}))
+    >>> list(reshaped(lists, max_length=2, collapse_repeats=True, group_by={"a": "x", "b": "y", "c": "z"}))
     [['y', 'z']]
     """
-    if unit is not None:
-        sentences = _of_unit(sentences, unit)
+    if group_by is not None:
+        sentences = _grouped(sentences, group_by)
     if collapse_repeats and len(sentences.tokens):
         sentences = _collapsed(sentences)
     if max_length is not None and bool((sentences.lengths > max_length).any()):
@@ -104,12 +107,12 @@ def shape_histories(
         every if bool(kept.all()) else every.keep(kept),
         max_length=adapter.max_length,
         collapse_repeats=adapter.collapse_repeats,
-        unit=unit_of(adapter, items),
+        group_by=grouping_of(adapter, items),
     )
 
 
-def unit_of(adapter: AdapterConfig, items: Items | None) -> Unit | None:
-    """Return the unit that ``group_by`` names, as adapters take it.
+def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
+    """Return the grouping that ``group_by`` names, as adapters take it.
 
     Raises
     ------
@@ -132,14 +135,16 @@ def _event_weights(chosen: Iterable[str] | Mapping[str, float], events: Vocabula
     return weights
 
 
-def check_shape(min_length: int, max_length: int | None, unit: Unit | None) -> None:
+def check_shape(min_length: int, max_length: int | None, group_by: Grouping | None) -> None:
     """Refuse what ``shaped`` cannot do, before anything is read."""
     check_least("min_length", min_length, 1)
     if max_length is not None:
         check_least("max_length", max_length, min_length)
-    is_pair = isinstance(unit, tuple) and len(unit) == 2 and isinstance(unit[0], Items)
-    if not (is_pair or isinstance(unit, Mapping | None)):
-        raise ConfigError(f"unit is {unit!r}; expected a mapping from item ids, or (items, attribute name)")
+    is_pair = isinstance(group_by, tuple) and len(group_by) == 2 and isinstance(group_by[0], Items)
+    if not (is_pair or isinstance(group_by, Mapping | None)):
+        raise ConfigError(
+            f"group_by is {group_by!r}; expected a mapping from item ids, or (items, attribute name)"
+        )
 
 
 def check_least(name: str, value: int, least: int) -> None:
@@ -160,19 +165,19 @@ def _collapsed(sentences: Sentences) -> Sentences:
     return dataclasses.replace(kept, weights=largest)
 
 
-def _of_unit(sentences: Sentences, unit: Unit) -> Sentences:
-    units: list[Any] = (
-        [unit[0].about(id_).get(unit[1]) for id_ in sentences.vocabulary.ids]
-        if isinstance(unit, tuple)
-        else [unit.get(id_) for id_ in sentences.vocabulary.ids]
+def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
+    groups: list[Any] = (
+        [group_by[0].about(id_).get(group_by[1]) for id_ in sentences.vocabulary.ids]
+        if isinstance(group_by, tuple)
+        else [group_by.get(id_) for id_ in sentences.vocabulary.ids]
     )
-    for id_, one in zip(sentences.vocabulary.ids, units, strict=True):
+    for id_, one in zip(sentences.vocabulary.ids, groups, strict=True):
         if not isinstance(one, str | None):
-            raise InputTypeError(f"the unit of item {id_!r} is {one!r}; expected one id as text, or none")
-    known = [one for one in units if one is not None]
+            raise InputTypeError(f"the group of item {id_!r} is {one!r}; expected one id as text, or none")
+    known = [one for one in groups if one is not None]
     vocabulary = Vocabulary.of(known)
-    code_of = np.full(len(units), -1, dtype=np.int32)
-    code_of[[one is not None for one in units]] = vocabulary.encode(known)
+    code_of = np.full(len(groups), -1, dtype=np.int32)
+    code_of[[one is not None for one in groups]] = vocabulary.encode(known)
     kept = sentences.keep(code_of[sentences.tokens] >= 0)
     return dataclasses.replace(kept, vocabulary=vocabulary, tokens=code_of[kept.tokens])
 

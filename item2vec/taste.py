@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets, Rows
 from item2vec.config import PLAIN_DECAY, NextItem, TasteConfig
 from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.interactions import DAY
-from item2vec.types import Floats, Offsets
 from item2vec.vectors import ItemVectors
 
 __all__ = [
@@ -44,9 +44,9 @@ class Tastes:
     """
 
     vectors: Floats
-    weights: npt.NDArray[np.float64]
-    scales: npt.NDArray[np.float64]
-    empty: npt.NDArray[np.bool_]
+    weights: Doubles
+    scales: Doubles
+    empty: Mask
 
 
 def taste_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
@@ -88,10 +88,10 @@ def history_weights(
     offsets: Offsets,
     taste: TasteConfig,
     *,
-    weights: npt.NDArray[np.float64] | None = None,
-    timestamps: npt.NDArray[np.int64] | None = None,
+    weights: Doubles | None = None,
+    timestamps: Offsets | None = None,
     positions: Floats | None = None,
-) -> npt.NDArray[np.float64]:
+) -> Doubles:
     """Return the weight of each history token in its taste (n tokens × decays).
 
     Weights are normalised to sum to 1 per history; all 0 if no token has positive weight. A token's weight is
@@ -123,18 +123,18 @@ def history_weights(
     if weights is not None:
         part *= weights[:, None]
     total = np.repeat(_reduce(np.add, part, offsets, 0.0), lengths, axis=0)
-    shares: npt.NDArray[np.float64] = np.divide(part, total, out=np.zeros_like(part), where=total > 0)
+    shares: Doubles = np.divide(part, total, out=np.zeros_like(part), where=total > 0)
     return shares
 
 
 def read_tastes(
     vectors: ItemVectors,
     taste: TasteConfig,
-    rows: npt.NDArray[np.int32],
+    rows: Codes,
     offsets: Offsets,
     *,
-    weights: npt.NDArray[np.float64] | None = None,
-    timestamps: npt.NDArray[np.int64] | None = None,
+    weights: Doubles | None = None,
+    timestamps: Offsets | None = None,
 ) -> Tastes:
     """Return the tastes of histories ``rows[offsets[i]:offsets[i + 1]]``, each oldest first.
 
@@ -156,9 +156,7 @@ def read_tastes(
     return Tastes(scaled, parts, scales, empty | ~scaled.any(axis=1))
 
 
-def token_scores(
-    vectors: ItemVectors, taste: TasteConfig, rows: npt.NDArray[np.int32], tastes: Tastes, item: int
-) -> npt.NDArray[np.float64]:
+def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: Tastes, item: int) -> Doubles:
     """Return what each token of one history adds to the score of an item (float64, n tokens).
 
     ``tastes`` is what ``read_tastes`` made of the history ``rows``.
@@ -166,7 +164,7 @@ def token_scores(
     inputs = taste_matrix(vectors, taste)[rows].astype(np.float64)
     products = inputs * scored_matrix(vectors, taste)[item].astype(np.float64)
     by_part = products.reshape(len(rows), tastes.weights.shape[1], -1).sum(axis=2)
-    scores: npt.NDArray[np.float64] = (tastes.weights * by_part * tastes.scales[0]).sum(axis=1)
+    scores: Doubles = (tastes.weights * by_part * tastes.scales[0]).sum(axis=1)
     return scores
 
 
@@ -183,13 +181,11 @@ def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
     return None
 
 
-def _part_weights(taste: TasteConfig) -> npt.NDArray[np.float64]:
+def _part_weights(taste: TasteConfig) -> Doubles:
     return np.ones(len(decays(taste))) if taste.part_weights is None else np.array(taste.part_weights)
 
 
-def _scales(
-    sums: npt.NDArray[np.float64], taste: TasteConfig, divisor: float | None, smallest: float
-) -> npt.NDArray[np.float64]:
+def _scales(sums: Doubles, taste: TasteConfig, divisor: float | None, smallest: float) -> Doubles:
     """Return what each part of the tastes (n histories × parts × dimensions) is multiplied by."""
     weights = _part_weights(taste)
     if divisor is None:
@@ -220,19 +216,15 @@ def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
         )
 
 
-def _learned_weights(
-    positions: Floats | None, part: int, steps_back: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
+def _learned_weights(positions: Floats | None, part: int, steps_back: Rows) -> Doubles:
     """Return the learned weight of each step back, 0 beyond the last position."""
     assert positions is not None, "checked with the vectors"
     padded = np.append(positions[part].astype(np.float64), 0.0)
-    weights: npt.NDArray[np.float64] = padded[np.minimum(steps_back, len(padded) - 1)]
+    weights: Doubles = padded[np.minimum(steps_back, len(padded) - 1)]
     return weights
 
 
-def _weighted_sums(
-    matrix: Floats, rows: npt.NDArray[np.int32], parts: npt.NDArray[np.float64], offsets: Offsets
-) -> npt.NDArray[np.float64]:
+def _weighted_sums(matrix: Floats, rows: Codes, parts: Doubles, offsets: Offsets) -> Doubles:
     """Return, for each history, the sum of its rows, part by part times its weights, block by block."""
     n_parts, size = parts.shape[1], matrix.shape[1]
     sums = np.zeros((len(offsets) - 1, size))

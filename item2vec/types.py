@@ -12,12 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
 
 __all__ = [
-    "Codes",
-    "Floats",
-    "Offsets",
     "Recommendation",
     "Share",
     "Vocabulary",
@@ -27,10 +25,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-Codes = npt.NDArray[np.int32]
-Offsets = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 MAX_ID_BYTES = 512
 MAX_CLOSEST_CHARACTERS = 200_000

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.ranking import top_k
-from item2vec.types import Floats, Recommendation, Vocabulary, as_history, check_k
+from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 
 if TYPE_CHECKING:
     from item2vec.config import TrainConfig
@@ -76,7 +77,7 @@ class ItemVectors:
     vocabulary: Vocabulary
     input: Floats
     output: Floats | None
-    counts: npt.NDArray[np.float64]
+    counts: Doubles
     config: TrainConfig | None = None
     curve: tuple[Epoch, ...] = ()
     tokens_read: int | None = None
@@ -110,7 +111,7 @@ class ItemVectors:
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
 
     @cached_property
-    def has_input(self) -> npt.NDArray[np.bool_]:
+    def has_input(self) -> Mask:
         """Whether each item has an input vector (bool, n items).
 
         Where only what comes before counts (next_item, ``forward_only``), an item that only ever stood last
@@ -136,7 +137,7 @@ class ItemVectors:
             raise InputError("these vectors have no output matrix; train with negative sampling for one")
         return read_only(unit_rows(self.output), np.float32)
 
-    def similarity_matrix(self, rows: npt.NDArray[np.intp]) -> Floats:
+    def similarity_matrix(self, rows: Rows) -> Floats:
         """Return the unit vectors in which these items are compared with all others (n items × dimensions).
 
         The unit input vectors; if one of ``rows`` has no input vector, the unit output vectors of all items.
@@ -173,9 +174,7 @@ class ItemVectors:
         ids = self.vocabulary.decode(rows)
         return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
 
-    def analogy_target(
-        self, positive: Iterable[str], negative: Iterable[str]
-    ) -> tuple[Floats, npt.NDArray[np.intp]]:
+    def analogy_target(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Floats, Rows]:
         """Return the unit vector of an analogy, and the rows of the items named.
 
         Its inner product with a row of ``similarity_matrix`` of these rows is the score of that item.

@@ -46,7 +46,7 @@ kind = "sessions"
 gap = "2h"
 
 [gates]
-min_questions = 200
+min_queries = 200
 ```
 
 The keys of `[train]` and `[taste]` are the settings of the model, with `_` for `-`, as below at

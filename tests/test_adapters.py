@@ -149,7 +149,7 @@ def test_a_damaged_gzip_file_is_an_input_error(tmp_path):
         {"min_length": 0},
         {"min_length": float("nan")},
         {"min_length": 3, "max_length": 2},
-        {"unit": "artist"},
+        {"group_by": "artist"},
     ],
 )
 def test_settings_are_checked_before_the_file_is_opened(settings):
@@ -205,26 +205,28 @@ def test_a_session_column_cuts_within_users(rows):
 @settings(deadline=None)
 @given(rows, st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
 def test_options_against_lists(rows, min_length, more, collapse, coarser):
-    unit = {"a": "A", "b": "A", "c": "C", "d": "D"} if coarser else None
+    group_by = {"a": "A", "b": "A", "c": "C", "d": "D"} if coarser else None
     expected = []
     for user in by_user(rows):
         items = [row[1] for row in user]
-        if unit:
-            items = [unit[item] for item in items if item in unit]
+        if group_by:
+            items = [group_by[item] for item in items if item in group_by]
         if collapse:
             items = [item for n, item in enumerate(items) if n == 0 or items[n - 1] != item]
         items = items[-(min_length + more) :]
         if len(items) >= min_length:
             expected.append(items)
     options = {"min_length": min_length, "max_length": min_length + more, "collapse_repeats": collapse}
-    if unit and rows and not {row[1] for row in rows} & set(unit):
-        with pytest.raises(InputError, match="has a unit"):
-            adapters.histories(interactions_of(rows), unit=unit, **options)
+    if group_by and rows and not {row[1] for row in rows} & set(group_by):
+        with pytest.raises(InputError, match="has a group"):
+            adapters.histories(interactions_of(rows), group_by=group_by, **options)
         return
-    assert list(adapters.histories(interactions_of(rows), unit=unit, **options)) == expected
-    if unit:
-        songs = Items.of({item: {"artist": artist} for item, artist in unit.items()})
-        assert list(adapters.histories(interactions_of(rows), unit=(songs, "artist"), **options)) == expected
+    assert list(adapters.histories(interactions_of(rows), group_by=group_by, **options)) == expected
+    if group_by:
+        songs = Items.of({item: {"artist": artist} for item, artist in group_by.items()})
+        assert (
+            list(adapters.histories(interactions_of(rows), group_by=(songs, "artist"), **options)) == expected
+        )
 
 
 @settings(deadline=None)
@@ -252,8 +254,8 @@ def test_filters_against_lists(rows, start, end, min_item_count, min_user_count)
 def test_a_unit_is_one_id():
     songs = Items.of({"a": {"genres": ["rock", "jazz"], "year": 1999}})
     for attribute in ("genres", "year"):
-        with pytest.raises(InputTypeError, match="the unit of item 'a' is"):
-            adapters.playlists([["a"]], unit=(songs, attribute))
+        with pytest.raises(InputTypeError, match="the group of item 'a' is"):
+            adapters.playlists([["a"]], group_by=(songs, attribute))
 
 
 def test_collapsed_repeats_keep_the_heaviest_weight():

@@ -102,7 +102,7 @@ def test_every_metric_is_what_its_definition_says(case, cutoffs):
     for name, k in itertools.product(NAMES, cutoffs):
         expected = SLOWLY[name](lists, k, counts, train, histories, targets)
         assert found.metrics[f"{name}@{k}"] == pytest.approx(expected, abs=1e-12), (name, k)
-        values = found.per_question.get(f"{name}@{k}")
+        values = found.per_query.get(f"{name}@{k}")
         assert (values is None) == (name in {"coverage", "gini"})
         assert values is None or values.mean() == pytest.approx(expected, abs=1e-12)
 
@@ -112,7 +112,7 @@ def test_novelty_counts_users_however_often_each_interacted():
     train = Sentences.of([["a", "b"], ["a", "b"], ["a", *"ccccc"], ["a"]])
     split = Split(train, Sentences.of([["a"]] * 4), Sentences.of([["d"]] * 4), "by hand")
     found = evaluate(Given([["a"], ["b"], ["c"], ["d"]]), split, k=1, metrics=["novelty"])
-    assert found.per_question["novelty@1"].tolist() == [0, 1, 2, 2]
+    assert found.per_query["novelty@1"].tolist() == [0, 1, 2, 2]
 
 
 def test_empty_answers_are_worth_nothing():

@@ -77,11 +77,11 @@ def test_evaluating_is_ranking_everything(world, ties, filter_seen, k, seed):
         left = [item for item in of if not (filter_seen and item in history)]
         ranked = sorted(left, key=lambda item: (-of[item], (item in wanted) == (ties == "against")))
         hits = [item in wanted for item in ranked][:k]
-        assert found.answers.hits[question].tolist() == hits + [False] * (k - len(hits))
-        assert found.answers.n_targets[question] == len(set(wanted))
-        named = [code for code in found.answers.items[question].tolist() if code >= 0]
-        assert [of[item] for item in found.answers.vocabulary.decode(named)] == [of[i] for i in ranked[:k]]
-        assert found.per_question[f"recall@{k}"][question] == pytest.approx(sum(hits) / len(set(wanted)))
+        assert found.rankings.hits[question].tolist() == hits + [False] * (k - len(hits))
+        assert found.rankings.n_targets[question] == len(set(wanted))
+        named = [code for code in found.rankings.items[question].tolist() if code >= 0]
+        assert [of[item] for item in found.rankings.vocabulary.decode(named)] == [of[i] for i in ranked[:k]]
+        assert found.per_query[f"recall@{k}"][question] == pytest.approx(sum(hits) / len(set(wanted)))
     assert set(found.metrics) == {f"{name}@{k}" for name in METRICS}
 
 
@@ -109,7 +109,7 @@ def test_ties_beyond_what_a_model_is_asked_for_flatter_no_model():
     level = Fixed(("t", 1.0), *((f"i{n}", 1.0) for n in range(2000)))
     found = evaluate(level, ONE, k=2, ties="against")
     assert found.metrics["hr@2"] == 0
-    assert (found.answers.items >= 0).all()
+    assert (found.rankings.items >= 0).all()
     everything = split_of((["h"], [f"i{n}" for n in range(2000)]))
     assert evaluate(level, everything, k=2, ties="against").metrics["hr@2"] == 0
     assert evaluate(level, everything, k=2, ties="for").metrics["precision@2"] == 1
@@ -136,21 +136,21 @@ def test_ties_count_for_whoever_says_so():
 
 def test_an_item_named_twice_is_one_hit():
     found = evaluate(Fixed(("t", 3.0), ("t", 2.0), ("a", 1.0)), ONE, k=3)
-    assert found.answers.hits.tolist() == [[True, False, False]]
+    assert found.rankings.hits.tolist() == [[True, False, False]]
     assert found.metrics["recall@3"] == found.metrics["map@3"] == 1
 
 
 def test_a_target_named_twice_is_one_target():
     found = evaluate(Fixed(("t", 3.0)), split_of((["h"], ["t", "u", "t"])), k=1)
-    assert found.answers.n_targets.tolist() == [2]
+    assert found.rankings.n_targets.tolist() == [2]
     assert found.metrics["recall@1"] == 0.5
 
 
 def test_a_target_nobody_has_heard_of_is_a_miss():
     found = evaluate(Fixed(("a", 1.0), ("z", 0.5)), split_of((["h"], ["unheard-of"])), k=2)
     assert found.metrics["hr@2"] == 0
-    assert found.answers.vocabulary.decode(found.answers.items[0]) == ["a", "z"]
-    assert found.answers.vocabulary.ids[:3] == ("a", "b", "h")
+    assert found.rankings.vocabulary.decode(found.rankings.items[0]) == ["a", "z"]
+    assert found.rankings.vocabulary.ids[:3] == ("a", "b", "h")
 
 
 def test_seen_items_are_left_out_as_the_split_says():
@@ -162,15 +162,15 @@ def test_seen_items_are_left_out_as_the_split_says():
 
 def test_askers_are_those_of_the_split():
     questions = [(["h"], ["t"])] * 3
-    assert evaluate(Fixed(), split_of(*questions)).askers.tolist() == [0, 1, 2]
-    found = evaluate(Fixed(), split_of(*questions, askers=np.array([7, 7, 9])), k=1)
-    assert found.askers.tolist() == [7, 7, 9]
+    assert evaluate(Fixed(), split_of(*questions)).users.tolist() == [0, 1, 2]
+    found = evaluate(Fixed(), split_of(*questions, users=np.array([7, 7, 9])), k=1)
+    assert found.users.tolist() == [7, 7, 9]
     assert found.intervals()["hr@1"] == (0, pytest.approx(1 - 0.025**0.5))
     assert "coverage@1" not in found.intervals()
 
 
 def test_many_questions_are_asked_in_blocks(monkeypatch):
-    monkeypatch.setattr("item2vec.evaluation.answers.QUESTIONS_A_BLOCK", 2)
+    monkeypatch.setattr("item2vec.evaluation.rankings.QUERIES_PER_BLOCK", 2)
     scores = {(item,): {other: float(ord(other) % 3) for other in CATALOGUE} for item in "abcde"}
     questions = [([item], ["f", "b"]) for item in "abcde"]
     model = Scored(scores)
@@ -178,7 +178,7 @@ def test_many_questions_are_asked_in_blocks(monkeypatch):
     monkeypatch.undo()
     whole = evaluate(Scored(scores), split_of(*questions), k=5)
     assert [n for n, k in model.asked if k == 6] == [2, 2, 1]
-    assert found.answers.hits.tolist() == whole.answers.hits.tolist()
+    assert found.rankings.hits.tolist() == whole.rankings.hits.tolist()
 
 
 def clusters(n=400, seed=1):
@@ -201,7 +201,7 @@ def test_approximation_shows_beside_exact_search(split):
     assert evaluate(exact, split).exact is None
     assert found.exact == evaluate(exact, split).metrics
     assert found.exact.keys() == found.metrics.keys()
-    same = np.mean(found.answers.items == evaluate(exact, split).answers.items)
+    same = np.mean(found.rankings.items == evaluate(exact, split).rankings.items)
     assert (found.metrics == found.exact) == (same == 1)
 
 
@@ -268,8 +268,8 @@ def test_a_split_whose_parts_do_not_fit_is_an_error():
     one, two = Sentences.of([["a"]]), Sentences.of([["a"], ["b"]])
     with pytest.raises(InputError, match="1 histories and 2 targets"):
         Split(two, one, two, "by hand")
-    with pytest.raises(InputError, match="1 askers of 2 questions"):
-        Split(two, two, two, "by hand", askers=np.array([1]))
+    with pytest.raises(InputError, match="1 users of 2 questions"):
+        Split(two, two, two, "by hand", users=np.array([1]))
     with pytest.raises(InputError, match="1 sentences of seen items for 2 questions"):
         Split(two, two, two, "by hand", seen=one)
 

@@ -11,7 +11,7 @@ from item2vec.retraining import gates
 from item2vec.retraining.record import protocol
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
-RULES = GatesConfig(min_questions=50, margin=0.05, tolerance=0.2)
+RULES = GatesConfig(min_queries=50, margin=0.05, tolerance=0.2)
 PROTOCOL = protocol(RetrainConfig())
 DATA = {"interactions": 1000, "users": 100, "items": 50}
 

@@ -41,7 +41,7 @@ DOORS = (
 NAMES = {
     "allow", "deny", "disliked", "edges", "event", "events", "exclude", "histories", "history", "id_", "ids",
     "item", "items", "negative", "node", "nodes", "other", "positive", "sentences", "session", "sessions",
-    "source", "target", "targets", "unit", "user", "users",
+    "source", "target", "targets", "unit", "group_by", "user", "users",
 }  # fmt: skip
 
 ONE_ID = {
@@ -129,8 +129,8 @@ NOT_IDS = {
         *(("read_interactions", name) for name in ("user", "event", "session")),
     ],
     "files and tables, where whole numbers are ids too": [("read_edges", "source"), ("walks", "edges")],
-    "where None is no unit; see test_adapters": [
-        (adapter, "unit") for adapter in ("histories", "playlists", "sessions")
+    "where None is no group; see test_adapters": [
+        (adapter, "group_by") for adapter in ("histories", "playlists", "sessions")
     ],
     "a place in a file": [(of, name) for of in ("Fault", "Fault.of_value") for name in ("source", "unit")],
 }  # fmt: skip
@@ -192,7 +192,9 @@ def parameters_of_ids():
         if not getattr(thing, "__module__", "").startswith("item2vec"):
             continue
         for parameter in inspect.signature(thing).parameters.values():
-            if parameter.name in NAMES and re.search(r"\b(str|object|Unit|T)\b", str(parameter.annotation)):
+            if parameter.name in NAMES and re.search(
+                r"\b(str|object|Grouping|T)\b", str(parameter.annotation)
+            ):
                 found.add((name, parameter.name))
     return found
 

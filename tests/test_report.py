@@ -253,7 +253,7 @@ def test_the_page_shows_the_numbers_of_the_evaluations(page, study):
     parts = [part for part in segments(study.evaluation, study.split) if part.by == "popularity"]
     bars = charts["popularity"]["data"][0]
     assert bars["y"] == pytest.approx([part.metrics["ndcg@5"] for part in parts], rel=1e-5)
-    assert bars["x"] == [f"{part.name}<br>{part.n_questions:,}" for part in parts]
+    assert bars["x"] == [f"{part.name}<br>{part.n_queries:,}" for part in parts]
     assert {bar["name"] for bar in charts["popularity"]["data"]} == {"item2vec", study.best_baseline}
     assert charts["training"]["data"][0]["y"] == [0.05, 0.1]
     assert f"{study.evaluation.exact['hr@5']:.4f}" in page.text
@@ -271,7 +271,7 @@ def test_exposure_is_a_share_and_its_lorenz_curve_rises(page, study):
     for line in page.figures["lorenz"]["data"][1:]:
         assert (line["x"][0], line["y"][0], line["x"][-1], line["y"][-1]) == (0, 0, 1, 1)
         assert np.all(np.diff(line["y"], 2) >= -1e-4)
-    items = study.evaluation.answers.items[:, :5]
+    items = study.evaluation.rankings.items[:, :5]
     counts = study.split.train.counts()
     top = np.argsort(-counts, kind="stable")[: -(-np.count_nonzero(counts) // 10)]
     ours = page.figures["exposure"]["data"][1]["y"][0]
@@ -356,10 +356,10 @@ def test_pooled_studies_are_one_of_all_questions():
     both = Study.pooled([one, two])
     assert both.evaluation.metrics["hr@1"] == 0.5
     assert both.baselines["rival"].metrics["hr@1"] == 0.5
-    assert both.evaluation.per_question["hr@1"].tolist() == [1, 0, 1, 1, 0, 0, 1, 0]
-    assert len(np.unique(both.evaluation.askers)) == 8
-    assert both.evaluation.answers.hits.shape == (8, 1)
-    assert both.evaluation.questions == both.baselines["rival"].questions != one.evaluation.questions
+    assert both.evaluation.per_query["hr@1"].tolist() == [1, 0, 1, 1, 0, 0, 1, 0]
+    assert len(np.unique(both.evaluation.users)) == 8
+    assert both.evaluation.rankings.hits.shape == (8, 1)
+    assert both.evaluation.queries == both.baselines["rival"].queries != one.evaluation.queries
     assert Study.pooled([one]) is one
 
 

@@ -36,17 +36,17 @@ def test_the_parts_make_up_the_whole(train, questions):
     parts = segments(evaluation, split)
     for by in ("history length", "popularity", "known"):
         own = [part for part in parts if part.by == by]
-        assert sum(part.n_questions for part in own) == len(split)
-        assert all(part.n_questions > 0 for part in own)
-        for name, values in evaluation.per_question.items():
-            mean = sum(part.n_questions * part.metrics[name] for part in own) / len(split)
+        assert sum(part.n_queries for part in own) == len(split)
+        assert all(part.n_queries > 0 for part in own)
+        for name, values in evaluation.per_query.items():
+            mean = sum(part.n_queries * part.metrics[name] for part in own) / len(split)
             assert mean == pytest.approx(values.mean(), abs=1e-9)
 
 
 def test_history_lengths():
     lengths = [0, 1, 2, 4, 5, 9, 10, 19, 20, 49, 50, 60]
     parts = found([["a", "b"]], [(["b"] * n, ["a"]) for n in lengths])
-    counts = {name: part.n_questions for (by, name), part in parts.items() if by == "history length"}
+    counts = {name: part.n_queries for (by, name), part in parts.items() if by == "history length"}
     assert counts == {
         "0": 1, "1": 1, "2 to 4": 2, "5 to 9": 2, "10 to 19": 2, "20 to 49": 2, "50 or more": 2,
     }  # fmt: skip
@@ -55,7 +55,7 @@ def test_history_lengths():
 def test_head_torso_and_tail_have_a_third_of_the_tokens_each():
     train = [["h"] * 4, ["t", "u"] * 2, ["p", "q", "r", "s"]]
     parts = found(train, [([], ["h", "p"]), ([], ["t"]), ([], ["u"]), ([], ["q"]), ([], ["new"])])
-    counts = {name: part.n_questions for (by, name), part in parts.items() if by == "popularity"}
+    counts = {name: part.n_queries for (by, name), part in parts.items() if by == "popularity"}
     assert counts == {"head": 1, "torso": 2, "tail": 2}
     assert parts["popularity", "head"].metrics["hr@2"] == 1  # Popularity answers h, and t
     assert parts["popularity", "torso"].metrics["hr@2"] == 1  # … or u, which ties with it
@@ -66,7 +66,7 @@ def test_cold_and_warm():
     questions = [(["a"], ["b"]), (["a"], ["new", "b"]), (["a"], ["new"]), (["other"], ["b"]), ([], ["new"])]
     parts = found([["a", "b"]], questions, k=1)
     own = {
-        name: (part.n_questions, part.metrics["hr@1"]) for (by, name), part in parts.items() if by == "known"
+        name: (part.n_queries, part.metrics["hr@1"]) for (by, name), part in parts.items() if by == "known"
     }
     assert own == {"warm": (2, 1.0), "cold user": (2, 0.5), "cold item": (1, 0.0)}
 

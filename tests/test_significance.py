@@ -11,29 +11,29 @@ from scipy import stats
 from item2vec import Sentences
 from item2vec.errors import InputError
 from item2vec.evaluation import Evaluation, Popularity, Split, compare, evaluate
-from item2vec.evaluation.answers import Answers
+from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.significance import intervals
 from item2vec.types import Vocabulary
 
 N_SIMULATED = 2000
 
 
-def coverage(simulated, truth, askers, **options):
+def coverage(simulated, truth, users, **options):
     """Return how often the intervals of simulated data sets (questions × data sets) hold the truth."""
     named = {f"hr@{n}": column for n, column in enumerate(simulated.T)}
-    bounds = np.array(list(intervals(named, askers, **options).values()))
+    bounds = np.array(list(intervals(named, users, **options).values()))
     return np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1]))
 
 
-def evaluation(values, askers=None, name="ndcg@10"):
+def evaluation(values, users=None, name="ndcg@10"):
     values = np.asarray(values, dtype=np.float64)
     nothing = np.zeros((len(values), 0))
-    answers = Answers(
+    answers = Rankings(
         Vocabulary(()), nothing.astype(np.int32), nothing.astype(bool), np.ones(len(values), np.int64)
     )
-    askers = np.arange(len(values)) if askers is None else np.asarray(askers)
-    questions = {"users": askers.tobytes().hex()}
-    return Evaluation({name: float(values.mean())}, {name: values}, answers, askers, questions)
+    users = np.arange(len(values)) if users is None else np.asarray(users)
+    questions = {"users": users.tobytes().hex()}
+    return Evaluation({name: float(values.mean())}, {name: values}, answers, users, questions)
 
 
 def test_intervals_cover_hit_rates():
@@ -53,11 +53,11 @@ def test_intervals_cover_skewed_values():
 def test_intervals_cover_where_askers_have_many_questions_and_would_not_without_them():
     random = np.random.default_rng(3)
     n_of_asker = random.integers(1, 20, 150)
-    askers = np.repeat(np.arange(150), n_of_asker)
+    users = np.repeat(np.arange(150), n_of_asker)
     taste = random.beta(1, 3, (150, N_SIMULATED))
-    hits = random.random((len(askers), N_SIMULATED)) < taste[askers]
-    assert 0.925 < coverage(hits, 0.25, askers) < 0.965
-    assert coverage(hits, 0.25, np.arange(len(askers))) < 0.8
+    hits = random.random((len(users), N_SIMULATED)) < taste[users]
+    assert 0.925 < coverage(hits, 0.25, users) < 0.965
+    assert coverage(hits, 0.25, np.arange(len(users))) < 0.8
 
 
 @pytest.mark.parametrize("p", [0.001, 0.005, 0.02, 0.99, 0.999])
@@ -85,26 +85,26 @@ def test_no_hit_at_all_is_not_a_certain_zero():
 
 def test_intervals_do_not_depend_on_how_askers_are_numbered_nor_on_other_metrics():
     random = np.random.default_rng(5)
-    values, askers = random.random(500), random.integers(0, 40, 500)
-    alone = intervals({"hr@1": values}, askers)["hr@1"]
-    together = intervals({"mrr@1": values**2, "hr@1": values}, askers * 1_000_003)["hr@1"]
+    values, users = random.random(500), random.integers(0, 40, 500)
+    alone = intervals({"hr@1": values}, users)["hr@1"]
+    together = intervals({"mrr@1": values**2, "hr@1": values}, users * 1_000_003)["hr@1"]
     assert together == pytest.approx(alone)
-    assert intervals({"hr@1": values}, askers)["hr@1"] == alone
-    assert intervals({"hr@1": values}, askers, seed=2)["hr@1"] != alone
+    assert intervals({"hr@1": values}, users)["hr@1"] == alone
+    assert intervals({"hr@1": values}, users, seed=2)["hr@1"] != alone
     assert alone[0] < values.mean() < alone[1]
-    assert intervals({}, askers) == {}
+    assert intervals({}, users) == {}
 
 
-@pytest.mark.parametrize("askers", [np.arange(60), np.repeat(np.arange(30), 4)], ids=["single", "clustered"])
-def test_p_values_are_uniform_where_two_models_are_equally_good(askers):
+@pytest.mark.parametrize("users", [np.arange(60), np.repeat(np.arange(30), 4)], ids=["single", "clustered"])
+def test_p_values_are_uniform_where_two_models_are_equally_good(users):
     random = np.random.default_rng(6)
 
     def model(liking):
-        return evaluation((random.random(len(askers)) < liking[askers]) * random.random(len(askers)), askers)
+        return evaluation((random.random(len(users)) < liking[users]) * random.random(len(users)), users)
 
     chances = []
     for seed in range(150):
-        first, second = (model(random.random(len(askers))) for _ in range(2))
+        first, second = (model(random.random(len(users))) for _ in range(2))
         chances.append(compare(first, second, seed=seed).p_value)
     assert stats.kstest(chances, "uniform").pvalue > 0.01
     assert np.mean(np.array(chances) < 0.1) < 0.17
@@ -170,16 +170,16 @@ def test_what_can_not_be_compared():
         ({"histories": [["b"], ["b"]]}, "histories"),
         ({"targets": [["b"], ["c"]]}, "targets"),
         ({"targets": [["c"], ["b"]], "histories": [["b"], ["a"]]}, "histories and targets"),
-        ({"askers": [0, 0]}, "users"),
+        ({"users": [0, 0]}, "users"),
     ],
 )
 def test_evaluations_of_other_questions_are_not_compared(changed, differing):
     """As many questions, with as many targets each: only what they are tells them apart."""
     train = Sentences.of([["a", "b", "c"]])
 
-    def evaluated(histories=(["a"], ["b"]), targets=(["b"], ["a"]), askers=(0, 1)):
+    def evaluated(histories=(["a"], ["b"]), targets=(["b"], ["a"]), users=(0, 1)):
         questions = Sentences.of(histories), Sentences.of(targets)
-        return evaluate(Popularity(train), Split(train, *questions, "by hand", askers=np.array(askers)))
+        return evaluate(Popularity(train), Split(train, *questions, "by hand", users=np.array(users)))
 
     assert compare(evaluated(), evaluated()).difference == 0
     with pytest.raises(InputError, match=f"the {differing} of the two evaluations differ"):

@@ -17,7 +17,7 @@ from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.baselines import Popularity
 from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import apart, k_fold, leave_last_out, prefix_split, random_split
+from item2vec.evaluation.splits import by_coldness, k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.temporal import temporal_folds, temporal_split
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
@@ -81,7 +81,7 @@ def test_leave_last_out_of_interactions_knows_its_moments(events, n, repeats):
         items = history(events, user)
         later = [at for i, at in zip(items[-n:], one[-n:], strict=False) if repeats or i not in items[:-n]]
         early += [later[0] < max(known)] if len(one) > n and later else []
-    assert ("asked" in split.spans) == bool(early)
+    assert ("test" in split.spans) == bool(early)
     if early:
         assert f"{100 * np.mean(early):.0f} % of the questions were asked before" in split.leak
 
@@ -103,7 +103,7 @@ def test_the_spans_are_those_of_the_events():
     split = leave_last_out(interactions_of([("u", "a", 0), ("u", "b", 1), ("v", "b", 2), ("v", "a", 3)]))
     assert split.spans == {
         "train": ("1970-01-01T00:00:00", "1970-01-03T00:00:00"),
-        "asked": ("1970-01-02T00:00:00", "1970-01-04T00:00:00"),
+        "test": ("1970-01-02T00:00:00", "1970-01-04T00:00:00"),
     }
     assert "50 % of the questions" in split.leak
 
@@ -151,13 +151,13 @@ def test_a_protocol_that_does_not_leak_is_silent():
 def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
     asked = [event for event in events if event[2] >= at and (until is None or event[2] < until)]
     known = [event for event in events if event[2] < at]
-    users, histories, targets, askers = dict.fromkeys(user for user, _, _ in events), [], [], []
-    for number, user in enumerate(users):
+    people, histories, targets, users = dict.fromkeys(user for user, _, _ in events), [], [], []
+    for number, user in enumerate(people):
         old = history(known, user)
         new = [i for i in dict.fromkeys(history(asked, user)) if repeats or i not in old]
         histories += [old] if new else []
         targets += [new] if new else []
-        askers += [number] if new else []
+        users += [number] if new else []
     listens = interactions_of(events)
     end = None if until is None else datetime(1970, 1, 1 + until)
     ask = partial(temporal_split, listens, at=f"1970-01-{1 + at:02}", until=end, repeats=repeats)
@@ -166,7 +166,7 @@ def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
             ask()
         return
     split = ask()
-    assert list(split.train) == [h for user in users if (h := history(known, user))]
+    assert list(split.train) == [h for user in people if (h := history(known, user))]
     assert list(split.histories) == histories
     assert list(split.targets) == targets
     assert split.filter_seen is not repeats
@@ -178,8 +178,8 @@ def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
     )
     later = split.dropped.get("events after the asked part", 0)
     assert len(split.train.tokens) + len(asked) + later == len(events)
-    assert split.spans["train"][1] < split.spans["asked"][0]
-    assert (split.leak, split.askers.tolist()) == (None, askers)
+    assert split.spans["train"][1] < split.spans["test"][0]
+    assert (split.leak, split.users.tolist()) == (None, users)
 
 
 @examples
@@ -191,9 +191,9 @@ def test_folds_follow_each_other(events, folds, fraction):
     except InputError:
         assume(False)
     assert len(splits) == folds
-    windows = [split.spans["asked"] for split in splits]
+    windows = [split.spans["test"] for split in splits]
     assert all(one[1] < other[0] for one, other in pairwise(windows))
-    assert all(split.spans["train"][1] < split.spans["asked"][0] for split in splits)
+    assert all(split.spans["train"][1] < split.spans["test"][0] for split in splits)
     assert windows[-1][1] == f"1970-01-{1 + max(at for _, _, at in events):02}T00:00:00"
     for split, window in zip(splits, windows, strict=True):
         known = sum(f"1970-01-{1 + at:02}T00:00:00" < window[0] for _, _, at in events)
@@ -321,7 +321,7 @@ def test_folds_that_do_not_fit_say_why(asked, message):
 def test_prefix_split_agrees_with_a_loop(train, asked):
     split = prefix_split(Sentences.of(train), asked=Sentences.of(asked))
     questions = [(number, s[:end], [s[end]]) for number, s in enumerate(asked) for end in range(1, len(s))]
-    found = zip(split.askers, split.histories, split.targets, strict=True)
+    found = zip(split.users, split.histories, split.targets, strict=True)
     assert list(split.train) == train
     assert list(found) == questions
     assert sum(split.dropped.values()) == sum(len(s) < 2 for s in asked)
@@ -414,7 +414,7 @@ def test_settings_shape_histories_targets_and_what_is_seen():
     assert list(split.train) == [["a", "c"], ["a", "b"]]
     assert (list(split.histories), list(split.targets), list(split.seen)) == ([["a", "c"]], [["e"]], [["b"]])
     popular = evaluate(Popularity(split.train), split, k=3, metrics=["hr"])
-    assert set(popular.answers.items[0].tolist()) == {-1}, "a, b and c are seen, and nothing else is known"
+    assert set(popular.rankings.items[0].tolist()) == {-1}, "a, b and c are seen, and nothing else is known"
     bought = settings.replace(seen_events=["buy"])
     split = temporal_split(shop, at="1970-01-06", adapter=bought)
     assert (list(split.targets), split.seen) == ([["b", "e"]], None)
@@ -454,7 +454,7 @@ def test_apart_loses_no_question(train, histories, data):
     for asked in zip(histories, targets, strict=True):
         name = "warm" if known & set(asked[1]) else "cold items"
         expected[name if known & set(asked[0]) else "cold users"].append(asked)
-    found = {n: list(zip(s.histories, s.targets, strict=True)) for n, s in apart(split).items()}
+    found = {n: list(zip(s.histories, s.targets, strict=True)) for n, s in by_coldness(split).items()}
     assert found == {name: questions for name, questions in expected.items() if questions}
 
 

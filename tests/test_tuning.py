@@ -130,7 +130,7 @@ def test_no_answer_is_learned_from(protocol):
         assert not asked & set(fold.train.vocabulary.decode(fold.train.tokens))
     if protocol == "temporal":
         newest, *older = problem.folds
-        assert all(fold.spans["asked"][1] < newest.spans["asked"][0] for fold in older)
+        assert all(fold.spans["test"][1] < newest.spans["test"][0] for fold in older)
 
 
 def test_temporal_asks_as_temporal_split_does():
@@ -156,10 +156,10 @@ def test_the_same_user_has_the_same_number_in_all_folds():
         problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
         histories = list(adapters.histories(data))
         for number, fold in enumerate(problem.folds):
-            for user, history in zip(problem.askers(number), fold.histories, strict=True):
+            for user, history in zip(problem.users(number), fold.histories, strict=True):
                 assert histories[user][: len(history)] == history
     sessions = carve(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
-    assert not set(sessions.askers(0)) & set(sessions.askers(1))
+    assert not set(sessions.users(0)) & set(sessions.users(1))
 
 
 @pytest.mark.parametrize(("repeats", "n_asked"), [(None, 1), (False, 1), (True, 2)])
@@ -400,10 +400,10 @@ def test_a_large_corpus_is_searched_by_a_sample_and_decided_by_all(world):
     assert min(asked[3:]) > 50
 
 
-def slow_bounds(gains, askers, level=0.95, n_draws=4000, seed=7):
+def slow_bounds(gains, users, level=0.95, n_draws=4000, seed=7):
     """Lower bounds by redrawing whole users one by one, each draw's largest standardised error remembered."""
     random = np.random.default_rng(seed)
-    users = [gains[askers == user] for user in np.unique(askers)]
+    users = [gains[users == user] for user in np.unique(users)]
     mean = gains.mean(axis=0)
     error = np.sqrt(sum((user - mean).sum(axis=0) ** 2 for user in users)) / len(gains)
     largest = []
@@ -415,13 +415,13 @@ def slow_bounds(gains, askers, level=0.95, n_draws=4000, seed=7):
 
 def test_lower_bounds_are_those_of_redrawn_users():
     random = np.random.default_rng(1)
-    askers = np.repeat(np.arange(150), random.integers(1, 4, 150))
-    gains = random.normal(0.01, 0.05, (150, 3))[askers] + random.normal(0, 0.02, (len(askers), 3))
-    width = gains.mean(axis=0) - slow_bounds(gains, askers)
-    assert gains.mean(axis=0) - lower_bounds(gains, askers, seed=1) == pytest.approx(width, rel=0.06)
-    one = lower_bounds(gains[:, :1], askers, seed=1)
-    assert lower_bounds(gains, askers, seed=1)[0] < one[0], "the more finalists, the more is asked of each"
+    users = np.repeat(np.arange(150), random.integers(1, 4, 150))
+    gains = random.normal(0.01, 0.05, (150, 3))[users] + random.normal(0, 0.02, (len(users), 3))
+    width = gains.mean(axis=0) - slow_bounds(gains, users)
+    assert gains.mean(axis=0) - lower_bounds(gains, users, seed=1) == pytest.approx(width, rel=0.06)
+    one = lower_bounds(gains[:, :1], users, seed=1)
+    assert lower_bounds(gains, users, seed=1)[0] < one[0], "the more finalists, the more is asked of each"
     alike = np.repeat(gains[:, :1], 3, axis=1)
-    assert lower_bounds(alike, askers, seed=1) == pytest.approx(np.repeat(one, 3), abs=1e-4)
-    apart = lower_bounds(gains, np.arange(len(askers)), seed=1)
-    assert (apart > lower_bounds(gains, askers, seed=1)).all(), "questions of one user are alike"
+    assert lower_bounds(alike, users, seed=1) == pytest.approx(np.repeat(one, 3), abs=1e-4)
+    apart = lower_bounds(gains, np.arange(len(users)), seed=1)
+    assert (apart > lower_bounds(gains, users, seed=1)).all(), "questions of one user are alike"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError
@@ -15,8 +16,7 @@ from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.sentences import Sentences
-from item2vec.shaping import Unit, check_least, check_shape, shape_histories, shaped, unit_of
-from item2vec.types import Offsets
+from item2vec.shaping import Grouping, check_least, check_shape, grouping_of, shape_histories, shaped
 
 __all__ = [
     "chosen_interactions",
@@ -41,7 +41,7 @@ def histories(
     min_length: int = 1,
     max_length: int | None = None,
     collapse_repeats: bool = False,
-    unit: Unit | None = None,
+    group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
     """Return a sentence per user, oldest item first.
@@ -58,7 +58,7 @@ def histories(
         Only these events; or a mapping that also multiplies their weights, ``{"click": 1, "purchase": 5}``.
     min_item_count, min_user_count
         Items, then users, with fewer interactions are dropped; counted after the filters above, once each.
-    min_length, max_length, collapse_repeats, unit, ordered
+    min_length, max_length, collapse_repeats, group_by, ordered
         As in ``playlists``; ``max_length`` keeps the newest.
 
     Examples
@@ -67,7 +67,7 @@ def histories(
     >>> list(histories(listens))
     [['a', 'b'], ['b']]
     """
-    check_shape(min_length, max_length, unit)
+    check_shape(min_length, max_length, group_by)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
     offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without rows have no sentence
@@ -76,7 +76,7 @@ def histories(
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
-        unit=unit,
+        group_by=group_by,
     )
 
 
@@ -92,7 +92,7 @@ def sessions(
     min_length: int = 1,
     max_length: int | None = None,
     collapse_repeats: bool = False,
-    unit: Unit | None = None,
+    group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
     """Return histories cut where a user paused longer than ``gap``, or into the sessions they came with.
@@ -112,7 +112,7 @@ def sessions(
     >>> list(sessions(listens, gap="1min"))
     [['a', 'b'], ['c']]
     """
-    check_shape(min_length, max_length, unit)
+    check_shape(min_length, max_length, group_by)
     pause = None if gap is None else round(seconds_of(gap, "gap") * 1_000_000)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
@@ -132,7 +132,7 @@ def sessions(
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
-        unit=unit,
+        group_by=group_by,
     )
 
 
@@ -148,7 +148,11 @@ def training_sentences(
     [['a', 'b'], ['c']]
     """
     adapter = adapter.resolved(interactions.timestamp)
-    how: dict[str, Any] = {"start": adapter.since, "events": adapter.events, "unit": unit_of(adapter, items)}
+    how: dict[str, Any] = {
+        "start": adapter.since,
+        "events": adapter.events,
+        "group_by": grouping_of(adapter, items),
+    }
     for name in ("min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"):
         how[name] = getattr(adapter, name)
     if adapter.kind == "histories":

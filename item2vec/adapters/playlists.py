@@ -17,7 +17,7 @@ import numpy as np
 
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.sentences import Sentences
-from item2vec.shaping import Unit, check_least, check_shape, shaped
+from item2vec.shaping import Grouping, check_least, check_shape, shaped
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["playlists"]
@@ -35,7 +35,7 @@ def playlists(
     min_length: int = 1,
     max_length: int | None = None,
     collapse_repeats: bool = False,
-    unit: Unit | None = None,
+    group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
     """Read playlists, in their order, repeats kept.
@@ -52,9 +52,9 @@ def playlists(
         Shorter playlists are dropped; of longer ones the last items are kept.
     collapse_repeats
         Keep one of several equal items that follow each other.
-    unit
+    group_by
         Sentences of something coarser, such as artists: a mapping from item ids, or ``(items, attribute)``.
-        Items without a unit are dropped.
+        Items without a group are dropped.
     ordered
         False says that the order means nothing; training then shuffles it anew for each epoch.
 
@@ -76,7 +76,7 @@ def playlists(
     """
     check_least("skip_lines", skip_lines, 0)
     check_least("skip_fields", skip_fields, 0)
-    check_shape(min_length, max_length, unit)
+    check_shape(min_length, max_length, group_by)
     path = Path(source) if isinstance(source, str | PathLike) else None
     is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
     if (sep is not None or skip_fields) and (path is None or is_json):
@@ -94,7 +94,7 @@ def playlists(
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
-        unit=unit,
+        group_by=group_by,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from item2vec.arrays import Codes
 from item2vec.errors import ConfigError
 from item2vec.graph import Graph
 from item2vec.interactions import read_only
@@ -16,7 +17,6 @@ from item2vec.kernels.alias import edge_alias_tables
 from item2vec.kernels.walks import Csr, walk
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import check_least
-from item2vec.types import Codes
 
 __all__ = ["walks"]
 

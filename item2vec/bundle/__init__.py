@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from item2vec import index as indexes
+from item2vec.arrays import Floats
 from item2vec.bundle.manifest import (
     ALLOWED,
     FileEntry,
@@ -57,7 +58,7 @@ from item2vec.interactions import read_only
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import check_prior, searched_matrix
-from item2vec.types import Floats, Vocabulary
+from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Manifest", "Parts", "read", "verify", "write"]

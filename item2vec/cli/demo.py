@@ -103,7 +103,7 @@ def _check(listens: Interactions, say: Say) -> list[dict[str, Any]]:
         {"model": name} | dict(evaluate(model, split, metrics=["hr", "ndcg", "coverage"]).metrics)
         for name, model in models.items()
     ]
-    first, last = split.spans["asked"]
+    first, last = split.spans["test"]
     say(
         f"\nHeld out: what {len(split):,} listeners heard for the first time from {first[:10]} to {last[:10]}"
     )

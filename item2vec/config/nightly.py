@@ -36,7 +36,7 @@ class EvaluationConfig(Settings):
     """The cut-off of the metric that gates look at, NDCG."""
     repeats: bool = False
     """Whether what a user had before may be an answer."""
-    max_questions: Least = 20_000
+    max_queries: Least = 20_000
     """At most so many users are asked, spread evenly."""
 
     @model_validator(mode="after")
@@ -49,11 +49,11 @@ class EvaluationConfig(Settings):
 class GatesConfig(Settings):
     """What a new model must be shown to be before it is served. A gate that cannot be measured is not passed.
 
-    >>> GatesConfig(min_questions=200).tolerance
+    >>> GatesConfig(min_queries=200).tolerance
     0.2
     """
 
-    min_questions: Least = 30
+    min_queries: Least = 30
     """Users with a history who have something new in the held-out part: fewer tell nothing."""
     margin: Annotated[Finite, Field(ge=0)] = 0.05
     """NDCG must be above that of popularity by this share."""
@@ -117,7 +117,7 @@ class RetrainConfig(Settings):
 
     Examples
     --------
-    >>> RetrainConfig(adapter=AdapterConfig(kind="sessions")).gates.min_questions
+    >>> RetrainConfig(adapter=AdapterConfig(kind="sessions")).gates.min_queries
     30
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from item2vec.evaluation.answers import Answers, Model
 from item2vec.evaluation.baselines import (
     ItemKNN,
     MarkovChain,
@@ -13,16 +12,16 @@ from item2vec.evaluation.baselines import (
 from item2vec.evaluation.evaluate import METRICS, Evaluation, evaluate
 from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.leaks import find_leaks
+from item2vec.evaluation.rankings import Model, Rankings
 from item2vec.evaluation.segments import Segment, segments
 from item2vec.evaluation.significance import Comparison, compare
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import apart, k_fold, leave_last_out, prefix_split, random_split
+from item2vec.evaluation.splits import by_coldness, k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.temporal import temporal_folds, temporal_split
 
 __all__ = [
     "EASE",
     "METRICS",
-    "Answers",
     "Comparison",
     "Evaluation",
     "ItemKNN",
@@ -31,12 +30,13 @@ __all__ = [
     "Model",
     "Popularity",
     "Random",
+    "Rankings",
     "RecentPopularity",
     "Segment",
     "Split",
     "Transitions",
-    "apart",
     "baselines",
+    "by_coldness",
     "compare",
     "evaluate",
     "find_leaks",

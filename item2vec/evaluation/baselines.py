@@ -8,15 +8,15 @@ from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Offsets
 from item2vec.errors import InputError
-from item2vec.evaluation.answers import Ties
+from item2vec.evaluation.rankings import Ties
 from item2vec.interactions import DAY
 from item2vec.kernels.candidates import draw, fill_up
-from item2vec.kernels.cooccurrence import Rows, best_sums, first_occurrences, nearest, newest_items
+from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
 from item2vec.sentences import Sentences, encode_histories, offsets_of
-from item2vec.types import Codes, Offsets, Recommendation, check_k
+from item2vec.types import Recommendation, check_k
 
 __all__ = [
     "Asked",
@@ -95,7 +95,7 @@ class Baseline(ABC):
         return self._listed(items, scores)
 
     @abstractmethod
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         """Return items of positive score for each history, best first: all, or as many as are enough."""
 
     def _numbered(self, sentences: Sentences) -> Sentences:
@@ -103,7 +103,7 @@ class Baseline(ABC):
         numbers = self._number_of[sentences.tokens]
         return Sentences(self.vocabulary, numbers, sentences.offsets, ordered=sentences.ordered)
 
-    def _listed(self, items: Codes, scores: npt.NDArray[np.float64]) -> list[list[Recommendation]]:
+    def _listed(self, items: Codes, scores: Doubles) -> list[list[Recommendation]]:
         found = items >= 0
         sources = ["popular" if score < 0 else self.source for score in scores[found].tolist()]
         ids = self.vocabulary.decode(items[found])
@@ -117,14 +117,14 @@ class _SameForAll(Baseline):
 
     source = "popular"
 
-    def _rank(self, scores: npt.NDArray[np.float64]) -> None:
+    def _rank(self, scores: Doubles) -> None:
         best = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
         self._ranking = best.astype(np.int32)
         self._scores = scores[best]
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         starts = np.zeros(len(asked.enough), dtype=np.int64)
-        return Rows(self._ranking, self._scores, starts, starts + len(self._ranking))
+        return SparseRows(self._ranking, self._scores, starts, starts + len(self._ranking))
 
 
 class Popularity(_SameForAll):
@@ -233,7 +233,7 @@ class ItemKNN(Baseline):
         counted = newest_items(numbers, sentences.offsets, n_items, max_items)
         self._neighbours = nearest(*counted, n_items, check_k(k))
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         weights = first_occurrences(asked.codes, asked.offsets, len(self.vocabulary))
         return best_sums(asked.codes, asked.offsets, weights, self._neighbours, asked.enough)
 
@@ -263,16 +263,16 @@ class MarkovChain(Baseline):
         n_after = np.bincount(first, times, minlength=n_items)
         offsets = np.searchsorted(first, np.arange(n_items + 1))
         scores = times[order] / n_after[first[order]]
-        self._transitions = Rows(next_[order].astype(np.int32), scores, offsets[:-1], offsets[1:])
+        self._transitions = SparseRows(next_[order].astype(np.int32), scores, offsets[:-1], offsets[1:])
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         items, scores, starts, ends = self._transitions
         known = np.diff(asked.offsets) > 0
         last = asked.codes[asked.offsets[1:][known] - 1]
         own_starts = np.zeros(len(known), dtype=np.int64)
         own_ends = np.zeros(len(known), dtype=np.int64)
         own_starts[known], own_ends[known] = starts[last], ends[last]
-        return Rows(items, scores, own_starts, own_ends)
+        return SparseRows(items, scores, own_starts, own_ends)
 
 
 class Random(Baseline):
@@ -292,7 +292,7 @@ class Random(Baseline):
         super().__init__(sentences)
         self.seed = seed
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         return draw(asked.codes, asked.offsets, asked.enough, len(self.vocabulary), self.seed)
 
 

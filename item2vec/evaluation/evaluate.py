@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec import metrics as measures
+from item2vec.arrays import Doubles, Offsets
 from item2vec.errors import ConfigError, InputError, LeakWarning
-from item2vec.evaluation.answers import Answers, Model, Ties, ask
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
 from item2vec.evaluation.lists import BEYOND_ACCURACY, Lists
+from item2vec.evaluation.rankings import Model, Rankings, Ties, rank_all
 from item2vec.evaluation.significance import intervals
 from item2vec.evaluation.split import Split
 from item2vec.types import check_k
@@ -22,7 +22,6 @@ from item2vec.vectors import ItemVectors
 
 __all__ = ["METRICS", "Evaluation", "evaluate"]
 
-Values = npt.NDArray[np.float64]
 
 METRICS = (*measures.ACCURACY, *BEYOND_ACCURACY)
 """The names of all metrics; with a cut-off, ``ndcg@10``."""
@@ -36,15 +35,15 @@ class Evaluation:
     ----------
     metrics
         Means over all questions by name, such as ``hr@10``.
-    per_question
+    per_query
         The numbers that were averaged (float64, one a question), by name; metrics of the catalogue as a whole
         (``coverage``, ``gini``) have none.
-    answers
-        The answers themselves.
-    askers
-        Who asked each question (int64); intervals resample askers.
-    questions
-        Checksums of the questions, as ``Split.fingerprints`` returns them; ``compare`` needs equal ones.
+    rankings
+        The ranked items of every query.
+    users
+        Who asked each question (int64); intervals resample users.
+    queries
+        Checksums of the queries, as ``Split.fingerprints`` returns them; ``compare`` needs equal ones.
     exact
         Metrics of the same model by exact search, where its index is approximate; else ``None``.
     leaks
@@ -56,34 +55,34 @@ class Evaluation:
     >>> from item2vec.evaluation import Popularity, Split
     >>> listened = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
     >>> split = Split(listened, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
-    >>> evaluate(Popularity(listened), split, k=1, metrics=["hr"]).per_question["hr@1"]
+    >>> evaluate(Popularity(listened), split, k=1, metrics=["hr"]).per_query["hr@1"]
     array([1., 0.])
     """
 
     metrics: Mapping[str, float]
-    per_question: Mapping[str, Values]
-    answers: Answers
-    askers: npt.NDArray[np.int64]
-    questions: Mapping[str, str]
+    per_query: Mapping[str, Doubles]
+    rankings: Rankings
+    users: Offsets
+    queries: Mapping[str, str]
     exact: Mapping[str, float] | None = None
     leaks: tuple[str, ...] = field(default=())
 
     @property
-    def n_questions(self) -> int:
+    def n_queries(self) -> int:
         """How many questions were asked."""
-        return len(self.askers)
+        return len(self.users)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Evaluation({self.n_questions:,} questions: {shown})"
+        return f"Evaluation({self.n_queries:,} questions: {shown})"
 
     def intervals(self, *, level: float = 0.95, seed: int = 1) -> dict[str, tuple[float, float]]:
-        """Return the interval of each metric at this confidence, by the bootstrap over askers.
+        """Return the interval of each metric at this confidence, by the bootstrap over users.
 
-        They tell of other askers like these, not of another training run. Metrics of the catalogue as a whole
+        They tell of other users like these, not of another training run. Metrics of the catalogue as a whole
         have none.
         """
-        return intervals(self.per_question, self.askers, level=level, seed=seed)
+        return intervals(self.per_query, self.users, level=level, seed=seed)
 
 
 def evaluate(
@@ -143,15 +142,16 @@ def evaluate(
     _check_questions(split)
     seen = split.filter_seen if filter_seen is None else filter_seen
     rule = _rule(getattr(model, "ties", "against") if ties is None else ties)
-    answers = ask(model, split, max(cutoffs), filter_seen=seen, ties=rule)
-    per_question, metrics_ = _measure(answers, split, names, cutoffs)
-    askers = np.arange(len(split)) if split.askers is None else split.askers
-    asked = split.fingerprints()
-    evaluation = Evaluation(metrics_, per_question, answers, askers, asked, leaks=_leaks(model, split))
+    rankings = rank_all(model, split, max(cutoffs), filter_seen=seen, ties=rule)
+    per_query, metrics_ = _measure(rankings, split, names, cutoffs)
+    users = np.arange(len(split)) if split.users is None else split.users
+    evaluation = Evaluation(
+        metrics_, per_query, rankings, users, split.fingerprints(), leaks=_leaks(model, split)
+    )
     twin = getattr(model, "exact", None)
     if twin is None or twin is model:
         return evaluation
-    by_scan = ask(twin, split, max(cutoffs), filter_seen=seen, ties=rule)
+    by_scan = rank_all(twin, split, max(cutoffs), filter_seen=seen, ties=rule)
     return replace(evaluation, exact=_measure(by_scan, split, names, cutoffs)[1])
 
 
@@ -185,22 +185,24 @@ def _check_questions(split: Split) -> None:
 
 
 def _measure(
-    answers: Answers, split: Split, names: Sequence[str], cutoffs: Sequence[int]
-) -> tuple[dict[str, Values], dict[str, float]]:
+    rankings: Rankings, split: Split, names: Sequence[str], cutoffs: Sequence[int]
+) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Return the values a question, and the value over all questions, of each metric at each cut-off."""
-    lists = Lists(answers, split)
-    per_question: dict[str, Values] = {}
+    lists = Lists(rankings, split)
+    per_query: dict[str, Doubles] = {}
     overall: dict[str, float] = {}
     for cutoff in cutoffs:
         for name in names:
             accuracy = measures.ACCURACY.get(name)
             value = (
-                accuracy(answers.hits, answers.n_targets, cutoff) if accuracy else lists.measure(name, cutoff)
+                accuracy(rankings.hits, rankings.n_targets, cutoff)
+                if accuracy
+                else lists.measure(name, cutoff)
             )
             overall[f"{name}@{cutoff}"] = float(np.mean(value))
             if isinstance(value, np.ndarray):
-                per_question[f"{name}@{cutoff}"] = value
-    return per_question, overall
+                per_query[f"{name}@{cutoff}"] = value
+    return per_query, overall
 
 
 def _leaks(model: Model, split: Split) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Floats
 from item2vec.errors import InputError
 from item2vec.evaluation.baselines import (
     Asked,
@@ -17,7 +17,7 @@ from item2vec.evaluation.baselines import (
 )
 from item2vec.evaluation.split import Split
 from item2vec.kernels.cooccurrence import (
-    Rows,
+    SparseRows,
     best_sums,
     first_occurrences,
     newest_items,
@@ -55,7 +55,7 @@ class Transitions(Baseline):
         super().__init__(sentences)
         self._table = transitions(self._numbered(sentences))
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         steps_back = np.repeat(asked.offsets[1:], np.diff(asked.offsets)) - 1 - np.arange(len(asked.codes))
         weights = self._table.decay ** steps_back.astype(np.float64)
         return best_sums(asked.codes, asked.offsets, weights, self._table.rows, asked.enough)
@@ -80,7 +80,7 @@ class LinkPropagation(Baseline):
         super().__init__(sentences)
         self._table = link_propagation(self._numbered(sentences))
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         weights = first_occurrences(asked.codes, asked.offsets, len(self._table))
         return best_sums(asked.codes, asked.offsets, weights, self._table.rows, asked.enough)
 
@@ -130,7 +130,7 @@ class EASE(Baseline):
         counted = newest_items(numbered.tokens, numbered.offsets, n_items, MAX_ITEMS)
         self._weights = _ease_weights(pair_counts(*counted, n_items), l2)
 
-    def _candidates(self, asked: Asked) -> Rows:
+    def _candidates(self, asked: Asked) -> SparseRows:
         """Return items of positive score; sums are made history by history, so none depends on others."""
         items, scores = [], []
         for start, end, enough in zip(asked.offsets[:-1], asked.offsets[1:], asked.enough, strict=True):
@@ -141,7 +141,7 @@ class EASE(Baseline):
             scores.append(sums[best])
         ends = offsets_of([len(row) for row in items])
         none = np.empty(0)
-        return Rows(
+        return SparseRows(
             np.concatenate([none.astype(np.int32), *items]),
             np.concatenate([none, *scores]),
             ends[:-1],
@@ -149,7 +149,7 @@ class EASE(Baseline):
         )
 
 
-def _ease_weights(gram: npt.NDArray[np.float64], l2: float) -> npt.NDArray[np.float32]:
+def _ease_weights(gram: Doubles, l2: float) -> Floats:
     """Return EASE's weights (float32, n items × n items) from counts of pairs, which are overwritten."""
     diagonal = np.diag_indices(len(gram))
     gram[diagonal] += l2

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Mask, Offsets
 from item2vec.evaluation.split import Split
 from item2vec.sentences import Sentences
-from item2vec.types import Offsets
 from item2vec.vectors import ItemVectors
 
 __all__ = ["find_leaks", "trained_beyond"]
@@ -83,7 +82,7 @@ expected a model trained on split.train alone
     )
 
 
-def _endings(split: Split, asked: npt.NDArray[np.bool_]) -> Offsets:
+def _endings(split: Split, asked: Mask) -> Offsets:
     """Return the last items of each asked history and its first target, as codes of the training part.
 
     An item that the training part does not know has a code beyond its own.

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec import metrics
-from item2vec.evaluation.answers import Answers
+from item2vec.arrays import Codes, Doubles, Mask, Offsets
+from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.split import Split
 from item2vec.kernels.cooccurrence import pair_cosines, sentences_of_items
-from item2vec.types import Codes, Offsets
 
 __all__ = ["BEYOND_ACCURACY", "Lists"]
 
@@ -22,19 +21,19 @@ PAIRS_A_BLOCK = 1 << 20
 
 
 class Lists:
-    """Answers beside the training part that they were made from."""
+    """Rankings beside the training part that they were made from."""
 
-    def __init__(self, answers: Answers, split: Split) -> None:
-        self._answers = answers
+    def __init__(self, rankings: Rankings, split: Split) -> None:
+        self._rankings = rankings
         self._split = split
         counts = split.train.counts()
         self._counts = np.concatenate(
-            (counts, np.zeros(len(answers.vocabulary) - len(counts), dtype=np.int64))
+            (counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64))
         )
 
-    def measure(self, name: str, k: int) -> npt.NDArray[np.float64] | float:
+    def measure(self, name: str, k: int) -> Doubles | float:
         """Return a metric of the first ``k`` places: one number a question, or one for all."""
-        items, counts = self._answers.items, self._counts
+        items, counts = self._rankings.items, self._counts
         if name == "coverage":
             return metrics.coverage(items, k, counts)
         if name == "gini":
@@ -45,9 +44,9 @@ class Lists:
             return metrics.popularity_bias(items, k, counts, self._chosen_popularity)
         if name == "diversity":
             return metrics.diversity(items, k, self._likeness)
-        return metrics.serendipity(self._answers.hits, self._is_popular(k)[items], k)
+        return metrics.serendipity(self._rankings.hits, self._is_popular(k)[items], k)
 
-    def _is_popular(self, k: int) -> npt.NDArray[np.bool_]:
+    def _is_popular(self, k: int) -> Mask:
         """Tell for each item, and last for none, whether it is one of the ``k`` most frequent."""
         popular = np.zeros(len(self._counts) + 1, dtype=bool)
         popular[np.argsort(-self._counts, kind="stable")[: min(k, np.count_nonzero(self._counts))]] = True
@@ -57,7 +56,7 @@ class Lists:
     def _chosen_popularity(self) -> float:
         """The mean count of a history's trained items, over histories that have any."""
         histories = self._split.histories
-        code_of = self._answers.vocabulary.encode(histories.vocabulary.ids)
+        code_of = self._rankings.vocabulary.encode(histories.vocabulary.ids)
         counts = np.append(self._counts, 0)[code_of[histories.tokens]]
         owners = np.repeat(np.arange(len(histories)), histories.lengths)
         sums = np.bincount(owners, counts, minlength=len(histories))
@@ -74,12 +73,12 @@ class Lists:
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 
     @cached_property
-    def _likeness(self) -> npt.NDArray[np.float64]:
+    def _likeness(self) -> Doubles:
         """How alike each place is to those before it: the sum of the cosines of the sentences that hold them.
 
         Pairs are looked up block by block, each distinct one once: answers repeat each other.
         """
-        items, n_items = self._answers.items, len(self._counts)
+        items, n_items = self._rankings.items, len(self._counts)
         place, before = np.tril_indices(items.shape[1], -1)
         starts = np.searchsorted(place, np.arange(1, items.shape[1]))
         likeness = np.zeros(items.shape)

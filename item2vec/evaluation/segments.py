@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Mask
 from item2vec.errors import InputError
 from item2vec.evaluation.evaluate import Evaluation
 from item2vec.evaluation.split import Split
 
 __all__ = ["Segment", "segments"]
 
-Mask = npt.NDArray[np.bool_]
 
 LENGTHS = (0, 1, 2, 5, 10, 20, 50)
 
@@ -30,7 +29,7 @@ class Segment:
 
     by: str
     name: str
-    n_questions: int
+    n_queries: int
     metrics: Mapping[str, float]
 
 
@@ -57,9 +56,9 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     known | warm | 1.0
     known | cold user | 0.0
     """
-    if evaluation.n_questions != len(split):
+    if evaluation.n_queries != len(split):
         raise InputError(
-            f"the evaluation asked {evaluation.n_questions:,} questions and the split has {len(split):,}; "
+            f"the evaluation asked {evaluation.n_queries:,} questions and the split has {len(split):,}; "
             "expected the split that was evaluated"
         )
     return [
@@ -75,7 +74,7 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
 
 
 def _means(evaluation: Evaluation, mask: Mask) -> dict[str, float]:
-    return {name: float(values[mask].mean()) for name, values in evaluation.per_question.items()}
+    return {name: float(values[mask].mean()) for name, values in evaluation.per_query.items()}
 
 
 def _by_length(split: Split) -> Iterator[tuple[str, Mask]]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.sentences import Sentences
@@ -28,9 +28,9 @@ class Split:
     ----------
     protocol
         What was done, in words for a table: ``"leave-last-1-out"``.
-    askers
-        Who asks question ``i`` (int64): questions of one asker are not independent, and intervals resample
-        askers. ``None``: every question has an asker of its own.
+    users
+        Who asks question ``i`` (int64): questions of one user are not independent, and intervals resample
+        users. ``None``: every question has an user of its own.
     filter_seen
         Whether the items of a history are to be left out of its answer.
     seen
@@ -55,7 +55,7 @@ class Split:
     histories: Sentences
     targets: Sentences
     protocol: str
-    askers: npt.NDArray[np.int64] | None = None
+    users: Offsets | None = None
     filter_seen: bool = True
     seen: Sentences | None = None
     spans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class Split:
         n = len(self.histories)
         if len(self.targets) != n:
             raise InputError(f"{n} histories and {len(self.targets)} targets; expected as many of each")
-        if self.askers is not None:
-            object.__setattr__(self, "askers", read_only(self.askers, np.int64))
-            if len(self.askers) != n:
-                raise InputError(f"{len(self.askers)} askers of {n} questions; expected one each")
+        if self.users is not None:
+            object.__setattr__(self, "users", read_only(self.users, np.int64))
+            if len(self.users) != n:
+                raise InputError(f"{len(self.users)} users of {n} questions; expected one each")
         if self.seen is not None and len(self.seen) != n:
             raise InputError(f"{len(self.seen)} sentences of seen items for {n} questions; expected one each")
 
@@ -95,22 +95,22 @@ class Split:
         >>> [part for part in one if one[part] != other[part]]
         ['targets']
         """
-        askers = np.arange(len(self)) if self.askers is None else self.askers
+        users = np.arange(len(self)) if self.users is None else self.users
         return {
             "histories": self.histories.fingerprint(),
             "targets": self.targets.fingerprint(),
-            "users": hashlib.sha256(askers.astype("<i8").tobytes()).hexdigest(),
+            "users": hashlib.sha256(users.astype("<i8").tobytes()).hexdigest(),
         }
 
-    def cold_users(self) -> npt.NDArray[np.bool_]:
+    def cold_users(self) -> Mask:
         """Tell for each question whether no item of its history stands in the training part."""
         return ~self._any_trained(self.histories)
 
-    def cold_items(self) -> npt.NDArray[np.bool_]:
+    def cold_items(self) -> Mask:
         """Tell for each question whether none of its targets stands in the training part."""
         return ~self._any_trained(self.targets)
 
-    def _any_trained(self, sentences: Sentences) -> npt.NDArray[np.bool_]:
+    def _any_trained(self, sentences: Sentences) -> Mask:
         codes = self.train.vocabulary.encode(sentences.vocabulary.ids)
         trained = np.append(self.train.counts() > 0, False)[codes]
         owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
@@ -125,12 +125,12 @@ class Split:
         places = np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.intp)
         return Sentences.of([[*self.histories[place], self.targets[place][0]] for place in places.tolist()])
 
-    def take(self, questions: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Split:
+    def take(self, questions: Mask | Rows) -> Split:
         """Return the same split with only these questions (a mask or positions)."""
         return dataclasses.replace(
             self,
             histories=self.histories.take(questions),
             targets=self.targets.take(questions),
-            askers=None if self.askers is None else self.askers[questions],
+            users=None if self.users is None else self.users[questions],
             seen=None if self.seen is None else self.seen.take(questions),
         )

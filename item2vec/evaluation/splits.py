@@ -5,19 +5,18 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec.adapters import histories
+from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal import span_of
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences, offsets_of
-from item2vec.types import Offsets
 
 __all__ = [
-    "apart",
+    "by_coldness",
     "first_places",
     "k_fold",
     "leave_last_out",
@@ -27,7 +26,6 @@ __all__ = [
     "repeated",
 ]
 
-Mask = npt.NDArray[np.bool_]
 
 _REPEATS = ", repeats kept"
 _REMEDY = "temporal_split(interactions) trains only on what came before its questions"
@@ -65,7 +63,7 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: 
     spans = {}
     if whole.timestamps is not None and len(whole.tokens):
         known, later = whole.timestamps[~held_back], whole.timestamps[wanted]
-        spans = {name: span_of(part) for name, part in (("train", known), ("asked", later)) if len(part)}
+        spans = {name: span_of(part) for name, part in (("train", known), ("test", later)) if len(part)}
         if len(later):
             share = 100 * (later[targets.offsets[:-1][asked]] < known.max()).mean()
             leak += (
@@ -90,7 +88,7 @@ def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fracti
 
     The sessions asked about are those given, or else the last ``fraction`` of the sentences, whose order is
     usually that of time. A session of ``L`` items asks ``L - 1`` questions, in order, with one target each;
-    all of them have one asker, the number of the session. Items of the beginning may be the answer again.
+    all of them have one user, the number of the session. Items of the beginning may be the answer again.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
     section 3.1; as asked in Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI 2019.
@@ -98,7 +96,7 @@ def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fracti
     Examples
     --------
     >>> split = prefix_split(Sentences.of([["a", "b"]]), asked=Sentences.of([["b", "a", "b"], ["a"]]))
-    >>> list(split.histories), list(split.targets), split.askers
+    >>> list(split.histories), list(split.targets), split.users
     ([['b'], ['b', 'a']], [['a'], ['b']], array([0, 0]))
     """
     if asked is None:
@@ -113,7 +111,7 @@ def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fracti
         histories=histories,
         targets=targets,
         protocol="every prefix asks for the next",
-        askers=session[later],
+        users=session[later],
         filter_seen=False,
         dropped=_counted("sessions too short to ask", asked.lengths < 2),
     )
@@ -215,7 +213,7 @@ def k_fold(
     return splits
 
 
-def apart(split: Split) -> dict[str, Split]:
+def by_coldness(split: Split) -> dict[str, Split]:
     """Return the questions of a split apart: of cold users, for cold items, and warm ones; none is lost.
 
     ``"cold users"`` have no history item that is trained on; of the others, ``"cold items"`` have no target
@@ -228,7 +226,7 @@ def apart(split: Split) -> dict[str, Split]:
     >>> train = Sentences.of([["a", "b"]])
     >>> histories, targets = Sentences.of([["a"], ["z"], ["b"]]), Sentences.of([["b"], ["a"], ["z"]])
     >>> split = Split(train, histories, targets, "by hand")
-    >>> {name: list(part.targets) for name, part in apart(split).items()}
+    >>> {name: list(part.targets) for name, part in by_coldness(split).items()}
     {'warm': [['b']], 'cold users': [['a']], 'cold items': [['z']]}
     """
     cold_user = split.cold_users()

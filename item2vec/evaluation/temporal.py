@@ -10,17 +10,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences, user_histories
+from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError, InputTypeError
 from item2vec.evaluation.split import Split
 from item2vec.interactions import Interactions, microseconds
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.types import Offsets, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = ["Adapter", "span_of", "temporal_folds", "temporal_split"]
 
@@ -209,10 +209,10 @@ def _split_at(
         histories=past,
         targets=targets.take(asking),
         protocol=f"temporal from {_iso(cut)}",
-        askers=np.flatnonzero(asking),
+        users=np.flatnonzero(asking),
         filter_seen=not repeats,
         seen=_further(past, seen.take(asking)) if seen is not None else None,
-        spans={"train": span_of(timestamps[before]), "asked": span_of(timestamps[within])},
+        spans={"train": span_of(timestamps[before]), "test": span_of(timestamps[within])},
         dropped={what: n for what, n in dropped.items() if n},
     )
 
@@ -233,7 +233,7 @@ def _further(past: Sentences, seen: Sentences) -> Sentences | None:
     return dataclasses.replace(seen.keep(new), weights=None, timestamps=None) if new.any() else None
 
 
-def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
     """Return one number for each token: its sentence and its code in a vocabulary, where that knows it."""
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     code = code_of[sentences.tokens]

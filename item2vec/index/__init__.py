@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from item2vec.arrays import Floats
 from item2vec.errors import ConfigError, CorruptBundleError
 from item2vec.index.annoy import AnnoyIndex
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.exact import ExactIndex
 from item2vec.index.search import Found, Index, find, find_many
-from item2vec.types import Floats, check_k
+from item2vec.types import check_k
 
 __all__ = ["Bonuses", "Found", "Index", "build", "find", "find_many", "load"]
 

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from annoy import AnnoyIndex as Forest
 
+from item2vec.arrays import Codes, Doubles, Floats, Rows
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import open_array, write_array, write_bytes
 from item2vec.index.exact import ExactIndex
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
-from item2vec.index.search import MAX_NORM, Found, Rows, as_matrix, find_many, row_norms
-from item2vec.types import Codes, Floats
+from item2vec.index.search import MAX_NORM, Found, as_matrix, find_many, row_norms
 
 __all__ = ["About", "AnnoyIndex"]
 
@@ -249,7 +248,7 @@ class AnnoyIndex:
             self, about=dataclasses.replace(self.about, search_k=search_k, recall=recall)
         )
 
-    def _recall(self, queries: Floats, truth: list[Found]) -> npt.NDArray[np.float64]:
+    def _recall(self, queries: Floats, truth: list[Found]) -> Doubles:
         """Return for each query the share of results that are as good as the exact ones, up to rounding."""
         rounding = 1e-6 * self.largest_norm * row_norms(queries)
         answers = find_many(self, queries, k=self.about.k)

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from item2vec.types import Floats, Offsets
+from item2vec.arrays import Floats, Mask, Offsets, Rows
 
 __all__ = ["Bonuses"]
-
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +55,12 @@ class Bonuses:
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][queries] - offsets[:-1], lengths)
         return Bonuses(self.rows[places], self.values[places], offsets)
 
-    def keep(self, kept: npt.NDArray[np.bool_]) -> Bonuses:
+    def keep(self, kept: Mask) -> Bonuses:
         """Return the bonuses that a mask (one flag per row) keeps."""
         kept_before = np.concatenate(([0], np.cumsum(kept)))
         return Bonuses(self.rows[kept], self.values[kept], kept_before[self.offsets])
 
-    def places(self, owners: Rows, rows: Rows, n_rows: int) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    def places(self, owners: Rows, rows: Rows, n_rows: int) -> tuple[Rows, Mask]:
         """Return the place in ``values`` of each pair of a query and a row, and whether it has one."""
         keys, wanted = self.owners * n_rows + self.rows, owners * n_rows + rows
         places = np.searchsorted(keys, wanted)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from item2vec.index.search import Rows, as_matrix, row_norms
-from item2vec.types import Floats
+from item2vec.arrays import Floats, Rows
+from item2vec.index.search import as_matrix, row_norms
 
 __all__ = ["ExactIndex"]
 

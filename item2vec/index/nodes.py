@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes
 from item2vec.errors import CorruptBundleError
 
 __all__ = ["Nodes", "check_trees", "map_nodes", "node_bytes"]
@@ -56,7 +57,7 @@ def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
         )
 
 
-def _leads_down(numbers: npt.NDArray[np.int32], start: int, n_items: int) -> bool:
+def _leads_down(numbers: Codes, start: int, n_items: int) -> bool:
     descendants, children = numbers[:, 0], numbers[:, 1:]
     is_leaf = descendants <= children.shape[1]
     n_children = np.where(is_leaf, descendants, 2)

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
-from item2vec.types import Floats, check_k
+from item2vec.types import check_k
 
 __all__ = ["MAX_NORM", "Found", "Index", "Rows", "as_matrix", "find", "find_many", "row_norms"]
 
-Rows = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 BLOCK_BYTES = 1 << 25
 BLAS_ELEMENTS = 1 << 18
@@ -144,9 +143,9 @@ def as_matrix(matrix: Floats) -> Floats:
     return matrix
 
 
-def row_norms(matrix: Floats) -> npt.NDArray[np.float64]:
+def row_norms(matrix: Floats) -> Doubles:
     """Return the length of each row, not finite where the row is not, without overflow in between."""
-    norms: npt.NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    norms: Doubles = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     return norms
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets, Words
 from item2vec.kernels.compiled import compiled, inlined
-from item2vec.kernels.edges import Nodes, Numbers, Places, Probabilities, Words
 from item2vec.kernels.random import HALF, LOW_HALF
 
 __all__ = ["drawn_item", "edge_alias_tables", "item_alias_table"]
 
 
-def item_alias_table(weights: npt.NDArray[np.float64]) -> Words:
+def item_alias_table(weights: Doubles) -> Words:
     """Return a table to draw items by weight: each entry an alias (upper half) and the chance to be kept.
 
     >>> [int(entry) >> 32 for entry in item_alias_table(np.array([3.0, 1.0]))]
@@ -45,9 +44,7 @@ def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
 
 
 @compiled
-def edge_alias_tables(
-    offsets: Places, weights: npt.NDArray[np.float32]
-) -> tuple[Numbers, Probabilities, Nodes]:
+def edge_alias_tables(offsets: Offsets, weights: Floats) -> tuple[Doubles, Floats, Codes]:
     """Return each node's total weight, and for each edge the probability to keep it and its alias otherwise.
 
     An alias is a place among the same node's edges.
@@ -67,7 +64,7 @@ def edge_alias_tables(
 
 
 @compiled
-def _fill_alias_row(share: Numbers, keep: Probabilities, alias: Nodes) -> None:
+def _fill_alias_row(share: Doubles, keep: Floats, alias: Codes) -> None:
     """Fill up each share below 1, their mean, from one above; the stack holds lows left, highs right."""
     stack = np.empty(len(share), np.int32)
     n_low, high = 0, len(share)

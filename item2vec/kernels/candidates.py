@@ -5,19 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Offsets
 from item2vec.kernels.compiled import compiled
-from item2vec.kernels.cooccurrence import Rows
+from item2vec.kernels.cooccurrence import SparseRows
 from item2vec.kernels.random import GOLDEN, mix
 
 __all__ = ["draw", "fill_up"]
 
-Items = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float64]
-
 
 @compiled
-def fill_up(rows: Rows, barred: Items, offsets: Places, n_items: int, k: int) -> tuple[Items, Scores]:
+def fill_up(rows: SparseRows, barred: Codes, offsets: Offsets, n_items: int, k: int) -> tuple[Codes, Doubles]:
     """Return ``k`` items a row and their scores (two matrices; -1 where there are not so many).
 
     First those of the row, in its order, then the items from number 0 on, item i with the score
@@ -48,10 +45,10 @@ def fill_up(rows: Rows, barred: Items, offsets: Places, n_items: int, k: int) ->
 def _take(
     candidates: npt.NDArray[np.integer],
     candidate_scores: npt.NDArray[np.floating],
-    used_in: Places,
+    used_in: Offsets,
     row: int,
-    items: Items,
-    scores: Scores,
+    items: Codes,
+    scores: Doubles,
     found: int,
 ) -> int:
     """Append candidates that are not used in this row until it is full; return how many it holds."""
@@ -68,7 +65,7 @@ def _take(
 
 
 @compiled
-def draw(histories: Items, offsets: Places, sizes: Places, n_items: int, seed: int) -> Rows:
+def draw(histories: Codes, offsets: Offsets, sizes: Offsets, n_items: int, seed: int) -> SparseRows:
     """Return ``sizes`` different items for each history, drawn evenly; the score of the r-th is 1 / r.
 
     A draw depends on the seed and on what the history holds, and on nothing else; a larger one begins with
@@ -99,4 +96,4 @@ def draw(histories: Items, offsets: Places, sizes: Places, n_items: int, seed: i
             scores[starts[history] + card] = 1 / (1 + card)
         for card in range(sizes[history] - 1, -1, -1):
             deck[card], deck[swapped[card]] = deck[swapped[card]], deck[card]
-    return Rows(items, scores, starts[:-1], starts[1:])
+    return SparseRows(items, scores, starts[:-1], starts[1:])

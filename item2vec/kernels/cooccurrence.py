@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.heaps import empty_heap, keep_best, write_down
 
 __all__ = [
-    "Rows",
+    "SparseRows",
     "best_sums",
     "first_occurrences",
     "links",
@@ -27,21 +28,18 @@ __all__ = [
     "sentences_of_items",
 ]
 
-Items = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
 
-
-class Rows(NamedTuple):
+class SparseRows(NamedTuple):
     """Scored items, row by row: row ``i`` is at ``starts[i]`` to ``ends[i]``."""
 
-    items: Items
+    items: Codes
     scores: npt.NDArray[np.floating]
-    starts: Places
-    ends: Places
+    starts: Offsets
+    ends: Offsets
 
 
 @compiled
-def sentences_of_items(tokens: Items, offsets: Places, n_items: int) -> tuple[Places, Items]:
+def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[Offsets, Codes]:
     """Return for each item the sentences that hold it, each once and in order: offsets, and sentences.
 
     Turned around a second time, it gives the distinct items of each sentence.
@@ -73,7 +71,7 @@ def sentences_of_items(tokens: Items, offsets: Places, n_items: int) -> tuple[Pl
 
 
 @compiled
-def newest_items(tokens: Items, offsets: Places, n_items: int, most: int) -> tuple[Items, Places]:
+def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tuple[Codes, Offsets]:
     """Return sentences (tokens and offsets) cut to their ends that hold ``most`` distinct items at most.
 
     Examples
@@ -101,7 +99,7 @@ def newest_items(tokens: Items, offsets: Places, n_items: int, most: int) -> tup
     return newest[: newest_offsets[-1]], newest_offsets
 
 
-def nearest(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
+def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
     """Return up to ``k`` other items for each, by the cosine of the sentences that hold them.
 
     The cosine is n_ij / sqrt(n_i · n_j), n counting sentences; items that never meet are no neighbours.
@@ -120,7 +118,7 @@ def nearest(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
     return _best_products(tokens, offsets, n_items, k, _Scales(np.ones(len(offsets) - 1), root, root))
 
 
-def links(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
+def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
     """Return up to ``k`` other items for each, by one round of link propagation.
 
     The score of j for i is ``d_i**-.5 · Σ_u d_u**-.75 · d_j**-.25`` over the sentences u that hold both; d is
@@ -143,23 +141,23 @@ def links(tokens: Items, offsets: Places, n_items: int, k: int) -> Rows:
 class _Scales(NamedTuple):
     """The weight of each sentence, added to each pair of its items; the divisors of rows and of columns."""
 
-    sentences: npt.NDArray[np.float64]
-    rows: npt.NDArray[np.float64]
-    columns: npt.NDArray[np.float64]
+    sentences: Doubles
+    rows: Doubles
+    columns: Doubles
 
 
-def _best_products(tokens: Items, offsets: Places, n_items: int, k: int, scales: _Scales) -> Rows:
+def _best_products(tokens: Codes, offsets: Offsets, n_items: int, k: int, scales: _Scales) -> SparseRows:
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     sentence_offsets, sentence_items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
     starts = _room_for_neighbours(item_offsets, item_sentences, sentence_offsets, k)
     lists = item_offsets, item_sentences, sentence_offsets, sentence_items
-    return Rows(*_best_pairs(*lists, scales, starts, k))
+    return SparseRows(*_best_pairs(*lists, scales, starts, k))
 
 
 @compiled
 def _room_for_neighbours(
-    item_offsets: Places, item_sentences: Items, sentence_offsets: Places, k: int
-) -> Places:
+    item_offsets: Offsets, item_sentences: Codes, sentence_offsets: Offsets, k: int
+) -> Offsets:
     """Return where to write each item's neighbours: ``k`` of them at most, and no more than it ever met."""
     n_items = len(item_offsets) - 1
     starts = np.zeros(n_items + 1, np.int64)
@@ -173,14 +171,14 @@ def _room_for_neighbours(
 
 @compiled
 def _best_pairs(
-    item_offsets: Places,
-    item_sentences: Items,
-    sentence_offsets: Places,
-    sentence_items: Items,
+    item_offsets: Offsets,
+    item_sentences: Codes,
+    sentence_offsets: Offsets,
+    sentence_items: Codes,
     scales: _Scales,
-    starts: Places,
+    starts: Offsets,
     k: int,
-) -> tuple[Items, npt.NDArray[np.float32], Places, Places]:
+) -> tuple[Codes, Floats, Offsets, Offsets]:
     n_items = len(item_offsets) - 1
     items = np.empty(starts[n_items], np.int32)
     scores = np.empty(starts[n_items], np.float32)
@@ -207,7 +205,7 @@ def _best_pairs(
 
 
 @compiled
-def pair_counts(tokens: Items, offsets: Places, n_items: int) -> npt.NDArray[np.float64]:
+def pair_counts(tokens: Codes, offsets: Offsets, n_items: int) -> Doubles:
     """Return how many sentences hold each pair of items (n items × n items), on the diagonal each item.
 
     Examples
@@ -227,7 +225,7 @@ def pair_counts(tokens: Items, offsets: Places, n_items: int) -> npt.NDArray[np.
 
 
 @compiled
-def first_occurrences(histories: Items, offsets: Places, n_items: int) -> npt.NDArray[np.float64]:
+def first_occurrences(histories: Codes, offsets: Offsets, n_items: int) -> Doubles:
     """Return 1.0 for the first token of each item in a history, 0.0 for the others.
 
     Examples
@@ -247,8 +245,8 @@ def first_occurrences(histories: Items, offsets: Places, n_items: int) -> npt.ND
 
 @compiled
 def best_sums(
-    histories: Items, offsets: Places, weights: npt.NDArray[np.float64], rows: Rows, sizes: Places
-) -> Rows:
+    histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, sizes: Offsets
+) -> SparseRows:
     """Return for each history the ``sizes`` best items by the weighted sum over the rows of its tokens.
 
     ``weights`` (one per token) are not negative. ``rows`` holds positive scores, a row for each item; items
@@ -277,13 +275,13 @@ def best_sums(
             keep_best(best, sizes[history], sums[other], other)
             sums[other] = 0
         ends[history] = write_down(best, items, scores, starts[history])
-    return Rows(items, scores, starts[:-1], ends)
+    return SparseRows(items, scores, starts[:-1], ends)
 
 
 @compiled
 def log_shares(
-    histories: Items, offsets: Places, weights: npt.NDArray[np.float64], rows: Rows, floor: float
-) -> tuple[Items, npt.NDArray[np.float64], Places]:
+    histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, floor: float
+) -> tuple[Codes, Doubles, Offsets]:
     """Return for each history the items of its rows, ascending, their ``log(1 + p / floor)``, and offsets.
 
     p is an item's share of the weighted sum of the rows; the shares of a history add up to 1.
@@ -318,11 +316,11 @@ def log_shares(
 
 @compiled
 def _add_rows(
-    history: Items,
-    weights: npt.NDArray[np.float64],
-    rows: Rows,
-    sums: npt.NDArray[np.float64],
-    reached: Items,
+    history: Codes,
+    weights: Doubles,
+    rows: SparseRows,
+    sums: Doubles,
+    reached: Codes,
 ) -> int:
     """Add the rows of a history's tokens, times their weights, to ``sums``; return how many are above 0.
 
@@ -341,9 +339,7 @@ def _add_rows(
 
 
 @compiled
-def pair_cosines(
-    rows_a: Items, rows_b: Items, item_offsets: Places, item_sentences: Items
-) -> npt.NDArray[np.float64]:
+def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sentences: Codes) -> Doubles:
     """Return the cosine of each pair of items, as in ``nearest``; 0 where one of them is in no sentence.
 
     ``item_offsets`` and ``item_sentences`` are those of ``sentences_of_items``. Walks the shorter list and
@@ -369,7 +365,7 @@ def pair_cosines(
 
 
 @compiled
-def _n_common(short: Items, long: Items) -> int:
+def _n_common(short: Codes, long: Codes) -> int:
     """Return how many numbers two ascending lists share."""
     n_common, low = 0, 0
     for sentence in short:

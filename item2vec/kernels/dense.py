@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats
 from item2vec.kernels.compiled import inlined
 
 __all__ = ["add", "dot", "exponentials", "mean_square", "product", "project", "to_length", "vectorised"]
 
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int32]
 
 _LEAST = np.float32(-87.0)
 

@@ -12,29 +12,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets, Words
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.random import GOLDEN, HALF
 
 __all__ = [
     "Csr",
-    "Nodes",
-    "Numbers",
-    "Places",
-    "Probabilities",
-    "Words",
     "degree_of",
     "edge_filter",
     "edge_place",
     "may_be_edge",
 ]
 
-Nodes = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.float64]
-Words = npt.NDArray[np.uint64]
 
 _EDGES_A_WORD = 8
 _ONE = np.uint64(1)
@@ -48,16 +38,16 @@ class Csr(NamedTuple):
     ``strength`` is the total weight of each node's edges; ``keep`` and ``alias`` are Vose's tables.
     """
 
-    offsets: Places
-    neighbours: Nodes
+    offsets: Offsets
+    neighbours: Codes
     directed: bool
-    weights: npt.NDArray[np.float32]
-    strength: Numbers
-    keep: Probabilities
-    alias: Nodes
+    weights: Floats
+    strength: Doubles
+    keep: Floats
+    alias: Codes
 
 
-def edge_filter(offsets: Places, neighbours: Nodes, directed: bool) -> Words:
+def edge_filter(offsets: Offsets, neighbours: Codes, directed: bool) -> Words:
     """Return the filter of a graph's edges; an undirected edge is in it once."""
     n_edges = len(neighbours) if directed else len(neighbours) // 2
     words = np.zeros(n_edges // _EDGES_A_WORD + 1, np.uint64)
@@ -74,7 +64,7 @@ def may_be_edge(words: Words, source: int, target: int, directed: bool) -> bool:
 
 
 @compiled
-def _add_edges(words: Words, offsets: Places, neighbours: Nodes, directed: bool) -> None:
+def _add_edges(words: Words, offsets: Offsets, neighbours: Codes, directed: bool) -> None:
     for source in range(len(offsets) - 1):
         for slot in range(offsets[source], offsets[source + 1]):
             if directed or source <= neighbours[slot]:

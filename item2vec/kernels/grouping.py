@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Offsets
 from item2vec.kernels.compiled import compiled
 
 __all__ = ["group_rows", "label_pairs", "sort_groups"]
 
-Rows = npt.NDArray[np.int64]
 
 _SHORT = 32
 
 
 @compiled
-def group_rows(group: npt.NDArray[np.int32], n_groups: int) -> tuple[Rows, Rows]:
+def group_rows(group: Codes, n_groups: int) -> tuple[Offsets, Offsets]:
     """Return the rows of each group (a stable counting sort) and the offsets at which groups start.
 
     Examples
@@ -37,7 +36,7 @@ def group_rows(group: npt.NDArray[np.int32], n_groups: int) -> tuple[Rows, Rows]
 
 
 @compiled
-def sort_groups(rows: Rows, offsets: Rows, timestamp: Rows) -> None:
+def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
     """Order the rows of each group by timestamp, in place; rows of equal timestamp keep their order.
 
     Groups that stand in order already, as in a log, cost one look at each row.
@@ -61,7 +60,7 @@ def sort_groups(rows: Rows, offsets: Rows, timestamp: Rows) -> None:
 
 
 @compiled
-def label_pairs(offsets: Rows, label: npt.NDArray[np.int32], n_labels: int) -> npt.NDArray[np.int32]:
+def label_pairs(offsets: Offsets, label: Codes, n_labels: int) -> Codes:
     """Return the number of each row's pair (group, label), by first appearance; rows stand group by group.
 
     Examples

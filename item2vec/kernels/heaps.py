@@ -7,6 +7,7 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes
 from item2vec.kernels.compiled import compiled
 
 __all__ = ["Best", "empty_heap", "keep_best", "write_down"]
@@ -32,7 +33,7 @@ def keep_best(best: Best, size: int, score: float, item: int) -> None:
 
 
 @compiled
-def write_down(best: Best, items: npt.NDArray[np.int32], scores: npt.NDArray[np.floating], start: int) -> int:
+def write_down(best: Best, items: Codes, scores: npt.NDArray[np.floating], start: int) -> int:
     """Empty the heap into two arrays from ``start`` on, best first; return where the row ends."""
     end = start + len(best)
     for place in range(end - 1, start - 1, -1):

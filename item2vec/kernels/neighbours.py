@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.kernels.compiled import compiled
 
 __all__ = ["add_near"]
-
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int32]
 
 
 @compiled
 def add_near(
     tokens: Codes,
-    offsets: npt.NDArray[np.int64],
+    offsets: Offsets,
     row_of: Codes,
     place_of: Codes,
     rows: Floats,
     sums: Floats,
     reach: int,
-) -> npt.NDArray[np.int64]:
+) -> Offsets:
     """Add to each sought item's sum the rows of the known items within ``reach`` places of its tokens.
 
     ``row_of`` is the row of an item, -1 where it has none; ``place_of`` its place in ``sums``, -1 where it is

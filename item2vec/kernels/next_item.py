@@ -27,8 +27,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Words
 from item2vec.kernels.alias import drawn_item
 from item2vec.kernels.compiled import compiled, inlined
 from item2vec.kernels.dense import (
@@ -45,9 +45,6 @@ from item2vec.kernels.random import GOLDEN, HALF, mix
 
 __all__ = ["BLOCK", "Draws", "Part", "Rules", "train_blocks"]
 
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int32]
-Tables = npt.NDArray[np.uint64]
 
 BLOCK = 256
 """Predictions in a block."""
@@ -75,7 +72,7 @@ class Part(NamedTuple):
 class Draws(NamedTuple):
     """How negatives are drawn: an alias table, and log(n q_x) by item; without a table, all are taken."""
 
-    table: Tables
+    table: Words
     log_expected: Floats
     negative: int
 
@@ -111,7 +108,7 @@ class _Memory(NamedTuple):
     change: Floats  # the gradient of the negatives, negatives × dimensions
     scores: Floats  # block × negatives; then the probability of each negative
     missing: Floats  # probability of each target, less 1
-    powers: npt.NDArray[np.int32]  # powers of two as the bits of a float32
+    powers: Codes  # powers of two as the bits of a float32
 
 
 @compiled

@@ -10,17 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from item2vec.arrays import Codes, Doubles, Offsets, Words
 from item2vec.kernels.compiled import compiled
-from item2vec.kernels.edges import (
-    Csr,
-    Nodes,
-    Numbers,
-    Places,
-    Words,
-    degree_of,
-    edge_place,
-    may_be_edge,
-)
+from item2vec.kernels.edges import Csr, degree_of, edge_place, may_be_edge
 from item2vec.kernels.random import GOLDEN, LOW_HALF, below, mix
 
 __all__ = ["second_order", "swaps"]
@@ -31,22 +23,22 @@ _SEATS = 1024
 class _Seats(NamedTuple):
     """Where each of the walks stands that advance side by side; ``row`` is its place among all walks."""
 
-    row: Places
-    length: Places
+    row: Offsets
+    length: Offsets
     state: Words
-    previous: Nodes
-    node: Nodes
-    refused: Places
-    slot: Places
-    candidate: Nodes
-    height: Numbers
-    accepted: Nodes
-    listed: Places
+    previous: Codes
+    node: Codes
+    refused: Offsets
+    slot: Offsets
+    candidate: Codes
+    height: Doubles
+    accepted: Codes
+    listed: Offsets
 
 
 @compiled
 def second_order(
-    graph: Csr, edges: Words, walks: Nodes, lengths: Places, states: Words, p: float, q: float
+    graph: Csr, edges: Words, walks: Codes, lengths: Offsets, states: Words, p: float, q: float
 ) -> None:
     """Advance walks of two nodes, each by its own number of tries; where one ends, another takes its seat.
 
@@ -95,7 +87,7 @@ def _empty_seats(n_seats: int) -> _Seats:
 
 
 @compiled
-def _enter(seats: _Seats, seat: int, row: int, walks: Nodes, states: Words) -> None:
+def _enter(seats: _Seats, seat: int, row: int, walks: Codes, states: Words) -> None:
     seats.row[seat] = row
     seats.length[seat] = 2
     seats.state[seat] = states[row]
@@ -189,7 +181,7 @@ def _decide(graph: Csr, edges: Words, seats: _Seats, n_seats: int, p: float, q: 
 
 
 @compiled
-def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Nodes, lengths: Places, p: float, q: float) -> int:
+def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Codes, lengths: Offsets, p: float, q: float) -> int:
     """Go to the accepted candidates; list the seats whose walks end there, and return their number."""
     offsets, row, length, refused = graph.offsets, seats.row, seats.length, seats.refused
     previous, node, candidate, accepted = seats.previous, seats.node, seats.candidate, seats.accepted

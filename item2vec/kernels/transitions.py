@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.kernels.compiled import compiled
-from item2vec.kernels.cooccurrence import Rows
+from item2vec.kernels.cooccurrence import SparseRows
 from item2vec.kernels.grouping import group_rows
 from item2vec.kernels.heaps import empty_heap, keep_best, write_down
 
 __all__ = ["windowed_transitions"]
 
-Items = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
-Weights = npt.NDArray[np.float64]
-
 
 def windowed_transitions(
-    tokens: Items, offsets: Places, n_items: int, after: Weights, before: Weights, smoothing: float, k: int
-) -> Rows:
+    tokens: Codes, offsets: Offsets, n_items: int, after: Doubles, before: Doubles, smoothing: float, k: int
+) -> SparseRows:
     """Return up to ``k`` items for each, by the share of its transitions that lead to them.
 
     A token ``d`` steps after another one adds ``after[d - 1]`` to its row, one ``d`` steps before it
@@ -40,27 +36,27 @@ def windowed_transitions(
     items, scores, ends = _count(
         tokens, offsets, *where, _exact(after), _exact(before), smoothing, k, most.sum()
     )
-    return Rows(items, scores, ends[:-1], ends[1:])
+    return SparseRows(items, scores, ends[:-1], ends[1:])
 
 
-def _exact(weights: Weights) -> Weights:
+def _exact(weights: Doubles) -> Doubles:
     """Round to float32, so that a sum in float64 is exact, in whatever order it is made."""
     return weights.astype(np.float32).astype(np.float64)
 
 
 @compiled
 def _count(
-    tokens: Items,
-    offsets: Places,
-    places: Places,
-    item_places: Places,
-    sentence_of: Items,
-    after: Weights,
-    before: Weights,
+    tokens: Codes,
+    offsets: Offsets,
+    places: Offsets,
+    item_places: Offsets,
+    sentence_of: Codes,
+    after: Doubles,
+    before: Doubles,
     smoothing: float,
     k: int,
     room: int,
-) -> tuple[Items, npt.NDArray[np.float32], Places]:
+) -> tuple[Codes, Floats, Offsets]:
     n_items = len(item_places) - 1
     items = np.empty(room, np.int32)
     scores = np.empty(room, np.float32)
@@ -85,7 +81,7 @@ def _count(
 
 
 @compiled
-def _add(near: Items, weights: Weights, sums: Weights, met: Items, n_met: int) -> int:
+def _add(near: Codes, weights: Doubles, sums: Doubles, met: Codes, n_met: int) -> int:
     """Add the weight of each step to the item that stands there; return how many items were met so far."""
     for step in range(min(len(near), len(weights))):
         if weights[step] > 0:

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 
+from item2vec.arrays import Codes, Offsets, Words
 from item2vec.kernels.compiled import compiled
-from item2vec.kernels.edges import Csr, Nodes, Places, Words, edge_filter
+from item2vec.kernels.edges import Csr, edge_filter
 from item2vec.kernels.node2vec import second_order, swaps
 from item2vec.kernels.random import GOLDEN, below, mix
 
@@ -28,7 +29,7 @@ _BLOCK = 64
 _TASK = 64 * _BLOCK
 
 
-def walk(graph: Csr, starts: Nodes, walk_length: int, p: float, q: float, seed: int) -> tuple[Nodes, Places]:
+def walk(graph: Csr, starts: Codes, walk_length: int, p: float, q: float, seed: int) -> tuple[Codes, Offsets]:
     """Return the nodes of all walks, one walk after another, and the length of each.
 
     ``starts`` are passes over all nodes, each in any order. A walk ends early at a node without neighbours.
@@ -54,7 +55,7 @@ def walk(graph: Csr, starts: Nodes, walk_length: int, p: float, q: float, seed: 
 
 @compiled
 def _advance(
-    graph: Csr, edges: Words, walks: Nodes, lengths: Places, first: int, seed: np.uint64, p: float, q: float
+    graph: Csr, edges: Words, walks: Codes, lengths: Offsets, first: int, seed: np.uint64, p: float, q: float
 ) -> None:
     n_nodes = len(graph.offsets) - 1
     key = mix(seed)
@@ -71,7 +72,7 @@ def _advance(
 
 
 @compiled
-def _first_order(graph: Csr, walks: Nodes, lengths: Places, states: Words) -> None:
+def _first_order(graph: Csr, walks: Codes, lengths: Offsets, states: Words) -> None:
     offsets, neighbours, keep, alias = graph.offsets, graph.neighbours, graph.keep, graph.alias
     for step in range(1, walks.shape[1]):
         for i in range(len(walks)):
@@ -87,7 +88,7 @@ def _first_order(graph: Csr, walks: Nodes, lengths: Places, states: Words) -> No
 
 
 @compiled
-def _close_gaps(walks: Nodes, lengths: Places) -> int:
+def _close_gaps(walks: Codes, lengths: Offsets) -> int:
     """Move the walks together, in place, so that each starts where the one before ends; return the end."""
     tokens = walks.reshape(-1)
     end = 0

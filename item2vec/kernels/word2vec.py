@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Offsets, Words
 from item2vec.kernels.alias import drawn_item
 from item2vec.kernels.compiled import compiled, inlined
 from item2vec.kernels.lanes import LANES, fma, load, pointer, prefetch, sigmoid, splat, store, sums
@@ -24,10 +24,6 @@ from item2vec.kernels.random import GOLDEN, HALF, below, mix
 
 __all__ = ["Model", "Rules", "padded", "train_sentences"]
 
-Floats = npt.NDArray[np.float32]
-Tokens = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
-Table = npt.NDArray[np.uint64]
 
 TOKENS_A_CHUNK = 12
 
@@ -47,8 +43,8 @@ class Model(NamedTuple):
     input: Floats
     output: Floats
     size: int
-    table: Table
-    keep: Table
+    table: Words
+    keep: Words
 
 
 class Rules(NamedTuple):
@@ -70,8 +66,8 @@ class _Scratch(NamedTuple):
     ``error`` are a mean's vector and what it learned; ``change`` is what the targets learned.
     """
 
-    sentence: Tokens
-    targets: Places
+    sentence: Codes
+    targets: Offsets
     label: Floats
     rate: Floats
     gradient: Floats
@@ -113,8 +109,8 @@ def padded(vector_size: int) -> int:
 def train_sentences(
     model: Model,
     rules: Rules,
-    tokens: Tokens,
-    offsets: Places,
+    tokens: Codes,
+    offsets: Offsets,
     first: int,
     last: int,
     seed: np.uint64,
@@ -149,8 +145,8 @@ def _train_with(
     model: Model,
     rules: Rules,
     scratch: _Scratch,
-    tokens: Tokens,
-    offsets: Places,
+    tokens: Codes,
+    offsets: Offsets,
     first: int,
     last: int,
     seed: np.uint64,

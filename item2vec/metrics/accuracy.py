@@ -15,25 +15,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Mask
+
 __all__ = ["ACCURACY", "hits_of_ranks", "hr", "mean_average_precision", "mrr", "ndcg", "precision", "recall"]
 
-Hits = npt.NDArray[np.bool_]
 Counts = npt.NDArray[Any]
-Values = npt.NDArray[np.float64]
 
 
-def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Hits:
+def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
     """Return the hits of questions with one target each, from its rank: 1 is best, ``inf`` is unranked.
 
     >>> hits_of_ranks(np.array([2, np.inf]), places=3)
     array([[False,  True, False],
            [False, False, False]])
     """
-    hits: Hits = ranks[:, None] == np.arange(1, places + 1)
+    hits: Mask = ranks[:, None] == np.arange(1, places + 1)
     return hits
 
 
-def hr(hits: Hits, n_targets: Counts, k: int) -> Values:  # noqa: ARG001
+def hr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     """Return the hit rate: 1 where a target is within the first ``k``, else 0.
 
     >>> hr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
@@ -42,27 +42,27 @@ def hr(hits: Hits, n_targets: Counts, k: int) -> Values:  # noqa: ARG001
     return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
 
 
-def recall(hits: Hits, n_targets: Counts, k: int) -> Values:
+def recall(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return the share of the targets that are within the first ``k``.
 
     >>> recall(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    found: Values = hits[:, :k].sum(axis=1) / n_targets
+    found: Doubles = hits[:, :k].sum(axis=1) / n_targets
     return found
 
 
-def precision(hits: Hits, n_targets: Counts, k: int) -> Values:  # noqa: ARG001
+def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     """Return the share of the first ``k`` places that hold a target, be the answer shorter or not.
 
     >>> precision(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    found: Values = hits[:, :k].sum(axis=1) / np.float64(k)
+    found: Doubles = hits[:, :k].sum(axis=1) / np.float64(k)
     return found
 
 
-def ndcg(hits: Hits, n_targets: Counts, k: int) -> Values:
+def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return the sum of ``1 / log2(place + 1)`` over hits, divided by the best sum that can be had.
 
     Source: Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002, for targets
@@ -74,11 +74,11 @@ def ndcg(hits: Hits, n_targets: Counts, k: int) -> Values:
     places = min(k, hits.shape[1])
     gains = 1.0 / np.log2(np.arange(2, k + 2))
     best = np.cumsum(gains)[np.minimum(n_targets, k).astype(np.intp) - 1]
-    gained: Values = hits[:, :places] @ gains[:places] / best
+    gained: Doubles = hits[:, :places] @ gains[:places] / best
     return gained
 
 
-def mrr(hits: Hits, n_targets: Counts, k: int) -> Values:  # noqa: ARG001
+def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     """Return ``1 / place`` of the first hit within the first ``k``, else 0 (Voorhees, TREC-8, 1999).
 
     >>> mrr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
@@ -88,7 +88,7 @@ def mrr(hits: Hits, n_targets: Counts, k: int) -> Values:  # noqa: ARG001
     return np.where(hits[:, :k].any(axis=1), 1.0 / (first + 1), 0.0)
 
 
-def mean_average_precision(hits: Hits, n_targets: Counts, k: int) -> Values:
+def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return the sum, over hits within the first ``k``, of the precision at their place, over all targets.
 
     Its mean over questions is what is called MAP (Buckley & Voorhees, SIGIR 2000).
@@ -98,11 +98,11 @@ def mean_average_precision(hits: Hits, n_targets: Counts, k: int) -> Values:
     """
     within = hits[:, :k]
     precisions = np.cumsum(within, axis=1) / np.arange(1, within.shape[1] + 1)
-    averaged: Values = (precisions * within).sum(axis=1) / n_targets
+    averaged: Doubles = (precisions * within).sum(axis=1) / n_targets
     return averaged
 
 
-ACCURACY: dict[str, Callable[[Hits, Counts, int], Values]] = {
+ACCURACY: dict[str, Callable[[Mask, Counts, int], Doubles]] = {
     "hr": hr,
     "recall": recall,
     "precision": precision,

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Mask, Rows
+
 __all__ = ["coverage", "diversity", "gini", "novelty", "popularity_bias", "serendipity"]
 
-Items = npt.NDArray[np.int32]
 Counts = npt.NDArray[Any]
-Values = npt.NDArray[np.float64]
 
 
-def coverage(items: Items, k: int, counts: Counts) -> float:
+def coverage(items: Codes, k: int, counts: Counts) -> float:
     """Return the share of the training part's items that stand within the first ``k`` of any answer.
 
     Items that the training part does not have add nothing.
@@ -32,7 +32,7 @@ def coverage(items: Items, k: int, counts: Counts) -> float:
     return float(np.count_nonzero(exposure) / max(len(exposure), 1))
 
 
-def gini(items: Items, k: int, counts: Counts) -> float:
+def gini(items: Codes, k: int, counts: Counts) -> float:
     """Return how unevenly the first ``k`` places are spread over the training part's items.
 
     0: every item is shown as often as any other; near 1: one item has nearly all places. The Gini coefficient
@@ -47,7 +47,7 @@ def gini(items: Items, k: int, counts: Counts) -> float:
     return float(((2 * rank - n - 1) @ exposure) / max(n * exposure.sum(), 1))
 
 
-def novelty(items: Items, k: int, n_holding: Counts, n_sentences: int) -> Values:
+def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Doubles:
     """Return the mean self-information of the first ``k``: ``-log2`` of the share of sentences with the item.
 
     ``n_holding`` (one an item) counts the training sentences that hold an item, however often each does; with
@@ -66,7 +66,7 @@ def novelty(items: Items, k: int, n_holding: Counts, n_sentences: int) -> Values
     return _mean(surprise, items, k)
 
 
-def popularity_bias(items: Items, k: int, counts: Counts, of_histories: float) -> Values:
+def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -> Doubles:
     """Return by how much the first ``k`` are more popular than what users chose themselves: 0.5 is half more.
 
     ``of_histories`` is the mean count of the items in histories, over users. An empty answer is as popular as
@@ -79,7 +79,7 @@ def popularity_bias(items: Items, k: int, counts: Counts, of_histories: float) -
     return _mean(counts.astype(np.float64), items, k) / of_histories - 1
 
 
-def diversity(items: Items, k: int, likeness: npt.NDArray[np.floating[Any]]) -> Values:
+def diversity(items: Codes, k: int, likeness: npt.NDArray[np.floating[Any]]) -> Doubles:
     """Return one minus the mean cosine over all pairs of the first ``k``; 0 where there is no pair.
 
     ``likeness`` (n questions × places) tells of each place the sum of its cosines with the places before it.
@@ -94,7 +94,7 @@ def diversity(items: Items, k: int, likeness: npt.NDArray[np.floating[Any]]) -> 
     return np.where(n_pairs > 0, 1 - likeness[:, :k].sum(axis=1) / np.maximum(n_pairs, 1), 0.0)
 
 
-def serendipity(hits: npt.NDArray[np.bool_], expected: npt.NDArray[np.bool_], k: int) -> Values:
+def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
     """Return the share of the first ``k`` places that are right and were not to be expected.
 
     ``expected`` (like ``hits``, n questions × places) marks what is among the ``k`` most popular items, and
@@ -104,19 +104,19 @@ def serendipity(hits: npt.NDArray[np.bool_], expected: npt.NDArray[np.bool_], k:
     >>> serendipity(np.array([[True, True]]), np.array([[True, False]]), k=2)
     array([0.5])
     """
-    found: Values = (hits[:, :k] & ~expected[:, :k]).sum(axis=1) / np.float64(k)
+    found: Doubles = (hits[:, :k] & ~expected[:, :k]).sum(axis=1) / np.float64(k)
     return found
 
 
-def _exposure(items: Items, k: int, counts: Counts) -> npt.NDArray[np.intp]:
+def _exposure(items: Codes, k: int, counts: Counts) -> Rows:
     """Return how often each item of the training part stands within the first ``k``."""
     shown = items[:, :k]
     return np.bincount(shown[shown >= 0], minlength=len(counts))[counts > 0]
 
 
-def _mean(of_item: Values, items: Items, k: int) -> Values:
+def _mean(of_item: Doubles, items: Codes, k: int) -> Doubles:
     """Return the mean over the filled ones of the first ``k`` places; 0 for an empty answer."""
     shown = items[:, :k]
     total = np.append(of_item, 0.0)[shown].sum(axis=1)
-    mean: Values = total / np.maximum((shown >= 0).sum(axis=1), 1)
+    mean: Doubles = total / np.maximum((shown >= 0).sum(axis=1), 1)
     return mean

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from item2vec.readers.columns import Column, Mask, Values
+from item2vec.arrays import Mask
+from item2vec.readers.columns import Column, Values
 from item2vec.readers.faults import Fault, FaultReport
 from item2vec.readers.opening import Batch, Table, positions_of
 from item2vec.readers.text import DelimitedFile, NotPlainError

@@ -14,15 +14,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.errors import InputError, InvalidIdError
-from item2vec.types import MAX_ID_BYTES, Codes, Floats, Offsets, Vocabulary
+from item2vec.types import MAX_ID_BYTES, Vocabulary
 
 __all__ = ["Column", "IdColumn", "Mask", "TimeColumn", "Values", "WeightColumn", "id_text"]
 
 Values: TypeAlias = "pa.Array | Sequence[Any]"
 """A column of one batch: an Arrow array, or plain Python values."""
 
-Mask = npt.NDArray[np.bool_]
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

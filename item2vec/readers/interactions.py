@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from item2vec.arrays import Codes
 from item2vec.interactions import Interactions
 from item2vec.readers.collecting import read_columns
 from item2vec.readers.columns import Column, IdColumn, TimeColumn, WeightColumn
 from item2vec.readers.faults import Fault, FaultReport, OnError
 from item2vec.readers.tables import open_table
-from item2vec.types import Codes, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = ["read_interactions", "to_frame"]
 

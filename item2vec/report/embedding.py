@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from openTSNE import TSNE
 
+from item2vec.arrays import Doubles, Floats, Offsets, Rows
 from item2vec.items import Items
-from item2vec.types import Floats
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Map", "draw_map"]
@@ -36,8 +35,8 @@ class Map:
     places: Floats
     attribute: str | None
     names: list[str | None]
-    groups: npt.NDArray[np.int64]
-    log_popularity: npt.NDArray[np.float64]
+    groups: Offsets
+    log_popularity: Doubles
 
 
 def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
@@ -65,7 +64,7 @@ def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
     )
 
 
-def _drawn(vectors: ItemVectors, seed: int) -> npt.NDArray[np.intp]:
+def _drawn(vectors: ItemVectors, seed: int) -> Rows:
     rows = np.flatnonzero(vectors.has_input)
     if len(rows) <= MOST_ITEMS:
         return rows

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec import metrics
-from item2vec.evaluation.answers import Answers
+from item2vec.arrays import Doubles, Mask, Offsets
+from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.segments import Segment
 from item2vec.report.embedding import Map
 from item2vec.report.study import OURS, Study
@@ -83,7 +83,7 @@ def curve_over_k(study: Study, name: str) -> Figure:
     places = _places(study)
     measure = metrics.ACCURACY[name]
     lines = {
-        model: [float(measure(found.answers.hits, found.answers.n_targets, k).mean()) for k in places]
+        model: [float(measure(found.rankings.hits, found.rankings.n_targets, k).mean()) for k in places]
         for model, found in study.evaluations.items()
     }
     return _lines(study, lines)
@@ -93,7 +93,7 @@ def coverage(study: Study) -> Figure:
     """Return the share of items that were recommended to anybody, over the length of the answers."""
     places = _places(study)
     lines = {
-        model: [metrics.coverage(found.answers.items, k, _counts(study, found.answers)) for k in places]
+        model: [metrics.coverage(found.rankings.items, k, _counts(study, found.rankings)) for k in places]
         for model, found in study.evaluations.items()
     }
     figure = _lines(study, lines)
@@ -103,7 +103,7 @@ def coverage(study: Study) -> Figure:
 
 def segment_bars(study: Study, ours: Sequence[Segment], best: Sequence[Segment]) -> Figure:
     """Return bars of the comparison metric in each segment of one kind, beside the best baseline's."""
-    names = [f"{segment.name}<br>{segment.n_questions:,}" for segment in ours]
+    names = [f"{segment.name}<br>{segment.n_queries:,}" for segment in ours]
     bars = [
         {
             "type": "bar",
@@ -214,9 +214,7 @@ def embedding_map(drawn: Map) -> Figure:
     return figure
 
 
-def _points(
-    drawn: Map, chosen: npt.NDArray[np.bool_], name: str | None, color: str | npt.NDArray[np.float64]
-) -> dict[str, Any]:
+def _points(drawn: Map, chosen: Mask, name: str | None, color: str | Doubles) -> dict[str, Any]:
     marker: dict[str, Any] = {"size": 6, "opacity": 0.8, "color": color}
     if not isinstance(color, str):
         ticks = np.arange(np.ceil(color.min()), np.floor(color.max()) + 1)
@@ -236,21 +234,21 @@ def _points(
 
 
 def _places(study: Study) -> list[int]:
-    return list(range(1, min(MOST_PLACES, study.evaluation.answers.items.shape[1]) + 1))
+    return list(range(1, min(MOST_PLACES, study.evaluation.rankings.items.shape[1]) + 1))
 
 
-def _counts(study: Study, answers: Answers) -> npt.NDArray[np.int64]:
+def _counts(study: Study, rankings: Rankings) -> Offsets:
     """Return how often each item of the answers' vocabulary stands in the training part."""
     counts = study.split.train.counts()
-    return np.concatenate((counts, np.zeros(len(answers.vocabulary) - len(counts), dtype=np.int64)))
+    return np.concatenate((counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64)))
 
 
-def _shown(study: Study) -> list[tuple[str, npt.NDArray[np.float64], str]]:
+def _shown(study: Study) -> list[tuple[str, Doubles, str]]:
     """Return how often each item was trained on, and recommended by the model and by the best baseline."""
     counts = study.split.train.counts()
     shown = [("training", counts.astype(np.float64), TRAINING)]
     for name, color in ((OURS, ACCENT), (study.best_baseline, RIVAL)):
-        items = study.evaluations[name].answers.items[:, : study.k]
+        items = study.evaluations[name].rankings.items[:, : study.k]
         exposure = np.bincount(items[items >= 0], minlength=len(counts))[: len(counts)]
         shown.append((name, exposure.astype(np.float64), color))
     return shown

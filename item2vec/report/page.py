@@ -85,14 +85,14 @@ def _segment_charts(study: Study) -> Iterator[tuple[str, figures.Figure]]:
 
 def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
     """Yield some questions that were answered and some that were not, with the titles of all items."""
-    answers, split = study.evaluation.answers, study.split
-    hit = answers.hits[:, : study.k].any(axis=1)
+    rankings, split = study.evaluation.rankings, study.split
+    hit = rankings.hits[:, : study.k].any(axis=1)
     random = np.random.default_rng(seed)
 
     for kind in (True, False):
         questions = np.flatnonzero(hit == kind)
         for question in np.sort(random.permutation(questions)[:EXAMPLES]).tolist():
-            items = answers.items[question, : study.k]
+            items = rankings.items[question, : study.k]
             history = split.histories[question]
             yield {
                 "question": question,
@@ -104,7 +104,7 @@ def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
                 "recommended": [
                     (_title(study, item), is_hit)
                     for item, is_hit in zip(
-                        answers.vocabulary.decode(items[items >= 0]), answers.hits[question], strict=False
+                        rankings.vocabulary.decode(items[items >= 0]), rankings.hits[question], strict=False
                     )
                 ],
             }

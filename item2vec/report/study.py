@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from item2vec.evaluation.answers import Answers
 from item2vec.evaluation.evaluate import Evaluation, evaluate
 from item2vec.evaluation.item_models import baselines
+from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.significance import Comparison, compare
 from item2vec.evaluation.split import Split
 from item2vec.items import Items
@@ -154,22 +154,22 @@ class Study:
 
 def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
     first = evaluations[0]
-    per_question = {
-        name: np.concatenate([one.per_question[name] for one in evaluations]) for name in first.per_question
+    per_query = {
+        name: np.concatenate([one.per_query[name] for one in evaluations]) for name in first.per_query
     }
-    offsets = offsets_of([one.askers.max() + 1 for one in evaluations])
+    offsets = offsets_of([one.users.max() + 1 for one in evaluations])
     exact = [one.exact for one in evaluations if one.exact is not None]
     return replace(
         first,
         metrics=_means([one.metrics for one in evaluations])
-        | {name: float(values.mean()) for name, values in per_question.items()},
-        per_question=per_question,
-        answers=Answers(
-            first.answers.vocabulary,
-            *(np.concatenate([getattr(one.answers, name) for one in evaluations]) for name in ANSWERS),
+        | {name: float(values.mean()) for name, values in per_query.items()},
+        per_query=per_query,
+        rankings=Rankings(
+            first.rankings.vocabulary,
+            *(np.concatenate([getattr(one.rankings, name) for one in evaluations]) for name in ANSWERS),
         ),
-        askers=np.concatenate([one.askers + start for one, start in zip(evaluations, offsets, strict=False)]),
-        questions={part: " ".join(one.questions[part] for one in evaluations) for part in first.questions},
+        users=np.concatenate([one.users + start for one, start in zip(evaluations, offsets, strict=False)]),
+        queries={part: " ".join(one.queries[part] for one in evaluations) for part in first.queries},
         exact=_means(exact) if exact else None,
         leaks=tuple(dict.fromkeys(leak for one in evaluations for leak in one.leaks)),
     )

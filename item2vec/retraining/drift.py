@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Floats, Rows
 from item2vec.index import build, find_many
 from item2vec.ranking import top_k
 from item2vec.recommender import Recommender
-from item2vec.types import Floats, check_k
+from item2vec.types import check_k
 
 __all__ = ["Drift", "Mover", "PopularityChange", "compare_models"]
 
-Rows = npt.NDArray[np.intp]
-Values = npt.NDArray[np.float64]
 
 MOST_QUESTIONS = 5000
 LEAST_QUESTIONS = 200
@@ -151,9 +149,9 @@ class _Common:
         return len(self.rows)
 
     @property
-    def counts(self) -> Values:
+    def counts(self) -> Doubles:
         """The smaller of an item's two counts."""
-        both: Values = np.minimum(
+        both: Doubles = np.minimum(
             self.new.vectors.counts[self.rows], self.live.vectors.counts[self.live_rows]
         )
         return both
@@ -166,7 +164,7 @@ class _Common:
         )
 
 
-def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Values, Rows]:
+def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Doubles, Rows]:
     """Return the overlap of each item of a sample, and their order by count, highest first."""
     k = min(k, len(common) - 1)
     if k < 1:
@@ -178,7 +176,7 @@ def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Val
         for model, rows in ((common.new, common.rows), (common.live, common.live_rows))
     ]
     merged = np.sort(np.concatenate(of_both, axis=1), axis=1)
-    overlaps: Values = (merged[:, 1:] == merged[:, :-1]).sum(axis=1) / k
+    overlaps: Doubles = (merged[:, 1:] == merged[:, :-1]).sum(axis=1) / k
     return overlaps, np.argsort(-common.counts[asked], kind="stable")
 
 
@@ -195,7 +193,7 @@ def _neighbours(model: Recommender, rows: Rows, asked: Rows, k: int) -> Rows:
     return nearest
 
 
-def _tenths(overlaps: Values) -> tuple[float, ...]:
+def _tenths(overlaps: Doubles) -> tuple[float, ...]:
     if len(overlaps) < 10:
         return ()
     return tuple(float(part.mean()) for part in np.array_split(overlaps, 10))
@@ -255,8 +253,8 @@ def _popularity(new: Recommender, live: Recommender) -> tuple[float, tuple[Popul
     )
 
 
-def _cosines(units: Floats, others: Floats) -> Values:
-    cosines: Values = np.einsum("ij,ij->i", units, others, dtype=np.float64)
+def _cosines(units: Floats, others: Floats) -> Doubles:
+    cosines: Doubles = np.einsum("ij,ij->i", units, others, dtype=np.float64)
     return cosines
 
 

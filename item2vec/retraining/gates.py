@@ -107,7 +107,7 @@ def of_evaluation(judged: Facts, before: Facts, protocol: Facts, gates: GatesCon
     yield within(
         "questions",
         judged["questions"],
-        least=gates.min_questions,
+        least=gates.min_queries,
         what=judged.get("why") or "users with a history that could be asked",
     )
     if not judged["questions"]:

@@ -10,19 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Floats, Rows
 from item2vec.config import NextItem
 from item2vec.index import Index, build, find_many
 from item2vec.prior import queries_of
 from item2vec.recommender import Recommender
 from item2vec.taste import read_tastes
-from item2vec.types import Floats
 from item2vec.vectors import ItemVectors, unit_rows
 
 __all__ = ["Health", "measure_health"]
 
-Rows = npt.NDArray[np.intp]
 
 SAMPLED_ROWS = 2000
 MOST_QUESTIONS = 500
@@ -95,7 +93,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     norms = _norms(matrix)
     most = min(sample.shape[1], len(sample) - 1)
     rank = _effective_rank(sample)
-    n_questions = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), LEAST_QUESTIONS, MOST_QUESTIONS))
+    n_queries = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), LEAST_QUESTIONS, MOST_QUESTIONS))
     return Health(
         n_items=len(vectors),
         vector_size=vectors.input.shape[1],
@@ -107,8 +105,8 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
         effective_rank_share=rank / most if most else 1.0,
         mean_cosine=_mean_cosine(sample),
         duplicate_share=_duplicate_share(matrix, random),
-        self_retrieval=_self_retrieval(model, rows[_sample(random, len(rows), n_questions)]),
-        index_recall=_index_recall(model, n_questions, random),
+        self_retrieval=_self_retrieval(model, rows[_sample(random, len(rows), n_queries)]),
+        index_recall=_index_recall(model, n_queries, random),
     )
 
 
@@ -116,8 +114,8 @@ def _sample(random: np.random.Generator, n: int, most: int) -> Rows:
     return random.choice(n, size=min(n, most), replace=False)
 
 
-def _norms(matrix: Floats) -> npt.NDArray[np.float64]:
-    norms: npt.NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+def _norms(matrix: Floats) -> Doubles:
+    norms: Doubles = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     return norms
 
 
@@ -132,7 +130,7 @@ def _growth(norm: float, vectors: ItemVectors) -> float | None:
     return norm * float((12 * size) ** 0.5 / n_parts)
 
 
-def _effective_rank(units: npt.NDArray[np.float64]) -> float:
+def _effective_rank(units: Doubles) -> float:
     spread = units - units.mean(axis=0)
     gram = spread @ spread.T if len(spread) < spread.shape[1] else spread.T @ spread
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
@@ -141,7 +139,7 @@ def _effective_rank(units: npt.NDArray[np.float64]) -> float:
     return float(np.exp(-(shares @ np.log(shares)))) if len(values) else 0.0
 
 
-def _mean_cosine(units: npt.NDArray[np.float64]) -> float:
+def _mean_cosine(units: Doubles) -> float:
     n_pairs = len(units) * (len(units) - 1)
     total = np.square(units.sum(axis=0)).sum() - np.square(units).sum()
     return float(total / n_pairs) if n_pairs else 0.0
@@ -167,12 +165,12 @@ def _self_retrieval(model: Recommender, rows: Rows) -> float:
     return float(np.mean((nearest == rows) | (cosines > 1 - SAME_PLACE)))
 
 
-def _index_recall(model: Recommender, n_questions: int, random: np.random.Generator) -> float:
+def _index_recall(model: Recommender, n_queries: int, random: np.random.Generator) -> float:
     if model.exact is model:
         return 1.0
     chances = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
-    rows = random.choice(len(chances), size=n_questions, p=chances / chances.sum()).astype(np.int32)
-    tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_questions + 1))
+    rows = random.choice(len(chances), size=n_queries, p=chances / chances.sum()).astype(np.int32)
+    tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_queries + 1))
     asked = queries_of(tastes.vectors[~tastes.empty], model.vectors, model.taste)
     return _recall(model.index, model.exact.index, asked) if len(asked) else 0.0
 

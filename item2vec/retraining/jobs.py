@@ -148,9 +148,9 @@ def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> S
         items=items,
     )
     split = split.take(~split.cold_users())
-    if len(split) <= config.evaluation.max_questions:
+    if len(split) <= config.evaluation.max_queries:
         return split
-    return split.take(np.linspace(0, len(split) - 1, config.evaluation.max_questions).astype(np.intp))
+    return split.take(np.linspace(0, len(split) - 1, config.evaluation.max_queries).astype(np.intp))
 
 
 def _when(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str, Any]:

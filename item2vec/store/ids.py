@@ -10,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from item2vec.types import Offsets
+from item2vec.arrays import Offsets
 
 __all__ = ["as_json", "insert_into", "listed", "numbers_of"]
 

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.interactions import Interactions, read_only
 from item2vec.store.connect import undamaged
 from item2vec.store.ingest import NO_EVENT
 from item2vec.store.tables import interaction, item, recommendation, user_account
-from item2vec.types import Codes, Floats, Offsets, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = [
     "Ahead",

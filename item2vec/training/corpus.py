@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.config import TrainConfig
 from item2vec.errors import NothingToTrainError
 from item2vec.sentences import Sentences
-from item2vec.types import Codes, Floats, Offsets, Vocabulary
+from item2vec.types import Vocabulary
 
 __all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare"]
 
@@ -32,9 +32,9 @@ class Corpus:
     vocabulary: Vocabulary
     tokens: Codes
     offsets: Offsets
-    counts: npt.NDArray[np.float64]
-    frequency: npt.NDArray[np.int64]
-    keep: npt.NDArray[np.float64] | None
+    counts: Doubles
+    frequency: Offsets
+    keep: Doubles | None
     read_share: float
     ordered: bool
 
@@ -95,7 +95,7 @@ def _together(sentences: Sentences) -> Sentences:
     return sentences.take(sentences.lengths >= 2)
 
 
-def _keep(weights: Floats | None) -> npt.NDArray[np.float64] | None:
+def _keep(weights: Floats | None) -> Doubles | None:
     """Return the probability of each token to be read in an epoch; ``None`` if it is 1 for all of them.
 
     The median is the reference, since no single weight can move it: relative to the maximum, one token of

@@ -8,14 +8,13 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
 from item2vec.training.corpus import Corpus
 from item2vec.training.validation import Validation
-from item2vec.types import Codes, Floats, Offsets
 from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["AfterEpoch", "Trainer", "run_epochs"]
@@ -60,7 +59,7 @@ def run_epochs(
     config: TrainConfig,
     validation: Validation | None,
     after_epoch: AfterEpoch | None,
-    begun: npt.NDArray[np.bool_] | None = None,
+    begun: Mask | None = None,
 ) -> ItemVectors:
     """Train, and return the last epoch's vectors, or the best one's where patience is set.
 
@@ -154,18 +153,18 @@ class _Start(NamedTuple):
         n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
         return cls(trainer.input.copy(), output, n_parts)
 
-    def output_moved(self, trainer: Trainer) -> npt.NDArray[np.bool_]:
+    def output_moved(self, trainer: Trainer) -> Mask:
         """Return which parts of the output rows differ from the start (n items × parts)."""
         if self.output is None or trainer.output is None:
             return np.zeros((len(self.input), self.n_parts), np.bool_)
         return ~self._equal(trainer.output, self.output)
 
-    def input_unmoved(self, trainer: Trainer) -> npt.NDArray[np.bool_]:
+    def input_unmoved(self, trainer: Trainer) -> Mask:
         """Return which parts of the input rows are still the start (n items × parts)."""
         return self._equal(trainer.input, self.input)
 
-    def _equal(self, matrix: Floats, start: Floats) -> npt.NDArray[np.bool_]:
-        equal: npt.NDArray[np.bool_] = (matrix == start).reshape(len(start), self.n_parts, -1).all(axis=2)
+    def _equal(self, matrix: Floats, start: Floats) -> Mask:
+        equal: Mask = (matrix == start).reshape(len(start), self.n_parts, -1).all(axis=2)
         return equal
 
 
@@ -174,7 +173,7 @@ def _vectors(
     corpus: Corpus,
     config: TrainConfig,
     initial: _Start,
-    begun: npt.NDArray[np.bool_] | None,
+    begun: Mask | None,
     *,
     copy: bool = True,
 ) -> ItemVectors:

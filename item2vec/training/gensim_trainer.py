@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from gensim.models import Word2Vec
 
+from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.config import CBOW, SkipGram
 from item2vec.errors import TrainingError
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
-from item2vec.types import Codes, Floats, Offsets
 
 __all__ = ["GensimTrainer"]
 

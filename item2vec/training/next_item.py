@@ -5,15 +5,14 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.config import NextItem
 from item2vec.config.settings import Learned
 from item2vec.errors import InputError
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
-from item2vec.types import Codes, Floats, Offsets
 
 __all__ = ["NextItemTrainer"]
 
@@ -189,7 +188,7 @@ def _log_weights(decay: float | Learned, window: int) -> Floats:
     return found
 
 
-def _draws(frequency: npt.NDArray[np.int64], config: NextItem) -> Draws:
+def _draws(frequency: Offsets, config: NextItem) -> Draws:
     """Return how negatives are drawn; where there are no more items than negatives, all are taken."""
     if len(frequency) <= config.negative:
         return Draws(np.empty(0, np.uint64), np.zeros(len(frequency), np.float32), len(frequency))

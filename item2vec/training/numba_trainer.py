@@ -5,14 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Floats, Offsets, Words
 from item2vec.config import CBOW, SkipGram
 from item2vec.interactions import read_only
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import Model, Rules, padded, train_sentences
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
-from item2vec.types import Codes, Floats, Offsets
 
 __all__ = ["NumbaTrainer"]
 
@@ -86,7 +85,7 @@ class NumbaTrainer:
                 pass
 
 
-def _rows(n: int, vector_size: int) -> npt.NDArray[np.float32]:
+def _rows(n: int, vector_size: int) -> Floats:
     """Return n rows of zeros, each from the start of a cache line on."""
     size = padded(vector_size)
     room = np.zeros(n * size + 16, np.float32)
@@ -94,12 +93,12 @@ def _rows(n: int, vector_size: int) -> npt.NDArray[np.float32]:
     return room[skip : skip + n * size].reshape(n, size)
 
 
-def _keep(frequency: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.uint64]:
+def _keep(frequency: Offsets, sample: float) -> Words:
     """Return the chance of each item to be read, of 2**32 (gensim's formula); nothing if all are."""
     if sample == 0:
         return np.empty(0, np.uint64)
     ratio = sample * frequency.sum() / frequency
-    chance: npt.NDArray[np.float64] = np.minimum(np.sqrt(ratio) + ratio, 1)
+    chance: Doubles = np.minimum(np.sqrt(ratio) + ratio, 1)
     return (chance * 2.0**32).astype(np.uint64)
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Floats, Mask
 from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.interactions import read_only
 from item2vec.training.corpus import Corpus
 from item2vec.training.epochs import Trainer
-from item2vec.types import Codes, Floats
 from item2vec.vectors import ItemVectors
 
 __all__ = ["begin", "check_start"]
 
-Rows = npt.NDArray[np.bool_]
 
 REACH = 3
 """How many places around an item its neighbours stand."""
@@ -65,7 +63,7 @@ def check_start(start: object, config: TrainConfig) -> None:
             )
 
 
-def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Rows:
+def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Mask:
     """Write what ``start`` knows into the trainer's matrices; return which rows begin at something learned.
 
     An item of which a matrix of ``start`` has no vector begins at the mean of the items within three places
@@ -85,7 +83,7 @@ def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVect
     return begun | only_output
 
 
-def _begin_matrix(matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig) -> Rows:
+def _begin_matrix(matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig) -> Mask:
     """Write the known rows, and for other items the means near them; return which rows were written."""
     learned = np.append(rows.any(axis=1), False)  # an item that start does not know has row -1, the last one
     row_of = np.where(learned[row_of], row_of, np.int32(-1))
@@ -96,7 +94,7 @@ def _begin_matrix(matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, c
     return known | near
 
 
-def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Rows]:
+def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Mask]:
     """Return the mean of the rows of the known items near each unknown one, and which items have one."""
     from item2vec.kernels.neighbours import add_near  # compiled loops are not for those who only load a model
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Doubles, Offsets
 from item2vec.config import Config
 from item2vec.evaluation.significance import intervals
 from item2vec.progress import progress_bar
@@ -20,9 +20,6 @@ __all__ = ["Decision", "Estimate", "decide", "lower_bounds", "n_rounds", "play"]
 LEVEL = 0.95
 N_DRAWS = 2000
 SEEDS = 2
-
-Values = npt.NDArray[np.float64]
-Askers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,13 @@ class Estimate:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
     @classmethod
-    def of(cls, values: Values, askers: Askers, *, least: float = 0.0) -> Estimate:
+    def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0) -> Estimate:
         """Estimate the mean of values (one a question) that are at least ``least`` and at most 1.
 
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
         """
-        low, high = intervals({"": values}, askers, least=least)[""]
+        low, high = intervals({"": values}, clusters, least=least)[""]
         return cls(float(values.mean()), low, high)
 
 
@@ -102,24 +99,24 @@ def decide(
     The finalists compared are those of the last round, on the questions of all rounds; the error allowed is
     their share of what all finalists are allowed together, since the same questions decided who is left.
     """
-    askers = np.concatenate([problem.askers(step % len(problem.folds)) for step in range(len(rounds))])
+    clusters = np.concatenate([problem.users(step % len(problem.folds)) for step in range(len(rounds))])
     of_default = _values(rounds, 0)
     numbers = [trial.number for trial in rounds[-1] if trial.number]
     gains = np.column_stack([_values(rounds, number) - of_default for number in numbers])
     means = gains.mean(axis=0)
     allowed = (1 - LEVEL) * len(numbers) / (len(players) - 1)
-    sure = lower_bounds(gains, askers, seed=seed, level=1 - allowed) > 0
+    sure = lower_bounds(gains, clusters, seed=seed, level=1 - allowed) > 0
     best = int(np.argmax(np.where(sure, means, -np.inf) if sure.any() else means))
     chosen = numbers[best] if sure.any() else 0
     return Decision(
         players[chosen],
-        Estimate.of(of_default, askers),
-        Estimate.of(_values(rounds, chosen), askers),
-        Estimate.of(gains[:, best], askers, least=-1.0),
+        Estimate.of(of_default, clusters),
+        Estimate.of(_values(rounds, chosen), clusters),
+        Estimate.of(gains[:, best], clusters, least=-1.0),
     )
 
 
-def lower_bounds(gains: Values, askers: Askers, *, seed: int, level: float = LEVEL) -> Values:
+def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float = LEVEL) -> Doubles:
     """Return a bound for the mean of each column (questions × finalists), with confidence in all at once.
 
     Questions of one user are not independent, so users' sums are the units. The bound is the mean minus so
@@ -131,14 +128,14 @@ def lower_bounds(gains: Values, askers: Askers, *, seed: int, level: float = LEV
     >>> lower_bounds(gains, np.arange(4), seed=1) > 0
     array([False,  True])
     """
-    users = np.unique(askers, return_inverse=True)[1]
+    users = np.unique(clusters, return_inverse=True)[1]
     n_users = int(users.max()) + 1
     centred = gains - gains.mean(axis=0)
     sums = np.column_stack([np.bincount(users, column, minlength=n_users) for column in centred.T])
     errors = np.sqrt((sums**2).sum(axis=0))
     draws = np.random.default_rng(seed).standard_normal((N_DRAWS, n_users)) @ sums
     largest = np.divide(draws, errors, out=np.zeros_like(draws), where=errors > 0).max(axis=1)
-    bounds: Values = gains.mean(axis=0) - np.quantile(largest, level) * errors / len(gains)
+    bounds: Doubles = gains.mean(axis=0) - np.quantile(largest, level) * errors / len(gains)
     return bounds
 
 
@@ -146,7 +143,7 @@ def _reseeded(config: Config, step: int) -> Config:
     return config.replace(train=config.train.replace(seed=(config.train.seed + step) % 2**32))
 
 
-def _values(rounds: Sequence[Sequence[Trial]], number: int) -> Values:
+def _values(rounds: Sequence[Sequence[Trial]], number: int) -> Doubles:
     """Return the metric of each question of all rounds."""
     return np.concatenate(
         [t.values for one in rounds for t in one if t.number == number and t.values is not None]

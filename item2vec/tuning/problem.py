@@ -11,13 +11,13 @@ from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences
+from item2vec.arrays import Doubles, Offsets
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
-from item2vec.evaluation.answers import ask
+from item2vec.evaluation.rankings import rank_all
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.splits import (
     first_places,
@@ -42,7 +42,6 @@ __all__ = ["Adapter", "Data", "Problem", "Protocol", "carve", "parse_metric"]
 
 Protocol = Literal["last", "prefix", "temporal", "random"]
 Data = Sentences | Interactions
-Values = npt.NDArray[np.float64]
 
 MOST_QUESTIONS = 20_000
 FEW_QUESTIONS = 3_000
@@ -56,7 +55,7 @@ TEMPORAL_FOLDS = 3
 class Problem:
     """Folds to be judged by, the newest first; the search sees that one alone.
 
-    Each fold names its ``askers``, by the same numbers in all folds. ``few`` are some questions of the newest
+    Each fold names its ``users``, by the same numbers in all folds. ``few`` are some questions of the newest
     fold, for looks in between.
     """
 
@@ -76,14 +75,14 @@ class Problem:
         """Whether the order in a sentence means something."""
         return self.folds[0].train.ordered
 
-    def askers(self, fold: int) -> npt.NDArray[np.int64]:
+    def users(self, fold: int) -> Offsets:
         """Return who asks each question of a fold."""
-        found = self.folds[fold].askers
+        found = self.folds[fold].users
         return np.arange(len(self.folds[fold])) if found is None else found
 
     def values(
         self, vectors: ItemVectors, taste: TasteConfig, split: Split, table: NeighbourTable | None = None
-    ) -> Values:
+    ) -> Doubles:
         """Return the metric of each question (float64), by the calls that serve, with an exact index.
 
         ``table`` is the split's table of neighbours; counted here if it is needed and not given, as the
@@ -94,8 +93,8 @@ class Problem:
             table = table_for(train, vocabulary)
         prior = prior_for(train, vocabulary, taste.popularity_half_life) if taste.popularity else None
         model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table, prior=prior)
-        answers = ask(model, split, self.k, filter_seen=split.filter_seen, ties="against")
-        return ACCURACY[self.metric](answers.hits, answers.n_targets, self.k)
+        rankings = rank_all(model, split, self.k, filter_seen=split.filter_seen, ties="against")
+        return ACCURACY[self.metric](rankings.hits, rankings.n_targets, self.k)
 
     @property
     def repeats(self) -> bool:
@@ -226,15 +225,15 @@ def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | No
 
 
 def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split with askers: the numbers of sentences, which are the same ones in all folds."""
+    """Return a split with users: the numbers of sentences, which are the same ones in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
-        split = dataclasses.replace(split, askers=np.arange(len(split)))
+        split = dataclasses.replace(split, users=np.arange(len(split)))
     elif protocol == "last":
         return _last_items(sentences, repeats=bool(repeats))
     else:
         split = prefix_split(sentences)
-        split = dataclasses.replace(split, askers=np.asarray(split.askers) + len(split.train))
+        split = dataclasses.replace(split, users=np.asarray(split.users) + len(split.train))
     return _as_seen(split, repeats)
 
 
@@ -272,7 +271,7 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
         histories=histories,
         targets=targets,
         protocol=f"each of the last {n} items",
-        askers=np.searchsorted(sentences.offsets, asked, side="right") - 1,
+        users=np.searchsorted(sentences.offsets, asked, side="right") - 1,
         filter_seen=not repeats,
         dropped={**whole.dropped, **repeated(len(last) - len(asked))},
     )

@@ -305,7 +305,7 @@ def _kept(problem: Problem, default: Trial) -> Decision:
     if default.values is None:
         estimate = Estimate(default.score, math.nan, math.nan)
     else:
-        estimate = Estimate.of(default.values, problem.askers(0))
+        estimate = Estimate.of(default.values, problem.users(0))
     return Decision(default.config, estimate, estimate, None)
 
 

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Doubles
 from item2vec.config import Config, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.neighbours import table_for
@@ -35,7 +35,6 @@ FINER_PRIORS = (0.5, 2.0)
 PRIOR_HALF_LIVES = (1.0, 3.0, 7.0, 30.0)
 
 State = Literal["complete", "stopped", "unfinished", "failed"]
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Trial:
     rungs: tuple[float, ...] = ()
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
-    values: Values | None = field(default=None, compare=False, repr=False)
+    values: Doubles | None = field(default=None, compare=False, repr=False)
     """The metric of each question (float64), as long as the process that ran the trial remembers it."""
 
 
@@ -155,7 +154,7 @@ def run_trial(
     fixed_taste = config.taste if as_trained or not free else None
     watch = _Watch(problem, known, config.train.epochs, fixed_taste, limits, limits.now())
 
-    def ended(state: State, score: float, reason: str = "", values: Values | None = None) -> Trial:
+    def ended(state: State, score: float, reason: str = "", values: Doubles | None = None) -> Trial:
         seconds = limits.now() - watch.started
         return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds, values)
 

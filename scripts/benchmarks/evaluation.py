@@ -16,7 +16,7 @@ import numpy as np
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary
 from item2vec.evaluation import Popularity, Split, compare, evaluate, segments
-from item2vec.evaluation.answers import QUESTIONS_A_BLOCK
+from item2vec.evaluation.rankings import QUERIES_PER_BLOCK
 
 CUTOFFS = (5, 10, 20)
 
@@ -50,8 +50,8 @@ def peak_megabytes():
 
 def answer(model, histories):
     """Ask as ``evaluate`` does, and let each block of answers go."""
-    for start in range(0, len(histories), QUESTIONS_A_BLOCK):
-        model.recommend_many(histories[start : start + QUESTIONS_A_BLOCK], k=max(CUTOFFS) + 1)
+    for start in range(0, len(histories), QUERIES_PER_BLOCK):
+        model.recommend_many(histories[start : start + QUERIES_PER_BLOCK], k=max(CUTOFFS) + 1)
 
 
 def main():

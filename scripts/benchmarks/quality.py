@@ -68,9 +68,9 @@ def sessions(folder):
 
 def unordered(folder):
     """A3, given train and test."""
-    (users, train), (askers, targets) = (sets.places(folder, part) for part in ("train", "test"))
+    (users, train), (tested, targets) = (sets.places(folder, part) for part in ("train", "test"))
     sentence_of = {user: sentence for sentence, user in enumerate(users)}
-    histories = train.take(np.array([sentence_of[user] for user in askers]))
+    histories = train.take(np.array([sentence_of[user] for user in tested]))
     split = Split(train, histories, targets, "given train and test parts")
     return split, ("recall@20", "ndcg@20"), {"metric": "ndcg@20"}
 

@@ -9,19 +9,19 @@ from itertools import chain
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.errors import InputError
 from item2vec.evaluation.split import Split
 from item2vec.sentences import Sentences, offsets_of
-from item2vec.types import Codes, Recommendation, Vocabulary
+from item2vec.types import Recommendation, Vocabulary
 
-__all__ = ["Answers", "Model", "Ties", "ask"]
+__all__ = ["Model", "Rankings", "Ties", "rank_all"]
 
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
-QUESTIONS_A_BLOCK = 8192
+QUERIES_PER_BLOCK = 8192
 
 
 class Model(Protocol):
@@ -38,24 +38,24 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Rankings:
     """What a model answered, as arrays.
 
     ``items`` (int32, n questions × places, best first) holds codes of ``vocabulary``, -1 where an answer is
     shorter; the training part's codes come first in it. ``hits`` (bool, the same shape) marks targets, each
     once; ``n_targets`` (int64, one a question) counts distinct targets.
 
-    >>> Answers(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
+    >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
     array([[1, 0]])
     """
 
     vocabulary: Vocabulary
     items: Codes
-    hits: npt.NDArray[np.bool_]
-    n_targets: npt.NDArray[np.int64]
+    hits: Mask
+    n_targets: Offsets
 
 
-def ask(model: Model, split: Split, places: int, *, filter_seen: bool, ties: Ties) -> Answers:
+def rank_all(model: Model, split: Split, places: int, *, filter_seen: bool, ties: Ties) -> Rankings:
     """Return the first ``places`` of every answer.
 
     Among items of equal score in a row, targets are moved to the end (``ties="against"``) or to the front
@@ -93,14 +93,14 @@ def ask(model: Model, split: Split, places: int, *, filter_seen: bool, ties: Tie
     items[owners[kept], place[kept]] = codes[order][kept]
     hits[owners[kept], place[kept]] = hit[order][kept]
     n_targets = np.bincount(targets // len(vocabulary), minlength=len(split))
-    return Answers(vocabulary, items, hits, n_targets)
+    return Rankings(vocabulary, items, hits, n_targets)
 
 
 class _Given(NamedTuple):
     """All answers one after the other, and the questions whose answer ends amid a row of equal scores."""
 
     ids: list[str]
-    scores: npt.NDArray[np.float64]
+    scores: Doubles
     lengths: list[int]
     open_ended: list[int]
 
@@ -110,8 +110,8 @@ def _ask_all(model: Model, split: Split, places: int, filter_seen: bool, longest
     scores = array("d")
     lengths: list[int] = []
     open_ended: list[int] = []
-    for start in range(0, len(split), QUESTIONS_A_BLOCK):
-        block = split.take(np.arange(start, min(start + QUESTIONS_A_BLOCK, len(split))))
+    for start in range(0, len(split), QUERIES_PER_BLOCK):
+        block = split.take(np.arange(start, min(start + QUERIES_PER_BLOCK, len(split))))
         lists, still_open = _lists(model, block, places, filter_seen, longest)
         ids.extend(entry.item for one in lists for entry in one)
         scores.extend(entry.score for one in lists for entry in one)
@@ -161,14 +161,14 @@ def _vocabulary(split: Split, answered: list[str]) -> Vocabulary:
     return Vocabulary((*known.ids, *others)) if others else known
 
 
-def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
     """Return each token as one number: its sentence and its code together."""
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]
 
 
-def _first_in(pairs: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _first_in(pairs: Offsets, targets: Offsets) -> Mask:
     """Tell which of the pairs are targets and have not come before."""
     found = np.flatnonzero(np.isin(pairs, targets))
     first = np.zeros(len(pairs), dtype=bool)
