@@ -171,7 +171,7 @@ def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
     assert list(split.targets) == targets
     assert split.filter_seen is not repeats
     assert (split.train.timestamps // DAY).tolist() == [
-        when for u in users for when in sorted(event[2] for event in known if event[0] == u)
+        when for u in people for when in sorted(event[2] for event in known if event[0] == u)
     ]
     assert split.dropped.get("users with nothing new in the asked part", 0) == (
         len({user for user, _, _ in asked}) - len(targets)
