@@ -1,34 +1,51 @@
-"""How long: "45s", "30min", "2h", "1d"."""
+"""Durations such as "30min" in seconds; timestamps, and their units, in microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from item2vec.errors import ConfigError
 
-__all__ = ["seconds_of"]
+__all__ = ["DAY", "EPOCH", "SECOND", "microseconds_of", "seconds_of"]
+
+SECOND = 1_000_000
+"""Microseconds, the unit of all timestamps."""
+DAY = 86_400 * SECOND
+"""Microseconds."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Timestamp 0."""
 
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:
-    """Return a time as seconds; ``name`` is what the setting is called.
+    """Return a duration in seconds; errors call it ``name``, the setting that holds it.
 
     >>> seconds_of("30min", "gap")
     1800.0
     >>> seconds_of("a", "gap")
     Traceback (most recent call last):
-    item2vec.errors.ConfigError: gap is 'a'; expected a time above 0, such as '45s', '30min', '2h' or '1d'
+    item2vec.errors.ConfigError: gap is 'a'; expected a duration above 0, such as '45s', '30min', '2h' or '1d'
     """
     seconds: object = duration
     if isinstance(duration, timedelta):
         seconds = duration.total_seconds()
     elif isinstance(duration, str):
-        found = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", duration.casefold(), re.ASCII)
-        seconds = float(found[1]) * UNITS[found[2]] if found else None
+        match = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", duration.casefold(), re.ASCII)
+        seconds = float(match[1]) * UNITS[match[2]] if match else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
         raise ConfigError(
-            f"{name} is {duration!r}; expected a time above 0, such as '45s', '30min', '2h' or '1d'"
+            f"{name} is {duration!r}; expected a duration above 0, such as '45s', '30min', '2h' or '1d'"
         )
     return float(seconds)
+
+
+def microseconds_of(time: datetime) -> int:
+    """Return a datetime in whole microseconds since 1970-01-01 UTC; a naive one is UTC.
+
+    >>> microseconds_of(datetime(1970, 1, 1, 1, tzinfo=UTC))
+    3600000000
+    """
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(microseconds=1)

@@ -12,8 +12,8 @@ import numpy as np
 
 from item2vec.arrays import Floats
 from item2vec.config import TasteConfig
+from item2vec.durations import DAY
 from item2vec.errors import ConfigError
-from item2vec.interactions import DAY
 from item2vec.sentences import Sentences
 from item2vec.taste import cosine_divisor, read_tastes, scored_matrix
 from item2vec.types import Vocabulary

@@ -16,12 +16,20 @@ from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary
 
-__all__ = ["Grouping", "check_least", "check_shape", "grouping_of", "reshaped", "shape_histories", "shaped"]
+__all__ = [
+    "Grouping",
+    "check_least",
+    "check_shape",
+    "group_collapse_truncate",
+    "grouping_of",
+    "shape_histories",
+    "shape_training_sentences",
+]
 
 Grouping = Mapping[str, str] | tuple[Items, str]
 
 
-def shaped(
+def shape_training_sentences(
     sentences: Sentences,
     *,
     min_length: int,
@@ -31,7 +39,7 @@ def shaped(
 ) -> Sentences:
     """Return training sentences: reshaped, those below ``min_length`` dropped, and unused ids as well."""
     n_tokens = len(sentences.tokens)
-    sentences = reshaped(
+    sentences = group_collapse_truncate(
         sentences, max_length=max_length, collapse_repeats=collapse_repeats, group_by=group_by
     )
     if group_by is not None and n_tokens and not len(sentences.tokens):
@@ -41,7 +49,7 @@ def shaped(
     return _without_unused(sentences)
 
 
-def reshaped(
+def group_collapse_truncate(
     sentences: Sentences, *, max_length: int | None, collapse_repeats: bool, group_by: Grouping | None
 ) -> Sentences:
     """Return as many sentences: grouped, without adjacent repeats, cut to their newest tokens.
@@ -49,7 +57,8 @@ def reshaped(
     The steps are applied in this order. ``max_length`` is the number of tokens that are kept.
 
     >>> lists = Sentences.of([["a", "a", "b", "c"]])
-    >>> list(reshaped(lists, max_length=2, collapse_repeats=True, group_by={"a": "x", "b": "y", "c": "z"}))
+    >>> artists = {"a": "x", "b": "y", "c": "z"}
+    >>> list(group_collapse_truncate(lists, max_length=2, collapse_repeats=True, group_by=artists))
     [['y', 'z']]
     """
     if group_by is not None:
@@ -103,7 +112,7 @@ def shape_histories(
         if isinstance(adapter.events, Mapping):
             base = np.float32(1) if every.weights is None else every.weights
             every = dataclasses.replace(every, weights=np.maximum(weight_of[event], 0) * base)
-    return reshaped(
+    return group_collapse_truncate(
         every if bool(kept.all()) else every.keep(kept),
         max_length=adapter.max_length,
         collapse_repeats=adapter.collapse_repeats,

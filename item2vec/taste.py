@@ -11,8 +11,8 @@ import numpy.typing as npt
 from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets, Rows
 from item2vec.config import PLAIN_DECAY, NextItem, TasteConfig
 from item2vec.config.settings import Learned
+from item2vec.durations import DAY
 from item2vec.errors import ConfigError
-from item2vec.interactions import DAY
 from item2vec.vectors import ItemVectors
 
 __all__ = [

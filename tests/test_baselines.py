@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import ids
 
 from item2vec import Sentences
+from item2vec.durations import DAY
 from item2vec.errors import InputError, InputTypeError
 from item2vec.evaluation.baselines import (
     ItemKNN,
@@ -22,7 +23,6 @@ from item2vec.evaluation.baselines import (
 )
 from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.split import Split
-from item2vec.interactions import DAY
 
 ALL = [Popularity, RecentPopularity, ItemKNN, MarkovChain, Transitions, LinkPropagation, EASE, Random]
 

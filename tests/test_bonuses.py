@@ -13,9 +13,9 @@ from test_index import PoorIndex, as_mask, questions
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, bonuses, fit
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.config import TasteConfig
+from item2vec.durations import DAY
 from item2vec.errors import ConfigError
 from item2vec.index import Bonuses, build, find_many
-from item2vec.interactions import DAY
 from item2vec.neighbours import NeighbourTable, link_propagation, table_for, transitions
 from item2vec.sentences import encode_histories
 

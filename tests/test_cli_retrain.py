@@ -85,7 +85,7 @@ def test_a_night_whose_result_cannot_be_printed_is_promoted(tmp_path):
         ([], "[gate]\nx = 1", "unknown key 'gate'; did you mean 'gates'?"),
         ([], "[gates]\nmargn = 1", "[gates]: unknown setting 'margn'; did you mean 'margin'?"),
         ([], "[gates]\nmin_growth = 2", "min_growth is 2"),
-        ([], "[limits]\ntime = 'soon'", "'soon'; expected a time above 0"),
+        ([], "[limits]\ntime = 'soon'", "'soon'; expected a duration above 0"),
         ([], "[evaluation]\nfraction = 0.1\ndays = 3", "fraction and days are both given"),
         ([], "[retention]\nversions = 1", "versions is 1"),
         ([], "gates = 3", "[gates]"),

@@ -11,8 +11,8 @@ from test_bonuses import IDS, N_ITEMS, choices, histories, table, vectors
 
 from item2vec import ItemVectors, NextItem, Recommender, Sentences, Vocabulary, fit
 from item2vec.config import TasteConfig
+from item2vec.durations import DAY
 from item2vec.errors import ConfigError
-from item2vec.interactions import DAY
 from item2vec.prior import prior_for, queries_of, searched_matrix, typical_queries
 from item2vec.retraining.health import measure_health
 from item2vec.taste import read_tastes

@@ -67,7 +67,7 @@ def test_a_bad_row_of_text_is_named_or_skipped(tmp_path, before, row, found, err
     assert "; expected " in str(raised.value)
     skipped = []
     read = readers.read_interactions(path, weight="weight", on_error="skip", on_skip=skipped.append)
-    assert [(fault.unit, fault.number) for fault in skipped] == [("line", line)]
+    assert [(fault.row_kind, fault.number) for fault in skipped] == [("line", line)]
     assert read.users.decode(read.user) == (
         ["ann", "ann"] if "bob" not in before else ["ann", "bob\nby\nname", "ann"]
     )

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, fit
 from item2vec.config import Config, TasteConfig, TrainConfig
+from item2vec.durations import DAY
 from item2vec.errors import ConfigError, InputError, InputTypeError, UnknownItemError
-from item2vec.interactions import DAY
 
 N_ITEMS = 40
 IDS = [f"i{code:02}" for code in range(N_ITEMS)]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sentences, Vocabulary
 from item2vec.config import AdapterConfig
+from item2vec.durations import DAY
 from item2vec.errors import InputError
 from item2vec.evaluation import temporal_split
-from item2vec.interactions import DAY
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_for
 

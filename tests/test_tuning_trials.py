@@ -10,7 +10,7 @@ from test_tuning import chains
 
 import item2vec
 from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
-from item2vec.interactions import DAY
+from item2vec.durations import DAY
 from item2vec.tuning.problem import carve
 from item2vec.tuning.study import TASTE
 from item2vec.tuning.trial import RUNGS, Known, Limits, Trial, best_taste, run_trial

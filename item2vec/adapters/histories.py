@@ -10,13 +10,20 @@ import numpy as np
 
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
-from item2vec.durations import seconds_of
+from item2vec.durations import SECOND, seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.sentences import Sentences
-from item2vec.shaping import Grouping, check_least, check_shape, grouping_of, shape_histories, shaped
+from item2vec.shaping import (
+    Grouping,
+    check_least,
+    check_shape,
+    grouping_of,
+    shape_histories,
+    shape_training_sentences,
+)
 
 __all__ = [
     "chosen_interactions",
@@ -71,7 +78,7 @@ def histories(
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
     offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without rows have no sentence
-    return shaped(
+    return shape_training_sentences(
         _read(chosen, rows, offsets, ordered),
         min_length=min_length,
         max_length=max_length,
@@ -113,7 +120,7 @@ def sessions(
     [['a', 'b'], ['c']]
     """
     check_shape(min_length, max_length, group_by)
-    pause = None if gap is None else round(seconds_of(gap, "gap") * 1_000_000)
+    pause = None if gap is None else round(seconds_of(gap, "gap") * SECOND)
     chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
     if chosen.session is not None and chosen.sessions is not None:
@@ -127,7 +134,7 @@ def sessions(
         starts[1:] = np.diff(chosen.timestamp[rows]).view(np.uint64) > pause  # unsigned: cannot overflow
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
-    return shaped(
+    return shape_training_sentences(
         _read(chosen, rows, offsets, ordered),
         min_length=min_length,
         max_length=max_length,

@@ -17,7 +17,7 @@ import numpy as np
 
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.sentences import Sentences
-from item2vec.shaping import Grouping, check_least, check_shape, shaped
+from item2vec.shaping import Grouping, check_least, check_shape, shape_training_sentences
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["playlists"]
@@ -89,7 +89,7 @@ def playlists(
     sentences = _encoded(located, ordered)
     if path is not None and not len(sentences):
         raise InputError(f"no playlist in {source}; expected ids on a line, or JSON lines with items")
-    return shaped(
+    return shape_training_sentences(
         sentences,
         min_length=min_length,
         max_length=max_length,

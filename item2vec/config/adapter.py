@@ -13,14 +13,13 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from item2vec.config.settings import Finite, Settings
-from item2vec.durations import seconds_of
+from item2vec.durations import EPOCH, seconds_of
 
 __all__ = ["AdapterConfig", "Days", "Duration", "Least"]
 
 Least = Annotated[int, Field(ge=1)]
 Days = Annotated[Finite, Field(gt=0)]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 

@@ -10,9 +10,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Offsets
+from item2vec.durations import DAY
 from item2vec.errors import InputError
 from item2vec.evaluation.rankings import Ties
-from item2vec.interactions import DAY
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
 from item2vec.sentences import Sentences, encode_histories, offsets_of

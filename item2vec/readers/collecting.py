@@ -26,12 +26,12 @@ def read_columns(table: Table, named: Mapping[str, Column], report: FaultReport)
     if isinstance(table, DelimitedFile):
         quick = copy.deepcopy(list(named.values()))
         try:
-            _collect(table.quick_batches(positions), table.unit, quick, None)
+            _collect(table.quick_batches(positions), table.row_kind, quick, None)
         except NotPlainError:
             quick.clear()
         else:
             return _finished(dict(zip(named, quick, strict=True)))
-    n_read = _collect(table.batches(positions), table.unit, list(named.values()), report)
+    n_read = _collect(table.batches(positions), table.row_kind, list(named.values()), report)
     report.log(n_read)
     return _finished(named)
 
@@ -42,7 +42,7 @@ def _finished(named: Mapping[str, Column]) -> dict[str, Any]:
 
 
 def _collect(
-    batches: Iterator[Batch], unit: str, columns: Sequence[Column], report: FaultReport | None
+    batches: Iterator[Batch], row_kind: str, columns: Sequence[Column], report: FaultReport | None
 ) -> int:
     """Fill the columns with the good rows, and return how many; without a report, no row may be bad."""
     n_read = 0
@@ -53,7 +53,9 @@ def _collect(
         if batch.faults or bad.any():
             if report is None:
                 raise NotPlainError
-            report.add([*batch.faults, *faults_of(batch, unit, columns, [is_bad for _, is_bad in parsed])])
+            report.add(
+                [*batch.faults, *faults_of(batch, row_kind, columns, [is_bad for _, is_bad in parsed])]
+            )
             good = [_kept(values, ~bad) for values in batch.columns]
             parsed = [column.parse(values) for column, values in zip(columns, good, strict=True)]
         for column, (values, _) in zip(columns, parsed, strict=True):
@@ -62,14 +64,16 @@ def _collect(
     return n_read
 
 
-def faults_of(batch: Batch, unit: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:
+def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:
     """Yield the fault of each bad row: that of its first column that is bad."""
     for row in np.flatnonzero(np.logical_or.reduce(bad)).tolist():
         which = next(i for i, is_bad in enumerate(bad) if is_bad[row])
         column, value = columns[which], batch.columns[which][row]
         value = value.as_py() if isinstance(value, pa.Scalar) else value
         number = batch.numbers[row] if batch.numbers is not None else row
-        yield Fault.of_value(batch.source, unit, number, column.name, value, column.expected, column.error)
+        yield Fault.of_value(
+            batch.source, row_kind, number, column.name, value, column.expected, column.error
+        )
 
 
 def _kept(values: Values, keep: Mask) -> Values:

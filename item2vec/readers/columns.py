@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
 from uuid import UUID
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from item2vec.arrays import Codes, Floats, Mask, Offsets
+from item2vec.durations import SECOND, microseconds_of
 from item2vec.errors import InputError, InvalidIdError
 from item2vec.types import MAX_ID_BYTES, Vocabulary
 
@@ -25,8 +26,6 @@ Values: TypeAlias = "pa.Array | Sequence[Any]"
 
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _INT64_END = 2.0**63
 _TEXT_KINDS = (
     pa.types.is_string,
@@ -114,7 +113,7 @@ class TimeColumn:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._kind: Literal["moment", "epoch"] | None = None
+        self._kind: Literal["datetime", "epoch"] | None = None
         self._chunks: list[npt.NDArray[Any]] = []
 
     def parse(self, values: Values) -> tuple[npt.NDArray[Any], Mask]:
@@ -263,7 +262,7 @@ def _epochs(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
 def _scaled(numbers: npt.NDArray[Any], largest: float) -> Offsets:
     if largest >= 1e17:
         return np.rint(numbers / 1000).astype(np.int64) if numbers.dtype.kind == "f" else numbers // 1000
-    factor = 1_000_000 if largest < 1e11 else 1_000 if largest < 1e14 else 1
+    factor = SECOND if largest < 1e11 else 1_000 if largest < 1e14 else 1
     scaled = numbers * factor
     return np.rint(scaled).astype(np.int64) if scaled.dtype.kind == "f" else scaled
 
@@ -275,7 +274,7 @@ def _microseconds(array: pa.Array) -> tuple[Offsets, Mask]:
     ticks = array.view(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     if array.type.unit == "ns":
         return ticks // 1000, bad
-    factor = {"s": 1_000_000, "ms": 1_000, "us": 1}[array.type.unit]
+    factor = {"s": SECOND, "ms": 1_000, "us": 1}[array.type.unit]
     bad = bad | (np.abs(ticks.astype(np.float64)) >= _INT64_END / factor)
     return np.where(bad, 0, ticks) * factor, bad
 
@@ -287,30 +286,29 @@ def _microseconds_of_text(array: pa.Array) -> tuple[Offsets, Mask]:
             return _microseconds(text.cast(kind))
         except pa.ArrowInvalid:
             continue
-    return _microseconds(pa.array(map(_moment, text.to_pylist()), pa.timestamp("us")))
+    return _microseconds(pa.array(map(_microseconds_of_iso, text.to_pylist()), pa.timestamp("us")))
 
 
-def _moment(text: str | None) -> int | None:
+def _microseconds_of_iso(text: str | None) -> int | None:
     """Return ISO text, and what BigQuery writes (``2024-01-01 12:00:00 UTC``), in microseconds."""
     if not text or text.isdecimal():
         return None
     try:
-        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+        return microseconds_of(datetime.fromisoformat(text.removesuffix(" UTC")))
     except ValueError:
         return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
 
 
-def _kind_of(array: pa.Array) -> Literal["moment", "epoch"] | None:
+def _kind_of(array: pa.Array) -> Literal["datetime", "epoch"] | None:
     """Tell what a column holds by its type, or by its first good value where it is text."""
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        return "moment"
+        return "datetime"
     if not pa.types.is_large_string(array.type):
         return "epoch"
     for text in array:
         value = (text.as_py() or "").strip(" \t")
         if re.match(_NUMBER, value, re.ASCII):
             return "epoch"
-        if _moment(value) is not None:
-            return "moment"
+        if _microseconds_of_iso(value) is not None:
+            return "datetime"
     return None

@@ -99,14 +99,14 @@ _Row = tuple[int, list[str], float | None]
 """Its number; a node and its neighbours; the weight of these edges."""
 
 
-def _graph(source: str, unit: str, rows: Iterable[_Row], directed: bool) -> Graph:
+def _graph(source: str, row_kind: str, rows: Iterable[_Row], directed: bool) -> Graph:
     code_of: dict[str, int] = {}
     ends, weights = array("i"), array("f")
     for number, ids, weight in rows:
         try:
             codes = [code_of[id_] for id_ in ids]
         except KeyError:
-            _check_ids(source, unit, number, ids)
+            _check_ids(source, row_kind, number, ids)
             codes = [code_of.setdefault(id_, len(code_of)) for id_ in ids]
         for neighbour in codes[1:]:
             ends.append(codes[0])
@@ -115,7 +115,7 @@ def _graph(source: str, unit: str, rows: Iterable[_Row], directed: bool) -> Grap
             weights.append(weight)
         if len(codes) > 1 and len(weights) not in (0, len(ends) // 2):
             found = f"an edge with{'out' if weight is None else ''} a weight"
-            raise InputError(str(Fault(source, unit, number, found, "weights on all edges or on none")))
+            raise InputError(str(Fault(source, row_kind, number, found, "weights on all edges or on none")))
     pairs = np.array(ends, dtype=np.int32).reshape(-1, 2)
     return Graph.from_codes(
         Vocabulary(tuple(code_of)),
@@ -172,22 +172,24 @@ def _tuples(source: Iterable[Any]) -> Iterator[_Row]:
         yield number, [id_ for id_ in ids if id_ is not None], weight
 
 
-def _weight(source: str, unit: str, number: int, value: Any) -> float:
+def _weight(source: str, row_kind: str, number: int, value: Any) -> float:
     try:
         weight = float(value)
     except (TypeError, ValueError):
         weight = math.nan
     if not (math.isfinite(weight) and weight > 0):
-        raise InputError(str(Fault(source, unit, number, f"weight {shown(value)}", "a finite number > 0")))
+        raise InputError(
+            str(Fault(source, row_kind, number, f"weight {shown(value)}", "a finite number > 0"))
+        )
     return weight
 
 
-def _check_ids(source: str, unit: str, number: int, ids: Sequence[str]) -> None:
+def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> None:
     for id_ in ids:
         try:
             check_ids((id_,))
         except InvalidIdError as error:
-            fault = Fault.of_value(source, unit, number, "node", id_, IdColumn.expected, InvalidIdError)
+            fault = Fault.of_value(source, row_kind, number, "node", id_, IdColumn.expected, InvalidIdError)
             raise fault.error(str(fault)) from error
 
 

@@ -23,28 +23,28 @@ _LONGEST_SHOWN = 80
 class Fault:
     """A row that cannot be used: where it stands, what was found there, and what was expected.
 
-    ``number`` counts the lines of a text file from 1 (``unit="line"``, the line where the row begins), or the
-    rows of a table from 0 (``unit="row"``). ``error`` is what ``on_error="raise"`` raises for it.
+    ``number`` counts the lines of a text file from 1 (``row_kind="line"``, the line where the row begins), or
+    the rows of a table from 0 (``row_kind="row"``). ``error`` is what ``on_error="raise"`` raises for it.
 
     >>> print(Fault("listens.csv", "line", 7, "timestamp 'x'", "ISO text or an epoch number"))
     listens.csv line 7: timestamp 'x'; expected ISO text or an epoch number
     """
 
     source: str
-    unit: str
+    row_kind: str
     number: int
     found: str
     expected: str
     error: type[InputError] = InputError
 
     def __str__(self) -> str:
-        return f"{self.source} {self.unit} {self.number}: {self.found}; expected {self.expected}"
+        return f"{self.source} {self.row_kind} {self.number}: {self.found}; expected {self.expected}"
 
     @classmethod
     def of_value(
         cls,
         source: str,
-        unit: str,
+        row_kind: str,
         number: int,
         column: str,
         value: Any,
@@ -56,7 +56,7 @@ class Fault:
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00
             expected = f"text (byte 0x{byte:02x} cannot be decoded; for Western text pass encoding='latin-1')"
-        return cls(source, unit, number, f"{column} {shown(value)}", expected, error)
+        return cls(source, row_kind, number, f"{column} {shown(value)}", expected, error)
 
 
 class FaultReport:

@@ -81,7 +81,7 @@ def read_items(
         known = rows.setdefault(id_, row)
         if known[1:] != row[1:]:
             raise InputError(
-                f"{table.name} {table.unit}s {known[0]} and {row[0]} describe item {id_!r}, and differ; "
+                f"{table.name} {table.row_kind}s {known[0]} and {row[0]} describe item {id_!r}, and differ; "
                 "expected one row an item"
             )
     return Items(
@@ -173,7 +173,7 @@ def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator
         column = IdColumn(item)
         ids = dataclasses.replace(batch, columns=[batch.columns[positions[0]]])
         (codes, dictionary), bad = column.parse(ids.columns[0])
-        report.add([*batch.faults, *faults_of(ids, table.unit, [column], [bad])])
+        report.add([*batch.faults, *faults_of(ids, table.row_kind, [column], [bad])])
         texts = dictionary.take(pa.array(codes)).to_pylist()
         for number, id_, record in zip(batch.numbers or (), texts, _records(batch, names), strict=True):
             present = {
@@ -181,7 +181,7 @@ def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator
                 for key, value in record.items()
                 if (key != item or key == title) and not is_absent(value)
             }
-            yield id_, (number, *_described(present, title, (batch.source, table.unit, number)))
+            yield id_, (number, *_described(present, title, (batch.source, table.row_kind, number)))
 
 
 def _records(batch: Batch, names: Sequence[str]) -> Iterable[dict[str, Any]]:

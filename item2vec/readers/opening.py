@@ -58,7 +58,7 @@ class Table(Protocol):
     """
 
     name: str
-    unit: str
+    row_kind: str
     names: list[str]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:

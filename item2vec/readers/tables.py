@@ -58,7 +58,7 @@ def open_table(
 class ParquetFiles:
     """The rows of one Parquet file, or of all in a folder, in the order of their names."""
 
-    unit = "row"
+    row_kind = "row"
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -90,7 +90,7 @@ class ParquetFiles:
 class ArrowTable:
     """The rows of any object that exports an Arrow stream; such a stream may be read once."""
 
-    unit = "row"
+    row_kind = "row"
 
     def __init__(self, source: Any) -> None:
         self.name = type(source).__name__
@@ -116,7 +116,7 @@ class PandasTable:
     """The rows of a pandas DataFrame; its index is no column."""
 
     name = "DataFrame"
-    unit = "row"
+    row_kind = "row"
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
@@ -134,7 +134,7 @@ class SelectTable:
     """The rows of a SQLAlchemy select, streamed from an engine or a connection."""
 
     name = "SELECT"
-    unit = "row"
+    row_kind = "row"
 
     def __init__(self, select: Any, connection: Any) -> None:
         if not (hasattr(connection, "execute") or hasattr(connection, "connect")):

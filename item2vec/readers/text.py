@@ -36,7 +36,7 @@ class DelimitedFile:
     line are ordinary characters. Blanks beside a field belong to it.
     """
 
-    unit = "line"
+    row_kind = "line"
 
     def __init__(
         self,
@@ -127,13 +127,13 @@ class DelimitedFile:
     def _ragged(self, number: int, fields: list[str]) -> Fault:
         expected = f"{len(self.names)} fields ({', '.join(map(shown, self.names[:10]))})"
         found = f"{len(fields)} fields ({', '.join(map(shown, fields[:10]))})"
-        return Fault(self.name, self.unit, number, found, expected)
+        return Fault(self.name, self.row_kind, number, found, expected)
 
 
 class JsonLinesFile:
     """Rows of one JSON object a line; blank lines are no rows."""
 
-    unit = "line"
+    row_kind = "line"
 
     def __init__(self, path: Path, encoding: str) -> None:
         self.name = str(path)
@@ -170,7 +170,7 @@ class JsonLinesFile:
             value = None
         if isinstance(value, dict):
             return number, value
-        return number, Fault(self.name, self.unit, number, shown(line.strip()), "a JSON object")
+        return number, Fault(self.name, self.row_kind, number, shown(line.strip()), "a JSON object")
 
 
 class _Lines:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from item2vec.arrays import Codes, Offsets
+from item2vec.durations import microseconds_of
 from item2vec.errors import InputError
 from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
 from item2vec.store.tables import item, user_account
-from item2vec.store.types import microseconds_of
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["NO_EVENT", "Batch", "Ingested", "batches", "check_timestamps", "event_key"]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.durations import SECOND
 from item2vec.interactions import Interactions, read_only
 from item2vec.store.connect import undamaged
 from item2vec.store.ingest import NO_EVENT
@@ -272,7 +273,7 @@ def _microseconds(dialect: str) -> sa.ColumnElement[int]:
     """Select ``occurred_at`` as microseconds, sparing a datetime for each row."""
     if dialect == "sqlite":
         return sa.type_coerce(interaction.c.occurred_at, sa.BigInteger)
-    return sa.cast(sa.extract("epoch", interaction.c.occurred_at) * 1_000_000, sa.BigInteger)
+    return sa.cast(sa.extract("epoch", interaction.c.occurred_at) * SECOND, sa.BigInteger)
 
 
 def _aware(moment: datetime) -> datetime:

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 
+from item2vec.durations import EPOCH, microseconds_of
 from item2vec.errors import InputError
 
-__all__ = ["Boolean", "Int64", "Json", "Key", "UTCDateTime", "microseconds_of", "utc"]
+__all__ = ["Boolean", "Int64", "Json", "Key", "UTCDateTime", "utc"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """An id, compared byte for byte; tables.py adds the CHECK of 1 to 512 bytes."""
@@ -98,12 +98,3 @@ def utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         raise InputError(f"{moment} has no time zone; pass an aware datetime, such as UTC")
     return moment.astimezone(UTC)
-
-
-def microseconds_of(moment: datetime) -> int:
-    """Return whole microseconds since 1970-01-01 UTC.
-
-    >>> microseconds_of(datetime(1970, 1, 1, 1, tzinfo=UTC))
-    3600000000
-    """
-    return (moment - EPOCH) // timedelta(microseconds=1)

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from item2vec import Interactions, Vocabulary
+from item2vec.durations import DAY
 from item2vec.store import Store
 
 N_USERS, N_ITEMS = 50_000, 20_000
@@ -41,7 +42,7 @@ def made_up(n_rows):
         items=Vocabulary(tuple(f"item-{number}" for number in range(N_ITEMS))),
         user=drawn(N_USERS, 0.6),
         item=drawn(N_ITEMS, 1.0),
-        timestamp=np.sort(rng.integers(FIRST, FIRST + DAYS * 86_400_000_000, n_rows)),
+        timestamp=np.sort(rng.integers(FIRST, FIRST + DAYS * DAY, n_rows)),
     )
 
 

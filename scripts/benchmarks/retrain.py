@@ -19,6 +19,7 @@ from ingest import FIRST, cluster
 import item2vec
 from item2vec import Config, Interactions, TrainConfig, Vocabulary
 from item2vec.config import LimitsConfig, RetentionConfig, RetrainConfig
+from item2vec.durations import DAY
 from item2vec.store import Store
 
 N_USERS, N_ITEMS, N_GENRES = 50_000, 20_000, 200
@@ -38,7 +39,7 @@ def made_up(n_rows):
         items=Vocabulary(tuple(f"item-{number}" for number in range(N_ITEMS))),
         user=user,
         item=(genre * size + place).astype(np.int32),
-        timestamp=rng.integers(FIRST, FIRST + DAYS * 86_400_000_000, n_rows),
+        timestamp=rng.integers(FIRST, FIRST + DAYS * DAY, n_rows),
     )
 
 
