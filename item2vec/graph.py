@@ -1,4 +1,4 @@
-"""A graph as compressed sparse rows: the neighbours of a node are one slice."""
+"""A graph in compressed sparse row (CSR) form: the neighbours of a node are one slice of an array."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Graph"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
-    """Nodes and their neighbours: ``neighbours[offsets[v]:offsets[v + 1]]``, rising, without repeats.
+    """Nodes and edges; ``neighbours[offsets[v]:offsets[v + 1]]`` are the neighbours of ``v``, ascending.
 
-    ``offsets`` is int64 (n nodes + 1), ``neighbours`` int32, ``weights`` float32 and positive (one an edge),
-    or ``None`` where all edges weigh the same. An undirected graph holds each edge in both directions (a self
-    loop once).
+    ``offsets`` is int64 (n nodes + 1) and ``neighbours`` int32. ``weights`` is float32 and positive, one per
+    neighbour, or ``None`` for an unweighted graph. An undirected graph stores each edge in both directions (a
+    self-loop once).
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Graph:
             check_edge_weights(self.weights)
         fault = _fault(self)
         if fault:
-            raise InputError(f"a graph does not fit together: {fault}")
+            raise InputError(f"graph is inconsistent: {fault}")
 
     @classmethod
     def of(
@@ -55,7 +55,7 @@ class Graph:
         *,
         directed: bool = False,
     ) -> Graph:
-        """Make a graph from ``(source, target)`` or ``(source, target, weight)`` tuples."""
+        """Create a graph from ``(source, target)`` or ``(source, target, weight)`` tuples."""
         rows = list(edges)
         nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
         weights = np.array([edge[2] for edge in rows if len(edge) > 2], dtype=np.float32)
@@ -79,9 +79,9 @@ class Graph:
         *,
         directed: bool = False,
     ) -> Graph:
-        """Make a graph from edges as node codes; an edge named more than once is one edge of summed weight.
+        """Create a graph from edges given as node codes; the weights of duplicate edges are summed.
 
-        Without weights, naming an edge twice (or in both directions, where undirected) changes nothing.
+        Without weights, a duplicate counts once. In an undirected graph, a reversed edge is a duplicate.
         """
         if weights is not None:
             check_edge_weights(weights)
@@ -89,12 +89,12 @@ class Graph:
             if len(end) and (end.min() < 0 or end.max() >= len(nodes)):
                 raise InputError(f"an edge ends at a node outside 0 … {len(nodes) - 1}")
         if not directed:
-            apart = source != target
+            is_no_loop = source != target
             source, target = (
-                np.concatenate((source, target[apart])),
-                np.concatenate((target, source[apart])),
+                np.concatenate((source, target[is_no_loop])),
+                np.concatenate((target, source[is_no_loop])),
             )
-            weights = None if weights is None else np.concatenate((weights, weights[apart]))
+            weights = None if weights is None else np.concatenate((weights, weights[is_no_loop]))
         key = source.astype(np.int64) * len(nodes) + target
         if weights is not None:
             order = np.argsort(key, kind="stable")
@@ -144,20 +144,20 @@ def _fault(graph: Graph) -> str | None:
     if len(offsets) != n_nodes + 1 or offsets[0] != 0 or offsets[-1] != len(neighbours):
         return f"offsets must be {n_nodes + 1} numbers from 0 to {len(neighbours)}, the number of neighbours"
     if n_nodes and int(graph.degrees.min()) < 0:
-        return "offsets go backwards"
+        return "offsets decrease"
     if len(neighbours) and (neighbours.min() < 0 or neighbours.max() >= n_nodes):
         return f"a neighbour is outside 0 … {n_nodes - 1}"
     starts = np.zeros(len(neighbours) + 1, dtype=bool)
     starts[offsets] = True
     if not bool(np.all((np.diff(neighbours) > 0) | starts[1:-1])):
-        return "the neighbours of a node do not rise"
+        return "the neighbours of a node are not ascending and distinct"
     if graph.weights is not None and len(graph.weights) != len(neighbours):
         return f"{len(graph.weights)} weights for {len(neighbours)} neighbours"
     return None
 
 
 def check_edge_weights(weights: Floats) -> None:
-    """Refuse edge weights that are not finite and positive."""
+    """Raise ``InputError`` unless all edge weights are finite and positive."""
     good = np.isfinite(weights) & (weights > 0)
     if not bool(good.all()):
         edge = int(np.flatnonzero(~good)[0])

@@ -1,4 +1,4 @@
-"""Who had what, and when: the columns that everything starts from."""
+"""Interactions, the input of all adapters and splits: which user, which item, when, as parallel columns."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["Interactions", "microseconds", "read_only"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """Parallel, read-only columns of one row an interaction.
+    """Parallel, read-only columns with one row per interaction.
 
     ``users`` and ``items`` are vocabularies; ``user`` and ``item`` (int32) hold codes into them.
-    ``timestamp`` (int64) counts microseconds since 1970-01-01 UTC. ``weight`` (float32) is finite and not
-    negative. ``event`` holds codes into ``events``, ``session`` codes into ``sessions``. Columns that are
-    not known are ``None``. Rows stand in the order in which they were read.
+    ``timestamp`` (int64) is microseconds since 1970-01-01 UTC. ``weight`` (float32) is finite and
+    non-negative. ``event`` holds codes into ``events``, ``session`` codes into ``sessions``. Optional columns
+    that the source lacks are ``None``. Rows keep the order of the source.
 
     Examples
     --------
@@ -80,16 +80,16 @@ class Interactions:
         event: Iterable[str] | None = None,
         session: Iterable[str] | None = None,
     ) -> Interactions:
-        """Make interactions from columns of ids; codes are given in order of first appearance.
+        """Create interactions from columns of ids; codes are assigned in order of first appearance.
 
         ``timestamp`` holds ``datetime`` (naive: UTC), ``datetime64``, or whole microseconds since 1970.
 
         Raises
         ------
         InputTypeError
-            If an id is not text, or a timestamp is of another type.
+            If an id is not text, or a timestamp is of an unsupported type.
         InputError
-            If the timestamps count seconds, milliseconds or nanoseconds since 1970.
+            If the timestamps look like seconds, milliseconds or nanoseconds since 1970.
         """
         columns: dict[str, Any] = {}
         for name, plural, column in (
@@ -114,17 +114,17 @@ class Interactions:
     def __repr__(self) -> str:
         parts = [f"{len(self):,} rows", f"{len(self.users):,} users", f"{len(self.items):,} items"]
         if self.timestamp is not None and len(self):
-            parts.append(f"{_moment(self.timestamp.min())} to {_moment(self.timestamp.max())}")
+            parts.append(f"{_iso(self.timestamp.min())} to {_iso(self.timestamp.max())}")
         parts += [name for name in ("weight", "event", "session") if getattr(self, name) is not None]
         return f"Interactions({', '.join(parts)})"
 
     def take(self, rows: npt.NDArray[Any] | slice) -> Interactions:
-        """Return these rows (a mask, positions or a slice); the vocabularies stay as they are."""
+        """Return the selected rows (a mask, positions or a slice), with the same vocabularies."""
         changed = {name: getattr(self, name)[rows] for name in _DTYPES if getattr(self, name) is not None}
         return dataclasses.replace(self, **changed)
 
     def between(self, start: datetime | None = None, end: datetime | None = None) -> Interactions:
-        """Return the rows with ``start <= timestamp < end``; a naive moment is read as UTC.
+        """Return the rows with ``start <= timestamp < end``; a naive datetime is UTC.
 
         Raises
         ------
@@ -141,26 +141,26 @@ class Interactions:
         return self.take(keep)
 
     def of_events(self, events: Iterable[str]) -> Interactions:
-        """Return the rows of these events.
+        """Return the rows of the given events.
 
         Raises
         ------
         InputError
-            If the interactions have no event column, or an event that is named never occurs.
+            If the interactions have no event column, or a given event never occurs.
         """
         names = as_history(events, "events")
         if self.event is None or self.events is None:
-            raise InputError("a choice of events needs an event column; name it with event=")
+            raise InputError("filtering by event needs an event column; name it with event=")
         codes = self.events.encode(names)
         if bool((codes < 0).any()):
             unknown = names[int(np.argmin(codes))]
             raise InputError(f"no event {unknown!r} in the data; found {', '.join(self.events.ids[:10])}")
-        named = np.zeros(len(self.events), dtype=bool)
-        named[codes] = True
-        return self.take(named[self.event])
+        selected = np.zeros(len(self.events), dtype=bool)
+        selected[codes] = True
+        return self.take(selected[self.event])
 
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
-        """Return the rows whose event is named, each with its weight multiplied by its event's weight.
+        """Return the rows of the given events, with weights multiplied by the weight of their event.
 
         >>> shop = Interactions.of(user=["u", "u"], item=["a", "b"], event=["click", "purchase"])
         >>> shop.with_event_weights({"click": 1, "purchase": 5}).weight
@@ -169,7 +169,7 @@ class Interactions:
         Raises
         ------
         InputError
-            If the interactions have no event, or an event that is named never occurs.
+            If the interactions have no event column, or a given event never occurs.
         """
         kept = self.of_events(weights)
         assert kept.event is not None
@@ -191,7 +191,7 @@ _DTYPES: dict[str, type] = {
 
 
 def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a read-only, C-ordered view of an array (a copy only where its type or order must change).
+    """Return a read-only, C-ordered view of an array; copy only if its type or order has to change.
 
     A number beyond the range of a float type becomes infinite.
     """
@@ -210,17 +210,17 @@ def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) 
         raise InputError(f"column {name!r} holds a code outside 0 … {len(vocabulary) - 1}")
 
 
-def _moment(microseconds: np.int64) -> str:
+def _iso(microseconds: np.int64) -> str:
     try:
         return str(np.datetime64(int(microseconds), "us").astype("datetime64[s]")).replace("T", " ")
     except (OverflowError, ValueError):
         return f"{int(microseconds)} µs"
 
 
-def microseconds(moments: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
+def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     """Return timestamps as int64 microseconds since 1970-01-01 UTC.
 
-    Timestamps are ``datetime`` (naive: UTC), ``datetime64``, or already microseconds.
+    Accepts ``datetime`` (naive: UTC), ``datetime64``, or whole numbers, which must be microseconds already.
 
     >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)])
     array([86400000000,     1000000])
@@ -228,16 +228,16 @@ def microseconds(moments: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     Raises
     ------
     InputError
-        If whole numbers count another unit: read as seconds, milliseconds or nanoseconds, all of them that
-        are above 0 are dates from 1990 to 2100. As microseconds they would lie in the first 48 days of 1970,
-        or after the year 21900.
+        If whole numbers are in another unit, that is, if all positive ones are dates from 1990 to 2100 when
+        read as seconds, milliseconds or nanoseconds. Read as microseconds, such numbers lie in the first 48
+        days of 1970 or after the year 21900.
     """
     has_dates = False
-    if not isinstance(moments, np.ndarray):
-        moments = list(moments)
-        has_dates = any(isinstance(one, datetime) for one in moments)
-        moments = [microseconds_of(one) if isinstance(one, datetime) else one for one in moments]
-    column = np.asarray(moments)
+    if not isinstance(timestamps, np.ndarray):
+        timestamps = list(timestamps)
+        has_dates = any(isinstance(time, datetime) for time in timestamps)
+        timestamps = [microseconds_of(time) if isinstance(time, datetime) else time for time in timestamps]
+    column = np.asarray(timestamps)
     if column.size == 0:
         return np.zeros(0, dtype=np.int64)
     if column.dtype.kind not in "iuM" or np.any(np.isnat(column) if column.dtype.kind == "M" else False):
@@ -256,7 +256,7 @@ _YEARS_1990_TO_2100 = (631_152_000, 4_102_444_800)  # in seconds since 1970
 
 
 def _check_unit(column: npt.NDArray[Any]) -> None:
-    dated = column[column > 0]  # 0 and -1 often stand for "not known"
+    dated = column[column > 0]  # 0 and -1 often mean "missing"
     oldest, newest = (int(dated.min()), int(dated.max())) if len(dated) else (0, 0)
     first, last = _YEARS_1990_TO_2100
     for unit, (name, per_second) in _OTHER_UNITS.items():

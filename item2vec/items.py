@@ -1,4 +1,4 @@
-"""What is known about items apart from who had them: titles and attributes."""
+"""Titles and attributes of items, and the filters that read them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Value = str | float
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Items:
-    """Titles and attributes of items, for people to read and for filters to ask about.
+    """Titles of items, for display, and their attributes, for filters.
 
-    ``titles[code]`` is ``None`` where there is none; ``attributes[code]`` maps names to JSON values (text,
-    numbers, booleans, lists of text).
+    ``titles[code]`` is ``None`` if the item has no title; ``attributes[code]`` maps names to JSON values
+    (text, numbers, booleans, lists of text).
 
     Examples
     --------
@@ -46,12 +46,12 @@ class Items:
         if not len(self.vocabulary) == len(self.titles) == len(self.attributes):
             raise InputError(
                 f"{len(self.vocabulary)} ids, {len(self.titles)} titles, {len(self.attributes)} attributes; "
-                "expected as many of each"
+                "expected equally many of each"
             )
 
     @classmethod
     def of(cls, rows: Mapping[str, Mapping[str, Any]]) -> Items:
-        """Make items from ``{id: {"title": ..., attribute: value, ...}}``."""
+        """Create items from ``{id: {"title": ..., attribute: value, ...}}``."""
         return cls(
             Vocabulary(tuple(rows)),
             tuple(row.get("title") for row in rows.values()),
@@ -67,27 +67,27 @@ class Items:
         return f"Items({len(self):,} items, {titled:,} titles, attributes: {names})"
 
     def title(self, item: str) -> str:
-        """Return an item's title, or its id where none is known."""
+        """Return the title of an item, or its id if it has none."""
         code = int(self.vocabulary.encode([item])[0])
         return (self.titles[code] if code >= 0 else None) or item
 
     def about(self, item: str) -> dict[str, Any]:
-        """Return an item's attributes by name; empty where none are known."""
+        """Return the attributes of an item by name; empty if it has none."""
         code = int(self.vocabulary.encode([item])[0])
         return dict(self.attributes[code]) if code >= 0 else {}
 
     def where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of items that meet all conditions: equal to a value, or to any of a list of values.
+        """Return the ids of the items that meet all conditions: attribute → value, or a list of alternatives.
 
-        An attribute that is itself a list meets a condition if one of its values does. ``None`` equals
-        nothing, and ``True`` equals 1.
+        An attribute that is itself a list matches if one of its elements does. ``None`` matches nothing, and
+        ``True`` equals 1.
 
         Raises
         ------
         InputError
-            If no item has an attribute of that name; names the nearest ones.
+            If no item has an attribute of that name; suggests a similar one.
         InputTypeError
-            If a condition is not text, a number, true or false, or a list of these.
+            If a condition is not text, a number, a boolean, or a list of these.
         """
         return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
 
@@ -97,18 +97,18 @@ class Items:
         >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})
         array([False,  True])
         """
-        met = np.ones(len(self), dtype=bool)
+        matches = np.ones(len(self), dtype=bool)
         for name, values in checked_conditions(conditions).items():
             self._check_attribute(name)
             codes_of = self._codes_by_value(name)
-            met_here = np.zeros(len(self), dtype=bool)
+            has_value = np.zeros(len(self), dtype=bool)
             for value in values & codes_of.keys():
-                met_here[codes_of[value]] = True
-            met &= met_here
-        return met
+                has_value[codes_of[value]] = True
+            matches &= has_value
+        return matches
 
     def updated(self, changed: Items) -> Items:
-        """Return the items with changed ones in their place and new ones at the end; itself if all are equal.
+        """Return the items with changed ones replaced and new ones appended; ``self`` if nothing differs.
 
         >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {}})
         >>> songs.updated(Items.of({"s3": {}, "s1": {"genre": "soul"}})).attributes
@@ -138,15 +138,15 @@ class Items:
         return {}
 
     def _codes_by_value(self, name: str) -> dict[Value, Codes]:
-        """Return which items have each value of an attribute; each attribute is read once."""
+        """Return the codes of the items that have each value of an attribute; cached per attribute."""
         if name not in self._columns:
             codes: defaultdict[Value, list[int]] = defaultdict(list)
             for code, row in enumerate(self.attributes):
-                value = row.get(name)
-                for one in value if isinstance(value, list) else (value,):
-                    if isinstance(one, str | int | float):
-                        codes[one].append(code)
-            self._columns[name] = {one: np.array(some, dtype=np.int32) for one, some in codes.items()}
+                values = row.get(name)
+                for value in values if isinstance(values, list) else (values,):
+                    if isinstance(value, str | int | float):
+                        codes[value].append(code)
+            self._columns[name] = {value: np.array(rows, np.int32) for value, rows in codes.items()}
         return self._columns[name]
 
     def _check_attribute(self, name: str) -> None:
@@ -154,27 +154,27 @@ class Items:
             return
         if not self._names:
             raise InputError(
-                f"no item has an attribute {name!r}, nor any other; expected items with attributes"
+                f"no item has an attribute {name!r}, or any other; load items with attributes first"
             )
-        near = difflib.get_close_matches(name, self._names, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._names[:10])}"
+        similar = difflib.get_close_matches(name, self._names, n=1)
+        remedy = f"did you mean {similar[0]!r}?" if similar else f"known: {', '.join(self._names[:10])}"
         raise InputError(f"no item has an attribute {name!r}; {remedy}")
 
 
 def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, frozenset[Value]]:
-    """Return the wanted values of each attribute, without ``None`` and NaN, which nothing equals.
+    """Return the accepted values of each attribute, without ``None`` and NaN, which match nothing.
 
     >>> checked_conditions({"genre": ["jazz", None], "year": 1983})
     {'genre': frozenset({'jazz'}), 'year': frozenset({1983})}
     """
     checked = {}
-    for name, given in conditions.items():
+    for name, condition in conditions.items():
         if not isinstance(name, str):
-            raise InputTypeError(f"an attribute's name is {name!r}; expected text")
-        values = given if isinstance(given, list | tuple | set | frozenset) else [given]
-        if not all(isinstance(one, str | int | float | None) for one in values):
+            raise InputTypeError(f"attribute name is {name!r}; expected text")
+        values = condition if isinstance(condition, list | tuple | set | frozenset) else [condition]
+        if not all(isinstance(value, str | int | float | None) for value in values):
             raise InputTypeError(
-                f"{name} is {given!r}; expected text, a number, true or false, or a list of these"
+                f"{name} is {condition!r}; expected text, a number, a boolean, or a list of these"
             )
-        checked[name] = frozenset(one for one in values if one is not None and one == one)  # noqa: PLR0124
+        checked[name] = frozenset(v for v in values if v is not None and v == v)  # noqa: PLR0124
     return checked

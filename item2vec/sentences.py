@@ -1,4 +1,4 @@
-"""The corpus: sequences of item codes, as two arrays."""
+"""The training corpus: sequences of item codes in two flat arrays; and encoded histories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMAT = 2
 _READABLE = (1, _FORMAT)
 _FILES = ("tokens.npy", "offsets.npy", "ids.jsonl")
 _COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
-"""Optional columns of one number a token, and their types on the disk; format 1 has no timestamps."""
+"""Optional columns with one number per token, and their dtypes on disk; format 1 has no timestamps."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,11 +33,12 @@ class Sentences(Sequence[list[str]]):
     """Sentences of items: ``tokens[offsets[i]:offsets[i + 1]]`` are the codes of sentence ``i``, in order.
 
     ``tokens`` is int32 (n tokens), ``offsets`` int64 (n sentences + 1, from 0 to n tokens). ``weights``
-    (float32, one per token, or ``None``) is how much a token counts. ``timestamps`` (int64 microseconds since
-    1970-01-01 UTC, one per token, or ``None``) is when it happened. ``ordered=False`` says that the order
-    within a sentence means nothing; training then shuffles it anew for each epoch.
+    (float32, one per token, or ``None``) is the training weight of a token. ``timestamps`` (int64
+    microseconds since 1970-01-01 UTC, one per token, or ``None``) is the time of its interaction.
+    ``ordered=False`` means that the order within a sentence carries no information; training then reshuffles
+    each sentence in each epoch.
 
-    A sentence read from here is a list of ids; a slice is again ``Sentences``.
+    An integer index returns a list of ids, a slice returns ``Sentences``.
 
     Examples
     --------
@@ -66,11 +67,11 @@ class Sentences(Sequence[list[str]]):
             object.__setattr__(self, "timestamps", read_only(self.timestamps, np.int64))
         fault = _fault(self)
         if fault:
-            raise InputError(f"sentences do not fit together: {fault}")
+            raise InputError(f"sentences are inconsistent: {fault}")
 
     @classmethod
     def of(cls, sentences: Iterable[Iterable[str]], *, ordered: bool = True) -> Sentences:
-        """Make sentences from lists of ids; codes are given in order of first appearance."""
+        """Create sentences from lists of ids; codes are assigned in order of first appearance."""
         lists = [as_history(sentence, "a sentence") for sentence in sentences]
         ids = [id_ for sentence in lists for id_ in sentence]
         vocabulary = Vocabulary.of(ids)
@@ -105,32 +106,32 @@ class Sentences(Sequence[list[str]]):
         return np.diff(self.offsets)
 
     def counts(self) -> Offsets:
-        """Return how often each item occurs, by code."""
+        """Return the number of occurrences of each item, by code."""
         return np.bincount(self.tokens, minlength=len(self.vocabulary)).astype(np.int64)
 
     def fingerprint(self) -> str:
-        """Return a SHA-256, in hexadecimal, of all that these sentences hold: the same data, the same number.
+        """Return the SHA-256 of the content in hexadecimal; equal sentences have equal fingerprints.
 
         >>> Sentences.of([["a", "b"]]).fingerprint()[:8]
         '599ccbe5'
         """
         shape = (self.ordered, len(self), len(self.tokens), self.weights is not None)
         timed = b"" if self.timestamps is None else b"timestamps"
-        found = hashlib.sha256(str(shape).encode() + timed)
+        digest = hashlib.sha256(str(shape).encode() + timed)
         columns = [
             (self.tokens, "<i4"),
             (self.offsets, "<i8"),
             (self.weights, "<f4"),
             (self.timestamps, "<i8"),
         ]
-        for array, kind in columns:
+        for array, dtype in columns:
             if array is not None:
-                found.update(np.ascontiguousarray(array, dtype=kind).data)
-        found.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
-        return found.hexdigest()
+                digest.update(np.ascontiguousarray(array, dtype=dtype).data)
+        digest.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
+        return digest.hexdigest()
 
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:
-        """Return these sentences (positions or a mask), in this order; the vocabulary stays as it is."""
+        """Return the sentences at these positions (or in a mask), in this order, with the same vocabulary."""
         rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
@@ -138,14 +139,14 @@ class Sentences(Sequence[list[str]]):
         return self.regroup(source, offsets)
 
     def keep(self, tokens: Mask) -> Sentences:
-        """Return these sentences with only the tokens that the mask (one flag a token) keeps."""
+        """Return the sentences reduced to the tokens that the mask (one flag per token) selects."""
         kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
         return self.regroup(np.flatnonzero(tokens), kept_before[self.offsets])
 
     def __add__(self, other: Sentences) -> Sentences:
-        """Return these sentences followed by others, over the ids of both.
+        """Concatenate two corpora; the vocabulary is the union of both.
 
-        Tokens without a weight get weight 1 where others have one. Timestamps are kept where both have them.
+        If only one has weights, the tokens of the other get weight 1. Timestamps are kept if both have them.
 
         >>> list(Sentences.of([["a", "b"]]) + Sentences.of([["c", "a"]]))
         [['a', 'b'], ['c', 'a']]
@@ -170,7 +171,7 @@ class Sentences(Sequence[list[str]]):
         )
 
     def regroup(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
-        """Return sentences of the tokens at these places, cut at other offsets; a token may come again.
+        """Return sentences of the tokens at positions ``source``, cut at ``offsets``; positions may repeat.
 
         >>> list(Sentences.of([["a", "b", "c"]]).regroup(np.array([0, 0, 1]), np.array([0, 1, 3])))
         [['a'], ['a', 'b']]
@@ -179,19 +180,19 @@ class Sentences(Sequence[list[str]]):
         return dataclasses.replace(self, tokens=self.tokens[source], offsets=offsets, **columns)
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the optional columns that these sentences have, by name."""
+        """Return the optional columns that are not ``None``, by name."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
         return {name: column for name, column in columns.items() if column is not None}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the sentences into a new folder, from which ``open`` maps them into memory."""
+        """Write the sentences to a new folder, which ``open`` memory-maps."""
         with files.folder_written_whole(Path(path)) as folder:
             files.write_array(folder / "tokens.npy", self.tokens)
             files.write_array(folder / "offsets.npy", self.offsets)
             for name, column in self._columns().items():
                 files.write_array(folder / f"{name}.npy", column)
             files.write_ids(folder / "ids.jsonl", self.vocabulary.ids)
-            about = {
+            header = {
                 "format": _FORMAT,
                 "kind": "sentences",
                 "n_sentences": len(self),
@@ -201,53 +202,57 @@ class Sentences(Sequence[list[str]]):
                 "columns": [*self._columns()],
                 "sha256": {file.name: files.sha256(file) for file in folder.iterdir()},
             }
-            files.write_json(folder / "sentences.json", about)
+            files.write_json(folder / "sentences.json", header)
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Sentences:
-        """Map saved sentences into memory, read-only, once every file has been checked against its checksum.
+        """Memory-map saved sentences, read-only, after verifying the checksum of every file.
 
         Raises
         ------
         BundleNotFoundError
-            If there is no such folder.
+            If the folder does not exist.
         CorruptBundleError
-            If a file is missing or altered, or does not fit the others.
+            If a file is missing, altered, or inconsistent with the others.
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise BundleNotFoundError(f"no folder {folder}; expected one that Sentences.save wrote")
+            raise BundleNotFoundError(f"no folder {folder}; expected one written by Sentences.save")
         text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
-        about = files.parse_json(text, folder / "sentences.json")
+        header = files.parse_json(text, folder / "sentences.json")
         try:
-            if about["format"] not in _READABLE or about["kind"] != "sentences":
+            if header["format"] not in _READABLE or header["kind"] != "sentences":
                 raise CorruptBundleError(
-                    f"{folder} has format {about['format']}; this package reads {_FORMAT} and older"
+                    f"{folder} has format {header['format']} and kind {header['kind']!r}; expected kind "
+                    f"'sentences' in a format up to {_FORMAT}"
                 )
-            names = about["columns"] if about["format"] > 1 else ["weights"] * about["weighted"]
-            kinds = {name: _COLUMNS[name] for name in names}
-            for name in (*_FILES, *(f"{column}.npy" for column in kinds)):
-                if files.sha256(folder / name) != about["sha256"][name]:
-                    raise CorruptBundleError(f"{folder / name} is damaged: its SHA-256 is another")
-            n_sentences, n_tokens = int(about["n_sentences"]), int(about["n_tokens"])
+            names = header["columns"] if header["format"] > 1 else ["weights"] * header["weighted"]
+            dtypes = {name: _COLUMNS[name] for name in names}
+            for name in (*_FILES, *(f"{column}.npy" for column in dtypes)):
+                if files.sha256(folder / name) != header["sha256"][name]:
+                    raise CorruptBundleError(f"{folder / name} is damaged: its SHA-256 is not as recorded")
+            n_sentences, n_tokens = int(header["n_sentences"]), int(header["n_tokens"])
             vocabulary = Vocabulary(files.read_ids(folder / "ids.jsonl"))
-            if len(vocabulary) != about["n_items"]:
-                raise CorruptBundleError(f"{folder} has {len(vocabulary)} ids; expected {about['n_items']}")
+            if len(vocabulary) != header["n_items"]:
+                raise CorruptBundleError(f"{folder} has {len(vocabulary)} ids; expected {header['n_items']}")
             return cls(
                 vocabulary,
                 files.open_array(folder / "tokens.npy", "<i4", (n_tokens,)),
                 files.open_array(folder / "offsets.npy", "<i8", (n_sentences + 1,)),
-                **{n: files.open_array(folder / f"{n}.npy", kind, (n_tokens,)) for n, kind in kinds.items()},
-                ordered=bool(about["ordered"]),
+                **{
+                    n: files.open_array(folder / f"{n}.npy", dtype, (n_tokens,))
+                    for n, dtype in dtypes.items()
+                },
+                ordered=bool(header["ordered"]),
             )
         except CorruptBundleError:
             raise
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise CorruptBundleError(f"{folder} does not hold sentences: {error}") from error
+            raise CorruptBundleError(f"{folder} does not contain valid sentences: {error}") from error
 
 
 def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
-    """Return where each of consecutive runs starts, and where the last one ends.
+    """Return the start of each of consecutive runs of these lengths, and the end of the last.
 
     >>> offsets_of([2, 0, 3])
     array([0, 2, 2, 5])
@@ -258,10 +263,10 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
 
 
 class Histories(NamedTuple):
-    """Histories as codes of one vocabulary: what a model reads, oldest item first.
+    """Histories encoded with a model's vocabulary, oldest item first.
 
-    Items of history ``i`` are ``codes[offsets[i]:offsets[i + 1]]`` (int32). ``weights`` (float64) and
-    ``timestamps`` (int64 microseconds) hold one number per item, or are ``None``.
+    ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the items of history ``i``. ``weights`` (float64) and
+    ``timestamps`` (int64 microseconds) have one entry per item, or are ``None``.
     """
 
     codes: Codes
@@ -270,7 +275,7 @@ class Histories(NamedTuple):
     timestamps: Offsets | None = None
 
     def keep(self, items: Mask) -> Histories:
-        """Return the histories with only the items that the mask (one flag per item) keeps."""
+        """Return the histories reduced to the items that the mask (one flag per item) selects."""
         return Histories(
             self.codes[items],
             offsets_of(items)[self.offsets],
@@ -286,15 +291,15 @@ def encode_histories(
     weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
     timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
 ) -> Histories:
-    """Return the items of histories that a vocabulary knows, with their weights and timestamps.
+    """Encode histories, with their weights and timestamps; drop items that are not in the vocabulary.
 
-    ``Sentences`` bring their own weights and timestamps. Lists of ids take them as lists of as many numbers,
-    one list per history. Weights are rounded to float32, as ``Sentences`` hold them.
+    ``Sentences`` already contain weights and timestamps. For lists of ids, pass one list of weights or
+    timestamps per history, of the same length. Weights are rounded to float32, their type in ``Sentences``.
 
     Raises
     ------
     InputError
-        If weights or timestamps do not fit the histories, or ``Sentences`` come with further ones.
+        If weights or timestamps differ in length from the histories, or are passed along with ``Sentences``.
 
     Examples
     --------
@@ -305,20 +310,20 @@ def encode_histories(
         raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
     if isinstance(histories, Sentences):
         if weights is not None or timestamps is not None:
-            raise InputError("Sentences hold weights and timestamps themselves; expected no others")
+            raise InputError("Sentences contain weights and timestamps; pass neither of them separately")
         codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
-        own = None if histories.weights is None else histories.weights.astype(np.float64)
-        every = Histories(codes, histories.offsets, own, histories.timestamps)
+        own_weights = None if histories.weights is None else histories.weights.astype(np.float64)
+        encoded = Histories(codes, histories.offsets, own_weights, histories.timestamps)
     else:
         lists = [as_history(history, "a history") for history in as_history(histories, "histories")]
         lengths = [len(history) for history in lists]
-        every = Histories(
+        encoded = Histories(
             vocabulary.encode(item for history in lists for item in history),
             offsets_of(lengths),
             None if weights is None else _joined("weights", map(_weights, weights), lengths),
             None if timestamps is None else _joined("timestamps", map(microseconds, timestamps), lengths),
         )
-    return every.keep(every.codes >= 0)
+    return encoded.keep(encoded.codes >= 0)
 
 
 def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
@@ -333,12 +338,14 @@ def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
 
 
 def _joined(name: str, columns: Iterable[npt.NDArray[Any]], lengths: Sequence[int]) -> npt.NDArray[Any]:
-    """Return the columns of all histories one after the other; each must fit its history."""
+    """Concatenate one column per history; each must have the length of its history."""
     parts = list(columns)
     if [part.shape for part in parts] != [(length,) for length in lengths]:
-        given = ", ".join(str(part.size) for part in parts[:5])
-        wanted = ", ".join(map(str, lengths[:5]))
-        raise InputError(f"{name} of {given} numbers for histories of {wanted} items; expected as many")
+        found = ", ".join(str(part.size) for part in parts[:5])
+        expected = ", ".join(map(str, lengths[:5]))
+        raise InputError(
+            f"{name} of {found} numbers for histories of {expected} items; expected equal lengths"
+        )
     return np.concatenate([np.empty(0, parts[0].dtype if parts else np.float64), *parts])
 
 
@@ -348,12 +355,12 @@ def _fault(sentences: Sentences) -> str | None:
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
         return f"offsets must run from 0 to {len(tokens)}, the number of tokens"
     if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
-        return "offsets go backwards"
+        return "offsets decrease"
     if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
         return f"a token is outside 0 … {n_items - 1}"
     for name, column in sentences._columns().items():
         if len(column) != len(tokens):
             return f"{len(column)} {name} for {len(tokens)} tokens"
     if weights is not None and not bool(np.all(np.isfinite(weights) & (weights >= 0))):
-        return "weights must be finite and not negative"
+        return "weights must be finite and non-negative"
     return None

@@ -1,4 +1,4 @@
-"""The shape of a sentence: events, grouping, repeats, length; for training and for histories alike."""
+"""The steps shared by training sentences and histories: event filter, grouping, repeats, truncation."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Grouping = Mapping[str, str] | tuple[Items, str]
+"""A mapping from item ids to group ids, or items and the name of an attribute that holds the group id."""
 
 
 def shape_training_sentences(
@@ -37,13 +38,13 @@ def shape_training_sentences(
     collapse_repeats: bool,
     group_by: Grouping | None,
 ) -> Sentences:
-    """Return training sentences: reshaped, those below ``min_length`` dropped, and unused ids as well."""
+    """Group, collapse and truncate; then drop sentences shorter than ``min_length``, and unused ids."""
     n_tokens = len(sentences.tokens)
     sentences = group_collapse_truncate(
         sentences, max_length=max_length, collapse_repeats=collapse_repeats, group_by=group_by
     )
     if group_by is not None and n_tokens and not len(sentences.tokens):
-        raise InputError(f"no item of {n_tokens:,} tokens has a group; expected a mapping from their ids")
+        raise InputError(f"none of {n_tokens:,} tokens has a group; expected a mapping from item ids")
     if bool((sentences.lengths < min_length).any()):
         sentences = sentences.take(sentences.lengths >= min_length)
     return _without_unused(sentences)
@@ -52,9 +53,9 @@ def shape_training_sentences(
 def group_collapse_truncate(
     sentences: Sentences, *, max_length: int | None, collapse_repeats: bool, group_by: Grouping | None
 ) -> Sentences:
-    """Return as many sentences: grouped, without adjacent repeats, cut to their newest tokens.
+    """Replace items by their groups, collapse adjacent repeats, keep the last ``max_length`` tokens.
 
-    The steps are applied in this order. ``max_length`` is the number of tokens that are kept.
+    The steps are applied in this order. The number of sentences stays the same; some may become empty.
 
     >>> lists = Sentences.of([["a", "a", "b", "c"]])
     >>> artists = {"a": "x", "b": "y", "c": "z"}
@@ -78,29 +79,29 @@ def shape_histories(
     adapter: AdapterConfig,
     items: Items | None = None,
 ) -> Sentences:
-    """Return what a model reads of users' events: chosen by event and time, weighted, and reshaped.
+    """Turn all events of users into the histories that a model reads.
 
-    Serving and evaluation both call this function, so that both read the same history.
+    Filters events by name and time, applies event weights, then groups, collapses and truncates. Serving and
+    evaluation both call this function, and therefore read the same history.
 
     Parameters
     ----------
     every
-        All events of each user as a sentence, oldest first. A user without events is an empty sentence.
+        One sentence per user with all of his or her events, oldest first; empty for a user without events.
     event, events
-        The event of each token as a code of ``events``; ``None`` where events have no names.
+        The event of each token as a code of ``events``; ``None`` if events have no names.
     adapter
-        The settings; those that concern training alone (``kind``, ``gap`` and the minimum counts) do not
-        apply to a history.
+        The settings. Those of training alone (``kind``, ``gap`` and the minimum counts) are ignored.
     items
-        Where ``adapter.group_by`` looks up its attribute.
+        The items with the attribute named by ``adapter.group_by``.
 
     Examples
     --------
     >>> shop = Sentences.of([["a", "b", "c"]])
     >>> clicks = AdapterConfig(events={"click": 1, "purchase": 5})
-    >>> read = shape_histories(
+    >>> histories = shape_histories(
     ...     shop, np.array([0, 1, 2]), Vocabulary(("click", "view", "purchase")), clicks)
-    >>> read[0], read.weights
+    >>> histories[0], histories.weights
     (['a', 'c'], array([1., 5.], dtype=float32))
     """
     kept = np.ones(len(every.tokens), dtype=bool)
@@ -121,31 +122,31 @@ def shape_histories(
 
 
 def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
-    """Return the grouping that ``group_by`` names, as adapters take it.
+    """Return the grouping by the attribute ``adapter.group_by``, or ``None`` if that is not set.
 
     Raises
     ------
     ConfigError
-        If there are no items to look the attribute up in.
+        If ``group_by`` is set, but there are no items.
     """
     if adapter.group_by is None:
         return None
     if items is None:
-        raise ConfigError(f"group_by={adapter.group_by!r} needs items with attributes; expected items=")
+        raise ConfigError(f"group_by={adapter.group_by!r} needs items with attributes; pass items=")
     return items, adapter.group_by
 
 
-def _event_weights(chosen: Iterable[str] | Mapping[str, float], events: Vocabulary) -> Floats:
-    """Return the weight of each event by its code; -1 for an event that is not chosen."""
+def _event_weights(selected: Iterable[str] | Mapping[str, float], events: Vocabulary) -> Floats:
+    """Return the weight of each event by its code; -1 for an event that is filtered out."""
     weights = np.full(len(events), -1, dtype=np.float32)
-    for name in chosen:
+    for name in selected:
         if name in events:
-            weights[events.code(name)] = chosen[name] if isinstance(chosen, Mapping) else 1
+            weights[events.code(name)] = selected[name] if isinstance(selected, Mapping) else 1
     return weights
 
 
 def check_shape(min_length: int, max_length: int | None, group_by: Grouping | None) -> None:
-    """Refuse what ``shaped`` cannot do, before anything is read."""
+    """Raise ``ConfigError`` for arguments that ``shape_training_sentences`` cannot apply."""
     check_least("min_length", min_length, 1)
     if max_length is not None:
         check_least("max_length", max_length, min_length)
@@ -157,20 +158,20 @@ def check_shape(min_length: int, max_length: int | None, group_by: Grouping | No
 
 
 def check_least(name: str, value: int, least: int) -> None:
-    """Refuse a setting that is not a whole number, or below its least value."""
+    """Raise ``ConfigError`` unless a setting is a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}")
 
 
 def _collapsed(sentences: Sentences) -> Sentences:
-    """Keep the last of adjacent equal tokens, with the largest weight among them."""
-    first = np.ones(len(sentences.tokens) + 1, dtype=bool)
-    first[1:-1] = sentences.tokens[1:] != sentences.tokens[:-1]
-    first[sentences.offsets] = True
-    kept = sentences.keep(first[1:])
+    """Replace each run of equal tokens by its last one, with the largest weight of the run."""
+    is_first = np.ones(len(sentences.tokens) + 1, dtype=bool)
+    is_first[1:-1] = sentences.tokens[1:] != sentences.tokens[:-1]
+    is_first[sentences.offsets] = True
+    kept = sentences.keep(is_first[1:])  # the last token of a run precedes the first of the next
     if sentences.weights is None:
         return kept
-    largest = np.maximum.reduceat(sentences.weights, np.flatnonzero(first[:-1]))
+    largest = np.maximum.reduceat(sentences.weights, np.flatnonzero(is_first[:-1]))
     return dataclasses.replace(kept, weights=largest)
 
 
@@ -180,13 +181,13 @@ def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
         if isinstance(group_by, tuple)
         else [group_by.get(id_) for id_ in sentences.vocabulary.ids]
     )
-    for id_, one in zip(sentences.vocabulary.ids, groups, strict=True):
-        if not isinstance(one, str | None):
-            raise InputTypeError(f"the group of item {id_!r} is {one!r}; expected one id as text, or none")
-    known = [one for one in groups if one is not None]
-    vocabulary = Vocabulary.of(known)
+    for id_, group in zip(sentences.vocabulary.ids, groups, strict=True):
+        if not isinstance(group, str | None):
+            raise InputTypeError(f"the group of item {id_!r} is {group!r}; expected one id as text, or none")
+    group_ids = [group for group in groups if group is not None]
+    vocabulary = Vocabulary.of(group_ids)
     code_of = np.full(len(groups), -1, dtype=np.int32)
-    code_of[[one is not None for one in groups]] = vocabulary.encode(known)
+    code_of[[group is not None for group in groups]] = vocabulary.encode(group_ids)
     kept = sentences.keep(code_of[sentences.tokens] >= 0)
     return dataclasses.replace(kept, vocabulary=vocabulary, tokens=code_of[kept.tokens])
 

@@ -102,7 +102,7 @@ def test_a_bad_line_is_named(tmp_path, content, error, message):
         ([["a"], ["b", 5]], InputTypeError, "sentence 1: id at position 1 is 5"),
         ([["a", ["b"]]], InputTypeError, r"sentence 0: id at position 1 is \['b'\]"),
         ([["a"], None], InputError, "sentence 1"),
-        ("no-such-file.txt", InputError, "no file 'no-such-file.txt'; expected a file, or a list"),
+        ("no-such-file.txt", InputError, "no file 'no-such-file.txt'; expected the path of a file"),
         (5, InputTypeError, "expected"),
     ],
 )

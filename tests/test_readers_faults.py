@@ -257,7 +257,7 @@ def test_what_cannot_be_opened_is_named(tmp_path):
         readers.read_interactions(path, sep="::")
     with pytest.raises(InputError, match="on_error is 'ignore'"):
         readers.read_interactions(path, on_error="ignore")
-    with pytest.raises(InputError, match="names its columns itself"):
+    with pytest.raises(InputError, match="has named columns"):
         readers.read_interactions(pd.DataFrame({"user_id": ["u"]}), columns=["user_id"])
 
 

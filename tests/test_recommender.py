@@ -177,7 +177,7 @@ def test_a_weight_of_zero_and_an_old_timestamp_take_an_item_out_of_a_taste():
 def test_weights_and_timestamps_fit_the_histories(given, message):
     with pytest.raises(InputError, match=message):
         model("output", 1.0, "exact").recommend_many([["i01", "i02"], ["i03"]], **given)
-    with pytest.raises(InputError, match="Sentences hold weights and timestamps themselves"):
+    with pytest.raises(InputError, match="Sentences contain weights and timestamps"):
         model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **given)
 
 

@@ -125,24 +125,24 @@ def test_illegal_ids_are_refused(illegal):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "offsets", "column", "told"),
+    ("tokens", "offsets", "column", "message"),
     [
         ([0, 1], [], None, "from 0 to 2"),
         ([0, 1], [0, 1], None, "from 0 to 2"),
         ([0, 1], [0, 3], None, "from 0 to 2"),
         ([0, 1], [1, 2], None, "from 0 to 2"),
-        ([0, 1], [0, 2, 1, 2], None, "backwards"),
-        ([0, 1], [0, -1, 2], None, "backwards"),
+        ([0, 1], [0, 2, 1, 2], None, "decrease"),
+        ([0, 1], [0, -1, 2], None, "decrease"),
         ([0, 2], [0, 2], None, "outside 0 … 1"),
         ([0, -1], [0, 2], None, "outside 0 … 1"),
         ([0, 1], [0, 2], [1.0], "1 weights for 2 tokens"),
         ([0, 1], [0, 2], [1.0, np.nan], "finite"),
         ([0, 1], [0, 2], [1.0, np.inf], "finite"),
-        ([0, 1], [0, 2], [1.0, -1.0], "not negative"),
+        ([0, 1], [0, 2], [1.0, -1.0], "non-negative"),
     ],
 )
-def test_columns_that_do_not_fit_are_refused(tokens, offsets, column, told):
-    with pytest.raises(InputError, match=told):
+def test_columns_that_do_not_fit_are_refused(tokens, offsets, column, message):
+    with pytest.raises(InputError, match=message):
         Sentences(Vocabulary(("a", "b")), np.array(tokens), np.array(offsets), column)
 
 

@@ -1,4 +1,4 @@
-"""Adapters: playlists, histories, sessions and walks over graphs become sentences."""
+"""Adapters: build training sentences from playlists, histories, sessions, or random walks over a graph."""
 
 from __future__ import annotations
 

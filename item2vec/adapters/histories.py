@@ -1,4 +1,4 @@
-"""Interactions become a sentence per user, or one per visit."""
+"""Training sentences from interactions: one per user (histories) or one per visit (sessions)."""
 
 from __future__ import annotations
 
@@ -51,22 +51,23 @@ def histories(
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Return a sentence per user, oldest item first.
+    """Return one sentence per user, oldest item first.
 
-    Users stand in the order of their codes. Items of equal timestamp keep the order of their rows, and
-    without timestamps all do. Weights and timestamps go with their tokens; of adjacent repeats that are
-    collapsed, the largest weight and the last timestamp stay.
+    Sentences are in the order of the users' codes. Items with equal timestamps, or without any, keep the
+    order of their rows. Tokens keep the weights and timestamps of their interactions; a collapsed run of
+    repeats keeps its largest weight and its last timestamp.
 
     Parameters
     ----------
     start, end
-        Only interactions with ``start <= timestamp < end``; a naive moment is UTC.
+        Keep interactions with ``start <= timestamp < end``; a naive datetime is UTC.
     events
-        Only these events; or a mapping that also multiplies their weights, ``{"click": 1, "purchase": 5}``.
+        Keep these events; a mapping, such as ``{"click": 1, "purchase": 5}``, also multiplies the weights of
+        their interactions.
     min_item_count, min_user_count
-        Items, then users, with fewer interactions are dropped; counted after the filters above, once each.
+        Drop items, then users, with fewer interactions. Each count is made once, after the filters above.
     min_length, max_length, collapse_repeats, group_by, ordered
-        As in ``playlists``; ``max_length`` keeps the newest.
+        As in ``playlists``; ``max_length`` keeps the newest items.
 
     Examples
     --------
@@ -75,11 +76,11 @@ def histories(
     [['a', 'b'], ['b']]
     """
     check_shape(min_length, max_length, group_by)
-    chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
+    chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
-    offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without rows have no sentence
+    offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without interactions get no sentence
     return shape_training_sentences(
-        _read(chosen, rows, offsets, ordered),
+        _sentences(chosen, rows, offsets, ordered),
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
@@ -102,16 +103,17 @@ def sessions(
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Return histories cut where a user paused longer than ``gap``, or into the sessions they came with.
+    """Return one sentence per session of a user, oldest item first.
 
-    Interactions with a session column are cut by it (a session belongs to one user), whatever the gap;
-    others by the gap: text such as ``"45s"``, ``"30min"``, ``"2h"``, ``"1d"``, a ``timedelta``, or seconds.
-    Sessions stand by user, then by time. The other parameters are those of ``histories``.
+    If interactions have a session column, it defines the sessions, and ``gap`` is ignored; the same label at
+    two users means two sessions. Otherwise a session ends at a pause longer than ``gap``: text such as
+    ``"45s"``, ``"30min"``, ``"2h"``, ``"1d"``, a ``timedelta``, or seconds. Sentences are ordered by user,
+    then by time. The other parameters are those of ``histories``.
 
     Raises
     ------
     InputError
-        If there is neither a session column nor a timestamp to cut at.
+        If there is no session column, and no timestamps or no ``gap``.
 
     Examples
     --------
@@ -121,21 +123,21 @@ def sessions(
     """
     check_shape(min_length, max_length, group_by)
     pause = None if gap is None else round(seconds_of(gap, "gap") * SECOND)
-    chosen = _chosen(interactions, start, end, events, min_item_count, min_user_count)
+    chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
     if chosen.session is not None and chosen.sessions is not None:
         label = label_pairs(offsets, chosen.session[rows], len(chosen.sessions))
         inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
         rows = rows[inner]
     elif chosen.timestamp is None or pause is None:
-        raise InputError("sessions need a session column (session=), or timestamps and a gap to cut at")
+        raise InputError("sessions need a session column (session=), or timestamps and a gap; found neither")
     else:
         starts = np.ones(len(rows), dtype=bool)
         starts[1:] = np.diff(chosen.timestamp[rows]).view(np.uint64) > pause  # unsigned: cannot overflow
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
     return shape_training_sentences(
-        _read(chosen, rows, offsets, ordered),
+        _sentences(chosen, rows, offsets, ordered),
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
@@ -146,31 +148,31 @@ def sessions(
 def training_sentences(
     interactions: Interactions, adapter: AdapterConfig, items: Items | None = None
 ) -> Sentences:
-    """Return the sentences that settings ask for: those that a model with these settings is trained on.
+    """Return the sentences that a model with these adapter settings is trained on.
 
-    ``items`` is where ``group_by`` looks up its attribute.
+    ``items`` provides the attribute named by ``adapter.group_by``.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
     [['a', 'b'], ['c']]
     """
     adapter = adapter.resolved(interactions.timestamp)
-    how: dict[str, Any] = {
+    options: dict[str, Any] = {
         "start": adapter.since,
         "events": adapter.events,
         "group_by": grouping_of(adapter, items),
     }
     for name in ("min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"):
-        how[name] = getattr(adapter, name)
+        options[name] = getattr(adapter, name)
     if adapter.kind == "histories":
-        return histories(interactions, **how)
-    return sessions(interactions, gap=adapter.gap, **how)
+        return histories(interactions, **options)
+    return sessions(interactions, gap=adapter.gap, **options)
 
 
 def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> Interactions:
-    """Return the interactions that training sentences are made of: those of the chosen events and time."""
+    """Return the interactions that remain for training after the filters by time, event and counts."""
     adapter = adapter.resolved(interactions.timestamp)
-    return _chosen(
+    return _filtered(
         interactions, adapter.since, None, adapter.events, adapter.min_item_count, adapter.min_user_count
     )
 
@@ -178,7 +180,7 @@ def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> I
 def user_histories(
     interactions: Interactions, adapter: AdapterConfig = EVERYTHING, items: Items | None = None
 ) -> Sentences:
-    """Return for each user, by code, the history that a model with these settings reads; it may be empty.
+    """Return one history per user, by code, as a model with these settings reads it; it may be empty.
 
     >>> visits = Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], event=["view", "view", "buy"])
     >>> list(user_histories(visits, AdapterConfig(events=["buy"])))
@@ -186,11 +188,11 @@ def user_histories(
     """
     rows, offsets = oldest_first(interactions)
     event = None if interactions.event is None else interactions.event[rows]
-    every = _read(interactions, rows, offsets, ordered=True)
+    every = _sentences(interactions, rows, offsets, ordered=True)
     return shape_histories(every, event, interactions.events, adapter.resolved(interactions.timestamp), items)
 
 
-def _chosen(
+def _filtered(
     interactions: Interactions,
     start: datetime | None,
     end: datetime | None,
@@ -198,13 +200,15 @@ def _chosen(
     min_item_count: int,
     min_user_count: int,
 ) -> Interactions:
-    given: object = interactions
-    if not isinstance(given, Interactions):
-        found = type(given).__name__
-        raise InputTypeError(f"found {found}; expected Interactions, as readers.read_interactions makes them")
-    for name, moment in (("start", start), ("end", end)):
-        if not isinstance(moment, datetime | None):
-            raise ConfigError(f"{name} is {moment!r}; expected a datetime")
+    unchecked: object = interactions
+    if not isinstance(unchecked, Interactions):
+        found = type(unchecked).__name__
+        raise InputTypeError(
+            f"found {found}; expected Interactions, such as readers.read_interactions returns"
+        )
+    for name, time in (("start", start), ("end", end)):
+        if not isinstance(time, datetime | None):
+            raise ConfigError(f"{name} is {time!r}; expected a datetime")
     check_least("min_item_count", min_item_count, 1)
     check_least("min_user_count", min_user_count, 1)
     chosen = interactions
@@ -225,7 +229,7 @@ def _chosen(
 
 
 def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return the rows by user, oldest first, and where each user's begin.
+    """Return row numbers grouped by user, oldest first, and the offset of each user's group.
 
     >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
     (array([2, 0, 1]), array([0, 2, 3]))
@@ -236,7 +240,7 @@ def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
     return rows, offsets
 
 
-def _read(interactions: Interactions, rows: Offsets, offsets: Offsets, ordered: bool) -> Sentences:
+def _sentences(interactions: Interactions, rows: Offsets, offsets: Offsets, ordered: bool) -> Sentences:
     weights = None if interactions.weight is None else interactions.weight[rows]
     timestamps = None if interactions.timestamp is None else interactions.timestamp[rows]
     return Sentences(

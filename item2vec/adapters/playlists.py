@@ -1,4 +1,4 @@
-"""Lists of ids, as they stand in a file or in memory, are sentences already."""
+"""Training sentences from lists of ids, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from item2vec.types import Vocabulary, check_ids
 __all__ = ["playlists"]
 
 Located = Iterator[tuple[str, Iterable[str]]]
+"""Playlists, each with its location for error messages."""
 
 
 def playlists(
@@ -38,34 +39,34 @@ def playlists(
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Read playlists, in their order, repeats kept.
+    """Return one sentence per playlist, with its order and its repeats.
 
     Parameters
     ----------
     source
-        A file: JSON lines ``{"playlist_id": …, "items": […]}`` (``.jsonl``, also ``.gz``), or else text with
-        ids on a line, separated by blanks or tabs, or by ``sep``. Or any iterable of iterables of ids, which
-        is read once.
+        The path of a file (also ``.gz``): JSON lines ``{"playlist_id": …, "items": […]}`` (``.jsonl``,
+        ``.json``), or text with one playlist per line, ids separated by blanks or tabs, or by ``sep``. Or any
+        iterable of iterables of ids, which is consumed.
     skip_lines, skip_fields
-        Lines of a file to skip at the top, and fields of a text to skip at the start of each line.
+        Number of lines to skip at the top of a file, and of fields to skip at the start of each text line.
     min_length, max_length
-        Shorter playlists are dropped; of longer ones the last items are kept.
+        Drop shorter playlists; keep the last items of longer ones.
     collapse_repeats
-        Keep one of several equal items that follow each other.
+        Collapse a run of equal items into one.
     group_by
-        Sentences of something coarser, such as artists: a mapping from item ids, or ``(items, attribute)``.
+        Replace items by groups, such as their artists: a mapping from item ids, or ``(items, attribute)``.
         Items without a group are dropped.
     ordered
-        False says that the order means nothing; training then shuffles it anew for each epoch.
+        False: the order carries no information, and training reshuffles each sentence in each epoch.
 
     Raises
     ------
     InputError
-        If a file cannot be read as asked; names the line.
+        If a file cannot be read, or a line cannot be parsed; names the line.
     InputTypeError
         If an id is not text.
     InvalidIdError
-        If an id is not 1 to 512 bytes long.
+        If an id is not valid; see ``Vocabulary``.
 
     Examples
     --------
@@ -80,15 +81,15 @@ def playlists(
     path = Path(source) if isinstance(source, str | PathLike) else None
     is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
     if (sep is not None or skip_fields) and (path is None or is_json):
-        raise ConfigError("sep and skip_fields are for text files; expected neither of them here")
+        raise ConfigError("sep and skip_fields apply to text files only; remove them")
     if path is not None:
-        read = _items_of_json if is_json else _splitter(sep, skip_fields)
-        located = _lines(path, _checked_encoding(encoding), skip_lines, read)
+        parse = _items_of_json if is_json else _splitter(sep, skip_fields)
+        located = _lines(path, _checked_encoding(encoding), skip_lines, parse)
     else:
         located = _numbered(source)
     sentences = _encoded(located, ordered)
     if path is not None and not len(sentences):
-        raise InputError(f"no playlist in {source}; expected ids on a line, or JSON lines with items")
+        raise InputError(f"no playlist in {source}; expected lines of ids, or JSON lines with items")
     return shape_training_sentences(
         sentences,
         min_length=min_length,
@@ -99,7 +100,7 @@ def playlists(
 
 
 def _encoded(located: Located, ordered: bool) -> Sentences:
-    """Turn ids into codes as they come, so that nothing but two arrays and the vocabulary is kept."""
+    """Encode playlists one by one, so that memory holds only two arrays and the vocabulary."""
     code_of: defaultdict[str, int] = defaultdict(count().__next__)
     tokens, offsets = array("i"), array("q", [0])
     for where, sentence in located:
@@ -111,13 +112,13 @@ def _encoded(located: Located, ordered: bool) -> Sentences:
         n_known = len(code_of)
         try:
             tokens.extend(map(code_of.__getitem__, ids))
-        except TypeError:  # what cannot be hashed is no id
+        except TypeError:  # an unhashable object is not an id
             n_known = -1
         if len(code_of) > n_known:
             _check_new(ids, where)
         if ids:
             offsets.append(len(tokens))
-    vocabulary = Vocabulary(tuple(map(str.__str__, code_of)))  # plain text, of NumPy's strings too
+    vocabulary = Vocabulary(tuple(map(str.__str__, code_of)))  # NumPy strings become str
     return Sentences(vocabulary, np.array(tokens, np.int32), np.array(offsets, np.int64), ordered=ordered)
 
 
@@ -130,13 +131,13 @@ def _check_new(ids: list[str], where: str) -> None:
 
 def _numbered(source: object) -> Located:
     if not isinstance(source, Iterable):
-        raise InputTypeError(f"playlists are {source!r}; expected a file, or a list of lists of ids")
+        raise InputTypeError(f"source is {source!r}; expected a path, or a list of lists of ids")
     for number, sentence in enumerate(source):
         yield f"sentence {number}", sentence
 
 
-def _lines(path: Path, encoding: str, skip: int, read: Callable[[str], Iterable[str]]) -> Located:
-    """Yield what stands on each line; a line ends at a line feed and nowhere else."""
+def _lines(path: Path, encoding: str, skip: int, parse: Callable[[str], Iterable[str]]) -> Located:
+    """Yield the playlist of each line that has one; only a line feed ends a line."""
     number = 0
     try:
         with _open(path) as file:
@@ -144,25 +145,27 @@ def _lines(path: Path, encoding: str, skip: int, read: Callable[[str], Iterable[
                 line = raw.decode(encoding).removesuffix("\n").removesuffix("\r")
                 if number == 1:
                     line = line.removeprefix("\ufeff")
-                if number > skip and line and (items := read(line)):
+                if number > skip and line and (items := parse(line)):
                     yield f"{path} line {number}", items
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} line {number}: byte {error.object[error.start]:#04x} is not {encoding} text; "
-            "pass the encoding it is in, such as encoding='latin-1'"
+            "pass the encoding of the file, such as encoding='latin-1'"
         ) from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} line {number}: {error}; expected {{'items': ['id', …]}}") from None
     except FileNotFoundError:
-        raise InputError(f"no file {str(path)!r}; expected a file, or a list of lists of ids") from None
+        raise InputError(
+            f"no file {str(path)!r}; expected the path of a file, or a list of lists of ids"
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read beyond line {number}: {error}") from error
 
 
 def _checked_encoding(encoding: str) -> str:
-    """Return an encoding in which a line feed is one byte, as it is where lines are found."""
+    """Return the encoding if it encodes a line feed as in ASCII, because lines are split before decoding."""
     try:
         if b"\n".decode(encoding) == "\n":
             return encoding
@@ -184,9 +187,9 @@ def _items_of_json(line: str) -> list[str]:
 
 
 def _splitter(sep: str | None, skip_fields: int) -> Callable[[str], list[str]]:
-    """Return how to cut a line into ids; fields left empty between separators are none."""
+    """Return a function that splits a line into ids, ignoring empty fields."""
     if sep == "":
-        raise ConfigError("sep is ''; expected what stands between ids, or None for blanks and tabs")
+        raise ConfigError("sep is ''; expected the text between ids, or None for blanks and tabs")
     if sep is None:
         return lambda line: [id_ for id_ in line.replace("\t", " ").split(" ") if id_][skip_fields:]
     return lambda line: [id_ for id_ in line.split(sep)[skip_fields:] if id_]

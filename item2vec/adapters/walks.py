@@ -1,4 +1,4 @@
-"""Random walks over a graph are sentences of its nodes."""
+"""Training sentences from random walks over a graph."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def walks(
     seed: int = 7,
     directed: bool = False,
 ) -> Sentences:
-    """Walk over a graph at random, from every node in a new order each time around.
+    """Return random walks over a graph: passes over all nodes in random order, one walk from each.
 
-    With ``p = q = 1`` a step goes to a neighbour in proportion to the edge's weight (Perozzi et al.,
-    DeepWalk, KDD 2014). Else the weight is multiplied, after the first step, by ``1/p`` for the node the walk
-    came from, by 1 for its neighbours, and by ``1/q`` for others (Grover & Leskovec, node2vec, KDD 2016).
+    With ``p = q = 1``, the probability of a step is proportional to the weight of its edge (DeepWalk; Perozzi
+    et al., KDD 2014). Otherwise, from the second step on, the weight is multiplied by ``1/p`` for a step back
+    to the previous node, by 1 for a step to a neighbour of the previous node, and by ``1/q`` for all other
+    steps (node2vec; Grover & Leskovec, KDD 2016).
 
     Parameters
     ----------
     edges
-        A ``Graph``; or whatever ``readers.read_edges`` takes: a file, a DataFrame, tuples of source, target
-        and perhaps weight.
+        A ``Graph``, or a source for ``readers.read_edges``: a file, a DataFrame, or tuples of source, target
+        and optionally weight.
     walks_per_node
-        How many walks start at each node.
+        Number of walks from each node.
     walk_length
-        Nodes in a walk. A walk that comes to a node without a way out ends there; from an isolated node it
-        is that node alone.
+        Number of nodes in a walk. A walk ends early at a node without outgoing edges.
     seed
-        The same seed gives the same walks, however many threads there are.
+        Seed of the random numbers. The walks of a seed do not depend on the number of threads.
     directed
-        Whether edges lead one way only (a ``Graph`` knows that itself).
+        Whether edges are directed; must not be set for an undirected ``Graph``.
 
     Raises
     ------
@@ -94,11 +94,13 @@ def _check_bias(name: str, value: object) -> None:
 
 def _graph(edges: Any, directed: bool) -> Graph:
     if not isinstance(edges, Graph):
-        from item2vec.readers import read_edges  # loads pandas, which a graph in memory does not need
+        from item2vec.readers import read_edges  # imports pandas; not needed for a Graph
 
         return read_edges(edges, directed=directed)
     if directed and not edges.directed:
-        raise ConfigError("directed is True for an undirected graph; make it with Graph.of(…, directed=True)")
+        raise ConfigError(
+            "directed is True for an undirected graph; create it with Graph.of(…, directed=True)"
+        )
     return edges
 
 
@@ -111,7 +113,7 @@ def _starts(n_nodes: int, n_passes: int, seed: int) -> Codes:
 def _arrays(graph: Graph) -> Csr:
     if graph.weights is None:
         none = np.empty(0, np.float32)
-        weights = read_only(none, np.float32)  # as a graph's own are: one type, compiled once
+        weights = read_only(none, np.float32)  # read-only as in Graph: numba compiles one signature
         no_alias = np.empty(0, np.int32)
         return Csr(graph.offsets, graph.neighbours, graph.directed, weights, np.empty(0), none, no_alias)
     strength, keep, alias = edge_alias_tables(graph.offsets, graph.weights)

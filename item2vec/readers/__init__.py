@@ -1,4 +1,20 @@
-"""Interactions, items and graphs from files, DataFrames and SQL; the only door to pandas and pyarrow."""
+"""Read interactions, items and graphs from files, DataFrames and SQL selects.
+
+The only package that imports pandas and pyarrow. Data passes through its modules in this order::
+
+    path, DataFrame, select
+      │  tables.open_table       chooses a Table by type of the source, or by suffix and content of the file
+      ▼
+    Table                        opening.py: the interface; gzip, encodings; positions of columns by name
+      │  .batches()              text.py: delimited text, JSON lines; tables.py: Parquet, Arrow, pandas, SQL
+      ▼
+    Batch                        columns.py: ids → codes, times → microseconds, weights; a mask of bad rows
+      │  collecting.read_columns drops bad rows; faults.FaultReport raises for them, or counts and logs them
+      ▼
+    one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph
+
+``edges.py`` parses edge and adjacency lists without a header, and tuples, by itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a table, read batch by batch, without the rows that are bad."""
+"""Collect the columns of a table, batch by batch, without its bad rows: from ``Table`` to arrays."""
 
 from __future__ import annotations
 
@@ -20,42 +20,45 @@ from item2vec.readers.text import DelimitedFile, NotPlainError
 __all__ = ["faults_of", "read_columns"]
 
 
-def read_columns(table: Table, named: Mapping[str, Column], report: FaultReport) -> dict[str, Any]:
-    """Read these columns (parameter → column) of a table; return what each made of all its good rows."""
-    positions = positions_of(table, {parameter: column.name for parameter, column in named.items()})
+def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultReport) -> dict[str, Any]:
+    """Read columns of a table with one parser per parameter; return each column without the bad rows.
+
+    Delimited text is first parsed by Arrow. If that meets quotes or a bad row, the file is read again by the
+    slower parser, which handles quotes and counts lines.
+    """
+    positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     if isinstance(table, DelimitedFile):
-        quick = copy.deepcopy(list(named.values()))
+        quick_columns = copy.deepcopy(list(parsers.values()))
         try:
-            _collect(table.quick_batches(positions), table.row_kind, quick, None)
+            _collect(table.quick_batches(positions), table.row_kind, quick_columns, None)
         except NotPlainError:
-            quick.clear()
+            quick_columns.clear()
         else:
-            return _finished(dict(zip(named, quick, strict=True)))
-    n_read = _collect(table.batches(positions), table.row_kind, list(named.values()), report)
+            return _finish(dict(zip(parsers, quick_columns, strict=True)))
+    n_read = _collect(table.batches(positions), table.row_kind, list(parsers.values()), report)
     report.log(n_read)
-    return _finished(named)
+    return _finish(parsers)
 
 
-def _finished(named: Mapping[str, Column]) -> dict[str, Any]:
+def _finish(parsers: Mapping[str, Column]) -> dict[str, Any]:
     with ThreadPoolExecutor() as threads:
-        return dict(zip(named, threads.map(lambda column: column.finish(), named.values()), strict=True))
+        return dict(zip(parsers, threads.map(lambda column: column.finish(), parsers.values()), strict=True))
 
 
 def _collect(
     batches: Iterator[Batch], row_kind: str, columns: Sequence[Column], report: FaultReport | None
 ) -> int:
-    """Fill the columns with the good rows, and return how many; without a report, no row may be bad."""
+    """Append the good rows to the columns; return their number. Without a report, a bad row is an error."""
     n_read = 0
     for batch in batches:
-        with ThreadPoolExecutor() as threads:  # Arrow works on the columns without Python's lock
+        with ThreadPoolExecutor() as threads:  # Arrow releases the GIL
             parsed = list(threads.map(lambda column, values: column.parse(values), columns, batch.columns))
-        bad = np.logical_or.reduce([is_bad for _, is_bad in parsed])
+        masks = [is_bad for _, is_bad in parsed]
+        bad = np.logical_or.reduce(masks)
         if batch.faults or bad.any():
             if report is None:
                 raise NotPlainError
-            report.add(
-                [*batch.faults, *faults_of(batch, row_kind, columns, [is_bad for _, is_bad in parsed])]
-            )
+            report.add([*batch.faults, *faults_of(batch, row_kind, columns, masks)])
             good = [_kept(values, ~bad) for values in batch.columns]
             parsed = [column.parse(values) for column, values in zip(columns, good, strict=True)]
         for column, (values, _) in zip(columns, parsed, strict=True):
@@ -65,15 +68,14 @@ def _collect(
 
 
 def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:
-    """Yield the fault of each bad row: that of its first column that is bad."""
+    """Yield one fault per bad row, for its first bad column."""
     for row in np.flatnonzero(np.logical_or.reduce(bad)).tolist():
-        which = next(i for i, is_bad in enumerate(bad) if is_bad[row])
-        column, value = columns[which], batch.columns[which][row]
+        first = next(i for i, is_bad in enumerate(bad) if is_bad[row])
+        column, value = columns[first], batch.columns[first][row]
         value = value.as_py() if isinstance(value, pa.Scalar) else value
         number = batch.numbers[row] if batch.numbers is not None else row
-        yield Fault.of_value(
-            batch.source, row_kind, number, column.name, value, column.expected, column.error
-        )
+        name, expected, error = column.name, column.expected, column.error
+        yield Fault.of_value(batch.source, row_kind, number, name, value, expected, error)
 
 
 def _kept(values: Values, keep: Mask) -> Values:

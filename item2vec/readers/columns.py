@@ -1,4 +1,7 @@
-"""Columns of any type, checked and turned into codes, microseconds and weights, batch by batch."""
+"""Parsers of columns: values of any source type become codes, microseconds or weights, batch by batch.
+
+Each batch yields the parsed values and a mask of the bad rows; ``collecting.py`` drops those.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,7 @@ from item2vec.types import MAX_ID_BYTES, Vocabulary
 __all__ = ["Column", "IdColumn", "Mask", "TimeColumn", "Values", "WeightColumn", "id_text"]
 
 Values: TypeAlias = "pa.Array | Sequence[Any]"
-"""A column of one batch: an Arrow array, or plain Python values."""
-
+"""A column of one batch: an Arrow array, or Python objects."""
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INT64_END = 2.0**63
@@ -38,27 +40,30 @@ _NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 
 class Column(Protocol):
-    """A column that is wanted: it takes batches of values, and makes one array of all that it keeps."""
+    """The parser of one column: collects parsed batches, and returns one array of all of them.
+
+    ``expected`` describes a valid value in error messages; ``error`` is raised for others.
+    """
 
     name: str
     expected: str
     error: type[InputError]
 
     def parse(self, values: Values) -> tuple[Any, Mask]:
-        """Return what a batch holds, and which of its rows are bad."""
+        """Return the parsed batch, and a mask of its bad rows."""
         ...
 
     def append(self, parsed: Any) -> None:
-        """Keep a batch that has no bad row."""
+        """Add a parsed batch without bad rows."""
         ...
 
     def finish(self) -> Any:
-        """Return all rows."""
+        """Return the added batches as one column."""
         ...
 
 
 class IdColumn:
-    """Ids, to become codes in order of first appearance."""
+    """Ids, encoded as codes in order of first appearance."""
 
     error: type[InputError] = InvalidIdError
     expected = f"an id: text of 1 to {MAX_ID_BYTES} UTF-8 bytes, or a whole number"
@@ -69,7 +74,7 @@ class IdColumn:
         self._dictionaries: list[pa.Array] = []
 
     def parse(self, values: Values) -> tuple[tuple[Codes, pa.Array], Mask]:
-        """Return a batch as codes into the batch's own dictionary, and which rows are bad."""
+        """Return a batch as codes and its own dictionary, and a mask of the bad rows."""
         array = _array(values, id_text)
         if not any(is_kind(array.type) for is_kind in _ID_KINDS):
             raise InputError(f"column {self.name!r} is of type {array.type}; expected text or whole numbers")
@@ -82,13 +87,13 @@ class IdColumn:
         return (indices, ids), bad_ids[indices]
 
     def append(self, parsed: tuple[Codes, pa.Array]) -> None:
-        """Keep a batch that has no bad row."""
+        """Add a parsed batch without bad rows."""
         indices, ids = parsed
         self._indices.append(indices)
         self._dictionaries.append(ids)
 
     def finish(self) -> tuple[Codes, Vocabulary]:
-        """Return all rows as codes into one vocabulary."""
+        """Return the added batches as codes into one vocabulary."""
         if not self._indices:
             return np.empty(0, dtype=np.int32), Vocabulary(())
         sizes = [len(ids) for ids in self._dictionaries]
@@ -106,10 +111,10 @@ class IdColumn:
 
 
 class TimeColumn:
-    """Moments, to become microseconds since 1970 UTC: ISO text, typed timestamps, or epoch numbers."""
+    """Timestamps, converted to microseconds since 1970 UTC: ISO text, typed timestamps, or epoch numbers."""
 
     error: type[InputError] = InputError
-    expected = "ISO text or an epoch number (throughout the column the same of the two)"
+    expected = "ISO text or an epoch number (the same of the two in all rows)"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -117,7 +122,7 @@ class TimeColumn:
         self._chunks: list[npt.NDArray[Any]] = []
 
     def parse(self, values: Values) -> tuple[npt.NDArray[Any], Mask]:
-        """Return a batch as microseconds or epoch numbers of an unknown unit, and which rows are bad."""
+        """Return a batch as microseconds, or epoch numbers of unknown unit, and a mask of the bad rows."""
         array = _as_text(_array(values, _value_text), self.name)
         kind = _kind_of(array)
         self._kind = self._kind or kind
@@ -128,11 +133,11 @@ class TimeColumn:
         return _epochs(array, self.name) if kind == "epoch" else _microseconds(array)
 
     def append(self, parsed: npt.NDArray[Any]) -> None:
-        """Keep a batch that has no bad row."""
+        """Add a parsed batch without bad rows."""
         self._chunks.append(parsed)
 
     def finish(self) -> Offsets:
-        """Return all rows in microseconds; epoch numbers have the one unit that their largest one tells."""
+        """Return the added batches in microseconds; the largest epoch number determines the unit of all."""
         chunks = [chunk for chunk in self._chunks if len(chunk)]
         if self._kind == "epoch" and chunks:
             largest = max(max(-float(chunk.min()), float(chunk.max())) for chunk in chunks)
@@ -141,7 +146,7 @@ class TimeColumn:
 
 
 class WeightColumn:
-    """Weights: finite numbers that are not negative."""
+    """Weights: finite, non-negative numbers."""
 
     error: type[InputError] = InputError
     expected = "a finite number >= 0"
@@ -151,23 +156,23 @@ class WeightColumn:
         self._chunks: list[Floats] = []
 
     def parse(self, values: Values) -> tuple[Floats, Mask]:
-        """Return a batch as float32, and which rows are bad."""
+        """Return a batch as float32, and a mask of the bad rows."""
         numbers, bad = _numbers(_as_text(_array(values, _value_text), self.name), self.name)
         with np.errstate(over="ignore"):
             weights = numbers.astype(np.float32)
         return weights, bad | ~np.isfinite(weights) | (weights < 0)
 
     def append(self, parsed: Floats) -> None:
-        """Keep a batch that has no bad row."""
+        """Add a parsed batch without bad rows."""
         self._chunks.append(parsed)
 
     def finish(self) -> Floats:
-        """Return all rows."""
+        """Return the added batches as one column."""
         return np.concatenate([np.empty(0, dtype=np.float32), *self._chunks])
 
 
 def id_text(value: Any) -> str | None:
-    """Return a Python value as an id: text as it is, a whole number or a UUID written out, else ``None``."""
+    """Return text unchanged, a whole number or a UUID as text, and ``None`` for any other value."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
@@ -194,7 +199,7 @@ def _array(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
 
 
 def _as_text(array: pa.Array, name: str) -> pa.Array:
-    """Return text and bytes of any Arrow type as large strings, and other types as they are."""
+    """Cast text and bytes of any Arrow type to large strings; return other types unchanged."""
     if not any(is_kind(array.type) for is_kind in _TEXT_KINDS):
         return array
     try:
@@ -206,10 +211,10 @@ def _as_text(array: pa.Array, name: str) -> pa.Array:
 
 
 def _ids_as_text(array: pa.Array, name: str) -> pa.Array:
-    """Return distinct ids as large strings; null where a number is not whole."""
+    """Cast ids to large strings; numbers that are not whole become null."""
     array = _as_text(array, name)
     if pa.types.is_floating(array.type):
-        # pandas turns whole numbers into floats where one is missing
+        # pandas stores integers with missing values as floats
         numbers = array.to_numpy(zero_copy_only=False)
         whole = (np.abs(numbers) < 2.0**53) & (np.floor(numbers) == numbers)
         array = pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~whole)
@@ -233,7 +238,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
-    """Return numbers as int64 where all are whole, else as float64, and which are missing or not finite."""
+    """Return int64 if all numbers are whole, else float64, and a mask of missing and non-finite ones."""
     kind = array.type
     if pa.types.is_large_string(kind):
         text = pc.utf8_trim(array, " \t")
@@ -252,7 +257,7 @@ def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
 
 
 def _epochs(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
-    """Return epoch numbers of a unit yet unknown; bad are those that fit into no int64 in any."""
+    """Return epoch numbers of unknown unit, and a mask of those outside the range of int64."""
     numbers, bad = _numbers(array, name)
     if numbers.dtype.kind == "f":
         bad = bad | ~(np.abs(numbers) < _INT64_END)
@@ -290,7 +295,7 @@ def _microseconds_of_text(array: pa.Array) -> tuple[Offsets, Mask]:
 
 
 def _microseconds_of_iso(text: str | None) -> int | None:
-    """Return ISO text, and what BigQuery writes (``2024-01-01 12:00:00 UTC``), in microseconds."""
+    """Return ISO text, or BigQuery's form of it (``2024-01-01 12:00:00 UTC``), in microseconds."""
     if not text or text.isdecimal():
         return None
     try:
@@ -300,7 +305,7 @@ def _microseconds_of_iso(text: str | None) -> int | None:
 
 
 def _kind_of(array: pa.Array) -> Literal["datetime", "epoch"] | None:
-    """Tell what a column holds by its type, or by its first good value where it is text."""
+    """Return the kind of a column: by its type or, for text, by its first valid value."""
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         return "datetime"
     if not pa.types.is_large_string(array.type):

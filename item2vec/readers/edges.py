@@ -1,4 +1,4 @@
-"""Graphs from lists of edges, adjacency lists and tables."""
+"""``read_edges``: edge lists, adjacency lists, tuples and tables to a Graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from item2vec.errors import InputError, InputTypeError, InvalidIdError
 from item2vec.graph import Graph
 from item2vec.readers.collecting import read_columns
 from item2vec.readers.columns import Column, IdColumn, WeightColumn, id_text
-from item2vec.readers.faults import Fault, FaultReport, shown
+from item2vec.readers.faults import Fault, FaultReport, short_repr
 from item2vec.readers.opening import Table, bare, open_text, reading
 from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
@@ -36,34 +36,34 @@ def read_edges(
     directed: bool = False,
     columns: Sequence[str] | None = None,
     sep: str | None = None,
-    format: Literal["auto", "edges", "adjacency"] = "auto",  # noqa: A002 (the word of the command line, too)
+    format: Literal["auto", "edges", "adjacency"] = "auto",  # noqa: A002 (named as on the command line)
     encoding: str = "utf-8",
     connection: Any = None,
 ) -> Graph:
-    r"""Read a graph; nodes in order of first appearance.
+    r"""Read a graph; nodes are in order of first appearance.
 
     Parameters
     ----------
     source
-        Tuples ``(source, target)`` or ``(source, target, weight)``, or ``(node,)`` for a node without edges;
-        a text file; or any table that ``read_interactions`` reads, with the columns ``source_column``,
-        ``target_column`` and ``weight``.
+        Tuples ``(source, target)``, ``(source, target, weight)``, or ``(node,)`` for a node without edges; or
+        the path of a text file; or any table that ``read_interactions`` reads, with the columns
+        ``source_column``, ``target_column`` and ``weight``.
     format
-        How to read a text file. ``"edges"``: a table if it is ``.csv`` or ``.tsv``, or if its first line or
-        ``columns`` names the columns; else a line ``a b`` or ``a b weight`` an edge. ``"adjacency"``: a line
-        ``node neighbour neighbour …``. ``"auto"``: adjacency for ``.adjlist``, else edges. In lists, a line
-        with one node is a node, and blank lines and lines that begin with ``#`` are none.
+        The format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, or if the first
+        line or ``columns`` names the columns; otherwise one edge per line, ``a b`` or ``a b weight``.
+        ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``: adjacency for ``.adjlist``,
+        otherwise edges. A line of either list may be a single node; blank lines and lines that begin with
+        ``#`` are skipped.
     sep
-        What stands between ids (``None``: blanks and tabs, or a comma, semicolon or pipe if the first line
-        has no blank). Only ``\n`` ends a line of edges or of an adjacency list.
+        The separator between ids (``None``: blanks and tabs or, if the first line has none, a comma,
+        semicolon or pipe). Only ``\n`` ends a line of an edge list or adjacency list.
     columns, encoding, connection
         As in ``read_interactions``.
 
     Raises
     ------
     InputError
-        As ``read_interactions``; or if a weight is not a finite number > 0, or some edges have one and others
-        none.
+        As for ``read_interactions``; or if a weight is not a finite number > 0, or only some edges have one.
 
     Examples
     --------
@@ -77,8 +77,8 @@ def read_edges(
         "target_column": (target_column, IdColumn),
         "weight": (weight, WeightColumn),
     }
-    named = {parameter: kind(column) for parameter, (column, kind) in kinds.items() if column is not None}
-    wanted = [column.name for column in named.values()]
+    parsers = {parameter: kind(column) for parameter, (column, kind) in kinds.items() if column is not None}
+    wanted = [column.name for column in parsers.values()]
     if isinstance(source, str | PathLike):
         path = Path(source)
         if format == "adjacency" or (format == "auto" and _ends_in(path, ".adjlist")):
@@ -92,11 +92,11 @@ def read_edges(
         path = Path(source)
         if not _ends_in(path, ".csv", ".tsv") and not {*wanted} <= {*map(bare, table.names)}:
             return _graph(table.name, "line", _pairs(path, sep, encoding), directed)
-    return _graph_of_table(table, named, directed)
+    return _graph_of_table(table, parsers, directed)
 
 
 _Row = tuple[int, list[str], float | None]
-"""Its number; a node and its neighbours; the weight of these edges."""
+"""Line or row number; a node, followed by its neighbours; the weight of these edges."""
 
 
 def _graph(source: str, row_kind: str, rows: Iterable[_Row], directed: bool) -> Graph:
@@ -126,9 +126,9 @@ def _graph(source: str, row_kind: str, rows: Iterable[_Row], directed: bool) -> 
     )
 
 
-def _graph_of_table(table: Table, named: Mapping[str, Column], directed: bool) -> Graph:
-    read = read_columns(table, named, FaultReport(table.name, "raise", None))
-    (source, sources), (target, targets) = read["source_column"], read["target_column"]
+def _graph_of_table(table: Table, parsers: Mapping[str, Column], directed: bool) -> Graph:
+    fields = read_columns(table, parsers, FaultReport(table.name, "raise", None))
+    (source, sources), (target, targets) = fields["source_column"], fields["target_column"]
     nodes = Vocabulary(tuple(dict.fromkeys((*sources.ids, *targets.ids))))
     ends = np.column_stack((source, nodes.encode(targets.ids)[target])).ravel()
     first_seen = np.empty(len(nodes), dtype=np.int64)
@@ -137,7 +137,7 @@ def _graph_of_table(table: Table, named: Mapping[str, Column], directed: bool) -
     rank = np.empty(len(nodes), dtype=np.int32)
     rank[order] = np.arange(len(nodes))
     return Graph.from_codes(
-        nodes.take(order), rank[ends[::2]], rank[ends[1::2]], read.get("weight"), directed=directed
+        nodes.take(order), rank[ends[::2]], rank[ends[1::2]], fields.get("weight"), directed=directed
     )
 
 
@@ -150,7 +150,7 @@ def _pairs(path: Path, sep: str | None, encoding: str) -> Iterator[_Row]:
     name = str(path)
     for number, fields in _lines(path, sep, encoding):
         if len(fields) > 3:
-            found = f"{len(fields)} fields ({', '.join(map(shown, fields[:5]))}, …)"
+            found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}, …)"
             expected = "an edge 'a b' or 'a b weight'; pass format='adjacency' for a node and its neighbours"
             raise InputError(str(Fault(name, "line", number, found, expected)))
         yield number, fields[:2], _weight(name, "line", number, fields[2]) if len(fields) == 3 else None
@@ -163,11 +163,13 @@ def _tuples(source: Iterable[Any]) -> Iterator[_Row]:
     for number, edge in enumerate(source):
         if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:
             expected = "(source, target), (source, target, weight) or (node,)"
-            raise InputTypeError(str(Fault(name, "row", number, shown(edge), expected)))
+            raise InputTypeError(str(Fault(name, "row", number, short_repr(edge), expected)))
         ids = [id_text(node) for node in edge[:2]]
         if None in ids:
             node = edge[ids.index(None)]
-            raise InvalidIdError(str(Fault(name, "row", number, f"node {shown(node)}", IdColumn.expected)))
+            raise InvalidIdError(
+                str(Fault(name, "row", number, f"node {short_repr(node)}", IdColumn.expected))
+            )
         weight = _weight(name, "row", number, edge[2]) if len(edge) == 3 else None
         yield number, [id_ for id_ in ids if id_ is not None], weight
 
@@ -179,7 +181,7 @@ def _weight(source: str, row_kind: str, number: int, value: Any) -> float:
         weight = math.nan
     if not (math.isfinite(weight) and weight > 0):
         raise InputError(
-            str(Fault(source, row_kind, number, f"weight {shown(value)}", "a finite number > 0"))
+            str(Fault(source, row_kind, number, f"weight {short_repr(value)}", "a finite number > 0"))
         )
     return weight
 
@@ -194,7 +196,7 @@ def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> N
 
 
 def _lines(path: Path, sep: str | None, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each line, without the blanks around them; skip comments and blank lines."""
+    """Yield the number and the stripped fields of each line; skip comments and blank lines."""
     first = True
     with reading(path), open_text(path, encoding, newline="\n") as file:
         for number, line in enumerate(file, start=1):
@@ -209,7 +211,7 @@ def _lines(path: Path, sep: str | None, encoding: str) -> Iterator[tuple[int, li
             else:
                 yield number, [field.strip(" \t") for field in text.split(sep)]
     if first:
-        raise InputError(f"{path} holds no edges; expected a line 'a b' an edge")
+        raise InputError(f"{path} contains no edges; expected lines 'a b' or 'a b weight'")
 
 
 def _ends_in(path: Path, *suffixes: str) -> bool:

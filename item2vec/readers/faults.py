@@ -1,4 +1,4 @@
-"""Rows that cannot be used, and what becomes of them."""
+"""Faults: bad rows, described for error messages, and either raised or skipped and logged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from item2vec.errors import InputError
 
-__all__ = ["Fault", "FaultReport", "OnError", "shown"]
+__all__ = ["Fault", "FaultReport", "OnError", "short_repr"]
 
 OnError = Literal["raise", "skip"]
 
@@ -21,10 +21,10 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row that cannot be used: where it stands, what was found there, and what was expected.
+    """A bad row: its location, the value found there, and the value expected.
 
-    ``number`` counts the lines of a text file from 1 (``row_kind="line"``, the line where the row begins), or
-    the rows of a table from 0 (``row_kind="row"``). ``error`` is what ``on_error="raise"`` raises for it.
+    ``number`` is the number of the first line of the row, from 1, in a text file (``row_kind="line"``), or of
+    the row, from 0, in a table (``row_kind="row"``). ``error`` is the exception for ``on_error="raise"``.
 
     >>> print(Fault("listens.csv", "line", 7, "timestamp 'x'", "ISO text or an epoch number"))
     listens.csv line 7: timestamp 'x'; expected ISO text or an epoch number
@@ -51,16 +51,18 @@ class Fault:
         expected: str,
         error: type[InputError],
     ) -> Fault:
-        """Make the fault of a value, which may hold bytes that could not be decoded."""
+        """Create the fault of a value; undecodable bytes in it are reported as such."""
         undecoded = _UNDECODED.search(value) if isinstance(value, str) else None
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00
-            expected = f"text (byte 0x{byte:02x} cannot be decoded; for Western text pass encoding='latin-1')"
-        return cls(source, row_kind, number, f"{column} {shown(value)}", expected, error)
+            expected = (
+                f"text (byte 0x{byte:02x} cannot be decoded; pass its encoding, as in encoding='latin-1')"
+            )
+        return cls(source, row_kind, number, f"{column} {short_repr(value)}", expected, error)
 
 
 class FaultReport:
-    """Raises the first fault, or counts the faults of the rows that are skipped."""
+    """Raises the first fault, or counts and logs the faults of skipped rows."""
 
     def __init__(self, source: str, on_error: OnError, on_skip: Callable[[Fault], None] | None) -> None:
         if on_error not in ("raise", "skip"):
@@ -70,7 +72,7 @@ class FaultReport:
         self._first: list[Fault] = []
 
     def add(self, faults: Iterable[Fault]) -> None:
-        """Take the faults of one batch; they are dealt with in the order of their rows."""
+        """Raise or record the faults of one batch, in the order of their rows."""
         for fault in sorted(faults, key=lambda fault: fault.number):
             if self._on_error == "raise":
                 raise fault.error(str(fault))
@@ -81,7 +83,7 @@ class FaultReport:
                 self._first.append(fault)
 
     def log(self, n_read: int) -> None:
-        """Warn once, if rows were skipped, with their number and the first three."""
+        """If rows were skipped, log one warning with their number and the first three faults."""
         if self._n_skipped:
             _LOG.warning(
                 "%s: skipped %s of %s rows: %s",
@@ -92,7 +94,7 @@ class FaultReport:
             )
 
 
-def shown(value: Any) -> str:
-    """Return a value as errors show it, cut where it is long."""
+def short_repr(value: Any) -> str:
+    """Return the repr of a value, truncated to 80 characters, for error messages."""
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

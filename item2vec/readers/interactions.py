@@ -1,4 +1,4 @@
-"""Interactions from any table, and back to a DataFrame."""
+"""``read_interactions``: a table to Interactions; ``to_frame``: Interactions to a DataFrame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from item2vec.types import Vocabulary
 __all__ = ["read_interactions", "to_frame"]
 
 
-def read_interactions(  # noqa: PLR0913 (a column each)
+def read_interactions(  # noqa: PLR0913 (one per column)
     source: str | PathLike[str] | Any,
     *,
     user: str = "user_id",
@@ -36,51 +36,50 @@ def read_interactions(  # noqa: PLR0913 (a column each)
     on_skip: Callable[[Fault], None] | None = None,
     connection: Any = None,
 ) -> Interactions:
-    """Read who had what, and when; rows in their order, codes in order of first appearance.
+    """Read interactions from any table; rows keep their order, codes are in order of first appearance.
 
     Parameters
     ----------
     source
         The path of delimited text (any suffix), JSON lines (``.jsonl``, ``.ndjson``, ``.json``) or Parquet
-        (``.parquet``, or a folder of such files), text also compressed with gzip; a DataFrame of pandas,
-        polars or anything else that exports an Arrow stream; a SQLAlchemy select.
+        (``.parquet``, or a folder of such files); text may be compressed with gzip. Or a DataFrame of pandas,
+        polars or any library that exports Arrow streams. Or a SQLAlchemy select.
     user, item, timestamp, weight, event, session
-        The names of the columns; ``None`` for one that there is not. A header cell ``user_id:token`` also
-        answers to ``user_id``. Every row needs a value in each column that is named.
+        The names of the columns; ``None`` for a column to leave out. The name ``user_id`` also matches a
+        header cell ``user_id:token``. Every row needs a value in each of these columns.
     sep, columns, encoding
-        Of delimited text: the separator (``None``: tab, comma, semicolon or pipe, as the first line has it),
-        the names of the columns where the file has no header, and the encoding.
+        For delimited text: the separator (``None``: tab, comma, semicolon or pipe, detected from the first
+        line), the column names of a file without a header, and the encoding.
     on_error, on_skip
-        ``"raise"`` at the first bad row, or ``"skip"`` bad rows: their number and the first three are logged
-        as a warning (logger ``item2vec.readers``), and ``on_skip`` is called with each ``Fault``.
+        ``"raise"`` an error at the first bad row, or ``"skip"`` bad rows: a warning with their number and the
+        first three is logged (logger ``item2vec.readers``), and ``on_skip`` is called with each ``Fault``.
     connection
-        The SQLAlchemy engine or connection that runs a select; its own errors pass through.
+        The SQLAlchemy engine or connection to run a select; its errors are not converted.
 
     Notes
     -----
-    Ids are text, byte for byte: ``01``, ``NA`` and blanks around an id stay as they are; only an empty id is
-    a missing one. Whole numbers in JSON, DataFrames and Parquet are written out (``7`` is ``"7"``), also
-    where pandas made floats of them because some are missing.
+    Ids are text, kept byte for byte, including ``01``, ``NA`` and surrounding blanks; only an empty id is
+    missing. Whole numbers in JSON, DataFrames and Parquet become text (``7`` is ``"7"``), even if pandas has
+    stored them as floats because some are missing.
 
-    Timestamps are ISO 8601 text, typed timestamps, or epoch numbers; without a zone they are UTC. Text that
-    is a number is an epoch number, never a date (``20240101``). The largest one tells the unit of all:
-    seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, else nanoseconds.
+    Timestamps are ISO 8601 text, typed timestamps, or epoch numbers; without a time zone they are UTC.
+    Numeric text is an epoch number, never a date (``20240101``). The largest number determines the unit of
+    all: seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, otherwise nanoseconds.
 
-    Text and Parquet are read a batch at a time. A text file with quotes, or with a bad row, takes a slower
-    and more careful pass.
+    Text and Parquet are read in batches. A text file with quotes or a bad row is read by a slower parser.
 
     Raises
     ------
     InputError
-        If there is no such file or column, the file is empty, damaged or in another encoding, or a row is bad
-        (``InvalidIdError`` for an id); the message names the file, the line or row, and the value.
+        If a file or column does not exist, the file is empty, damaged or in another encoding, or a row is bad
+        (``InvalidIdError`` for an id). The message names the file, the line or row, and the value.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> when = ["2024-01-01", "2024-01-02T12:30Z"]
-    >>> listens = pd.DataFrame({"who": ["ann", "bob"], "song": [7, 7], "at": when})
-    >>> read_interactions(listens, user="who", item="song", timestamp="at")
+    >>> times = ["2024-01-01", "2024-01-02T12:30Z"]
+    >>> listens = pd.DataFrame({"listener": ["ann", "bob"], "song": [7, 7], "at": times})
+    >>> read_interactions(listens, user="listener", item="song", timestamp="at")
     Interactions(2 rows, 2 users, 1 items, 2024-01-01 00:00:00 to 2024-01-02 12:30:00)
     """
     wanted: dict[str, tuple[str | None, Callable[[str], Column]]] = {
@@ -91,28 +90,28 @@ def read_interactions(  # noqa: PLR0913 (a column each)
         "event": (event, IdColumn),
         "session": (session, IdColumn),
     }
-    named = {parameter: kind(column) for parameter, (column, kind) in wanted.items() if column is not None}
+    parsers = {parameter: kind(column) for parameter, (column, kind) in wanted.items() if column is not None}
     table = open_table(
         source,
-        wanted=[column.name for column in named.values()],
+        wanted=[column.name for column in parsers.values()],
         sep=sep,
         columns=columns,
         encoding=encoding,
         connection=connection,
     )
     fields: dict[str, Any] = {}
-    for parameter, read in read_columns(table, named, FaultReport(table.name, on_error, on_skip)).items():
-        if isinstance(read, tuple):
-            fields[parameter], fields[f"{parameter}s"] = read
+    for parameter, column in read_columns(table, parsers, FaultReport(table.name, on_error, on_skip)).items():
+        if isinstance(column, tuple):
+            fields[parameter], fields[f"{parameter}s"] = column
         else:
-            fields[parameter] = read
+            fields[parameter] = column
     return Interactions(**fields)
 
 
 def to_frame(interactions: Interactions) -> pd.DataFrame:
-    """Return interactions as a DataFrame, which ``read_interactions`` reads back.
+    """Return interactions as a DataFrame that ``read_interactions`` can read.
 
-    Columns: ``user_id item_id`` (str), and where they are known ``timestamp`` (datetime64[us, UTC]),
+    Columns: ``user_id item_id`` (str) and, unless they are ``None``, ``timestamp`` (datetime64[us, UTC]),
     ``weight`` (float32), ``event session`` (str).
 
     >>> plays = Interactions.of(user=["ann", "bob"], item=["x", "y"], weight=[1, 2])

@@ -1,4 +1,4 @@
-"""Titles and attributes of items, from any table; and their file in a bundle."""
+"""``read_items``: a table to Items; ``write_items`` and ``open_items``: the Parquet file in a bundle."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def read_items(
     encoding: str = "utf-8",
     connection: Any = None,
 ) -> Items:
-    """Read titles and attributes of items, from the same sources as ``read_interactions``.
+    """Read titles and attributes of items from any source that ``read_interactions`` reads.
 
-    All columns but ``item`` and ``title`` become attributes: text from delimited files, JSON values from the
-    others (dates as ISO text). What is null, NaN, or an empty field of a delimited file is absent. Without a
-    column ``"title"`` there are no titles. An item may be listed again if the rows are the same.
+    All columns except ``item`` and ``title`` become attributes: text from delimited files, JSON values from
+    other sources (dates as ISO text). Null, NaN, and empty fields of delimited files are missing values.
+    Without a column ``"title"``, items have no titles. Duplicate rows of an item must be equal.
 
     Raises
     ------
     InputError
-        As ``read_interactions``; or if a title is no text, an attribute no JSON value, or two rows of one
-        item differ.
+        As for ``read_interactions``; or if a title is not text, an attribute is not a JSON value, or two rows
+        of an item differ.
 
     Examples
     --------
@@ -78,11 +78,11 @@ def read_items(
     )
     rows: dict[str, _Row] = {}
     for id_, row in _rows(table, positions_of(table, wanted), title):
-        known = rows.setdefault(id_, row)
-        if known[1:] != row[1:]:
+        first = rows.setdefault(id_, row)
+        if first[1:] != row[1:]:
             raise InputError(
-                f"{table.name} {table.row_kind}s {known[0]} and {row[0]} describe item {id_!r}, and differ; "
-                "expected one row an item"
+                f"{table.name} {table.row_kind}s {first[0]} and {row[0]} describe item {id_!r} differently; "
+                "expected one row per item"
             )
     return Items(
         Vocabulary(tuple(rows)),
@@ -92,12 +92,12 @@ def read_items(
 
 
 def write_items(items: Items, path: Path) -> None:
-    """Write items into a new Parquet file (columns ``item title attributes``), flushed to the disk.
+    """Write items to a new Parquet file (columns ``item title attributes``), and flush it to disk.
 
     Raises
     ------
     InputError
-        If a title or an attribute cannot be written as UTF-8 or JSON.
+        If a title is not valid UTF-8 text, or an attribute is not a JSON value.
 
     Examples
     --------
@@ -114,19 +114,21 @@ def write_items(items: Items, path: Path) -> None:
             pa.array(column, pa.string()) for column in (items.vocabulary.ids, items.titles, attributes)
         ]
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"items cannot be written: {error}; titles are text, attributes JSON") from error
+        raise InputError(
+            f"items cannot be written: {error}; expected titles as text, attributes as JSON"
+        ) from error
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema=_SCHEMA), sink, write_page_checksum=True)
     files.write_bytes(path, sink.getvalue().to_pybytes())
 
 
 def open_items(path: Path) -> Items:
-    """Read what ``write_items`` wrote.
+    """Read a file written by ``write_items``.
 
     Raises
     ------
     CorruptBundleError
-        If the file is missing, damaged, or another kind of file.
+        If the file is missing, damaged, or of another kind.
 
     Examples
     --------
@@ -145,29 +147,32 @@ def open_items(path: Path) -> Items:
                 )
             table = file.read()
             if len(table) != file.metadata.num_rows:
-                raise InputError(f"{len(table)} of {file.metadata.num_rows} rows could be read")
+                raise InputError(f"only {len(table)} of {file.metadata.num_rows} rows could be read")
         table.validate(full=True)
         ids, titles, attributes = (column.to_pylist() for column in table.columns)
         parsed = tuple(files.parse_json(text, path) for text in attributes)
         if not all(isinstance(row, dict) for row in parsed):
-            raise InputError("its attributes are not all JSON objects")
+            raise InputError("attributes are not JSON objects")
         return Items(Vocabulary(tuple(ids)), tuple(titles), parsed)
     except (pa.ArrowException, OSError, InputError, TypeError, UnicodeDecodeError) as error:
-        raise CorruptBundleError(f"{path} holds no items: {error}; restore it from a good copy") from error
+        raise CorruptBundleError(
+            f"{path} is not a valid file of items: {error}; restore it from a backup"
+        ) from error
 
 
 _Row = tuple[int, str | None, dict[str, Any]]
+"""Row number, title, attributes."""
 
 
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
-    """Yield each item with the number of its row, its title and its attributes."""
+    """Yield the id of each row, with its number, title and attributes."""
     is_delimited = isinstance(table, DelimitedFile)
     names = [bare(name) if is_delimited else name for name in table.names]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise InputError(f"{table.name} has {names.count(repeated[0])} columns {repeated[0]!r}; expected one")
     item, title = names[positions[0]], names[positions[1]] if len(positions) > 1 else title
-    is_absent = _is_empty if is_delimited else _is_null
+    is_missing = _is_empty if is_delimited else _is_null
     report = FaultReport(table.name, "raise", None)
     for batch in table.batches(range(len(names))):
         column = IdColumn(item)
@@ -179,7 +184,7 @@ def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator
             present = {
                 key: value
                 for key, value in record.items()
-                if (key != item or key == title) and not is_absent(value)
+                if (key != item or key == title) and not is_missing(value)
             }
             yield id_, (number, *_described(present, title, (batch.source, table.row_kind, number)))
 
@@ -192,16 +197,16 @@ def _records(batch: Batch, names: Sequence[str]) -> Iterable[dict[str, Any]]:
 
 
 def _described(
-    present: dict[str, Any], title: str | None, place: tuple[str, str, int]
+    present: dict[str, Any], title: str | None, location: tuple[str, str, int]
 ) -> tuple[str | None, dict[str, Any]]:
-    """Return a row's title and attributes, or raise what is wrong with the first that does not fit."""
+    """Return the title and attributes of a row; raise ``InputError`` for the first invalid value."""
     attributes: dict[str, Any] = {}
     for name, value in present.items():
         try:
             attributes[name] = _title(value) if name == title else _json_value(value)
         except (ValueError, RecursionError) as error:
             expected = "a title: text" if name == title else "a JSON value"
-            raise InputError(str(Fault.of_value(*place, name, value, expected, InputError))) from error
+            raise InputError(str(Fault.of_value(*location, name, value, expected, InputError))) from error
     text = attributes.pop(title, None) if title is not None else None
     return text or None, attributes
 
@@ -222,7 +227,7 @@ def _title(value: Any) -> str:
 
 
 def _json_value(value: Any) -> Any:
-    """Return a value as JSON has it; raise ``ValueError`` where it has none."""
+    """Convert a value to a JSON value; raise ``ValueError`` if there is none."""
     for kinds, convert in _JSON_OF.items():
         if isinstance(value, kinds):
             return convert(value)
@@ -251,8 +256,6 @@ _JSON_OF: dict[Any, Callable[[Any], Any]] = {
     np.generic: lambda value: _json_value(value.item()),
     date: lambda value: value.isoformat(),
     UUID: str,
-    (list, tuple, np.ndarray): lambda value: [_nullable(one) for one in value],
-    dict: lambda value: {
-        _text(name): None if one is None else _json_value(one) for name, one in value.items()
-    },
+    (list, tuple, np.ndarray): lambda value: [_nullable(element) for element in value],
+    dict: lambda value: {_text(name): _nullable(member) for name, member in value.items()},
 }

@@ -1,4 +1,7 @@
-"""Files opened whatever their compression, encoding and state; columns found by name."""
+"""The interface of tables (``Table``, ``Batch``), and what their implementations share.
+
+Opens files (gzip, encodings, readable errors), and finds columns by name.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from typing import IO, Any, Protocol, TextIO
 
 from item2vec.errors import InputError
 from item2vec.readers.columns import Values
-from item2vec.readers.faults import Fault, shown
+from item2vec.readers.faults import Fault, short_repr
 
 __all__ = [
     "BATCH_ROWS",
@@ -38,10 +41,10 @@ _TYPED_CELL = re.compile(r"(.+):(?:token|float)(?:_seq)?")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some consecutive rows: the columns that were asked for, and the rows that could not even be split.
+    """Consecutive rows of a table: the requested columns, and the faults of rows that could not be split.
 
-    ``numbers`` are the rows' line or row numbers (``None`` where they are not known); ``records`` the rows as
-    they came, where each has its own columns (JSON).
+    ``numbers`` are the line or row numbers (``None`` if they are not counted). ``records`` are the original
+    rows of sources whose rows may have different columns (JSON lines).
     """
 
     source: str
@@ -54,7 +57,7 @@ class Batch:
 class Table(Protocol):
     """Rows with named columns, in a file, in memory or in a database.
 
-    ``unit`` is what its rows are counted in: ``"line"`` (from 1) or ``"row"`` (from 0).
+    ``row_kind`` says how rows are numbered: ``"line"`` (line numbers, from 1) or ``"row"`` (from 0).
     """
 
     name: str
@@ -68,38 +71,38 @@ class Table(Protocol):
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into an ``InputError`` that names it."""
+    """Convert errors of opening, decompressing or decoding a file to an ``InputError`` that names it."""
     try:
         yield
     except FileNotFoundError as error:
         raise missing_file(path) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is cut short or damaged: {error}; expected a whole .gz file") from error
+        raise InputError(f"{path} is cut short or damaged: {error}; expected a complete .gz file") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:
-        raise InputError(f"{path} cannot be decoded: {error}; name its encoding with encoding=") from error
+        raise InputError(f"{path} cannot be decoded: {error}; pass its encoding with encoding=") from error
 
 
 def missing_file(path: Path) -> InputError:
-    """Return the error of a path that is no file, with the nearest name in its folder."""
+    """Return the error for a path that is not a file, with the most similar name in its folder."""
     if path.exists():
         return InputError(f"{path} is neither a file nor a folder; write its content into a file first")
-    siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    nearest = difflib.get_close_matches(path.name, siblings, n=1)
-    hint = f"did you mean {str(path.parent / nearest[0])!r}?" if nearest else "expected an existing file"
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    similar = difflib.get_close_matches(path.name, siblings, n=1)
+    hint = f"did you mean {str(path.parent / similar[0])!r}?" if similar else "expected an existing file"
     return InputError(f"no file {str(path)!r}; {hint}")
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file, decompressed if it is a gzip file, whatever it is called."""
+    """Open a file for reading; gzip is recognised by content, whatever the suffix, and decompressed."""
     with path.open("rb") as file:
         compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     return gzip.open(path) if compressed else path.open("rb")  # type: ignore[return-value]
 
 
 def open_text(path: Path, encoding: str, newline: str) -> TextIO:
-    """Open a file as text, without its byte order mark; bytes that are not text become lone surrogates."""
+    """Open a file as text, without its byte order mark; undecodable bytes become lone surrogates."""
     try:
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
         return io.TextIOWrapper(
@@ -110,7 +113,7 @@ def open_text(path: Path, encoding: str, newline: str) -> TextIO:
 
 
 def bare(cell: str) -> str:
-    """Return a header cell without blanks around it, and without its type where it is typed.
+    """Return a header cell without surrounding blanks and RecBole's type suffix, if it has one.
 
     >>> bare("user_id:token"), bare(" item_id"), bare("a:b")
     ('user_id', 'item_id', 'a:b')
@@ -121,7 +124,7 @@ def bare(cell: str) -> str:
 
 
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
-    """Return where the wanted columns stand (parameter → name); names match as they are, or without type."""
+    """Return the positions of columns (parameter → name); names match exactly, or without type suffix."""
     return [_position(table, parameter, name) for parameter, name in wanted.items()]
 
 
@@ -132,10 +135,10 @@ def _position(table: Table, parameter: str, name: str) -> int:
             raise InputError(f"{table.name} has {names.count(name)} columns {name!r}; expected one")
         if name in names:
             return names.index(name)
-    found = ", ".join(map(shown, bare_names[:20])) + (", …" if len(bare_names) > 20 else "")
-    nearest = difflib.get_close_matches(name.casefold(), [cell.casefold() for cell in bare_names], n=1)
-    close = next((cell for cell in bare_names if [cell.casefold()] == nearest), None)
-    hint = f"; did you mean {parameter}={close!r}?" if close else f"; name the column with {parameter}="
+    found = ", ".join(map(short_repr, bare_names[:20])) + (", …" if len(bare_names) > 20 else "")
+    similar = difflib.get_close_matches(name.casefold(), [cell.casefold() for cell in bare_names], n=1)
+    likely = next((cell for cell in bare_names if [cell.casefold()] == similar), None)
+    hint = f"; did you mean {parameter}={likely!r}?" if likely else f"; name the column with {parameter}="
     if parameter == "timestamp":
         hint += " (timestamp=None if there is none)"
     raise InputError(f"{table.name} has no column {name!r}; found {found or 'none'}{hint}")

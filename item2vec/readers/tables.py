@@ -1,4 +1,7 @@
-"""Whatever rows come from, opened as one kind of table."""
+"""``open_table`` chooses the ``Table`` of a source; Parquet, Arrow, pandas and SQL tables are here.
+
+Delimited text and JSON lines are in ``text.py``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import pyarrow.parquet as pq
 
 from item2vec.errors import InputError, InputTypeError
 from item2vec.readers.columns import Values
-from item2vec.readers.faults import shown
+from item2vec.readers.faults import short_repr
 from item2vec.readers.opening import BATCH_ROWS, Batch, Table, missing_file, reading
 from item2vec.readers.text import DelimitedFile, JsonLinesFile
 
@@ -34,13 +37,13 @@ def open_table(
     encoding: str,
     connection: Any,
 ) -> Table:
-    """Open a file, a folder, a DataFrame or a select; the wanted names help to find a separator."""
+    """Open a file, a folder, a DataFrame or a select; the wanted names help to detect a separator."""
     path = Path(source) if isinstance(source, str | PathLike) else None
     if path is not None and not (path.is_dir() or _is_parquet(path) or _is_json(path)):
         return DelimitedFile(path, wanted=wanted, sep=sep, columns=columns, encoding=encoding)
     if sep is not None or columns is not None:
         name = path or type(source).__name__
-        raise InputError(f"sep= and columns= describe delimited text; {name} names its columns itself")
+        raise InputError(f"sep= and columns= apply to delimited text; {name} has named columns; remove them")
     if path is not None:
         return JsonLinesFile(path, encoding) if _is_json(path) else ParquetFiles(path)
     if hasattr(source, "compile") and hasattr(source, "selected_columns"):
@@ -56,7 +59,7 @@ def open_table(
 
 
 class ParquetFiles:
-    """The rows of one Parquet file, or of all in a folder, in the order of their names."""
+    """The rows of a Parquet file, or of all Parquet files in a folder, in the order of their names."""
 
     row_kind = "row"
 
@@ -65,30 +68,30 @@ class ParquetFiles:
         self._paths = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         if not self._paths:
             raise InputError(
-                f"{path} is a folder without .parquet files; name a file, or a folder of Parquet files"
+                f"{path} is a folder without .parquet files; pass a file, or a folder of Parquet files"
             )
         with _reading_arrow(self._paths[0]), pq.ParquetFile(self._paths[0]) as file:
             self.names: list[str] = file.schema_arrow.names
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows; they are counted anew in each file."""
+        """Yield all rows; row numbers restart at 0 in each file."""
         names = [self.names[position] for position in positions]
         for path in self._paths:
             with _reading_arrow(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
                 missing = [name for name in names if name not in file.schema_arrow.names]
                 if missing:
-                    raise InputError(f"{path} has no column {missing[0]!r}, which {self._paths[0]} has")
+                    raise InputError(f"{path} has no column {missing[0]!r}, but {self._paths[0]} does")
                 n_rows = 0
                 batches = _one_ahead(file.iter_batches(batch_size=_ARROW_ROWS, columns=names))
                 for batch in _numbered(str(path), batches, names):
                     n_rows += len(batch.numbers or ())
                     yield batch
                 if n_rows != file.metadata.num_rows:
-                    raise InputError(f"{path} holds {n_rows:,} rows; expected {file.metadata.num_rows:,}")
+                    raise InputError(f"{path} has {n_rows:,} rows; expected {file.metadata.num_rows:,}")
 
 
 class ArrowTable:
-    """The rows of any object that exports an Arrow stream; such a stream may be read once."""
+    """The rows of any object that exports an Arrow stream. The stream is consumed."""
 
     row_kind = "row"
 
@@ -113,7 +116,7 @@ class ArrowTable:
 
 
 class PandasTable:
-    """The rows of a pandas DataFrame; its index is no column."""
+    """The rows of a pandas DataFrame, without its index."""
 
     name = "DataFrame"
     row_kind = "row"
@@ -123,7 +126,7 @@ class PandasTable:
         self.names = [str(name) for name in frame.columns]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows; columns of Python objects as lists."""
+        """Yield all rows; columns of dtype object as lists."""
         for start in range(0, len(self._frame), _ARROW_ROWS):
             part = self._frame.iloc[start : start + _ARROW_ROWS]
             columns = [_of_series(part.iloc[:, position]) for position in positions]
@@ -139,13 +142,14 @@ class SelectTable:
     def __init__(self, select: Any, connection: Any) -> None:
         if not (hasattr(connection, "execute") or hasattr(connection, "connect")):
             raise InputTypeError(
-                f"a select needs connection= (a SQLAlchemy engine or connection); found {shown(connection)}"
+                f"connection is {short_repr(connection)}; expected a SQLAlchemy engine or connection; "
+                "pass the one to run the select as connection="
             )
         self._select, self._connection = select, connection
         self.names = [str(name) for name in select.selected_columns.keys()]  # noqa: SIM118 (no mapping)
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows, a partition at a time."""
+        """Yield all rows, one partition per batch."""
         with contextlib.ExitStack() as stack:
             connection = self._connection
             if not hasattr(connection, "execute"):
@@ -160,7 +164,7 @@ class SelectTable:
 
 
 def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Decode the next batch while this one is worked on."""
+    """Yield the batches, decoding the next one in a thread while the current one is processed."""
     with ThreadPoolExecutor(1) as thread:
         upcoming = thread.submit(next, batches, None)
         while (batch := upcoming.result()) is not None:
@@ -168,10 +172,10 @@ def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
-def _numbered(source: str, batches: Iterable[pa.RecordBatch], places: Sequence[int | str]) -> Iterator[Batch]:
+def _numbered(source: str, batches: Iterable[pa.RecordBatch], keys: Sequence[int | str]) -> Iterator[Batch]:
     start = 0
     for batch in batches:
-        columns = [_without_views(batch.column(place)) for place in places]
+        columns = [_without_views(batch.column(key)) for key in keys]
         yield Batch(source, range(start, start + batch.num_rows), columns)
         start += batch.num_rows
 
@@ -187,7 +191,7 @@ def _of_series(series: pd.Series[Any]) -> Values:
 
 
 def _without_views(array: pa.Array) -> pa.Array:
-    """Return text of polars as text that Arrow can also filter and take from."""
+    """Cast string views (polars) to large strings, which Arrow can filter and take from."""
     if pa.types.is_dictionary(array.type):
         return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))
     if pa.types.is_string_view(array.type):
@@ -201,7 +205,7 @@ def _reading_arrow(path: Path) -> Iterator[None]:
         with reading(path):
             yield
     except pa.ArrowException as error:
-        raise InputError(f"{path} is no whole Parquet file: {error}") from error
+        raise InputError(f"{path} is not a complete Parquet file: {error}") from error
 
 
 def _is_json(path: Path) -> bool:

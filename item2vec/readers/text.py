@@ -1,4 +1,4 @@
-"""Delimited text and JSON lines as tables of rows."""
+"""Tables in text files: delimited text and JSON lines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.csv
 
 from item2vec.errors import InputError
-from item2vec.readers.faults import Fault, shown
+from item2vec.readers.faults import Fault, short_repr
 from item2vec.readers.opening import BATCH_ROWS, Batch, bare, open_bytes, open_text, reading
 
-__all__ = ["DelimitedFile", "JsonLinesFile", "NotPlainError", "sniffed"]
+__all__ = ["DelimitedFile", "JsonLinesFile", "NotPlainError", "detect_separator"]
 
 _SEPARATORS = "\t,;|"
 _BLOCK_BYTES = 1 << 22
@@ -25,15 +25,15 @@ _ROWS_SEARCHED_FOR_KEYS = 1000
 
 
 class NotPlainError(Exception):
-    """A delimited file needs the careful pass; never leaves this package."""
+    """A delimited file cannot be read by ``quick_batches``; caught within this package."""
 
 
 class DelimitedFile:
-    r"""Rows of text fields between separators; a field between quotes may hold separators and line breaks.
+    r"""Delimited text; a quoted field may contain separators and line breaks.
 
-    Rows end with ``\n``, ``\r\n`` or ``\r``; blank lines are no rows. Where a quote opens a field but does
-    not close it right before a separator or the end of a row (``"Weird Al" Yankovic``), the quotes of that
-    line are ordinary characters. Blanks beside a field belong to it.
+    Rows end with ``\n``, ``\r\n`` or ``\r``; blank lines are skipped. If the closing quote of a field is not
+    followed by a separator or the end of the row (``"Weird Al" Yankovic``), the quotes in that line are
+    ordinary characters. Blanks around a field are part of it.
     """
 
     row_kind = "line"
@@ -54,14 +54,14 @@ class DelimitedFile:
         if first is None:
             raise InputError(f"{path} is empty; expected rows{'' if columns else ' below a header'}")
         fits = _width_is(len(columns)) if columns is not None else _names_all(set(wanted))
-        self._sep = _checked(sep) if sep is not None else sniffed(first, fits)
+        self._sep = _check_separator(sep) if sep is not None else detect_separator(first, fits)
         self._header_line = 0
         self.names = list(columns or ())
         if columns is None:
             self._header_line, self.names = next(self._records())
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows, split with care, with their line numbers."""
+        """Yield all rows with their line numbers, splitting quoted fields correctly."""
         rows = self._records()
         if self._header_line:
             next(rows)
@@ -72,12 +72,12 @@ class DelimitedFile:
             yield batch
 
     def quick_batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield the same rows much faster, without line numbers.
+        """Yield the same rows by Arrow's parser: much faster, without line numbers.
 
         Raises
         ------
         NotPlainError
-            At any time, if the file has a quote, a ragged row, or is not UTF-8.
+            At any batch, if the file contains a quote, a ragged row, or text that is not UTF-8.
         """
         if codecs.lookup(self._encoding).name != "utf-8":
             raise NotPlainError
@@ -125,13 +125,13 @@ class DelimitedFile:
         return Batch(self.name, numbers, columns, faults)
 
     def _ragged(self, number: int, fields: list[str]) -> Fault:
-        expected = f"{len(self.names)} fields ({', '.join(map(shown, self.names[:10]))})"
-        found = f"{len(fields)} fields ({', '.join(map(shown, fields[:10]))})"
+        expected = f"{len(self.names)} fields ({', '.join(map(short_repr, self.names[:10]))})"
+        found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:10]))})"
         return Fault(self.name, self.row_kind, number, found, expected)
 
 
 class JsonLinesFile:
-    """Rows of one JSON object a line; blank lines are no rows."""
+    """JSON lines: one object per line; blank lines are skipped."""
 
     row_kind = "line"
 
@@ -140,14 +140,14 @@ class JsonLinesFile:
         self._path, self._encoding = path, encoding
         head = list(islice(self._lines(), _ROWS_SEARCHED_FOR_KEYS))
         if not head:
-            raise InputError(f"{path} is empty; expected a JSON object a line")
+            raise InputError(f"{path} is empty; expected one JSON object per line")
         objects = [row for _, row in map(self._parsed, head) if isinstance(row, dict)]
         self.names = list(dict.fromkeys(key for row in objects for key in row))
         if not objects:
             raise InputError(str(self._parsed(head[0])[1]))
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows with their line numbers; a key that a row lacks is ``None``."""
+        """Yield all rows with their line numbers; a missing key is ``None``."""
         keys = [self.names[position] for position in positions]
         lines = self._lines()
         while chunk := [self._parsed(line) for line in islice(lines, BATCH_ROWS)]:
@@ -170,11 +170,11 @@ class JsonLinesFile:
             value = None
         if isinstance(value, dict):
             return number, value
-        return number, Fault(self.name, self.row_kind, number, shown(line.strip()), "a JSON object")
+        return number, Fault(self.name, self.row_kind, number, short_repr(line.strip()), "a JSON object")
 
 
 class _Lines:
-    """Lines that are counted, remembered, and can be given back."""
+    """An iterator that counts lines, and can return the lines of the current row to be read again."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -192,15 +192,18 @@ class _Lines:
         return line
 
     def give_back_all_but_first(self) -> str:
-        """Return the first line of those taken; the others will come again."""
-        first, *others = self.taken
-        self._returned.extend(reversed(others))
-        self.number -= len(others)
+        """Return the first line of the current row; the others will be read again."""
+        first, *rest = self.taken
+        self._returned.extend(reversed(rest))
+        self.number -= len(rest)
         return first
 
 
 def _split(file: Iterator[str], sep: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each row, with the number of its first line."""
+    """Yield the fields of each row, with the number of its first line.
+
+    If the quotes of a row are malformed, its first line is split as if it had none.
+    """
     lines = _Lines(file)
     rows = csv.reader(lines, delimiter=sep, strict=True)
     while True:
@@ -214,10 +217,10 @@ def _split(file: Iterator[str], sep: str) -> Iterator[tuple[int, list[str]]]:
             yield number, lines.give_back_all_but_first().rstrip("\r\n").split(sep)
 
 
-def sniffed(line: str, fits: Callable[[list[str]], bool]) -> str:
-    """Return the separator (or blank) that splits a line as it should be, else the one most frequent in it.
+def detect_separator(line: str, fits: Callable[[list[str]], bool]) -> str:
+    """Return the separator (or blank) that splits a line into fitting fields, else its most frequent one.
 
-    >>> sniffed("id;title, artist;year", _width_is(3)), sniffed("a,b,c;d", _width_is(3))
+    >>> detect_separator("id;title, artist;year", _width_is(3)), detect_separator("a,b,c;d", _width_is(3))
     (';', ',')
     """
     for sep in _SEPARATORS + " ":
@@ -234,7 +237,7 @@ def _names_all(wanted: set[str]) -> Callable[[list[str]], bool]:
     return lambda fields: wanted <= {*fields, *map(bare, fields)}
 
 
-def _checked(sep: str) -> str:
+def _check_separator(sep: str) -> str:
     if len(sep) != 1 or sep in '"\r\n':
         raise InputError(f"sep is {sep!r}; expected one character, such as ',' or a tab")
     return sep
