@@ -1,5 +1,6 @@
-"""Playlists, histories and sessions against slow references in plain Python."""
+"""Playlists, histories and sessions: worked examples, then slow references in plain Python."""
 
+import dataclasses
 import gzip
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
 from item2vec import Interactions, Items, adapters
+from item2vec.durations import SECOND
 from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
 
-SECOND = 1_000_000
 lists = st.lists(st.lists(ids, max_size=6), max_size=6)
 rows = st.lists(
     st.tuples(st.sampled_from("uvw"), st.sampled_from("abcde"), st.integers(0, 40), st.sampled_from("xy")),
@@ -32,25 +33,79 @@ def interactions_of(rows, *, session=False, event=False):
 
 
 def by_user(rows):
-    """Each user's rows, users as they first appear, oldest first, equal moments in order of rows."""
+    """Return the rows of each user, in order of first appearance, stably sorted by timestamp."""
     users = list(dict.fromkeys(row[0] for row in rows))
     return [sorted((row for row in rows if row[0] == user), key=lambda row: row[2]) for user in users]
 
 
+LISTENS = interactions_of(
+    [("u", "a", 0, "x"), ("v", "b", 5, "x"), ("u", "b", 50, "y"), ("u", "b", 60, "x"), ("u", "c", 200, "y")],
+    session=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentences"),
+    [
+        ({}, ["abbc", "b"]),
+        ({"collapse_repeats": True}, ["abc", "b"]),
+        ({"max_length": 2}, ["bc", "b"]),
+        ({"max_length": 2, "collapse_repeats": True}, ["bc", "b"]),
+        ({"min_length": 2}, ["abbc"]),
+        ({"min_item_count": 2}, ["bb", "b"]),
+        ({"min_user_count": 2}, ["abbc"]),
+        ({"min_item_count": 2, "min_user_count": 2}, ["bb"]),
+        ({"group_by": {"a": "A", "b": "B", "c": "A"}}, ["ABBA", "B"]),
+        ({"group_by": {"a": "A"}}, ["A"]),
+        ({"start": datetime.fromtimestamp(50, UTC)}, ["bbc"]),
+        ({"end": datetime.fromtimestamp(50, UTC)}, ["a", "b"]),
+    ],
+)
+def test_examples_of_histories(options, sentences):
+    assert list(adapters.histories(LISTENS, **options)) == [list(items) for items in sentences]
+
+
+@pytest.mark.parametrize(
+    ("gap", "sentences"),
+    [("49s", ["a", "bb", "c", "b"]), ("50s", ["abb", "c", "b"]), ("1d", ["abbc", "b"])],
+)
+def test_examples_of_sessions_by_gap(gap, sentences):
+    without_sessions = dataclasses.replace(LISTENS, session=None, sessions=None)
+    assert list(adapters.sessions(without_sessions, gap=gap)) == [list(items) for items in sentences]
+    assert list(adapters.sessions(LISTENS, gap=gap)) == [["a", "b"], ["b", "c"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "sentences"),
+    [
+        ("lists.txt", "a b\nc\n", {}, [["a", "b"], ["c"]]),
+        ("lists.txt", "a\tb  c", {}, [["a", "b", "c"]]),
+        ("lists.txt", "2 2\na b\n", {"skip_lines": 1}, [["a", "b"]]),
+        ("lists.txt", "ann a b\n", {"skip_fields": 1}, [["a", "b"]]),
+        ("lists.txt", "a b|c|\n|d\n", {"sep": "|"}, [["a b", "c"], ["d"]]),
+        ("lists.txt", "a b|c|\n|d\n", {"sep": "|", "skip_fields": 1}, [["c"], ["d"]]),
+        ("lists.jsonl", '{"items": ["a b", "c"]}\n{"items": []}\n', {}, [["a b", "c"]]),
+    ],
+)
+def test_examples_of_playlist_files(tmp_path, name, text, options, sentences):
+    (tmp_path / name).write_text(text)
+    assert list(adapters.playlists(tmp_path / name, **options)) == sentences
+
+
 @settings(deadline=None)
 @given(lists)
-def test_lists_in_memory_are_taken_as_they_are(lists):
-    assert list(adapters.playlists(lists)) == [one for one in lists if one]
-    assert list(adapters.playlists(iter(one) for one in lists)) == [one for one in lists if one]
+def test_lists_in_memory_are_sentences(lists):
+    assert list(adapters.playlists(lists)) == [ids for ids in lists if ids]
+    assert list(adapters.playlists(iter(ids) for ids in lists)) == [ids for ids in lists if ids]
 
 
 @settings(deadline=None, max_examples=50)
 @given(lists.filter(any), st.sampled_from(["lists.jsonl", "lists.jsonl.gz"]))
-def test_json_lines_come_out_as_they_went_in(tmp_path_factory, lists, name):
+def test_json_lines_are_read_as_written(tmp_path_factory, lists, name):
     path = tmp_path_factory.mktemp("json") / name
-    text = "".join(json.dumps({"playlist_id": n, "items": one}) + "\n" for n, one in enumerate(lists))
+    text = "".join(json.dumps({"playlist_id": n, "items": ids}) + "\n" for n, ids in enumerate(lists))
     path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
-    assert list(adapters.playlists(path)) == [one for one in lists if one]
+    assert list(adapters.playlists(path)) == [ids for ids in lists if ids]
 
 
 plain_ids = ids.filter(lambda id_: not set(id_) & set(" \t\n\r\ufeff"))
@@ -61,18 +116,12 @@ plain_ids = ids.filter(lambda id_: not set(id_) & set(" \t\n\r\ufeff"))
     st.lists(st.lists(plain_ids, min_size=1, max_size=5), min_size=1, max_size=5),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_text_is_cut_at_blanks_and_tabs_and_nowhere_else(tmp_path_factory, lists, end):
+def test_text_is_split_at_blanks_and_tabs_only(tmp_path_factory, lists, end):
     path = tmp_path_factory.mktemp("text") / "lists.txt"
-    lines = [" \t".join(["user", *one]) + " " for one in lists]
+    lines = [" \t".join(["user", *ids]) + " " for ids in lists]
     path.write_bytes(("\ufeff" + end.join(["1 2", *lines, ""]) + end).encode())
-    assert list(adapters.playlists(path, skip_lines=1)) == [["user", *one] for one in lists]
+    assert list(adapters.playlists(path, skip_lines=1)) == [["user", *ids] for ids in lists]
     assert list(adapters.playlists(path, skip_lines=1, skip_fields=1)) == lists
-
-
-def test_text_with_a_separator_of_its_own(tmp_path):
-    (tmp_path / "lists.txt").write_text("a b|c|\n|d\n")
-    assert list(adapters.playlists(tmp_path / "lists.txt", sep="|")) == [["a b", "c"], ["d"]]
-    assert list(adapters.playlists(tmp_path / "lists.txt", sep="|", skip_fields=1)) == [["c"], ["d"]]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +137,7 @@ def test_text_with_a_separator_of_its_own(tmp_path):
         (b"\xff\n", InputError, "line 1: byte 0xff is not utf-8 text; pass the encoding"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, content, error, message):
+def test_a_bad_line_is_reported_by_number(tmp_path, content, error, message):
     path = tmp_path / "lists.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(error, match=message):
@@ -106,36 +155,39 @@ def test_a_bad_line_is_named(tmp_path, content, error, message):
         (5, InputTypeError, "expected"),
     ],
 )
-def test_what_is_no_playlist_is_refused(source, error, message):
+def test_invalid_playlists_are_errors(source, error, message):
     with pytest.raises(error, match=message):
         adapters.playlists(source)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(ids, min_size=1, max_size=5), illegal_ids, st.integers(0, 5))
-def test_an_illegal_id_is_found_wherever_it_stands(sentence, illegal, place):
-    place = min(place, len(sentence))
-    sentence.insert(place, illegal)
-    with pytest.raises(InvalidIdError, match=f"sentence 1: id at position {place} "):
+def test_an_illegal_id_is_reported_by_position(sentence, illegal, position):
+    position = min(position, len(sentence))
+    sentence.insert(position, illegal)
+    with pytest.raises(InvalidIdError, match=f"sentence 1: id at position {position} "):
         adapters.playlists([["a"], sentence])
 
 
-def test_strings_of_numpy_become_plain_text():
-    found = adapters.playlists(np.array([["a", "b"], ["b", "a"]]))
-    assert [type(id_) for id_ in found.vocabulary.ids] == [str, str]
+def test_numpy_strings_become_str():
+    sentences = adapters.playlists(np.array([["a", "b"], ["b", "a"]]))
+    assert [type(id_) for id_ in sentences.vocabulary.ids] == [str, str]
 
 
 def test_a_damaged_gzip_file_is_an_input_error(tmp_path):
-    whole = gzip.compress(b"a b c d\ne f g h\n" * 50)
+    intact = gzip.compress(b"a b c d\ne f g h\n" * 50)
     path = tmp_path / "lists.txt.gz"
-    for place in range(len(whole)):
-        for content in (whole[:place], whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :]):
+    for position in range(len(intact)):
+        for content in (
+            intact[:position],
+            intact[:position] + bytes([intact[position] ^ 255]) + intact[position + 1 :],
+        ):
             path.write_bytes(content)
             try:
-                found = adapters.playlists(path)
+                sentences = adapters.playlists(path)
             except InputError:
                 continue
-            assert list(found) == [list("abcd"), list("efgh")] * 50  # only the header's spare bytes changed
+            assert list(sentences) == [list("abcd"), list("efgh")] * 50  # the change hit unused header bytes
 
 
 @pytest.mark.parametrize(
@@ -152,19 +204,19 @@ def test_a_damaged_gzip_file_is_an_input_error(tmp_path):
         {"group_by": "artist"},
     ],
 )
-def test_settings_are_checked_before_the_file_is_opened(settings):
+def test_options_are_checked_before_the_file_is_opened(settings):
     with pytest.raises(ConfigError, match=f"{list(settings)[-1]} is"):
         adapters.playlists("no-such-file.txt", **settings)
 
 
-def test_what_is_for_text_files_is_refused_elsewhere(tmp_path):
+def test_options_of_text_files_are_errors_for_other_sources(tmp_path):
     (tmp_path / "lists.jsonl").write_text('{"items": ["a"]}\n')
     for source in ([["a", "b"]], tmp_path / "lists.jsonl"):
         with pytest.raises(ConfigError, match="text files"):
             adapters.playlists(source, skip_fields=1)
 
 
-def test_a_latin_1_file_reads_when_told(tmp_path):
+def test_a_latin_1_file_needs_its_encoding(tmp_path):
     (tmp_path / "lists.txt").write_bytes("é è\n".encode("latin-1"))
     with pytest.raises(InputError, match="encoding='latin-1'"):
         adapters.playlists(tmp_path / "lists.txt")
@@ -173,28 +225,28 @@ def test_a_latin_1_file_reads_when_told(tmp_path):
 
 @settings(deadline=None)
 @given(rows)
-def test_a_history_is_a_users_items_oldest_first(rows):
-    found = adapters.histories(interactions_of(rows))
-    assert list(found) == [[row[1] for row in user] for user in by_user(rows)]
-    assert set(found.vocabulary.ids) == {row[1] for row in rows}
+def test_a_history_is_the_items_of_a_user_oldest_first(rows):
+    sentences = adapters.histories(interactions_of(rows))
+    assert list(sentences) == [[row[1] for row in user] for user in by_user(rows)]
+    assert set(sentences.vocabulary.ids) == {row[1] for row in rows}
 
 
 @settings(deadline=None)
 @given(rows, st.integers(1, 15))
-def test_sessions_partition_the_interactions_at_long_pauses(rows, gap):
+def test_sessions_end_at_long_pauses(rows, gap):
     expected = []
     for user in by_user(rows):
         for before, row in zip([None, *user], user, strict=False):
             if before is None or row[2] - before[2] > gap:
                 expected.append([])
             expected[-1].append(row[1])
-    for spelled in (gap, f"{gap}s", timedelta(seconds=gap)):
-        assert list(adapters.sessions(interactions_of(rows), gap=spelled)) == expected
+    for same_gap in (gap, f"{gap}s", timedelta(seconds=gap)):
+        assert list(adapters.sessions(interactions_of(rows), gap=same_gap)) == expected
 
 
 @settings(deadline=None)
 @given(rows)
-def test_a_session_column_cuts_within_users(rows):
+def test_a_session_column_splits_the_history_of_each_user(rows):
     expected = []
     for user in by_user(rows):
         names = list(dict.fromkeys(row[3] for row in user))
@@ -204,8 +256,8 @@ def test_a_session_column_cuts_within_users(rows):
 
 @settings(deadline=None)
 @given(rows, st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
-def test_options_against_lists(rows, min_length, more, collapse, coarser):
-    group_by = {"a": "A", "b": "A", "c": "C", "d": "D"} if coarser else None
+def test_shaping_options_against_lists(rows, min_length, more, collapse, grouped):
+    group_by = {"a": "A", "b": "A", "c": "C", "d": "D"} if grouped else None
     expected = []
     for user in by_user(rows):
         items = [row[1] for row in user]
@@ -241,37 +293,37 @@ def test_filters_against_lists(rows, start, end, min_item_count, min_user_count)
     expected = [
         [row[1] for row in user] for user in sorted(by_user(kept), key=lambda u: order.index(u[0][0]))
     ]
-    found = adapters.histories(
+    sentences = adapters.histories(
         interactions_of(rows),
         start=datetime.fromtimestamp(start, UTC),
         end=datetime.fromtimestamp(end, UTC),
         min_item_count=min_item_count,
         min_user_count=min_user_count,
     )
-    assert list(found) == expected
+    assert list(sentences) == expected
 
 
-def test_a_unit_is_one_id():
+def test_a_group_is_one_id():
     songs = Items.of({"a": {"genres": ["rock", "jazz"], "year": 1999}})
     for attribute in ("genres", "year"):
         with pytest.raises(InputTypeError, match="the group of item 'a' is"):
             adapters.playlists([["a"]], group_by=(songs, attribute))
 
 
-def test_collapsed_repeats_keep_the_heaviest_weight():
+def test_collapsed_repeats_keep_the_largest_weight():
     shop = Interactions.of(user=[*"uuuuv"], item=[*"aabaa"], weight=[1, 5, 2, 3, 1])
-    found = adapters.histories(shop, collapse_repeats=True)
-    assert list(found) == [["a", "b", "a"], ["a"]]
-    assert found.weights.tolist() == [5, 2, 3, 1]
+    sentences = adapters.histories(shop, collapse_repeats=True)
+    assert list(sentences) == [["a", "b", "a"], ["a"]]
+    assert sentences.weights.tolist() == [5, 2, 3, 1]
 
 
-def test_a_pause_longer_than_int64_holds_is_a_pause():
+def test_a_pause_beyond_the_range_of_int64_ends_a_session():
     ends = Interactions.of(user=["u", "u"], item=["a", "b"], timestamp=[-(2**62) - 1, 2**62 + 1])
     assert list(adapters.sessions(ends)) == [["a"], ["b"]]
 
 
 @pytest.mark.parametrize("adapter", [adapters.histories, adapters.sessions])
-def test_histories_are_made_of_interactions(adapter):
+def test_arguments_are_checked(adapter):
     with pytest.raises(InputTypeError, match="found list; expected Interactions"):
         adapter([["a", "b"]])
     with pytest.raises(ConfigError, match="start is '2024-01-01'"):
@@ -280,11 +332,11 @@ def test_histories_are_made_of_interactions(adapter):
         adapter(interactions_of([("u", "a", 1, "x")]), min_user_count=float("nan"))
 
 
-def test_events_choose_and_weigh():
+def test_events_filter_and_weight_interactions():
     shop = interactions_of([("u", "a", 1, "x"), ("u", "b", 2, "y"), ("u", "c", 3, "x")], event=True)
     assert list(adapters.histories(shop, events=["x"])) == [["a", "c"]]
-    weighed = adapters.histories(shop, events={"x": 1, "y": 5})
-    assert weighed.weights.tolist() == [1, 5, 1]
+    weighted = adapters.histories(shop, events={"x": 1, "y": 5})
+    assert weighted.weights.tolist() == [1, 5, 1]
     with pytest.raises(InputError, match="no event 'z' in the data; found x, y"):
         adapters.histories(shop, events=["z"])
     with pytest.raises(InputError, match="event="):
@@ -292,7 +344,7 @@ def test_events_choose_and_weigh():
 
 
 @pytest.mark.parametrize("text", ["90s", "1.5min", " 90 S ", "0.025h"])
-def test_a_gap_is_spelled_in_many_ways(text):
+def test_gaps_may_be_text_with_units(text):
     rows = [("u", "a", 0, "x"), ("u", "b", 90, "x"), ("u", "c", 181, "x")]
     assert list(adapters.sessions(interactions_of(rows), gap=text)) == [["a", "b"], ["c"]]
 
@@ -300,18 +352,18 @@ def test_a_gap_is_spelled_in_many_ways(text):
 @pytest.mark.parametrize(
     "gap", ["30", "half an hour", "-5min", "1.2.3s", 0, -1, float("nan"), timedelta(0), True, [1]]
 )
-def test_a_gap_is_some_time(gap):
+def test_invalid_gaps_are_errors(gap):
     with pytest.raises(ConfigError, match="gap is"):
         adapters.sessions(interactions_of([("u", "a", 1, "x")]), gap=gap)
 
 
-def test_sessions_need_something_to_cut_at():
-    timeless = Interactions.of(user=["u"], item=["a"])
-    assert list(adapters.histories(timeless)) == [["a"]]
+def test_sessions_need_a_session_column_or_timestamps():
+    untimed = Interactions.of(user=["u"], item=["a"])
+    assert list(adapters.histories(untimed)) == [["a"]]
     with pytest.raises(InputError, match="session column"):
-        adapters.sessions(timeless)
+        adapters.sessions(untimed)
 
 
-def test_a_history_of_45000_items_stays_whole():
+def test_a_history_of_45000_items_is_one_sentence():
     long = Interactions.of(user=["u"] * 45_000, item=[str(n % 977) for n in range(45_000)])
     assert adapters.histories(long).lengths.tolist() == [45_000]

@@ -1,4 +1,4 @@
-"""A graph holds the edges it was given, each once, in rows that a walk can trust."""
+"""A graph contains the edges it is made of, each once, and rejects inconsistent arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def edge_lists(draw):
 
 
 def reference(edges, directed):
-    """Neighbours of each node, with summed weights."""
+    """Return the neighbours of each node with summed weights."""
     graph = {}
     for source, target, weight in edges:
         graph.setdefault(source, {})
@@ -49,19 +49,50 @@ def rows_of(graph):
     }
 
 
+@pytest.mark.parametrize(
+    ("edges", "directed", "n_edges", "neighbours"),
+    [
+        ([], False, 0, {}),
+        (["ab", "bc"], False, 2, {"a": "b", "b": "ac", "c": "b"}),
+        (["ab", "bc"], True, 2, {"a": "b", "b": "c", "c": ""}),
+        (["ab", "ba", "ab"], False, 1, {"a": "b", "b": "a"}),
+        (["ab", "ba", "ab"], True, 2, {"a": "b", "b": "a"}),
+        (["aa", "ab"], False, 2, {"a": "ab", "b": "a"}),
+        (["cb", "ca"], True, 2, {"c": "ba", "b": "", "a": ""}),
+    ],
+)
+def test_examples_of_graphs(edges, directed, n_edges, neighbours):
+    graph = Graph.of(map(tuple, edges), directed=directed)
+    assert {node: "".join(graph.neighbours_of(node)) for node in graph.nodes} == neighbours
+    assert graph.n_edges == n_edges
+    assert graph.degrees.tolist() == [len(ids) for ids in neighbours.values()]
+
+
+@pytest.mark.parametrize(
+    ("directed", "weights_of"),
+    [
+        (False, {"a": {"b": 6, "c": 4}, "b": {"a": 6}, "c": {"a": 4}}),
+        (True, {"a": {"b": 5}, "b": {"a": 1}, "c": {"a": 4}}),
+    ],
+)
+def test_weights_of_duplicate_edges_are_summed(directed, weights_of):
+    edges = [("a", "b", 2), ("a", "b", 3), ("b", "a", 1), ("c", "a", 4)]
+    assert rows_of(Graph.of(edges, directed=directed)) == weights_of
+
+
 @settings(deadline=None, max_examples=150)
 @given(edge_lists(), st.booleans())
-def test_a_weighted_graph_is_a_dict_of_dicts(edges, directed):
+def test_a_weighted_graph_equals_a_dict_of_dicts(edges, directed):
     graph, expected = Graph.of(edges, directed=directed), reference(edges, directed)
     if not edges:
         assert len(graph) == graph.n_edges == 0
         return
-    found = rows_of(graph)
-    assert {node: set(row) for node, row in found.items()} == {
+    rows = rows_of(graph)
+    assert {node: set(row) for node, row in rows.items()} == {
         node: set(row) for node, row in expected.items()
     }
     for node, row in expected.items():
-        assert found[node] == pytest.approx(row, rel=1e-6)
+        assert rows[node] == pytest.approx(row, rel=1e-6)
         assert set(graph.neighbours_of(node)) == set(row)
     assert graph.degrees.tolist() == [len(expected[node]) for node in graph.nodes]
     one_way = {frozenset((s, t)) for s, row in expected.items() for t in row}
@@ -70,7 +101,7 @@ def test_a_weighted_graph_is_a_dict_of_dicts(edges, directed):
 
 @settings(deadline=None, max_examples=100)
 @given(edge_lists(), st.booleans())
-def test_without_weights_an_edge_named_again_changes_nothing(edges, directed):
+def test_without_weights_duplicate_edges_change_nothing(edges, directed):
     pairs = [edge[:2] for edge in edges]
     graph = Graph.of(pairs, directed=directed)
     expected = reference(edges, directed)
@@ -78,8 +109,8 @@ def test_without_weights_an_edge_named_again_changes_nothing(edges, directed):
     assert {node: set(row) for node, row in rows_of(graph).items()} == {
         node: set(row) for node, row in expected.items()
     }
-    again = pairs + [(target, source) for source, target in pairs] * (not directed)
-    twice = Graph.of([*pairs, *again], directed=directed)
+    duplicates = pairs + [(target, source) for source, target in pairs] * (not directed)
+    twice = Graph.of([*pairs, *duplicates], directed=directed)
     assert (twice.offsets.tolist(), twice.neighbours.tolist()) == (
         graph.offsets.tolist(),
         graph.neighbours.tolist(),
@@ -88,7 +119,7 @@ def test_without_weights_an_edge_named_again_changes_nothing(edges, directed):
 
 @settings(deadline=None, max_examples=50)
 @given(edge_lists())
-def test_neighbours_rise_in_each_row(edges):
+def test_neighbours_are_ascending_and_distinct(edges):
     graph = Graph.of(edges)
     for start, end in zip(graph.offsets[:-1], graph.offsets[1:], strict=True):
         row = graph.neighbours[start:end].tolist()
@@ -110,19 +141,19 @@ def test_a_node_without_edges_has_no_neighbours():
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
 @pytest.mark.parametrize("directed", [True, False])
-def test_weights_that_no_walk_can_use_are_refused(weight, directed):
+def test_invalid_weights_are_errors(weight, directed):
     with pytest.raises(InputError, match="weight of edge 1 is"):
         Graph.of([("a", "b", 1.0), ("b", "c", weight)], directed=directed)
 
 
-def test_half_weighted_edges_are_refused():
+def test_weights_on_some_edges_are_errors():
     with pytest.raises(InputError, match="all or none"):
         Graph.of([("a", "b", 1.0), ("b", "c")])
 
 
 @settings(deadline=None, max_examples=20)
 @given(illegal_ids)
-def test_illegal_ids_are_refused(illegal):
+def test_illegal_ids_are_errors(illegal):
     with pytest.raises(InvalidIdError):
         Graph.of([("a", "b"), ("b", illegal)])
 
@@ -144,20 +175,20 @@ def test_illegal_ids_are_refused(illegal):
         ([0, 1, 2], [1, 0], [1.0, 0.0]),
     ],
 )
-def test_rows_that_would_lead_a_walk_astray_are_refused(offsets, neighbours, edge_weights):
+def test_inconsistent_arrays_are_errors(offsets, neighbours, edge_weights):
     with pytest.raises(InputError):
         Graph(Vocabulary(("a", "b")), np.array(offsets), np.array(neighbours), edge_weights)
 
 
 @pytest.mark.parametrize("ends", [([0], [2]), ([2], [0]), ([-1], [0]), ([0], [-1])])
 @pytest.mark.parametrize("directed", [True, False])
-def test_edges_between_nodes_that_are_not_there_are_refused(ends, directed):
+def test_edges_of_unknown_nodes_are_errors(ends, directed):
     source, target = (np.array(end, dtype=np.int32) for end in ends)
     with pytest.raises(InputError, match="outside 0 … 1"):
         Graph.from_codes(Vocabulary(("a", "b")), source, target, directed=directed)
 
 
-def test_a_graph_cannot_be_changed():
+def test_arrays_are_read_only():
     graph = Graph.of([("a", "b", 2.0)])
     for column in (graph.offsets, graph.neighbours, graph.weights):
         with pytest.raises(ValueError, match="read-only"):

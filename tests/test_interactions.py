@@ -1,4 +1,4 @@
-"""Interactions are what was put in, column by column; rows that cannot be true are refused."""
+"""Interactions keep the columns they are made of, and reject invalid rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
+from item2vec.durations import DAY, EPOCH, SECOND
 from item2vec.errors import InputError, InputTypeError, InvalidIdError
 from item2vec.interactions import Interactions, microseconds, read_only
 from item2vec.types import Vocabulary
 
-DAY = 86_400_000_000
 rows = st.lists(
     st.tuples(
         ids,
@@ -30,32 +30,120 @@ rows = st.lists(
 COLUMNS = ("user", "item", "timestamp", "weight", "event", "session")
 
 
-def made_of(table):
+def interactions_of(table):
     columns = zip(*table, strict=True) if table else [[] for _ in COLUMNS]
     named = dict(zip(COLUMNS, columns, strict=True))
-    # As dates, so that no whole number looks like seconds since 1970.
+    # datetime64, because whole numbers might look like seconds since 1970
     return Interactions.of(**{**named, "timestamp": np.array(named["timestamp"], dtype="datetime64[us]")})
 
 
+def at(microseconds):
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
 def table_of(interactions):
-    some = interactions
     return list(
         zip(
-            some.users.decode(some.user),
-            some.items.decode(some.item),
-            some.timestamp.tolist(),
-            some.weight.tolist(),
-            some.events.decode(some.event),
-            some.sessions.decode(some.session),
+            interactions.users.decode(interactions.user),
+            interactions.items.decode(interactions.item),
+            interactions.timestamp.tolist(),
+            interactions.weight.tolist(),
+            interactions.events.decode(interactions.event),
+            interactions.sessions.decode(interactions.session),
             strict=True,
         )
     )
 
 
+SHOP = Interactions.of(
+    user=["ann", "bob", "ann", "bob"],
+    item=["a", "a", "b", "c"],
+    timestamp=[3, 1, 2, 3],
+    weight=[1, 2, 3, 0.5],
+    event=["click", "buy", "view", "buy"],
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (lambda log: log.take(np.array([True, False, True, False])), [("ann", "a", 1), ("ann", "b", 3)]),
+        (lambda log: log.take(np.array([3, 0])), [("bob", "c", 0.5), ("ann", "a", 1)]),
+        (lambda log: log.take(slice(1, 2)), [("bob", "a", 2)]),
+        (lambda log: log.between(at(2), at(3)), [("ann", "b", 3)]),
+        (lambda log: log.between(at(3)), [("ann", "a", 1), ("bob", "c", 0.5)]),
+        (lambda log: log.between(end=at(2)), [("bob", "a", 2)]),
+        (lambda log: log.of_events(["view", "click"]), [("ann", "a", 1), ("ann", "b", 3)]),
+        (
+            lambda log: log.with_event_weights({"buy": 5, "click": 0.25}),
+            [("ann", "a", 0.25), ("bob", "a", 10), ("bob", "c", 2.5)],
+        ),
+    ],
+)
+def test_examples_of_selections(selection, expected):
+    rows = selection(SHOP)
+    users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
+    assert list(zip(users, items, rows.weight.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        (datetime(1970, 1, 2), DAY),
+        (datetime(1970, 1, 1, 1, tzinfo=UTC), 3600 * SECOND),
+        (datetime(1970, 1, 1, 1, tzinfo=timezone(timedelta(hours=2))), -3600 * SECOND),
+        (np.datetime64("1970-01-02"), DAY),
+        (np.datetime64(1_999, "ns"), 1),
+        (7, 7),
+        (-1, -1),
+    ],
+)
+def test_examples_of_timestamps_in_microseconds(timestamp, expected):
+    assert microseconds([timestamp]).tolist() == [expected]
+
+
+@pytest.mark.parametrize(("unit", "name"), [("s", "seconds"), ("ms", "milliseconds"), ("ns", "nanoseconds")])
+@pytest.mark.parametrize("dates", [["1990-01-01"], ["2024-02-29", "1999-12-31"], ["2099-12-31T23:59:59"]])
+@pytest.mark.parametrize("form", [list, np.asarray])
+def test_whole_numbers_in_another_unit_are_errors_that_suggest_a_conversion(unit, name, dates, form):
+    times = np.array(dates, dtype=f"datetime64[{unit}]")
+    numbers = [*times.astype(np.int64).tolist(), 0, -1]
+    with pytest.raises(
+        InputError, match=rf"look like epoch {name} \(the newest is {max(numbers)}\)"
+    ) as caught:
+        microseconds(form(numbers))
+    with pytest.raises(InputError, match="expected microseconds"):
+        Interactions.of(user=["u"] * len(numbers), item=["i"] * len(numbers), timestamp=form(numbers))
+    remedy = str(caught.value).split("pass ")[1]
+    converted = eval(remedy, {"np": np, "timestamps": numbers})
+    assert (
+        microseconds(converted)[: len(dates)].tolist() == times.astype("datetime64[us]").astype(int).tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [],
+        [3, 1, 2],
+        [3_000_000, 0],
+        [10**8],
+        [day * DAY for day in range(60)],
+        [1_700_000_000_000_000],
+        [2**62],
+        [-(10**9)],
+    ],
+)
+def test_other_whole_numbers_are_microseconds(numbers):
+    assert microseconds(numbers).tolist() == numbers
+    dates = np.array(numbers, dtype="datetime64[us]")
+    assert microseconds(dates).tolist() == numbers
+
+
 @settings(deadline=None, max_examples=50)
 @given(rows)
-def test_rows_come_out_as_they_went_in(table):
-    interactions = made_of(table)
+def test_columns_equal_their_input(table):
+    interactions = interactions_of(table)
     assert table_of(interactions) == table
     assert len(interactions) == len(table)
     assert interactions.users.ids == tuple(dict.fromkeys(row[0] for row in table))
@@ -64,8 +152,8 @@ def test_rows_come_out_as_they_went_in(table):
 
 @settings(deadline=None, max_examples=50)
 @given(rows, st.data())
-def test_rows_are_taken_by_mask_position_and_slice(table, data):
-    interactions = made_of(table)
+def test_take_by_mask_position_and_slice(table, data):
+    interactions = interactions_of(table)
     mask = data.draw(st.lists(st.booleans(), min_size=len(table), max_size=len(table)))
     kept = [row for row, keep in zip(table, mask, strict=True) if keep]
     assert table_of(interactions.take(np.array(mask, dtype=bool))) == kept
@@ -83,20 +171,20 @@ def test_rows_are_taken_by_mask_position_and_slice(table, data):
     st.integers(-6, 6) | st.none(),
     st.sampled_from([0, 5, -8]),
 )
-def test_a_time_range_has_its_start_and_not_its_end(days, start, end, hours):
+def test_a_time_range_includes_its_start_and_excludes_its_end(days, start, end, hours):
     zone = timezone(timedelta(hours=hours))
     log = Interactions.of(
         user=["u"] * len(days), item=["i"] * len(days), timestamp=[day * DAY for day in days]
     )
-    moments = [
+    limits = [
         None if day is None else (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).astimezone(zone)
         for day in (start, end)
     ]
     within = [day * DAY for day in days if (start is None or day >= start) and (end is None or day < end)]
-    assert log.between(*moments).timestamp.tolist() == within
+    assert log.between(*limits).timestamp.tolist() == within
 
 
-def test_a_naive_moment_is_utc():
+def test_a_naive_datetime_is_utc():
     log = Interactions.of(user=["u"] * 2, item=["i"] * 2, timestamp=[0, 1])
     assert len(log.between(datetime(1970, 1, 1))) == 2
     assert len(log.between(end=datetime(1970, 1, 1))) == 0
@@ -107,21 +195,12 @@ def test_iterators_are_read_once():
     assert len(log) == len(log.event) == 2
 
 
-def test_event_weights_multiply():
-    shop = Interactions.of(
-        user=["u"] * 4,
-        item=["a", "b", "c", "d"],
-        event=["click", "buy", "view", "buy"],
-        weight=[1, 2, 3, 0.5],
-    )
-    counted = shop.with_event_weights({"buy": 5, "click": 0.25})
-    assert counted.items.decode(counted.item) == ["a", "b", "d"]
-    assert counted.weight.tolist() == [0.25, 10.0, 2.5]
+def test_event_weights_are_checked():
     with pytest.raises(InputError, match="no event 'purchase' in the data; found click, buy, view"):
-        shop.with_event_weights({"purchase": 5})
+        SHOP.with_event_weights({"purchase": 5})
     for bad in (np.nan, np.inf, -1):
         with pytest.raises(InputError, match="expected a finite number >= 0"):
-            shop.with_event_weights({"buy": bad})
+            SHOP.with_event_weights({"buy": bad})
     with pytest.raises(InputError, match="event="):
         Interactions.of(user=["u"], item=["a"]).with_event_weights({"buy": 5})
 
@@ -132,20 +211,20 @@ def test_a_time_range_needs_timestamps():
 
 
 @pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf, -0.5, 1e39])
-def test_weights_that_cannot_be_are_refused(weight):
+def test_invalid_weights_are_errors(weight):
     with pytest.raises(InputError, match="weight in row 1 is"):
         Interactions.of(user=["u"] * 3, item=["a"] * 3, weight=[1, weight, 2])
 
 
 @settings(deadline=None, max_examples=30)
 @given(illegal_ids, st.sampled_from(["user", "item", "event", "session"]))
-def test_illegal_ids_are_refused(illegal, column):
+def test_illegal_ids_are_errors(illegal, column):
     columns = {name: ["a", "b"] for name in ("user", "item", "event", "session")}
     with pytest.raises(InvalidIdError):
         Interactions.of(**{**columns, column: ["a", illegal]})
 
 
-def test_columns_that_do_not_fit_are_refused():
+def test_inconsistent_columns_are_errors():
     two = Vocabulary(("a", "b"))
     with pytest.raises(InputError, match="column 'user' has 1 rows; expected 2"):
         Interactions.of(user=["u"], item=["a", "b"])
@@ -160,8 +239,8 @@ def test_columns_that_do_not_fit_are_refused():
         Interactions(two, two, np.array([0]), np.array([0]), sessions=two)
 
 
-def test_columns_cannot_be_changed():
-    log = made_of([("u", "i", 1, 1.0, "click", "s")])
+def test_columns_are_read_only():
+    log = interactions_of([("u", "i", 1, 1.0, "click", "s")])
     for name in COLUMNS:
         with pytest.raises(ValueError, match="read-only"):
             getattr(log, name)[0] = 0
@@ -169,19 +248,17 @@ def test_columns_cannot_be_changed():
         log.user = None
 
 
-moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
+datetimes = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(moments), st.integers(-14 * 60, 14 * 60))
-def test_moments_become_whole_microseconds(naive, minutes):
-    expected = [(moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) for moment in naive]
+@given(st.lists(datetimes), st.integers(-14 * 60, 14 * 60))
+def test_every_form_of_a_timestamp_is_the_same_microsecond(naive, minutes):
+    expected = [(time - datetime(1970, 1, 1)) // timedelta(microseconds=1) for time in naive]
     zone = timezone(timedelta(minutes=minutes))
-    elsewhere = [moment.replace(tzinfo=UTC) + timedelta(minutes=minutes) for moment in naive]
+    elsewhere = [time.replace(tzinfo=UTC) + timedelta(minutes=minutes) for time in naive]
     elsewhere = (
-        [moment.replace(tzinfo=None).replace(tzinfo=zone) for moment in elsewhere]
-        if abs(minutes) < 1440
-        else []
+        [time.replace(tzinfo=None).replace(tzinfo=zone) for time in elsewhere] if abs(minutes) < 1440 else []
     )
     for form in (
         naive,
@@ -190,69 +267,28 @@ def test_moments_become_whole_microseconds(naive, minutes):
         np.array(naive, dtype="datetime64[us]"),
         np.array(expected, dtype=np.int64),
     ):
-        found = microseconds(form)
-        assert found.dtype == np.int64
-        assert found.tolist() == expected
-
-
-def test_moments_in_other_units():
-    assert microseconds(np.array(["1970-01-02"], dtype="datetime64[D]")).tolist() == [DAY]
-    assert microseconds(np.array([1_999], dtype="datetime64[ns]")).tolist() == [1]
-    assert microseconds([]).tolist() == []
+        column = microseconds(form)
+        assert column.dtype == np.int64
+        assert column.tolist() == expected
 
 
 @pytest.mark.parametrize(
     "wrong", [[1.5], ["2020-01-01"], [None], [True], [np.datetime64("NaT")], [float("nan")]]
 )
-def test_what_is_no_moment_is_refused(wrong):
+def test_timestamps_of_other_types_are_errors(wrong):
     with pytest.raises(InputTypeError, match="expected datetime"):
         microseconds(wrong)
     with pytest.raises(InputTypeError, match="expected datetime"):
         Interactions.of(user=["u"], item=["i"], timestamp=wrong)
 
 
-@pytest.mark.parametrize(("unit", "name"), [("s", "seconds"), ("ms", "milliseconds"), ("ns", "nanoseconds")])
-@pytest.mark.parametrize("dates", [["1990-01-01"], ["2024-02-29", "1999-12-31"], ["2099-12-31T23:59:59"]])
-@pytest.mark.parametrize("form", [list, np.asarray])
-def test_whole_numbers_of_another_unit_are_refused_with_the_remedy(unit, name, dates, form):
-    moments = np.array(dates, dtype=f"datetime64[{unit}]")
-    counted = [*moments.astype(np.int64).tolist(), 0, -1]
-    with pytest.raises(
-        InputError, match=rf"look like epoch {name} \(the newest is {max(counted)}\)"
-    ) as caught:
-        microseconds(form(counted))
-    with pytest.raises(InputError, match="expected microseconds"):
-        Interactions.of(user=["u"] * len(counted), item=["i"] * len(counted), timestamp=form(counted))
-    remedy = str(caught.value).split("pass ")[1]
-    found = eval(remedy, {"np": np, "timestamps": counted})
-    assert microseconds(found)[: len(dates)].tolist() == moments.astype("datetime64[us]").astype(int).tolist()
-
-
-@pytest.mark.parametrize(
-    "counted",
-    [
-        [3, 1, 2],
-        [3_000_000, 0],
-        [10**8],
-        [day * DAY for day in range(60)],
-        [1_700_000_000_000_000],
-        [2**62],
-        [-(10**9)],
-    ],
-)
-def test_whole_numbers_that_can_be_microseconds_are_microseconds(counted):
-    assert microseconds(counted).tolist() == counted
-    dates = np.array(counted, dtype="datetime64[us]")
-    assert microseconds(dates).tolist() == counted
-
-
-def test_dates_are_never_taken_for_another_unit():
+def test_dates_are_not_checked_for_another_unit():
     early = [datetime(1970, 1, 1, 0, 28), datetime(1970, 1, 20)]
     assert microseconds(early).tolist() == [28 * 60 * 1_000_000, 19 * DAY]
     assert microseconds(np.array(early, dtype="datetime64[us]")).tolist() == microseconds(early).tolist()
 
 
-def test_a_read_only_view_copies_nothing_it_need_not():
+def test_read_only_does_not_copy_without_need():
     column = np.arange(3, dtype=np.int32)
     assert np.shares_memory(read_only(column, np.int32), column)
     assert column.flags.writeable
