@@ -1,4 +1,4 @@
-"""Sentences behave as the lists of lists they were made of, in memory and mapped from disk."""
+"""Sentences equal the lists of lists they are made of, in memory and memory-mapped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ weights = st.floats(0, 1000, width=32)
 
 @st.composite
 def weighted(draw):
-    """Sentences, some with weights, some with timestamps, some unordered."""
+    """Draw sentences, some with weights, some with timestamps, some unordered."""
     lists = draw(corpora())
     sentences = Sentences.of(lists, ordered=draw(st.booleans()))
     if draw(st.booleans()):
@@ -44,18 +44,48 @@ def weighted(draw):
 
 
 def rows_of(sentences):
-    """Return each sentence as a list of (id, weight, timestamp), ``None`` where there is no such column."""
-    none = [None] * len(sentences.tokens)
+    """Return each sentence as a list of (id, weight, timestamp), ``None`` for a missing column."""
+    missing = [None] * len(sentences.tokens)
     columns = [
-        none if column is None else column.tolist() for column in (sentences.weights, sentences.timestamps)
+        missing if column is None else column.tolist() for column in (sentences.weights, sentences.timestamps)
     ]
     rows = list(zip(sentences.vocabulary.decode(sentences.tokens), *columns, strict=True))
     return [rows[a:b] for a, b in pairwise(sentences.offsets.tolist())]
 
 
+LISTS = Sentences.of(map(list, ["abc", "", "cb"]))
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        (lambda s: s, ["abc", "", "cb"]),
+        (lambda s: s[1:], ["", "cb"]),
+        (lambda s: s[::-2], ["cb", "abc"]),
+        (lambda s: s.take(np.array([2, 2, 0])), ["cb", "cb", "abc"]),
+        (lambda s: s.take(np.array([True, True, False])), ["abc", ""]),
+        (lambda s: s.keep(s.tokens != s.vocabulary.code("b")), ["ac", "", "c"]),
+        (lambda s: s.regroup(np.array([4, 0, 0]), np.array([0, 2, 3])), ["ba", "a"]),
+        (lambda s: s + Sentences.of([["d", "b"]]), ["abc", "", "cb", "db"]),
+    ],
+)
+def test_examples_of_operations(operation, expected):
+    assert ["".join(sentence) for sentence in operation(LISTS)] == expected
+
+
+def test_example_of_arrays():
+    assert LISTS.vocabulary.ids == ("a", "b", "c")
+    assert LISTS.tokens.tolist() == [0, 1, 2, 2, 1]
+    assert LISTS.offsets.tolist() == [0, 3, 3, 5]
+    assert LISTS.lengths.tolist() == [3, 0, 2]
+    assert LISTS.counts().tolist() == [1, 2, 2]
+    assert LISTS[2] == LISTS[-1] == ["c", "b"]
+    assert repr(LISTS) == "Sentences(3 sentences, 5 tokens, 3 items, lengths 0 to 3)"
+
+
 @settings(deadline=None, max_examples=100)
 @given(corpora(), st.data())
-def test_sentences_read_as_the_lists_they_were_made_of(lists, data):
+def test_sentences_equal_the_lists_they_are_made_of(lists, data):
     sentences = Sentences.of(lists)
     assert list(sentences) == lists
     assert len(sentences) == len(lists)
@@ -76,41 +106,42 @@ def test_sentences_read_as_the_lists_they_were_made_of(lists, data):
 
 @settings(deadline=None, max_examples=100)
 @given(weighted(), st.data())
-def test_take_and_keep_carry_weights_and_timestamps_along(sentences, data):
-    pairs = rows_of(sentences)
-    rows = st.lists(st.integers(-len(pairs), len(pairs) - 1), max_size=10) if pairs else st.just([])
+def test_take_and_keep_include_weights_and_timestamps(sentences, data):
+    sentence_rows = rows_of(sentences)
+    n = len(sentence_rows)
+    rows = st.lists(st.integers(-n, n - 1), max_size=10) if n else st.just([])
     positions = data.draw(rows)
     taken = sentences.take(np.array(positions, dtype=np.int64))
-    assert rows_of(taken) == [pairs[row] for row in positions]
-    mask = data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs)))
+    assert rows_of(taken) == [sentence_rows[row] for row in positions]
+    mask = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
     assert rows_of(sentences.take(np.array(mask, dtype=bool))) == [
-        pair for pair, kept in zip(pairs, mask, strict=True) if kept
+        row for row, selected in zip(sentence_rows, mask, strict=True) if selected
     ]
     n = len(sentences.tokens)
     flags = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
     flag = iter(flags)
     kept = sentences.keep(np.array(flags, dtype=bool))
-    assert rows_of(kept) == [[pair for pair in sentence if next(flag)] for sentence in pairs]
+    assert rows_of(kept) == [[token for token in row if next(flag)] for row in sentence_rows]
     assert taken.ordered == kept.ordered == sentences.ordered
 
 
 @settings(deadline=None, max_examples=50)
 @given(weighted(), weighted())
-def test_sentences_are_added_up(one, other):
-    def counted(sentences, other):
-        bare = sentences.weights is None and other.weights is not None
+def test_addition_concatenates(left, right):
+    def expected_rows(sentences, other):
+        weight_one = sentences.weights is None and other.weights is not None
         timed = other.timestamps is not None
         return [
-            [(id_, 1.0 if bare else weight, time if timed else None) for id_, weight, time in rows]
+            [(id_, 1.0 if weight_one else weight, time if timed else None) for id_, weight, time in rows]
             for rows in rows_of(sentences)
         ]
 
-    both = one + other
-    assert rows_of(both) == counted(one, other) + counted(other, one)
-    assert both.ordered == (one.ordered and other.ordered)
+    joined = left + right
+    assert rows_of(joined) == expected_rows(left, right) + expected_rows(right, left)
+    assert joined.ordered == (left.ordered and right.ordered)
 
 
-def test_sentences_come_from_any_iterable_but_not_from_text():
+def test_sentences_are_made_of_any_iterables_except_text():
     assert list(Sentences.of(iter([iter("ab"), ("c",)]))) == [["a", "b"], ["c"]]
     for text in (["ab", "c"], "ab", [["a"], "b"]):
         with pytest.raises(InputTypeError, match="expected a list of ids"):
@@ -119,7 +150,7 @@ def test_sentences_come_from_any_iterable_but_not_from_text():
 
 @settings(deadline=None, max_examples=30)
 @given(illegal_ids)
-def test_illegal_ids_are_refused(illegal):
+def test_illegal_ids_are_errors(illegal):
     with pytest.raises(InvalidIdError):
         Sentences.of([["a"], ["b", illegal]])
 
@@ -141,14 +172,14 @@ def test_illegal_ids_are_refused(illegal):
         ([0, 1], [0, 2], [1.0, -1.0], "non-negative"),
     ],
 )
-def test_columns_that_do_not_fit_are_refused(tokens, offsets, column, message):
+def test_inconsistent_columns_are_errors(tokens, offsets, column, message):
     with pytest.raises(InputError, match=message):
         Sentences(Vocabulary(("a", "b")), np.array(tokens), np.array(offsets), column)
 
 
 @settings(deadline=None, max_examples=40)
 @given(sentences=weighted())
-def test_saved_sentences_open_as_they_were(tmp_path_factory, sentences):
+def test_opened_sentences_equal_the_saved_ones(tmp_path_factory, sentences):
     path = fresh_folder(tmp_path_factory) / "saved"
     sentences.save(path)
     opened = Sentences.open(path)
@@ -156,11 +187,11 @@ def test_saved_sentences_open_as_they_were(tmp_path_factory, sentences):
     assert opened.vocabulary == sentences.vocabulary
     assert opened.ordered == sentences.ordered
     for name in ("tokens", "offsets", "weights", "timestamps"):
-        column, found = getattr(sentences, name), getattr(opened, name)
-        assert (found is None) == (column is None)
+        saved_column, column = getattr(sentences, name), getattr(opened, name)
+        assert (column is None) == (saved_column is None)
         if column is not None:
-            assert found.dtype == column.dtype
-            assert found.tobytes() == column.tobytes()
+            assert column.dtype == saved_column.dtype
+            assert column.tobytes() == saved_column.tobytes()
 
 
 def test_odd_ids_are_saved_byte_for_byte(tmp_path):
@@ -168,13 +199,13 @@ def test_odd_ids_are_saved_byte_for_byte(tmp_path):
     assert list(Sentences.open(tmp_path / "saved")) == [list(ODD_IDS), list(ODD_IDS[::-1])]
 
 
-def mapped(column):
+def is_mapped(column):
     while column is not None and not isinstance(column, np.memmap):
         column = column.base
     return column is not None
 
 
-def made_weighted():
+def weighted_sentences():
     lists = [["a", "b"], [], ["c", "\u2028", "a"]]
     return dataclasses.replace(
         Sentences.of(lists, ordered=False),
@@ -183,17 +214,17 @@ def made_weighted():
     )
 
 
-def test_opened_columns_are_mapped(tmp_path):
-    made_weighted().save(tmp_path / "saved")
+def test_opened_columns_are_memory_mapped(tmp_path):
+    weighted_sentences().save(tmp_path / "saved")
     opened = Sentences.open(tmp_path / "saved")
     assert all(
-        mapped(column) for column in (opened.tokens, opened.offsets, opened.weights, opened.timestamps)
+        is_mapped(column) for column in (opened.tokens, opened.offsets, opened.weights, opened.timestamps)
     )
 
 
-def test_columns_cannot_be_changed(tmp_path):
-    made_weighted().save(tmp_path / "saved")
-    for sentences in (made_weighted(), Sentences.open(tmp_path / "saved")):
+def test_columns_are_read_only(tmp_path):
+    weighted_sentences().save(tmp_path / "saved")
+    for sentences in (weighted_sentences(), Sentences.open(tmp_path / "saved")):
         for column in (sentences.tokens, sentences.offsets, sentences.weights, sentences.timestamps):
             with pytest.raises(ValueError, match="read-only"):
                 column[0] = 0
@@ -201,14 +232,14 @@ def test_columns_cannot_be_changed(tmp_path):
             sentences.ordered = False
 
 
-def test_saving_replaces_nothing(tmp_path):
+def test_saving_overwrites_nothing(tmp_path):
     Sentences.of([["a"]]).save(tmp_path / "saved")
     with pytest.raises(BundleExistsError):
         Sentences.of([["b"]]).save(tmp_path / "saved")
     assert list(Sentences.open(tmp_path / "saved")) == [["a"]]
 
 
-def test_what_is_not_there_is_not_opened(tmp_path):
+def test_paths_without_saved_sentences_are_errors(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "nothing", tmp_path / "file"):
         with pytest.raises(BundleNotFoundError):
@@ -223,46 +254,46 @@ FILES = ("sentences.json", "ids.jsonl", "tokens.npy", "offsets.npy", "weights.np
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("module") / "saved"
-    made_weighted().save(path)
+    weighted_sentences().save(path)
     assert {file.name for file in path.iterdir()} == set(FILES)
     return path
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_short_longer_or_gone_is_noticed(saved, tmp_path, name):
-    shutil.copytree(saved, tmp_path / "spoiled")
-    file = tmp_path / "spoiled" / name
-    whole = file.read_bytes()
-    same_json = {len(whole) - 1} if name == "sentences.json" else set()
-    for length in sorted(set(range(len(whole))) - same_json):
-        file.write_bytes(whole[:length])
+def test_a_truncated_extended_or_missing_file_is_an_error(saved, tmp_path, name):
+    shutil.copytree(saved, tmp_path / "damaged")
+    file = tmp_path / "damaged" / name
+    intact = file.read_bytes()
+    same_json = {len(intact) - 1} if name == "sentences.json" else set()
+    for length in sorted(set(range(len(intact))) - same_json):
+        file.write_bytes(intact[:length])
         with pytest.raises(CorruptBundleError):
-            Sentences.open(tmp_path / "spoiled")
-    file.write_bytes(whole + b"0")
+            Sentences.open(tmp_path / "damaged")
+    file.write_bytes(intact + b"0")
     with pytest.raises(CorruptBundleError):
-        Sentences.open(tmp_path / "spoiled")
+        Sentences.open(tmp_path / "damaged")
     file.unlink()
     with pytest.raises(CorruptBundleError):
-        Sentences.open(tmp_path / "spoiled")
+        Sentences.open(tmp_path / "damaged")
     file.mkdir()
     with pytest.raises(CorruptBundleError):
-        Sentences.open(tmp_path / "spoiled")
+        Sentences.open(tmp_path / "damaged")
 
 
 @settings(deadline=None, max_examples=150)
-@given(name=st.sampled_from(FILES), place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
-def test_a_changed_byte_is_noticed(saved, tmp_path_factory, name, place, value):
-    spoiled = fresh_folder(tmp_path_factory) / "spoiled"
-    shutil.copytree(saved, spoiled)
-    content = bytearray((spoiled / name).read_bytes())
-    content[int(place * len(content))] ^= value
-    (spoiled / name).write_bytes(content)
+@given(name=st.sampled_from(FILES), position=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
+def test_an_altered_byte_is_an_error(saved, tmp_path_factory, name, position, value):
+    damaged = fresh_folder(tmp_path_factory) / "damaged"
+    shutil.copytree(saved, damaged)
+    content = bytearray((damaged / name).read_bytes())
+    content[int(position * len(content))] ^= value
+    (damaged / name).write_bytes(content)
     try:
-        opened = Sentences.open(spoiled)
+        opened = Sentences.open(damaged)
     except CorruptBundleError:
         return
-    assert name == "sentences.json", "only white space in JSON may change unnoticed"
-    assert rows_of(opened) == rows_of(made_weighted())
+    assert name == "sentences.json", "only white space in JSON may change without an error"
+    assert rows_of(opened) == rows_of(weighted_sentences())
     assert not opened.ordered
 
 
@@ -276,49 +307,55 @@ def test_a_changed_byte_is_noticed(saved, tmp_path_factory, name, place, value):
         {"sha256": {"../../etc/passwd": ""}},
     ],
 )  # fmt: skip
-def test_a_description_that_does_not_fit_is_noticed(saved, tmp_path, changed):
-    shutil.copytree(saved, tmp_path / "spoiled")
-    file = tmp_path / "spoiled" / "sentences.json"
-    about = json.loads(file.read_text())
-    file.write_text(json.dumps({**about, **changed}))
+def test_an_inconsistent_header_is_an_error(saved, tmp_path, changed):
+    shutil.copytree(saved, tmp_path / "damaged")
+    file = tmp_path / "damaged" / "sentences.json"
+    header = json.loads(file.read_text())
+    file.write_text(json.dumps({**header, **changed}))
     with pytest.raises(CorruptBundleError):
-        Sentences.open(tmp_path / "spoiled")
-    for text in ("[]", "1", "null", '"format"', json.dumps({**about, "ordered": 1})[:-1] + ', "ordered": 0}'):
+        Sentences.open(tmp_path / "damaged")
+    for text in (
+        "[]",
+        "1",
+        "null",
+        '"format"',
+        json.dumps({**header, "ordered": 1})[:-1] + ', "ordered": 0}',
+    ):
         file.write_text(text)
         with pytest.raises(CorruptBundleError):
-            Sentences.open(tmp_path / "spoiled")
-    for name in about:
-        file.write_text(json.dumps({key: value for key, value in about.items() if key != name}))
+            Sentences.open(tmp_path / "damaged")
+    for name in header:
+        file.write_text(json.dumps({key: value for key, value in header.items() if key != name}))
         with pytest.raises(CorruptBundleError):
-            Sentences.open(tmp_path / "spoiled")
+            Sentences.open(tmp_path / "damaged")
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, 9)))
-def test_offsets_are_running_sums(lengths):
+def test_offsets_are_cumulative_sums(lengths):
     assert offsets_of(lengths).tolist() == [sum(lengths[:n]) for n in range(len(lengths) + 1)]
 
 
 @given(corpora(), corpora(), st.booleans(), st.booleans())
-def test_equal_fingerprints_mean_equal_sentences(one, other, ordered_one, ordered_other):
-    first, second = Sentences.of(one, ordered=ordered_one), Sentences.of(other, ordered=ordered_other)
-    same = (one, ordered_one) == (other, ordered_other)
+def test_equal_fingerprints_mean_equal_sentences(lists, other_lists, ordered, other_ordered):
+    first, second = Sentences.of(lists, ordered=ordered), Sentences.of(other_lists, ordered=other_ordered)
+    same = (lists, ordered) == (other_lists, other_ordered)
     assert (first.fingerprint() == second.fingerprint()) is same
-    assert first.fingerprint() == Sentences.of(one, ordered=ordered_one).fingerprint()
+    assert first.fingerprint() == Sentences.of(lists, ordered=ordered).fingerprint()
 
 
-def test_format_1_which_knows_no_timestamps_still_opens(tmp_path):
-    weighted = dataclasses.replace(made_weighted(), timestamps=None)
+def test_format_1_without_timestamps_can_be_opened(tmp_path):
+    weighted = dataclasses.replace(weighted_sentences(), timestamps=None)
     weighted.save(tmp_path / "saved")
     file = tmp_path / "saved" / "sentences.json"
-    about = json.loads(file.read_text())
-    assert (about.pop("format"), about.pop("columns")) == (2, ["weights"])
+    header = json.loads(file.read_text())
+    assert (header.pop("format"), header.pop("columns")) == (2, ["weights"])
     file.chmod(0o644)
-    file.write_text(json.dumps({**about, "format": 1, "weighted": True}))
+    file.write_text(json.dumps({**header, "format": 1, "weighted": True}))
     assert Sentences.open(tmp_path / "saved").fingerprint() == weighted.fingerprint()
 
 
-def test_a_fingerprint_sees_weights_timestamps_ids_and_where_sentences_end(tmp_path):
+def test_a_fingerprint_depends_on_weights_timestamps_ids_and_lengths(tmp_path):
     sentences = Sentences.of([["a", "b"], ["b"]])
     weighted = dataclasses.replace(sentences, weights=np.ones(3))
     others = [
@@ -332,6 +369,6 @@ def test_a_fingerprint_sees_weights_timestamps_ids_and_where_sentences_end(tmp_p
         Sentences.of([["ab", "c"], ["c"]]),
         Sentences.of([["a", "bc"], ["bc"]]),
     ]
-    assert len({one.fingerprint() for one in [sentences, *others]}) == 1 + len(others)
+    assert len({s.fingerprint() for s in [sentences, *others]}) == 1 + len(others)
     weighted.save(tmp_path / "saved")
     assert Sentences.open(tmp_path / "saved").fingerprint() == weighted.fingerprint()

@@ -1,4 +1,4 @@
-"""Walks use edges only, in the proportions that node2vec defines, and the same ones for a seed."""
+"""Walks follow edges, in the proportions that node2vec defines, and are reproducible for a seed."""
 
 import hashlib
 import itertools
@@ -20,18 +20,37 @@ weighted = st.lists(st.tuples(nodes, nodes, st.floats(0.125, 8)), min_size=1, ma
 parameters = st.sampled_from([0.001, 0.25, 1.0, 4.0, 1000.0])
 
 
+@pytest.mark.parametrize(
+    ("edges", "directed", "walk_length", "walks"),
+    [
+        (["ab", "bc", "ca"], True, 5, {"abcab", "bcabc", "cabca"}),
+        (["ab", "bc"], True, 5, {"abc", "bc", "c"}),
+        (["ab"], False, 3, {"aba", "bab"}),
+        (["aa"], False, 3, {"aaa"}),
+        (["ab", "cd"], False, 1, {"a", "b", "c", "d"}),
+    ],
+)
+@pytest.mark.parametrize(("p", "q"), [(1, 1), (0.25, 4)])
+def test_examples_without_a_choice(edges, directed, walk_length, walks, p, q):
+    graph = Graph.of(map(tuple, edges), directed=directed)
+    sentences = adapters.walks(graph, walks_per_node=3, walk_length=walk_length, p=p, q=q)
+    assert Counter(map("".join, sentences)) == dict.fromkeys(walks, 3)
+
+
 @settings(deadline=None, max_examples=300)
 @given(pairs | weighted, st.booleans(), parameters, parameters, st.integers(1, 3), st.integers(1, 8))
-def test_every_step_is_an_edge_and_every_node_starts(edges, directed, p, q, walks_per_node, walk_length):
+def test_every_step_is_an_edge_and_every_node_is_a_start(edges, directed, p, q, walks_per_node, walk_length):
     graph = Graph.of(edges, directed=directed)
-    found = adapters.walks(graph, walks_per_node=walks_per_node, walk_length=walk_length, p=p, q=q, seed=3)
-    ways = {node: set(graph.neighbours_of(node)) for node in graph.nodes}
-    for walk in found:
-        assert all(after in ways[before] for before, after in itertools.pairwise(walk))
-        assert len(walk) == walk_length or not ways[walk[-1]]  # only a sink ends a walk early
-    assert Counter(walk[0] for walk in found) == dict.fromkeys(graph.nodes, walks_per_node)
-    for start in range(0, len(found), len(graph)):  # each pass visits every node once
-        assert {walk[0] for walk in found[start : start + len(graph)]} == set(graph.nodes)
+    sentences = adapters.walks(
+        graph, walks_per_node=walks_per_node, walk_length=walk_length, p=p, q=q, seed=3
+    )
+    neighbours = {node: set(graph.neighbours_of(node)) for node in graph.nodes}
+    for walk in sentences:
+        assert all(after in neighbours[before] for before, after in itertools.pairwise(walk))
+        assert len(walk) == walk_length or not neighbours[walk[-1]]  # only a sink ends a walk early
+    assert Counter(walk[0] for walk in sentences) == dict.fromkeys(graph.nodes, walks_per_node)
+    for start in range(0, len(sentences), len(graph)):  # each pass starts at every node once
+        assert {walk[0] for walk in sentences[start : start + len(graph)]} == set(graph.nodes)
 
 
 EDGES = [
@@ -71,7 +90,7 @@ def test_steps_come_in_the_proportions_of_the_definition(p, q, directed, with_we
             assert abs(steps[before, here, to] - expected) < 6 * spread, (before, here, to)
 
 
-def test_the_same_seed_gives_the_same_walks_whatever_the_threads():
+def test_walks_of_a_seed_do_not_depend_on_the_number_of_threads():
     code = (
         "import hashlib; from item2vec import adapters;"
         "edges = [(str(n), str(n * 7 % 500)) for n in range(500)];"
@@ -93,10 +112,10 @@ def test_the_same_seed_gives_the_same_walks_whatever_the_threads():
 
 
 def test_other_seeds_give_other_walks():
-    walk = {
+    tokens = {
         seed: adapters.walks(Graph.of(EDGES), walk_length=30, seed=seed).tokens.tobytes() for seed in range(5)
     }
-    assert len(set(walk.values())) == 5
+    assert len(set(tokens.values())) == 5
 
 
 @pytest.mark.slow
@@ -107,8 +126,8 @@ def test_a_hub_of_a_million_edges_does_not_stall():
         np.zeros(n - 1, dtype=np.int32),
         np.arange(1, n, dtype=np.int32),
     )
-    found = adapters.walks(graph, walks_per_node=1, walk_length=10, p=0.25, q=4)
-    tokens = found.tokens.reshape(n, 10)
+    sentences = adapters.walks(graph, walks_per_node=1, walk_length=10, p=0.25, q=4)
+    tokens = sentences.tokens.reshape(n, 10)
     assert ((tokens[:, :-1] == 0) != (tokens[:, 1:] == 0)).all()  # every step is to the hub or from it
 
 
@@ -128,23 +147,23 @@ def test_a_hub_of_a_million_edges_does_not_stall():
         {"seed": 2**32},
     ],
 )
-def test_settings_out_of_range_are_refused(setting):
+def test_settings_out_of_range_are_errors(setting):
     with pytest.raises(ConfigError, match=f"{next(iter(setting))} is"):
         adapters.walks(EDGES, **setting)
 
 
 @pytest.mark.parametrize("walk_length", [10**14, 10**25])
-def test_walks_that_do_not_fit_into_memory_are_refused(walk_length):
+def test_walks_that_do_not_fit_into_memory_are_errors(walk_length):
     with pytest.raises(ConfigError, match="lower walks_per_node or walk_length"):
         adapters.walks(EDGES, walk_length=walk_length)
 
 
-def test_an_undirected_graph_has_no_directed_walks():
+def test_directed_walks_over_an_undirected_graph_are_an_error():
     with pytest.raises(ConfigError, match="directed"):
         adapters.walks(Graph.of(EDGES), directed=True)
 
 
-def test_edges_in_memory_need_no_pandas():
+def test_walks_over_a_graph_do_not_import_pandas():
     code = (
         "import sys; from item2vec import Graph, adapters;"
         "adapters.walks(Graph.of([('a', 'b')]), walk_length=3); assert 'pandas' not in sys.modules"
@@ -152,7 +171,7 @@ def test_edges_in_memory_need_no_pandas():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_walks_survive_threads_and_forks():
+def test_walks_work_in_threads_and_after_a_fork():
     code = (
         "import os; from concurrent.futures import ThreadPoolExecutor; from item2vec import Graph, adapters;"
         "graph = Graph.of([(str(n), str(n * 7 % 500)) for n in range(500)]);"
