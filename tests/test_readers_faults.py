@@ -1,4 +1,4 @@
-"""Bad rows are named by file, line and value; bad files are named at all."""
+"""Errors report the file, line and value of a bad row, and why a file cannot be read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write(path, text, encoding="utf-8"):
 @pytest.mark.parametrize(
     "before", [GOOD, GOOD + '"bob\nby\nname",x,2024-01-01,1\n\n', GOOD.replace("\n", "\r\n")]
 )
-def test_a_bad_row_of_text_is_named_or_skipped(tmp_path, before, row, found, error):
+def test_a_bad_row_of_text_is_reported_or_skipped(tmp_path, before, row, found, error):
     text = HEADER + before + row + "\n" + GOOD
     path = write(tmp_path / "listens.csv", text)
     line = (HEADER + before).count("\n") + 1
@@ -73,7 +73,7 @@ def test_a_bad_row_of_text_is_named_or_skipped(tmp_path, before, row, found, err
     )
 
 
-def test_lines_are_still_counted_after_a_quote_that_never_closes(tmp_path):
+def test_line_numbers_are_right_after_an_unclosed_quote(tmp_path):
     path = write(tmp_path / "listens.csv", HEADER + '"ann,x,2024-01-01,1\n' + GOOD * 3 + "?\n")
     with pytest.raises(InputError, match="line 6: 1 fields"):
         readers.read_interactions(path)
@@ -94,7 +94,7 @@ def test_lines_are_still_counted_after_a_quote_that_never_closes(tmp_path):
         ({"weight": {}}, "weight {}"),
     ],
 )
-def test_a_bad_row_of_json_lines_is_named_or_skipped(tmp_path, row, found):
+def test_a_bad_row_of_json_lines_is_reported_or_skipped(tmp_path, row, found):
     good = {"user_id": "ann", "item_id": 1, "timestamp": "2024-01-01", "weight": 1}
     path = write(
         tmp_path / "listens.jsonl", f"{json.dumps(good)}\n\n{json.dumps(good | row)}\n{json.dumps(good)}\n"
@@ -106,7 +106,7 @@ def test_a_bad_row_of_json_lines_is_named_or_skipped(tmp_path, row, found):
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "7", '"a"', "{'user_id': 1}", "[" * 100_000, "1" * 5_000])
-def test_a_line_that_is_no_json_object_is_a_bad_row(tmp_path, line):
+def test_a_line_that_is_not_a_json_object_is_a_bad_row(tmp_path, line):
     good = '{"user_id": "u", "item_id": "i"}\n'
     path = write(tmp_path / "listens.jsonl", good + line + "\n" + good)
     with pytest.raises(InputError, match=r"line 2: .*expected a JSON object"):
@@ -114,7 +114,7 @@ def test_a_line_that_is_no_json_object_is_a_bad_row(tmp_path, line):
     assert len(readers.read_interactions(path, timestamp=None, on_error="skip")) == 2
 
 
-def test_a_bad_row_of_a_table_is_named_by_its_position(tmp_path):
+def test_a_bad_row_of_a_table_is_reported_by_number(tmp_path):
     frame = pd.DataFrame({"user_id": ["u", None, "v"], "item_id": [1, 2, 3], "weight": [1.0, 1.0, np.inf]})
     frame.to_parquet(tmp_path / "listens.parquet")
     polars = pl.from_pandas(frame)
@@ -133,7 +133,7 @@ def test_a_bad_row_of_a_table_is_named_by_its_position(tmp_path):
         ]
 
 
-def test_rows_are_counted_across_chunks_and_partitions():
+def test_row_numbers_continue_across_chunks_and_partitions():
     good, bad = (pa.table({"user_id": ["u", "v"], "item_id": pa.array(["x", item])}) for item in ("y", None))
     with pytest.raises(InputError, match="Table row 3: item_id None"):
         readers.read_interactions(pa.concat_tables([good, bad]), timestamp=None)
@@ -158,7 +158,7 @@ def test_rows_are_counted_across_chunks_and_partitions():
     ),
     quoted=st.booleans(),
 )
-def test_skipping_leaves_exactly_the_good_rows(tmp_path_factory, rows, quoted):
+def test_skipping_keeps_exactly_the_good_rows(tmp_path_factory, rows, quoted):
     header = '"user_id",item_id,timestamp,weight\n' if quoted else HEADER
     lines = [",".join((row[0], "i" + row[0], *row[1:])) if len(row) > 1 else row[0] for row in rows]
     path = write(tmp_path_factory.mktemp("skip") / "listens.csv", header + "\n".join(lines) + "\n")
@@ -175,7 +175,7 @@ def test_skipping_leaves_exactly_the_good_rows(tmp_path_factory, rows, quoted):
             readers.read_interactions(path, weight="weight")
 
 
-def test_what_was_skipped_is_logged_once(tmp_path, caplog):
+def test_skipped_rows_are_logged_once(tmp_path, caplog):
     path = write(tmp_path / "listens.csv", HEADER + GOOD + "ann,x,?,1\n" * 5)
     with caplog.at_level(logging.WARNING, logger="item2vec.readers"):
         readers.read_interactions(path, on_error="skip")
@@ -185,7 +185,7 @@ def test_what_was_skipped_is_logged_once(tmp_path, caplog):
     assert "line 6" not in record.message
 
 
-def test_bytes_in_another_encoding_are_named_with_the_way_out(tmp_path):
+def test_undecodable_bytes_are_reported_with_a_suggested_encoding(tmp_path):
     path = write(tmp_path / "listens.csv", HEADER + GOOD + GOOD.replace("ann", "Zoé"), "latin-1")
     with pytest.raises(InputError, match=r"line 3: user_id .*byte 0xe9.*encoding='latin-1'"):
         readers.read_interactions(path)
@@ -199,7 +199,7 @@ def test_bytes_in_another_encoding_are_named_with_the_way_out(tmp_path):
         readers.read_interactions(odd, encoding="utf-16")
 
 
-def test_a_missing_column_is_answered_with_those_found(tmp_path):
+def test_the_error_for_a_missing_column_lists_the_columns(tmp_path):
     path = write(tmp_path / "listens.csv", "userId;song;when\nu;s;1\n")
     with pytest.raises(
         InputError, match=r"no column 'user_id'; found 'userId', 'song', 'when'; did you mean user='userId'"
@@ -215,7 +215,7 @@ def test_a_missing_column_is_answered_with_those_found(tmp_path):
         readers.read_interactions(twice, timestamp=None)
 
 
-def test_empty_files_are_refused_and_a_header_alone_is_no_rows(tmp_path):
+def test_an_empty_file_is_an_error_and_a_header_alone_is_zero_rows(tmp_path):
     for name in ("empty.csv", "empty.jsonl", "empty.csv.gz"):
         for text in ("", "\n\n", "\ufeff"):
             path = tmp_path / name
@@ -228,7 +228,7 @@ def test_empty_files_are_refused_and_a_header_alone_is_no_rows(tmp_path):
     assert len(readers.read_interactions(pd.DataFrame({"user_id": [], "item_id": [], "timestamp": []}))) == 0
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path):
     for name, text in (
         ("a.csv", HEADER + GOOD),
         ("a.jsonl", '{"user_id": "ann", "item_id": 1, "timestamp": 1}\n'),
@@ -239,7 +239,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
     assert readers.read_interactions(headerless, columns=HEADER.strip().split(",")).users.ids == ("ann",)
 
 
-def test_what_cannot_be_opened_is_named(tmp_path):
+def test_sources_that_cannot_be_opened_are_reported(tmp_path):
     path = write(tmp_path / "listens.csv", HEADER + GOOD)
     with pytest.raises(InputError, match=r"no file .*did you mean '.*listens.csv'"):
         readers.read_interactions(tmp_path / "listen.csv")
@@ -263,27 +263,27 @@ def test_what_cannot_be_opened_is_named(tmp_path):
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_a_file_cut_short_or_changed_is_refused_or_read_never_worse(tmp_path_factory, data):
+def test_a_truncated_or_altered_file_is_an_error_or_is_read_in_full(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damage")
-    whole = {"a.csv.gz": gzip.compress((HEADER + GOOD * 50).encode())}
+    intact = {"a.csv.gz": gzip.compress((HEADER + GOOD * 50).encode())}
     table = pa.table({"user_id": ["u"] * 50, "item_id": list("ab" * 25), "timestamp": range(50)})
-    pq.write_table(table, folder / "whole", write_page_checksum=True)
-    whole["a.parquet"] = (folder / "whole").read_bytes()
-    name = data.draw(st.sampled_from(sorted(whole)))
-    content = bytearray(whole[name])
-    place = data.draw(st.integers(0, len(content) - 1))
-    cut = data.draw(st.booleans())
-    if cut:
-        del content[place:]
+    pq.write_table(table, folder / "intact", write_page_checksum=True)
+    intact["a.parquet"] = (folder / "intact").read_bytes()
+    name = data.draw(st.sampled_from(sorted(intact)))
+    content = bytearray(intact[name])
+    position = data.draw(st.integers(0, len(content) - 1))
+    truncate = data.draw(st.booleans())
+    if truncate:
+        del content[position:]
     else:
-        content[place] ^= 1 << data.draw(st.integers(0, 7))
+        content[position] ^= 1 << data.draw(st.integers(0, 7))
     path = folder / name
     path.write_bytes(content)
     try:
         read = readers.read_interactions(path)
     except InputError:
         return
-    assert not cut
+    assert not truncate
     assert len(read) == 50
 
 
@@ -297,7 +297,7 @@ def test_a_file_cut_short_or_changed_is_refused_or_read_never_worse(tmp_path_fac
         pa.array([1], pa.time32("s")),
     ],
 )
-def test_columns_of_unfit_types_are_refused(values):
+def test_columns_of_unsupported_types_are_errors(values):
     column = pa.array(["x"])
     for name in ("user_id", "weight", "timestamp"):
         if name == "timestamp" and pa.types.is_timestamp(values.type):
@@ -305,12 +305,12 @@ def test_columns_of_unfit_types_are_refused(values):
         table = pa.table(
             {"user_id": column, "item_id": column, "timestamp": pa.array([1]), "weight": pa.array([1])}
         )
-        place = table.column_names.index(name)
+        position = table.column_names.index(name)
         with pytest.raises(InputError, match=f"column '{name}' is of type"):
-            readers.read_interactions(table.set_column(place, name, values), weight="weight")
+            readers.read_interactions(table.set_column(position, name, values), weight="weight")
 
 
-def test_bytes_that_are_no_text_are_refused():
+def test_bytes_that_are_not_utf8_are_errors():
     table = pa.table({"user_id": pa.array([b"\xff"]), "item_id": ["x"]})
     with pytest.raises(InputError, match="not UTF-8"):
         readers.read_interactions(table, timestamp=None)

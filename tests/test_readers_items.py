@@ -1,4 +1,4 @@
-"""Titles and attributes survive, from every source and through a bundle's file."""
+"""Titles and attributes are read correctly from every source, and from the file in a bundle."""
 
 from __future__ import annotations
 
@@ -48,9 +48,38 @@ def catalogues(draw):
     return Items(Vocabulary(tuple(ids)), tuple(titles), tuple(attributes))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "options", "expected"),
+    [
+        ("i.csv", "item_id,title,year\na,A,1983\nb,,\n", {}, {"a": {"title": "A", "year": "1983"}, "b": {}}),
+        ("i.csv", "item_id,year\na,1983\n", {}, {"a": {"year": "1983"}}),
+        ("i.csv", "id,name\na,A\n", {"item": "id", "title": "name"}, {"a": {"title": "A"}}),
+        ("i.csv", "item_id,title\na,A\nb,B\na,A\n", {}, {"a": {"title": "A"}, "b": {"title": "B"}}),
+        (
+            "i.txt",
+            "a\tA, B\tC\n",
+            {"columns": ["item_id", "title", "by"]},
+            {"a": {"title": "A, B", "by": "C"}},
+        ),
+        ("i.item", "item_id:token\tyear:token\n1\t1995\n", {}, {"1": {"year": "1995"}}),
+        (
+            "i.jsonl",
+            '{"item_id": 7, "year": 1983, "tags": ["a"]}\n',
+            {},
+            {"7": {"year": 1983, "tags": ["a"]}},
+        ),
+        ("i.jsonl", '{"item_id": "a", "x": null}\n{"item_id": "b", "y": 1}\n', {}, {"a": {}, "b": {"y": 1}}),
+    ],
+)
+def test_examples_of_files(tmp_path, name, text, options, expected):
+    (tmp_path / name).write_text(text)
+    items = readers.read_items(tmp_path / name, **options)
+    assert same(items, Items.of(expected))
+
+
 @settings(deadline=None, max_examples=40)
 @given(items=catalogues())
-def test_items_survive_json_lines_and_a_bundle(tmp_path_factory, items):
+def test_json_lines_and_the_file_in_a_bundle_preserve_items(tmp_path_factory, items):
     folder = tmp_path_factory.mktemp("items")
     readers.write_items(items, folder / "items.parquet")
     assert same(readers.open_items(folder / "items.parquet"), items)
@@ -69,7 +98,7 @@ SONGS = {
 }
 
 
-def test_delimited_text_stays_text_and_what_is_empty_is_absent(tmp_path):
+def test_delimited_fields_are_text_and_empty_ones_are_missing(tmp_path):
     path = tmp_path / "songs.tsv"
     pd.DataFrame(SONGS).to_csv(path, sep="\t", index=False)
     items = readers.read_items(path)
@@ -80,15 +109,7 @@ def test_delimited_text_stays_text_and_what_is_empty_is_absent(tmp_path):
     assert (untitled.titles, untitled.attributes[0]["title"]) == ((None,) * 3, "Blue, Monday")
 
 
-def test_a_headerless_file_takes_its_names_and_its_separator_from_the_columns(tmp_path):
-    path = tmp_path / "song_hash.txt"
-    path.write_text("0\tOne, Two, Three, Four\tSomebody\n1\tFive\tElse\n")
-    items = readers.read_items(path, columns=["item_id", "title", "artist"])
-    assert items.titles == ("One, Two, Three, Four", "Five")
-    assert items.where({"artist": "Else"}) == ["1"]
-
-
-def test_a_typed_header_gives_bare_names(tmp_path):
+def test_type_suffixes_of_a_header_are_removed(tmp_path):
     path = tmp_path / "ml.item"
     path.write_text("item_id:token\tmovie_title:token_seq\tyear:token\n1\tToy Story\t1995\n")
     items = readers.read_items(path, title="movie_title")
@@ -107,16 +128,16 @@ def test_typed_values_keep_their_types(tmp_path):
             "out": pd.to_datetime(["2024-01-01", None]),
         }
     )
-    wanted = {"year": 1983, "rating": 4.5, "tags": ["a", "b"], "live": True, "out": "2024-01-01T00:00:00"}
+    expected = {"year": 1983, "rating": 4.5, "tags": ["a", "b"], "live": True, "out": "2024-01-01T00:00:00"}
     frame.to_parquet(tmp_path / "songs.parquet")
     for source in (frame, tmp_path / "songs.parquet", pa.table(frame), pl.from_pandas(frame)):
         items = readers.read_items(source)
         assert (items.vocabulary.ids, items.titles) == (("1", "2"), ("One", None))
-        assert items.attributes == (wanted, {"live": False})
+        assert items.attributes == (expected, {"live": False})
         assert [type(value) for value in items.attributes[0].values()] == [int, float, list, bool, str]
 
 
-def test_objects_of_python_become_json():
+def test_python_objects_become_json_values():
     uuid = UUID(int=7)
     row = {"item_id": uuid, "title": 1984, "price": Decimal("1.50"), "n": Decimal(2), "day": date(2024, 1, 2)}
     row |= {
@@ -156,7 +177,7 @@ def test_items_of_a_select():
     engine.dispose()
 
 
-def test_an_item_listed_twice_must_be_the_same(tmp_path):
+def test_duplicate_rows_of_an_item_must_be_equal(tmp_path):
     path = tmp_path / "songs.csv"
     path.write_text("item_id,title\na,A\nb,B\na,A\n")
     assert readers.read_items(path).vocabulary.ids == ("a", "b")
@@ -175,7 +196,7 @@ def test_an_item_listed_twice_must_be_the_same(tmp_path):
         ("item_id,year,year\na,1,2\n", "2 columns 'year'"),
     ],
 )
-def test_bad_items_are_named(tmp_path, text, message):
+def test_bad_rows_are_reported(tmp_path, text, message):
     path = tmp_path / "songs.csv"
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=message):
@@ -193,14 +214,14 @@ def test_bad_items_are_named(tmp_path, text, message):
         ({"deep": json.loads("[" * 800 + "]" * 800)}, "line 2: deep"),
     ],
 )
-def test_values_that_json_has_not_are_named(tmp_path, row, message):
+def test_values_that_are_not_json_are_reported(tmp_path, row, message):
     path = tmp_path / "songs.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in ({"item_id": "a"}, {"item_id": "b"} | row)))
+    path.write_text("".join(json.dumps(line) + "\n" for line in ({"item_id": "a"}, {"item_id": "b"} | row)))
     with pytest.raises(InputError, match=message):
         readers.read_items(path)
 
 
-def test_a_title_column_that_was_asked_for_must_be_there(tmp_path):
+def test_a_title_column_given_by_name_must_exist(tmp_path):
     path = tmp_path / "songs.csv"
     path.write_text("item_id,name\na,A\n")
     assert readers.read_items(path).titles == (None,)
@@ -209,22 +230,22 @@ def test_a_title_column_that_was_asked_for_must_be_there(tmp_path):
         readers.read_items(path, title="nome")
 
 
-def test_items_that_cannot_be_written_leave_no_file(tmp_path):
+def test_invalid_items_are_errors_and_leave_no_file(tmp_path):
     for row in ({"x": float("nan")}, {"x": object()}, {"title": "\ud800"}, {"title": 7}):
         with pytest.raises(InputError, match="cannot be written"):
             readers.write_items(Items.of({"a": row}), tmp_path / "items.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_file_of_items_never_reads_as_something_else(tmp_path):
+def test_a_damaged_file_is_an_error_or_is_read_correctly(tmp_path):
     items = Items.of({f"s{n}": {"title": f"t{n}", "year": n, "tags": ["a", "b"]} for n in range(30)})
     path = tmp_path / "items.parquet"
     readers.write_items(items, path)
-    whole = path.read_bytes()
-    for place in range(0, len(whole), 3):
-        flipped = bytearray(whole)
-        flipped[place] ^= 1 << place % 8
-        for content in (flipped, whole[:place]):
+    intact = path.read_bytes()
+    for position in range(0, len(intact), 3):
+        flipped = bytearray(intact)
+        flipped[position] ^= 1 << position % 8
+        for content in (flipped, intact[:position]):
             path.write_bytes(content)
             try:
                 read = readers.open_items(path)
@@ -246,7 +267,7 @@ def test_a_damaged_file_of_items_never_reads_as_something_else(tmp_path):
         {"item": [1], "title": ["A"], "attributes": ["{}"]},
     ],
 )
-def test_a_file_of_something_else_is_refused(tmp_path, columns):
+def test_files_with_other_content_are_errors(tmp_path, columns):
     fields = [
         pa.field(name, pa.array(column).type, nullable=name == "title") for name, column in columns.items()
     ]
@@ -255,6 +276,6 @@ def test_a_file_of_something_else_is_refused(tmp_path, columns):
         readers.open_items(tmp_path / "items.parquet")
 
 
-def test_a_file_of_items_that_is_missing_is_named(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(CorruptBundleError, match=r"items\.parquet"):
         readers.open_items(tmp_path / "items.parquet")
