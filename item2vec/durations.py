@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 from item2vec.errors import ConfigError
 
-__all__ = ["DAY", "EPOCH", "SECOND", "microseconds_of", "seconds_of"]
+__all__ = ["DAY", "DEFAULT_GAP", "EPOCH", "SECOND", "microseconds_of", "seconds_of"]
 
+UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+"""Seconds."""
 SECOND = 1_000_000
 """Microseconds, the unit of all timestamps."""
-DAY = 86_400 * SECOND
+DAY = UNITS["d"] * SECOND
 """Microseconds."""
+DEFAULT_GAP = "30min"
+"""A longer pause between two interactions of a user ends a session."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Timestamp 0."""
-
-UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:

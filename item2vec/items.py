@@ -92,7 +92,7 @@ class Items:
         return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
 
     def meets(self, conditions: Mapping[str, Any]) -> Mask:
-        """Return for each item, by code, whether it meets all conditions, as in ``where``.
+        """Return a mask of the items (by code) that meet all conditions, as in ``where``.
 
         >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})
         array([False,  True])
@@ -170,7 +170,7 @@ def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, frozenset[Val
     checked = {}
     for name, condition in conditions.items():
         if not isinstance(name, str):
-            raise InputTypeError(f"attribute name is {name!r}; expected text")
+            raise InputTypeError(f"an attribute name is {name!r}; expected text")
         values = condition if isinstance(condition, list | tuple | set | frozenset) else [condition]
         if not all(isinstance(value, str | int | float | None) for value in values):
             raise InputTypeError(

@@ -105,7 +105,7 @@ def test_an_unknown_attribute_error_suggests_names(name, message):
 def test_conditions_of_other_types_are_errors(value):
     with pytest.raises(InputTypeError, match="genre is"):
         Items.of({"a": {"genre": "jazz"}}).where({"genre": value})
-    with pytest.raises(InputTypeError, match="attribute name is 7"):
+    with pytest.raises(InputTypeError, match="an attribute name is 7"):
         Items.of({"a": {"genre": "jazz"}}).where({7: "jazz"})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
-from item2vec.durations import SECOND, seconds_of
+from item2vec.durations import DEFAULT_GAP, SECOND, seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -91,7 +91,7 @@ def histories(
 def sessions(
     interactions: Interactions,
     *,
-    gap: str | float | timedelta | None = "30min",
+    gap: str | float | timedelta | None = DEFAULT_GAP,
     start: datetime | None = None,
     end: datetime | None = None,
     events: Iterable[str] | Mapping[str, float] | None = None,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from item2vec.config.settings import Finite, Settings
-from item2vec.durations import EPOCH, seconds_of
+from item2vec.durations import DEFAULT_GAP, EPOCH, seconds_of
 
 __all__ = ["AdapterConfig", "Days", "Duration", "Least"]
 
@@ -71,7 +71,7 @@ class AdapterConfig(Settings):
 
     kind: Literal["histories", "sessions"] = "histories"
     """Unit of a training sentence: a user's whole history (histories), or one visit (sessions)."""
-    gap: Duration = "30min"
+    gap: Duration = DEFAULT_GAP
     """sessions: a pause longer than this ends a visit, where interactions have no session column."""
     days: Days | None = None
     """Only the newest so many days, counted from the last interaction."""

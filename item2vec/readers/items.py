@@ -186,7 +186,10 @@ def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator
                 for key, value in record.items()
                 if (key != item or key == title) and not is_missing(value)
             }
-            yield id_, (number, *_described(present, title, (batch.source, table.row_kind, number)))
+            yield (
+                id_,
+                (number, *_title_and_attributes(present, title, (batch.source, table.row_kind, number))),
+            )
 
 
 def _records(batch: Batch, names: Sequence[str]) -> Iterable[dict[str, Any]]:
@@ -196,7 +199,7 @@ def _records(batch: Batch, names: Sequence[str]) -> Iterable[dict[str, Any]]:
     return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
-def _described(
+def _title_and_attributes(
     present: dict[str, Any], title: str | None, location: tuple[str, str, int]
 ) -> tuple[str | None, dict[str, Any]]:
     """Return the title and attributes of a row; raise ``InputError`` for the first invalid value."""
