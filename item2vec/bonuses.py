@@ -6,7 +6,7 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Mask
 from item2vec.config import TasteConfig
-from item2vec.index import Bonuses
+from item2vec.index.bonuses import Bonuses
 from item2vec.kernels.cooccurrence import log_shares
 from item2vec.neighbours import NeighbourTable
 from item2vec.sentences import Histories

@@ -16,10 +16,12 @@ import numpy.typing as npt
 from item2vec import bundle
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.bonuses import history_bonuses, token_bonuses
-from item2vec.config import AdapterConfig, TasteConfig
+from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
+from item2vec.config.taste import TasteConfig
 from item2vec.errors import InputError
-from item2vec.index import Index, build, find, find_many
+from item2vec.index.building import build
+from item2vec.index.search import Index, find, find_many
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import queries_of, searched_matrix, typical_queries

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
+from item2vec.matrices import unit_rows
 from item2vec.ranking import top_k
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 
 if TYPE_CHECKING:
-    from item2vec.config import TrainConfig
+    from item2vec.config.training import TrainConfig
 
-__all__ = ["Epoch", "ItemVectors", "unit_rows"]
+__all__ = ["Epoch", "ItemVectors"]
 
 log = logging.getLogger(__name__)
 
@@ -241,14 +242,6 @@ class ItemVectors:
             kind = "binary" if binary else "text"
             raise InputError(f"{path} is not in word2vec's {kind} format: {error}") from error
         return cls(vocabulary, rows, None, np.ones(n_items))
-
-
-def unit_rows(matrix: Floats) -> Floats:
-    """Return a matrix with each row scaled to length 1; a zero row stays zero."""
-    # In float32 the squares of legal numbers overflow, or vanish.
-    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))[:, None]
-    scaled: Floats = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
-    return scaled
 
 
 def _fault(vectors: ItemVectors) -> str | None:

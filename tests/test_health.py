@@ -148,7 +148,9 @@ def test_an_index_that_looks_at_too_little_is_found_out(score):
     sound = measure_health(model)
     assert sound.self_retrieval >= 0.99
     assert 0.9 <= sound.index_recall <= 1
-    hasty = dataclasses.replace(model.index, about=dataclasses.replace(model.index.about, search_k=1))
+    hasty = dataclasses.replace(
+        model.index, description=dataclasses.replace(model.index.description, search_k=1)
+    )
     broken = measure_health(Recommender.from_parts(dataclasses.replace(model.parts, index=hasty)))
     assert "index_recall" in failing(broken)
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from item2vec.errors import ConfigError, InputError
-from item2vec.index import ANNOY_FROM_ROWS, build, find, find_many, load
+from item2vec.index.building import ANNOY_FROM_ROWS, build, load
 from item2vec.index.exact import ExactIndex
+from item2vec.index.search import find, find_many
 
 KINDS = ("exact", "annoy")
 
@@ -169,7 +170,7 @@ def test_annoy_keeps_the_recall_it_was_asked_for(lengths):
     if lengths == "one":
         matrix = unit(matrix)
     index = build(matrix, kind="annoy", queries=queries[:256], recall=0.95)
-    assert index.about.recall >= 0.95
+    assert index.description.recall >= 0.95
     exact = build(matrix, kind="exact")
     open_rows = np.random.default_rng(4).random(20_000) < 0.5
     for n_excluded, allowed in ((0, None), (25, None), (0, open_rows), (25, open_rows)):
@@ -178,7 +179,7 @@ def test_annoy_keeps_the_recall_it_was_asked_for(lengths):
         asked = find_many(index, queries[256:], k=10, excluded=excluded, allowed=allowed)
         hits = [np.isin(a.rows, b.rows[n_excluded:]).mean() for a, b in zip(asked, best, strict=True)]
         assert np.mean(hits) >= 0.945
-    assert index.about.search_k < 0.2 * len(matrix)
+    assert index.description.search_k < 0.2 * len(matrix)
 
 
 @pytest.mark.parametrize("dims", [8, 64])
@@ -189,7 +190,7 @@ def test_a_crowd_of_equal_rows_hides_nobody(dims):
     matrix[crowd] = matrix[crowd[0]]
     index = build(matrix, kind="annoy")
     found = find_many(index, matrix, k=10)
-    assert index.about.nodes == 1001
+    assert index.description.nodes == 1001
     is_alone = ~np.isin(np.arange(1500), crowd)
     at_home = np.array([answer.rows[0] == row for row, answer in enumerate(found)])
     assert at_home[is_alone].mean() >= 0.999

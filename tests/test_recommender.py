@@ -31,10 +31,10 @@ def model(score: str, decay: float | tuple[float, ...], index: str) -> Recommend
     made = Recommender(vectors(), score=score, decay=decay, index=index)
     if index == "exact":
         return made
-    about = made.index.about
-    all_nodes = dataclasses.replace(about, search_k=about.nodes * about.trees)
+    description = made.index.description
+    all_nodes = dataclasses.replace(description, search_k=description.nodes * description.trees)
     return Recommender.from_parts(
-        dataclasses.replace(made.parts, index=dataclasses.replace(made.index, about=all_nodes))
+        dataclasses.replace(made.parts, index=dataclasses.replace(made.index, description=all_nodes))
     )
 
 

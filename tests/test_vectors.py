@@ -15,8 +15,9 @@ from strategies import ODD_IDS, fresh_folder, ids
 
 from item2vec.config import TrainConfig
 from item2vec.errors import InputError, InputTypeError, UnknownItemError
+from item2vec.matrices import unit_rows
 from item2vec.types import Vocabulary
-from item2vec.vectors import ItemVectors, unit_rows
+from item2vec.vectors import ItemVectors
 
 numbers = st.floats(-8, 8, width=32)
 any_numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)

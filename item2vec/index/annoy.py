@@ -1,9 +1,9 @@
-"""The Annoy index, and the one door to Annoy.
+"""The Annoy index; the only module that imports Annoy.
 
-Annoy answers anything it is asked, and ends the process on a bad file or number; so every number is checked
-before it is passed in, and an index is always a file that was looked through first: one in memory after
-``build``, one on disk after ``load``. The object that answers was loaded once and is never saved, built or
-unloaded, so that threads may ask it while another one saves.
+Annoy does not validate its arguments: a bad file or number ends the process. So every number is checked
+before it is passed in, and every file is validated before Annoy maps it: an in-memory file after ``build``,
+one on disk after ``load``. A loaded forest is never saved, rebuilt or unloaded, so threads may query it while
+another one saves the index.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 from annoy import AnnoyIndex as Forest
 
-from item2vec.arrays import Codes, Doubles, Floats, Rows
+from item2vec.arrays import Codes, Floats, Rows
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import open_array, write_array, write_bytes
 from item2vec.index.exact import ExactIndex
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
-from item2vec.index.search import MAX_NORM, Found, as_matrix, find_many, row_norms
+from item2vec.index.recall import recall_per_query
+from item2vec.index.search import MAX_NORM, as_matrix, find_many
+from item2vec.matrices import row_norms, sample_rows
 
-__all__ = ["About", "AnnoyIndex"]
+__all__ = ["AnnoyIndex", "Description"]
 
 TREES = 20
 SPARE = 10
@@ -35,26 +37,26 @@ ROWS_AT_ONCE = 1 << 12
 SLACK_BYTES = 1 << 25
 SCANNED_PER_NODE = 10
 UNIT_TOLERANCE = 1e-4
-SAME_PLACE = 1e-3
+SAME_VECTOR = 1e-3
 SAMPLED_QUERIES = 256
 SAMPLED_ITEMS = 1000
 
 
 @dataclass(frozen=True)
-class About:
-    """What ``load`` must be told about an index: a part of the bundle's manifest."""
+class Description:
+    """The parameters of a saved index that ``load`` needs; a part of the bundle's manifest."""
 
     annoy: str
-    """How the Annoy that built it was compiled."""
+    """How the Annoy library that built the index was compiled."""
     rows: int
     dimensions: int
     nodes: int
-    """Distinct rows; each has one node."""
+    """The number of distinct rows; each has one node."""
     scale: float | None
-    """The length of the longest row, where lengths differ; see ``_directions``."""
+    """The largest norm of a row, if norms differ; see ``_directions``."""
     trees: int
     search_k: int
-    """Nodes to look at for ``k`` results."""
+    """The number of nodes to inspect for ``k`` results."""
     k: int
     recall: float
     """Recall@k against exact search, measured with this ``search_k``."""
@@ -64,39 +66,42 @@ class About:
     kind: str = "annoy"
 
     @classmethod
-    def read(cls, told: dict[str, Any]) -> About:
-        """Return a description that was saved, after checking every number that Annoy will be given."""
+    def read(cls, fields: dict[str, Any]) -> Description:
+        """Return a saved description, after checking every number that is passed to Annoy."""
         counts = [
-            told.get(name) for name in ("rows", "dimensions", "nodes", "trees", "search_k", "k", "bytes")
+            fields.get(name) for name in ("rows", "dimensions", "nodes", "trees", "search_k", "k", "bytes")
         ]
-        scale = told.get("scale", 0)
-        sound = (
-            set(told) == {field.name for field in dataclasses.fields(cls)}
+        scale = fields.get("scale", 0)
+        is_valid = (
+            set(fields) == {field.name for field in dataclasses.fields(cls)}
             and all(type(count) is int and count >= 1 for count in counts)
-            and told["nodes"] <= told["rows"]
-            and told["dimensions"] <= MAX_DIMENSIONS
-            and told["search_k"] <= MAX_INT32
+            and fields["nodes"] <= fields["rows"]
+            and fields["dimensions"] <= MAX_DIMENSIONS
+            and fields["search_k"] <= MAX_INT32
             and (scale is None or (type(scale) is float and 0 < scale < MAX_NORM))
         )
-        if not sound:
-            raise CorruptBundleError(f"the description of the index is damaged: {told!r:.200}")
-        return cls(**told)
+        if not is_valid:
+            raise CorruptBundleError(
+                f"the description of the index is {fields!r:.200}; expected the fields that save() wrote: "
+                "save the model again"
+            )
+        return cls(**fields)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AnnoyIndex:
-    """Finds candidates in a forest of random trees over the distinct rows.
+    """A forest of random trees over the distinct rows (approximate search).
 
-    Inner products become angles by one more dimension, which gives all rows the same length (Bachrach et al.,
+    One extra dimension gives all rows the same norm, which turns inner products into angles (Bachrach et al.,
     Speeding up the Xbox recommender system using a Euclidean transformation for inner-product spaces, RecSys
-    2014); rows of length 1 need none. Equal rows share one node: a crowd of equal vectors would otherwise
-    fill whole subtrees, and hide other items.
+    2014); unit rows need none. Equal rows share one node: otherwise, many equal vectors would fill whole
+    subtrees and hide other items.
     """
 
     kind: ClassVar[str] = "annoy"
     matrix: Floats
     largest_norm: float
-    about: About
+    description: Description
     forest: Forest
     nodes: Nodes
     groups: Codes
@@ -105,7 +110,7 @@ class AnnoyIndex:
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> AnnoyIndex:
-        """Plant the trees, then look at as many nodes as the recall that is asked for takes."""
+        """Build the trees, then raise ``search_k`` until the requested recall is measured."""
         matrix = as_matrix(matrix)
         if matrix.shape[1] > MAX_DIMENSIONS or TREES * len(matrix) > MAX_INT32:
             raise InputError(
@@ -116,8 +121,8 @@ class AnnoyIndex:
         scale = None if np.all(np.abs(norms - 1) < UNIT_TOLERANCE) else float(norms.max()) or 1.0
         groups, first = _distinct(matrix)
         with os.fdopen(os.memfd_create("index.ann"), "rb") as file:
-            _plant(_path(file), matrix, first, scale, seed)
-            about = About(
+            _build_trees(_path(file), matrix, first, scale, seed)
+            description = Description(
                 annoy=str(Forest.__doc__),
                 rows=len(matrix),
                 dimensions=matrix.shape[1],
@@ -130,164 +135,159 @@ class AnnoyIndex:
                 seed=seed,
                 bytes=os.fstat(file.fileno()).st_size,
             )
-            index = cls._open(file, matrix, groups, about)
+            index = cls._open(file, matrix, groups, description)
         return index._tuned(queries, recall)
 
     @classmethod
-    def load(cls, folder: Path, matrix: Floats, about: dict[str, Any]) -> AnnoyIndex:
-        """Map a saved index of this matrix.
+    def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> AnnoyIndex:
+        """Memory-map a saved index of this matrix.
 
-        A file that is cut, foreign, of other vectors or other dimensions is refused, and none can end the
-        process. A damaged split between two subtrees can not be told from a right one, and would lose
-        candidates; against that the bundle compares checksums before it comes here.
+        A file that is truncated, in another format, or built from other vectors is rejected; no file can end
+        the process. A damaged split plane between two subtrees cannot be detected here and would lose
+        candidates; the bundle's checksums detect it.
 
         Raises
         ------
         CorruptBundleError
-            If the files and the description do not belong to this matrix; build the index anew.
+            If the files and the description do not belong to this matrix. Rebuild the index.
         """
         matrix = as_matrix(matrix)
-        told = About.read(about)
-        if (told.rows, told.dimensions) != matrix.shape:
+        saved = Description.read(description)
+        if (saved.rows, saved.dimensions) != matrix.shape:
             raise CorruptBundleError(
-                f"the index is of {told.rows:,} × {told.dimensions} vectors; found {matrix.shape}"
+                f"the index has shape ({saved.rows}, {saved.dimensions}); expected that of the matrix, "
+                f"{matrix.shape}"
             )
-        groups = np.asarray(open_array(folder / "groups.npy", np.int32, (told.rows,)))
+        groups = np.asarray(open_array(folder / "groups.npy", np.int32, (saved.rows,)))
         try:
             with (folder / "index.ann").open("rb") as file:
-                return cls._open(file, matrix, groups, told)
+                return cls._open(file, matrix, groups, saved)
         except OSError as error:
             raise CorruptBundleError(f"{folder / 'index.ann'} cannot be read: {error.strerror}") from error
 
     @classmethod
-    def _open(cls, file: BinaryIO, matrix: Floats, groups: Codes, about: About) -> AnnoyIndex:
-        size = about.dimensions + (about.scale is not None)
-        nodes = map_nodes(file, size, about.bytes)
-        check_trees(nodes, about.nodes, about.trees)
-        _check_vectors(nodes, matrix, groups, about)
-        _reserve(2 * about.bytes)
+    def _open(cls, file: BinaryIO, matrix: Floats, groups: Codes, description: Description) -> AnnoyIndex:
+        size = description.dimensions + (description.scale is not None)
+        nodes = map_nodes(file, size, description.bytes)
+        check_trees(nodes, description.nodes, description.trees)
+        _check_vectors(nodes, matrix, groups, description)
+        _reserve(2 * description.bytes)
         forest = Forest(size, "angular")
         forest.load(_path(file), prefault=True)
-        if forest.get_n_items() != about.nodes or forest.get_n_trees() < about.trees:
-            raise CorruptBundleError("Annoy reads another number of items or trees than the file holds")
+        if forest.get_n_items() != description.nodes or forest.get_n_trees() < description.trees:
+            raise CorruptBundleError(
+                f"Annoy reads {forest.get_n_items():,} items and {forest.get_n_trees()} trees; expected "
+                f"{description.nodes:,} and {description.trees}"
+            )
         return cls(
             matrix=matrix,
             largest_norm=float(row_norms(matrix).max()),
-            about=about,
+            description=description,
             forest=forest,
             nodes=nodes,
             groups=groups,
             members=np.argsort(groups, kind="stable"),
-            offsets=np.searchsorted(np.sort(groups), np.arange(about.nodes + 1)),
+            offsets=np.searchsorted(np.sort(groups), np.arange(description.nodes + 1)),
         )
 
     @property
     def is_slower_than_a_scan(self) -> bool:
-        """Whether looking at all rows takes no longer than looking at the nodes that the recall takes."""
-        return self.about.search_k * SCANNED_PER_NODE > self.about.rows
+        """Whether a scan of all rows is as fast as inspecting the nodes that the recall requires."""
+        return self.description.search_k * SCANNED_PER_NODE > self.description.rows
 
     def candidates(self, query: Floats, n: int) -> Rows | None:
-        """Return the rows of the ``n`` best nodes found, or ``None`` where a scan of all rows is no slower.
+        """Return the rows of about the ``n`` best nodes, or ``None`` if a scan of all rows is as fast.
 
-        For more than the ``k`` results that the recall was measured with, more nodes are looked at.
+        If ``n`` is larger than the ``k`` of the measured recall, proportionally more nodes are inspected.
         """
-        effort = self.about.search_k * max(n, self.about.k) // self.about.k
-        if n > self.about.k and effort * SCANNED_PER_NODE > self.about.rows:
+        effort = self.description.search_k * max(n, self.description.k) // self.description.k
+        if n > self.description.k and effort * SCANNED_PER_NODE > self.description.rows:
             return None
         direction = (query / row_norms(query[None])[0]).tolist()
-        if self.about.scale is not None:
+        if self.description.scale is not None:
             direction.append(0.0)
         nodes = self.forest.get_nns_by_vector(direction, n + SPARE, effort)
         return self._rows_of(np.array(nodes, dtype=np.intp), n)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write ``index.ann`` and ``groups.npy`` into an existing folder, flushed to the disk."""
+        """Write ``index.ann`` and ``groups.npy`` into an existing folder and flush them to disk."""
         write_bytes(folder / "index.ann", self.nodes.data)
         write_array(folder / "groups.npy", self.groups)
-        return dataclasses.asdict(self.about)
+        return dataclasses.asdict(self.description)
 
     def _rows_of(self, nodes: Rows, n: int) -> Rows:
-        """Return the rows of nodes, of each the lowest ``n``: equal rows have equal scores."""
-        if self.about.nodes == self.about.rows:
+        """Return the rows of nodes, at most the first ``n`` per node: equal rows have equal scores."""
+        if self.description.nodes == self.description.rows:
             return nodes
         starts = self.offsets[nodes]
         stops = np.minimum(self.offsets[nodes + 1], starts + n)
         return np.concatenate([self.members[a:b] for a, b in zip(starts, stops, strict=True)])
 
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:
-        """Return the index with the first ``search_k`` that reaches the recall and finds every node."""
-        rng = np.random.default_rng(self.about.seed)
-        queries = self._questions(queries, rng)
-        items = _sample(rng, self.about.nodes, SAMPLED_ITEMS)
-        truth = find_many(ExactIndex(self.matrix, self.largest_norm), queries, k=self.about.k)
-        everything = min(self.about.nodes * self.about.trees, MAX_INT32)
-        search_k = self.about.k * self.about.trees
+        """Return the index with the first ``search_k`` that reaches the recall and retrieves the items."""
+        rng = np.random.default_rng(self.description.seed)
+        queries = self._sample_queries(queries, rng)
+        items = sample_rows(rng, self.description.nodes, SAMPLED_ITEMS)
+        exact = find_many(ExactIndex(self.matrix, self.largest_norm), queries, k=self.description.k)
+        all_nodes = min(self.description.nodes * self.description.trees, MAX_INT32)
+        search_k = self.description.k * self.description.trees
         while True:
-            measured = self._with(min(search_k, everything))._recall(queries, truth)
-            tuned = self._with(min(search_k, everything), float(measured.mean()))
-            error = float(measured.std()) / len(measured) ** 0.5
-            if tuned.about.recall - 2 * error >= recall and tuned._finds(items):
-                return tuned
-            if search_k >= everything:
+            candidate = self._with(min(search_k, all_nodes))
+            recalls = recall_per_query(candidate, queries, exact, self.description.k)
+            candidate = self._with(min(search_k, all_nodes), float(recalls.mean()))
+            error = float(recalls.std()) / len(recalls) ** 0.5
+            if candidate.description.recall - 2 * error >= recall and candidate._retrieves(items):
+                return candidate
+            if search_k >= all_nodes:
                 raise InputError(
-                    f"Annoy reaches recall {tuned.about.recall:.3f} at best; {recall} was asked for: use the "
-                    "exact index, or ask for less"
+                    f"Annoy reaches recall {candidate.description.recall:.3f} at most; expected {recall}: "
+                    "use the exact index, or a lower recall"
                 )
             search_k += search_k // 2
 
-    def _questions(self, queries: Floats | None, rng: np.random.Generator) -> Floats:
+    def _sample_queries(self, queries: Floats | None, rng: np.random.Generator) -> Floats:
+        """Return a sample of the queries, or of the non-zero rows if there are none."""
         if queries is None or not len(queries):
             rows = np.flatnonzero(self.matrix.any(axis=1))
             if not len(rows):
-                return np.ones((1, self.about.dimensions), dtype=np.float32)
-            return self.matrix[rows[_sample(rng, len(rows), SAMPLED_QUERIES)]]
-        return queries[_sample(rng, len(queries), SAMPLED_QUERIES)]
+                return np.ones((1, self.description.dimensions), dtype=np.float32)
+            return self.matrix[rows[sample_rows(rng, len(rows), SAMPLED_QUERIES)]]
+        return queries[sample_rows(rng, len(queries), SAMPLED_QUERIES)]
 
     def _with(self, search_k: int, recall: float = 0.0) -> AnnoyIndex:
         return dataclasses.replace(
-            self, about=dataclasses.replace(self.about, search_k=search_k, recall=recall)
+            self, description=dataclasses.replace(self.description, search_k=search_k, recall=recall)
         )
 
-    def _recall(self, queries: Floats, truth: list[Found]) -> Doubles:
-        """Return for each query the share of results that are as good as the exact ones, up to rounding."""
-        rounding = 1e-6 * self.largest_norm * row_norms(queries)
-        answers = find_many(self, queries, k=self.about.k)
-        return np.array(
-            [
-                np.mean(found.scores >= best.scores[-1] - slack)
-                for found, best, slack in zip(answers, truth, rounding, strict=True)
-            ]
-        )
+    def _retrieves(self, items: Rows) -> bool:
+        """Return whether at least 99.9 % of these nodes are retrieved by a query with their own vector.
 
-    def _finds(self, items: Rows) -> bool:
-        """Return whether all nodes but one in a thousand are found where they are.
-
-        A node also counts as found where all that was found is as near to it as rounding can tell.
+        A node also counts as retrieved if all results are at distance 0 from it, up to rounding.
         """
-        n = min(self.about.k + SPARE, self.about.nodes)
+        n = min(self.description.k + SPARE, self.description.nodes)
         hits = 0
         for item in items.tolist():
-            nodes, distances = self.forest.get_nns_by_item(item, n, self.about.search_k, True)
-            hits += item in nodes or distances[-1] < SAME_PLACE
+            nodes, distances = self.forest.get_nns_by_item(item, n, self.description.search_k, True)
+            hits += item in nodes or distances[-1] < SAME_VECTOR
         return bool(hits >= 0.999 * len(items))
 
 
-def _plant(path: str, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
-    """Build the trees over the distinct rows, one thread and one seed for the same bytes, and write them."""
+def _build_trees(path: str, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
+    """Write a forest over the distinct rows; one thread and one seed make the file reproducible."""
     size = matrix.shape[1] + (scale is not None)
     _reserve(3 * node_bytes(size) * (len(first) + 4 * TREES * (1 + len(first) // size)))
     forest = Forest(size, "angular")
     forest.set_seed(seed & MAX_INT32)
     for start in range(0, len(first), ROWS_AT_ONCE):
         part = _directions(matrix[first[start : start + ROWS_AT_ONCE]], scale)
-        for place, vector in enumerate(part.tolist(), start):
-            forest.add_item(place, vector)
+        for node, vector in enumerate(part.tolist(), start):
+            forest.add_item(node, vector)
     forest.build(TREES, n_jobs=1)
     forest.save(path)
 
 
 def _directions(rows: Floats, scale: float | None) -> Floats:
-    """Return rows as unit vectors whose angles order them as their inner products with any query do."""
+    """Return unit vectors whose angles to any query order the rows by their inner products with it."""
     if scale is None:
         return rows
     scaled = rows / np.float32(scale)
@@ -305,33 +305,32 @@ def _distinct(matrix: Floats) -> tuple[Codes, Rows]:
     return rank[group], first[order]
 
 
-def _check_vectors(nodes: Nodes, matrix: Floats, groups: Codes, about: About) -> None:
-    """Refuse an index of other vectors: every row is compared with the vector of its node."""
-    sound = np.array_equal(np.unique(groups), np.arange(about.nodes))
+def _check_vectors(nodes: Nodes, matrix: Floats, groups: Codes, description: Description) -> None:
+    """Raise ``CorruptBundleError`` unless every row equals the vector of its node."""
+    is_valid = np.array_equal(np.unique(groups), np.arange(description.nodes))
     for start in range(0, len(matrix), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        if sound:
-            found, rows = nodes["vector"][groups[part]], _directions(matrix[part], about.scale)
-            sound = np.allclose(found, rows, rtol=0, atol=1e-6)
-    if not sound:
-        raise CorruptBundleError("the index was built over other vectors, or other groups of equal vectors")
-
-
-def _sample(rng: np.random.Generator, n: int, size: int) -> Rows:
-    return np.sort(rng.choice(n, size=min(n, size), replace=False))
+        if is_valid:
+            vectors, rows = nodes["vector"][groups[part]], _directions(matrix[part], description.scale)
+            is_valid = np.allclose(vectors, rows, rtol=0, atol=1e-6)
+    if not is_valid:
+        raise CorruptBundleError(
+            "the index was built over other vectors, or other groups of equal vectors; expected those of the "
+            "matrix: rebuild the index"
+        )
 
 
 def _reserve(n_bytes: int) -> None:
-    """Refuse what the system would: Annoy does not look whether it got the memory that it asked for."""
+    """Raise ``InputError`` if the system lacks this much memory: Annoy does not check its allocations."""
     n_bytes += SLACK_BYTES
     try:
         mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE).close()
     except OSError as error:
         raise InputError(
-            f"Annoy needs about {n_bytes >> 20:,} MB of memory, which the system refuses; use the exact index"
+            f"Annoy needs about {n_bytes >> 20:,} MB of memory; the system refused it: use the exact index"
         ) from error
 
 
 def _path(file: BinaryIO) -> str:
-    """Return a path that leads to this very file, whatever its name now means."""
+    """Return a path to the open file itself, which stays valid if its name is reused."""
     return f"/proc/self/fd/{file.fileno()}"

@@ -1,4 +1,4 @@
-"""Sparse bonuses: numbers added to the scores of a few rows for each query."""
+"""Sparse bonuses: numbers added to the scores of a few rows per query."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Bonuses"]
 
 @dataclass(frozen=True, eq=False)
 class Bonuses:
-    """Numbers added to the scores of a few rows, for each of several queries.
+    """Numbers added to the scores of a few rows per query, in compressed sparse row format.
 
-    The rows of query ``i`` are ``rows[offsets[i]:offsets[i + 1]]`` (intp, ascending, none twice), with as
-    many ``values`` (float32, not negative). All other rows get no bonus.
+    The rows of query ``i`` are ``rows[offsets[i]:offsets[i + 1]]`` (intp, strictly ascending), and their
+    bonuses the same slice of ``values`` (float32, not negative). All other rows get no bonus.
 
     >>> bonuses = Bonuses(np.array([4, 0, 4]), np.array([1, 2, 3], dtype=np.float32), np.array([0, 1, 3]))
     >>> bonuses.take(np.array([1])).values
@@ -34,12 +34,12 @@ class Bonuses:
 
     @cached_property
     def owners(self) -> Rows:
-        """The number of the query that each row belongs to."""
+        """The query number of each row."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
     def largest(self) -> Floats:
-        """The largest bonus of each query, 0 where there is none."""
+        """The largest bonus of each query; 0 if it has none."""
         largest = np.zeros(len(self), dtype=np.float32)
         filled = np.flatnonzero(np.diff(self.offsets))
         if len(filled):
@@ -52,29 +52,30 @@ class Bonuses:
             return self
         lengths = np.diff(self.offsets)[queries]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][queries] - offsets[:-1], lengths)
-        return Bonuses(self.rows[places], self.values[places], offsets)
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][queries] - offsets[:-1], lengths)
+        return Bonuses(self.rows[positions], self.values[positions], offsets)
 
     def keep(self, kept: Mask) -> Bonuses:
-        """Return the bonuses that a mask (one flag per row) keeps."""
+        """Return the bonuses selected by a mask (one flag per entry of ``rows``)."""
         kept_before = np.concatenate(([0], np.cumsum(kept)))
         return Bonuses(self.rows[kept], self.values[kept], kept_before[self.offsets])
 
-    def places(self, owners: Rows, rows: Rows, n_rows: int) -> tuple[Rows, Mask]:
-        """Return the place in ``values`` of each pair of a query and a row, and whether it has one."""
-        keys, wanted = self.owners * n_rows + self.rows, owners * n_rows + rows
-        places = np.searchsorted(keys, wanted)
-        return places, np.append(keys, -1)[places] == wanted
-
     def without(self, owners: Rows, rows: Rows, n_rows: int) -> Bonuses:
-        """Return the bonuses but for these pairs of a query and a row."""
-        places, found = self.places(owners, rows, n_rows)
+        """Return the bonuses except those of these (query, row) pairs."""
+        positions, has_bonus = self._positions(owners, rows, n_rows)
         kept = np.ones(len(self.rows), dtype=bool)
-        kept[places[found]] = False
+        kept[positions[has_bonus]] = False
         return self.keep(kept)
 
     def at(self, owners: Rows, rows: Rows, n_rows: int) -> Floats:
-        """Return the bonus of each pair of a query and a row, 0 where it has none."""
-        places, found = self.places(owners, rows, n_rows)
-        bonuses: Floats = np.where(found, np.append(self.values, np.float32(0))[places], np.float32(0))
+        """Return the bonus of each (query, row) pair; 0 if it has none."""
+        positions, has_bonus = self._positions(owners, rows, n_rows)
+        values = np.append(self.values, np.float32(0))[positions]
+        bonuses: Floats = np.where(has_bonus, values, np.float32(0))
         return bonuses
+
+    def _positions(self, owners: Rows, rows: Rows, n_rows: int) -> tuple[Rows, Mask]:
+        """Return the position of each (query, row) pair in ``values``, and whether the pair has a bonus."""
+        keys, wanted = self.owners * n_rows + self.rows, owners * n_rows + rows
+        positions = np.searchsorted(keys, wanted)
+        return positions, np.append(keys, -1)[positions] == wanted

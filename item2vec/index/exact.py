@@ -1,4 +1,4 @@
-"""The exact index: every row is looked at, at the speed of BLAS."""
+"""The exact index: a scan of all rows with BLAS."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from item2vec.arrays import Floats, Rows
-from item2vec.index.search import as_matrix, row_norms
+from item2vec.index.search import as_matrix
+from item2vec.matrices import row_norms
 
 __all__ = ["ExactIndex"]
 
 
 @dataclass(frozen=True, eq=False)
 class ExactIndex:
-    """Looks at all rows; nothing to build and nothing to save.
+    """Scan all rows for each query. There is nothing to build and no file to save.
 
     >>> import numpy as np
     >>> ExactIndex.build(np.eye(2, dtype=np.float32)).save("anywhere")
@@ -27,14 +28,14 @@ class ExactIndex:
 
     @classmethod
     def build(cls, matrix: Floats) -> ExactIndex:
-        """Return the index of a matrix, after checking that it can be searched."""
+        """Return the index over a matrix, after validating it (see ``as_matrix``)."""
         matrix = as_matrix(matrix)
         return cls(matrix, float(row_norms(matrix).max()))
 
     def candidates(self, query: Floats, n: int) -> Rows | None:  # noqa: ARG002
-        """Return ``None``: look at all rows."""
+        """Return ``None``: scan all rows."""
         return None
 
     def save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Return the description that ``load`` needs; there is no file."""
+        """Return the description that ``load`` needs; no file is written."""
         return {"kind": self.kind}

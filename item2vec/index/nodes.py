@@ -1,9 +1,9 @@
-"""Annoy's file, node by node: its layout, and the checks without which a bad file ends the process.
+"""The layout of an Annoy file, and the checks that it must pass before Annoy maps it.
 
-A file is an array of nodes of one size. First come the items, each with its vector; then the nodes of the
-trees, every one after its children; at the end once more the roots. A node with few descendants lists them
-where others keep their vector. Annoy believes all of this and follows any number it finds, so a file is
-looked through here, in NumPy, before Annoy sees it.
+A file is an array of nodes of one size: first the items, each with its vector; then the nodes of the trees,
+each after its children; at the end a copy of the roots. A node with few descendants lists them in the space
+that other nodes use for their vector. Annoy follows the node numbers of a file without checking them, so a
+damaged file would end the process.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ NODES_AT_ONCE = 1 << 16
 
 
 def node_bytes(size: int) -> int:
-    """Return the bytes of a node of Annoy's angular metric with vectors of this size."""
+    """Return the size in bytes of a node, for the angular metric and vectors of this size."""
     return _layout(size).itemsize
 
 
 def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
     """Map the nodes of a file read-only, after checking that it has exactly ``n_bytes``."""
-    found = os.fstat(file.fileno()).st_size
-    if found != n_bytes or n_bytes < 1 or n_bytes % node_bytes(size):
+    file_bytes = os.fstat(file.fileno()).st_size
+    if file_bytes != n_bytes or n_bytes < 1 or n_bytes % node_bytes(size):
         raise CorruptBundleError(
-            f"{_name(file)} is {found:,} bytes; expected {n_bytes:,}, a multiple of {node_bytes(size)}"
+            f"{_name(file)} is {file_bytes:,} bytes; expected {n_bytes:,}, a multiple of {node_bytes(size)}"
         )
     try:
         return np.asarray(np.memmap(file, dtype=_layout(size), mode="r"))
@@ -44,20 +44,20 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
 
 
 def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
-    """Refuse nodes that would lead Annoy out of the file, or round in circles."""
+    """Raise ``CorruptBundleError`` if a child lies outside the file or does not precede its parent."""
     numbers = nodes.view("<i4").reshape(len(nodes), -1)
-    sound = len(nodes) >= n_items + n_trees and bool(
+    is_valid = len(nodes) >= n_items + n_trees and bool(
         (numbers[:n_items, 0] == 1).all() and (numbers[-n_trees:, 0] == n_items).all()
     )
     for start in range(n_items, len(nodes), NODES_AT_ONCE):
-        sound = sound and _leads_down(numbers[start : start + NODES_AT_ONCE], start, n_items)
-    if not sound:
+        is_valid = is_valid and _children_precede(numbers[start : start + NODES_AT_ONCE], start, n_items)
+    if not is_valid:
         raise CorruptBundleError(
-            f"the index is not {n_trees} trees over {n_items:,} items; it is damaged, or not an Annoy file"
+            f"the index is damaged, or not an Annoy file; expected {n_trees} trees over {n_items:,} items"
         )
 
 
-def _leads_down(numbers: Codes, start: int, n_items: int) -> bool:
+def _children_precede(numbers: Codes, start: int, n_items: int) -> bool:
     descendants, children = numbers[:, 0], numbers[:, 1:]
     is_leaf = descendants <= children.shape[1]
     n_children = np.where(is_leaf, descendants, 2)

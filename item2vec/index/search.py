@@ -1,4 +1,25 @@
-"""Over-fetch, filter, cut: the one place where the best rows for a query are found."""
+"""Search: over-fetch candidates, filter them, score them exactly, keep the best k.
+
+The eight steps from ``Recommender.recommend`` to a result::
+
+    ids of a history
+      │ 1 encode      ids → codes, with weights and timestamps         sentences.encode_histories
+      │ 2 exclude     rows of exclude, deny and, by default, history   Recommender._excluded
+      │ 3 taste       weighted mean of the history's vectors           taste.read_tastes
+      │ 4 query       + the popularity dimension                       prior.queries_of
+      │               bonuses of repeats and neighbours                bonuses.history_bonuses
+      ▼ find_many ─────────────────────────────────────────────────────────────────────────────
+      │ 5 plan        few rows allowed: scan a copy of them            _scan_of
+      │ 6 candidates  Annoy: k + excluded, doubled until k are left    _over_fetched
+      │               otherwise: scan, keep the k best and near ties   _near_best
+      │ 7 bonuses     rows with a bonus become candidates, too         _find_block
+      │ 8 cut         exact score + bonus, sort, keep the best k       _cut
+      ▼
+    rows and scores → list[Recommendation]                             Recommender._listed
+
+A history without a known item, or whose vectors cancel out, stops at step 3 and gets the most popular
+eligible items (``Recommender._popular``).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +30,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.arrays import Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
+from item2vec.matrices import row_norms
 from item2vec.types import check_k
 
-__all__ = ["MAX_NORM", "Found", "Index", "Rows", "as_matrix", "find", "find_many", "row_norms"]
+__all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"]
 
 
 BLOCK_BYTES = 1 << 25
@@ -25,31 +47,31 @@ NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
 
 class Index(Protocol):
-    """A way to find the rows of ``matrix`` that have the highest inner products with a query."""
+    """A source of candidates for the highest inner products of the rows of ``matrix`` with a query."""
 
     @property
     def kind(self) -> str:
-        """Its name: ``"exact"`` or ``"annoy"``."""
+        """The name of the implementation: ``"exact"`` or ``"annoy"``."""
 
     @property
     def matrix(self) -> Floats:
-        """The rows, float32, n rows × dimensions; never written to."""
+        """The indexed rows (float32, n rows × dimensions); never modified."""
 
     @property
     def largest_norm(self) -> float:
-        """The length of the longest row."""
+        """The largest Euclidean norm of a row."""
 
     def candidates(self, query: Floats, n: int) -> Rows | None:
-        """Return about the ``n`` best rows in any order, or ``None`` for "look at all rows"."""
+        """Return about the ``n`` best rows in any order, or ``None`` to request a scan of all rows."""
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the index's own files into an existing folder, flushed; return what ``load`` must be told."""
+        """Write and flush the index's files into an existing folder; return the description for ``load``."""
 
 
-class Found(NamedTuple):
-    """Rows (intp), best first, and their inner products with the query (float32).
+class SearchResult(NamedTuple):
+    """Rows (intp), best first, and their inner products with the query (float32), bonuses included.
 
-    >>> Found(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).rows
+    >>> SearchResult(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).rows
     array([2, 0])
     """
 
@@ -59,25 +81,25 @@ class Found(NamedTuple):
 
 def find(
     index: Index, query: Floats, *, k: int, excluded: npt.ArrayLike = (), allowed: npt.ArrayLike | None = None
-) -> Found:
+) -> SearchResult:
     """Return the ``k`` rows with the highest inner products with a query (dimensions,).
 
-    Best first, equal scores by lower row. ``excluded`` rows are left out. ``allowed`` are the only rows to
-    choose from: a mask (bool, one flag per row), or row numbers. Row numbers may repeat. There are ``k``
-    results whenever there are ``k`` rows to choose from. Scores are exact for every index: an approximate one
-    may miss a row, never misjudge it.
+    Rows are sorted by score, best first, and equal scores by row. ``excluded`` (row numbers) are left out.
+    ``allowed`` limits the result to a mask (bool, one flag per row) or to row numbers. Row numbers may
+    repeat. The result has ``k`` rows, or all eligible ones if there are fewer. Scores are exact for every
+    index: an approximate index may miss a row, but never misscores one.
 
     Raises
     ------
     InputError
-        If the query has another length than the rows, is zero, or is not finite.
+        If the query has the wrong number of dimensions, is zero, or is not finite.
 
     Examples
     --------
-    >>> from item2vec.index import build, find
+    >>> from item2vec.index.building import build
     >>> index = build(np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32))
     >>> find(index, np.array([2, 1], dtype=np.float32), k=2, excluded=[2])
-    Found(rows=array([0, 1]), scores=array([2., 1.], dtype=float32))
+    SearchResult(rows=array([0, 1]), scores=array([2., 1.], dtype=float32))
     """
     return find_many(index, np.asarray(query)[None], k=k, excluded=[excluded], allowed=allowed)[0]
 
@@ -90,43 +112,45 @@ def find_many(
     excluded: Sequence[npt.ArrayLike] | None = None,
     allowed: npt.ArrayLike | None = None,
     bonuses: Bonuses | None = None,
-) -> list[Found]:
-    """Return for each of many queries (n queries × dimensions) what ``find`` returns, bit for bit.
+) -> list[SearchResult]:
+    """Return the result of ``find`` for each query (n queries × dimensions), bit for bit.
 
-    ``excluded`` holds an array of rows for each query; ``allowed`` holds for all of them. An exact index
-    works through blocks of queries at the speed of a matrix product, 32 MB of scores at a time. An
-    approximate one answers where at least a quarter of the rows are allowed; fewer rows are all looked at.
+    ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries. An exact index
+    processes blocks of queries as matrix products, 32 MB of scores at a time. An approximate index is used
+    only if at least a quarter of the rows are allowed; otherwise the allowed rows are scanned.
 
-    ``bonuses`` are added to the inner products. No row without a bonus can be among the best only because of
-    the bonuses of others, so the best ``k`` are among the best without bonuses and all rows with one.
+    ``bonuses`` are added to the inner products. They are never negative, so the best ``k`` rows are among the
+    best ``k`` without bonuses and all rows with a bonus.
 
     Examples
     --------
-    >>> from item2vec.index import build, find_many
+    >>> from item2vec.index.building import build
     >>> index = build(np.eye(3, dtype=np.float32))
-    >>> [found.rows.tolist() for found in find_many(index, index.matrix, k=1, excluded=[[0], [], [2]])]
+    >>> [rows.tolist() for rows, _ in find_many(index, index.matrix, k=1, excluded=[[0], [], [2]])]
     [[1], [1], [0]]
     """
     queries = _checked_queries(index, queries)
     n_rows = len(index.matrix)
     k = min(check_k(k), n_rows)
-    out = _as_rows([()] * len(queries) if excluded is None else excluded, n_rows)
-    assert len(out) == len(queries), f"{len(out)} arrays of excluded rows for {len(queries)} queries"
+    excluded_rows = _as_rows([()] * len(queries) if excluded is None else excluded, n_rows)
+    assert len(excluded_rows) == len(queries), (
+        f"{len(excluded_rows)} arrays of excluded rows for {len(queries)} queries"
+    )
     mask = None if allowed is None else _as_mask(allowed, n_rows)
     scan = _scan_of(index.matrix, mask)
     if bonuses is not None:
-        bonuses = _eligible(bonuses, mask, out, n_rows)
+        bonuses = _eligible_bonuses(bonuses, mask, excluded_rows, n_rows)
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
-    found: list[Found] = []
+    results: list[SearchResult] = []
     for start in range(0, len(queries), size):
         block = slice(start, start + size)
         own = None if bonuses is None else bonuses.take(np.arange(len(queries))[block])
-        found += _find_block(index, scan, queries[block], k, out[block], own)
-    return found
+        results += _find_block(index, scan, queries[block], k, excluded_rows[block], own)
+    return results
 
 
 def as_matrix(matrix: Floats) -> Floats:
-    """Return the matrix of an index as a plain C-ordered array, after checking that it can be searched."""
+    """Return a matrix as a plain C-ordered array, after checking that its rows can be indexed."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype != np.float32:
         raise InputError(
@@ -137,16 +161,10 @@ def as_matrix(matrix: Floats) -> Floats:
     if not (norms < MAX_NORM).all():
         row = int(np.argmin(norms < MAX_NORM))
         raise InputError(
-            f"vector {row} has length {norms[row]:.3g}; expected finite numbers and a length below "
+            f"the norm of vector {row} is {norms[row]:.3g}; expected finite numbers and a norm below "
             f"{MAX_NORM:.0e}: train again with a lower alpha"
         )
     return matrix
-
-
-def row_norms(matrix: Floats) -> Doubles:
-    """Return the length of each row, not finite where the row is not, without overflow in between."""
-    norms: Doubles = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-    return norms
 
 
 def _checked_queries(index: Index, queries: Floats) -> Floats:
@@ -155,15 +173,15 @@ def _checked_queries(index: Index, queries: Floats) -> Floats:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
     if queries.ndim != 2 or queries.shape[1] != dims:
         raise InputError(
-            f"a query has shape {queries.shape[1:]}; expected {dims} numbers, as the vectors have"
+            f"a query has shape {queries.shape[1:]}; expected ({dims},), the dimensions of the index"
         )
     norms = row_norms(queries)
-    sound = (norms > 0) & (norms < MAX_NORM)
-    if not sound.all():
-        row = int(np.argmin(sound))
+    is_valid = (norms > 0) & (norms < MAX_NORM)
+    if not is_valid.all():
+        row = int(np.argmin(is_valid))
         raise InputError(
-            f"query {row} is zero, not finite, or too long (length {norms[row]:.3g}): it points nowhere; "
-            "expected the mean of known vectors"
+            f"the norm of query {row} is {norms[row]:.3g}; expected a finite, non-zero vector with a norm "
+            f"below {MAX_NORM:.0e}, such as the mean of item vectors"
         )
     return queries
 
@@ -177,54 +195,54 @@ def _as_rows(arrays: Sequence[npt.ArrayLike], n_rows: int) -> list[Rows]:
 
 
 def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
-    given = np.asarray(allowed)
-    if given.dtype == np.bool_:
-        assert given.shape == (n_rows,), f"a mask of shape {given.shape} for {n_rows} rows"
-        return given
+    array = np.asarray(allowed)
+    if array.dtype == np.bool_:
+        assert array.shape == (n_rows,), f"a mask of shape {array.shape} for {n_rows} rows"
+        return array
     mask = np.zeros(n_rows, dtype=np.bool_)
-    mask[_as_rows([given], n_rows)[0]] = True
+    mask[_as_rows([array], n_rows)[0]] = True
     return mask
 
 
-def _eligible(bonuses: Bonuses, mask: Mask | None, excluded: list[Rows], n_rows: int) -> Bonuses:
-    """Return the bonuses of rows that may be found."""
+def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: list[Rows], n_rows: int) -> Bonuses:
+    """Drop the bonuses of rows that are excluded or not allowed."""
     assert len(bonuses) == len(excluded), f"bonuses of {len(bonuses)} queries for {len(excluded)}"
-    if mask is not None:
-        bonuses = bonuses.keep(mask[bonuses.rows])
+    if allowed is not None:
+        bonuses = bonuses.keep(allowed[bonuses.rows])
     owners = np.repeat(np.arange(len(excluded)), [len(rows) for rows in excluded])
     return bonuses.without(owners, np.concatenate([NO_ROWS, *excluded]), n_rows)
 
 
 def _find_block(
     index: Index, scan: _Scan, queries: Floats, k: int, excluded: list[Rows], bonuses: Bonuses | None
-) -> list[Found]:
+) -> list[SearchResult]:
     candidates = [
-        None if scan.rows is not None else _over_fetched(index, query, k, out, scan)
-        for query, out in zip(queries, excluded, strict=True)
+        None if scan.rows is not None else _over_fetched(index, query, k, rows, scan)
+        for query, rows in zip(queries, excluded, strict=True)
     ]
     if bonuses is not None:
-        own = np.split(bonuses.rows, bonuses.offsets[1:-1])
-        pairs = zip(candidates, own, strict=True)
-        candidates = [None if rows is None else np.union1d(rows, more) for rows, more in pairs]
-    rest = [place for place, rows in enumerate(candidates) if rows is None]
-    if rest:
-        added = None if bonuses is None else bonuses.take(np.array(rest))
-        margins = _margins(index, queries[rest], added)
-        out_of_rest = [excluded[place] for place in rest]
-        scanned = _near_best(scan, queries[rest], margins, k, out_of_rest, added)
-        for place, rows in zip(rest, scanned, strict=True):
-            candidates[place] = rows
+        with_bonus = np.split(bonuses.rows, bonuses.offsets[1:-1])
+        pairs = zip(candidates, with_bonus, strict=True)
+        candidates = [None if rows is None else np.union1d(rows, added) for rows, added in pairs]
+    to_scan = [number for number, rows in enumerate(candidates) if rows is None]
+    if to_scan:
+        own = None if bonuses is None else bonuses.take(np.array(to_scan))
+        margins = _margins(index, queries[to_scan], own)
+        own_excluded = [excluded[number] for number in to_scan]
+        scanned = _near_best(scan, queries[to_scan], margins, k, own_excluded, own)
+        for number, rows in zip(to_scan, scanned, strict=True):
+            candidates[number] = rows
     return _cut(index.matrix, queries, [rows for rows in candidates if rows is not None], k, bonuses)
 
 
 def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
-    """Return candidates of an approximate index, at least ``k`` after the filter, or ``None``: scan."""
+    """Return an approximate index's candidates, at least ``k`` after filtering, or ``None``: scan."""
     n = k + len(excluded)
-    if scan.closed is not None:
-        n = n * len(scan.closed) // max(1, scan.n_open)
+    if scan.allowed is not None:
+        n = n * len(scan.allowed) // max(1, scan.n_allowed)
     while (rows := index.candidates(query, n)) is not None:
-        if scan.closed is not None:
-            rows = rows[~scan.closed[rows]]
+        if scan.allowed is not None:
+            rows = rows[scan.allowed[rows]]
         if len(excluded):
             rows = rows[~np.isin(rows, excluded)]
         if len(rows) >= k:
@@ -234,26 +252,27 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Sc
 
 
 class _Scan(NamedTuple):
-    """What a search looks at: all rows of ``matrix``, or those that a mask leaves open.
+    """The rows to scan.
 
-    Where these are few, ``matrix`` holds only them, and ``rows`` their numbers. Otherwise ``closed`` is the
-    mask of the other rows, and ``n_open`` the number of open ones.
+    If few rows are allowed, ``matrix`` is a copy of these rows, and ``rows`` holds their row numbers.
+    Otherwise ``matrix`` is the whole matrix. ``allowed`` is then the mask of allowed rows (``None`` if all
+    are), and ``n_allowed`` their number.
     """
 
     matrix: Floats
     rows: Rows | None = None
-    closed: Mask | None = None
-    n_open: int = 0
+    allowed: Mask | None = None
+    n_allowed: int = 0
 
 
 def _scan_of(matrix: Floats, allowed: Mask | None) -> _Scan:
     if allowed is None:
         return _Scan(matrix)
-    n_open = int(np.count_nonzero(allowed))
-    if n_open < len(matrix) * GATHERED_SHARE:
+    n_allowed = int(np.count_nonzero(allowed))
+    if n_allowed < len(matrix) * GATHERED_SHARE:
         rows = np.flatnonzero(allowed)
         return _Scan(matrix[rows], rows)
-    return _Scan(matrix, closed=~allowed, n_open=n_open)
+    return _Scan(matrix, allowed=allowed, n_allowed=n_allowed)
 
 
 def _near_best(
@@ -264,21 +283,21 @@ def _near_best(
     excluded: list[Rows],
     bonuses: Bonuses | None,
 ) -> list[Rows]:
-    """Return for each query, ascending, the allowed rows whose exact scores may be among the best ``k``.
+    """Return, for each query, the eligible rows whose exact score may be among the best ``k``, ascending.
 
-    BLAS adds in an order that depends on the shape of the block. So its scores only choose, with a margin for
-    rounding; the scores that are compared and returned are computed by ``_cut``.
+    BLAS sums in an order that depends on the shape of the block. Its scores therefore only select
+    candidates, with a margin for rounding; ``_cut`` computes the scores that are compared and returned.
     """
     scores = _products(queries, scan.matrix)
     gathered = scan.rows
     if bonuses is not None:
         columns = bonuses.rows if gathered is None else np.searchsorted(gathered, bonuses.rows)
         scores[bonuses.owners, columns] += bonuses.values
-    if scan.closed is not None:
-        scores[:, scan.closed] = -np.inf
-    for line, out in zip(scores, excluded, strict=True):
-        if len(out):
-            line[out if gathered is None else np.isin(gathered, out)] = -np.inf
+    if scan.allowed is not None:
+        scores[:, ~scan.allowed] = -np.inf
+    for own_scores, rows in zip(scores, excluded, strict=True):
+        if len(rows):
+            own_scores[rows if gathered is None else np.isin(gathered, rows)] = -np.inf
     floors = np.maximum(_kth_best(scores, k) - margins, np.finfo(np.float32).min)
     owners, rows = np.divmod(np.flatnonzero(scores >= floors[:, None]), scores.shape[1])
     if gathered is not None:
@@ -287,7 +306,7 @@ def _near_best(
 
 
 def _margins(index: Index, queries: Floats, bonuses: Bonuses | None) -> Floats:
-    """Return twice the most by which two ways to add up a row's products can differ, and a little more."""
+    """Return, for each query, an upper bound on twice the difference between two summation orders."""
     float32 = np.finfo(np.float32)
     rounding = float32.eps * index.largest_norm * row_norms(queries)
     margins = 2 * (queries.shape[1] + 1) * (rounding + float32.tiny)
@@ -301,8 +320,8 @@ def _products(queries: Floats, matrix: Floats) -> Floats:
     if len(queries) > 1:
         products: Floats = queries @ matrix.T
         return products
-    # In pieces, OpenBLAS stays on this thread: waking another costs more than a request's whole scan,
-    # and up to a scheduler's tick where the cores are busy with other requests.
+    # In small pieces, OpenBLAS stays on this thread. Waking another thread costs more than the whole scan
+    # of a request, and up to a scheduler tick if the cores are busy with other requests.
     scores = np.empty((1, len(matrix)), dtype=np.float32)
     step = max(1, BLAS_ELEMENTS // matrix.shape[1])
     for start in range(0, len(matrix), step):
@@ -311,9 +330,9 @@ def _products(queries: Floats, matrix: Floats) -> Floats:
 
 
 def _kth_best(scores: Floats, k: int) -> Floats:
-    """Return for each line a number that at least ``k`` scores reach, near the k-th best; ``-inf`` if fewer.
+    """Return, for each query, a lower bound on the k-th best score, near it; ``-inf`` if there are too few.
 
-    The k-th best of the maxima of groups of columns: a tenth of the time of a partition of all scores.
+    The bound is the k-th best of the maxima of groups of columns, ten times as fast as a full partition.
     """
     n_queries, n_rows = scores.shape
     width = min(64, max(1, n_rows // (4 * k)))
@@ -327,8 +346,8 @@ def _kth_best(scores: Floats, k: int) -> Floats:
 
 def _cut(
     matrix: Floats, queries: Floats, candidates: list[Rows], k: int, bonuses: Bonuses | None
-) -> list[Found]:
-    """Score candidates exactly, add their bonuses, and keep the best ``k`` for each query."""
+) -> list[SearchResult]:
+    """Score candidates exactly, add their bonuses, and keep the best ``k`` of each query."""
     counts = np.array([len(rows) for rows in candidates])
     rows = np.concatenate(candidates)
     owners = np.repeat(np.arange(len(candidates)), counts)
@@ -340,13 +359,13 @@ def _cut(
     starts = np.cumsum(counts) - counts
     stops = starts + np.minimum(counts, k)
     return [
-        Found(rows[start:stop], scores[start:stop])
+        SearchResult(rows[start:stop], scores[start:stop])
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
     ]
 
 
 def _exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> Floats:
-    """Score each row against its query; each sum is added up alone, so it never depends on its neighbours."""
+    """Score each row against its query. Each sum is computed alone, so it is the same in every batch."""
     scores = np.empty(len(rows), dtype=np.float32)
     step = max(1, BLOCK_BYTES // (8 * matrix.shape[1]))
     for start in range(0, len(rows), step):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Rows
-from item2vec.index import build, find_many
+from item2vec.index.building import build
+from item2vec.index.search import find_many
+from item2vec.matrices import row_products, sample_rows
 from item2vec.ranking import top_k
 from item2vec.recommender import Recommender
 from item2vec.types import check_k
@@ -170,7 +172,7 @@ def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Dou
     if k < 1:
         return np.empty(0), np.empty(0, np.intp)
     n = int(np.clip(SCORES_A_COMPARISON // len(common), LEAST_QUESTIONS, MOST_QUESTIONS))
-    asked = _sample(random, len(common), n)
+    asked = sample_rows(random, len(common), n)
     of_both = [
         _neighbours(model, rows, asked, k)
         for model, rows in ((common.new, common.rows), (common.live, common.live_rows))
@@ -204,10 +206,10 @@ def _alignment(common: _Common, random: np.random.Generator) -> tuple[Floats | N
     sizes = {model.vectors.input.shape[1] for model in (common.new, common.live)}
     if not len(common) or len(sizes) > 1:
         return None, None
-    units, live_units = common.units(_sample(random, len(common), ALIGNED_ROWS))
+    units, live_units = common.units(sample_rows(random, len(common), ALIGNED_ROWS))
     left, _, right = np.linalg.svd(units.T.astype(np.float64) @ live_units)
     rotation: Floats = (left @ right).astype(np.float32)
-    return rotation, float(_cosines(units @ rotation, live_units).mean())
+    return rotation, float(row_products(units @ rotation, live_units).mean())
 
 
 def _movers(common: _Common, rotation: Floats) -> tuple[Mover, ...]:
@@ -215,7 +217,7 @@ def _movers(common: _Common, rotation: Floats) -> tuple[Mover, ...]:
     if not len(items):
         return ()
     units, live_units = common.units(items)
-    cosines = _cosines(units @ rotation, live_units)
+    cosines = row_products(units @ rotation, live_units)
     return tuple(
         _mover(common, int(items[place]), float(cosines[place])) for place in top_k(-cosines, LISTED)
     )
@@ -251,12 +253,3 @@ def _popularity(new: Recommender, live: Recommender) -> tuple[float, tuple[Popul
         PopularityChange(id_of(place), float(shares[place]), float(live_shares[place]))
         for place in top_k(np.where(change > 0, change, -np.inf), LISTED).tolist()
     )
-
-
-def _cosines(units: Floats, others: Floats) -> Doubles:
-    cosines: Doubles = np.einsum("ij,ij->i", units, others, dtype=np.float64)
-    return cosines
-
-
-def _sample(random: np.random.Generator, n: int, most: int) -> Rows:
-    return np.sort(random.choice(n, size=min(n, most), replace=False))

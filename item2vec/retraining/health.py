@@ -13,11 +13,14 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Rows
 from item2vec.config import NextItem
-from item2vec.index import Index, build, find_many
+from item2vec.index.building import build
+from item2vec.index.recall import recall_per_query
+from item2vec.index.search import find_many
+from item2vec.matrices import row_norms, row_products, sample_rows, unit_rows
 from item2vec.prior import queries_of
 from item2vec.recommender import Recommender
 from item2vec.taste import read_tastes
-from item2vec.vectors import ItemVectors, unit_rows
+from item2vec.vectors import ItemVectors
 
 __all__ = ["Health", "measure_health"]
 
@@ -89,8 +92,8 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     random = np.random.default_rng(seed)
     rows = np.flatnonzero(vectors.has_input)
     matrix = vectors.input if len(rows) == len(vectors) else vectors.input[rows]
-    sample = unit_rows(matrix[_sample(random, len(rows), SAMPLED_ROWS)]).astype(np.float64)
-    norms = _norms(matrix)
+    sample = unit_rows(matrix[sample_rows(random, len(rows), SAMPLED_ROWS)]).astype(np.float64)
+    norms = row_norms(matrix)
     most = min(sample.shape[1], len(sample) - 1)
     rank = _effective_rank(sample)
     n_queries = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), LEAST_QUESTIONS, MOST_QUESTIONS))
@@ -100,23 +103,14 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
         norm_median=float(np.median(norms)),
         norm_max=float(norms.max()),
         norm_growth=_growth(float(np.median(norms)), vectors),
-        output_norm=None if vectors.output is None else float(np.median(_norms(vectors.output))),
+        output_norm=None if vectors.output is None else float(np.median(row_norms(vectors.output))),
         effective_rank=rank,
         effective_rank_share=rank / most if most else 1.0,
         mean_cosine=_mean_cosine(sample),
         duplicate_share=_duplicate_share(matrix, random),
-        self_retrieval=_self_retrieval(model, rows[_sample(random, len(rows), n_queries)]),
+        self_retrieval=_self_retrieval(model, rows[sample_rows(random, len(rows), n_queries)]),
         index_recall=_index_recall(model, n_queries, random),
     )
-
-
-def _sample(random: np.random.Generator, n: int, most: int) -> Rows:
-    return random.choice(n, size=min(n, most), replace=False)
-
-
-def _norms(matrix: Floats) -> Doubles:
-    norms: Doubles = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-    return norms
 
 
 def _growth(norm: float, vectors: ItemVectors) -> float | None:
@@ -161,7 +155,7 @@ def _self_retrieval(model: Recommender, rows: Rows) -> float:
     searched = model.taste.score == "cosine" and not model.taste.popularity
     alike = model.index if searched else build(units, kind="exact")
     nearest = np.array([found.rows[0] for found in find_many(alike, units[rows], k=1)])
-    cosines = np.einsum("ij,ij->i", units[nearest], units[rows], dtype=np.float64)
+    cosines = row_products(units[nearest], units[rows])
     return float(np.mean((nearest == rows) | (cosines > 1 - SAME_PLACE)))
 
 
@@ -172,10 +166,7 @@ def _index_recall(model: Recommender, n_queries: int, random: np.random.Generato
     rows = random.choice(len(chances), size=n_queries, p=chances / chances.sum()).astype(np.int32)
     tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_queries + 1))
     asked = queries_of(tastes.vectors[~tastes.empty], model.vectors, model.taste)
-    return _recall(model.index, model.exact.index, asked) if len(asked) else 0.0
-
-
-def _recall(index: Index, exact: Index, queries: Floats) -> float:
-    slack = ROUNDING * exact.largest_norm * _norms(queries)
-    pairs = zip(find_many(index, queries, k=K), find_many(exact, queries, k=K), slack, strict=True)
-    return float(np.mean([np.mean(found.scores >= best.scores[-1] - near) for found, best, near in pairs]))
+    if not len(asked):
+        return 0.0
+    exact = find_many(model.exact.index, asked, k=K)
+    return float(recall_per_query(model.index, asked, exact, K).mean())

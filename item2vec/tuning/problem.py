@@ -30,6 +30,7 @@ from item2vec.evaluation.splits import (
 from item2vec.evaluation.temporal import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
+from item2vec.matrices import sample_rows
 from item2vec.metrics import ACCURACY
 from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.prior import prior_for
@@ -292,6 +293,4 @@ def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Data:
 
 
 def _some(split: Split, most: int, random: np.random.Generator) -> Split:
-    if len(split) <= most:
-        return split
-    return split.take(np.sort(random.choice(len(split), most, replace=False)))
+    return split if len(split) <= most else split.take(sample_rows(random, len(split), most))
