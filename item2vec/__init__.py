@@ -1,9 +1,10 @@
 """A recommender engine for sequences.
 
-Playlists, click sessions and walks over graphs are read as sentences; word2vec learns a vector for each
-item; a user's taste is a weighted average of their history; the nearest items are the recommendation.
+Playlists, click sessions and walks over graphs become sentences of items. Training learns a vector per item.
+A user's taste is the weighted average of the vectors of their history. The items with the highest scores
+against it are recommended.
 
-Importing this package loads none of the libraries behind it; a name loads its room when it is first used.
+Importing this package loads no dependency; each public name loads its module on first use.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from item2vec import adapters, errors, evaluation, readers
-    from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
+    from item2vec.config.model import Config
+    from item2vec.config.taste import TasteConfig
+    from item2vec.config.training import CBOW, NextItem, SkipGram, TrainConfig
     from item2vec.engine import Engine
     from item2vec.fitting import fit
     from item2vec.graph import Graph
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOM_OF = {
+_MODULE_OF = {
     "CBOW": "config",
     "Config": "config",
     "Engine": "engine",
@@ -54,7 +57,7 @@ _ROOM_OF = {
     "train": "training",
     "tune": "tuning",
 }
-_ROOMS = ("adapters", "errors", "evaluation", "readers")
+_PACKAGES = ("adapters", "errors", "evaluation", "readers")
 
 __all__ = [
     "CBOW",
@@ -87,10 +90,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return importlib.import_module(f"item2vec.{name}")
-    if name in _ROOM_OF:
-        value = getattr(importlib.import_module(f"item2vec.{_ROOM_OF[name]}"), name)
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(f"item2vec.{_MODULE_OF[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'item2vec' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,4 +1,4 @@
-"""Imports go only downwards, and each heavy library has one door."""
+"""Imports go only to lower layers, never in cycles, and one module imports each heavy library."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "errors"},
-    {"types", "files", "progress", "ranking", "durations", "processes"},
+    {"types", "files", "matrices", "progress", "ranking", "durations", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph", "catalogue"},
     {"vectors", "shaping", "neighbours"},
@@ -26,7 +26,7 @@ LAYERS = [
     {"retraining"},
     {"cli"},
 ]
-DOORS = {
+IMPORTERS = {
     "gensim": "training/gensim_trainer.py",
     "numba": "kernels/",
     "llvmlite": "kernels/",
@@ -47,13 +47,18 @@ DOORS = {
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imports_of(source: Path) -> set[str]:
-    """Dotted names of all modules that a file imports, wherever in it, but for type checking alone."""
+def imports_of(source: Path, *, type_checking: bool = False) -> set[str]:
+    """Return the dotted names that a file imports, inside functions, too.
+
+    Imports under ``if TYPE_CHECKING`` are included only with ``type_checking``.
+    """
     tree = ast.parse(source.read_text())
     skipped = {
         id(node)
         for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and getattr(branch.test, "id", "") == "TYPE_CHECKING"
+        if isinstance(branch, ast.If)
+        and getattr(branch.test, "id", "") == "TYPE_CHECKING"
+        and not type_checking
         for node in ast.walk(branch)
     }
     names = set()
@@ -68,40 +73,89 @@ def imports_of(source: Path) -> set[str]:
     return names
 
 
-def room_of(source: Path) -> str:
+def package_of(source: Path) -> str:
+    """Return the first name below ``item2vec``: a package, or a module at the top level."""
     return source.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def layer_of(room: str) -> int:
-    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
+def layer_of(package: str) -> int:
+    return next(number for number, packages in enumerate(LAYERS) if package in packages)
 
 
-def test_every_room_has_its_layer():
-    rooms = {room_of(source) for source in SOURCES} - {"__init__", "__main__"}
-    assert rooms == set().union(*LAYERS)
+def module_of(source: Path) -> str:
+    parts = source.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return the modules that each module imports, inside functions and for type checking, too.
+
+    The root package is left out: its public names are loaded on first use.
+    """
+    modules = {
+        module_of(source): source
+        for source in SOURCES
+        if source.parent != PACKAGE or source.stem != "__init__"
+    }
+    graph = {}
+    for module, source in modules.items():
+        names = imports_of(source, type_checking=True)
+        resolved = {name if name in modules else name.rpartition(".")[0] for name in names}
+        graph[module] = (resolved & modules.keys()) - {module}
+    return graph
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules of one import cycle, in the order of import; empty if there is none."""
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return []
+        done.add(module)
+        return next(filter(None, (visit(name, [*path, module]) for name in sorted(graph[module]))), [])
+
+    return next(filter(None, (visit(module, []) for module in sorted(graph))), [])
+
+
+def test_every_package_has_a_layer():
+    packages = {package_of(source) for source in SOURCES} - {"__init__", "__main__"}
+    assert packages == set().union(*LAYERS)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(PACKAGE)))
-def test_imports_go_only_downwards(source):
-    room = room_of(source)
-    if room in {"__init__", "__main__"}:
+def test_imports_go_only_to_lower_layers(source):
+    package = package_of(source)
+    if package in {"__init__", "__main__"}:
         return
     for name in imports_of(source):
         parts = name.split(".")
-        if parts[0] != "item2vec" or len(parts) == 1 or parts[1] in {room, "__version__"}:
+        if parts[0] != "item2vec" or len(parts) == 1 or parts[1] in {package, "__version__"}:
             continue
-        imported = item2vec._ROOM_OF.get(parts[1], parts[1])
-        assert layer_of(imported) < layer_of(room), (
-            f"{source.name} ({room}) imports {name}, which is not below it"
+        imported = item2vec._MODULE_OF.get(parts[1], parts[1])
+        assert layer_of(imported) < layer_of(package), (
+            f"{source.name} ({package}) imports {name}, which is not in a lower layer"
         )
 
 
+def test_a_cycle_of_imports_is_named():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_the_import_graph_has_no_cycle():
+    cycle = find_cycle(import_graph())
+    assert not cycle, " → ".join(cycle)
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(PACKAGE)))
-def test_each_heavy_library_has_one_door(source):
+def test_one_module_imports_each_heavy_library(source):
     path = source.relative_to(PACKAGE).as_posix()
     for name in imports_of(source):
-        door = DOORS.get(name.split(".")[0])
-        assert door is None or path.startswith(door), f"{path} imports {name}; its door is {door}"
+        allowed = IMPORTERS.get(name.split(".")[0])
+        assert allowed is None or path.startswith(allowed), f"{path} imports {name}; only {allowed} may"
 
 
 def test_importing_the_package_loads_nothing_heavy():
@@ -109,10 +163,10 @@ def test_importing_the_package_loads_nothing_heavy():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {*DOORS, "numpy", "scipy"} & set(loaded)
+    assert not {*IMPORTERS, "numpy", "scipy"} & set(loaded)
 
 
-def test_every_public_name_can_be_had():
+def test_every_public_name_is_importable():
     for name in item2vec.__all__:
         assert getattr(item2vec, name) is not None
     assert item2vec.__all__ == sorted(item2vec.__all__)
