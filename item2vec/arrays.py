@@ -1,4 +1,4 @@
-"""Names for the arrays that the package passes around, by element type."""
+"""Type aliases for NumPy arrays, one per element type."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy.typing as npt
 __all__ = ["Codes", "Doubles", "Floats", "Mask", "Offsets", "Rows", "Words"]
 
 Codes = npt.NDArray[np.int32]
-"""Dense integers that stand for ids: of items, users or nodes."""
+"""Dense integer codes of ids: items, users or nodes."""
 
 Offsets = npt.NDArray[np.int64]
 """Positions, counts, or timestamps in microseconds."""
 
 Rows = npt.NDArray[np.intp]
-"""Row numbers, as NumPy's own functions return them."""
+"""Row numbers, in the type that NumPy returns for indices."""
 
 Floats = npt.NDArray[np.float32]
-"""Vectors and their scores."""
+"""Vectors and scores."""
 
 Doubles = npt.NDArray[np.float64]
-"""Numbers that are summed or averaged: weights, metrics."""
+"""Values that are summed or averaged, such as weights and metrics."""
 
 Mask = npt.NDArray[np.bool_]
 """One boolean per row."""
 
 Words = npt.NDArray[np.uint64]
-"""Random state and lookup tables of the compiled loops."""
+"""Random states and lookup tables of the compiled loops."""

@@ -1,32 +1,32 @@
-"""Every error this package raises on purpose.
+"""All exceptions and warnings that this package raises deliberately.
 
 ::
 
     Item2VecError
     ├── ConfigError          (ValueError)         a setting is unknown or out of range
-    ├── InputError           (ValueError)         data that cannot be read as asked
-    │   ├── InvalidIdError                        an id that is empty, too long or broken text
-    │   └── InputTypeError   (TypeError)          a value of the wrong Python type
-    ├── UnknownItemError     (KeyError)           an item the model does not know
-    ├── UnknownUserError     (KeyError)           a user the store does not know
-    ├── NothingToTrainError  (ValueError)         no sentence has two items to learn from
-    ├── TrainingError        (RuntimeError)       training went wrong, and its result is not to be used
-    ├── BundleNotFoundError  (FileNotFoundError)  no bundle where one was asked for
+    ├── InputError           (ValueError)         data or an argument is invalid
+    │   ├── InvalidIdError                        an id is empty, too long or not valid text
+    │   └── InputTypeError   (TypeError)          a value has the wrong Python type
+    ├── UnknownItemError     (KeyError)           an item is not in the model's vocabulary
+    ├── UnknownUserError     (KeyError)           a user is not in the store
+    ├── NothingToTrainError  (ValueError)         no sentence has at least two items
+    ├── TrainingError        (RuntimeError)       training failed or diverged; its result is unusable
+    ├── BundleNotFoundError  (FileNotFoundError)  there is no bundle at a path
     ├── BundleExistsError    (FileExistsError)    a bundle would be overwritten
-    ├── CorruptBundleError   (ValueError)         a bundle or data file that fails its checks
-    ├── WriteError           (OSError)            the disk is full or failed; nothing has changed
-    ├── DurabilityError      (OSError)            published, but the disk did not confirm it
-    ├── StoreError           (RuntimeError)       the SQL store cannot do what was asked
+    ├── CorruptBundleError   (ValueError)         a bundle or data file fails its checks
+    ├── WriteError           (OSError)            writing failed; existing files are unchanged
+    ├── DurabilityError      (OSError)            published, but not confirmed to be on disk
+    ├── StoreError           (RuntimeError)       an operation on the SQL store failed
     │   └── SchemaError                           its schema is older or newer than this package
-    ├── GateRefusedError     (RuntimeError)       a new model was not shown to be good enough to be served
-    ├── RunFailedError       (RuntimeError)       a nightly run crashed, or took too long or too much memory
+    ├── GateRefusedError     (RuntimeError)       a new model did not pass every gate
+    ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another run holds the lock
     └── MissingExtraError    (ImportError)        an optional dependency is not installed
 
-Each one is also the builtin that people already catch, says what was found, what was expected and what to
-do next, and knows the exit code of the command line. ``LeakWarning`` is no error but a ``UserWarning``: a
-measurement that flatters, because what was learned from and what was asked are not apart. ``TuningWarning``
-is another: tuning could not do all that it should within its budget.
+Each exception also derives from the matching builtin. Its message says what was found, what was expected and
+what to do next. ``exit_code`` is the exit code of the command line. ``LeakWarning`` and ``TuningWarning`` are
+``UserWarning``: an evaluation overestimates a model because training and test data overlap, and a tuning
+budget is too small.
 """
 
 from __future__ import annotations
@@ -61,55 +61,55 @@ __all__ = [
 
 
 class Item2VecError(Exception):
-    """The root of the tree: catch it to catch everything this package raises on purpose."""
+    """The base class of all exceptions that this package raises deliberately."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the message itself (``KeyError`` would show its ``repr``)."""
+        """Return the message itself (``KeyError`` would return its ``repr``)."""
         return str(self.args[0]) if len(self.args) == 1 else super().__str__()
 
 
 class ConfigError(Item2VecError, ValueError):
-    """A setting is unknown or out of range; nothing was read or written."""
+    """A setting is unknown or out of range. Nothing was read or written."""
 
     exit_code = 2
 
 
 class InputError(Item2VecError, ValueError):
-    """Data that cannot be read as asked; names the file, line and value where there is one."""
+    """Data or an argument is invalid. The message names the file, line and value, if any."""
 
     exit_code = 2
 
 
 class InvalidIdError(InputError):
-    """An id that is empty, has a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes."""
+    """An id is empty, contains a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes."""
 
 
 class InputTypeError(InputError, TypeError):
-    """A value of the wrong Python type, such as a bare string where a list of ids is expected."""
+    """A value has the wrong Python type, such as a string instead of a list of ids."""
 
 
 class UnknownItemError(Item2VecError, KeyError):
-    """An item that the model does not know; the message names the closest known ids."""
+    """An item is not in the model's vocabulary. The message suggests the closest known ids."""
 
     exit_code = 2
 
 
 class UnknownUserError(Item2VecError, KeyError):
-    """A user that the store does not know."""
+    """A user is not in the store."""
 
     exit_code = 2
 
 
 class NothingToTrainError(Item2VecError, ValueError):
-    """No sentence has two items left to learn from."""
+    """No sentence has at least two items, so there is nothing to train on."""
 
     exit_code = 4
 
 
 class TrainingError(Item2VecError, RuntimeError):
-    """Training dropped tokens or diverged; its result is not to be used."""
+    """Training skipped tokens or diverged. Its result is unusable."""
 
 
 class BundleNotFoundError(Item2VecError, FileNotFoundError):
@@ -119,41 +119,41 @@ class BundleNotFoundError(Item2VecError, FileNotFoundError):
 
 
 class BundleExistsError(Item2VecError, FileExistsError):
-    """Saving here would overwrite a bundle; bundles are written once."""
+    """Saving would overwrite an existing bundle. Bundles are written once."""
 
     exit_code = 2
 
 
 class CorruptBundleError(Item2VecError, ValueError):
-    """A bundle or data file fails its checks: checksum, shape, or structure."""
+    """A bundle or data file fails its checks of checksum, shape or structure."""
 
     exit_code = 5
 
 
 class WriteError(Item2VecError, OSError):
-    """A file or folder could not be written; what was there before has not changed."""
+    """A file or folder could not be written. Existing files are unchanged."""
 
 
 class DurabilityError(Item2VecError, OSError):
-    """A version is published, but the disk did not confirm that it will survive a power loss."""
+    """A version is published, but the disk did not confirm that it would survive a power failure."""
 
     exit_code = 6
 
 
 class StoreError(Item2VecError, RuntimeError):
-    """The SQL store cannot do what was asked."""
+    """An operation on the SQL store failed."""
 
 
 class SchemaError(StoreError):
-    """The store's schema is older or newer than this package; names both and the command to run."""
+    """The store's schema is older or newer than this package. The message names the command to run."""
 
     exit_code = 2
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model was not shown to be good enough, or promotions are held; what was served still is.
+    """A new model did not pass every gate, or promotions are held. The live version is unchanged.
 
-    ``report`` is that of the run, where there was one.
+    ``report`` is the report of the run, if there was one.
     """
 
     exit_code = 3
@@ -161,7 +161,7 @@ class GateRefusedError(Item2VecError, RuntimeError):
 
 
 class RunFailedError(Item2VecError, RuntimeError):
-    """The working process of a run crashed, or took too long or too much memory; what was served still is."""
+    """The worker process of a run crashed, or exceeded its limits. The live version is unchanged."""
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
@@ -171,13 +171,13 @@ class LockHeldError(Item2VecError, BlockingIOError):
 
 
 class MissingExtraError(Item2VecError, ImportError):
-    """An optional dependency is not installed; the message is the pip command that installs it."""
+    """An optional dependency is not installed. The message has the pip command that installs it."""
 
     exit_code = 2
 
 
 class LeakWarning(UserWarning):
-    """What a model learned from and what it is asked are not apart, so that its scores flatter it.
+    """Training and test data overlap, so that metrics overestimate the model.
 
     Examples
     --------
@@ -187,7 +187,7 @@ class LeakWarning(UserWarning):
 
 
 class TuningWarning(UserWarning):
-    """A budget was too small for all that tuning should do; the text says which one would do.
+    """A tuning budget is too small for a reliable result. The message names a sufficient one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A model that answers what comes next, what is alike, and why."""
+"""``Recommender``: recommendations for a history, similar items, analogies, and explanations."""
 
 from __future__ import annotations
 
@@ -35,36 +35,35 @@ __all__ = ["Recommender"]
 
 
 class Recommender:
-    """Item vectors, a way to read a taste from a history, and an index that finds the best items for it.
+    """A model: item vectors, the settings that turn a history into a taste vector, and a search index.
 
-    Immutable; safe to share between threads.
+    Immutable and thread-safe.
 
     Parameters
     ----------
     vectors
-        What training learned.
+        The result of training.
     score, decay, part_weights, half_life, last_n, repeat_bonus, mixture, popularity, popularity_half_life
-        How a history is read and items are scored: the fields of ``TasteConfig``. By default, next_item is
-        read as it was trained, and vectors without an output matrix are scored by cosine.
+        The fields of ``TasteConfig``. By default, next_item vectors are used as they were trained, and
+        vectors without an output matrix are scored by cosine.
     index
-        ``"exact"``; ``"annoy"``; or ``"auto"``, which is exact as long as that is as quick.
+        ``"exact"``, ``"annoy"``, or ``"auto"``: exact if that is as fast.
     recall
-        Share of the true 10 best that an approximate index must find, measured when it is built.
+        Minimum recall@10 of an approximate index against exact search, measured when it is built.
     items
-        Titles and attributes, kept with the model for people to read.
+        Titles and attributes of the items, saved with the model.
     adapter
-        How events became the sentences that the vectors were trained on. ``Engine`` reads the history of a
-        user in the same way.
+        The settings that turned events into training sentences. ``Engine`` applies them to users' histories.
     neighbours
-        The table that ``mixture`` adds, over the rows of the vectors. ``fit`` builds it.
+        The table of neighbours for ``mixture``, over the rows of the vectors. ``fit`` builds it.
     prior
-        What ``popularity`` times is added to each item's score (float32, n items). ``fit`` counts it.
+        Popularity prior (float32, n items), added to scores ``popularity`` times. ``fit`` computes it.
 
     Raises
     ------
     ConfigError
-        If a setting is out of range, or what it reads is missing: the output matrix for ``score="output"``,
-        the table for ``mixture``, the prior for ``popularity``.
+        If a setting is out of range, or its data are missing: the output matrix for ``score="output"``, the
+        table for ``mixture``, the prior for ``popularity``.
 
     Examples
     --------
@@ -97,7 +96,7 @@ class Recommender:
         neighbours: NeighbourTable | None = None,
         prior: Floats | None = None,
     ) -> None:
-        given = TasteConfig(
+        config = TasteConfig(
             score=score,
             decay=decay,
             part_weights=part_weights,
@@ -108,19 +107,21 @@ class Recommender:
             popularity=popularity,
             popularity_half_life=popularity_half_life,
         )
-        taste = given.as_trained(vectors.config, has_output=vectors.output is not None)
+        taste = config.as_trained(vectors.config, has_output=vectors.output is not None)
         searched = searched_matrix(vectors, taste, prior)
         built = build(searched, kind=index, queries=typical_queries(vectors, taste), recall=recall)
-        self._take(bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours, prior))
+        self._set_parts(
+            bundle.Parts(vectors, taste, built, items, adapter or AdapterConfig(), neighbours, prior)
+        )
 
     @classmethod
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
-        """Make a model of finished parts, as a bundle holds them."""
+        """Return a model of existing parts, such as those read from a bundle."""
         model = cls.__new__(cls)
-        model._take(parts)
+        model._set_parts(parts)
         return model
 
-    def _take(self, parts: bundle.Parts) -> None:
+    def _set_parts(self, parts: bundle.Parts) -> None:
         self.parts = parts
         self.vectors = parts.vectors
         self.taste = parts.taste
@@ -140,36 +141,36 @@ class Recommender:
 
     @cached_property
     def _input_index(self) -> Index:
-        """Index of the unit input vectors, made when first needed: it may take a matrix of its own."""
+        """Index of the unit input vectors, built on first use because it may need its own matrix."""
         searched = self.taste.score == "cosine" and not self.taste.popularity
         return self.index if searched else build(self.vectors.unit_input, kind="exact")
 
     @cached_property
     def _output_index(self) -> Index:
-        """Index of the unit output vectors, for items without an input vector."""
+        """Index of the unit output vectors, for items without an input vector, built on first use."""
         return build(self.vectors.unit_output, kind="exact")
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The items this model knows."""
+        """The items of the model, in the order of the rows."""
         return self.vectors.vocabulary
 
     @property
     def exact(self) -> Recommender:
-        """The same model with an exact index: itself, if it has one already."""
+        """The same model with an exact index; the model itself if its index is exact."""
         if self.index.kind == "exact":
             return self
         return Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
 
     def similar_items(self, item: str, *, k: int = 10, eligible: Mask | None = None) -> list[Recommendation]:
-        """Return the ``k`` items nearest to one by the cosine of their input vectors, best first.
+        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
-        ``eligible`` (one flag per item of ``vocabulary``) limits which items may be returned.
+        ``eligible`` (bool, one flag per item of ``vocabulary``) limits which items may be returned.
 
         Raises
         ------
         UnknownItemError
-            If the model does not know the item; names the closest ids it knows.
+            If the item is unknown. The message suggests the closest known ids.
         """
         return self.analogy(positive=[item], k=k, eligible=eligible)
 
@@ -181,10 +182,7 @@ class Recommender:
         k: int = 10,
         eligible: Mask | None = None,
     ) -> list[Recommendation]:
-        """Return the ``k`` items nearest to the positive minus the negative ones, as in ``ItemVectors``.
-
-        ``eligible`` is that of ``similar_items``.
-        """
+        """Return the result of ``ItemVectors.analogy``, limited to ``eligible`` as in ``similar_items``."""
         check_k(k)
         target, named = self.vectors.analogy_target(positive, negative)
         allowed = self._allowed(None, eligible)
@@ -204,31 +202,31 @@ class Recommender:
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
         eligible: Mask | None = None,
     ) -> list[Recommendation]:
-        """Return the ``k`` best items for a history, best first.
+        """Return the ``k`` items with the highest scores for a history, best first.
 
-        Exactly ``k``, as long as so many are eligible, whatever the filters and the index.
+        There are exactly ``k``, or all eligible items if those are fewer, for any filters and index.
 
         Parameters
         ----------
         history
-            Item ids, oldest first. Items the model does not know are skipped; if nothing is left, the most
-            popular items answer, with ``source="popular"``.
+            Item ids, oldest first. Unknown items are ignored. If no item is known, the most popular eligible
+            items are returned, with ``source="popular"``.
         exclude, deny
-            Items that are not to be returned: for this request, and as a rule. Unknown ones are ignored.
+            Items that may not be returned: per history, and for all histories of ``recommend_many``.
         allow
             If given, only these items may be returned.
         filter_seen
-            Leave out the items of the history.
+            Whether to exclude the items of the history.
         weights
-            How much each history item counts, in the same order; finite and not negative, read as float32.
+            Weight of each history item, in the same order: finite, not negative, converted to float32.
         timestamps
-            When each item occurred (``datetime``, ``datetime64``, or microseconds since 1970), for
+            Time of each history item (``datetime``, ``datetime64``, or microseconds since 1970), for
             ``half_life``.
         eligible
-            The same as ``allow`` as a mask: one flag per item of ``vocabulary``. Both may be given.
+            ``allow`` as a mask (bool, one flag per item of ``vocabulary``). Both filters may be combined.
         """
         histories = self._encoded(history, weights, timestamps)
-        return self._answers(
+        return self._recommendations(
             histories,
             k=k,
             exclude=[self._rows(exclude, "exclude")],
@@ -250,14 +248,14 @@ class Recommender:
         timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
         eligible: Mask | None = None,
     ) -> list[list[Recommendation]]:
-        """Return for each history what ``recommend`` returns, bit for bit, much faster than one by one.
+        """Return the result of ``recommend`` for each history, bit for bit, much faster than one call each.
 
-        ``Sentences`` bring their own weights and timestamps; for lists of ids, ``weights`` and
-        ``timestamps`` hold a list per history. ``exclude`` holds a list of items per history; ``allow``,
-        ``deny`` and ``eligible`` apply to all of them.
+        ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
+        one list per history. ``exclude`` holds one list of items per history; ``allow``, ``deny`` and
+        ``eligible`` apply to all histories.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
-        return self._answers(
+        return self._recommendations(
             encoded,
             k=k,
             exclude=None if exclude is None else [self._rows(items, "exclude") for items in exclude],
@@ -274,38 +272,38 @@ class Recommender:
         weights: Sequence[float] | npt.NDArray[Any] | None = None,
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
     ) -> list[Share]:
-        """Return what each item of a history contributes to a recommendation, largest share first.
+        """Return the contribution of each history item to the score of an item, largest first.
 
-        The shares add up to the score that ``recommend`` gives the item for the same history, weights and
-        timestamps, bonuses included. An item that stands in the history several times is named once, with
-        the sum. The popularity prior is a share with ``None`` for its item. Empty for an unknown history.
+        The shares sum to the score that ``recommend`` returns for the same history, weights and timestamps,
+        bonuses included. An item that occurs several times in the history has one share, the sum. The share
+        of the popularity prior has ``None`` for its item. The list is empty if no history item is known.
 
         Raises
         ------
         UnknownItemError
-            If the model does not know the item.
+            If the item is unknown.
         """
         target = self.vocabulary.code(item)
-        histories = self._readable(self._encoded(history, weights, timestamps))
+        histories = self._with_input(self._encoded(history, weights, timestamps))
         tastes = self._tastes(histories)
         if tastes.empty[0]:
             return []
-        distinct, place = np.unique(histories.codes, return_inverse=True)
+        distinct, inverse = np.unique(histories.codes, return_inverse=True)
         of_tokens = token_scores(self.vectors, self.taste, histories.codes, tastes, target)
         of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
-        sums = np.bincount(place, of_tokens).tolist()
+        sums = np.bincount(inverse, of_tokens).tolist()
         shares = list(map(Share, self.vocabulary.decode(distinct), sums))
         if self.taste.popularity and self.prior is not None:
             shares.append(Share(None, self.taste.popularity * float(self.prior[target])))
         return sorted(shares, key=lambda share: -share.share)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model into a new folder, whole or not at all; ``item2vec.load`` reads it back.
+        """Write the model atomically into a new folder; ``item2vec.load`` reads it back.
 
         Raises
         ------
         BundleExistsError
-            If there is something at this path already.
+            If the path exists.
         """
         bundle.write(self.parts, Path(path))
 
@@ -322,8 +320,8 @@ class Recommender:
             timestamps=None if timestamps is None else [timestamps],
         )
 
-    def _readable(self, histories: Histories) -> Histories:
-        """Return the histories without items that have no input vector, which count as unknown."""
+    def _with_input(self, histories: Histories) -> Histories:
+        """Drop items without an input vector, which count as unknown."""
         has_input = self.vectors.has_input
         return histories if bool(has_input.all()) else histories.keep(has_input[histories.codes])
 
@@ -331,7 +329,7 @@ class Recommender:
         codes, offsets, weights, timestamps = histories
         return read_tastes(self.vectors, self.taste, codes, offsets, weights=weights, timestamps=timestamps)
 
-    def _answers(
+    def _recommendations(
         self,
         histories: Histories,
         *,
@@ -343,7 +341,7 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         check_k(k)
         excluded = self._excluded(histories, exclude, self._rows(deny, "deny"), filter_seen)
-        readable = self._readable(histories)
+        readable = self._with_input(histories)
         tastes = self._tastes(readable)
         queried = np.flatnonzero(~tastes.empty)
         bonuses = history_bonuses(readable, self.taste, self.neighbours, repeats=not filter_seen)
@@ -355,20 +353,20 @@ class Recommender:
             allowed=allowed,
             bonuses=None if bonuses is None else bonuses.take(queried),
         )
-        answers = dict(zip(queried.tolist(), results, strict=True))
+        result_of = dict(zip(queried.tolist(), results, strict=True))
         return [
-            self._listed(*answers[history]) if history in answers else self._popular(k, out, allowed)
-            for history, out in enumerate(excluded)
+            self._listed(*result_of[history]) if history in result_of else self._popular(k, rows, allowed)
+            for history, rows in enumerate(excluded)
         ]
 
     def _excluded(
         self, histories: Histories, exclude: Sequence[Rows] | None, denied: Rows, filter_seen: bool
     ) -> list[Rows]:
-        """Return the rows that may not answer each history."""
+        """Return, for each history, the rows that may not be returned."""
         codes, bounds = histories.codes, pairwise(histories.offsets.tolist())
         seen = [codes[left:right] if filter_seen else denied[:0] for left, right in bounds]
         if exclude is not None and len(exclude) != len(seen):
-            raise InputError(f"exclude has {len(exclude)} lists for {len(seen)} histories; expected as many")
+            raise InputError(f"exclude has {len(exclude)} lists for {len(seen)} histories; expected one each")
         own = [denied[:0]] * len(seen) if exclude is None else exclude
         return [np.concatenate((denied, *pair)) for pair in zip(own, seen, strict=True)]
 
@@ -377,7 +375,7 @@ class Recommender:
         return codes[codes >= 0].astype(np.intp)
 
     def _allowed(self, allow: Iterable[str] | None, eligible: Mask | None) -> Mask | None:
-        """Return which rows may answer, or ``None`` for all of them."""
+        """Return the mask of rows that may be returned, or ``None`` for all rows."""
         if eligible is not None and (eligible.dtype != bool or eligible.shape != (len(self.vectors),)):
             raise InputError(
                 f"eligible is {eligible.dtype} of shape {eligible.shape}; expected bool, one flag per item "

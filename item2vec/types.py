@@ -1,4 +1,4 @@
-"""The words that everything else is written in: ids, their dense codes, and a recommendation."""
+"""Basic types: ids and their dense codes, recommendations, and the validation of ids and ``k``."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ MAX_CLOSEST_CHARACTERS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """An item, the model's score for it, and where it came from.
+    """A recommended item with its score and its source.
 
-    ``score`` is a cosine in [-1, 1] or an inner product, as the model's ``score`` says; it orders items
-    within one answer and is not a probability. ``source`` is ``"model"``, or ``"popular"`` where the history
-    held nothing the model knows; a popular item's score is its share of all training tokens.
+    ``score`` is a cosine in [-1, 1] or an inner product, depending on the model's ``score`` setting. It ranks
+    the items of one result and is not a probability. ``source`` is ``"model"``, or ``"popular"`` if the
+    history has no known item. The score of a popular item is its share of all training tokens.
 
     Unpacks to ``item, score``:
 
@@ -56,9 +56,9 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One history item's part of a recommendation's score; the shares of a history add up to it.
+    """The contribution of one history item to a recommendation's score; the contributions sum to the score.
 
-    ``item`` is ``None`` for the part that no history item adds: the popularity prior.
+    ``item`` is ``None`` for the popularity prior, which does not depend on the history.
 
     >>> item, share = Share("age-of-consent", 0.25)
     >>> share
@@ -75,16 +75,16 @@ class Share:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Vocabulary:
-    """Ids and their dense codes ``0 .. n-1``; the one place where the two are translated.
+    """A mapping between ids and dense codes ``0 .. n-1``.
 
-    ``ids[code]`` is the id of a code. Ids are compared byte for byte: no case folding, no normalisation.
+    ``ids[code]`` is the id of a code. Ids are compared byte by byte, without case folding or normalisation.
 
     Raises
     ------
     InputTypeError
         If an id is not text.
     InvalidIdError
-        If an id is empty, holds a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
+        If an id is empty, contains a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
     InputError
         If an id occurs twice.
 
@@ -106,12 +106,12 @@ class Vocabulary:
         check_ids(self.ids)
         if len(self._code_of) != len(self.ids):
             seen: set[str] = set()
-            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
-            raise InputError(f"id {twice!r} occurs twice in a vocabulary; expected distinct ids")
+            duplicate = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise InputError(f"id {duplicate!r} occurs twice in a vocabulary; expected distinct ids")
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> Vocabulary:
-        """Make a vocabulary of the distinct ids, in order of first appearance.
+        """Return a vocabulary of the distinct ids, in order of first appearance.
 
         >>> Vocabulary.of(["b", "a", "b"]).ids
         ('b', 'a')
@@ -142,7 +142,7 @@ class Vocabulary:
         return f"Vocabulary({len(self):,} ids: {shown})" if self.ids else "Vocabulary(0 ids)"
 
     def code(self, id_: str) -> int:
-        """Return the code of a known id; raise ``UnknownItemError`` with the closest known ids."""
+        """Return the code of a known id; otherwise raise ``UnknownItemError`` with the closest known ids."""
         _as_text([id_])
         code = self._code_of.get(id_)
         if code is None:
@@ -150,32 +150,32 @@ class Vocabulary:
         return code
 
     def encode(self, ids: Iterable[str]) -> Codes:
-        """Return the codes of ids, in their order; -1 for an id that is not known.
+        """Return the codes of ids, in the same order; -1 for an unknown id.
 
         Raises
         ------
         InputTypeError
-            If an id is not text. Such an id would never be found, so it must not count as unknown.
+            If an id is not text. It could not match any id, so it must not count as unknown.
         """
         ids = _as_text(ids)
         return np.fromiter(map(self._code_of.get, ids, repeat(-1)), dtype=np.int32, count=len(ids))
 
     def decode(self, codes: Iterable[int]) -> list[str]:
-        """Return the ids of codes, in their order."""
+        """Return the ids of codes, in the same order."""
         ids = self.ids
         if isinstance(codes, np.ndarray):
             codes = codes.tolist()
         return [ids[code] for code in codes]
 
     def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
-        """Return a new vocabulary of these codes' ids, renumbered in this order."""
+        """Return a new vocabulary of the ids of these codes, renumbered in this order."""
         return Vocabulary(tuple(self.decode(codes)))
 
     def closest(self, id_: str, n: int = 3) -> list[str]:
-        """Return up to ``n`` known ids that look like this one, most alike first.
+        """Return up to ``n`` known ids spelled like this one, most similar first.
 
-        Looks at the first 200,000 characters of ids of about the same length, so that a typing error is
-        answered in a fraction of a second.
+        Only the first 200,000 characters of ids of about the same length are compared, which takes a fraction
+        of a second.
         """
         _as_text([id_])
         wanted = id_.strip().casefold()
@@ -185,22 +185,22 @@ class Vocabulary:
         return [by_folded[match] for match in difflib.get_close_matches(wanted, by_folded, n=n, cutoff=0.6)]
 
     def _unknown(self, id_: str) -> str:
-        found = f"unknown item {id_!r} ({len(self):,} known)"
+        unknown = f"unknown item {id_!r} ({len(self):,} known)"
         closest = self.closest(id_)
         if not closest:
-            return f"{found}; no known id looks like it"
-        return f"{found}; did you mean {' or '.join(map(repr, closest))}?"
+            return f"{unknown}; no known id is spelled like it"
+        return f"{unknown}; did you mean {' or '.join(map(repr, closest))}?"
 
 
 def check_ids(ids: Sequence[str]) -> None:
-    """Refuse ids that some part of the line (SQL, JSON, files) could not carry byte for byte.
+    """Raise an error for ids that SQL, JSON or files could not preserve byte for byte.
 
     Raises
     ------
     InputTypeError
         If an id is not text.
     InvalidIdError
-        If an id is empty, holds a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
+        If an id is empty, contains a NUL or a lone surrogate, or is longer than 512 UTF-8 bytes.
 
     Examples
     --------
@@ -225,15 +225,15 @@ def check_ids(ids: Sequence[str]) -> None:
 
 
 def _as_text(ids: Iterable[str]) -> Sequence[str]:
-    """Return ids as a list, after looking at each type once: that costs a tenth of looking up each id."""
+    """Return ids as a list, after checking each distinct type once: ten times as fast as checking each id."""
     ids = as_history(ids, "ids")
     if all(issubclass(kind, str) for kind in set(map(type, ids))):
         return ids
-    position = next(at for at, id_ in enumerate(ids) if not isinstance(id_, str))
-    wrong: object = ids[position]
-    remedy = "; pass str(id)" if isinstance(wrong, int | np.integer) else ""
+    position = next(number for number, id_ in enumerate(ids) if not isinstance(id_, str))
+    value: object = ids[position]
+    remedy = "; pass str(id)" if isinstance(value, int | np.integer) else ""
     raise InputTypeError(
-        f"id at position {position} is {wrong!r:.60}, of type {type(wrong).__name__}; expected text{remedy}"
+        f"id at position {position} is {value!r:.60}, of type {type(value).__name__}; expected text{remedy}"
     )
 
 
@@ -250,7 +250,7 @@ def _fault_of_id(id_: str) -> str | None:
 
 
 def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
-    """Return ids, or lists of ids, as a list; a bare string is refused: it would be read letter by letter."""
+    """Return ids, or lists of ids, as a list. A string raises: it would be read character by character."""
     if isinstance(items, str):
         raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
     if not isinstance(items, Iterable):
@@ -259,7 +259,7 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
 
 
 def check_k(k: int) -> int:
-    """Return ``k`` if it is a whole number of at least 1.
+    """Return ``k`` as an ``int`` if it is a whole number of at least 1; raise an error otherwise.
 
     Examples
     --------

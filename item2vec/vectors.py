@@ -1,4 +1,4 @@
-"""What training learns: two vectors for each item."""
+"""Item vectors: the result of training, with its word2vec files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One point of a training curve: validation scores after this many epochs.
+    """One point of a training curve: the validation metrics after an epoch.
 
     >>> Epoch(epoch=1, hr=0.25, ndcg=0.125).ndcg
     0.125
@@ -44,25 +44,39 @@ class Epoch:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemVectors:
-    """The two matrices of word2vec, one row an item, most frequent item first.
+    """The input and output matrices of word2vec, one row per item, most frequent item first.
 
-    ``input`` (float32, n items × dimensions) says what an item is like: near in cosine is similar. A row of
-    zeros belongs to an item without an input vector, see ``has_input``.
-    ``output`` (the same shape, or ``None`` after hierarchical softmax) says what an item follows: the inner
-    product of one item's input and another's output is high where the other comes near it in a sentence.
-    ``counts`` (float64, n items) holds the tokens of each item, weighted where the sentences were.
-    ``config`` is how they were trained, ``curve`` the validation scores by epoch where there were any,
-    ``tokens_read`` how many tokens all epochs have read, ``read_share`` the share of tokens that an epoch was
-    expected to read, below 1 where weights thin them (both ``None`` where not known, as of a bundle).
-    ``positions`` (float32, parts × steps back, or ``None`` where none were learned) holds the weight of a
-    history item by its place, the newest first, in the taste of each part of the vectors.
-    gensim's own training loss is not kept: it differs from run to run with several workers, and stops moving
-    near 2**27 in float32, so nothing can be concluded from it.
+    Attributes
+    ----------
+    vocabulary
+        The items, in the order of the rows.
+    input
+        Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
+        that the item has no input vector, see ``has_input``.
+    output
+        Output vectors (same shape), or ``None`` after hierarchical softmax. The inner product of one item's
+        input and another's output vector is high if the other occurs near it in sentences.
+    counts
+        Number of tokens of each item (float64, n items), weighted if the sentences were.
+    config
+        The settings of training.
+    curve
+        The validation metrics by epoch, if there was a validation.
+    tokens_read
+        Number of tokens read over all epochs; ``None`` if unknown.
+    read_share
+        Expected share of tokens read per epoch, below 1 if weights thin them; ``None`` if unknown.
+    positions
+        Weight of a history item by its position, newest first, in the taste of each part of the vectors
+        (float32, parts × positions); ``None`` if not learned.
+
+    gensim's training loss is not kept. It varies between runs with several workers, and stops changing near
+    2**27 in float32.
 
     Raises
     ------
     InputError
-        If shapes do not agree, a number is not finite, or an item has neither an input nor an output vector.
+        If shapes differ, a number is not finite, or an item has neither an input nor an output vector.
 
     Examples
     --------
@@ -115,19 +129,19 @@ class ItemVectors:
     def has_input(self) -> Mask:
         """Whether each item has an input vector (bool, n items).
 
-        Where only what comes before counts (next_item, ``forward_only``), an item that only ever stood last
-        in a sentence has none. Its output vector lets it be recommended, but it says nothing in a history.
+        If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
+        of sentences has none. It can be recommended by its output vector, but is ignored in a history.
         """
         return read_only(self.input.any(axis=1), np.bool_)
 
     @cached_property
     def unit_input(self) -> Floats:
-        """The input vectors, each scaled to length 1; a row of zeros where an item has none."""
+        """The input vectors, each scaled to length 1; a row of zeros if an item has none."""
         return read_only(unit_rows(self.input), np.float32)
 
     @cached_property
     def unit_output(self) -> Floats:
-        """The output vectors, each scaled to length 1; a row of zeros where an item has none.
+        """The output vectors, each scaled to length 1; a row of zeros if an item has none.
 
         Raises
         ------
@@ -135,26 +149,26 @@ class ItemVectors:
             If there is no output matrix.
         """
         if self.output is None:
-            raise InputError("these vectors have no output matrix; train with negative sampling for one")
+            raise InputError("the vectors have no output matrix; expected one: train with negative sampling")
         return read_only(unit_rows(self.output), np.float32)
 
     def similarity_matrix(self, rows: Rows) -> Floats:
-        """Return the unit vectors in which these items are compared with all others (n items × dimensions).
+        """Return the matrix in which to compare these items with all others (n items × dimensions).
 
-        The unit input vectors; if one of ``rows`` has no input vector, the unit output vectors of all items.
+        It holds the unit input vectors, or the unit output vectors if one of ``rows`` has no input vector.
         """
         return self.unit_input if self.has_input[rows].all() else self.unit_output
 
     def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors, or of their output vectors if one has no input."""
+        """Return the cosine of two items' input vectors; of output vectors if one has no input vector."""
         rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
-        one, two = self.similarity_matrix(rows)[rows]
-        return float(one @ two)
+        unit, other_unit = self.similarity_matrix(rows)[rows]
+        return float(unit @ other_unit)
 
     def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
-        """Return the ``k`` items nearest to one by the cosine of input vectors, best first, itself left out.
+        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
-        If the item has no input vector, by the cosine of output vectors.
+        The item itself is left out. If it has no input vector, output vectors are compared.
         """
         return self.analogy(positive=[item], k=k)
 
@@ -163,7 +177,8 @@ class ItemVectors:
     ) -> list[Recommendation]:
         """Return the ``k`` items nearest to the positive items minus the negative ones (3CosAdd).
 
-        Each item counts with its unit vector in ``similarity_matrix``; the items named are left out.
+        The query is the sum of the positive minus the negative items' unit vectors. All these items are left
+        out of the result.
         Source: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
         section 4.
         """
@@ -176,24 +191,26 @@ class ItemVectors:
         return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
 
     def analogy_target(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Floats, Rows]:
-        """Return the unit vector of an analogy, and the rows of the items named.
+        """Return the unit query vector of an analogy, and the rows of its positive and negative items.
 
-        Its inner product with a row of ``similarity_matrix`` of these rows is the score of that item.
+        The score of an item is the inner product of the query and the item's row in ``similarity_matrix``.
         """
         signs = [(1, id_) for id_ in as_history(positive, "positive")]
         signs += [(-1, id_) for id_ in as_history(negative, "negative")]
         if not signs or signs[0][0] < 0:
-            raise InputError("an analogy needs at least one positive item")
+            raise InputError("positive is empty; expected at least one positive item")
         rows = np.array([self.vocabulary.code(id_) for _, id_ in signs], dtype=np.intp)
         weights = np.array([sign for sign, _ in signs], dtype=np.float32)
         target = weights @ self.similarity_matrix(rows)[rows]
         norm = np.linalg.norm(target)
         if norm < 1e-6:
-            raise InputError("the positive and negative items cancel each other out; no direction is left")
+            raise InputError(
+                "the positive and negative items cancel each other out; expected a non-zero sum of vectors"
+            )
         return target / norm, rows
 
     def take(self, rows: npt.NDArray[Any]) -> ItemVectors:
-        """Return the vectors of these rows, renumbered in this order."""
+        """Return the vectors of these rows, in this order."""
         return dataclasses.replace(
             self,
             vocabulary=self.vocabulary.take(rows),
@@ -203,11 +220,11 @@ class ItemVectors:
         )
 
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
-        """Write the input vectors in word2vec's format, text or binary, for other tools to read.
+        """Write the input vectors in word2vec's text or binary format.
 
-        The format ends an id at the first blank, so blanks, line breaks, other white space and ``%`` in ids
-        are written percent-encoded; ``load_word2vec`` decodes them. Overwrites an existing file. Items
-        without an input vector are left out, and a warning is logged.
+        In this format a blank ends an id. White space and ``%`` in ids are therefore percent-encoded;
+        ``load_word2vec`` decodes them. An existing file is overwritten. Items without an input vector are
+        left out, and a warning is logged.
         """
         known = np.flatnonzero(self.has_input)
         if len(known) < len(self):
@@ -223,9 +240,14 @@ class ItemVectors:
 
     @classmethod
     def load_word2vec(cls, path: str | PathLike[str], *, binary: bool = False) -> ItemVectors:
-        """Read input vectors in word2vec's format, as ``save_word2vec``, gensim or word2vec.c write it.
+        """Read input vectors in word2vec's format, as written by ``save_word2vec``, gensim or word2vec.c.
 
-        The format holds no counts; they are set to 1.
+        The format has no counts; they are set to 1.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or is malformed. For text files, the message names the line.
         """
         try:
             content = Path(path).read_bytes()
@@ -235,7 +257,9 @@ class ItemVectors:
         try:
             n_items, size = map(int, header.split())
             if min(n_items, size) < 1 or n_items * size > len(body):
-                raise ValueError(f"the first line promises {n_items} × {size} numbers")
+                raise ValueError(
+                    f"line 1 announces {n_items} × {size} numbers; the file is too short for them"
+                )
             ids, rows = (_binary_rows if binary else _text_rows)(body, n_items, size)
             vocabulary = Vocabulary(tuple(_decode_id(id_.decode()) for id_ in ids))
         except ValueError as error:
@@ -250,25 +274,25 @@ def _fault(vectors: ItemVectors) -> str | None:
         if matrix is None:
             continue
         if matrix.ndim != 2 or len(matrix) != n_items or matrix.shape != vectors.input.shape:
-            return f"{name} has shape {matrix.shape}; expected {n_items} rows, as there are items"
+            return f"{name} has shape {matrix.shape}; expected {n_items} rows, one per item"
         finite = np.isfinite(matrix).all(axis=1)
         if not bool(finite.all()):
             return f"{name} vector of {vectors.vocabulary.ids[int(np.argmin(finite))]!r} is not finite"
     if vectors.counts.shape != (n_items,) or not bool(
         np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
     ):
-        return "counts must be one finite number >= 0 an item"
+        return "counts must be one finite number >= 0 per item"
     if vectors.positions is not None and not _are_weights(vectors.positions, vectors.input.shape[1]):
         return (
-            f"positions has shape {vectors.positions.shape}; expected finite weights >= 0, one above 0 for "
-            "the newest item, for each part of the vectors"
+            f"positions has shape {vectors.positions.shape}; expected one row of finite weights >= 0 per "
+            "part of the vectors, with a weight above 0 for the newest item"
         )
     has_vector = (
         vectors.has_input if vectors.output is None else vectors.has_input | vectors.output.any(axis=1)
     )
     if not bool(has_vector.all()):
-        both = "" if vectors.output is None else ", and so is its output vector"
-        return f"input vector of {vectors.vocabulary.ids[int(np.argmin(has_vector))]!r} is zero{both}"
+        output_too = "" if vectors.output is None else ", and so is its output vector"
+        return f"input vector of {vectors.vocabulary.ids[int(np.argmin(has_vector))]!r} is zero{output_too}"
     return None if bool(vectors.has_input.any()) else "no item has an input vector"
 
 
@@ -298,22 +322,31 @@ def _decode_id(id_: str) -> str:
 def _text_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
     lines = body.rstrip(b"\r\n").split(b"\n")
     if len(lines) != n_items:
-        raise ValueError(f"it has {len(lines)} rows; its first line promises {n_items}")
-    fields = [line.rstrip(b"\r ").split(b" ") for line in lines]
-    wrong = next((row for row, field in enumerate(fields) if len(field) != size + 1), None)
-    if wrong is not None:
-        raise ValueError(f"row {wrong + 1} has {len(fields[wrong]) - 1} numbers; expected {size}")
-    return [field[0] for field in fields], read_only([field[1:] for field in fields], np.float32)
+        raise ValueError(f"it has {len(lines)} rows; line 1 announces {n_items}")
+    ids: list[bytes] = []
+    rows: Floats = np.empty((n_items, size), np.float32)
+    for row, line in enumerate(lines):
+        id_, *numbers = line.rstrip(b"\r ").split(b" ")
+        if len(numbers) != size:
+            raise ValueError(f"line {row + 2} has {len(numbers)} numbers; expected {size}")
+        try:
+            with np.errstate(over="ignore"):  # __post_init__ rejects infinite numbers
+                rows[row] = numbers
+        except ValueError as error:
+            raise ValueError(f"line {row + 2}: {error}") from error
+        ids.append(id_)
+    return ids, rows
 
 
 def _binary_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
-    ids, place = [], 0
+    ids: list[bytes] = []
     rows: Floats = np.empty((n_items, size), np.float32)
+    start = 0
     for row in range(n_items):
-        blank = body.index(b" ", place)
-        ids.append(body[place:blank].lstrip(b"\n"))
+        blank = body.index(b" ", start)
+        ids.append(body[start:blank].lstrip(b"\n"))
         rows[row] = np.frombuffer(body, dtype="<f4", count=size, offset=blank + 1)
-        place = blank + 1 + 4 * size
-    if body[place:].strip(b"\n"):
-        raise ValueError(f"it goes on after the {n_items} rows that its first line promises")
+        start = blank + 1 + 4 * size
+    if body[start:].strip(b"\n"):
+        raise ValueError(f"it has more than the {n_items} rows that line 1 announces")
     return ids, rows

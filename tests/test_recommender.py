@@ -181,7 +181,7 @@ def test_weights_and_timestamps_fit_the_histories(given, message):
         model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **given)
 
 
-def test_an_item_without_an_input_vector_is_unknown_in_a_history_but_can_be_answered():
+def test_an_item_without_an_input_vector_is_ignored_in_a_history_but_can_be_recommended():
     given = vectors()
     rows = given.input.copy()
     rows[2] = 0
@@ -259,7 +259,7 @@ def test_a_history_that_cancels_out_gets_the_popular_items():
             UnknownItemError,
             r"unknown item 'i0l' \(40 known\); did you mean 'i",
         ),
-        (lambda m: m.explain(["i01"], "nothing like it"), UnknownItemError, "no known id looks like it"),
+        (lambda m: m.explain(["i01"], "nothing like it"), UnknownItemError, "no known id is spelled like it"),
         (lambda m: m.analogy(positive=[]), InputError, "at least one positive item"),
     ],
 )

@@ -90,7 +90,7 @@ def test_an_unknown_id_is_answered_with_the_closest_known_ones():
     ):
         songs.code("blu-monday")
     assert songs.closest(" CEREMONY") == ["Ceremony"]
-    with pytest.raises(UnknownItemError, match="no known id looks like it"):
+    with pytest.raises(UnknownItemError, match="no known id is spelled like it"):
         songs.code("x")
 
 
