@@ -1,6 +1,6 @@
-"""Ids and corpora for all test files: legal ones, however odd, and illegal ones.
+"""Hypothesis strategies for legal and illegal ids, and for corpora.
 
-``from strategies import ids`` works in every test file: pytest puts this folder on the path.
+Every test file can import them: pytest adds this folder to the path.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 MAX_ID_BYTES = 512
 
-# Each of these has broken something: a parser, a database, a file format, or a comparison.
+# Each of these has broken a parser, a database, a file format, or a comparison.
 ODD_IDS = (
     "A", "a", "1", "01", "1.0", "+1", "-1", "0", " ", "  ", " a", "a ", "a b", "a\tb", "\t", "a\nb", "\n",
     "a\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1f", "\x7f", "\x85", "\xa0", "a\x85b", "a\u2028b",
@@ -35,20 +35,20 @@ illegal_ids = st.sampled_from(
     ("", "\0", "a\0b", "\ud800", "a\udfff", "\ud83d", "x" * (MAX_ID_BYTES + 1),
      "é" * (MAX_ID_BYTES // 2) + "x", "😀" * (MAX_ID_BYTES // 4 + 1))
 )  # fmt: skip
-"""Text that is no id: empty, with a NUL or a lone surrogate, or too long."""
+"""Text that is not a legal id: empty, with a NUL or a lone surrogate, or too long."""
 
 NOT_TEXT = (7, None, b"7", 7.0, True, ["a"])
-"""What is no id because it is no text; a table may hold it where ids are meant."""
+"""Values that are not text; tables may hold them in place of ids."""
 
 
 @st.composite
 def corpora(draw, *, min_sentences=0, min_length=0, max_items=8):
-    """Lists of lists of ids, over few ids so that they meet again."""
+    """Lists of lists of ids, drawn from few ids so that ids recur."""
     pool = draw(st.lists(ids, min_size=1, max_size=max_items, unique=True))
     sentence = st.lists(st.sampled_from(pool), min_size=min_length, max_size=8)
     return draw(st.lists(sentence, min_size=min_sentences, max_size=8))
 
 
 def fresh_folder(tmp_path_factory):
-    """Return a new empty folder; unlike ``tmp_path`` it may be asked for within a Hypothesis test."""
+    """Return a new empty folder; unlike ``tmp_path``, it is new for each Hypothesis example."""
     return tmp_path_factory.mktemp("fresh")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_index import PoorIndex, as_mask, questions
+from test_index import PoorIndex, as_mask, searches
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, bonuses, fit
 from item2vec.bonuses import history_bonuses, token_bonuses
@@ -42,7 +42,7 @@ def sorted_with(bonus, matrix, query, k, excluded, allowed):
 
 @st.composite
 def questions_with_bonuses(draw):
-    matrix, *rest = draw(questions())
+    matrix, *rest = draw(searches())
     values = st.integers(0, 20)
     return matrix, *rest, draw(st.dictionaries(st.integers(0, len(matrix) - 1), values, max_size=8))
 

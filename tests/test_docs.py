@@ -1,4 +1,4 @@
-"""Documentation is executed: code blocks, commands, and the example of every public name."""
+"""Documentation is executed: code blocks, commands, and the examples of public names."""
 
 import doctest
 import gzip
@@ -19,7 +19,7 @@ import item2vec
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-ROOMS = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "store", "tuning")
+PACKAGES = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "store", "tuning")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -30,19 +30,19 @@ def blocks(page: Path, language: str) -> list[str]:
     "page", [page for page in PAGES if "```sh" in page.read_text()], ids=lambda page: page.name
 )
 def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, item2vec):
-    """Commands first, then Python, as one reader would, in one folder beside the sample data."""
+    """Run the commands of a page, then its Python blocks, in one folder with the sample data."""
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     _shorten(tmp_path / "sample_data")
     for name in [name for name in os.environ if name.startswith("ITEM2VEC_")]:
         monkeypatch.delenv(name)
-    # The same commands, several times as fast.
+    # Smaller settings make the same commands several times as fast.
     monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
     monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "48")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     for block in blocks(page, "sh"):
         if all(line.startswith("item2vec ") for line in block.splitlines()):
             for line in block.splitlines():
-                # In this process: each start of another one would cost a second.
+                # In this process: starting another takes a second.
                 code, out, err = item2vec(*shlex.split(line)[1:])
                 assert code == 0, f"{line}\n{out}\n{err}"
         else:
@@ -57,7 +57,7 @@ def _run(step: list[str], folder: Path) -> None:
 
 
 def _shorten(folder: Path) -> None:
-    """Leave 500 playlists, and of the listens 400 users and 500 items, to be quick."""
+    """Keep 500 playlists, and the listens of 400 users to 500 items, to save time."""
     playlists, listens = folder / "playlists.jsonl", folder / "listens.csv.gz"
     playlists.write_text("".join(playlists.read_text().splitlines(keepends=True)[:500]))
     header, *rows = gzip.decompress(listens.read_bytes()).decode().splitlines(keepends=True)
@@ -68,24 +68,24 @@ def _shorten(folder: Path) -> None:
 
 
 def commands() -> dict[str, list[str]]:
-    """Each command's words and its flags, from the tree itself."""
+    """Return each command by its name, such as ``models list``."""
     import typer
 
     from item2vec.cli import app
 
-    found, waiting = {}, [("", typer.main.get_command(app))]
-    while waiting:
-        words, command = waiting.pop()
+    leaves, stack = {}, [("", typer.main.get_command(app))]
+    while stack:
+        words, command = stack.pop()
         children = getattr(command, "commands", {})
-        waiting += [(f"{words} {name}".strip(), child) for name, child in children.items()]
+        stack += [(f"{words} {name}".strip(), child) for name, child in children.items()]
         if not children:
-            found[words] = command
-    return found
+            leaves[words] = command
+    return leaves
 
 
 def test_the_command_reference_is_up_to_date():
-    made = runpy.run_path(str(ROOT / "scripts" / "make_command_docs.py"))
-    assert made["page"]() == made["PAGE"].read_text(), "run scripts/make_command_docs.py"
+    script = runpy.run_path(str(ROOT / "scripts" / "make_command_docs.py"))
+    assert script["page"]() == script["PAGE"].read_text(), "run scripts/make_command_docs.py"
 
 
 def test_every_command_in_the_docs_exists():
@@ -102,28 +102,28 @@ def test_every_command_in_the_docs_exists():
                 )
 
 
-def test_every_command_shows_an_example_and_has_json():
+def test_every_command_has_an_example_and_json():
     for words, command in commands().items():
         assert f"item2vec {words}" in (command.help or ""), f"{words} --help has no example"
         assert any("--json" in parameter.opts for parameter in command.params), words
 
 
 def public_names():
-    rooms = [item2vec, *(importlib.import_module(f"item2vec.{room}") for room in ROOMS)]
-    for room in rooms:
-        for name in room.__all__:
-            thing = getattr(room, name)
-            if inspect.isclass(thing) or inspect.isfunction(thing):
-                yield pytest.param(thing, id=f"{room.__name__}.{name}")
+    packages = [item2vec, *(importlib.import_module(f"item2vec.{name}") for name in PACKAGES)]
+    for package in packages:
+        for name in package.__all__:
+            value = getattr(package, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield pytest.param(value, id=f"{package.__name__}.{name}")
 
 
-@pytest.mark.parametrize("thing", list(public_names()))
-def test_every_public_name_has_an_example(thing):
-    if inspect.isclass(thing) and issubclass(thing, Exception):
-        assert thing.__doc__
+@pytest.mark.parametrize("value", list(public_names()))
+def test_every_public_name_has_an_example(value):
+    if inspect.isclass(value) and issubclass(value, Exception):
+        assert value.__doc__
         return
-    if getattr(thing, "_is_protocol", False):
+    if getattr(value, "_is_protocol", False):
         return
-    examples = doctest.DocTestFinder(recurse=False).find(thing)
-    assert examples, f"{thing} has no docstring"
-    assert any(test.examples for test in examples), f"{thing} has no example"
+    examples = doctest.DocTestFinder(recurse=False).find(value)
+    assert examples, f"{value} has no docstring"
+    assert any(test.examples for test in examples), f"{value} has no example"

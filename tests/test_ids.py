@@ -1,6 +1,6 @@
-"""Ids are text, wherever one is given: another type is an error, never an unknown id.
+"""Every parameter that takes ids rejects values that are not text; they never count as unknown ids.
 
-The parameters are found by reflection, so that a new one that takes ids cannot be forgotten.
+The parameters are collected by reflection, so that a new one cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from item2vec.evaluation import Popularity
 from item2vec.store import Store, event_key
 from item2vec.types import as_history, check_ids
 
-DOORS = (
+PUBLIC_MODULES = (
     "item2vec",
     "item2vec.adapters",
     "item2vec.evaluation",
@@ -119,25 +119,25 @@ LISTS_OF_IDS = {
     ("Baseline.recommend_many", "exclude"): lambda s, bad: s.popularity.recommend_many([["a"]], exclude=bad),
 }
 NOT_IDS = {
-    "an answer": [
+    "fields of results": [
         *(("Recommendation", name) for name in ("item", "source")), ("Share", "item"),
         ("History", "items"), ("History", "events"), ("Ahead", "user"), ("Ahead", "item"),
     ],
-    "Python's own question": [("Vocabulary.__contains__", "id_"), ("ItemVectors.__contains__", "item")],
+    "the operator in": [("Vocabulary.__contains__", "id_"), ("ItemVectors.__contains__", "item")],
     "names of columns": [
         *((f"read_{kind}", name) for kind in ("interactions", "items") for name in ("item", "source")),
         *(("read_interactions", name) for name in ("user", "event", "session")),
     ],
-    "files and tables, where whole numbers are ids too": [("read_edges", "source"), ("walks", "edges")],
-    "where None is no group; see test_adapters": [
+    "files and tables, where whole numbers are valid ids": [("read_edges", "source"), ("walks", "edges")],
+    "group_by, where None means no group; see test_adapters": [
         (adapter, "group_by") for adapter in ("histories", "playlists", "sessions")
     ],
-    "a place in a file": [(of, name) for of in ("Fault", "Fault.of_value") for name in ("source", "unit")],
+    "a position in a file": [(of, name) for of in ("Fault", "Fault.of_value") for name in ("source", "unit")],
 }  # fmt: skip
 
 
 class Things:
-    """One of everything that takes ids."""
+    """One instance of every class with parameters that take ids."""
 
     def __init__(self, folder):
         self.songs = Vocabulary(("a", "b", "c", "7"))
@@ -164,10 +164,10 @@ def things(tmp_path_factory):
 
 
 def public_callables():
-    """Yield all public functions, classes and methods by the name under which they are defined."""
-    for door in map(importlib.import_module, DOORS):
-        for name in door.__all__:
-            thing = getattr(door, name)
+    """Yield all public functions, classes and methods with their qualified names."""
+    for module in map(importlib.import_module, PUBLIC_MODULES):
+        for name in module.__all__:
+            thing = getattr(module, name)
             if inspect.isclass(thing):
                 yield thing.__name__, thing
                 names = [one for one in dir(thing) if not one.startswith("_")]
@@ -186,7 +186,7 @@ def public_callables():
 
 
 def parameters_of_ids():
-    """Return callables and parameters that are called like ids and annotated as text."""
+    """Return (callable, parameter) pairs whose parameter has a name and annotation of ids."""
     found = set()
     for name, thing in public_callables():
         if not getattr(thing, "__module__", "").startswith("item2vec"):
@@ -199,7 +199,7 @@ def parameters_of_ids():
     return found
 
 
-def test_every_parameter_that_takes_ids_stands_in_one_table():
+def test_every_parameter_that_takes_ids_is_in_one_table():
     tables = [*ONE_ID, *MANY_IDS, *LISTS_OF_IDS, *(one for some in NOT_IDS.values() for one in some)]
     assert sorted(parameters_of_ids() ^ set(tables)) == []
     assert len(tables) == len(set(tables))

@@ -1,4 +1,4 @@
-"""The index finds what a full sort finds, whatever the filters, and says the same in batches."""
+"""An index returns the same rows and scores as a full sort, with any filter, one by one and in batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ("exact", "annoy")
 
 
 def clustered(n_rows, dims=64, seed=0):
-    """Vectors in crowds of about a hundred, on few directions, as word2vec leaves them."""
+    """Return vectors in clusters of about a hundred, of low effective rank, like those of word2vec."""
     rng = np.random.default_rng(seed)
     basis = rng.normal(size=(34, dims)) / np.sqrt(1 + np.arange(34))[:, None]
     centres = rng.normal(size=(max(2, n_rows // 100), 34))
@@ -33,7 +33,7 @@ def unit(matrix):
 
 
 def tastes(matrix, n, seed=1):
-    """Means of four rows, three of them near the first."""
+    """Return unit means of four rows, three of them near the first."""
     rng = np.random.default_rng(seed)
     first = rng.integers(len(matrix), size=n)
     near = np.argsort(-(matrix[first] @ matrix.T), axis=1)[:, 1:40]
@@ -44,14 +44,14 @@ def tastes(matrix, n, seed=1):
 def best_by_sorting(matrix, query, k, excluded, allowed):
     rows = range(len(matrix)) if allowed is None else set(allowed)
     scored = [(sum(int(a) * int(b) for a, b in zip(matrix[row], query, strict=True)), row) for row in rows]
-    left = [(score, row) for score, row in scored if row not in set(excluded)]
-    left.sort(key=lambda pair: (-pair[0], pair[1]))
-    return left[:k]
+    eligible = [(score, row) for score, row in scored if row not in set(excluded)]
+    eligible.sort(key=lambda pair: (-pair[0], pair[1]))
+    return eligible[:k]
 
 
 @st.composite
-def questions(draw):
-    """Small whole numbers: heavy ties, equal rows and zero rows, and sums without rounding."""
+def searches(draw):
+    """Matrices and queries of small integers: many ties, equal rows, zero rows, and exact sums."""
     n_rows, dims = draw(st.integers(1, 60)), draw(st.integers(1, 6))
     numbers = st.integers(-3, 3)
     matrix = draw(hnp.arrays(np.float32, (n_rows, dims), elements=numbers))
@@ -66,11 +66,11 @@ def as_mask(allowed, matrix):
 
 
 @settings(deadline=None, max_examples=300)
-@given(questions())
-def test_exact_finds_what_a_full_sort_finds(question):
-    matrix, query, k, excluded, allowed = question
+@given(searches())
+def test_exact_search_equals_a_full_sort(search):
+    matrix, query, k, excluded, allowed = search
     found = find(build(matrix, kind="exact"), query, k=k, excluded=excluded, allowed=allowed)
-    expected = best_by_sorting(*question)
+    expected = best_by_sorting(*search)
     assert found.rows.dtype == np.intp
     assert found.scores.dtype == np.float32
     masked = find(build(matrix), query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
@@ -80,12 +80,12 @@ def test_exact_finds_what_a_full_sort_finds(question):
 
 
 @settings(deadline=None, max_examples=60)
-@given(questions())
-def test_annoy_finds_the_same_scores_and_only_rows_it_may(question):
-    matrix, query, k, excluded, allowed = question
+@given(searches())
+def test_annoy_returns_the_scores_of_a_full_sort_and_only_eligible_rows(search):
+    matrix, query, k, excluded, allowed = search
     index = build(matrix, kind="annoy", queries=query[None], recall=1.0)
     found = find(index, query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
-    expected = best_by_sorting(*question)
+    expected = best_by_sorting(*search)
     assert found.scores.tolist() == [score for score, _ in expected]
     assert (matrix[found.rows] @ query).tolist() == found.scores.tolist()
     assert len(set(found.rows.tolist())) == len(found.rows)
@@ -94,18 +94,18 @@ def test_annoy_finds_the_same_scores_and_only_rows_it_may(question):
 
 
 class PoorIndex(ExactIndex):
-    """The poorest index that keeps the contract: it knows half as many rows as it is asked for."""
+    """The poorest index within the contract: it returns half as many candidates as requested."""
 
     def candidates(self, query, n):
         return np.arange(n // 2) if n <= len(self.matrix) else None
 
 
 @settings(deadline=None, max_examples=100)
-@given(questions())
-def test_however_poor_an_index_is_there_are_k_results(question):
-    matrix, query, k, excluded, allowed = question
+@given(searches())
+def test_a_poor_index_still_returns_k_results(search):
+    matrix, query, k, excluded, allowed = search
     found = find(PoorIndex.build(matrix), query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
-    expected = best_by_sorting(*question)
+    expected = best_by_sorting(*search)
     assert len(set(found.rows.tolist())) == len(expected)
     assert not set(found.rows.tolist()) & set(excluded)
     assert allowed is None or set(found.rows.tolist()) <= set(allowed)
@@ -116,15 +116,15 @@ def test_however_poor_an_index_is_there_are_k_results(question):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 400), st.integers(1, 50))
-def test_exact_agrees_with_float64_on_numbers_that_round(seed, dims, n_rows, k):
+def test_exact_search_agrees_with_float64_up_to_rounding(seed, dims, n_rows, k):
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(n_rows, dims)).astype(np.float32)
-    crowd = rng.integers(n_rows, size=n_rows // 2)
-    matrix[crowd] = matrix[0] * (1 + 6e-8 * rng.normal(size=(len(crowd), dims)))
+    near_equal = rng.integers(n_rows, size=n_rows // 2)
+    matrix[near_equal] = matrix[0] * (1 + 6e-8 * rng.normal(size=(len(near_equal), dims)))
     query = matrix[0] + np.float32(0.1) * matrix[-1]
     index = build(matrix, kind="exact")
-    found, everything = find(index, query, k=k), find(index, query, k=n_rows)
-    assert found.rows.tolist() == everything.rows[:k].tolist()
+    found, all_rows = find(index, query, k=k), find(index, query, k=n_rows)
+    assert found.rows.tolist() == all_rows.rows[:k].tolist()
     truth = matrix.astype(np.float64) @ query.astype(np.float64)
     np.testing.assert_allclose(found.scores, np.sort(truth)[::-1][:k], rtol=0, atol=1e-4)
     np.testing.assert_allclose(found.scores, truth[found.rows], rtol=0, atol=1e-4)
@@ -133,7 +133,7 @@ def test_exact_agrees_with_float64_on_numbers_that_round(seed, dims, n_rows, k):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_at_once_is_one_by_one_bit_for_bit(kind):
+def test_a_batch_equals_single_queries_bit_for_bit(kind):
     matrix = clustered(20_000, dims=24)
     matrix[5000:6000] = matrix[4999] * (1 + 6e-8 * np.random.default_rng(2).normal(size=(1000, 24)))
     queries = np.concatenate([tastes(unit(matrix), 430), matrix[4990:5010]])
@@ -143,13 +143,13 @@ def test_many_at_once_is_one_by_one_bit_for_bit(kind):
     few, most = np.arange(0, 20_000, 9), np.arange(3000, 20_000)
     for allowed in (None, few, as_mask(most, matrix)):
         together = find_many(index, queries, k=10, excluded=excluded, allowed=allowed)
-        for query, out, found in zip(queries, excluded, together, strict=True):
-            alone = find(index, query, k=10, excluded=out, allowed=allowed)
+        for query, rows, found in zip(queries, excluded, together, strict=True):
+            alone = find(index, query, k=10, excluded=rows, allowed=allowed)
             assert alone.rows.tolist() == found.rows.tolist()
             assert alone.scores.tobytes() == found.scores.tobytes()
 
 
-def test_a_row_has_one_score_in_every_index_and_under_every_filter():
+def test_a_row_has_the_same_score_in_every_index_and_with_every_filter():
     matrix = clustered(3000)
     query = tastes(unit(matrix), 1)[0]
     indexes = [build(matrix, kind=kind) for kind in KINDS]
@@ -164,7 +164,7 @@ def test_a_row_has_one_score_in_every_index_and_under_every_filter():
 
 
 @pytest.mark.parametrize("lengths", ["one", "many"])
-def test_annoy_keeps_the_recall_it_was_asked_for(lengths):
+def test_annoy_reaches_the_requested_recall(lengths):
     matrix = clustered(20_000)
     queries = tastes(unit(matrix), 600)
     if lengths == "one":
@@ -172,18 +172,18 @@ def test_annoy_keeps_the_recall_it_was_asked_for(lengths):
     index = build(matrix, kind="annoy", queries=queries[:256], recall=0.95)
     assert index.description.recall >= 0.95
     exact = build(matrix, kind="exact")
-    open_rows = np.random.default_rng(4).random(20_000) < 0.5
-    for n_excluded, allowed in ((0, None), (25, None), (0, open_rows), (25, open_rows)):
+    half = np.random.default_rng(4).random(20_000) < 0.5
+    for n_excluded, allowed in ((0, None), (25, None), (0, half), (25, half)):
         best = find_many(exact, queries[256:], k=10 + n_excluded, allowed=allowed)
         excluded = [found.rows[:n_excluded] for found in best]
-        asked = find_many(index, queries[256:], k=10, excluded=excluded, allowed=allowed)
-        hits = [np.isin(a.rows, b.rows[n_excluded:]).mean() for a, b in zip(asked, best, strict=True)]
+        approximate = find_many(index, queries[256:], k=10, excluded=excluded, allowed=allowed)
+        hits = [np.isin(a.rows, b.rows[n_excluded:]).mean() for a, b in zip(approximate, best, strict=True)]
         assert np.mean(hits) >= 0.945
     assert index.description.search_k < 0.2 * len(matrix)
 
 
 @pytest.mark.parametrize("dims", [8, 64])
-def test_a_crowd_of_equal_rows_hides_nobody(dims):
+def test_many_equal_rows_hide_no_other_row(dims):
     rng = np.random.default_rng(5)
     matrix = unit(rng.normal(size=(1500, dims)).astype(np.float32))
     crowd = rng.permutation(1500)[:500]
@@ -191,22 +191,22 @@ def test_a_crowd_of_equal_rows_hides_nobody(dims):
     index = build(matrix, kind="annoy")
     found = find_many(index, matrix, k=10)
     assert index.description.nodes == 1001
-    is_alone = ~np.isin(np.arange(1500), crowd)
-    at_home = np.array([answer.rows[0] == row for row, answer in enumerate(found)])
-    assert at_home[is_alone].mean() >= 0.999
+    is_distinct = ~np.isin(np.arange(1500), crowd)
+    retrieves_itself = np.array([result.rows[0] == row for row, result in enumerate(found)])
+    assert retrieves_itself[is_distinct].mean() >= 0.999
     assert all(np.isin(found[row].rows, crowd).all() for row in crowd)
     assert find(index, matrix[crowd[0]], k=10).rows.tolist() == np.sort(crowd)[:10].tolist()
 
 
 @pytest.mark.parametrize("spread", [1e-5, 0.1])
-def test_a_crowd_of_nearly_equal_rows_hides_nobody(spread):
-    """However low the recall that is asked for, an item is found where it is."""
+def test_many_nearly_equal_rows_hide_no_other_row(spread):
+    """A query with an item's own vector retrieves the item, however low the requested recall."""
     rng = np.random.default_rng(6)
     matrix = rng.normal(size=(1500, 16)).astype(np.float32)
     matrix[:500] = matrix[0] + spread * rng.normal(size=(500, 16))
     matrix = unit(matrix)
     found = find_many(build(matrix, kind="annoy", recall=0.1), matrix, k=10)
-    assert np.mean([answer.scores[0] > 1 - 1e-6 for answer in found]) > 0.998
+    assert np.mean([result.scores[0] > 1 - 1e-6 for result in found]) > 0.998
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -215,7 +215,7 @@ def test_a_crowd_of_nearly_equal_rows_hides_nobody(spread):
     [np.zeros((5, 3)), np.ones((300, 3)), np.eye(1), np.eye(40), np.eye(40)[:, :1], -np.ones((30, 2)) * 1e17],
     ids=["zeros", "all equal", "one", "unit", "one dimension", "long"],
 )
-def test_odd_matrices_are_searched_whole(kind, matrix, tmp_path):
+def test_every_row_of_a_degenerate_matrix_is_found(kind, matrix, tmp_path):
     matrix = matrix.astype(np.float32)
     index = build(matrix, kind=kind)
     query = np.ones(matrix.shape[1], dtype=np.float32)
@@ -225,7 +225,7 @@ def test_odd_matrices_are_searched_whole(kind, matrix, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_index_answers_as_before(kind, tmp_path):
+def test_a_loaded_index_returns_the_same_results(kind, tmp_path):
     matrix = clustered(3000, dims=20)
     matrix[100:200] = matrix[99]
     np.save(tmp_path / "matrix.npy", matrix)
@@ -238,26 +238,26 @@ def test_a_saved_index_answers_as_before(kind, tmp_path):
     assert again.kind == kind
     for query in matrix[::50]:
         expected = find(index, query, k=10, excluded=[99])
-        for other in (again, twice):
-            found = find(other, query, k=10, excluded=[99])
+        for loaded in (again, twice):
+            found = find(loaded, query, k=10, excluded=[99])
             assert found.rows.tolist() == expected.rows.tolist()
             assert found.scores.tobytes() == expected.scores.tobytes()
 
 
-def test_the_same_seed_plants_the_same_trees(tmp_path):
+def test_the_same_seed_builds_the_same_file(tmp_path):
     matrix = clustered(2000, dims=10)
 
-    def planted(seed):
+    def build_and_save(seed):
         folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        about = build(matrix, kind="annoy", seed=seed).save(folder)
-        return (folder / "index.ann").read_bytes(), about
+        description = build(matrix, kind="annoy", seed=seed).save(folder)
+        return (folder / "index.ann").read_bytes(), description
 
-    assert planted(7) == planted(7)
-    assert planted(7)[0] != planted(8)[0]
+    assert build_and_save(7) == build_and_save(7)
+    assert build_and_save(7)[0] != build_and_save(8)[0]
 
 
-def test_auto_is_a_matter_of_size():
+def test_auto_depends_on_the_number_of_rows():
     matrix = np.tile(clustered(500, dims=16), (ANNOY_FROM_ROWS // 500, 1))
     assert build(matrix[:-1]).kind == "exact"
     assert build(matrix).kind == "annoy"
@@ -265,28 +265,28 @@ def test_auto_is_a_matter_of_size():
     assert build(matrix, kind="exact").kind == "exact"
 
 
-def test_threads_get_the_answers_of_one_while_another_saves(tmp_path):
+def test_threads_get_correct_results_while_another_saves(tmp_path):
     matrix = clustered(8000, dims=32)
     queries = tastes(unit(matrix), 200)
     index = build(matrix, kind="annoy", queries=queries)
     expected = [find(index, query, k=10).rows.tolist() for query in queries]
     done = threading.Event()
 
-    def save_again_and_again(n=0):
+    def save_repeatedly(n=0):
         while not done.is_set():
             n += 1
             (tmp_path / str(n)).mkdir()
             index.save(tmp_path / str(n))
         return n
 
-    def ask_everything():
+    def run_all_queries():
         return [find(index, query, k=10).rows.tolist() for query in queries]
 
     with ThreadPoolExecutor(9) as pool:
-        saves = pool.submit(save_again_and_again)
-        answers = [pool.submit(ask_everything) for _ in range(8)]
+        saves = pool.submit(save_repeatedly)
+        runs = [pool.submit(run_all_queries) for _ in range(8)]
         try:
-            assert all(answer.result() == expected for answer in answers)
+            assert all(run.result() == expected for run in runs)
         finally:
             done.set()
     assert saves.result() > 0
@@ -309,7 +309,7 @@ def test_threads_get_the_answers_of_one_while_another_saves(tmp_path):
     ],
     ids=str,
 )
-def test_a_query_that_points_nowhere_is_refused(kind, query):
+def test_an_invalid_query_is_rejected(kind, query):
     index = build(np.eye(30, 3, dtype=np.float32), kind=kind)
     with pytest.raises(InputError, match="query"):
         find(index, np.array(query), k=2)
@@ -334,7 +334,7 @@ def test_a_query_that_points_nowhere_is_refused(kind, query):
     ],
     ids=["no rows", "no dimensions", "flat", "float64", "nan", "inf", "diverged"],
 )
-def test_a_matrix_that_cannot_be_searched_is_refused(kind, matrix):
+def test_an_invalid_matrix_is_rejected(kind, matrix):
     with pytest.raises(InputError, match=r"expected .*float32|expected finite"):
         build(matrix, kind=kind)
 
@@ -353,7 +353,7 @@ def test_settings_are_checked():
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32])
-def test_rows_may_be_codes_of_any_width(dtype):
+def test_row_numbers_may_have_any_integer_type(dtype):
     index = build(np.eye(3, dtype=np.float32))
     found = find(index, np.ones(3, np.float32), k=3, excluded=np.array([1, 1], dtype=dtype))
     assert found.rows.tolist() == [0, 2]
@@ -362,7 +362,7 @@ def test_rows_may_be_codes_of_any_width(dtype):
 
 
 @pytest.mark.parametrize("rows", [[-1], [3], [0, 3]])
-def test_rows_that_do_not_exist_are_a_mistake_of_the_caller(rows):
+def test_row_numbers_out_of_range_fail_an_assertion(rows):
     index = build(np.eye(3, dtype=np.float32))
     for filters in ({"excluded": rows}, {"allowed": rows}):
         with pytest.raises(AssertionError, match="unknown items"):
@@ -370,7 +370,7 @@ def test_rows_that_do_not_exist_are_a_mistake_of_the_caller(rows):
 
 
 @pytest.mark.parametrize("mask", [[True], [[True, True, True]], []])
-def test_a_mask_of_another_length_is_a_mistake_of_the_caller(mask):
+def test_a_mask_of_the_wrong_shape_fails_an_assertion(mask):
     with pytest.raises(AssertionError, match="a mask of shape"):
         find(
             build(np.eye(3, dtype=np.float32)),
@@ -380,20 +380,20 @@ def test_a_mask_of_another_length_is_a_mistake_of_the_caller(mask):
         )
 
 
-def test_an_approximate_index_looks_at_all_rows_only_where_few_are_allowed():
+def test_an_approximate_index_is_bypassed_only_if_few_rows_are_allowed():
     class Counted(PoorIndex):
         def candidates(self, query, n):
-            asked.append(n)
+            requested.append(n)
             return super().candidates(query, n)
 
     index = Counted.build(clustered(400, dims=8))
-    for n_open, expected in ((400, [5]), (200, [10]), (100, [20]), (99, [])):
-        asked = []
-        find(index, np.ones(8, np.float32), k=5, allowed=np.arange(400) < n_open)
-        assert asked[:1] == expected
+    for n_allowed, expected in ((400, [5]), (200, [10]), (100, [20]), (99, [])):
+        requested = []
+        find(index, np.ones(8, np.float32), k=5, allowed=np.arange(400) < n_allowed)
+        assert requested[:1] == expected
 
 
-def test_no_queries_no_answers():
+def test_no_queries_give_no_results_and_no_allowed_rows_an_empty_one():
     index = build(np.eye(3, dtype=np.float32))
     assert find_many(index, np.empty((0, 3), np.float32), k=2) == []
     nothing = find(index, np.ones(3, np.float32), k=2, allowed=[])

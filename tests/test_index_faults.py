@@ -1,4 +1,4 @@
-"""Whatever file, number or machine the index meets: it answers rightly or says what is wrong, and lives."""
+"""With any file, argument or machine, the index returns correct results or raises; the process survives."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from item2vec.index import build, find, load
 
 folder = Path(sys.argv[1])
 matrix = np.load(folder / "matrix.npy")
-about = eval((folder / "about.txt").read_text())
+description = eval((folder / "description.txt").read_text())
 whole = (folder / "index.ann").read_bytes()
 node = 12 + 4 * (matrix.shape[1] + 1)
-items = node * about["nodes"]
+items = node * description["nodes"]
 
 
-def outcome(content, about=about, matrix=matrix):
+def outcome(content, description=description, matrix=matrix):
     (folder / "index.ann").write_bytes(content)
     try:
-        index = load(folder, matrix, about)
+        index = load(folder, matrix, description)
     except CorruptBundleError:
         return "refused"
     for row in range(0, len(matrix), 250):
         everything = index.forest.get_nns_by_item(int(index.groups[row]), 100, 50_000)
-        assert all(0 <= item < about["nodes"] for item in everything)
+        assert all(0 <= item < description["nodes"] for item in everything)
         assert len(find(index, matrix[row], k=10).rows) == 10
     return "loaded"
 
 
-def outcomes(contents, **told):
-    return {outcome(content, **told) for content in contents}
+def outcomes(contents, **overrides):
+    return {outcome(content, **overrides) for content in contents}
 
 assert outcome(whole) == "loaded"
 """
@@ -49,7 +49,7 @@ assert outcome(whole) == "loaded"
 
 @pytest.fixture(scope="module")
 def built():
-    """An index of 1,900 rows of unequal lengths, a hundred of them equal."""
+    """An index of 1,900 rows with different norms, a hundred of them equal."""
     matrix = np.random.default_rng(1).normal(size=(1900, 15)).astype(np.float32)
     matrix[300:400] = matrix[299]
     return build(matrix, kind="annoy")
@@ -57,14 +57,14 @@ def built():
 
 @pytest.fixture
 def saved(built, tmp_path):
-    about = built.save(tmp_path)
+    description = built.save(tmp_path)
     np.save(tmp_path / "matrix.npy", built.matrix)
-    (tmp_path / "about.txt").write_text(repr(about))
+    (tmp_path / "description.txt").write_text(repr(description))
     return tmp_path
 
 
-def test_a_cut_file_is_refused(saved):
-    """A1: Annoy loads a file cut between nodes, counts wrong items, and crashes on the first query."""
+def test_a_truncated_file_is_rejected(saved):
+    """A1: Annoy loads a file truncated between nodes, miscounts items, and crashes on the first query."""
     run(
         PREPARE
         + """
@@ -72,14 +72,14 @@ cuts = [whole[: -node * n] for n in (1, 3, 20, 50)] + [whole[: len(whole) // 2 /
 cuts += [whole[:-1], whole[:-100], whole[:items], whole[: items // 2], whole[:node], b"", whole + bytes(node)]
 assert outcomes(cuts) == {"refused"}
 for cut in cuts[1:]:
-    assert outcome(cut, about={**about, "bytes": len(cut) or 1}) == "refused", len(cut)
+    assert outcome(cut, description={**description, "bytes": len(cut) or 1}) == "refused", len(cut)
 """,
         saved,
     )
 
 
-def test_no_flipped_bit_ends_the_process(saved):
-    """A2: without a look at the nodes, three of sixty flips in the trees crash it."""
+def test_no_flipped_bit_crashes_the_process(saved):
+    """A2: without validation of the nodes, three of sixty bit flips in the trees crash it."""
     run(
         PREPARE
         + """
@@ -98,7 +98,7 @@ assert {"refused", "loaded"} == set(found)
 
 crossed = np.frombuffer(whole, np.int32).reshape(-1, node // 4).copy()
 inner = np.flatnonzero(crossed[:, 0] > node // 4 - 1)
-inner = inner[inner >= about["nodes"]]
+inner = inner[inner >= description["nodes"]]
 for place, child in ((0, inner[0]), (0, inner[-1]), (1, len(crossed) - 1), (0, len(crossed)), (1, -1)):
     circle = crossed.copy()
     circle[inner[0], 1 + place] = child
@@ -108,7 +108,7 @@ for place, child in ((0, inner[0]), (0, inner[-1]), (1, len(crossed) - 1), (0, l
     )
 
 
-def test_an_index_of_other_vectors_is_refused(saved):
+def test_an_index_of_other_vectors_is_rejected(saved):
     """A3: Annoy reads a file with any number of dimensions that divides its size, and then crashes."""
     run(
         PREPARE
@@ -116,19 +116,20 @@ def test_an_index_of_other_vectors_is_refused(saved):
 for dims in (1, 3, 7, 14, 16, 31, 33, 34, 75):
     other = np.random.default_rng(3).normal(size=(1900, dims)).astype(np.float32)
     assert outcome(whole, matrix=other) == "refused", dims
-    for told in ({}, {"scale": None}, {"scale": None, "nodes": 1900}, {"nodes": 1900}):
-        assert outcome(whole, matrix=other, about={**about, "dimensions": dims, **told}) == "refused", dims
+    for changes in ({}, {"scale": None}, {"scale": None, "nodes": 1900}, {"nodes": 1900}):
+        changed = {**description, "dimensions": dims, **changes}
+        assert outcome(whole, matrix=other, description=changed) == "refused", dims
 changed = matrix.copy()
 changed[1234, 3] += 0.01
 for other in (changed, matrix[::-1].copy(), matrix[:-1], np.vstack((matrix, matrix[:1])), matrix * 2):
     assert outcome(whole, matrix=other) == "refused"
-    assert outcome(whole, matrix=other, about={**about, "rows": len(other)}) == "refused"
+    assert outcome(whole, matrix=other, description={**description, "rows": len(other)}) == "refused"
 """,
         saved,
     )
 
 
-def test_a_file_of_anything_is_refused(saved):
+def test_a_file_of_random_bytes_is_rejected(saved):
     """A4: Annoy loads random bytes and zeros as long as the size is right."""
     run(
         PREPARE
@@ -143,20 +144,21 @@ assert outcomes(whole[:items] + content[items:] for content in noise) == {"refus
     )
 
 
-def test_a_damaged_description_is_refused(saved):
+def test_an_invalid_description_is_rejected(saved):
     run(
         PREPARE
         + """
-for name in set(about) - {"seed", "recall", "annoy"}:
+for name in set(description) - {"seed", "recall", "annoy"}:
     for value in (None, 0, -1, 2**31, 2**70, "x", True, 1.5, float("nan"), [], {}):
         if name == "scale" and value == 1.5 or name == "k" and value in (2**31, 2**70):
             continue
-        assert outcome(whole, about={**about, name: value}) == "refused", (name, value)
-    assert outcome(whole, about={key: about[key] for key in about if key != name}) == "refused"
-assert outcome(whole, about={**about, "scale": 1.5}) == "refused"
-assert outcome(whole, about={**about, "more": 1}) == "refused"
-for told in ({}, None, [], "annoy", {"kind": "exact", "more": 1}, {"kind": "faiss"}):
-    assert outcome(whole, about=told) == "refused"
+        assert outcome(whole, description={**description, name: value}) == "refused", (name, value)
+    without = {key: value for key, value in description.items() if key != name}
+    assert outcome(whole, description=without) == "refused"
+assert outcome(whole, description={**description, "scale": 1.5}) == "refused"
+assert outcome(whole, description={**description, "more": 1}) == "refused"
+for description in ({}, None, [], "annoy", {"kind": "exact", "more": 1}, {"kind": "faiss"}):
+    assert outcome(whole, description=description) == "refused"
 """,
         saved,
     )
@@ -164,46 +166,46 @@ for told in ({}, None, [], "annoy", {"kind": "exact", "more": 1}, {"kind": "fais
 
 @pytest.mark.parametrize("name", ["index.ann", "groups.npy"])
 @pytest.mark.parametrize("fault", ["missing", "a folder", "empty", "text"])
-def test_a_file_that_is_not_there_is_refused(saved, name, fault):
-    """A1, A5: an index that did not load must not answer "no neighbours"."""
-    matrix, about = np.load(saved / "matrix.npy"), eval((saved / "about.txt").read_text())
+def test_a_missing_or_wrong_file_is_rejected(saved, name, fault):
+    """A1, A5: an index that did not load must not return empty results."""
+    matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
     (saved / name).unlink()
     if fault == "a folder":
         (saved / name).mkdir()
     elif fault != "missing":
         (saved / name).write_text("" if fault == "empty" else "# not an index\n" * 1000)
     with pytest.raises(CorruptBundleError, match=name):
-        load(saved, matrix, about)
+        load(saved, matrix, description)
 
 
 @pytest.mark.parametrize("groups", ["shifted", "negative", "too many", "all one", "other type"])
-def test_a_wrong_table_of_equal_rows_is_refused(saved, groups):
-    matrix, about = np.load(saved / "matrix.npy"), eval((saved / "about.txt").read_text())
+def test_invalid_groups_of_equal_rows_are_rejected(saved, groups):
+    matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
     table = np.load(saved / "groups.npy")
     wrong = {
         "shifted": np.roll(table, 1),
         "negative": np.where(table == 5, -1, table),
-        "too many": np.where(table == 5, about["nodes"], table),
+        "too many": np.where(table == 5, description["nodes"], table),
         "all one": np.zeros_like(table),
         "other type": table.astype(np.int64),
     }
     np.save(saved / "groups.npy", wrong[groups])
     with pytest.raises(CorruptBundleError):
-        load(saved, matrix, about)
+        load(saved, matrix, description)
 
 
 @pytest.mark.parametrize("k", [10**9, 858_993_460, 2**31, 2**70])
-def test_any_k_gives_every_row_once(saved, k):
-    """A9: the product of k and the trees overflows in Annoy's 32 bits, and it answers with eight items."""
-    matrix, about = np.load(saved / "matrix.npy"), eval((saved / "about.txt").read_text())
-    found = find(load(saved, matrix, about), matrix[0], k=k)
+def test_any_k_returns_every_row_once(saved, k):
+    """A9: k times the number of trees overflows Annoy's 32 bits, and it returns eight items."""
+    matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
+    found = find(load(saved, matrix, description), matrix[0], k=k)
     assert sorted(found.rows.tolist()) == list(range(1900))
     small = matrix[:50]
     assert len(find(build(small, kind="annoy", k=k), matrix[0], k=k).rows) == 50
 
 
-def test_the_widest_vectors_fit_the_stack_of_a_small_thread():
-    """A11: Annoy puts vectors on the stack."""
+def test_vectors_of_4096_dimensions_fit_the_stack_of_a_small_thread():
+    """A11: Annoy allocates vectors on the stack."""
     run("""
 import threading
 import numpy as np
@@ -222,14 +224,14 @@ assert sorted(found[0]) == list(range(100))
 """)
 
 
-def test_a_full_disk_is_an_error_and_nothing_else(saved):
-    """A12: Annoy's own save first removes the file it replaces, and takes its index out of memory."""
+def test_a_full_disk_raises_and_changes_nothing(saved):
+    """A12: Annoy's own save first deletes the file that it replaces, and unloads its index."""
     (saved / "staging").mkdir()
     run(
         PREPARE
         + """
 import errno, resource, signal
-index = load(folder, matrix, about)
+index = load(folder, matrix, description)
 before = find(index, matrix[0], k=10)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2, len(whole) // 2))
@@ -247,19 +249,19 @@ assert (folder / "index.ann").read_bytes() == whole
     )
 
 
-def test_saving_over_an_index_is_refused(saved):
-    matrix, about = np.load(saved / "matrix.npy"), eval((saved / "about.txt").read_text())
-    index = load(saved, matrix, about)
+def test_an_index_is_never_overwritten(saved):
+    matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
+    index = load(saved, matrix, description)
     before = (saved / "index.ann").read_bytes()
     with pytest.raises(FileExistsError):
         index.save(saved)
     assert (saved / "index.ann").read_bytes() == before
 
 
-def test_the_file_may_be_replaced_or_removed_under_a_loaded_index(saved):
-    """A15, and the reason why nothing here writes into a file that exists."""
-    matrix, about = np.load(saved / "matrix.npy"), eval((saved / "about.txt").read_text())
-    index = load(saved, matrix, about)
+def test_a_loaded_index_survives_replacement_and_removal_of_its_file(saved):
+    """A15. Existing files are replaced, never written to: a mapped file would change in memory."""
+    matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
+    index = load(saved, matrix, description)
     before = find(index, matrix[3], k=10).rows.tolist()
     (saved / "new").write_bytes(b"something else")
     (saved / "new").replace(saved / "index.ann")
@@ -268,24 +270,24 @@ def test_the_file_may_be_replaced_or_removed_under_a_loaded_index(saved):
     assert find(index, matrix[3], k=10).rows.tolist() == before
 
 
-def test_files_are_closed_with_their_index(saved):
+def test_files_and_mappings_are_closed_with_the_index(saved):
     """A20: an Annoy object that loads again leaks a file and a mapping each time."""
-    matrix, about = np.load(saved / "matrix.npy"), eval((saved / "about.txt").read_text())
+    matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
 
-    def n_open():
+    def count_open():
         gc.collect()
         maps = Path("/proc/self/maps").read_text()
         return len(list(Path("/proc/self/fd").iterdir())), maps.count("index.ann")
 
-    before = n_open()
+    before = count_open()
     for _ in range(20):
-        find(load(saved, matrix, about), matrix[0], k=3)
+        find(load(saved, matrix, description), matrix[0], k=3)
         build(matrix[:100], kind="annoy")
-    assert n_open() == before
+    assert count_open() == before
 
 
-def test_memory_that_is_refused_is_an_error(saved):
-    """A10, A21: Annoy uses the memory it asked for without a look at whether it got it."""
+def test_a_failed_allocation_raises(saved):
+    """A10, A21: Annoy does not check whether its allocations succeeded."""
     matrix = np.random.default_rng(6).normal(size=(4000, 64)).astype(np.float32)
     np.save(saved / "big.npy", matrix)
     run(
@@ -294,7 +296,7 @@ def test_memory_that_is_refused_is_an_error(saved):
 import resource
 big = np.load(folder / "big.npy")
 (folder / "big").mkdir()
-told = build(big, kind="annoy", recall=0.1).save(folder / "big")
+description = build(big, kind="annoy", recall=0.1).save(folder / "big")
 
 def within(megabytes, work):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -304,11 +306,11 @@ def within(megabytes, work):
     except (InputError, CorruptBundleError, MemoryError) as error:
         return type(error).__name__
 
-for work in (lambda: build(big, kind="annoy", recall=0.1), lambda: load(folder / "big", big, told)):
-    found = []
-    while "annoy" not in found:
-        found.append(within(4 + 8 * len(found), work))
-    assert found[0] == "InputError", found
+for work in (lambda: build(big, kind="annoy", recall=0.1), lambda: load(folder / "big", big, description)):
+    outcomes_by_limit = []
+    while "annoy" not in outcomes_by_limit:
+        outcomes_by_limit.append(within(4 + 8 * len(outcomes_by_limit), work))
+    assert outcomes_by_limit[0] == "InputError", outcomes_by_limit
 """,
         saved,
     )

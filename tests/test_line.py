@@ -1,4 +1,4 @@
-"""The whole line, from a file to an answer: every legal id comes out as it went in."""
+"""End to end, from a file to recommendations: every legal id is preserved."""
 
 import json
 
@@ -14,7 +14,7 @@ from item2vec.store import Store
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ids, min_size=15, max_size=30, unique=True), ids)
-def test_ids_survive_file_sql_corpus_training_bundle_and_engine(tmp_path_factory, items, user):
+def test_ids_are_preserved_by_files_sql_sentences_training_bundle_and_engine(tmp_path_factory, items, user):
     folder = tmp_path_factory.mktemp("line")
     rows = [{"user_id": user, "item_id": item, "timestamp": 10 * n} for n, item in enumerate(items)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -32,12 +32,12 @@ def test_ids_survive_file_sql_corpus_training_bundle_and_engine(tmp_path_factory
     model = item2vec.Recommender(vectors)
     item2vec.publish(model, folder / "models")
     with item2vec.Engine(models=folder / "models", store=url) as engine:
-        assert {one.item for one in engine.recommend(user, k=99, filter_seen=False)} == set(items)
+        assert {entry.item for entry in engine.recommend(user, k=99, filter_seen=False)} == set(items)
         assert engine.recommend(user, k=99) == []
         for item in items:
-            alike = engine.model.similar_items(item, k=99)
-            assert {one.item for one in alike} == set(items) - {item}
-            assert alike == model.similar_items(item, k=99)
+            similar = engine.model.similar_items(item, k=99)
+            assert {entry.item for entry in similar} == set(items) - {item}
+            assert similar == model.similar_items(item, k=99)
     vectors.save_word2vec(folder / "vectors.txt")
     back = item2vec.ItemVectors.load_word2vec(folder / "vectors.txt")
     assert back.vocabulary.ids == vectors.vocabulary.ids

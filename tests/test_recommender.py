@@ -1,4 +1,4 @@
-"""Recommendations agree with brute force, whatever the history, the filters and the index."""
+"""Recommendations equal a brute-force computation, for any history, filters and index."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ def vectors(seed: int = 0) -> ItemVectors:
 
 @functools.cache
 def model(score: str, decay: float | tuple[float, ...], index: str) -> Recommender:
-    """Return a model; Annoy looks at all nodes of all trees, so that it may not miss an item by chance."""
+    """Return a model; Annoy inspects all nodes of all trees, so that it misses no item."""
     made = Recommender(vectors(), score=score, decay=decay, index=index)
     if index == "exact":
         return made
@@ -49,7 +49,7 @@ choices = st.sets(st.sampled_from([*IDS, "unknown"]))
 
 
 def brute_force(model, history, k, excluded, allow):
-    """Score every item from the definition, in double precision, and sort."""
+    """Return the score of every eligible item by definition, in float64, and the number of results."""
     known = [item for item in history if item in model.vocabulary]
     matrix = model.vectors.input.astype(float)
     scored = matrix if model.taste.score == "cosine" else model.vectors.output.astype(float)
@@ -71,7 +71,7 @@ def brute_force(model, history, k, excluded, allow):
 
 @settings(max_examples=300, deadline=None)
 @given(models, histories, st.integers(1, 60), choices, st.none() | choices, choices, st.booleans())
-def test_filters_agree_with_brute_force(model, history, k, exclude, allow, deny, filter_seen):
+def test_recommendations_with_filters_equal_brute_force(model, history, k, exclude, allow, deny, filter_seen):
     found = model.recommend(history, k=k, exclude=exclude, allow=allow, deny=deny, filter_seen=filter_seen)
     excluded = exclude | deny | (set(history) if filter_seen else set())
     if not set(history) & set(IDS):
@@ -93,7 +93,7 @@ def test_filters_agree_with_brute_force(model, history, k, exclude, allow, deny,
 @given(
     models, st.lists(histories, max_size=6), st.integers(1, 50), st.none() | choices, choices, st.booleans()
 )
-def test_many_at_once_get_the_same_answers_as_one_by_one(model, lists, k, allow, deny, filter_seen):
+def test_recommend_many_equals_recommend(model, lists, k, allow, deny, filter_seen):
     filters = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
     one_by_one = [model.recommend(history, **filters) for history in lists]
     assert model.recommend_many(lists, **filters) == one_by_one
@@ -103,15 +103,15 @@ def test_many_at_once_get_the_same_answers_as_one_by_one(model, lists, k, allow,
 @settings(max_examples=50, deadline=None)
 @given(models, histories.filter(lambda history: set(history) & set(IDS)), st.data())
 def test_shares_add_up_to_the_score(model, history, data):
-    answer = data.draw(st.sampled_from(model.recommend(history, k=20)))
-    shares = model.explain(history, answer.item)
-    assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-5)
+    best = data.draw(st.sampled_from(model.recommend(history, k=20)))
+    shares = model.explain(history, best.item)
+    assert sum(share for _, share in shares) == pytest.approx(best.score, abs=1e-5)
     assert [item for item, _ in shares] == list(dict.fromkeys(item for item, _ in shares))
     assert {item for item, _ in shares} == set(history) & set(IDS)
 
 
-def test_a_share_is_what_the_weights_of_each_part_make_of_an_item():
-    asked = model("output", (0.4, 0.9), "exact")
+def test_a_share_is_the_weighted_inner_product_summed_over_parts():
+    two_parts = model("output", (0.4, 0.9), "exact")
     weights = np.array([[0.4**2, 0.4, 1], [0.9**2, 0.9, 1]])
     weights /= weights.sum(axis=1, keepdims=True)
     output = vectors().output[7].reshape(2, 3)
@@ -120,13 +120,13 @@ def test_a_share_is_what_the_weights_of_each_part_make_of_an_item():
         dots = (vectors().input[IDS.index(item)].reshape(2, 3) * output).sum(axis=1)
         expected[item] += float(weights[:, place] @ dots)
     assert {
-        share.item: share.share for share in asked.explain(["i01", "i02", "i01"], "i07")
+        share.item: share.share for share in two_parts.explain(["i01", "i02", "i01"], "i07")
     } == pytest.approx(expected, rel=1e-5)
 
 
 @st.composite
-def weighed(draw):
-    """Histories as rows of (item, weight, day), the same number of each."""
+def weighted_histories(draw):
+    """Histories as lists of (item, weight, day)."""
     row = st.tuples(
         st.sampled_from([*IDS, "unknown"]), st.sampled_from([0.0, 0.1, 1.0, 7.0]), st.integers(0, 40)
     )
@@ -134,8 +134,8 @@ def weighed(draw):
 
 
 @settings(max_examples=100, deadline=None)
-@given(weighed(), st.sampled_from(["cosine", "output"]), st.sampled_from(["exact", "annoy"]))
-def test_weights_and_timestamps_mean_the_same_in_every_call(rows, score, index):
+@given(weighted_histories(), st.sampled_from(["cosine", "output"]), st.sampled_from(["exact", "annoy"]))
+def test_weights_and_timestamps_have_the_same_effect_in_every_method(rows, score, index):
     model = Recommender(vectors(), score=score, decay=0.8, half_life=3.0, index=index)
     items, weights, days = ([[row[place] for row in one] for one in rows] for place in range(3))
     times = [np.array(one, "datetime64[D]") for one in days]
@@ -150,13 +150,13 @@ def test_weights_and_timestamps_mean_the_same_in_every_call(rows, score, index):
         timestamps=np.array([day * DAY for one in days for day in one], np.int64),
     )
     assert model.recommend_many(flat) == alone
-    for one, weight, time, answer in zip(items, weights, times, alone, strict=True):
-        if answer[0].source == "model":
-            shares = model.explain(one, answer[0].item, weights=weight, timestamps=time)
-            assert sum(share for _, share in shares) == pytest.approx(answer[0].score, abs=1e-4)
+    for one, weight, time, (best, *_) in zip(items, weights, times, alone, strict=True):
+        if best.source == "model":
+            shares = model.explain(one, best.item, weights=weight, timestamps=time)
+            assert sum(share for _, share in shares) == pytest.approx(best.score, abs=1e-4)
 
 
-def test_a_weight_of_zero_and_an_old_timestamp_take_an_item_out_of_a_taste():
+def test_a_zero_weight_or_an_old_timestamp_removes_an_item_from_the_taste():
     model = Recommender(vectors(), score="output", decay=1.0, half_life=1.0, index="exact")
     alone = model.recommend_many([["i03"]], exclude=[["i05"]])
     times = [np.array(["2024-01-01", "2024-01-01"], "datetime64[D]")]
@@ -166,7 +166,7 @@ def test_a_weight_of_zero_and_an_old_timestamp_take_an_item_out_of_a_taste():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"weights": [[1.0]]}, "weights of 1 numbers for histories of 2, 1 items"),
         ({"weights": [[1.0, 1.0], [-1.0]]}, "expected finite numbers >= 0"),
@@ -174,60 +174,60 @@ def test_a_weight_of_zero_and_an_old_timestamp_take_an_item_out_of_a_taste():
         ({"timestamps": [[1, 2], [3, 4]]}, "timestamps of 2, 2 numbers for histories of 2, 1 items"),
     ],
 )
-def test_weights_and_timestamps_fit_the_histories(given, message):
+def test_weights_and_timestamps_must_match_the_histories(arguments, message):
     with pytest.raises(InputError, match=message):
-        model("output", 1.0, "exact").recommend_many([["i01", "i02"], ["i03"]], **given)
+        model("output", 1.0, "exact").recommend_many([["i01", "i02"], ["i03"]], **arguments)
     with pytest.raises(InputError, match="Sentences contain weights and timestamps"):
-        model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **given)
+        model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **arguments)
 
 
 def test_an_item_without_an_input_vector_is_ignored_in_a_history_but_can_be_recommended():
-    given = vectors()
-    rows = given.input.copy()
+    complete = vectors()
+    rows = complete.input.copy()
     rows[2] = 0
-    model = Recommender(dataclasses.replace(given, input=rows), score="output", decay=0.5, index="exact")
+    model = Recommender(dataclasses.replace(complete, input=rows), score="output", decay=0.5, index="exact")
     assert {one.source for one in model.recommend(["i02"], k=3)} == {"popular"}
     assert "i02" not in {one.item for one in model.recommend(["i02"], k=N_ITEMS)}
     assert model.recommend(["i05", "i02"], k=5) == model.recommend(["i05"], k=5, exclude=["i02"])
     assert "i02" in {one.item for one in model.recommend(["i05"], k=N_ITEMS)}
     assert model.explain(["i05", "i02"], "i07") == model.explain(["i05"], "i07")
-    outputs = given.output / np.linalg.norm(given.output, axis=1, keepdims=True)
+    outputs = complete.output / np.linalg.norm(complete.output, axis=1, keepdims=True)
     nearest = [IDS[row] for row in np.argsort(-(outputs @ outputs[2]), kind="stable") if row != 2]
     assert [one.item for one in model.similar_items("i02", k=5)] == nearest[:5]
 
 
-def test_excluded_per_history():
-    answers = model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], k=40, exclude=[["i02"], []])
-    assert "i02" not in {item for item, _ in answers[0]}
-    assert "i02" in {item for item, _ in answers[1]}
+def test_exclude_applies_per_history():
+    rankings = model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], k=40, exclude=[["i02"], []])
+    assert "i02" not in {item for item, _ in rankings[0]}
+    assert "i02" in {item for item, _ in rankings[1]}
     with pytest.raises(InputError, match="1 lists for 2 histories"):
         model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], exclude=[[]])
 
 
 @pytest.mark.parametrize("index", ["exact", "annoy"])
-def test_similar_items_and_analogy_leave_out_what_was_named(index):
-    asked = model("cosine", 1.0, index)
-    assert [item for item, _ in asked.similar_items("i03", k=5)] == [
+def test_similar_items_and_analogy_leave_out_the_query_items(index):
+    cosines = model("cosine", 1.0, index)
+    assert [item for item, _ in cosines.similar_items("i03", k=5)] == [
         item for item, _ in vectors().similar_items("i03", k=5)
     ]
-    found = asked.analogy(positive=["i01", "i02"], negative=["i03"], k=60)
+    found = cosines.analogy(positive=["i01", "i02"], negative=["i03"], k=60)
     assert {item for item, _ in found} == set(IDS) - {"i01", "i02", "i03"}
-    assert asked.similar_items("i00", k=1)[0].score == pytest.approx(1.0, abs=1e-6)  # i30 shares its vector
+    assert cosines.similar_items("i00", k=1)[0].score == pytest.approx(1.0, abs=1e-6)  # i30 shares its vector
 
 
-def test_a_recent_item_weighs_more_and_time_can_say_how_recent():
-    asked = Recommender(vectors(), half_life=1.0)
+def test_half_life_weights_recent_items_more():
+    decaying = Recommender(vectors(), half_life=1.0)
     day = 86_400_000_000
-    balanced = asked.recommend(["i01", "i02"], timestamps=[0, 0], k=5)
-    assert balanced == asked.recommend(["i01", "i02"], k=5)
-    late = asked.recommend(["i01", "i02"], timestamps=[0, 60 * day], k=5, filter_seen=False)
-    alone = asked.recommend(["i02"], k=5, filter_seen=False)
+    balanced = decaying.recommend(["i01", "i02"], timestamps=[0, 0], k=5)
+    assert balanced == decaying.recommend(["i01", "i02"], k=5)
+    late = decaying.recommend(["i01", "i02"], timestamps=[0, 60 * day], k=5, filter_seen=False)
+    alone = decaying.recommend(["i02"], k=5, filter_seen=False)
     assert [item for item, _ in late] == [item for item, _ in alone]
-    weighted = asked.recommend(["i01", "i02"], weights=[0, 3], k=5, filter_seen=False)
+    weighted = decaying.recommend(["i01", "i02"], weights=[0, 3], k=5, filter_seen=False)
     assert weighted == alone
 
 
-def test_a_history_that_cancels_out_gets_the_popular_items():
+def test_a_history_whose_vectors_cancel_out_gets_the_popular_items():
     opposite = ItemVectors(
         Vocabulary(("a", "b", "c")),
         np.array([[1, 0], [-1, 0], [0, 1]], dtype=np.float32),
@@ -263,20 +263,20 @@ def test_a_history_that_cancels_out_gets_the_popular_items():
         (lambda m: m.analogy(positive=[]), InputError, "at least one positive item"),
     ],
 )
-def test_bad_questions_get_a_typed_answer(call, error, message):
+def test_invalid_arguments_raise_typed_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(model("cosine", 1.0, "exact"))
 
 
 def test_output_scores_need_output_vectors():
-    held = ItemVectors(Vocabulary(("a", "b")), np.eye(2, dtype=np.float32), None, np.ones(2))
+    input_only = ItemVectors(Vocabulary(("a", "b")), np.eye(2, dtype=np.float32), None, np.ones(2))
     with pytest.raises(ConfigError, match="needs output vectors"):
-        Recommender(held, score="output")
+        Recommender(input_only, score="output")
     with pytest.raises(ConfigError, match="score is 'outptu'; expected 'cosine' or 'output'; did you mean"):
-        Recommender(held, score="outptu")
+        Recommender(input_only, score="outptu")
 
 
-def test_vectors_of_next_item_are_read_as_they_were_trained():
+def test_next_item_vectors_use_the_settings_of_their_training_by_default():
     def made(**training):
         return dataclasses.replace(vectors(), config=TrainConfig(vector_size=6, **training))
 
@@ -297,12 +297,12 @@ def test_vectors_of_next_item_are_read_as_they_were_trained():
 
 
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_decays_that_do_not_divide_the_vectors_are_refused_at_once(score):
+def test_decays_that_do_not_divide_the_dimensions_are_rejected(score):
     with pytest.raises(ConfigError, match=r"4 equal parts .* divides their 6 dimensions"):
         Recommender(vectors(), score=score, decay=(0.5, 0.6, 0.7, 0.8))
 
 
-def test_fit_is_train_and_recommender_in_one():
+def test_fit_equals_train_and_recommender():
     playlists = Sentences.of([["a", "b", "c"], ["b", "c", "d"], ["a", "c"]] * 10)
     config = Config(train=TrainConfig(vector_size=8, workers=1), taste=TasteConfig(score="output", decay=0.5))
     made = fit(playlists, config)

@@ -1,4 +1,4 @@
-"""What is evaluated is what is served: the answers of a split's histories are those of the engine."""
+"""Offline evaluation equals serving: a split's histories get the same recommendations as ``Engine``."""
 
 import dataclasses
 import itertools
@@ -54,7 +54,7 @@ users = st.lists(st.lists(event, min_size=1, max_size=12), min_size=1, max_size=
 
 
 def interactions_of(histories, prefix):
-    """Return the events of each user an hour apart, then one event with a new item after the cut."""
+    """Return each user's events before the cut, then one event of each kind, with a new item, after it."""
     columns = {name: [] for name in ("user", "item", "event", "weight", "timestamp")}
 
     def add(user, item, name, weight, time):
@@ -104,16 +104,16 @@ def filled(store):
     max_examples=25,
     suppress_health_check=[*HealthCheck],
 )
-def test_the_engine_answers_as_the_split_was_evaluated(
+def test_the_engine_recommends_as_the_split_was_evaluated(
     filled, url, tmp_path_factory, histories, shape, taste
 ):
-    events = interactions_of(histories, f"{next(NUMBERS)}-")  # users that no other example knows
+    events = interactions_of(histories, f"{next(NUMBERS)}-")  # users that occur in no other example
     past = events.between(end=CUT)
     filled.ingest(past)
     adapter = AdapterConfig(**shape)
     try:
         split = temporal_split(events, at=CUT, adapter=adapter, items=ITEMS_TABLE)
-    except InputError:  # nothing of the chosen events or days is left to train on
+    except InputError:  # no event of the chosen kinds and days is left to train on
         reject()
     model = model_of(adapter.resolved(past.timestamp), items=ITEMS_TABLE, **taste)
     names = list(dict.fromkeys(events.users.ids))
@@ -123,14 +123,14 @@ def test_the_engine_answers_as_the_split_was_evaluated(
     expected = model.recommend_many(split.histories, k=5, exclude=split.seen)
     where = {} if adapter.group_by else {"genre": ["jazz", "soul"]}
     allowed = None if adapter.group_by else ITEMS_TABLE.where(where)
-    again = model.recommend_many(split.histories, k=5, filter_seen=False)
-    narrowed = model.recommend_many(split.histories, k=5, exclude=split.seen, allow=allowed, deny=["i3"])
+    with_seen = model.recommend_many(split.histories, k=5, filter_seen=False)
+    filtered = model.recommend_many(split.histories, k=5, exclude=split.seen, allow=allowed, deny=["i3"])
     with Engine(models=bundle, store=url, reload_every=None) as engine:
         assert [engine.recommend(user, k=5) for user in names] == expected
         assert engine.recommend_many(names, k=5) == expected
-        assert [engine.recommend(user, k=5, filter_seen=False) for user in names] == again
-        assert [engine.recommend(user, k=5, where=where, deny=["i3"]) for user in names] == narrowed
-        for user, answer in zip(names * 2, expected + again, strict=True):
-            if answer and answer[0].source == "model":
-                shares = engine.explain(user, answer[0].item)
-                assert sum(share for _, share in shares) == pytest.approx(answer[0].score, abs=1e-5)
+        assert [engine.recommend(user, k=5, filter_seen=False) for user in names] == with_seen
+        assert [engine.recommend(user, k=5, where=where, deny=["i3"]) for user in names] == filtered
+        for user, ranking in zip(names * 2, expected + with_seen, strict=True):
+            if ranking and ranking[0].source == "model":
+                shares = engine.explain(user, ranking[0].item)
+                assert sum(share for _, share in shares) == pytest.approx(ranking[0].score, abs=1e-5)

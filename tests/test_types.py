@@ -1,4 +1,4 @@
-"""Ids are translated in one place, byte for byte, and illegal ones go no further."""
+"""``Vocabulary`` maps ids to codes byte for byte; invalid ids and values of ``k`` raise typed errors."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def test_odd_ids_stay_distinct():
 
 @settings(deadline=None)
 @given(distinct_ids, st.lists(ids))
-def test_a_vocabulary_translates_as_a_dict_does(known, asked):
+def test_a_vocabulary_equals_a_dict(known, queried):
     vocabulary = Vocabulary(tuple(known))
     code_of = {id_: code for code, id_ in enumerate(known)}
-    codes = vocabulary.encode(asked)
+    codes = vocabulary.encode(queried)
     assert codes.dtype == np.int32
-    assert codes.tolist() == [code_of.get(id_, -1) for id_ in asked]
+    assert codes.tolist() == [code_of.get(id_, -1) for id_ in queried]
     assert vocabulary.decode(vocabulary.encode(known)) == list(vocabulary) == known
     assert len(vocabulary) == len(known)
-    for id_ in asked:
+    for id_ in queried:
         assert (id_ in vocabulary) == (id_ in code_of)
         if id_ in code_of:
             assert vocabulary.code(id_) == code_of[id_]
@@ -42,7 +42,7 @@ def test_a_vocabulary_translates_as_a_dict_does(known, asked):
 
 @settings(deadline=None)
 @given(distinct_ids, st.data())
-def test_take_renumbers_in_the_order_asked_for(known, data):
+def test_take_renumbers_in_the_given_order(known, data):
     codes = data.draw(st.permutations(range(len(known))))
     some = codes[: data.draw(st.integers(0, len(known)))]
     assert Vocabulary(tuple(known)).take(np.array(some, dtype=np.int32)) == Vocabulary(
@@ -52,16 +52,16 @@ def test_take_renumbers_in_the_order_asked_for(known, data):
 
 @settings(deadline=None)
 @given(distinct_ids, illegal_ids, st.data())
-def test_an_illegal_id_is_refused_wherever_it_stands(known, illegal, data):
+def test_an_illegal_id_is_rejected_at_any_position(known, illegal, data):
     position = data.draw(st.integers(0, len(known)))
-    spoiled = [*known[:position], illegal, *known[position:]]
+    with_illegal = [*known[:position], illegal, *known[position:]]
     with pytest.raises(InvalidIdError, match=f"position {position} "):
-        check_ids(spoiled)
+        check_ids(with_illegal)
     with pytest.raises(InvalidIdError):
-        Vocabulary(tuple(spoiled))
+        Vocabulary(tuple(with_illegal))
 
 
-def test_surrogates_of_two_ids_do_not_make_a_legal_pair():
+def test_surrogates_of_adjacent_ids_do_not_form_a_pair():
     with pytest.raises(InvalidIdError, match="position 0 holds a lone surrogate"):
         check_ids(["\ud83d", "\ude00"])
 
@@ -76,14 +76,14 @@ def test_ids_are_limited_in_bytes(character):
 
 @settings(deadline=None)
 @given(st.lists(ids, min_size=1, unique=True), st.data())
-def test_an_id_may_not_occur_twice(known, data):
-    again = data.draw(st.sampled_from(known))
+def test_duplicate_ids_are_rejected(known, data):
+    duplicate = data.draw(st.sampled_from(known))
     with pytest.raises(InputError, match="occurs twice") as caught:
-        Vocabulary((*known, again))
-    assert repr(again) in str(caught.value)
+        Vocabulary((*known, duplicate))
+    assert repr(duplicate) in str(caught.value)
 
 
-def test_an_unknown_id_is_answered_with_the_closest_known_ones():
+def test_an_unknown_id_raises_with_the_closest_known_ids():
     songs = Vocabulary(("blue-monday", "temptation", "age-of-consent", "Ceremony"))
     with pytest.raises(
         KeyError, match=r"unknown item 'blu-monday' \(4 known\); did you mean 'blue-monday'\?"
@@ -95,27 +95,27 @@ def test_an_unknown_id_is_answered_with_the_closest_known_ones():
 
 
 @pytest.mark.parametrize("wrong", [*NOT_TEXT, np.int64(1), b"temptation"])
-def test_what_is_no_text_is_never_taken_for_an_id(wrong):
+def test_values_that_are_not_text_are_rejected_as_ids(wrong):
     songs = Vocabulary(("temptation", "1"))
-    words = f"id at position 1 is .*, of type {type(wrong).__name__}; expected text"
-    for ids_are_read in (songs.encode, Vocabulary.of, check_ids, lambda ids: Vocabulary(tuple(ids))):
-        with pytest.raises(InputTypeError, match=words):
-            ids_are_read(["temptation", wrong, "unheard-of"])
-    for one_id_is_read in (songs.code, songs.closest):
+    message = f"id at position 1 is .*, of type {type(wrong).__name__}; expected text"
+    for read_ids in (songs.encode, Vocabulary.of, check_ids, lambda ids: Vocabulary(tuple(ids))):
+        with pytest.raises(InputTypeError, match=message):
+            read_ids(["temptation", wrong, "unheard-of"])
+    for read_id in (songs.code, songs.closest):
         with pytest.raises(InputTypeError, match="expected text"):
-            one_id_is_read(wrong)
+            read_id(wrong)
 
 
-def test_a_number_is_answered_with_the_remedy():
+def test_the_error_for_a_number_suggests_str():
     with pytest.raises(InputTypeError, match=r"id at position 0 is 7, of type int; .*; pass str\(id\)"):
         Vocabulary(("7",)).encode([7])
 
 
-def test_text_of_numpy_is_text():
+def test_numpy_strings_are_text():
     assert Vocabulary(("a", "b")).encode(np.array(["b", "z"])).tolist() == [1, -1]
 
 
-def test_closest_looks_at_the_first_ids_of_about_the_same_length():
+def test_closest_compares_only_the_first_ids_of_about_the_same_length():
     many = Vocabulary((*(f"{number:0100d}" for number in range(5_000)), "y" * 100))
     assert many.closest("y" * 99) == []
     assert many.take(np.arange(4_000, 5_001)).closest("y" * 99) == ["y" * 100]
@@ -132,24 +132,24 @@ def test_vocabularies_are_values():
 
 
 @pytest.mark.parametrize("k", [1, 10, np.int64(3)])
-def test_k_is_a_whole_number(k):
+def test_check_k_returns_an_int(k):
     assert check_k(k) == k
     assert type(check_k(k)) is int
 
 
 @pytest.mark.parametrize("k", [0, -1, np.int32(0)])
-def test_k_below_one_is_refused(k):
+def test_k_below_one_is_rejected(k):
     with pytest.raises(InputError, match=f"k is {k}"):
         check_k(k)
 
 
 @pytest.mark.parametrize("k", [True, 1.0, "1", None, np.bool_(True), np.float64(2)])
-def test_k_of_another_type_is_refused(k):
+def test_k_of_another_type_is_rejected(k):
     with pytest.raises(InputTypeError, match="expected a whole number"):
         check_k(k)
 
 
-def test_bare_text_is_no_list_of_ids():
+def test_a_string_is_not_a_list_of_ids():
     with pytest.raises(InputTypeError, match=r"history is the text 'ab'; .* \['ab'\]"):
         as_history("ab")
     with pytest.raises(InputTypeError, match=r"history is 5, of type int; expected a list of ids"):
@@ -157,7 +157,7 @@ def test_bare_text_is_no_list_of_ids():
     assert as_history(iter(["ab"])) == ["ab"]
 
 
-def test_recommendations_and_shares_unpack_and_stay():
+def test_recommendations_and_shares_unpack_and_are_immutable():
     for value in (Recommendation("a", 0.5), Share("a", 0.5)):
         item, number = value
         assert (item, number) == ("a", 0.5)

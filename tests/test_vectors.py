@@ -1,4 +1,4 @@
-"""Item vectors answer as a loop over the rows would, and cross to other tools byte for byte."""
+"""``ItemVectors``: validation, similarity against the definition, and word2vec files byte for byte."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def of(rows, output=None, counts=None):
     return ItemVectors(Vocabulary(known), rows, output, np.ones(len(rows)) if counts is None else counts)
 
 
-def cosine(one, other):
-    one, other = one.astype(float), other.astype(float)
-    return float(one @ other / math.sqrt(one @ one) / math.sqrt(other @ other))
+def cosine(a, b):
+    a, b = a.astype(float), b.astype(float)
+    return float(a @ b / math.sqrt(a @ a) / math.sqrt(b @ b))
 
 
 BAD_ROWS = {
@@ -58,7 +58,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize("rows", BAD_ROWS.values(), ids=BAD_ROWS)
-def test_vectors_that_would_answer_wrong_are_refused(rows):
+def test_invalid_input_vectors_are_rejected(rows):
     with pytest.raises(InputError, match="item vectors cannot be used: input"):
         ItemVectors(Vocabulary(("a", "b")), np.array(rows), None, np.ones(2))
 
@@ -66,7 +66,7 @@ def test_vectors_that_would_answer_wrong_are_refused(rows):
 @pytest.mark.parametrize(
     "output", [[[1, 2], [np.nan, 0]], [[1, 2], [-np.inf, 0]], [[1, 2]], [[1], [2]], [1, 2]]
 )
-def test_output_vectors_that_would_answer_wrong_are_refused(output):
+def test_invalid_output_vectors_are_rejected(output):
     with pytest.raises(InputError, match="item vectors cannot be used: output"):
         of(np.ones((2, 2)), np.array(output))
 
@@ -89,12 +89,12 @@ def test_an_item_may_have_no_input_vector():
 
 
 @pytest.mark.parametrize("output", [None, [[1, 1], [0, 0]]], ids=["no output", "zero output"])
-def test_an_item_without_any_vector_is_refused(output):
+def test_an_item_without_any_vector_is_rejected(output):
     with pytest.raises(InputError, match="input vector of 'item-1' is zero"):
         of([[1, 2], [0, 0]], None if output is None else np.array(output))
 
 
-def test_some_item_must_have_an_input_vector():
+def test_at_least_one_item_must_have_an_input_vector():
     with pytest.raises(InputError, match="no item has an input vector"):
         of(np.zeros((2, 2)), np.ones((2, 2)))
 
@@ -114,7 +114,7 @@ def test_an_item_without_an_input_vector_is_compared_by_output_vectors():
         assert found == by_output.analogy(positive=positive, negative=negative)
 
 
-def test_only_input_vectors_are_written_for_other_tools(tmp_path, caplog):
+def test_only_input_vectors_are_written_to_word2vec_files(tmp_path, caplog):
     LAST.save_word2vec(tmp_path / "rows")
     read = ItemVectors.load_word2vec(tmp_path / "rows")
     assert list(read.vocabulary) == ["item-0", "item-2", "item-3"]
@@ -123,12 +123,12 @@ def test_only_input_vectors_are_written_for_other_tools(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("counts", [[1], [1, 2, 3], [1, -1], [1, np.nan], [1, np.inf], [[1, 2]]])
-def test_counts_that_cannot_be_are_refused(counts):
+def test_invalid_counts_are_rejected(counts):
     with pytest.raises(InputError, match="counts must be"):
         of(np.ones((2, 2)), counts=np.array(counts))
 
 
-def test_vectors_cannot_be_changed():
+def test_vectors_are_immutable():
     vectors = of(np.ones((2, 2)), np.ones((2, 2)))
     for column in (vectors.input, vectors.output, vectors.counts, vectors.unit_input, vectors["item-0"]):
         with pytest.raises(ValueError, match="read-only"):
@@ -140,7 +140,7 @@ def test_vectors_cannot_be_changed():
 @settings(deadline=None, max_examples=150)
 @given(item_vectors(any_numbers))
 @example(of(np.array([[1e-45, 0], [3e38, 3e38], [1e-30, 1e30], [1e20, -1e20]], dtype=np.float32)))
-def test_unit_vectors_have_length_one_whatever_their_scale(vectors):
+def test_unit_vectors_have_length_one_at_any_scale(vectors):
     exact = vectors.input.astype(np.float64)
     exact /= np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
     assert np.abs(vectors.unit_input - exact).max() < 1e-6
@@ -149,7 +149,7 @@ def test_unit_vectors_have_length_one_whatever_their_scale(vectors):
 
 @settings(deadline=None, max_examples=150)
 @given(item_vectors(), st.data())
-def test_similar_items_are_those_of_highest_cosine(vectors, data):
+def test_similar_items_have_the_highest_cosines(vectors, data):
     known = vectors.vocabulary.ids
     item, k = data.draw(st.sampled_from(known)), data.draw(st.integers(1, 15))
     found = vectors.similar_items(item, k=k)
@@ -179,12 +179,12 @@ def test_an_analogy_adds_and_subtracts_unit_vectors(vectors, data):
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
 
 
-def test_the_most_frequent_of_equals_comes_first():
+def test_equal_scores_are_ordered_by_frequency():
     vectors = of(np.array([[1, 0], [0, 1], [0, 1], [1, 0], [0, 1]]))
     assert [item for item, _ in vectors.similar_items("item-2")] == ["item-1", "item-4", "item-0", "item-3"]
 
 
-def test_questions_without_an_answer():
+def test_invalid_queries_raise_typed_errors():
     vectors = of(np.array([[1, 0], [-1, 0], [0, 1]]))
     with pytest.raises(InputError, match="at least one positive"):
         vectors.analogy(positive=[])
@@ -204,7 +204,7 @@ def test_questions_without_an_answer():
         vectors.similar_items("item-0", k=0)
 
 
-def test_take_takes_every_column():
+def test_take_selects_from_every_column():
     config = TrainConfig()
     vectors = dataclasses.replace(
         of(np.array([[1, 2], [3, 4], [5, 6]]), np.eye(3, 2), np.array([3, 2, 1])), config=config
@@ -220,7 +220,7 @@ def test_take_takes_every_column():
 @settings(deadline=None, max_examples=60)
 @given(vectors=item_vectors(any_numbers), binary=st.booleans())
 @example(vectors=of(np.array([[1e-45, -0.0], [3.4e38, 0.1]], dtype=np.float32)), binary=False)
-def test_word2vec_files_read_back_byte_for_byte(tmp_path_factory, vectors, binary):
+def test_word2vec_files_round_trip_byte_for_byte(tmp_path_factory, vectors, binary):
     path = fresh_folder(tmp_path_factory) / "vectors"
     vectors.save_word2vec(path, binary=binary)
     again = ItemVectors.load_word2vec(path, binary=binary)
@@ -230,7 +230,7 @@ def test_word2vec_files_read_back_byte_for_byte(tmp_path_factory, vectors, binar
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_odd_ids_cross_to_gensim_and_back(tmp_path, binary):
+def test_odd_ids_round_trip_through_gensim(tmp_path, binary):
     rows = np.random.default_rng(0).normal(size=(len(ODD_IDS), 7)).astype(np.float32)
     vectors = ItemVectors(Vocabulary(ODD_IDS), rows, None, np.ones(len(ODD_IDS)))
     vectors.save_word2vec(tmp_path / "ours", binary=binary)
@@ -245,7 +245,7 @@ def test_odd_ids_cross_to_gensim_and_back(tmp_path, binary):
     assert again.input.tobytes() == rows.tobytes()
 
 
-def test_no_id_is_cut_by_a_tool_that_splits_at_white_space(tmp_path):
+def test_ids_contain_no_white_space_in_word2vec_files(tmp_path):
     vectors = ItemVectors(Vocabulary(ODD_IDS), np.ones((len(ODD_IDS), 3)), None, np.ones(len(ODD_IDS)))
     vectors.save_word2vec(tmp_path / "vectors")
     rows = (tmp_path / "vectors").read_bytes().split(b"\n")[1:-1]
@@ -253,29 +253,29 @@ def test_no_id_is_cut_by_a_tool_that_splits_at_white_space(tmp_path):
 
 
 def test_files_of_word2vec_c_are_read(tmp_path):
-    """The original ends each text row with a blank, and each binary row with a line break."""
+    """word2vec.c ends each text row with a blank, and each binary row with a line break."""
     (tmp_path / "text").write_bytes(b"2 2\n</s> 1.5 -2 \nb 0.25 1e-3 \n")
     text = ItemVectors.load_word2vec(tmp_path / "text")
     assert (text.vocabulary.ids, text.input.tolist()) == (
         ("</s>", "b"),
         [[1.5, -2.0], [0.25, float(np.float32(1e-3))]],
     )
-    one, other = np.array([1.5, -2], "<f4").tobytes(), np.array([0.25, 10], "<f4").tobytes()
+    first, second = np.array([1.5, -2], "<f4").tobytes(), np.array([0.25, 10], "<f4").tobytes()
     for end in (b"\n", b""):
-        (tmp_path / "binary").write_bytes(b"2 2\n</s> " + one + end + b"b " + other + end)
+        (tmp_path / "binary").write_bytes(b"2 2\n</s> " + first + end + b"b " + second + end)
         binary = ItemVectors.load_word2vec(tmp_path / "binary", binary=True)
         assert (binary.vocabulary.ids, binary.input.tolist()) == (("</s>", "b"), [[1.5, -2.0], [0.25, 10.0]])
 
 
-BROKEN_TEXT = {
+MALFORMED_TEXT = {
     "empty": b"",
     "no header": b"a 1 2\n",
     "three in the header": b"1 2 3\na 1 2\n",
     "no numbers in the header": b"x y\na 1 2\n",
-    "nothing promised": b"0 2\n",
+    "no rows": b"0 2\n",
     "no dimension": b"1 0\na\n",
     "negative": b"-1 2\na 1 2\n",
-    "a lying header": b"1000000000000 1000000\na 1 2\n",
+    "a header beyond the file": b"1000000000000 1000000\na 1 2\n",
     "endless digits": b"9" * 6000 + b" 2\na 1 2\n",
     "a row too few": b"3 2\na 1 2\nb 1 2\n",
     "a row too many": b"1 2\na 1 2\nb 1 2\n",
@@ -294,14 +294,28 @@ BROKEN_TEXT = {
 }
 
 
-@pytest.mark.parametrize("content", BROKEN_TEXT.values(), ids=BROKEN_TEXT)
-def test_a_broken_text_file_is_refused(tmp_path, content):
+@pytest.mark.parametrize("content", MALFORMED_TEXT.values(), ids=MALFORMED_TEXT)
+def test_a_malformed_text_file_is_rejected(tmp_path, content):
     (tmp_path / "vectors").write_bytes(content)
     with pytest.raises(InputError):
         ItemVectors.load_word2vec(tmp_path / "vectors")
 
 
-def test_a_file_cut_anywhere_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"2 2\na 1 2\nb 1\n", "line 3 has 1 numbers; expected 2"),
+        (b"2 2\na x 2\nb 1 2\n", "line 2: could not convert"),
+        (b"3 2\na 1 2\nb 1 2\n", "it has 2 rows; line 1 announces 3"),
+    ],
+)
+def test_the_line_of_an_error_is_named(tmp_path, content, message):
+    (tmp_path / "vectors").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        ItemVectors.load_word2vec(tmp_path / "vectors")
+
+
+def test_a_file_truncated_anywhere_is_rejected(tmp_path):
     vectors = of(np.arange(1, 7, dtype=np.float32).reshape(3, 2))
     for binary in (True, False):
         vectors.save_word2vec(tmp_path / "vectors", binary=binary)
@@ -313,7 +327,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
                 ItemVectors.load_word2vec(tmp_path / "cut", binary=binary)
 
 
-def test_text_is_not_read_as_binary_nor_binary_as_text(tmp_path):
+def test_the_wrong_format_and_trailing_data_are_rejected(tmp_path):
     vectors = of(np.arange(1, 10, dtype=np.float32).reshape(3, 3) / 7)
     for binary in (True, False):
         vectors.save_word2vec(tmp_path / "vectors", binary=binary)
