@@ -1,9 +1,9 @@
-"""What each setting of next_item is worth: one changed at a time, evaluated on validation.
+"""Ablation of next_item: change one setting at a time, and evaluate on validation.
 
     scripts/benchmarks/ablation.py --data DIR [--only SET ...] [--seeds 2] [--json FILE]
 
-The last item of each history is put aside and never looked at; the item before it is asked for, all others
-ranked. NDCG@10 over all users, and its change.
+The last item of each history, the test target, is removed. The item before it is the target, ranked among all
+items. Printed are NDCG@10 over all users, and its change from the default.
 """
 
 import json
@@ -39,8 +39,8 @@ CHANGES = {
     "dropout .1": {"dropout": 0.1},
     "no weight decay": {"weight_decay": 0.0},
     "128 negatives": {"negative": 128},
-    "negatives drawn evenly": {"ns_exponent": 0.0},
-    "negatives as frequent as items": {"ns_exponent": 1.0},
+    "negatives drawn uniformly": {"ns_exponent": 0.0},
+    "negatives drawn in proportion to frequency": {"ns_exponent": 1.0},
     "window of 20": {"window": 20},
     "half the epochs": {"epochs": 7},
     "twice the epochs": {"epochs": 30},
@@ -62,7 +62,7 @@ def main():
     for name in arguments.only:
         split = leave_last_out(leave_last_out(sets.sequences(arguments.data / name)).train)
         print(f"\n{name}: {split}\n  {'next_item':<56}{'NDCG@10':>16}{'':>8}{'s':>7}", flush=True)
-        whole = None
+        baseline = None
         for objective, changes in (("next_item", CHANGES), ("skipgram", SKIPGRAM)):
             for change, settings in changes.items():
                 started = time.perf_counter()
@@ -72,10 +72,12 @@ def main():
                     model = item2vec.fit(split.train, item2vec.Config(train=config))
                     scores.append(evaluate(model, split, k=10, metrics=["ndcg"]).metrics["ndcg@10"])
                 seconds = (time.perf_counter() - started) / arguments.seeds
-                whole = whole or mean(scores)
+                baseline = baseline or mean(scores)
                 spread = stdev(scores) if len(scores) > 1 else 0.0
-                told = f"{mean(scores):.4f}±{spread:.4f}"
-                print(f"  {change:<56}{told:>16}{mean(scores) / whole - 1:>+8.1%}{seconds:>7.0f}", flush=True)
+                cell = f"{mean(scores):.4f}±{spread:.4f}"
+                print(
+                    f"  {change:<56}{cell:>16}{mean(scores) / baseline - 1:>+8.1%}{seconds:>7.0f}", flush=True
+                )
                 rows.append({"set": name, "change": change, "ndcg@10": scores})
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1))

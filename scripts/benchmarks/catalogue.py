@@ -1,10 +1,10 @@
-"""What conditions and inactive items cost a request: p50 of ``engine.recommend`` beside a plain one.
+"""Cost of filters and inactive items: latency of ``engine.recommend`` relative to a plain request.
 
     scripts/benchmarks/catalogue.py [--items 200000] [--dimensions 64] [--requests 100] [--index exact]
                                     [--json FILE]
 
-Model, SQLite store, users and attributes are made here. ``genre`` has ten values, so that a condition on it
-leaves a tenth of the items. The kinds of requests take turns, so that a busy machine slows all of them alike.
+Model, SQLite store, users and attributes are synthetic. ``genre`` has ten values, so a filter on it selects a
+tenth of the items. The kinds of requests alternate, so that other load affects all of them equally.
 """
 
 import argparse
@@ -24,7 +24,7 @@ USERS = [f"user-{number}" for number in range(50)]
 GENRES = 10
 
 
-def made_model(arguments):
+def random_model(arguments):
     random = np.random.default_rng(0)
     shape = (arguments.items, arguments.dimensions)
     vectors = ItemVectors(
@@ -53,7 +53,7 @@ def fill(url, n_items):
 
 
 def measure(engines, n_requests):
-    """Ask each kind in turn; return milliseconds by kind."""
+    """Send requests of each kind in turn; return their milliseconds by kind."""
     kinds = {
         "plain": ("active", {}),
         "where genre is one of ten": ("active", {"where": {"genre": "genre-3"}}),
@@ -64,29 +64,29 @@ def measure(engines, n_requests):
     for number in range(n_requests + 1):
         for name, (engine, rules) in kinds.items():
             started = time.perf_counter()
-            found = engines[engine].recommend(USERS[number % len(USERS)], k=K, **rules)
+            items = engines[engine].recommend(USERS[number % len(USERS)], k=K, **rules)
             took[name].append(1e3 * (time.perf_counter() - started))
-            assert len(found) == K
-    return {name: some[1:] for name, some in took.items()}
+            assert len(items) == K
+    return {name: times[1:] for name, times in took.items()}
 
 
 def measure_changes(engine, n_items):
-    """Return the milliseconds of the request after an item is taken out, and after one gets attributes."""
-    taken_out, replaced = [], []
+    """Return the milliseconds of the first request after an item was deactivated, or got new attributes."""
+    deactivated, updated = [], []
     for number in range(10):
         engine.store.deactivate_items([f"item-{n_items // 2 - 1 - number}"])
         started = time.perf_counter()
         engine.recommend(USERS[number], k=K, where={"genre": "genre-3"})
-        taken_out.append(1e3 * (time.perf_counter() - started))
+        deactivated.append(1e3 * (time.perf_counter() - started))
         engine.store.ingest_items(Items.of({f"item-{number}": {"genre": "genre-3"}}))
         started = time.perf_counter()
         engine.recommend(USERS[number], k=K, where={"genre": "genre-3"})
-        replaced.append(1e3 * (time.perf_counter() - started))
-    return {"where, after an item was taken out": taken_out, "where, after new attributes": replaced}
+        updated.append(1e3 * (time.perf_counter() - started))
+    return {"where, after an item was deactivated": deactivated, "where, after new attributes": updated}
 
 
 def run(arguments, folder):
-    publish(made_model(arguments), folder / "models")
+    publish(random_model(arguments), folder / "models")
     urls = {name: f"sqlite:///{folder}/{name}.db" for name in ("active", "half")}
     for url in urls.values():
         fill(url, arguments.items)
@@ -116,8 +116,8 @@ def main():
         took = run(arguments, Path(folder))
     plain = float(np.median(took["plain"]))
     print(f"{'':<38}{'p50 ms':>9}{'p99 ms':>9}{'x plain':>9}")
-    for name, some in took.items():
-        p50, p99 = np.percentile(some, [50, 99])
+    for name, times in took.items():
+        p50, p99 = np.percentile(times, [50, 99])
         print(f"{name:<38}{p50:>9.2f}{p99:>9.2f}{p50 / plain:>9.2f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(took, indent=1))

@@ -1,11 +1,11 @@
-"""What ``item2vec.fit(sentences)`` reaches without settings, beside skip-gram and baselines: the TEST parts.
+"""Quality of ``item2vec.fit(sentences)`` without settings, skip-gram and baselines, on the TEST parts.
 
     scripts/benchmarks/default_quality.py --data DIR [--only SET …] [--seed 1] [--json FILE]
 
-Nothing is chosen here. The last item of each sentence is held back (amazon-beauty, lastfm-sequences,
-yes-small; online-retail with repeats), or the last tenth of the time (movielens-100k, sample_data: users with
-a history), or the published test part is used (diginetica and yoochoose-100k: every prefix of a session;
-gowalla), or a tenth drawn at random (lastfm-2k). Ties count against item2vec, and as answered for baselines.
+Nothing is chosen here. Held out are the last item of each sentence (amazon-beauty, lastfm-sequences,
+yes-small; online-retail with repeats), the last tenth of the time (movielens-100k, sample_data: users with a
+history), the published test part (diginetica and yoochoose-100k: every prefix of a session; gowalla), or a
+random tenth (lastfm-2k). Ties count against item2vec, and in the returned order for baselines.
 """
 
 import json
@@ -23,20 +23,20 @@ DEFAULT, SKIPGRAM = "item2vec.fit(sentences)", "skip-gram, defaults"
 
 
 def in_time(interactions):
-    """Return the questions of the last tenth of the time, of users with a history."""
+    """Return a split of the last tenth of the time, with users who have a history."""
     split = temporal_split(interactions, fraction=0.1)
     return split.take(~split.cold_users()), ("hr@10", "ndcg@10")
 
 
 def radio(folder):
-    """Return the question for the last song of each playlist."""
+    """Return a split with the last song of each playlist as target."""
     return leave_last_out(sets.playlists(folder)), ("hr@10", "ndcg@10")
 
 
 def clicks(folder):
-    """Return the questions of every prefix of the test sessions."""
-    train, asked = (sets.clicks(folder, part) for part in ("train_full", "test"))
-    return prefix_split(train, asked=asked), ("hr@20", "mrr@20")
+    """Return a split with every prefix of the test sessions as a query."""
+    train, test = (sets.clicks(folder, part) for part in ("train_full", "test"))
+    return prefix_split(train, asked=test), ("hr@20", "mrr@20")
 
 
 SETS = {
@@ -54,7 +54,7 @@ SETS = {
 
 
 def models(split, seed):
-    """Yield the name of each model, and the model: one at a time, since some are large."""
+    """Yield (name, model) pairs, one at a time because some models are large."""
     yield DEFAULT, item2vec.fit(split.train, seed=seed, index="exact")
     vectors = item2vec.train(split.train, objective="skipgram", backend="numba", seed=seed)
     yield SKIPGRAM, item2vec.Recommender(vectors, index="exact")
@@ -62,20 +62,20 @@ def models(split, seed):
 
 
 def measure(split, names, seed):
-    """Print and return both metrics of each model."""
+    """Print and return the two metrics of each model."""
     kinds, cutoffs = zip(*(name.split("@") for name in names), strict=True)
     rows = {}
     for name, model in models(split, seed):
         started = time.perf_counter()
-        found = evaluate(model, split, k=int(cutoffs[0]), metrics=kinds)
-        rows[name] = {metric: found.metrics[metric] for metric in names}
+        evaluation = evaluate(model, split, k=int(cutoffs[0]), metrics=kinds)
+        rows[name] = {metric: evaluation.metrics[metric] for metric in names}
         cells = "".join(f"{rows[name][metric]:>10.4f}" for metric in names)
         print(f"  {name:<26}{cells}{time.perf_counter() - started:>8.1f} s", flush=True)
     return rows
 
 
 def print_table(measured):
-    """Print the second metric of every model on every set, and how far the default is below any."""
+    """Print the second metric of every model on every set, and which models beat the default."""
     rows = list(dict.fromkeys(row for of_set in measured.values() for row in of_set["rows"]))
     print(f"\n| set | metric | {' | '.join(rows)} | default is below |\n|{'---|' * (len(rows) + 3)}")
     for name, of_set in measured.items():
@@ -93,7 +93,7 @@ def print_table(measured):
 def main() -> None:
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
-    parser.add_argument("--seed", type=int, default=1, help="of the default's and skip-gram's training")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the default's and skip-gram's training")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
     measured = {}

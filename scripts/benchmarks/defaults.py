@@ -1,14 +1,14 @@
-"""Which settings of next_item suit item sequences: the same ones on every set, by validation only.
+"""Comparison of candidate defaults of next_item on all sets, on validation only.
 
     scripts/benchmarks/defaults.py --data DIR [--only SET …] [--workers 2] [--json FILE]
 
-skip-gram with its defaults is the row to beat.
+skip-gram with its defaults is the reference.
 
-The validation part is carved from the training part and test parts are never opened: the item before the last
-(the last is the test's), the tenth of the time before the last tenth, every prefix of the last tenth of the
-training sessions, or a tenth of a set without order. Large sets are sampled: 200,000 tokens of whole
-sentences; up to 4,000 queries are evaluated. A number is NDCG@10 over all items; in brackets, per cent of the
-best settings' on that set.
+The validation part is held out from the training part, and test parts are never read. It is the item before
+the last (the last is the test target), the tenth of the time before the last tenth, every prefix of the last
+tenth of the training sessions, or a random tenth of an unordered set. Large sets are sampled: 200,000 tokens
+of whole sentences, up to 4,000 queries. Values are NDCG@10 over all items; in brackets, per cent of the best
+settings on that set.
 """
 
 import json
@@ -31,7 +31,7 @@ from item2vec.evaluation import (
 )
 
 TOKENS = 200_000
-QUESTIONS = 4_000
+MAX_QUERIES = 4_000
 SKIPGRAM = "skip-gram"
 CANDIDATES = {
     "the default": {},
@@ -43,25 +43,25 @@ CANDIDATES = {
 
 
 def last(sentences, *, repeats=False):
-    """Return the question for the item before the last, the last being the test's."""
+    """Return a split with the item before the last as target; the last is the test target."""
     split = leave_last_out(_sample(leave_last_out(sentences).train))
     return Split(split.train, split.histories, split.targets, split.protocol, filter_seen=not repeats)
 
 
 def in_time(interactions):
-    """Return the questions of the tenth of the time before the test's tenth."""
+    """Return a split of the tenth of the time before the test's tenth."""
     before, _ = temporal_folds(interactions, folds=2, fraction=0.1)
     return before.take(~before.cold_users())
 
 
 def prefixes(sentences):
-    """Return the questions of the last training sessions; large sets keep the newest."""
+    """Return a split of the last training sessions; of large sets, only the newest are used."""
     newest = np.cumsum(sentences.lengths[::-1])[::-1] <= TOKENS
     return prefix_split(sentences.take(newest))
 
 
 def tenth(sentences):
-    """Return the questions for a tenth of each set."""
+    """Return a split with a random tenth of each sentence as targets."""
     return random_split(_sample(sentences), fraction=0.1, seed=1)
 
 
@@ -80,14 +80,14 @@ SETS = {
 
 
 def _sample(sentences):
-    """Return whole sentences of about ``TOKENS`` tokens, drawn at random; small sets stay whole."""
+    """Return a random sample of whole sentences with up to ``TOKENS`` tokens."""
     shuffled = np.random.default_rng(1).permutation(len(sentences))
     drawn = shuffled[np.cumsum(sentences.lengths[shuffled]) <= TOKENS]
     return sentences.take(np.sort(drawn))
 
 
-def _questions(split):
-    return split.take(np.sort(np.random.default_rng(1).permutation(len(split))[:QUESTIONS]))
+def _sample_queries(split):
+    return split.take(np.sort(np.random.default_rng(1).permutation(len(split))[:MAX_QUERIES]))
 
 
 def measure(split, workers):
@@ -99,12 +99,14 @@ def measure(split, workers):
     return scores
 
 
-def print_table(found):
-    best = {name: max(value for row, value in of.items() if row != SKIPGRAM) for name, of in found.items()}
-    print(f"\n| NDCG@10, % of the best | mean | worst | {' | '.join(found)} |\n|{'---|' * (len(found) + 3)}")
-    for row in next(iter(found.values())):
-        shares = [100 * found[name][row] / best[name] for name in found]
-        cells = [f"{found[name][row]:.4f} ({share:.0f})" for name, share in zip(found, shares, strict=True)]
+def print_table(scores):
+    best = {name: max(value for row, value in of.items() if row != SKIPGRAM) for name, of in scores.items()}
+    print(
+        f"\n| NDCG@10, % of the best | mean | worst | {' | '.join(scores)} |\n|{'---|' * (len(scores) + 3)}"
+    )
+    for row in next(iter(scores.values())):
+        shares = [100 * scores[name][row] / best[name] for name in scores]
+        cells = [f"{scores[name][row]:.4f} ({share:.0f})" for name, share in zip(scores, shares, strict=True)]
         print(f"| {row} | {mean(shares):.1f} | {min(shares):.0f} | {' | '.join(cells)} |")
 
 
@@ -114,16 +116,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
-    found = {}
+    scores = {}
     for name in arguments.only:
         started = time.perf_counter()
-        split = _questions(SETS[name](sets.folder_of(name, arguments.data)))
+        split = _sample_queries(SETS[name](sets.folder_of(name, arguments.data)))
         print(f"{name}: {split}", flush=True)
-        found[name] = measure(split, arguments.workers)
-        print(f"  {time.perf_counter() - started:.0f} s: {found[name]}", flush=True)
-    print_table(found)
+        scores[name] = measure(split, arguments.workers)
+        print(f"  {time.perf_counter() - started:.0f} s: {scores[name]}", flush=True)
+    print_table(scores)
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(json.dumps(scores, indent=1))
 
 
 if __name__ == "__main__":

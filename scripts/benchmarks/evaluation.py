@@ -1,8 +1,8 @@
-"""Seconds to evaluate with all metrics at k = 5, 10, 20: the model's answers, and everything else.
+"""Seconds to evaluate a model with all metrics at k = 5, 10, 20: its rankings, and everything else.
 
     scripts/benchmarks/evaluation.py [--users 20000] [--items 12000] [--json FILE]
 
-Histories and targets are drawn here by Zipf popularity, vectors at random. Compiling is not counted.
+Histories and targets are drawn by Zipf popularity, vectors at random. Compilation is not included.
 """
 
 import argparse
@@ -21,20 +21,20 @@ from item2vec.evaluation.rankings import QUERIES_PER_BLOCK
 CUTOFFS = (5, 10, 20)
 
 
-def made_up(n_users, n_items, seed=7):
-    """A split of about 9 history items a user (those of amazon-beauty), and vectors of 64 dimensions."""
+def random_split_and_model(n_users, n_items, seed=7):
+    """Return a split with about 9 history items per user, as in amazon-beauty, and a 64-dimensional model."""
     random = np.random.default_rng(seed)
     vocabulary = Vocabulary(tuple(map(str, range(n_items))))
     chances = 1 / (np.arange(n_items) + 10.0)
     lengths = random.geometric(1 / 8, n_users) + 1
     tokens = random.choice(n_items, lengths.sum(), p=chances / chances.sum())
     histories = Sentences(vocabulary, tokens, np.concatenate(([0], np.cumsum(lengths))))
-    wanted = random.choice(n_items, n_users, p=chances / chances.sum())
-    targets = Sentences(vocabulary, wanted, np.arange(n_users + 1))
+    target_codes = random.choice(n_items, n_users, p=chances / chances.sum())
+    targets = Sentences(vocabulary, target_codes, np.arange(n_users + 1))
     vectors = ItemVectors(
         vocabulary, random.standard_normal((n_items, 64)).astype(np.float32), None, histories.counts()
     )
-    return Split(histories, histories, targets, "made up"), Recommender(vectors, index="exact")
+    return Split(histories, histories, targets, "synthetic"), Recommender(vectors, index="exact")
 
 
 def timed(call):
@@ -48,8 +48,8 @@ def peak_megabytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def answer(model, histories):
-    """Ask as ``evaluate`` does, and let each block of answers go."""
+def rank(model, histories):
+    """Compute rankings in blocks as ``evaluate`` does, and discard them."""
     for start in range(0, len(histories), QUERIES_PER_BLOCK):
         model.recommend_many(histories[start : start + QUERIES_PER_BLOCK], k=max(CUTOFFS) + 1)
 
@@ -62,17 +62,17 @@ def main():
     parser.add_argument("--items", type=int, default=12_000)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    split, model = made_up(arguments.users, arguments.items)
+    split, model = random_split_and_model(arguments.users, arguments.items)
     evaluate(model, split.take(np.arange(10)), k=CUTOFFS)
     popular = evaluate(Popularity(split.train), split, k=CUTOFFS)
     before = peak_megabytes()
-    _, answers = timed(lambda: answer(model, split.histories))
+    _, ranking = timed(lambda: rank(model, split.histories))
     evaluation, total = timed(lambda: evaluate(model, split, k=CUTOFFS))
     peak = peak_megabytes()
     rows = {
         "evaluate, all metrics": total,
-        "  the model's answers": answers,
-        "  everything else": total - answers,
+        "  the model's rankings": ranking,
+        "  everything else": total - ranking,
         "intervals of all metrics": timed(evaluation.intervals)[1],
         "compare with popularity": timed(lambda: compare(evaluation, popular))[1],
         "segments": timed(lambda: segments(evaluation, split))[1],

@@ -1,21 +1,21 @@
-"""Which numbers tell sound models from broken ones, and what their limits refuse.
+"""Metrics of healthy and broken models, and which of them the limits of the gates reject.
 
     scripts/benchmarks/gates.py --data DIR [--only SET …] [--objectives skipgram next_item] [--json FILE]
 
-Each model is trained on the training part of a split, by time where events have one. "× popularity" is its
-NDCG@10 over that of popularity, of users with a history. Broken are:
+Each model is trained on the training part of a split, by time if events have timestamps. "× popularity" is
+the ratio of its NDCG@10 to popularity's, for users with a history. The broken models are:
 
-    untrained          the random start, with output vectors of zero
-    alpha=1e-6         trained at a rate at which nothing moves
-    one epoch          stopped too soon; not broken where it beats popularity
-    shuffled           trained on the same sentences after all items were permuted over them
+    untrained          the random initial vectors, with output vectors of zero
+    alpha=1e-6         trained at a learning rate too small to move the vectors
+    one epoch          stopped too early; not broken if it beats popularity
+    shuffled           trained on the same sentences after a permutation of all tokens
     alpha=5, alpha=100 diverged
-    collapsed          all input rows the same, but for a noise of a tenth
-    one direction      input rows stretched a hundredfold along one direction
-    duplicates         a third of the input rows, drawn at random, are one row
-    garbage            random input and output vectors of healthy length
+    collapsed          all input rows equal, except for 10 % noise
+    one direction      input rows stretched by 100 along one direction
+    duplicates         a random third of the input rows replaced by one row
+    garbage            random input and output vectors with the norms of healthy ones
 
-"refused by" names the numbers outside their limits, and popularity where the model does not beat it by 5 %.
+"refused by" lists the metrics outside their limits, and popularity if the model does not beat it by 5 %.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ from item2vec.retraining.gates import of_health
 from item2vec.retraining.health import measure_health
 
 LIMITS = GatesConfig()
-MOST_QUESTIONS = 4000
+MAX_QUERIES = 4000
 OBJECTIVES = {
     "skipgram": SkipGram(backend="numba"),
     "next_item": NextItem(),
@@ -77,7 +77,7 @@ def plays(folder):
 
 
 def listens(folder):
-    """sample_data of this repository."""
+    """Return a split by time of this repository's sample_data."""
     events = item2vec.readers.read_interactions(
         folder / "listens.csv.gz", user="user_id", item="item_id", timestamp="timestamp"
     )
@@ -99,8 +99,8 @@ def shuffled(sentences):
     return dataclasses.replace(sentences, tokens=tokens)
 
 
-def spoilt(vectors):
-    """Yield broken variants of healthy vectors."""
+def broken_variants(vectors):
+    """Yield (name, matrices) pairs of broken variants of healthy vectors."""
     random = np.random.default_rng(6)
     rows, shape = vectors.input, vectors.input.shape
     scale = np.linalg.norm(rows, axis=1).mean() / shape[1] ** 0.5
@@ -108,9 +108,9 @@ def spoilt(vectors):
     width = 1 if vectors.config.backend == "gensim" else 0.5
     start = random.uniform(-width, width, shape) / (shape[1] / n_parts)
     yield "untrained", {"input": start, "output": np.zeros(shape)}
-    one = random.normal(size=shape[1]) * scale
-    yield "collapsed", {"input": one + 0.1 * scale * random.normal(size=shape)}
-    unit = one / np.linalg.norm(one)
+    row = random.normal(size=shape[1]) * scale
+    yield "collapsed", {"input": row + 0.1 * scale * random.normal(size=shape)}
+    unit = row / np.linalg.norm(row)
     yield "one direction", {"input": rows + 99 * np.outer(rows @ unit, unit)}
     equal = random.random((shape[0], 1)) < 1 / 3
     yield "duplicates", {"input": np.where(equal, rows[0], rows)}
@@ -118,17 +118,17 @@ def spoilt(vectors):
 
 
 def variants(sentences, config):
-    """Yield the name and the vectors of each variant, or the error that training ended with."""
+    """Yield the name of each variant, and its vectors or the error that training raised."""
     for name, settings in TRAINED.items():
-        given = shuffled(sentences) if name == "shuffled" else sentences
+        corpus = shuffled(sentences) if name == "shuffled" else sentences
         try:
-            vectors = item2vec.train(given, config=config.replace(**settings))
+            vectors = item2vec.train(corpus, config=config.replace(**settings))
         except TrainingError as error:
             yield name, error
             continue
         yield name, vectors
         if name == "healthy":
-            for broken, matrices in spoilt(vectors):
+            for broken, matrices in broken_variants(vectors):
                 yield broken, dataclasses.replace(vectors, **matrices)
 
 
@@ -137,11 +137,11 @@ def ndcg(model, split):
 
 
 def measure(name, split, objectives):
-    """Print and return the numbers of each variant of each objective on one set."""
-    if len(split) > MOST_QUESTIONS:
-        split = split.take(np.linspace(0, len(split) - 1, MOST_QUESTIONS).astype(np.intp))
+    """Print and return the metrics of each variant of each objective on one set."""
+    if len(split) > MAX_QUERIES:
+        split = split.take(np.linspace(0, len(split) - 1, MAX_QUERIES).astype(np.intp))
     popular = ndcg(Popularity(split.train), split)
-    found = []
+    rows = []
     print(f"\n{name}: {split}; popularity {popular:.4f}")
     print(f"  {'':<22}{'× popularity':>12}" + "".join(f"{column:>10}" for column in COLUMNS.values()))
     for objective in objectives:
@@ -149,7 +149,7 @@ def measure(name, split, objectives):
             row = {"set": name, "objective": objective, "variant": variant}
             label = f"  {objective + ', ' + variant:<22}"
             if isinstance(vectors, TrainingError):
-                found.append({**row, "refused": ["training"]})
+                rows.append({**row, "refused": ["training"]})
                 print(f"{label:<24}  TrainingError: {str(vectors)[:90]}", flush=True)
                 continue
             model = item2vec.Recommender(vectors)
@@ -158,11 +158,11 @@ def measure(name, split, objectives):
             gates = of_health(dataclasses.asdict(health), LIMITS)
             refused = [gate.name for gate in gates if not gate.passed]
             refused += ["popularity"] * (not ratio >= 1 + LIMITS.margin)
-            found.append({**row, "ratio": ratio, "refused": refused, **dataclasses.asdict(health)})
+            rows.append({**row, "ratio": ratio, "refused": refused, **dataclasses.asdict(health)})
             cells = [_cell(getattr(health, column)) for column in COLUMNS]
-            told = f"refused by {', '.join(refused)}" if refused else "accepted"
-            print(f"{label:<24}{ratio:>12.2f}" + "".join(cells) + f"  {told}", flush=True)
-    return found
+            verdict = f"refused by {', '.join(refused)}" if refused else "accepted"
+            print(f"{label:<24}{ratio:>12.2f}" + "".join(cells) + f"  {verdict}", flush=True)
+    return rows
 
 
 def _cell(value):
@@ -171,7 +171,7 @@ def _cell(value):
 
 def main():
     parser = sets.arguments(__doc__)
-    parser.add_argument("--only", nargs="+", metavar="SET", help="folders of the data to measure on")
+    parser.add_argument("--only", nargs="+", metavar="SET", help="names of the data sets to use")
     parser.add_argument(
         "--objectives", nargs="+", default=["skipgram", "next_item"], choices=list(OBJECTIVES)
     )

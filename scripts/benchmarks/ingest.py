@@ -1,7 +1,8 @@
-"""How fast interactions go into a store, into one that knows them already, and out of it again.
+"""Speed of ingesting new interactions, of ingesting them again, and of reading them.
 
-Made-up listens: items fall off as Zipf's law says, users more slowly. Each database gets a process of its
-own, so that the peak of its memory is its own; the rows are part of it (16 bytes each, and the ids).
+Synthetic listens: the popularity of items follows Zipf's law, that of users is flatter. Each database is
+measured in its own process, so that peak memory is separate. It includes the rows (16 bytes each, and the
+ids).
 
     scripts/benchmarks/ingest.py --rows 1000000
 """
@@ -30,12 +31,12 @@ N_USERS, N_ITEMS = 50_000, 20_000
 FIRST, DAYS = 1_700_000_000_000_000, 90
 
 
-def made_up(n_rows):
+def synthetic(n_rows):
     rng = np.random.default_rng(1)
 
     def drawn(n, exponent):
-        falling = np.arange(1, n + 1) ** -exponent
-        return rng.permutation(n)[rng.choice(n, n_rows, p=falling / falling.sum())].astype(np.int32)
+        weights = np.arange(1, n + 1) ** -exponent
+        return rng.permutation(n)[rng.choice(n, n_rows, p=weights / weights.sum())].astype(np.int32)
 
     return Interactions(
         users=Vocabulary(tuple(f"user-{number}" for number in range(N_USERS))),
@@ -48,7 +49,7 @@ def made_up(n_rows):
 
 @contextmanager
 def cluster():
-    """A PostgreSQL server of our own, with its defaults; yield its URL, or None where it is not installed."""
+    """Run a temporary PostgreSQL server; yield its URL, or ``None`` if PostgreSQL is not installed."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     path = os.pathsep.join([os.environ["PATH"], *map(str, reversed(folders))])
     initdb, pg_ctl = shutil.which("initdb", path=path), shutil.which("pg_ctl", path=path)
@@ -56,7 +57,7 @@ def cluster():
         yield None
         return
     user = {}
-    if os.geteuid() == 0:  # as whom it refuses to run
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         known = {entry.pw_name for entry in pwd.getpwall()}
         user = {"user": "postgres" if "postgres" in known else "nobody", "extra_groups": []}
     with tempfile.TemporaryDirectory(prefix="item2vec-pg-", dir="/tmp") as folder:
@@ -74,8 +75,8 @@ def cluster():
             run(pg_ctl, "stop", "-m", "fast", "-D", "data")
 
 
-def measured(url, n_rows):
-    rows = made_up(n_rows)
+def measure(url, n_rows):
+    rows = synthetic(n_rows)
     seconds = {}
     with Store(url) as store:
         store.upgrade()
@@ -85,11 +86,11 @@ def measured(url, n_rows):
             "read": store.interactions,
         }.items():
             start = time.perf_counter()
-            found = work()
+            result = work()
             seconds[step] = time.perf_counter() - start
             n_new = {"new": n_rows, "known": 0}.get(step)
-            if len(found) != n_rows if n_new is None else found.n_new != n_new:
-                raise SystemExit(f"{url}: {step} gave {found}; expected an empty database to begin with")
+            if len(result) != n_rows if n_new is None else result.n_new != n_new:
+                raise SystemExit(f"{url}: {step} returned {result}; expected an empty database at the start")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"database": url.split(":")[0].split("+")[0], "peak_mib": round(peak), **seconds}
 
@@ -97,29 +98,29 @@ def measured(url, n_rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--store", action="append", help="an empty database; may be given more than once")
+    parser.add_argument("--store", action="append", help="URL of an empty database; may be repeated")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(measured(asked.one, asked.rows)))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one, arguments.rows)))
         return
-    print(f"{asked.rows:,} rows on {os.cpu_count()} processors, Python {platform.python_version()}")
+    print(f"{arguments.rows:,} rows on {os.cpu_count()} processors, Python {platform.python_version()}")
     names = ("new rows/s", "known rows/s", "read rows/s", "peak MiB")
     print(f"{'database':10}", *(f"{name:>12}" for name in names), flush=True)
     with ExitStack() as stack:
-        urls = asked.store
+        urls = arguments.store
         if not urls:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             urls = [f"sqlite:///{folder}/store.db", stack.enter_context(cluster())]
         for url in urls:
             if url is None:
-                print("postgresql  is not installed")
+                print("postgresql is not installed")
                 continue
-            command = [sys.executable, __file__, "--rows", str(asked.rows), "--one", url]
-            told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-            rates = [round(asked.rows / told[step]) for step in ("new", "known", "read")]
-            numbers = (f"{number:12,}" for number in (*rates, told["peak_mib"]))
-            print(f"{told['database']:10}", *numbers, flush=True)
+            command = [sys.executable, __file__, "--rows", str(arguments.rows), "--one", url]
+            measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            rates = [round(arguments.rows / measured[step]) for step in ("new", "known", "read")]
+            numbers = (f"{number:12,}" for number in (*rates, measured["peak_mib"]))
+            print(f"{measured['database']:10}", *numbers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""BENCHMARKS B3: interactions become sentences, without and with reading Parquet; pandas beside it.
+"""Conversion of interactions to sentences, with and without reading Parquet, against pandas (BENCHMARKS B3).
 
     scripts/benchmarks/prepare.py [--rows 10000000] [--repeats 3] [--json FILE]
 
@@ -59,7 +59,7 @@ WORK = {
 
 
 def measured(work, path):
-    """Run one piece of work in a process of its own; return its seconds, its peak memory and what it made."""
+    """Run one task in its own process; return its seconds, peak memory and number of sentences."""
     told = subprocess.run(
         [sys.executable, __file__, "--child", work, "--path", path],
         capture_output=True,
@@ -70,7 +70,7 @@ def measured(work, path):
 
 
 def peak_kb():
-    """Return this process's own peak memory; ru_maxrss would include its parent's."""
+    """Return the peak memory of this process in kB; ru_maxrss would include its parent's."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])
 

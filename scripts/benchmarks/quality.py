@@ -1,13 +1,14 @@
-"""Recommendation quality: BENCHMARKS A1 to A5, beside baselines and published numbers.
+"""Recommendation quality (BENCHMARKS A1 to A5), compared with baselines and published results.
 
     scripts/benchmarks/quality.py --data DIR [--only SET …] [--budget 5min] [--seeds 3] [--json FILE]
 
-Every set's configuration is found by item2vec.tune, on validation carved from the training part; the test
-part is looked at once, by models trained from several seeds. A folder belongs to a family by its files:
+``item2vec.tune`` chooses the settings of each set on validation data held out from the training part. The
+test part is evaluated once, by models trained with several seeds. The files of a folder determine its
+protocol:
 
     sequences.txt                        A1  next item, leave-last-out
     train_sessions.txt, test_pairs.txt   A2  every prefix of a session → next click
-    train.txt, test.txt                  A3  sets without order
+    train.txt, test.txt                  A3  unordered sets
     user_artists.dat                     A3  the same, split here 8:1:1 at random
     histories.txt                        A4  repeat purchases
     *adjlist*, *labels*                  A5  graphs, node labels
@@ -55,28 +56,28 @@ DEEPWALK_MICRO = (35.86, 38.51, 39.96, 40.76, 41.51, 41.85, 42.27, 42.35, 42.40)
 
 
 def next_item(folder):
-    """A1."""
+    """A1: next item, leave-last-out."""
     return leave_last_out(sets.sequences(folder)), ("hr@10", "ndcg@10"), {"metric": "ndcg@10"}
 
 
 def sessions(folder):
-    """A2."""
+    """A2: every prefix of a session."""
     protocol = "every prefix of a session"
-    split = Split(sets.sessions(folder), *sets.session_questions(folder), protocol, filter_seen=False)
+    split = Split(sets.sessions(folder), *sets.session_queries(folder), protocol, filter_seen=False)
     return split, ("hr@20", "mrr@20"), {"metric": "mrr@20", "protocol": "prefix"}
 
 
 def unordered(folder):
-    """A3, given train and test."""
-    (users, train), (tested, targets) = (sets.places(folder, part) for part in ("train", "test"))
+    """A3: published train and test parts."""
+    (users, train), (test_users, targets) = (sets.places(folder, part) for part in ("train", "test"))
     sentence_of = {user: sentence for sentence, user in enumerate(users)}
-    histories = train.take(np.array([sentence_of[user] for user in tested]))
-    split = Split(train, histories, targets, "given train and test parts")
+    histories = train.take(np.array([sentence_of[user] for user in test_users]))
+    split = Split(train, histories, targets, "published train and test parts")
     return split, ("recall@20", "ndcg@20"), {"metric": "ndcg@20"}
 
 
 def plays(folder):
-    """A3, split here: eight tenths are trained on, one is asked for, and one is left out as in the papers."""
+    """A3: a random 8:1:1 split; one tenth is the test part, and one is unused, as in the papers."""
     sentences = sets.plays(folder)
     sentences = sentences.take(sentences.lengths >= 10)
     tested = random_split(sentences, fraction=0.1, seed=1)
@@ -86,7 +87,7 @@ def plays(folder):
 
 
 def repeats(folder):
-    """A4."""
+    """A4: repeat purchases."""
     split = leave_last_out(sets.purchases(folder), repeats=True)
     return split, ("hr@10", "ndcg@10"), {"metric": "hr@10", "repeats": True}
 
@@ -101,7 +102,7 @@ FAMILIES = {
 
 
 def measure(name, read, folder, arguments):
-    """Print and return what baselines, published models and ours reach on one set."""
+    """Print and return the metrics of baselines, published models and item2vec on one set."""
     split, names, how = read(folder)
     cutoff = int(names[0].partition("@")[2])
     print(f"\n{name}: {split}\n  {'model':<36}{names[0]:>16}{names[1]:>16}", flush=True)
@@ -112,16 +113,16 @@ def measure(name, read, folder, arguments):
         cells = [f"{mean(v):.4f}±{stdev(v):.4f}" if len(v) > 1 else f"{v[0]:.4f}" for v in values if v]
         print(f"  {model:<36}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 
-    def ask(model, ties=None):
+    def metrics_of(model, ties=None):
         kinds = [metric.partition("@")[0] for metric in names]
         return evaluate(model, split, k=cutoff, metrics=kinds, ties=ties).metrics
 
     for baseline, model in baselines(split).items():
-        found = ask(model)
-        show(baseline, [[found[metric]] for metric in names])
+        metrics = metrics_of(model)
+        show(baseline, [[metrics[metric]] for metric in names])
         if baseline == "popularity":
-            found = ask(model, ties="against")
-            show("popularity, ties against it", [[found[metric]] for metric in names])
+            metrics = metrics_of(model, ties="against")
+            show("popularity, ties against it", [[metrics[metric]] for metric in names])
     for model, values in PUBLISHED.get(name, {}).items():
         show(f"{model}, published", [[value] if value is not None else [] for value in values])
     started = time.perf_counter()
@@ -134,11 +135,11 @@ def measure(name, read, folder, arguments):
         config = tuned.config.replace(train=tuned.config.train.replace(seed=seed))
         model = item2vec.fit(split.train, config)
         seconds.append(time.perf_counter() - started)
-        results.append(ask(model))
-    show("item2vec, tuned", [[found[metric] for found in results] for metric in names])
+        results.append(metrics_of(model))
+    show("item2vec, tuned", [[metrics[metric] for metrics in results] for metric in names])
     for objective in ("skipgram", "next_item"):
         config = item2vec.TrainConfig(objective=objective, backend="numba")
-        default = ask(item2vec.fit(split.train, item2vec.Config(train=config)))
+        default = metrics_of(item2vec.fit(split.train, item2vec.Config(train=config)))
         show(f"item2vec, {objective}, defaults", [[default[metric]] for metric in names])
     print(
         f"  {len(tuned.trials)} trials in {tuning_seconds:.0f} s, {how['metric']} on validation "
@@ -155,14 +156,14 @@ def measure(name, read, folder, arguments):
 
 
 def _changed(settings):
-    """Return the settings that are not the defaults, as text."""
+    """Return the settings that differ from the defaults, as text."""
     plain = type(settings)().model_dump()
-    found = {name: value for name, value in settings.model_dump().items() if value != plain[name]}
-    return ", ".join(f"{name}={value!r}" for name, value in found.items())
+    changed = {name: value for name, value in settings.model_dump().items() if value != plain[name]}
+    return ", ".join(f"{name}={value!r}" for name, value in changed.items())
 
 
 def graph(name, folder, n_shuffles):
-    """A5: walks over a graph, and its nodes' labels told from their vectors."""
+    """A5: node classification with the vectors of random walks."""
     edges = readers.read_edges(next(folder.glob("*adjlist*")), format="adjacency")
     pairs = [line.split() for line in next(folder.glob("*labels*")).read_text().splitlines()]
     started = time.perf_counter()
@@ -171,8 +172,8 @@ def graph(name, folder, n_shuffles):
     seconds = time.perf_counter() - started
     nodes = sorted({node for node, *_ in pairs})
     names = sorted({label for _, *labels in pairs for label in labels})
-    row = {node: place for place, node in enumerate(nodes)}
-    column = {label: place for place, label in enumerate(names)}
+    row = {node: number for number, node in enumerate(nodes)}
+    column = {label: number for number, label in enumerate(names)}
     labels = np.zeros((len(nodes), len(names)), dtype=bool)
     for node, *own in pairs:
         labels[row[node], [column[label] for label in own]] = True
@@ -191,13 +192,15 @@ def graph(name, folder, n_shuffles):
 
 def main() -> None:
     parser = sets.arguments(__doc__)
-    parser.add_argument("--only", nargs="+", metavar="SET", help="folders of the data to measure on")
-    parser.add_argument("--budget", default="5min", help="of each set's tuning")
-    parser.add_argument("--studies", type=sets.Path, help="where studies are kept, to go on with later")
+    parser.add_argument("--only", nargs="+", metavar="SET", help="names of the data sets to use")
+    parser.add_argument("--budget", default="5min", help="time budget for tuning each set")
+    parser.add_argument("--studies", type=sets.Path, help="folder of tuning studies, which are resumed")
     parser.add_argument(
-        "--seeds", type=int, default=3, help="models of ours, of which mean and spread are shown"
+        "--seeds", type=int, default=3, help="number of trained models, for mean and standard deviation"
     )
-    parser.add_argument("--shuffles", type=int, default=10, help="of a graph's labelled nodes")
+    parser.add_argument(
+        "--shuffles", type=int, default=10, help="number of shuffles of a graph's labelled nodes"
+    )
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
     measured = []

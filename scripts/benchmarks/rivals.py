@@ -1,16 +1,16 @@
-"""item2vec beside other recommenders in one run: quality, seconds and memory, on the TEST parts.
+"""item2vec and other recommenders in one run: quality, seconds and memory, on the TEST parts.
 
     scripts/benchmarks/rivals.py --data DIR --env FOLDER [--only SET …] [--rivals NAME …] [--json FILE]
 
-``--env`` is a virtual environment for implicit, RecTools, torch and gensim; it is made where it is missing,
-from the package index that pip is set up with. Each rival trains and answers in a process of its own on two
-threads (``rivals_worker.py``), from the same files; one scorer judges all top tens, ours included. Settings
-are the libraries' defaults, or larger models as published; nothing is chosen on the test. SASRec of 128
-dimensions stops by NDCG@10 on the last item of every tenth user, which it does not train on, or at ``--cap``
-seconds. On amazon-beauty its sequences are cut to 20 items where papers take 50, to get any epochs done on a
-CPU. Seconds are of the wall clock and depend on what else runs; core-seconds are what the process used.
-Libraries are loaded before the training is timed, except what item2vec loads or compiles when first needed.
-A ``--json`` file that is there already is added to, so that some rivals can be run later.
+``--env`` is a virtual environment for implicit, RecTools, torch and gensim; it is created if missing, with
+pip's configured package index. Each model is trained and queried in its own process with two threads
+(``rivals_worker.py``), from the same files. All top tens, including ours, are evaluated by the same code.
+Settings are the libraries' defaults, or larger models as published; nothing is chosen on the test part.
+SASRec with 128 dimensions stops early by NDCG@10 on the last item of every tenth user, which is held out, or
+after ``--cap`` seconds. On amazon-beauty its sequences are cut to 20 items instead of the usual 50, to
+complete some epochs on a CPU. Seconds are wall-clock time and depend on other load; core-seconds are the CPU
+time of the process. Libraries are imported before the training is timed, except for those that item2vec
+loads or compiles on first use. An existing ``--json`` file is extended, so that models can be added later.
 """
 
 import json
@@ -46,13 +46,13 @@ LARGER_SASREC = {
 
 
 def rivals(name, cap):
-    """Return for each rival its kind and its settings."""
+    """Return the kind and the settings of each model, by its name."""
     sasrec = {"model": "sasrec", "n_blocks": 2, "n_factors": 128, "lr": 0.001, "batch_size": 128}
     sasrec |= LARGER_SASREC[name]
     return {
         "item2vec.fit(sentences)": ("item2vec", {"index": "exact", "seed": 1}),
-        "gensim by hand, defaults": ("gensim", {}),
-        "gensim by hand, 30 epochs": ("gensim", {"epochs": 30}),
+        "gensim directly, defaults": ("gensim", {}),
+        "gensim directly, 30 epochs": ("gensim", {"epochs": 30}),
         "implicit ALS, defaults": ("implicit", {"model": "als"}),
         "implicit ALS, 128 factors": ("implicit", {"model": "als", "factors": 128, "iterations": 30}),
         "implicit BPR, defaults": ("implicit", {"model": "bpr"}),
@@ -67,58 +67,59 @@ def rivals(name, cap):
     }
 
 
-def prepared(env, torch):
-    """Return the Python of the rivals' environment, made where it is missing; print what is in it."""
+def prepare(env, torch):
+    """Create the environment if missing; return its Python and versions, and print the versions."""
     python = env / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", env], check=True)
         pip = [python, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, *PACKAGES, torch], check=True)
-        # RecTools brings a fork of implicit of the same import name; the original's files are to win.
+        # RecTools installs a fork of implicit with the same import name; reinstall the original over it.
         subprocess.run([*pip, "--force-reinstall", "--no-deps", "implicit"], check=True)
     code = f"import importlib.metadata as m; print(*(f'{{n}} {{m.version(n)}}' for n in {SHOWN!r}), sep=', ')"
-    found = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"rivals' environment: {found}", flush=True)
-    return python, found
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    versions = done.stdout.strip()
+    print(f"environment: {versions}", flush=True)
+    return python, versions
 
 
 def export(split, folder):
-    """Write down what a rival may know: training sequences, and which of them each question continues."""
+    """Write the training sequences, and the number of the sequence that each query continues."""
     code_of = {item: code for code, item in enumerate(split.train.vocabulary.ids)}
     sequences = [tuple(code_of[item] for item in sentence) for sentence in split.train]
     row_of = {sequence: row for row, sequence in enumerate(sequences)}
-    questions = []
+    queries = []
     for history in split.histories:
-        asked = tuple(code_of[item] for item in history)
-        if asked not in row_of:  # too short a history to train item2vec on
-            row_of[asked] = len(sequences)
-            sequences.append(asked)
-        questions.append(row_of[asked])
+        codes = tuple(code_of[item] for item in history)
+        if codes not in row_of:  # the history is too short for item2vec's training part
+            row_of[codes] = len(sequences)
+            sequences.append(codes)
+        queries.append(row_of[codes])
     lines = [" ".join(map(str, sequence)) for sequence in sequences]
     (folder / "train.txt").write_text("\n".join(lines))
-    (folder / "questions.txt").write_text("\n".join(map(str, questions)))
+    (folder / "queries.txt").write_text("\n".join(map(str, queries)))
 
 
-class Answered:
-    """A model that gives the lists it was made of, in the order of the questions."""
+class Precomputed:
+    """A model that returns precomputed rankings, in the order of the queries."""
 
     def __init__(self, lists, split):
         ids = split.train.vocabulary.ids
-        had = [{*history} for history in split.histories]
-        self.lists = [[ids[code] for code in one] for one in lists]
-        assert not any(seen.intersection(one) for seen, one in zip(had, self.lists, strict=True))
-        self.place = 0
+        seen = [{*history} for history in split.histories]
+        self.lists = [[ids[code] for code in codes] for codes in lists]
+        assert not any(items.intersection(ranking) for items, ranking in zip(seen, self.lists, strict=True))
+        self.next = 0
 
     def recommend_many(self, histories, **_):
-        block = self.lists[self.place : self.place + len(histories)]
-        self.place += len(histories)
-        return [[Recommendation(item, -place) for place, item in enumerate(one)] for one in block]
+        block = self.lists[self.next : self.next + len(histories)]
+        self.next += len(histories)
+        return [[Recommendation(item, -rank) for rank, item in enumerate(ranking)] for ranking in block]
 
 
 def run(python, kind, settings, folder):
-    """Run one rival; return its lists and what they cost."""
+    """Run one model; return its rankings and their cost."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS"), "2")
-    # implicit asks for a BLAS of one thread, since it has threads of its own.
+    # implicit requires a single-threaded BLAS because it uses its own threads.
     threads["OPENBLAS_NUM_THREADS"] = "1" if kind == "implicit" else "2"
     environment = os.environ | threads | {"OMP_WAIT_POLICY": "passive"}
     if kind != "item2vec":
@@ -135,13 +136,13 @@ def run(python, kind, settings, folder):
     if done.returncode:
         return None, {"failed": done.stderr.strip().splitlines()[-1:], "exit": done.returncode}
     cost = json.loads((folder / "cost.json").read_text())
-    # The mean of the load over the run is not to be had; the last quarter of an hour's is, at its end.
+    # There is no mean load over the run, only over the last 1, 5 or 15 minutes.
     cost["load"] = [load, os.getloadavg()[0 if time.perf_counter() - started < 180 else 1]]
     return json.loads((folder / "lists.json").read_text()), cost
 
 
 def measure(name, python, arguments, measured):
-    """Print and keep what each rival reaches on one set."""
+    """Print and store the metrics and cost of each model on one set."""
     split, *_ = default_quality.SETS[name](sets.folder_of(name, arguments.data))
     print(f"\n{name}: {split}", flush=True)
     rows = measured.setdefault(name, {})
@@ -156,24 +157,24 @@ def measure(name, python, arguments, measured):
             lists, cost = run(sys.executable if kind == "item2vec" else python, kind, settings, folder)
         row = rows[rival] = {"settings": settings, **cost}
         if lists is not None:
-            found = evaluate(Answered(lists, split), split, k=10, metrics=("hr", "ndcg"))
-            row |= found.metrics | {"intervals": found.intervals()}
+            evaluation = evaluate(Precomputed(lists, split), split, k=10, metrics=("hr", "ndcg"))
+            row |= evaluation.metrics | {"intervals": evaluation.intervals()}
         print(f"  {rival}: {json.dumps({key: row[key] for key in row if key != 'settings'})}", flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps(measured, indent=1))
 
 
 def print_table(name, rows):
-    """Print all rivals on one set."""
-    columns = (
-        "training s",
-        "training core-s",
-        "answers s",
-        "answers core-s",
-        "peak MiB",
-        "MiB before training",
-    )
-    print(f"\n{name}\n\n| model | settings | HR@10 | NDCG@10 | {' | '.join(columns)} | load | |")
+    """Print a table of all models on one set."""
+    columns = {
+        "training s": "training s",
+        "training core-s": "training core-s",
+        "answers s": "ranking s",
+        "answers core-s": "ranking core-s",
+        "peak MiB": "peak MiB",
+        "MiB before training": "MiB before training",
+    }
+    print(f"\n{name}\n\n| model | settings | HR@10 | NDCG@10 | {' | '.join(columns.values())} | load | |")
     print(f"|{'---|' * (6 + len(columns))}")
     for rival, row in rows.items():
         settings = row.get("settings", {})
@@ -194,14 +195,18 @@ def print_table(name, rows):
 
 def main() -> None:
     parser = sets.arguments(__doc__)
-    parser.add_argument("--env", type=Path, required=True, help="folder of the rivals' virtual environment")
-    parser.add_argument("--torch", default="torch", help='what pip is asked for, such as "torch==2.13.0+cpu"')
+    parser.add_argument(
+        "--env", type=Path, required=True, help="folder of the virtual environment for the other libraries"
+    )
+    parser.add_argument(
+        "--torch", default="torch", help='requirement passed to pip, such as "torch==2.13.0+cpu"'
+    )
     parser.add_argument("--only", nargs="+", default=SETS, choices=SETS, metavar="SET")
-    parser.add_argument("--rivals", nargs="+", metavar="NAME", help="parts of the names of those to run")
-    parser.add_argument("--cap", type=float, default=720, help="seconds after which SASRec's training stops")
+    parser.add_argument("--rivals", nargs="+", metavar="NAME", help="parts of the names of the models to run")
+    parser.add_argument("--cap", type=float, default=720, help="time limit of SASRec's training, in seconds")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
-    python, versions = prepared(arguments.env.absolute(), arguments.torch)
+    python, versions = prepare(arguments.env.absolute(), arguments.torch)
     kept = arguments.json and arguments.json.exists()
     measured = (json.loads(arguments.json.read_text()) if kept else {}) | {"environment": versions}
     for name in arguments.only:

@@ -1,4 +1,4 @@
-"""RecTools' SASRec, stopped in time or where validation gains no more; for ``rivals_worker.py`` alone."""
+"""RecTools' SASRec with a time limit and early stopping; used by ``rivals_worker.py`` only."""
 
 import copy
 import time
@@ -12,7 +12,7 @@ K = 10
 
 
 class Stop(lightning.Callback):
-    """Stops the training after ``cap`` seconds, or ``patience`` epochs after the best; keeps the best."""
+    """Stop after ``cap`` seconds, or ``patience`` epochs after the best one; restore the best weights."""
 
     def __init__(self, cap, patience):
         self.cap, self.patience = cap, patience
@@ -32,10 +32,10 @@ class Stop(lightning.Callback):
     def on_validation_batch_end(self, trainer, module, outputs, batch, *_):  # noqa: ARG002
         users = module.torch_model.encode_sessions(batch, module.item_embs)[:, -1]
         scores = users @ module.item_embs.T
-        wanted = scores.gather(1, batch["y"])
+        target_scores = scores.gather(1, batch["y"])
         scores.scatter_(1, batch["x"], -torch.inf)
         scores[:, 0] = -torch.inf
-        ranks = (scores > wanted).sum(dim=1)
+        ranks = (scores > target_scores).sum(dim=1)
         self.gains += torch.where(ranks < K, 1 / torch.log2(ranks + 2.0), 0).tolist()
 
     def on_validation_epoch_end(self, trainer, module):
@@ -53,19 +53,19 @@ class Stop(lightning.Callback):
         if self.weights is not None:
             module.torch_model.load_state_dict(self.weights)
 
-    def told(self):
-        """Return how long it trained."""
+    def summary(self):
+        """Return the number of epochs, the best epoch, and whether the time limit was reached."""
         return {"epochs": self.epochs, "best epoch": self.best_epoch, "capped": self.capped}
 
 
 def last_of_some(interactions, every):
-    """Return a mask: the last item of each ``every``-th user, for validation."""
+    """Return the mask of the last item of each ``every``-th user, for validation."""
     last = ~interactions["user_id"].duplicated(keep="last")
     return (last & (interactions["user_id"] % every == 0)).to_numpy()
 
 
 def sasrec(cap, epochs, patience=None, every=10, **settings):
-    """Return an untrained model; with ``patience``, the last item of each ``every``-th user validates."""
+    """Return an untrained model; ``patience`` turns on validation by the last item of some users."""
 
     def trainer():
         return lightning.Trainer(
@@ -79,5 +79,5 @@ def sasrec(cap, epochs, patience=None, every=10, **settings):
         )
 
     lightning.seed_everything(1, verbose=False)
-    held = {"get_val_mask_func": last_of_some, "get_val_mask_func_kwargs": {"every": every}}
-    return SASRecModel(get_trainer_func=trainer, **(held if patience else {}), **settings)
+    validation = {"get_val_mask_func": last_of_some, "get_val_mask_func_kwargs": {"every": every}}
+    return SASRecModel(get_trainer_func=trainer, **(validation if patience else {}), **settings)

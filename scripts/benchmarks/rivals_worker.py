@@ -1,10 +1,11 @@
-"""One rival: trains, answers, and writes down its lists and what they cost. ``rivals.py`` starts it.
+"""Train one model, compute its rankings, and write them with their cost. ``rivals.py`` starts this script.
 
     rivals_worker.py KIND FOLDER SETTINGS
 
-It runs in the rivals' environment (or in the project's, for item2vec), in a process of its own, so that its
-peak memory is its own. It knows no targets: FOLDER holds ``train.txt`` (a line of item numbers for each
-sequence, oldest first) and ``questions.txt`` (which line each question continues). SETTINGS is JSON.
+It runs in the environment of the other libraries (or the project's, for item2vec), in its own process, so
+that peak memory is separate. It has no access to the targets: FOLDER contains ``train.txt`` (item numbers of
+one sequence per line, oldest first) and ``queries.txt`` (the line that each query continues). SETTINGS is
+JSON.
 """
 
 import json
@@ -21,14 +22,14 @@ MIB = 1024
 
 
 def clocks():
-    """Return seconds of the wall clock, and of all cores that this process used."""
+    """Return wall-clock seconds, and core-seconds of this process."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
 def peak():
-    """Return the most memory that this process has had, in MiB.
+    """Return the peak memory of this process, in MiB.
 
-    Linux counts what its parent had before it as ``ru_maxrss``, and so that is no measure of it.
+    On Linux, ``ru_maxrss`` includes the peak of the parent process, so ``VmHWM`` is read instead.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -38,71 +39,72 @@ def peak():
 
 
 def matrix(sequences):
-    """Return who had what, as ones."""
+    """Return the binary matrix of sequences × items."""
     from scipy import sparse
 
     rows = np.repeat(np.arange(len(sequences)), [len(sequence) for sequence in sequences])
     columns = np.concatenate(sequences)
-    had = sparse.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)))
-    had.data[:] = 1
-    return had
+    seen = sparse.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)))
+    seen.data[:] = 1
+    return seen
 
 
 def item2vec_(settings):
-    """Ours: the default of ``fit``, or any settings of its ``Config``."""
+    """Return fit and rank functions of item2vec, with any settings of ``fit``."""
     import item2vec
 
     def fit(sequences):
         sentences = item2vec.Sentences.of([[str(item) for item in sequence] for sequence in sequences])
         return item2vec.fit(sentences, **settings)
 
-    def answer(model, sequences, questions):
-        histories = item2vec.Sentences.of([[str(i) for i in sequences[row]] for row in questions])
+    def rank(model, sequences, queries):
+        histories = item2vec.Sentences.of([[str(i) for i in sequences[row]] for row in queries])
         lists = model.recommend_many(histories, k=K, filter_seen=True)
-        return [[int(entry.item) for entry in one] for one in lists]
+        return [[int(entry.item) for entry in ranking] for ranking in lists]
 
-    return fit, answer
+    return fit, rank
 
 
 def implicit_(settings):
-    """ALS or BPR of implicit."""
+    """Return fit and rank functions of implicit's ALS or BPR."""
     from implicit.als import AlternatingLeastSquares
     from implicit.bpr import BayesianPersonalizedRanking
 
     settings = dict(settings)
-    of = {"als": AlternatingLeastSquares, "bpr": BayesianPersonalizedRanking}[settings.pop("model")]
+    kinds = {"als": AlternatingLeastSquares, "bpr": BayesianPersonalizedRanking}
+    kind = kinds[settings.pop("model")]
 
     def fit(sequences):
-        model, had = of(**settings, num_threads=2, random_state=1), matrix(sequences)
-        model.fit(had, show_progress=False)
-        return model, had
+        model, seen = kind(**settings, num_threads=2, random_state=1), matrix(sequences)
+        model.fit(seen, show_progress=False)
+        return model, seen
 
-    def answer(fitted, sequences, questions):  # noqa: ARG001
-        model, had = fitted
-        items, scores = model.recommend(questions, had[questions], N=K, filter_already_liked_items=True)
+    def rank(fitted, sequences, queries):  # noqa: ARG001
+        model, seen = fitted
+        items, scores = model.recommend(queries, seen[queries], N=K, filter_already_liked_items=True)
         return [row[score > -1e30].tolist() for row, score in zip(items, scores, strict=True)]
 
-    return fit, answer
+    return fit, rank
 
 
 def ease_by_hand(settings):
-    """EASE from its equation: B = I − P·diag(1/P_jj), P = (XᵀX + λI)^-1; the scores are X·B."""
+    """Return fit and rank functions of EASE: B = I − P·diag(1/P_jj), P = (XᵀX + λI)^-1; scores are X·B."""
 
     def fit(sequences):
-        had = matrix(sequences)
-        gram = (had.T @ had).toarray()
+        seen = matrix(sequences)
+        gram = (seen.T @ seen).toarray()
         gram[np.diag_indices(len(gram))] += settings["regularization"]
         inverse = np.linalg.inv(gram)
         weights = inverse / -np.diag(inverse)
         np.fill_diagonal(weights, 0)
-        return had, weights
+        return seen, weights
 
-    def answer(fitted, sequences, questions):
-        had, weights = fitted
+    def rank(fitted, sequences, queries):
+        seen, weights = fitted
         lists = []
-        for start in range(0, len(questions), 1024):
-            rows = questions[start : start + 1024]
-            scores = had[rows] @ weights
+        for start in range(0, len(queries), 1024):
+            rows = queries[start : start + 1024]
+            scores = seen[rows] @ weights
             for row, score in zip(rows, scores, strict=True):
                 score[sequences[row]] = -np.inf
             best = np.argpartition(-scores, K, axis=1)[:, :K]
@@ -110,11 +112,11 @@ def ease_by_hand(settings):
             lists += np.take_along_axis(best, order, axis=1).tolist()
         return lists
 
-    return fit, answer
+    return fit, rank
 
 
 def rectools_(settings):
-    """EASE or SASRec of RecTools."""
+    """Return fit and rank functions of RecTools' EASE or SASRec."""
     import pandas as pd
     from rectools import Columns
     from rectools.dataset import Dataset
@@ -137,34 +139,34 @@ def rectools_(settings):
         dataset = Dataset.construct(pd.DataFrame(table))
         return make(**settings).fit(dataset), dataset
 
-    def answer(fitted, sequences, questions):  # noqa: ARG001
+    def rank(fitted, sequences, queries):  # noqa: ARG001
         model, dataset = fitted
-        users, back = np.unique(questions, return_inverse=True)
-        found = model.recommend(users, dataset, k=K, filter_viewed=True, on_unsupported_targets="ignore")
-        lists = found.sort_values([Columns.User, Columns.Rank]).groupby(Columns.User)[Columns.Item].agg(list)
-        return [lists.get(users[place], []) for place in back]
+        users, inverse = np.unique(queries, return_inverse=True)
+        table = model.recommend(users, dataset, k=K, filter_viewed=True, on_unsupported_targets="ignore")
+        lists = table.sort_values([Columns.User, Columns.Rank]).groupby(Columns.User)[Columns.Item].agg(list)
+        return [lists.get(users[row], []) for row in inverse]
 
-    return fit, answer
+    return fit, rank
 
 
 def gensim_(settings):
-    """Word2Vec as in a weekend project: taste is the mean of the vectors, ``most_similar`` the answer."""
+    """Return fit and rank functions of gensim: ``most_similar`` to the mean of the history's vectors."""
     from gensim.models import Word2Vec
 
     def fit(sequences):
         return Word2Vec([[str(item) for item in sequence] for sequence in sequences], **settings).wv
 
-    def answer(vectors, sequences, questions):
+    def rank(vectors, sequences, queries):
         lists = []
-        for row in questions:
-            had = {str(item) for item in sequences[row]}
-            known = [vectors[item] for item in had if item in vectors]
+        for row in queries:
+            seen = {str(item) for item in sequences[row]}
+            known = [vectors[item] for item in seen if item in vectors]
             taste = [np.mean(known, axis=0)] if known else []
-            near = vectors.most_similar(positive=taste, topn=K + len(had)) if known else []
-            lists.append([int(item) for item, _ in near if item not in had][:K])
+            near = vectors.most_similar(positive=taste, topn=K + len(seen)) if known else []
+            lists.append([int(item) for item, _ in near if item not in seen][:K])
         return lists
 
-    return fit, answer
+    return fit, rank
 
 
 KINDS = {
@@ -182,24 +184,24 @@ def main() -> None:
     sequences = [
         np.array(line.split(), dtype=np.int64) for line in (folder / "train.txt").read_text().splitlines()
     ]
-    questions = np.array((folder / "questions.txt").read_text().split(), dtype=np.int64)
-    fit, answer = KINDS[kind](settings)
+    queries = np.array((folder / "queries.txt").read_text().split(), dtype=np.int64)
+    fit, rank = KINDS[kind](settings)
     imported, started = peak(), clocks()
     model = fit(sequences)
     trained = clocks()
-    lists = answer(model, sequences, questions)
-    answered = clocks()
-    (seconds, core_seconds), (answer_seconds, answer_core_seconds) = trained - started, answered - trained
+    lists = rank(model, sequences, queries)
+    ranked = clocks()
+    (seconds, core_seconds), (ranking_seconds, ranking_core_seconds) = trained - started, ranked - trained
     cost = {
         "training s": seconds,
         "training core-s": core_seconds,
-        "answers s": answer_seconds,
-        "answers core-s": answer_core_seconds,
+        "answers s": ranking_seconds,
+        "answers core-s": ranking_core_seconds,
         "peak MiB": peak(),
         "MiB before training": imported,
     }
     if kind == "rectools" and settings["model"] == "sasrec":
-        cost |= model[0].fit_trainer.callbacks[0].told()
+        cost |= model[0].fit_trainer.callbacks[0].summary()
     (folder / "lists.json").write_text(json.dumps(lists))
     (folder / "cost.json").write_text(json.dumps(cost))
 

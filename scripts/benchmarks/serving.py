@@ -1,11 +1,11 @@
-"""A backend answers at a steady rate while models are published and rolled back: errors, mixtures, latency.
+"""Serving at a constant rate during promotions and rollbacks: errors, mixed results, latency.
 
     scripts/benchmarks/serving.py [--items 20000] [--dimensions 64] [--rate 200] [--promotions 20]
                                   [--rollbacks 5] [--quiet 20] [--reload-every 1] [--json FILE]
 
-Models, a store and its users are made here. One process holds an engine and is asked for users of the store
-at times fixed beforehand: what waits for its turn counts from then. This process publishes and rolls back
-meanwhile. Every answer, scores included, must be that of exactly one of the models.
+Models, store and users are synthetic. A child process holds an ``Engine`` and sends it requests at scheduled
+times; latency is measured from the scheduled time. Meanwhile, this process publishes and rolls back. Every
+result, including scores, must equal the result of exactly one model.
 """
 
 import argparse
@@ -38,8 +38,8 @@ EVENTS = 30
 MIXED = -1
 
 
-def made_model(arguments, seed):
-    """A model of the same items whatever the seed, with other vectors."""
+def random_model(arguments, seed):
+    """Return a model of the same items for each seed, with different vectors."""
     random = np.random.default_rng(seed)
     shape = (arguments.items, arguments.dimensions)
     vectors = ItemVectors(
@@ -52,13 +52,13 @@ def made_model(arguments, seed):
     return Recommender(vectors, decay=0.7)
 
 
-def digest(user, found):
-    text = json.dumps([user, [(one.item, one.score) for one in found]])
+def digest(user, ranking):
+    text = json.dumps([user, [(entry.item, entry.score) for entry in ranking]])
     return hashlib.sha256(text.encode()).digest()
 
 
 def fill(url, n_items):
-    """Make a store in which each user has some items of their own; return the histories."""
+    """Create a store with random events of each user; return the histories."""
     random = np.random.default_rng(0)
     items = {user: [f"item-{row}" for row in random.integers(n_items, size=EVENTS)] for user in USERS}
     with Store(url) as store:
@@ -74,18 +74,18 @@ def fill(url, n_items):
 
 
 def memory():
-    """Return the MB of this process that are its own, and those that are mapped from files."""
+    """Return this process's private memory, and its memory mapped from files, in MB."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return kilobytes["Anonymous"] / 1024, (kilobytes["Rss"] - kilobytes["Anonymous"]) / 1024
 
 
-def backend(places, arguments, expected, pipe, ended):
-    """Answer at the planned times until ``ended``; send what was seen."""
+def backend(locations, arguments, expected, pipe, ended):
+    """Send requests at the planned times until ``ended``; send the measurements through the pipe."""
     random = np.random.default_rng(1)
     planned, latency, seeds = array("d"), array("d"), array("q")
     errors = []
-    with Engine(**places, reload_every=arguments.reload_every) as engine:
+    with Engine(**locations, reload_every=arguments.reload_every) as engine:
         for user in USERS:
             engine.recommend(user, k=K)
         before = memory()
@@ -96,27 +96,27 @@ def backend(places, arguments, expected, pipe, ended):
             due = start + len(planned) / arguments.rate
             time.sleep(max(0.0, due - time.monotonic()))
             try:
-                found = engine.recommend(user, k=K)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it counts
+                ranking = engine.recommend(user, k=K)
+            except Exception as error:  # noqa: BLE001 - any error is counted
                 errors.append(repr(error))
-                found = []
+                ranking = []
             latency.append(time.monotonic() - due)
             planned.append(due)
-            seeds.append(expected.get(digest(user, found), MIXED))
+            seeds.append(expected.get(digest(user, ranking), MIXED))
         pipe.send((planned, latency, seeds, errors, before, memory(), engine.status()))
 
 
-def promote(models, made, arguments):
-    """Publish all models but the first, which is served, roll back in between; return each one's seconds."""
-    every = len(made[1:]) // arguments.rollbacks if arguments.rollbacks else 0
+def promote(folder, models, arguments):
+    """Publish all models but the first, with rollbacks in between; return the seconds of each publish."""
+    every = len(models[1:]) // arguments.rollbacks if arguments.rollbacks else 0
     took = []
-    for number, model in enumerate(made[1:], 1):
+    for number, model in enumerate(models[1:], 1):
         started = time.monotonic()
-        publish(model, models)
+        publish(model, folder)
         took.append(time.monotonic() - started)
         time.sleep(1.5 * arguments.reload_every)
         if every and number % every == 0:
-            versions.rollback(models, reason="a benchmark")
+            versions.rollback(folder, reason="a benchmark")
             time.sleep(1.5 * arguments.reload_every)
     return took
 
@@ -127,26 +127,26 @@ def percentiles(latency):
 
 
 def measure(arguments, folder):
-    places = {"models": folder / "models", "store": f"sqlite:///{folder}/item2vec.db"}
-    histories = fill(places["store"], arguments.items)
-    made = [made_model(arguments, seed) for seed in range(arguments.promotions + 1)]
+    locations = {"models": folder / "models", "store": f"sqlite:///{folder}/item2vec.db"}
+    histories = fill(locations["store"], arguments.items)
+    models = [random_model(arguments, seed) for seed in range(arguments.promotions + 1)]
     expected = {
         digest(user, model.recommend(history.items, k=K, weights=history.weights)): seed
-        for seed, model in enumerate(made)
+        for seed, model in enumerate(models)
         for user, history in histories.items()
     }
-    assert len(expected) == len(made) * len(USERS), "two models give the same answer"
-    publish(made[0], places["models"])
+    assert len(expected) == len(models) * len(USERS), "two models return the same result"
+    publish(models[0], locations["models"])
     spawn = multiprocessing.get_context("spawn")
     pipe, theirs = spawn.Pipe()
     ended = spawn.Event()
-    process = spawn.Process(target=backend, args=(places, arguments, expected, theirs, ended))
+    process = spawn.Process(target=backend, args=(locations, arguments, expected, theirs, ended))
     process.start()
     pipe.recv()
-    os.nice(10)  # as the nightly run has it in docs/retraining.md
+    os.nice(10)  # the priority of the nightly run in docs/retraining.md
     time.sleep(arguments.quiet)
     began = time.monotonic()
-    took = promote(places["models"], made, arguments)
+    took = promote(locations["models"], models, arguments)
     ended.set()
     planned, latency, seeds, errors, before, after, status = pipe.recv()
     process.join()
@@ -180,23 +180,24 @@ def main():
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(arguments, Path(folder))
-    print(f"{found['answers']:,} answers: {len(found['errors'])} errors, {found['mixed']} mixed")
-    for error in found["errors"][:3]:
+        measured = measure(arguments, Path(folder))
+    print(f"{measured['answers']:,} requests: {len(measured['errors'])} errors, {measured['mixed']} mixed")
+    for error in measured["errors"][:3]:
         print(error)
     print(
         f"{arguments.promotions} promotions, {arguments.rollbacks} rollbacks; a publish took "
-        f"{found['publish_s']:.1f} s; {found['versions_seen']} models seen, {found['changes_seen']} changes"
+        f"{measured['publish_s']:.1f} s; {measured['versions_seen']} models served, "
+        f"{measured['changes_seen']} changes"
     )
-    print(f"{'':<22}{'answers':>9}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
+    print(f"{'':<22}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
     for name in ("quiet", "promoted"):
-        n, *rest = found[name].values()
+        n, *rest = measured[name].values()
         print(f"{name:<22}{n:>9,}" + "".join(f"{value:>9.2f}" for value in rest))
     for name in ("private", "mapped"):
-        before, after = found[f"{name}_mb"]
+        before, after = measured[f"{name}_mb"]
         print(f"{name + ' memory':<22}{before:>9.0f} MB before, {after:.0f} MB after")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(json.dumps(measured, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""BENCHMARKS B1: tokens of skip-gram a second, beside gensim in the same run; and whether quality is equal.
+"""Speed of skip-gram against gensim in the same run, and a comparison of quality (BENCHMARKS B1).
 
     scripts/benchmarks/train.py [--dims 64 128] [--tokens 5000000] [--items 30000] [--repeats 3] [--json FILE]
     scripts/benchmarks/train.py --data DIR [--seeds 3] [--json FILE]
     scripts/benchmarks/train.py --scaling [--json FILE]
 
-Speed: sentences of items that come in clusters of Zipf popularity; window 5, 5 negatives, one epoch, two
-threads. gensim is asked in both its ways, with lists and with a file, and the faster one is the peer. Neither
-its counting of words nor our compilation is counted. Quality (--data): both trainers with equal settings on
-amazon-beauty and online-retail, as quality.py reads and asks them. Scaling: ours alone, a process each.
+Speed: sentences of items in clusters of Zipf popularity; window 5, 5 negatives, one epoch, two threads.
+gensim runs with lists and with a file, and the ratio is to the faster one. gensim's vocabulary scan and our
+compilation are not included. Quality (--data): both trainers with equal settings on amazon-beauty and
+online-retail, with the protocols of quality.py. Scaling: item2vec only, one process per measurement.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SCALES += [(5_000_000, items) for items in (1_000, 100_000, 1_000_000)]
 
 
 def clustered(n_tokens, n_items, seed=1):
-    """Sentences of 25 tokens, four fifths of each from one cluster of about a hundred items."""
+    """Return sentences of 25 tokens, 80 % of each from one cluster of about a hundred items."""
     random = np.random.default_rng(seed)
     n_clusters = max(1, n_items // 100)
     everywhere, cluster, within = (
@@ -67,7 +67,7 @@ def settings(**changes):
 
 
 def gensim_of(lists, dim):
-    """Return gensim with gensim's own names for the same settings, its words counted."""
+    """Return a gensim model with the same settings, and its vocabulary built."""
     model = Word2Vec(
         vector_size=dim, window=WINDOW, negative=NEGATIVE, ns_exponent=0.75, alpha=0.025, sg=1, sample=0,
         min_count=1, workers=2, seed=1,
@@ -142,7 +142,7 @@ def quality(arguments):
 
 
 def train_one(objective, n_tokens, n_items, dim):
-    """Train one epoch in a process of its own; return its items, seconds, and the peak of memory in GB."""
+    """Train one epoch; return the number of items, the seconds, peak memory and data size in GB."""
     if objective == "skipgram":
         kind, config = NumbaTrainer, settings(vector_size=dim)
     else:
@@ -151,7 +151,7 @@ def train_one(objective, n_tokens, n_items, dim):
     warm = prepare(clustered(1_000, 100), config)
     kind(warm, config).train_epoch(0, warm.tokens, warm.offsets)
     corpus = prepare(clustered(n_tokens, n_items), config)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of making the corpus
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak memory after building the corpus
     trainer = kind(corpus, config)
     took = peers.seconds(lambda: trainer.train_epoch(0, corpus.tokens, corpus.offsets))
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1e6

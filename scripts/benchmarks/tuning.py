@@ -1,10 +1,11 @@
-"""What tuning is worth within a budget: the test figures of what it chose beside those of the default.
+"""Gain of tuning within a budget: test metrics of the chosen settings and of the default.
 
     scripts/benchmarks/tuning.py --data DIR [--set NAME …] [--budget TIME …] [--seed N …] [--json FILE]
 
-For each set, budget and seed, item2vec.tune sees the training part alone. Then the default and what was
-chosen are trained on it and evaluated once on the test part. Also printed: how long tuning took, and which
-share of its workers' time trials had; the rest is choosing settings, writing the study, waiting.
+For each set, budget and seed, ``item2vec.tune`` uses the training part only. Then the default and the chosen
+settings are trained on it and evaluated once on the test part. Also printed are the duration of tuning and
+the share of the workers' time spent in trials; the rest is choosing settings, writing the study, and
+waiting.
 """
 
 import argparse
@@ -25,7 +26,7 @@ SAMPLE = Path(__file__).parents[2] / "sample_data" / "listens.csv.gz"
 
 
 def split_of(name: str, data: Path) -> tuple[Split, dict[str, object]]:
-    """Return the split of a set, and how its training part is tuned on."""
+    """Return the split of a set, and the arguments of ``tune`` for its training part."""
     if name == "sample_data":
         return temporal_split(readers.read_interactions(SAMPLE)), {"protocol": "temporal"}
     if name == "online-retail":
@@ -36,33 +37,33 @@ def split_of(name: str, data: Path) -> tuple[Split, dict[str, object]]:
     return leave_last_out(sets.sequences(data / name)), {"protocol": "last"}
 
 
-def figures(split: Split, config: Config) -> dict[str, float]:
+def metrics_on_test(split: Split, config: Config) -> dict[str, float]:
     """Return HR@10 and NDCG@10 on the test part."""
     return dict(evaluate(item2vec.fit(split.train, config), split, metrics=["hr", "ndcg"]).metrics)
 
 
 def row_of(name: str, split: Split, how: dict[str, object], budget: str, seed: int) -> dict[str, object]:
-    """Tune once, and return what it was worth."""
+    """Tune once, and return the metrics before and after."""
     started = time.perf_counter()
-    found = item2vec.tune(split.train, budget=budget, seed=seed, **how)
+    tuning = item2vec.tune(split.train, budget=budget, seed=seed, **how)
     seconds = time.perf_counter() - started
-    default = found.trials[0].config
-    before = figures(split, default)
-    after = before if found.config == default else figures(split, found.config)
-    inside = sum(trial.seconds for trial in (*found.trials, *found.finals))
+    default = tuning.trials[0].config
+    before = metrics_on_test(split, default)
+    after = before if tuning.config == default else metrics_on_test(split, tuning.config)
+    inside = sum(trial.seconds for trial in (*tuning.trials, *tuning.finals))
     return {
         "set": name,
         "budget": budget,
         "seed": seed,
         "seconds": round(seconds),
-        "trials": len(found.trials),
+        "trials": len(tuning.trials),
         "in trials": round(inside / (seconds * len(os.sched_getaffinity(0))), 3),
-        "gain on validation": repr(found.gain),
-        "chosen": "default" if found.config == default else found.config.train.objective,
+        "gain on validation": repr(tuning.gain),
+        "chosen": "default" if tuning.config == default else tuning.config.train.objective,
         **{f"default {metric}": round(value, 4) for metric, value in before.items()},
         **{f"chosen {metric}": round(value, 4) for metric, value in after.items()},
-        "settings": found.config.to_toml(),
-        "warnings": found.warnings,
+        "settings": tuning.config.to_toml(),
+        "warnings": tuning.warnings,
     }
 
 
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--seed", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
-    warnings.simplefilter("ignore", TuningWarning)  # the rows have them
+    warnings.simplefilter("ignore", TuningWarning)  # the rows contain them
     rows = []
     for name in arguments.set:
         split, how = split_of(name, arguments.data)

@@ -1,13 +1,13 @@
-"""Which objective suits walks over a graph: skip-gram, or next_item, in the order of the walk or without.
+"""Comparison of objectives on random walks: skip-gram, and next_item with and without the order of the walk.
 
     scripts/benchmarks/walk_objectives.py --data DIR [--only SET …] [--seeds 3] [--json FILE]
 
-Two tasks. Hidden edges (karate, the friends of sample_data, lastfm-2k): a tenth of the edges is hidden, walks
-go over the others, and the cosine of two nodes' input vectors should tell hidden edges from pairs without an
-edge: AUC; and HR@10: how many of the hidden neighbours of a node are among its 10 nearest non-neighbours.
-Node labels (blogcatalog, one epoch only): Micro-F1 and Macro-F1 of one-vs-rest logistic regression on the
-input vectors, half of the nodes labelled. There are 5 walks of 40 nodes from each node, and all vectors have
-128 dimensions; the rest is what each objective does by default, but for the rows that say otherwise.
+Link prediction (karate, the friends of sample_data, lastfm-2k): a tenth of the edges is hidden, and walks
+use the others. AUC compares the cosines of hidden edges with those of pairs without an edge; HR@10 is the
+share of hidden neighbours among the 10 nearest non-neighbours of a node. Node classification (blogcatalog,
+one epoch only): Micro-F1 and Macro-F1 of one-vs-rest logistic regression on the input vectors, with half of
+the nodes labelled. There are 5 walks of 40 nodes from each node, and vectors have 128 dimensions. All other
+settings are the defaults of each objective, except as named in the rows.
 """
 
 import json
@@ -35,7 +35,7 @@ WALKS = {"walks_per_node": 5, "walk_length": 40}
 
 
 def hide(graph, share, seed):
-    """Return the graph without this share of its edges, and the hidden ones (pairs of node numbers)."""
+    """Return the graph without this share of its edges, and the hidden edges (pairs of node numbers)."""
     source = np.repeat(np.arange(len(graph)), graph.degrees)
     edges = np.column_stack((source, graph.neighbours))[source < graph.neighbours]
     hidden = np.random.default_rng(seed).permutation(len(edges)) < share * len(edges)
@@ -58,19 +58,19 @@ def hidden_edges(graph, known, hidden, scores):
     true = np.zeros((n, n), dtype=bool)
     true[hidden[:, 0], hidden[:, 1]] = true[hidden[:, 1], hidden[:, 0]] = True
     upper = np.triu(~taken)
-    right, wrong = scores[upper & true], np.sort(scores[upper & ~true])
-    places = [np.searchsorted(wrong, right, side) for side in ("left", "right")]
-    auc = np.mean(places) / len(wrong)
+    positive, negative = scores[upper & true], np.sort(scores[upper & ~true])
+    ranks = [np.searchsorted(negative, positive, side) for side in ("left", "right")]
+    auc = np.mean(ranks) / len(negative)
     nearest = np.argsort(-np.where(taken, -np.inf, scores), axis=1, kind="stable")[:, :10]
-    found = np.take_along_axis(true, nearest, axis=1).sum() / true.sum()
-    return float(auc), float(found)
+    hit_rate = np.take_along_axis(true, nearest, axis=1).sum() / true.sum()
+    return float(auc), float(hit_rate)
 
 
 def labels_of(folder, nodes):
-    """Return which node has which label (bool, nodes × labels)."""
+    """Return the labels of the nodes (bool, nodes × labels)."""
     pairs = [line.split() for line in next(folder.glob("*labels*")).read_text().splitlines()]
     names = sorted({label for _, *own in pairs for label in own})
-    row, column = ({name: place for place, name in enumerate(of)} for of in (nodes, names))
+    row, column = ({name: number for number, name in enumerate(of)} for of in (nodes, names))
     labels = np.zeros((len(nodes), len(names)), dtype=bool)
     for node, *own in pairs:
         labels[row[node], [column[label] for label in own]] = True
@@ -78,7 +78,7 @@ def labels_of(folder, nodes):
 
 
 def trained(graph, objective, seed):
-    """Return vectors of walks over the graph, and the seconds that training took."""
+    """Return vectors trained on random walks, and the seconds of training."""
     walks = adapters.walks(graph, **WALKS, seed=seed)
     if objective.endswith("unordered"):
         walks = item2vec.Sentences(walks.vocabulary, walks.tokens, walks.offsets, ordered=False)
@@ -88,7 +88,7 @@ def trained(graph, objective, seed):
 
 
 def friendships(read):
-    """Return how a graph's hidden edges are measured: AUC and HR@10 of an objective."""
+    """Return a function that measures link prediction on a graph: AUC and HR@10 of an objective."""
 
     def measure(folder, objective, seed):
         graph = read(folder)
@@ -122,7 +122,9 @@ SETS = {
 def main() -> None:
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
-    parser.add_argument("--seeds", type=int, default=3, help="of hidden edges, walks and training")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="number of seeds for hidden edges, walks and training"
+    )
     arguments = parser.parse_args()
     rows = []
     print("| graph | objective | | | seconds |\n|---|---|---|---|---|")

@@ -1,9 +1,9 @@
-"""BENCHMARKS B4: steps of random walks a second, beside PecanPy's SparseOTF in the same run.
+"""Steps of random walks per second, against PecanPy's SparseOTF in the same run (BENCHMARKS B4).
 
     scripts/benchmarks/walks.py [--nodes 100000] [--edges 2000000] [--repeats 3] [--json FILE]
 
-The graph is made here, with power-law degrees. PecanPy compiles its loops on its first call, which is not
-counted; it walks once from each node, ours ten times, both 80 nodes long.
+The graph is synthetic, with power-law degrees. PecanPy compiles its loops on its first call, which is not
+included. It walks once from each node, item2vec ten times; walks have 80 nodes.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import peers
 
 from item2vec import Graph, Vocabulary, adapters
 
-# Names of NumPy 1 that PecanPy's dependency nptyping looks up as it is imported.
+# Names of NumPy 1 that nptyping, a dependency of PecanPy, needs on import.
 NUMPY_1 = {
     "bool8": np.bool_, "object0": np.object_, "int0": np.intp, "uint0": np.uintp, "void0": np.void,
     "float_": np.float64, "longfloat": np.longdouble, "singlecomplex": np.complex64,
@@ -29,7 +29,7 @@ NUMPY_1 = {
 
 
 def power_law(n_nodes, n_edges, seed):
-    """A Chung–Lu graph: ends of edges drawn in proportion to rank ** -0.6."""
+    """Return a Chung–Lu graph: ends of edges are drawn in proportion to rank ** -0.6."""
     random = np.random.default_rng(seed)
     weight = (np.arange(n_nodes) + 10.0) ** -0.6
     ends = random.choice(n_nodes, size=(2, int(n_edges * 1.1)), p=weight / weight.sum()).astype(np.int32)
@@ -39,7 +39,7 @@ def power_law(n_nodes, n_edges, seed):
 
 
 def peer_of(graph, p, q):
-    """Return PecanPy on the same graph, or ``None`` where it is not installed."""
+    """Return a PecanPy model of the same graph, or ``None`` if PecanPy is not installed."""
     for name, type_ in NUMPY_1.items():
         setattr(np, name, type_)
     try:
@@ -72,7 +72,7 @@ def main():
     for p, q in ((1.0, 1.0), (0.5, 2.0)):
         peer = peer_of(graph, p, q)
         if peer is None:
-            sys.exit("PecanPy is not installed; install it beside item2vec: pip install pecanpy")
+            sys.exit("PecanPy is not installed; install it in the same environment: pip install pecanpy")
         found = []
 
         def ours(p=p, q=q, found=found):

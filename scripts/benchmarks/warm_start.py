@@ -1,11 +1,11 @@
-"""Whether training that goes on from yesterday's vectors is as good as from scratch, and how much sooner.
+"""Quality and time of warm starts from yesterday's vectors, compared with training from scratch.
 
     scripts/benchmarks/warm_start.py --data DIR [--only SET …] [--seeds 2] [--json FILE]
 
-Yesterday's vectors know each history without its last two items; tonight's sentences have one more, and the
-last is asked for, over all items. In the second half of each table a tenth of the items, drawn at random, was
-unknown yesterday; "of new items" are the questions that ask for one of them. Skip-gram (numba) goes on at a
-quarter of its learning rate, next_item at its own. Seconds are those of training, summed over the cores.
+Yesterday's vectors are trained on each history without its last two items, today's on one item more; the last
+item is the target, ranked among all items. In the second half of each table, a random tenth of the items was
+unknown yesterday; "of new items" are the queries with such a target. Warm starts of skip-gram (numba) use a
+quarter of its learning rate, those of next_item the full rate. Seconds are core-seconds of training.
 """
 
 import json
@@ -28,12 +28,12 @@ SHARES = {"1/4": 1 / 4, "1/2": 1 / 2, "all": 1}
 
 
 def measure(split: Split, config: TrainConfig, slower: float, seed: int):
-    """Yield what was trained, its scores on all questions and on those of new items, and the CPU seconds."""
+    """Yield the label of each training, its metrics on all queries and on new items, and CPU seconds."""
     random = np.random.default_rng(seed)
     yesterday = leave_last_out(split.train).train
     new = random.random(len(yesterday.vocabulary)) < 0.1
     of_new = new[split.targets.tokens]
-    asks_for_new = Split(
+    with_new_targets = Split(
         split.train, split.histories.take(of_new), split.targets.take(of_new), split.protocol
     )
 
@@ -42,10 +42,8 @@ def measure(split: Split, config: TrainConfig, slower: float, seed: int):
         vectors = item2vec.train(sentences, config=config, seed=seed, **how)
         seconds = time.process_time() - started
         model = item2vec.Recommender(vectors, index="exact")
-        asked = [
-            evaluate(model, questions, metrics=["hr", "ndcg"]).metrics for questions in (split, asks_for_new)
-        ]
-        scores = [found[metric] for found in asked for metric in ("hr@10", "ndcg@10")]
+        evaluations = [evaluate(model, part, metrics=["hr", "ndcg"]) for part in (split, with_new_targets)]
+        scores = [each.metrics[metric] for each in evaluations for metric in ("hr@10", "ndcg@10")]
         return vectors, (name, [*scores, seconds])
 
     for share, part in SHARES.items():
@@ -69,16 +67,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
-    found = {}
+    measured = {}
     for name in arguments.only:
         split = leave_last_out(sets.sequences(arguments.data / name))
         for objective in arguments.objectives:
             config, slower = OBJECTIVES[objective]
             vectors = item2vec.train(split.train, config=config, epochs=1)
-            item2vec.train(split.train, config=config, epochs=1, start=vectors)  # all is compiled now
+            item2vec.train(split.train, config=config, epochs=1, start=vectors)  # compiles all loops
             runs = [dict(measure(split, config, slower, seed)) for seed in range(1, arguments.seeds + 1)]
             rows = {label: np.mean([run[label] for run in runs], axis=0).tolist() for label in runs[0]}
-            found[f"{name}, {objective}"] = rows
+            measured[f"{name}, {objective}"] = rows
             print(f"\n{name}, {objective}: {split}, mean of {arguments.seeds} seeds")
             print(f"  {'':<42}{'HR@10':>8}{'NDCG@10':>9}{'of new items':>17}{'CPU s':>9}")
             for label, (hr, ndcg, new_hr, new_ndcg, seconds) in rows.items():
@@ -87,7 +85,7 @@ def main() -> None:
                     flush=True,
                 )
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(json.dumps(measured, indent=1))
 
 
 if __name__ == "__main__":
