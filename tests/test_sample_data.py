@@ -1,4 +1,4 @@
-"""The sample data: what its README says is so, and a right model finds in it what popularity cannot."""
+"""The sample data match their README, and reference models predict them far better than popularity."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def histories(listens, code):
 
 
 @pytest.fixture(scope="module")
-def made_again(tmp_path_factory):
+def regenerated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample_data")
     subprocess.run([sys.executable, ROOT / "scripts" / "make_sample_data.py", folder], check=True)
     return folder
@@ -80,38 +80,38 @@ def made_again(tmp_path_factory):
 # --- files
 
 
-def test_the_script_writes_the_committed_data(made_again):
-    assert sorted(path.name for path in made_again.iterdir()) == sorted(FILES)
+def test_the_script_writes_the_committed_data(regenerated):
+    assert sorted(path.name for path in regenerated.iterdir()) == sorted(FILES)
     for name in FILES:
-        assert text_of(made_again / name) == text_of(FOLDER / name), name
+        assert text_of(regenerated / name) == text_of(FOLDER / name), name
 
 
 @pytest.mark.skipif("zlib-ng" in zlib.ZLIB_RUNTIME_VERSION, reason="zlib-ng compresses to other bytes")
-def test_the_script_writes_the_committed_bytes(made_again):
+def test_the_script_writes_the_committed_bytes(regenerated):
     for name in FILES:
-        assert (made_again / name).read_bytes() == (FOLDER / name).read_bytes(), name
+        assert (regenerated / name).read_bytes() == (FOLDER / name).read_bytes(), name
 
 
-def test_the_archive_holds_neither_a_name_nor_a_time():
+def test_the_gzip_header_has_neither_name_nor_time():
     header = (FOLDER / "listens.csv.gz").read_bytes()[:10]
     assert header == b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
 
 
-def test_the_folder_is_small_and_holds_nothing_else():
+def test_the_folder_is_small_and_has_no_other_file():
     assert sorted(path.name for path in FOLDER.iterdir()) == sorted([*FILES, "README.md"])
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2_000_000
 
 
-def test_the_readme_tells_the_sizes(items, playlists, listens, friends):
+def test_the_readme_states_the_sizes(items, playlists, listens, friends):
     readme = text_of(FOLDER / "README.md")
     artists, users = {row["artist"] for row in items}, {row["user_id"] for row in listens}
-    for said in (
+    for statement in (
         f"{len(items):,} songs by {len(artists)} artists in {len({row['genre'] for row in items})} genres",
         f"{len(playlists):,} playlists, {np.mean([len(p['items']) for p in playlists]):.0f} songs each",
         f"{len(listens):,} listens of {len(users)} users",
         f"{len(friends):,} friendships",
     ):
-        assert said in readme
+        assert statement in readme
 
 
 # --- items, playlists, friends
@@ -129,7 +129,7 @@ def test_items_are_distinct_songs_with_readable_ids(items):
         assert 1950 <= int(row["year"]) <= 2025
 
 
-def test_an_artist_keeps_to_a_genre_and_has_an_album_or_more(items):
+def test_an_artist_has_one_genre_and_at_least_three_songs(items):
     genres = defaultdict(set)
     for row in items:
         genres[row["artist"]].add(row["genre"])
@@ -138,7 +138,7 @@ def test_an_artist_keeps_to_a_genre_and_has_an_album_or_more(items):
     assert min(Counter(row["artist"] for row in items).values()) >= 3
 
 
-def test_playlists_hold_known_songs_each_once(playlists, code):
+def test_playlists_contain_known_songs_once(playlists, code):
     assert [playlist["playlist_id"] for playlist in playlists] == [f"p{n:04}" for n in range(1, 4001)]
     lengths = [len(playlist["items"]) for playlist in playlists]
     assert min(lengths) >= 5
@@ -150,7 +150,7 @@ def test_playlists_hold_known_songs_each_once(playlists, code):
     assert {item for playlist in playlists for item in playlist["items"]} == set(code)
 
 
-def test_a_playlist_keeps_to_a_genre(playlists, code, genre):
+def test_most_songs_of_a_playlist_share_a_genre(playlists, code, genre):
     shares = [
         max(Counter(genre[[code[i] for i in p["items"]]]).values()) / len(p["items"]) for p in playlists
     ]
@@ -158,31 +158,31 @@ def test_a_playlist_keeps_to_a_genre(playlists, code, genre):
 
 
 def assortativity(pairs, label):
-    """Return Newman's assortativity by label (Phys. Rev. E 67, 2003): 1 = only alike, 0 = by chance."""
+    """Return Newman's assortativity by label (Phys. Rev. E 67, 2003): 1 = equal labels only, 0 = random."""
     names = sorted(set(label.values()))
     mixing = np.zeros((len(names), len(names)))
     for source, target in pairs:
-        one, other = names.index(label[source]), names.index(label[target])
-        mixing[one, other] += 1
-        mixing[other, one] += 1
+        row, column = names.index(label[source]), names.index(label[target])
+        mixing[row, column] += 1
+        mixing[column, row] += 1
     mixing /= mixing.sum()
-    by_chance = (mixing.sum(axis=0) ** 2).sum()
-    return (np.trace(mixing) - by_chance) / (1 - by_chance)
+    expected = (mixing.sum(axis=0) ** 2).sum()
+    return (np.trace(mixing) - expected) / (1 - expected)
 
 
-def test_friends_are_pairs_of_listeners_named_once(friends, histories):
+def test_friendships_are_distinct_pairs_of_listeners(friends, histories):
     assert len(friends) == len({frozenset(pair) for pair in friends}) == 3000
     assert all(source != target for source, target in friends)
     assert {user for pair in friends for user in pair} == set(histories)
 
 
-def test_a_few_have_many_friends(friends):
+def test_the_degree_distribution_is_skewed(friends):
     degrees = np.sort(list(Counter(user for pair in friends for user in pair).values()))
     assert degrees[-1] > 5 * degrees.mean()
     assert np.median(degrees) < degrees.mean()
 
 
-def test_friends_share_a_genre(friends, histories, genre):
+def test_friends_prefer_the_same_genre(friends, histories, genre):
     favourite = {user: Counter(genre[history]).most_common(1)[0][0] for user, history in histories.items()}
     assert assortativity(friends, favourite) > 0.5
     shuffled = np.random.default_rng(1).permutation(list(favourite.values()))
@@ -193,7 +193,7 @@ def test_friends_share_a_genre(friends, histories, genre):
 
 
 def sessions_of(listens):
-    """Return (user, times) of each session: a user's listens, cut at pauses of more than 30 minutes."""
+    """Return (user, times) of each session: a user's listens, split at pauses over 30 minutes."""
     by_user = defaultdict(list)
     for row in listens:
         by_user[row["user_id"]].append(np.datetime64(row["timestamp"].removesuffix("Z"), "s"))
@@ -204,7 +204,7 @@ def sessions_of(listens):
     return sessions
 
 
-def test_listens_are_in_order_of_time_within_the_year(listens, code):
+def test_listens_are_sorted_by_time_within_the_year(listens, code):
     times = [row["timestamp"] for row in listens]
     assert all(re.fullmatch(r"2025-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time in times)
     assert times == sorted(times)
@@ -215,7 +215,7 @@ def test_listens_are_in_order_of_time_within_the_year(listens, code):
     assert {row["item_id"] for row in listens} == set(code)
 
 
-def test_sessions_are_believable(listens):
+def test_sessions_have_realistic_lengths_pauses_and_hours(listens):
     sessions = [times for _, times in sessions_of(listens)]
     lengths = np.array([len(session) for session in sessions])
     assert lengths.min() >= 3
@@ -231,7 +231,7 @@ def test_sessions_are_believable(listens):
     assert np.mean(weekday >= 5) > 1.2 * 2 / 7
 
 
-def test_a_few_users_listen_much_and_all_come_back(histories, listens):
+def test_activity_is_skewed_and_listens_repeat(histories, listens):
     lengths = np.sort([len(history) for history in histories.values()])
     assert lengths[0] >= 6
     assert lengths[-80:].sum() > 0.25 * lengths.sum()
@@ -239,7 +239,7 @@ def test_a_few_users_listen_much_and_all_come_back(histories, listens):
     assert 0.15 < repeated < 0.35
 
 
-def test_popularity_has_a_tail_in_every_genre(histories, genre):
+def test_popularity_has_a_long_tail_in_every_genre(histories, genre):
     plays = np.bincount(np.concatenate(list(histories.values())), minlength=len(genre))
     for name in set(genre):
         ranked = np.sort(plays[genre == name])[::-1]
@@ -248,7 +248,7 @@ def test_popularity_has_a_tail_in_every_genre(histories, genre):
         assert ranked[len(ranked) // 2 :].sum() < 0.35 * ranked.sum()
 
 
-# --- what there is to find, by references that are a few lines of NumPy each
+# --- predictability, by reference models of a few lines of NumPy
 
 
 def last(history):
@@ -256,13 +256,13 @@ def last(history):
 
 
 def last_new(history):
-    """Split at the last item that the history did not hold before."""
+    """Split at the last item that is new in the history."""
     first = max(history.index(item) for item in set(history))
     return history[:first], history[first]
 
 
 class Trial:
-    """Leave-last-out over all items that the history does not hold; a target that it holds is a miss."""
+    """Leave-last-out over all items outside the history; a target inside it is a miss."""
 
     def __init__(self, histories, split, n_items):
         self.known, self.target = zip(*map(split, histories), strict=True)
@@ -272,17 +272,17 @@ class Trial:
         hits = 0
         for history, target in zip(self.known, self.target, strict=True):
             scores = np.array(score(history), dtype=float)
-            wanted = scores[target]
+            target_score = scores[target]
             scores[history] = -np.inf
-            # A tie counts against the model; the target itself is one of those at least as good.
-            hits += target not in history and np.count_nonzero(scores >= wanted) <= K
+            # Ties count against the model; the comparison includes the target itself.
+            hits += target not in history and np.count_nonzero(scores >= target_score) <= K
         return hits / len(self.target)
 
     def popularity(self):
         return np.bincount(np.concatenate(self.known), minlength=self.n_items)
 
     def cosine(self, known=None):
-        """Return item-item cosines of the sets of users who had them."""
+        """Return item–item cosines of the items' sets of users."""
         has = np.zeros((len(self.known), self.n_items))
         for user, history in enumerate(known or self.known):
             has[user, history] = 1
@@ -292,7 +292,7 @@ class Trial:
         return cosine
 
     def transitions(self):
-        """Return how often an item followed another, popularity breaking ties."""
+        """Return the number of transitions between items; popularity breaks ties."""
         follows = np.zeros((self.n_items, self.n_items))
         for history in self.known:
             np.add.at(follows, (history[:-1], history[1:]), 1)
@@ -310,21 +310,21 @@ def popular(trial):
     return trial.hit_rate(lambda history: plays)
 
 
-def test_popularity_finds_little(popular):
+def test_popularity_has_a_low_hit_rate(popular):
     assert 0.02 < popular < 0.06
 
 
-def test_co_occurrence_finds_far_more(trial, popular):
+def test_co_occurrence_is_far_better_than_popularity(trial, popular):
     cosine = trial.cosine()
     assert trial.hit_rate(lambda history: cosine[history].sum(axis=0)) > 4 * popular
 
 
-def test_what_follows_what_finds_far_more(trial, popular):
+def test_transitions_are_far_better_than_popularity(trial, popular):
     follows = trial.transitions()
     assert trial.hit_rate(lambda history: follows[history[-1]]) > 5 * popular
 
 
-def test_taste_drifts_so_that_recent_items_tell_more(trial):
+def test_recent_items_are_more_predictive(trial):
     cosine = trial.cosine()
 
     def recent(history):
@@ -333,15 +333,14 @@ def test_taste_drifts_so_that_recent_items_tell_more(trial):
     assert trial.hit_rate(recent) > 1.15 * trial.hit_rate(lambda history: cosine[history].sum(axis=0))
 
 
-def test_a_wrong_model_finds_no_more_than_popularity(trial, popular):
-    """The same listens dealt to users at random: as popular, and nothing to find."""
-    dealt = np.random.default_rng(1).permutation(np.concatenate(trial.known))
+def test_co_occurrence_of_shuffled_listens_is_no_better_than_popularity(trial, popular):
+    shuffled = np.random.default_rng(1).permutation(np.concatenate(trial.known))
     ends = np.cumsum([len(history) for history in trial.known])[:-1]
-    cosine = trial.cosine(np.split(dealt, ends))
+    cosine = trial.cosine(np.split(shuffled, ends))
     assert trial.hit_rate(lambda history: cosine[history].sum(axis=0)) < 1.2 * popular
 
 
-def test_neighbours_in_playlists_share_a_genre(playlists, code, genre, items):
+def test_nearest_items_by_playlists_share_a_genre(playlists, code, genre, items):
     has = np.zeros((len(playlists), len(items)))
     for playlist, row in zip(playlists, has, strict=True):
         row[[code[item] for item in playlist["items"]]] = 1
@@ -352,12 +351,12 @@ def test_neighbours_in_playlists_share_a_genre(playlists, code, genre, items):
     assert np.mean(genre[nearest] == genre[:, None]) > 0.8
 
 
-def test_users_change_their_favourite_genre_over_the_year(listens, code, genre):
-    """The halves of a year differ more than odd and even sessions, which only chance sets apart."""
+def test_users_favourite_genre_changes_over_the_year(listens, code, genre):
+    """Halves of a year differ more often than odd and even sessions, which differ by chance only."""
 
     def differ(parts):
-        one, other = (np.concatenate(part) for part in parts)
-        return Counter(genre[one]).most_common(1)[0][0] != Counter(genre[other]).most_common(1)[0][0]
+        first, second = (Counter(genre[np.concatenate(part)]) for part in parts)
+        return first.most_common(1)[0][0] != second.most_common(1)[0][0]
 
     heard = defaultdict(list)
     for row in listens:
