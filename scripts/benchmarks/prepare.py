@@ -2,8 +2,8 @@
 
     scripts/benchmarks/prepare.py [--rows 10000000] [--repeats 3] [--json FILE]
 
-The file is made here: a million users and 100,000 items with Zipf popularity, a year of moments in random
-order. Each measurement is a process of its own, so that its peak memory, reading included, is its own.
+The file is synthetic: a million users, 100,000 items with Zipf popularity, and timestamps of one year in
+random order. Each measurement runs in its own process, so that peak memory (including reading) is separate.
 """
 
 import argparse
@@ -27,12 +27,12 @@ def make(path, rows, seed):
     random = np.random.default_rng(seed)
     n_users = max(rows // 10, 1)
     item = np.minimum(random.zipf(1.3, rows), 100_000)
-    moments = 1_700_000_000 + random.integers(0, 365 * 86_400, rows)
+    timestamps = 1_700_000_000 + random.integers(0, 365 * 86_400, rows)
     frame = pd.DataFrame(
         {
             "user_id": pd.Series(random.integers(0, n_users, rows)).astype(str).radd("user"),
             "item_id": pd.Series(item).astype(str).radd("item"),
-            "timestamp": pd.to_datetime(moments, unit="s", utc=True),
+            "timestamp": pd.to_datetime(timestamps, unit="s", utc=True),
         }
     )
     frame.to_parquet(path)
@@ -58,15 +58,15 @@ WORK = {
 }
 
 
-def measured(work, path):
+def measure(work, path):
     """Run one task in its own process; return its seconds, peak memory and number of sentences."""
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, __file__, "--child", work, "--path", path],
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(told.stdout)
+    return json.loads(process.stdout)
 
 
 def peak_kb():
@@ -78,11 +78,11 @@ def peak_kb():
 def child(work, path):
     read, adapt = WORK[work]
     before = peak_kb()
-    rows, made = [], []
-    reading = peers.seconds(lambda: rows.append(read(path)))
-    adapting = peers.seconds(lambda: made.append(adapt(rows[0])))
+    tables, results = [], []
+    reading = peers.seconds(lambda: tables.append(read(path)))
+    adapting = peers.seconds(lambda: results.append(adapt(tables[0])))
     peak_mb = (peak_kb() - before) / 1024
-    print(json.dumps({"read": reading, "adapt": adapting, "peak_mb": peak_mb, "sentences": len(made[0])}))
+    print(json.dumps({"read": reading, "adapt": adapting, "peak_mb": peak_mb, "sentences": len(results[0])}))
 
 
 def main():
@@ -109,16 +109,16 @@ def main():
             f"{'work':<22}{'ours s':>8}{'pandas s':>10}{'ratio':>7}{'(least–most)':>16}{'MB':>7}{'pandas':>8}"
         )
         for kind in ("histories", "sessions"):
-            measured(f"ours_{kind}", path)  # compiles
+            measure(f"ours_{kind}", path)  # compiles the loops
             runs = [
-                (measured(f"ours_{kind}", path), measured(f"pandas_{kind}", path))
+                (measure(f"ours_{kind}", path), measure(f"pandas_{kind}", path))
                 for _ in range(arguments.repeats)
             ]
             ours, theirs = zip(*runs, strict=True)
             assert ours[0]["sentences"] == theirs[0]["sentences"]
-            memory = [statistics.median(one["peak_mb"] for one in side) for side in (ours, theirs)]
+            memory = [statistics.median(run["peak_mb"] for run in side) for side in (ours, theirs)]
             for part, stages in (("", ("adapt",)), (", with reading", ("read", "adapt"))):
-                times = [[sum(one[stage] for stage in stages) for one in side] for side in (ours, theirs)]
+                times = [[sum(run[stage] for stage in stages) for run in side] for side in (ours, theirs)]
                 medians = [statistics.median(side) for side in times]
                 middle, least, most = peers.ratio(*times)
                 rows.append(
