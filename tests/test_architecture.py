@@ -90,18 +90,21 @@ def module_of(source: Path) -> str:
 def import_graph() -> dict[str, set[str]]:
     """Return the modules that each module imports, inside functions and for type checking, too.
 
-    The root package is left out: its public names are loaded on first use.
+    The root package is left out, because it loads its public names on first use. An import of such a name
+    counts as an import of the module that defines it.
     """
-    modules = {
-        module_of(source): source
-        for source in SOURCES
-        if source.parent != PACKAGE or source.stem != "__init__"
-    }
+    modules = {module_of(source): source for source in SOURCES}
+    del modules["item2vec"]
     graph = {}
     for module, source in modules.items():
         names = imports_of(source, type_checking=True)
+        public = {
+            f"item2vec.{defining}"
+            for name, defining in item2vec._MODULE_OF.items()
+            if f"item2vec.{name}" in names
+        }
         resolved = {name if name in modules else name.rpartition(".")[0] for name in names}
-        graph[module] = (resolved & modules.keys()) - {module}
+        graph[module] = ((resolved | public) & modules.keys()) - {module}
     return graph
 
 
