@@ -8,9 +8,9 @@ import numpy as np
 
 from item2vec import Config, Interactions, SkipGram
 from item2vec.config import RetentionConfig, RetrainConfig
-from item2vec.retraining import work
+from item2vec.retraining import worker_main
 from item2vec.retraining.jobs import Jobs
-from item2vec.retraining.worker import Worker
+from item2vec.retraining.supervisor import Worker
 from item2vec.store import Store
 
 QUICK = RetrainConfig(
@@ -73,13 +73,13 @@ class Here(Worker):
         self.jobs = Jobs(RetrainConfig.model_validate_json(config.model_dump_json(exclude_unset=True)))
         self.peak = 0
 
-    def _say(self, value):
-        self.asked = json.loads(json.dumps(value))
+    def _send(self, value):
+        self.request = json.loads(json.dumps(value))
 
-    def _answer(self, job):
+    def _receive(self, job):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as in a process of its own, they end nothing
-            return json.dumps(work._answer(self.jobs, *self.asked))
+            warnings.simplefilter("ignore")  # as in the worker process, where they are not errors
+            return json.dumps(worker_main._execute(self.jobs, self.request))
 
     def __exit__(self, *_):
         pass

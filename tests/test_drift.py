@@ -138,7 +138,7 @@ def test_tenths_go_from_frequent_to_rare():
 
 
 def test_large_catalogues_are_sampled(monkeypatch):
-    for name, value in {"MOST_QUESTIONS": 50, "LEAST_QUESTIONS": 20, "ALIGNED_ROWS": 100}.items():
+    for name, value in {"MAX_QUERIES": 50, "MIN_QUERIES": 20, "ALIGNED_ROWS": 100}.items():
         monkeypatch.setattr(room, name, value)
     rows = normal(3000, 8)
     moved = rows @ rotation_of(8)
@@ -149,8 +149,8 @@ def test_large_catalogues_are_sampled(monkeypatch):
 
 
 def test_the_same_seed_gives_the_same_json(monkeypatch):
-    monkeypatch.setattr(room, "MOST_QUESTIONS", 30)
-    monkeypatch.setattr(room, "LEAST_QUESTIONS", 30)
+    monkeypatch.setattr(room, "MAX_QUERIES", 30)
+    monkeypatch.setattr(room, "MIN_QUERIES", 30)
     new, live = model_of(normal(200, 4)), model_of(normal(200, 4) + 0.2 * normal(200, 4, seed=7))
     first, again, other = (compare_models(new, live, seed=seed) for seed in (1, 1, 2))
     assert json.dumps(dataclasses.asdict(first)) == json.dumps(dataclasses.asdict(again))

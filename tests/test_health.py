@@ -25,7 +25,7 @@ INNER = NEXT_ITEM | {"similarity": "inner", "tied": 0}
 
 def failing(health):
     """The names of the gates that a model of such a health does not pass."""
-    gates = of_health(dataclasses.asdict(health), GatesConfig())
+    gates = of_health(health, GatesConfig())
     return [gate.name for gate in gates if not gate.passed]
 
 

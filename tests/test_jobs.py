@@ -65,7 +65,7 @@ def test_the_expectation_of_an_epoch_is_the_trainer_s(lists, min_count, data):
     n = len(sentences.tokens)
     weights = data.draw(st.lists(st.sampled_from([0, 0.25, 1, 5, 1e6]), min_size=n, max_size=n))
     sentences = dataclasses.replace(sentences, weights=np.array(weights, np.float32))
-    expected = jobs._tokens_an_epoch(sentences, min_count)
+    expected = jobs._tokens_per_epoch(sentences, min_count)
     try:
         corpus = prepare(sentences, TrainConfig(min_count=min_count))
     except NothingToTrainError:

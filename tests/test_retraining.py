@@ -32,8 +32,7 @@ from item2vec.errors import (
 )
 from item2vec.prior import prior_for
 from item2vec.retraining import rollback
-from item2vec.retraining.before import known_before
-from item2vec.retraining.record import protocol
+from item2vec.retraining.earlier_versions import protocol_of, read_earlier_results
 from item2vec.store import Store
 
 
@@ -86,7 +85,7 @@ def test_a_healthy_run_is_promoted_and_recorded(healthy):
     data = first.report["data"]
     assert (data["interactions"], data["users"], data["items"]) == (3840, 240, 144)
     assert data["first"] < data["last"] < "1970-01-02T06"
-    assert {"snapshot", "judge", "train", "write", "publish"} == set(first.report["seconds"])
+    assert {"snapshot", "evaluate", "train", "write", "publish"} == set(first.report["seconds"])
     assert all(gate["passed"] for gate in first.report["gates"])
     assert first.report["evaluation"]["leaks"] == []
     with Store(url) as store:
@@ -115,13 +114,13 @@ def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healt
 
 def test_nights_are_compared_with_manifests_or_reports_whichever_are_left(healthy, tmp_path):
     models, _, first = healthy
-    metric = protocol(QUICK)["metric"]
+    metric = protocol_of(QUICK)["metric"]
     evaluation = first.report["evaluation"]
     score, interval = evaluation["metrics"][metric], evaluation["intervals"][metric]
     assert interval[0] < score < interval[1]
 
     def oldest(folder):
-        return known_before(versions.current(models), folder, protocol(QUICK))["promoted"][-1]
+        return read_earlier_results(versions.current(models), folder, protocol_of(QUICK))["promoted"][-1]
 
     expected = {"version": first.version.id, "score": score, "interval": interval}
     assert oldest(models) == expected
@@ -176,9 +175,9 @@ def test_where_nobody_can_be_asked_nothing_is_promoted(healthy, listens, tmp_pat
         timestamp=[0] * len(listens),
     )
     url = fill(f"sqlite:///{tmp_path}/one-moment.db", moment)
-    assert "questions is 0, expected at least 30" in refused(tmp_path / "models", url)
+    assert "queries is 0, expected at least 30" in refused(tmp_path / "models", url)
     far = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
-    assert "questions is 0" in refused(*healthy[:2], far)
+    assert "queries is 0" in refused(*healthy[:2], far)
 
 
 @pytest.mark.usefixtures("here")
@@ -318,7 +317,7 @@ def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, 
 )
 def test_a_note_of_somebody_s_own_is_nothing_to_compare_with(note, tmp_path):
     version = item2vec.publish(made_model(), tmp_path / "models", note=note)
-    assert known_before(version, tmp_path / "models", protocol(QUICK)) == {}
+    assert read_earlier_results(version, tmp_path / "models", protocol_of(QUICK)) == {}
 
 
 @pytest.mark.usefixtures("here")
@@ -326,7 +325,7 @@ def test_a_night_that_was_forced_without_an_evaluation_is_followed_by_a_healthy_
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     nobody = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
     item2vec.retrain(models=models, store=url, config=nobody, force="a young shop")
-    assert "questions is 0" in refused(models, url, nobody)
+    assert "queries is 0" in refused(models, url, nobody)
     assert item2vec.retrain(models=models, store=url, config=QUICK).version.generation == 2
 
 
@@ -337,7 +336,7 @@ def test_a_past_too_thin_to_train_on_is_a_refusal(tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", before)
     fill(url, Interactions.of(user=users, item=["c", "d"] * 100, timestamp=list(range(1, 201))))
     halves = QUICK.replace(evaluation=EvaluationConfig(fraction=0.5))
-    assert "questions is 0" in refused(tmp_path / "models", url, halves)
+    assert "queries is 0" in refused(tmp_path / "models", url, halves)
 
 
 @pytest.mark.usefixtures("here")
@@ -357,7 +356,7 @@ def test_a_run_that_was_killed_once_it_was_promoted_is_recorded_as_that(listens,
     ("limits", "why"),
     [
         (LimitsConfig(memory=0.02), r"used 0\.\d+ GiB; expected at most 0.02"),
-        (LimitsConfig(time="1s"), "was not done after 1s"),
+        (LimitsConfig(time="1s"), "had not finished when the run reached its limit of 1s"),
     ],
     ids=["memory", "time"],
 )
@@ -423,7 +422,7 @@ def running(healthy):
         text=True,
     )
     for line in run.stderr:
-        if " judge " in line:
+        if " evaluate " in line:
             break
     yield run, models, url
     run.kill()
@@ -462,7 +461,7 @@ def test_a_worker_that_is_killed_is_said(running):
     os.kill(worker, signal.SIGKILL)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert "ended by signal SIGKILL in 'judge'" in said
+    assert "the worker process ended in 'evaluate' by signal SIGKILL" in said
     assert versions.current(models) == before
 
 

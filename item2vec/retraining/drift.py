@@ -15,8 +15,8 @@ from item2vec.types import check_k
 __all__ = ["Drift", "Mover", "PopularityChange", "compare_models"]
 
 
-MOST_QUESTIONS = 5000
-LEAST_QUESTIONS = 200
+MAX_QUERIES = 5000
+MIN_QUERIES = 200
 SCORES_A_COMPARISON = 200_000_000
 ALIGNED_ROWS = 20_000
 LISTED = 20
@@ -169,7 +169,7 @@ def _overlaps(common: _Common, k: int, random: np.random.Generator) -> tuple[Dou
     k = min(k, len(common) - 1)
     if k < 1:
         return np.empty(0), np.empty(0, np.intp)
-    n = int(np.clip(SCORES_A_COMPARISON // len(common), LEAST_QUESTIONS, MOST_QUESTIONS))
+    n = int(np.clip(SCORES_A_COMPARISON // len(common), MIN_QUERIES, MAX_QUERIES))
     asked = _sample(random, len(common), n)
     of_both = [
         _neighbours(model, rows, asked, k)

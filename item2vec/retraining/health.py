@@ -23,8 +23,8 @@ __all__ = ["Health", "measure_health"]
 
 
 SAMPLED_ROWS = 2000
-MOST_QUESTIONS = 500
-LEAST_QUESTIONS = 100
+MAX_QUERIES = 500
+MIN_QUERIES = 100
 SCORES_A_MEASUREMENT = 100_000_000
 ROUNDING = 1e-6
 SAME_PLACE = 1e-6
@@ -93,7 +93,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     norms = _norms(matrix)
     most = min(sample.shape[1], len(sample) - 1)
     rank = _effective_rank(sample)
-    n_queries = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), LEAST_QUESTIONS, MOST_QUESTIONS))
+    n_queries = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), MIN_QUERIES, MAX_QUERIES))
     return Health(
         n_items=len(vectors),
         vector_size=vectors.input.shape[1],

@@ -24,7 +24,7 @@ from item2vec.store import Store
 
 N_USERS, N_ITEMS, N_GENRES = 50_000, 20_000, 200
 DAYS = 90
-PHASES = ("snapshot", "judge", "train", "write", "publish")
+PHASES = ("snapshot", "evaluate", "train", "write", "publish")
 
 
 def made_up(n_rows):
@@ -68,8 +68,8 @@ def night(url, folder, rows, asked):
     )
     scores = {name: one["ndcg@10"] for name, one in report["evaluation"]["baselines"].items()}
     print(
-        f"{'':12}judge: training {inner['train']:.1f}, evaluation {inner['evaluate']:.1f} of "
-        f"{report['evaluation']['questions']:,} questions; ndcg@10 "
+        f"{'':12}evaluate: training {inner['train']:.1f}, evaluation {inner['evaluate']:.1f} of "
+        f"{report['evaluation']['queries']:,} queries; ndcg@10 "
         f"{report['evaluation']['metrics']['ndcg@10']:.4f}, popularity {scores['popularity']:.4f}",
         flush=True,
     )

@@ -32,16 +32,15 @@ import os
 import sys
 from faults.operations import act, at_operation
 from item2vec.cli import main
-from item2vec.retraining import run, worker
+from item2vec.retraining.supervisor import Worker
 def wait(pid):
     print(pid, flush=True)
     sys.stdin.readline()
-ask = worker.Worker.ask
-def wait_and_ask(self, job, **arguments):
-    if job == "snapshot":
-        wait(self._process.pid)
-    return ask(self, job, **arguments)
-worker.Worker.ask = wait_and_ask
+snapshot = Worker.snapshot
+def wait_before_snapshot(self, *arguments):
+    wait(self._process.pid)
+    return snapshot(self, *arguments)
+Worker.snapshot = wait_before_snapshot
 models, store, seed, number, kind = sys.argv[1:]
 wait(os.getpid())
 if kind:
