@@ -132,7 +132,7 @@ def retrain(
         if result is None:
             raise
         # The new version is served and recorded; the next run cleans up what this one could not.
-        log.warning("not cleaned up", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+        log.warning("clean-up failed", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
     _remove_old_versions(models, config.retention.versions)
     return result
 
@@ -186,7 +186,7 @@ class _Run:
         self.record.report["data"] = data
         if data["future_example"] is not None:
             facts = {"n": data["future"], **data["future_example"]}
-            log.warning("interactions of the future are ignored", extra={"facts": facts})
+            log.warning("interactions dated in the future are ignored", extra={"facts": facts})
         self._require(gates.of_data(data, self.record.earlier, self.config.gates))
 
     def _evaluate(self) -> None:
