@@ -28,7 +28,7 @@ def listens_at(*hours, item="late"):
 
 def snapshot(url, folder, now=NOW, **adapter):
     return jobs.Jobs(QUICK.replace(adapter=AdapterConfig(**adapter))).snapshot(
-        url, str(folder / "spool"), now
+        url, str(folder / "snapshot"), now
     )
 
 
@@ -80,6 +80,6 @@ def test_tokens_of_weight_0_lower_the_read_share(tmp_path):
     weights = (np.arange(len(listens)) % 4 == 0).astype(np.float32)
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", dataclasses.replace(listens, weight=weights))
     worker = jobs.Jobs(changed(objective="skipgram", epochs=1))
-    worker.snapshot(url, str(tmp_path / "spool"), NOW)
+    worker.snapshot(url, str(tmp_path / "snapshot"), NOW)
     assert worker.train(None)["read_share"] == pytest.approx(0.25)
     assert train(Sentences.of([["a", "b"]]), objective="skipgram", epochs=1, sample=0).read_share == 1.0
