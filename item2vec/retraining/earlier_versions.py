@@ -79,7 +79,7 @@ class EarlierResults(TypedDict, total=False):
     data: dict[str, float]
     """Counts of the version before (``COUNTED``)."""
     evaluation: EarlierScore
-    """Score of the version before, by whatever protocol."""
+    """Score of the version before, by any protocol."""
     promoted: list[PromotedScore]
     """Scores of the last seven promotions, newest first."""
 

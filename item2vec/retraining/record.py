@@ -36,7 +36,7 @@ from item2vec.versions import Attempt, Version
 __all__ = ["Record", "begin", "rollback"]
 
 STORE_SECONDS = 3
-"""How long a run that was told to stop waits for the store."""
+"""How long an interrupted run waits for the store."""
 IN_THE_NOTE = ("run", "started_at", "data", "gates", "forced")
 EVALUATION_IN_THE_NOTE = ("protocol", "queries", "metrics", "verdict")
 
@@ -228,7 +228,7 @@ def _record_promotion(
 
 
 def _briefly(step: Callable[[], None]) -> None:
-    """Run a step in a thread, and wait a few seconds for it: a stopped process is soon killed."""
+    """Run a step in a thread, and wait a few seconds for it: SIGKILL soon follows SIGTERM."""
 
     def quietly() -> None:
         with contextlib.suppress(Exception):

@@ -1,20 +1,22 @@
 """One nightly run, in the order in which it is carried out.
 
-``retrain`` carries out steps 1, 2 and 10, ``_Run`` the others. A job is a method of ``jobs.Jobs``. It is
-called through ``supervisor.Worker``, and executed in the worker process.
+The command ``item2vec retrain`` calls ``retrain``. That function carries out steps 1, 2 and 10, the class
+``_Run`` the others. A job is a method of ``jobs.Jobs``: ``supervisor.Worker`` calls it in the worker process.
 
-1. Lock the models folder and remove what killed runs have left there: ``versions.attempt``.
+1. Check the schema of the store, lock the models folder, and remove leftovers of killed runs:
+   ``versions.attempt``.
 2. Start the record of the run, and read the results of earlier versions: ``record.begin``.
 3. Refuse if a rollback holds promotions back: ``gates.of_hold``.
-4. Take a snapshot of the store (job ``snapshot``); check the amount of data: ``gates.of_data``.
-5. Train on the past, evaluate on the newest interactions (job ``evaluate``); ``gates.of_evaluation``.
-6. Train the model to be served on everything (job ``train``); ``gates.of_model``.
-7. Write it as a bundle (job ``write``).
-8. Read the bundle back in a process of its own, and replace ``CURRENT``: ``Attempt.commit``.
+4. Take a snapshot of the store (job ``snapshot``), and check the amount of data: ``gates.of_data``.
+5. Train on the past, and evaluate on the newest interactions (job ``evaluate``): ``gates.of_evaluation``.
+6. Train the model to be served on everything (job ``train``), and check it: ``gates.of_model``.
+7. Write that model as a bundle (job ``write``).
+8. Read the bundle back in a separate process, and replace ``CURRENT``: ``Attempt.commit``.
 9. Complete the record: report, row in the store, HTML page (job ``draw_page``): ``Record.end``.
 10. Remove old versions: ``versions.gc``.
 
-If a step raises, steps 9 (with the error as the reason) and the clean-up of step 1 still run.
+If one of the steps 3 to 8 raises, step 9 records the error. In any case the staging folder is removed and the
+lock released.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Nightly runs in processes of their own, with injected faults: kill, stop, failing disk operations."""
+"""Nightly runs in separate processes, with injected faults: kill, stop, failing disk operations."""
 
 import os
 import re
@@ -54,7 +54,7 @@ finally:
 
 
 class Run:
-    """A retrain in a process of its own; waits for ``begin``, and for ``end`` before the first job."""
+    """A retrain in a separate process; waits for ``begin``, and for ``end`` before the first job."""
 
     def __init__(self, nights, seed, *, number=0, kind=""):
         words = [nights.models, nights.url, seed, number, kind]
