@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""``item2vec retrain`` for cron: the same function, settings and exit codes, in the folder of item2vec.toml.
+"""Run ``item2vec retrain`` in the folder that holds item2vec.toml, for cron.
 
 Usage: nightly_retrain.py [FOLDER [OPTION…]]
 """

@@ -8,9 +8,9 @@ import numpy as np
 
 from item2vec import Config, Interactions, SkipGram
 from item2vec.config import RetentionConfig, RetrainConfig
-from item2vec.retraining import work
+from item2vec.retraining import worker_main
 from item2vec.retraining.jobs import Jobs
-from item2vec.retraining.worker import Worker
+from item2vec.retraining.supervisor import Worker
 from item2vec.store import Store
 
 QUICK = RetrainConfig(
@@ -29,57 +29,57 @@ pages = false
 
 
 def changed(config=QUICK, **settings):
-    """The quick settings, some of the model's changed."""
+    """The quick settings with some settings of the model changed."""
     return config.replace(model=config.model.with_settings(**settings))
 
 
 def made_listens(n_users=240, n_genres=6, *, seed=7, hours=30):
-    """Everybody likes one genre, and hears some of its songs in an order that is mostly the genre's own."""
+    """Listens of users who like one genre each, mostly in the order of the genre's songs."""
     random = np.random.default_rng(seed)
-    users, items, moments = [], [], []
+    users, items, timestamps = [], [], []
     for user in range(n_users):
         genre, song = user % n_genres, int(random.integers(24))
         for hour in np.sort(random.integers(0, hours * 3600, 16)):
             song = (song + 1) % 24 if random.random() < 0.8 else int(random.integers(24))
             users.append(f"u{user}")
             items.append(f"g{genre} s{song} é")
-            moments.append(int(hour) * 1_000_000 + user)
-    return Interactions.of(user=users, item=items, timestamp=np.array(moments))
+            timestamps.append(int(hour) * 1_000_000 + user)
+    return Interactions.of(user=users, item=items, timestamp=np.array(timestamps))
 
 
 def shuffled(listens, seed=1):
-    """The same, but nobody knows who heard what."""
+    """The same listens with the items shuffled among them."""
     return dataclasses.replace(listens, item=np.random.default_rng(seed).permutation(listens.item))
 
 
 def cut(listens, share, seed=1):
-    """A random part of the rows."""
+    """A random sample of the listens."""
     rows = np.random.default_rng(seed).permutation(len(listens))[: int(share * len(listens))]
     return listens.take(np.sort(rows))
 
 
 def fill(url, listens):
-    """Make a store that holds these."""
+    """Create a store if necessary, and ingest listens; return its URL."""
     with Store(url) as store:
         store.upgrade()
         store.ingest(listens)
     return url
 
 
-class Here(Worker):
-    """Does the same jobs in this process: the start of another one takes four times as long as they do."""
+class InProcessWorker(Worker):
+    """Executes jobs in this process: starting another one takes four times as long as the jobs."""
 
     def __init__(self, config):
         self.jobs = Jobs(RetrainConfig.model_validate_json(config.model_dump_json(exclude_unset=True)))
         self.peak = 0
 
-    def _say(self, value):
-        self.asked = json.loads(json.dumps(value))
+    def _send(self, value):
+        self.request = json.loads(json.dumps(value))
 
-    def _answer(self, job):
+    def _receive(self, job):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as in a process of its own, they end nothing
-            return json.dumps(work._answer(self.jobs, *self.asked))
+            warnings.simplefilter("ignore")  # as in the worker process, where they are not errors
+            return json.dumps(worker_main._execute(self.jobs, self.request))
 
     def __exit__(self, *_):
         pass

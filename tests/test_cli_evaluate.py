@@ -113,7 +113,7 @@ def test_items_of_the_history_are_asked_for_where_that_is_wanted(item2vec, tmp_p
     assert item2vec("ingest", "again.csv")[0] == 0
     words = ("evaluate", *QUICK, "--protocol", *protocol.split(), "-k", "3", "--json")
     code, out, _ = item2vec(*words, "--repeats")
-    assert (code, json.loads(out)["questions"]) == (0, 24)
+    assert (code, json.loads(out)["queries"]) == (0, 24)
     if "temporal" not in protocol:
         assert all("repeats kept" in split for split in json.loads(out)["splits"])
     code, _, err = item2vec(*words)
@@ -126,7 +126,7 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
     found = json.loads(item2vec(*words)[1])
     for number, split in enumerate(found["splits"], start=1):
         assert f"(fold {number} of 5)" in split
-    assert found["questions"] == 24
+    assert found["queries"] == 24
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Two models are compared by what they say of items, not by the axes that they happen to have."""
+"""Drift between two models does not depend on rotation, row order or norms."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Vocabulary
 from item2vec.errors import ConfigError, InputError
-from item2vec.retraining import drift as room
+from item2vec.retraining import drift as drift_module
 from item2vec.retraining.drift import compare_models
 
 
@@ -31,16 +31,16 @@ def rotation_of(size, seed=2):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 60), st.integers(1, 8), st.integers(1, 70), st.integers(0, 99))
-def test_a_rotation_and_lengths_mean_nothing(n, size, k, seed):
+def test_rotation_order_and_norms_are_no_drift(n, size, k, seed):
     rows = normal(n, size, seed)
     order = np.random.default_rng(seed).permutation(n)
     lengths = np.random.default_rng(seed + 1).uniform(0.5, 2, (n, 1))
     ids = [f"i{row}" for row in order]
-    turned = model_of(((rows * lengths) @ rotation_of(size, seed))[order], ids=ids)
-    drift = compare_models(turned, model_of(rows), k=k)
+    rotated = model_of(((rows * lengths) @ rotation_of(size, seed))[order], ids=ids)
+    drift = compare_models(rotated, model_of(rows), k=k)
     assert drift.cosine == pytest.approx(1, abs=1e-5)
     assert drift.overlap is not None
-    if size > 2:  # in one or two dimensions cosines are equal up to rounding
+    if size > 2:  # in one or two dimensions many cosines tie up to rounding
         assert drift.overlap == pytest.approx(1, abs=0.05)
     assert (drift.n_common, drift.new_share, drift.gone_share, drift.popularity_shift) == (n, 0, 0, 0)
 
@@ -55,13 +55,13 @@ def test_a_model_does_not_drift_from_itself():
     assert drift.movers[0].cosine == pytest.approx(1, abs=1e-6)
 
 
-def test_unrelated_vectors_agree_by_chance():
+def test_independent_vectors_agree_by_chance_alone():
     drift = compare_models(model_of(normal(2000, 8)), model_of(normal(2000, 8, seed=3)))
     assert drift.overlap == pytest.approx(10 / 1999, abs=0.005)
     assert drift.cosine == pytest.approx(0.85 * (8 / 2000) ** 0.5, abs=0.02)
 
 
-def test_a_planted_mover_is_found_first():
+def test_a_planted_mover_comes_first():
     rows = normal(400, 8)
     moved = rows @ rotation_of(8) + 0.05 * normal(400, 8, seed=4)
     moved[7] *= -1
@@ -73,7 +73,9 @@ def test_a_planted_mover_is_found_first():
     assert (first.item, first.count, first.live_count) == ("i7", 20, 20)
     assert first.cosine < -0.9 < 0.9 < drift.movers[1].cosine
     assert "i9" not in {mover.item for mover in drift.movers}
-    assert list(first.live_neighbours) == [one.item for one in model_of(rows).similar_items("i7", k=5)]
+    assert list(first.live_neighbours) == [
+        similar.item for similar in model_of(rows).similar_items("i7", k=5)
+    ]
     assert not set(first.neighbours) & set(first.live_neighbours)
     assert [mover.cosine for mover in drift.movers] == sorted(mover.cosine for mover in drift.movers)
 
@@ -94,7 +96,7 @@ def test_only_common_items_are_compared():
     assert {mover.item for mover in drift.movers} <= set(ids[20:])
 
 
-def test_nothing_in_common():
+def test_models_without_common_items():
     drift = compare_models(model_of(normal(5, 4), ids=list("abcde")), model_of(normal(3, 4), ids=list("xyz")))
     assert (drift.n_common, drift.new_share, drift.gone_share) == (0, 1, 1)
     assert (drift.overlap, drift.overlap_by_popularity, drift.cosine, drift.movers) == (None, (), None, ())
@@ -102,14 +104,14 @@ def test_nothing_in_common():
     assert {change.item for change in drift.popularity_changes} == set("abcdexyz")
 
 
-def test_one_item_in_common():
+def test_models_with_one_common_item():
     drift = compare_models(model_of([[1, 2]], ids=["a"]), model_of([[2, 1], [1, 0]], ids=["b", "a"]))
     assert (drift.n_common, drift.overlap) == (1, None)
     assert drift.cosine == pytest.approx(1)
     assert drift.movers[0].neighbours == ()
 
 
-def test_vectors_of_other_sizes_are_not_aligned():
+def test_vectors_of_different_dimensions_are_not_aligned():
     rows = normal(50, 8)
     wider = np.hstack((rows, np.zeros((50, 4)))) @ rotation_of(12)
     drift = compare_models(model_of(wider), model_of(rows))
@@ -117,7 +119,7 @@ def test_vectors_of_other_sizes_are_not_aligned():
     assert (drift.cosine, drift.movers) == (None, ())
 
 
-def test_popularity_changes_over_all_items():
+def test_popularity_changes_cover_new_and_gone_items():
     new = model_of(normal(3, 2), ids=["a", "b", "n"], counts=[6, 2, 2])
     live = model_of(normal(3, 2), ids=["b", "a", "g"], counts=[8, 10, 2])
     drift = compare_models(new, live)
@@ -127,7 +129,7 @@ def test_popularity_changes_over_all_items():
     assert drift.popularity_shift == pytest.approx(0.3)
 
 
-def test_tenths_go_from_frequent_to_rare():
+def test_deciles_go_from_frequent_to_rare():
     rows = normal(1000, 8)
     moved = rows.copy()
     moved[500:] = normal(500, 8, seed=6)  # row 0 is the most frequent
@@ -137,9 +139,9 @@ def test_tenths_go_from_frequent_to_rare():
     assert min(drift.overlap_by_popularity[:5]) > 0.2 > 0.1 > max(drift.overlap_by_popularity[5:])
 
 
-def test_large_catalogues_are_sampled(monkeypatch):
-    for name, value in {"MOST_QUESTIONS": 50, "LEAST_QUESTIONS": 20, "ALIGNED_ROWS": 100}.items():
-        monkeypatch.setattr(room, name, value)
+def test_large_models_are_sampled(monkeypatch):
+    for name, value in {"MAX_QUERIES": 50, "MIN_QUERIES": 20, "MAX_ALIGNED": 100}.items():
+        monkeypatch.setattr(drift_module, name, value)
     rows = normal(3000, 8)
     moved = rows @ rotation_of(8)
     counts = np.arange(3000, 0, -1)
@@ -148,9 +150,9 @@ def test_large_catalogues_are_sampled(monkeypatch):
     assert all(mover.count > 2900 for mover in drift.movers)
 
 
-def test_the_same_seed_gives_the_same_json(monkeypatch):
-    monkeypatch.setattr(room, "MOST_QUESTIONS", 30)
-    monkeypatch.setattr(room, "LEAST_QUESTIONS", 30)
+def test_the_same_seed_gives_the_same_result(monkeypatch):
+    monkeypatch.setattr(drift_module, "MAX_QUERIES", 30)
+    monkeypatch.setattr(drift_module, "MIN_QUERIES", 30)
     new, live = model_of(normal(200, 4)), model_of(normal(200, 4) + 0.2 * normal(200, 4, seed=7))
     first, again, other = (compare_models(new, live, seed=seed) for seed in (1, 1, 2))
     assert json.dumps(dataclasses.asdict(first)) == json.dumps(dataclasses.asdict(again))
@@ -159,12 +161,12 @@ def test_the_same_seed_gives_the_same_json(monkeypatch):
         compare_models(new, live, k=0)
 
 
-def test_items_without_an_input_vector_do_not_drift():
+def test_items_without_an_input_vector_are_not_compared():
     rows, output = normal(300, 8), normal(300, 8, seed=4)
     rows[200:], output = 0, output.astype(np.float32)
-    known = Vocabulary(tuple(f"i{row}" for row in range(300)))
-    model = Recommender(ItemVectors(known, rows, output, np.full(300, 20.0)))
+    vocabulary = Vocabulary(tuple(f"i{row}" for row in range(300)))
+    model = Recommender(ItemVectors(vocabulary, rows, output, np.full(300, 20.0)))
     drift = compare_models(model, model_of(normal(300, 8)))
     assert (drift.n_common, drift.new_share, drift.gone_share) == (300, 0, 0)
     assert (drift.overlap, drift.cosine) == (1, pytest.approx(1, abs=1e-6))
-    assert {mover.item for mover in drift.movers} <= set(known.ids[:200])
+    assert {mover.item for mover in drift.movers} <= set(vocabulary.ids[:200])

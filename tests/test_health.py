@@ -1,4 +1,4 @@
-"""The numbers of a model's health tell sound models from broken ones, and are what their formulas say."""
+"""Health statistics agree with their formulas, and distinguish sound models from broken ones."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, train
 from item2vec.config import GatesConfig
-from item2vec.retraining import health as room
+from item2vec.retraining import health as health_module
 from item2vec.retraining.gates import of_health
 from item2vec.retraining.health import measure_health
 
@@ -23,9 +23,9 @@ NEXT_ITEM = {"objective": "next_item", "vector_size": 64}
 INNER = NEXT_ITEM | {"similarity": "inner", "tied": 0}
 
 
-def failing(health):
-    """The names of the gates that a model of such a health does not pass."""
-    gates = of_health(dataclasses.asdict(health), GatesConfig())
+def failed(health):
+    """The names of the gates that a model with this health does not pass."""
+    gates = of_health(health, GatesConfig())
     return [gate.name for gate in gates if not gate.passed]
 
 
@@ -54,61 +54,61 @@ def with_rows(vectors, **matrices):
 
 
 @pytest.mark.parametrize("settings", [GENSIM, OURS, CBOW, NEXT_ITEM], ids=str)
-def test_a_trained_model_is_sound(settings):
+def test_a_trained_model_passes_all_gates(settings):
     health = measure_health(Recommender(trained(**settings)))
-    assert failing(health) == []
+    assert failed(health) == []
     assert json.loads(json.dumps(dataclasses.asdict(health)))["n_items"] == 300
 
 
 @pytest.mark.parametrize("settings", [GENSIM, OURS, CBOW, INNER], ids=str)
-def test_a_start_is_known_by_its_length(settings):
+def test_an_untrained_model_is_detected_by_its_norms(settings):
     health = measure_health(Recommender(trained(**{**settings, "alpha": 1e-7, "min_alpha": 0.0})))
     assert health.norm_growth == pytest.approx(1, abs=0.1)
-    assert {"norm_growth", "output_norm"} <= set(failing(health))
+    assert {"norm_growth", "output_norm"} <= set(failed(health))
 
 
 @pytest.mark.parametrize(
-    ("settings", "found"),
+    ("settings", "gate"),
     [(GENSIM, "norm_max"), (INNER, "norm_growth")],
     ids=str,
 )
-def test_a_diverged_model_is_not_sound(settings, found):
-    assert found in failing(measure_health(Recommender(trained(**{**settings, "alpha": 100.0}))))
+def test_a_diverged_model_is_detected(settings, gate):
+    assert gate in failed(measure_health(Recommender(trained(**{**settings, "alpha": 100.0}))))
 
 
-def test_collapsed_rows_are_not_sound():
+def test_collapsed_rows_are_detected():
     vectors = trained(**OURS)
     noise = np.random.default_rng(1).normal(size=vectors.input.shape)
     collapsed = measure_health(with_rows(vectors, input=vectors.input[0] + 0.01 * noise))
-    assert failing(collapsed) == ["mean_cosine"]
+    assert failed(collapsed) == ["mean_cosine"]
     line = np.outer(np.linspace(-2, 2, len(vectors)), vectors.input[0])
-    in_one_line = measure_health(with_rows(vectors, input=line + 1e-3 * noise))
-    assert "effective_rank" in failing(in_one_line)
+    collinear = measure_health(with_rows(vectors, input=line + 1e-3 * noise))
+    assert "effective_rank" in failed(collinear)
     assert measure_health(with_rows(vectors, input=np.ones(vectors.input.shape))).effective_rank == 0
 
 
-def test_duplicate_rows_are_not_sound():
+def test_duplicate_rows_are_detected():
     vectors = trained(**OURS)
     rows = vectors.input.copy()
     rows[100:200] = rows[100]
     health = measure_health(with_rows(vectors, input=rows))
     assert health.duplicate_share == pytest.approx(99 / 300)
-    assert failing(health) == ["duplicate_share"]
+    assert failed(health) == ["duplicate_share"]
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.integers(1, 40), st.integers(1, 5))
-def test_duplicates_agree_with_sets_of_rows(data, n, size):
-    numbers = st.lists(st.sampled_from([-1.0, 0.0, -0.0, 1.0, 0.5]), min_size=size, max_size=size)
-    rows = np.array(data.draw(st.lists(numbers, min_size=n, max_size=n)), dtype=np.float32)
-    distinct = {tuple(row) for row in rows.tolist()}
+def test_duplicates_agree_with_a_set_of_rows(data, n, size):
+    row = st.lists(st.sampled_from([-1.0, 0.0, -0.0, 1.0, 0.5]), min_size=size, max_size=size)
+    rows = np.array(data.draw(st.lists(row, min_size=n, max_size=n)), dtype=np.float32)
+    distinct = {tuple(values) for values in rows.tolist()}
     random = np.random.default_rng(data.draw(st.integers(0, 3)))
-    assert room._duplicate_share(rows, random) == pytest.approx(1 - len(distinct) / n)
+    assert health_module._duplicate_share(rows, random) == pytest.approx(1 - len(distinct) / n)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
-def test_numbers_agree_with_their_formulas(n, size, seed):
+def test_statistics_agree_with_their_formulas(n, size, seed):
     random = np.random.default_rng(seed)
     rows, output = random.normal(size=(2, n, size)).astype(np.float32)
     health = measure_health(model_of(rows, output))
@@ -129,7 +129,7 @@ def test_numbers_agree_with_their_formulas(n, size, seed):
     assert all(math.isfinite(value) for value in dataclasses.astuple(health))
 
 
-def test_more_rows_than_are_looked_at():
+def test_large_models_are_sampled():
     random = np.random.default_rng(5)
     rows = random.normal(size=(5000, 4))
     rows[4999] *= 1000
@@ -141,7 +141,7 @@ def test_more_rows_than_are_looked_at():
 
 
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_an_index_that_looks_at_too_little_is_found_out(score):
+def test_an_index_of_low_recall_is_detected(score):
     random = np.random.default_rng(8)
     rows, output = random.normal(size=(2, 3000, 16)).astype(np.float32)
     model = model_of(rows, output, score=score, index="annoy")
@@ -152,32 +152,32 @@ def test_an_index_that_looks_at_too_little_is_found_out(score):
         model.index, description=dataclasses.replace(model.index.description, search_k=1)
     )
     broken = measure_health(Recommender.from_parts(dataclasses.replace(model.parts, index=hasty)))
-    assert "index_recall" in failing(broken)
+    assert "index_recall" in failed(broken)
 
 
-def test_an_index_of_other_rows_is_found_out():
+def test_an_index_of_other_rows_is_detected():
     rows = np.random.default_rng(9).normal(size=(500, 16)).astype(np.float32)
     model, other = model_of(rows), model_of(rows[::-1].copy())
     swapped = Recommender.from_parts(dataclasses.replace(model.parts, index=other.index))
-    assert failing(measure_health(swapped)) == ["self_retrieval"]
+    assert failed(measure_health(swapped)) == ["self_retrieval"]
 
 
-def test_equal_rows_find_each_other():
+def test_equal_rows_count_as_retrieved():
     health = measure_health(model_of(np.repeat(np.random.default_rng(2).normal(size=(20, 4)), 5, axis=0)))
     assert health.self_retrieval == 1
     assert health.duplicate_share == pytest.approx(0.8)
 
 
-def test_items_without_an_input_vector_are_measured_by_their_output_only():
+def test_items_without_an_input_vector_contribute_their_output_vector_only():
     random = np.random.default_rng(4)
     rows, output = random.normal(size=(2, 200, 16)).astype(np.float32)
-    few = measure_health(model_of(rows[:120], output[:120]))
+    with_input = measure_health(model_of(rows[:120], output[:120]))
     rows[120:] = 0
     health = measure_health(model_of(rows, output, score="output"))
     assert health.n_items == 200
-    assert health.norm_median == few.norm_median
+    assert health.norm_median == with_input.norm_median
     assert health.duplicate_share == 0
     assert health.self_retrieval == 1
     assert health.index_recall == 1
-    assert health.effective_rank == pytest.approx(few.effective_rank)
-    assert health.mean_cosine == pytest.approx(few.mean_cosine)
+    assert health.effective_rank == pytest.approx(with_input.effective_rank)
+    assert health.mean_cosine == pytest.approx(with_input.mean_cosine)

@@ -1,4 +1,4 @@
-"""What a night reads of the store: nothing of the future, and not much less than all of its tokens."""
+"""Jobs of the nightly run: dates in the future, and the expected number of tokens per epoch."""
 
 import dataclasses
 
@@ -19,7 +19,8 @@ NOW = "1970-01-03T00:00:00+00:00"
 HOUR = 3_600_000_000
 
 
-def dated(*hours, item="late"):
+def listens_at(*hours, item="late"):
+    """Listens of one user at these hours since 1970."""
     return Interactions.of(
         user=["ann"] * len(hours), item=[item] * len(hours), timestamp=[hour * HOUR for hour in hours]
     )
@@ -27,30 +28,30 @@ def dated(*hours, item="late"):
 
 def snapshot(url, folder, now=NOW, **adapter):
     return jobs.Jobs(QUICK.replace(adapter=AdapterConfig(**adapter))).snapshot(
-        url, str(folder / "spool"), now
+        url, str(folder / "snapshot"), now
     )
 
 
 @pytest.mark.parametrize("days", [None, 0.5])
-def test_one_wrong_date_changes_nothing_but_the_count_of_such_events(days, url, tmp_path):
+def test_interactions_dated_in_the_future_are_ignored_and_counted(days, url, tmp_path):
     fill(url, made_listens(60))
     (tmp_path / "before").mkdir()
     expected = snapshot(url, tmp_path / "before", days=days)
     assert (expected["future"], expected["future_example"]) == (0, None)
-    fill(url, dated(1_130_000, 72, item="wrong"))
-    found = snapshot(url, tmp_path, days=days)
+    fill(url, listens_at(1_130_000, 72, item="wrong"))
+    data = snapshot(url, tmp_path, days=days)
     example = {"user": "ann", "item": "wrong", "timestamp": "1970-01-04T00:00:00+00:00"}
-    assert found == expected | {"future": 2, "future_example": example}
+    assert data == expected | {"future": 2, "future_example": example}
 
 
-def test_up_to_a_day_ahead_is_not_yet_the_future(tmp_path):
+def test_less_than_a_day_ahead_is_not_the_future(tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", made_listens(60))
-    fill(url, dated(49, 71))
-    found = snapshot(url, tmp_path)
-    assert (found["future"], found["last"]) == (0, "1970-01-03T23:00:00.000000+00:00")
+    fill(url, listens_at(49, 71))
+    data = snapshot(url, tmp_path)
+    assert (data["future"], data["last"]) == (0, "1970-01-03T23:00:00.000000+00:00")
 
 
-def test_where_all_is_of_the_future_it_is_said(tmp_path):
+def test_a_store_with_nothing_but_future_dates_is_an_error(tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", made_listens(60))
     with pytest.raises(
         NothingToTrainError, match=r"holds 0 .* without 960 dated a day or more ahead of 1960"
@@ -60,12 +61,12 @@ def test_where_all_is_of_the_future_it_is_said(tmp_path):
 
 @settings(deadline=None, max_examples=100)
 @given(corpora(min_sentences=1, min_length=2), st.integers(1, 3), st.data())
-def test_the_expectation_of_an_epoch_is_the_trainer_s(lists, min_count, data):
+def test_the_expected_tokens_per_epoch_agree_with_the_trainer(lists, min_count, data):
     sentences = Sentences.of(lists)
     n = len(sentences.tokens)
     weights = data.draw(st.lists(st.sampled_from([0, 0.25, 1, 5, 1e6]), min_size=n, max_size=n))
     sentences = dataclasses.replace(sentences, weights=np.array(weights, np.float32))
-    expected = jobs._tokens_an_epoch(sentences, min_count)
+    expected = jobs._tokens_per_epoch(sentences, min_count)
     try:
         corpus = prepare(sentences, TrainConfig(min_count=min_count))
     except NothingToTrainError:
@@ -74,11 +75,11 @@ def test_the_expectation_of_an_epoch_is_the_trainer_s(lists, min_count, data):
     assert jobs._read_share(sentences, min_count) == pytest.approx(corpus.read_share)
 
 
-def test_tokens_of_weight_0_lower_the_share_that_is_read(tmp_path):
+def test_tokens_of_weight_0_lower_the_read_share(tmp_path):
     listens = cut(made_listens(60), 1.0)
     weights = (np.arange(len(listens)) % 4 == 0).astype(np.float32)
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", dataclasses.replace(listens, weight=weights))
-    night = jobs.Jobs(changed(objective="skipgram", epochs=1))
-    night.snapshot(url, str(tmp_path / "spool"), NOW)
-    assert night.train(None)["read_share"] == pytest.approx(0.25)
+    worker = jobs.Jobs(changed(objective="skipgram", epochs=1))
+    worker.snapshot(url, str(tmp_path / "snapshot"), NOW)
+    assert worker.train(None)["read_share"] == pytest.approx(0.25)
     assert train(Sentences.of([["a", "b"]]), objective="skipgram", epochs=1, sample=0).read_share == 1.0

@@ -1,4 +1,4 @@
-"""The report: right numbers, odd text as text, and a page that opens in a browser without a network."""
+"""The report: its numbers, escaping of unusual text, and a page that opens in a browser without a network."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ CHARTS = {
 
 
 class Page(HTMLParser):
-    """What stands in a page: elements, attributes, text outside of scripts, and the figures."""
+    """The elements, attributes, text outside of scripts, and figures of a page."""
 
     def __init__(self, content):
         super().__init__()
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
-        self.attributes += [(tag, *one) for one in attributes]
+        self.attributes += [(tag, *attribute) for attribute in attributes]
         if tag in {"script", "style"}:
             self.within = dict(attributes).get("id", tag)
 
@@ -99,16 +99,19 @@ class Page(HTMLParser):
 
 @dataclasses.dataclass
 class Oracle:
-    """Answers what it is told to, best first."""
+    """Recommends given items for each query, best first."""
 
-    answers: list[list[str]]
+    rankings: list[list[str]]
 
     def recommend_many(self, histories, *, k, filter_seen):
-        return [[Recommendation(item, -float(n)) for n, item in enumerate(one[:k])] for one in self.answers]
+        return [
+            [Recommendation(item, -float(n)) for n, item in enumerate(ranking[:k])]
+            for ranking in self.rankings
+        ]
 
 
 def corpus(ids, n_sentences=60, seed=3):
-    """Sentences that go around among neighbouring ids."""
+    """Sentences of consecutive ids, cyclic."""
     random = np.random.default_rng(seed)
     starts = random.integers(0, len(ids), n_sentences)
     return Sentences.of(
@@ -119,13 +122,13 @@ def corpus(ids, n_sentences=60, seed=3):
 def split_of(sentences):
     last = np.zeros(len(sentences.tokens), dtype=bool)
     last[sentences.offsets[1:] - 1] = True
-    known = sentences.keep(~last)
-    return Split(known, known, sentences.keep(last), "by hand", leak="it <i>leaks</i>")
+    train = sentences.keep(~last)
+    return Split(train, train, sentences.keep(last), "by hand", leak="it <i>leaks</i>")
 
 
 @pytest.fixture(scope="module")
 def study():
-    """Odd ids, hostile titles and attributes, an approximate index, a training curve."""
+    """A study with unusual ids, hostile titles and attributes, an approximate index, and a training curve."""
     ids = [*ODD_IDS, *HOSTILE]
     split = split_of(corpus(ids, 400))
     items = Items.of(
@@ -153,7 +156,7 @@ def page(written):
 
 
 def opened(path, folder):
-    """Open a file in Chromium without a network; return all console messages, and the page as it came out."""
+    """Open a file in Chromium without a network; return the console messages and the rendered page."""
     done = subprocess.run(
         [*BROWSER, f"--user-data-dir={folder}", path.as_uri()], capture_output=True, timeout=60, check=True
     )
@@ -162,7 +165,7 @@ def opened(path, folder):
 
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None and "REQUIRE_BROWSER" not in os.environ,
-    reason="no chromium on the path: nothing to open the page in",
+    reason="chromium is not on the PATH",
 )
 
 
@@ -193,17 +196,17 @@ def test_the_page_opens_in_a_browser_without_a_network_and_without_a_message(wri
         ("<script>fetch('https://example.invalid/x').catch(() => {})</script>", b"example.invalid"),
     ],
 )
-def test_the_browser_tells_of_errors_and_of_anything_loaded(written, tmp_path, planted, message):
-    """What the test above relies on: the page's own policy makes every request a message."""
+def test_the_browser_reports_errors_and_requests(written, tmp_path, planted, message):
+    """The test above relies on this: the page's content security policy makes every request a message."""
     head = written.read_text().split("<title>")[0]
     (tmp_path / "planted.html").write_text(f"{head}</head><body>{planted}</body></html>")
     messages, _ = opened(tmp_path / "planted.html", tmp_path / "profile")
-    assert any(message in one for one in messages)
+    assert any(message in line for line in messages)
 
 
 def test_the_page_refers_to_nothing_outside(page):
     allowed = {"meta"}
-    assert not [one for one in page.attributes if "//" in (one[2] or "") and one[0] not in allowed]
+    assert not [tag for tag, _, value in page.attributes if "//" in (value or "") and tag not in allowed]
     assert not {"link", "iframe", "object", "embed", "base", "img", "a", "form"} & {
         tag for tag, _ in page.elements
     }
@@ -214,7 +217,7 @@ def test_the_page_refers_to_nothing_outside(page):
     assert "http" not in policy
 
 
-def test_odd_ids_and_hostile_titles_are_text(page, study):
+def test_unusual_ids_and_hostile_titles_are_escaped(page, study):
     assert sum(tag == "script" for tag, _ in page.elements) == 3
     for _, name, value in page.attributes:
         assert not name.startswith("on")
@@ -229,13 +232,13 @@ def test_odd_ids_and_hostile_titles_are_text(page, study):
     assert plain >= {study.items.title(id_) for id_ in study.model.vocabulary}
 
 
-def test_every_figure_is_one_that_plotly_knows(page):
+def test_plotly_accepts_every_figure(page):
     assert set(page.figures) == CHARTS
     for figure in page.figures.values():
         plotly.graph_objects.Figure(figure)
 
 
-def test_the_page_shows_the_numbers_of_the_evaluations(page, study):
+def test_the_page_shows_the_metrics_of_the_evaluations(page, study):
     charts = page.figures
     headline = charts["headline"]["data"][0]
     for name, value, above in zip(headline["y"], headline["x"], headline["error_x"]["array"], strict=True):
@@ -263,7 +266,7 @@ def test_the_page_shows_the_numbers_of_the_evaluations(page, study):
     assert "2025-05-17 12:30" in page.text
 
 
-def test_exposure_is_a_share_and_its_lorenz_curve_rises(page, study):
+def test_exposures_sum_to_one_and_lorenz_curves_are_convex(page, study):
     for bars in page.figures["exposure"]["data"]:
         assert sum(bars["y"]) == pytest.approx(1, abs=1e-4)
     trained = page.figures["exposure"]["data"][0]["y"]
@@ -279,24 +282,24 @@ def test_exposure_is_a_share_and_its_lorenz_curve_rises(page, study):
 
 
 def test_examples_are_three_hits_and_three_misses(page, study):
-    assert page.text.count("Recommended") == 6
+    assert sum(attributes.get("class") == "example" for _, attributes in page.elements) == 6
     hits = [1 for tag, a in page.elements if tag == "span" and a.get("class") == "tag yes"]
     assert len(hits) == 3
     marked = [1 for tag, a in page.elements if tag == "li" and a.get("class") == "hit"]
     assert len(marked) == 3
 
 
-def test_the_same_study_and_seed_are_the_same_page(study, written, tmp_path):
-    one, two, three = (tmp_path / name for name in "123")
-    write_report(study, one)
-    write_report(study, two)
-    write_report(study, three, seed=2)
-    assert one.read_bytes() == two.read_bytes()
-    assert one.read_bytes() != three.read_bytes()
-    assert one.read_text() == written.read_text().replace(" · 2025-05-17 12:30", "")
+def test_the_same_study_and_seed_give_the_same_page(study, written, tmp_path):
+    first, again, other_seed = (tmp_path / name for name in "123")
+    write_report(study, first)
+    write_report(study, again)
+    write_report(study, other_seed, seed=2)
+    assert first.read_bytes() == again.read_bytes()
+    assert first.read_bytes() != other_seed.read_bytes()
+    assert first.read_text() == written.read_text().replace(" · 2025-05-17 12:30", "")
 
 
-def test_a_report_replaces_a_file_whole(study, tmp_path):
+def test_a_report_replaces_a_file_atomically(study, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old")
     write_report(study, path)
@@ -307,7 +310,7 @@ def test_a_report_replaces_a_file_whole(study, tmp_path):
 
 
 @pytest.mark.parametrize("library", ["jinja2", "plotly.offline", "openTSNE"])
-def test_a_missing_extra_says_what_to_install(study, tmp_path, monkeypatch, library):
+def test_a_missing_library_is_an_error_that_names_the_extra(study, tmp_path, monkeypatch, library):
     for name in [name for name in sys.modules if name.startswith("item2vec.report.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
@@ -318,30 +321,31 @@ def test_a_missing_extra_says_what_to_install(study, tmp_path, monkeypatch, libr
 
 
 def compared(ours, theirs):
-    """A study of two models that answer as told: for each question whether they are right."""
+    """A study of two models, with one boolean per query: whether the model recommends the target."""
     ids = [f"i{n}" for n in range(len(ours))]
     whole = Sentences.of([ids])
-    split = Split(whole, Sentences.of([[]] * len(ids)), Sentences.of([[one] for one in ids]), "by hand")
-    found = [
+    split = Split(whole, Sentences.of([[]] * len(ids)), Sentences.of([[id_] for id_ in ids]), "by hand")
+    evaluations = [
         evaluate(Oracle([[ids[n] if hit else ids[n - 1]] for n, hit in enumerate(hits)]), split, k=1)
         for hits in (ours, theirs)
     ]
     vectors = ItemVectors(whole.vocabulary, np.ones((len(ids), 2)), None, np.ones(len(ids)))
-    return Study(Recommender(vectors), split, found[0], {"rival": found[1], "worse": found[1]}, [1])
+    baselines = {"rival": evaluations[1], "worse": evaluations[1]}
+    return Study(Recommender(vectors), split, evaluations[0], baselines, [1])
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "said", "warns"),
+    ("ours", "theirs", "claim", "warns"),
     [
         ([1] * 30, [0] * 30, "item2vec beats all baselines", False),
         ([0, 1] * 15, [1] + [0, 1] * 14 + [0], "item2vec does not beat all baselines", True),
-        ([1] + [0, 1] * 15, [0] + [0, 1] * 15, "item2vec does not surely beat all baselines", True),
+        ([1] + [0, 1] * 15, [0] + [0, 1] * 15, "item2vec does not significantly beat all baselines", True),
         ([0] * 30, [1] * 30, "item2vec does not beat all baselines", True),
     ],
 )
-def test_a_model_that_does_not_beat_all_baselines_is_reported_as_such(ours, theirs, said, warns, tmp_path):
+def test_the_verdict_compares_with_the_best_baseline(ours, theirs, claim, warns, tmp_path):
     study = compared(ours, theirs)
-    assert study.verdict.startswith(f"{said}: ndcg@1 {np.mean(ours):.4f} against {np.mean(theirs):.4f}")
+    assert study.verdict.startswith(f"{claim}: ndcg@1 {np.mean(ours):.4f} against {np.mean(theirs):.4f}")
     assert study.beats_all is not warns
     write_report(study, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
@@ -351,16 +355,16 @@ def test_a_model_that_does_not_beat_all_baselines_is_reported_as_such(ours, thei
     assert "trained without validation" in page.text
 
 
-def test_pooled_studies_are_one_of_all_questions():
-    one, two = compared([1, 0, 1, 1], [0] * 4), compared([0, 0, 1, 0], [1] * 4)
-    both = Study.pooled([one, two])
-    assert both.evaluation.metrics["hr@1"] == 0.5
-    assert both.baselines["rival"].metrics["hr@1"] == 0.5
-    assert both.evaluation.per_query["hr@1"].tolist() == [1, 0, 1, 1, 0, 0, 1, 0]
-    assert len(np.unique(both.evaluation.users)) == 8
-    assert both.evaluation.rankings.hits.shape == (8, 1)
-    assert both.evaluation.queries == both.baselines["rival"].queries != one.evaluation.queries
-    assert Study.pooled([one]) is one
+def test_pooled_studies_hold_the_queries_of_all():
+    first, second = compared([1, 0, 1, 1], [0] * 4), compared([0, 0, 1, 0], [1] * 4)
+    pooled = Study.pooled([first, second])
+    assert pooled.evaluation.metrics["hr@1"] == 0.5
+    assert pooled.baselines["rival"].metrics["hr@1"] == 0.5
+    assert pooled.evaluation.per_query["hr@1"].tolist() == [1, 0, 1, 1, 0, 0, 1, 0]
+    assert len(np.unique(pooled.evaluation.users)) == 8
+    assert pooled.evaluation.rankings.hits.shape == (8, 1)
+    assert pooled.evaluation.queries == pooled.baselines["rival"].queries != first.evaluation.queries
+    assert Study.pooled([first]) is first
 
 
 def vectors_of(n_items, seed=1):
@@ -370,40 +374,40 @@ def vectors_of(n_items, seed=1):
 
 
 @pytest.mark.parametrize("n_items", [3, 40])
-def test_items_without_an_input_vector_are_not_drawn(n_items):
+def test_the_map_leaves_out_items_without_an_input_vector(n_items):
     rows = vectors_of(n_items).input.copy()
     rows[1] = 0
     vectors = dataclasses.replace(vectors_of(n_items), input=rows, output=np.ones_like(rows))
-    drawn = draw_map(vectors, None, seed=1)
-    assert len(drawn.places) == len(drawn.titles) == n_items - 1
-    assert vectors.vocabulary.ids[1] not in drawn.titles
-    assert np.isfinite(drawn.places).all()
+    item_map = draw_map(vectors, None, seed=1)
+    assert len(item_map.positions) == len(item_map.titles) == n_items - 1
+    assert vectors.vocabulary.ids[1] not in item_map.titles
+    assert np.isfinite(item_map.positions).all()
 
 
 @pytest.mark.parametrize("n_items", [1, 2, 4, 5, 12])
-def test_a_map_of_however_few_items(n_items):
-    drawn = draw_map(vectors_of(n_items), None, seed=1)
-    assert drawn.places.shape == (n_items, 2)
-    assert np.isfinite(drawn.places).all()
-    assert (drawn.attribute, drawn.names) == (None, [])
-    plotly.graph_objects.Figure(figures.embedding_map(drawn))
+def test_a_map_of_few_items(n_items):
+    item_map = draw_map(vectors_of(n_items), None, seed=1)
+    assert item_map.positions.shape == (n_items, 2)
+    assert np.isfinite(item_map.positions).all()
+    assert (item_map.attribute, item_map.names) == (None, [])
+    plotly.graph_objects.Figure(figures.embedding_map(item_map))
 
 
 @pytest.mark.parametrize(
     "numbers", [np.ones((40, 3)), np.ones((40, 1)), np.repeat([[1.0], [-1.0]], 20, axis=0)]
 )
-def test_a_map_of_vectors_that_are_all_alike(numbers):
-    places = draw_map(dataclasses.replace(vectors_of(40), input=numbers), None, seed=1).places
-    assert np.isfinite(places).all()
-    assert len(np.unique(places, axis=0)) > 20
+def test_a_map_of_equal_or_one_dimensional_vectors(numbers):
+    positions = draw_map(dataclasses.replace(vectors_of(40), input=numbers), None, seed=1).positions
+    assert np.isfinite(positions).all()
+    assert len(np.unique(positions, axis=0)) > 20
 
 
-def test_a_map_keeps_near_what_is_near():
+def test_a_map_keeps_clusters_together():
     centres = np.repeat(np.eye(4), 15, axis=0)
     noise = np.random.default_rng(2).normal(scale=0.05, size=centres.shape)
     vectors = dataclasses.replace(vectors_of(60), input=centres + noise)
-    places = draw_map(vectors, None, seed=1).places
-    distance = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(60) * 1e9
+    positions = draw_map(vectors, None, seed=1).positions
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2) + np.eye(60) * 1e9
     assert np.array_equal(distance.argmin(axis=1) // 15, np.arange(60) // 15)
 
 
@@ -417,7 +421,7 @@ def test_a_map_keeps_near_what_is_near():
         (lambda n: {"skewed": n if n > 34 else n % 2}, "skewed", ["0", "1", *map(str, range(35, 45)), None]),
     ],
 )
-def test_a_map_is_coloured_by_the_attribute_that_tells_most(attributes, chosen, names):
+def test_a_map_is_coloured_by_the_most_informative_attribute(attributes, chosen, names):
     items = Items.of({f"i{n}": attributes(n) for n in range(60)})
-    drawn = draw_map(vectors_of(60), items, seed=1)
-    assert (drawn.attribute, drawn.names) == (chosen, names)
+    item_map = draw_map(vectors_of(60), items, seed=1)
+    assert (item_map.attribute, item_map.names) == (chosen, names)

@@ -16,7 +16,7 @@ from item2vec.retraining.gates import within
 NASTY = "</script><b>x</b> & é"
 
 
-def test_gates_and_drift_stand_on_the_page(tmp_path):
+def test_the_page_shows_gates_and_drift(tmp_path):
     listens = made_listens(60)
     split = temporal_split(listens)
     model = item2vec.fit(split.train, QUICK.model)
@@ -39,7 +39,7 @@ def test_gates_and_drift_stand_on_the_page(tmp_path):
     assert "Run g0000000002-0a1b2c3d: refused" in text
     assert "<td>0.125</td><td>0.5</td><td></td>" in text
     assert "<td>nan</td>" in text
-    assert "Since g0000000001-0a1b2c3d" in text
+    assert "Drift since g0000000001-0a1b2c3d" in text
     assert drift.movers[0].item in text
     assert NASTY not in text
     write_report(Study.of(model, split), page)

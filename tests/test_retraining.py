@@ -1,4 +1,4 @@
-"""A nightly run promotes what is shown to be good, refuses the rest, and says why; readers never notice."""
+"""A nightly run promotes a model that passes all gates; otherwise the served version stays in place."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from faults.made import made_model
 from faults.operations import without_canary
-from nights import QUICK, Here, changed, cut, fill, made_listens, shuffled
+from nights import QUICK, InProcessWorker, changed, cut, fill, made_listens, shuffled
 
 import item2vec
 from item2vec import Interactions, adapters, versions
@@ -32,8 +32,7 @@ from item2vec.errors import (
 )
 from item2vec.prior import prior_for
 from item2vec.retraining import rollback
-from item2vec.retraining.before import known_before
-from item2vec.retraining.record import protocol
+from item2vec.retraining.earlier_versions import protocol_of, read_earlier_results
 from item2vec.store import Store
 
 
@@ -44,18 +43,18 @@ def listens():
 
 @pytest.fixture(scope="module")
 def healthy(listens, tmp_path_factory):
-    """A store, and a models folder whose live version a healthy run has made."""
+    """A models folder whose live version a run has promoted, the store's URL, and the run's result."""
     folder = tmp_path_factory.mktemp("healthy")
     url = fill(f"sqlite:///{folder}/item2vec.db", listens)
-    first = item2vec.retrain(models=folder / "models", store=url, config=QUICK)
-    return folder / "models", url, first
+    result = item2vec.retrain(models=folder / "models", store=url, config=QUICK)
+    return folder / "models", url, result
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path_factory):
-    """Let nights work in this process, without a canary; for tests of what a night decides."""
-    monkeypatch.setattr("item2vec.retraining.run.Worker", Here)
-    monkeypatch.syspath_prepend(without_canary(tmp_path_factory.mktemp("here")))
+def in_process(monkeypatch, tmp_path_factory):
+    """Execute jobs in this process, and skip the canary: for tests that do not concern processes."""
+    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
+    monkeypatch.syspath_prepend(without_canary(tmp_path_factory.mktemp("in_process")))
 
 
 def report_of(path):
@@ -63,7 +62,7 @@ def report_of(path):
 
 
 def refused(models, url, config=QUICK, **more):
-    """Retrain; return why it was refused, once it is clear that nothing else has changed."""
+    """Retrain; check that the run is refused, recorded and changes nothing else; return the reason."""
     before = versions.current(models) if (models / "CURRENT").exists() else None
     with pytest.raises(GateRefusedError) as caught:
         item2vec.retrain(models=models, store=url, config=config, **more)
@@ -78,6 +77,11 @@ def refused(models, url, config=QUICK, **more):
     return str(caught.value)
 
 
+def promotion_of(store, id_):
+    (promotion,) = [promotion for promotion in store.promotions() if promotion.version == id_]
+    return promotion
+
+
 def test_a_healthy_run_is_promoted_and_recorded(healthy):
     models, url, first = healthy
     assert versions.current(models) == first.version
@@ -86,19 +90,19 @@ def test_a_healthy_run_is_promoted_and_recorded(healthy):
     data = first.report["data"]
     assert (data["interactions"], data["users"], data["items"]) == (3840, 240, 144)
     assert data["first"] < data["last"] < "1970-01-02T06"
-    assert {"snapshot", "judge", "train", "write", "publish"} == set(first.report["seconds"])
+    assert {"snapshot", "evaluate", "train", "write", "publish"} == set(first.report["seconds"])
     assert all(gate["passed"] for gate in first.report["gates"])
     assert first.report["evaluation"]["leaks"] == []
     with Store(url) as store:
         (run,) = [run for run in store.runs() if run.version == first.version.id]
-        (promotion,) = [one for one in store.promotions() if one.version == first.version.id]
+        promotion = promotion_of(store, first.version.id)
     assert (run.status, promotion.run_id, promotion.generation) == ("promoted", run.id, 1)
     assert promotion.manifest_sha256 == first.version.manifest_sha256
     assert run.metrics["ndcg@10"] == first.report["evaluation"]["metrics"]["ndcg@10"]
 
 
-@pytest.mark.usefixtures("here")
-def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healthy):
+@pytest.mark.usefixtures("in_process")
+def test_the_next_run_is_compared_with_the_score_in_the_manifest(healthy):
     models, url, first = healthy
     note = versions.verify(models).note["retrain"]
     assert note["evaluation"]["metrics"] == first.report["evaluation"]["metrics"]
@@ -113,27 +117,27 @@ def test_the_manifest_keeps_the_score_that_the_next_night_is_compared_with(healt
     assert again.report["live"]["promoted"][-1]["version"] == first.version.id
 
 
-def test_nights_are_compared_with_manifests_or_reports_whichever_are_left(healthy, tmp_path):
+def test_scores_are_read_from_manifests_or_reports(healthy, tmp_path):
     models, _, first = healthy
-    metric = protocol(QUICK)["metric"]
+    metric = protocol_of(QUICK)["metric"]
     evaluation = first.report["evaluation"]
     score, interval = evaluation["metrics"][metric], evaluation["intervals"][metric]
     assert interval[0] < score < interval[1]
 
-    def oldest(folder):
-        return known_before(versions.current(models), folder, protocol(QUICK))["promoted"][-1]
+    def oldest_promotion(folder):
+        return read_earlier_results(versions.current(models), folder, protocol_of(QUICK))["promoted"][-1]
 
     expected = {"version": first.version.id, "score": score, "interval": interval}
-    assert oldest(models) == expected
+    assert oldest_promotion(models) == expected
     shutil.copytree(models / "versions", tmp_path / "a" / "versions")
-    assert oldest(tmp_path / "a") == expected
+    assert oldest_promotion(tmp_path / "a") == expected
     shutil.copytree(models / "runs", tmp_path / "b" / "runs")
-    assert oldest(tmp_path / "b") == expected
+    assert oldest_promotion(tmp_path / "b") == expected
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
-    ("spoil", "why"),
+    ("spoil", "reason"),
     [
         (shuffled, "popularity has"),
         (lambda listens: cut(listens, 0.4), "interactions_growth is 0.4, expected at least 0.7"),
@@ -141,20 +145,20 @@ def test_nights_are_compared_with_manifests_or_reports_whichever_are_left(health
     ],
     ids=["shuffled", "cut to 40 %", "the oldest 30 %"],
 )
-def test_a_spoiled_corpus_is_refused(healthy, listens, tmp_path, spoil, why):
+def test_a_spoiled_corpus_is_refused(healthy, listens, tmp_path, spoil, reason):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", spoil(listens))
-    assert why in refused(healthy[0], url)
+    assert reason in refused(healthy[0], url)
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_a_shuffled_corpus_is_refused_on_the_first_night_too(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", shuffled(listens))
     assert "popularity has" in refused(tmp_path / "models", url)
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
-    ("settings", "why"),
+    ("settings", "reason"),
     [
         ({"alpha": 1e-9, "min_alpha": 0.0}, "moved"),
         ({"alpha": 100.0}, "diverged"),
@@ -163,29 +167,29 @@ def test_a_shuffled_corpus_is_refused_on_the_first_night_too(listens, tmp_path):
     ],
     ids=["untrained", "alpha=100", "alpha=100, gensim", "untrained next_item"],
 )
-def test_a_model_that_learned_nothing_is_refused(healthy, settings, why):
+def test_an_untrained_or_diverged_model_is_refused(healthy, settings, reason):
     models, url, _ = healthy
-    assert why in refused(models, url, changed(**settings))
+    assert reason in refused(models, url, changed(**settings))
 
 
-@pytest.mark.usefixtures("here")
-def test_where_nobody_can_be_asked_nothing_is_promoted(healthy, listens, tmp_path):
-    moment = Interactions.of(
+@pytest.mark.usefixtures("in_process")
+def test_without_queries_nothing_is_promoted(healthy, listens, tmp_path):
+    simultaneous = Interactions.of(
         user=listens.users.decode(listens.user),
         item=listens.items.decode(listens.item),
         timestamp=[0] * len(listens),
     )
-    url = fill(f"sqlite:///{tmp_path}/one-moment.db", moment)
-    assert "questions is 0, expected at least 30" in refused(tmp_path / "models", url)
-    far = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
-    assert "questions is 0" in refused(*healthy[:2], far)
+    url = fill(f"sqlite:///{tmp_path}/simultaneous.db", simultaneous)
+    assert "queries is 0, expected at least 30" in refused(tmp_path / "models", url)
+    all_held_out = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
+    assert "queries is 0" in refused(*healthy[:2], all_held_out)
 
 
-@pytest.mark.usefixtures("here")
-def test_force_passes_over_gates_and_is_recorded(listens, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_a_forced_promotion_is_recorded_with_its_reason(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", shuffled(listens))
-    done = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force="a fire drill")
-    assert not all(gate["passed"] for gate in done.report["gates"])
+    result = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force="a fire drill")
+    assert not all(gate["passed"] for gate in result.report["gates"])
     assert versions.verify(tmp_path / "models").note["retrain"]["forced"] == "a fire drill"
     with Store(url) as store:
         assert store.promotions()[0].reason == "a fire drill"
@@ -194,38 +198,41 @@ def test_force_passes_over_gates_and_is_recorded(listens, tmp_path):
             item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK, force=reason)
 
 
-@pytest.mark.usefixtures("here")
-def test_after_a_rollback_nothing_is_promoted_until_it_is_released(listens, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_after_a_rollback_nothing_is_promoted_until_the_release(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first, second = (item2vec.publish(made_model(seed=seed), models) for seed in (0, 1))
     rollback(models, f"sqlite:///{tmp_path}/none.db", reason="customers complain")
-    said = refused(models, url)
-    assert said == refused(models, url, force="so what")
-    assert second.id in said
-    assert "customers complain" in said
-    assert "item2vec models release" in said
+    reason = refused(models, url)
+    assert reason == refused(models, url, force="urgent")
+    assert second.id in reason
+    assert "customers complain" in reason
+    assert "item2vec models release" in reason
     versions.release(models)
     third = item2vec.retrain(models=models, store=url, config=QUICK)
     assert versions.current(models) == third.version
     with Store(url) as store:
-        moves = [(one.generation, one.version, one.actor) for one in reversed(store.promotions())]
-    assert moves == [(3, first.id, "found"), (4, third.version.id, "retrain")]
+        promotions = store.promotions()[::-1]
+    assert [(promotion.generation, promotion.version, promotion.actor) for promotion in promotions] == [
+        (3, first.id, "found"),
+        (4, third.version.id, "retrain"),
+    ]
 
 
-@pytest.mark.usefixtures("here")
-def test_a_rollback_is_recorded_where_there_is_a_store(listens, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_a_rollback_is_recorded_if_there_is_a_store(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first, _ = (item2vec.publish(made_model(seed=seed), models) for seed in (0, 1))
     rollback(models, url, reason="customers complain")
     with Store(url) as store:
-        (move,) = store.promotions()
-    assert (move.generation, move.version, move.actor) == (3, first.id, "rollback")
-    assert move.reason == "customers complain"
-    rollback(models, f"sqlite:///{tmp_path}/none.db", to=move.previous, reason="they love it")
+        (promotion,) = store.promotions()
+    assert (promotion.generation, promotion.version, promotion.actor) == (3, first.id, "rollback")
+    assert promotion.reason == "customers complain"
+    rollback(models, f"sqlite:///{tmp_path}/none.db", to=promotion.previous, reason="customers praise it")
     assert not (tmp_path / "none.db").exists()
 
 
-def test_a_night_with_a_mixture_publishes_its_table(listens, tmp_path):
+def test_a_mixture_is_published_with_its_table(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     mixed = changed(mixture=0.5, repeat_bonus=1.0)
     item2vec.retrain(models=tmp_path / "models", store=url, config=mixed)
@@ -239,7 +246,7 @@ def test_a_night_with_a_mixture_publishes_its_table(listens, tmp_path):
         )
 
 
-def test_a_night_with_a_popularity_prior_publishes_it(listens, tmp_path):
+def test_a_popularity_prior_is_published(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     recent = changed(popularity=0.5, popularity_half_life=7)
     item2vec.retrain(models=tmp_path / "models", store=url, config=recent)
@@ -252,7 +259,7 @@ def test_a_night_with_a_popularity_prior_publishes_it(listens, tmp_path):
         assert sum(share for _, share in shares) == pytest.approx(best[0].score, abs=1e-4)
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_old_versions_and_reports_are_removed(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     made = [item2vec.publish(made_model(seed=seed), models).id for seed in range(3)]
@@ -260,21 +267,21 @@ def test_old_versions_and_reports_are_removed(listens, tmp_path):
     for name in ("20200101T000000Z-a.json", "20200101T000000Z-a.html", "20200102T000000Z-b.json"):
         (models / "runs" / name).touch()
     few = QUICK.replace(retention=RetentionConfig(versions=2, reports=2, pages=False))
-    done = item2vec.retrain(models=models, store=url, config=few)
-    assert [version.id for version in versions.list_versions(models)] == [made[2], done.version.id]
+    result = item2vec.retrain(models=models, store=url, config=few)
+    assert [version.id for version in versions.list_versions(models)] == [made[2], result.version.id]
     assert [path.name for path in sorted((models / "runs").iterdir())] == [
         "20200102T000000Z-b.json",
-        done.path.name,
+        result.path.name,
     ]
 
 
-def test_one_run_at_a_time(healthy):
+def test_a_second_run_is_refused_the_lock(healthy):
     models, url, _ = healthy
     with versions.attempt(models), pytest.raises(LockHeldError):
         item2vec.retrain(models=models, store=url, config=QUICK)
 
 
-def test_an_empty_or_missing_store_is_said(tmp_path):
+def test_an_empty_or_missing_store_is_an_error(tmp_path):
     url = f"sqlite:///{tmp_path}/item2vec.db"
     with pytest.raises(SchemaError, match="db upgrade"):
         item2vec.retrain(models=tmp_path / "models", store=url)
@@ -286,22 +293,22 @@ def test_an_empty_or_missing_store_is_said(tmp_path):
         assert store.runs()[0].status == "failed"
 
 
-@pytest.mark.usefixtures("here")
-def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_a_damaged_live_version_is_replaced_by_one_that_passes_its_gates(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     first = item2vec.retrain(models=models, store=url, config=QUICK)
     (first.version.path / "manifest.json").chmod(0o644)
     (first.version.path / "manifest.json").write_text("{}")
-    less = fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4))
+    smaller = fill(f"sqlite:///{tmp_path}/smaller.db", cut(listens, 0.4))
     with pytest.raises(GateRefusedError, match=r"interactions_growth is 0\.4"):
-        item2vec.retrain(models=models, store=less, config=QUICK)
+        item2vec.retrain(models=models, store=smaller, config=QUICK)
     second = item2vec.retrain(models=models, store=url, config=QUICK)
     assert item2vec.load(models).vectors.counts.sum() == 3840
     assert second.report["live"]["data"]["interactions"] == 3840
     assert "manifest.json" in second.report["model"]["live_fault"]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     "note",
     [
@@ -316,56 +323,56 @@ def test_a_live_version_that_is_damaged_is_replaced_by_what_is_as_good(listens, 
     ],
     ids=str,
 )
-def test_a_note_of_somebody_s_own_is_nothing_to_compare_with(note, tmp_path):
+def test_a_foreign_note_is_ignored(note, tmp_path):
     version = item2vec.publish(made_model(), tmp_path / "models", note=note)
-    assert known_before(version, tmp_path / "models", protocol(QUICK)) == {}
+    assert read_earlier_results(version, tmp_path / "models", protocol_of(QUICK)) == {}
 
 
-@pytest.mark.usefixtures("here")
-def test_a_night_that_was_forced_without_an_evaluation_is_followed_by_a_healthy_one(listens, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_a_version_forced_without_an_evaluation_is_replaced(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
-    nobody = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
-    item2vec.retrain(models=models, store=url, config=nobody, force="a young shop")
-    assert "questions is 0" in refused(models, url, nobody)
+    all_held_out = QUICK.replace(evaluation=EvaluationConfig(days=10_000))
+    item2vec.retrain(models=models, store=url, config=all_held_out, force="a young shop")
+    assert "queries is 0" in refused(models, url, all_held_out)
     assert item2vec.retrain(models=models, store=url, config=QUICK).version.generation == 2
 
 
-@pytest.mark.usefixtures("here")
-def test_a_past_too_thin_to_train_on_is_a_refusal(tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_too_few_interactions_in_the_past_are_a_refusal(tmp_path):
     users = [f"u{number}" for number in range(200)]
     before = Interactions.of(user=users, item=["a", "b"] * 100, timestamp=[0] * 200)
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", before)
     fill(url, Interactions.of(user=users, item=["c", "d"] * 100, timestamp=list(range(1, 201))))
     halves = QUICK.replace(evaluation=EvaluationConfig(fraction=0.5))
-    assert "questions is 0" in refused(tmp_path / "models", url, halves)
+    assert "queries is 0" in refused(tmp_path / "models", url, halves)
 
 
-@pytest.mark.usefixtures("here")
-def test_a_run_that_was_killed_once_it_was_promoted_is_recorded_as_that(listens, tmp_path):
+@pytest.mark.usefixtures("in_process")
+def test_a_run_killed_after_its_promotion_is_recorded_as_promoted(listens, tmp_path):
     models, url = tmp_path / "models", fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     served = item2vec.publish(made_model(), models)
     about = {"run": served.id, "models": str(models.resolve()), "host": socket.gethostname()}
     with Store(url) as store:
-        number = store.begin_run(config=about, now=datetime(2025, 1, 1, tzinfo=UTC))
+        run_id = store.begin_run(config=about, now=datetime(2025, 1, 1, tzinfo=UTC))
         item2vec.retrain(models=models, store=url, config=QUICK)
-        (of_run,) = [run for run in store.runs() if run.id == number]
-        (move,) = [one for one in store.promotions() if one.version == served.id]
-    assert (of_run.status, of_run.version, move.run_id) == ("promoted", served.id, number)
+        (run,) = [run for run in store.runs() if run.id == run_id]
+        promotion = promotion_of(store, served.id)
+    assert (run.status, run.version, promotion.run_id) == ("promoted", served.id, run_id)
 
 
 @pytest.mark.parametrize(
-    ("limits", "why"),
+    ("limits", "message"),
     [
         (LimitsConfig(memory=0.02), r"used 0\.\d+ GiB; expected at most 0.02"),
-        (LimitsConfig(time="1s"), "was not done after 1s"),
+        (LimitsConfig(time="1s"), "had not finished when the run reached its limit of 1s"),
     ],
     ids=["memory", "time"],
 )
-def test_a_run_that_takes_too_much_is_ended(healthy, limits, why):
+def test_a_run_that_exceeds_a_limit_fails(healthy, limits, message):
     models, url, _ = healthy
     before = versions.current(models)
     slow = changed(QUICK.replace(limits=limits), epochs=100_000)
-    with pytest.raises(RunFailedError, match=why):
+    with pytest.raises(RunFailedError, match=message):
         item2vec.retrain(models=models, store=url, config=slow)
     assert versions.current(models) == before
     assert list((models / "staging").iterdir()) == []
@@ -373,30 +380,30 @@ def test_a_run_that_takes_too_much_is_ended(healthy, limits, why):
         assert store.runs(limit=1)[0].status == "failed"
 
 
-def test_a_night_on_each_kind_of_database(url, listens, tmp_path):
+def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
     fill(url, listens)
-    done = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)
-    assert done.report["data"]["interactions"] == len(listens)
+    result = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)
+    assert result.report["data"]["interactions"] == len(listens)
     assert item2vec.load(tmp_path / "models").vectors.counts.sum() == len(listens)
     with Store(url) as store:
         (run,), (promotion,) = store.runs(), store.promotions()
-    assert (run.status, run.version) == ("promoted", done.version.id)
-    assert (promotion.version, promotion.run_id) == (done.version.id, run.id)
+    assert (run.status, run.version) == ("promoted", result.version.id)
+    assert (promotion.version, promotion.run_id) == (result.version.id, run.id)
     assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
 
 
-@pytest.mark.usefixtures("here")
-def test_adapters_shape_what_is_trained_and_wrong_dates_do_not(listens, tmp_path, caplog):
+@pytest.mark.usefixtures("in_process")
+def test_adapter_settings_apply_and_future_dates_are_ignored(listens, tmp_path, caplog):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     fill(url, Interactions.of(user=["u0"], item=["wrong"], timestamp=[datetime(2099, 1, 1)]))
     sessions = QUICK.replace(adapter=AdapterConfig(kind="sessions", gap="10h", days=0.9))
-    done = item2vec.retrain(models=tmp_path / "models", store=url, config=sessions)
-    assert 1000 < done.report["data"]["interactions"] < 3840
-    assert done.report["evaluation"]["protocol"]["adapter"]["gap"] == "10h"
+    result = item2vec.retrain(models=tmp_path / "models", store=url, config=sessions)
+    assert 1000 < result.report["data"]["interactions"] < 3840
+    assert result.report["evaluation"]["protocol"]["adapter"]["gap"] == "10h"
     example = {"user": "u0", "item": "wrong", "timestamp": "2099-01-01T00:00:00+00:00"}
-    assert (done.report["data"]["future"], done.report["data"]["future_example"]) == (1, example)
-    (said,) = [one.facts for one in caplog.records if "of the future" in one.message]
-    assert said == {"n": 1, **example}
+    assert (result.report["data"]["future"], result.report["data"]["future_example"]) == (1, example)
+    (facts,) = [record.facts for record in caplog.records if "dated in the future" in record.message]
+    assert facts == {"n": 1, **example}
     assert "u0" not in str(versions.verify(tmp_path / "models").note)
 
 
@@ -414,7 +421,7 @@ def children_of(pid):
 
 @pytest.fixture
 def running(healthy):
-    """A run that is judging, and would for hours."""
+    """A run in the middle of its evaluation, which would take hours."""
     models, url, _ = healthy
     run = subprocess.Popen(
         [sys.executable, "-c", SLOW_RUN, str(models), url],
@@ -423,20 +430,20 @@ def running(healthy):
         text=True,
     )
     for line in run.stderr:
-        if " judge " in line:
+        if " evaluate " in line:
             break
     yield run, models, url
     run.kill()
     run.communicate()
 
 
-def test_told_to_stop_a_run_ends_within_ten_seconds_and_cleans_up(running):
+def test_after_sigterm_a_run_ends_within_ten_seconds_and_cleans_up(running):
     run, models, url = running
     before, workers = versions.current(models), children_of(run.pid)
     run.terminate()
-    _, said = run.communicate(timeout=10)
+    _, stderr = run.communicate(timeout=10)
     assert run.returncode == 1
-    assert "stopped by SIGTERM" in said
+    assert "stopped by SIGTERM" in stderr
     assert versions.current(models) == before
     assert list((models / "staging").iterdir()) == []
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
@@ -444,29 +451,29 @@ def test_told_to_stop_a_run_ends_within_ten_seconds_and_cleans_up(running):
         assert store.runs(limit=1)[0].status == "failed"
 
 
-def test_told_to_stop_a_run_does_not_wait_for_a_store_that_is_locked(running):
+def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     run, models, url = running
     before = versions.current(models)
-    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
         run.terminate()
         run.communicate(timeout=10)
     assert run.returncode == 1
     assert versions.current(models) == before
 
 
-def test_a_worker_that_is_killed_is_said(running):
+def test_a_killed_worker_is_an_error(running):
     run, models, _ = running
     before = versions.current(models)
     (worker,) = children_of(run.pid)
     os.kill(worker, signal.SIGKILL)
-    _, said = run.communicate(timeout=60)
+    _, stderr = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert "ended by signal SIGKILL in 'judge'" in said
+    assert "the worker process ended in 'evaluate' by signal SIGKILL" in stderr
     assert versions.current(models) == before
 
 
-def test_a_run_that_is_killed_takes_its_worker_with_it_and_is_simply_run_again(running):
+def test_the_worker_of_a_killed_run_ends_and_the_next_run_cleans_up(running):
     run, models, url = running
     (worker,) = children_of(run.pid)
     leftover = os.pidfd_open(worker)
@@ -474,11 +481,11 @@ def test_a_run_that_is_killed_takes_its_worker_with_it_and_is_simply_run_again(r
     run.wait()
     ended = select.poll()
     ended.register(leftover, select.POLLIN)
-    lives_on = not ended.poll(30_000)
-    if lives_on:
+    outlives = not ended.poll(30_000)
+    if outlives:
         signal.pidfd_send_signal(leftover, signal.SIGKILL)
     os.close(leftover)
-    assert not lives_on
+    assert not outlives
     before = versions.current(models)
     again = item2vec.retrain(models=models, store=url, config=QUICK)
     assert again.version.previous == before.id

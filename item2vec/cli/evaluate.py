@@ -164,7 +164,7 @@ def _facts(study: Study, splits: list[Split], report: Path | None) -> dict[str, 
     comparison = study.comparison
     return {
         "splits": [repr(split) for split in splits],
-        "questions": study.evaluation.n_queries,
+        "queries": study.evaluation.n_queries,
         "metrics": {name: dict(found.metrics) for name, found in study.evaluations.items()},
         "intervals": study.intervals[OURS],
         "exact": None if study.evaluation.exact is None else dict(study.evaluation.exact),

@@ -77,7 +77,7 @@ def _facts(report: Mapping[str, Any], path: str) -> dict[str, Any]:
         "version": report["version"],
         "interactions": report["data"]["interactions"],
         "items": report["model"]["items"],
-        "questions": evaluation["questions"],
+        "queries": evaluation["queries"],
         **scores,
         **rivals,
         "seconds": round(sum(report["seconds"].values()), 1),

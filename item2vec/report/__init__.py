@@ -1,4 +1,7 @@
-"""A model beside the baselines, and a page that shows it all: the one door to jinja2, plotly, openTSNE."""
+"""Comparison of a model with the baselines (``Study``), and an HTML page of it (``write_report``).
+
+The only package that imports jinja2, plotly and openTSNE: the extra ``report``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ LIBRARIES = {"jinja2", "openTSNE", "plotly"}
 
 
 def check_extra() -> None:
-    """Raise ``MissingExtraError`` if what a report needs is not installed: better before hours of work.
+    """Raise ``MissingExtraError`` if a library that a report needs is not installed.
+
+    Call it before a long training whose result will be reported.
 
     >>> check_extra()
     """
@@ -40,11 +45,11 @@ def write_report(
     seed: int = 1,
     run: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write one HTML page that shows a study, whole or not at all; it opens without a network.
+    """Write a study as one self-contained HTML page.
 
-    The same study and seed give the same page, but for the date ``now``, which is left out if not given. A
-    file that is there is replaced. ``run`` is the report of a nightly run, as ``retrain`` makes it: its gates
-    and what has changed since the live version then stand at the top.
+    The page needs no network. An existing file is replaced atomically. The same study and seed give the same
+    page, except for the date ``now``, which is omitted if not given. If ``run`` is the report of a nightly
+    run (``Retrained.report``), its gates and the drift since the live version are shown at the top.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def write_report(
     >>> from item2vec.evaluation.temporal import temporal_split
     >>> from item2vec.readers import read_interactions
     >>> listens = read_interactions("sample_data/listens.csv.gz")
-    >>> split = temporal_split(listens.take(listens.item < 300))  # some items, to be quick
+    >>> split = temporal_split(listens.take(listens.item < 300))  # a part of the items, to be quick
     >>> study = Study.of(fit(split.train, vector_size=16, epochs=1), split)
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
     >>> write_report(study, path)

@@ -1,4 +1,4 @@
-"""Items on a plane, near each other where their vectors are."""
+"""Two-dimensional map of the item vectors, by t-SNE."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from item2vec.vectors import ItemVectors
 
 __all__ = ["Map", "draw_map"]
 
-MOST_ITEMS = 2000
-FEWEST_ITEMS = 5
+MAX_ITEMS = 2000
+MIN_TSNE_ITEMS = 5
 PERPLEXITY = 30
-MOST_VALUES = 20
+MAX_VALUES = 20
 COLORS = 12
-ENOUGH = 0.5
+MIN_COVERED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Points on a plane (``places``, n items × 2), and what to show of each.
+    """Positions of items on a plane (``positions``, float32, n items × 2), their titles and colour groups.
 
-    ``names`` are the values of the ``attribute`` that colours stand for, ``None`` for all others, and
-    ``groups`` says which one each item has; both are empty without an attribute of any use.
+    ``names`` are the values of ``attribute`` that have a colour; a last name ``None`` stands for all other
+    values. ``groups`` (int64, n items) are indices into ``names``. Without a suitable attribute,
+    ``attribute`` is ``None`` and ``names`` is empty. ``log_popularity`` is log10 of the training tokens.
     """
 
     titles: list[str]
-    places: Floats
+    positions: Floats
     attribute: str | None
     names: list[str | None]
     groups: Offsets
@@ -40,23 +41,24 @@ class Map:
 
 
 def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
-    """Lay out items by t-SNE of their unit input vectors; of over 2,000, some drawn by popularity.
+    """Lay out items by t-SNE of their unit input vectors.
 
-    Items without an input vector are left out.
+    Of more than 2,000 items, 2,000 are sampled in proportion to popularity. Items without an input vector are
+    left out.
 
     Source: van der Maaten & Hinton, Visualizing Data using t-SNE, JMLR 2008; openTSNE: Poličar, Stražar &
     Zupan, Journal of Statistical Software 2024.
     """
-    rows = _drawn(vectors, seed)
+    rows = _sampled_rows(vectors, seed)
     ids = vectors.vocabulary.decode(rows)
-    about = [items.about(id_) for id_ in ids] if items else []
-    attribute, values = _telling(about)
+    attributes = [items.about(id_) for id_ in ids] if items else []
+    attribute, values = _colour_attribute(attributes)
     common = [value for value, _ in Counter(filter(None, values)).most_common(COLORS)]
     names: list[str | None] = [*common, None] if set(values) - set(common) else [*common]
     number_of = {value: number for number, value in enumerate(common)}
     return Map(
         titles=[items.title(id_) if items else id_ for id_ in ids],
-        places=_laid_out(vectors.unit_input[rows], seed),
+        positions=_layout(vectors.unit_input[rows], seed),
         attribute=attribute,
         names=names if attribute else [],
         groups=np.array([number_of.get(value or "", len(common)) for value in values], dtype=np.int64),
@@ -64,26 +66,26 @@ def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
     )
 
 
-def _drawn(vectors: ItemVectors, seed: int) -> Rows:
+def _sampled_rows(vectors: ItemVectors, seed: int) -> Rows:
     rows = np.flatnonzero(vectors.has_input)
-    if len(rows) <= MOST_ITEMS:
+    if len(rows) <= MAX_ITEMS:
         return rows
-    chances = vectors.counts[rows] + 1
+    weights = vectors.counts[rows] + 1
     random = np.random.default_rng(seed)
-    return np.sort(random.choice(rows, MOST_ITEMS, replace=False, p=chances / chances.sum()))
+    return np.sort(random.choice(rows, MAX_ITEMS, replace=False, p=weights / weights.sum()))
 
 
-def _laid_out(unit: Floats, seed: int) -> Floats:
-    """Return places on a plane: from the two directions of most variance, moved by t-SNE.
+def _layout(units: Floats, seed: int) -> Floats:
+    """Return positions on a plane: the first two principal components, refined by t-SNE.
 
-    Source of the start: Kobak & Berens, The art of using t-SNE for single-cell transcriptomics, 2019.
+    Source of this start: Kobak & Berens, The art of using t-SNE for single-cell transcriptomics, 2019.
     """
-    n_items = len(unit)
-    left, spread, _ = np.linalg.svd(unit - unit.mean(axis=0), full_matrices=False)
-    start = np.pad(left * spread, ((0, 0), (0, 1)))[:, :2]
-    if n_items < FEWEST_ITEMS:
+    n_items = len(units)
+    left, scales, _ = np.linalg.svd(units - units.mean(axis=0), full_matrices=False)
+    start = np.pad(left * scales, ((0, 0), (0, 1)))[:, :2]
+    if n_items < MIN_TSNE_ITEMS:
         return start
-    # Equal vectors must not start at the same place: nothing would move them apart.
+    # Noise: t-SNE would never separate equal vectors that start at the same position.
     start = start / max(start[:, 0].std(), 1e-6) + np.random.default_rng(seed).normal(0, 0.01, start.shape)
     tsne = TSNE(
         perplexity=min(PERPLEXITY, (n_items - 1) / 3),
@@ -93,21 +95,21 @@ def _laid_out(unit: Floats, seed: int) -> Floats:
         n_jobs=1,
         random_state=seed,
     )
-    return np.asarray(tsne.fit(unit), dtype=np.float32)
+    return np.asarray(tsne.fit(units), dtype=np.float32)
 
 
-def _telling(about: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]:
-    """Return the attribute that tells most about items by a few colours, and its value for each.
+def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]:
+    """Return the attribute whose values make the most informative colours, and each item's value.
 
-    Of those that at least half of the items have, one of 2 to 20 values; among several the one whose values
-    are spread most evenly. Else one whose 12 most frequent values cover half of the items.
+    Candidates are attributes whose 12 most frequent values cover at least half of the items. Those with 2 to
+    20 distinct values are preferred, then those with the highest entropy.
     """
     best: tuple[tuple[bool, float], str | None, list[str | None]] = ((False, 0.0), None, [])
-    for name in sorted({name for row in about for name in row}):
-        values = [_first(row.get(name)) for row in about]
+    for name in sorted({name for row in attributes for name in row}):
+        values = [_first(row.get(name)) for row in attributes]
         counts = np.array([count for _, count in Counter(filter(None, values)).most_common()])
-        few = 2 <= len(counts) <= MOST_VALUES
-        covered = counts[:COLORS].sum() >= ENOUGH * len(values)
+        few = 2 <= len(counts) <= MAX_VALUES
+        covered = counts[:COLORS].sum() >= MIN_COVERED * len(values)
         if len(counts) < 2 or not covered:
             continue
         shares = counts / counts.sum()
@@ -118,7 +120,7 @@ def _telling(about: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]
 
 
 def _first(value: Any) -> str | None:
-    """Return an attribute's value as text; of several values the first."""
+    """Return an attribute's value as text; the first one of a list."""
     if isinstance(value, list):
         value = value[0] if value else None
     return None if value is None or value == "" else str(value)

@@ -1,4 +1,4 @@
-"""The charts of a report, as plotly's figures: JSON values, with all text of users' escaped."""
+"""The charts of a report, as plotly figures in JSON. Titles and attributes of items are escaped."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from item2vec import metrics
 from item2vec.arrays import Doubles, Mask, Offsets
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.segments import Segment
+from item2vec.metrics import beyond_accuracy
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.report.embedding import Map
 from item2vec.report.study import OURS, Study
 from item2vec.vectors import Epoch
@@ -41,22 +42,22 @@ PALETTE = (
 )  # fmt: skip
 OTHER = "#d4d4d8"
 DECILES = 10
-MOST_PLACES = 20
-MOST_POINTS = 200
+MAX_K = 20
+MAX_POINTS = 200
 
 
 def colors(study: Study) -> dict[str, str]:
-    """Return the colour of every model, by name: the same in all charts."""
+    """Return the colour of each model by name, the same in all charts."""
     quiet = iter(QUIET)
-    telling = {OURS: ACCENT, study.best_baseline: RIVAL}
-    return {name: telling.get(name) or next(quiet) for name in study.evaluations}
+    highlighted = {OURS: ACCENT, study.best_baseline: RIVAL}
+    return {name: highlighted.get(name) or next(quiet) for name in study.evaluations}
 
 
 def headline(study: Study) -> Figure:
-    """Return bars of the comparison metric of every model, with its interval."""
+    """Return a bar chart of ``study.metric`` for each model, with confidence intervals."""
     names = list(study.evaluations)[::-1]
     values = [study.evaluations[name].metrics[study.metric] for name in names]
-    ends = [study.intervals[name][study.metric] for name in names]
+    bounds = [study.intervals[name][study.metric] for name in names]
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -66,8 +67,8 @@ def headline(study: Study) -> Figure:
         "error_x": {
             "type": "data",
             "symmetric": False,
-            "array": _numbers(high - value for value, (_, high) in zip(values, ends, strict=True)),
-            "arrayminus": _numbers(value - low for value, (low, _) in zip(values, ends, strict=True)),
+            "array": _numbers(high - value for value, (_, high) in zip(values, bounds, strict=True)),
+            "arrayminus": _numbers(value - low for value, (low, _) in zip(values, bounds, strict=True)),
             "color": "#334155",
             "thickness": 1.5,
         },
@@ -79,22 +80,26 @@ def headline(study: Study) -> Figure:
 
 
 def curve_over_k(study: Study, name: str) -> Figure:
-    """Return the mean of a metric of accuracy, for every model, over the length of the answers."""
-    places = _places(study)
-    measure = metrics.ACCURACY[name]
+    """Return a line chart of an accuracy metric at each k, one line per model."""
+    measure, cutoffs = ACCURACY[name], _cutoffs(study)
     lines = {
-        model: [float(measure(found.rankings.hits, found.rankings.n_targets, k).mean()) for k in places]
-        for model, found in study.evaluations.items()
+        model: [
+            float(measure(evaluation.rankings.hits, evaluation.rankings.n_targets, k).mean()) for k in cutoffs
+        ]
+        for model, evaluation in study.evaluations.items()
     }
     return _lines(study, lines)
 
 
 def coverage(study: Study) -> Figure:
-    """Return the share of items that were recommended to anybody, over the length of the answers."""
-    places = _places(study)
+    """Return a line chart of the share of items recommended for at least one query, at each k."""
+    cutoffs = _cutoffs(study)
     lines = {
-        model: [metrics.coverage(found.rankings.items, k, _counts(study, found.rankings)) for k in places]
-        for model, found in study.evaluations.items()
+        model: [
+            beyond_accuracy.coverage(evaluation.rankings.items, k, _counts(study, evaluation.rankings))
+            for k in cutoffs
+        ]
+        for model, evaluation in study.evaluations.items()
     }
     figure = _lines(study, lines)
     figure["layout"]["yaxis"]["tickformat"] = ".0%"
@@ -102,18 +107,18 @@ def coverage(study: Study) -> Figure:
 
 
 def segment_bars(study: Study, ours: Sequence[Segment], best: Sequence[Segment]) -> Figure:
-    """Return bars of the comparison metric in each segment of one kind, beside the best baseline's."""
+    """Return a bar chart of ``study.metric`` by segment, for the model and the best baseline."""
     names = [f"{segment.name}<br>{segment.n_queries:,}" for segment in ours]
     bars = [
         {
             "type": "bar",
             "name": name,
             "x": names,
-            "y": _numbers(segment.metrics[study.metric] for segment in found),
+            "y": _numbers(segment.metrics[study.metric] for segment in parts),
             "marker": {"color": color},
             "hovertemplate": "%{y:.4f}",
         }
-        for name, found, color in ((OURS, ours, ACCENT), (study.best_baseline, best, RIVAL))
+        for name, parts, color in ((OURS, ours, ACCENT), (study.best_baseline, best, RIVAL))
     ]
     figure = _figure(bars, category="x")
     figure["layout"]["xaxis"]["tickfont"] = {"size": 11}
@@ -121,7 +126,7 @@ def segment_bars(study: Study, ours: Sequence[Segment], best: Sequence[Segment])
 
 
 def training_curve(curve: Sequence[Epoch]) -> Figure:
-    """Return the validation scores by epoch."""
+    """Return a line chart of the validation scores by epoch."""
     epochs = [point.epoch for point in curve]
     lines = [
         {
@@ -140,43 +145,43 @@ def training_curve(curve: Sequence[Epoch]) -> Figure:
 
 
 def exposure_by_popularity(study: Study) -> Figure:
-    """Return what share of the places, and of the training tokens, each tenth of the items has."""
+    """Return a bar chart of the share of training tokens and of recommendations, by decile of popularity."""
     counts = study.split.train.counts()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    tenth = np.empty(len(counts), dtype=np.int64)
-    tenth[order] = np.arange(len(order)) * DECILES // len(order)
+    decile = np.empty(len(counts), dtype=np.int64)
+    decile[order] = np.arange(len(order)) * DECILES // len(order)
     names = [str(number) for number in range(1, DECILES + 1)]
     bars = [
         {
             "type": "bar",
             "name": name,
             "x": names,
-            "y": _numbers(np.bincount(tenth[order], shown[order], DECILES) / max(shown[order].sum(), 1)),
+            "y": _numbers(np.bincount(decile[order], n[order], DECILES) / max(n[order].sum(), 1)),
             "marker": {"color": color},
             "hovertemplate": "%{y:.1%}",
         }
-        for name, shown, color in _shown(study)
+        for name, n, color in _exposures(study)
     ]
     return _figure(bars, x="tenth of items, by popularity", percent="y", category="x")
 
 
 def lorenz(study: Study) -> Figure:
-    """Return what share of the places the least shown share of the items has: the Lorenz curve."""
+    """Return Lorenz curves: the share of recommendations that the least recommended items make up."""
     trained = study.split.train.counts() > 0
     lines: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "lines",
-            "name": "all alike",
+            "name": "uniform",
             "x": [0, 1],
             "y": [0, 1],
             "line": {"color": OTHER, "dash": "dot"},
             "hoverinfo": "skip",
         }
     ]
-    for name, shown, color in _shown(study):
-        heights = np.concatenate(([0.0], np.cumsum(np.sort(shown[trained])) / max(shown[trained].sum(), 1)))
-        at = np.unique(np.linspace(0, len(heights) - 1, MOST_POINTS).astype(np.int64))
+    for name, n, color in _exposures(study):
+        heights = np.concatenate(([0.0], np.cumsum(np.sort(n[trained])) / max(n[trained].sum(), 1)))
+        at = np.unique(np.linspace(0, len(heights) - 1, MAX_POINTS).astype(np.int64))
         lines.append(
             {
                 "type": "scatter",
@@ -188,82 +193,87 @@ def lorenz(study: Study) -> Figure:
                 "hovertemplate": "%{y:.1%}",
             }
         )
-    return _figure(lines, x="share of items, least shown first", percent="xy")
+    return _figure(lines, x="share of items, least frequent first", percent="xy")
 
 
-def embedding_map(drawn: Map) -> Figure:
-    """Return the items as points, a colour for each value of an attribute."""
+def embedding_map(item_map: Map) -> Figure:
+    """Return a scatter plot of the items, coloured by attribute or by popularity."""
     groups = [
         _points(
-            drawn, drawn.groups == number, name, OTHER if name is None else PALETTE[number % len(PALETTE)]
+            item_map,
+            item_map.groups == number,
+            name,
+            OTHER if name is None else PALETTE[number % len(PALETTE)],
         )
-        for number, name in enumerate(drawn.names)
+        for number, name in enumerate(item_map.names)
     ]
-    if not drawn.names:
-        groups = [_points(drawn, np.ones(len(drawn.titles), dtype=bool), "items", drawn.log_popularity)]
-    figure = _figure(groups[::-1] if drawn.names else groups, height=620)
+    if not item_map.names:
+        groups = [
+            _points(item_map, np.ones(len(item_map.titles), dtype=bool), "items", item_map.log_popularity)
+        ]
+    figure = _figure(groups[::-1] if item_map.names else groups, height=620)
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
     figure["layout"] |= {
         "xaxis": hidden,
         "yaxis": hidden | {"scaleanchor": "x"},
         "hovermode": "closest",
-        "showlegend": bool(drawn.names),
+        "showlegend": bool(item_map.names),
         "legend": {"itemsizing": "constant", "traceorder": "reversed"},
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
     }
     return figure
 
 
-def _points(drawn: Map, chosen: Mask, name: str | None, color: str | Doubles) -> dict[str, Any]:
+def _points(item_map: Map, selected: Mask, name: str | None, color: str | Doubles) -> dict[str, Any]:
     marker: dict[str, Any] = {"size": 6, "opacity": 0.8, "color": color}
     if not isinstance(color, str):
         ticks = np.arange(np.ceil(color.min()), np.floor(color.max()) + 1)
-        bar = {"title": {"text": "in training"}, "thickness": 12, "tickvals": _numbers(ticks)}
+        bar = {"title": {"text": "training tokens"}, "thickness": 12, "tickvals": _numbers(ticks)}
         bar["ticktext"] = [f"{10 ** int(tick):,}" for tick in ticks]
-        marker |= {"color": _numbers(color[chosen]), "colorscale": "Viridis", "colorbar": bar}
+        marker |= {"color": _numbers(color[selected]), "colorscale": "Viridis", "colorbar": bar}
     return {
         "type": "scatter",
         "mode": "markers",
         "name": "other" if name is None else _escaped(name),
-        "x": _numbers(drawn.places[chosen, 0]),
-        "y": _numbers(drawn.places[chosen, 1]),
-        "text": [_escaped(drawn.titles[row]) for row in np.flatnonzero(chosen)],
+        "x": _numbers(item_map.positions[selected, 0]),
+        "y": _numbers(item_map.positions[selected, 1]),
+        "text": [_escaped(item_map.titles[row]) for row in np.flatnonzero(selected)],
         "hoverinfo": "text",
         "marker": marker,
     }
 
 
-def _places(study: Study) -> list[int]:
-    return list(range(1, min(MOST_PLACES, study.evaluation.rankings.items.shape[1]) + 1))
+def _cutoffs(study: Study) -> list[int]:
+    return list(range(1, min(MAX_K, study.evaluation.rankings.items.shape[1]) + 1))
 
 
 def _counts(study: Study, rankings: Rankings) -> Offsets:
-    """Return how often each item of the answers' vocabulary stands in the training part."""
+    """Return the training tokens of each item in the vocabulary of the rankings."""
     counts = study.split.train.counts()
     return np.concatenate((counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64)))
 
 
-def _shown(study: Study) -> list[tuple[str, Doubles, str]]:
-    """Return how often each item was trained on, and recommended by the model and by the best baseline."""
+def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
+    """Return name, occurrences per item, and colour: of training, the model, and the best baseline."""
     counts = study.split.train.counts()
-    shown = [("training", counts.astype(np.float64), TRAINING)]
+    exposures = [("training", counts.astype(np.float64), TRAINING)]
     for name, color in ((OURS, ACCENT), (study.best_baseline, RIVAL)):
         items = study.evaluations[name].rankings.items[:, : study.k]
-        exposure = np.bincount(items[items >= 0], minlength=len(counts))[: len(counts)]
-        shown.append((name, exposure.astype(np.float64), color))
-    return shown
+        recommended = np.bincount(items[items >= 0], minlength=len(counts))[: len(counts)]
+        exposures.append((name, recommended.astype(np.float64), color))
+    return exposures
 
 
 def _lines(study: Study, lines: Mapping[str, Sequence[float]]) -> Figure:
-    places, of_model = _places(study), colors(study)
+    cutoffs, color_of = _cutoffs(study), colors(study)
     traces = [
         {
             "type": "scatter",
-            "mode": "lines" if len(places) > 1 else "markers",
+            "mode": "lines" if len(cutoffs) > 1 else "markers",
             "name": name,
-            "x": places,
+            "x": cutoffs,
             "y": _numbers(values),
-            "line": {"color": of_model[name], "width": 3 if name == OURS else 1.5},
+            "line": {"color": color_of[name], "width": 3 if name == OURS else 1.5},
             "hovertemplate": "%{y:.4f}",
         }
         for name, values in lines.items()
@@ -311,5 +321,5 @@ def _numbers(values: Any) -> list[float]:
 
 
 def _escaped(text: str) -> str:
-    """Return text that plotly, which reads some HTML in labels, shows as it is."""
+    """Return text with HTML escaped, since plotly interprets some HTML in labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

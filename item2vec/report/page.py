@@ -1,4 +1,4 @@
-"""The page itself: everything that it shows, put into its template."""
+"""Render the HTML page of a study from its template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 import item2vec
 from item2vec.evaluation.lists import BEYOND_ACCURACY
 from item2vec.evaluation.segments import segments
-from item2vec.metrics import ACCURACY
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.report import figures
 from item2vec.report.embedding import draw_map
 from item2vec.report.study import OURS, Study
@@ -33,7 +33,7 @@ LAST_ITEMS = 8
 
 
 def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, Any] | None = None) -> str:
-    """Return the page of a study, and of the nightly run that it is a part of."""
+    """Return the page of a study as HTML; ``run`` is the report of the nightly run that made it, if any."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -41,14 +41,14 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn = draw_map(study.model.vectors, study.items, seed=seed)
+    item_map = draw_map(study.model.vectors, study.items, seed=seed)
     charts = {
         "headline": figures.headline(study),
         **{name: figures.curve_over_k(study, name) for name in CURVES},
         "coverage": figures.coverage(study),
         "exposure": figures.exposure_by_popularity(study),
         "lorenz": figures.lorenz(study),
-        "map": figures.embedding_map(drawn),
+        "map": figures.embedding_map(item_map),
     }
     by_segment = dict(_segment_charts(study))
     curve = study.model.vectors.curve
@@ -65,46 +65,49 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
         training_color=figures.TRAINING,
         curves=CURVES,
         segments=by_segment,
-        drawn=drawn,
+        item_map=item_map,
         examples=list(_examples(study, seed)),
         facts=_facts(study, seed),
         figures=_json({**charts, **by_segment}),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 -- a library, not anybody's text
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 -- a library, no user's text
     )
 
 
 def _segment_charts(study: Study) -> Iterator[tuple[str, figures.Figure]]:
     evaluations = study.evaluation, study.baselines[study.best_baseline]
     ours, best = (
-        {by: list(found) for by, found in groupby(segments(one, study.split), key=lambda segment: segment.by)}
-        for one in evaluations
+        {
+            by: list(parts)
+            for by, parts in groupby(segments(evaluation, study.split), key=lambda segment: segment.by)
+        }
+        for evaluation in evaluations
     )
     for by in ours:
         yield by, figures.segment_bars(study, ours[by], best[by])
 
 
 def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield some questions that were answered and some that were not, with the titles of all items."""
+    """Yield some queries with a hit and some without, with the titles of their items."""
     rankings, split = study.evaluation.rankings, study.split
     hit = rankings.hits[:, : study.k].any(axis=1)
     random = np.random.default_rng(seed)
 
-    for kind in (True, False):
-        questions = np.flatnonzero(hit == kind)
-        for question in np.sort(random.permutation(questions)[:EXAMPLES]).tolist():
-            items = rankings.items[question, : study.k]
-            history = split.histories[question]
+    for is_hit in (True, False):
+        queries = np.flatnonzero(hit == is_hit)
+        for query in np.sort(random.permutation(queries)[:EXAMPLES]).tolist():
+            items = rankings.items[query, : study.k]
+            history = split.histories[query]
             yield {
-                "question": question,
-                "hit": kind,
+                "query": query,
+                "hit": is_hit,
                 "earlier": max(len(history) - LAST_ITEMS, 0),
                 "history": [_title(study, item) for item in history[-LAST_ITEMS:]],
-                "targets": [_title(study, item) for item in split.targets[question][:LAST_ITEMS]],
-                "later": max(len(split.targets[question]) - LAST_ITEMS, 0),
+                "targets": [_title(study, item) for item in split.targets[query][:LAST_ITEMS]],
+                "later": max(len(split.targets[query]) - LAST_ITEMS, 0),
                 "recommended": [
-                    (_title(study, item), is_hit)
-                    for item, is_hit in zip(
-                        rankings.vocabulary.decode(items[items >= 0]), rankings.hits[question], strict=False
+                    (_title(study, item), is_target)
+                    for item, is_target in zip(
+                        rankings.vocabulary.decode(items[items >= 0]), rankings.hits[query], strict=False
                     )
                 ],
             }
@@ -115,7 +118,7 @@ def _title(study: Study, item: str) -> str:
 
 
 def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
-    """Return all that is needed to do the same again."""
+    """Return the settings and versions that reproduce the page, by section."""
     vectors, train = study.model.vectors, study.split.train
     return {
         "Data": {
@@ -123,7 +126,7 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
             "training part": repr(train),
             "fingerprint of the training part (SHA-256)": train.fingerprint(),
         },
-        "Training": vectors.config.model_dump() if vectors.config else {"configuration": "not known"},
+        "Training": vectors.config.model_dump() if vectors.config else {"configuration": "unknown"},
         "Taste": study.model.taste.model_dump(),
         "Index": {"kind": study.model.index.kind, "items": len(vectors)},
         "Versions": {
@@ -136,6 +139,6 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
 
 
 def _json(value: Any) -> Markup:
-    """Return JSON that can stand in a script element: no text in it can end the element."""
+    """Return JSON that is safe inside a script element: it contains no ``<`` that could end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 -- nothing is left in it that HTML would read
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 -- it contains no character special to HTML in a script

@@ -1,4 +1,4 @@
-"""A model and the baselines, asked the same questions."""
+"""Evaluation of a model and of all baselines on the same split."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from item2vec.sentences import offsets_of
 __all__ = ["OURS", "Study"]
 
 OURS = "item2vec"
-"""What the model is called among the baselines."""
+"""Name of the model among the baselines."""
 
-ANSWERS = ("items", "hits", "n_targets")
+RANKING_ARRAYS = ("items", "hits", "n_targets")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Study:
-    """A model's evaluation beside those of the baselines, on one split.
+    """Evaluations of a model and of the baselines on one split.
 
     Parameters
     ----------
     model, split
-        What was asked, and what it was asked.
+        The model, and the split on which it was evaluated.
     evaluation
-        What the model's answers were worth.
+        The model's evaluation.
     baselines
-        The same of each baseline, by name; at least one.
+        The evaluation of each baseline, by its name; at least one.
     cutoffs
         The ``k`` of the metrics, ascending.
     items
-        Titles and attributes, for people to read.
+        Titles and attributes of the items, for display.
 
     Examples
     --------
@@ -75,18 +75,18 @@ class Study:
         with progress_bar("evaluating", total=1 + len(rivals)) as advance:
             evaluation = evaluate(model, split, k=cutoffs)
             advance(OURS)
-            of_rivals = {}
+            evaluations = {}
             for name, rival in rivals.items():
-                of_rivals[name] = evaluate(rival, split, k=cutoffs)
+                evaluations[name] = evaluate(rival, split, k=cutoffs)
                 advance(name)
-        return cls(model, split, evaluation, of_rivals, cutoffs, items or model.items)
+        return cls(model, split, evaluation, evaluations, cutoffs, items or model.items)
 
     @classmethod
     def pooled(cls, studies: Sequence[Study]) -> Study:
-        """Return one study of the questions of several, such as those of all folds; one alone stays as it is.
+        """Return one study of the queries of several studies, such as all folds; a single one unchanged.
 
-        ``model`` and ``split`` are the first one's. Metrics of the catalogue as a whole (``coverage``,
-        ``gini``) are means over the studies.
+        ``model`` and ``split`` are those of the first study. Metrics without a value per query (``coverage``,
+        ``gini``) are averaged over the studies.
         """
         first = studies[0]
         if len(studies) == 1:
@@ -101,79 +101,87 @@ class Study:
 
     @property
     def k(self) -> int:
-        """The cut-off that is shown first: the middle one."""
+        """The cut-off that reports show first: the middle one."""
         return self.cutoffs[(len(self.cutoffs) - 1) // 2]
 
     @property
     def metric(self) -> str:
-        """By what the models are compared: NDCG at the middle cut-off."""
+        """Name of the metric by which models are compared: NDCG at the middle cut-off."""
         return f"ndcg@{self.k}"
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """All evaluations by name, the model's first."""
+        """The evaluations of all models by name, that of ``model`` first."""
         return {OURS: self.evaluation, **self.baselines}
 
     @cached_property
     def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """The 95 % intervals of every model's metrics."""
+        """The 95 % confidence intervals of each model's metrics."""
         return {name: evaluation.intervals() for name, evaluation in self.evaluations.items()}
 
     @property
     def best_baseline(self) -> str:
-        """The name of the best baseline."""
+        """Name of the baseline with the highest ``metric``."""
         return max(self.baselines, key=lambda name: self.baselines[name].metrics[self.metric])
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The model against the best baseline, question by question."""
+        """Paired comparison of the model with the best baseline."""
         return compare(self.evaluation, self.baselines[self.best_baseline], self.metric)
 
     @property
     def beats_all(self) -> bool:
-        """Whether the model is better than every baseline, by more than chance explains."""
+        """Whether the model is significantly better than every baseline."""
         return self.comparison.low > 0
 
     @property
     def verdict(self) -> str:
-        """How the model compares with the best baseline, in words."""
-        by = self.comparison
+        """The comparison with the best baseline as a sentence."""
+        comparison = self.comparison
         best = self.baselines[self.best_baseline].metrics[self.metric]
         if self.beats_all:
-            said = f"{OURS} beats all baselines"
-        elif by.difference > 0:
-            said = f"{OURS} does not surely beat all baselines"
+            claim = f"{OURS} beats all baselines"
+        elif comparison.difference > 0:
+            claim = f"{OURS} does not significantly beat all baselines"
         else:
-            said = f"{OURS} does not beat all baselines"
+            claim = f"{OURS} does not beat all baselines"
         return (
-            f"{said}: {self.metric} {self.evaluation.metrics[self.metric]:.4f} against {best:.4f} of the "
-            f"best, {self.best_baseline}; difference {by.difference:+.4f} (95 % interval {by.low:+.4f} "
-            f"to {by.high:+.4f}, p = {by.p_value:.4f})"
+            f"{claim}: {self.metric} {self.evaluation.metrics[self.metric]:.4f} against {best:.4f} of the "
+            f"best, {self.best_baseline}; difference {comparison.difference:+.4f} (95 % interval "
+            f"{comparison.low:+.4f} to {comparison.high:+.4f}, p = {comparison.p_value:.4f})"
         )
 
 
 def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
     first = evaluations[0]
     per_query = {
-        name: np.concatenate([one.per_query[name] for one in evaluations]) for name in first.per_query
+        name: np.concatenate([evaluation.per_query[name] for evaluation in evaluations])
+        for name in first.per_query
     }
-    offsets = offsets_of([one.users.max() + 1 for one in evaluations])
-    exact = [one.exact for one in evaluations if one.exact is not None]
+    offsets = offsets_of([evaluation.users.max() + 1 for evaluation in evaluations])
+    exact = [evaluation.exact for evaluation in evaluations if evaluation.exact is not None]
     return replace(
         first,
-        metrics=_means([one.metrics for one in evaluations])
+        metrics=_means([evaluation.metrics for evaluation in evaluations])
         | {name: float(values.mean()) for name, values in per_query.items()},
         per_query=per_query,
         rankings=Rankings(
             first.rankings.vocabulary,
-            *(np.concatenate([getattr(one.rankings, name) for one in evaluations]) for name in ANSWERS),
+            *(
+                np.concatenate([getattr(evaluation.rankings, name) for evaluation in evaluations])
+                for name in RANKING_ARRAYS
+            ),
         ),
-        users=np.concatenate([one.users + start for one, start in zip(evaluations, offsets, strict=False)]),
-        queries={part: " ".join(one.queries[part] for one in evaluations) for part in first.queries},
+        users=np.concatenate(
+            [evaluation.users + start for evaluation, start in zip(evaluations, offsets, strict=False)]
+        ),
+        queries={
+            part: " ".join(evaluation.queries[part] for evaluation in evaluations) for part in first.queries
+        },
         exact=_means(exact) if exact else None,
-        leaks=tuple(dict.fromkeys(leak for one in evaluations for leak in one.leaks)),
+        leaks=tuple(dict.fromkeys(leak for evaluation in evaluations for leak in evaluation.leaks)),
     )
 
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([one[name] for one in metrics])) for name in metrics[0]}
+    return {name: float(np.mean([values[name] for values in metrics])) for name in metrics[0]}

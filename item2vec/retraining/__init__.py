@@ -1,4 +1,4 @@
-"""The nightly run: what the store holds becomes the model that is served, or nothing changes."""
+"""The nightly run: train on the contents of the store, and publish the model if it passes the gates."""
 
 from __future__ import annotations
 

@@ -1,18 +1,25 @@
-"""The gates: what a new model must be shown to be before it is served.
+"""The gates: conditions that a new model must meet before it is served.
 
-Each is written positively: it is passed if a number is there, finite, and within its bounds. What cannot be
-measured is not passed; but where there is nothing to compare with, a gate says so, and is.
+A gate is passed if its value was measured, is finite, and lies within the bounds. A value that could not be
+measured does not pass. If there is no earlier version to compare with, the comparison is passed and says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from item2vec.config import GatesConfig
+from item2vec.retraining.earlier_versions import (
+    COUNTED,
+    EarlierResults,
+    EvaluationProtocol,
+    PromotedScore,
+)
+from item2vec.retraining.health import Health
+from item2vec.retraining.messages import DataSummary, EvaluationResult, TrainingResult
 from item2vec.versions import Hold
 
 __all__ = [
@@ -27,22 +34,20 @@ __all__ = [
     "within",
 ]
 
-Facts = Mapping[str, Any]
-
-COUNTED = ("interactions", "users", "items")
 READ = (0.99, 1.01)
+"""Bounds of the tokens that were trained on, as a share of those expected."""
 SHARE_OF_SMALL = 0.2
-"""Of the directions that are possible at all, what a model must use that is too small for the floor."""
+"""Share of the possible directions that a model must use if it is too small for ``min_effective_rank``."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition, what was found, and whether that meets it.
+    """One condition, the measured value, and whether that meets the condition.
 
     Examples
     --------
-    >>> within("questions", 12, least=50, what="users that were asked")
-    Gate(name='questions', passed=False, value=12.0, least=50, most=None, what='users that were asked')
+    >>> within("queries", 12, least=50, what="users with a history")
+    Gate(name='queries', passed=False, value=12.0, least=50, most=None, what='users with a history')
     >>> within("norm", float("nan"), most=9, what="…").passed
     False
     """
@@ -53,6 +58,21 @@ class Gate:
     least: float | None
     most: float | None
     what: str
+    """What the value is, and what it is compared with."""
+
+    @classmethod
+    def accepted(cls, name: str, what: str) -> Gate:
+        """Return a gate without a value that is passed."""
+        return cls(name, passed=True, value=None, least=None, most=None, what=what)
+
+    @classmethod
+    def refused(cls, name: str, what: str) -> Gate:
+        """Return a gate without a value that is not passed.
+
+        >>> str(Gate.refused("hold", "g0000000001-0a1b2c3d was rolled back"))
+        'hold: g0000000001-0a1b2c3d was rolled back'
+        """
+        return cls(name, passed=False, value=None, least=None, most=None, what=what)
 
     def __str__(self) -> str:
         if self.value is None:
@@ -68,92 +88,103 @@ class Gate:
 def within(
     name: str, value: float | None, *, least: float | None = None, most: float | None = None, what: str
 ) -> Gate:
-    """Make a gate that only a finite number within its bounds passes."""
+    """Return a gate that is passed by a finite value within the bounds, which are inclusive."""
     if value is None:
         return Gate(name, False, None, least, most, what)
-    found = float(value)
-    enough = least is None or found >= least
-    passed = math.isfinite(found) and enough and (most is None or found <= most)
-    return Gate(name, passed, found, least, most, what)
+    value = float(value)
+    enough = least is None or value >= least
+    passed = math.isfinite(value) and enough and (most is None or value <= most)
+    return Gate(name, passed, value, least, most, what)
 
 
 def of_hold(hold: Hold | None) -> Gate:
-    """Nothing is promoted after a rollback, until somebody says so."""
+    """Return the gate that is not passed after a rollback, until the hold is released."""
     if hold is None:
-        return Gate("hold", True, None, None, None, "no rollback holds promotions back")
-    why = f"{hold.version} was rolled back ({hold.reason}); when it may go on: item2vec models release"
-    return Gate("hold", False, None, None, None, why)
+        return Gate.accepted("hold", "no rollback holds promotions back")
+    why = (
+        f"{hold.version} was rolled back ({hold.reason}); to allow promotions again: item2vec models release"
+    )
+    return Gate.refused("hold", why)
 
 
-def of_data(data: Facts, before: Facts, gates: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on how much there is to train on, against what the version before was made of."""
+def of_data(data: DataSummary, earlier: EarlierResults, config: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on the amount of data, relative to that of the version before."""
     for name in COUNTED:
-        known = before.get("data", {}).get(name)
-        if known is None:
-            told = f"{data[name]:,}, and nothing is known of a version before"
-            yield _nothing_before(f"{name}_growth", told)
+        before = earlier.get("data", {}).get(name)
+        if before is None:
+            what = f"{data[name]:,}; no count of a version before is known"
+            yield Gate.accepted(f"{name}_growth", what)
             continue
         yield within(
             f"{name}_growth",
-            data[name] / known,
-            least=gates.min_growth,
-            most=gates.max_growth,
-            what=f"{data[name]:,}, and {known:,} for the version before",
+            data[name] / before,
+            least=config.min_growth,
+            most=config.max_growth,
+            what=f"{data[name]:,}; the version before had {before:,}",
         )
 
 
-def of_evaluation(judged: Facts, before: Facts, protocol: Facts, gates: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on how the model did on what was held back."""
+def of_evaluation(
+    evaluation: EvaluationResult, earlier: EarlierResults, protocol: EvaluationProtocol, config: GatesConfig
+) -> Iterator[Gate]:
+    """Yield gates on the metrics of the held-out part."""
     yield within(
-        "questions",
-        judged["questions"],
-        least=gates.min_queries,
-        what=judged.get("why") or "users with a history that could be asked",
+        "queries",
+        evaluation["queries"],
+        least=config.min_queries,
+        what=evaluation.get("why") or "users with a history and something new in the held-out part",
     )
-    if not judged["questions"]:
+    if not evaluation["queries"]:
         return
-    metrics, metric = judged["metrics"], protocol["metric"]
-    wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
-    yield Gate("finite", not wrong, None, None, None, f"metrics that are no numbers: {wrong or 'none'}")
-    popularity = judged["baselines"]["popularity"][metric]
+    metrics, metric = evaluation["metrics"], protocol["metric"]
+    not_finite = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if not_finite:
+        yield Gate.refused("finite", f"metrics that are not finite: {', '.join(not_finite)}")
+    else:
+        yield Gate.accepted("finite", "every metric is finite")
+    popularity = evaluation["baselines"]["popularity"][metric]
     yield within(
         "beats_popularity",
         metrics[metric],
-        # Where popularity has no hit at all, it still takes one to be better.
-        least=math.nextafter(popularity * (1 + gates.margin), math.inf),
-        what=f"{metric}, of which popularity has {popularity:.4f}",
+        # nextafter: strictly above, also where popularity scores 0.
+        least=math.nextafter(popularity * (1 + config.margin), math.inf),
+        what=f"{metric}; popularity has {popularity:.4f}",
     )
-    yield _against_live(metrics[metric], before, protocol, gates)
-    yield _against_median(metrics[metric], before.get("promoted", ()), metric, gates)
+    yield _against_live(metrics[metric], earlier, protocol, config)
+    yield _against_median(metrics[metric], earlier.get("promoted", []), metric, config)
 
 
-def _against_live(value: float, before: Facts, protocol: Facts, gates: GatesConfig) -> Gate:
-    """Compare with what the version before recorded, on days that it had not seen either."""
-    recorded = before.get("evaluation")
+def _against_live(
+    score: float, earlier: EarlierResults, protocol: EvaluationProtocol, config: GatesConfig
+) -> Gate:
+    """Compare with the score that the version before recorded, on days held out from its own training."""
+    recorded = earlier.get("evaluation")
     if recorded is None:
-        return _nothing_before("against_live", "no evaluation of a version before is known")
+        return Gate.accepted("against_live", "no evaluation of a version before is known")
     if recorded["protocol"] != protocol:
-        return _nothing_before("against_live", "the version before was evaluated by another protocol")
-    score = recorded["metrics"][protocol["metric"]]
-    told = f"{protocol['metric']}, of which the version before recorded {score:.4f}"
-    return within("against_live", value, least=score * (1 - gates.tolerance), what=told)
+        return Gate.accepted("against_live", "the version before was evaluated by another protocol")
+    before = recorded["metrics"][protocol["metric"]]
+    what = f"{protocol['metric']}; the version before recorded {before:.4f}"
+    return within("against_live", score, least=before * (1 - config.tolerance), what=what)
 
 
-def _against_median(value: float, promoted: Sequence[Facts], metric: str, gates: GatesConfig) -> Gate:
-    """Compare with several nights, since a fall within the tolerance of one night may follow another."""
+def _against_median(
+    score: float, promoted: Sequence[PromotedScore], metric: str, config: GatesConfig
+) -> Gate:
+    """Compare with the last promotions: many small losses in a row would all pass ``against_live``."""
     if not promoted:
-        return _nothing_before("against_median", "no promotion evaluated by this protocol is known")
-    scores = [one["score"] for one in promoted]
-    intervals = [one["interval"] for one in promoted if one["interval"] is not None]
-    what = f"{metric}, of which the last {len(scores)} promotions recorded a median of {median(scores):.4f}"
-    least = least_score(scores, intervals, gates.tolerance)
-    return within("against_median", value, least=least, what=what)
+        return Gate.accepted("against_median", "no promotion evaluated by this protocol is known")
+    scores = [promotion["score"] for promotion in promoted]
+    intervals = [interval for promotion in promoted if (interval := promotion["interval"]) is not None]
+    what = f"{metric}; the last {len(scores)} promotions recorded a median of {median(scores):.4f}"
+    least = least_score(scores, intervals, config.tolerance)
+    return within("against_median", score, least=least, what=what)
 
 
-def least_score(scores: Sequence[float], intervals: Sequence[tuple[float, float]], tolerance: float) -> float:
-    """Return the median score less the tolerance, or less half a median interval where that is more.
+def least_score(scores: Sequence[float], intervals: Sequence[Sequence[float]], tolerance: float) -> float:
+    """Return the median score minus the tolerance, or minus half the median interval if that is wider.
 
-    Of few users a score is uncertain by more than the tolerance; noise alone is no reason to refuse.
+    With few users a score varies by more than the tolerance, without any change of the model.
 
     >>> round(least_score([0.2, 0.1, 0.21], [], tolerance=0.25), 3)
     0.15
@@ -165,51 +196,48 @@ def least_score(scores: Sequence[float], intervals: Sequence[tuple[float, float]
     return middle - max(tolerance * middle, noise)
 
 
-def _nothing_before(name: str, what: str) -> Gate:
-    return Gate(name, True, None, None, None, what)
-
-
-def of_model(trained: Facts, gates: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on the model that is to be served: whether all was read, and whether it is sound."""
+def of_model(trained: TrainingResult, config: GatesConfig) -> Iterator[Gate]:
+    """Yield gates on the model to be served: the tokens it was trained on, and its vectors."""
     tokens = trained["tokens"]
     share = tokens["trained"] / tokens["expected"] if tokens["expected"] else None
-    told = f"{tokens['trained']:,.0f} of {tokens['expected']:,.0f} tokens"
-    yield within("tokens", share, least=READ[0], most=READ[1], what=f"{told} were trained")
+    what = f"trained on {tokens['trained']:,.0f} of {tokens['expected']:,.0f} tokens"
+    yield within("tokens", share, least=READ[0], most=READ[1], what=what)
     yield within(
         "read_share",
         trained["read_share"],
-        least=gates.min_read_share,
+        least=config.min_read_share,
         what="share of the tokens that an epoch reads; weights make it skip the others",
     )
-    yield from of_health(trained["health"], gates)
+    yield from of_health(Health(**trained["health"]), config)
 
 
-def of_health(health: Facts, gates: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on what tells a sound model from one that is untrained, diverged or collapsed."""
+def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
+    """Yield gates that distinguish sound vectors from untrained, diverged and collapsed ones."""
     bounds: dict[str, tuple[float | None, float | None, str]] = {
-        "norm_growth": (gates.min_norm_growth, None, "median length of a vector, over that of the start"),
-        "norm_max": (None, gates.max_norm, "length of the longest vector"),
-        "output_norm": (gates.min_output_norm, gates.max_norm, "median length of an output vector"),
-        "effective_rank": (_least_rank(health, gates), None, "directions that the vectors spread over"),
-        "mean_cosine": (None, gates.max_mean_cosine, "mean cosine of two different items"),
-        "duplicate_share": (None, gates.max_duplicates, "vectors that equal another one"),
-        "self_retrieval": (gates.min_self_retrieval, None, "items that are the nearest to themselves"),
-        "index_recall": (gates.min_recall, None, "recall@10 of the index against exact search"),
+        "norm_growth": (config.min_norm_growth, None, "median norm of a vector / norm of the random start"),
+        "norm_max": (None, config.max_norm, "largest norm of a vector"),
+        "output_norm": (config.min_output_norm, config.max_norm, "median norm of an output vector"),
+        "effective_rank": (_least_rank(health, config), None, "directions over which the vectors spread"),
+        "mean_cosine": (None, config.max_mean_cosine, "mean cosine of two different items"),
+        "duplicate_share": (None, config.max_duplicates, "share of vectors equal to another one"),
+        "self_retrieval": (config.min_self_retrieval, None, "share of items nearest to themselves"),
+        "index_recall": (config.min_recall, None, "recall@10 of the index against exact search"),
     }
     for name, (least, most, what) in bounds.items():
-        if name in {"norm_growth", "output_norm"} and health[name] is None:
-            continue  # starts at length 1, or trained without output vectors
-        yield within(name, health[name], least=least, most=most, what=what)
+        value: float | None = getattr(health, name)
+        if name in {"norm_growth", "output_norm"} and value is None:
+            continue  # vectors start at norm 1, or there are no output vectors
+        yield within(name, value, least=least, most=most, what=what)
 
 
-def _least_rank(health: Facts, gates: GatesConfig) -> float:
-    """Return the floor of the effective rank: absolute, since it does not grow with the dimensions."""
-    possible: int = min(health["vector_size"], health["n_items"] - 1)
-    return min(gates.min_effective_rank, SHARE_OF_SMALL * possible)
+def _least_rank(health: Health, config: GatesConfig) -> float:
+    """Return the lower bound of the effective rank, which is not relative to the number of dimensions."""
+    possible = min(health.vector_size, health.n_items - 1)
+    return min(config.min_effective_rank, SHARE_OF_SMALL * possible)
 
 
 def refusal(gates: Sequence[Gate]) -> str:
-    """Say which gates were not passed, or nothing if all were."""
+    """Return the gates that are not passed as text, empty if there are none."""
     return "; ".join(str(gate) for gate in gates if not gate.passed)
 
 

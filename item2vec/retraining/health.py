@@ -1,8 +1,8 @@
-"""Is a model sound? Numbers that tell a healthy one from one that is untrained, diverged or collapsed.
+"""Health: statistics that distinguish a sound model from an untrained, diverged or collapsed one.
 
-No single number finds all three, and none finds a model that has learned thoroughly from a corpus whose order
-was lost: its vectors are as long, as spread and as distinct as those of a good one. That one loses to
-popularity on held-out events. Within which bounds the numbers must lie is said by the gates.
+No single statistic detects all three. None detects a model trained on a corpus whose order was shuffled: its
+vectors are as long, as spread and as distinct as those of a good model. Such a model loses to popularity on
+held-out events. The bounds of the statistics are in ``gates.of_health``.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ __all__ = ["Health", "measure_health"]
 
 
 SAMPLED_ROWS = 2000
-MOST_QUESTIONS = 500
-LEAST_QUESTIONS = 100
-SCORES_A_MEASUREMENT = 100_000_000
+MAX_QUERIES = 500
+MIN_QUERIES = 100
+MAX_SCORES = 100_000_000
+"""Scores computed per measurement; limits the queries where there are many items."""
 ROUNDING = 1e-6
-SAME_PLACE = 1e-6
-"""Cosines apart by less than this are of rows in the same place, as far as float32 can tell."""
-ELEMENTS_AT_ONCE = 1 << 20
+EQUAL_COSINE = 1e-6
+"""Rows whose cosine is closer to 1 than this are equal up to float32 rounding."""
+ELEMENTS_PER_BLOCK = 1 << 20
 K = 10
 
 
 @dataclass(frozen=True)
 class Health:
-    """What is known of a model without asking it about anyone's future.
+    """Statistics of a model that need no held-out data.
 
     Examples
     --------
@@ -51,42 +52,42 @@ class Health:
     n_items: int
     vector_size: int
     norm_median: float
-    """Median length of the input rows; above 0."""
+    """Median norm of the input rows; above 0."""
     norm_max: float
-    """Length of the longest input row. Divergence drives it into the thousands, seldom to infinity."""
+    """Largest norm of an input row. In a diverged model it is in the thousands, seldom infinite."""
     norm_growth: float | None
-    """``norm_median`` over the length of a row of the random start, which training leaves far behind: 1 of
-    untrained vectors. The start is uniform: ±1 / dimensions with gensim, half of that with numba, and with
-    next_item by the dimensions of each part of the vectors. ``None`` where vectors are compared by cosine:
-    these start at length 1, and only their answers show whether they were trained."""
+    """``norm_median`` / norm of a randomly initialised row; 1 for untrained vectors. The initialisation is
+    uniform: ±1 / dimensions with gensim, half of that with numba, and with next_item relative to the
+    dimensions of each part. ``None`` if vectors are compared by cosine: these are initialised with norm 1,
+    and only an evaluation shows whether they were trained."""
     output_norm: float | None
-    """Median length of the output rows, which start at zero; ``None`` without output vectors."""
+    """Median norm of the output rows, which are initialised with 0; ``None`` without output vectors."""
     effective_rank: float
-    """How many directions the input rows spread over: exp(-Σ p ln p), p = σ / Σσ, over the singular values σ
-    of the unit rows less their mean; 0 where all rows point the same way. Unit rows, so that a few long ones
-    do not decide; less their mean, so that what they have in common is left to ``mean_cosine``. Source: Roy &
-    Vetterli, The effective rank: a measure of effective dimensionality, EUSIPCO 2007."""
+    """Number of directions over which the input rows spread: exp(-Σ p ln p), p = σ / Σσ, with the singular
+    values σ of the centred unit rows; 0 if all rows point in the same direction. The rows are scaled to unit
+    norm so that a few long ones do not dominate, and centred because ``mean_cosine`` measures their common
+    direction. Source: Roy & Vetterli, The effective rank: a measure of effective dimensionality, EUSIPCO
+    2007."""
     effective_rank_share: float
-    """``effective_rank`` over the most that it can be, min(dimensions, rows looked at - 1); 0 to 1."""
+    """``effective_rank`` / its maximum, min(dimensions, sampled rows - 1); 0 to 1."""
     mean_cosine: float
-    """Mean cosine of two different items' input rows; near 1 where all have collapsed into one direction. 0
-    of a single item."""
+    """Mean cosine of two different items' input rows; near 1 if all have collapsed into one direction. 0 for
+    a single item."""
     duplicate_share: float
-    """Share of the input rows that equal another one before them, bit for bit; 0 to 1."""
+    """Share of the input rows that equal an earlier one, bit for bit; 0 to 1."""
     self_retrieval: float
-    """Share of sampled items which the index behind ``similar_items`` finds, or an item in the same place,
-    as the nearest of all to their own vector; 0 to 1."""
+    """Share of sampled items whose own vector retrieves the item itself, or one with an equal vector, from
+    the index behind ``similar_items``; 0 to 1."""
     index_recall: float
-    """Recall@10 of the model's index against exact search, for histories of one item drawn by popularity,
-    where an item as good as the tenth best counts as found; 0 to 1."""
+    """Recall@10 of the model's index against exact search, for histories of one item sampled by popularity;
+    0 to 1. An item that scores as high as the tenth best counts as retrieved."""
 
 
 def measure_health(model: Recommender, *, seed: int = 1) -> Health:
-    """Measure how sound a model is, on samples where there are many items.
+    """Compute the health statistics of a model.
 
-    Lengths and duplicates are those of all rows; the rest is measured on at most 2,000 rows and 500
-    questions, the same ones for the same seed. Items without an input vector are measured by their output
-    vector only.
+    Norms and duplicates are computed on all rows, the other statistics on samples of at most 2,000 rows and
+    500 queries, which depend on the seed. Items without an input vector contribute their output vector only.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)
@@ -94,9 +95,9 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     matrix = vectors.input if len(rows) == len(vectors) else vectors.input[rows]
     sample = unit_rows(matrix[sample_rows(random, len(rows), SAMPLED_ROWS)]).astype(np.float64)
     norms = row_norms(matrix)
-    most = min(sample.shape[1], len(sample) - 1)
+    max_rank = min(sample.shape[1], len(sample) - 1)
     rank = _effective_rank(sample)
-    n_queries = int(np.clip(SCORES_A_MEASUREMENT // len(vectors), LEAST_QUESTIONS, MOST_QUESTIONS))
+    n_queries = int(np.clip(MAX_SCORES // len(vectors), MIN_QUERIES, MAX_QUERIES))
     return Health(
         n_items=len(vectors),
         vector_size=vectors.input.shape[1],
@@ -105,7 +106,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
         norm_growth=_growth(float(np.median(norms)), vectors),
         output_norm=None if vectors.output is None else float(np.median(row_norms(vectors.output))),
         effective_rank=rank,
-        effective_rank_share=rank / most if most else 1.0,
+        effective_rank_share=rank / max_rank if max_rank else 1.0,
         mean_cosine=_mean_cosine(sample),
         duplicate_share=_duplicate_share(matrix, random),
         self_retrieval=_self_retrieval(model, rows[sample_rows(random, len(rows), n_queries)]),
@@ -114,7 +115,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 
 
 def _growth(norm: float, vectors: ItemVectors) -> float | None:
-    """Return a length over the root mean square length of the rows that such a training starts from."""
+    """Return a norm, divided by the root mean square norm of randomly initialised rows."""
     size, config = vectors.input.shape[1], vectors.config
     if config is None or config.backend == "gensim":
         return norm * float((3 * size) ** 0.5)
@@ -125,8 +126,8 @@ def _growth(norm: float, vectors: ItemVectors) -> float | None:
 
 
 def _effective_rank(units: Doubles) -> float:
-    spread = units - units.mean(axis=0)
-    gram = spread @ spread.T if len(spread) < spread.shape[1] else spread.T @ spread
+    centred = units - units.mean(axis=0)
+    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
     values = values[values > ROUNDING * len(units) ** 0.5]
     shares = values / values.sum()
@@ -140,33 +141,34 @@ def _mean_cosine(units: Doubles) -> float:
 
 
 def _duplicate_share(matrix: Floats, random: np.random.Generator) -> float:
-    """Compare rows by a random linear hash of their bits (multilinear hashing modulo 2**64)."""
+    """Count distinct rows by a random linear hash of their bits (multilinear hashing modulo 2**64)."""
     factors = random.integers(1 << 64, size=matrix.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(matrix), np.uint64)
-    step = max(1, ELEMENTS_AT_ONCE // matrix.shape[1])
+    step = max(1, ELEMENTS_PER_BLOCK // matrix.shape[1])
     for start in range(0, len(matrix), step):
-        block = np.ascontiguousarray(matrix[start : start + step]) + np.float32(0)  # makes -0.0 a 0.0
+        block = np.ascontiguousarray(matrix[start : start + step]) + np.float32(0)  # -0.0 becomes 0.0
         hashes[start : start + step] = (block.view(np.uint32) * factors).sum(axis=1)
     return 1 - len(np.unique(hashes)) / len(matrix)
 
 
 def _self_retrieval(model: Recommender, rows: Rows) -> float:
     units = model.vectors.unit_input
-    searched = model.taste.score == "cosine" and not model.taste.popularity
-    alike = model.index if searched else build(units, kind="exact")
-    nearest = np.array([found.rows[0] for found in find_many(alike, units[rows], k=1)])
+    # Otherwise the model's index holds other rows, and similar_items uses exact search.
+    holds_units = model.taste.score == "cosine" and not model.taste.popularity
+    index = model.index if holds_units else build(units, kind="exact")
+    nearest = np.array([result.rows[0] for result in find_many(index, units[rows], k=1)])
     cosines = row_products(units[nearest], units[rows])
-    return float(np.mean((nearest == rows) | (cosines > 1 - SAME_PLACE)))
+    return float(np.mean((nearest == rows) | (cosines > 1 - EQUAL_COSINE)))
 
 
 def _index_recall(model: Recommender, n_queries: int, random: np.random.Generator) -> float:
     if model.exact is model:
         return 1.0
-    chances = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
-    rows = random.choice(len(chances), size=n_queries, p=chances / chances.sum()).astype(np.int32)
+    weights = np.where(model.vectors.has_input, model.vectors.counts + 1, 0)
+    rows = random.choice(len(weights), size=n_queries, p=weights / weights.sum()).astype(np.int32)
     tastes = read_tastes(model.vectors, model.taste, rows, np.arange(n_queries + 1))
-    asked = queries_of(tastes.vectors[~tastes.empty], model.vectors, model.taste)
-    if not len(asked):
+    queries = queries_of(tastes.vectors[~tastes.empty], model.vectors, model.taste)
+    if not len(queries):
         return 0.0
-    exact = find_many(model.exact.index, asked, k=K)
-    return float(recall_per_query(model.index, asked, exact, K).mean())
+    exact = find_many(model.exact.index, queries, k=K)
+    return float(recall_per_query(model.index, queries, exact, K).mean())

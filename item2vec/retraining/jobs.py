@@ -1,4 +1,7 @@
-"""The jobs of a run, each leaning on what those before it have left: snapshot, judge, train, write, page."""
+"""The jobs of a run, executed in the worker process: snapshot, evaluate, train, write, draw_page.
+
+``run.py`` calls them in this order through ``supervisor.Worker``. Arguments and results are JSON values.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from item2vec import bundle
+from item2vec import bundle, files
 from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
 from item2vec.errors import InputError, NothingToTrainError
-from item2vec.evaluation import Split, temporal_split
+from item2vec.evaluation.split import Split
+from item2vec.evaluation.temporal import temporal_split
 from item2vec.fitting import fit
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.report import Study, write_report
+from item2vec.report.study import OURS
 from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
-from item2vec.retraining.spool import spooled
+from item2vec.retraining.messages import DataSummary, EvaluationResult, Event, TrainingResult
 from item2vec.sentences import Sentences
 from item2vec.store import Ahead, Store
 from item2vec.versions import load
@@ -31,41 +36,45 @@ from item2vec.versions import load
 __all__ = ["Jobs"]
 
 ALLOWED_AHEAD = timedelta(days=1)
-"""How far ahead of the run's clock an interaction may lie: clocks differ, and so do time zones."""
+"""How far ahead of the run's clock a timestamp may lie, since clocks and time zones differ."""
 
 
 class Jobs:
-    """A run's data and models, as far as the run has come."""
+    """The jobs of one run. Each job uses what earlier ones have stored in the attributes."""
 
     interactions: Interactions
+    """Memory-mapped, set by ``snapshot``, as are ``items`` and ``adapter``."""
     items: Items
     adapter: AdapterConfig
+    study: Study | None
+    """Set by ``evaluate``; ``None`` if nothing could be evaluated."""
     model: Recommender
+    """Set by ``train``."""
 
     def __init__(self, config: RetrainConfig) -> None:
         self.config = config
-        self.study: Study | None = None
+        self.study = None
 
-    def snapshot(self, store: str, folder: str, now: str) -> dict[str, Any]:
-        """Read what the store holds, as it was at one moment, and put it on the disk; say how much it is.
+    def snapshot(self, store: str, folder: str, now: str) -> DataSummary:
+        """Read the store in one transaction, write the interactions into a new folder, and count them.
 
-        Interactions dated a day or more after ``now`` are ignored and counted: one wrong date would otherwise
-        be the last interaction, from which days are counted.
+        Interactions dated a day or more after ``now`` are ignored and counted. A single wrong date would
+        otherwise be the last one, from which the settings called ``days`` are counted back.
         """
         end = datetime.fromisoformat(now) + ALLOWED_AHEAD
         with Store(store) as opened:
             ahead = opened.ahead(end)
-            read, self.items = opened.snapshot(end=end)
-        self.interactions = spooled(read, Path(folder))
-        del read
+            interactions, self.items = opened.snapshot(end=end)
+        self.interactions = _mapped(interactions, Path(folder))
+        del interactions
         self.adapter = self.config.adapter.resolved(self.interactions.timestamp)
         chosen = chosen_interactions(self.interactions, self.adapter)
         sentences = training_sentences(self.interactions, self.adapter, self.items)
-        if not _tokens_an_epoch(sentences, self.config.model.train.min_count):
+        if not _tokens_per_epoch(sentences, self.config.model.train.min_count):
             ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
             raise NothingToTrainError(
-                f"{opened!r} holds {len(chosen):,} interactions that [adapter] asks for{ignored}, and no "
-                "two of them in one sentence; bring more: item2vec ingest FILE"
+                f"{opened!r} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
+                "least two of them in one sentence: ingest more with item2vec ingest FILE"
             )
         timestamps = chosen.timestamp
         assert timestamps is not None
@@ -79,42 +88,43 @@ class Jobs:
             "future_example": _example(ahead) if ahead else None,
         }
 
-    def judge(self) -> dict[str, Any]:
-        """Train on the past, and ask what came then, all baselines too; or say why nobody can be asked."""
+    def evaluate(self) -> EvaluationResult:
+        """Train on the past, and evaluate the model and all baselines on the newest interactions."""
         started = time.monotonic()
         try:
             split = _split(self.interactions, self.config, self.items)
             if not len(split):
-                return {"questions": 0, "why": f"{split!r} has no user with a history"}
+                return {"queries": 0, "why": f"{split!r} has no user with a history"}
             model = fit(split.train, self.config.model, items=self.items)
         except (InputError, NothingToTrainError) as error:
-            return {"questions": 0, "why": str(error)}
+            return {"queries": 0, "why": str(error)}
         trained = time.monotonic()
         k = self.config.evaluation.k
         self.study = Study.of(model, split, k=sorted({max(k // 2, 1), k, 2 * k}))
-        measured = self.study.evaluation
+        evaluation = self.study.evaluation
         return {
-            "questions": len(split),
+            "queries": len(split),
             "split": repr(split),
-            "metrics": dict(measured.metrics),
-            "intervals": self.study.intervals["item2vec"],
-            "baselines": {name: dict(one.metrics) for name, one in self.study.baselines.items()},
+            "metrics": dict(evaluation.metrics),
+            "intervals": self.study.intervals[OURS],
+            "baselines": {name: dict(baseline.metrics) for name, baseline in self.study.baselines.items()},
             "verdict": self.study.verdict,
-            "leaks": list(measured.leaks),
+            "leaks": list(evaluation.leaks),
             "seconds": {"train": trained - started, "evaluate": time.monotonic() - trained},
         }
 
-    def train(self, live: str | None) -> dict[str, Any]:
-        """Train on everything; say how sound the model is, and how it differs from the live one."""
+    def train(self, live: str | None) -> TrainingResult:
+        """Train on everything, measure the model's health, and compare it with the live version's bundle."""
         sentences = training_sentences(self.interactions, self.adapter, self.items)
         self.model = fit(sentences, self.config.model, items=self.items, adapter=self.adapter)
-        config = self.model.vectors.config
+        config, tokens_read = self.model.vectors.config, self.model.vectors.tokens_read
         assert config is not None
+        assert tokens_read is not None
         drift, fault = (None, None) if live is None else _drift(self.model, live)
         return {
             "tokens": {
-                "expected": config.epochs * _tokens_an_epoch(sentences, config.min_count),
-                "trained": self.model.vectors.tokens_read,
+                "expected": config.epochs * _tokens_per_epoch(sentences, config.min_count),
+                "trained": tokens_read,
             },
             "read_share": _read_share(sentences, config.min_count),
             "items": len(self.model.vectors),
@@ -124,25 +134,41 @@ class Jobs:
         }
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
-        """Write the model as a bundle."""
+        """Write the trained model as a bundle."""
         bundle.write(self.model.parts, Path(folder), note=note, now=datetime.fromisoformat(now))
 
-    def page(self, path: str, run: Mapping[str, Any], now: str) -> dict[str, Any]:
-        """Draw the run as an HTML page; tell whether there was anything to draw."""
+    def draw_page(self, path: str, report: Mapping[str, Any], now: str) -> bool:
+        """Write the run's HTML page; return whether there was an evaluation to show."""
         if self.study is not None:
-            write_report(self.study, path, now=datetime.fromisoformat(now), run=run)
-        return {"drawn": self.study is not None}
+            write_report(self.study, path, now=datetime.fromisoformat(now), run=report)
+        return self.study is not None
 
 
-def _example(ahead: Ahead) -> dict[str, str]:
+def _mapped(interactions: Interactions, folder: Path) -> Interactions:
+    """Write the columns of interactions into a new folder, and return them memory-mapped from there."""
+    folder.mkdir()
+    columns: dict[str, Any] = {}
+    for field in dataclasses.fields(interactions):
+        column = getattr(interactions, field.name)
+        if hasattr(column, "dtype"):
+            path = folder / f"{field.name}.npy"
+            files.write_array(path, column)
+            columns[field.name] = files.open_array(path, column.dtype, column.shape)
+    return dataclasses.replace(interactions, **columns)
+
+
+def _example(ahead: Ahead) -> Event:
     return {"user": ahead.user, "item": ahead.item, "timestamp": ahead.timestamp.isoformat()}
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
-    """Hold back the newest; only users with a history are asked, since all others get what is popular."""
+    """Hold out the newest interactions.
+
+    Users without a history are left out: all of them would be recommended the most popular items.
+    """
     split = temporal_split(
         interactions,
-        **_when(interactions, config.evaluation),
+        **_cut_off(interactions, config.evaluation),
         repeats=config.evaluation.repeats,
         adapter=config.adapter,
         items=items,
@@ -153,7 +179,7 @@ def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> S
     return split.take(np.linspace(0, len(split) - 1, config.evaluation.max_queries).astype(np.intp))
 
 
-def _when(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str, Any]:
+def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str, Any]:
     if evaluation.days is None:
         return {"fraction": evaluation.fraction}
     assert interactions.timestamp is not None
@@ -162,15 +188,15 @@ def _when(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str,
 
 
 def _drift(model: Recommender, live: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Compare with the live model; if that is damaged, say so: it is all the more to be replaced."""
+    """Return the drift from the live model, or why that could not be loaded or compared."""
     try:
         return dataclasses.asdict(compare_models(model, load(live))), None
-    except Exception as error:  # noqa: BLE001 - it is for people to read, and stops nothing
+    except Exception as error:  # noqa: BLE001 - drift is shown to people, and decides nothing
         return None, f"{type(error).__name__}: {error}"
 
 
-def _tokens_an_epoch(sentences: Sentences, min_count: int) -> float:
-    """Return the expected number of tokens that an epoch reads, counted without the trainer's help."""
+def _tokens_per_epoch(sentences: Sentences, min_count: int) -> float:
+    """Return the expected number of tokens that an epoch reads, computed independently of the trainer."""
     weights = np.ones(len(sentences.tokens)) if sentences.weights is None else sentences.weights
     counts = np.bincount(sentences.tokens, weights > 0, len(sentences.vocabulary))
     frequent = (counts[sentences.tokens] >= min_count) & (weights > 0)
@@ -184,10 +210,10 @@ def _tokens_an_epoch(sentences: Sentences, min_count: int) -> float:
 
 
 def _read_share(sentences: Sentences, min_count: int) -> float:
-    """Return the expected share of tokens that an epoch reads, of those that it would without weights."""
+    """Return the expected tokens per epoch, as a share of what an epoch would read without weights."""
     unweighted = dataclasses.replace(sentences, weights=None)
-    return _tokens_an_epoch(sentences, min_count) / _tokens_an_epoch(unweighted, min_count)
+    return _tokens_per_epoch(sentences, min_count) / _tokens_per_epoch(unweighted, min_count)
 
 
-def _iso(moment: np.int64) -> str:
-    return str(np.datetime64(int(moment), "us")) + "+00:00"
+def _iso(microseconds: np.int64) -> str:
+    return str(np.datetime64(int(microseconds), "us")) + "+00:00"

@@ -20,63 +20,75 @@ import item2vec
 from item2vec import files, versions
 from item2vec.config import RetrainConfig
 from item2vec.errors import MissingExtraError, SchemaError, StoreError
-from item2vec.retraining.before import NOTE, RUNS, known_before
+from item2vec.retraining.earlier_versions import (
+    NOTE,
+    RUNS,
+    EarlierResults,
+    protocol_of,
+    read_earlier_results,
+)
 from item2vec.retraining.gates import Gate
-from item2vec.retraining.worker import Worker
+from item2vec.retraining.supervisor import Worker
 from item2vec.store import Store
 from item2vec.store.connect import parse_url, shown
 from item2vec.versions import Attempt, Version
 
-__all__ = ["Record", "begin", "protocol", "rollback"]
+__all__ = ["Record", "begin", "rollback"]
 
-SOON = 3  # seconds
+STORE_SECONDS = 3
+"""How long an interrupted run waits for the store."""
 IN_THE_NOTE = ("run", "started_at", "data", "gates", "forced")
-OF_THE_EVALUATION = ("protocol", "questions", "metrics", "verdict")
+EVALUATION_IN_THE_NOTE = ("protocol", "queries", "metrics", "verdict")
+
+Status = Literal["promoted", "refused", "failed"]
 
 log = logging.getLogger("item2vec.retrain")
 
 
 @dataclass
 class Record:
-    """What is known of a run so far, and where it will be written.
-
-    ``before`` is what is known of the version before, with which this one is compared.
-    """
+    """The report of a run, which is completed step by step, and the places where it will be written."""
 
     store: Store
     run_id: int
+    """Number of the run's row in the store."""
     path: Path
+    """File of the report."""
     now: datetime
-    before: Mapping[str, Any]
+    earlier: EarlierResults
+    """Results of earlier versions, with which this run is compared."""
     report: dict[str, Any] = field(default_factory=dict)
 
     def add_gates(self, gates: Sequence[Gate]) -> None:
-        """Note what gates found."""
+        """Append gates to the report."""
         self.report["gates"] += [asdict(gate) for gate in gates]
 
     def note(self) -> dict[str, Any]:
-        """Return what the manifest is to say of the run."""
+        """Return the note for the manifest: the part of the report that later runs read."""
         evaluation = self.report["evaluation"]
         metric = evaluation["protocol"]["metric"]
-        found = {name: evaluation[name] for name in OF_THE_EVALUATION if name in evaluation}
-        found["intervals"] = {metric: evaluation["intervals"][metric]} if "intervals" in evaluation else {}
-        found["baselines"] = {name: one[metric] for name, one in evaluation.get("baselines", {}).items()}
-        own = {name: self.report[name] for name in IN_THE_NOTE} | {"evaluation": found}
-        own["data"] = {name: value for name, value in own["data"].items() if name != "future_example"}
-        return {NOTE: _plain(own)}
+        short = {name: evaluation[name] for name in EVALUATION_IN_THE_NOTE if name in evaluation}
+        short["intervals"] = {metric: evaluation["intervals"][metric]} if "intervals" in evaluation else {}
+        short["baselines"] = {
+            name: metrics[metric] for name, metrics in evaluation.get("baselines", {}).items()
+        }
+        note = {name: self.report[name] for name in IN_THE_NOTE} | {"evaluation": short}
+        note["data"] = {name: value for name, value in note["data"].items() if name != "future_example"}
+        return {NOTE: _plain(note)}
 
     def end(
         self,
-        status: Literal["promoted", "refused", "failed"],
+        status: Status,
         worker: Worker,
         *,
         version: Version | None = None,
         reason: str | None = None,
         hurried: bool = False,
     ) -> dict[str, Any]:
-        """Write down how the run ended; what cannot be written is logged, and changes nothing.
+        """Complete the report and write it everywhere; return it.
 
-        ``hurried``: without the page, and without waiting for a store that does not answer.
+        What cannot be written is logged, and does not change the outcome of the run. A ``hurried`` end draws
+        no page, and waits a few seconds at most for the store.
         """
         now = datetime.now(UTC)
         self.report |= {
@@ -88,16 +100,16 @@ class Record:
             "page": None,
         }
         self.report = _plain(self.report)
-        log_it = partial(self._log, status, version, reason, now)
+        to_store = partial(self._write_to_store, status, version, reason, now)
         steps: list[tuple[str, Callable[[], None]]] = [
             ("the report was not written", self._write),
-            ("the store has no record of it", partial(_soon, log_it) if hurried else log_it),
+            ("the run was not recorded in the store", partial(_briefly, to_store) if hurried else to_store),
             ("old reports were not removed", self._prune),
         ]
         if self.report["config"]["retention"]["pages"] and status != "failed" and not hurried:
             steps.append(("the page was not drawn", partial(self._draw, worker)))
-        for told, step in steps:
-            if not _done(step, told):
+        for warning, step in steps:
+            if not _attempted(step, warning):
                 break
         facts = {"run": self.report["run"], "reason": reason, "report": str(self.path)}
         log.info(status, extra={"facts": facts})
@@ -111,10 +123,10 @@ class Record:
         files.replace_bytes(self.path, text.encode() + b"\n")
 
     def _draw(self, worker: Worker) -> None:
-        page = str(self.path.with_suffix(".html"))
+        page = self.path.with_suffix(".html")
         with contextlib.suppress(MissingExtraError):
-            if worker.ask("page", path=page, run=self.report, now=self.now.isoformat())["drawn"]:
-                self.report["page"] = page
+            if worker.draw_page(page, self.report, self.now):
+                self.report["page"] = str(page)
                 self._write()
 
     def _prune(self) -> None:
@@ -124,9 +136,11 @@ class Record:
             if path.stem not in kept:
                 path.unlink()
 
-    def _log(self, status: Any, version: Version | None, reason: str | None, now: datetime) -> None:
+    def _write_to_store(
+        self, status: Status, version: Version | None, reason: str | None, now: datetime
+    ) -> None:
         if version is not None:
-            _note_promotion(self.store, version, "retrain", run_id=self.run_id, reason=reason, now=now)
+            _record_promotion(self.store, version, "retrain", run_id=self.run_id, reason=reason, now=now)
         evaluation = self.report.get("evaluation", {})
         gates = {gate["name"]: gate for gate in self.report["gates"]}
         self.store.finish_run(
@@ -141,73 +155,64 @@ class Record:
 
 
 def begin(
-    store: Store, staged: Attempt, *, store_url: str, config: RetrainConfig, force: str | None, now: datetime
+    store: Store, attempt: Attempt, *, store_url: str, config: RetrainConfig, force: str | None, now: datetime
 ) -> Record:
-    """Begin the record of a run; end those of runs that were killed, and clear away what these have left."""
-    folder, host = str(staged.models.resolve()), socket.gethostname()
-    for unfinished in (staged.models / RUNS).glob(".*.tmp"):
+    """Begin the record of a run, after completing the records of runs that were killed."""
+    folder, host = str(attempt.models.resolve()), socket.gethostname()
+    for unfinished in (attempt.models / RUNS).glob(".*.tmp"):
         unfinished.unlink()
-    if staged.before is not None:
-        _note_what_is_served(store, staged.before, now)
+    if attempt.before is not None:
+        _record_served(store, attempt.before, now)
     store.close_interrupted_runs(folder, host, now=now)
     settings = config.model_dump(mode="json")
-    about = {"run": staged.id, "models": folder, "host": host, "pid": os.getpid(), "settings": settings}
+    about = {"run": attempt.id, "models": folder, "host": host, "pid": os.getpid(), "settings": settings}
     run_id = store.begin_run(config=about, now=now)
-    before = known_before(staged.before, staged.models, protocol(config))
+    earlier = read_earlier_results(attempt.before, attempt.models, protocol_of(config))
     report: dict[str, Any] = {
-        "run": staged.id,
+        "run": attempt.id,
         "started_at": now.isoformat(),
         "item2vec": item2vec.__version__,
         "models": folder,
         "store": shown(parse_url(store_url)),
         "config": settings,
         "forced": force,
-        "live": {"version": staged.before.id if staged.before else None, **before},
+        "live": {"version": attempt.before.id if attempt.before else None, **earlier},
         "gates": [],
         "seconds": {},
     }
-    path = staged.models / RUNS / f"{now:%Y%m%dT%H%M%SZ}-{staged.id}.json"
-    return Record(store, run_id, path, now, before, report)
+    path = attempt.models / RUNS / f"{now:%Y%m%dT%H%M%SZ}-{attempt.id}.json"
+    return Record(store, run_id, path, now, earlier, report)
 
 
-def _note_what_is_served(store: Store, served: Version, now: datetime) -> None:
-    """Note a promotion that nobody did, such as that of a run which was killed just then."""
+def _record_served(store: Store, served: Version, now: datetime) -> None:
+    """Record the promotion of the served version, if its run was killed before it could do so."""
     made_by = next(
         (run for run in store.runs() if run.status == "running" and run.config.get("run") == served.id), None
     )
     if made_by is not None:
-        told = "interrupted after it was promoted"
-        store.finish_run(made_by.id, status="promoted", version=served.id, reason=told, now=now)
-    _note_promotion(store, served, "found", run_id=made_by.id if made_by else None, reason=None, now=now)
+        reason = "interrupted after it was promoted"
+        store.finish_run(made_by.id, status="promoted", version=served.id, reason=reason, now=now)
+    _record_promotion(store, served, "found", run_id=made_by.id if made_by else None, reason=None, now=now)
 
 
 def rollback(models: str | os.PathLike[str], store: str, *, to: str | None = None, reason: str) -> Version:
-    """Serve an older version again, as ``versions.rollback`` does, and note it in the store.
+    """Serve an older version again, as ``versions.rollback`` does, and record that in the store.
 
-    If there is no store, or it cannot be reached, that is no reason not to roll back.
+    The rollback succeeds even if there is no store, or it cannot be reached.
     """
     version = versions.rollback(models, to=to, reason=reason)
 
-    def note() -> None:
+    def record() -> None:
         with contextlib.suppress(SchemaError), Store(store) as opened:
             opened.check_schema()
             now = datetime.now(UTC)
-            _note_promotion(opened, version, "rollback", run_id=None, reason=reason, now=now)
+            _record_promotion(opened, version, "rollback", run_id=None, reason=reason, now=now)
 
-    _done(note, "the store has no record of it")
+    _attempted(record, "the rollback was not recorded in the store")
     return version
 
 
-def protocol(config: RetrainConfig) -> dict[str, Any]:
-    """Return all that two scores must have in common to be compared."""
-    return {
-        "metric": f"ndcg@{config.evaluation.k}",
-        "evaluation": config.evaluation.model_dump(mode="json"),
-        "adapter": config.adapter.model_dump(mode="json"),
-    }
-
-
-def _note_promotion(
+def _record_promotion(
     store: Store, version: Version, actor: str, *, run_id: int | None, reason: str | None, now: datetime
 ) -> None:
     store.record_promotion(
@@ -222,8 +227,8 @@ def _note_promotion(
     )
 
 
-def _soon(step: Callable[[], None]) -> None:
-    """Do it in a few seconds, or else let it be: whoever told this process to stop will not wait for long."""
+def _briefly(step: Callable[[], None]) -> None:
+    """Run a step in a thread, and wait a few seconds for it: SIGKILL soon follows SIGTERM."""
 
     def quietly() -> None:
         with contextlib.suppress(Exception):
@@ -231,25 +236,25 @@ def _soon(step: Callable[[], None]) -> None:
 
     thread = threading.Thread(target=quietly, daemon=True)
     thread.start()
-    thread.join(SOON)
+    thread.join(STORE_SECONDS)
     if thread.is_alive():
-        raise StoreError(f"no answer within {SOON} s; the next run will note how this one ended")
+        raise StoreError(f"no answer within {STORE_SECONDS} s; the next run will record how this one ended")
 
 
-def _done(step: Callable[[], None], told: str) -> bool:
-    """Do what comes after the fact; a fault is told and stops nothing, but being told to stop ends it all."""
+def _attempted(step: Callable[[], None], warning: str) -> bool:
+    """Run a step and log what it raises. Return whether to go on: not after SIGTERM or Ctrl-C."""
     try:
         step()
-    except BaseException as error:  # noqa: BLE001 - the run's outcome stands already
-        log.warning(told, extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+    except BaseException as error:  # noqa: BLE001 - the outcome of the run is decided already
+        log.warning(warning, extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
         return isinstance(error, Exception)
     return True
 
 
 def _plain(value: Any) -> Any:
-    """Return the same as JSON can hold it: numbers that are none as text."""
+    """Return a value as strict JSON allows it: NaN and infinite numbers become text."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(inner) for inner in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

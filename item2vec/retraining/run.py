@@ -1,4 +1,23 @@
-"""One nightly run: lock, snapshot, judge, gates, train, gates, verify, publish, log, prune."""
+"""One nightly run, in the order in which it is carried out.
+
+The command ``item2vec retrain`` calls ``retrain``. That function carries out steps 1, 2 and 10, the class
+``_Run`` the others. A job is a method of ``jobs.Jobs``: ``supervisor.Worker`` calls it in the worker process.
+
+1. Check the schema of the store, lock the models folder, and remove leftovers of killed runs:
+   ``versions.attempt``.
+2. Start the record of the run, and read the results of earlier versions: ``record.begin``.
+3. Refuse if a rollback holds promotions back: ``gates.of_hold``.
+4. Take a snapshot of the store (job ``snapshot``), and check the amount of data: ``gates.of_data``.
+5. Train on the past, and evaluate on the newest interactions (job ``evaluate``): ``gates.of_evaluation``.
+6. Train the model to be served on everything (job ``train``), and check it: ``gates.of_model``.
+7. Write that model as a bundle (job ``write``).
+8. Read the bundle back in a separate process, and replace ``CURRENT``: ``Attempt.commit``.
+9. Complete the record: report, row in the store, HTML page (job ``draw_page``): ``Record.end``.
+10. Remove old versions: ``versions.gc``.
+
+If one of the steps 3 to 8 raises, step 9 records the error. In any case the staging folder is removed and the
+lock released.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +35,10 @@ from item2vec import versions
 from item2vec.config import RetrainConfig
 from item2vec.errors import DurabilityError, GateRefusedError, Item2VecError, TrainingError
 from item2vec.retraining import gates, record
+from item2vec.retraining.earlier_versions import protocol_of
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.record import Record
-from item2vec.retraining.worker import Worker
+from item2vec.retraining.supervisor import Worker
 from item2vec.store import Store
 from item2vec.versions import Attempt, Version
 
@@ -29,7 +49,7 @@ log = logging.getLogger("item2vec.retrain")
 
 @dataclass(frozen=True)
 class Retrained:
-    """What came of a run: the version that is now served, and the run's report, which stands at ``path``."""
+    """The result of a run: the version now served, and the run's report, which is saved at ``path``."""
 
     version: Version
     report: dict[str, Any]
@@ -44,37 +64,44 @@ def retrain(
     force: str | None = None,
     now: datetime | None = None,
 ) -> Retrained:
-    """Train on what the store holds, judge the model, and publish it; or leave what is served as it is.
+    """Train on the contents of the store, evaluate, and publish; or leave the served version in place.
 
-    A snapshot of the store is split by time; a model of the past is asked what came then, beside the
-    baselines; if it passes the gates, a model of everything is trained, checked, read back from the disk, and
-    published in one atomic step. All heavy work is done in a process of its own, within the limits of
-    ``config``. A run that was killed at any moment is simply run again. The report of each run, also of one
-    that was refused or failed, is in ``runs`` in the models folder, and the run itself in the store.
+    The run reads a snapshot of the store and splits it by time. It trains a model on the past, and evaluates
+    it and the baselines on the newest interactions. If all gates are passed, it trains a model on everything,
+    checks it, reads it back from the disk, and publishes it in one atomic step. Training and evaluation are
+    done in a worker process, within the limits of ``config``. A run that was killed needs no repair: run it
+    again. Every run leaves a report in ``runs`` in the models folder and a row in the store, also if it was
+    refused or failed.
 
     Parameters
     ----------
+    models
+        Folder of published versions; created if it does not exist.
+    store
+        URL of the SQL store.
+    config
+        Settings; the defaults if not given.
     force
-        A reason to publish although gates are not passed, for the record. What cannot be trained, read back
-        or asked is never published, and neither is anything while a rollback holds promotions back.
+        Reason to publish even if gates are not passed; it is recorded. A model that cannot be trained, read
+        back or queried is never published, and no model is while a rollback holds promotions back.
     now
-        When the run begins; the clock's time unless given.
+        Start time of the run; by default the current time.
 
     Raises
     ------
     GateRefusedError
-        If a gate is not passed, or a rollback holds promotions back; ``.report`` has the numbers.
+        If a gate is not passed, or a rollback holds promotions back; ``.report`` is the run's report.
     NothingToTrainError
-        If the store holds nothing to learn from.
+        If the store holds no sentence of two items.
     LockHeldError
         If another run holds the lock of the models folder.
     RunFailedError
-        If the working process crashed, or took too long or too much memory.
+        If the worker process crashed, or exceeded a limit of time or memory.
     DurabilityError
-        If the model is served, but the disk did not confirm that this will survive a power loss.
+        If the new version is served, but the disk did not confirm that it will survive a power loss.
     StoreError, SchemaError, CorruptBundleError, WriteError
-        If the database, the models folder or the disk fail. In all cases but ``DurabilityError`` nothing has
-        changed for readers.
+        If the database, the models folder or the disk fails. After every error but ``DurabilityError`` the
+        version served before is still served.
 
     Examples
     --------
@@ -84,140 +111,159 @@ def retrain(
     >>> listens = readers.read_interactions("sample_data/listens.csv.gz")
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
-    ...     _ = store.ingest(listens.take(listens.item < 300))  # some items, to be quick
+    ...     _ = store.ingest(listens.take(listens.item < 300))  # a part of the items, to be quick
     >>> quick = Config(train=TrainConfig(vector_size=24, epochs=2))
     >>> quick = RetrainConfig(model=quick, retention={"pages": False})
-    >>> done = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
-    >>> done.version.generation, done.report["status"]
+    >>> result = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
+    >>> result.version.generation, result.report["status"]
     (1, 'promoted')
     """
     config = config or RetrainConfig()
     if force is not None:
         versions.check_reason(force)
     now = (now or datetime.now(UTC)).astimezone(UTC)
-    done: Retrained | None = None
+    result: Retrained | None = None
     try:
         with Store(store) as opened:
             opened.check_schema()
-            with versions.attempt(models, command="retrain", room=_room(models)) as staged:
-                begun = record.begin(opened, staged, store_url=store, config=config, force=force, now=now)
-                run = _Run(staged, begun, config, force, now)
+            with versions.attempt(models, command="retrain", room=_room(models)) as attempt:
+                started = record.begin(opened, attempt, store_url=store, config=config, force=force, now=now)
                 with Worker(config) as worker:
-                    done = run.recorded(worker, store)
+                    result = _Run(attempt, started, worker, store, config, force, now).run()
     except BaseException as error:
-        if done is None:
+        if result is None:
             raise
-        # It is served and recorded. What could not be cleaned up, the next run will.
-        log.warning("not cleaned up", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+        # The new version is served and recorded; the next run cleans up what this one could not.
+        log.warning("clean-up failed", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
     _remove_old_versions(models, config.retention.versions)
-    return done
+    return result
 
 
+@dataclass
 class _Run:
-    """One run, from the snapshot to the promotion."""
+    """Steps 3 to 9 of one run."""
 
-    def __init__(
-        self, staged: Attempt, begun: Record, config: RetrainConfig, force: str | None, now: datetime
-    ) -> None:
-        self.staged, self.record, self.config, self.force, self.now = staged, begun, config, force, now
+    attempt: Attempt
+    record: Record
+    worker: Worker
+    store: str
+    config: RetrainConfig
+    force: str | None
+    now: datetime
 
-    def recorded(self, worker: Worker, store: str) -> Retrained:
-        """Do the run; however it ends, leave a record of it."""
+    def run(self) -> Retrained:
+        """Carry out steps 3 to 8, then complete the record, whether they succeeded or raised."""
         try:
-            version = self._do(worker, store)
+            version = self._promote()
         except DurabilityError as error:
-            self.record.end("promoted", worker, version=self.staged.committed, reason=str(error))
+            self.record.end("promoted", self.worker, version=self.attempt.committed, reason=str(error))
             raise
         except GateRefusedError as error:
-            error.report = self.record.end("refused", worker, reason=str(error))
+            error.report = self.record.end("refused", self.worker, reason=str(error))
             raise
         except BaseException as error:
-            told = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
-            if (found := self._promoted()) is not None:
-                self.record.end("promoted", worker, version=found, reason=told, hurried=True)
+            reason = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
+            if (served := self._served_if_new()) is not None:
+                self.record.end("promoted", self.worker, version=served, reason=reason, hurried=True)
                 raise DurabilityError(
-                    f"{found.id} is served, but the run was ended ({told}) before the disk confirmed it"
+                    f"{served.id} is served, but the run ended ({reason}) before the disk confirmed it"
                 ) from error
-            self.record.end("failed", worker, reason=told, hurried=not isinstance(error, Exception))
+            self.record.end("failed", self.worker, reason=reason, hurried=not isinstance(error, Exception))
             raise
-        report = self.record.end("promoted", worker, version=version, reason=self.force)
+        report = self.record.end("promoted", self.worker, version=version, reason=self.force)
         return Retrained(version, report, self.record.path)
 
-    def _promoted(self) -> Version | None:
-        """Return what is served, if it is this run's: one that is told to stop may have come that far."""
-        with contextlib.suppress(Item2VecError):
-            version = versions.current(self.staged.models)
-            return version if version.id == self.staged.id else None
-        return None
+    def _promote(self) -> Version:
+        """Carry out steps 3 to 8."""
+        self._require([gates.of_hold(versions.held(self.attempt.models))], allow_force=False)
+        self._snapshot()
+        self._evaluate()
+        self._train()
+        self._write()
+        return self._publish()
 
-    def _do(self, worker: Worker, store: str) -> Version:
-        report, before = self.record.report, self.record.before
-        protocol = record.protocol(self.config)
-        self._pass([gates.of_hold(versions.held(self.staged.models))], by_force=False)
+    def _snapshot(self) -> None:
         with self._phase("snapshot"):
-            spool, now = str(self.staged.folder / "spool"), self.now.isoformat()
-            report["data"] = worker.ask("snapshot", store=store, folder=spool, now=now)
-            if report["data"]["future"]:
-                facts = {"n": report["data"]["future"], **report["data"]["future_example"]}
-                log.warning("interactions of the future are ignored", extra={"facts": facts})
-        self._pass(gates.of_data(report["data"], before, self.config.gates))
-        with self._phase("judge"), _refused_if_untrained(self.record):
-            report["evaluation"] = worker.ask("judge") | {"protocol": protocol}
-        self._pass(gates.of_evaluation(report["evaluation"], before, protocol, self.config.gates))
-        served = self.staged.before
-        with self._phase("train"), _refused_if_untrained(self.record):
-            report["model"] = worker.ask("train", live=str(served.path) if served else None)
-            if fault := report["model"]["live_fault"]:
-                log.warning("the live version is damaged", extra={"facts": {"error": fault}})
-        self._pass(gates.of_model(report["model"], self.config.gates))
-        with self._phase("write"):
-            note = self.record.note()
-            worker.ask("write", folder=str(self.staged.bundle), note=note, now=self.now.isoformat())
-        with self._phase("publish"):
-            return self.staged.commit()
+            data = self.worker.snapshot(self.store, self.attempt.folder / "snapshot", self.now)
+        self.record.report["data"] = data
+        if data["future_example"] is not None:
+            facts = {"n": data["future"], **data["future_example"]}
+            log.warning("interactions dated in the future are ignored", extra={"facts": facts})
+        self._require(gates.of_data(data, self.record.earlier, self.config.gates))
 
-    def _pass(self, found: Iterable[Gate], *, by_force: bool = True) -> None:
-        """Note what gates found; go no further if one is not passed, unless forced to."""
-        found = list(found)
-        self.record.add_gates(found)
-        refusal = gates.refusal(found)
-        if refusal and (self.force is None or not by_force):
-            raise GateRefusedError(f"{refusal}; what was served still is")
+    def _evaluate(self) -> None:
+        protocol = protocol_of(self.config)
+        with self._phase("evaluate"), self._refusing_untrainable():
+            evaluation = self.worker.evaluate()
+        self.record.report["evaluation"] = {**evaluation, "protocol": protocol}
+        self._require(gates.of_evaluation(evaluation, self.record.earlier, protocol, self.config.gates))
+
+    def _train(self) -> None:
+        live = self.attempt.before
+        with self._phase("train"), self._refusing_untrainable():
+            trained = self.worker.train(live.path if live else None)
+        self.record.report["model"] = trained
+        if trained["live_fault"] is not None:
+            log.warning("the live version is damaged", extra={"facts": {"error": trained["live_fault"]}})
+        self._require(gates.of_model(trained, self.config.gates))
+
+    def _write(self) -> None:
+        with self._phase("write"):
+            self.worker.write(self.attempt.bundle, self.record.note(), self.now)
+
+    def _publish(self) -> Version:
+        with self._phase("publish"):
+            return self.attempt.commit()
+
+    def _require(self, checked: Iterable[Gate], *, allow_force: bool = True) -> None:
+        """Record gates; raise if one is not passed, unless the run is forced."""
+        checked = list(checked)
+        self.record.add_gates(checked)
+        refusal = gates.refusal(checked)
+        if refusal and (self.force is None or not allow_force):
+            raise GateRefusedError(f"{refusal}; nothing was published")
         if refusal:
             log.warning("forced", extra={"facts": {"refused": refusal, "reason": self.force}})
 
     @contextlib.contextmanager
+    def _refusing_untrainable(self) -> Iterator[None]:
+        """Turn a failed training into a refusal. It cannot be forced: there is no model to publish."""
+        try:
+            yield
+        except TrainingError as error:
+            self.record.add_gates([Gate.refused("training", str(error))])
+            raise GateRefusedError(f"training: {error}; nothing was published") from error
+
+    def _served_if_new(self) -> Version | None:
+        """Return the served version if this run made it, as it may have before it was interrupted."""
+        with contextlib.suppress(Item2VecError):
+            version = versions.current(self.attempt.models)
+            return version if version.id == self.attempt.id else None
+        return None
+
+    @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
+        """Log the start and the end of a phase, and record how many seconds it took."""
         started = time.monotonic()
-        log.info(name, extra={"facts": {"run": self.staged.id}})
+        log.info(name, extra={"facts": {"run": self.attempt.id}})
         yield
         seconds = round(time.monotonic() - started, 3)
         self.record.report["seconds"][name] = seconds
-        log.info(f"{name} done", extra={"facts": {"run": self.staged.id, "seconds": seconds}})
+        log.info(f"{name} done", extra={"facts": {"run": self.attempt.id, "seconds": seconds}})
 
 
 def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
     try:
         for version in versions.gc(models, keep=keep):
             log.info("removed", extra={"facts": {"version": version.id}})
-    except BaseException as error:  # noqa: BLE001 - the run's outcome stands already
+    except BaseException as error:  # noqa: BLE001 - the new version is served already
         facts = {"error": f"{type(error).__name__}: {error}"}
         log.warning("old versions were not removed", extra={"facts": facts})
 
 
 def _room(models: str | PathLike[str]) -> int:
-    """Return twice the size of what is served: for a version like it, and a snapshot; 0 if nothing is."""
+    """Return the bytes that a run needs for a new version and a snapshot: twice the served version's size."""
     try:
         return 2 * sum(path.stat().st_size for path in versions.current(models).path.iterdir())
     except (Item2VecError, OSError):
         return 0
-
-
-@contextlib.contextmanager
-def _refused_if_untrained(begun: Record) -> Iterator[None]:
-    """Let a training that went wrong be a refusal: there is nothing that could be published by force."""
-    try:
-        yield
-    except TrainingError as error:
-        begun.add_gates([Gate("training", False, None, None, None, str(error))])
-        raise GateRefusedError(f"training: {error}; what was served still is") from error

@@ -155,7 +155,7 @@ def measure(name, split, objectives):
             model = item2vec.Recommender(vectors)
             ratio = ndcg(model, split) / popular
             health = measure_health(model)
-            gates = of_health(dataclasses.asdict(health), LIMITS)
+            gates = of_health(health, LIMITS)
             refused = [gate.name for gate in gates if not gate.passed]
             refused += ["popularity"] * (not ratio >= 1 + LIMITS.margin)
             rows.append({**row, "ratio": ratio, "refused": refused, **dataclasses.asdict(health)})

@@ -24,13 +24,7 @@ from item2vec.store import Store
 
 N_USERS, N_ITEMS, N_GENRES = 50_000, 20_000, 200
 DAYS = 90
-LABEL_OF = {
-    "snapshot": "snapshot",
-    "judge": "evaluate",
-    "train": "train",
-    "write": "write",
-    "publish": "publish",
-}
+PHASES = ("snapshot", "evaluate", "train", "write", "publish")
 
 
 def synthetic(n_rows):
@@ -67,15 +61,15 @@ def measure(url, folder, rows, arguments):
     total = time.perf_counter() - start
     report = done.report
     inner = report["evaluation"]["seconds"]
-    seconds = [report["seconds"][phase] for phase in LABEL_OF]
+    seconds = [report["seconds"][phase] for phase in PHASES]
     numbers = "".join(f"{number:10.1f}" for number in (*seconds, total))
     print(
         f"{url.split(':')[0].split('+')[0]:<12}{rate:12,.0f}{numbers}{report['peak_memory'] / 2**20:10,.0f}"
     )
     scores = {name: one["ndcg@10"] for name, one in report["evaluation"]["baselines"].items()}
     print(
-        f"{'':12}evaluate: training {inner['train']:.1f}, rankings and metrics {inner['evaluate']:.1f} for "
-        f"{report['evaluation']['questions']:,} queries; ndcg@10 "
+        f"{'':12}evaluate: training {inner['train']:.1f}, evaluation {inner['evaluate']:.1f} of "
+        f"{report['evaluation']['queries']:,} queries; ndcg@10 "
         f"{report['evaluation']['metrics']['ndcg@10']:.4f}, popularity {scores['popularity']:.4f}",
         flush=True,
     )
@@ -94,7 +88,7 @@ def main():
     )
     print(
         f"{'seconds':<12}{'ingest /s':>12}"
-        + "".join(f"{name:>10}" for name in (*LABEL_OF.values(), "all", "peak MiB"))
+        + "".join(f"{name:>10}" for name in (*PHASES, "all", "peak MiB"))
     )
     rows = synthetic(arguments.rows)
     with tempfile.TemporaryDirectory() as folder, cluster() as server:

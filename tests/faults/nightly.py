@@ -1,4 +1,4 @@
-"""Nightly runs in processes of their own, which are killed, stopped or failed at some instant."""
+"""Nightly runs in separate processes, with injected faults: kill, stop, failing disk operations."""
 
 import os
 import re
@@ -23,25 +23,24 @@ from item2vec.store import Store
 SECONDS = 120
 SETTINGS = TOML + "versions = 2\n"  # in its last section, [retention]
 KILLED = -signal.SIGKILL
-# The contract's exit codes that a fault may lead to: done, anything else, data corrupt, durability unknown.
+# Exit codes that a fault may cause: promoted, any other error, data corrupt, durability unknown.
 ENDS = {0, 1, 5, 6, KILLED}
 
-# Waits to be looked at before it begins, and again before its worker has its first job.
+# Prints a process id and waits for a line on stdin: before the run, and before the worker's first job.
 RUN = """
 import os
 import sys
 from faults.operations import act, at_operation
 from item2vec.cli import main
-from item2vec.retraining import run, worker
+from item2vec.retraining.supervisor import Worker
 def wait(pid):
     print(pid, flush=True)
     sys.stdin.readline()
-ask = worker.Worker.ask
-def wait_and_ask(self, job, **arguments):
-    if job == "snapshot":
-        wait(self._process.pid)
-    return ask(self, job, **arguments)
-worker.Worker.ask = wait_and_ask
+snapshot = Worker.snapshot
+def wait_before_snapshot(self, *arguments):
+    wait(self._process.pid)
+    return snapshot(self, *arguments)
+Worker.snapshot = wait_before_snapshot
 models, store, seed, number, kind = sys.argv[1:]
 wait(os.getpid())
 if kind:
@@ -55,11 +54,11 @@ finally:
 
 
 class Run:
-    """A retrain in a process of its own; waits for ``begin``, and for ``end`` before its worker works."""
+    """A retrain in a separate process; waits for ``begin``, and for ``end`` before the first job."""
 
     def __init__(self, nights, seed, *, number=0, kind=""):
         words = [nights.models, nights.url, seed, number, kind]
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in the end
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, *map(str, words)],
             cwd=nights.folder,
@@ -73,40 +72,40 @@ class Run:
         self.pid = int(self.process.stdout.readline())
 
     def begin(self):
-        """Go on until the worker waits; tell whether it does, or it is over already."""
-        self.say_so()
-        told = self.process.stdout.readline()
-        if not told.strip().isdigit():
+        """Continue until the worker waits; return False if the run ended before that."""
+        self.resume()
+        line = self.process.stdout.readline()
+        if not line.strip().isdigit():
             return False
-        self.worker = int(told)
+        self.worker = int(line)
         self.watched = os.pidfd_open(self.worker)
         return True
 
     def end(self):
-        """Go on to the end; return the exit code, once the worker is gone too."""
+        """Continue to the end; return the exit code, after the worker has ended too."""
         if self.worker is not None:
-            self.say_so()
-        self.said, _ = self.process.communicate(timeout=SECONDS)
+            self.resume()
+        self.output, _ = self.process.communicate(timeout=SECONDS)
         if self.watched is not None:
             gone = select.poll()
             gone.register(self.watched, select.POLLIN)
-            lives_on = not gone.poll(30_000)
-            if lives_on:
+            outlives = not gone.poll(30_000)
+            if outlives:
                 signal.pidfd_send_signal(self.watched, signal.SIGKILL)
             os.close(self.watched)
-            assert not lives_on, "the worker lives on"
+            assert not outlives, "the worker outlives the run"
         self.errors.seek(0)
-        self.complaints = self.errors.read()
+        self.stderr = self.errors.read()
         self.errors.close()
         return self.process.returncode
 
     @property
     def operations(self):
-        """How many operations of the parent were counted, if they were."""
-        return int(re.search(r"(\d+) operations", self.said)[1])
+        """Number of operations counted in the parent process."""
+        return int(re.search(r"(\d+) operations", self.output)[1])
 
-    def say_so(self):
-        """Let it go on to where it waits next."""
+    def resume(self):
+        """Let the process continue until it waits again."""
         try:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
@@ -115,7 +114,7 @@ class Run:
 
 
 class Nights:
-    """A store and a models folder, and what was seen to be served from it, night after night."""
+    """A store, a models folder, and the models served from it after each run."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -125,21 +124,21 @@ class Nights:
         self.url = fill(f"sqlite:///{self.store}", listens)
         item2vec.publish(item2vec.fit(histories(listens), changed(seed=9).model), self.models)
         (without_canary(folder) / "item2vec.toml").write_text(SETTINGS)
-        self.known, self.generations = {}, set()
+        self.models_by_seed, self.generations = {}, set()
         self.traces, self.numbers = {}, count()
 
     def served(self):
-        """Load what is served, and look whether it is one model, as a whole; return its seed."""
+        """Load the served model and check that it is unchanged since it was first seen; return its seed."""
         model = item2vec.load(self.models)
         seed = model.vectors.config.seed
-        now = (model.vectors.input, model.vectors.output, model.recommend(["g0 s0 é", "g3 s7 é"], k=9))
-        before = self.known.setdefault(seed, tuple(map(np.copy, now[:2])) + now[2:])
-        assert all(np.array_equal(one, other) for one, other in zip(now, before, strict=True))
+        parts = (model.vectors.input, model.vectors.output, model.recommend(["g0 s0 é", "g3 s7 é"], k=9))
+        expected = self.models_by_seed.setdefault(seed, tuple(map(np.copy, parts[:2])) + parts[2:])
+        assert all(np.array_equal(part, copy) for part, copy in zip(parts, expected, strict=True))
         self.generations.add(versions.current(self.models).generation)
         return seed
 
     def run(self, *options, of=(), seed=None, **operation):
-        """Retrain, with strace on the parent or the worker or both; return how it ended."""
+        """Retrain, with strace attached to the parent, the worker or both; return the exit code."""
         run = self.last = Run(self, int(self.served() != 1) if seed is None else seed, **operation)
         tracers = []
 
@@ -161,21 +160,21 @@ class Nights:
         return ended
 
     def with_fault(self, where, *options, **how):
-        """Retrain with a fault; look at what is served before and after; return how it ended."""
+        """Retrain with a fault; check that the served model agrees with the exit code, and return that."""
         before = self.served()
-        ended = self.run(*options, **how)
+        code = self.run(*options, **how)
         after = self.served()
-        told = f"{where}: ended {ended}\n{self.last.complaints[-3000:]}"
-        assert ended in ENDS, told
-        # Where all fails from then on, not even what is served can be told.
+        message = f"{where}: exit code {code}\n{self.last.stderr[-3000:]}"
+        assert code in ENDS, message
+        # If every later operation fails, the run cannot find out what is served.
         promoted = {0} if "ever" in how.get("kind", "") else {0, 6}
-        assert ended not in promoted or after != before, f"the old one is served: {told}"
-        assert ended not in {1, 5} or after == before, f"the new one is served: {told}"
-        return ended
+        assert code not in promoted or after != before, f"the old model is served: {message}"
+        assert code not in {1, 5} or after == before, f"the new model is served: {message}"
+        return code
 
     def recover(self):
-        """Retrain without a fault; nothing of all the faults before may be left."""
-        assert self.with_fault("no fault") == 0, self.last.complaints
+        """Retrain without a fault; check that the earlier faults have left nothing behind."""
+        assert self.with_fault("no fault") == 0, self.last.stderr
         live = versions.current(self.models)
         kept = {version.id for version in versions.list_versions(self.models)}
         assert kept == {live.id, live.previous}

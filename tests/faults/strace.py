@@ -32,7 +32,7 @@ except operations.Item2VecError:
     os._exit(operations.REFUSED)
 """
 # What LOCK holds is for people, and of use only while the machine runs; so is a run's snapshot.
-OF_NO_USE_LATER = re.compile("/models/(LOCK|staging/[^/]+/spool)")
+OF_NO_USE_LATER = re.compile("/models/(LOCK|staging/[^/]+/snapshot)")
 LINE = re.compile(r"([\d.]+ )?(?P<call>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
 
 

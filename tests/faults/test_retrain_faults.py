@@ -1,4 +1,4 @@
-"""A retrain that is killed, stopped or fails at any instant: the old model is served, or the new one."""
+"""If a run is killed, stopped, or fails at any operation, the old model is served, or the new one."""
 
 import re
 
@@ -16,7 +16,7 @@ INJECTED = {
     "ENOSPC": "error=ENOSPC",
     "torn": "retval=1",
 }
-# Of a writer: whatever it does to the models folder and to the store.
+# Paths of the system calls at which faults are injected.
 MODELS_AND_STORE = re.compile("/served/|/item2vec.db")
 EVERY = 5
 RECOVER_EVERY = 10
@@ -24,28 +24,28 @@ RECOVER_EVERY = 10
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
-    """A night, and the traces of it."""
+    """A models folder after one run, and the traces of that run."""
     strace.require()
     nights = Nights(tmp_path_factory.mktemp("traced"))
-    assert nights.run("-ttt", of=("parent", "worker")) == 0, nights.last.complaints
+    assert nights.run("-ttt", of=("parent", "worker")) == 0, nights.last.stderr
     return nights, dict(nights.traces)
 
 
 def inject(nights, faults):
-    """Let night after night go wrong, and some go right in between and at the end; return how they ended."""
-    ended = []
+    """Retrain once per fault, recover every few runs and at the end; return the exit codes."""
+    codes = []
     for number, (of, kind, call, n) in enumerate(faults, 1):
         options = "-e", f"inject={call}:{INJECTED[kind]}:when={n}"
-        ended.append(nights.with_fault(f"{kind} at {call} {n} of the {of}", *options, of=(of,)))
+        codes.append(nights.with_fault(f"{kind} at {call} {n} of the {of}", *options, of=(of,)))
         reached = re.search(r"INJECTED|killed by|--- SIG", nights.traces[of].read_text())
-        assert reached or ended[-1] == 0, f"nothing was injected, and yet: {nights.last.complaints}"
+        assert reached or codes[-1] == 0, f"failed although nothing was injected: {nights.last.stderr}"
         if number % RECOVER_EVERY == 0:
             nights.recover()
     nights.recover()
-    return ended
+    return codes
 
 
-def test_everything_is_flushed_in_order(traced):
+def test_files_are_flushed_before_they_are_renamed(traced):
     nights, traces = traced
     trace = strace.merge(traces.values(), nights.models.with_name("merged"))
     renamed = [arguments for call, arguments, _ in strace.calls_in(trace) if call == "rename"]
@@ -56,8 +56,9 @@ def test_everything_is_flushed_in_order(traced):
 def test_faults_at_some_system_calls(traced):
     nights, traces = traced
 
-    def first(of, kind, call, place):
-        return of, kind, *next(p for p in strace.points(traces[of], re.compile(place)) if p[0] == call)
+    def first(of, kind, call, path):
+        points = strace.points(traces[of], re.compile(path))
+        return of, kind, *next(point for point in points if point[0] == call)
 
     faults = [
         first("worker", "ENOSPC", "write", "/bundle/|/.bundle"),
@@ -76,15 +77,15 @@ def test_faults_at_some_system_calls(traced):
 @pytest.mark.parametrize("of", ["parent", "worker"])
 def test_a_fault_at_every_fifth_system_call(traced, of, kind):
     nights, traces = traced
-    found = strace.points(traces[of], MODELS_AND_STORE)
-    assert len(found) > 80
+    points = strace.points(traces[of], MODELS_AND_STORE)
+    assert len(points) > 80
     if kind == "torn":
-        found = [point for point in found if point[0] == "write"]
+        points = [point for point in points if point[0] == "write"]
     else:
-        # Not the same ones for all kinds.
-        found = found[list(INJECTED).index(kind) :: EVERY]
-    print(f"{kind} at {len(found)} system calls of the {of}")  # noqa: T201
-    inject(nights, [(of, kind, *point) for point in found])
+        # Each kind of fault starts at another system call.
+        points = points[list(INJECTED).index(kind) :: EVERY]
+    print(f"{kind} at {len(points)} system calls of the {of}")  # noqa: T201
+    inject(nights, [(of, kind, *point) for point in points])
 
 
 @pytest.mark.slow
@@ -100,24 +101,24 @@ def test_a_fault_at_every_fifth_operation_of_the_parent(tmp_path, kind):
     nights.recover()
 
 
-def test_a_live_model_that_was_damaged_is_replaced(tmp_path):
+def test_a_damaged_live_model_is_replaced(tmp_path):
     nights = Nights(tmp_path)
     file = versions.current(nights.models).path / "output.npy"
     file.chmod(0o644)
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert nights.run(seed=0) == 0, nights.last.complaints
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert nights.run(seed=0) == 0, nights.last.stderr
     assert nights.served() == 0
 
 
-def test_of_two_runs_one_is_told_that_the_other_holds_the_lock(tmp_path):
+def test_a_second_run_ends_with_an_error_that_names_the_lock_holder(tmp_path):
     nights = Nights(tmp_path)
     early, winner, late = (Run(nights, seed) for seed in (0, 1, 2))
     assert winner.begin()
     for run in (early, late):
         assert not run.begin()
         assert run.end() == 75
-        assert f"process {winner.pid}" in run.complaints
+        assert f"process {winner.pid}" in run.stderr
     assert winner.end() == 0
     assert versions.current(nights.models).generation == 2
     assert nights.served() == 1
@@ -126,18 +127,18 @@ def test_of_two_runs_one_is_told_that_the_other_holds_the_lock(tmp_path):
 
 
 @pytest.mark.slow
-def test_whoever_begins_at_the_same_time_is_promoted_or_told(tmp_path):
+def test_runs_that_begin_at_the_same_time_are_promoted_or_refused_the_lock(tmp_path):
     nights = Nights(tmp_path)
     n_promoted = 0
     for _ in range(5):
         runs = [Run(nights, seed) for seed in range(3)]
         for run in runs:
-            run.say_so()
-        ended = []
+            run.resume()
+        codes = []
         for run in runs:
             run.begin()
-            ended.append(run.end())
-        assert set(ended) <= {0, 75}
-        n_promoted += ended.count(0)
+            codes.append(run.end())
+        assert set(codes) <= {0, 75}
+        n_promoted += codes.count(0)
         assert versions.current(nights.models).generation == 1 + n_promoted > 1
     nights.recover()
