@@ -12,7 +12,7 @@ from item2vec.adapters import histories
 from item2vec.cli.app import app, environment_names
 from item2vec.config import SETTINGS_OF_TRAINING
 from item2vec.evaluation.evaluate import evaluate
-from item2vec.evaluation.temporal import temporal_split
+from item2vec.evaluation.temporal_splits import temporal_split
 from item2vec.store import Store
 
 QUICK = ("--epochs", "1", "--vector-size", "4", "--workers", "1")

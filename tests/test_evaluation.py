@@ -169,6 +169,26 @@ def test_askers_are_those_of_the_split():
     assert "coverage@1" not in found.intervals()
 
 
+def test_deprecated_names_still_work_and_warn():
+    found = evaluate(Fixed(), ONE)
+    names = {
+        (ONE, "askers"): ONE.users,
+        (found, "askers"): found.users,
+        (found, "per_question"): found.per_query,
+        (found, "n_questions"): 1,
+        (found, "answers"): found.rankings,
+        (found, "questions"): found.queries,
+        (item2vec.evaluation, "apart"): item2vec.evaluation.by_coldness,
+        (item2vec.evaluation, "Answers"): item2vec.evaluation.Rankings,
+    }
+    for (owner, name), expected in names.items():
+        with pytest.warns(DeprecationWarning, match=rf"\.{name} is deprecated; use ") as caught:
+            assert getattr(owner, name) is expected
+        assert [warning.filename for warning in caught] == [__file__]
+    with pytest.raises(AttributeError, match=r"'item2vec\.evaluation' has no attribute 'answers'"):
+        _ = item2vec.evaluation.answers
+
+
 def test_many_questions_are_asked_in_blocks(monkeypatch):
     monkeypatch.setattr("item2vec.evaluation.rankings.QUERIES_PER_BLOCK", 2)
     scores = {(item,): {other: float(ord(other) % 3) for other in CATALOGUE} for item in "abcde"}

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from item2vec import Sentences, Vocabulary, train
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
+from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import k_fold, leave_last_out, prefix_split
 from item2vec.vectors import ItemVectors
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")

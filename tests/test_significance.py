@@ -11,8 +11,8 @@ from scipy import stats
 from item2vec import Sentences
 from item2vec.errors import InputError
 from item2vec.evaluation import Evaluation, Popularity, Split, compare, evaluate
+from item2vec.evaluation.bootstrap import intervals
 from item2vec.evaluation.rankings import Rankings
-from item2vec.evaluation.significance import intervals
 from item2vec.types import Vocabulary
 
 N_SIMULATED = 2000
@@ -156,9 +156,9 @@ def test_equal_models_are_equal_but_not_for_certain():
 
 def test_what_can_not_be_compared():
     two, three = evaluation([0.0, 1.0]), evaluation([0.0, 1.0, 1.0])
-    with pytest.raises(InputError, match=r"the users .* differ \(2 and 3 questions\); evaluate"):
+    with pytest.raises(InputError, match=r"the users .* differ \(2 and 3 queries\); evaluate"):
         compare(two, three)
-    with pytest.raises(InputError, match=r"no values of 'hr@5' .* there are ndcg@10"):
+    with pytest.raises(InputError, match="metric 'hr@5' has no values per query; expected one of ndcg@10"):
         compare(two, two, "hr@5")
     with pytest.raises(InputError, match="level is 95"):
         two.intervals(level=95)

@@ -16,9 +16,10 @@ from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.baselines import Popularity
 from item2vec.evaluation.evaluate import evaluate
+from item2vec.evaluation.segments import by_coldness
+from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import by_coldness, k_fold, leave_last_out, prefix_split, random_split
-from item2vec.evaluation.temporal import temporal_folds, temporal_split
+from item2vec.evaluation.temporal_splits import temporal_folds, temporal_split
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
 examples = settings(max_examples=150, deadline=None)
@@ -319,7 +320,7 @@ def test_folds_that_do_not_fit_say_why(asked, message):
 @examples
 @given(corpora, corpora)
 def test_prefix_split_agrees_with_a_loop(train, asked):
-    split = prefix_split(Sentences.of(train), asked=Sentences.of(asked))
+    split = prefix_split(Sentences.of(train), test=Sentences.of(asked))
     questions = [(number, s[:end], [s[end]]) for number, s in enumerate(asked) for end in range(1, len(s))]
     found = zip(split.users, split.histories, split.targets, strict=True)
     assert list(split.train) == train
@@ -395,7 +396,7 @@ def test_weights_stay_with_their_tokens():
     assert (split.train.weights.tolist(), split.histories.weights.tolist()) == ([1, 2], [1, 2])
     assert (split.histories.timestamps // DAY).tolist() == [0, 1]
     assert (split.targets.weights, split.targets.timestamps) == (None, None)
-    asked = prefix_split(Sentences.of([["a"]]), asked=adapters.histories(listens))
+    asked = prefix_split(Sentences.of([["a"]]), test=adapters.histories(listens))
     assert asked.histories.weights.tolist() == [1, 1, 2]
 
 

@@ -11,9 +11,9 @@ import item2vec
 from item2vec import Config, Interactions, Sentences, Vocabulary, adapters
 from item2vec.errors import ConfigError, InputError, InputTypeError, TrainingError, TuningWarning
 from item2vec.evaluation import temporal_split
-from item2vec.tuning.finals import decide, lower_bounds, play
-from item2vec.tuning.problem import carve
-from item2vec.tuning.search import SPACES, Search, family_of, starts_of
+from item2vec.tuning.finalists import decide, lower_bounds, play
+from item2vec.tuning.problem import make_problem
+from item2vec.tuning.sampler import SPACES, Sampler, family_of, starts_of
 from item2vec.tuning.trial import Limits, Trial
 
 
@@ -79,7 +79,7 @@ class World:
 def world(monkeypatch):
     def make(*args, **kwargs):
         made = World(*args, **kwargs)
-        monkeypatch.setattr("item2vec.tuning.team.run_trial", made.run_trial)
+        monkeypatch.setattr("item2vec.tuning.workers.run_trial", made.run_trial)
         return made
 
     return make
@@ -107,7 +107,7 @@ def is_default(config):
     ],
 )
 def test_the_protocol(data, protocol, carved):
-    problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+    problem = make_problem(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
     assert problem.protocol == carved
     assert problem.folds[0].filter_seen == (carved != "prefix")
     assert all(len(fold) for fold in problem.folds)
@@ -122,7 +122,7 @@ def test_no_answer_is_learned_from(protocol):
         items=Vocabulary(tuple(f"i{row}" for row in range(len(data)))),
         item=np.arange(len(data), dtype=np.int32),
     )
-    problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+    problem = make_problem(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
     assert len(problem.folds) > 1
     for fold in problem.folds:
         asked = set(fold.targets.vocabulary.decode(fold.targets.tokens))
@@ -136,16 +136,16 @@ def test_no_answer_is_learned_from(protocol):
 def test_temporal_asks_as_temporal_split_does():
     data = events()
     expected = temporal_split(data)
-    newest = carve(data, "ndcg@10", max_tokens=10**6, seed=1).folds[0]
+    newest = make_problem(data, "ndcg@10", max_tokens=10**6, seed=1).folds[0]
     assert newest.train.fingerprint() == expected.train.fingerprint()
     assert list(newest.targets) == list(expected.targets)
-    of_sentences = carve(adapters.histories(data), "ndcg@10", max_tokens=10**6, seed=1)
+    of_sentences = make_problem(adapters.histories(data), "ndcg@10", max_tokens=10**6, seed=1)
     assert of_sentences.protocol == "temporal"
     assert of_sentences.folds[0].train.fingerprint() == expected.train.fingerprint()
     assert list(of_sentences.folds[0].histories) == list(expected.histories)
     assert of_sentences.timed
     by_session = partial(adapters.sessions, gap="2h")
-    sessions = carve(data, "ndcg@10", adapter=by_session, max_tokens=10**6, seed=1)
+    sessions = make_problem(data, "ndcg@10", adapter=by_session, max_tokens=10**6, seed=1)
     assert set(sessions.folds[0].train.lengths) == {1}
     assert sessions.folds[0].histories.lengths.min() > 1
 
@@ -153,22 +153,25 @@ def test_temporal_asks_as_temporal_split_does():
 def test_the_same_user_has_the_same_number_in_all_folds():
     data = events()
     for protocol in ("last", "temporal"):
-        problem = carve(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
+        problem = make_problem(data, "ndcg@10", protocol=protocol, max_tokens=10**6, seed=1)
         histories = list(adapters.histories(data))
         for number, fold in enumerate(problem.folds):
             for user, history in zip(problem.users(number), fold.histories, strict=True):
                 assert histories[user][: len(history)] == history
-    sessions = carve(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
+    sessions = make_problem(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
     assert not set(sessions.users(0)) & set(sessions.users(1))
 
 
 @pytest.mark.parametrize(("repeats", "n_asked"), [(None, 1), (False, 1), (True, 2)])
 def test_seen_items_are_answers_only_with_repeats(repeats, n_asked):
     sentences = Sentences.of([["a", "b", "c"], ["a", "b", "a"]])
-    problem = carve(sentences, "ndcg@10", repeats=repeats, max_tokens=100, seed=1)
+    problem = make_problem(sentences, "ndcg@10", repeats=repeats, max_tokens=100, seed=1)
     assert len(problem.folds[0]) == n_asked
     assert problem.folds[0].filter_seen is not (repeats or False)
-    assert len(carve(sentences, "ndcg@10", protocol="prefix", repeats=False, max_tokens=100, seed=1).few) == 1
+    assert (
+        len(make_problem(sentences, "ndcg@10", protocol="prefix", repeats=False, max_tokens=100, seed=1).few)
+        == 1
+    )
 
 
 @pytest.mark.parametrize(("n_sentences", "length", "held"), [(6000, 12, 1), (500, 30, 7), (500, 9, 2)])
@@ -176,7 +179,7 @@ def test_few_and_long_sentences_are_asked_several_times(n_sentences, length, hel
     sentences = Sentences.of(
         [[f"i{(start + step) % 50}" for step in range(length)] for start in range(n_sentences)]
     )
-    folds = carve(sentences, "ndcg@10", max_tokens=10**9, seed=1).folds
+    folds = make_problem(sentences, "ndcg@10", max_tokens=10**9, seed=1).folds
     assert len(folds) == (1 if n_sentences * held >= 5000 else 2)
     assert len(folds[0].train.tokens) == n_sentences * (length - held)
     expected = [(tuple(s[:-back]), s[-back]) for s in sentences for back in range(1, held + 1)]
@@ -185,10 +188,10 @@ def test_few_and_long_sentences_are_asked_several_times(n_sentences, length, hel
 
 
 def test_a_sample_has_whole_sentences_or_users():
-    sample = carve(chains(), "hr@5", max_tokens=150, seed=1).folds[0].train
+    sample = make_problem(chains(), "hr@5", max_tokens=150, seed=1).folds[0].train
     assert 100 < len(sample.tokens) <= 150
     assert {tuple(s) for s in sample} <= {tuple(s[:-1]) for s in chains()}
-    train = carve(events(), "hr@5", max_tokens=200, seed=1).folds[0].train
+    train = make_problem(events(), "hr@5", max_tokens=200, seed=1).folds[0].train
     assert {len(s) for s in train if s} == {36}
 
 
@@ -241,7 +244,7 @@ def test_a_better_one_replaces_the_default_and_noise_does_not(world):
 
 def test_noise_seldom_passes_for_a_gain():
     """Of finalists that are all as good as the default, one replaces it in about one of twenty runs."""
-    problem = carve(chains(), "ndcg@10", max_tokens=10**6, seed=1)
+    problem = make_problem(chains(), "ndcg@10", max_tokens=10**6, seed=1)
     players = {number: Config().with_settings(epochs=number + 1) for number in range(5)}
     replaced = 0
     for run in range(100):
@@ -335,8 +338,8 @@ def test_a_vector_size_that_is_given_does_not_rule_next_item_out(size, n_parts):
 @pytest.mark.parametrize("seed", [0, 42_949, 2**32 - 1])
 def test_every_seed_works(seed):
     for family in ({"objective": "next_item"}, {"objective": "cbow"}):
-        search = Search(starts_of({"seed": seed, **family}), family, seed)
-        assert search.suggest(1000) != search.suggest(1001)
+        sampler = Sampler(starts_of({"seed": seed, **family}), family, seed)
+        assert sampler.suggest(1000) != sampler.suggest(1001)
 
 
 def test_a_mixture_that_is_given_is_evaluated_with_its_table():
@@ -369,11 +372,11 @@ def test_what_is_given_is_not_searched_and_all_else_is_in_range(world):
 def test_what_is_suggested_can_be_trained_and_differs(fixed):
     ordered = fixed.pop("ordered", True)
     given = {"objective": "next_item", **fixed}
-    search = Search(starts_of(given), given, seed=1, ordered=ordered)
+    sampler = Sampler(starts_of(given), given, seed=1, ordered=ordered)
     suggested = []
     for number in range(30):
-        suggested.append(search.suggest(number))
-        search.show([Trial(number, suggested[-1], "complete", suggested[-1].train.dropout)])
+        suggested.append(sampler.suggest(number))
+        sampler.observe([Trial(number, suggested[-1], "complete", suggested[-1].train.dropout)])
         assert all(getattr(suggested[-1].train, name) == value for name, value in given.items())
     assert len(set(suggested)) == len(suggested), "nothing is tried twice"
     if not ordered:

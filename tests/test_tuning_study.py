@@ -92,7 +92,7 @@ def test_a_study_goes_on_with_another_number_of_jobs(tmp_path, monkeypatch):
 
     def run(n_trials, jobs, study=None):
         world = World(lambda config: worth[config.train.objective] + config.train.alpha)
-        monkeypatch.setattr("item2vec.tuning.team.run_trial", world.run_trial)
+        monkeypatch.setattr("item2vec.tuning.workers.run_trial", world.run_trial)
         return item2vec.tune(chains(), trials=n_trials, jobs=jobs, study=study)
 
     whole = [trial.config for trial in run(24, jobs=1).trials]

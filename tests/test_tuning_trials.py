@@ -11,7 +11,7 @@ from test_tuning import chains
 import item2vec
 from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
 from item2vec.durations import DAY
-from item2vec.tuning.problem import carve
+from item2vec.tuning.problem import make_problem
 from item2vec.tuning.study import TASTE
 from item2vec.tuning.trial import RUNGS, Known, Limits, Trial, best_taste, run_trial
 
@@ -19,7 +19,7 @@ SMALL = {"vector_size": 8, "negative": 3, "jobs": 2}
 
 
 def problem_of(sentences, metric="ndcg@10"):
-    return carve(sentences, metric, max_tokens=10**6, seed=1)
+    return make_problem(sentences, metric, max_tokens=10**6, seed=1)
 
 
 def outcome(tuning):
@@ -119,7 +119,7 @@ def test_tuning_counts_the_prior_with_its_half_life():
     """Whoever is to answer plays what is new, which is rare in all and frequent of late."""
     lists = [[f"x{user % 7}", "old" if user < 45 else "new"] for user in range(60)]
     days = np.array([(0, user + 1) for user in range(60)]).ravel()
-    problem = carve(
+    problem = make_problem(
         dataclasses.replace(Sentences.of(lists), timestamps=days * DAY), "hr@1", max_tokens=1000, seed=1
     )
     vocabulary = problem.folds[0].train.vocabulary

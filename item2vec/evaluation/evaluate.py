@@ -3,86 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast, get_args
 
 import numpy as np
 
-from item2vec import metrics as measures
-from item2vec.arrays import Doubles, Offsets
+from item2vec.arrays import Doubles
 from item2vec.errors import ConfigError, InputError, LeakWarning
+from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY, BeyondAccuracy
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
-from item2vec.evaluation.lists import BEYOND_ACCURACY, Lists
 from item2vec.evaluation.rankings import Model, Rankings, Ties, rank_all
-from item2vec.evaluation.significance import intervals
+from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.types import check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["METRICS", "Evaluation", "evaluate"]
+__all__ = ["METRICS", "evaluate"]
 
 
-METRICS = (*measures.ACCURACY, *BEYOND_ACCURACY)
+METRICS = (*ACCURACY, *BEYOND_ACCURACY)
 """The names of all metrics; with a cut-off, ``ndcg@10``."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
-    """What a model's answers were worth.
-
-    Parameters
-    ----------
-    metrics
-        Means over all questions by name, such as ``hr@10``.
-    per_query
-        The numbers that were averaged (float64, one a question), by name; metrics of the catalogue as a whole
-        (``coverage``, ``gini``) have none.
-    rankings
-        The ranked items of every query.
-    users
-        Who asked each question (int64); intervals resample users.
-    queries
-        Checksums of the queries, as ``Split.fingerprints`` returns them; ``compare`` needs equal ones.
-    exact
-        Metrics of the same model by exact search, where its index is approximate; else ``None``.
-    leaks
-        In what ways these numbers flatter the model; empty as far as is known.
-
-    Examples
-    --------
-    >>> from item2vec import Sentences
-    >>> from item2vec.evaluation import Popularity, Split
-    >>> listened = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
-    >>> split = Split(listened, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
-    >>> evaluate(Popularity(listened), split, k=1, metrics=["hr"]).per_query["hr@1"]
-    array([1., 0.])
-    """
-
-    metrics: Mapping[str, float]
-    per_query: Mapping[str, Doubles]
-    rankings: Rankings
-    users: Offsets
-    queries: Mapping[str, str]
-    exact: Mapping[str, float] | None = None
-    leaks: tuple[str, ...] = field(default=())
-
-    @property
-    def n_queries(self) -> int:
-        """How many questions were asked."""
-        return len(self.users)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Evaluation({self.n_queries:,} questions: {shown})"
-
-    def intervals(self, *, level: float = 0.95, seed: int = 1) -> dict[str, tuple[float, float]]:
-        """Return the interval of each metric at this confidence, by the bootstrap over users.
-
-        They tell of other users like these, not of another training run. Metrics of the catalogue as a whole
-        have none.
-        """
-        return intervals(self.per_query, self.users, level=level, seed=seed)
 
 
 def evaluate(
@@ -188,12 +130,12 @@ def _measure(
     rankings: Rankings, split: Split, names: Sequence[str], cutoffs: Sequence[int]
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Return the values a question, and the value over all questions, of each metric at each cut-off."""
-    lists = Lists(rankings, split)
+    lists = BeyondAccuracy(rankings, split)
     per_query: dict[str, Doubles] = {}
     overall: dict[str, float] = {}
     for cutoff in cutoffs:
         for name in names:
-            accuracy = measures.ACCURACY.get(name)
+            accuracy = ACCURACY.get(name)
             value = (
                 accuracy(rankings.hits, rankings.n_targets, cutoff)
                 if accuracy

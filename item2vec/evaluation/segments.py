@@ -10,10 +10,10 @@ import numpy as np
 
 from item2vec.arrays import Mask
 from item2vec.errors import InputError
-from item2vec.evaluation.evaluate import Evaluation
+from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
 
-__all__ = ["Segment", "segments"]
+__all__ = ["Segment", "by_coldness", "segments"]
 
 
 LENGTHS = (0, 1, 2, 5, 10, 20, 50)
@@ -71,6 +71,28 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
         for name, mask in parts
         if mask.any()
     ]
+
+
+def by_coldness(split: Split) -> dict[str, Split]:
+    """Return the questions of a split apart: of cold users, for cold items, and warm ones; none is lost.
+
+    ``"cold users"`` have no history item that is trained on; of the others, ``"cold items"`` have no target
+    that is trained on, and no model that learns from sentences can find it. Empty parts are left out.
+
+    Source: Schein et al., Methods and Metrics for Cold-Start Recommendations, SIGIR 2002.
+
+    Examples
+    --------
+    >>> train = Sentences.of([["a", "b"]])
+    >>> histories, targets = Sentences.of([["a"], ["z"], ["b"]]), Sentences.of([["b"], ["a"], ["z"]])
+    >>> split = Split(train, histories, targets, "by hand")
+    >>> {name: list(part.targets) for name, part in by_coldness(split).items()}
+    {'warm': [['b']], 'cold users': [['a']], 'cold items': [['z']]}
+    """
+    cold_user = split.cold_users()
+    cold_item = split.cold_items() & ~cold_user
+    parts = {"warm": ~cold_user & ~cold_item, "cold users": cold_user, "cold items": cold_item}
+    return {name: split.take(part) for name, part in parts.items() if part.any()}
 
 
 def _means(evaluation: Evaluation, mask: Mask) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.errors import InputError
+from item2vec.evaluation.deprecated import Renamed
 from item2vec.interactions import read_only
 from item2vec.sentences import Sentences
 
@@ -61,6 +62,8 @@ class Split:
     spans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     leak: str | None = None
+
+    askers = Renamed("users")
 
     def __post_init__(self) -> None:
         n = len(self.histories)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from item2vec.tuning.finals import Estimate
+from item2vec.tuning.finalists import Estimate
 from item2vec.tuning.study import Tuning, tune
 from item2vec.tuning.trial import Trial
 

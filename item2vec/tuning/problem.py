@@ -18,8 +18,7 @@ from item2vec.arrays import Doubles, Offsets
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.rankings import rank_all
-from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import (
+from item2vec.evaluation.sentence_splits import (
     first_places,
     leave_last_out,
     prefix_split,
@@ -27,11 +26,12 @@ from item2vec.evaluation.splits import (
     random_split,
     repeated,
 )
-from item2vec.evaluation.temporal import Adapter, temporal_folds, temporal_split
+from item2vec.evaluation.split import Split
+from item2vec.evaluation.temporal_splits import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.matrices import sample_rows
-from item2vec.metrics import ACCURACY
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.prior import prior_for
 from item2vec.recommender import Recommender
@@ -39,7 +39,7 @@ from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Adapter", "Data", "Problem", "Protocol", "carve", "parse_metric"]
+__all__ = ["Adapter", "Data", "Problem", "Protocol", "make_problem", "parse_metric"]
 
 Protocol = Literal["last", "prefix", "temporal", "random"]
 Data = Sentences | Interactions
@@ -134,7 +134,7 @@ def parse_metric(metric: str) -> tuple[str, int]:
     return name, check_k(int(k))
 
 
-def carve(
+def make_problem(
     data: Data,
     metric: str,
     *,

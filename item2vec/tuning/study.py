@@ -22,12 +22,12 @@ from item2vec.errors import ConfigError, TrainingError, TuningWarning
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.tuning.finals import Decision, Estimate, decide, n_rounds, play
+from item2vec.tuning.finalists import Decision, Estimate, decide, n_rounds, play
 from item2vec.tuning.journal import Journal
-from item2vec.tuning.problem import Adapter, Problem, Protocol, carve
-from item2vec.tuning.search import Search, starts_of, with_epochs
-from item2vec.tuning.team import Clock, Team
+from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem
+from item2vec.tuning.sampler import Sampler, starts_of, with_epochs
 from item2vec.tuning.trial import Trial
+from item2vec.tuning.workers import Clock, Workers
 
 __all__ = ["Tuning", "tune"]
 
@@ -187,7 +187,14 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     starts = starts_of({"seed": seed, **fixed})
     clock = Clock(None if budget is None else seconds_of(budget, "budget"), now)
     carved = partial(
-        carve, data, metric, protocol=protocol, repeats=repeats, adapter=adapter, items=items, seed=seed
+        make_problem,
+        data,
+        metric,
+        protocol=protocol,
+        repeats=repeats,
+        adapter=adapter,
+        items=items,
+        seed=seed,
     )
     problem = carved(max_tokens=max_tokens)
     n_tokens = len(data) if isinstance(data, Interactions) else len(data.tokens)
@@ -195,16 +202,16 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
     reread = problem.timed or not {*WITHOUT_TRAINING}.isdisjoint(free)
-    search = Search(starts, fixed, seed, share=share, ordered=problem.ordered, reread=reread)
-    team = Team(jobs or len(os.sched_getaffinity(0)), clock, free)
-    plan = _Plan(search, whole, share, max(1.0, n_tokens / max_tokens), team)
+    sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered, reread=reread)
+    workers = Workers(jobs or len(os.sched_getaffinity(0)), clock, free)
+    plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
         "data": problem.fingerprint(),
         "protocol": problem.protocol,
         "seed": seed,
         "fixed": {name: repr(fixed[name]) for name in sorted(fixed)},
     }
-    with closing(Journal(None if study is None else Path(study), about, lag=2 * team.jobs)) as journal:
+    with closing(Journal(None if study is None else Path(study), about, lag=2 * workers.jobs)) as journal:
         tried = _search(plan, problem, journal, trials)
     found = _conclude(plan, problem, tried, seed)
     for text in found.warnings:
@@ -218,12 +225,17 @@ def _search(plan: _Plan, problem: Problem, journal: Journal, n_trials: int | Non
     Other processes may run some of them. The default is waited for, and so is each of a given number of
     trials if there is no budget, so that all processes come to the same result.
     """
-    team = plan.team
-    look = partial(team.search, problem, plan.search, journal, reserve=lambda: plan.reserve(journal.trials))
-    unfinished = look(n_trials)
-    n_needed = 1 if n_trials is None or math.isfinite(team.clock.budget) else n_trials
+    workers = plan.workers
+
+    def run(n: int | None) -> list[Trial]:
+        return workers.run_trials(
+            problem, plan.sampler, journal, n, reserve=lambda: plan.reserve(journal.trials)
+        )
+
+    unfinished = run(n_trials)
+    n_needed = 1 if n_trials is None or math.isfinite(workers.clock.budget) else n_trials
     while journal.settle(n_needed):
-        unfinished += look(n_needed)
+        unfinished += run(n_needed)
     return sorted([*journal.trials, *unfinished], key=lambda trial: trial.number)
 
 
@@ -232,13 +244,13 @@ def _conclude(plan: _Plan, problem: Problem, tried: Sequence[Trial], seed: int) 
     if default.state != "complete":
         raise TrainingError(f"the default cannot be trained: {default.reason}")
     finalists = plan.finalists(tried)
-    players = {0: plan.search.default} | {trial.number: trial.config for trial in finalists}
-    rounds = play(plan.team, plan.problem, players) if finalists else []
+    players = {0: plan.sampler.default} | {trial.number: trial.config for trial in finalists}
+    rounds = play(plan.workers, plan.problem, players) if finalists else []
     decision = decide(plan.problem, players, rounds, seed) if rounds else _kept(problem, default)
     seen = {trial.config.train.objective for trial in tried if trial.state != "unfinished"}
-    missed = tuple(objective for objective in plan.search.objectives if objective not in seen)
+    missed = tuple(objective for objective in plan.sampler.objectives if objective not in seen)
     told: tuple[str, ...] = ()
-    if math.isfinite(plan.team.clock.budget):
+    if math.isfinite(plan.workers.clock.budget):
         told = _warnings(missed, compared=bool(rounds), enough=plan.enough(default))
     return Tuning(
         decision.config,
@@ -262,27 +274,27 @@ class _Plan:
     times the tokens of a trial.
     """
 
-    search: Search
+    sampler: Sampler
     problem: Problem
     share: float
     growth: float
-    team: Team
+    workers: Workers
 
     def finalists(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the best trials, with all their epochs, as many as the budget allows; one at least."""
         leaders = self._leaders(trials)
-        while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.team.clock.left():
+        while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.workers.clock.left():
             leaders.pop()
         return leaders
 
     def reserve(self, trials: Sequence[Trial]) -> float:
         """Return the seconds to keep for the finals: what they need, but not more than half of the budget."""
         needed = self._seconds(trials[0], self._leaders(trials)) if trials else 0.0
-        return min(needed, MOST_FOR_FINALS * self.team.clock.budget)
+        return min(needed, MOST_FOR_FINALS * self.workers.clock.budget)
 
     def enough(self, default: Trial) -> float:
         """Return the seconds that the first look and the finals of one finalist would have taken."""
-        return SLACK * self.search.n_first * default.seconds / self.team.jobs + self._seconds(
+        return SLACK * self.sampler.n_first * default.seconds / self.workers.jobs + self._seconds(
             default, [default]
         )
 
@@ -290,14 +302,14 @@ class _Plan:
         best: dict[Config, Trial] = {}
         for trial in sorted(trials, key=lambda trial: -trial.score):
             config = trial.config if trial.number == 0 else with_epochs(trial.config, 1 / self.share)
-            if trial.state == "complete" and config != self.search.default:
+            if trial.state == "complete" and config != self.sampler.default:
                 seconds = trial.seconds / (self.share if trial.number else 1.0)
                 best.setdefault(config, replace(trial, config=config, seconds=seconds))
         return list(best.values())[:FINALISTS]
 
     def _seconds(self, default: Trial, leaders: Sequence[Trial]) -> float:
         a_round = default.seconds + sum(trial.seconds for trial in leaders)
-        return SLACK * n_rounds(self.problem) * a_round * self.growth / self.team.jobs
+        return SLACK * n_rounds(self.problem) * a_round * self.growth / self.workers.jobs
 
 
 def _kept(problem: Problem, default: Trial) -> Decision:

@@ -14,10 +14,10 @@ from item2vec.config import Config
 from item2vec.progress import progress_bar
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Problem
-from item2vec.tuning.search import Search, family_of
+from item2vec.tuning.sampler import Sampler, family_of
 from item2vec.tuning.trial import Known, Limits, Trial, run_trial
 
-__all__ = ["Clock", "Team"]
+__all__ = ["Clock", "Workers"]
 
 OUT_OF_TIME = "the budget is used up"
 Ends = Callable[[float], str | None]
@@ -36,7 +36,7 @@ class Clock:
         return self.budget - reserved - (self.now() - self._started)
 
 
-class Team:
+class Workers:
     """Runs trials, several at a time, and returns them in the order in which they were started."""
 
     def __init__(self, jobs: int, clock: Clock, free: Sequence[str]) -> None:
@@ -45,10 +45,10 @@ class Team:
         self._free = free
         self._cancelled = threading.Event()
 
-    def search(
+    def run_trials(
         self,
         problem: Problem,
-        search: Search,
+        sampler: Sampler,
         journal: Journal,
         n_trials: int | None,
         reserve: Callable[[], float],
@@ -69,8 +69,8 @@ class Team:
                 if number > 0 and self.clock.left(reserve()) <= 0:
                     break
                 seen = [trial for trial in journal.trials if trial.number <= number - journal.lag]
-                search.show(seen)
-                config = search.suggest(number)
+                sampler.observe(seen)
+                config = sampler.suggest(number)
                 alike = [trial for trial in seen if family_of(trial.config) == family_of(config)]
                 known = Known.of(alike, config.taste, self._free)
                 limits = Limits(partial(self._ends, number, reserve), self.clock.now)

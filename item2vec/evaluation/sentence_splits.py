@@ -10,13 +10,12 @@ from item2vec.adapters import histories
 from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.temporal import span_of
+from item2vec.evaluation.temporal_splits import span_of
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences, offsets_of
 
 __all__ = [
-    "by_coldness",
     "first_places",
     "k_fold",
     "leave_last_out",
@@ -83,7 +82,7 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: 
     )
 
 
-def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fraction: float = 0.1) -> Split:
+def prefix_split(sentences: Sentences, *, test: Sentences | None = None, fraction: float = 0.1) -> Split:
     """Train on sessions, and ask every beginning of other sessions for the item that is clicked next.
 
     The sessions asked about are those given, or else the last ``fraction`` of the sentences, whose order is
@@ -95,17 +94,17 @@ def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fracti
 
     Examples
     --------
-    >>> split = prefix_split(Sentences.of([["a", "b"]]), asked=Sentences.of([["b", "a", "b"], ["a"]]))
+    >>> split = prefix_split(Sentences.of([["a", "b"]]), test=Sentences.of([["b", "a", "b"], ["a"]]))
     >>> list(split.histories), list(split.targets), split.users
     ([['b'], ['b', 'a']], [['a'], ['b']], array([0, 0]))
     """
-    if asked is None:
-        train, asked = _last_sentences(sentences, fraction)
+    if test is None:
+        train, test = _last_sentences(sentences, fraction)
     else:
         train = sentences
-    session = np.repeat(np.arange(len(asked)), asked.lengths)
-    later = np.flatnonzero(np.arange(len(session)) > asked.offsets[:-1][session])
-    histories, targets = prefixes(asked, later)
+    session = np.repeat(np.arange(len(test)), test.lengths)
+    later = np.flatnonzero(np.arange(len(session)) > test.offsets[:-1][session])
+    histories, targets = prefixes(test, later)
     return Split(
         train=train,
         histories=histories,
@@ -113,7 +112,7 @@ def prefix_split(sentences: Sentences, *, asked: Sentences | None = None, fracti
         protocol="every prefix asks for the next",
         users=session[later],
         filter_seen=False,
-        dropped=_counted("sessions too short to ask", asked.lengths < 2),
+        dropped=_counted("sessions too short to ask", test.lengths < 2),
     )
 
 
@@ -211,28 +210,6 @@ def k_fold(
             )
         )
     return splits
-
-
-def by_coldness(split: Split) -> dict[str, Split]:
-    """Return the questions of a split apart: of cold users, for cold items, and warm ones; none is lost.
-
-    ``"cold users"`` have no history item that is trained on; of the others, ``"cold items"`` have no target
-    that is trained on, and no model that learns from sentences can find it. Empty parts are left out.
-
-    Source: Schein et al., Methods and Metrics for Cold-Start Recommendations, SIGIR 2002.
-
-    Examples
-    --------
-    >>> train = Sentences.of([["a", "b"]])
-    >>> histories, targets = Sentences.of([["a"], ["z"], ["b"]]), Sentences.of([["b"], ["a"], ["z"]])
-    >>> split = Split(train, histories, targets, "by hand")
-    >>> {name: list(part.targets) for name, part in by_coldness(split).items()}
-    {'warm': [['b']], 'cold users': [['a']], 'cold items': [['z']]}
-    """
-    cold_user = split.cold_users()
-    cold_item = split.cold_items() & ~cold_user
-    parts = {"warm": ~cold_user & ~cold_item, "cold users": cold_user, "cold items": cold_item}
-    return {name: split.take(part) for name, part in parts.items() if part.any()}
 
 
 def prefixes(sentences: Sentences, targets: Offsets) -> tuple[Sentences, Sentences]:

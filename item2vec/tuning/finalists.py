@@ -9,11 +9,11 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Offsets
 from item2vec.config import Config
-from item2vec.evaluation.significance import intervals
+from item2vec.evaluation.bootstrap import intervals
 from item2vec.progress import progress_bar
 from item2vec.tuning.problem import Problem
-from item2vec.tuning.team import Team
 from item2vec.tuning.trial import Trial
+from item2vec.tuning.workers import Workers
 
 __all__ = ["Decision", "Estimate", "decide", "lower_bounds", "n_rounds", "play"]
 
@@ -67,7 +67,7 @@ def n_rounds(problem: Problem) -> int:
     return max(SEEDS, len(problem.folds))
 
 
-def play(team: Team, problem: Problem, players: Mapping[int, Config]) -> list[list[Trial]]:
+def play(workers: Workers, problem: Problem, players: Mapping[int, Config]) -> list[list[Trial]]:
     """Train the default (player 0) and the finalists anew; each round has a seed and a fold of its own.
 
     A finalist that is not above the default after a round drops out, and so does one that could not be
@@ -78,7 +78,7 @@ def play(team: Team, problem: Problem, players: Mapping[int, Config]) -> list[li
     with progress_bar("finals", n_rounds(problem)) as advance:
         for step in range(n_rounds(problem)):
             anew = {number: _reseeded(config, step + 1) for number, config in playing.items()}
-            trained = team.train_again(problem, anew, step % len(problem.folds))
+            trained = workers.train_again(problem, anew, step % len(problem.folds))
             ended = [trial for trial in trained if trial.values is not None]
             if len(ended) < 2 or ended[0].number or (rounds and len(ended) < len(playing)):
                 break

@@ -6,13 +6,20 @@ from functools import cached_property
 
 import numpy as np
 
-from item2vec import metrics
 from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.split import Split
 from item2vec.kernels.cooccurrence import pair_cosines, sentences_of_items
+from item2vec.metrics.beyond_accuracy import (
+    coverage,
+    diversity,
+    gini,
+    novelty,
+    popularity_bias,
+    serendipity,
+)
 
-__all__ = ["BEYOND_ACCURACY", "Lists"]
+__all__ = ["BEYOND_ACCURACY", "BeyondAccuracy"]
 
 BEYOND_ACCURACY = ("coverage", "novelty", "diversity", "gini", "popularity-bias", "serendipity")
 """The names of the metrics that are computed here."""
@@ -20,7 +27,7 @@ BEYOND_ACCURACY = ("coverage", "novelty", "diversity", "gini", "popularity-bias"
 PAIRS_A_BLOCK = 1 << 20
 
 
-class Lists:
+class BeyondAccuracy:
     """Rankings beside the training part that they were made from."""
 
     def __init__(self, rankings: Rankings, split: Split) -> None:
@@ -35,16 +42,16 @@ class Lists:
         """Return a metric of the first ``k`` places: one number a question, or one for all."""
         items, counts = self._rankings.items, self._counts
         if name == "coverage":
-            return metrics.coverage(items, k, counts)
+            return coverage(items, k, counts)
         if name == "gini":
-            return metrics.gini(items, k, counts)
+            return gini(items, k, counts)
         if name == "novelty":
-            return metrics.novelty(items, k, np.diff(self._holders[0]), len(self._split.train))
+            return novelty(items, k, np.diff(self._holders[0]), len(self._split.train))
         if name == "popularity-bias":
-            return metrics.popularity_bias(items, k, counts, self._chosen_popularity)
+            return popularity_bias(items, k, counts, self._chosen_popularity)
         if name == "diversity":
-            return metrics.diversity(items, k, self._likeness)
-        return metrics.serendipity(self._rankings.hits, self._is_popular(k)[items], k)
+            return diversity(items, k, self._likeness)
+        return serendipity(self._rankings.hits, self._is_popular(k)[items], k)
 
     def _is_popular(self, k: int) -> Mask:
         """Tell for each item, and last for none, whether it is one of the ``k`` most frequent."""

@@ -21,7 +21,7 @@ from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
-__all__ = ["Search", "family_of", "scaled", "searched", "starts_of"]
+__all__ = ["Sampler", "family_of", "scaled", "searched", "starts_of"]
 
 Objective = Literal["next_item", "skipgram", "cbow"]
 Space = Mapping[str, BaseDistribution]
@@ -127,7 +127,7 @@ def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
     return found
 
 
-class Search:
+class Sampler:
     """Suggests settings by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
     After a first look at each objective, the family that leads is searched. A suggestion depends on the seed,
@@ -174,7 +174,7 @@ class Search:
         """The objectives that are looked at."""
         return tuple(dict.fromkeys(config.train.objective for config in self._first))
 
-    def show(self, trials: Sequence[Trial]) -> None:
+    def observe(self, trials: Sequence[Trial]) -> None:
         """Take in the outcome of trials, each once."""
         for trial in trials:
             if trial.number in self._shown:
@@ -183,7 +183,7 @@ class Search:
             if self._leader is None or trial.score > self._leader.score:
                 self._leader = trial
             if trial.number > 0 or self._share == 1:  # the first has all its epochs, beyond what is searched
-                self._families[family_of(trial.config)].show(trial)
+                self._families[family_of(trial.config)].observe(trial)
 
     def suggest(self, number: int) -> Config:
         """Return the configuration of a trial."""
@@ -221,7 +221,7 @@ class _Family:
         self._start = start
         self._trials: list[FrozenTrial] = []
 
-    def show(self, trial: Trial) -> None:
+    def observe(self, trial: Trial) -> None:
         settings = _terms_of(trial.config)
         stopped = trial.state == "stopped"
         with contextlib.suppress(ValueError):  # a configuration of the first look may be out of range
