@@ -74,7 +74,7 @@ def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
     code, out, err = item2vec("evaluate", "--playlists", "lists.txt", *QUICK, "--index", "annoy")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("Split(leave-last-1-out: 24 questions")
+    assert lines[0].startswith("Split(leave-last-1-out: 24 queries")
     table = lines[2 : lines.index("", 2)]
     assert table[0].split()[:3] == ["model", "hr@10", "recall@10"]
     assert [line[:18].strip() for line in table[1:]] == [
@@ -90,12 +90,12 @@ def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
     ("words", "said"),
     [
         ("--protocol temporal --at 1970-01-01T00:08:30", "temporal from 1970-01-01T00:08:30"),
-        ("--protocol leave-last-out", "leave-last-1-out: 24 questions"),
-        ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 questions"),
-        ("--protocol random --fraction 0.3", "of each sentence: 24 questions"),
-        ("--protocol prefix", "every prefix asks for the next: 12 questions"),
-        ("--protocol prefix --fraction 0.5", "every prefix asks for the next: 72 questions"),
-        ("--protocol prefix --gap 101s", "every prefix asks for the next: 12 questions"),
+        ("--protocol leave-last-out", "leave-last-1-out: 24 queries"),
+        ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 queries"),
+        ("--protocol random --fraction 0.3", "of each sentence: 24 queries"),
+        ("--protocol prefix", "every prefix predicts the next item: 12 queries"),
+        ("--protocol prefix --fraction 0.5", "every prefix predicts the next item: 72 queries"),
+        ("--protocol prefix --gap 101s", "every prefix predicts the next item: 12 queries"),
     ],
 )
 def test_every_protocol_can_be_chosen(item2vec, listens, words, said):

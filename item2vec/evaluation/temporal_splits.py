@@ -1,7 +1,8 @@
-"""Splits by time: train on what came before a moment, and ask what each user did after it."""
+"""Splits by time: train on the events before a cut-off, and predict what each user did after it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,35 +38,37 @@ def temporal_split(
     adapter: Adapter | AdapterConfig = histories,
     items: Items | None = None,
 ) -> Split:
-    """Train on what happened before a moment, and ask every user active after it what he or she had next.
+    """Train on the events before a cut-off, and predict the new items of every user active after it.
 
-    A history is all that a user had before the moment, oldest first; it is empty for users who came later.
-    The targets are the distinct items that the user had from the moment on, in order. Nothing that happened
-    at or after the moment is trained on.
+    A history is everything that a user interacted with before the cut-off, oldest first; it is empty for
+    later users. The targets are the distinct items that the user interacted with from the cut-off on, in
+    order. The training part contains no event at or after the cut-off.
 
     Parameters
     ----------
+    interactions
+        Events with timestamps.
     at
-        The moment: a ``datetime`` (naive: UTC) or ISO text, ``"2024-05-01"``.
+        The cut-off: a ``datetime`` (naive: UTC) or ISO text, ``"2024-05-01"``.
     fraction
-        Instead of ``at``: the share of the events to ask about, 0.1 if neither is given. Events of the same
-        moment stay together, so that the share is met as closely as they allow.
+        Instead of ``at``: the share of the events in the test part, 0.1 if neither is specified. Events with
+        the same timestamp stay together, so the share is met as closely as they allow.
     until
-        Leave out what happened at or after this moment.
+        Ignore events at or after this time.
     repeats
-        Whether items of the history may be targets again; recommendations are then not to leave them out.
+        Whether items of the history can be targets; recommendations then do not exclude them.
     adapter
-        How events become sentences. Settings (``AdapterConfig``) shape training sentences, histories and
-        targets as a nightly run and ``Engine`` do: targets are items of ``events``, and answers leave out the
-        items of ``seen_events``, which no question asks for. A function, such as
-        ``functools.partial(adapters.sessions, gap="2h")``, makes the training sentences alone.
+        How events become sentences. An ``AdapterConfig`` shapes training sentences, histories and targets as
+        a nightly run and ``Engine`` do: targets are items of ``events``, and recommendations exclude the
+        items of ``seen_events``, which are no targets. A function, such as
+        ``functools.partial(adapters.sessions, gap="2h")``, makes the training sentences only.
     items
-        Where ``group_by`` of the settings looks up its attribute.
+        Source of the attribute that ``group_by`` of the adapter's settings names.
 
     Raises
     ------
     InputError
-        If there are no timestamps, or nothing is left to train on or to ask.
+        If there are no timestamps, or the training part or the test part is empty.
 
     Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
     existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
@@ -79,18 +82,18 @@ def temporal_split(
     >>> list(split.train), list(split.histories), list(split.targets)
     ([['a', 'b'], ['b']], [['a', 'b']], [['c']])
     >>> split.dropped
-    {'users with nothing new in the asked part': 1}
+    {'users without new items in the test part': 1}
     """
     if at is not None and fraction is not None:
-        raise InputError(f"at is {at!r} and fraction {fraction}; expected one of the two")
-    moments = _timestamps(interactions)
+        raise InputError(f"at is {at!r} and fraction is {fraction}; expected one of the two")
+    timestamps = _timestamps(interactions)
     end = None if until is None else _microseconds("until", until)
     if at is not None:
         cut = _microseconds("at", at)
     else:
         share = 0.1 if fraction is None else fraction
-        (cut,) = _cuts(moments if end is None else moments[moments < end], [share])
-    return _split_at(interactions, cut, end, repeats, _Reading.of(adapter, items))
+        (cut,) = _cuts(timestamps if end is None else timestamps[timestamps < end], [share])
+    return _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
 
 
 def temporal_folds(
@@ -102,10 +105,10 @@ def temporal_folds(
     adapter: Adapter | AdapterConfig = histories,
     items: Items | None = None,
 ) -> list[Split]:
-    """Split by time several times over (rolling origin): each fold trains on all that came before its window.
+    """Split by time into several folds (rolling origin): each trains on all events before its test window.
 
-    The windows follow each other up to the last event, and each holds about the ``fraction`` of all events.
-    The rest is as in ``temporal_split``.
+    The windows are consecutive and end with the last event. Each contains about ``fraction`` of all events.
+    The other arguments are those of ``temporal_split``.
 
     Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
     Journal of Forecasting 16, 2000.
@@ -123,9 +126,9 @@ def temporal_folds(
     if folds < 1:
         raise InputError(f"folds is {folds}; expected at least 1")
     cuts = _cuts(_timestamps(interactions), [fraction * left for left in range(folds, 0, -1)])
-    reading = _Reading.of(adapter, items)
+    reader = _Reader.of(adapter, items)
     splits = [
-        _split_at(interactions, cut, end, repeats, reading)
+        _split_at(interactions, cut, end, repeats, reader)
         for cut, end in zip(cuts, [*cuts[1:], None], strict=True)
     ]
     return [
@@ -134,157 +137,155 @@ def temporal_folds(
     ]
 
 
-def span_of(moments: Offsets) -> tuple[str, str]:
-    """Return the first and the last of some moments (microseconds) as ISO text.
+def span_of(timestamps: Offsets) -> tuple[str, str]:
+    """Return the first and last of these timestamps (microseconds) as ISO text.
 
     >>> span_of(np.array([1_500_000, 0]))
     ('1970-01-01T00:00:00', '1970-01-01T00:00:01.500000')
     """
-    return _iso(moments.min()), _iso(moments.max())
+    return _iso(timestamps.min()), _iso(timestamps.max())
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """How events become sentences: settings, and a function for the training sentences."""
+class _Reader:
+    """Makes sentences of events: a function for the training part, and settings for the histories."""
 
     config: AdapterConfig
     items: Items | None
     train: Adapter
 
     @classmethod
-    def of(cls, adapter: Adapter | AdapterConfig, items: Items | None) -> _Reading:
+    def of(cls, adapter: Adapter | AdapterConfig, items: Items | None) -> _Reader:
         if isinstance(adapter, AdapterConfig):
             return cls(adapter, items, partial(training_sentences, adapter=adapter, items=items))
         return cls(AdapterConfig(), items, adapter)
 
     def histories(self, interactions: Interactions) -> Sentences:
-        """Return the history of each user that a model reads."""
+        """Return the history of each user, as the model reads it."""
         return user_histories(interactions, self.config, self.items)
 
     def chosen(self, interactions: Interactions) -> Sentences:
-        """Return all items of each user whose events a history may hold."""
+        """Return all items of each user with an event type that a history can contain."""
         return self._of(interactions, self.config.events)
 
     def seen(self, interactions: Interactions) -> Sentences:
-        """Return the items of each user that answers leave out."""
+        """Return the items of each user that recommendations exclude."""
         return self._of(interactions, self.config.seen_events)
 
     def _of(self, interactions: Interactions, events: Any) -> Sentences:
-        every = AdapterConfig(events=events, group_by=self.config.group_by)
-        return user_histories(interactions, every, self.items)
+        config = AdapterConfig(events=events, group_by=self.config.group_by)
+        return user_histories(interactions, config, self.items)
 
 
-def _split_at(
-    interactions: Interactions, cut: int, end: int | None, repeats: bool, reading: _Reading
-) -> Split:
+def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bool, reader: _Reader) -> Split:
     timestamps = _timestamps(interactions)
     before = timestamps < cut
     within = ~before if end is None else ~before & (timestamps < end)
-    for name, part in (("train on before", before), ("ask about from", within)):
+    for name, part in (("training part before", before), ("test part from", within)):
         if not part.any():
-            until = "" if end is None else f" and until {_iso(end)}"
+            until = "" if end is None else f" until {_iso(end)}"
             raise InputError(
-                f"nothing to {name} {_iso(cut)}{until}; expected a moment within the data, which run from "
-                f"{' to '.join(span_of(timestamps))}"
+                f"the {name} {_iso(cut)}{until} is empty; expected a cut-off within the data, whose "
+                f"timestamps are {' to '.join(span_of(timestamps))}"
             )
-    known, later = interactions.take(before), interactions.take(within)
-    train = reading.train(known)
-    seen = None if repeats else reading.seen(known)
-    targets = _targets(reading.chosen(later), seen)
-    asking = targets.lengths > 0
-    if not asking.any() or not len(train.tokens):
+    past, future = interactions.take(before), interactions.take(within)
+    train = reader.train(past)
+    seen = None if repeats else reader.seen(past)
+    targets = _targets(reader.chosen(future), seen)
+    has_target = targets.lengths > 0
+    if not len(train.tokens):
+        raise InputError(f"the adapter made no sentence of the {len(past):,} events before {_iso(cut)}")
+    if not has_target.any():
         raise InputError(
-            f"no user has anything new from {_iso(cut)} on; expected an earlier moment, or repeats=True"
-            if len(train.tokens)
-            else f"the adapter made no sentence of the {len(known):,} events before {_iso(cut)}"
+            f"no user has a new item from {_iso(cut)} on; expected an earlier cut-off, or repeats=True"
         )
     dropped = {
-        "users with nothing new in the asked part": len(np.unique(later.user)) - int(asking.sum()),
-        "events after the asked part": len(interactions) - len(known) - len(later),
-        "events that the adapter left out": max(len(known) - len(train.tokens), 0),
+        "users without new items in the test part": len(np.unique(future.user)) - int(has_target.sum()),
+        "events after the test part": len(interactions) - len(past) - len(future),
+        "events omitted by the adapter": max(len(past) - len(train.tokens), 0),
     }
-    past = reading.histories(known).take(asking)
+    history = reader.histories(past).take(has_target)
     return Split(
         train=train,
-        histories=past,
-        targets=targets.take(asking),
+        histories=history,
+        targets=targets.take(has_target),
         protocol=f"temporal from {_iso(cut)}",
-        users=np.flatnonzero(asking),
+        users=np.flatnonzero(has_target),
         filter_seen=not repeats,
-        seen=_further(past, seen.take(asking)) if seen is not None else None,
+        seen=_seen_outside(history, seen.take(has_target)) if seen is not None else None,
         spans={"train": span_of(timestamps[before]), "test": span_of(timestamps[within])},
         dropped={what: n for what, n in dropped.items() if n},
     )
 
 
-def _targets(later: Sentences, seen: Sentences | None) -> Sentences:
+def _targets(future: Sentences, seen: Sentences | None) -> Sentences:
     """Return the distinct items of each sentence in order, without those that the user has seen."""
-    pairs = _pairs(later, later.vocabulary)
+    pairs = _pairs(future, future.vocabulary)
     first = np.zeros(len(pairs), dtype=bool)
     first[np.unique(pairs, return_index=True)[1]] = True
     if seen is not None:
-        first &= ~np.isin(pairs, _pairs(seen, later.vocabulary))
-    return dataclasses.replace(later.keep(first), weights=None, timestamps=None)
+        first &= ~np.isin(pairs, _pairs(seen, future.vocabulary))
+    return dataclasses.replace(future.keep(first), weights=None, timestamps=None)
 
 
-def _further(past: Sentences, seen: Sentences) -> Sentences | None:
-    """Return the seen items that are not in the history itself; ``None`` where there are none."""
-    new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(past, seen.vocabulary))
+def _seen_outside(history: Sentences, seen: Sentences) -> Sentences | None:
+    """Return the seen items that are not in the history itself; ``None`` if there are none."""
+    new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(history, seen.vocabulary))
     return dataclasses.replace(seen.keep(new), weights=None, timestamps=None) if new.any() else None
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return one number for each token: its sentence and its code in a vocabulary, where that knows it."""
+    """Return each token as one number, from its sentence and its code in a vocabulary; -1 if it has none."""
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     code = code_of[sentences.tokens]
     owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return np.where(code >= 0, owner * len(vocabulary) + code, -1)
 
 
-def _cuts(moments: Offsets, shares: list[float]) -> list[int]:
-    """Return the moments from which on there are as nearly these shares of the events as can be."""
+def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
+    """Return, for each share, the cut-off after which the share of the events is closest to it."""
     if any(not 0 < share < 1 for share in shares):
         raise InputError(
-            f"{max(shares):g} of the events to ask about; expected a share above 0 and below 1, "
-            "that leaves something to train on"
+            f"the test part is {max(shares):g} of the events; expected a share above 0 and below 1, which "
+            "leaves events for training"
         )
-    distinct, first = np.unique(np.sort(moments), return_index=True)
+    distinct, first = np.unique(np.sort(timestamps), return_index=True)
     if len(distinct) < 2:
         raise InputError(
-            f"{len(moments):,} events of {len(distinct)} moment; expected at least two to split between"
+            f"{len(timestamps):,} events with {len(distinct)} distinct timestamp; expected at least two "
+            "timestamps to split between"
         )
-    from_here = 1 - first[1:] / len(moments)
-    chosen = [int(np.abs(from_here - share).argmin()) for share in shares]
-    if len(set(chosen)) < len(chosen):
+    share_after = 1 - first[1:] / len(timestamps)
+    cuts = [int(np.abs(share_after - share).argmin()) for share in shares]
+    if len(set(cuts)) < len(cuts):
         raise InputError(
-            f"{len(chosen)} windows would share their events, of {len(distinct):,} different moments; "
-            "expected fewer or larger folds"
+            f"{len(cuts)} test windows overlap, because there are only {len(distinct):,} distinct "
+            "timestamps; expected fewer or larger folds"
         )
-    return [int(distinct[1:][index]) for index in chosen]
+    return [int(distinct[1:][index]) for index in cuts]
 
 
 def _timestamps(interactions: Interactions) -> Offsets:
-    given: object = interactions
-    if not isinstance(given, Interactions):
-        found = type(given).__name__
-        raise InputTypeError(f"found {found}; expected Interactions, as readers.read_interactions makes them")
+    value: object = interactions
+    if not isinstance(value, Interactions):
+        raise InputTypeError(
+            f"found {type(value).__name__}; expected Interactions, as readers.read_interactions returns them"
+        )
     if interactions.timestamp is None:
-        raise InputError("a split by time needs timestamps; name the column with timestamp=")
+        raise InputError("a split by time needs timestamps; name their column with timestamp=")
     return interactions.timestamp
 
 
-def _microseconds(name: str, moment: datetime | str) -> int:
-    given: object = moment
-    if isinstance(given, str):
-        try:
-            given = datetime.fromisoformat(given)
-        except ValueError:
-            given = moment
-    if not isinstance(given, datetime):
-        raise InputError(f"{name} is {moment!r}; expected a datetime, or ISO text such as '2024-05-01 12:00'")
-    return int(microseconds([given])[0])
+def _microseconds(name: str, time: datetime | str) -> int:
+    value: object = time
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        raise InputError(f"{name} is {time!r}; expected a datetime, or ISO text such as '2024-05-01 12:00'")
+    return int(microseconds([value])[0])
 
 
-def _iso(moment: int | np.int64) -> str:
-    whole = "us" if int(moment) % 1_000_000 else "s"
-    return str(np.datetime64(int(moment), "us").astype(f"datetime64[{whole}]"))
+def _iso(timestamp: int | np.int64) -> str:
+    unit = "us" if int(timestamp) % 1_000_000 else "s"
+    return str(np.datetime64(int(timestamp), "us").astype(f"datetime64[{unit}]"))

@@ -1,4 +1,4 @@
-"""Tuning: which settings suit these sentences, found on validation carved from them."""
+"""Tuning: search settings that suit the data, measured on validation queries held out from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finalists against the default: trained anew, asked the same questions, compared user by user."""
+"""Compare finalists with the default: train them again, and test the gains on the same queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from item2vec.tuning.problem import Problem
 from item2vec.tuning.trial import Trial
 from item2vec.tuning.workers import Workers
 
-__all__ = ["Decision", "Estimate", "decide", "lower_bounds", "n_rounds", "play"]
+__all__ = ["Decision", "Estimate", "decide", "lower_bounds", "n_rounds", "train_rounds"]
 
 LEVEL = 0.95
 N_DRAWS = 2000
@@ -24,7 +24,7 @@ SEEDS = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over validation questions, and its 95 % interval, by the bootstrap over users.
+    """A mean over validation queries, and its 95 % interval by the bootstrap over users.
 
     >>> Estimate(0.25, 0.2, 0.3)
     0.2500 (0.2000 to 0.3000)
@@ -39,7 +39,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0) -> Estimate:
-        """Estimate the mean of values (one a question) that are at least ``least`` and at most 1.
+        """Estimate the mean of values (one per query) between ``least`` and 1.
 
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
@@ -50,10 +50,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Decision:
-    """Which configuration is chosen, and by how much the best finalist differs from the default.
+    """The chosen configuration, and the difference of the best finalist from the default.
 
-    ``gain`` is that of the chosen configuration, or, where the default is kept, of the finalist with the
-    highest mean; ``None`` if no finalist was compared.
+    ``gain`` is the difference of the chosen configuration or, if the default is kept, of the finalist with
+    the highest mean; ``None`` if no finalist was compared.
     """
 
     config: Config
@@ -63,66 +63,66 @@ class Decision:
 
 
 def n_rounds(problem: Problem) -> int:
-    """Return how often finalists are trained: on each fold once, and with two seeds at least."""
+    """Return the number of rounds: one per fold, and at least two, for two seeds."""
     return max(SEEDS, len(problem.folds))
 
 
-def play(workers: Workers, problem: Problem, players: Mapping[int, Config]) -> list[list[Trial]]:
-    """Train the default (player 0) and the finalists anew; each round has a seed and a fold of its own.
+def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Config]) -> list[list[Trial]]:
+    """Train the default (candidate 0) and the finalists again, each round with another seed and fold.
 
-    A finalist that is not above the default after a round drops out, and so does one that could not be
-    finished. Rounds that the default or all finalists did not finish are left out.
+    A finalist drops out after a round in which it is not above the default, or not finished. Rounds that the
+    default or all finalists did not finish are discarded.
     """
     rounds: list[list[Trial]] = []
-    playing = dict(players)
+    remaining = dict(candidates)
     with progress_bar("finals", n_rounds(problem)) as advance:
         for step in range(n_rounds(problem)):
-            anew = {number: _reseeded(config, step + 1) for number, config in playing.items()}
-            trained = workers.train_again(problem, anew, step % len(problem.folds))
-            ended = [trial for trial in trained if trial.values is not None]
-            if len(ended) < 2 or ended[0].number or (rounds and len(ended) < len(playing)):
+            configs = {number: _reseeded(config, step + 1) for number, config in remaining.items()}
+            trials = workers.train_again(problem, configs, step % len(problem.folds))
+            finished = [trial for trial in trials if trial.values is not None]
+            if len(finished) < 2 or finished[0].number or (rounds and len(finished) < len(remaining)):
                 break
-            rounds.append(ended)
-            means = {trial.number: np.mean(_values(rounds, trial.number)) for trial in ended}
-            playing = {n: players[n] for n, mean in means.items() if n == 0 or mean > means[0]}
+            rounds.append(finished)
+            means = {trial.number: np.mean(_values(rounds, trial.number)) for trial in finished}
+            remaining = {n: candidates[n] for n, mean in means.items() if n == 0 or mean > means[0]}
             advance(f"{problem.metric}@{problem.k} {max(means.values()):.4f}")
-            if len(playing) == 1:
+            if len(remaining) == 1:
                 break
     return rounds
 
 
 def decide(
-    problem: Problem, players: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], seed: int
+    problem: Problem, candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], seed: int
 ) -> Decision:
-    """Choose the best finalist whose gain over the default exceeds the noise; else the default.
+    """Choose the best finalist whose gain over the default is significant, else the default.
 
-    The finalists compared are those of the last round, on the questions of all rounds; the error allowed is
-    their share of what all finalists are allowed together, since the same questions decided who is left.
+    The finalists of the last round are compared, on the queries of all rounds. The error level is multiplied
+    by their share of all finalists, because the same queries decided which ones remain.
     """
     clusters = np.concatenate([problem.users(step % len(problem.folds)) for step in range(len(rounds))])
-    of_default = _values(rounds, 0)
+    default_values = _values(rounds, 0)
     numbers = [trial.number for trial in rounds[-1] if trial.number]
-    gains = np.column_stack([_values(rounds, number) - of_default for number in numbers])
+    gains = np.column_stack([_values(rounds, number) - default_values for number in numbers])
     means = gains.mean(axis=0)
-    allowed = (1 - LEVEL) * len(numbers) / (len(players) - 1)
-    sure = lower_bounds(gains, clusters, seed=seed, level=1 - allowed) > 0
-    best = int(np.argmax(np.where(sure, means, -np.inf) if sure.any() else means))
-    chosen = numbers[best] if sure.any() else 0
+    error_level = (1 - LEVEL) * len(numbers) / (len(candidates) - 1)
+    significant = lower_bounds(gains, clusters, seed=seed, level=1 - error_level) > 0
+    best = int(np.argmax(np.where(significant, means, -np.inf) if significant.any() else means))
+    chosen = numbers[best] if significant.any() else 0
     return Decision(
-        players[chosen],
-        Estimate.of(of_default, clusters),
+        candidates[chosen],
+        Estimate.of(default_values, clusters),
         Estimate.of(_values(rounds, chosen), clusters),
         Estimate.of(gains[:, best], clusters, least=-1.0),
     )
 
 
 def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float = LEVEL) -> Doubles:
-    """Return a bound for the mean of each column (questions × finalists), with confidence in all at once.
+    """Return a lower bound for the mean of each column (queries × finalists), simultaneously valid for all.
 
-    Questions of one user are not independent, so users' sums are the units. The bound is the mean minus so
-    many standard errors as the largest of all columns' standardised errors exceeds with the rest of the
-    confidence, by the multiplier bootstrap. Sources: White, A reality check for data snooping, Econometrica
-    68, 2000; Chernozhukov, Chetverikov & Kato, Annals of Statistics 41, 2013.
+    Queries of one user are not independent, so the units are sums over users. The bound is the mean minus a
+    multiple of its standard error. The multiple is the ``level`` quantile of the largest standardised error
+    of all columns, by the multiplier bootstrap. Sources: White, A reality check for data snooping,
+    Econometrica 68, 2000; Chernozhukov, Chetverikov & Kato, Annals of Statistics 41, 2013.
 
     >>> gains = np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 1.0], [0.0, 0.5]])
     >>> lower_bounds(gains, np.arange(4), seed=1) > 0
@@ -144,7 +144,6 @@ def _reseeded(config: Config, step: int) -> Config:
 
 
 def _values(rounds: Sequence[Sequence[Trial]], number: int) -> Doubles:
-    """Return the metric of each question of all rounds."""
-    return np.concatenate(
-        [t.values for one in rounds for t in one if t.number == number and t.values is not None]
-    )
+    """Return the metric of a candidate on each query of all rounds."""
+    trials = [trial for trials in rounds for trial in trials if trial.number == number]
+    return np.concatenate([trial.values for trial in trials if trial.values is not None])
