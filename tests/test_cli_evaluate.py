@@ -83,7 +83,7 @@ def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
         "EASE", "random",
     ]  # fmt: skip
     assert "does not beat all baselines: ndcg@10" in out
-    assert "Leak: leave-last-1-out trains on what others did after" in out
+    assert "Leak: leave-last-1-out trains on what other users did after" in out
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_items_of_the_history_are_asked_for_where_that_is_wanted(item2vec, tmp_p
         assert all("repeats kept" in split for split in json.loads(out)["splits"])
     code, _, err = item2vec(*words)
     assert code == 2
-    assert "no question to ask" in err or "anything new" in err
+    assert "has no query" in err or "no user has a new item" in err
 
 
 def test_k_fold_asks_every_sentence_once(item2vec, playlists):
