@@ -114,7 +114,7 @@ def test_worked_examples_of_recent_popularity():
 
 
 def test_recent_popularity_reads_timestamps_to_the_microsecond():
-    now = 1_700_000_000_000_000  # more than float32 or a rank in 24 bits could tell apart
+    now = 1_700_000_000_000_000  # beyond the precision of float32
     lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([now, now + 1, now + 3]))
     scores = dict(RecentPopularity(lists, half_life=1 / DAY).recommend_many([[]])[0])
     assert scores == pytest.approx({"b": 1, "a": 0.25 + 0.125})

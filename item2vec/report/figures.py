@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from item2vec import metrics
 from item2vec.arrays import Doubles, Mask, Offsets
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.segments import Segment
+from item2vec.metrics.accuracy import ACCURACY
+from item2vec.metrics.beyond_accuracy import coverage as catalogue_coverage
 from item2vec.report.embedding import Map
 from item2vec.report.study import OURS, Study
 from item2vec.vectors import Epoch
@@ -81,7 +82,7 @@ def headline(study: Study) -> Figure:
 def curve_over_k(study: Study, name: str) -> Figure:
     """Return the mean of a metric of accuracy, for every model, over the length of the answers."""
     places = _places(study)
-    measure = metrics.ACCURACY[name]
+    measure = ACCURACY[name]
     lines = {
         model: [float(measure(found.rankings.hits, found.rankings.n_targets, k).mean()) for k in places]
         for model, found in study.evaluations.items()
@@ -93,7 +94,7 @@ def coverage(study: Study) -> Figure:
     """Return the share of items that were recommended to anybody, over the length of the answers."""
     places = _places(study)
     lines = {
-        model: [metrics.coverage(found.rankings.items, k, _counts(study, found.rankings)) for k in places]
+        model: [catalogue_coverage(found.rankings.items, k, _counts(study, found.rankings)) for k in places]
         for model, found in study.evaluations.items()
     }
     figure = _lines(study, lines)

@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 import item2vec
 from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY
 from item2vec.evaluation.segments import segments
-from item2vec.metrics import ACCURACY
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.report import figures
 from item2vec.report.embedding import draw_map
 from item2vec.report.study import OURS, Study

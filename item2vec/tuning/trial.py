@@ -20,7 +20,7 @@ from item2vec.training import train
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NOTHING_EARLIER", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
+__all__ = ["NO_TRIALS", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
 
 RUNGS = (1 / 4, 1 / 2, 3 / 4)
 MIN_TRIALS_TO_COMPARE = 4
@@ -81,7 +81,7 @@ class Earlier:
         return cls(tuple(tastes), tuple(rungs))
 
 
-NOTHING_EARLIER = Earlier((), ((),) * len(RUNGS))
+NO_TRIALS = Earlier((), ((),) * len(RUNGS))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def run_trial(
     number: int,
     config: Config,
     free: Sequence[str],
-    earlier: Earlier = NOTHING_EARLIER,
+    earlier: Earlier = NO_TRIALS,
     limits: Limits = Limits(),
     fold: int = 0,
 ) -> Trial:

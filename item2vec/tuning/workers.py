@@ -20,7 +20,6 @@ from item2vec.tuning.trial import Earlier, Limits, Trial, run_trial
 __all__ = ["Clock", "Workers"]
 
 OUT_OF_TIME = "the budget is used up"
-Ends = Callable[[float], str | None]
 
 
 class Clock:
