@@ -1,7 +1,7 @@
-"""The best k of many scores: one order, used by every index, metric and baseline.
+"""The k highest of many scores, in the one order that all indexes, metrics and baselines share.
 
-Best means the highest score; equal scores are ordered by row, and row 0 is the most frequent item, so that
-the same question always gets the same answer.
+Higher scores come first. Equal scores are ordered by row, and row 0 is the most frequent item, so that
+rankings are deterministic.
 """
 
 from __future__ import annotations

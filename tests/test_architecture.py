@@ -36,7 +36,7 @@ IMPORTERS = {
     "sqlalchemy": "store/",
     "alembic": "store/",
     "rich": "progress.py",
-    "optuna": "tuning/search.py",
+    "optuna": "tuning/sampler.py",
     "jinja2": "report/",
     "plotly": "report/",
     "openTSNE": "report/",

@@ -1,4 +1,4 @@
-"""Each baseline against its definition in plain Python, and what all of them promise."""
+"""Each baseline agrees with its definition in plain Python; contracts shared by all baselines."""
 
 import math
 from collections import Counter
@@ -28,7 +28,7 @@ ALL = [Popularity, RecentPopularity, ItemKNN, MarkovChain, Transitions, LinkProp
 
 
 @st.composite
-def questions(draw):
+def cases(draw):
     """A training part over some of the ids of its vocabulary, and histories that also hold unknown ids."""
     pool = draw(st.lists(ids, min_size=1, max_size=9, unique=True))
     known = draw(st.sets(st.sampled_from(pool), min_size=1).map(sorted))
@@ -38,7 +38,7 @@ def questions(draw):
 
 
 def sentences_over(pool, lists):
-    """Sentences whose vocabulary holds the whole pool, in its order, whatever occurs."""
+    """Sentences whose vocabulary is the whole pool, in its order, even if items do not occur."""
     return (Sentences.of([pool]) + Sentences.of(lists)).take(np.arange(1, len(lists) + 1))
 
 
@@ -55,59 +55,56 @@ def expected(pool, train, score, history, k, filter_seen):
     return [(item, scored[item]) for item in sorted(left, key=lambda item: -scored[item])][:k]
 
 
-def pairs(answers):
-    return [[(one.item, one.score) for one in answer] for answer in answers]
-
-
-def ask(model, histories, k, filter_seen):
-    answers = model.recommend_many(histories, k=k, filter_seen=filter_seen)
-    for answer in answers:
-        assert all((one.score < 0) <= (one.source == "popular") for one in answer)
-    return pairs(answers)
+def rankings_of(model, histories, k, filter_seen):
+    """Return (item, score) pairs for each history."""
+    rankings = model.recommend_many(histories, k=k, filter_seen=filter_seen)
+    for ranking in rankings:
+        assert all((entry.score < 0) <= (entry.source == "popular") for entry in ranking)
+    return [[(entry.item, entry.score) for entry in ranking] for ranking in rankings]
 
 
 @settings(deadline=None)
-@given(questions())
-def test_popularity_counts_tokens(question):
-    pool, train, histories, k, filter_seen = question
+@given(cases())
+def test_popularity_counts_tokens(case):
+    pool, train, histories, k, filter_seen = case
     counts = Counter(item for sentence in train for item in sentence)
     model = Popularity(sentences_over(pool, train))
-    assert ask(model, histories, k, filter_seen) == [
+    assert rankings_of(model, histories, k, filter_seen) == [
         expected(pool, train, counts, history, k, filter_seen) for history in histories
     ]
 
 
 @settings(deadline=None)
-@given(questions(), st.data())
-def test_recent_popularity_halves_with_age(question, data):
-    pool, train, histories, k, filter_seen = question
+@given(cases(), st.data())
+def test_recent_popularity_halves_with_age(case, data):
+    pool, train, histories, k, filter_seen = case
     tokens = [item for sentence in train for item in sentence]
-    half_lives = [data.draw(st.integers(0, 9) | st.just(5000)) for _ in tokens]  # 5000: too old to count
+    ages = [data.draw(st.integers(0, 9) | st.just(5000)) for _ in tokens]  # 5000: the weight is 0
     scores = Counter()
-    for item, age in zip(tokens, half_lives, strict=True):
-        scores[item] += 0.5 ** (age - min(half_lives))
-    timestamps = -np.array(half_lives, np.int64) * 3 * DAY
+    for item, age in zip(tokens, ages, strict=True):
+        scores[item] += 0.5 ** (age - min(ages))
+    timestamps = -np.array(ages, np.int64) * 3 * DAY
     model = RecentPopularity(replace(sentences_over(pool, train), timestamps=timestamps), half_life=3.0)
-    assert ask(model, histories, k, filter_seen) == [
+    assert rankings_of(model, histories, k, filter_seen) == [
         expected(pool, train, scores, history, k, filter_seen) for history in histories
     ]
 
 
 @settings(deadline=None)
-@given(questions())
-def test_recent_popularity_without_timestamps_decays_from_the_end(question):
-    pool, train, histories, k, filter_seen = question
+@given(cases())
+def test_recent_popularity_without_timestamps_decays_from_the_end(case):
+    pool, train, histories, k, filter_seen = case
     scores = Counter()
     for sentence in train:
         for steps, item in enumerate(reversed(sentence)):
             scores[item] += 0.5**steps
     model = RecentPopularity(sentences_over(pool, train), decay=0.5)
-    assert ask(model, histories, k, filter_seen) == [
+    assert rankings_of(model, histories, k, filter_seen) == [
         expected(pool, train, scores, history, k, filter_seen) for history in histories
     ]
 
 
-def test_recent_popularity_by_its_defaults():
+def test_worked_examples_of_recent_popularity():
     train = Sentences.of([["a", "b"], ["a"]])
     by_steps = dict(RecentPopularity(train).recommend_many([[]])[0])
     assert by_steps == pytest.approx({"a": 1.9, "b": 1.0})
@@ -117,15 +114,15 @@ def test_recent_popularity_by_its_defaults():
 
 
 def test_recent_popularity_reads_timestamps_to_the_microsecond():
-    now = 1_700_000_000_000_000  # more than float32 or a rank in 24 bits could tell apart
+    now = 1_700_000_000_000_000  # beyond the precision of float32
     lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([now, now + 1, now + 3]))
     scores = dict(RecentPopularity(lists, half_life=1 / DAY).recommend_many([[]])[0])
     assert scores == pytest.approx({"b": 1, "a": 0.25 + 0.125})
 
 
-def likeness(train, item, n_neighbours, order):
+def similar_items(train, item, n_neighbours, order):
     held = {other: {n for n, sentence in enumerate(train) if other in sentence} for other in order}
-    alike = [
+    similar = [
         (
             other,
             float(np.float32(len(held[item] & held[other]) / math.sqrt(len(held[item]) * len(held[other])))),
@@ -133,70 +130,70 @@ def likeness(train, item, n_neighbours, order):
         for other in order
         if other != item and held[item] & held[other]
     ]
-    return sorted(alike, key=lambda pair: -pair[1])[:n_neighbours]
+    return sorted(similar, key=lambda pair: -pair[1])[:n_neighbours]
 
 
 @settings(deadline=None)
-@given(questions(), st.integers(1, 9))
-def test_item_knn_adds_up_the_likeness_to_the_history(question, n_neighbours):
-    pool, train, histories, k, filter_seen = question
+@given(cases(), st.integers(1, 9))
+def test_item_knn_adds_up_similarities_to_the_history(case, n_neighbours):
+    pool, train, histories, k, filter_seen = case
     order = popular_first(pool, train)
     model = ItemKNN(sentences_over(pool, train), k=n_neighbours)
-    answers = ask(model, histories, k, filter_seen)
-    for history, answer in zip(histories, answers, strict=True):
+    rankings = rankings_of(model, histories, k, filter_seen)
+    for history, ranking in zip(histories, rankings, strict=True):
         scores = Counter()
         for item in set(history) & set(order):
-            scores.update(dict(likeness(train, item, n_neighbours, order)))
-        assert answer == expected(pool, train, scores, history, k, filter_seen)
+            scores.update(dict(similar_items(train, item, n_neighbours, order)))
+        assert ranking == expected(pool, train, scores, history, k, filter_seen)
 
 
 @settings(deadline=None)
-@given(questions())
-def test_markov_chain_is_the_share_of_transitions(question):
-    pool, train, histories, k, filter_seen = question
+@given(cases())
+def test_markov_chain_scores_are_shares_of_transitions(case):
+    pool, train, histories, k, filter_seen = case
     follows = Counter(pair for sentence in train for pair in pairwise(sentence))
     order = popular_first(pool, train)
-    answers = ask(MarkovChain(sentences_over(pool, train)), histories, k, filter_seen)
-    for history, answer in zip(histories, answers, strict=True):
+    rankings = rankings_of(MarkovChain(sentences_over(pool, train)), histories, k, filter_seen)
+    for history, ranking in zip(histories, rankings, strict=True):
         last = next((item for item in reversed(history) if item in order), None)
         total = sum(n for (item, _), n in follows.items() if item == last)
         shares = {after: n / total for (item, after), n in follows.items() if item == last}
-        assert answer == expected(pool, train, shares, history, k, filter_seen)
+        assert ranking == expected(pool, train, shares, history, k, filter_seen)
 
 
 @settings(deadline=None)
-@given(questions(), st.integers(0, 2**32))
-def test_random_draws_each_item_once_and_a_longer_answer_begins_with_the_shorter(question, seed):
-    pool, train, histories, k, filter_seen = question
+@given(cases(), st.integers(0, 2**32))
+def test_random_draws_each_item_once_and_a_longer_ranking_begins_with_the_shorter(case, seed):
+    pool, train, histories, k, filter_seen = case
     occurring = set(popular_first(pool, train))
     model = Random(sentences_over(pool, train), seed=seed)
-    whole = ask(model, histories, len(pool), filter_seen)
-    for history, answer in zip(histories, whole, strict=True):
+    whole = rankings_of(model, histories, len(pool), filter_seen)
+    for history, ranking in zip(histories, whole, strict=True):
         left = occurring - set(history) if filter_seen else occurring
-        assert sorted(item for item, _ in answer) == sorted(left)
-        scores = [score for _, score in answer]
+        assert sorted(item for item, _ in ranking) == sorted(left)
+        scores = [score for _, score in ranking]
         assert all(1 >= better > worse > 0 for better, worse in pairwise(scores))
-    assert ask(model, histories, k, filter_seen) == [answer[:k] for answer in whole]
+    assert rankings_of(model, histories, k, filter_seen) == [ranking[:k] for ranking in whole]
 
 
-def test_random_is_even_and_depends_on_the_seed():
+def test_random_is_uniform_and_depends_on_the_seed():
     random = np.random.default_rng(5)
     train = Sentences.of([list("abcde")])
     histories = [[train.vocabulary.ids[code] for code in random.integers(0, 5, 12)] for _ in range(8000)]
-    answers = [Random(train, seed=seed).recommend_many(histories, k=2, filter_seen=False) for seed in (1, 2)]
-    firsts = [Counter(tuple(one.item for one in answer) for answer in some) for some in answers]
+    rankings = [Random(train, seed=seed).recommend_many(histories, k=2, filter_seen=False) for seed in (1, 2)]
+    firsts = [Counter(tuple(entry.item for entry in ranking) for ranking in some) for some in rankings]
     for counts in firsts:  # 20 ordered pairs, 400 each: five standard deviations are 98
         assert len(counts) == 20
         assert all(abs(n - 400) < 98 for n in counts.values())
-    same = sum(one[0].item == other[0].item for one, other in zip(*answers, strict=True))
+    same = sum(first[0].item == second[0].item for first, second in zip(*rankings, strict=True))
     assert abs(same - 1600) < 180
 
 
 @pytest.mark.parametrize("kind", ALL)
 @settings(deadline=None, max_examples=40)
-@given(questions())
-def test_a_batch_is_answered_as_one_by_one_and_as_sentences(kind, question):
-    pool, train, histories, k, filter_seen = question
+@given(cases())
+def test_a_batch_gives_the_same_rankings_as_single_histories_and_as_sentences(kind, case):
+    pool, train, histories, k, filter_seen = case
     model = kind(sentences_over(pool, train))
     batch = model.recommend_many(histories, k=k, filter_seen=filter_seen)
     assert batch == [
@@ -206,32 +203,32 @@ def test_a_batch_is_answered_as_one_by_one_and_as_sentences(kind, question):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_exactly_k_while_there_are_so_many_and_never_what_was_not_trained_on(kind):
+def test_rankings_have_k_trained_items_if_so_many_are_eligible(kind):
     train = sentences_over(["z", "a", "b", "c", "d"], [["a", "b", "a"], ["c", "d", "d"]])
     model = kind(train)
-    assert [len(answer) for answer in model.recommend_many([["a", "a"], [], ["z", "?"]], k=3)] == [3, 3, 3]
-    answers = model.recommend_many([["a", "z"], list("abcd"), []], k=50)
-    assert [sorted(item for item, _ in answer) for answer in answers] == [list("bcd"), [], list("abcd")]
+    assert [len(ranking) for ranking in model.recommend_many([["a", "a"], [], ["z", "?"]], k=3)] == [3, 3, 3]
+    rankings = model.recommend_many([["a", "z"], list("abcd"), []], k=50)
+    assert [sorted(item for item, _ in ranking) for ranking in rankings] == [list("bcd"), [], list("abcd")]
     repeated = model.recommend_many([["a", "b"]], k=50, filter_seen=False)[0]
     assert sorted(item for item, _ in repeated) == list("abcd")
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_nothing_to_learn_from_is_nothing_to_answer(kind):
+def test_an_empty_training_part_gives_empty_rankings(kind):
     assert kind(Sentences.of([])).recommend_many([["a"], []], k=3) == [[], []]
     assert kind(Sentences.of([[], ["a"], []])).recommend_many([], k=3) == []
 
 
 @pytest.mark.parametrize("kind", [ItemKNN, MarkovChain, Transitions, LinkPropagation, EASE])
-def test_histories_without_anything_known_are_answered_by_popularity(kind):
+def test_histories_without_known_items_get_popular_items(kind):
     model = kind(Sentences.of([["a", "b", "b"], ["c", "b"]]))
-    for answer in model.recommend_many([[], ["?"]], k=2):
-        assert [(one.item, one.source) for one in answer] == [("b", "popular"), ("a", "popular")]
-        assert [one.score for one in answer] == [-1 / 3, -2 / 3]
+    for ranking in model.recommend_many([[], ["?"]], k=2):
+        assert [(entry.item, entry.source) for entry in ranking] == [("b", "popular"), ("a", "popular")]
+        assert [entry.score for entry in ranking] == [-1 / 3, -2 / 3]
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_what_cannot_be_asked_is_an_error(kind):
+def test_errors_of_recommend_many(kind):
     model = kind(Sentences.of([["a", "b"]]))
     with pytest.raises(InputError, match="k is 0"):
         model.recommend_many([["a"]], k=0)
@@ -249,24 +246,24 @@ def test_what_cannot_be_asked_is_an_error(kind):
         ({"decay": 1.5}, "decay is 1.5"),
     ],
 )
-def test_settings_out_of_range_are_errors(settings_, message):
+def test_errors_of_recent_popularity(settings_, message):
     with pytest.raises(InputError, match=message):
         RecentPopularity(Sentences.of([["a", "b"]]), **settings_)
 
 
-def test_item_knn_needs_a_neighbour():
+def test_errors_of_item_knn():
     with pytest.raises(InputError, match="k is 0"):
         ItemKNN(Sentences.of([["a", "b"]]), k=0)
     with pytest.raises(InputError, match="max_items is 1; expected at least 2"):
         ItemKNN(Sentences.of([["a", "b"]]), max_items=1)
 
 
-def test_item_knn_of_a_crawlers_history_ends():
-    """Its 200,000 items would be 40 thousand million pairs."""
+def test_item_knn_of_a_crawlers_history_finishes():
+    """Its 200,000 items would make 20 thousand million pairs."""
     crawled = [str(number) for number in range(200_000)]
     model = ItemKNN(Sentences.of([["a", "b", "a"], crawled, ["b", "199999"], ["0", "c"]]))
-    answers = model.recommend_many([["a"], ["c"], ["199998"], ["100"]], k=1)
-    assert [(answer[0].item, answer[0].source) for answer in answers] == [
+    rankings = model.recommend_many([["a"], ["c"], ["199998"], ["100"]], k=1)
+    assert [(ranking[0].item, ranking[0].source) for ranking in rankings] == [
         ("b", "model"),
         ("0", "model"),
         ("198000", "model"),
@@ -275,20 +272,20 @@ def test_item_knn_of_a_crawlers_history_ends():
 
 
 @settings(deadline=None)
-@given(questions(), st.integers(2, 9))
-def test_item_knn_counts_the_newest_items_of_a_long_sentence(question, most):
-    pool, train, histories, k, filter_seen = question
+@given(cases(), st.integers(2, 9))
+def test_item_knn_counts_the_newest_items_of_a_long_sentence(case, most):
+    pool, train, histories, k, filter_seen = case
     ends = [next(s[n:] for n in range(len(s) + 1) if len(set(s[n:])) <= most) for s in train]
     order = popular_first(pool, train)
-    answers = ask(ItemKNN(sentences_over(pool, train), max_items=most), histories, k, filter_seen)
-    for history, answer in zip(histories, answers, strict=True):
+    rankings = rankings_of(ItemKNN(sentences_over(pool, train), max_items=most), histories, k, filter_seen)
+    for history, ranking in zip(histories, rankings, strict=True):
         scores = Counter()
         for item in set(history) & set(order):
-            scores.update(dict(likeness(ends, item, 100, order)))
-        assert answer == expected(pool, train, scores, history, k, filter_seen)
+            scores.update(dict(similar_items(ends, item, 100, order)))
+        assert ranking == expected(pool, train, scores, history, k, filter_seen)
 
 
-def test_all_baselines_of_a_split_learn_from_its_training_part_alone():
+def test_all_baselines_of_a_split_are_trained_on_its_training_part_only():
     train = Sentences.of([["a", "b"], ["b", "a"], ["b"]])
     later = Sentences.of([["x"]])
     train = replace(train, timestamps=-np.array([0, 70, 70, 0, 70]) * DAY)
@@ -300,6 +297,6 @@ def test_all_baselines_of_a_split_learn_from_its_training_part_alone():
     ]  # fmt: skip
     assert [model.ties for model in models.values()] == ["for"] + ["as answered"] * 7
     best = {name: model.recommend_many(later, k=5)[0] for name, model in models.items()}
-    assert all(sorted(item for item, _ in answer) == ["a", "b"] for answer in best.values())
+    assert all(sorted(item for item, _ in ranking) == ["a", "b"] for ranking in best.values())
     assert best["popularity"][0].item == "b"
     assert best["recent popularity"][0].item == "a"

@@ -12,7 +12,7 @@ from item2vec.adapters import histories
 from item2vec.cli.app import app, environment_names
 from item2vec.config import SETTINGS_OF_TRAINING
 from item2vec.evaluation.evaluate import evaluate
-from item2vec.evaluation.temporal import temporal_split
+from item2vec.evaluation.temporal_splits import temporal_split
 from item2vec.store import Store
 
 QUICK = ("--epochs", "1", "--vector-size", "4", "--workers", "1")
@@ -74,7 +74,7 @@ def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
     code, out, err = item2vec("evaluate", "--playlists", "lists.txt", *QUICK, "--index", "annoy")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("Split(leave-last-1-out: 24 questions")
+    assert lines[0].startswith("Split(leave-last-1-out: 24 queries")
     table = lines[2 : lines.index("", 2)]
     assert table[0].split()[:3] == ["model", "hr@10", "recall@10"]
     assert [line[:18].strip() for line in table[1:]] == [
@@ -83,19 +83,19 @@ def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
         "EASE", "random",
     ]  # fmt: skip
     assert "does not beat all baselines: ndcg@10" in out
-    assert "Leak: leave-last-1-out trains on what others did after" in out
+    assert "Leak: leave-last-1-out trains on what other users did after" in out
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ("--protocol temporal --at 1970-01-01T00:08:30", "temporal from 1970-01-01T00:08:30"),
-        ("--protocol leave-last-out", "leave-last-1-out: 24 questions"),
-        ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 questions"),
-        ("--protocol random --fraction 0.3", "of each sentence: 24 questions"),
-        ("--protocol prefix", "every prefix asks for the next: 12 questions"),
-        ("--protocol prefix --fraction 0.5", "every prefix asks for the next: 72 questions"),
-        ("--protocol prefix --gap 101s", "every prefix asks for the next: 12 questions"),
+        ("--protocol leave-last-out", "leave-last-1-out: 24 queries"),
+        ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 queries"),
+        ("--protocol random --fraction 0.3", "of each sentence: 24 queries"),
+        ("--protocol prefix", "every prefix predicts the next item: 12 queries"),
+        ("--protocol prefix --fraction 0.5", "every prefix predicts the next item: 72 queries"),
+        ("--protocol prefix --gap 101s", "every prefix predicts the next item: 12 queries"),
     ],
 )
 def test_every_protocol_can_be_chosen(item2vec, listens, words, said):
@@ -118,7 +118,7 @@ def test_items_of_the_history_are_asked_for_where_that_is_wanted(item2vec, tmp_p
         assert all("repeats kept" in split for split in json.loads(out)["splits"])
     code, _, err = item2vec(*words)
     assert code == 2
-    assert "no question to ask" in err or "anything new" in err
+    assert "has no query" in err or "no user has a new item" in err
 
 
 def test_k_fold_asks_every_sentence_once(item2vec, playlists):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from test_baselines import expected, popular_first, questions, sentences_over
+from test_baselines import cases, expected, popular_first, sentences_over
 from test_neighbours import rows_of
 
 from item2vec import Sentences
@@ -13,7 +13,7 @@ from item2vec.neighbours import link_propagation, transitions
 
 
 def dense(build, train, order):
-    """The table of a training part as a dense matrix, in the baselines' order of items."""
+    """The neighbour table of a training part as a dense matrix, in the baselines' order of items."""
     lists = Sentences.of([order, *train]).take(np.arange(1, len(train) + 1))
     matrix = np.zeros((len(order), len(order)))
     for item, row in enumerate(rows_of(build(lists))):
@@ -22,51 +22,55 @@ def dense(build, train, order):
     return matrix
 
 
-def assert_ranked(answer, pool, train, scores, history, k, filter_seen):
-    """Compare an answer with what the scores of all items say, to rounding."""
+def assert_ranked(ranking, pool, train, scores, history, k, filter_seen):
+    """Assert that a ranking agrees with the scores of all items, up to rounding."""
     order = popular_first(pool, train)
     by_item = {item: float(score) for item, score in zip(order, scores, strict=True) if score > 1e-9}
     wanted = expected(pool, train, by_item, history, k, filter_seen)
-    assert [one.score for one in answer] == pytest.approx([score for _, score in wanted], rel=1e-5, abs=1e-7)
-    for one in answer:
-        assert by_item.get(one.item, one.score) == pytest.approx(one.score, rel=1e-5)
-        assert (one.source == "popular") == (one.item not in by_item)
+    assert [entry.score for entry in ranking] == pytest.approx(
+        [score for _, score in wanted], rel=1e-5, abs=1e-7
+    )
+    for entry in ranking:
+        assert by_item.get(entry.item, entry.score) == pytest.approx(entry.score, rel=1e-5)
+        assert (entry.source == "popular") == (entry.item not in by_item)
 
 
 @settings(deadline=None)
-@given(questions())
-def test_transitions_add_up_decayed_rows(question):
-    pool, train, histories, k, filter_seen = question
+@given(cases())
+def test_transitions_add_up_decayed_rows(case):
+    pool, train, histories, k, filter_seen = case
     order = popular_first(pool, train)
     matrix = dense(transitions, train, order)
-    answers = Transitions(sentences_over(pool, train)).recommend_many(histories, k=k, filter_seen=filter_seen)
-    for history, answer in zip(histories, answers, strict=True):
+    rankings = Transitions(sentences_over(pool, train)).recommend_many(
+        histories, k=k, filter_seen=filter_seen
+    )
+    for history, ranking in zip(histories, rankings, strict=True):
         known = [order.index(item) for item in history if item in order]
         scores = sum(
             (0.5**back * matrix[item] for back, item in enumerate(reversed(known))), np.zeros(len(order))
         )
-        assert_ranked(answer, pool, train, scores, history, k, filter_seen)
+        assert_ranked(ranking, pool, train, scores, history, k, filter_seen)
 
 
 @settings(deadline=None)
-@given(questions())
-def test_link_propagation_adds_up_the_rows_of_distinct_items(question):
-    pool, train, histories, k, filter_seen = question
+@given(cases())
+def test_link_propagation_adds_up_the_rows_of_distinct_items(case):
+    pool, train, histories, k, filter_seen = case
     order = popular_first(pool, train)
     matrix = dense(link_propagation, train, order)
     model = LinkPropagation(sentences_over(pool, train))
-    for history, answer in zip(
+    for history, ranking in zip(
         histories, model.recommend_many(histories, k=k, filter_seen=filter_seen), strict=True
     ):
         scores = matrix[[order.index(item) for item in {*history} & {*order}]].sum(axis=0)
-        assert_ranked(answer, pool, train, scores, history, k, filter_seen)
+        assert_ranked(ranking, pool, train, scores, history, k, filter_seen)
 
 
 @settings(deadline=None)
-@given(questions())
-def test_ease_is_the_closed_form_of_its_least_squares(question):
+@given(cases())
+def test_ease_is_the_closed_form_of_its_least_squares(case):
     """Column j minimises ‖x_j − X b‖² + l2 ‖b‖² over b with b_j = 0: solved here for each j alone."""
-    pool, train, histories, k, filter_seen = question
+    pool, train, histories, k, filter_seen = case
     order, l2 = popular_first(pool, train), 3.0
     held = np.zeros((len(train), len(order)))
     for row, sentence in enumerate(train):
@@ -79,29 +83,29 @@ def test_ease_is_the_closed_form_of_its_least_squares(question):
             known.T @ known + l2 * np.eye(len(others)), known.T @ held[:, item]
         )
     model = EASE(sentences_over(pool, train), l2=l2)
-    answers = model.recommend_many(histories, k=k, filter_seen=filter_seen)
-    for history, answer in zip(histories, answers, strict=True):
+    rankings = model.recommend_many(histories, k=k, filter_seen=filter_seen)
+    for history, ranking in zip(histories, rankings, strict=True):
         scores = matrix[[order.index(item) for item in {*history} & {*order}]].sum(axis=0)
         if not ((np.abs(scores) < 1e-5) & (scores != 0)).any():  # rounding decides which side of 0 it is
-            assert_ranked(answer, pool, train, scores, history, k, filter_seen)
+            assert_ranked(ranking, pool, train, scores, history, k, filter_seen)
 
 
-def test_equal_scores_are_answered_by_popularity():
+def test_equal_scores_are_ordered_by_popularity():
     train = Sentences.of([["x", "b"], ["x", "a"], ["b"], ["a"], ["x", "c"], ["c"]])
     for model in (Transitions(train), LinkPropagation(train), EASE(train)):
-        assert [one.item for one in model.recommend_many([["x"]], k=3)[0]] == ["b", "a", "c"]
+        assert [entry.item for entry in model.recommend_many([["x"]], k=3)[0]] == ["b", "a", "c"]
 
 
-def test_ease_has_a_limit(monkeypatch):
+def test_errors_of_ease(monkeypatch):
     lists = Sentences.of([["a", "b"], ["b", "c"]])
     with pytest.raises(InputError, match="l2 is 0"):
         EASE(lists, l2=0)
     monkeypatch.setattr(item_models, "EASE_MAX_ITEMS", 2)
-    with pytest.raises(InputError, match=r"found 3 items; EASE inverts .* at most 2: use LinkPropagation"):
+    with pytest.raises(InputError, match="found 3 items; expected at most 2, because EASE inverts"):
         EASE(lists)
 
 
-def test_baselines_are_those_that_make_sense(monkeypatch):
+def test_baselines_depend_on_order_and_number_of_items(monkeypatch):
     ordered = Sentences.of([["a", "b"], ["b", "c"]])
     loose = Sentences.of([["a", "b"], ["b", "c"]], ordered=False)
     assert "transitions" in baselines(Split(ordered, ordered, ordered, "by hand"))

@@ -1,4 +1,4 @@
-"""A planted leak is found and a clean split is not accused, of a training part and of a model."""
+"""Leaks that are planted in a training part or a model are detected, and clean ones are not reported."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from item2vec import Sentences, Vocabulary, train
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
+from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import k_fold, leave_last_out, prefix_split
 from item2vec.vectors import ItemVectors
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
@@ -26,29 +26,31 @@ def planted(split, whole):
 
 @pytest.mark.parametrize("n_items", [3, 10, 500])
 @pytest.mark.parametrize("make", [leave_last_out, prefix_split, lambda s: k_fold(s)[0]])
-def test_a_clean_split_is_not_accused(make, n_items):
-    """With 3 items every row of 5 occurs again and again, by nature."""
+def test_a_clean_split_has_no_leak(make, n_items):
+    """With 3 items, every 5-gram occurs many times without a leak."""
     assert find_leaks(make(sessions(n_items))) == []
 
 
 @pytest.mark.parametrize("n_items", [10, 500])
 @pytest.mark.parametrize("make", [leave_last_out, prefix_split, lambda s: k_fold(s)[0]])
-def test_a_planted_leak_is_found(make, n_items):
+def test_a_planted_leak_is_detected(make, n_items):
     whole = sessions(n_items)
     split = make(whole)
     n = int((split.histories.lengths >= 4).sum())
     for leaking in (whole, split.train + whole, whole + whole):
         (message,) = find_leaks(planted(split, leaking))
-        assert message.startswith(f"100 % of {n:,} questions of 4 or more items stand in the training part")
+        assert message.startswith(
+            f"100 % of {n:,} queries with 4 or more history items occur in the training"
+        )
         assert "temporal_split(interactions)" in message
 
 
-@pytest.mark.parametrize(("share", "found"), [(0.05, False), (0.3, True), (0.9, True)])
-def test_a_part_that_leaks_is_found_if_it_is_more_than_nature_does(share, found):
+@pytest.mark.parametrize(("share", "detected"), [(0.05, False), (0.3, True), (0.9, True)])
+def test_a_partial_leak_is_detected_if_it_exceeds_natural_repetition(share, detected):
     whole = sessions(500)
     split = leave_last_out(whole)
     leaks = find_leaks(planted(split, split.train + whole[: int(share * len(whole))]))
-    assert [message[:4] for message in leaks] == ([f"{100 * share:.0f} %"] if found else [])
+    assert [message[:4] for message in leaks] == ([f"{100 * share:.0f} %"] if detected else [])
 
 
 corpora = st.lists(st.lists(st.sampled_from("abc"), max_size=8), min_size=1, max_size=8)
@@ -56,23 +58,25 @@ corpora = st.lists(st.lists(st.sampled_from("abc"), max_size=8), min_size=1, max
 
 @examples
 @given(corpora, corpora, st.data())
-def test_the_share_is_that_of_a_loop(corpus, histories, data):
-    """The share is told where it is reported; the vocabularies of the parts are not the same."""
+def test_the_reported_share_agrees_with_a_loop(corpus, histories, data):
+    """The vocabularies of training part, histories and targets differ."""
     targets = [data.draw(st.lists(st.sampled_from("abcd"), max_size=2)) for _ in histories]
-    asked = [(*h[-4:], t[0]) for h, t in zip(histories, targets, strict=True) if len(h) >= 4 and len(t) >= 1]
-    rows = [tuple(s[i : i + 5]) for s in corpus for i in range(len(s) - 4)]
-    n_found = sum(row in rows for row in asked)
+    queries = [
+        (*h[-4:], t[0]) for h, t in zip(histories, targets, strict=True) if len(h) >= 4 and len(t) >= 1
+    ]
+    ngrams = [tuple(s[i : i + 5]) for s in corpus for i in range(len(s) - 4)]
+    n_leaked = sum(query in ngrams for query in queries)
     leaks = find_leaks(Split(Sentences.of(corpus), Sentences.of(histories), Sentences.of(targets), "by hand"))
-    if asked and n_found == len(asked) and len(set(rows)) == len(rows):
+    if queries and n_leaked == len(queries) and len(set(ngrams)) == len(ngrams):
         assert leaks
     if leaks:
-        assert leaks[0].startswith(f"{100 * n_found / len(asked):.0f} % of {len(asked)} questions")
+        assert leaks[0].startswith(f"{100 * n_leaked / len(queries):.0f} % of {len(queries)} queries")
 
 
-def test_a_row_across_two_sentences_is_no_leak():
-    asked, target = Sentences.of([list("abcd")]), Sentences.of([["e"]])
-    assert find_leaks(Split(Sentences.of([list("abcd"), ["e"]]), asked, target, "by hand")) == []
-    assert find_leaks(Split(Sentences.of([list("xabcde")]), asked, target, "by hand"))
+def test_an_ngram_across_two_sentences_is_no_leak():
+    history, target = Sentences.of([list("abcd")]), Sentences.of([["e"]])
+    assert find_leaks(Split(Sentences.of([list("abcd"), ["e"]]), history, target, "by hand")) == []
+    assert find_leaks(Split(Sentences.of([list("xabcde")]), history, target, "by hand"))
 
 
 @pytest.mark.parametrize("length", [0, 3])
@@ -88,7 +92,7 @@ weights = st.floats(0, 100, width=32) | st.just(np.float32(0.1))
 
 @examples
 @given(corpora, st.data())
-def test_a_model_of_the_training_part_is_not_accused_and_any_token_more_is(corpus, data):
+def test_a_model_of_the_training_part_has_no_leak_and_one_token_more_is_detected(corpus, data):
     sentences = Sentences.of(corpus)
     n = len(sentences.tokens)
     assume(n)
@@ -116,11 +120,12 @@ def test_a_model_of_the_training_part_is_not_accused_and_any_token_more_is(corpu
     before = counts[item]
     counts[item] += 1
     message = trained_beyond(model(), sentences)
-    assert message.startswith("the model has learned from ")
-    assert f"item {item!r} {counts[item]:,.10g} times, there " in message
+    assert message.startswith("the model was trained on ")
+    assert f"item {item!r} {counts[item]:,.10g} times, the training part " in message
     if sentences.weights is None:
         assert (
-            f"from 1 tokens more than the training part holds: item {item!r} {before + 1:g} times" in message
+            f"1 tokens more than the training part contains: it counts item {item!r} {before + 1:g} times"
+            in message
         )
 
 
@@ -139,10 +144,10 @@ def test_fewer_items_and_tokens_are_no_leak():
     assert trained_beyond(few, sentences) is None
 
 
-def test_a_trained_model_tells_what_it_was_trained_on():
+def test_a_model_trained_on_the_whole_data_is_detected():
     whole = sessions(20, n=40)
     split = leave_last_out(whole)
     settings = {"epochs": 1, "vector_size": 4, "seed": 1}
     assert trained_beyond(train(split.train, **settings), split.train) is None
     message = trained_beyond(train(whole, **settings), split.train)
-    assert message.startswith("the model has learned from 40 tokens more than the training part holds")
+    assert message.startswith("the model was trained on 40 tokens more than the training part contains")

@@ -1,4 +1,4 @@
-"""Segments are parts of the questions: nobody is lost, nobody counted twice."""
+"""Segments divide the queries: every query is in exactly one segment of each kind."""
 
 import numpy as np
 import pytest
@@ -11,27 +11,59 @@ from item2vec.evaluation import Popularity, Random, Split, evaluate, segments
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
 
-known = st.lists(st.sampled_from("abcdef"), max_size=6)
+trained = st.lists(st.sampled_from("abcdef"), max_size=6)
 targets = st.lists(st.sampled_from("abcxyz"), min_size=1, max_size=3)
-asked = st.lists(
+queries = st.lists(
     st.tuples(st.lists(st.sampled_from("abcxyz"), max_size=60), targets), min_size=1, max_size=12
 )
 
 
-def split_of(train, questions):
-    histories, targets = zip(*questions, strict=True)
+def split_of(train, queries):
+    """A split of (history, targets) pairs."""
+    histories, targets = zip(*queries, strict=True)
     return Split(Sentences.of(train), Sentences.of(histories), Sentences.of(targets), "by hand")
 
 
-def found(train, questions, k=2):
-    split = split_of(train, questions)
-    return {(one.by, one.name): one for one in segments(evaluate(Popularity(split.train), split, k=k), split)}
+def segments_of_popularity(train, queries, k=2):
+    split = split_of(train, queries)
+    parts = segments(evaluate(Popularity(split.train), split, k=k), split)
+    return {(part.by, part.name): part for part in parts}
+
+
+def test_history_lengths():
+    lengths = [0, 1, 2, 4, 5, 9, 10, 19, 20, 49, 50, 60]
+    parts = segments_of_popularity([["a", "b"]], [(["b"] * n, ["a"]) for n in lengths])
+    counts = {name: part.n_queries for (by, name), part in parts.items() if by == "history length"}
+    assert counts == {
+        "0": 1, "1": 1, "2 to 4": 2, "5 to 9": 2, "10 to 19": 2, "20 to 49": 2, "50 or more": 2,
+    }  # fmt: skip
+
+
+def test_head_torso_and_tail_have_a_third_of_the_tokens_each():
+    train = [["h"] * 4, ["t", "u"] * 2, ["p", "q", "r", "s"]]
+    parts = segments_of_popularity(
+        train, [([], ["h", "p"]), ([], ["t"]), ([], ["u"]), ([], ["q"]), ([], ["new"])]
+    )
+    counts = {name: part.n_queries for (by, name), part in parts.items() if by == "popularity"}
+    assert counts == {"head": 1, "torso": 2, "tail": 2}
+    assert parts["popularity", "head"].metrics["hr@2"] == 1  # Popularity recommends h and t
+    assert parts["popularity", "torso"].metrics["hr@2"] == 1  # … or u, which has the same count
+    assert parts["popularity", "tail"].metrics["hr@2"] == 0
+
+
+def test_cold_and_warm():
+    queries = [(["a"], ["b"]), (["a"], ["new", "b"]), (["a"], ["new"]), (["other"], ["b"]), ([], ["new"])]
+    parts = segments_of_popularity([["a", "b"]], queries, k=1)
+    own = {
+        name: (part.n_queries, part.metrics["hr@1"]) for (by, name), part in parts.items() if by == "known"
+    }
+    assert own == {"warm": (2, 1.0), "cold user": (2, 0.5), "cold item": (1, 0.0)}
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(known, min_size=1, max_size=8), asked)
-def test_the_parts_make_up_the_whole(train, questions):
-    split = split_of(train, questions)
+@given(st.lists(trained, min_size=1, max_size=8), queries)
+def test_every_query_is_in_one_segment(train, queries):
+    split = split_of(train, queries)
     evaluation = evaluate(Random(split.train), split, k=(1, 3))
     parts = segments(evaluation, split)
     for by in ("history length", "popularity", "known"):
@@ -43,36 +75,8 @@ def test_the_parts_make_up_the_whole(train, questions):
             assert mean == pytest.approx(values.mean(), abs=1e-9)
 
 
-def test_history_lengths():
-    lengths = [0, 1, 2, 4, 5, 9, 10, 19, 20, 49, 50, 60]
-    parts = found([["a", "b"]], [(["b"] * n, ["a"]) for n in lengths])
-    counts = {name: part.n_queries for (by, name), part in parts.items() if by == "history length"}
-    assert counts == {
-        "0": 1, "1": 1, "2 to 4": 2, "5 to 9": 2, "10 to 19": 2, "20 to 49": 2, "50 or more": 2,
-    }  # fmt: skip
-
-
-def test_head_torso_and_tail_have_a_third_of_the_tokens_each():
-    train = [["h"] * 4, ["t", "u"] * 2, ["p", "q", "r", "s"]]
-    parts = found(train, [([], ["h", "p"]), ([], ["t"]), ([], ["u"]), ([], ["q"]), ([], ["new"])])
-    counts = {name: part.n_queries for (by, name), part in parts.items() if by == "popularity"}
-    assert counts == {"head": 1, "torso": 2, "tail": 2}
-    assert parts["popularity", "head"].metrics["hr@2"] == 1  # Popularity answers h, and t
-    assert parts["popularity", "torso"].metrics["hr@2"] == 1  # … or u, which ties with it
-    assert parts["popularity", "tail"].metrics["hr@2"] == 0
-
-
-def test_cold_and_warm():
-    questions = [(["a"], ["b"]), (["a"], ["new", "b"]), (["a"], ["new"]), (["other"], ["b"]), ([], ["new"])]
-    parts = found([["a", "b"]], questions, k=1)
-    own = {
-        name: (part.n_queries, part.metrics["hr@1"]) for (by, name), part in parts.items() if by == "known"
-    }
-    assert own == {"warm": (2, 1.0), "cold user": (2, 0.5), "cold item": (1, 0.0)}
-
-
-def test_another_split_is_an_error():
+def test_a_different_split_is_an_error():
     split = split_of([["a", "b"]], [(["a"], ["b"]), (["b"], ["a"])])
     evaluation = evaluate(Popularity(split.train), split)
-    with pytest.raises(InputError, match="asked 2 questions and the split has 1"):
+    with pytest.raises(InputError, match="the evaluation has 2 queries and the split has 1"):
         segments(evaluation, split.take(np.array([0])))

@@ -1,4 +1,4 @@
-"""Intervals cover the truth as often as they say, and p-values are what chance would give."""
+"""Intervals contain the true mean as often as they should, and p-values agree with an exact test."""
 
 import itertools
 
@@ -11,29 +11,30 @@ from scipy import stats
 from item2vec import Sentences
 from item2vec.errors import InputError
 from item2vec.evaluation import Evaluation, Popularity, Split, compare, evaluate
+from item2vec.evaluation.bootstrap import intervals
 from item2vec.evaluation.rankings import Rankings
-from item2vec.evaluation.significance import intervals
 from item2vec.types import Vocabulary
 
 N_SIMULATED = 2000
 
 
 def coverage(simulated, truth, users, **options):
-    """Return how often the intervals of simulated data sets (questions × data sets) hold the truth."""
+    """Return how often the intervals of simulated data sets (queries × data sets) contain the true mean."""
     named = {f"hr@{n}": column for n, column in enumerate(simulated.T)}
     bounds = np.array(list(intervals(named, users, **options).values()))
     return np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1]))
 
 
 def evaluation(values, users=None, name="ndcg@10"):
+    """An evaluation with these values per query."""
     values = np.asarray(values, dtype=np.float64)
-    nothing = np.zeros((len(values), 0))
-    answers = Rankings(
-        Vocabulary(()), nothing.astype(np.int32), nothing.astype(bool), np.ones(len(values), np.int64)
+    empty = np.zeros((len(values), 0))
+    rankings = Rankings(
+        Vocabulary(()), empty.astype(np.int32), empty.astype(bool), np.ones(len(values), np.int64)
     )
     users = np.arange(len(values)) if users is None else np.asarray(users)
-    questions = {"users": users.tobytes().hex()}
-    return Evaluation({name: float(values.mean())}, {name: values}, answers, users, questions)
+    queries = {"users": users.tobytes().hex()}
+    return Evaluation({name: float(values.mean())}, {name: values}, rankings, users, queries)
 
 
 def test_intervals_cover_hit_rates():
@@ -50,10 +51,10 @@ def test_intervals_cover_skewed_values():
     assert 0.93 < coverage(values, truth, np.arange(600)) < 0.965
 
 
-def test_intervals_cover_where_askers_have_many_questions_and_would_not_without_them():
+def test_intervals_of_clustered_queries_cover_and_would_not_without_the_clusters():
     random = np.random.default_rng(3)
-    n_of_asker = random.integers(1, 20, 150)
-    users = np.repeat(np.arange(150), n_of_asker)
+    n_of_user = random.integers(1, 20, 150)
+    users = np.repeat(np.arange(150), n_of_user)
     taste = random.beta(1, 3, (150, N_SIMULATED))
     hits = random.random((len(users), N_SIMULATED)) < taste[users]
     assert 0.925 < coverage(hits, 0.25, users) < 0.965
@@ -61,12 +62,12 @@ def test_intervals_cover_where_askers_have_many_questions_and_would_not_without_
 
 
 @pytest.mark.parametrize("p", [0.001, 0.005, 0.02, 0.99, 0.999])
-def test_intervals_cover_what_is_so_rare_that_it_is_hardly_met(p):
+def test_intervals_cover_rare_hits_and_rare_misses(p):
     hits = np.random.default_rng(4).random((200, N_SIMULATED)) < p
     assert coverage(hits, p, np.arange(200)) > 0.88
 
 
-def test_no_hit_at_all_is_not_a_certain_zero():
+def test_intervals_of_constant_values_have_the_width_of_the_rule_of_three():
     values = {
         "hr@10": np.zeros(50),
         "ndcg@10": np.ones(50),
@@ -79,11 +80,11 @@ def test_no_hit_at_all_is_not_a_certain_zero():
     assert found["ndcg@10"] == (pytest.approx(1 - exact), 1)
     assert found["mrr@10"] == (pytest.approx(0.1 * (1 - exact)), pytest.approx(0.1 + 0.9 * exact))
     assert found["novelty@10"] == (3, 3)
-    one_asker = intervals({"hr@10": np.array([0.0, 1.0] * 500)}, np.zeros(1000, dtype=np.int64))["hr@10"]
-    assert one_asker[0] < 0.1 < 0.9 < one_asker[1]
+    one_user = intervals({"hr@10": np.array([0.0, 1.0] * 500)}, np.zeros(1000, dtype=np.int64))["hr@10"]
+    assert one_user[0] < 0.1 < 0.9 < one_user[1]
 
 
-def test_intervals_do_not_depend_on_how_askers_are_numbered_nor_on_other_metrics():
+def test_intervals_do_not_depend_on_user_numbers_nor_on_other_metrics():
     random = np.random.default_rng(5)
     values, users = random.random(500), random.integers(0, 40, 500)
     alone = intervals({"hr@1": values}, users)["hr@1"]
@@ -99,18 +100,19 @@ def test_intervals_do_not_depend_on_how_askers_are_numbered_nor_on_other_metrics
 def test_p_values_are_uniform_where_two_models_are_equally_good(users):
     random = np.random.default_rng(6)
 
-    def model(liking):
-        return evaluation((random.random(len(users)) < liking[users]) * random.random(len(users)), users)
+    def model(hit_rates):
+        hits = random.random(len(users)) < hit_rates[users]
+        return evaluation(hits * random.random(len(users)), users)
 
-    chances = []
+    p_values = []
     for seed in range(150):
         first, second = (model(random.random(len(users))) for _ in range(2))
-        chances.append(compare(first, second, seed=seed).p_value)
-    assert stats.kstest(chances, "uniform").pvalue > 0.01
-    assert np.mean(np.array(chances) < 0.1) < 0.17
+        p_values.append(compare(first, second, seed=seed).p_value)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p_values) < 0.1) < 0.17
 
 
-def test_a_real_difference_is_found():
+def test_a_real_difference_is_significant():
     random = np.random.default_rng(7)
     worse = random.random(300)
     found = compare(evaluation(worse + 0.1 * random.random(300)), evaluation(worse))
@@ -126,7 +128,7 @@ tenths = st.lists(st.integers(-4, 4).map(lambda n: n / 10), min_size=1, max_size
 
 @settings(deadline=None, max_examples=60)
 @given(tenths, st.integers(0, 3))
-def test_p_values_are_those_of_all_exchanges(differences, seed):
+def test_p_values_agree_with_the_exact_randomisation_test(differences, seed):
     sums = [
         abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
         for signs in itertools.product((-1, 1), repeat=len(differences))
@@ -138,7 +140,7 @@ def test_p_values_are_those_of_all_exchanges(differences, seed):
     assert (found == 1) == (exact == 1)
 
 
-def test_the_same_seed_gives_the_same_answer():
+def test_the_same_seed_gives_the_same_comparison():
     random = np.random.default_rng(8)
     first, second = evaluation(random.random(80)), evaluation(random.random(80))
     assert compare(first, second, seed=3) == compare(first, second, seed=3)
@@ -147,18 +149,18 @@ def test_the_same_seed_gives_the_same_answer():
     assert swapped.difference == -compare(first, second, seed=3).difference
 
 
-def test_equal_models_are_equal_but_not_for_certain():
+def test_the_interval_of_equal_models_is_not_empty():
     found = compare(evaluation(np.full(50, 0.2)), evaluation(np.full(50, 0.2)))
     assert (found.difference, found.p_value) == (0, 1)
     assert found.low == pytest.approx(-0.071, abs=0.001)
     assert found.high == pytest.approx(0.071, abs=0.001)
 
 
-def test_what_can_not_be_compared():
+def test_errors_of_compare_and_intervals():
     two, three = evaluation([0.0, 1.0]), evaluation([0.0, 1.0, 1.0])
-    with pytest.raises(InputError, match=r"the users .* differ \(2 and 3 questions\); evaluate"):
+    with pytest.raises(InputError, match=r"the users .* differ \(2 and 3 queries\); evaluate"):
         compare(two, three)
-    with pytest.raises(InputError, match=r"no values of 'hr@5' .* there are ndcg@10"):
+    with pytest.raises(InputError, match="metric 'hr@5' has no values per query; expected one of ndcg@10"):
         compare(two, two, "hr@5")
     with pytest.raises(InputError, match="level is 95"):
         two.intervals(level=95)
@@ -173,21 +175,21 @@ def test_what_can_not_be_compared():
         ({"users": [0, 0]}, "users"),
     ],
 )
-def test_evaluations_of_other_questions_are_not_compared(changed, differing):
-    """As many questions, with as many targets each: only what they are tells them apart."""
+def test_evaluations_of_different_queries_are_not_compared(changed, differing):
+    """The numbers of queries and of targets are equal; only the contents differ."""
     train = Sentences.of([["a", "b", "c"]])
 
     def evaluated(histories=(["a"], ["b"]), targets=(["b"], ["a"]), users=(0, 1)):
-        questions = Sentences.of(histories), Sentences.of(targets)
-        return evaluate(Popularity(train), Split(train, *questions, "by hand", users=np.array(users)))
+        queries = Sentences.of(histories), Sentences.of(targets)
+        return evaluate(Popularity(train), Split(train, *queries, "by hand", users=np.array(users)))
 
     assert compare(evaluated(), evaluated()).difference == 0
     with pytest.raises(InputError, match=f"the {differing} of the two evaluations differ"):
         compare(evaluated(), evaluated(**changed))
 
 
-def test_models_of_other_training_parts_are_compared():
-    questions = Sentences.of([["a"], ["b"]]), Sentences.of([["b"], ["a"]])
-    more, less = (Sentences.of([["a", "b", "c"]] * n) for n in (2, 1))
-    one, other = (evaluate(Popularity(train), Split(train, *questions, "by hand")) for train in (more, less))
-    assert compare(one, other).p_value == 1
+def test_models_of_different_training_parts_are_compared():
+    queries = Sentences.of([["a"], ["b"]]), Sentences.of([["b"], ["a"]])
+    trains = (Sentences.of([["a", "b", "c"]] * n) for n in (2, 1))
+    first, second = (evaluate(Popularity(train), Split(train, *queries, "by hand")) for train in trains)
+    assert compare(first, second).p_value == 1

@@ -1,4 +1,4 @@
-"""What a split promises: nothing that is asked is learned from, and nothing is lost without being counted."""
+"""Splits: worked examples, then that no target is in the training part and nothing is lost uncounted."""
 
 import warnings
 from collections import Counter
@@ -16,9 +16,10 @@ from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.baselines import Popularity
 from item2vec.evaluation.evaluate import evaluate
+from item2vec.evaluation.segments import by_coldness
+from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import by_coldness, k_fold, leave_last_out, prefix_split, random_split
-from item2vec.evaluation.temporal import temporal_folds, temporal_split
+from item2vec.evaluation.temporal_splits import temporal_folds, temporal_split
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
 examples = settings(max_examples=150, deadline=None)
@@ -31,36 +32,104 @@ rows = st.lists(
 
 
 def interactions_of(events, **columns):
-    users, items, moments = zip(*events, strict=True)
-    days = np.array([DAY * moment for moment in moments], dtype="datetime64[us]")
-    return Interactions.of(user=users, item=items, timestamp=days, **columns)
+    """Interactions of (user, item, day) rows."""
+    users, items, days = zip(*events, strict=True)
+    timestamps = np.array([DAY * day for day in days], dtype="datetime64[us]")
+    return Interactions.of(user=users, item=items, timestamp=timestamps, **columns)
 
 
 def history(events, user):
-    """Items of a user, oldest first; of the same moment as they stand."""
-    return [item for who, item, _ in sorted(events, key=lambda event: event[2]) if who == user]
+    """Items of a user, oldest first; with equal timestamps in the order of the rows."""
+    return [item for owner, item, _ in sorted(events, key=lambda event: event[2]) if owner == user]
+
+
+def words(sentences):
+    """Sentences of one-letter items as one text: "ab c"."""
+    return " ".join("".join(sentence) or "-" for sentence in sentences)
+
+
+# --- worked examples: each letter is an item, each word a sentence, "-" is empty
+
+
+@pytest.mark.parametrize(
+    ("split", "sentences", "train", "histories", "targets"),
+    [
+        (leave_last_out, "abc", "ab", "ab", "c"),
+        (partial(leave_last_out, n=2), "abcd", "ab", "ab", "cd"),
+        (leave_last_out, "abc b", "ab b", "ab", "c"),  # too short for a query
+        (leave_last_out, "aba cd", "ab c", "c", "d"),  # the target a is in its history
+        (partial(leave_last_out, repeats=True), "aba cd", "ab c", "ab c", "a d"),
+        (partial(leave_last_out, n=2), "abca", "ab", "ab", "c"),
+        (partial(prefix_split, fraction=0.5), "ab cde", "ab", "c cd", "d e"),
+        (partial(prefix_split, fraction=0.5), "ab cac", "ab", "c ca", "a c"),  # repeats are targets
+        (partial(prefix_split, fraction=0.3), "ab cd e", "ab cd", "", ""),
+    ],
+)
+def test_worked_examples_of_sentence_splits(split, sentences, train, histories, targets):
+    made = split(Sentences.of(list(word) for word in sentences.split()))
+    assert (words(made.train), words(made.histories), words(made.targets)) == (train, histories, targets)
+
+
+EVENTS = [
+    ("u", "a", 1),
+    ("u", "b", 2),
+    ("v", "b", 2),
+    ("u", "a", 5),
+    ("u", "c", 6),
+    ("v", "d", 7),
+    ("w", "b", 7),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "train", "histories", "targets"),
+    [
+        ({"at": "1970-01-05"}, "ab b", "ab b -", "c d b"),  # w is a cold user; a is seen by u
+        ({"at": "1970-01-05", "repeats": True}, "ab b", "ab b -", "ac d b"),
+        ({"at": "1970-01-08"}, "abac b", "b -", "d b"),
+        ({"at": "1970-01-05", "until": "1970-01-08"}, "ab b", "ab", "c"),
+        ({"fraction": 2 / 7}, "abac b", "b -", "d b"),
+    ],
+)
+def test_worked_examples_of_temporal_split(options, train, histories, targets):
+    split = temporal_split(interactions_of(EVENTS), **options)
+    assert (words(split.train), words(split.histories), words(split.targets)) == (train, histories, targets)
+
+
+@pytest.mark.parametrize(
+    ("folds", "expected"),
+    [
+        (1, [("abac b", "d b")]),
+        (2, [("ab b", "ac"), ("abac b", "d b")]),
+    ],
+)
+def test_worked_examples_of_temporal_folds(folds, expected):
+    splits = temporal_folds(interactions_of(EVENTS), folds=folds, fraction=2 / 7, repeats=True)
+    assert [(words(split.train), words(split.targets)) for split in splits] == expected
 
 
 # --- leave-last-out
 
 
 def last_items(sentences, n, repeats):
-    """The questions of the last ``n`` items, and what is dropped: by the definition."""
-    questions = [(s[:-n], [i for i in s[-n:] if repeats or i not in s[:-n]]) for s in sentences if len(s) > n]
+    """The queries of leave-last-out, and what it drops, by definition."""
+    queries = [(s[:-n], [i for i in s[-n:] if repeats or i not in s[:-n]]) for s in sentences if len(s) > n]
     dropped = {
-        "sentences too short to ask": sum(len(s) <= n for s in sentences),
-        "targets in the history, which answers leave out": sum(n - len(asked) for _, asked in questions),
+        "sentences too short for a query": sum(len(s) <= n for s in sentences),
+        "targets in the history, which recommendations exclude": sum(n - len(t) for _, t in queries),
     }
-    return [one for one in questions if one[1]], {what: count for what, count in dropped.items() if count}
+    return [(history, targets) for history, targets in queries if targets], {
+        what: count for what, count in dropped.items() if count
+    }
 
 
 @examples
 @given(corpora, st.integers(1, 3), st.booleans())
-def test_leave_last_out_holds_back_the_end_and_nothing_else(sentences, n, repeats):
+def test_leave_last_out_holds_out_the_end_and_nothing_else(sentences, n, repeats):
     split = leave_last_out(Sentences.of(sentences), n=n, repeats=repeats)
     assert list(split.train) == [s[:-n] if len(s) > n else s for s in sentences]
-    questions, dropped = last_items(sentences, n, repeats)
-    assert list(zip(split.histories, split.targets, strict=True)) == questions
+    queries, dropped = last_items(sentences, n, repeats)
+    assert list(zip(split.histories, split.targets, strict=True)) == queries
     assert split.dropped == dropped
     assert split.filter_seen is not repeats
     assert ("repeats kept" in split.protocol) == repeats
@@ -68,35 +137,37 @@ def test_leave_last_out_holds_back_the_end_and_nothing_else(sentences, n, repeat
 
 @examples
 @given(rows, st.integers(1, 2), st.booleans())
-def test_leave_last_out_of_interactions_knows_its_moments(events, n, repeats):
+def test_leave_last_out_of_interactions_keeps_timestamps(events, n, repeats):
     split = leave_last_out(interactions_of(events), n=n, repeats=repeats)
     users = dict.fromkeys(user for user, _, _ in events)
-    questions, _ = last_items([history(events, user) for user in users], n, repeats)
-    assert list(zip(split.histories, split.targets, strict=True)) == questions
-    moments = [sorted(at for who, _, at in events if who == user) for user in users]
-    known = [at for one in moments for at in (one[:-n] if len(one) > n else one)]
-    assert (split.train.timestamps // DAY).tolist() == known
+    queries, _ = last_items([history(events, user) for user in users], n, repeats)
+    assert list(zip(split.histories, split.targets, strict=True)) == queries
+    days_of = {user: sorted(day for owner, _, day in events if owner == user) for user in users}
+    train_days = [day for days in days_of.values() for day in (days[:-n] if len(days) > n else days)]
+    assert (split.train.timestamps // DAY).tolist() == train_days
     early = []
-    for user, one in zip(users, moments, strict=True):
+    for user, days in days_of.items():
         items = history(events, user)
-        later = [at for i, at in zip(items[-n:], one[-n:], strict=False) if repeats or i not in items[:-n]]
-        early += [later[0] < max(known)] if len(one) > n and later else []
+        target_days = [
+            day for i, day in zip(items[-n:], days[-n:], strict=False) if repeats or i not in items[:-n]
+        ]
+        early += [target_days[0] < max(train_days)] if len(days) > n and target_days else []
     assert ("test" in split.spans) == bool(early)
     if early:
-        assert f"{100 * np.mean(early):.0f} % of the questions were asked before" in split.leak
+        assert f"{100 * np.mean(early):.0f} % of the queries are older than" in split.leak
 
 
 @examples
 @given(corpora, st.booleans())
-def test_every_target_can_be_answered(sentences, repeats):
-    """With the filters that the split asks for, no protocol asks for what a model must not say."""
-    given_ = Sentences.of(sentences)
-    splits = [leave_last_out(given_, repeats=repeats), leave_last_out(given_, n=2, repeats=repeats)]
-    splits += k_fold(given_, folds=2, repeats=repeats) if len(sentences) >= 2 else []
-    for split in [*splits, random_split(given_)]:
-        for asked, wanted in zip(split.histories, split.targets, strict=True):
-            assert wanted
-            assert not (split.filter_seen and set(asked) & set(wanted))
+def test_every_target_can_be_recommended(sentences, repeats):
+    """No target is among the items that recommendations exclude under the split's ``filter_seen``."""
+    whole = Sentences.of(sentences)
+    splits = [leave_last_out(whole, repeats=repeats), leave_last_out(whole, n=2, repeats=repeats)]
+    splits += k_fold(whole, folds=2, repeats=repeats) if len(sentences) >= 2 else []
+    for split in [*splits, random_split(whole)]:
+        for past, targets in zip(split.histories, split.targets, strict=True):
+            assert targets
+            assert not (split.filter_seen and set(past) & set(targets))
 
 
 def test_the_spans_are_those_of_the_events():
@@ -105,10 +176,10 @@ def test_the_spans_are_those_of_the_events():
         "train": ("1970-01-01T00:00:00", "1970-01-03T00:00:00"),
         "test": ("1970-01-02T00:00:00", "1970-01-04T00:00:00"),
     }
-    assert "50 % of the questions" in split.leak
+    assert "50 % of the queries" in split.leak
 
 
-def test_interactions_without_moments_are_read_in_their_order():
+def test_interactions_without_timestamps_are_read_in_their_order():
     split = leave_last_out(Interactions.of(user=["u", "u"], item=["b", "a"]))
     assert (list(split.train), list(split.targets), split.spans) == ([["b"]], [["a"]], {})
     assert split.train.timestamps is None
@@ -149,42 +220,42 @@ def test_a_protocol_that_does_not_leak_is_silent():
 @examples
 @given(rows, st.integers(1, 9), st.none() | st.integers(2, 10), st.booleans())
 def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
-    asked = [event for event in events if event[2] >= at and (until is None or event[2] < until)]
-    known = [event for event in events if event[2] < at]
-    people, histories, targets, users = dict.fromkeys(user for user, _, _ in events), [], [], []
-    for number, user in enumerate(people):
-        old = history(known, user)
-        new = [i for i in dict.fromkeys(history(asked, user)) if repeats or i not in old]
+    future = [event for event in events if event[2] >= at and (until is None or event[2] < until)]
+    past = [event for event in events if event[2] < at]
+    users, histories, targets, numbers = dict.fromkeys(user for user, _, _ in events), [], [], []
+    for number, user in enumerate(users):
+        old = history(past, user)
+        new = [i for i in dict.fromkeys(history(future, user)) if repeats or i not in old]
         histories += [old] if new else []
         targets += [new] if new else []
-        users += [number] if new else []
+        numbers += [number] if new else []
     listens = interactions_of(events)
     end = None if until is None else datetime(1970, 1, 1 + until)
-    ask = partial(temporal_split, listens, at=f"1970-01-{1 + at:02}", until=end, repeats=repeats)
-    if not known or not targets:
-        with pytest.raises(InputError, match=r"nothing to (train on|ask about)|anything new"):
-            ask()
+    make = partial(temporal_split, listens, at=f"1970-01-{1 + at:02}", until=end, repeats=repeats)
+    if not past or not targets:
+        with pytest.raises(InputError, match=r"the (training|test) part .* is empty|no user has a new item"):
+            make()
         return
-    split = ask()
-    assert list(split.train) == [h for user in people if (h := history(known, user))]
+    split = make()
+    assert list(split.train) == [h for user in users if (h := history(past, user))]
     assert list(split.histories) == histories
     assert list(split.targets) == targets
     assert split.filter_seen is not repeats
     assert (split.train.timestamps // DAY).tolist() == [
-        when for u in people for when in sorted(event[2] for event in known if event[0] == u)
+        day for user in users for day in sorted(event[2] for event in past if event[0] == user)
     ]
-    assert split.dropped.get("users with nothing new in the asked part", 0) == (
-        len({user for user, _, _ in asked}) - len(targets)
+    assert split.dropped.get("users without new items in the test part", 0) == (
+        len({user for user, _, _ in future}) - len(targets)
     )
-    later = split.dropped.get("events after the asked part", 0)
-    assert len(split.train.tokens) + len(asked) + later == len(events)
+    after = split.dropped.get("events after the test part", 0)
+    assert len(split.train.tokens) + len(future) + after == len(events)
     assert split.spans["train"][1] < split.spans["test"][0]
-    assert (split.leak, split.users.tolist()) == (None, users)
+    assert (split.leak, split.users.tolist()) == (None, numbers)
 
 
 @examples
 @given(rows, st.integers(1, 3), st.floats(0.05, 0.3))
-def test_folds_follow_each_other(events, folds, fraction):
+def test_temporal_folds_are_consecutive(events, folds, fraction):
     listens = interactions_of(events)
     try:
         splits = temporal_folds(listens, folds=folds, fraction=fraction, repeats=True)
@@ -192,41 +263,39 @@ def test_folds_follow_each_other(events, folds, fraction):
         assume(False)
     assert len(splits) == folds
     windows = [split.spans["test"] for split in splits]
-    assert all(one[1] < other[0] for one, other in pairwise(windows))
+    assert all(earlier[1] < later[0] for earlier, later in pairwise(windows))
     assert all(split.spans["train"][1] < split.spans["test"][0] for split in splits)
     assert windows[-1][1] == f"1970-01-{1 + max(at for _, _, at in events):02}T00:00:00"
     for split, window in zip(splits, windows, strict=True):
-        known = sum(f"1970-01-{1 + at:02}T00:00:00" < window[0] for _, _, at in events)
-        assert len(split.train.tokens) == known
+        n_before = sum(f"1970-01-{1 + day:02}T00:00:00" < window[0] for _, _, day in events)
+        assert len(split.train.tokens) == n_before
 
 
 @examples
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=40), st.floats(0.01, 0.99))
-def test_the_share_is_met_as_nearly_as_equal_moments_allow(moments, fraction):
-    assume(len(set(moments)) > 1)
+def test_the_fraction_is_met_as_closely_as_equal_timestamps_allow(days, fraction):
+    assume(len(set(days)) > 1)
     split = temporal_split(
-        interactions_of([("u", str(i), at) for i, at in enumerate(moments)]), fraction=fraction
+        interactions_of([("u", str(i), day) for i, day in enumerate(days)]), fraction=fraction
     )
-    possible = [sum(at >= cut for at in moments) for cut in set(moments) - {min(moments)}]
-    error = min(abs(n / len(moments) - fraction) for n in possible)
-    assert abs(len(split.targets.tokens) / len(moments) - fraction) == pytest.approx(error)
+    possible = [sum(day >= cut for day in days) for cut in set(days) - {min(days)}]
+    error = min(abs(n / len(days) - fraction) for n in possible)
+    assert abs(len(split.targets.tokens) / len(days) - fraction) == pytest.approx(error)
 
 
-def test_a_fraction_counts_within_the_time_that_is_asked_about():
+def test_a_fraction_counts_the_events_before_until():
     listens = interactions_of([("u", str(day), day) for day in range(20)])
     split = temporal_split(listens, until="1970-01-11")
-    assert (list(split.targets), split.dropped) == ([["9"]], {"events after the asked part": 10})
+    assert (list(split.targets), split.dropped) == ([["9"]], {"events after the test part": 10})
 
 
-def test_moments_may_be_in_any_zone():
+def test_a_cut_off_in_any_time_zone():
     listens = interactions_of([("u", "a", 0), ("u", "b", 1)])
-    moments = ["1970-01-02", "1970-01-02T01:00+01:00", datetime(1970, 1, 2), datetime(1970, 1, 2, tzinfo=UTC)]
-    assert {temporal_split(listens, at=at).protocol for at in moments} == {
-        "temporal from 1970-01-02T00:00:00"
-    }
+    cuts = ["1970-01-02", "1970-01-02T01:00+01:00", datetime(1970, 1, 2), datetime(1970, 1, 2, tzinfo=UTC)]
+    assert {temporal_split(listens, at=cut).protocol for cut in cuts} == {"temporal from 1970-01-02T00:00:00"}
 
 
-def test_cold_users_ask_with_an_empty_history():
+def test_cold_users_have_an_empty_history():
     split = temporal_split(interactions_of([("u", "a", 0), ("v", "a", 5)]), at="1970-01-03")
     assert (list(split.histories), list(split.targets)) == ([[]], [["a"]])
 
@@ -248,7 +317,7 @@ def test_cold_users_ask_with_an_empty_history():
     st.booleans(),
 )
 def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events, options, visits):
-    """Each event has an item named after its own day, so that a token tells its timestamp."""
+    """Each event has an item named after its day, so that the day of a token can be read from its item."""
     events = [(user, f"{item}{at}", at) for user, item, at in events]
     extra = {"session": [f"{user}{at % 2}" for user, _, at in events]} if visits else {}
     kinds = ["click" if item < "d" else "purchase" for _, item, _ in events]
@@ -260,57 +329,57 @@ def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events,
         assume(False)
     assert list(split.train) == list(adapter(listens.between(end=datetime(1970, 1, 6))))
     days = (split.train.timestamps // DAY).tolist()
-    assert [str(day) for day in days] == [i[1:] for one in split.train for i in one]
-    left_out = split.dropped.get("events that the adapter left out", 0)
-    assert len(split.train.tokens) + left_out == sum(at < 5 for _, _, at in events)
+    assert [str(day) for day in days] == [item[1:] for sentence in split.train for item in sentence]
+    omitted = split.dropped.get("events omitted by the adapter", 0)
+    assert len(split.train.tokens) + omitted == sum(at < 5 for _, _, at in events)
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
         (
             {"at": "1970-01-01"},
-            "nothing to train on before 1970-01-01T00:00:00; .* from 1970-01-01T00:00:00 to",
+            "the training part before 1970-01-01T00:00:00 is empty; .* are 1970-01-01T00:00:00 to",
         ),
-        ({"at": "1980-01-01"}, "nothing to ask about from 1980-01-01T00:00:00; expected a moment within"),
-        ({"at": "1970-01-02", "until": "1970-01-02"}, "and until 1970-01-02T00:00:00"),
-        ({"at": "1970-01-03"}, "anything new from .* expected an earlier moment, or repeats=True"),
+        ({"at": "1980-01-01"}, "the test part from 1980-01-01T00:00:00 is empty; expected a cut-off within"),
+        ({"at": "1970-01-02", "until": "1970-01-02"}, "from .* until 1970-01-02T00:00:00 is empty"),
+        ({"at": "1970-01-03"}, "no user has a new item .* expected an earlier cut-off, or repeats=True"),
         ({"at": "soon"}, "at is 'soon'; expected a datetime, or ISO text"),
         ({"at": 7}, "at is 7; expected a datetime"),
         ({"at": "1970-01-02", "fraction": 0.5}, "expected one of the two"),
-        ({"fraction": 1.0}, "1 of the events to ask about; expected a share above 0 and below 1"),
+        ({"fraction": 1.0}, "the test part is 1 of the events; expected a share above 0 and below 1"),
         ({"fraction": float("nan")}, "nan of the events"),
-        ({"until": "1970-01-02"}, "1 events of 1 moment; expected at least two"),
+        ({"until": "1970-01-02"}, "1 events with 1 distinct timestamp; expected at least two"),
         (
             {"adapter": partial(adapters.histories, min_length=9), "fraction": 0.5},
             "the adapter made no sentence",
         ),
     ],
 )
-def test_what_cannot_be_split_by_time_says_why(asked, message):
+def test_errors_of_temporal_split(options, message):
     listens = interactions_of([("u", "a", 0), ("u", "b", 1), ("u", "a", 2)])
     with pytest.raises(InputError, match=message):
-        temporal_split(listens, **asked)
+        temporal_split(listens, **options)
 
 
-def test_a_split_by_time_needs_moments():
-    with pytest.raises(InputError, match="needs timestamps; name the column"):
+def test_a_split_by_time_needs_timestamps():
+    with pytest.raises(InputError, match="needs timestamps; name their column"):
         temporal_split(Interactions.of(user=["u"], item=["a"]))
     with pytest.raises(InputTypeError, match="found Sentences; expected Interactions"):
         temporal_split(Sentences.of([["a"]]))
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
         ({"folds": 0}, "folds is 0"),
-        ({"folds": 5, "fraction": 0.2}, "leaves something to train on"),
-        ({"folds": 3, "fraction": 0.01}, "3 windows would share their events"),
+        ({"folds": 5, "fraction": 0.2}, "leaves events for training"),
+        ({"folds": 3, "fraction": 0.01}, "3 test windows overlap"),
     ],
 )
-def test_folds_that_do_not_fit_say_why(asked, message):
+def test_errors_of_temporal_folds(options, message):
     with pytest.raises(InputError, match=message):
-        temporal_folds(interactions_of([("u", str(day), day) for day in range(5)]), **asked)
+        temporal_folds(interactions_of([("u", str(day), day) for day in range(5)]), **options)
 
 
 # --- prefixes
@@ -318,22 +387,21 @@ def test_folds_that_do_not_fit_say_why(asked, message):
 
 @examples
 @given(corpora, corpora)
-def test_prefix_split_agrees_with_a_loop(train, asked):
-    split = prefix_split(Sentences.of(train), asked=Sentences.of(asked))
-    questions = [(number, s[:end], [s[end]]) for number, s in enumerate(asked) for end in range(1, len(s))]
-    found = zip(split.users, split.histories, split.targets, strict=True)
+def test_prefix_split_agrees_with_a_loop(train, test):
+    split = prefix_split(Sentences.of(train), test=Sentences.of(test))
+    queries = [(number, s[:end], [s[end]]) for number, s in enumerate(test) for end in range(1, len(s))]
     assert list(split.train) == train
-    assert list(found) == questions
-    assert sum(split.dropped.values()) == sum(len(s) < 2 for s in asked)
+    assert list(zip(split.users, split.histories, split.targets, strict=True)) == queries
+    assert sum(split.dropped.values()) == sum(len(s) < 2 for s in test)
     assert not split.filter_seen
 
 
-@pytest.mark.parametrize(("fraction", "n_asked"), [(0.1, 1), (0.5, 5), (0.99, 9), (0.001, 1)])
-def test_the_last_sentences_are_asked(fraction, n_asked):
+@pytest.mark.parametrize(("fraction", "n_test"), [(0.1, 1), (0.5, 5), (0.99, 9), (0.001, 1)])
+def test_the_last_sentences_are_the_test_part(fraction, n_test):
     sessions = [[str(i), "x"] for i in range(10)]
     split = prefix_split(Sentences.of(sessions), fraction=fraction)
-    assert list(split.train) == sessions[:-n_asked]
-    assert list(split.histories) == [[first] for first, _ in sessions[-n_asked:]]
+    assert list(split.train) == sessions[:-n_test]
+    assert list(split.histories) == [[first] for first, _ in sessions[-n_test:]]
 
 
 # --- random shares and folds
@@ -341,35 +409,35 @@ def test_the_last_sentences_are_asked(fraction, n_asked):
 
 @examples
 @given(corpora, st.floats(0.01, 0.99), st.integers(0, 5))
-def test_random_split_parts_the_items_of_each_sentence(sentences, fraction, seed):
+def test_random_split_divides_the_items_of_each_sentence(sentences, fraction, seed):
     split = random_split(Sentences.of(sentences, ordered=False), fraction=fraction, seed=seed)
     assert sum(split.dropped.values()) == sum(len(set(s)) < 2 for s in sentences)
-    questions = zip(split.histories, split.targets, strict=True)
+    queries = zip(split.histories, split.targets, strict=True)
     for sentence, train in zip(sentences, split.train, strict=True):
         if len(set(sentence)) < 2:
             assert train == sentence
             continue
-        kept, held = next(questions)
+        kept, held = next(queries)
         assert train == kept == [item for item in sentence if item not in held]
         assert held == [item for item in dict.fromkeys(sentence) if item not in kept]
         n_items = len(set(sentence))
         assert len(held) == min(max(round(fraction * n_items), 1), n_items - 1)
-    assert next(questions, None) is None
+    assert next(queries, None) is None
 
 
-def test_random_split_draws_each_item_as_often():
+def test_random_split_draws_all_items_equally_often():
     split = random_split(Sentences.of([list("abcde")] * 5000, ordered=False), fraction=0.4)
     assert split.targets.counts() == pytest.approx([2000] * 5, rel=0.08)
 
 
 @examples
 @given(corpora, st.integers(2, 4), st.integers(1, 2), st.booleans())
-def test_each_sentence_is_asked_in_one_fold_and_trained_in_the_others(sentences, folds, n, repeats):
+def test_k_fold_tests_each_sentence_in_one_fold_and_trains_on_it_in_the_others(sentences, folds, n, repeats):
     assume(len(sentences) >= folds)
     splits = k_fold(Sentences.of(sentences), folds=folds, n=n, repeats=repeats)
-    asked = [question for split in splits for question in zip(split.histories, split.targets, strict=True)]
-    questions, dropped = last_items(sentences, n, repeats)
-    assert sorted(asked) == sorted(questions)
+    made = [query for split in splits for query in zip(split.histories, split.targets, strict=True)]
+    queries, dropped = last_items(sentences, n, repeats)
+    assert sorted(made) == sorted(queries)
     assert sum((Counter(split.dropped) for split in splits), Counter()) == Counter(dropped)
     for split in splits:
         assert split.filter_seen is not repeats
@@ -380,7 +448,7 @@ def test_each_sentence_is_asked_in_one_fold_and_trained_in_the_others(sentences,
 
 
 @pytest.mark.parametrize("draw", [random_split, lambda s, seed: k_fold(s, folds=3, seed=seed)[0]])
-def test_a_seed_decides_the_draw(draw):
+def test_the_seed_determines_the_split(draw):
     sentences = Sentences.of([list("abcdefgh")[i:] + list("abcdefgh")[:i] for i in range(8)] * 4)
     first, again, other = (draw(sentences, seed=seed) for seed in (1, 1, 2))
     assert list(first.train) == list(again.train)
@@ -395,12 +463,12 @@ def test_weights_stay_with_their_tokens():
     assert (split.train.weights.tolist(), split.histories.weights.tolist()) == ([1, 2], [1, 2])
     assert (split.histories.timestamps // DAY).tolist() == [0, 1]
     assert (split.targets.weights, split.targets.timestamps) == (None, None)
-    asked = prefix_split(Sentences.of([["a"]]), asked=adapters.histories(listens))
-    assert asked.histories.weights.tolist() == [1, 1, 2]
+    prefixes = prefix_split(Sentences.of([["a"]]), test=adapters.histories(listens))
+    assert prefixes.histories.weights.tolist() == [1, 1, 2]
 
 
-def test_settings_shape_histories_targets_and_what_is_seen():
-    """Trained on purchases: views are no history and no target, but what was viewed is seen."""
+def test_adapter_settings_shape_histories_targets_and_seen_items():
+    """Trained on purchases: viewed items are in no history and no target, but count as seen."""
     rows = [
         ("u", "a", "buy", 0), ("u", "b", "view", 1), ("u", "c", "buy", 2), ("u", "c", "buy", 3),
         ("v", "a", "buy", 0), ("v", "b", "buy", 1),
@@ -414,7 +482,9 @@ def test_settings_shape_histories_targets_and_what_is_seen():
     assert list(split.train) == [["a", "c"], ["a", "b"]]
     assert (list(split.histories), list(split.targets), list(split.seen)) == ([["a", "c"]], [["e"]], [["b"]])
     popular = evaluate(Popularity(split.train), split, k=3, metrics=["hr"])
-    assert set(popular.rankings.items[0].tolist()) == {-1}, "a, b and c are seen, and nothing else is known"
+    assert set(popular.rankings.items[0].tolist()) == {-1}, (
+        "a, b and c are seen, and no other item is trained"
+    )
     bought = settings.replace(seen_events=["buy"])
     split = temporal_split(shop, at="1970-01-06", adapter=bought)
     assert (list(split.targets), split.seen) == ([["b", "e"]], None)
@@ -425,7 +495,7 @@ def test_settings_shape_histories_targets_and_what_is_seen():
     assert temporal_split(shop, at="1970-01-06", adapter=recent).histories[0] == ["b", "c", "c"]
 
 
-def test_a_history_may_be_of_an_attribute():
+def test_a_history_can_consist_of_an_attribute():
     songs = Items.of({"a1": {"artist": "a"}, "a2": {"artist": "a"}, "b1": {"artist": "b"}, "x": {}})
     rows = [("u", "a1", 0), ("u", "a2", 1), ("u", "x", 2), ("u", "b1", 10), ("v", "b1", 0), ("v", "a2", 10)]
     user, item, day = zip(*rows, strict=True)
@@ -445,21 +515,21 @@ def test_a_history_may_be_of_an_attribute():
 
 @examples
 @given(corpora, corpora, st.data())
-def test_apart_loses_no_question(train, histories, data):
+def test_by_coldness_loses_no_query(train, histories, data):
     targets = [data.draw(st.lists(st.sampled_from("abcdefghz"), min_size=1, max_size=2)) for _ in histories]
-    part = Sentences.of([*train, list("ghz")])[:-1]  # its vocabulary holds more than it
+    part = Sentences.of([*train, list("ghz")])[:-1]  # its vocabulary has items that do not occur in it
     split = Split(part, Sentences.of(histories), Sentences.of(targets), "by hand")
-    known = {item for sentence in train for item in sentence}
+    trained = {item for sentence in train for item in sentence}
     expected = {"warm": [], "cold users": [], "cold items": []}
-    for asked in zip(histories, targets, strict=True):
-        name = "warm" if known & set(asked[1]) else "cold items"
-        expected[name if known & set(asked[0]) else "cold users"].append(asked)
-    found = {n: list(zip(s.histories, s.targets, strict=True)) for n, s in by_coldness(split).items()}
-    assert found == {name: questions for name, questions in expected.items() if questions}
+    for query in zip(histories, targets, strict=True):
+        name = "warm" if trained & set(query[1]) else "cold items"
+        expected[name if trained & set(query[0]) else "cold users"].append(query)
+    parts = {n: list(zip(s.histories, s.targets, strict=True)) for n, s in by_coldness(split).items()}
+    assert parts == {name: queries for name, queries in expected.items() if queries}
 
 
 @pytest.mark.parametrize(
-    ("ask", "message"),
+    ("make", "message"),
     [
         (lambda s: leave_last_out(s, n=0), "n is 0"),
         (lambda s: k_fold(s, n=0), "n is 0"),
@@ -470,6 +540,6 @@ def test_apart_loses_no_question(train, histories, data):
         (lambda s: prefix_split(s[:1]), "expected at least 2 sentences"),
     ],
 )
-def test_settings_out_of_range_are_refused(ask, message):
+def test_errors_of_arguments_out_of_range(make, message):
     with pytest.raises(InputError, match=message):
-        ask(Sentences.of([["a", "b"], ["b", "a"]]))
+        make(Sentences.of([["a", "b"], ["b", "a"]]))

@@ -1,4 +1,4 @@
-"""A study on the disk: it goes on after a kill, on another machine, and in several processes at once."""
+"""A stored study: it is resumed after a kill, on other machines, and by several processes at once."""
 
 import json
 import signal
@@ -32,7 +32,7 @@ def numbers_in(study):
     return [line["number"] for line in lines[1:]]
 
 
-def test_a_killed_study_goes_on(tmp_path):
+def test_a_killed_study_is_resumed(tmp_path):
     study = tmp_path / "study.jsonl"
     child = start(study, 10_000)
     while child.poll() is None and (not study.exists() or study.read_bytes().count(b"\n") < 4):
@@ -40,7 +40,7 @@ def test_a_killed_study_goes_on(tmp_path):
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     with study.open("ab") as file:
-        file.write(b'{"number": 3, "sta')  # as a kill in the middle of a write would leave it
+        file.write(b'{"number": 3, "sta')  # the incomplete line of a killed process
     before = study.read_bytes().splitlines()[:-1]
     n_trials = len(before) + 1
     resumed = item2vec.tune(chains(), trials=n_trials, seed=3, epochs=3, study=study, **SMALL)
@@ -50,18 +50,18 @@ def test_a_killed_study_goes_on(tmp_path):
 
 
 def test_two_processes_share_a_study(tmp_path):
-    """No line is torn, no trial is run twice, and a third look finds nothing left to do."""
+    """No line is incomplete, no trial is run twice, and a third process finds no trial to run."""
     study = tmp_path / "study.jsonl"
     children = [start(study, 14) for _ in range(2)]
     assert [child.wait() for child in children] == [0, 0]
     assert sorted(numbers_in(study)) == list(range(14))
     content = study.read_bytes()
-    found = item2vec.tune(chains(), trials=14, epochs=3, seed=3, study=study, **SMALL)
+    tuning = item2vec.tune(chains(), trials=14, epochs=3, seed=3, study=study, **SMALL)
     assert study.read_bytes() == content
-    assert len(found.trials) == 14
+    assert len(tuning.trials) == 14
 
 
-def test_a_trial_belongs_to_one_process_until_it_ends_or_is_killed(tmp_path):
+def test_a_trial_is_claimed_by_one_process_until_it_ends_or_is_killed(tmp_path):
     study = tmp_path / "study.jsonl"
     code = f"""
 import time, pathlib
@@ -81,44 +81,46 @@ time.sleep(60)
     assert child.wait() == -signal.SIGKILL
     child.stdout.close()
     assert not journal.settle(0)
-    assert journal.settle(1), "nobody has run it"
+    assert journal.settle(1), "no process has finished trial 0"
     assert (journal.claim(), journal.claim()) == (0, 3)
     journal.close()
 
 
-def test_a_study_goes_on_with_another_number_of_jobs(tmp_path, monkeypatch):
-    """The suggestions stay those of the machine on which it began."""
+def test_a_study_is_resumed_with_another_number_of_jobs(tmp_path, monkeypatch):
+    """The suggestions depend on the number of jobs at its start only."""
     worth = {"next_item": 0.3, "skipgram": 0.2, "cbow": 0.1}
 
     def run(n_trials, jobs, study=None):
         world = World(lambda config: worth[config.train.objective] + config.train.alpha)
-        monkeypatch.setattr("item2vec.tuning.team.run_trial", world.run_trial)
+        monkeypatch.setattr("item2vec.tuning.workers.run_trial", world.run_trial)
         return item2vec.tune(chains(), trials=n_trials, jobs=jobs, study=study)
 
     whole = [trial.config for trial in run(24, jobs=1).trials]
-    assert whole != [trial.config for trial in run(24, jobs=3).trials], "without a study, jobs decide"
+    assert whole != [trial.config for trial in run(24, jobs=3).trials], (
+        "without a study, suggestions depend on jobs"
+    )
     for jobs in (1, 3):
         study = tmp_path / f"{jobs}.jsonl"
         run(15, jobs=1, study=study)
         assert [trial.config for trial in run(24, jobs=jobs, study=study).trials] == whole
 
 
-def test_a_study_is_for_one_search_only(tmp_path):
+def test_a_study_file_belongs_to_one_search(tmp_path):
     study = tmp_path / "study.jsonl"
 
     def run(sentences=None, **changed):
-        how = {"trials": 1, "epochs": 3, "study": study, **SMALL, **changed}
-        return item2vec.tune(sentences or chains(), **how)
+        options = {"trials": 1, "epochs": 3, "study": study, **SMALL, **changed}
+        return item2vec.tune(sentences or chains(), **options)
 
     run()
     for changed in ({"seed": 2}, {"window": 3}, {"metric": "hr@10"}, {"protocol": "prefix"}):
-        with pytest.raises(ConfigError, match="give the new study a file of its own"):
+        with pytest.raises(ConfigError, match="or another file for the new study"):
             run(**changed)
-    with pytest.raises(ConfigError, match="expected the same data"):
+    with pytest.raises(ConfigError, match="use the same data"):
         run(chains(seed=5))
     whole = study.read_bytes()
     study.write_bytes(whole + b"{}\n")
-    with pytest.raises(CorruptBundleError, match="line 3 is no trial"):
+    with pytest.raises(CorruptBundleError, match="line 3 is not a trial"):
         run()
     study.write_bytes(b"not json\n")
     with pytest.raises(CorruptBundleError, match="line 1 is not JSON"):

@@ -1,4 +1,4 @@
-"""Trials with true training: the taste that suits is found, what is hopeless is stopped."""
+"""Trials with real training: the best taste is chosen, and hopeless trials are stopped."""
 
 import dataclasses
 from functools import partial
@@ -11,15 +11,15 @@ from test_tuning import chains
 import item2vec
 from item2vec import Config, ItemVectors, Sentences, TasteConfig, TrainConfig
 from item2vec.durations import DAY
-from item2vec.tuning.problem import carve
+from item2vec.tuning.problem import make_problem
 from item2vec.tuning.study import TASTE
-from item2vec.tuning.trial import RUNGS, Known, Limits, Trial, best_taste, run_trial
+from item2vec.tuning.trial import RUNGS, Earlier, Limits, Trial, best_taste, run_trial
 
 SMALL = {"vector_size": 8, "negative": 3, "jobs": 2}
 
 
 def problem_of(sentences, metric="ndcg@10"):
-    return carve(sentences, metric, max_tokens=10**6, seed=1)
+    return make_problem(sentences, metric, max_tokens=10**6, seed=1)
 
 
 def outcome(tuning):
@@ -28,29 +28,29 @@ def outcome(tuning):
 
 def test_the_same_seed_and_number_of_trials_give_the_same_result():
     run = partial(item2vec.tune, chains(), trials=11, epochs=3, **SMALL)
-    found = run(seed=3)
-    assert outcome(found) == outcome(run(seed=3))
-    assert len(found.trials) == 11
-    assert {trial.config.train.objective for trial in found.trials} == {"next_item", "skipgram", "cbow"}
+    tuning = run(seed=3)
+    assert outcome(tuning) == outcome(run(seed=3))
+    assert len(tuning.trials) == 11
+    assert {trial.config.train.objective for trial in tuning.trials} == {"next_item", "skipgram", "cbow"}
     other = run(seed=4)
-    assert [t.config for t in other.trials[-2:]] != [t.config for t in found.trials[-2:]]
+    assert [t.config for t in other.trials[-2:]] != [t.config for t in tuning.trials[-2:]]
 
 
 @pytest.mark.parametrize(
-    ("sentences", "how"),
+    ("sentences", "options"),
     [
         (Sentences.of(list(chains()), ordered=False), {"metric": "recall@10"}),
         (chains(), {"metric": "mrr@5", "protocol": "prefix"}),
     ],
 )
-def test_unordered_sentences_and_other_protocols(sentences, how):
-    found = item2vec.tune(sentences, trials=2, epochs=3, **SMALL, **how)
-    assert found.metric == how["metric"]
-    assert 0 < found.score < 1
+def test_unordered_sentences_and_other_protocols(sentences, options):
+    tuning = item2vec.tune(sentences, trials=2, epochs=3, **SMALL, **options)
+    assert tuning.metric == options["metric"]
+    assert 0 < tuning.score < 1
 
 
-def test_the_taste_that_suits_is_found():
-    """On a ring, only the last item tells what comes next, and it is what follows, not what is similar."""
+def test_the_best_taste_is_chosen():
+    """On a ring, the next item depends on the last item only, so a short memory is best."""
     problem = problem_of(chains(300), "hr@3")
     config = Config(
         train=TrainConfig(objective="skipgram", vector_size=16, epochs=20, window=2, backend="numba")
@@ -67,17 +67,17 @@ def test_the_taste_that_suits_is_found():
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("objective", ["next_item", "skipgram"])
 def test_a_half_life_is_searched_where_there_are_timestamps(timed, objective):
-    """Of the tastes that are tried, one of 30 days and ten items is best; no training is needed for it."""
+    """The best of the searched tastes has 30 days and ten items; the score is simulated."""
     config = Config(train=TrainConfig(objective=objective))
     scored = scored_by(lambda taste: (taste.half_life == 30) + (taste.last_n == 10) / 2, timed=timed)
-    found = best_taste(*scored, config, TASTE)
-    assert (found.half_life, found.last_n) == (30 if timed else None, 10)
+    taste = best_taste(*scored, config, TASTE)
+    assert (taste.half_life, taste.last_n) == (30 if timed else None, 10)
     kept = best_taste(*scored, config, ("last_n",))
     assert (kept.half_life, kept.last_n) == (None, 10)
 
 
 def scored_by(score, *, timed=False, repeats=False):
-    """Return a problem in which a taste has this score, and vectors."""
+    """Return a simulated problem in which a taste has this score, and vectors."""
     problem = SimpleNamespace(
         timed=timed,
         repeats=repeats,
@@ -89,11 +89,11 @@ def scored_by(score, *, timed=False, repeats=False):
 
 @pytest.mark.parametrize("repeats", [True, False])
 @pytest.mark.parametrize("objective", ["next_item", "skipgram"])
-def test_bonuses_are_searched_and_that_of_repeats_where_these_are_answers(repeats, objective):
+def test_bonuses_are_searched_and_the_repeat_bonus_only_with_repeats(repeats, objective):
     config = Config(train=TrainConfig(objective=objective))
     scored = scored_by(lambda taste: (taste.repeat_bonus == 3) + (taste.mixture == 0.5) / 2, repeats=repeats)
-    found = best_taste(*scored, config, TASTE)
-    assert (found.repeat_bonus, found.mixture) == (3 if repeats else 0, 0.5)
+    taste = best_taste(*scored, config, TASTE)
+    assert (taste.repeat_bonus, taste.mixture) == (3 if repeats else 0, 0.5)
     kept = best_taste(*scored, config, ("last_n", "repeat_bonus"))
     assert kept.mixture == 0
 
@@ -106,8 +106,8 @@ def test_a_popularity_prior_is_searched_and_its_half_life_where_there_are_timest
         lambda taste: (taste.popularity_half_life == 7) - abs(taste.popularity - 8) / 99,
         timed=timed,
     )
-    found = best_taste(*scored, config, TASTE)
-    assert (found.popularity, found.popularity_half_life) == (8, 7 if timed else None)
+    taste = best_taste(*scored, config, TASTE)
+    assert (taste.popularity, taste.popularity_half_life) == (8, 7 if timed else None)
     kept = best_taste(*scored, config, ("last_n",))
     assert (kept.popularity, kept.popularity_half_life) == (0, None)
     given = config.replace(taste=TasteConfig(popularity=3.0))
@@ -116,10 +116,10 @@ def test_a_popularity_prior_is_searched_and_its_half_life_where_there_are_timest
 
 
 def test_tuning_counts_the_prior_with_its_half_life():
-    """Whoever is to answer plays what is new, which is rare in all and frequent of late."""
+    """All validation users play the new item, which is rare overall and recently frequent."""
     lists = [[f"x{user % 7}", "old" if user < 45 else "new"] for user in range(60)]
     days = np.array([(0, user + 1) for user in range(60)]).ravel()
-    problem = carve(
+    problem = make_problem(
         dataclasses.replace(Sentences.of(lists), timestamps=days * DAY), "hr@1", max_tokens=1000, seed=1
     )
     vocabulary = problem.folds[0].train.vocabulary
@@ -130,54 +130,56 @@ def test_tuning_counts_the_prior_with_its_half_life():
     assert problem.score(vectors, taste.replace(popularity_half_life=1.0)) == 1
 
 
-def test_next_item_is_read_with_the_decays_that_it_was_trained_with():
+def test_next_item_keeps_the_decays_of_its_training():
     config = Config(
         train=TrainConfig(objective="next_item", vector_size=8, epochs=3, context_decay=(0.4, 0.6))
     )
-    found = run_trial(problem_of(chains()), 0, config, TASTE)
+    trial = run_trial(problem_of(chains()), 0, config, TASTE)
     reread = dict.fromkeys(["last_n", "popularity_half_life"]) | {"mixture": 0.0, "popularity": 0.0}
-    assert found.config.taste.replace(**reread) == config.taste
-    assert found.score == pytest.approx(found.values.mean())
+    assert trial.config.taste.replace(**reread) == config.taste
+    assert trial.score == pytest.approx(trial.values.mean())
 
 
 def test_a_hopeless_trial_is_stopped_and_a_good_one_is_not():
     problem = problem_of(chains())
     config = Config(train=TrainConfig(objective="skipgram", epochs=8, vector_size=8, backend="numba"))
     for earlier, n_earlier, state in ((0.9, 5, "stopped"), (0.0, 5, "complete"), (0.9, 3, "complete")):
-        known = Known((TasteConfig(),), ((earlier,) * n_earlier,) * len(RUNGS))
-        trial = run_trial(problem, 0, config, ("decay",), known)
+        earlier_results = Earlier((TasteConfig(),), ((earlier,) * n_earlier,) * len(RUNGS))
+        trial = run_trial(problem, 0, config, ("decay",), earlier_results)
         assert trial.state == state
         assert len(trial.rungs) == (1 if state == "stopped" else 3)
 
 
-def test_a_trial_ends_where_the_limits_say():
-    """The limits are given what the rest will take: after one of four epochs of a second each, three."""
+def test_a_trial_is_stopped_by_its_limits():
+    """After one of four epochs of one second each, the limits receive three remaining seconds."""
     ticks = iter(range(100))
-    rests = []
+    received = []
 
-    def ends(rest):
-        rests.append(rest)
-        return "no more time" if rest == 3 else None
+    def reason_to_stop(remaining):
+        received.append(remaining)
+        return "no more time" if remaining == 3 else None
 
     config = Config(train=TrainConfig(objective="skipgram", epochs=4, vector_size=8, backend="numba"))
-    trial = run_trial(problem_of(chains()), 0, config, (), limits=Limits(ends, lambda: float(next(ticks))))
-    assert (trial.state, trial.reason, rests) == ("unfinished", "no more time", [0.0, 3.0])
+    trial = run_trial(
+        problem_of(chains()), 0, config, (), limits=Limits(reason_to_stop, lambda: float(next(ticks)))
+    )
+    assert (trial.state, trial.reason, received) == ("unfinished", "no more time", [0.0, 3.0])
 
 
-def test_a_trial_that_fails_is_reported_and_not_fatal():
+def test_a_failed_trial_is_reported_without_an_error():
     config = Config(train=TrainConfig(min_count=10**6))
     trial = run_trial(problem_of(chains()), 0, config, ())
     assert (trial.state, trial.score, trial.values) == ("failed", 0.0, None)
     assert "min_count" in trial.reason
 
 
-def test_what_is_known_is_the_best_taste_of_each_score():
+def test_earlier_results_hold_the_best_taste_of_each_score():
     tastes = [TasteConfig(decay=0.5), TasteConfig(decay=0.9), TasteConfig(score="cosine", decay=1.0)]
     trials = [
         Trial(number, Config(taste=taste), "complete", score, (score,))
         for number, (taste, score) in enumerate(zip(tastes, (0.1, 0.2, 0.3), strict=True))
     ]
-    known = Known.of(trials, TasteConfig(), TASTE)
-    assert known.tastes == (tastes[1], tastes[2])
-    assert known.rungs == ((0.1, 0.2, 0.3), (), ())
-    assert np.isfinite(known.rungs[0]).all()
+    earlier_results = Earlier.of(trials, TasteConfig(), TASTE)
+    assert earlier_results.tastes == (tastes[1], tastes[2])
+    assert earlier_results.rungs == ((0.1, 0.2, 0.3), (), ())
+    assert np.isfinite(earlier_results.rungs[0]).all()

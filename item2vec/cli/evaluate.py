@@ -130,8 +130,8 @@ def _splits(
     repeats: bool,
 ) -> list[Split]:
     from item2vec.cli.reading import adapter_of, as_sentences
-    from item2vec.evaluation.splits import k_fold, leave_last_out, prefix_split, random_split
-    from item2vec.evaluation.temporal import temporal_split
+    from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split, random_split
+    from item2vec.evaluation.temporal_splits import temporal_split
     from item2vec.sentences import Sentences
 
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}

@@ -175,6 +175,6 @@ def _text(found: Tuning, out: Path | None) -> str:
 
 def _settings(trial: Trial) -> dict[str, Any]:
     """Return the settings that trials differ in."""
-    from item2vec.tuning.search import searched
+    from item2vec.tuning.sampler import searched
 
     return searched(trial.config) | trial.config.taste.model_dump(exclude_none=True)

@@ -1,6 +1,8 @@
-"""Offline evaluation by the same calls that serve: a model is whatever has ``recommend_many``."""
+"""Offline evaluation through the same calls that serve: a model is any object with ``recommend_many``."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from item2vec.evaluation.baselines import (
     ItemKNN,
@@ -9,15 +11,20 @@ from item2vec.evaluation.baselines import (
     Random,
     RecentPopularity,
 )
-from item2vec.evaluation.evaluate import METRICS, Evaluation, evaluate
+from item2vec.evaluation.deprecated import module_getattr
+from item2vec.evaluation.evaluate import METRICS, evaluate
 from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.leaks import find_leaks
 from item2vec.evaluation.rankings import Model, Rankings
-from item2vec.evaluation.segments import Segment, segments
+from item2vec.evaluation.result import Evaluation
+from item2vec.evaluation.segments import Segment, by_coldness, segments
+from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.significance import Comparison, compare
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import by_coldness, k_fold, leave_last_out, prefix_split, random_split
-from item2vec.evaluation.temporal import temporal_folds, temporal_split
+from item2vec.evaluation.temporal_splits import temporal_folds, temporal_split
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr(globals(), {"apart": "by_coldness", "Answers": "Rankings"})
 
 __all__ = [
     "EASE",

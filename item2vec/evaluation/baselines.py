@@ -1,4 +1,4 @@
-"""Models that learn no vectors. One that does not beat them is not worth serving."""
+"""Baselines: models without vectors. A model that does not beat them is not worth serving."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from item2vec.sentences import Sentences, encode_histories, offsets_of
 from item2vec.types import Recommendation, check_k
 
 __all__ = [
-    "Asked",
     "Baseline",
+    "Histories",
     "ItemKNN",
     "MarkovChain",
     "Popularity",
@@ -29,30 +29,30 @@ __all__ = [
 ]
 
 
-class Asked(NamedTuple):
-    """The known items of each history, and how many candidates are enough to leave ``k`` unseen ones."""
+class Histories(NamedTuple):
+    """The known items of each history, and the number of candidates that surely hold ``k`` eligible ones."""
 
     codes: Codes
     offsets: Offsets
-    enough: Offsets
+    n_needed: Offsets
 
 
 class _Excluded(NamedTuple):
-    """Items that may not answer: those of history ``i`` are ``codes[offsets[i]:offsets[i + 1]]``."""
+    """Excluded items: those for history ``i`` are ``codes[offsets[i]:offsets[i + 1]]``."""
 
     codes: Codes
     offsets: Offsets
 
 
 class Baseline(ABC):
-    """What all baselines share: their items, and how scores become an answer.
+    """The base of all baselines: their items, and rankings from the candidates of a subclass.
 
     ``vocabulary`` holds the items that occur in the training part, most frequent first (equally frequent
-    ones in the order of their codes), and ``counts`` (int64) how often each occurs. Equal scores are answered
-    in this order. Items that score nothing follow the others, in this order too, with ``source="popular"``
-    and scores that fall from just below 0 to -1.
+    items in the order of their codes), and ``counts`` (int64) the number of occurrences. Items of equal score
+    are ranked in this order. Items without a score follow the others, also in this order, with
+    ``source="popular"`` and scores that decrease from just below 0 to -1.
 
-    ``ties`` tells ``evaluate`` how ties count: as answered, since this order among equals is a part of it.
+    ``ties`` is the rule that ``evaluate`` applies: as answered, because this order is a part of the baseline.
     """
 
     ties: ClassVar[Ties] = "as answered"
@@ -77,43 +77,43 @@ class Baseline(ABC):
         filter_seen: bool = True,
         exclude: Sentences | Iterable[Iterable[str]] | None = None,
     ) -> list[list[Recommendation]]:
-        """Return the ``k`` best items for each history, best first; with ``filter_seen`` none that it holds.
+        """Return the ``k`` best items for each history, best first; ``filter_seen`` excludes its own items.
 
-        Exactly ``k``, as long as so many are left. Items that never occurred in training are skipped.
-        ``exclude`` holds further items per history that are not to be returned.
+        Rankings are shorter than ``k`` only if there are fewer items. Unknown items of a history are ignored.
+        ``exclude`` holds further items to exclude per history.
         """
         n_items = len(self.vocabulary)
         k = min(check_k(k), n_items)
         codes, offsets = encode_histories(self.vocabulary, histories)[:2]
-        excluded = [_Excluded(codes, offsets)] if filter_seen else []
+        parts = [_Excluded(codes, offsets)] if filter_seen else []
         if exclude is not None:
-            excluded.append(_Excluded(*encode_histories(self.vocabulary, exclude)[:2]))
-        out = _merged(excluded, len(offsets) - 1)
-        enough = np.minimum(k + np.diff(out.offsets), n_items)
-        candidates = self._candidates(Asked(codes, offsets, enough))
-        items, scores = fill_up(candidates, *out, n_items, k)
-        return self._listed(items, scores)
+            parts.append(_Excluded(*encode_histories(self.vocabulary, exclude)[:2]))
+        excluded = _merged(parts, len(offsets) - 1)
+        n_needed = np.minimum(k + np.diff(excluded.offsets), n_items)
+        candidates = self._candidates(Histories(codes, offsets, n_needed))
+        items, scores = fill_up(candidates, *excluded, n_items, k)
+        return self._recommendations(items, scores)
 
     @abstractmethod
-    def _candidates(self, asked: Asked) -> SparseRows:
-        """Return items of positive score for each history, best first: all, or as many as are enough."""
+    def _candidates(self, histories: Histories) -> SparseRows:
+        """Return items of positive score for each history, best first: all, or at least ``n_needed``."""
 
     def _numbered(self, sentences: Sentences) -> Sentences:
-        """Return the training part over the codes of ``vocabulary``."""
+        """Return the training sentences encoded with ``vocabulary``."""
         numbers = self._number_of[sentences.tokens]
         return Sentences(self.vocabulary, numbers, sentences.offsets, ordered=sentences.ordered)
 
-    def _listed(self, items: Codes, scores: Doubles) -> list[list[Recommendation]]:
-        found = items >= 0
-        sources = ["popular" if score < 0 else self.source for score in scores[found].tolist()]
-        ids = self.vocabulary.decode(items[found])
-        answers = list(map(Recommendation, ids, scores[found].tolist(), sources))
-        ends = offsets_of(found.sum(axis=1)).tolist()
-        return [answers[start:end] for start, end in pairwise(ends)]
+    def _recommendations(self, items: Codes, scores: Doubles) -> list[list[Recommendation]]:
+        filled = items >= 0
+        sources = ["popular" if score < 0 else self.source for score in scores[filled].tolist()]
+        ids = self.vocabulary.decode(items[filled])
+        flat = list(map(Recommendation, ids, scores[filled].tolist(), sources))
+        ends = offsets_of(filled.sum(axis=1)).tolist()
+        return [flat[start:end] for start, end in pairwise(ends)]
 
 
 class _SameForAll(Baseline):
-    """Ranks all items by one score each, whoever asks."""
+    """Ranks all items by one score per item, the same for every history."""
 
     source = "popular"
 
@@ -122,15 +122,15 @@ class _SameForAll(Baseline):
         self._ranking = best.astype(np.int32)
         self._scores = scores[best]
 
-    def _candidates(self, asked: Asked) -> SparseRows:
-        starts = np.zeros(len(asked.enough), dtype=np.int64)
+    def _candidates(self, histories: Histories) -> SparseRows:
+        starts = np.zeros(len(histories.n_needed), dtype=np.int64)
         return SparseRows(self._ranking, self._scores, starts, starts + len(self._ranking))
 
 
 class Popularity(_SameForAll):
-    """Recommends to everybody what occurs most often, except what they had.
+    """Recommends the most frequent items to every user, except those of the history.
 
-    The score is an item's number of tokens. Ties count for it, which is the most that it can claim.
+    The score is an item's number of tokens. Ties count in its favour, which gives an upper bound.
 
     Examples
     --------
@@ -147,20 +147,20 @@ class Popularity(_SameForAll):
 
 
 class RecentPopularity(_SameForAll):
-    """Recommends to everybody what occurs most often of late, except what they had.
+    """Recommends the recently most frequent items to every user, except those of the history.
 
-    The score is the sum of an item's tokens, each weighing ``0.5 ** (age / half_life)``, where the newest
-    token of all has age 0. Without timestamps a token weighs ``decay ** steps``: the number of tokens between
-    it and the end of its sentence.
+    The score is the sum of the weights of an item's tokens. A token has the weight
+    ``0.5 ** (age / half_life)``, where the newest token of all has age 0. Without timestamps its weight is
+    ``decay ** steps``, with the number of tokens after it in its sentence.
 
     Parameters
     ----------
     sentences
-        What to count.
+        The training part.
     half_life
-        Days after which a token counts half.
+        Days after which the weight of a token has halved.
     decay
-        Weight per step back, where there are no timestamps.
+        Factor of the weight per step back, if there are no timestamps.
 
     Raises
     ------
@@ -170,10 +170,10 @@ class RecentPopularity(_SameForAll):
     Examples
     --------
     >>> from dataclasses import replace
-    >>> lists = Sentences.of([["a", "a", "b"]])
+    >>> train = Sentences.of([["a", "a", "b"]])
     >>> weeks = np.array([0, 0, 3]) * 7 * 86_400_000_000
-    >>> trending = RecentPopularity(replace(lists, timestamps=weeks))
-    >>> [tuple(one) for one in trending.recommend_many([[]])[0]]
+    >>> trending = RecentPopularity(replace(train, timestamps=weeks))
+    >>> [tuple(entry) for entry in trending.recommend_many([[]])[0]]
     [('b', 1.0), ('a', 0.25)]
     """
 
@@ -194,59 +194,60 @@ class RecentPopularity(_SameForAll):
 
 
 class ItemKNN(Baseline):
-    """Recommends the neighbours of the items of a history: items that stand in the same sentences.
+    """Recommends items that occur in the same sentences as the items of a history.
 
-    Two items are as alike as the cosine of the sentences that hold them, n_ij / sqrt(n_i · n_j); an item
-    counts once in a sentence, and has the ``k`` items most like it as neighbours. The score is the sum of
-    a candidate's likeness to the distinct items of the history that have it as a neighbour.
+    The similarity of two items is the cosine of the sets of sentences that contain them,
+    n_ij / sqrt(n_i · n_j); repetitions in a sentence do not count. Each item has its ``k`` most similar items
+    as neighbours. The score is the sum of a candidate's similarities to the distinct items of the history
+    that have it as a neighbour.
 
-    Of a sentence with more than ``max_items`` distinct items, such as a crawler's, only its end with so many
-    is counted, because the work grows with the square of their number. Shorter sentences count whole.
+    The work grows with the square of the number of items in a sentence. Of a sentence with more than
+    ``max_items`` distinct items, such as a crawler's, only the end with that many is counted.
 
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001; Linden et
     al., Amazon.com recommendations: item-to-item collaborative filtering, IEEE Internet Computing 2003. The
     limit: Schelter, Boden & Markl, Scalable similarity-based neighborhood methods with MapReduce, RecSys 2012
-    (who draw the items that count at random).
+    (who sample the items at random).
 
     Parameters
     ----------
     sentences
-        What to count.
+        The training part.
     k
-        Neighbours of an item, at most.
+        Number of neighbours per item, at most.
     max_items
-        Distinct items of a sentence that count, its last ones.
+        Number of distinct items counted per sentence, from its end.
 
     Examples
     --------
-    >>> alike = ItemKNN(Sentences.of([["a", "b"], ["b", "a"], ["c", "a"]]))
-    >>> [(one.item, round(one.score, 2), one.source) for one in alike.recommend_many([["b"]])[0]]
+    >>> knn = ItemKNN(Sentences.of([["a", "b"], ["b", "a"], ["c", "a"]]))
+    >>> [(item.item, round(item.score, 2), item.source) for item in knn.recommend_many([["b"]])[0]]
     [('a', 0.82, 'model'), ('c', -1.0, 'popular')]
     """
 
     def __init__(self, sentences: Sentences, *, k: int = 100, max_items: int = 2000) -> None:
         super().__init__(sentences)
         if max_items < 2:
-            raise InputError(f"max_items is {max_items}; expected at least 2 items, which are a pair")
+            raise InputError(f"max_items is {max_items}; expected at least 2, the items of a pair")
         n_items = len(self.vocabulary)
         numbers = self._number_of[sentences.tokens]
         counted = newest_items(numbers, sentences.offsets, n_items, max_items)
         self._neighbours = nearest(*counted, n_items, check_k(k))
 
-    def _candidates(self, asked: Asked) -> SparseRows:
-        weights = first_occurrences(asked.codes, asked.offsets, len(self.vocabulary))
-        return best_sums(asked.codes, asked.offsets, weights, self._neighbours, asked.enough)
+    def _candidates(self, histories: Histories) -> SparseRows:
+        weights = first_occurrences(histories.codes, histories.offsets, len(self.vocabulary))
+        return best_sums(histories.codes, histories.offsets, weights, self._neighbours, histories.n_needed)
 
 
 class MarkovChain(Baseline):
-    """Recommends what came directly after the last known item of a history (a first-order Markov chain).
+    """Recommends the items that directly follow the last known item of a history: a first-order Markov chain.
 
-    The score is P(next | last), the share of the last item's transitions.
+    The score is P(next | last), the relative frequency among the transitions from the last item.
 
     Examples
     --------
     >>> chain = MarkovChain(Sentences.of([["a", "b"], ["a", "b"], ["a", "c", "b"]]))
-    >>> [(one.item, round(one.score, 2), one.source) for one in chain.recommend_many([["c", "a"]])[0]]
+    >>> [(item.item, round(item.score, 2), item.source) for item in chain.recommend_many([["c", "a"]])[0]]
     [('b', 0.67, 'model')]
     """
 
@@ -257,29 +258,29 @@ class MarkovChain(Baseline):
         is_last = np.zeros(len(numbers) + 1, dtype=bool)
         is_last[sentences.offsets - 1] = True
         before = np.flatnonzero(~is_last[: len(numbers)])
-        pairs, times = np.unique(numbers[before] * n_items + numbers[before + 1], return_counts=True)
+        pairs, n_pairs = np.unique(numbers[before] * n_items + numbers[before + 1], return_counts=True)
         first, next_ = np.divmod(pairs, max(n_items, 1))
-        order = np.lexsort((next_, -times, first))
-        n_after = np.bincount(first, times, minlength=n_items)
+        order = np.lexsort((next_, -n_pairs, first))
+        n_after = np.bincount(first, n_pairs, minlength=n_items)
         offsets = np.searchsorted(first, np.arange(n_items + 1))
-        scores = times[order] / n_after[first[order]]
+        scores = n_pairs[order] / n_after[first[order]]
         self._transitions = SparseRows(next_[order].astype(np.int32), scores, offsets[:-1], offsets[1:])
 
-    def _candidates(self, asked: Asked) -> SparseRows:
+    def _candidates(self, histories: Histories) -> SparseRows:
         items, scores, starts, ends = self._transitions
-        known = np.diff(asked.offsets) > 0
-        last = asked.codes[asked.offsets[1:][known] - 1]
-        own_starts = np.zeros(len(known), dtype=np.int64)
-        own_ends = np.zeros(len(known), dtype=np.int64)
-        own_starts[known], own_ends[known] = starts[last], ends[last]
+        filled = np.diff(histories.offsets) > 0
+        last = histories.codes[histories.offsets[1:][filled] - 1]
+        own_starts = np.zeros(len(filled), dtype=np.int64)
+        own_ends = np.zeros(len(filled), dtype=np.int64)
+        own_starts[filled], own_ends[filled] = starts[last], ends[last]
         return SparseRows(items, scores, own_starts, own_ends)
 
 
 class Random(Baseline):
-    """Recommends items of the training part drawn evenly: what no knowledge at all is worth.
+    """Recommends items of the training part drawn uniformly at random: the lower bound for any model.
 
-    The same history gets the same answer, alone or among others; the score at rank r is 1 / r, or less
-    where items of the history were drawn before.
+    A history always gets the same ranking, whatever the other histories of a batch. The score at rank r is
+    1 / r, or less if items of the history were drawn before.
 
     Examples
     --------
@@ -292,12 +293,12 @@ class Random(Baseline):
         super().__init__(sentences)
         self.seed = seed
 
-    def _candidates(self, asked: Asked) -> SparseRows:
-        return draw(asked.codes, asked.offsets, asked.enough, len(self.vocabulary), self.seed)
+    def _candidates(self, histories: Histories) -> SparseRows:
+        return draw(histories.codes, histories.offsets, histories.n_needed, len(self.vocabulary), self.seed)
 
 
 def _merged(parts: list[_Excluded], n: int) -> _Excluded:
-    """Return what several lists of items exclude together, for each of ``n`` histories."""
+    """Return the union of several sets of excluded items, for each of ``n`` histories."""
     codes = np.concatenate([np.empty(0, np.int32), *(part.codes for part in parts)])
     owners = [np.repeat(np.arange(n), np.diff(part.offsets)) for part in parts]
     owner = np.concatenate([np.empty(0, np.intp), *owners])

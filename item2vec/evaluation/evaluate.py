@@ -1,88 +1,30 @@
-"""Asks a model what came next, and tells how good its answers are."""
+"""Evaluate a model on the queries of a split."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast, get_args
 
 import numpy as np
 
-from item2vec import metrics as measures
-from item2vec.arrays import Doubles, Offsets
+from item2vec.arrays import Doubles
 from item2vec.errors import ConfigError, InputError, LeakWarning
+from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY, BeyondAccuracy
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
-from item2vec.evaluation.lists import BEYOND_ACCURACY, Lists
 from item2vec.evaluation.rankings import Model, Rankings, Ties, rank_all
-from item2vec.evaluation.significance import intervals
+from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.types import check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["METRICS", "Evaluation", "evaluate"]
+__all__ = ["METRICS", "evaluate"]
 
 
-METRICS = (*measures.ACCURACY, *BEYOND_ACCURACY)
+METRICS = (*ACCURACY, *BEYOND_ACCURACY)
 """The names of all metrics; with a cut-off, ``ndcg@10``."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
-    """What a model's answers were worth.
-
-    Parameters
-    ----------
-    metrics
-        Means over all questions by name, such as ``hr@10``.
-    per_query
-        The numbers that were averaged (float64, one a question), by name; metrics of the catalogue as a whole
-        (``coverage``, ``gini``) have none.
-    rankings
-        The ranked items of every query.
-    users
-        Who asked each question (int64); intervals resample users.
-    queries
-        Checksums of the queries, as ``Split.fingerprints`` returns them; ``compare`` needs equal ones.
-    exact
-        Metrics of the same model by exact search, where its index is approximate; else ``None``.
-    leaks
-        In what ways these numbers flatter the model; empty as far as is known.
-
-    Examples
-    --------
-    >>> from item2vec import Sentences
-    >>> from item2vec.evaluation import Popularity, Split
-    >>> listened = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
-    >>> split = Split(listened, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
-    >>> evaluate(Popularity(listened), split, k=1, metrics=["hr"]).per_query["hr@1"]
-    array([1., 0.])
-    """
-
-    metrics: Mapping[str, float]
-    per_query: Mapping[str, Doubles]
-    rankings: Rankings
-    users: Offsets
-    queries: Mapping[str, str]
-    exact: Mapping[str, float] | None = None
-    leaks: tuple[str, ...] = field(default=())
-
-    @property
-    def n_queries(self) -> int:
-        """How many questions were asked."""
-        return len(self.users)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Evaluation({self.n_queries:,} questions: {shown})"
-
-    def intervals(self, *, level: float = 0.95, seed: int = 1) -> dict[str, tuple[float, float]]:
-        """Return the interval of each metric at this confidence, by the bootstrap over users.
-
-        They tell of other users like these, not of another training run. Metrics of the catalogue as a whole
-        have none.
-        """
-        return intervals(self.per_query, self.users, level=level, seed=seed)
 
 
 def evaluate(
@@ -94,122 +36,122 @@ def evaluate(
     filter_seen: bool | None = None,
     ties: Ties | None = None,
 ) -> Evaluation:
-    """Ask a model every question of a split, and measure its answers.
+    """Request recommendations for every query of a split, and measure them.
 
-    The model is asked through ``recommend_many``, index and filters included, for one place more than the
-    largest ``k``; smaller cut-offs look at the first places of the same answers. If it has a property
-    ``exact`` (as ``Recommender`` has) that is another model, that one is measured too, so that the loss by
-    approximation is visible. A target that the model does not return is a miss, whatever the reason.
+    The model is called through ``recommend_many``, index and filters included, for one rank more than the
+    largest ``k``; smaller cut-offs use the first ranks of the same rankings. If the model has a property
+    ``exact`` that is another model (as ``Recommender`` has), that model is measured too, which shows the loss
+    by approximation. A target that the model does not return is a miss, whatever the reason.
 
     Parameters
     ----------
+    model
+        Any object with ``recommend_many``.
+    split
+        Training part and queries.
     k
         One or several cut-offs.
     metrics
-        Names from ``METRICS``, without a cut-off; all of them unless told otherwise.
+        Names from ``METRICS``, without a cut-off; all of them by default.
     filter_seen
-        Leave the items of a history out of its answer; as the split says unless told otherwise.
+        Whether to exclude the items of a history from its recommendations; ``split.filter_seen`` by default.
     ties
-        Among items of equal score, targets stand last (``"against"``), first (``"for"``), or where the model
-        put them (``"as answered"``). Unless told otherwise ties count against a model, so that no order among
-        equals flatters it, or as its attribute ``ties`` says if it has one: for popularity, and for the
-        other baselines as answered.
+        Rank of targets among items of equal score: last (``"against"``), first (``"for"``), or as returned by
+        the model (``"as answered"``). The default is the model's attribute ``ties``: ``"for"`` for popularity
+        and ``"as answered"`` for the other baselines; ``"against"`` for models without it.
 
     Raises
     ------
     InputError
-        If there is no question, a question has no target, or the model gives too few answers.
+        If there is no query, a query has no target, or the model returns too few rankings.
     ConfigError
         If a metric or ``ties`` is unknown.
 
     Warns
     -----
     LeakWarning
-        If a question stands in the training part with its answer, or the model has learned from more than
-        the training part; the texts are in ``Evaluation.leaks``, with the split's own.
+        If queries occur in the training part together with their target, or the model was trained on more
+        than the training part. ``Evaluation.leaks`` holds the messages, and that of the split.
 
     Examples
     --------
     >>> from item2vec import Sentences
     >>> from item2vec.evaluation import Popularity, Split
-    >>> listened = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
-    >>> split = Split(listened, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
-    >>> evaluate(Popularity(listened), split, k=2, metrics=["hr", "mrr"])
-    Evaluation(2 questions: hr@2 1.0000, mrr@2 0.7500)
+    >>> train = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
+    >>> split = Split(train, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
+    >>> evaluate(Popularity(train), split, k=2, metrics=["hr", "mrr"])
+    Evaluation(2 queries: hr@2 1.0000, mrr@2 0.7500)
     """
     cutoffs = _cutoffs(k)
-    names = _checked(metrics)
-    _check_questions(split)
-    seen = split.filter_seen if filter_seen is None else filter_seen
-    rule = _rule(getattr(model, "ties", "against") if ties is None else ties)
-    rankings = rank_all(model, split, max(cutoffs), filter_seen=seen, ties=rule)
-    per_query, metrics_ = _measure(rankings, split, names, cutoffs)
+    names = _metric_names(metrics)
+    _check_queries(split)
+    rule = _tie_rule(getattr(model, "ties", "against") if ties is None else ties)
+    exclude_seen = split.filter_seen if filter_seen is None else filter_seen
+    rankings = rank_all(model, split, max(cutoffs), filter_seen=exclude_seen, ties=rule)
+    per_query, means = _measure(rankings, split, names, cutoffs)
     users = np.arange(len(split)) if split.users is None else split.users
-    evaluation = Evaluation(
-        metrics_, per_query, rankings, users, split.fingerprints(), leaks=_leaks(model, split)
-    )
-    twin = getattr(model, "exact", None)
-    if twin is None or twin is model:
+    leaks = _leaks(model, split)
+    evaluation = Evaluation(means, per_query, rankings, users, split.fingerprints(), leaks=leaks)
+    exact = getattr(model, "exact", None)
+    if exact is None or exact is model:
         return evaluation
-    by_scan = rank_all(twin, split, max(cutoffs), filter_seen=seen, ties=rule)
-    return replace(evaluation, exact=_measure(by_scan, split, names, cutoffs)[1])
+    exact_rankings = rank_all(exact, split, max(cutoffs), filter_seen=exclude_seen, ties=rule)
+    return replace(evaluation, exact=_measure(exact_rankings, split, names, cutoffs)[1])
 
 
 def _cutoffs(k: int | Sequence[int]) -> list[int]:
-    cutoffs = [check_k(one) for one in (k if isinstance(k, Iterable) else [k])]
+    cutoffs = [check_k(cutoff) for cutoff in (k if isinstance(k, Iterable) else [k])]
     if not cutoffs:
-        raise InputError("k names no cut-off; expected at least one, such as 10")
+        raise InputError("k is empty; expected at least one cut-off, such as 10")
     return cutoffs
 
 
-def _rule(ties: object) -> Ties:
+def _tie_rule(ties: object) -> Ties:
     if ties not in get_args(Ties):
         raise ConfigError(f"ties is {ties!r}; expected one of {', '.join(get_args(Ties))}")
     return cast(Ties, ties)
 
 
-def _checked(metrics: Iterable[str]) -> list[str]:
+def _metric_names(metrics: Iterable[str]) -> list[str]:
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     for name in names:
         if name not in METRICS:
-            raise ConfigError(f"unknown metric {name!r}; known are {', '.join(METRICS)}")
+            raise ConfigError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
     return names
 
 
-def _check_questions(split: Split) -> None:
+def _check_queries(split: Split) -> None:
     if not len(split):
-        raise InputError(f"{split!r} leaves no question to ask; expected longer sentences, or repeats=True")
+        raise InputError(f"{split!r} has no query; expected longer sentences, or repeats=True")
     if not split.targets.lengths.all():
-        question = int(np.argmin(split.targets.lengths))
-        raise InputError(f"question {question} has no target; expected at least one for each")
+        query = int(np.argmin(split.targets.lengths))
+        raise InputError(f"query {query} has no target; expected at least one target per query")
 
 
 def _measure(
     rankings: Rankings, split: Split, names: Sequence[str], cutoffs: Sequence[int]
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
-    """Return the values a question, and the value over all questions, of each metric at each cut-off."""
-    lists = Lists(rankings, split)
+    """Return, for each metric at each cut-off, its values per query, and its value over all queries."""
+    beyond_accuracy = BeyondAccuracy(rankings, split)
     per_query: dict[str, Doubles] = {}
-    overall: dict[str, float] = {}
+    means: dict[str, float] = {}
     for cutoff in cutoffs:
         for name in names:
-            accuracy = measures.ACCURACY.get(name)
-            value = (
-                accuracy(rankings.hits, rankings.n_targets, cutoff)
-                if accuracy
-                else lists.measure(name, cutoff)
-            )
-            overall[f"{name}@{cutoff}"] = float(np.mean(value))
+            if name in ACCURACY:
+                value: Doubles | float = ACCURACY[name](rankings.hits, rankings.n_targets, cutoff)
+            else:
+                value = beyond_accuracy.measure(name, cutoff)
+            means[f"{name}@{cutoff}"] = float(np.mean(value))
             if isinstance(value, np.ndarray):
                 per_query[f"{name}@{cutoff}"] = value
-    return per_query, overall
+    return per_query, means
 
 
 def _leaks(model: Model, split: Split) -> tuple[str, ...]:
-    """Return all leaks that are known of, and warn of those that the split itself has not warned of."""
+    """Return all known leaks. Warn of all but the split's own, of which the split has already warned."""
     vectors = getattr(model, "vectors", None)
-    beyond = trained_beyond(vectors, split.train) if isinstance(vectors, ItemVectors) else None
-    found = [*find_leaks(split), *([beyond] if beyond else [])]
-    for leak in found:
+    excess = trained_beyond(vectors, split.train) if isinstance(vectors, ItemVectors) else None
+    leaks = [*find_leaks(split), *([excess] if excess else [])]
+    for leak in leaks:
         warnings.warn(leak, LeakWarning, stacklevel=3)
-    return (*([split.leak] if split.leak else []), *found)
+    return (*([split.leak] if split.leak else []), *leaks)

@@ -1,4 +1,4 @@
-"""Baselines that are sparse or linear item–item models, and the list of all baselines."""
+"""Baselines that are sparse or linear item–item models, and the dictionary of all baselines."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from item2vec.arrays import Doubles, Floats
 from item2vec.errors import InputError
 from item2vec.evaluation.baselines import (
-    Asked,
     Baseline,
+    Histories,
     ItemKNN,
     MarkovChain,
     Popularity,
@@ -32,14 +32,15 @@ __all__ = ["EASE", "LinkPropagation", "Transitions", "baselines"]
 EASE_MAX_ITEMS = 10_000
 EASE_QUICK_ITEMS = 5_000
 EASE_ROUNDING = 1e-9
-"""A weight below it is 0 but for the rounding of the inverse; no item is recommended for that."""
+"""Weights below it are rounding errors of the inverse, and set to 0."""
 
 
 class Transitions(Baseline):
-    """Recommends what stands near the newest items of a history, after them more than before them.
+    """Recommends items that occur near the newest items of a history; those after them have higher weights.
 
-    The score is the decayed sum of the history items' rows in the table of windowed transitions
-    (``item2vec.neighbours.transitions``): 1 for the newest known item, half as much for each step back.
+    The score is a weighted sum of the history items' rows in the table of windowed transitions
+    (``item2vec.neighbours.transitions``). The weight is 1 for the newest known item, and halves with each
+    step back.
 
     Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
     recommender system, JMLR 2005 (skipping, and mixtures of orders).
@@ -47,7 +48,7 @@ class Transitions(Baseline):
     Examples
     --------
     >>> near = Transitions(Sentences.of([["a", "b"], ["a", "c", "b"]]))
-    >>> [(one.item, round(one.score, 2), one.source) for one in near.recommend_many([["c", "a"]])[0]]
+    >>> [(item.item, round(item.score, 2), item.source) for item in near.recommend_many([["c", "a"]])[0]]
     [('b', 0.3, 'model')]
     """
 
@@ -55,14 +56,16 @@ class Transitions(Baseline):
         super().__init__(sentences)
         self._table = transitions(self._numbered(sentences))
 
-    def _candidates(self, asked: Asked) -> SparseRows:
-        steps_back = np.repeat(asked.offsets[1:], np.diff(asked.offsets)) - 1 - np.arange(len(asked.codes))
+    def _candidates(self, histories: Histories) -> SparseRows:
+        steps_back = (
+            np.repeat(histories.offsets[1:], np.diff(histories.offsets)) - 1 - np.arange(len(histories.codes))
+        )
         weights = self._table.decay ** steps_back.astype(np.float64)
-        return best_sums(asked.codes, asked.offsets, weights, self._table.rows, asked.enough)
+        return best_sums(histories.codes, histories.offsets, weights, self._table.rows, histories.n_needed)
 
 
 class LinkPropagation(Baseline):
-    """Recommends items that are linked to the distinct items of a history over few steps.
+    """Recommends items linked to the distinct items of a history by short paths in the item–sentence graph.
 
     The score is the sum of the history items' rows in the table of one round of link propagation
     (``item2vec.neighbours.link_propagation``).
@@ -72,7 +75,7 @@ class LinkPropagation(Baseline):
     Examples
     --------
     >>> linked = LinkPropagation(Sentences.of([["a", "b"], ["b", "c"]]))
-    >>> [(one.item, round(one.score, 2), one.source) for one in linked.recommend_many([["a"]])[0]]
+    >>> [(item.item, round(item.score, 2), item.source) for item in linked.recommend_many([["a"]])[0]]
     [('b', 0.5, 'model'), ('c', -1.0, 'popular')]
     """
 
@@ -80,20 +83,20 @@ class LinkPropagation(Baseline):
         super().__init__(sentences)
         self._table = link_propagation(self._numbered(sentences))
 
-    def _candidates(self, asked: Asked) -> SparseRows:
-        weights = first_occurrences(asked.codes, asked.offsets, len(self._table))
-        return best_sums(asked.codes, asked.offsets, weights, self._table.rows, asked.enough)
+    def _candidates(self, histories: Histories) -> SparseRows:
+        weights = first_occurrences(histories.codes, histories.offsets, len(self._table))
+        return best_sums(histories.codes, histories.offsets, weights, self._table.rows, histories.n_needed)
 
 
 class EASE(Baseline):
-    """Recommends by the linear item–item model that reconstructs histories best, in closed form.
+    """Recommends by the linear item–item model with the least reconstruction error, in closed form.
 
     The score is the sum of a candidate's weights for the distinct items of the history. Weights are
-    ``-P / diag(P)`` with a zero diagonal, and P the inverse of the co-occurrence counts plus ``l2`` on the
-    diagonal. Items with a score of 0 or less follow the others, by popularity.
+    ``-P / diag(P)`` with a zero diagonal, where P is the inverse of the co-occurrence counts plus ``l2`` on
+    the diagonal. Items with a score of 0 or less follow the others, by popularity.
 
-    The inverse is dense: at most 10,000 items, whose matrix takes 800 MB. Of a sentence with more than
-    2,000 distinct items only its end with so many is counted.
+    The inverse is dense. It is limited to 10,000 items, which take 800 MB. Of a sentence with more than 2,000
+    distinct items, only the end with that many is counted.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
 
@@ -112,7 +115,7 @@ class EASE(Baseline):
     Examples
     --------
     >>> linear = EASE(Sentences.of([["a", "b"], ["b", "a"], ["c", "a"]]), l2=1)
-    >>> [(one.item, round(one.score, 2), one.source) for one in linear.recommend_many([["b"]])[0]]
+    >>> [(item.item, round(item.score, 2), item.source) for item in linear.recommend_many([["b"]])[0]]
     [('a', 0.67, 'model'), ('c', -1.0, 'popular')]
     """
 
@@ -121,8 +124,8 @@ class EASE(Baseline):
         n_items = len(self.vocabulary)
         if n_items > EASE_MAX_ITEMS:
             raise InputError(
-                f"found {n_items:,} items; EASE inverts a dense matrix of at most {EASE_MAX_ITEMS:,}: use "
-                "LinkPropagation"
+                f"found {n_items:,} items; expected at most {EASE_MAX_ITEMS:,}, because EASE inverts a dense "
+                "matrix; use LinkPropagation"
             )
         if not 0 < l2 < np.inf:
             raise InputError(f"l2 is {l2}; expected a number above 0")
@@ -130,13 +133,14 @@ class EASE(Baseline):
         counted = newest_items(numbered.tokens, numbered.offsets, n_items, MAX_ITEMS)
         self._weights = _ease_weights(pair_counts(*counted, n_items), l2)
 
-    def _candidates(self, asked: Asked) -> SparseRows:
-        """Return items of positive score; sums are made history by history, so none depends on others."""
+    def _candidates(self, histories: Histories) -> SparseRows:
+        """Return items of positive score. Each history is summed separately, so batches change no result."""
         items, scores = [], []
-        for start, end, enough in zip(asked.offsets[:-1], asked.offsets[1:], asked.enough, strict=True):
-            known = np.unique(asked.codes[start:end])
-            sums = self._weights[known].sum(axis=0, dtype=np.float64)
-            best = top_k(np.where(sums > 0, sums, -np.inf), enough)
+        offsets = histories.offsets
+        for start, end, n_needed in zip(offsets[:-1], offsets[1:], histories.n_needed, strict=True):
+            distinct = np.unique(histories.codes[start:end])
+            sums = self._weights[distinct].sum(axis=0, dtype=np.float64)
+            best = top_k(np.where(sums > 0, sums, -np.inf), n_needed)
             items.append(best.astype(np.int32))
             scores.append(sums[best])
         ends = offsets_of([len(row) for row in items])
@@ -150,7 +154,7 @@ class EASE(Baseline):
 
 
 def _ease_weights(gram: Doubles, l2: float) -> Floats:
-    """Return EASE's weights (float32, n items × n items) from counts of pairs, which are overwritten."""
+    """Return EASE's weights (float32, n items × n items) from pair counts, which are overwritten."""
     diagonal = np.diag_indices(len(gram))
     gram[diagonal] += l2
     inverse = np.linalg.inv(gram)
@@ -161,14 +165,15 @@ def _ease_weights(gram: Doubles, l2: float) -> Floats:
 
 
 def baselines(split: Split) -> dict[str, Baseline]:
-    """Return all baselines by name, made from the training part of a split.
+    """Return all baselines by name, trained on the training part of a split.
 
-    Transitions need ordered sentences. EASE is left out above 5,000 items, where it takes more than seconds.
+    Transitions are included for ordered sentences only, and EASE up to 5,000 items, beyond which it takes
+    more than seconds.
 
     Examples
     --------
-    >>> lists = Sentences.of([["a", "b", "c"]])
-    >>> for name in baselines(Split(lists, lists, lists, "by hand")):
+    >>> playlists = Sentences.of([["a", "b", "c"]])
+    >>> for name in baselines(Split(playlists, playlists, playlists, "by hand")):
     ...     print(name)
     popularity
     recent popularity

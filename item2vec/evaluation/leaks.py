@@ -1,4 +1,4 @@
-"""What a training part or a model knows of the answers that it is asked for."""
+"""Detect leaks: queries in the training part, and models trained on more than the training part."""
 
 from __future__ import annotations
 
@@ -12,51 +12,52 @@ from item2vec.vectors import ItemVectors
 __all__ = ["find_leaks", "trained_beyond"]
 
 _HISTORY = 4
+"""The number of history items that are compared, before the first target."""
 _TOLERATED = 0.1
 _SAMPLE = 10_000
-_ROUNDING = 1e-6  # weights are float32, so that a sum of them is sure to about 1e-7 of itself
+_ROUNDING = 1e-6  # weights are float32: a sum of them has a relative error of about 1e-7
 
 
 def find_leaks(split: Split) -> list[str]:
-    """Return a message for each leak of the answers into the training part; none, if it is clean.
+    """Return a message for each leak of queries into the training part; an empty list if there is none.
 
-    Looks at the questions of 4 or more history items: do the last 4 of them and the first target stand in
-    a row within one training sentence? People repeat each other (measured: under 1 question in 100 on
-    purchases and click sessions, 1 in 15 on radio playlists, most of them on walks over a small graph). So
-    a share is reported only if it is more than a tenth (and two standard errors) above the share of
-    the training part's own rows of 5 that occur again after another item. Questions of fewer items,
-    and sentences whose order was shuffled, cannot be checked in this way.
+    For queries with 4 or more history items, the last 4 of them and the first target are looked up as 5
+    consecutive tokens of one training sentence. Such repetitions also occur without a leak (measured: in less
+    than 1 query of 100 on purchases and click sessions, in 1 of 15 on radio playlists, in most on walks over
+    a small graph). Therefore a share of queries is reported only if it is more than a tenth (and two standard
+    errors) above the share of the training part's own 5-grams that occur again after a different item.
+    Shorter histories, and sentences in shuffled order, cannot be checked in this way.
 
     Examples
     --------
     >>> playlists = Sentences.of([["a", "b", "c", "d", "e"], ["e", "d", "c", "b", "a"]])
-    >>> whole = [list(one) for one in playlists]
-    >>> histories, targets = Sentences.of([one[:4] for one in whole]), Sentences.of([["e"], ["a"]])
+    >>> histories = Sentences.of([playlist[:4] for playlist in playlists])
+    >>> targets = Sentences.of([["e"], ["a"]])
     >>> find_leaks(Split(histories, histories, targets, "by hand"))
     []
-    >>> find_leaks(Split(playlists, histories, targets, "by hand"))[0][:50]
-    '100 % of 2 questions of 4 or more items stand in t'
+    >>> find_leaks(Split(playlists, histories, targets, "by hand"))[0][:51]
+    '100 % of 2 queries with 4 or more history items occ'
     """
-    asked = (split.histories.lengths >= _HISTORY) & (split.targets.lengths >= 1)
-    n_asked = int(np.count_nonzero(asked))
-    if not n_asked:
+    checked = (split.histories.lengths >= _HISTORY) & (split.targets.lengths >= 1)
+    n_checked = int(np.count_nonzero(checked))
+    if not n_checked:
         return []
-    found = int(np.count_nonzero(_places(split.train, _endings(split, asked)) > 0))
-    natural = min(_TOLERATED + _repeating(split.train), 1.0)
-    if found / n_asked <= natural + 2 * np.sqrt(natural * (1 - natural) / n_asked):
+    n_leaked = int(np.count_nonzero(_n_contexts(split.train, _query_ngrams(split, checked)) > 0))
+    expected = min(_TOLERATED + _repetition(split.train), 1.0)
+    if n_leaked / n_checked <= expected + 2 * np.sqrt(expected * (1 - expected) / n_checked):
         return []
     return [
-        f"{100 * found / n_asked:.0f} % of {n_asked:,} questions of {_HISTORY} or more items stand in the "
-        "training part with their target; expected almost none: the training part holds what is asked. "
-        "Take the asked sentences out of it, or let temporal_split(interactions) make the split"
+        f"{100 * n_leaked / n_checked:.0f} % of {n_checked:,} queries with {_HISTORY} or more history items "
+        "occur in the training part together with their target; expected almost none. Remove the test "
+        "sentences from the training part, or split with temporal_split(interactions)"
     ]
 
 
 def trained_beyond(vectors: ItemVectors, train: Sentences) -> str | None:
-    """Return how far a model has learned from more than a training part; ``None`` if it has not.
+    """Return a message if a model was trained on more than a training part, else ``None``.
 
-    Compares how often (weighted, where sentences are) the model has met each item with how often it stands
-    in the training part. Less is no leak: trainers leave out what is rare.
+    Compares the (weighted) count of each item in the model with that in the training part. Lower counts are
+    no leak: trainers drop rare items.
 
     Examples
     --------
@@ -65,77 +66,77 @@ def trained_beyond(vectors: ItemVectors, train: Sentences) -> str | None:
     >>> ab = Vocabulary(("b", "a"))
     >>> trained_beyond(ItemVectors(ab, np.eye(2), None, np.array([2, 1])), train)
     >>> print(trained_beyond(ItemVectors(ab, np.eye(2), None, np.array([5, 1])), train))
-    the model has learned from 3 tokens more than the training part holds: item 'b' 5 times, there 2 times; \
-expected a model trained on split.train alone
+    the model was trained on 3 tokens more than the training part contains: it counts item 'b' 5 times, the \
+training part 2 times; expected a model trained on split.train alone
     """
-    there = np.bincount(train.tokens, train.weights, minlength=len(train.vocabulary))
-    there = np.append(there, 0.0)[train.vocabulary.encode(vectors.vocabulary.ids)]
-    beyond = vectors.counts - there
-    beyond[beyond <= _ROUNDING * vectors.counts] = 0
-    if not beyond.any():
+    counts = np.bincount(train.tokens, train.weights, minlength=len(train.vocabulary))
+    counts = np.append(counts, 0.0)[train.vocabulary.encode(vectors.vocabulary.ids)]
+    excess = vectors.counts - counts
+    excess[excess <= _ROUNDING * vectors.counts] = 0
+    if not excess.any():
         return None
-    most = int(beyond.argmax())
+    item = int(excess.argmax())
     return (
-        f"the model has learned from {beyond.sum():,.10g} tokens more than the training part holds: item "
-        f"{vectors.vocabulary.ids[most]!r} {vectors.counts[most]:,.10g} times, there {there[most]:,.10g} "
-        "times; expected a model trained on split.train alone"
+        f"the model was trained on {excess.sum():,.10g} tokens more than the training part contains: it "
+        f"counts item {vectors.vocabulary.ids[item]!r} {vectors.counts[item]:,.10g} times, the training part "
+        f"{counts[item]:,.10g} times; expected a model trained on split.train alone"
     )
 
 
-def _endings(split: Split, asked: Mask) -> Offsets:
-    """Return the last items of each asked history and its first target, as codes of the training part.
+def _query_ngrams(split: Split, checked: Mask) -> Offsets:
+    """Return the last items of each checked history and its first target, as codes of the training part.
 
-    An item that the training part does not know has a code beyond its own.
+    Items that the training part does not contain get the code after its last one.
     """
-    histories, targets, known = split.histories, split.targets, split.train.vocabulary
-    last = histories.offsets[1:][asked][:, None] + np.arange(-_HISTORY, 0)
-    first = targets.offsets[:-1][asked]
-    rows = np.column_stack(
+    histories, targets, vocabulary = split.histories, split.targets, split.train.vocabulary
+    last = histories.offsets[1:][checked][:, None] + np.arange(-_HISTORY, 0)
+    first = targets.offsets[:-1][checked]
+    ngrams = np.column_stack(
         (
-            known.encode(histories.vocabulary.ids)[histories.tokens[last]],
-            known.encode(targets.vocabulary.ids)[targets.tokens[first]],
+            vocabulary.encode(histories.vocabulary.ids)[histories.tokens[last]],
+            vocabulary.encode(targets.vocabulary.ids)[targets.tokens[first]],
         )
     ).astype(np.int64)
-    rows[rows < 0] = len(known)
-    return rows
+    ngrams[ngrams < 0] = len(vocabulary)
+    return ngrams
 
 
-def _repeating(train: Sentences) -> float:
-    """Return the share of rows of 5 tokens in the training part that stand in it after different items.
+def _repetition(train: Sentences) -> float:
+    """Return the share of 5-grams of the training part that occur in it after different items.
 
-    The same row after the same item would count sentences that are there twice, as a leak is.
+    Counting repetitions after the same item would also count duplicate sentences, which a leak produces.
     """
-    first = _starts(train, _HISTORY + 1)
-    if not len(first):
+    starts = _starts(train, _HISTORY + 1)
+    if not len(starts):
         return 0.0
-    first = first[np.linspace(0, len(first) - 1, min(len(first), _SAMPLE)).astype(np.int64)]
-    rows = train.tokens[first[:, None] + np.arange(_HISTORY + 1)].astype(np.int64)
-    return float((_places(train, rows) > 1).mean())
+    starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), _SAMPLE)).astype(np.int64)]
+    ngrams = train.tokens[starts[:, None] + np.arange(_HISTORY + 1)].astype(np.int64)
+    return float((_n_contexts(train, ngrams) > 1).mean())
 
 
 def _starts(train: Sentences, length: int) -> Offsets:
-    """Return the places in the tokens where that many stand within one sentence."""
-    places = np.arange(len(train.tokens))
-    return places[np.repeat(train.offsets[1:], train.lengths) - places >= length]
+    """Return the positions of tokens that are followed by enough tokens of their sentence for this length."""
+    positions = np.arange(len(train.tokens))
+    return positions[np.repeat(train.offsets[1:], train.lengths) - positions >= length]
 
 
-def _places(train: Sentences, rows: Offsets) -> Offsets:
-    """Return after how many different items (or none) each row stands, token after token, in a sentence.
+def _n_contexts(train: Sentences, ngrams: Offsets) -> Offsets:
+    """Return, for each n-gram, the number of distinct items that precede it; a sentence start counts as one.
 
-    Goes along the rows column by column, and keeps the places in the sentences that still agree with a row:
-    exact, and after two columns few are left.
+    The n-grams are matched column by column. Only positions that still agree with an n-gram are kept, few
+    after two columns; the result is exact.
     """
     n_items = len(train.vocabulary)
-    places = _starts(train, rows.shape[1])
-    row_state, state = np.zeros(len(rows), np.int64), np.zeros(len(places), np.int64)
-    for column in range(rows.shape[1]):
-        wanted, row_state = np.unique(row_state * (n_items + 1) + rows[:, column], return_inverse=True)
-        found = state * (n_items + 1) + train.tokens[places + column]
-        state = np.searchsorted(wanted, found)
-        agree = np.append(wanted, -1)[state] == found
-        places, state = places[agree], state[agree]
-    before = np.append(train.tokens, -1)[places - 1]
-    before[np.isin(places, train.offsets)] = -1
+    positions = _starts(train, ngrams.shape[1])
+    ngram_state, state = np.zeros(len(ngrams), np.int64), np.zeros(len(positions), np.int64)
+    for column in range(ngrams.shape[1]):
+        keys, ngram_state = np.unique(ngram_state * (n_items + 1) + ngrams[:, column], return_inverse=True)
+        key = state * (n_items + 1) + train.tokens[positions + column]
+        state = np.searchsorted(keys, key)
+        agree = np.append(keys, -1)[state] == key
+        positions, state = positions[agree], state[agree]
+    before = np.append(train.tokens, -1)[positions - 1]
+    before[np.isin(positions, train.offsets)] = -1
     distinct = np.unique(state * (n_items + 1) + before + 1) // (n_items + 1)
-    after: Offsets = np.bincount(distinct, minlength=len(rows))[row_state]
-    return after
+    n_contexts: Offsets = np.bincount(distinct, minlength=len(ngrams))[ngram_state]
+    return n_contexts

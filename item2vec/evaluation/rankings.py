@@ -1,4 +1,4 @@
-"""Asks a model every question of a split, and marks which places of its answers hold a target."""
+"""Request a ranking from a model for every query of a split, and mark the ranks that hold a target."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ __all__ = ["Model", "Rankings", "Ties", "rank_all"]
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
+"""A ranking is extended to this multiple of ``places`` at most, to find the end of a tie."""
 QUERIES_PER_BLOCK = 8192
 
 
 class Model(Protocol):
-    """Whatever answers many histories at once."""
+    """Any object that recommends items for many histories at once."""
 
     def recommend_many(
         self, histories: Sentences, *, k: int, filter_seen: bool, exclude: Sentences | None = None
     ) -> Sequence[Sequence[Recommendation]]:
         """Return up to ``k`` recommendations for each history, best first.
 
-        ``exclude`` is passed only where a split has further items that an answer must leave out.
+        ``exclude`` holds further items to exclude per history. It is passed only if the split has any.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """What a model answered, as arrays.
+    """The rankings of a model, as arrays.
 
-    ``items`` (int32, n questions × places, best first) holds codes of ``vocabulary``, -1 where an answer is
-    shorter; the training part's codes come first in it. ``hits`` (bool, the same shape) marks targets, each
-    once; ``n_targets`` (int64, one a question) counts distinct targets.
+    ``items`` (int32, n queries × places, best first) holds codes of ``vocabulary``, -1 after the end of a
+    shorter ranking. The first codes of ``vocabulary`` are those of the training part. ``hits`` (bool, the
+    same shape) marks targets, each at its first rank; ``n_targets`` (int64, one per query) counts distinct
+    targets.
 
     >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
     array([[1, 0]])
@@ -56,48 +58,48 @@ class Rankings:
 
 
 def rank_all(model: Model, split: Split, places: int, *, filter_seen: bool, ties: Ties) -> Rankings:
-    """Return the first ``places`` of every answer.
+    """Return the first ``places`` ranks for every query.
 
-    Among items of equal score in a row, targets are moved to the end (``ties="against"``) or to the front
-    (``"for"``), also where the row reaches beyond ``places``: the model is then asked for more, up to 32
-    times as many. Where a row does not end even there, ``"against"`` counts no hit in it, and ``"for"`` those
-    that were seen. ``"as answered"`` leaves the model's own order. An item that stands in an answer twice
-    is a hit once.
+    Among items of equal score, targets are moved to the end (``ties="against"``) or to the front (``"for"``).
+    If a tie continues beyond rank ``places``, longer rankings are requested, up to 32 × ``places`` items. If
+    it continues even beyond those, "against" counts every target in it as a miss; "for" counts those
+    retrieved so far. ``"as answered"`` keeps the order of the model. An item that a ranking holds twice is a
+    hit once.
 
     Raises
     ------
     InputError
-        If the model does not give each question an answer.
+        If the model does not return one ranking per query.
     """
-    given = _ask_all(model, split, places, filter_seen, LONGEST if ties != "as answered" else 1)
-    vocabulary = _vocabulary(split, given.ids)
-    codes = vocabulary.encode(given.ids)
-    offsets = offsets_of(given.lengths)
-    owners = np.repeat(np.arange(len(split)), given.lengths)
+    returned = _rank_blocks(model, split, places, filter_seen, LONGEST if ties != "as answered" else 1)
+    vocabulary = _vocabulary(split, returned.ids)
+    codes = vocabulary.encode(returned.ids)
+    offsets = offsets_of(returned.lengths)
+    queries = np.repeat(np.arange(len(split)), returned.lengths)
     targets = np.unique(_pairs(split.targets, vocabulary))
-    hit = _first_in(owners * len(vocabulary) + codes, targets)
+    hit = _first_hits(queries * len(vocabulary) + codes, targets)
 
-    starts_row = np.ones(len(codes), dtype=bool)
-    starts_row[1:] = (given.scores[1:] != given.scores[:-1]) | (owners[1:] != owners[:-1])
-    row = np.cumsum(starts_row)
+    starts_tie = np.ones(len(codes), dtype=bool)
+    starts_tie[1:] = (returned.scores[1:] != returned.scores[:-1]) | (queries[1:] != queries[:-1])
+    tie = np.cumsum(starts_tie)
     if ties == "against":
-        hit &= ~np.isin(row, row[offsets[1:][given.open_ended] - 1])
+        hit &= ~np.isin(tie, tie[offsets[1:][returned.open_ended] - 1])
     if ties == "as answered":
-        order = np.arange(len(row))
+        order = np.arange(len(tie))
     else:
-        order = np.lexsort((hit if ties == "against" else ~hit, row))
-    place = np.arange(len(codes)) - offsets[owners]
+        order = np.lexsort((hit if ties == "against" else ~hit, tie))
+    place = np.arange(len(codes)) - offsets[queries]
     kept = place < places
     items = np.full((len(split), places), -1, dtype=np.int32)
     hits = np.zeros((len(split), places), dtype=bool)
-    items[owners[kept], place[kept]] = codes[order][kept]
-    hits[owners[kept], place[kept]] = hit[order][kept]
+    items[queries[kept], place[kept]] = codes[order][kept]
+    hits[queries[kept], place[kept]] = hit[order][kept]
     n_targets = np.bincount(targets // len(vocabulary), minlength=len(split))
     return Rankings(vocabulary, items, hits, n_targets)
 
 
-class _Given(NamedTuple):
-    """All answers one after the other, and the questions whose answer ends amid a row of equal scores."""
+class _Returned(NamedTuple):
+    """All rankings, concatenated, and the numbers of the queries whose ranking ends within a tie."""
 
     ids: list[str]
     scores: Doubles
@@ -105,72 +107,77 @@ class _Given(NamedTuple):
     open_ended: list[int]
 
 
-def _ask_all(model: Model, split: Split, places: int, filter_seen: bool, longest: int) -> _Given:
+def _rank_blocks(model: Model, split: Split, places: int, filter_seen: bool, longest: int) -> _Returned:
     ids: list[str] = []
     scores = array("d")
     lengths: list[int] = []
     open_ended: list[int] = []
     for start in range(0, len(split), QUERIES_PER_BLOCK):
         block = split.take(np.arange(start, min(start + QUERIES_PER_BLOCK, len(split))))
-        lists, still_open = _lists(model, block, places, filter_seen, longest)
-        ids.extend(entry.item for one in lists for entry in one)
-        scores.extend(entry.score for one in lists for entry in one)
-        lengths.extend(map(len, lists))
-        open_ended.extend(start + question for question in still_open)
-    return _Given(ids, np.array(scores), lengths, open_ended)
+        rankings, block_open_ended = _rank_block(model, block, places, filter_seen, longest)
+        ids.extend(entry.item for ranking in rankings for entry in ranking)
+        scores.extend(entry.score for ranking in rankings for entry in ranking)
+        lengths.extend(map(len, rankings))
+        open_ended.extend(start + query for query in block_open_ended)
+    return _Returned(ids, np.array(scores), lengths, open_ended)
 
 
-def _lists(
+def _rank_block(
     model: Model, split: Split, places: int, filter_seen: bool, longest: int
 ) -> tuple[list[Sequence[Recommendation]], list[int]]:
-    """Return answers, and the questions where a row of equal scores across ``places`` ends open."""
-    asked = places + 1
-    lists = _answers(model, split, asked, filter_seen)
-    open_ended = _open_ended(lists, range(len(lists)), places, asked)
-    while open_ended and asked < longest * places:
-        asked *= 2
-        longer = _answers(model, split.take(np.array(open_ended)), asked, filter_seen)
-        for question, answer in zip(open_ended, longer, strict=True):
-            lists[question] = answer
-        open_ended = _open_ended(lists, open_ended, places, asked)
-    return lists, open_ended
+    """Return the rankings, and the queries whose tie across rank ``places`` has no end in them."""
+    k = places + 1
+    rankings = _recommend(model, split, k, filter_seen)
+    open_ended = _open_ended(rankings, range(len(rankings)), places, k)
+    while open_ended and k < longest * places:
+        k *= 2
+        longer = _recommend(model, split.take(np.array(open_ended)), k, filter_seen)
+        for query, ranking in zip(open_ended, longer, strict=True):
+            rankings[query] = ranking
+        open_ended = _open_ended(rankings, open_ended, places, k)
+    return rankings, open_ended
 
 
-def _answers(model: Model, split: Split, k: int, filter_seen: bool) -> list[Sequence[Recommendation]]:
-    further = {} if split.seen is None or not filter_seen else {"exclude": split.seen}
-    lists = [*model.recommend_many(split.histories, k=k, filter_seen=filter_seen, **further)]
-    if len(lists) != len(split):
-        raise InputError(f"{type(model).__name__} gave {len(lists)} answers to {len(split)} histories")
-    return lists
+def _recommend(model: Model, split: Split, k: int, filter_seen: bool) -> list[Sequence[Recommendation]]:
+    options = {} if split.seen is None or not filter_seen else {"exclude": split.seen}
+    rankings = [*model.recommend_many(split.histories, k=k, filter_seen=filter_seen, **options)]
+    if len(rankings) != len(split):
+        raise InputError(
+            f"{type(model).__name__}.recommend_many returned {len(rankings)} rankings for {len(split)} "
+            "histories; expected one per history"
+        )
+    return rankings
 
 
 def _open_ended(
-    lists: list[Sequence[Recommendation]], questions: Sequence[int], places: int, asked: int
+    rankings: list[Sequence[Recommendation]], queries: Sequence[int], places: int, k: int
 ) -> list[int]:
+    """Return the queries whose ranking of ``k`` items has equal scores from rank ``places`` to its end."""
     return [
-        question
-        for question in questions
-        if len(lists[question]) == asked and lists[question][places - 1].score == lists[question][-1].score
+        query
+        for query in queries
+        if len(rankings[query]) == k and rankings[query][places - 1].score == rankings[query][-1].score
     ]
 
 
-def _vocabulary(split: Split, answered: list[str]) -> Vocabulary:
-    known = split.train.vocabulary
-    named = dict.fromkeys(chain(answered, split.targets.vocabulary))
-    others = [item for item in named if item not in known]
-    return Vocabulary((*known.ids, *others)) if others else known
+def _vocabulary(split: Split, recommended: list[str]) -> Vocabulary:
+    """Return the training part's vocabulary, followed by further recommended items and targets."""
+    trained = split.train.vocabulary
+    items = dict.fromkeys(chain(recommended, split.targets.vocabulary))
+    untrained = [item for item in items if item not in trained]
+    return Vocabulary((*trained.ids, *untrained)) if untrained else trained
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return each token as one number: its sentence and its code together."""
+    """Return each token as one number, which combines its sentence and its code."""
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]
 
 
-def _first_in(pairs: Offsets, targets: Offsets) -> Mask:
-    """Tell which of the pairs are targets and have not come before."""
-    found = np.flatnonzero(np.isin(pairs, targets))
+def _first_hits(pairs: Offsets, targets: Offsets) -> Mask:
+    """Return, for each pair, whether it is a target and has not occurred before."""
+    hits = np.flatnonzero(np.isin(pairs, targets))
     first = np.zeros(len(pairs), dtype=bool)
-    first[found[np.unique(pairs[found], return_index=True)[1]]] = True
+    first[hits[np.unique(pairs[hits], return_index=True)[1]]] = True
     return first

@@ -1,4 +1,4 @@
-"""For whom and for what a model works: the same metrics over parts of the questions."""
+"""Metrics by segment: queries grouped by history length, popularity of the target, and coldness."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 
 from item2vec.arrays import Mask
 from item2vec.errors import InputError
-from item2vec.evaluation.evaluate import Evaluation
+from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
 
-__all__ = ["Segment", "segments"]
+__all__ = ["Segment", "by_coldness", "segments"]
 
 
 LENGTHS = (0, 1, 2, 5, 10, 20, 50)
+"""The shortest history of each segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The metrics of one part of the questions, such as those with long histories.
+    """The metrics of one group of queries, such as those with long histories.
 
     >>> Segment("history length", "50 or more", 12, {"hr@10": 0.25}).metrics["hr@10"]
     0.25
@@ -34,20 +35,20 @@ class Segment:
 
 
 def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
-    """Return the metrics by history length, by popularity of the target, and of cold and warm questions.
+    """Return the metrics by history length, by popularity of the target, and for warm and cold queries.
 
-    Popularity: the most frequent items that together have a third of the training tokens are the head, those
-    with the next third the torso, all others the tail; a question goes by its first target. Cold users have
-    no history item that the training part knows, cold items stand nowhere in it; a question that has both
-    counts as a cold user's. Parts without questions are left out.
+    Popularity: the most frequent items that together have a third of the training tokens are the head, the
+    items with the next third the torso, all others the tail. A query belongs to the group of its first
+    target. Cold users have no trained item in their history, and cold items are not in the training part; a
+    query with both is a cold user's. Empty segments are omitted.
 
     Examples
     --------
     >>> from item2vec import Sentences
     >>> from item2vec.evaluation import Popularity, Split, evaluate, segments
-    >>> listened = Sentences.of([["a", "b"], ["a", "c"], ["a", "d"]])
-    >>> split = Split(listened, Sentences.of([["b"], []]), Sentences.of([["a"], ["d"]]), "by hand")
-    >>> for segment in segments(evaluate(Popularity(listened), split, k=1), split):
+    >>> train = Sentences.of([["a", "b"], ["a", "c"], ["a", "d"]])
+    >>> split = Split(train, Sentences.of([["b"], []]), Sentences.of([["a"], ["d"]]), "by hand")
+    >>> for segment in segments(evaluate(Popularity(train), split, k=1), split):
     ...     print(segment.by, "|", segment.name, "|", segment.metrics["hr@1"])
     history length | 0 | 0.0
     history length | 1 | 1.0
@@ -58,19 +59,48 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     """
     if evaluation.n_queries != len(split):
         raise InputError(
-            f"the evaluation asked {evaluation.n_queries:,} questions and the split has {len(split):,}; "
+            f"the evaluation has {evaluation.n_queries:,} queries and the split has {len(split):,}; "
             "expected the split that was evaluated"
         )
+    coldness = zip(("warm", "cold user", "cold item"), _coldness(split), strict=True)
     return [
         Segment(by, name, int(mask.sum()), _means(evaluation, mask))
-        for by, parts in (
+        for by, groups in (
             ("history length", _by_length(split)),
             ("popularity", _by_popularity(split)),
-            ("known", _by_known(split)),
+            ("known", coldness),
         )
-        for name, mask in parts
+        for name, mask in groups
         if mask.any()
     ]
+
+
+def by_coldness(split: Split) -> dict[str, Split]:
+    """Return the queries as separate splits: warm, of cold users, and for cold items.
+
+    ``"cold users"`` have no trained item in their history. Of the other queries, ``"cold items"`` have no
+    trained target, so that no model which learns from sentences can recommend one. Every query is in one
+    part; empty parts are omitted.
+
+    Source: Schein et al., Methods and Metrics for Cold-Start Recommendations, SIGIR 2002.
+
+    Examples
+    --------
+    >>> from item2vec import Sentences
+    >>> train = Sentences.of([["a", "b"]])
+    >>> histories, targets = Sentences.of([["a"], ["z"], ["b"]]), Sentences.of([["b"], ["a"], ["z"]])
+    >>> split = Split(train, histories, targets, "by hand")
+    >>> {name: list(part.targets) for name, part in by_coldness(split).items()}
+    {'warm': [['b']], 'cold users': [['a']], 'cold items': [['z']]}
+    """
+    parts = zip(("warm", "cold users", "cold items"), _coldness(split), strict=True)
+    return {name: split.take(mask) for name, mask in parts if mask.any()}
+
+
+def _coldness(split: Split) -> tuple[Mask, Mask, Mask]:
+    """Return the masks of warm queries, of cold users', and of the other ones with cold items alone."""
+    cold_user, cold_item = split.cold_users(), split.cold_items()
+    return ~cold_user & ~cold_item, cold_user, cold_item & ~cold_user
 
 
 def _means(evaluation: Evaluation, mask: Mask) -> dict[str, float]:
@@ -90,16 +120,9 @@ def _by_popularity(split: Split) -> Iterator[tuple[str, Mask]]:
     order = np.argsort(-counts, kind="stable")
     more_popular = np.empty(len(counts))
     more_popular[order] = np.cumsum(counts[order]) - counts[order]
-    third = np.minimum(3 * more_popular // max(counts.sum(), 1), 2)
+    third_of_item = np.minimum(3 * more_popular // max(counts.sum(), 1), 2)
     code_of = split.train.vocabulary.encode(split.targets.vocabulary.ids)
-    codes = code_of[split.targets.tokens[split.targets.offsets[:-1]]]
-    of_question = np.append(third, 2)[codes]
-    for part, name in enumerate(("head", "torso", "tail")):
-        yield name, of_question == part
-
-
-def _by_known(split: Split) -> Iterator[tuple[str, Mask]]:
-    cold_user, cold_item = split.cold_users(), split.cold_items()
-    yield "warm", ~cold_user & ~cold_item
-    yield "cold user", cold_user
-    yield "cold item", cold_item & ~cold_user
+    first_targets = code_of[split.targets.tokens[split.targets.offsets[:-1]]]
+    third = np.append(third_of_item, 2)[first_targets]
+    for number, name in enumerate(("head", "torso", "tail")):
+        yield name, third == number

@@ -1,4 +1,4 @@
-"""A split: what a model may learn from, what it is asked, and what truly came next."""
+"""A split of the data: a training part, and test queries with known targets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.errors import InputError
+from item2vec.evaluation.deprecated import Renamed
 from item2vec.interactions import read_only
 from item2vec.sentences import Sentences
 
@@ -19,36 +20,36 @@ __all__ = ["Split"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """What a model may learn from (``train``), and questions with known answers.
+    """A training part (``train``), and queries: histories with known targets.
 
-    Sentence ``i`` of ``histories`` is the query, with its weights and timestamps where there are any;
-    sentence ``i`` of ``targets`` holds what truly came next.
+    Sentence ``i`` of ``histories`` is query ``i``, with weights and timestamps if there are any; sentence
+    ``i`` of ``targets`` holds the items that the user interacted with next.
 
     Parameters
     ----------
     protocol
-        What was done, in words for a table: ``"leave-last-1-out"``.
+        A description of the split for tables: ``"leave-last-1-out"``.
     users
-        Who asks question ``i`` (int64): questions of one user are not independent, and intervals resample
-        users. ``None``: every question has an user of its own.
+        The user of each query (int64). Queries of one user are not independent, so intervals resample users.
+        ``None``: every query has its own user.
     filter_seen
-        Whether the items of a history are to be left out of its answer.
+        Whether recommendations exclude the items of the history.
     seen
-        Further items that answers leave out with ``filter_seen``, one sentence per question, such as items
-        that the user viewed where only purchases are a history. ``None``: the history alone.
+        Further items that recommendations exclude under ``filter_seen``, one sentence per query: for example
+        viewed items, if a history holds purchases only. ``None``: the history alone.
     spans
-        First and last timestamp of a part, as ISO text: ``{"train": (…, …), "asked": (…, …)}``; empty where
-        there are no timestamps.
+        First and last timestamp of each part, as ISO text: ``{"train": (…, …), "test": (…, …)}``; empty
+        without timestamps.
     dropped
-        What was left out and how many of it: ``{"sentences too short to ask": 12}``.
+        What the split omits, and how much of it: ``{"sentences too short for a query": 12}``.
     leak
-        How the protocol itself flatters a model, and what to use instead; ``None`` if it does not.
+        Why this protocol makes metrics too high, and the protocol to use instead; ``None`` if it does not.
 
     Examples
     --------
-    >>> asked = Sentences.of([["a", "b"]])
-    >>> Split(asked, asked, Sentences.of([["c"]]), "by hand")
-    Split(by hand: 1 questions, 1 targets, trained on 2 tokens of 2 items)
+    >>> playlists = Sentences.of([["a", "b"]])
+    >>> Split(playlists, playlists, Sentences.of([["c"]]), "by hand")
+    Split(by hand: 1 queries, 1 targets, trained on 2 tokens of 2 items)
     """
 
     train: Sentences
@@ -62,23 +63,30 @@ class Split:
     dropped: Mapping[str, int] = field(default_factory=dict)
     leak: str | None = None
 
+    askers = Renamed("users")
+
     def __post_init__(self) -> None:
         n = len(self.histories)
         if len(self.targets) != n:
-            raise InputError(f"{n} histories and {len(self.targets)} targets; expected as many of each")
+            raise InputError(
+                f"found {n} histories and {len(self.targets)} targets; expected one sentence of targets per "
+                "history"
+            )
         if self.users is not None:
             object.__setattr__(self, "users", read_only(self.users, np.int64))
             if len(self.users) != n:
-                raise InputError(f"{len(self.users)} users of {n} questions; expected one each")
+                raise InputError(f"found {len(self.users)} users for {n} queries; expected one per query")
         if self.seen is not None and len(self.seen) != n:
-            raise InputError(f"{len(self.seen)} sentences of seen items for {n} questions; expected one each")
+            raise InputError(
+                f"found {len(self.seen)} sentences of seen items for {n} queries; expected one per query"
+            )
 
     def __len__(self) -> int:
         return len(self.histories)
 
     def __repr__(self) -> str:
         parts = [
-            f"{len(self):,} questions, {len(self.targets.tokens):,} targets, trained on "
+            f"{len(self):,} queries, {len(self.targets.tokens):,} targets, trained on "
             f"{len(self.train.tokens):,} tokens of {np.count_nonzero(self.train.counts()):,} items"
         ]
         parts += [f"{name} {first} to {last}" for name, (first, last) in self.spans.items()]
@@ -86,13 +94,13 @@ class Split:
         return f"Split({self.protocol}: {'; '.join(parts)})"
 
     def fingerprints(self) -> dict[str, str]:
-        """Return a SHA-256 of each part of the questions: histories, targets, and who asks each.
+        """Return a SHA-256 of each part of the queries: histories, targets and users.
 
-        What the model learned from is no part of them: models of different training parts can be compared.
+        The training part is not included: models of different training parts can be compared.
 
-        >>> first, second = Sentences.of([["a"]]), Sentences.of([["b"]])
-        >>> one, other = (Split(first, first, answer, "by hand").fingerprints() for answer in (first, second))
-        >>> [part for part in one if one[part] != other[part]]
+        >>> a, b = Sentences.of([["a"]]), Sentences.of([["b"]])
+        >>> first, second = (Split(a, a, targets, "by hand").fingerprints() for targets in (a, b))
+        >>> [part for part in first if first[part] != second[part]]
         ['targets']
         """
         users = np.arange(len(self)) if self.users is None else self.users
@@ -103,11 +111,11 @@ class Split:
         }
 
     def cold_users(self) -> Mask:
-        """Tell for each question whether no item of its history stands in the training part."""
+        """Return, for each query, whether no item of its history is in the training part."""
         return ~self._any_trained(self.histories)
 
     def cold_items(self) -> Mask:
-        """Tell for each question whether none of its targets stands in the training part."""
+        """Return, for each query, whether none of its targets is in the training part."""
         return ~self._any_trained(self.targets)
 
     def _any_trained(self, sentences: Sentences) -> Mask:
@@ -117,20 +125,23 @@ class Split:
         return np.bincount(owners, trained[sentences.tokens], minlength=len(sentences)) > 0
 
     def as_sentences(self, most: int = 2000) -> Sentences:
-        """Return some questions, evenly spread, as ``train`` takes validation: history, first target.
+        """Return evenly spaced queries, ``most`` at the most, as validation for ``train``.
 
-        >>> Split(one := Sentences.of([["a"]]), one, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]
+        Each sentence is a history followed by its first target.
+
+        >>> history = Sentences.of([["a"]])
+        >>> Split(history, history, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]
         ['a', 'b']
         """
-        places = np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.intp)
-        return Sentences.of([[*self.histories[place], self.targets[place][0]] for place in places.tolist()])
+        queries = np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.intp)
+        return Sentences.of([[*self.histories[query], self.targets[query][0]] for query in queries.tolist()])
 
-    def take(self, questions: Mask | Rows) -> Split:
-        """Return the same split with only these questions (a mask or positions)."""
+    def take(self, queries: Mask | Rows) -> Split:
+        """Return the same split with only these queries (a mask or positions)."""
         return dataclasses.replace(
             self,
-            histories=self.histories.take(questions),
-            targets=self.targets.take(questions),
-            users=None if self.users is None else self.users[questions],
-            seen=None if self.seen is None else self.seen.take(questions),
+            histories=self.histories.take(queries),
+            targets=self.targets.take(queries),
+            users=None if self.users is None else self.users[queries],
+            seen=None if self.seen is None else self.seen.take(queries),
         )

@@ -1,7 +1,8 @@
-"""How good answers are: did they name what truly came next, and what else can be said of them.
+"""Ranking metrics: accuracy with respect to known targets, and measures beyond accuracy.
 
-Answers are arrays of one row a question and one column a place, best first. Metrics of a question come as one
-number a question (float64), so that means, intervals and segments are all made of the same numbers.
+Rankings are arrays with one row per query and one column per rank, best first. Metrics return one value per
+query (float64), so that means, intervals and segments are computed from the same values. ``coverage`` and
+``gini`` return one value for all queries.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How well answers name what truly came next.
+"""Accuracy metrics of rankings with known targets.
 
-``hits`` (bool, n questions × places) tells for each place, best first, whether a target stands there;
-``n_targets`` (whole numbers of at least 1, one a question) how many targets there are. Every function
-returns one number a question. With one target each, recall is the hit rate, and MAP is MRR.
+``hits`` (bool, n queries × ranks, best first) marks the ranks that hold a target; ``n_targets`` (integers of
+at least 1, one per query) counts the targets of each query. Every metric returns one value per query
+(float64). With one target per query, recall equals the hit rate, and MAP equals MRR.
 
-Definitions are those of trec_eval: MAP and recall divide by all targets, however small ``k`` is.
+The definitions are those of trec_eval: MAP and recall divide by all targets, even if ``k`` is smaller.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Counts = npt.NDArray[Any]
 
 
 def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
-    """Return the hits of questions with one target each, from its rank: 1 is best, ``inf`` is unranked.
+    """Return the hits (queries × places) of one target per query, from its rank: 1 is best, ``inf`` unranked.
 
     >>> hits_of_ranks(np.array([2, np.inf]), places=3)
     array([[False,  True, False],
@@ -34,7 +34,7 @@ def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
 
 
 def hr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
-    """Return the hit rate: 1 where a target is within the first ``k``, else 0.
+    """Return the hit rate: 1 if a target is among the first ``k`` ranks, else 0.
 
     >>> hr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([1., 0.])
@@ -43,43 +43,43 @@ def hr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 
 def recall(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return the share of the targets that are within the first ``k``.
+    """Return the share of the targets that are among the first ``k`` ranks.
 
     >>> recall(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    found: Doubles = hits[:, :k].sum(axis=1) / n_targets
-    return found
+    shares: Doubles = hits[:, :k].sum(axis=1) / n_targets
+    return shares
 
 
 def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
-    """Return the share of the first ``k`` places that hold a target, be the answer shorter or not.
+    """Return the number of targets among the first ``k`` ranks divided by ``k``, also for shorter rankings.
 
     >>> precision(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    found: Doubles = hits[:, :k].sum(axis=1) / np.float64(k)
-    return found
+    shares: Doubles = hits[:, :k].sum(axis=1) / np.float64(k)
+    return shares
 
 
 def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return the sum of ``1 / log2(place + 1)`` over hits, divided by the best sum that can be had.
+    """Return the sum of ``1 / log2(rank + 1)`` over hits, divided by its maximum.
 
-    Source: Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002, for targets
-    that are all worth the same.
+    Source: Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002, with binary
+    relevance.
 
     >>> ndcg(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3).round(3)
     array([0.693, 1.   ])
     """
-    places = min(k, hits.shape[1])
+    n_ranks = min(k, hits.shape[1])
     gains = 1.0 / np.log2(np.arange(2, k + 2))
     best = np.cumsum(gains)[np.minimum(n_targets, k).astype(np.intp) - 1]
-    gained: Doubles = hits[:, :places] @ gains[:places] / best
-    return gained
+    normalised: Doubles = hits[:, :n_ranks] @ gains[:n_ranks] / best
+    return normalised
 
 
 def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
-    """Return ``1 / place`` of the first hit within the first ``k``, else 0 (Voorhees, TREC-8, 1999).
+    """Return ``1 / rank`` of the first hit among the first ``k`` ranks, else 0 (Voorhees, TREC-8, 1999).
 
     >>> mrr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
@@ -89,9 +89,9 @@ def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 
 def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return the sum, over hits within the first ``k``, of the precision at their place, over all targets.
+    """Return the precision at each hit among the first ``k`` ranks, summed and divided by all targets.
 
-    Its mean over questions is what is called MAP (Buckley & Voorhees, SIGIR 2000).
+    The mean over queries is MAP (Buckley & Voorhees, SIGIR 2000).
 
     >>> mean_average_precision(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3)
     array([0.58333333, 1.        ])
@@ -110,4 +110,4 @@ ACCURACY: dict[str, Callable[[Mask, Counts, int], Doubles]] = {
     "mrr": mrr,
     "map": mean_average_precision,
 }
-"""Every metric of accuracy by its name."""
+"""The accuracy metrics by name."""

@@ -1,7 +1,7 @@
-"""What answers are like, apart from being right: how wide, how new, how varied, how much of the same.
+"""Measures of rankings beyond accuracy: coverage, concentration, novelty, popularity, diversity, serendipity.
 
-``items`` (int32, n questions × places, best first) holds item codes, -1 where an answer is shorter;
-``counts`` (one an item) how often each occurs in the training part.
+``items`` (int32, n queries × ranks, best first) holds item codes, -1 after the end of a shorter ranking;
+``counts`` (one per item) is the number of occurrences in the training part.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ Counts = npt.NDArray[Any]
 
 
 def coverage(items: Codes, k: int, counts: Counts) -> float:
-    """Return the share of the training part's items that stand within the first ``k`` of any answer.
+    """Return the share of the training part's items that are among the first ``k`` of any ranking.
 
-    Items that the training part does not have add nothing.
-
-    Catalogue coverage of Ge, Delgado-Battenfeld & Jannach, Beyond accuracy, RecSys 2010.
+    Items that are not in the training part do not count. Source: catalogue coverage of Ge,
+    Delgado-Battenfeld & Jannach, Beyond accuracy, RecSys 2010.
 
     >>> coverage(np.array([[0, 1], [0, 2]]), 1, np.array([5, 4, 3, 2]))
     0.25
@@ -33,10 +32,10 @@ def coverage(items: Codes, k: int, counts: Counts) -> float:
 
 
 def gini(items: Codes, k: int, counts: Counts) -> float:
-    """Return how unevenly the first ``k`` places are spread over the training part's items.
+    """Return the Gini coefficient of exposure: how unevenly the first ``k`` ranks are spread over all items.
 
-    0: every item is shown as often as any other; near 1: one item has nearly all places. The Gini coefficient
-    of exposure, as in Fleder & Hosanagar, Management Science 2009.
+    0: all items of the training part are recommended equally often; near 1: one item has nearly all ranks.
+    Source: Fleder & Hosanagar, Management Science 2009.
 
     >>> gini(np.array([[0, 1], [2, 3]]), 2, np.array([5, 4, 3, 2]))
     0.0
@@ -50,14 +49,14 @@ def gini(items: Codes, k: int, counts: Counts) -> float:
 def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Doubles:
     """Return the mean self-information of the first ``k``: ``-log2`` of the share of sentences with the item.
 
-    ``n_holding`` (one an item) counts the training sentences that hold an item, however often each does; with
-    a sentence per user these are its users. An item that no training sentence holds counts as if one held it;
-    an empty answer has 0. Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender
+    ``n_holding`` (one per item) counts the training sentences that contain an item; with one sentence per
+    user, these are its users. An item in no training sentence counts as if it were in one; an empty ranking
+    has novelty 0. Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender
     systems, PNAS 2010.
 
     Examples
     --------
-    Of four users, all have item 0 (0 bits), and one has item 1 (2 bits).
+    Of four sentences, all contain item 0 (0 bits), and one contains item 1 (2 bits).
 
     >>> novelty(np.array([[0, 1], [1, -1]]), 2, np.array([4, 1]), 4)
     array([1., 2.])
@@ -67,11 +66,11 @@ def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Double
 
 
 def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -> Doubles:
-    """Return by how much the first ``k`` are more popular than what users chose themselves: 0.5 is half more.
+    """Return the mean count of the first ``k`` items relative to that of histories, minus 1.
 
-    ``of_histories`` is the mean count of the items in histories, over users. An empty answer is as popular as
-    items that never occur: -1. The mean over questions is the popularity lift of Abdollahpouri et al., The
-    connection between popularity bias, calibration, and fairness in recommendation, RecSys 2020.
+    ``of_histories`` is the mean count of the items of a history, averaged over users. An empty ranking has
+    -1. The mean over queries is the popularity lift of Abdollahpouri et al., The connection between
+    popularity bias, calibration, and fairness in recommendation, RecSys 2020.
 
     >>> popularity_bias(np.array([[0, 1]]), 2, np.array([5, 1]), of_histories=2.0)
     array([0.5])
@@ -79,43 +78,42 @@ def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -
     return _mean(counts.astype(np.float64), items, k) / of_histories - 1
 
 
-def diversity(items: Codes, k: int, likeness: npt.NDArray[np.floating[Any]]) -> Doubles:
-    """Return one minus the mean cosine over all pairs of the first ``k``; 0 where there is no pair.
+def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -> Doubles:
+    """Return one minus the mean cosine over all pairs of the first ``k`` items; 0 if there is no pair.
 
-    ``likeness`` (n questions × places) tells of each place the sum of its cosines with the places before it.
-    Intra-list diversity of Ziegler et al., Improving recommendation lists through topic diversification,
-    WWW 2005.
+    ``similarity`` (n queries × ranks) is the sum of an item's cosines with the items of better rank. Source:
+    intra-list diversity of Ziegler et al., Improving recommendation lists through topic diversification, WWW
+    2005.
 
     >>> diversity(np.array([[0, 1, 2]]), 3, np.array([[0, 0.25, 0.5]]))
     array([0.75])
     """
     n_filled = (items[:, :k] >= 0).sum(axis=1)
     n_pairs = n_filled * (n_filled - 1) // 2
-    return np.where(n_pairs > 0, 1 - likeness[:, :k].sum(axis=1) / np.maximum(n_pairs, 1), 0.0)
+    return np.where(n_pairs > 0, 1 - similarity[:, :k].sum(axis=1) / np.maximum(n_pairs, 1), 0.0)
 
 
 def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
-    """Return the share of the first ``k`` places that are right and were not to be expected.
+    """Return the share of the first ``k`` ranks that hold a target which is not an expected item.
 
-    ``expected`` (like ``hits``, n questions × places) marks what is among the ``k`` most popular items, and
-    would have been named without a model. Source: Ge, Delgado-Battenfeld & Jannach, Beyond accuracy, RecSys
-    2010, section 3.2.
+    ``expected`` (like ``hits``, n queries × ranks) marks the ``k`` most popular items, which need no model.
+    Source: Ge, Delgado-Battenfeld & Jannach, Beyond accuracy, RecSys 2010, section 3.2.
 
     >>> serendipity(np.array([[True, True]]), np.array([[True, False]]), k=2)
     array([0.5])
     """
-    found: Doubles = (hits[:, :k] & ~expected[:, :k]).sum(axis=1) / np.float64(k)
-    return found
+    shares: Doubles = (hits[:, :k] & ~expected[:, :k]).sum(axis=1) / np.float64(k)
+    return shares
 
 
 def _exposure(items: Codes, k: int, counts: Counts) -> Rows:
-    """Return how often each item of the training part stands within the first ``k``."""
+    """Return how often each item of the training part is among the first ``k``."""
     shown = items[:, :k]
     return np.bincount(shown[shown >= 0], minlength=len(counts))[counts > 0]
 
 
 def _mean(of_item: Doubles, items: Codes, k: int) -> Doubles:
-    """Return the mean over the filled ones of the first ``k`` places; 0 for an empty answer."""
+    """Return the mean value of the items at the first ``k`` ranks; 0 for an empty ranking."""
     shown = items[:, :k]
     total = np.append(of_item, 0.0)[shown].sum(axis=1)
     mean: Doubles = total / np.maximum((shown >= 0).sum(axis=1), 1)

@@ -62,7 +62,7 @@ def write_report(
     --------
     >>> import tempfile
     >>> from item2vec import fit
-    >>> from item2vec.evaluation.temporal import temporal_split
+    >>> from item2vec.evaluation.temporal_splits import temporal_split
     >>> from item2vec.readers import read_interactions
     >>> listens = read_interactions("sample_data/listens.csv.gz")
     >>> split = temporal_split(listens.take(listens.item < 300))  # a part of the items, to be quick

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 import item2vec
-from item2vec.evaluation.lists import BEYOND_ACCURACY
+from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY
 from item2vec.evaluation.segments import segments
 from item2vec.metrics.accuracy import ACCURACY
 from item2vec.report import figures

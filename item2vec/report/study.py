@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from item2vec.evaluation.evaluate import Evaluation, evaluate
+from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.item_models import baselines
 from item2vec.evaluation.rankings import Rankings
+from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.significance import Comparison, compare
 from item2vec.evaluation.split import Split
 from item2vec.items import Items

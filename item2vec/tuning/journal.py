@@ -1,4 +1,4 @@
-"""The trials of a study on the disk: a study that was killed goes on, and several processes may share it."""
+"""The trials of a study in a file, so that a killed study is resumed and several processes can share one."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from item2vec.tuning.trial import Trial
 __all__ = ["Journal"]
 
 WRITING = 1 << 40
-"""The byte whose lock a process holds while it reads and appends; far beyond the end of the file."""
+"""A process locks this byte, far beyond the end of the file, while it reads and appends."""
 RUNNING = WRITING + 1
-"""The byte of trial 0: a process holds the lock of a trial's byte as long as it runs the trial."""
+"""The byte of trial 0. A process locks the byte of a trial while it runs the trial."""
 FIELDS = ("number", "state", "score", "rungs", "reason", "seconds")
 
 
 class Journal:
-    """A file of JSON lines: what the study is about, then one trial a line, each flushed to the disk.
+    """A file of JSON lines: a header that identifies the study, and one line per trial, flushed to disk.
 
-    Processes that share the file append in turn and never run the same trial at once. Both are seen to by
-    locks (POSIX record locks), of which the kernel lets go when a process ends, however it ends. A last line
-    that a killed process left half written is dropped.
+    Processes that share the file append in turn, and never run the same trial at once. Both rely on POSIX
+    record locks, which the kernel releases when a process ends for any reason. An incomplete last line, left
+    by a killed process, is removed.
 
-    ``lag`` is how far behind its number the trials are that a suggestion depends on. It belongs to the study,
-    so that the study goes on in the same way on a machine with more or fewer cores.
+    ``lag`` is the number of trials before a suggestion that it does not depend on. It is stored with the
+    study, so that a resumed study makes the same suggestions on any number of cores.
 
     Raises
     ------
     ConfigError
-        If the file is that of another study: other data, seed, metric or settings.
+        If the file belongs to another study: other data, seed, metric or settings.
     CorruptBundleError
-        If this class has not written a line.
+        If a line was not written by this class.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], lag: int) -> None:
@@ -48,7 +48,7 @@ class Journal:
         self._claimed: set[int] = set()
         self._n_lines = 0
         self._n_read = 0
-        # One descriptor only: to close another of the same file would release all locks of this process.
+        # One descriptor only: closing another one of the same file would release all locks of this process.
         self._descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if path is None:
             return
@@ -57,24 +57,24 @@ class Journal:
             if not lines:
                 self._append({**about, "lag": lag})
                 return
-            found = _parsed(path, 1, lines[0])
-            _check_same(path, found, about)
-            self.lag = int(found.get("lag", lag))
+            header = _parsed(path, 1, lines[0])
+            _check_same(path, header, about)
+            self.lag = int(header.get("lag", lag))
             self._take(lines[1:])
 
     def close(self) -> None:
-        """Let go of the file and all trials that were claimed."""
+        """Close the file, which releases all claimed trials."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     @property
     def trials(self) -> list[Trial]:
-        """All finished trials, by their number."""
+        """All finished trials, ordered by number."""
         return [self._trials[number] for number in sorted(self._trials)]
 
     def claim(self) -> int:
-        """Return the lowest number that no process has finished, runs now, or this one has claimed before."""
+        """Claim and return the lowest number of a trial that is neither finished nor claimed."""
         with self._writing():
             self._take(self._new_lines())
             number = 0
@@ -84,7 +84,7 @@ class Journal:
         return number
 
     def add(self, trial: Trial) -> None:
-        """Remember a finished trial, and let go of its number."""
+        """Append a finished trial, and release its number."""
         settings = {"train": trial.config.train.model_dump(), "taste": trial.config.taste.model_dump()}
         with self._writing():
             self._take(self._new_lines())
@@ -94,7 +94,7 @@ class Journal:
         self.release(trial.number)
 
     def settle(self, n_trials: int) -> bool:
-        """Wait until no other process runs one of the first trials; return whether one is left to be run."""
+        """Wait until no other process runs one of the first ``n_trials``; return whether any is left."""
         for number in range(n_trials if self._descriptor >= 0 else 0):
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, RUNNING + number)
             self.release(number)
@@ -103,7 +103,7 @@ class Journal:
         return any(n not in self._trials and n not in self._claimed for n in range(n_trials))
 
     def release(self, number: int) -> None:
-        """Let go of a trial that was not finished, so that another process may run it."""
+        """Release an unfinished trial, so that another process can run it."""
         if self._descriptor >= 0:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, RUNNING + number)
 
@@ -128,13 +128,13 @@ class Journal:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, WRITING)
 
     def _new_lines(self) -> list[bytes]:
-        """Return the lines that were added since the last look; the caller holds the lock for writing."""
+        """Return the lines added since the last call; the caller holds the lock for writing."""
         if self._descriptor < 0:
             return []
         size = os.fstat(self._descriptor).st_size
         added = os.pread(self._descriptor, size - self._n_read, self._n_read)
         whole = added[: added.rfind(b"\n") + 1]
-        if len(whole) < len(added):  # of a killed process: no other writes now
+        if len(whole) < len(added):  # left by a killed process, since this one holds the lock
             os.ftruncate(self._descriptor, self._n_read + len(whole))
         self._n_read += len(whole)
         return whole.splitlines()
@@ -155,31 +155,31 @@ class Journal:
         os.fsync(self._descriptor)
 
 
-def _check_same(path: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+def _check_same(path: Path, header: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     for name, value in about.items():
-        if found.get(name) != value:
+        if header.get(name) != value:
             raise ConfigError(
-                f"{path} is a study with {name} {found.get(name)!r}, and this one has {value!r}; "
-                "expected the same data and settings: give the new study a file of its own"
+                f"{path} is a study with {name} {header.get(name)!r}; expected {value!r}: use the same data "
+                "and settings, or another file for the new study"
             )
 
 
 def _parsed(path: Path | None, number: int, line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        content = json.loads(line)
     except ValueError as error:
         raise CorruptBundleError(f"{path} line {number} is not JSON: {error}; delete the study") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise CorruptBundleError(
-            f"{path} line {number} is {found!r:.80}; expected an object; delete the study"
+            f"{path} line {number} is {content!r:.80}; expected an object; delete the study"
         )
-    return found
+    return content
 
 
 def _trial(path: Path | None, number: int, line: bytes) -> Trial:
-    found = _parsed(path, number, line)
+    fields = _parsed(path, number, line)
     try:
-        config = Config(train=TrainConfig(**found.pop("train")), taste=TasteConfig(**found.pop("taste")))
-        return Trial(config=config, **{**found, "rungs": tuple(found["rungs"])})
+        config = Config(train=TrainConfig(**fields.pop("train")), taste=TasteConfig(**fields.pop("taste")))
+        return Trial(config=config, **{**fields, "rungs": tuple(fields["rungs"])})
     except (KeyError, TypeError, ConfigError) as error:
-        raise CorruptBundleError(f"{path} line {number} is no trial: {error}; delete the study") from error
+        raise CorruptBundleError(f"{path} line {number} is not a trial: {error}; delete the study") from error

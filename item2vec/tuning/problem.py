@@ -1,4 +1,4 @@
-"""What tuning is judged by: training parts, and questions with known answers, carved from the data."""
+"""The problem that tuning solves: training parts, and validation queries held out from the data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import warnings
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,20 +17,20 @@ from item2vec.arrays import Doubles, Offsets
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.rankings import rank_all
-from item2vec.evaluation.split import Split
-from item2vec.evaluation.splits import (
-    first_places,
+from item2vec.evaluation.sentence_splits import (
+    first_positions,
     leave_last_out,
     prefix_split,
     prefixes,
     random_split,
-    repeated,
+    seen_targets,
 )
-from item2vec.evaluation.temporal import Adapter, temporal_folds, temporal_split
+from item2vec.evaluation.split import Split
+from item2vec.evaluation.temporal_splits import Adapter, temporal_folds, temporal_split
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.matrices import sample_rows
-from item2vec.metrics import ACCURACY
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.prior import prior_for
 from item2vec.recommender import Recommender
@@ -39,25 +38,25 @@ from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Adapter", "Data", "Problem", "Protocol", "carve", "parse_metric"]
+__all__ = ["Adapter", "Data", "Problem", "Protocol", "make_problem", "parse_metric"]
 
 Protocol = Literal["last", "prefix", "temporal", "random"]
 Data = Sentences | Interactions
 
-MOST_QUESTIONS = 20_000
-FEW_QUESTIONS = 3_000
-ENOUGH_QUESTIONS = 5_000
-LENGTH_A_QUESTION = 4
+MAX_QUERIES = 20_000
+FEW_QUERIES = 3_000
+ENOUGH_QUERIES = 5_000
+LENGTH_PER_QUERY = 4
 SENTENCE_FOLDS = 2
 TEMPORAL_FOLDS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Folds to be judged by, the newest first; the search sees that one alone.
+    """Validation folds, the newest first, and the metric. The search uses the newest fold only.
 
-    Each fold names its ``users``, by the same numbers in all folds. ``few`` are some questions of the newest
-    fold, for looks in between.
+    A user has the same number in all folds. ``few`` holds some queries of the newest fold, for intermediate
+    scores.
     """
 
     folds: tuple[Split, ...]
@@ -68,25 +67,25 @@ class Problem:
 
     @property
     def timed(self) -> bool:
-        """Whether histories come with timestamps."""
+        """Whether histories have timestamps."""
         return self.few.histories.timestamps is not None
 
     @property
     def ordered(self) -> bool:
-        """Whether the order in a sentence means something."""
+        """Whether the order of a sentence has a meaning."""
         return self.folds[0].train.ordered
 
     def users(self, fold: int) -> Offsets:
-        """Return who asks each question of a fold."""
-        found = self.folds[fold].users
-        return np.arange(len(self.folds[fold])) if found is None else found
+        """Return the user of each query of a fold."""
+        users = self.folds[fold].users
+        return np.arange(len(self.folds[fold])) if users is None else users
 
     def values(
         self, vectors: ItemVectors, taste: TasteConfig, split: Split, table: NeighbourTable | None = None
     ) -> Doubles:
-        """Return the metric of each question (float64), by the calls that serve, with an exact index.
+        """Return the metric of each query (float64), through the calls that serve, with an exact index.
 
-        ``table`` is the split's table of neighbours; counted here if it is needed and not given, as the
+        ``table`` is the split's table of neighbours. If it is needed and ``None``, it is counted here, as the
         popularity prior is.
         """
         train, vocabulary = split.train, vectors.vocabulary
@@ -99,7 +98,7 @@ class Problem:
 
     @property
     def repeats(self) -> bool:
-        """Whether items of a history may be answers again."""
+        """Whether items of a history can be recommended."""
         return not self.few.filter_seen
 
     def score(
@@ -110,11 +109,11 @@ class Problem:
         few: bool = False,
         table: NeighbourTable | None = None,
     ) -> float:
-        """Return the mean of the metric over the newest fold, or over a few of its questions."""
+        """Return the mean metric over the newest fold, or over the ``few`` queries of it."""
         return float(self.values(vectors, taste, self.few if few else self.folds[0], table).mean())
 
     def fingerprint(self) -> str:
-        """Return a checksum of all that decides a score: what is learned from, queried, and measured."""
+        """Return a checksum of everything that determines a score: training part, queries and metric."""
         newest = self.folds[0]
         digest = hashlib.sha256(f"{self.metric}@{self.k} {newest.filter_seen}".encode())
         for sentences in (newest.train, newest.histories, newest.targets):
@@ -123,7 +122,7 @@ class Problem:
 
 
 def parse_metric(metric: str) -> tuple[str, int]:
-    """Return the name and the cut-off of a metric such as ``ndcg@10``.
+    """Split a metric such as ``ndcg@10`` into name and cut-off.
 
     >>> parse_metric("ndcg@10")
     ('ndcg', 10)
@@ -134,7 +133,7 @@ def parse_metric(metric: str) -> tuple[str, int]:
     return name, check_k(int(k))
 
 
-def carve(
+def make_problem(
     data: Data,
     metric: str,
     *,
@@ -145,19 +144,19 @@ def carve(
     max_tokens: int,
     seed: int,
 ) -> Problem:
-    """Return the problem carved from (a sample of) the data.
+    """Hold out validation queries from (a sample of) the data, and return them with their training parts.
 
-    ``last``: the last items of each sentence; ``prefix``: each next click of the last tenth of the sentences;
+    ``last``: the last items of each sentence; ``prefix``: every next item of the last tenth of the sentences;
     ``temporal``: all new items of each user in the last tenth of the events; ``random``: a random tenth of
-    each sentence. Where this makes fewer than 5,000 questions, there are further folds: what is carved from
-    the first one's training part, windows before, another random tenth. Of more than 20,000 questions of a
-    fold as many are drawn.
+    each sentence. If this makes fewer than 5,000 queries, there are further folds: held out from the first
+    fold's training part, earlier windows, or another random tenth. Folds with more than 20,000 queries are
+    sampled.
     """
     name, k = parse_metric(metric)
-    chosen = _checked(data, protocol)
+    chosen = _checked_protocol(data, protocol)
     random = np.random.default_rng([seed, 2])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LeakWarning)  # a choice among settings is not flattered by it
+        warnings.simplefilter("ignore", LeakWarning)  # a leak raises the scores of all settings alike
         sample = _sample(data, max_tokens, random)
         if chosen == "temporal":
             splits = _temporal_folds(_events(sample), bool(repeats), adapter, items)
@@ -166,17 +165,17 @@ def carve(
             chosen = chosen or ("last" if sentences.ordered else "random")
             splits = _sentence_folds(sentences, chosen, repeats, seed)
     if not splits:
-        raise InputError(f"protocol {chosen!r} of {data!r} leaves no question; expected longer ones")
-    folds = tuple(_some(split, MOST_QUESTIONS, random) for split in splits)
-    return Problem(folds, _some(folds[0], FEW_QUESTIONS, random), name, k, chosen)
+        raise InputError(f"protocol {chosen!r} makes no query of {data!r}; expected longer sentences")
+    folds = tuple(_at_most(split, MAX_QUERIES, random) for split in splits)
+    return Problem(folds, _at_most(folds[0], FEW_QUERIES, random), name, k, chosen)
 
 
-def _checked(data: Data, protocol: Protocol | None) -> Protocol | None:
-    """Return the protocol that is given, or temporal where there are timestamps; else it is still open."""
-    given: object = data
-    if not isinstance(given, Sentences | Interactions):
+def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
+    """Return ``protocol``; by default "temporal" for data with timestamps, else ``None`` (still open)."""
+    value: object = data
+    if not isinstance(value, Sentences | Interactions):
         raise InputTypeError(
-            f"tune reads Sentences or Interactions, found {type(given).__name__}; see item2vec.adapters"
+            f"found {type(value).__name__}; tune expects Sentences or Interactions, see item2vec.adapters"
         )
     timed = (data.timestamps if isinstance(data, Sentences) else data.timestamp) is not None
     if protocol is None:
@@ -184,7 +183,7 @@ def _checked(data: Data, protocol: Protocol | None) -> Protocol | None:
     if protocol not in get_args(Protocol):
         raise ConfigError(f"protocol is {protocol!r}; expected one of {', '.join(get_args(Protocol))}")
     if protocol == "temporal" and not timed:
-        raise ConfigError("protocol='temporal' needs timestamps, and there are none; expected 'last'")
+        raise ConfigError("protocol='temporal' needs timestamps, and the data have none; use protocol='last'")
     return protocol
 
 
@@ -197,7 +196,7 @@ def _sentences(data: Data, adapter: Adapter | AdapterConfig, items: Items | None
 
 
 def _events(data: Data) -> Interactions:
-    """Return interactions; of sentences, each sentence is a user's."""
+    """Return the data as interactions; sentences become one user each."""
     if isinstance(data, Interactions):
         return data
     users = Vocabulary(tuple(map(str, range(len(data)))))
@@ -209,24 +208,26 @@ def _temporal_folds(
     interactions: Interactions, repeats: bool, adapter: Adapter | AdapterConfig, items: Items | None
 ) -> list[Split]:
     newest = temporal_split(interactions, repeats=repeats, adapter=adapter, items=items)
-    if len(newest) < ENOUGH_QUESTIONS:
+    if len(newest) < ENOUGH_QUERIES:
         with contextlib.suppress(InputError):  # too few timestamps for several windows
-            several = partial(temporal_folds, folds=TEMPORAL_FOLDS, repeats=repeats)
-            return several(interactions, adapter=adapter, items=items)[::-1]
+            folds = temporal_folds(
+                interactions, folds=TEMPORAL_FOLDS, repeats=repeats, adapter=adapter, items=items
+            )
+            return folds[::-1]
     return [newest]
 
 
 def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> list[Split]:
     folds = [_fold(sentences, protocol, repeats, seed)]
-    with contextlib.suppress(InputError):  # too few sentences for another
-        while len(folds) < SENTENCE_FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUESTIONS:
-            left = sentences if protocol == "random" else folds[-1].train
-            folds.append(_fold(left, protocol, repeats, seed + len(folds)))
+    with contextlib.suppress(InputError):  # too few sentences for another fold
+        while len(folds) < SENTENCE_FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUERIES:
+            remaining = sentences if protocol == "random" else folds[-1].train
+            folds.append(_fold(remaining, protocol, repeats, seed + len(folds)))
     return [fold for fold in folds if len(fold)]
 
 
 def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split with users: the numbers of sentences, which are the same ones in all folds."""
+    """Return a split whose users are sentence numbers, which are the same in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
         split = dataclasses.replace(split, users=np.arange(len(split)))
@@ -235,51 +236,51 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
     else:
         split = prefix_split(sentences)
         split = dataclasses.replace(split, users=np.asarray(split.users) + len(split.train))
-    return _as_seen(split, repeats)
+    return _with_repeats(split, repeats)
 
 
-def _as_seen(split: Split, repeats: bool | None) -> Split:
-    """Return the split with or without seen items as answers, and without questions that have only those."""
+def _with_repeats(split: Split, repeats: bool | None) -> Split:
+    """Allow or exclude seen items (``None``: as the split does), and drop queries with seen targets only."""
     if repeats is not None:
         split = dataclasses.replace(split, filter_seen=not repeats)
     if not split.filter_seen:
         return split
     code_of = split.histories.vocabulary.encode(split.targets.vocabulary.ids).astype(np.int64)
-    size = len(split.histories.vocabulary) + 1  # one more, for a target that stands in no history
+    size = len(split.histories.vocabulary) + 1  # one more, for targets that are in no history
     seen = np.repeat(np.arange(len(split)), split.histories.lengths) * size + split.histories.tokens
-    asking = np.repeat(np.arange(len(split)), split.targets.lengths)
-    new = ~np.isin(asking * size + code_of[split.targets.tokens], seen)
-    return split.take(np.bincount(asking, new, minlength=len(split)) > 0)
+    query = np.repeat(np.arange(len(split)), split.targets.lengths)
+    unseen = ~np.isin(query * size + code_of[split.targets.tokens], seen)
+    return split.take(np.bincount(query, unseen, minlength=len(split)) > 0)
 
 
 def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
-    """Return the split that leaves out the last item of each sentence; of few and long ones, the last few.
+    """Hold out the last item of each sentence or, of few and long sentences, the last few items.
 
-    With several, each is asked for with all that stands before it, so that a thousand users give as sure an
-    answer as several thousand; training sees none of them. Without ``repeats``, an item that also stands
-    before is not asked for.
+    Each held-out item is the target of a query with all items before it as history, so that a thousand users
+    give as precise a score as several thousand. The training part contains no held-out item. Without
+    ``repeats``, items that occur before in their sentence are no targets.
     """
     typical = np.median(sentences.lengths) if len(sentences) else 0
-    enough = -(-ENOUGH_QUESTIONS // max(len(sentences), 1))
-    n = int(np.clip(typical // LENGTH_A_QUESTION, 1, enough))
+    enough = -(-ENOUGH_QUERIES // max(len(sentences), 1))
+    n = int(np.clip(typical // LENGTH_PER_QUERY, 1, enough))
     whole = leave_last_out(sentences, n=n, repeats=True)
     ends = sentences.offsets[1:][sentences.lengths > n]
     last = (ends - 1 - np.arange(n)[:, None]).ravel()
-    asked = last if repeats else last[first_places(sentences)[last] == last]
-    histories, targets = prefixes(sentences, asked)
+    positions = last if repeats else last[first_positions(sentences)[last] == last]
+    histories, targets = prefixes(sentences, positions)
     return dataclasses.replace(
         whole,
         histories=histories,
         targets=targets,
         protocol=f"each of the last {n} items",
-        users=np.searchsorted(sentences.offsets, asked, side="right") - 1,
+        users=np.searchsorted(sentences.offsets, positions, side="right") - 1,
         filter_seen=not repeats,
-        dropped={**whole.dropped, **repeated(len(last) - len(asked))},
+        dropped={**whole.dropped, **seen_targets(len(last) - len(positions))},
     )
 
 
 def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Data:
-    """Return whole sentences, or users, drawn at random, in their order, that have about so many tokens."""
+    """Return whole sentences or users, drawn at random, in their order, of ``max_tokens`` at most."""
     if isinstance(data, Sentences):
         lengths = data.lengths
     else:
@@ -292,5 +293,5 @@ def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Data:
     return data.take(drawn) if isinstance(data, Sentences) else data.take(drawn[data.user])
 
 
-def _some(split: Split, most: int, random: np.random.Generator) -> Split:
-    return split if len(split) <= most else split.take(sample_rows(random, len(split), most))
+def _at_most(split: Split, n_queries: int, random: np.random.Generator) -> Split:
+    return split if len(split) <= n_queries else split.take(sample_rows(random, len(split), n_queries))

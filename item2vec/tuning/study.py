@@ -1,4 +1,4 @@
-"""Searches the settings of training and taste, within a budget, on validation carved from the data."""
+"""A tuning study: search configurations within a budget, and compare the best ones with the default."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from item2vec.errors import ConfigError, TrainingError, TuningWarning
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.tuning.finals import Decision, Estimate, decide, n_rounds, play
+from item2vec.tuning.finalists import Decision, Estimate, decide, n_rounds, train_rounds
 from item2vec.tuning.journal import Journal
-from item2vec.tuning.problem import Adapter, Problem, Protocol, carve
-from item2vec.tuning.search import Search, starts_of, with_epochs
-from item2vec.tuning.team import Clock, Team
+from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem
+from item2vec.tuning.sampler import Sampler, starts_of, with_epochs
 from item2vec.tuning.trial import Trial
+from item2vec.tuning.workers import Clock, Workers
 
 __all__ = ["Tuning", "tune"]
 
@@ -36,19 +36,35 @@ TASTE = ("score", "decay", "half_life", "last_n", *WITHOUT_TRAINING)
 MAX_TOKENS = 1_000_000
 FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
-MOST_FOR_FINALS = 0.5
+MAX_SHARE_FOR_FINALS = 0.5
 SLACK = 1.2
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The result of tuning: the configuration to use, the default beside it, and all trials in their order.
+    """The result of tuning: the configuration to use, its comparison with the default, and all trials.
 
-    ``metric`` is the name of the score, such as ``ndcg@10``, ``protocol`` how queries were held back.
-    ``default`` and ``chosen`` estimate the metric of the default configuration and of ``config``, with their
-    intervals, and ``gain`` the difference of the chosen one, or, where the default is kept, of the best
-    finalist; ``None`` where the budget allowed no comparison. ``finals`` are the trainings that decided.
-    ``unfinished`` names objectives of which no trial came to an end, and ``warnings`` says what that means.
+    Attributes
+    ----------
+    config
+        The configuration to use.
+    metric
+        The name of the score, such as ``ndcg@10``.
+    protocol
+        How the validation queries were held out.
+    trials
+        All trials of the search, in order.
+    default, chosen
+        Estimates of the metric, with intervals, for the default configuration and for ``config``.
+    gain
+        The difference of ``config`` from the default or, if the default is kept, that of the best finalist;
+        ``None`` if the budget did not suffice for a comparison.
+    finals
+        The trainings that were compared.
+    unfinished
+        Objectives of which no trial was finished.
+    warnings
+        The messages of all ``TuningWarning``.
 
     >>> Tuning(Config(), "ndcg@10", "last", (), Estimate(0.2, 0.1, 0.3), Estimate(0.25, 0.15, 0.35), None)
     Tuning(0 trials, protocol 'last', ndcg@10 0.2500 (0.1500 to 0.3500), default 0.2000 (0.1000 to 0.3000))
@@ -95,89 +111,93 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     now: Callable[[], float] = time.monotonic,
     **fixed: Any,
 ) -> Tuning:
-    """Find settings that suit these data, and return the default unless others are shown to be better.
+    """Search settings that suit the data, and return the default unless others are significantly better.
 
-    Validation is carved from the data by the protocol, which is to be the one that will judge the model.
-    Settings of training are suggested by Optuna; for every training, the taste that suits its vectors best is
-    found without training again: score and decay (not of next_item, which is read as it was trained), history
-    length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A trial that is below the
-    median of the earlier ones at a quarter, half or three quarters of its epochs is stopped (Golovin et al.,
-    Google Vizier, KDD 2017).
+    Validation queries are held out from the data by ``protocol``, which should be the protocol of the final
+    evaluation. Optuna suggests settings of training. After every training, the best taste for the vectors is
+    searched without training again: score and decay (except for next_item, which keeps those of its
+    training), history length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A
+    trial whose score is below the median of earlier ones after a quarter, a half or three quarters of its
+    epochs is stopped (Golovin et al., Google Vizier, KDD 2017).
 
-    Trial 0 is the default: next_item's defaults with what is ``fixed``, or skip-gram's where next_item does
-    not know that. It runs to its end, whatever the budget. Then each objective is looked at, with settings
-    that suit one kind of data or another, and the family that leads, word2vec's or next_item, is searched.
-    Word2vec is trained by ``backend="numba"`` unless ``hs`` or a backend is given.
+    Trial 0 is the default: next_item with the ``fixed`` settings, or skip-gram if next_item does not have
+    those. It is always finished, whatever the budget. The next trials try each objective with settings that
+    suit different kinds of data. Then the better family, word2vec or next_item, is searched. Word2vec is
+    trained with ``backend="numba"`` unless ``hs`` or a backend is specified.
 
-    The best of many owes something to luck. So the best four are trained anew beside the default, with two
-    other seeds at least, and where there are fewer than 5,000 questions on several folds. A finalist replaces
-    the default only if its gain is above 0 with 95 % confidence, by a paired test over users that allows for
-    the number of finalists.
+    The best of many trials is partly lucky. Therefore the best four and the default are trained again with at
+    least two other seeds and, if there are fewer than 5,000 queries, on several folds. A finalist replaces
+    the default only if the lower bound of its gain is above 0 at 95 % confidence, by a paired test over users
+    that is corrected for the number of finalists.
 
-    Where there are more than 250,000 tokens, all trials but the first have fewer epochs in proportion, and
-    finalists have as many more as they were denied. (A sample of the sentences would mislead: with fewer
-    tokens an item, other settings win.) Beyond ``max_tokens`` a sample of whole sentences is searched
-    nevertheless, and the finals use all of them (Chamberlain et al., Tuning word2vec for large scale
-    recommendation systems, RecSys 2020).
+    With more than 250,000 tokens, all trials but the first have proportionally fewer epochs, and finalists
+    are trained with all of their epochs. (A sample of the sentences would be misleading: with fewer tokens
+    per item, other settings are best.) Above ``max_tokens``, a sample of whole sentences is searched, and the
+    finals use all sentences (Chamberlain et al., Tuning word2vec for large scale recommendation systems,
+    RecSys 2020).
 
     Parameters
     ----------
+    data
+        Sentences, or interactions that ``adapter`` makes sentences of.
     budget
-        How long it may take: text such as ``"5min"``, a ``timedelta``, or seconds; five minutes if neither it
-        nor ``trials`` is given. A trial that would take more than half of it is ended.
+        Time limit: text such as ``"5min"``, a ``timedelta``, or seconds; five minutes if neither ``budget``
+        nor ``trials`` is specified. A trial that would take more than half of it is ended.
     trials
-        How many configurations to try. With this and without a budget, the same data, settings, ``seed`` and
-        ``jobs`` give the same result.
+        Number of configurations to try. Without a budget, the same data, settings, ``seed`` and ``jobs``
+        give the same result.
     metric
-        What to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off.
+        The metric to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off.
     protocol
-        ``"temporal"``: all new items of each user after a cut-off, as ``temporal_split`` (the default where
-        there are timestamps). ``"last"``: the last item of each sentence, of few and long ones the last few
-        (the default of other sentences whose order means something). ``"prefix"``: every next item of the
-        last tenth of the sentences. ``"random"``: a random tenth of each sentence (where order means
-        nothing).
+        ``"temporal"``: all new items of each user after a cut-off, as in ``temporal_split`` (the default for
+        data with timestamps). ``"last"``: the last item of each sentence or, of few and long sentences, the
+        last few (the default for other ordered sentences). ``"prefix"``: every next item of the last tenth of
+        the sentences. ``"random"``: a random tenth of each sentence (the default for unordered sentences).
     repeats
-        Whether items of a history may be answers again: yes in ``"prefix"``, not in the others by default.
+        Whether items of a history can be recommended; by default only with ``"prefix"``.
     adapter
-        How interactions become sentences: settings (``AdapterConfig``), as of a nightly run, or a function,
+        How interactions become sentences: settings (``AdapterConfig``), as in a nightly run, or a function,
         such as ``functools.partial(adapters.sessions, gap="2h")``.
     items
-        Where ``group_by`` of the adapter's settings looks up its attribute.
+        Source of the attribute that ``group_by`` of the adapter's settings names.
+    seed
+        Seed of validation queries, suggestions and training.
     study
-        A file that remembers the trials. A search that was stopped or killed goes on when it is given again,
-        also with another number of ``jobs``, and several processes may search together.
+        File to store trials in. An existing study is resumed, also with another number of ``jobs``, and
+        several processes can run one study together.
     jobs
-        Trainings at a time; as many as there are cores by default.
+        Number of concurrent trainings; the number of cores by default.
     max_tokens
-        The size of the sample that is searched on.
+        Size of the sample that is searched.
     now
-        The clock that the budget is measured by, in seconds.
+        Clock that measures the budget, in seconds.
     fixed
-        Settings of ``TrainConfig`` and ``TasteConfig`` that are given, and so not searched. They may rule an
-        objective out.
+        Settings of ``TrainConfig`` and ``TasteConfig``, which are then not searched. Objectives that do not
+        have them are excluded.
 
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range, or ``study`` is the file of another search.
+        If a setting is unknown or out of range, or ``study`` is the file of another study.
     InputError
-        If no question can be carved from the data.
+        If no query can be held out from the data.
     TrainingError
         If the default cannot be trained.
 
     Warns
     -----
     TuningWarning
-        If the budget was too small to finish each objective once or to compare any finalist with the default.
+        If the budget was too small to finish a trial of each objective, or to compare any finalist with the
+        default.
 
     Examples
     --------
     >>> from item2vec import adapters, fit
     >>> playlists = adapters.playlists([["a", "b", "c", "d"], ["b", "c", "d"], ["a", "c", "d"]] * 10)
-    >>> found = tune(playlists, trials=2, vector_size=8, epochs=2, jobs=1)
-    >>> len(found.trials), found.config.train.vector_size
+    >>> tuning = tune(playlists, trials=2, vector_size=8, epochs=2, jobs=1)
+    >>> len(tuning.trials), tuning.config.train.vector_size
     (2, 8)
-    >>> fit(playlists, found.config).recommend(["a", "b"], k=1)[0].item in {"c", "d"}
+    >>> fit(playlists, tuning.config).recommend(["a", "b"], k=1)[0].item in {"c", "d"}
     True
     """
     if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
@@ -186,122 +206,135 @@ def tune(  # noqa: PLR0913 - each has a name and a default
         budget = "5min"
     starts = starts_of({"seed": seed, **fixed})
     clock = Clock(None if budget is None else seconds_of(budget, "budget"), now)
-    carved = partial(
-        carve, data, metric, protocol=protocol, repeats=repeats, adapter=adapter, items=items, seed=seed
+    hold_out = partial(
+        make_problem,
+        data,
+        metric,
+        protocol=protocol,
+        repeats=repeats,
+        adapter=adapter,
+        items=items,
+        seed=seed,
     )
-    problem = carved(max_tokens=max_tokens)
+    problem = hold_out(max_tokens=max_tokens)
     n_tokens = len(data) if isinstance(data, Interactions) else len(data.tokens)
-    whole = problem if n_tokens <= max_tokens else carved(max_tokens=n_tokens)
+    whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
     reread = problem.timed or not {*WITHOUT_TRAINING}.isdisjoint(free)
-    search = Search(starts, fixed, seed, share=share, ordered=problem.ordered, reread=reread)
-    team = Team(jobs or len(os.sched_getaffinity(0)), clock, free)
-    plan = _Plan(search, whole, share, max(1.0, n_tokens / max_tokens), team)
+    sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered, reread=reread)
+    workers = Workers(jobs or len(os.sched_getaffinity(0)), clock, free)
+    plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
         "data": problem.fingerprint(),
         "protocol": problem.protocol,
         "seed": seed,
         "fixed": {name: repr(fixed[name]) for name in sorted(fixed)},
     }
-    with closing(Journal(None if study is None else Path(study), about, lag=2 * team.jobs)) as journal:
-        tried = _search(plan, problem, journal, trials)
-    found = _conclude(plan, problem, tried, seed)
-    for text in found.warnings:
+    with closing(Journal(None if study is None else Path(study), about, lag=2 * workers.jobs)) as journal:
+        all_trials = _search(plan, problem, journal, trials)
+    tuning = _conclude(plan, problem, all_trials, seed)
+    for text in tuning.warnings:
         warnings.warn(text, TuningWarning, stacklevel=2)
-    return found
+    return tuning
 
 
 def _search(plan: _Plan, problem: Problem, journal: Journal, n_trials: int | None) -> list[Trial]:
-    """Run the trials of the search, and return them in their order; also those that were not finished.
+    """Run the trials of the search, and return all of them in order, unfinished ones included.
 
-    Other processes may run some of them. The default is waited for, and so is each of a given number of
-    trials if there is no budget, so that all processes come to the same result.
+    Other processes may run some of them. This one waits for the default and, if a number of trials but no
+    budget is specified, for each of these trials, so that all processes get the same result.
     """
-    team = plan.team
-    look = partial(team.search, problem, plan.search, journal, reserve=lambda: plan.reserve(journal.trials))
-    unfinished = look(n_trials)
-    n_needed = 1 if n_trials is None or math.isfinite(team.clock.budget) else n_trials
+    workers = plan.workers
+
+    def run(n: int | None) -> list[Trial]:
+        return workers.run_trials(
+            problem, plan.sampler, journal, n, reserve=lambda: plan.reserve(journal.trials)
+        )
+
+    unfinished = run(n_trials)
+    n_needed = 1 if n_trials is None or math.isfinite(workers.clock.budget) else n_trials
     while journal.settle(n_needed):
-        unfinished += look(n_needed)
+        unfinished += run(n_needed)
     return sorted([*journal.trials, *unfinished], key=lambda trial: trial.number)
 
 
-def _conclude(plan: _Plan, problem: Problem, tried: Sequence[Trial], seed: int) -> Tuning:
-    default = tried[0]
+def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int) -> Tuning:
+    default = trials[0]
     if default.state != "complete":
-        raise TrainingError(f"the default cannot be trained: {default.reason}")
-    finalists = plan.finalists(tried)
-    players = {0: plan.search.default} | {trial.number: trial.config for trial in finalists}
-    rounds = play(plan.team, plan.problem, players) if finalists else []
-    decision = decide(plan.problem, players, rounds, seed) if rounds else _kept(problem, default)
-    seen = {trial.config.train.objective for trial in tried if trial.state != "unfinished"}
-    missed = tuple(objective for objective in plan.search.objectives if objective not in seen)
-    told: tuple[str, ...] = ()
-    if math.isfinite(plan.team.clock.budget):
-        told = _warnings(missed, compared=bool(rounds), enough=plan.enough(default))
+        raise TrainingError(f"the default configuration cannot be trained: {default.reason}")
+    finalists = plan.finalists(trials)
+    candidates = {0: plan.sampler.default} | {trial.number: trial.config for trial in finalists}
+    rounds = train_rounds(plan.workers, plan.problem, candidates) if finalists else []
+    decision = decide(plan.problem, candidates, rounds, seed) if rounds else _keep_default(problem, default)
+    finished = {trial.config.train.objective for trial in trials if trial.state != "unfinished"}
+    unfinished = tuple(objective for objective in plan.sampler.objectives if objective not in finished)
+    messages: tuple[str, ...] = ()
+    if math.isfinite(plan.workers.clock.budget):
+        messages = _budget_warnings(
+            unfinished, compared=bool(rounds), sufficient=plan.sufficient_budget(default)
+        )
     return Tuning(
         decision.config,
         f"{problem.metric}@{problem.k}",
         problem.protocol,
-        tuple(tried),
+        tuple(trials),
         decision.default,
         decision.chosen,
         decision.gain,
-        tuple(trial for one in rounds for trial in one),
-        missed,
-        told,
+        tuple(trial for finals in rounds for trial in finals),
+        unfinished,
+        messages,
     )
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How finalists are chosen, and how long it takes to train them anew.
+    """Chooses the finalists, and estimates the time to train them again.
 
-    ``problem`` is that of the finals, where a finalist has its epochs divided by ``share``, and ``growth``
+    ``problem`` is that of the finals, in which a finalist has its epochs divided by ``share``, and ``growth``
     times the tokens of a trial.
     """
 
-    search: Search
+    sampler: Sampler
     problem: Problem
     share: float
     growth: float
-    team: Team
+    workers: Workers
 
     def finalists(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the best trials, with all their epochs, as many as the budget allows; one at least."""
+        """Return the best trials, with all their epochs: as many as the budget allows, at least one."""
         leaders = self._leaders(trials)
-        while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.team.clock.left():
+        while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.workers.clock.left():
             leaders.pop()
         return leaders
 
     def reserve(self, trials: Sequence[Trial]) -> float:
-        """Return the seconds to keep for the finals: what they need, but not more than half of the budget."""
+        """Return the seconds to reserve for the finals: the estimate, but at most half of the budget."""
         needed = self._seconds(trials[0], self._leaders(trials)) if trials else 0.0
-        return min(needed, MOST_FOR_FINALS * self.team.clock.budget)
+        return min(needed, MAX_SHARE_FOR_FINALS * self.workers.clock.budget)
 
-    def enough(self, default: Trial) -> float:
-        """Return the seconds that the first look and the finals of one finalist would have taken."""
-        return SLACK * self.search.n_first * default.seconds / self.team.jobs + self._seconds(
-            default, [default]
-        )
+    def sufficient_budget(self, default: Trial) -> float:
+        """Return the estimated seconds for the first trials and the finals of one finalist."""
+        first_trials = SLACK * self.sampler.n_first * default.seconds / self.workers.jobs
+        return first_trials + self._seconds(default, [default])
 
     def _leaders(self, trials: Sequence[Trial]) -> list[Trial]:
         best: dict[Config, Trial] = {}
         for trial in sorted(trials, key=lambda trial: -trial.score):
             config = trial.config if trial.number == 0 else with_epochs(trial.config, 1 / self.share)
-            if trial.state == "complete" and config != self.search.default:
+            if trial.state == "complete" and config != self.sampler.default:
                 seconds = trial.seconds / (self.share if trial.number else 1.0)
                 best.setdefault(config, replace(trial, config=config, seconds=seconds))
         return list(best.values())[:FINALISTS]
 
     def _seconds(self, default: Trial, leaders: Sequence[Trial]) -> float:
-        a_round = default.seconds + sum(trial.seconds for trial in leaders)
-        return SLACK * n_rounds(self.problem) * a_round * self.growth / self.team.jobs
+        per_round = default.seconds + sum(trial.seconds for trial in leaders)
+        return SLACK * n_rounds(self.problem) * per_round * self.growth / self.workers.jobs
 
 
-def _kept(problem: Problem, default: Trial) -> Decision:
-    """Return the default, uncompared; a trial of an earlier process is known by its score alone."""
+def _keep_default(problem: Problem, default: Trial) -> Decision:
+    """Return the default without a comparison; its interval is unknown if another process ran the trial."""
     if default.values is None:
         estimate = Estimate(default.score, math.nan, math.nan)
     else:
@@ -309,10 +342,12 @@ def _kept(problem: Problem, default: Trial) -> Decision:
     return Decision(default.config, estimate, estimate, None)
 
 
-def _warnings(missed: Sequence[str], *, compared: bool, enough: float) -> tuple[str, ...]:
-    """Return what a budget was too small for, and which one would do."""
-    found = [f"the budget was too small to finish any trial of {', '.join(missed)}"] if missed else []
+def _budget_warnings(unfinished: Sequence[str], *, compared: bool, sufficient: float) -> tuple[str, ...]:
+    """Return messages about what the budget was too small for, with a sufficient budget (seconds)."""
+    texts = []
+    if unfinished:
+        texts.append(f"the budget was too small to finish any trial of {', '.join(unfinished)}")
     if not compared:
-        found.append("the budget was too small to compare any other configuration with the default")
-    minutes = math.ceil(enough / 60)
-    return tuple(f"{text}; about {minutes} min would do on this machine, as busy as it is" for text in found)
+        texts.append("the budget was too small to compare any other configuration with the default")
+    minutes = math.ceil(sufficient / 60)
+    return tuple(f"{text}; about {minutes} min would suffice at the current load" for text in texts)

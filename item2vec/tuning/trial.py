@@ -1,4 +1,4 @@
-"""One trial: train with some settings, find the taste that suits the vectors, evaluate; or stop early."""
+"""One trial: train a configuration, choose the taste for its vectors, and evaluate; or stop early."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from item2vec.training import train
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NOTHING_KNOWN", "Known", "Limits", "Trial", "best_taste", "run_trial"]
+__all__ = ["NO_TRIALS", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
 
 RUNGS = (1 / 4, 1 / 2, 3 / 4)
-FEWEST_TO_COMPARE = 4
+MIN_TRIALS_TO_COMPARE = 4
 COARSE = (1.0, 0.8, 0.5)
 FINER = {1.0: (0.95, 0.9), 0.8: (0.9, 0.65), 0.5: (0.65, 0.35, 0.2)}
 HISTORY_LENGTHS = (3, 10, 30)
@@ -39,11 +39,11 @@ State = Literal["complete", "stopped", "unfinished", "failed"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration that was tried.
+    """One configuration and its result.
 
-    ``score`` is the metric on validation; of a trial that did not end, what it had reached by then, and 0 if
-    nothing was measured. ``state`` is ``"stopped"`` if the trial fell behind others, ``"unfinished"`` if the
-    budget did not allow it. ``rungs`` are the scores at a quarter, a half and three quarters of its epochs.
+    ``score`` is the metric on validation; for a trial that was ended, its last intermediate score, or 0.
+    ``state`` is ``"stopped"`` if the trial was worse than others, ``"unfinished"`` if the budget did not
+    suffice. ``rungs`` are the scores after a quarter, a half and three quarters of its epochs.
 
     >>> Trial(0, Config(), "complete", 0.25).score
     0.25
@@ -57,19 +57,19 @@ class Trial:
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
     values: Doubles | None = field(default=None, compare=False, repr=False)
-    """The metric of each question (float64), as long as the process that ran the trial remembers it."""
+    """The metric of each query (float64); ``None`` in other processes than the one that ran the trial."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a trial may know of earlier ones: the best taste for each score, and the scores at each rung."""
+class Earlier:
+    """The results of earlier trials: the best taste for each kind of score, and the scores at each rung."""
 
     tastes: tuple[TasteConfig, ...]
     rungs: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Known:
-        """Gather the results of these trials; where there are none yet, a plain taste of each score."""
+    def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Earlier:
+        """Collect the results of these trials; kinds of score without a trial get the ``fixed`` taste."""
         best: dict[str | None, Trial] = {}
         for trial in trials:
             score = trial.config.taste.score or "output"
@@ -81,23 +81,23 @@ class Known:
         return cls(tuple(tastes), tuple(rungs))
 
 
-NOTHING_KNOWN = Known((), ((),) * len(RUNGS))
+NO_TRIALS = Earlier((), ((),) * len(RUNGS))
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may end a training early, and the clock.
+    """The condition that ends a training early, and the clock.
 
-    ``ends`` takes the seconds that the rest of a training will need, and returns why to stop, or ``None``;
-    ``now`` returns the seconds of a clock that only moves on.
+    ``reason_to_stop`` receives the seconds that the rest of a training needs, and returns why to stop, or
+    ``None``; ``now`` returns the seconds of a monotonic clock.
     """
 
-    ends: Callable[[float], str | None] = lambda _: None
+    reason_to_stop: Callable[[float], str | None] = lambda _: None
     now: Callable[[], float] = time.monotonic
 
 
 class _Stopped(Exception):  # noqa: N818 - a signal, not an error
-    """Ends a training that is not worth going on with."""
+    """Ends the training of a trial early."""
 
     def __init__(self, state: State, reason: str) -> None:
         super().__init__(reason)
@@ -106,10 +106,10 @@ class _Stopped(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass
 class _Watch:
-    """Looks at a training after each epoch, and ends it when it falls behind or takes too long."""
+    """Checks a training after each epoch, and ends it if it is worse than others or takes too long."""
 
     problem: Problem
-    known: Known
+    earlier: Earlier
     epochs: int
     taste: TasteConfig | None
     limits: Limits
@@ -117,22 +117,22 @@ class _Watch:
     rungs: list[float] = field(default_factory=list)
 
     def __call__(self, epoch: int, vectors: ItemVectors) -> None:
-        rest = (self.limits.now() - self.started) / epoch * (self.epochs - epoch)
-        reason = self.limits.ends(rest) if epoch < self.epochs else None
+        remaining = (self.limits.now() - self.started) / epoch * (self.epochs - epoch)
+        reason = self.limits.reason_to_stop(remaining) if epoch < self.epochs else None
         if reason:
             raise _Stopped("unfinished", reason)
         rung = len(self.rungs)
         if rung == len(RUNGS) or epoch < RUNGS[rung] * self.epochs or epoch == self.epochs:
             return
-        known = self.known.tastes if self.taste is None else (self.taste,)
-        tastes = [t for t in known if t.score == "cosine" or vectors.output is not None]
+        candidates = self.earlier.tastes if self.taste is None else (self.taste,)
+        tastes = [t for t in candidates if t.score == "cosine" or vectors.output is not None]
         if not tastes:
             return
         self.rungs.append(max(self.problem.score(vectors, taste, few=True) for taste in tastes))
-        earlier = self.known.rungs[rung]
-        if len(earlier) >= FEWEST_TO_COMPARE and self.rungs[-1] < median(earlier):
+        scores = self.earlier.rungs[rung]
+        if len(scores) >= MIN_TRIALS_TO_COMPARE and self.rungs[-1] < median(scores):
             raise _Stopped(
-                "stopped", f"below the median of {len(earlier)} trials after {epoch} of {self.epochs} epochs"
+                "stopped", f"below the median of {len(scores)} trials after {epoch} of {self.epochs} epochs"
             )
 
 
@@ -141,24 +141,24 @@ def run_trial(
     number: int,
     config: Config,
     free: Sequence[str],
-    known: Known = NOTHING_KNOWN,
+    earlier: Earlier = NO_TRIALS,
     limits: Limits = Limits(),
     fold: int = 0,
 ) -> Trial:
     """Train on a fold's training part with one worker, and return the result.
 
-    ``free`` names the settings of the taste that may be chosen. The same arguments give the same trial.
-    Vectors of next_item are read with the decays that they were trained with.
+    ``free`` names the taste settings to choose. Vectors of next_item keep the decays that they were trained
+    with. The same arguments give the same trial.
     """
     as_trained = config.train.objective == "next_item"
     fixed_taste = config.taste if as_trained or not free else None
-    watch = _Watch(problem, known, config.train.epochs, fixed_taste, limits, limits.now())
+    watch = _Watch(problem, earlier, config.train.epochs, fixed_taste, limits, limits.now())
 
     def ended(state: State, score: float, reason: str = "", values: Doubles | None = None) -> Trial:
         seconds = limits.now() - watch.started
         return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds, values)
 
-    if reason := limits.ends(0.0):
+    if reason := limits.reason_to_stop(0.0):
         return ended("unfinished", 0.0, reason)
     try:
         split = problem.folds[fold]
@@ -173,7 +173,7 @@ def run_trial(
 
 
 def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
-    """Return weights of parts to try: each once or twice, or one part alone.
+    """Return the part weights to try: each part once or twice, or one part alone.
 
     >>> _part_weights(2)
     [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (1.0, 0.0), (0.0, 1.0)]
@@ -185,16 +185,16 @@ def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
 
 
 def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
-    """Return the taste that scores best on a few questions; one training serves all tastes."""
+    """Return the taste with the best score on the ``few`` queries. Tastes need no further training."""
     fixed = config.taste
-    tried: dict[TasteConfig, float] = {}
+    score_of: dict[TasteConfig, float] = {}
     table = table_for(problem.few.train, vectors.vocabulary) if "mixture" in free else None
 
     def best_of(tastes: Iterator[TasteConfig]) -> TasteConfig:
         for taste in tastes:
-            if taste not in tried:
-                tried[taste] = problem.score(vectors, taste, few=True, table=table)
-        return max(tried, key=lambda taste: tried[taste])
+            if taste not in score_of:
+                score_of[taste] = problem.score(vectors, taste, few=True, table=table)
+        return max(score_of, key=lambda taste: score_of[taste])
 
     if not free:
         return fixed
@@ -220,7 +220,7 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
 
 
 def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:
-    """Yield the taste with each popularity prior: every weight with every half-life, of those not given."""
+    """Yield the taste with each popularity prior: all free weights with all free half-lives."""
     weights = PRIORS if "popularity" in free else (taste.popularity,)
     half_lives = [taste.popularity_half_life]
     if "popularity_half_life" in free and timed and any(weights):

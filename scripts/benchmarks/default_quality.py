@@ -36,7 +36,7 @@ def radio(folder):
 def clicks(folder):
     """Return a split with every prefix of the test sessions as a query."""
     train, test = (sets.clicks(folder, part) for part in ("train_full", "test"))
-    return prefix_split(train, asked=test), ("hr@20", "mrr@20")
+    return prefix_split(train, test=test), ("hr@20", "mrr@20")
 
 
 SETS = {

@@ -1,4 +1,4 @@
-"""What a model's answers are like beside being right, measured against the training part."""
+"""Measures of rankings beyond accuracy, relative to the training part."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ from functools import cached_property
 
 import numpy as np
 
-from item2vec import metrics
 from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.split import Split
 from item2vec.kernels.cooccurrence import pair_cosines, sentences_of_items
+from item2vec.metrics.beyond_accuracy import (
+    coverage,
+    diversity,
+    gini,
+    novelty,
+    popularity_bias,
+    serendipity,
+)
 
-__all__ = ["BEYOND_ACCURACY", "Lists"]
+__all__ = ["BEYOND_ACCURACY", "BeyondAccuracy"]
 
 BEYOND_ACCURACY = ("coverage", "novelty", "diversity", "gini", "popularity-bias", "serendipity")
-"""The names of the metrics that are computed here."""
+"""The names of the metrics of this module."""
 
-PAIRS_A_BLOCK = 1 << 20
+PAIRS_PER_BLOCK = 1 << 20
 
 
-class Lists:
-    """Rankings beside the training part that they were made from."""
+class BeyondAccuracy:
+    """Computes metrics of rankings from the training part; statistics are cached for all cut-offs."""
 
     def __init__(self, rankings: Rankings, split: Split) -> None:
         self._rankings = rankings
@@ -32,64 +39,65 @@ class Lists:
         )
 
     def measure(self, name: str, k: int) -> Doubles | float:
-        """Return a metric of the first ``k`` places: one number a question, or one for all."""
+        """Return a metric of the first ``k`` ranks: one value per query, or one for the whole catalogue."""
         items, counts = self._rankings.items, self._counts
         if name == "coverage":
-            return metrics.coverage(items, k, counts)
+            return coverage(items, k, counts)
         if name == "gini":
-            return metrics.gini(items, k, counts)
+            return gini(items, k, counts)
         if name == "novelty":
-            return metrics.novelty(items, k, np.diff(self._holders[0]), len(self._split.train))
+            return novelty(items, k, np.diff(self._holders[0]), len(self._split.train))
         if name == "popularity-bias":
-            return metrics.popularity_bias(items, k, counts, self._chosen_popularity)
+            return popularity_bias(items, k, counts, self._history_popularity)
         if name == "diversity":
-            return metrics.diversity(items, k, self._likeness)
-        return metrics.serendipity(self._rankings.hits, self._is_popular(k)[items], k)
+            return diversity(items, k, self._similarity)
+        return serendipity(self._rankings.hits, self._is_popular(k)[items], k)
 
     def _is_popular(self, k: int) -> Mask:
-        """Tell for each item, and last for none, whether it is one of the ``k`` most frequent."""
+        """Return, for each item, whether it is among the ``k`` most frequent; code -1 is not."""
         popular = np.zeros(len(self._counts) + 1, dtype=bool)
         popular[np.argsort(-self._counts, kind="stable")[: min(k, np.count_nonzero(self._counts))]] = True
         return popular
 
     @cached_property
-    def _chosen_popularity(self) -> float:
-        """The mean count of a history's trained items, over histories that have any."""
+    def _history_popularity(self) -> float:
+        """The mean count of a history's trained items, averaged over histories that have any."""
         histories = self._split.histories
         code_of = self._rankings.vocabulary.encode(histories.vocabulary.ids)
         counts = np.append(self._counts, 0)[code_of[histories.tokens]]
         owners = np.repeat(np.arange(len(histories)), histories.lengths)
         sums = np.bincount(owners, counts, minlength=len(histories))
-        known = np.bincount(owners[counts > 0], minlength=len(histories))
-        if known.any():
-            return float((sums[known > 0] / known[known > 0]).mean())
+        n_trained = np.bincount(owners[counts > 0], minlength=len(histories))
+        if n_trained.any():
+            return float((sums[n_trained > 0] / n_trained[n_trained > 0]).mean())
         trained = self._counts[self._counts > 0]
         return float(trained.mean()) if len(trained) else 1.0
 
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
-        """The training sentences that hold each item: offsets, and sentences."""
+        """The training sentences that contain each item: offsets, and sentence numbers."""
         train = self._split.train
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 
     @cached_property
-    def _likeness(self) -> Doubles:
-        """How alike each place is to those before it: the sum of the cosines of the sentences that hold them.
+    def _similarity(self) -> Doubles:
+        """For each rank, the sum of the item's cosines with the items of better rank.
 
-        Pairs are looked up block by block, each distinct one once: answers repeat each other.
+        The cosine of two items is that of the sets of training sentences that contain them. Each distinct
+        pair is computed once per block, because rankings of different queries overlap.
         """
         items, n_items = self._rankings.items, len(self._counts)
         place, before = np.tril_indices(items.shape[1], -1)
         starts = np.searchsorted(place, np.arange(1, items.shape[1]))
-        likeness = np.zeros(items.shape)
-        step = max(1, PAIRS_A_BLOCK // max(len(place), 1))
+        similarity = np.zeros(items.shape)
+        step = max(1, PAIRS_PER_BLOCK // max(len(place), 1))
         for start in range(0, len(items) if len(place) else 0, step):
             first, second = items[start : start + step, place], items[start : start + step, before]
-            real = (first >= 0) & (second >= 0)
-            key = np.minimum(first, second)[real] * np.int64(n_items) + np.maximum(first, second)[real]
+            filled = (first >= 0) & (second >= 0)
+            key = np.minimum(first, second)[filled] * np.int64(n_items) + np.maximum(first, second)[filled]
             pairs, at = np.unique(key, return_inverse=True)
             low, high = (half.astype(np.int32) for half in np.divmod(pairs, n_items))
             cosines = np.zeros(first.shape)
-            cosines[real] = pair_cosines(low, high, *self._holders)[at]
-            likeness[start : start + step, 1:] = np.add.reduceat(cosines, starts, axis=1)
-        return likeness
+            cosines[filled] = pair_cosines(low, high, *self._holders)[at]
+            similarity[start : start + step, 1:] = np.add.reduceat(cosines, starts, axis=1)
+        return similarity

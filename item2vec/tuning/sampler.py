@@ -1,4 +1,4 @@
-"""Which configuration to try next; the one door to Optuna."""
+"""Search spaces, and suggestions of the next configuration by Optuna, which only this module imports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
-__all__ = ["Search", "family_of", "scaled", "searched", "starts_of"]
+__all__ = ["Sampler", "family_of", "scaled", "searched", "starts_of"]
 
 Objective = Literal["next_item", "skipgram", "cbow"]
 Space = Mapping[str, BaseDistribution]
@@ -39,7 +39,7 @@ SEARCHED_MEMORIES: tuple[Memory, ...] = (
     (0.98,),
     (0.3,),
 )
-"""What ``context_decay`` is searched among."""
+"""The searched values of ``context_decay``."""
 
 
 def _name_of(memory: Memory) -> str:
@@ -75,7 +75,7 @@ NEXT_ITEM: Space = {
 }
 SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
 
-FIRST: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
+FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {}),
     ("skipgram", {}),
     ("next_item", {"context_decay": (0.98,), "tied": 1}),
@@ -86,11 +86,11 @@ FIRST: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
     ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
 )
-"""What is tried before anything is known: settings that suit one kind of data or another."""
+"""The first trials: settings that each suit some kind of data."""
 
 
 def scaled(epochs: int, share: float) -> int:
-    """Return a share of so many epochs, at least one.
+    """Return a share of a number of epochs, at least 1.
 
     >>> scaled(40, 0.25), scaled(40, 0.001)
     (10, 1)
@@ -99,43 +99,55 @@ def scaled(epochs: int, share: float) -> int:
 
 
 def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
-    """Return the defaults with what is fixed for each objective that knows it; next_item first if it does.
+    """Return, for each objective that has all fixed settings, its defaults with those settings.
 
-    Skip-gram and CBOW are trained by the quicker backend where it can.
+    The order is that of ``OBJECTIVES``. Skip-gram and CBOW use the faster numba backend if it supports the
+    settings.
 
     Raises
     ------
     ConfigError
-        If no objective knows what is fixed, or a value is out of range.
+        If no objective has all of these settings, or a value is out of range.
     """
-    found: dict[Objective, Config] = {}
-    refused: ConfigError | None = None
+    starts: dict[Objective, Config] = {}
+    first_error: ConfigError | None = None
     for objective in OBJECTIVES:
         if fixed.get("objective", objective) != objective:
             continue
-        given: dict[str, Any] = {"objective": objective}
         for backend in ({"backend": "numba"}, {}) if objective != "next_item" else ({},):
             try:
-                found[objective] = Config().with_settings(**{**given, **backend, **fixed})
+                starts[objective] = Config().with_settings(**{"objective": objective, **backend, **fixed})
                 break
             except ConfigError as error:
-                refused = refused or error
-    if not found:
-        raise refused or ConfigError(
-            f"objective is {fixed['objective']!r}; tune knows {', '.join(OBJECTIVES)}"
+                first_error = first_error or error
+    if not starts:
+        raise first_error or ConfigError(
+            f"objective is {fixed['objective']!r}; expected one of {', '.join(OBJECTIVES)}"
         )
-    return found
+    return starts
 
 
-class Search:
-    """Suggests settings by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
+class Sampler:
+    """Suggests configurations by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
-    After a first look at each objective, the family that leads is searched. A suggestion depends on the seed,
-    the trial's number and the trials that were shown, on nothing else. ``share`` (above 0, up to 1) is the
-    part of the epochs that trials have, where there is much data; all but the first, which is the default.
-    ``reread``: there is more to choose in how next_item is read than the length of a history, so that the
-    default is trained once more and read in the way that suits it best; word2vec's always is. A small budget
-    has seen another objective before that.
+    The first trials try each objective; then only the family of the best trial is searched. A suggestion is a
+    function of the seed, the trial's number and the observed trials.
+
+    Parameters
+    ----------
+    starts
+        The default configuration of each objective; the first one is trial 0.
+    fixed
+        Settings that are not searched.
+    seed
+        Seed of the suggestions.
+    share
+        Share of the epochs for trials (above 0, up to 1), for large data; trial 0 has all epochs.
+    ordered
+        Whether the order of a sentence has a meaning.
+    reread
+        Whether trial 2 trains the default again, to choose its taste. Always done for word2vec. It is trial
+        2, so that a small budget has tried another objective before.
     """
 
     def __init__(
@@ -153,40 +165,40 @@ class Search:
             start = starts["next_item"]
             starts = {**starts, "next_item": start.replace(train=start.train.without_order())}
         self.default = next(iter(starts.values()))
-        looks = dict.fromkeys([self.default, *_possible(starts, fixed)])
+        first = list(dict.fromkeys([self.default, *_first_configs(starts, fixed)]))
         reread = reread or family_of(self.default) == "word2vec"
-        self._first = [*list(looks)[:2], *[self.default] * reread, *list(looks)[2:]]
+        self._first = [*first[:2], *[self.default] * reread, *first[2:]]
         self._families = {
             family_of(start): _Family(start, fixed, share) for start in reversed(list(starts.values()))
         }
         self._share = 1.0 if "epochs" in fixed else share
         self._seed = seed
         self._leader: Trial | None = None
-        self._shown: set[int] = set()
+        self._observed: set[int] = set()
 
     @property
     def n_first(self) -> int:
-        """How many trials the first look takes."""
+        """The number of first trials, which are not suggested by the estimator."""
         return len(self._first)
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """The objectives that are looked at."""
+        """The objectives of the first trials."""
         return tuple(dict.fromkeys(config.train.objective for config in self._first))
 
-    def show(self, trials: Sequence[Trial]) -> None:
-        """Take in the outcome of trials, each once."""
+    def observe(self, trials: Sequence[Trial]) -> None:
+        """Add the results of trials that have not been observed yet."""
         for trial in trials:
-            if trial.number in self._shown:
+            if trial.number in self._observed:
                 continue
-            self._shown.add(trial.number)
+            self._observed.add(trial.number)
             if self._leader is None or trial.score > self._leader.score:
                 self._leader = trial
-            if trial.number > 0 or self._share == 1:  # the first has all its epochs, beyond what is searched
-                self._families[family_of(trial.config)].show(trial)
+            if trial.number > 0 or self._share == 1:  # trial 0 has all epochs, outside the space
+                self._families[family_of(trial.config)].observe(trial)
 
     def suggest(self, number: int) -> Config:
-        """Return the configuration of a trial."""
+        """Return the configuration of trial ``number``."""
         if number < len(self._first):
             config = self._first[number]
             return config if number == 0 else with_epochs(config, self._share)
@@ -196,12 +208,12 @@ class Search:
 
 
 def with_epochs(config: Config, share: float) -> Config:
-    """Return a configuration with a share of its epochs."""
+    """Return the configuration with a share of its epochs."""
     return config if share == 1 else config.with_settings(epochs=scaled(config.train.epochs, share))
 
 
 class _Family:
-    """The search among the settings of one family of objectives."""
+    """The search space and the observed trials of one family of objectives."""
 
     def __init__(self, start: Config, fixed: Mapping[str, Any], share: float) -> None:
         space: dict[str, Any] = dict(SPACES[family_of(start)])
@@ -210,21 +222,21 @@ class _Family:
         space["epochs"] = IntDistribution(fewest, max(most, fewest + 1), log=True)
         highest = max(self._lowest_alpha, space["alpha"].high)
         space["alpha"] = FloatDistribution(self._lowest_alpha, highest, log=True)
-        given = set(fixed)
+        unsearched = set(fixed)
         if start.train.backend == "gensim":
-            given.add("forward_only")
+            unsearched.add("forward_only")
         if "vector_size" in fixed:
-            given |= {"part_size", "memory"}
+            unsearched |= {"part_size", "memory"}
         if "context_decay" in fixed or set(memory_of(start)) == {1.0}:
-            given.add("memory")
-        self._space = {name: range_ for name, range_ in space.items() if name not in given}
+            unsearched.add("memory")
+        self._space = {name: range_ for name, range_ in space.items() if name not in unsearched}
         self._start = start
         self._trials: list[FrozenTrial] = []
 
-    def show(self, trial: Trial) -> None:
-        settings = _terms_of(trial.config)
+    def observe(self, trial: Trial) -> None:
+        settings = _parameters_of(trial.config)
         stopped = trial.state == "stopped"
-        with contextlib.suppress(ValueError):  # a configuration of the first look may be out of range
+        with contextlib.suppress(ValueError):  # a first trial may be outside the space
             self._trials.append(
                 create_trial(
                     params={name: settings[name] for name in self._space},
@@ -237,26 +249,26 @@ class _Family:
 
     def suggest(self, seed: int) -> Config:
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=3)
-        # A new study: suggestions would depend on earlier ones, too, which a resumed search has not made.
+        # A new study each time: a reused one would also depend on suggestions before a resumption.
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(self._trials)
-        found = study.ask(self._space).params
-        for name in {"alpha", "weight_decay"} & set(found):
-            found[name] = float(f"{found[name]:.3g}")
-        if "alpha" in found:
-            found["alpha"] = max(found["alpha"], self._lowest_alpha)
+        settings = study.ask(self._space).params
+        for name in {"alpha", "weight_decay"} & set(settings):
+            settings[name] = float(f"{settings[name]:.3g}")
+        if "alpha" in settings:
+            settings["alpha"] = max(settings["alpha"], self._lowest_alpha)
         memory = memory_of(self._start)
-        if "memory" in found:
-            memory = found["context_decay"] = _MEMORY_NAMED[found.pop("memory")]
-        if "tied" in found:
-            found["tied"] = min(found["tied"], len(memory))
-        if "part_size" in found:
-            found["vector_size"] = found.pop("part_size") * len(memory)
-        return self._start.with_settings(**found)
+        if "memory" in settings:
+            memory = settings["context_decay"] = _MEMORY_NAMED[settings.pop("memory")]
+        if "tied" in settings:
+            settings["tied"] = min(settings["tied"], len(memory))
+        if "part_size" in settings:
+            settings["vector_size"] = settings.pop("part_size") * len(memory)
+        return self._start.with_settings(**settings)
 
 
 def family_of(config: Config) -> str:
-    """Return the family of a configuration's objective.
+    """Return the family of a configuration's objective: "next_item" or "word2vec".
 
     >>> family_of(Config().with_settings(objective="cbow"))
     'word2vec'
@@ -265,12 +277,12 @@ def family_of(config: Config) -> str:
 
 
 def memory_of(config: Config) -> Memory:
-    """Return the ``context_decay`` of each part of next_item's vectors; none of another objective's."""
+    """Return the ``context_decay`` of each part of the vectors; empty for objectives other than next_item."""
     return config.train.context_decay if isinstance(config.train, NextItem) else ()
 
 
 def searched(config: Config) -> dict[str, Any]:
-    """Return the settings of training that are searched in a configuration's family.
+    """Return the training settings of a configuration that are searched in its family.
 
     >>> searched(Config().with_settings(objective="cbow"))["window"]
     10
@@ -281,17 +293,17 @@ def searched(config: Config) -> dict[str, Any]:
     return {name: value for name, value in config.train.model_dump().items() if name in names}
 
 
-def _terms_of(config: Config) -> dict[str, Any]:
-    """Return the settings of training in the terms of the search."""
+def _parameters_of(config: Config) -> dict[str, Any]:
+    """Return the searched training settings under their names in the search space."""
     settings = searched(config)
     if memory := memory_of(config):
         settings |= {"memory": _name_of(memory), "part_size": settings["vector_size"] // len(memory)}
     return settings
 
 
-def _possible(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> Iterator[Config]:
-    """Yield each configuration of the first look that what is fixed allows."""
-    for objective, changes in FIRST:
+def _first_configs(starts: Mapping[Objective, Config], fixed: Mapping[str, Any]) -> Iterator[Config]:
+    """Yield the configurations of ``FIRST_TRIALS`` that are compatible with the fixed settings."""
+    for objective, changes in FIRST_TRIALS:
         free = {name: value for name, value in changes.items() if name not in fixed}
         if objective in starts and (free or not changes):
             if set(memory_of(starts[objective])) == {1.0}:

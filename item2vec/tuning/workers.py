@@ -1,4 +1,4 @@
-"""Runs trials, several at a time, within the budget."""
+"""Run trials in parallel threads, within a time budget."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from item2vec.config import Config
 from item2vec.progress import progress_bar
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Problem
-from item2vec.tuning.search import Search, family_of
-from item2vec.tuning.trial import Known, Limits, Trial, run_trial
+from item2vec.tuning.sampler import Sampler, family_of
+from item2vec.tuning.trial import Earlier, Limits, Trial, run_trial
 
-__all__ = ["Clock", "Team"]
+__all__ = ["Clock", "Workers"]
 
 OUT_OF_TIME = "the budget is used up"
-Ends = Callable[[float], str | None]
 
 
 class Clock:
-    """How much of the budget is left; without a budget, infinitely much."""
+    """Measures the remaining budget, in seconds; it is infinite if ``budget`` is ``None``."""
 
     def __init__(self, budget: float | None, now: Callable[[], float] = time.monotonic) -> None:
         self.budget = float("inf") if budget is None else budget
@@ -32,12 +31,15 @@ class Clock:
         self._started = now()
 
     def left(self, reserved: float = 0.0) -> float:
-        """Return the seconds that are left of the budget, of which some may be reserved."""
+        """Return the remaining seconds of the budget, minus reserved ones."""
         return self.budget - reserved - (self.now() - self._started)
 
 
-class Team:
-    """Runs trials, several at a time, and returns them in the order in which they were started."""
+class Workers:
+    """Runs up to ``jobs`` trials at a time, and returns them in the order in which they were started.
+
+    ``free`` names the taste settings that trials choose.
+    """
 
     def __init__(self, jobs: int, clock: Clock, free: Sequence[str]) -> None:
         self.jobs = jobs
@@ -45,37 +47,36 @@ class Team:
         self._free = free
         self._cancelled = threading.Event()
 
-    def search(
+    def run_trials(
         self,
         problem: Problem,
-        search: Search,
+        sampler: Sampler,
         journal: Journal,
         n_trials: int | None,
         reserve: Callable[[], float],
     ) -> list[Trial]:
-        """Run trials until there are so many, or only what is to be reserved is left of the budget.
+        """Run trials until there are ``n_trials``, or only the reserved part of the budget remains.
 
-        Finished trials go into the journal; those that the budget ended are returned.
+        Finished trials are added to the journal; trials that the budget ended are returned.
 
-        A suggestion depends on the trials up to the journal's lag before it, whichever of the later ones have
-        ended by then, so that it does not depend on how quick this machine is, and no worker waits for
-        another.
+        Trial n sees only the results of trials up to n - journal.lag, even if later ones have finished.
+        Suggestions are therefore reproducible on machines of any speed, and no worker waits for another.
         """
-        most = math.inf if n_trials is None else n_trials
+        end = math.inf if n_trials is None else n_trials
         unfinished = []
 
         def tasks() -> Iterator[Callable[[], Trial]]:
-            while (number := journal.claim()) < most:
+            while (number := journal.claim()) < end:
                 if number > 0 and self.clock.left(reserve()) <= 0:
                     break
                 seen = [trial for trial in journal.trials if trial.number <= number - journal.lag]
-                search.show(seen)
-                config = search.suggest(number)
-                alike = [trial for trial in seen if family_of(trial.config) == family_of(config)]
-                known = Known.of(alike, config.taste, self._free)
-                limits = Limits(partial(self._ends, number, reserve), self.clock.now)
+                sampler.observe(seen)
+                config = sampler.suggest(number)
+                family = [trial for trial in seen if family_of(trial.config) == family_of(config)]
+                earlier = Earlier.of(family, config.taste, self._free)
+                limits = Limits(partial(self._reason_to_stop, number, reserve), self.clock.now)
                 free = self._free if number > 0 else ()
-                yield partial(run_trial, problem, number, config, free, known, limits)
+                yield partial(run_trial, problem, number, config, free, earlier, limits)
             journal.release(number)
 
         with progress_bar("tuning", n_trials) as advance:
@@ -90,16 +91,18 @@ class Team:
         return unfinished
 
     def train_again(self, problem: Problem, configs: Mapping[int, Config], fold: int) -> list[Trial]:
-        """Train numbered configurations on a fold, as long as the budget lasts."""
-        limits = Limits(partial(self._ends, None, lambda: 0.0), self.clock.now)
+        """Train numbered configurations on a fold, while the budget lasts."""
+        limits = Limits(partial(self._reason_to_stop, None, lambda: 0.0), self.clock.now)
         tasks = (
             partial(run_trial, problem, number, config, (), limits=limits, fold=fold)
             for number, config in configs.items()
         )
         return list(self._in_order(tasks, 2 * self.jobs))
 
-    def _ends(self, number: int | None, reserve: Callable[[], float], rest: float) -> str | None:
-        """Return why a trial is to end, or ``None``; the very first runs to its end."""
+    def _reason_to_stop(
+        self, number: int | None, reserve: Callable[[], float], remaining: float
+    ) -> str | None:
+        """Return why a trial with ``remaining`` seconds to go must stop, else ``None``. Trial 0 is exempt."""
         if self._cancelled.is_set():
             return OUT_OF_TIME
         if number == 0:
@@ -107,18 +110,18 @@ class Team:
         left = self.clock.left(reserve())
         if left <= 0:
             return OUT_OF_TIME
-        if rest > min(self.clock.budget / 2, left):
-            return f"too slow for what is left of the budget: {rest:.0f} s to go"
+        if remaining > min(self.clock.budget / 2, left):
+            return f"too slow for the remaining budget: {remaining:.0f} s to go"
         return None
 
-    def _in_order(self, tasks: Iterator[Callable[[], Trial]], ahead: int) -> Iterator[Trial]:
+    def _in_order(self, tasks: Iterator[Callable[[], Trial]], n_ahead: int) -> Iterator[Trial]:
         running: deque[Future[Trial]] = deque()
         self._cancelled.clear()
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
                 for task in tasks:
                     running.append(pool.submit(task))
-                    if len(running) == ahead:
+                    if len(running) == n_ahead:
                         yield running.popleft().result()
                 while running:
                     yield running.popleft().result()

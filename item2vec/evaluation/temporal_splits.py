@@ -1,0 +1,291 @@
+"""Splits by time: train on the events before a cut-off, and predict what each user did after it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from item2vec.adapters import histories
+from item2vec.adapters.histories import training_sentences, user_histories
+from item2vec.arrays import Offsets
+from item2vec.config import AdapterConfig
+from item2vec.errors import InputError, InputTypeError
+from item2vec.evaluation.split import Split
+from item2vec.interactions import Interactions, microseconds
+from item2vec.items import Items
+from item2vec.sentences import Sentences
+from item2vec.types import Vocabulary
+
+__all__ = ["Adapter", "span_of", "temporal_folds", "temporal_split"]
+
+Adapter = Callable[[Interactions], Sentences]
+
+
+def temporal_split(
+    interactions: Interactions,
+    *,
+    at: datetime | str | None = None,
+    fraction: float | None = None,
+    until: datetime | str | None = None,
+    repeats: bool = False,
+    adapter: Adapter | AdapterConfig = histories,
+    items: Items | None = None,
+) -> Split:
+    """Train on the events before a cut-off, and predict the new items of every user active after it.
+
+    A history is everything that a user interacted with before the cut-off, oldest first; it is empty for
+    later users. The targets are the distinct items that the user interacted with from the cut-off on, in
+    order. The training part contains no event at or after the cut-off.
+
+    Parameters
+    ----------
+    interactions
+        Events with timestamps.
+    at
+        The cut-off: a ``datetime`` (naive: UTC) or ISO text, ``"2024-05-01"``.
+    fraction
+        Instead of ``at``: the share of the events in the test part, 0.1 if neither is specified. Events with
+        the same timestamp stay together, so the share is met as closely as they allow.
+    until
+        Ignore events at or after this time.
+    repeats
+        Whether items of the history can be targets; recommendations then do not exclude them.
+    adapter
+        How events become sentences. An ``AdapterConfig`` shapes training sentences, histories and targets as
+        a nightly run and ``Engine`` do: targets are items of ``events``, and recommendations exclude the
+        items of ``seen_events``, which are no targets. A function, such as
+        ``functools.partial(adapters.sessions, gap="2h")``, makes the training sentences only.
+    items
+        Source of the attribute that ``group_by`` of the adapter's settings names.
+
+    Raises
+    ------
+    InputError
+        If there are no timestamps, or the training part or the test part is empty.
+
+    Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
+    existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
+
+    Examples
+    --------
+    >>> listens = Interactions.of(
+    ...     user=["ann", "bob", "ann", "ann", "bob"], item=["a", "b", "b", "c", "b"],
+    ...     timestamp=[datetime(2024, 1, day) for day in (1, 2, 3, 4, 5)])
+    >>> split = temporal_split(listens, at="2024-01-04")
+    >>> list(split.train), list(split.histories), list(split.targets)
+    ([['a', 'b'], ['b']], [['a', 'b']], [['c']])
+    >>> split.dropped
+    {'users without new items in the test part': 1}
+    """
+    if at is not None and fraction is not None:
+        raise InputError(f"at is {at!r} and fraction is {fraction}; expected one of the two")
+    timestamps = _timestamps(interactions)
+    end = None if until is None else _microseconds("until", until)
+    if at is not None:
+        cut = _microseconds("at", at)
+    else:
+        share = 0.1 if fraction is None else fraction
+        (cut,) = _cuts(timestamps if end is None else timestamps[timestamps < end], [share])
+    return _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
+
+
+def temporal_folds(
+    interactions: Interactions,
+    *,
+    folds: int = 3,
+    fraction: float = 0.1,
+    repeats: bool = False,
+    adapter: Adapter | AdapterConfig = histories,
+    items: Items | None = None,
+) -> list[Split]:
+    """Split by time into several folds (rolling origin): each trains on all events before its test window.
+
+    The windows are consecutive and end with the last event. Each contains about ``fraction`` of all events.
+    The other arguments are those of ``temporal_split``.
+
+    Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
+    Journal of Forecasting 16, 2000.
+
+    Examples
+    --------
+    >>> listens = Interactions.of(
+    ...     user=["ann"] * 4, item=["a", "b", "c", "d"],
+    ...     timestamp=[datetime(2024, 1, day) for day in (1, 2, 3, 4)])
+    >>> for fold in temporal_folds(listens, folds=2, fraction=0.25):
+    ...     print(list(fold.train), list(fold.targets), fold.protocol)
+    [['a', 'b']] [['c']] temporal from 2024-01-03T00:00:00 (fold 1 of 2)
+    [['a', 'b', 'c']] [['d']] temporal from 2024-01-04T00:00:00 (fold 2 of 2)
+    """
+    if folds < 1:
+        raise InputError(f"folds is {folds}; expected at least 1")
+    cuts = _cuts(_timestamps(interactions), [fraction * left for left in range(folds, 0, -1)])
+    reader = _Reader.of(adapter, items)
+    splits = [
+        _split_at(interactions, cut, end, repeats, reader)
+        for cut, end in zip(cuts, [*cuts[1:], None], strict=True)
+    ]
+    return [
+        dataclasses.replace(split, protocol=f"{split.protocol} (fold {number} of {folds})")
+        for number, split in enumerate(splits, start=1)
+    ]
+
+
+def span_of(timestamps: Offsets) -> tuple[str, str]:
+    """Return the first and last of these timestamps (microseconds) as ISO text.
+
+    >>> span_of(np.array([1_500_000, 0]))
+    ('1970-01-01T00:00:00', '1970-01-01T00:00:01.500000')
+    """
+    return _iso(timestamps.min()), _iso(timestamps.max())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Makes sentences of events: a function for the training part, and settings for the histories."""
+
+    config: AdapterConfig
+    items: Items | None
+    train: Adapter
+
+    @classmethod
+    def of(cls, adapter: Adapter | AdapterConfig, items: Items | None) -> _Reader:
+        if isinstance(adapter, AdapterConfig):
+            return cls(adapter, items, partial(training_sentences, adapter=adapter, items=items))
+        return cls(AdapterConfig(), items, adapter)
+
+    def histories(self, interactions: Interactions) -> Sentences:
+        """Return the history of each user, as the model reads it."""
+        return user_histories(interactions, self.config, self.items)
+
+    def chosen(self, interactions: Interactions) -> Sentences:
+        """Return all items of each user with an event type that a history can contain."""
+        return self._of(interactions, self.config.events)
+
+    def seen(self, interactions: Interactions) -> Sentences:
+        """Return the items of each user that recommendations exclude."""
+        return self._of(interactions, self.config.seen_events)
+
+    def _of(self, interactions: Interactions, events: Any) -> Sentences:
+        config = AdapterConfig(events=events, group_by=self.config.group_by)
+        return user_histories(interactions, config, self.items)
+
+
+def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bool, reader: _Reader) -> Split:
+    timestamps = _timestamps(interactions)
+    before = timestamps < cut
+    within = ~before if end is None else ~before & (timestamps < end)
+    for name, part in (("training part before", before), ("test part from", within)):
+        if not part.any():
+            until = "" if end is None else f" until {_iso(end)}"
+            raise InputError(
+                f"the {name} {_iso(cut)}{until} is empty; expected a cut-off within the data, whose "
+                f"timestamps are {' to '.join(span_of(timestamps))}"
+            )
+    past, future = interactions.take(before), interactions.take(within)
+    train = reader.train(past)
+    seen = None if repeats else reader.seen(past)
+    targets = _targets(reader.chosen(future), seen)
+    has_target = targets.lengths > 0
+    if not len(train.tokens):
+        raise InputError(f"the adapter made no sentence of the {len(past):,} events before {_iso(cut)}")
+    if not has_target.any():
+        raise InputError(
+            f"no user has a new item from {_iso(cut)} on; expected an earlier cut-off, or repeats=True"
+        )
+    dropped = {
+        "users without new items in the test part": len(np.unique(future.user)) - int(has_target.sum()),
+        "events after the test part": len(interactions) - len(past) - len(future),
+        "events omitted by the adapter": max(len(past) - len(train.tokens), 0),
+    }
+    history = reader.histories(past).take(has_target)
+    return Split(
+        train=train,
+        histories=history,
+        targets=targets.take(has_target),
+        protocol=f"temporal from {_iso(cut)}",
+        users=np.flatnonzero(has_target),
+        filter_seen=not repeats,
+        seen=_seen_outside(history, seen.take(has_target)) if seen is not None else None,
+        spans={"train": span_of(timestamps[before]), "test": span_of(timestamps[within])},
+        dropped={what: n for what, n in dropped.items() if n},
+    )
+
+
+def _targets(future: Sentences, seen: Sentences | None) -> Sentences:
+    """Return the distinct items of each sentence in order, without those that the user has seen."""
+    pairs = _pairs(future, future.vocabulary)
+    first = np.zeros(len(pairs), dtype=bool)
+    first[np.unique(pairs, return_index=True)[1]] = True
+    if seen is not None:
+        first &= ~np.isin(pairs, _pairs(seen, future.vocabulary))
+    return dataclasses.replace(future.keep(first), weights=None, timestamps=None)
+
+
+def _seen_outside(history: Sentences, seen: Sentences) -> Sentences | None:
+    """Return the seen items that are not in the history itself; ``None`` if there are none."""
+    new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(history, seen.vocabulary))
+    return dataclasses.replace(seen.keep(new), weights=None, timestamps=None) if new.any() else None
+
+
+def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
+    """Return each token as one number, from its sentence and its code in a vocabulary; -1 if it has none."""
+    code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
+    code = code_of[sentences.tokens]
+    owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
+    return np.where(code >= 0, owner * len(vocabulary) + code, -1)
+
+
+def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
+    """Return, for each share, the cut-off after which the share of the events is closest to it."""
+    if any(not 0 < share < 1 for share in shares):
+        raise InputError(
+            f"the test part is {max(shares):g} of the events; expected a share above 0 and below 1, which "
+            "leaves events for training"
+        )
+    distinct, first = np.unique(np.sort(timestamps), return_index=True)
+    if len(distinct) < 2:
+        raise InputError(
+            f"{len(timestamps):,} events with {len(distinct)} distinct timestamp; expected at least two "
+            "timestamps to split between"
+        )
+    share_after = 1 - first[1:] / len(timestamps)
+    cuts = [int(np.abs(share_after - share).argmin()) for share in shares]
+    if len(set(cuts)) < len(cuts):
+        raise InputError(
+            f"{len(cuts)} test windows overlap, because there are only {len(distinct):,} distinct "
+            "timestamps; expected fewer or larger folds"
+        )
+    return [int(distinct[1:][index]) for index in cuts]
+
+
+def _timestamps(interactions: Interactions) -> Offsets:
+    value: object = interactions
+    if not isinstance(value, Interactions):
+        raise InputTypeError(
+            f"found {type(value).__name__}; expected Interactions, as readers.read_interactions returns them"
+        )
+    if interactions.timestamp is None:
+        raise InputError("a split by time needs timestamps; name their column with timestamp=")
+    return interactions.timestamp
+
+
+def _microseconds(name: str, time: datetime | str) -> int:
+    value: object = time
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        raise InputError(f"{name} is {time!r}; expected a datetime, or ISO text such as '2024-05-01 12:00'")
+    return int(microseconds([value])[0])
+
+
+def _iso(timestamp: int | np.int64) -> str:
+    unit = "us" if int(timestamp) % 1_000_000 else "s"
+    return str(np.datetime64(int(timestamp), "us").astype(f"datetime64[{unit}]"))

@@ -1,0 +1,149 @@
+"""Compare finalists with the default: train them again, and test the gains on the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from item2vec.arrays import Doubles, Offsets
+from item2vec.config import Config
+from item2vec.evaluation.bootstrap import intervals
+from item2vec.progress import progress_bar
+from item2vec.tuning.problem import Problem
+from item2vec.tuning.trial import Trial
+from item2vec.tuning.workers import Workers
+
+__all__ = ["Decision", "Estimate", "decide", "lower_bounds", "n_rounds", "train_rounds"]
+
+LEVEL = 0.95
+N_DRAWS = 2000
+SEEDS = 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over validation queries, and its 95 % interval by the bootstrap over users.
+
+    >>> Estimate(0.25, 0.2, 0.3)
+    0.2500 (0.2000 to 0.3000)
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __repr__(self) -> str:
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+    @classmethod
+    def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0) -> Estimate:
+        """Estimate the mean of values (one per query) between ``least`` and 1.
+
+        >>> Estimate.of(np.zeros(100), np.arange(100))
+        0.0000 (0.0000 to 0.0362)
+        """
+        low, high = intervals({"": values}, clusters, least=least)[""]
+        return cls(float(values.mean()), low, high)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The chosen configuration, and the difference of the best finalist from the default.
+
+    ``gain`` is the difference of the chosen configuration or, if the default is kept, of the finalist with
+    the highest mean; ``None`` if no finalist was compared.
+    """
+
+    config: Config
+    default: Estimate
+    chosen: Estimate
+    gain: Estimate | None
+
+
+def n_rounds(problem: Problem) -> int:
+    """Return the number of rounds: one per fold, and at least two, for two seeds."""
+    return max(SEEDS, len(problem.folds))
+
+
+def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Config]) -> list[list[Trial]]:
+    """Train the default (candidate 0) and the finalists again, each round with another seed and fold.
+
+    A finalist drops out after a round in which it is not above the default, or not finished. Rounds that the
+    default or all finalists did not finish are discarded.
+    """
+    rounds: list[list[Trial]] = []
+    remaining = dict(candidates)
+    with progress_bar("finals", n_rounds(problem)) as advance:
+        for step in range(n_rounds(problem)):
+            configs = {number: _reseeded(config, step + 1) for number, config in remaining.items()}
+            trials = workers.train_again(problem, configs, step % len(problem.folds))
+            finished = [trial for trial in trials if trial.values is not None]
+            if len(finished) < 2 or finished[0].number or (rounds and len(finished) < len(remaining)):
+                break
+            rounds.append(finished)
+            means = {trial.number: np.mean(_values(rounds, trial.number)) for trial in finished}
+            remaining = {n: candidates[n] for n, mean in means.items() if n == 0 or mean > means[0]}
+            advance(f"{problem.metric}@{problem.k} {max(means.values()):.4f}")
+            if len(remaining) == 1:
+                break
+    return rounds
+
+
+def decide(
+    problem: Problem, candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], seed: int
+) -> Decision:
+    """Choose the best finalist whose gain over the default is significant, else the default.
+
+    The finalists of the last round are compared, on the queries of all rounds. The error level is multiplied
+    by their share of all finalists, because the same queries decided which ones remain.
+    """
+    clusters = np.concatenate([problem.users(step % len(problem.folds)) for step in range(len(rounds))])
+    default_values = _values(rounds, 0)
+    numbers = [trial.number for trial in rounds[-1] if trial.number]
+    gains = np.column_stack([_values(rounds, number) - default_values for number in numbers])
+    means = gains.mean(axis=0)
+    error_level = (1 - LEVEL) * len(numbers) / (len(candidates) - 1)
+    significant = lower_bounds(gains, clusters, seed=seed, level=1 - error_level) > 0
+    best = int(np.argmax(np.where(significant, means, -np.inf) if significant.any() else means))
+    chosen = numbers[best] if significant.any() else 0
+    return Decision(
+        candidates[chosen],
+        Estimate.of(default_values, clusters),
+        Estimate.of(_values(rounds, chosen), clusters),
+        Estimate.of(gains[:, best], clusters, least=-1.0),
+    )
+
+
+def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float = LEVEL) -> Doubles:
+    """Return a lower bound for the mean of each column (queries × finalists), simultaneously valid for all.
+
+    Queries of one user are not independent, so the units are sums over users. The bound is the mean minus a
+    multiple of its standard error. The multiple is the ``level`` quantile of the largest standardised error
+    of all columns, by the multiplier bootstrap. Sources: White, A reality check for data snooping,
+    Econometrica 68, 2000; Chernozhukov, Chetverikov & Kato, Annals of Statistics 41, 2013.
+
+    >>> gains = np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 1.0], [0.0, 0.5]])
+    >>> lower_bounds(gains, np.arange(4), seed=1) > 0
+    array([False,  True])
+    """
+    users = np.unique(clusters, return_inverse=True)[1]
+    n_users = int(users.max()) + 1
+    centred = gains - gains.mean(axis=0)
+    sums = np.column_stack([np.bincount(users, column, minlength=n_users) for column in centred.T])
+    errors = np.sqrt((sums**2).sum(axis=0))
+    draws = np.random.default_rng(seed).standard_normal((N_DRAWS, n_users)) @ sums
+    largest = np.divide(draws, errors, out=np.zeros_like(draws), where=errors > 0).max(axis=1)
+    bounds: Doubles = gains.mean(axis=0) - np.quantile(largest, level) * errors / len(gains)
+    return bounds
+
+
+def _reseeded(config: Config, step: int) -> Config:
+    return config.replace(train=config.train.replace(seed=(config.train.seed + step) % 2**32))
+
+
+def _values(rounds: Sequence[Sequence[Trial]], number: int) -> Doubles:
+    """Return the metric of a candidate on each query of all rounds."""
+    trials = [trial for trials in rounds for trial in trials if trial.number == number]
+    return np.concatenate([trial.values for trial in trials if trial.values is not None])
