@@ -14,8 +14,8 @@ from faults.promoted import heard, promote, seed_of, shared_model
 import item2vec
 from item2vec import versions
 from item2vec.errors import BundleNotFoundError, ConfigError
-from item2vec.versions.leases import claimed
 from item2vec.versions.live import Live
+from item2vec.versions.locks import claimed
 
 
 @pytest.fixture(scope="module")

@@ -249,7 +249,7 @@ def test_one_run_at_a_time_and_a_killed_one_lets_go_though_its_children_live_on(
     hold = """
 import subprocess, sys
 from pathlib import Path
-from item2vec.versions.lock import locked
+from item2vec.versions.locks import locked
 with locked(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "input()"], close_fds=False)
     print("held", flush=True)

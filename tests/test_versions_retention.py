@@ -203,7 +203,7 @@ def test_a_version_is_loaded_from_a_folder_that_cannot_be_written(models):
     code = """
 import subprocess, sys
 from item2vec import versions
-from item2vec.versions.leases import claimed
+from item2vec.versions.locks import claimed
 models = sys.argv[1]
 subprocess.run(["mount", "--bind", models, models], check=True)
 subprocess.run(["mount", "-o", "remount,ro,bind", models], check=True)

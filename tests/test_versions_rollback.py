@@ -17,7 +17,7 @@ from item2vec.errors import (
     InputError,
     LockHeldError,
 )
-from item2vec.versions.lock import locked
+from item2vec.versions.locks import locked
 
 NOW = datetime(2024, 2, 29, 3, tzinfo=UTC)
 

@@ -16,14 +16,13 @@ so a service may have all of it read-only.
 
 from __future__ import annotations
 
-from item2vec.versions.holds import Hold, held, release
+from item2vec.versions.layout import Version, current
 from item2vec.versions.live import Live
 from item2vec.versions.loading import list_versions, load, load_served, verify
 from item2vec.versions.overview import Overview, overview
-from item2vec.versions.pointer import Version, current
 from item2vec.versions.publishing import Attempt, attempt, publish
 from item2vec.versions.retention import gc, pin, pinned, unpin
-from item2vec.versions.rollbacks import check_reason, rollback
+from item2vec.versions.rollbacks import Hold, check_reason, held, release, rollback
 
 __all__ = [
     "Attempt",

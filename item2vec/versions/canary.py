@@ -8,7 +8,7 @@ from pathlib import Path
 from item2vec import bundle
 from item2vec.errors import Item2VecError
 from item2vec.recommender import Recommender
-from item2vec.versions.questions import ask
+from item2vec.versions.checking import ask
 
 __all__: list[str] = []
 

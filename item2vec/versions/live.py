@@ -13,9 +13,9 @@ from types import TracebackType
 
 from item2vec.errors import ConfigError, Item2VecError
 from item2vec.recommender import Recommender
+from item2vec.versions.checking import ask
+from item2vec.versions.layout import Version, current
 from item2vec.versions.loading import load, load_served
-from item2vec.versions.pointer import Version, current
-from item2vec.versions.questions import ask
 
 __all__ = ["Failure", "Live", "Served"]
 

@@ -13,9 +13,8 @@ from item2vec import bundle
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import BundleNotFoundError, CorruptBundleError
 from item2vec.recommender import Recommender
-from item2vec.versions.folder import find
-from item2vec.versions.leases import leased
-from item2vec.versions.pointer import CURRENT, VERSIONS, Version, current, generation_of
+from item2vec.versions.layout import CURRENT, VERSIONS, Version, current, find, generation_of
+from item2vec.versions.locks import leased
 
 __all__ = ["list_versions", "load", "load_served", "verify"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
-from item2vec.versions.holds import artefact, held
-from item2vec.versions.leases import claimed
+from item2vec.versions.layout import Version, served
 from item2vec.versions.loading import list_versions
-from item2vec.versions.pointer import Version, served
+from item2vec.versions.locks import claimed
 from item2vec.versions.retention import pinned
+from item2vec.versions.rollbacks import artefact, held
 
 __all__ = ["Overview", "overview"]
 

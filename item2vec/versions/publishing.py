@@ -21,11 +21,20 @@ from item2vec.errors import (
     WriteError,
 )
 from item2vec.recommender import Recommender
-from item2vec.versions.folder import STAGING, make_folder, next_generation, sweep
-from item2vec.versions.holds import refuse_held
-from item2vec.versions.lock import locked
-from item2vec.versions.pointer import CURRENT, VERSIONS, Version, point_to, served
-from item2vec.versions.trial import manifest_of, try_out
+from item2vec.versions.checking import manifest_of, try_out
+from item2vec.versions.layout import (
+    CURRENT,
+    STAGING,
+    VERSIONS,
+    Version,
+    make_folder,
+    next_generation,
+    point_to,
+    served,
+    sweep,
+)
+from item2vec.versions.locks import locked
+from item2vec.versions.rollbacks import refuse_held
 
 __all__ = ["Attempt", "attempt", "publish"]
 

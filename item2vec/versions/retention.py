@@ -7,10 +7,19 @@ from pathlib import Path
 
 from item2vec.errors import ConfigError, WriteError
 from item2vec.files import sync_folder
-from item2vec.versions.folder import DOOMED, exclusively, find, make_folder, remove
-from item2vec.versions.leases import claimed, leased
+from item2vec.versions.layout import (
+    DOOMED,
+    VERSIONS,
+    Version,
+    current,
+    exclusively,
+    find,
+    generation_of,
+    make_folder,
+    remove,
+)
 from item2vec.versions.loading import list_versions
-from item2vec.versions.pointer import VERSIONS, Version, current, generation_of
+from item2vec.versions.locks import claimed, leased
 
 __all__ = ["gc", "pin", "pinned", "unpin"]
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from item2vec import ItemVectors, Recommender, TrainConfig, Vocabulary, versions
-from item2vec.versions.lock import locked
-from item2vec.versions.pointer import point_to
+from item2vec.versions.layout import point_to
+from item2vec.versions.locks import locked
 
 SECONDS = 60
 
