@@ -1,4 +1,4 @@
-"""How long: "45s", "30min", "2h", "1d"."""
+"""Durations as text: "45s", "30min", "2h", "1d"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:
-    """Return a time as seconds; ``name`` is what the setting is called.
+    """Return a duration in seconds; ``name`` is the name of the setting, for the error message.
 
     >>> seconds_of("30min", "gap")
     1800.0
@@ -25,8 +25,8 @@ def seconds_of(duration: str | float | timedelta, name: str) -> float:
     if isinstance(duration, timedelta):
         seconds = duration.total_seconds()
     elif isinstance(duration, str):
-        found = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", duration.casefold(), re.ASCII)
-        seconds = float(found[1]) * UNITS[found[2]] if found else None
+        match = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", duration.casefold(), re.ASCII)
+        seconds = float(match[1]) * UNITS[match[2]] if match else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
         raise ConfigError(
             f"{name} is {duration!r}; expected a time above 0, such as '45s', '30min', '2h' or '1d'"

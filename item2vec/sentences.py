@@ -185,7 +185,7 @@ class Sentences(Sequence[list[str]]):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the sentences into a new folder, from which ``open`` maps them into memory."""
-        with files.folder_written_whole(Path(path)) as folder:
+        with files.atomic_folder(Path(path)) as folder:
             files.write_array(folder / "tokens.npy", self.tokens)
             files.write_array(folder / "offsets.npy", self.offsets)
             for name, column in self._columns().items():

@@ -140,7 +140,7 @@ def test_while_the_store_cannot_be_read_the_catalogue_before_answers(
         expected = engine.recommend(history=["a"], k=10)
         monkeypatch.setattr(Store, "catalogue", fail)
         assert engine.recommend(history=["a"], k=10) == expected
-        assert "still answering from Catalogue(" in caplog.text
+        assert "still using Catalogue(" in caplog.text
         monkeypatch.undo()
         store_beside.deactivate_items(["d"])
         assert "d" not in items_of(engine.recommend(history=["a"], k=10))

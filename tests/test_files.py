@@ -282,7 +282,7 @@ def test_sha256_is_that_of_the_content(tmp_path):
 
 def test_a_folder_appears_whole(tmp_path):
     path = tmp_path / "new" / "folder"
-    with files.folder_written_whole(path) as staging:
+    with files.atomic_folder(path) as staging:
         (staging / "file").write_text("content")
         assert not path.exists()
         assert staging.parent == path.parent
@@ -293,7 +293,7 @@ def test_a_folder_appears_whole(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit, MemoryError])
 def test_a_folder_that_fails_leaves_nothing(tmp_path, error):
     def fail():
-        with files.folder_written_whole(tmp_path / "folder") as staging:
+        with files.atomic_folder(tmp_path / "folder") as staging:
             (staging / "file").write_text("content")
             (staging / "deeper").mkdir()
             raise error("planted")
@@ -309,7 +309,7 @@ def test_a_folder_is_never_replaced(tmp_path):
     for name in ("folder", "file"):
         with (
             pytest.raises(BundleExistsError, match="choose another path"),
-            files.folder_written_whole(tmp_path / name),
+            files.atomic_folder(tmp_path / name),
         ):
             raise AssertionError("the block must not run")
     assert (tmp_path / "file").read_text() == "old"
@@ -319,9 +319,9 @@ def test_of_two_writers_the_first_wins(tmp_path):
     path = tmp_path / "folder"
 
     def second():
-        with files.folder_written_whole(path) as staging:
+        with files.atomic_folder(path) as staging:
             (staging / "file").write_text("second")
-            with files.folder_written_whole(path) as earlier:
+            with files.atomic_folder(path) as earlier:
                 (earlier / "file").write_text("first")
 
     with pytest.raises(BundleExistsError, match="meanwhile"):
@@ -331,7 +331,7 @@ def test_of_two_writers_the_first_wins(tmp_path):
 
 
 def write_folder(path):
-    with files.folder_written_whole(path) as staging:
+    with files.atomic_folder(path) as staging:
         files.write_array(staging / "array.npy", np.arange(1000))
         files.write_ids(staging / "ids.jsonl", ODD_IDS)
         files.write_json(staging / "about.json", {"n": 1000})

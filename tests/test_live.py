@@ -194,9 +194,9 @@ def test_the_pauses_between_two_tries_end_at_a_minute(models, second):
         promote(models, second)
         repair = spoil(models, second, "byte")
         for _ in range(20):
-            assert not live._look(patiently=True)
+            assert not live._check(back_off=True)
         repair()
-        assert any(live._look(patiently=True) for _ in range(3))
+        assert any(live._check(back_off=True) for _ in range(3))
 
 
 def test_a_thread_follows_until_it_is_told_to_end(models, first, second):

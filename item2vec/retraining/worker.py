@@ -17,7 +17,7 @@ from item2vec import errors
 from item2vec.config import RetrainConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import Item2VecError, RunFailedError
-from item2vec.processes import running
+from item2vec.processes import module_command
 
 __all__ = ["Worker"]
 
@@ -50,7 +50,7 @@ class Worker:
         self.peak = 0
         """The most memory that was seen, in bytes."""
         self._process = subprocess.Popen(
-            **running("item2vec.retraining.work"),
+            **module_command("item2vec.retraining.work"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C in a terminal is for this process, which then ends the worker.

@@ -1,4 +1,4 @@
-"""Check a version before it is served: read it from the disk and query it, in a process of its own."""
+"""Check a version before it is served: a child process reads all of it from the disk and queries it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
-from item2vec.processes import running
+from item2vec.processes import module_command
 from item2vec.recommender import Recommender
 from item2vec.types import Recommendation
 
-__all__ = ["ask", "manifest_of", "try_out"]
+__all__ = ["check_rankings", "manifest_of", "run_canary"]
 
-SECONDS = 600
-ASKED = 32
-ASKED_BRIEFLY = 4
+CANARY_SECONDS = 600
+N_QUERIES = 32
+N_BRIEF_QUERIES = 4
 K = 10
 
 
 def manifest_of(folder: Path) -> tuple[Manifest, str]:
-    """Return the manifest of what is to be tried out, and its SHA-256.
+    """Return the manifest of a bundle that is to be checked, and the manifest's SHA-256.
 
     Raises
     ------
     CorruptBundleError
-        If it is damaged or missing, or the folder is not a folder.
+        If the manifest is damaged or missing, or ``folder`` is a symbolic link.
     """
     if folder.is_symlink():
         raise CorruptBundleError(f"{folder} is a symbolic link; expected a folder")
@@ -38,56 +38,62 @@ def manifest_of(folder: Path) -> tuple[Manifest, str]:
         raise CorruptBundleError(f"{folder / 'manifest.json'} cannot be read: {error.strerror}") from error
 
 
-def try_out(folder: Path, manifest_sha256: str) -> None:
-    """Let another process check a bundle and answer from it: a crash of a native library stays there.
+def run_canary(folder: Path, manifest_sha256: str) -> None:
+    """Load and query a bundle in a child process, which contains a crash of a native library.
 
     Raises
     ------
     CorruptBundleError
-        If the bundle is not whole, does not answer, or is not the one with this manifest.
+        If the bundle is damaged, fails a query, or has a manifest with another SHA-256.
     """
     try:
-        done = subprocess.run(
-            **running("item2vec.versions.canary", str(folder), manifest_sha256),
+        completed = subprocess.run(
+            **module_command("item2vec.versions.canary", str(folder), manifest_sha256),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=SECONDS,
+            timeout=CANARY_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CorruptBundleError(f"the model at {folder} gave no answer within {SECONDS} s") from error
-    if done.returncode:
-        told = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
         raise CorruptBundleError(
-            f"the model at {folder} does not answer (exit code {done.returncode}: {told[0]})"
+            f"the canary process did not finish checking the model at {folder} within {CANARY_SECONDS} s"
+        ) from error
+    if completed.returncode:
+        lines = completed.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise CorruptBundleError(
+            f"the canary process refused the model at {folder} "
+            f"(exit code {completed.returncode}: {lines[-1]})"
         )
 
 
-def ask(model: Recommender, *, briefly: bool = False) -> None:
-    """Ask a model about items from the most to the least frequent one: what follows, and what is similar.
+def check_rankings(model: Recommender, *, brief: bool = False) -> None:
+    """Check the rankings of a model for items between the most and the least frequent one.
 
-    ``briefly``: about few items and not for similar ones, as suits a process that answers requests meanwhile,
-    and may never need the matrix of unit vectors that similarity takes.
+    Each item is queried for recommendations, alone and in a batch, and for similar items. With ``brief``, few
+    items are queried, and none for similar items: the check then costs a serving process little time, and not
+    the memory of the matrix of unit vectors.
 
     Raises
     ------
     CorruptBundleError
-        If an answer is shorter than it must be, names an item twice, or has a score that is not finite.
+        If a ranking is too short, repeats an item, or has a score that is not finite.
     """
     n_items = len(model.vectors)
-    rows = np.linspace(0, n_items - 1, min(ASKED_BRIEFLY if briefly else ASKED, n_items)).astype(int)
-    asked = model.vocabulary.decode(np.unique(rows))
+    rows = np.linspace(0, n_items - 1, min(N_BRIEF_QUERIES if brief else N_QUERIES, n_items)).astype(int)
+    queries = model.vocabulary.decode(np.unique(rows))
     expected = min(K, n_items - 1)
-    for item in asked:
-        if not briefly:
-            _check(f"similar to {item!r}", model.similar_items(item, k=K), expected)
-        _check(f"after {item!r}", model.recommend([item], k=K), expected)
-    for item, answer in zip(asked, model.recommend_many([[item] for item in asked], k=K), strict=True):
-        _check(f"after {item!r}, one of many", answer, expected)
+    for item in queries:
+        if not brief:
+            _check(f"similar_items({item!r})", model.similar_items(item, k=K), expected)
+        _check(f"recommend([{item!r}])", model.recommend([item], k=K), expected)
+    for item, ranking in zip(queries, model.recommend_many([[item] for item in queries], k=K), strict=True):
+        _check(f"recommend_many, history [{item!r}]", ranking, expected)
 
 
-def _check(question: str, answer: list[Recommendation], expected: int) -> None:
-    distinct = {found.item for found in answer}
-    if len(distinct) != expected or not all(math.isfinite(found.score) for found in answer):
-        raise CorruptBundleError(f"{question}: {answer}; expected {expected} items with finite scores")
+def _check(query: str, ranking: list[Recommendation], expected: int) -> None:
+    distinct = {entry.item for entry in ranking}
+    if len(distinct) != expected or not all(math.isfinite(entry.score) for entry in ranking):
+        raise CorruptBundleError(
+            f"{query} returned {ranking}; expected {expected} distinct items with finite scores"
+        )

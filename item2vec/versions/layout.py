@@ -27,7 +27,6 @@ from item2vec.versions.locks import locked
 __all__ = [
     "Version",
     "current",
-    "exclusively",
     "find",
     "generation_of",
     "make_folder",
@@ -35,6 +34,7 @@ __all__ = [
     "point_to",
     "served",
     "sweep",
+    "write_access",
 ]
 
 CURRENT = "CURRENT"
@@ -49,8 +49,8 @@ VERSION_ID = re.compile(r"g([0-9]{10})-[0-9a-f]{8}")
 class Version:
     """One version of a model in a models folder.
 
-    ``generation`` counts promotions, so that a later one is higher; ``previous`` is the id of the version
-    that was served before, where this one is served and there was one.
+    ``generation`` counts promotions and increases with each one. ``previous`` is the id of the version served
+    before this one; it is ``None`` if there was none, or if this version is not the served one.
 
     >>> Version("g0000000001-0a1b2c3d", 1, Path("models/versions/g0000000001-0a1b2c3d"), "0" * 64, None).id
     'g0000000001-0a1b2c3d'
@@ -64,7 +64,7 @@ class Version:
 
 
 def current(models: str | os.PathLike[str]) -> Version:
-    """Return the version that is served.
+    """Return the served version.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def current(models: str | os.PathLike[str]) -> Version:
 
 
 def served(models: Path) -> Version | None:
-    """Return the version that ``CURRENT`` names, or ``None`` if there is no ``CURRENT``."""
+    """Return the version named by ``CURRENT``, or ``None`` if there is no ``CURRENT``."""
     path = models / CURRENT
     try:
         content, _ = read_sealed(path)
@@ -97,7 +97,7 @@ def served(models: Path) -> Version | None:
         return None
     except CorruptBundleError as error:
         raise CorruptBundleError(
-            f"{error}; to choose a version anew, remove {path}, then: item2vec models rollback --to ID"
+            f"{error}; to choose a version to serve, remove {path}, then: item2vec models rollback --to ID"
         ) from error
     match content:
         case {
@@ -122,7 +122,7 @@ def served(models: Path) -> Version | None:
 
 
 def generation_of(version_id: str) -> int | None:
-    """Return the generation that a version was made as, or ``None`` if this is no version's id.
+    """Return the generation encoded in a version's id, or ``None`` if the text is not such an id.
 
     >>> generation_of("g0000000012-0a1b2c3d"), generation_of("../g0000000012-0a1b2c3d")
     (12, None)
@@ -132,15 +132,15 @@ def generation_of(version_id: str) -> int | None:
 
 
 def point_to(models: Path, version: Version) -> None:
-    """Make a version the one that is served, atomically. The caller holds the lock.
+    """Replace ``CURRENT`` atomically, so that it names this version. The caller holds the lock.
 
     Raises
     ------
     OSError
-        If that failed; what was served still is.
+        If the write failed; ``CURRENT`` is unchanged.
     DurabilityError
-        If it is served, but the disk did not confirm that this will survive a power loss; or if the disk
-        does not even tell what is served.
+        If ``CURRENT`` names the version, but the disk did not confirm that this survives a power loss; or if
+        ``CURRENT`` cannot be read back to find out.
     """
     content = {
         "format": FORMAT,
@@ -158,10 +158,10 @@ def point_to(models: Path, version: Version) -> None:
     except OSError as error:
         if not _may_name(models, version):
             raise
-        # Never undone: readers may hold it already, and undoing would have to be flushed as well.
+        # Not undone: readers may have loaded the version already, and undoing needs a flush as well.
         raise DurabilityError(
-            f"version {version.id} was put in place in {models}, but the disk did not confirm it "
-            f"({error.strerror}); check the disk, then do it again"
+            f"{models} serves version {version.id}, but the disk did not confirm the write "
+            f"({error.strerror}); check the disk, then repeat the command"
         ) from error
 
 
@@ -173,17 +173,17 @@ def _may_name(models: Path, version: Version) -> bool:
 
 
 @contextlib.contextmanager
-def exclusively(models: Path, command: str) -> Iterator[None]:
-    """Hold the lock of a models folder, with what ended runs have left swept.
+def write_access(models: Path, command: str) -> Iterator[None]:
+    """Lock a models folder for writing, and remove the leftovers of interrupted runs.
 
     Raises
     ------
     BundleNotFoundError
-        If there are no versions in this folder.
+        If the folder has no ``versions``.
     LockHeldError
         If another run holds the lock.
     WriteError
-        If the system refuses a read or a write, here or in the block.
+        If a read or write fails, here or in the block.
     """
     if not (models / VERSIONS).is_dir():
         raise BundleNotFoundError(
@@ -199,20 +199,20 @@ def exclusively(models: Path, command: str) -> Iterator[None]:
     except OSError as error:
         raise WriteError(
             f"{command} in {models}: {error.filename or 'a file'} could not be written ({error.strerror}); "
-            "what was served still is: check the disk, then run it again"
+            "the served version is unchanged: check the disk, then run the command again"
         ) from error
 
 
 def sweep(models: Path) -> None:
-    """Remove what runs that did not end well have left. The caller holds the lock.
+    """Remove the leftovers of interrupted runs. The caller holds the lock.
 
-    A run works in ``staging/<id>`` and leaves that folder in its place until its version is served: so a
-    version that was moved into ``versions`` but never served is told from all others. Hence whoever changes
-    ``CURRENT`` must sweep first. A version that is being removed is called ``versions/.gc-<id>``.
+    A run keeps its folder ``staging/<id>`` until its version is served. A version in ``versions`` that still
+    has such a folder was never served, and is removed. Sweep therefore before any change of ``CURRENT``.
+    Versions in removal are named ``versions/.gc-<id>``.
     """
     for name in (STAGING, VERSIONS):
         if not stat.S_ISDIR((models / name).lstat().st_mode):
-            raise ConfigError(f"{models / name} is not a folder; move it away, and it will be made anew")
+            raise ConfigError(f"{models / name} is not a folder; move it away; a new one will be created")
     version = served(models)
     served_id = None if version is None else version.id
     for attempt in (models / STAGING).iterdir():
@@ -229,7 +229,7 @@ def sweep(models: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder with all that is in it, or whatever else this is; links are not followed."""
+    """Remove a file, a link, or a folder with its content; links are not followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -237,7 +237,7 @@ def remove(path: Path) -> None:
 
 
 def find(models: Path, version_id: str) -> Path:
-    """Return the folder of a version, sound or not; raise ``BundleNotFoundError`` if there is none."""
+    """Return the folder of a version, which may be damaged; ``BundleNotFoundError`` if there is none."""
     path = models / VERSIONS / version_id
     if generation_of(version_id) is None or not os.path.lexists(path):
         raise BundleNotFoundError(f"{models} has no version {version_id!r}; see item2vec models list")
@@ -245,14 +245,14 @@ def find(models: Path, version_id: str) -> Path:
 
 
 def next_generation(models: Path) -> int:
-    """Return the number of the next promotion: above all that were, and all that versions are named after."""
-    before = served(models)
+    """Return the next generation, above that of ``CURRENT`` and those in the ids of all versions."""
+    version = served(models)
     generations = [generation_of(path.name) or 0 for path in (models / VERSIONS).iterdir()]
-    return 1 + max([before.generation if before else 0, *generations])
+    return 1 + max([version.generation if version else 0, *generations])
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, each flushed into the one it is in."""
+    """Create a folder and its missing parents, and flush the entry of each to the disk."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
