@@ -1,4 +1,4 @@
-"""Nightly runs in processes of their own, which are killed, stopped or failed at some instant."""
+"""Nightly runs in child processes that are killed, stopped or failed at a chosen operation."""
 
 import os
 import re
@@ -23,10 +23,10 @@ from item2vec.store import Store
 SECONDS = 120
 SETTINGS = TOML + "versions = 2\n"  # in its last section, [retention]
 KILLED = -signal.SIGKILL
-# The contract's exit codes that a fault may lead to: done, anything else, data corrupt, durability unknown.
+# Exit codes that a fault may cause: success, other error, corrupt data, durability unknown; or a kill.
 ENDS = {0, 1, 5, 6, KILLED}
 
-# Waits to be looked at before it begins, and again before its worker has its first job.
+# Waits before it begins, and again before the first job of its worker, so that strace can attach.
 RUN = """
 import os
 import sys
@@ -55,11 +55,11 @@ finally:
 
 
 class Run:
-    """A retrain in a process of its own; waits for ``begin``, and for ``end`` before its worker works."""
+    """A retrain in a child process; it waits for ``begin``, and its worker for ``end``."""
 
     def __init__(self, nights, seed, *, number=0, kind=""):
         words = [nights.models, nights.url, seed, number, kind]
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in the end
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, *map(str, words)],
             cwd=nights.folder,
@@ -73,20 +73,20 @@ class Run:
         self.pid = int(self.process.stdout.readline())
 
     def begin(self):
-        """Go on until the worker waits; tell whether it does, or it is over already."""
+        """Continue until the worker waits; return false if the run has already ended."""
         self.say_so()
-        told = self.process.stdout.readline()
-        if not told.strip().isdigit():
+        line = self.process.stdout.readline()
+        if not line.strip().isdigit():
             return False
-        self.worker = int(told)
+        self.worker = int(line)
         self.watched = os.pidfd_open(self.worker)
         return True
 
     def end(self):
-        """Go on to the end; return the exit code, once the worker is gone too."""
+        """Continue to the end; return the exit code after the worker has ended as well."""
         if self.worker is not None:
             self.say_so()
-        self.said, _ = self.process.communicate(timeout=SECONDS)
+        self.output, _ = self.process.communicate(timeout=SECONDS)
         if self.watched is not None:
             gone = select.poll()
             gone.register(self.watched, select.POLLIN)
@@ -94,7 +94,7 @@ class Run:
             if lives_on:
                 signal.pidfd_send_signal(self.watched, signal.SIGKILL)
             os.close(self.watched)
-            assert not lives_on, "the worker lives on"
+            assert not lives_on, "the worker outlived the run"
         self.errors.seek(0)
         self.complaints = self.errors.read()
         self.errors.close()
@@ -102,11 +102,11 @@ class Run:
 
     @property
     def operations(self):
-        """How many operations of the parent were counted, if they were."""
-        return int(re.search(r"(\d+) operations", self.said)[1])
+        """The number of counted operations of the parent."""
+        return int(re.search(r"(\d+) operations", self.output)[1])
 
     def say_so(self):
-        """Let it go on to where it waits next."""
+        """Let the process continue to the next point where it waits."""
         try:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
@@ -115,7 +115,7 @@ class Run:
 
 
 class Nights:
-    """A store and a models folder, and what was seen to be served from it, night after night."""
+    """A store, a models folder, and a record of the models that it served, by night."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -129,7 +129,7 @@ class Nights:
         self.traces, self.numbers = {}, count()
 
     def served(self):
-        """Load what is served, and look whether it is one model, as a whole; return its seed."""
+        """Load the served version, check that it is one complete model, and return its seed."""
         model = item2vec.load(self.models)
         seed = model.vectors.config.seed
         now = (model.vectors.input, model.vectors.output, model.recommend(["g0 s0 é", "g3 s7 é"], k=9))
@@ -139,7 +139,7 @@ class Nights:
         return seed
 
     def run(self, *options, of=(), seed=None, **operation):
-        """Retrain, with strace on the parent or the worker or both; return how it ended."""
+        """Retrain with strace on the parent, the worker or both; return the exit code."""
         run = self.last = Run(self, int(self.served() != 1) if seed is None else seed, **operation)
         tracers = []
 
@@ -161,20 +161,20 @@ class Nights:
         return ended
 
     def with_fault(self, where, *options, **how):
-        """Retrain with a fault; look at what is served before and after; return how it ended."""
+        """Retrain with a fault, check the served version before and after, and return the exit code."""
         before = self.served()
         ended = self.run(*options, **how)
         after = self.served()
-        told = f"{where}: ended {ended}\n{self.last.complaints[-3000:]}"
-        assert ended in ENDS, told
-        # Where all fails from then on, not even what is served can be told.
+        message = f"{where}: ended {ended}\n{self.last.complaints[-3000:]}"
+        assert ended in ENDS, message
+        # If every later operation fails, not even the served version can be determined.
         promoted = {0} if "ever" in how.get("kind", "") else {0, 6}
-        assert ended not in promoted or after != before, f"the old one is served: {told}"
-        assert ended not in {1, 5} or after == before, f"the new one is served: {told}"
+        assert ended not in promoted or after != before, f"the old version is served: {message}"
+        assert ended not in {1, 5} or after == before, f"the new version is served: {message}"
         return ended
 
     def recover(self):
-        """Retrain without a fault; nothing of all the faults before may be left."""
+        """Retrain without a fault; no leftovers of earlier faults may remain."""
         assert self.with_fault("no fault") == 0, self.last.complaints
         live = versions.current(self.models)
         kept = {version.id for version in versions.list_versions(self.models)}
