@@ -219,6 +219,7 @@ def sweep(models: Path) -> None:
         moved = models / VERSIONS / attempt.name
         is_folder = attempt.is_dir() and not attempt.is_symlink()
         if is_folder and generation_of(attempt.name) and attempt.name != served_id and moved.is_dir():
+            # Moved before removal: a crash then leaves no partial version.
             moved.rename(attempt / "unserved")
         remove(attempt)
     for path in (models / VERSIONS).glob(f"{DOOMED}*"):

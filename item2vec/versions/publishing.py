@@ -67,7 +67,7 @@ def publish(
     ConfigError
         If the folder is a bundle, or spans several file systems.
     LockHeldError
-        If another run is publishing here.
+        If another run holds the lock of the folder.
     GateRefusedError
         If this model is on hold after a rollback.
     CorruptBundleError

@@ -241,7 +241,9 @@ def check_reason(reason: str) -> None:
 def _default_target(models: Path, before: Version | None) -> str:
     """Return the id of the version to roll back to if none is specified."""
     if before is None:
-        raise BundleNotFoundError(f"{models} serves nothing; specify one: item2vec models rollback --to ID")
+        raise BundleNotFoundError(
+            f"{models} serves nothing; specify a version: item2vec models rollback --to ID"
+        )
     generation = generation_of(before.id) or 0
     older = [version.id for version in list_versions(models) if version.generation < generation]
     if not older:
