@@ -47,7 +47,7 @@ class Catalogue:
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
 
     def updated(self, changed: Catalogue) -> Catalogue:
-        """Return a catalogue in which items of ``changed`` replace or extend those of this one.
+        """Return a catalogue in which items of ``changed`` replace or extend its own items.
 
         Cached attribute data is kept if only ``active`` has changed.
 

@@ -106,14 +106,14 @@ def served(models: Path) -> Version | None:
             "generation": int(generation),
             "manifest_sha256": str(digest),
             "previous": (str() | None) as previous,
-            **others,
+            **unexpected,
         } if (
             generation_of(id_) is not None
             and (previous is None or generation_of(previous) is not None)
             and SHA256.fullmatch(digest)
             and type(generation) is int
             and generation >= 1
-            and not others
+            and not unexpected
         ):
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
@@ -246,7 +246,7 @@ def find(models: Path, version_id: str) -> Path:
 
 
 def next_generation(models: Path) -> int:
-    """Return the next generation, above that of ``CURRENT`` and those in the ids of all versions."""
+    """Return the next generation: one more than the highest in ``CURRENT`` and in the ids of versions."""
     version = served(models)
     generations = [generation_of(path.name) or 0 for path in (models / VERSIONS).iterdir()]
     return 1 + max([version.generation if version else 0, *generations])

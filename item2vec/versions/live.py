@@ -72,7 +72,7 @@ class Live:
     model stays, ``failure`` holds the reason, and a warning is logged. A version that failed is tried again
     after a growing interval, up to one minute, and at once when ``CURRENT`` changes. The old model is freed
     when the last request that uses it ends. Instances are safe to share between threads. A forked process
-    starts a thread of its own when it first accesses the model.
+    starts its own thread when it first accesses the model.
 
     Parameters
     ----------

@@ -89,12 +89,12 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
             "reason": str(reason),
             "at": str(at),
             "artefacts": list(artefacts),
-            **others,
+            **unexpected,
         } if (
             generation_of(version)
             and generation_of(to)
             and all(isinstance(digest, str) for digest in artefacts)
-            and not others
+            and not unexpected
         ):
             try:
                 return Hold(version, to, reason, datetime.fromisoformat(at), tuple(artefacts))
