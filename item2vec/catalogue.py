@@ -1,4 +1,4 @@
-"""What a store holds of its items at one time, as masks over the rows of a model."""
+"""The catalogue of a store at one revision, and masks of the model rows that it allows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from item2vec.interactions import read_only
 from item2vec.items import Items, Value, checked_conditions
 from item2vec.types import Vocabulary
 
-__all__ = ["Catalogue", "Eligible", "Mask"]
-
+__all__ = ["Catalogue", "Eligible"]
 
 CACHED_MASKS = 128
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
-    """All items of a store, and which of them are active, as they were at one revision.
+    """All items of a store at one revision, and whether each of them is active.
 
-    ``active`` (bool, one flag per item, by code) says which items may be recommended. ``revision`` is the
-    number of the last change; 0 where nothing was ever changed.
+    ``active`` (bool, one flag per item, in order of codes) marks the items that may be recommended.
+    ``revision`` is the number of the last change, 0 before the first one.
 
     >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "jazz"}})
     >>> Catalogue(songs, np.array([True, False]), revision=3).where({"genre": "jazz"})
@@ -44,13 +43,13 @@ class Catalogue:
         return f"Catalogue({len(self.items):,} items, {n_inactive:,} inactive, revision {self.revision})"
 
     def where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of active items that meet all conditions, as ``Items.where`` reads them."""
+        """Return the ids of the active items that meet all conditions; see ``Items.where``."""
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
 
     def updated(self, changed: Catalogue) -> Catalogue:
-        """Return the catalogue with the items of another one in the place of its own, new ones at the end.
+        """Return a catalogue in which items of ``changed`` replace or extend its own items.
 
-        What has been computed of the attributes is kept where only ``active`` has changed.
+        Cached attribute data is kept if only ``active`` has changed.
 
         >>> old = Catalogue(Items.of({"s1": {"year": 1}, "s2": {}}), np.array([True, True]), 1)
         >>> new = old.updated(Catalogue(Items.of({"s2": {}, "s3": {"year": 1}}), np.array([False, True]), 2))
@@ -64,18 +63,18 @@ class Catalogue:
 
 
 class Eligible:
-    """Which rows of a model may be recommended, by the conditions of a request; the last masks are kept.
+    """Masks of the model rows that may be recommended under the conditions of a request, with a cache.
 
-    Items that the catalogue does not hold are active and have no attributes.
+    Items of the model that the catalogue lacks count as active and have no attributes.
 
     Parameters
     ----------
     catalogue
-        What is known about items.
+        Items with their attributes and active flags.
     vocabulary
-        The items of the model, by row.
+        The items of the model, in row order.
     before
-        Masks of an older catalogue or model, of which is kept what still holds.
+        The masks of an older catalogue or model; its item codes are reused if both vocabularies are the same.
 
     Examples
     --------
@@ -89,19 +88,20 @@ class Eligible:
     def __init__(self, catalogue: Catalogue, vocabulary: Vocabulary, before: Eligible | None = None) -> None:
         self.catalogue = catalogue
         self.vocabulary = vocabulary
-        known = catalogue.items.vocabulary
-        is_same = before and before.vocabulary is vocabulary and before.catalogue.items.vocabulary is known
-        self._codes: Codes = before._codes if before and is_same else known.encode(vocabulary.ids)
+        listed = catalogue.items.vocabulary
+        is_same = before and before.vocabulary is vocabulary and before.catalogue.items.vocabulary is listed
+        self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
 
     def mask(self, where: Mapping[str, Any] | None = None) -> Mask | None:
-        """Return one flag per row of the model, read-only; ``None`` where every row may be recommended."""
+        """Return a read-only flag per row of the model; ``None`` if every row may be recommended."""
         return self._mask(frozenset(checked_conditions(where or {}).items()))
 
 
 def _mask(
     catalogue: Catalogue, codes: Codes, conditions: frozenset[tuple[str, frozenset[Value]]]
 ) -> Mask | None:
-    eligible = np.append(catalogue.active & catalogue.items.meets(dict(conditions)), not conditions)
-    mask: Mask = read_only(eligible[codes], np.bool_)
+    # The last flag is for code -1: items that the catalogue lacks meet no condition.
+    allowed = np.append(catalogue.active & catalogue.items.meets(dict(conditions)), not conditions)
+    mask: Mask = read_only(allowed[codes], np.bool_)
     return None if mask.all() else mask

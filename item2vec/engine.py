@@ -1,4 +1,4 @@
-"""A published model and the SQL store, joined: recommendations for a user by name."""
+"""Recommendations by user id: the engine combines a published model with the SQL store."""
 
 from __future__ import annotations
 
@@ -29,31 +29,33 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Answers for users: their history from SQL, the published model, popularity where neither knows them.
+    """Serve recommendations for users with the published model and the histories in the SQL store.
 
-    When another version is published, the engine takes it by itself, as ``Live`` does: no request fails or
-    waits, each is answered by one version throughout, and if the new version cannot be loaded, the old one
-    stays. Which items are active, and their attributes, are held in memory, as masks over the model's rows:
-    what another process changes is known after ``reload_every`` seconds at the latest, what is changed
-    through ``store`` at once. The request that notices a change reads it. Safe to share between threads, and
-    with forked processes.
+    When another version is published, the engine loads it in the background, as ``Live`` does. Requests
+    neither fail nor wait, each uses one version throughout, and if the new version cannot be loaded, the old
+    one stays.
+
+    The catalogue (active flags and attributes of items) is kept in memory. A change made through ``store``
+    takes effect at once, a change by another process after at most ``reload_every`` seconds. The first
+    request after a change reads the changed rows. Instances are safe to share between threads and with forked
+    processes.
 
     Parameters
     ----------
     models
         A models folder, which is followed, or a single bundle, which is loaded once.
     store
-        The SQL store's URL.
+        The URL of the SQL store.
     reload_every
-        Seconds between two looks at the models folder, and between two at the store's catalogue; with
-        ``None``, both stay as they are until ``refresh``.
+        Seconds between two checks of the models folder, and of the store's catalogue. With ``None``, both are
+        checked by ``refresh`` only.
 
     Raises
     ------
     BundleNotFoundError
-        If no model is published there.
+        If no model is published in the folder.
     SchemaError
-        If the store's schema is not this package's.
+        If the schema of the store is older or newer than this package.
 
     Examples
     --------
@@ -85,25 +87,25 @@ class Engine:
         self._live = Live(models, every=reload_every)
         self.store = Store(store)
         self.store.check_schema()
-        self._items = _FollowedCatalogue(self.store, every=reload_every)
+        self._catalogue_cache = _CatalogueCache(self.store, every=reload_every)
         self._eligible: Eligible | None = None
 
     @property
     def model(self) -> Recommender:
-        """The model that answers now; take it once where several answers must go together."""
+        """The model in use; read this once where several calls must use the same model."""
         return self._live.model
 
     @property
     def version(self) -> str | None:
-        """The id of the version that answers now; ``None`` for a bundle."""
+        """The id of the version in use; ``None`` for a bundle."""
         version = self._live.version
         return None if version is None else version.id
 
     def status(self) -> dict[str, Any]:
-        """Return what is served and since when, and what keeps a newer version from being, as JSON values.
+        """Return the version in use and the last failure to load a newer one, as JSON values.
 
-        ``version`` and ``generation`` are ``None`` for a bundle; ``failure`` is ``None``, or holds ``text``
-        and ``since``.
+        The keys are ``version`` and ``generation`` (``None`` for a bundle), ``loaded_at``, and ``failure``,
+        which is ``None`` or holds ``text`` and ``since``.
         """
         served, failure = self._live.served, self._live.failure
         return {
@@ -125,35 +127,38 @@ class Engine:
         deny: Iterable[str] = (),
         filter_seen: bool = True,
     ) -> list[Recommendation]:
-        """Return the ``k`` best items for a user, best first; exactly ``k`` if so many are eligible.
+        """Return the ``k`` best items for a user, best first; fewer only if fewer are eligible.
 
-        A user without a history, or whose history the model does not know, gets the most popular items,
-        marked ``source="popular"``. Inactive items are never returned.
+        If the user has no history, or no item of it is in the model, the most popular items are returned,
+        with ``source="popular"``. Inactive items are never returned.
 
         Parameters
         ----------
         user
-            Whose events the store holds. They become a history as the model's adapter settings say.
+            The id of a user. The user's events in the store become a history by the model's adapter settings.
         history
-            Item ids, oldest first, of a visitor who has no user id; in place of ``user``.
+            Item ids, oldest first, in place of ``user``: for a visitor without a user id.
+        k
+            The number of items.
         where
-            Attributes that an item must have, such as ``{"genre": "jazz"}``; a list means any of its values.
+            Attributes that an item must have, such as ``{"genre": "jazz"}``; a list matches any of its
+            values.
         exclude, allow, deny
             As in ``Recommender.recommend``.
         filter_seen
-            Leave out the items of the history, and those of the user's other events, as the model's
-            ``seen_events`` say.
+            Exclude seen items: the items of the history, and of the user's events that the model's
+            ``seen_events`` setting lists.
 
         Raises
         ------
         InputError
-            If no item has an attribute that ``where`` names.
+            If no item has an attribute named in ``where``.
         InputTypeError
-            If neither a user nor a history is given, or both.
+            If both or neither of ``user`` and ``history`` are specified.
         """
         if (user is None) == (history is None):
-            found = "neither a user nor" if user is None else "a user and"
-            raise InputTypeError(f"found {found} a history; expected one of the two")
+            arguments = "neither a user nor" if user is None else "a user and"
+            raise InputTypeError(f"got {arguments} a history; expected one of the two")
         rules: dict[str, Any] = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
         if user is not None:
             return self.recommend_many([user], where=where, exclude=[exclude], **rules)[0]
@@ -171,15 +176,16 @@ class Engine:
         deny: Iterable[str] = (),
         filter_seen: bool = True,
     ) -> list[list[Recommendation]]:
-        """Return for each user what ``recommend`` returns, by one model and one catalogue, and faster.
+        """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
 
-        ``exclude`` holds a list of items per user; the other rules apply to all of them.
+        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user; the
+        other rules apply to all users.
         """
         check_k(k)
         model, eligible = self._served(where)
         histories, seen = self._histories(users, model)
         if filter_seen:
-            exclude = _both(exclude, seen)
+            exclude = _merge_excluded(exclude, seen)
         return model.recommend_many(
             histories,
             k=k,
@@ -193,7 +199,7 @@ class Engine:
     def similar_items(
         self, item: str, *, k: int = 10, where: Mapping[str, Any] | None = None
     ) -> list[Recommendation]:
-        """Return the ``k`` active items nearest to one, best first, as ``Recommender.similar_items``."""
+        """Return the ``k`` active items most similar to ``item``; see ``Recommender.similar_items``."""
         return self.analogy(positive=[item], k=k, where=where)
 
     def analogy(
@@ -204,14 +210,14 @@ class Engine:
         k: int = 10,
         where: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
-        """Return the ``k`` active items nearest to the positive minus the negative ones, best first."""
+        """Return the ``k`` active items nearest to positive minus negative; see ``Recommender.analogy``."""
         model, eligible = self._served(where)
         return model.analogy(positive=positive, negative=negative, k=k, eligible=eligible)
 
     def explain(self, user: str, item: str) -> list[Share]:
-        """Return what each item of a user's history contributes to the score of an item, largest share first.
+        """Return the contribution of each item of a user's history to the score of ``item``, largest first.
 
-        As ``Recommender.explain``. The history may hold items that are no longer active.
+        See ``Recommender.explain``. The history may contain inactive items.
         """
         model = self.model
         history, _ = self._histories([user], model)
@@ -219,13 +225,13 @@ class Engine:
         return model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
 
     def refresh(self) -> None:
-        """Look now whether another version is published, and read what has changed in the catalogue."""
+        """Check now for a newly published version and for changes in the catalogue."""
         self._live.check()
-        self._items.look()
+        self._catalogue_cache.refresh()
 
     def _served(self, where: Mapping[str, Any] | None) -> tuple[Recommender, Mask | None]:
-        """Return the model, and which of its rows may be recommended, as they belong together."""
-        model, catalogue, eligible = self.model, self._items.catalogue, self._eligible
+        """Return the model and a matching mask of its rows that may be recommended."""
+        model, catalogue, eligible = self.model, self._catalogue_cache.catalogue, self._eligible
         if (
             eligible is None
             or eligible.catalogue is not catalogue
@@ -235,18 +241,18 @@ class Engine:
         return model, eligible.mask(where)
 
     def _histories(self, users: Iterable[str], model: Recommender) -> tuple[Sentences, Sentences]:
-        """Return for each user the history that the model reads, and the items that count as seen."""
-        names = as_history(users, "users")
-        every, event, events = _sentences(self.store.histories(names))
-        adapter, items = model.adapter, self._items.catalogue.items
+        """Return, for each user, the history that the model reads and the items that count as seen."""
+        user_ids = as_history(users, "users")
+        sentences, codes, events = _sentences(self.store.histories(user_ids))
+        adapter, items = model.adapter, self._catalogue_cache.catalogue.items
         seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
         return (
-            shape_histories(every, event, events, adapter, items),
-            shape_histories(every, event, events, seen, items),
+            shape_histories(sentences, codes, events, adapter, items),
+            shape_histories(sentences, codes, events, seen, items),
         )
 
     def close(self) -> None:
-        """Follow the models folder no longer, and close the store's connections."""
+        """Stop following the models folder, and close the store's connections."""
         self._live.close()
         self.store.close()
 
@@ -259,58 +265,56 @@ class Engine:
         self.close()
 
 
-class _FollowedCatalogue:
-    """The catalogue of a store, of which the next request after a change reads what is new."""
+class _CatalogueCache:
+    """The catalogue of a store; the first access after a change reads the changed rows."""
 
     def __init__(self, store: Store, *, every: float | None) -> None:
         self._store = store
         self._every = math.inf if every is None else every
-        self._known: tuple[object, Catalogue | None] = (
-            None,
-            None,
-        )  # one reference: threads swap both at once
-        self.look()
+        # One reference, so that threads swap both values at once.
+        self._cached: tuple[object, Catalogue | None] = (None, None)
+        self.refresh()
 
     @property
     def catalogue(self) -> Catalogue:
-        """The newest catalogue that is known; if the store cannot be read just now, the one before."""
-        last_change, catalogue = self._known
+        """The current catalogue; the previous one if the store cannot be read."""
+        last_change, catalogue = self._cached
         if catalogue is None or last_change is not self._store.last_change:
-            return self.look()
-        if time.monotonic() >= self._next_look:
+            return self.refresh()
+        if time.monotonic() >= self._next_check:
             try:
-                return self.look()
+                return self.refresh()
             except StoreError as error:
-                log.warning("still answering from %r: %s", catalogue, error)
+                log.warning("still using %r: %s", catalogue, error)
         return catalogue
 
-    def look(self) -> Catalogue:
-        """Read what has changed since the last look, and return the catalogue."""
-        self._next_look = time.monotonic() + self._every
+    def refresh(self) -> Catalogue:
+        """Read the rows that changed since the last refresh, and return the catalogue."""
+        self._next_check = time.monotonic() + self._every
         last_change = self._store.last_change
-        catalogue = self._store.catalogue(self._known[1])
-        self._known = (last_change, catalogue)
+        catalogue = self._store.catalogue(self._cached[1])
+        self._cached = (last_change, catalogue)
         return catalogue
 
 
 def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabulary]:
-    """Return all events of users as sentences; the event of each token, and the names of events."""
+    """Return the events of users as sentences, the event code of each token, and the events' vocabulary."""
     items = [item for history in histories for item in history.items]
     names = [event for history in histories for event in history.events]
     vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
-    every = Sentences(
+    sentences = Sentences(
         vocabulary,
         vocabulary.encode(items),
         offsets_of([len(history) for history in histories]),
         np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
         np.concatenate([np.empty(0, np.int64), *(history.timestamps for history in histories)]),
     )
-    return every, events.encode(names), events
+    return sentences, events.encode(names), events
 
 
-def _both(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
-    """Return for each user the items of both."""
-    own = [as_history(one, "exclude") for one in ([[]] * len(seen) if exclude is None else exclude)]
-    if len(own) != len(seen):
-        raise InputError(f"exclude has {len(own)} lists for {len(seen)} users; expected as many")
-    return [[*one, *further] for one, further in zip(own, seen, strict=True)]
+def _merge_excluded(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
+    """Return, for each user, the items in ``exclude`` and the seen items."""
+    excluded = [as_history(items, "exclude") for items in ([[]] * len(seen) if exclude is None else exclude)]
+    if len(excluded) != len(seen):
+        raise InputError(f"exclude has {len(excluded)} lists for {len(seen)} users; expected one per user")
+    return [[*items, *seen_items] for items, seen_items in zip(excluded, seen, strict=True)]

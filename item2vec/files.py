@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, and read only after they were checked.
+"""Atomic, durable writes, and reads that check a file before using it.
 
-Arrays are ``.npy`` without pickle, texts are UTF-8, JSON is strict. A folder is written beside its place,
-flushed to the disk, and renamed into it, so that no reader ever sees half of one.
+Arrays are ``.npy`` without pickle, text is UTF-8, and JSON is strict. A folder is written under a temporary
+name, flushed to the disk, and renamed, so that readers never see a partial one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from item2vec.errors import BundleExistsError, CorruptBundleError
 
 __all__ = [
-    "folder_written_whole",
+    "atomic_folder",
     "open_array",
     "parse_json",
     "read_ids",
@@ -42,10 +42,10 @@ __all__ = [
 
 MAX_JSON_BYTES = 1 << 20
 MAX_NPY_HEADER_BYTES = 4096
-IDS_CHARACTERS = 1 << 16
+IDS_CHUNK_CHARACTERS = 1 << 16
 
-# What np.save writes for a C-ordered array. NumPy's own reader evaluates the header as Python, and a flipped
-# byte in it can raise almost anything.
+# The header that np.save writes for a C-ordered array. NumPy's own reader evaluates it as a Python literal,
+# so a damaged byte can raise almost any exception.
 NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)"
     rb"\{'descr': '(?P<dtype>[<|]\w{2,9})', 'fortran_order': False, "
@@ -63,7 +63,7 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def replace_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file whole or not at all, in place of one that may be there, and flush it to the disk."""
+    """Write a file atomically, replacing an existing one, and flush it to the disk."""
     staging = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
         write_bytes(staging, content)
@@ -74,30 +74,30 @@ def replace_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON with sorted keys; NaN and infinity are refused (``ValueError``)."""
+    """Write a new file of indented JSON with sorted keys; NaN and infinity raise ``ValueError``."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array as little-endian, C-ordered ``.npy`` and flush it to the disk."""
+    """Write an array to a new little-endian, C-ordered ``.npy`` file, and flush it to the disk."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = np.lib.format.header_data_from_array_1_0(array)
     with path.open("xb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        # Not np.save: where a write fails, it can lose the last 4 KB of an array without an error.
+        # Not np.save: if a write fails, it can lose the last 4 KB of an array without an error.
         file.write(array.reshape(-1).view(np.uint8).data)
         file.flush()
         os.fsync(file.fileno())
 
 
 def write_ids(path: Path, ids: Sequence[str]) -> None:
-    """Write ids as one JSON string a line, so that any legal id survives, line breaks included."""
+    """Write ids as one JSON string per line, which preserves any legal id, including line breaks."""
     write_bytes(path, "".join(json.dumps(id_) + "\n" for id_ in ids).encode("ascii"))
 
 
 def read_text(path: Path, max_bytes: int | None = None) -> str:
-    """Read UTF-8 text; refuse a file that is missing, larger than ``max_bytes``, or not UTF-8."""
+    """Read UTF-8 text; ``CorruptBundleError`` if the file is missing, over ``max_bytes``, or not UTF-8."""
     try:
         size = path.stat().st_size
         if max_bytes is not None and size > max_bytes:
@@ -110,7 +110,7 @@ def read_text(path: Path, max_bytes: int | None = None) -> str:
 
 
 def parse_json(text: str, where: str | Path) -> Any:
-    """Parse JSON strictly: no NaN or infinity, no number beyond float64, no key twice, bounded nesting.
+    """Parse JSON strictly: no NaN or infinity, no number beyond float64, no repeated key, bounded nesting.
 
     Examples
     --------
@@ -129,28 +129,28 @@ def parse_json(text: str, where: str | Path) -> Any:
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """Read what ``write_ids`` wrote."""
+    """Read ids written by ``write_ids``."""
     text = read_text(path)
     if text and not text.endswith("\n"):
-        raise CorruptBundleError(f"{path} does not end with a line break; it was cut short")
+        raise CorruptBundleError(f"{path} was truncated: it does not end with a line break")
     ids: list[str] = []
     start = 0
-    # In pieces: other threads, which may be answering requests, wait while one is parsed.
+    # In chunks: parsing holds the GIL, and other threads may be serving requests.
     while start < len(text):
-        end = text.find("\n", min(start + IDS_CHARACTERS, len(text) - 1))
+        end = text.find("\n", min(start + IDS_CHUNK_CHARACTERS, len(text) - 1))
         lines = text[start:end].split("\n")
-        piece = parse_json("[" + ",".join(lines) + "]", path)
-        if len(piece) != len(lines) or set(map(type, piece)) != {str}:
-            raise CorruptBundleError(f"{path} is not one JSON string a line")
-        ids += piece
+        chunk = parse_json("[" + ",".join(lines) + "]", path)
+        if len(chunk) != len(lines) or set(map(type, chunk)) != {str}:
+            raise CorruptBundleError(f"{path} contains other lines; expected one JSON string per line")
+        ids += chunk
         start = end + 1
     return tuple(ids)
 
 
 def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Map a ``.npy`` file read-only, after its header and its exact size were checked.
+    """Memory-map a ``.npy`` file read-only, after checking its header and its exact size.
 
-    ``None`` in ``shape`` stands for any length.
+    ``None`` in ``shape`` matches any length.
     """
     try:
         with path.open("rb") as file:
@@ -160,30 +160,33 @@ def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) 
         raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
     header = NPY_HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
-        raise CorruptBundleError(f"{path} does not start like a C-ordered .npy file of version 1.0")
-    wanted = np.dtype(dtype).newbyteorder("<")
-    found_dtype = header["dtype"].decode()
+        raise CorruptBundleError(f"{path} has another header; expected a C-ordered .npy file of version 1.0")
+    expected = np.dtype(dtype).newbyteorder("<")
+    dtype_text = header["dtype"].decode()
     lengths = tuple(map(int, re.findall("[0-9]+", header["shape"].decode())))
     fits = len(lengths) == len(shape) and all(n in {None, m} for n, m in zip(shape, lengths, strict=True))
-    if found_dtype != wanted.str or not fits:
-        found = f"{found_dtype} of shape {lengths}"
-        raise CorruptBundleError(f"{path} holds {found}; expected {wanted.str} of shape {shape}")
-    n_bytes = math.prod(lengths) * wanted.itemsize
+    if dtype_text != expected.str or not fits:
+        raise CorruptBundleError(
+            f"{path} holds {dtype_text} of shape {lengths}; expected {expected.str} of shape {shape}"
+        )
+    n_bytes = math.prod(lengths) * expected.itemsize
     if size != header.end() + n_bytes:
-        raise CorruptBundleError(f"{path} is {size:,} bytes; its header promises {header.end() + n_bytes:,}")
+        raise CorruptBundleError(
+            f"{path} is {size:,} bytes; expected {header.end() + n_bytes:,} by its header"
+        )
     if n_bytes == 0:
-        return np.empty(lengths, dtype=wanted)
-    return np.memmap(path, dtype=wanted, mode="r", offset=header.end(), shape=lengths)
+        return np.empty(lengths, dtype=expected)
+    return np.memmap(path, dtype=expected, mode="r", offset=header.end(), shape=lengths)
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to the disk, so that a rename in it survives a power loss."""
+    """Flush a folder's entries to the disk, so that a rename within it survives a power loss."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -192,8 +195,8 @@ def sync_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to write into; it becomes ``path`` if the block succeeds, and goes if it fails.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder; rename it to ``path`` if the block succeeds, else remove it.
 
     Raises
     ------
@@ -218,7 +221,7 @@ def _rename_into_place(staging: Path, path: Path) -> None:
         staging.rename(path)
     except OSError as error:
         if path.exists():
-            raise BundleExistsError(f"{path} was written by somebody else meanwhile") from error
+            raise BundleExistsError(f"{path} was written by another process; choose another path") from error
         raise
     try:
         sync_folder(path.parent)
@@ -228,7 +231,7 @@ def _rename_into_place(staging: Path, path: Path) -> None:
 
 
 def shipped(name: str) -> Path:
-    """Return the folder ``name`` that ships with the package: at a checkout's root, or inside a wheel."""
+    """Return a folder shipped with the package: inside an installed wheel, or at the root of a checkout."""
     package = Path(__file__).parent
     installed = package / "_shipped" / name
     return installed if installed.is_dir() else package.parent / name

@@ -1,4 +1,4 @@
-"""Other processes that run this package: whatever they do, they cannot take this one down."""
+"""Child processes that run a module of this package; a crash in one does not end the parent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["running"]
+__all__ = ["module_command"]
 
 
-def running(module: str, *arguments: str) -> dict[str, Any]:
-    """Return what ``subprocess`` needs to run a module of ours, by this interpreter, with its import path.
+def module_command(module: str, *arguments: str) -> dict[str, Any]:
+    """Return ``args`` and ``env`` for ``subprocess`` to run a module with this interpreter and import path.
 
-    >>> running("item2vec", "--version")["args"][1:]
+    >>> module_command("item2vec", "--version")["args"][1:]
     ['-P', '-m', 'item2vec', '--version']
     """
     path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)

@@ -1,4 +1,4 @@
-"""Progress bars on the terminal: the one door to rich."""
+"""Progress bars on the terminal, drawn by rich."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _DRAWING = threading.Lock()
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call after each of ``total`` steps (``None``: unknown), with a few words of news.
+    """Yield a function to call after each of ``total`` steps (``None``: unknown) with a short status text.
 
-    A bar is drawn on stderr if that is a terminal, and nothing at all if it is not, or while another one is
-    drawn: a training that is part of longer work leaves the terminal to that.
+    The bar is drawn on stderr if that is a terminal. Nothing is drawn otherwise, or while another bar is
+    drawn: training within a longer task does not disturb the bar of that task.
 
     >>> with progress_bar("training", total=2) as advance:
     ...     advance("ndcg .10")
     ...     advance("ndcg .12")
     """
     if not sys.stderr.isatty() or not _DRAWING.acquire(blocking=False):
-        yield lambda _news: None
+        yield lambda _status: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -34,11 +34,11 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str]
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[news]}"),
+        TextColumn("{task.fields[status]}"),
     )
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(description, total=total, news="")
-            yield lambda news: bars.update(task, advance=1, news=news)
+            task = bars.add_task(description, total=total, status="")
+            yield lambda status: bars.update(task, advance=1, status=status)
     finally:
         _DRAWING.release()

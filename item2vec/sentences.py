@@ -186,7 +186,7 @@ class Sentences(Sequence[list[str]]):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the sentences to a new folder, which ``open`` memory-maps."""
-        with files.folder_written_whole(Path(path)) as folder:
+        with files.atomic_folder(Path(path)) as folder:
             files.write_array(folder / "tokens.npy", self.tokens)
             files.write_array(folder / "offsets.npy", self.offsets)
             for name, column in self._columns().items():

@@ -1,4 +1,4 @@
-"""A bundle reads back bit for bit what was written, or says what is wrong with it."""
+"""A bundle reads back bit for bit as written, or raises an error that names the fault."""
 
 import dataclasses
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.child import run
-from faults.made import answers, made_model, made_vectors
+from faults.made import all_rankings, made_model, made_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ids
@@ -95,7 +95,7 @@ def tables(draw, n_items):
     )
 
 
-moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.timezones())
+times = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.timezones())
 attributes = st.dictionaries(ids, json_values, max_size=3)
 
 
@@ -135,7 +135,7 @@ def bits(array):
 
 
 def everything(parts):
-    """All that there is to a model, in a form that compares bit for bit."""
+    """All values of a model, in a form that compares bit for bit."""
     vectors, items = parts.vectors, parts.items
     matrices = [bits(array) for array in (vectors.input, vectors.output, vectors.counts)]
     known = None if items is None else (items.vocabulary.ids, items.titles, json.dumps(items.attributes))
@@ -150,9 +150,9 @@ def everything(parts):
 @given(
     parts=parts(),
     note=st.dictionaries(ids, json_values, max_size=3),
-    now=st.none() | moments,
+    now=st.none() | times,
 )
-def test_what_is_read_is_what_was_written(tmp_path_factory, parts, note, now):
+def test_a_bundle_round_trip_preserves_every_bit(tmp_path_factory, parts, note, now):
     path = tmp_path_factory.mktemp("bundles") / "songs"
     manifest = bundle.write(parts, path, note=note, now=now)
     assert everything(bundle.read(path)) == everything(parts)
@@ -160,22 +160,22 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, parts, note, now):
     assert read == manifest
     assert json.dumps(read.note, sort_keys=True) == json.dumps(note, sort_keys=True)
     assert read.created_at == (now and now.astimezone(UTC))
-    found, expected = Recommender.from_parts(bundle.read(path)), Recommender.from_parts(parts)
+    loaded, expected = Recommender.from_parts(bundle.read(path)), Recommender.from_parts(parts)
     histories = [[id_] for id_ in parts.vectors.vocabulary.ids]
-    assert found.recommend_many(histories, k=3) == expected.recommend_many(histories, k=3)
+    assert loaded.recommend_many(histories, k=3) == expected.recommend_many(histories, k=3)
 
 
 @pytest.mark.parametrize("index", ["exact", "annoy"])
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_a_loaded_model_answers_as_the_saved_one(tmp_path, index, score):
+def test_a_loaded_model_ranks_like_the_saved_one(tmp_path, index, score):
     model = made_model(400, score=score, index=index, items=True)
     model.save(tmp_path / "songs")
-    assert answers(item2vec.load(tmp_path / "songs")) == answers(model)
+    assert all_rankings(item2vec.load(tmp_path / "songs")) == all_rankings(model)
 
 
 @pytest.mark.parametrize("index", ["exact", "annoy"])
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_items_without_an_input_vector_are_loaded_without_one(tmp_path, index, score):
+def test_items_without_an_input_vector_have_none_after_loading(tmp_path, index, score):
     made = made_vectors(200)
     rows = np.where(np.arange(200)[:, None] < 190, made.input, 0)
     model = Recommender(dataclasses.replace(made, input=rows), score=score, index=index)
@@ -186,7 +186,7 @@ def test_items_without_an_input_vector_are_loaded_without_one(tmp_path, index, s
     assert loaded.recommend(history, k=5) == model.recommend(history, k=5)
 
 
-def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
+def test_a_next_item_model_keeps_its_settings(tmp_path):
     training = TrainConfig(objective="next_item", vector_size=8, context_decay=(0.4, 0.8), dropout=0.2)
     model = Recommender(dataclasses.replace(made_vectors(), config=training, positions=None))
     model.save(tmp_path / "songs")
@@ -195,7 +195,7 @@ def test_a_model_of_next_item_is_loaded_as_it_was_saved(tmp_path):
         training,
         TasteConfig(score="output", decay=(0.4, 0.8)),
     )
-    assert answers(loaded) == answers(model)
+    assert all_rankings(loaded) == all_rankings(model)
     assert Recommender(loaded.vectors).taste == loaded.taste
 
 
@@ -204,11 +204,11 @@ OLD_NEXT_ITEM = NextItem(similarity="inner", tied=0, vector_size=8, context_deca
 
 @pytest.mark.parametrize("training", [OLD_NEXT_ITEM, SkipGram(vector_size=8, window=3), CBOW(vector_size=8)])
 def test_a_model_of_version_0_1_0_is_loaded(tmp_path, training):
-    """It wrote the settings of all objectives beside each other, whatever was trained."""
+    """Version 0.1.0 wrote the settings of all objectives, regardless of the trained one."""
     vectors = dataclasses.replace(made_vectors(), config=training, positions=None)
     Recommender(vectors).save(tmp_path / "songs")
     manifest = json.loads((tmp_path / "songs" / "manifest.json").read_text())
-    of_all = {
+    all_settings = {
         "objective": "skipgram", "backend": "gensim", "vector_size": 8, "window": 10, "min_count": 1,
         "sample": 0.0, "negative": 5, "ns_exponent": 0.25, "hs": False, "cbow_mean": True,
         "shrink_windows": True, "forward_only": False, "context_decay": [0.5, 0.9], "dropout": 0.3,
@@ -216,14 +216,14 @@ def test_a_model_of_version_0_1_0_is_loaded(tmp_path, training):
         "patience": None,
     }  # fmt: skip
     del manifest["sha256"]
-    manifest["train"] = {name: (of_all | manifest["train"])[name] for name in of_all}
-    assert manifest["train"].keys() == of_all.keys()
+    manifest["train"] = {name: (all_settings | manifest["train"])[name] for name in all_settings}
+    assert manifest["train"].keys() == all_settings.keys()
     (tmp_path / "songs" / "manifest.json").chmod(0o644)
     (tmp_path / "songs" / "manifest.json").write_bytes(sealed(manifest))
     assert item2vec.load(tmp_path / "songs").vectors.config == training
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path):
+def test_equal_models_produce_equal_bytes(tmp_path):
     now = datetime(2024, 2, 29, 12, tzinfo=timezone(timedelta(hours=5)))
     for name in ("one", "two"):
         bundle.write(made_model(items=True).parts, tmp_path / name, note={"b": 1, "a": 2}, now=now)
@@ -243,7 +243,7 @@ def test_a_bundle_is_written_once_and_then_read_only(tmp_path):
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "songs"]
 
 
-def test_the_matrices_are_mapped_so_that_processes_share_them(tmp_path):
+def test_the_matrices_are_memory_mapped_and_read_only(tmp_path):
     made_model(index="annoy").save(tmp_path / "songs")
     parts = bundle.read(tmp_path / "songs")
     mapped = Path("/proc/self/maps").read_text()
@@ -271,24 +271,24 @@ def test_a_model_without_items_is_loaded_without_pandas(tmp_path):
     ],
     ids=lambda note: repr(note)[:12],
 )
-def test_a_note_that_could_not_be_read_back_is_refused(tmp_path, note):
+def test_a_note_that_is_not_json_is_refused(tmp_path, note):
     with pytest.raises(InputError):
         bundle.write(made_model().parts, tmp_path / "songs", note=note)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_time_without_a_zone_is_refused(tmp_path):
+def test_a_creation_time_without_a_time_zone_is_refused(tmp_path):
     with pytest.raises(InputError, match="created_at"):
         bundle.write(made_model().parts, tmp_path / "songs", now=datetime(2024, 1, 1))
 
 
-def test_a_place_that_cannot_be_written_to(tmp_path):
+def test_an_unwritable_path_is_a_write_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="songs could not be written: File exists"):
         made_model().save(tmp_path / "file" / "songs")
 
 
-def test_where_no_bundle_is(tmp_path):
+def test_paths_without_a_bundle(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     for name in ("nothing", "file", "empty"):
@@ -296,12 +296,12 @@ def test_where_no_bundle_is(tmp_path):
             item2vec.load(tmp_path / name)
 
 
-# What somebody else's program could have written: whole, and with checksums that are right.
+# Bundles written by another program: complete, and with correct checksums.
 
 
 @pytest.fixture
 def forge(tmp_path):
-    """Write a bundle, let a test change it, make its checksums right again, and return its path."""
+    """Write a bundle, apply the changes of a test, update the checksums, and return its path."""
     path = tmp_path / "songs"
     made_model().save(path)
 
@@ -325,12 +325,12 @@ def forge(tmp_path):
     return forged
 
 
-def test_a_forged_bundle_with_nothing_wrong_is_read(forge):
+def test_a_consistent_forged_bundle_is_read(forge):
     assert len(bundle.read(forge()).vectors) == 40
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda manifest: manifest.update(format=2, surprise=1), "newer item2vec .format 2.*upgrade"),
         (lambda manifest: manifest.update(features=["hashed"], surprise=1), "needs .'hashed'.; upgrade"),
@@ -363,15 +363,15 @@ def test_a_forged_bundle_with_nothing_wrong_is_read(forge):
         ),
     ],
 )
-def test_a_manifest_that_is_wrong_is_refused(forge, change, told):
-    with pytest.raises(CorruptBundleError, match=told):
+def test_an_invalid_manifest_is_refused(forge, change, message):
+    with pytest.raises(CorruptBundleError, match=message):
         bundle.read(forge(change))
 
 
 @pytest.mark.parametrize(
     "name", ["../../secret.npy", "/etc/passwd", "..", ".", "", "a/b", "output.npy\0", "manifest.json"]
 )
-def test_a_name_in_a_manifest_is_never_a_path(forge, name):
+def test_file_names_in_a_manifest_cannot_be_paths(forge, name):
     def change(manifest):
         manifest["files"][name] = manifest["files"].pop("output.npy")
 
@@ -403,7 +403,7 @@ rows = made_vectors().input
     ],
     ids=lambda arrays: next(iter(arrays)),
 )
-def test_arrays_that_do_not_fit_are_refused(forge, arrays):
+def test_inconsistent_arrays_are_refused(forge, arrays):
     with pytest.raises(CorruptBundleError):
         bundle.read(forge(**arrays))
 
@@ -421,7 +421,7 @@ def test_arrays_that_do_not_fit_are_refused(forge, arrays):
         b'"a\n"' * 40,
     ],
 )
-def test_ids_that_no_vocabulary_takes_are_refused(forge, tmp_path, content):
+def test_invalid_ids_are_refused(forge, tmp_path, content):
     path = tmp_path / "songs" / "ids.jsonl"
     path.unlink()
     path.write_bytes(content)
@@ -429,14 +429,14 @@ def test_ids_that_no_vocabulary_takes_are_refused(forge, tmp_path, content):
         bundle.read(forge())
 
 
-def test_a_bundle_scored_by_output_vectors_that_it_has_not(forge, tmp_path):
+def test_missing_output_vectors_are_refused_if_the_score_needs_them(forge, tmp_path):
     (tmp_path / "songs" / "output.npy").unlink()
     with pytest.raises(CorruptBundleError, match="output"):
         bundle.read(forge(lambda manifest: manifest["files"].pop("output.npy")))
 
 
 def reseal(path, arrays, change=lambda manifest: None):
-    """Put other arrays into a bundle, or remove them where they are ``None``, with checksums that fit."""
+    """Replace arrays of a bundle, or remove those that are ``None``, and update the checksums."""
     manifest = json.loads((path / "manifest.json").read_text())
     for name, array in arrays.items():
         file = path / f"{name}.npy"
@@ -458,14 +458,14 @@ def reseal(path, arrays, change=lambda manifest: None):
 
 @pytest.fixture
 def mixed(tmp_path):
-    """A bundle with a table of neighbours whose checksums a test may make right again."""
+    """A bundle with a table of neighbours."""
     made = made_vectors()
     rows = NeighbourTable(np.arange(41), np.arange(40)[::-1], np.full(40, 0.5), decay=0.5)
     Recommender(made, mixture=0.5, repeat_bonus=1.0, neighbours=rows).save(tmp_path / "songs")
     return tmp_path / "songs"
 
 
-def test_a_table_of_neighbours_is_mapped_and_named_as_a_feature(mixed):
+def test_a_table_of_neighbours_is_memory_mapped_and_listed_as_a_feature(mixed):
     read = bundle.read(mixed)
     mapped = Path("/proc/self/maps").read_text()
     assert all(str(mixed / f"neighbours_{name}.npy") in mapped for name in ("offsets", "items", "weights"))
@@ -475,7 +475,7 @@ def test_a_table_of_neighbours_is_mapped_and_named_as_a_feature(mixed):
     assert bundle.verify(mixed.parent / "plain").features == ("positions",)
 
 
-def test_learned_positions_are_mapped_and_checked(tmp_path):
+def test_learned_positions_are_memory_mapped(tmp_path):
     model = made_model()
     model.save(tmp_path / "songs")
     loaded = item2vec.load(tmp_path / "songs")
@@ -493,13 +493,13 @@ def test_learned_positions_are_mapped_and_checked(tmp_path):
         (np.array([[1, 1], [0, 1]]), "one above 0 for the newest item"),
     ],
 )
-def test_positions_that_do_not_fit_are_refused(forge, positions, message):
+def test_invalid_positions_are_refused(forge, positions, message):
     with pytest.raises(CorruptBundleError, match=message):
         bundle.read(forge(positions=positions.astype(np.float32)))
 
 
 def refuses_damage(folder, name):
-    """A byte that changed, and a file that is missing, are found by the manifest."""
+    """Require that a changed byte and a missing file are detected by the manifest."""
     path = folder / name
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
@@ -545,7 +545,7 @@ def test_damaged_positions_are_refused(mixed):
         ),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused(mixed, change, arrays):
+def test_an_inconsistent_table_is_refused(mixed, change, arrays):
     reseal(mixed, {f"neighbours_{name}": array for name, array in arrays.items()}, change)
     with pytest.raises(CorruptBundleError):
         bundle.read(mixed)
@@ -562,7 +562,7 @@ def popular(tmp_path):
     return tmp_path / "songs"
 
 
-def test_a_popularity_prior_is_mapped_and_named_as_a_feature(popular):
+def test_a_popularity_prior_is_memory_mapped_and_listed_as_a_feature(popular):
     read = bundle.read(popular)
     assert str(popular / "popularity.npy") in Path("/proc/self/maps").read_text()
     assert read.prior.tolist() == np.log1p(np.arange(40, dtype=np.float32)).tolist()
@@ -584,7 +584,7 @@ def test_a_damaged_popularity_prior_is_refused(popular):
         (None, "adds a prior, and there is none"),
     ],
 )
-def test_a_popularity_prior_that_does_not_fit_is_refused(popular, array, text):
+def test_an_invalid_popularity_prior_is_refused(popular, array, text):
     reseal(popular, {"popularity": array})
     with pytest.raises(CorruptBundleError, match=text):
         bundle.read(popular)

@@ -1,4 +1,4 @@
-"""Masks over a model's rows say of each item what looking at it says."""
+"""Masks over a model's rows agree with a direct check of each item."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def catalogue_of(table, revision=1):
     return Catalogue(items, np.array([True, *(active for _, active in table.values())]), revision)
 
 
-def by_looking(table, ids, wanted):
+def expected_mask(table, ids, wanted):
     def fits(id_):
         genre, active = table.get(id_, (None, True))
         return active and (wanted is None or wanted in (genre if isinstance(genre, list) else [genre]))
@@ -28,42 +28,42 @@ def by_looking(table, ids, wanted):
     return [fits(id_) for id_ in ids]
 
 
-def of(mask, ids):
+def as_list(mask, ids):
     return [True] * len(ids) if mask is None else mask.tolist()
 
 
 @settings(deadline=None, max_examples=150)
 @given(tables, tables, st.permutations("abcdefgh"), st.sampled_from([None, "jazz"]))
-def test_a_mask_says_what_looking_at_each_item_says_also_after_changes(table, changed, ids, wanted):
+def test_masks_agree_with_a_check_of_each_item_also_after_changes(table, changed, ids, wanted):
     where = {} if wanted is None else {"genre": wanted}
     catalogue, vocabulary = catalogue_of(table), Vocabulary(tuple(ids))
     eligible = Eligible(catalogue, vocabulary)
-    assert of(eligible.mask(where), ids) == by_looking(table, ids, wanted)
+    assert as_list(eligible.mask(where), ids) == expected_mask(table, ids, wanted)
     assert eligible.mask(where) is eligible.mask(where)
     newer = catalogue.updated(catalogue_of(changed, revision=2))
     assert newer.revision == 2
     for later in (Eligible(newer, vocabulary, before=eligible), Eligible(newer, vocabulary)):
-        assert of(later.mask(where), ids) == by_looking(table | changed, ids, wanted)
+        assert as_list(later.mask(where), ids) == expected_mask(table | changed, ids, wanted)
     other = Vocabulary(tuple(ids[::-2]))
-    assert of(Eligible(newer, other, before=eligible).mask(where), other.ids) == by_looking(
+    assert as_list(Eligible(newer, other, before=eligible).mask(where), other.ids) == expected_mask(
         table | changed, other.ids, wanted
     )
 
 
-def test_masks_cannot_be_written_to():
+def test_masks_are_read_only():
     catalogue = catalogue_of({"a": ("jazz", True), "b": ("soul", False)})
     for mask in (catalogue.active, Eligible(catalogue, Vocabulary(("b", "a"))).mask({"genre": "jazz"})):
         with pytest.raises(ValueError, match="read-only"):
             mask[0] = True
 
 
-def test_where_all_may_be_recommended_there_is_no_mask():
+def test_there_is_no_mask_if_every_row_is_allowed():
     eligible = Eligible(catalogue_of({"a": ("jazz", True)}), Vocabulary(("a", "unheard-of")))
     assert eligible.mask() is eligible.mask({}) is None
     assert eligible.mask({"genre": ["jazz", "soul"]}).tolist() == [True, False]
     assert eligible.mask({"genre": []}).tolist() == [False, False]
 
 
-def test_a_misspelt_attribute_is_no_mask_of_nothing():
+def test_a_misspelt_attribute_is_an_error():
     with pytest.raises(InputError, match="did you mean 'genre'"):
         Eligible(catalogue_of({}), Vocabulary(("a",))).mask({"gnere": "jazz"})

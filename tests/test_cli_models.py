@@ -9,7 +9,7 @@ from faults.made import made_model
 from faults.operations import served_seed, without_canary
 
 from item2vec import publish, versions
-from item2vec.versions.lock import locked
+from item2vec.versions.locks import locked
 
 NOTE = {
     "run": "r7",

@@ -1,4 +1,4 @@
-"""The engine joins the published model and the store."""
+"""The engine serves users with the published model and the store."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
-from faults.promoted import heard, shared_model
+from faults.promoted import captured_log, shared_model
 
 from item2vec import Engine, Interactions, Items, Recommender, adapters, publish, train
 from item2vec.config import AdapterConfig
@@ -35,26 +35,25 @@ def places(tmp_path_factory):
 
 
 @pytest.fixture
-def store_beside(places):
-    """The same store as another process has it; afterwards all items are as they were."""
+def second_store(places):
+    """A second connection to the store, as of another process; the items are restored afterwards."""
     with Store(places["store"]) as store:
         yield store
         store.ingest_items(Items.of({item: {"genre": genre} for item, genre in GENRES.items()}))
         store.activate_items(GENRES)
 
 
-def test_a_user_gets_what_the_model_says_of_their_history(places):
+def test_recommend_uses_the_history_of_the_user(places):
     with Engine(**places) as engine:
         assert engine.recommend(user="u0", k=10) == engine.model.recommend(["a", "b", "c"], k=10)
-        assert {one.item for one in engine.recommend("u0", filter_seen=False)} == set("abcde")
+        assert items_of(engine.recommend("u0", filter_seen=False)) == set("abcde")
 
 
-def test_attributes_filter_and_lists_of_them_combine(places):
+def test_where_combines_with_allow_and_deny(places):
     with Engine(**places) as engine:
-        found = engine.recommend(user="u3", where={"genre": "jazz"}, k=10)
-        assert {one.item for one in found} == {"b"}
+        assert items_of(engine.recommend(user="u3", where={"genre": "jazz"}, k=10)) == {"b"}
         assert engine.recommend(user="u3", where={"genre": ["jazz", "rock"]}, deny=["b"], k=10) == [
-            one for one in engine.recommend(user="u3", k=10) if one.item != "b"
+            entry for entry in engine.recommend(user="u3", k=10) if entry.item != "b"
         ]
         assert engine.recommend(user="u3", where={"genre": "jazz"}, allow=["c"]) == []
         assert engine.recommend(user="u3", where={"genre": "polka"}) == []
@@ -63,14 +62,14 @@ def test_attributes_filter_and_lists_of_them_combine(places):
 
 
 @pytest.mark.parametrize("user", ["nobody", "stranger"])
-def test_the_unknown_get_what_is_popular(places, user):
+def test_unknown_users_and_histories_get_popular_items(places, user):
     with Engine(**places) as engine:
-        found = engine.recommend(user=user, k=3)
-        assert [one.source for one in found] == ["popular"] * 3
-        assert [one.item for one in found] == [one.item for one in engine.model.recommend([], k=3)]
+        ranking = engine.recommend(user=user, k=3)
+        assert [entry.source for entry in ranking] == ["popular"] * 3
+        assert [entry.item for entry in ranking] == [entry.item for entry in engine.model.recommend([], k=3)]
 
 
-ANSWERS = {
+REQUESTS = {
     "user": lambda engine: engine.recommend(user="u0", k=10),
     "nobody": lambda engine: engine.recommend(user="nobody", k=10),
     "visitor": lambda engine: engine.recommend(history=["a", "b"], k=10),
@@ -81,35 +80,35 @@ ANSWERS = {
 }
 
 
-def items_of(found):
-    return {one.item for one in found}
+def items_of(ranking):
+    return {entry.item for entry in ranking}
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_an_item_taken_out_is_never_returned(places, answer):
+@pytest.mark.parametrize("request_items", REQUESTS.values(), ids=REQUESTS)
+def test_inactive_items_are_never_returned(places, request_items):
     with Engine(**places, reload_every=None) as engine:
         engine.store.deactivate_items(["d"])
-        without = answer(engine)
+        without = request_items(engine)
         engine.store.activate_items(["d"])
-        assert items_of(without) == items_of(answer(engine)) - {"d"}
-        assert "d" in items_of(answer(engine))
+        assert items_of(without) == items_of(request_items(engine)) - {"d"}
+        assert "d" in items_of(request_items(engine))
 
 
-def test_what_another_process_changes_is_known_after_a_look(places, store_beside):
-    with Engine(**places, reload_every=None) as engine, Engine(**places, reload_every=1e-9) as looking:
-        store_beside.deactivate_items(["d"])
+def test_catalogue_changes_of_another_process_take_effect_after_a_check(places, second_store):
+    with Engine(**places, reload_every=None) as engine, Engine(**places, reload_every=1e-9) as checking:
+        second_store.deactivate_items(["d"])
         assert "d" in items_of(engine.recommend("u0", k=10))
-        assert "d" not in items_of(looking.recommend("u0", k=10))
+        assert "d" not in items_of(checking.recommend("u0", k=10))
         engine.refresh()
         assert "d" not in items_of(engine.recommend("u0", k=10))
-        store_beside.ingest_items(Items.of({"e": {"genre": "jazz", "mood": "calm"}}))
-        assert items_of(looking.recommend("u0", k=10, where={"mood": "calm"})) == {"e"}
+        second_store.ingest_items(Items.of({"e": {"genre": "jazz", "mood": "calm"}}))
+        assert items_of(checking.recommend("u0", k=10, where={"mood": "calm"})) == {"e"}
         with pytest.raises(InputError, match="did you mean 'mood'"):
-            looking.recommend("u0", where={"moood": "calm"})
+            checking.recommend("u0", where={"moood": "calm"})
 
 
-def test_threads_see_their_own_changes_at_once(places, store_beside):
-    def take_out_and_ask(item):
+def test_threads_see_their_own_catalogue_changes_at_once(places, second_store):
+    def deactivate_and_request(item):
         for _ in range(5):
             engine.store.deactivate_items([item])
             assert item not in items_of(engine.recommend(history=[], k=10))
@@ -117,22 +116,20 @@ def test_threads_see_their_own_changes_at_once(places, store_beside):
             assert item in items_of(engine.recommend(history=[], k=10))
 
     with Engine(**places, reload_every=None) as engine, ThreadPoolExecutor(4) as threads:
-        for done in [threads.submit(take_out_and_ask, item) for item in "abde"]:
+        for done in [threads.submit(deactivate_and_request, item) for item in "abde"]:
             done.result()
 
 
-def test_the_catalogue_is_not_read_for_a_request(places, monkeypatch):
+def test_requests_do_not_read_the_catalogue(places, monkeypatch):
     with Engine(**places, reload_every=3600) as engine:
-        expected = [answer(engine) for answer in ANSWERS.values()]
+        expected = [request_items(engine) for request_items in REQUESTS.values()]
         narrowed = engine.recommend("u0", where={"genre": "rock"}, filter_seen=False)
         monkeypatch.setattr(Store, "catalogue", None)
-        assert [answer(engine) for answer in ANSWERS.values()] == expected
+        assert [request_items(engine) for request_items in REQUESTS.values()] == expected
         assert engine.recommend("u0", where={"genre": "rock"}, filter_seen=False) == narrowed
 
 
-def test_while_the_store_cannot_be_read_the_catalogue_before_answers(
-    places, store_beside, monkeypatch, caplog
-):
+def test_the_previous_catalogue_is_used_while_the_store_fails(places, second_store, monkeypatch, caplog):
     def fail(*_):
         raise StoreError("the server restarts")
 
@@ -140,13 +137,13 @@ def test_while_the_store_cannot_be_read_the_catalogue_before_answers(
         expected = engine.recommend(history=["a"], k=10)
         monkeypatch.setattr(Store, "catalogue", fail)
         assert engine.recommend(history=["a"], k=10) == expected
-        assert "still answering from Catalogue(" in caplog.text
+        assert "still using Catalogue(" in caplog.text
         monkeypatch.undo()
-        store_beside.deactivate_items(["d"])
+        second_store.deactivate_items(["d"])
         assert "d" not in items_of(engine.recommend(history=["a"], k=10))
 
 
-def test_a_visitor_is_answered_as_the_model_answers(places):
+def test_a_history_in_place_of_a_user_is_passed_to_the_model(places):
     with Engine(**places) as engine:
         assert engine.recommend(history=["a", "b"], k=3) == engine.model.recommend(["a", "b"], k=3)
         assert engine.recommend(history=["a", "b"], exclude=["c"], where={"genre": "rock"}, k=10) == (
@@ -157,7 +154,7 @@ def test_a_visitor_is_answered_as_the_model_answers(places):
                 engine.recommend(**wrong)
 
 
-def test_many_users_get_what_each_of_them_gets(places):
+def test_recommend_many_agrees_with_recommend(places):
     users = ["u0", "nobody", "u3", "u0"]
     with Engine(**places) as engine:
         for rules in (
@@ -176,25 +173,25 @@ def test_many_users_get_what_each_of_them_gets(places):
             engine.recommend_many(["u0", "u3"], exclude=[["d"]])
 
 
-def test_items_like_another_are_narrowed_by_attributes(places):
+def test_similar_items_and_analogy_take_conditions(places):
     with Engine(**places) as engine:
         assert engine.similar_items("a", k=2) == engine.model.similar_items("a", k=2)
         assert items_of(engine.similar_items("a", k=10, where={"genre": "jazz"})) == {"b"}
         assert items_of(engine.analogy(positive=["a"], negative=["c"], where={"genre": "rock"})) == {"d", "e"}
 
 
-def test_an_explanation_is_that_of_the_history(places):
+def test_explain_uses_the_history_of_the_user(places):
     with Engine(**places) as engine:
         shares = engine.explain("u0", "d")
         assert shares == engine.model.explain(["a", "b", "c"], "d")
-        (score,) = [one.score for one in engine.recommend("u0", k=10) if one.item == "d"]
+        (score,) = [entry.score for entry in engine.recommend("u0", k=10) if entry.item == "d"]
         assert sum(share.share for share in shares) == pytest.approx(score, abs=1e-6)
         assert engine.explain("nobody", "d") == []
 
 
 @pytest.fixture
 def shop(places, tmp_path):
-    """The places of a model that reads purchases, twice as heavy, and hides what was viewed or purchased."""
+    """A model that reads clicks, and purchases with weight 2, and excludes viewed and purchased items."""
     url = f"sqlite:///{tmp_path}/shop.db"
     events = ["view", "click", "purchase"]
     with Store(url) as store:
@@ -207,7 +204,7 @@ def shop(places, tmp_path):
     return {"models": tmp_path / "bundle", "store": url}
 
 
-def test_a_history_is_read_as_the_model_was_trained(shop):
+def test_histories_follow_the_adapter_settings_of_the_model(shop):
     with Engine(**shop) as engine:
         model = engine.model
         expected = model.recommend(["b", "c"], weights=[1, 2], exclude=["a"], k=10)
@@ -218,9 +215,12 @@ def test_a_history_is_read_as_the_model_was_trained(shop):
         assert engine.explain("u", "d") == model.explain(["b", "c"], "d", weights=[1, 2])
 
 
-def test_a_new_version_is_taken_by_itself_and_a_damaged_one_is_told(places, tmp_path):
+def test_status_reports_a_new_version_and_a_failure_to_reload(places, tmp_path):
     models = shutil.copytree(places["models"], tmp_path / "models")
-    with heard() as (_, wait_for), Engine(models=models, store=places["store"], reload_every=0.005) as engine:
+    with (
+        captured_log() as (_, wait_for),
+        Engine(models=models, store=places["store"], reload_every=0.005) as engine,
+    ):
         first = engine.status()
         version = publish(shared_model(1, n_items=20), models)
         wait_for(f"now serving {version.id}")
@@ -237,7 +237,7 @@ def test_a_new_version_is_taken_by_itself_and_a_damaged_one_is_told(places, tmp_
         assert len(engine.recommend("u0", k=3)) == 3
 
 
-def test_without_a_pause_the_model_stays_and_a_bundle_has_no_version(places, tmp_path):
+def test_without_reload_every_the_model_stays_and_a_bundle_has_no_version(places, tmp_path):
     with Engine(**places, reload_every=None) as engine:
         model, version = engine.model, engine.version
         engine.model.save(tmp_path / "bundle")
@@ -249,7 +249,7 @@ def test_without_a_pause_the_model_stays_and_a_bundle_has_no_version(places, tmp
         assert engine.recommend("u0", k=10) == model.recommend(["a", "b", "c"], k=10)
 
 
-def test_missing_parts_are_told_with_the_next_step(places, tmp_path):
+def test_errors_for_a_missing_model_or_schema_name_the_command_to_run(places, tmp_path):
     with pytest.raises(BundleNotFoundError, match="item2vec train"):
         Engine(models=tmp_path / "none", store=places["store"])
     with pytest.raises(SchemaError, match="item2vec db upgrade"):

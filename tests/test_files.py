@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and checked before they are read: nothing crashes or unpickles."""
+"""Files are written atomically and checked before use; reading them neither crashes nor unpickles."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_json_round_trip(tmp_path_factory, value):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, {"a": [math.nan]}])
-def test_json_is_not_written_with_what_json_cannot_say(tmp_path, value):
+def test_numbers_that_json_lacks_are_not_written(tmp_path, value):
     with pytest.raises(ValueError, match="JSON compliant"):
         files.write_json(tmp_path / "value.json", value)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("NaN", "NaN is not a JSON number"),
         ('{"a": -Infinity}', "-Infinity is not"),
@@ -67,12 +67,12 @@ def test_json_is_not_written_with_what_json_cannot_say(tmp_path, value):
     ],
     ids=lambda text: text[:20],
 )
-def test_json_is_parsed_strictly(text, told):
-    with pytest.raises(CorruptBundleError, match=r"somewhere is not strict JSON: .*" + told):
+def test_json_is_parsed_strictly(text, message):
+    with pytest.raises(CorruptBundleError, match=r"somewhere is not strict JSON: .*" + message):
         files.parse_json(text, "somewhere")
 
 
-def test_a_repeated_key_is_found_among_a_hundred_thousand():
+def test_a_repeated_key_among_100_000_is_detected():
     keys = ",".join(f'"{number}":0' for number in range(100_000))
     with pytest.raises(CorruptBundleError, match="key '99999' occurs twice"):
         files.parse_json(f'{{{keys},"99999":0}}', "somewhere")
@@ -93,29 +93,29 @@ def test_ids_round_trip(tmp_path_factory, some):
     [b'"a"', b'"a"\n"b', b"a\n", b"1\n", b"null\n", b'"a","b"\n', b'["a"]\n', b'"a"\n\n', b'["a"\n"b"]\n',
      b'"a"]\n["b"\n', b'{"a":\n"b"}\n', b'"\xff"\n', b'"a"\n\x00\n', b'"a" "b"\n', b'"a",\n'],
 )  # fmt: skip
-def test_ids_are_one_json_string_a_line(tmp_path, content):
+def test_an_ids_file_without_one_json_string_per_line_is_refused(tmp_path, content):
     (tmp_path / "ids.jsonl").write_bytes(content)
     with pytest.raises(CorruptBundleError, match=r"ids\.jsonl"):
         files.read_ids(tmp_path / "ids.jsonl")
 
 
 @pytest.mark.parametrize("content", ['"a\\ud800"\n', '""\n', '"\\u0000"\n'])
-def test_illegal_ids_in_a_file_go_no_further(tmp_path, content):
+def test_illegal_ids_in_a_file_are_refused_by_vocabulary(tmp_path, content):
     (tmp_path / "ids.jsonl").write_text(content)
     with pytest.raises(ValueError, match="position 0"):
         Vocabulary(files.read_ids(tmp_path / "ids.jsonl"))
 
 
-def test_text_that_cannot_be_read(tmp_path):
+def test_unreadable_text_is_refused(tmp_path):
     (tmp_path / "long").write_text("x" * 11)
     (tmp_path / "latin1").write_bytes("é".encode("latin1"))
-    for path, told in (
+    for path, message in (
         (tmp_path / "long", "is 11 bytes; expected at most 10"),
         (tmp_path / "latin1", "is not UTF-8"),
         (tmp_path / "missing", "cannot be read: No such file"),
         (tmp_path, "cannot be read: Is a directory|expected at most"),
     ):
-        with pytest.raises(CorruptBundleError, match=told):
+        with pytest.raises(CorruptBundleError, match=message):
             files.read_text(path, 10)
 
 
@@ -124,17 +124,17 @@ def test_text_that_cannot_be_read(tmp_path):
 def test_array_round_trip(tmp_path_factory, array):
     path = fresh_folder(tmp_path_factory) / "array.npy"
     files.write_array(path, array)
-    found = files.open_array(path, array.dtype, array.shape)
-    assert found.dtype == array.dtype
-    assert found.shape == array.shape
-    assert found.tobytes() == array.tobytes()
+    opened = files.open_array(path, array.dtype, array.shape)
+    assert opened.dtype == array.dtype
+    assert opened.shape == array.shape
+    assert opened.tobytes() == array.tobytes()
     assert np.array_equal(np.load(path, allow_pickle=False), array, equal_nan=array.dtype.kind == "f")
-    if found.size:
-        assert isinstance(found, np.memmap)
-        assert not found.flags.writeable
+    if opened.size:
+        assert isinstance(opened, np.memmap)
+        assert not opened.flags.writeable
 
 
-def test_arrays_of_another_order_are_written_in_ours(tmp_path):
+def test_arrays_of_other_byte_or_memory_order_are_converted(tmp_path):
     big = np.arange(6, dtype=">i4").reshape(2, 3)
     files.write_array(tmp_path / "big.npy", big)
     files.write_array(tmp_path / "turned.npy", big.T)
@@ -143,7 +143,7 @@ def test_arrays_of_another_order_are_written_in_ours(tmp_path):
 
 
 class Evil:
-    """Makes a folder if it is ever unpickled."""
+    """Creates a folder when unpickled."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -210,13 +210,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_an_array_that_is_not_the_one_expected_is_refused(tmp_path, content):
+def test_unexpected_or_malformed_arrays_are_refused(tmp_path, content):
     (tmp_path / "array.npy").write_bytes(content)
     with pytest.raises(CorruptBundleError, match=r"array\.npy"):
         files.open_array(tmp_path / "array.npy", np.int32, (3,))
 
 
-def test_no_array_is_unpickled(tmp_path):
+def test_arrays_are_never_unpickled(tmp_path):
     trap = tmp_path / "sprung"
     (tmp_path / "objects.npy").write_bytes(npy(np.array([Evil(trap)], dtype=object), allow_pickle=True))
     (tmp_path / "pickle.npy").write_bytes(pickle.dumps(Evil(trap)))
@@ -227,13 +227,13 @@ def test_no_array_is_unpickled(tmp_path):
     assert not trap.exists()
 
 
-def test_an_array_that_is_no_file_is_refused(tmp_path):
+def test_a_missing_array_or_a_folder_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "missing", tmp_path / "missing" / "deeper"):
         with pytest.raises(CorruptBundleError, match="cannot be read"):
             files.open_array(path, np.int32, (3,))
 
 
-def test_an_array_cut_anywhere_is_refused(tmp_path):
+def test_an_array_truncated_at_any_length_is_refused(tmp_path):
     path = tmp_path / "array.npy"
     files.write_array(path, np.arange(9, dtype=np.int32).reshape(3, 3))
     whole = path.read_bytes()
@@ -244,23 +244,23 @@ def test_an_array_cut_anywhere_is_refused(tmp_path):
 
 
 @settings(deadline=None, max_examples=150)
-@given(place=st.integers(0, 127), value=st.integers(0, 255))
-@example(place=8, value=1)
-@example(place=10, value=ord("\n"))
-def test_a_header_with_a_changed_byte_is_read_right_or_refused(tmp_path_factory, place, value):
+@given(position=st.integers(0, 127), value=st.integers(0, 255))
+@example(position=8, value=1)
+@example(position=10, value=ord("\n"))
+def test_a_header_with_a_changed_byte_is_read_correctly_or_refused(tmp_path_factory, position, value):
     path = fresh_folder(tmp_path_factory) / "array.npy"
     files.write_array(path, np.arange(9, dtype=np.int32))
     content = bytearray(path.read_bytes())
-    content[place] = value
+    content[position] = value
     path.write_bytes(content)
     try:
-        found = files.open_array(path, np.int32, (9,))
+        opened = files.open_array(path, np.int32, (9,))
     except CorruptBundleError:
         return
-    assert found.tolist() == list(range(9))
+    assert opened.tolist() == list(range(9))
 
 
-def test_no_file_is_written_over(tmp_path):
+def test_existing_files_are_not_overwritten(tmp_path):
     (tmp_path / "file").write_text("old")
     for write, value in (
         (files.write_bytes, b"new"),
@@ -273,16 +273,16 @@ def test_no_file_is_written_over(tmp_path):
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_sha256_is_that_of_the_content(tmp_path):
+def test_sha256_of_a_known_content(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert (
         files.sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
 
-def test_a_folder_appears_whole(tmp_path):
+def test_atomic_folder_appears_complete(tmp_path):
     path = tmp_path / "new" / "folder"
-    with files.folder_written_whole(path) as staging:
+    with files.atomic_folder(path) as staging:
         (staging / "file").write_text("content")
         assert not path.exists()
         assert staging.parent == path.parent
@@ -291,9 +291,9 @@ def test_a_folder_appears_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit, MemoryError])
-def test_a_folder_that_fails_leaves_nothing(tmp_path, error):
+def test_atomic_folder_leaves_nothing_after_an_exception(tmp_path, error):
     def fail():
-        with files.folder_written_whole(tmp_path / "folder") as staging:
+        with files.atomic_folder(tmp_path / "folder") as staging:
             (staging / "file").write_text("content")
             (staging / "deeper").mkdir()
             raise error("planted")
@@ -303,41 +303,41 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_is_never_replaced(tmp_path):
+def test_atomic_folder_never_replaces_a_path(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("old")
     for name in ("folder", "file"):
         with (
             pytest.raises(BundleExistsError, match="choose another path"),
-            files.folder_written_whole(tmp_path / name),
+            files.atomic_folder(tmp_path / name),
         ):
-            raise AssertionError("the block must not run")
+            raise AssertionError("the block ran")
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_of_two_writers_the_first_wins(tmp_path):
+def test_the_first_of_two_writers_wins(tmp_path):
     path = tmp_path / "folder"
 
     def second():
-        with files.folder_written_whole(path) as staging:
+        with files.atomic_folder(path) as staging:
             (staging / "file").write_text("second")
-            with files.folder_written_whole(path) as earlier:
+            with files.atomic_folder(path) as earlier:
                 (earlier / "file").write_text("first")
 
-    with pytest.raises(BundleExistsError, match="meanwhile"):
+    with pytest.raises(BundleExistsError, match="written by another process"):
         second()
     assert (path / "file").read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def write_folder(path):
-    with files.folder_written_whole(path) as staging:
+    with files.atomic_folder(path) as staging:
         files.write_array(staging / "array.npy", np.arange(1000))
         files.write_ids(staging / "ids.jsonl", ODD_IDS)
         files.write_json(staging / "about.json", {"n": 1000})
 
 
-def test_a_disk_that_fails_at_any_flush_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_flush_leaves_nothing(tmp_path, monkeypatch):
     flush, path = os.fsync, tmp_path / "folder"
     for failing in range(100):
         flushes = iter(range(100))
@@ -354,11 +354,11 @@ def test_a_disk_that_fails_at_any_flush_leaves_nothing(tmp_path, monkeypatch):
             assert list(tmp_path.iterdir()) == []
         else:
             break
-    assert failing == 5, "three files, the folder, and the folder it stands in"
+    assert failing == 5, "three files, the folder, and its parent"
     assert sorted(file.name for file in path.iterdir()) == ["about.json", "array.npy", "ids.jsonl"]
 
 
-def test_a_disk_that_is_full_leaves_nothing(tmp_path):
+def test_a_full_disk_leaves_no_folder(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
     try:
@@ -369,7 +369,7 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+def test_replace_bytes_is_atomic(tmp_path):
     path = tmp_path / "page.html"
     files.replace_bytes(path, b"one")
     files.replace_bytes(path, b"two")

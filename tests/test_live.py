@@ -1,4 +1,4 @@
-"""Whoever follows a models folder has what it serves, and keeps what they had if that cannot be loaded."""
+"""Live follows the served version, and keeps the old model if the new version cannot be loaded."""
 
 import gc
 import shutil
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from faults.child import run
-from faults.made import answers
-from faults.promoted import heard, promote, seed_of, shared_model
+from faults.made import all_rankings
+from faults.promoted import captured_log, promote, seed_of, shared_model
 
 import item2vec
 from item2vec import versions
 from item2vec.errors import BundleNotFoundError, ConfigError
-from item2vec.versions.leases import claimed
 from item2vec.versions.live import Live
+from item2vec.versions.locks import claimed
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def threads():
     return [thread for thread in threading.enumerate() if thread.name == "item2vec-live"]
 
 
-def test_what_is_served_is_followed_back_and_forth(models, first, second):
+def test_check_loads_each_newly_served_version(models, first, second):
     with Live(models, every=None) as live:
         assert (live.check(), seed_of(live.model)) == (False, 0)
         for version, seed in ((second, 1), (first, 0), (second, 1)):
@@ -56,11 +56,11 @@ def test_what_is_served_is_followed_back_and_forth(models, first, second):
             assert live.version.id != version.id
             assert live.check()
             assert (live.version, seed_of(live.model)) == (moved, seed)
-            assert answers(live.model) == answers(shared_model(seed))
+            assert all_rankings(live.model) == all_rankings(shared_model(seed))
             assert live.failure is None
 
 
-def test_a_model_is_not_loaded_again_where_only_the_promotion_is_new(models, first, second):
+def test_a_new_promotion_of_the_same_version_reloads_nothing(models, first, second):
     with Live(models, every=None) as live:
         model = live.model
         promote(models, second)
@@ -78,7 +78,7 @@ def flip(file):
 
 
 def spoil(models, version, harm):
-    """Do harm; return a function that undoes it."""
+    """Damage or move a file; return a function that repairs it."""
     if harm == "byte":
         flip(version.path / "input.npy")
         return lambda: flip(version.path / "input.npy")
@@ -97,9 +97,9 @@ def spoil(models, version, harm):
 
 
 @pytest.mark.parametrize("harm", ["byte", "garbage", "empty", "CURRENT", "version", "manifest", "models"])
-def test_what_is_damaged_or_gone_is_reported_and_the_old_model_stays(models, first, second, harm):
-    with Live(models, every=None) as live, heard() as (said, _):
-        model, expected = live.model, answers(live.model)
+def test_a_damaged_or_missing_version_is_reported_and_the_old_model_stays(models, first, second, harm):
+    with Live(models, every=None) as live, captured_log() as (messages, _):
+        model, expected = live.model, all_rankings(live.model)
         promote(models, second)
         repair = spoil(models, second, harm)
         assert not live.check()
@@ -109,16 +109,16 @@ def test_what_is_damaged_or_gone_is_reported_and_the_old_model_stays(models, fir
         assert live.failure is failure
         assert live.model is model
         assert live.version.id == first.id
-        assert answers(model) == expected
-        assert said == [f"{models}: still serving {first.id}: {failure.text}"]
+        assert all_rankings(model) == expected
+        assert messages == [f"{models}: still serving {first.id}: {failure.text}"]
         repair()
         assert live.check()
         assert live.failure is None
-        assert answers(live.model) == answers(shared_model(1))
+        assert all_rankings(live.model) == all_rankings(shared_model(1))
 
 
-def test_each_new_failure_is_told_once_and_a_step_back_ends_it(models, first, second):
-    with Live(models, every=None) as live, heard() as (said, _):
+def test_each_failure_is_logged_once_and_ends_with_a_rollback(models, first, second):
+    with Live(models, every=None) as live, captured_log() as (messages, _):
         promote(models, second)
         undo = spoil(models, second, "byte")
         live.check()
@@ -126,13 +126,17 @@ def test_each_new_failure_is_told_once_and_a_step_back_ends_it(models, first, se
         spoil(models, second, "version")
         live.check()
         live.check()
-        assert ["input.npy is damaged" in said[0], "there is no bundle" in said[1], len(said)] == [1, 1, 2]
+        assert [
+            "input.npy is damaged" in messages[0],
+            "there is no bundle" in messages[1],
+            len(messages),
+        ] == [1, 1, 2]
         promote(models, first)
         assert not live.check()
         assert live.failure is None
 
 
-def test_whatever_a_load_raises_the_old_model_stays(models, second):
+def test_the_old_model_stays_after_any_exception(models, second):
     code = """
 import sys
 from pathlib import Path
@@ -156,7 +160,7 @@ for kind in (MemoryError, RecursionError, KeyError, OSError):
     run(code, models)
 
 
-def test_a_damaged_version_is_tried_ever_more_seldom_and_at_once_when_current_changes(models):
+def test_retries_back_off_exponentially_and_restart_when_current_changes(models):
     code = """
 import sys, threading
 from pathlib import Path
@@ -165,12 +169,12 @@ from item2vec import versions
 from item2vec.versions.live import Live
 models = Path(sys.argv[1])
 _, second = versions.list_versions(models)
-looks, tries, enough = [], [], threading.Event()
+checks, tries, enough = [], [], threading.Event()
 def hook(event, arguments):
     if event == "open" and threading.current_thread().name == "item2vec-live":
-        looks.extend(["CURRENT"] * str(arguments[0]).endswith("CURRENT"))
-        tries.extend([len(looks)] * str(arguments[0]).endswith("input.npy"))
-        if len(looks) >= 300:
+        checks.extend(["CURRENT"] * str(arguments[0]).endswith("CURRENT"))
+        tries.extend([len(checks)] * str(arguments[0]).endswith("input.npy"))
+        if len(checks) >= 300:
             enough.set()
 file = second.path / "input.npy"
 file.chmod(0o644)
@@ -179,9 +183,9 @@ with Live(models, every=0.002):
     promote(models, second)
     sys.addaudithook(hook)
     assert enough.wait(60)
-    assert 5 <= len(tries) <= 9, tries  # at looks 1, 3, 7, ..., 255
+    assert 5 <= len(tries) <= 9, tries  # at checks 1, 3, 7, ..., 255
     promote(models, second)
-    del tries[:], looks[:]
+    del tries[:], checks[:]
     enough.clear()
     assert enough.wait(60)
     assert tries[0] < 60, tries
@@ -189,18 +193,18 @@ with Live(models, every=0.002):
     run(code, models)
 
 
-def test_the_pauses_between_two_tries_end_at_a_minute(models, second):
+def test_retries_are_at_most_a_minute_apart(models, second):
     with Live(models, every=20.0) as live:
         promote(models, second)
         repair = spoil(models, second, "byte")
         for _ in range(20):
-            assert not live._look(patiently=True)
+            assert not live._check(back_off=True)
         repair()
-        assert any(live._look(patiently=True) for _ in range(3))
+        assert any(live._check(back_off=True) for _ in range(3))
 
 
-def test_a_thread_follows_until_it_is_told_to_end(models, first, second):
-    with heard() as (_, wait_for):
+def test_the_thread_follows_until_close(models, first, second):
+    with captured_log() as (_, wait_for):
         with Live(models, every=0.005) as live:
             assert len(threads()) == 1
             promote(models, second)
@@ -213,14 +217,14 @@ def test_a_thread_follows_until_it_is_told_to_end(models, first, second):
         assert seed_of(live.model) == 0
 
 
-def test_the_thread_ends_with_what_it_serves(models):
+def test_the_thread_ends_when_live_is_deleted(models):
     live = Live(models, every=3600)
     assert len(threads()) == 1
     del live
     assert threads() == []
 
 
-def test_a_process_ends_though_nobody_closed_what_follows(models):
+def test_a_process_exits_without_close(models):
     run("import sys; from item2vec.versions.live import Live; live = Live(sys.argv[1])", models)
 
 
@@ -228,7 +232,7 @@ def mapped(path):
     return str(path) in Path("/proc/self/maps").read_text()
 
 
-def test_an_old_model_goes_with_the_last_request_that_holds_it(models, first, second):
+def test_an_old_model_is_freed_with_its_last_reference(models, first, second):
     gc.collect()
     gc.disable()
     try:
@@ -237,7 +241,7 @@ def test_an_old_model_goes_with_the_last_request_that_holds_it(models, first, se
         gone = weakref.ref(request)
         promote(models, second)
         assert live.check()
-        assert answers(request) == answers(shared_model(0))
+        assert all_rankings(request) == all_rankings(shared_model(0))
         with claimed(first.path) as free:
             assert not free
         assert mapped(first.path)
@@ -250,7 +254,7 @@ def test_an_old_model_goes_with_the_last_request_that_holds_it(models, first, se
         gc.enable()
 
 
-def test_a_model_that_fails_to_load_leaves_nothing_behind(models, first, second):
+def test_a_failed_load_leaves_nothing_mapped(models, first, second):
     flip(second.path / "input.npy")
     with Live(models, every=None) as live:
         promote(models, second)
@@ -269,19 +273,19 @@ def test_a_bundle_is_loaded_once(tmp_path):
         assert (live.version, live.check(), threads(), seed_of(live.model)) == (None, False, [], 3)
 
 
-def test_where_nothing_is_published(tmp_path):
+def test_folders_without_a_published_version(tmp_path):
     with pytest.raises(BundleNotFoundError, match="item2vec train"):
         Live(tmp_path)
     assert threads() == []
 
 
 @pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), 1e30])
-def test_a_pause_that_is_none(models, every):
+def test_an_invalid_interval_is_refused(models, every):
     with pytest.raises(ConfigError, match="seconds"):
         Live(models, every=every)
 
 
-def test_the_matrices_of_what_is_served_stay_mapped(tmp_path):
+def test_the_matrices_of_a_served_model_stay_memory_mapped(tmp_path):
     item2vec.publish(shared_model(0, n_items=10_000, size=256), tmp_path / "models")
     code = """
 import re, sys

@@ -1,4 +1,4 @@
-"""What is served is always one whole version: the one that was published last."""
+"""Publishing and loading: the served version is always complete, and the one published last."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from faults.child import ENVIRONMENT, run
-from faults.made import answers, made_model
+from faults.made import all_rankings, made_model
 from faults.operations import litter, loaded_meanwhile, served_seed
 
 import item2vec
@@ -40,13 +40,13 @@ def models(published, tmp_path):
 
 
 def point(models, **changes):
-    """Write a ``CURRENT`` whose checksum is right."""
+    """Change fields of ``CURRENT`` and seal it again."""
     content = json.loads((models / "CURRENT").read_text()) | changes
     content.pop("sha256")
     (models / "CURRENT").write_bytes(sealed(content))
 
 
-def test_publish_replaces_what_is_served_and_keeps_what_was(models):
+def test_publish_serves_the_new_version_and_keeps_the_old_one(models):
     first = versions.current(models)
     now = datetime(2024, 2, 29, tzinfo=UTC)
     second = item2vec.publish(made_model(seed=1), str(models), note={"why": "a test"}, now=now)
@@ -64,26 +64,26 @@ def test_publish_replaces_what_is_served_and_keeps_what_was(models):
     assert litter(models) == []
 
 
-def test_a_served_model_answers_as_the_published_one(tmp_path):
+def test_a_loaded_model_ranks_like_the_published_one(tmp_path):
     model = made_model(200, score="cosine", index="annoy", items=True)
     item2vec.publish(model, tmp_path / "models")
-    assert answers(item2vec.load(tmp_path / "models")) == answers(model)
+    assert all_rankings(item2vec.load(tmp_path / "models")) == all_rankings(model)
 
 
 @pytest.mark.parametrize("n_items", [1, 2, 11])
-def test_a_model_of_few_items_is_published(tmp_path, n_items):
+def test_models_of_few_items_can_be_published(tmp_path, n_items):
     item2vec.publish(made_model(n_items), tmp_path / "models")
     assert len(item2vec.load(tmp_path / "models").vectors) == n_items
 
 
-def test_a_bundle_is_not_taken_for_a_models_folder(tmp_path):
+def test_a_bundle_is_refused_as_a_models_folder(tmp_path):
     made_model().save(tmp_path / "songs")
     with pytest.raises(ConfigError, match="is a bundle; expected a models folder"):
         item2vec.publish(made_model(), tmp_path / "songs")
     item2vec.load(tmp_path / "songs")
 
 
-def test_what_current_holds(models):
+def test_content_of_current(models):
     version = versions.current(models)
     content = json.loads((models / "CURRENT").read_text())
     del content["sha256"]
@@ -96,25 +96,25 @@ def test_what_current_holds(models):
     }
 
 
-def test_where_nothing_is_published(tmp_path):
+def test_folders_without_a_published_version(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "begun" / "versions").mkdir(parents=True)
     (tmp_path / "file").touch()
     for name in ("nothing", "empty", "begun", "file"):
-        for ask in (item2vec.load, versions.current, versions.verify):
+        for call in (item2vec.load, versions.current, versions.verify):
             with pytest.raises(BundleNotFoundError, match="item2vec train"):
-                ask(tmp_path / name)
+                call(tmp_path / name)
         assert versions.list_versions(tmp_path / name) == []
 
 
-def test_a_version_that_is_not_there(models):
+def test_an_unknown_version_is_refused(models):
     with pytest.raises(
         BundleNotFoundError, match="no version 'g0000000009-00000000'; see item2vec models list"
     ):
         versions.verify(models, "g0000000009-00000000")
 
 
-def test_a_model_that_cannot_be_written_changes_nothing(models):
+def test_a_failed_write_leaves_the_served_version(models):
     with pytest.raises(InputError, match="JSON"):
         item2vec.publish(made_model(seed=1), models, note={"loss": float("nan")})
     assert served_seed(models) == 0
@@ -136,7 +136,7 @@ def test_a_damaged_version_is_refused_until_the_next_publish(models):
 
 
 @pytest.mark.parametrize("harm", ["gone", "another", "symlink"])
-def test_a_version_that_is_not_what_current_says_is_refused(models, tmp_path, harm):
+def test_a_version_that_differs_from_current_is_refused(models, tmp_path, harm):
     version = versions.current(models)
     if harm == "symlink":
         shutil.copytree(version.path, tmp_path / "copy")
@@ -177,7 +177,7 @@ def test_a_version_that_is_not_what_current_says_is_refused(models, tmp_path, ha
     ],
     ids=repr,
 )
-def test_a_current_that_is_wrong_is_refused(models, changes):
+def test_an_invalid_current_is_refused(models, changes):
     point(models, **changes)
     with pytest.raises(CorruptBundleError, match="CURRENT"):
         item2vec.load(models)
@@ -186,20 +186,20 @@ def test_a_current_that_is_wrong_is_refused(models, changes):
     assert len(versions.list_versions(models)) == 1
 
 
-def test_a_current_that_names_another_manifest_is_refused(models):
+def test_a_current_with_another_manifest_digest_is_refused(models):
     point(models, manifest_sha256="0" * 64)
     with pytest.raises(CorruptBundleError, match=r"manifest.json has SHA-256"):
         item2vec.load(models)
 
 
-def test_a_lost_current_costs_no_version(models):
+def test_publishing_without_current_keeps_all_versions(models):
     item2vec.publish(made_model(seed=1), models)
     (models / "CURRENT").unlink()
     assert item2vec.publish(made_model(seed=2), models).generation == 3
     assert len(versions.list_versions(models)) == 3
 
 
-def test_damage_to_current_is_noticed(models, tmp_path):
+def test_damage_to_current_is_detected(models, tmp_path):
     code = """
 import sys
 from pathlib import Path
@@ -212,7 +212,7 @@ put_in_place_of(models / "CURRENT", models, elsewhere=Path(sys.argv[2]))
     run(code, models, tmp_path / "elsewhere")
 
 
-def test_what_an_interrupted_run_left_is_swept(models):
+def test_leftovers_of_an_interrupted_run_are_removed(models):
     first = versions.current(models)
     orphan, other = "g0000000002-0123abcd", "g0000000003-0123abcd"
     (models / "staging" / orphan).mkdir()
@@ -226,7 +226,7 @@ def test_what_an_interrupted_run_left_is_swept(models):
     assert litter(models) == []
 
 
-def test_a_staging_folder_that_leads_elsewhere_is_not_swept(models, tmp_path):
+def test_a_staging_folder_that_is_a_link_is_refused(models, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     (models / "staging").rmdir()
@@ -245,11 +245,11 @@ def test_a_link_in_staging_is_removed_and_not_followed(models, tmp_path):
     assert litter(models) == []
 
 
-def test_one_run_at_a_time_and_a_killed_one_lets_go_though_its_children_live_on(models):
+def test_the_lock_is_exclusive_and_released_by_a_kill_even_if_child_processes_survive(models):
     hold = """
 import subprocess, sys
 from pathlib import Path
-from item2vec.versions.lock import locked
+from item2vec.versions.locks import locked
 with locked(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "input()"], close_fds=False)
     print("held", flush=True)
@@ -271,29 +271,29 @@ with locked(Path(sys.argv[1])):
         assert item2vec.publish(made_model(seed=1), models).generation == 2
 
 
-def test_several_runs_at_once(models):
-    ended = []
+def test_concurrent_publishes(models):
+    results = []
     start = threading.Barrier(4)
 
     def publish():
         start.wait()
         try:
-            ended.append(item2vec.publish(made_model(seed=1), models))
+            results.append(item2vec.publish(made_model(seed=1), models))
         except LockHeldError as error:
-            ended.append(error)
+            results.append(error)
 
     threads = [threading.Thread(target=publish) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    published = [version for version in ended if isinstance(version, versions.Version)]
-    assert len(ended) == 4
+    published = [result for result in results if isinstance(result, versions.Version)]
+    assert len(results) == 4
     assert 1 <= len(published) == versions.current(models).generation - 1
     assert litter(models) == []
 
 
-def test_a_model_that_ends_its_process_is_not_published(models, tmp_path):
+def test_a_model_that_crashes_its_process_is_not_published(models, tmp_path):
     crash = "import os, sys\nif 'item2vec.versions.canary' in sys.orig_argv: os.kill(os.getpid(), 11)\n"
     (tmp_path / "sitecustomize.py").write_text(crash)
     code = """
@@ -314,7 +314,7 @@ except CorruptBundleError as error:
 
 
 def publish_while_read(models, n):
-    """Publish ``n`` times and remove what was served before, while others load; return how often they did."""
+    """Publish ``n`` times and delete each replaced version while threads load; return the loaded seeds."""
     with loaded_meanwhile(models) as loaded:
         for seed in range(1, n + 1):
             before = versions.current(models)
@@ -323,10 +323,10 @@ def publish_while_read(models, n):
     return loaded
 
 
-def test_readers_see_only_whole_models(models):
+def test_readers_load_only_complete_models(models):
     assert {0, 1, 2} <= set(publish_while_read(models, 3))
 
 
 @pytest.mark.slow
-def test_readers_see_only_whole_models_through_many_publishes(models):
+def test_readers_load_only_complete_models_during_many_publishes(models):
     assert set(range(50)) <= set(publish_while_read(models, 50))

@@ -1,4 +1,4 @@
-"""Whoever makes a version in a models folder leaves it published, or leaves nothing."""
+"""An attempt to publish either serves its version or leaves the models folder unchanged."""
 
 import shutil
 import subprocess
@@ -36,7 +36,7 @@ def unchanged(models):
     return served_seed(models) == 0 and litter(models) == [] and len(versions.list_versions(models)) == 1
 
 
-def test_what_is_committed_is_served_and_what_lies_beside_it_goes(models):
+def test_a_committed_bundle_is_served_and_temporary_files_are_removed(models):
     before = versions.current(models)
     with versions.attempt(str(models), command="retrain") as new:
         assert new.before == before
@@ -49,13 +49,13 @@ def test_what_is_committed_is_served_and_what_lies_beside_it_goes(models):
     assert litter(models) == []
 
 
-def test_the_first_one_has_none_before(tmp_path):
+def test_the_first_attempt_has_no_version_before(tmp_path):
     with versions.attempt(tmp_path / "new" / "models") as new:
         assert new.before is None
     assert versions.list_versions(tmp_path / "new" / "models") == []
 
 
-def test_what_is_not_committed_is_not_served(models):
+def test_an_uncommitted_bundle_is_not_served(models):
     with versions.attempt(models) as new:
         write(new)
     assert unchanged(models)
@@ -67,7 +67,7 @@ def test_what_is_not_committed_is_not_served(models):
     + [(error, type(error)) for error in (KeyboardInterrupt(), SystemExit(), LockHeldError("no"))],
     ids=repr,
 )
-def test_whatever_ends_it_nothing_is_left(models, raised, expected):
+def test_no_files_remain_after_an_exception(models, raised, expected):
     def fail():
         with versions.attempt(models) as new:
             write(new)
@@ -78,7 +78,7 @@ def test_whatever_ends_it_nothing_is_left(models, raised, expected):
     assert unchanged(models)
 
 
-def test_trouble_after_the_commit_is_not_told_as_if_nothing_was_published(models):
+def test_an_error_after_the_commit_is_not_reported_as_a_failed_publish(models):
     def fail():
         with versions.attempt(models) as new:
             write(new)
@@ -92,7 +92,7 @@ def test_trouble_after_the_commit_is_not_told_as_if_nothing_was_published(models
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "counts.npy", "index"])
-def test_what_is_damaged_on_the_disk_is_not_published(models, name):
+def test_a_bundle_damaged_on_the_disk_is_not_published(models, name):
     with versions.attempt(models) as new:
         write(new)
         path = new.bundle / name
@@ -104,13 +104,13 @@ def test_what_is_damaged_on_the_disk_is_not_published(models, name):
     assert unchanged(models)
 
 
-def test_nothing_to_publish(models):
+def test_committing_without_a_bundle_is_refused(models):
     with versions.attempt(models) as new, pytest.raises(CorruptBundleError, match="cannot be read"):
         new.commit()
     assert unchanged(models)
 
 
-def test_a_current_that_somebody_else_replaced_is_not_overwritten(models):
+def test_a_current_replaced_by_another_process_is_not_overwritten(models):
     content = (models / "CURRENT").read_bytes()
     item2vec.publish(made_model(seed=2), models)
     with versions.attempt(models) as new:
@@ -122,19 +122,19 @@ def test_a_current_that_somebody_else_replaced_is_not_overwritten(models):
     assert litter(models) == []
 
 
-def test_a_disk_without_the_room_is_told_before_the_work(models):
-    told = r"bytes free; expected 1,.*item2vec models gc"
-    with pytest.raises(WriteError, match=told), versions.attempt(models, room=10**18):
-        pytest.fail("it began")
+def test_too_little_free_space_is_reported_before_the_block_runs(models):
+    message = r"bytes free; expected 1,.*item2vec models gc"
+    with pytest.raises(WriteError, match=message), versions.attempt(models, room=10**18):
+        pytest.fail("the block ran")
     assert unchanged(models)
 
 
-def test_a_bundle_is_not_taken_for_a_models_folder(models):
+def test_a_bundle_is_refused_as_a_models_folder(models):
     with pytest.raises(ConfigError, match="is a bundle"), versions.attempt(versions.current(models).path):
-        pytest.fail("it began")
+        pytest.fail("the block ran")
 
 
-def test_who_holds_the_lock_is_told_and_how_to_end_it(models):
+def test_the_lock_error_names_the_holder_and_how_to_end_it(models):
     hold = """
 import sys
 from item2vec import versions
@@ -150,8 +150,8 @@ with versions.attempt(sys.argv[1], command="retrain"):
     )
     with holder:
         assert holder.stdout.readline() == b"held\n"
-        told = rf"process {holder.pid} on .*: item2vec retrain, since 20.*; .* end it: kill {holder.pid}$"
-        with pytest.raises(LockHeldError, match=told):
+        message = rf"process {holder.pid} on .*: item2vec retrain, since 20.*; .* end it: kill {holder.pid}$"
+        with pytest.raises(LockHeldError, match=message):
             item2vec.publish(made_model(seed=1), models)
         holder.kill()
         holder.wait()

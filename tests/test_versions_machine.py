@@ -1,4 +1,4 @@
-"""Any sequence of changes to a models folder, some killed half-way, leaves it as a few dictionaries say."""
+"""Random sequences of changes to a models folder, some of them killed, agree with a simple model."""
 
 import shutil
 import signal
@@ -25,7 +25,7 @@ from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError
 
 MODELS = [made_model(seed=seed) for seed in range(3)]
 SEEDS = st.integers(0, len(MODELS) - 1)
-PLACES = st.integers(0, 50)
+POSITIONS = st.integers(0, 50)
 OPERATIONS = st.integers(1, 60)
 
 
@@ -33,12 +33,12 @@ class Machine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.models = Path(tempfile.mkdtemp()) / "models"
-        self.seed_of = {}  # of each version that ever was, oldest first
-        self.there = set()
+        self.seed_of = {}  # by id, for every version ever published, oldest first
+        self.present = set()
         self.damaged = set()
         self.pinned = set()
         self.leased = {}
-        self.held = None  # the seeds that are held back
+        self.held = None  # seeds of the models on hold
         self.served = self.previous = None
         self.generation = 0
         self.crashed = False
@@ -47,9 +47,9 @@ class Machine(RuleBasedStateMachine):
         self.leased.clear()
         shutil.rmtree(self.models.parent)
 
-    def one(self, place):
-        known = sorted(self.there)
-        return known[place % len(known)]
+    def version_at(self, position):
+        version_ids = sorted(self.present)
+        return version_ids[position % len(version_ids)]
 
     def promoted(self, version):
         assert version.generation > self.generation
@@ -60,11 +60,11 @@ class Machine(RuleBasedStateMachine):
         assert version.id not in self.seed_of
         self.promoted(version)
         self.seed_of[version.id] = seed
-        self.there.add(version.id)
+        self.present.add(version.id)
 
     def target(self):
-        """The version that is gone back to where none is named."""
-        older = sorted(id_ for id_ in self.there if id_ < self.served)
+        """The version that a rollback serves if none is specified."""
+        older = sorted(id_ for id_ in self.present if id_ < self.served)
         return self.previous if self.previous in older else (older or [None])[-1]
 
     def rolled_back(self, version, to):
@@ -76,10 +76,10 @@ class Machine(RuleBasedStateMachine):
     def damaged_seeds(self, id_):
         return {self.seed_of[id_]} if id_ in self.damaged else set()
 
-    def old(self, keep):
-        """What gc may remove."""
-        newest = set(sorted(self.there)[-keep:])
-        return self.there - newest - self.pinned - set(self.leased) - {self.served, self.previous}
+    def removable(self, keep):
+        """The versions that gc may remove."""
+        newest = set(sorted(self.present)[-keep:])
+        return self.present - newest - self.pinned - set(self.leased) - {self.served, self.previous}
 
     @initialize(seed=SEEDS)
     def first(self, seed):
@@ -94,9 +94,9 @@ class Machine(RuleBasedStateMachine):
             return
         self.published(item2vec.publish(MODELS[seed], self.models), seed)
 
-    @rule(place=st.none() | PLACES)
-    def rollback(self, place):
-        to = None if place is None else self.one(place)
+    @rule(position=st.none() | POSITIONS)
+    def rollback(self, position):
+        to = None if position is None else self.version_at(position)
         target = self.target() if to is None else to
         self.crashed = False
         error = None
@@ -117,15 +117,15 @@ class Machine(RuleBasedStateMachine):
         assert (versions.release(self.models) is None) == (self.held is None)
         self.held, self.crashed = None, False
 
-    @rule(place=PLACES)
-    def pin(self, place):
-        versions.pin(self.models, self.one(place))
-        self.pinned.add(self.one(place))
+    @rule(position=POSITIONS)
+    def pin(self, position):
+        versions.pin(self.models, self.version_at(position))
+        self.pinned.add(self.version_at(position))
 
-    @rule(place=PLACES)
-    def unpin(self, place):
-        versions.unpin(self.models, self.one(place))
-        self.pinned.discard(self.one(place))
+    @rule(position=POSITIONS)
+    def unpin(self, position):
+        versions.unpin(self.models, self.version_at(position))
+        self.pinned.discard(self.version_at(position))
 
     @rule()
     def lease(self):
@@ -133,21 +133,21 @@ class Machine(RuleBasedStateMachine):
         self.leased.setdefault(version.id, model)
 
     @precondition(lambda self: self.leased)
-    @rule(place=PLACES)
-    def unlease(self, place):
-        del self.leased[sorted(self.leased)[place % len(self.leased)]]
+    @rule(position=POSITIONS)
+    def unlease(self, position):
+        del self.leased[sorted(self.leased)[position % len(self.leased)]]
 
     @rule(keep=st.integers(1, 4))
     def gc(self, keep):
-        expected = self.old(keep)
+        expected = self.removable(keep)
         removed = {version.id for version in versions.gc(self.models, keep=keep)}
         assert removed == expected
-        self.there -= removed
+        self.present -= removed
         self.crashed = False
 
-    @rule(place=PLACES)
-    def damage(self, place):
-        id_ = self.one(place)
+    @rule(position=POSITIONS)
+    def damage(self, position):
+        id_ = self.version_at(position)
         if id_ != self.served:
             path = self.models / "versions" / id_ / "manifest.json"
             path.chmod(0o644)
@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
         if version.id != self.served:
             self.rolled_back(version, target)
             return
-        # A hold without its rollback is the other way in which it may have ended.
+        # The process may also have died after writing the hold, before the rollback.
         hold = versions.held(self.models)
         if hold is not None and (hold.version, hold.to) == (self.served, target):
             held = (self.held or set()) | ({self.seed_of[self.served]} - self.damaged_seeds(self.served))
@@ -182,17 +182,17 @@ class Machine(RuleBasedStateMachine):
     @rule(keep=st.integers(1, 3), number=st.integers(1, 30))
     def gc_and_die(self, keep, number):
         self.die(lambda: versions.gc(self.models, keep=keep), number)
-        gone = self.there - {version.id for version in versions.list_versions(self.models)}
-        assert gone <= self.old(keep)
-        self.there -= gone
+        gone = self.present - {version.id for version in versions.list_versions(self.models)}
+        assert gone <= self.removable(keep)
+        self.present -= gone
 
     def die(self, action, number):
-        ended = outcome(action, number, kill)
-        assert ended in {DONE, NOT_REACHED, -signal.SIGKILL}
+        exit_code = outcome(action, number, kill)
+        assert exit_code in {DONE, NOT_REACHED, -signal.SIGKILL}
         self.crashed = True
 
     @invariant()
-    def served_is_whole(self):
+    def served_version_is_complete(self):
         if self.served is not None:
             version = versions.current(self.models)
             assert (version.id, version.previous, version.generation) == (
@@ -203,16 +203,16 @@ class Machine(RuleBasedStateMachine):
             assert served_seed(self.models) == self.seed_of[self.served]
 
     @invariant()
-    def all_else_is_as_it_should_be(self):
+    def states_agree_with_the_model(self):
         if self.served is None:
             return
-        seen = {one.version.id: set(one.states) for one in versions.overview(self.models)}
-        assert self.there == set(seen) or (self.crashed and self.there < set(seen))
+        states_of = {row.version.id: set(row.states) for row in versions.overview(self.models)}
+        assert self.present == set(states_of) or (self.crashed and self.present < set(states_of))
         assert self.crashed or litter(self.models) == []
-        assert versions.pinned(self.models) & self.there == self.pinned & self.there
+        assert versions.pinned(self.models) & self.present == self.pinned & self.present
         hold = versions.held(self.models)
         assert (hold is None) == (self.held is None)
-        for id_ in self.there:
+        for id_ in self.present:
             expected = {
                 "served": id_ == self.served,
                 "previous": id_ == self.previous,
@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
                 "damaged": id_ in self.damaged,
                 "held": id_ not in self.damaged and self.seed_of[id_] in (self.held or set()),
             }
-            assert seen[id_] == {state for state, holds in expected.items() if holds}
+            assert states_of[id_] == {state for state, applies in expected.items() if applies}
 
 
 def play(n_examples, n_steps, folder):
@@ -236,10 +236,10 @@ def play(n_examples, n_steps, folder):
         run_state_machine_as_test(Machine, settings=quick)
 
 
-def test_any_sequence_of_changes(tmp_path):
+def test_random_sequences_of_changes(tmp_path):
     play(12, 15, tmp_path)
 
 
 @pytest.mark.slow
-def test_any_long_sequence_of_changes(tmp_path):
+def test_long_random_sequences_of_changes(tmp_path):
     play(60, 40, tmp_path)

@@ -1,4 +1,4 @@
-"""Yesterday's model comes back with one command, and stays until somebody says otherwise."""
+"""Rollbacks and holds: an earlier version is served again, and the replaced model stays on hold."""
 
 import shutil
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from item2vec.errors import (
     InputError,
     LockHeldError,
 )
-from item2vec.versions.lock import locked
+from item2vec.versions.locks import locked
 
 NOW = datetime(2024, 2, 29, 3, tzinfo=UTC)
 
@@ -54,39 +54,39 @@ def damage(path):
     path.write_bytes(b"\0" + path.read_bytes()[1:])
 
 
-def test_the_version_before_is_served_again_and_the_one_before_that(models):
-    known = ids(models)
+def test_repeated_rollbacks_serve_ever_older_versions(models):
+    version_ids = ids(models)
     back = versions.rollback(models, reason="jazz", now=NOW)
-    assert (back.id, back.generation, back.previous) == (known[1], 4, known[2])
+    assert (back.id, back.generation, back.previous) == (version_ids[1], 4, version_ids[2])
     assert versions.current(models) == back
     assert served_seed(models) == 1
     hold = versions.held(models)
-    assert (hold.version, hold.to, hold.reason, hold.at) == (known[2], known[1], "jazz", NOW)
+    assert (hold.version, hold.to, hold.reason, hold.at) == (version_ids[2], version_ids[1], "jazz", NOW)
     again = versions.rollback(str(models), reason="more jazz")
-    assert (again.id, again.generation, again.previous) == (known[0], 5, known[1])
+    assert (again.id, again.generation, again.previous) == (version_ids[0], 5, version_ids[1])
     assert served_seed(models) == 0
-    with pytest.raises(BundleNotFoundError, match=f"no version older than {known[0]}.*--to"):
+    with pytest.raises(BundleNotFoundError, match=f"no version older than {version_ids[0]}.*--to"):
         versions.rollback(models, reason="still more")
-    assert ids(models) == known
+    assert ids(models) == version_ids
     assert litter(models) == []
 
 
 @quick
-def test_no_generation_and_no_id_is_used_twice(models):
-    known = ids(models)
-    versions.rollback(models, to=known[0], reason="jazz")
+def test_generations_and_ids_are_never_reused(models):
+    version_ids = ids(models)
+    versions.rollback(models, to=version_ids[0], reason="jazz")
     newer = item2vec.publish(made_model(seed=3), models)
-    assert (newer.generation, newer.previous) == (5, known[0])
+    assert (newer.generation, newer.previous) == (5, version_ids[0])
     assert newer.id.startswith("g0000000005-")
-    assert versions.rollback(models, reason="jazz").id == known[0]
+    assert versions.rollback(models, reason="jazz").id == version_ids[0]
 
 
 @quick
-def test_a_version_that_is_named_is_served_older_or_newer(models):
-    known = ids(models)
-    versions.rollback(models, to=known[0], reason="jazz")
+def test_a_specified_version_may_be_older_or_newer(models):
+    version_ids = ids(models)
+    versions.rollback(models, to=version_ids[0], reason="jazz")
     assert served_seed(models) == 0
-    versions.rollback(models, to=known[2], reason="it was not that")
+    versions.rollback(models, to=version_ids[2], reason="it was not that")
     assert served_seed(models) == 2
 
 
@@ -94,7 +94,7 @@ def test_a_version_that_is_named_is_served_older_or_newer(models):
     ("to", "reason", "error", "message"),
     [
         (2, "jazz", ConfigError, "serves g0000000003-.* already"),
-        (0, " ", ConfigError, "say why"),
+        (0, " ", ConfigError, "state why"),
         (0, "x" * 1001, ConfigError, "1,001 bytes"),
         (0, "\ud800", ConfigError, "UTF-8"),
         ("g0000000009-00000000", "jazz", BundleNotFoundError, "no version .*; see item2vec models list"),
@@ -103,7 +103,7 @@ def test_a_version_that_is_named_is_served_older_or_newer(models):
     ],
     ids=str,
 )
-def test_what_cannot_be_rolled_back_to_changes_nothing(models, to, reason, error, message):
+def test_an_invalid_rollback_changes_nothing(models, to, reason, error, message):
     to = ids(models)[to] if isinstance(to, int) else to
     with pytest.raises(error, match=message):
         versions.rollback(models, to=to, reason=reason)
@@ -111,13 +111,13 @@ def test_what_cannot_be_rolled_back_to_changes_nothing(models, to, reason, error
     assert versions.held(models) is None
 
 
-def test_a_moment_without_a_time_zone_is_refused(models):
+def test_a_time_without_a_time_zone_is_refused(models):
     with pytest.raises(InputError, match="time zone"):
         versions.rollback(models, reason="jazz", now=datetime(2024, 2, 29))
     assert versions.held(models) is None
 
 
-def test_damage_is_not_served_and_what_is_sound_is_named(models):
+def test_a_damaged_version_is_refused_and_sound_ones_are_listed(models):
     first, second, third = ids(models)
     damage(models / "versions" / second / "input.npy")
     with pytest.raises(
@@ -125,28 +125,30 @@ def test_damage_is_not_served_and_what_is_sound_is_named(models):
     ):
         versions.rollback(models, reason="jazz")
     damage(models / "versions" / first / "manifest.json")
-    with pytest.raises(CorruptBundleError, match=r"nor can any other one.*manifest.json is not strict JSON"):
+    with pytest.raises(
+        CorruptBundleError, match=r"no other version can either.*manifest.json is not strict JSON"
+    ):
         versions.rollback(models, reason="jazz", to=first)
     assert versions.current(models).id == third
     assert versions.held(models) is None
 
 
 @quick
-def test_a_link_in_place_of_a_version_is_not_followed(models, tmp_path):
+def test_a_version_that_is_a_link_is_refused(models, tmp_path):
     second = models / "versions" / ids(models)[1]
     second.rename(tmp_path / "elsewhere")
     second.symlink_to(tmp_path / "elsewhere")
-    for ask in (
+    for call in (
         lambda: versions.rollback(models, reason="jazz"),
         lambda: versions.verify(models, second.name),
     ):
         with pytest.raises(CorruptBundleError, match="symbolic link"):
-            ask()
+            call()
     assert served_seed(models) == 2
 
 
 @quick
-def test_damage_to_what_is_served_keeps_nobody_from_rolling_back(models):
+def test_a_damaged_served_version_can_be_rolled_back(models):
     damage(versions.current(models).path / "manifest.json")
     versions.rollback(models, reason="it is damaged")
     assert served_seed(models) == 1
@@ -154,21 +156,21 @@ def test_damage_to_what_is_served_keeps_nobody_from_rolling_back(models):
 
 
 @quick
-def test_a_lost_current_is_made_anew(models):
-    known = ids(models)
+def test_rollback_recreates_a_lost_current(models):
+    version_ids = ids(models)
     (models / "CURRENT").write_bytes(b"{")
     with pytest.raises(CorruptBundleError, match=r"remove .*CURRENT, then: item2vec models rollback --to ID"):
-        versions.rollback(models, to=known[0], reason="lost")
+        versions.rollback(models, to=version_ids[0], reason="lost")
     (models / "CURRENT").unlink()
     with pytest.raises(BundleNotFoundError, match="--to ID"):
         versions.rollback(models, reason="lost")
-    back = versions.rollback(models, to=known[1], reason="lost")
+    back = versions.rollback(models, to=version_ids[1], reason="lost")
     assert (back.generation, back.previous, served_seed(models)) == (4, None, 1)
     assert versions.held(models) is None
 
 
 @quick
-def test_what_was_rolled_back_from_is_held_back_until_it_is_released(models):
+def test_a_model_rolled_back_from_cannot_be_published_until_release(models):
     versions.rollback(models, reason="too much jazz")
     with pytest.raises(GateRefusedError, match=r"too much jazz.*item2vec models release"):
         item2vec.publish(made_model(seed=2), models, note={"another": "night"})
@@ -184,7 +186,7 @@ def test_what_was_rolled_back_from_is_held_back_until_it_is_released(models):
 
 
 @quick
-def test_others_are_published_in_spite_of_a_hold_and_do_not_end_it(models):
+def test_other_models_are_published_during_a_hold_and_do_not_end_it(models):
     versions.rollback(models, reason="jazz")
     item2vec.publish(made_model(seed=5), models)
     assert served_seed(models) == 5
@@ -192,32 +194,36 @@ def test_others_are_published_in_spite_of_a_hold_and_do_not_end_it(models):
 
 
 @quick
-def test_what_is_gone_back_to_is_not_held_any_more(models):
-    known = ids(models)
+def test_a_rollback_to_a_held_model_ends_its_hold(models):
+    version_ids = ids(models)
     versions.rollback(models, reason="jazz")
-    versions.rollback(models, to=known[2], reason="it was not that")
+    versions.rollback(models, to=version_ids[2], reason="it was not that")
     assert item2vec.publish(made_model(seed=2), models).generation == 6
 
 
 @quick
-def test_damage_to_a_hold_is_never_read_as_no_hold(models):
+def test_a_damaged_hold_is_an_error_and_not_the_absence_of_one(models):
     versions.rollback(models, reason="jazz")
     whole = (models / "HOLD").read_bytes()
     for content in (whole[:-1], b"", b"{}", whole.replace(b"jazz", b"funk"), b'{"format": 1}'):
         (models / "HOLD").write_bytes(content)
-        for ask in (versions.held, versions.release, lambda path: item2vec.publish(made_model(seed=5), path)):
+        for call in (
+            versions.held,
+            versions.release,
+            lambda path: item2vec.publish(made_model(seed=5), path),
+        ):
             with pytest.raises(CorruptBundleError, match=r"HOLD.*remove .*HOLD"):
-                ask(models)
+                call(models)
     assert served_seed(models) == 1
     versions.rollback(models, reason="blues")
     assert versions.held(models).reason == "blues"
 
 
-def test_releasing_nothing(models):
+def test_release_without_a_hold(models):
     assert versions.release(models) is None
 
 
-def test_one_at_a_time(models):
+def test_all_changes_take_the_same_lock(models):
     with locked(models, "retrain"):
         for change in (
             lambda: versions.rollback(models, reason="jazz"),
@@ -230,7 +236,7 @@ def test_one_at_a_time(models):
     assert (models / "LOCK").read_text() == ""
 
 
-def test_where_nothing_is_published(tmp_path):
+def test_folders_without_a_published_version(tmp_path):
     for change in (
         lambda: versions.rollback(tmp_path / "none", reason="jazz"),
         lambda: versions.release(tmp_path / "none"),

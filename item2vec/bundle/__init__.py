@@ -1,21 +1,21 @@
-"""Bundles: a model as a folder of plain files, written once, and checked before it is used.
+"""Bundles: a model as a folder of plain files, written once and checked before use.
 
 ::
 
-    manifest.json    what the model is; size and SHA-256 of every other file; sealed with its own SHA-256
-    ids.jsonl        the id of row 0, 1, …; one JSON string a line
+    manifest.json    the model's settings, the size and SHA-256 of every other file, and its own SHA-256
+    ids.jsonl        item ids in row order, one JSON string per line
     input.npy        float32, items × dimensions
-    output.npy       the same shape; absent where training had no output vectors
-    positions.npy    float32, parts × steps back: learned weights of a history; absent where none were learned
-    counts.npy       float64, one an item
-    items.parquet    titles and attributes; absent where the model has none
-    popularity.npy   float32, one an item: the popularity prior; absent where the model has none
+    output.npy       float32, items × dimensions; absent without output vectors
+    positions.npy    float32, parts × steps back: learned weights of a history; absent without learned weights
+    counts.npy       float64, one per item
+    items.parquet    titles and attributes; absent without items
+    popularity.npy   float32, one per item: the popularity prior; absent without a prior
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
-                     the table of neighbours (int64, int32, float32); absent where the model has none
-    index.ann, groups.npy    an Annoy index; absent where the index is exact
+                     the table of neighbours (int64, int32, float32); absent without a table
+    index.ann, groups.npy    an Annoy index; absent if the index is exact
 
-Nothing in a bundle is ever unpickled, and nothing outside its folder is ever opened. Checksums find damage,
-not malice: load bundles only from places that you trust.
+Reading a bundle unpickles nothing and opens no file outside its folder. Checksums detect damage, not
+tampering: load bundles only from sources that you trust.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from item2vec.bundle.manifest import (
 from item2vec.config import AdapterConfig, NextItem, TasteConfig
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
-    folder_written_whole,
+    atomic_folder,
     open_array,
     read_ids,
     sha256,
@@ -69,7 +69,29 @@ NEIGHBOURS = ("offsets", "items", "weights")
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a model is made of.
+    """The parts of a model.
+
+    Parameters
+    ----------
+    vectors
+        Item vectors with their vocabulary.
+    taste
+        How a history becomes a query vector.
+    index
+        The index to search.
+    items
+        Titles and attributes.
+    adapter
+        How events become the history that the model reads.
+    neighbours
+        The table of neighbours; required if ``taste.mixture`` is above 0.
+    prior
+        The popularity prior, float32, one value per item; required if ``taste.popularity`` is above 0.
+
+    Raises
+    ------
+    ConfigError
+        If a part is missing, or its length is not the number of items.
 
     Examples
     --------
@@ -104,24 +126,35 @@ class Parts:
             )
         if self.adapter.days is not None:
             raise ConfigError(
-                f"adapter has days={self.adapter.days}; a model needs the time from which they count: pass "
+                f"adapter has days={self.adapter.days}; expected a fixed start time: pass "
                 "adapter.resolved(interactions.timestamp)"
             )
 
 
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
-    """Write a model into a new folder, whole or not at all, and read it back from the disk.
+    """Write a model atomically into a new folder, and read it back from the disk.
 
-    Its files are read-only from then on. The same parts, note and ``now`` give the same bytes.
+    The files are made read-only. The same parts, note and ``now`` produce the same bytes.
+
+    Parameters
+    ----------
+    parts
+        The model to write.
+    path
+        The folder to create.
+    note
+        JSON values to store in the manifest.
+    now
+        The time of creation to store in the manifest, with a time zone; ``None`` stores none.
 
     Raises
     ------
     BundleExistsError
-        If there is something at this path already.
+        If the path exists already.
     InputError
-        If the note is not made of JSON values, or ``now`` has no time zone.
+        If the note contains values other than JSON values, or ``now`` has no time zone.
     WriteError
-        If the disk is full or fails; nothing is left behind.
+        If the disk is full or fails; no file is left behind.
 
     Examples
     --------
@@ -135,15 +168,15 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     (ItemVectors(2 items × 2 dimensions, input only), True)
     """
     try:
-        with folder_written_whole(path) as folder:
-            about = _write_parts(parts, folder)
+        with atomic_folder(path) as folder:
+            index_settings = _write_parts(parts, folder)
             history_decay = None if parts.neighbours is None else parts.neighbours.decay
-            entries = {path.name: _finished(path) for path in sorted(folder.iterdir())}
+            entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
             manifest = describe(
                 parts.vectors,
                 parts.taste,
                 parts.adapter,
-                index=about,
+                index=index_settings,
                 neighbours_decay=history_decay,
                 has_prior=parts.prior is not None,
                 files=entries,
@@ -151,46 +184,47 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
                 now=now,
             )
             write_bytes(folder / MANIFEST, sealed_manifest(manifest))
-            _finished(folder / MANIFEST)
+            _finish_file(folder / MANIFEST)
             read(folder)
     except Item2VecError:
         raise
     except OSError as error:
-        raise WriteError(f"{path} could not be written: {error.strerror}; nothing is left of it") from error
+        raise WriteError(f"{path} could not be written: {error.strerror}; no file was left behind") from error
     return manifest
 
 
 def read(path: Path, *, verify: bool = True, manifest_sha256: str | None = None) -> Parts:
-    """Read a model; everything is checked before it is used.
+    """Read and check a bundle.
 
-    The matrices are mapped, not copied: processes that read the same bundle share its memory.
+    The matrices are memory-mapped, so processes that read the same bundle share its memory.
 
     Parameters
     ----------
     path
         The bundle's folder.
     verify
-        Compare the SHA-256 of every file. Without it only sizes and structure are checked, which is quicker
-        and trusts that nothing has changed on the disk.
+        Compare the SHA-256 of every file. If false, only sizes and structure are checked, which is faster.
     manifest_sha256
-        What the manifest's own SHA-256 must be, where it is known from elsewhere.
+        The expected SHA-256 of the manifest, if it is known.
 
     Raises
     ------
     BundleNotFoundError
-        If there is no bundle at this path.
+        If the path holds no bundle.
     CorruptBundleError
-        If a file is missing, strange, damaged or does not fit the others, or a newer item2vec wrote it.
+        If a file is missing, unexpected, damaged or inconsistent with the others, or was written by a newer
+        item2vec.
     """
     return _read(path, verify, manifest_sha256)[1]
 
 
 def verify(path: Path, *, manifest_sha256: str | None = None) -> Manifest:
-    """Check all of a bundle, as ``read`` does, and return its manifest."""
+    """Check a bundle as ``read`` does, and return its manifest."""
     return _read(path, True, manifest_sha256)[0]
 
 
 def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
+    """Write all files except the manifest; return the settings of the index."""
     vectors = parts.vectors
     write_ids(folder / "ids.jsonl", vectors.vocabulary.ids)
     write_array(folder / "input.npy", vectors.input)
@@ -209,30 +243,31 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
     return parts.index.save(folder)
 
 
-def _finished(path: Path) -> FileEntry:
-    """Make a file that was flushed to the disk read-only, and return its size and SHA-256."""
+def _finish_file(path: Path) -> FileEntry:
+    """Make a flushed file read-only; return its size and SHA-256."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         status = os.fstat(file.fileno())
         os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode) & ~0o222)
-        # So that reading it back tells what the disk holds, not what memory remembers.
+        # Drop the page cache, so that reading the file back reads the disk.
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return FileEntry(size=status.st_size, sha256=digest)
 
 
 def _read(path: Path, hashes: bool, manifest_sha256: str | None) -> tuple[Manifest, Parts]:
     try:
-        manifest = _checked(path, hashes, manifest_sha256)
-        return manifest, _assembled(path, manifest)
+        manifest = _check_files(path, hashes, manifest_sha256)
+        return manifest, _assemble(path, manifest)
     except (BundleNotFoundError, CorruptBundleError):
         raise
     except Item2VecError as error:
-        raise CorruptBundleError(f"{path} does not hold a usable model: {error}") from error
+        raise CorruptBundleError(f"{path} does not contain a usable model: {error}") from error
     except OSError as error:
         raise CorruptBundleError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
-def _checked(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
+def _check_files(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
+    """Compare the files of a bundle with its manifest: names, sizes and, with ``hashes``, checksums."""
     sizes = _regular_files(path)
     if sizes.pop(MANIFEST, None) is None:
         if ALLOWED & sizes.keys():
@@ -242,17 +277,17 @@ def _checked(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
     if manifest_sha256 not in {None, digest}:
         raise CorruptBundleError(f"{path / MANIFEST} has SHA-256 {digest}; expected {manifest_sha256}")
     if sizes.keys() != manifest.files.keys():
-        raise CorruptBundleError(f"{path} holds {sorted(sizes)}; its manifest lists {sorted(manifest.files)}")
+        raise CorruptBundleError(f"{path} has {sorted(sizes)}; its manifest lists {sorted(manifest.files)}")
     for name, entry in manifest.files.items():
         if sizes[name] != entry.size:
             raise CorruptBundleError(f"{path / name} is {sizes[name]:,} bytes; expected {entry.size:,}")
         if hashes and sha256(path / name) != entry.sha256:
-            raise CorruptBundleError(f"{path / name} is damaged: its SHA-256 is not {entry.sha256}")
+            raise CorruptBundleError(f"{path / name} is damaged: its SHA-256 differs from {entry.sha256}")
     return manifest
 
 
 def _regular_files(path: Path) -> dict[str, int]:
-    """Return the size of each file in a folder that must hold nothing else."""
+    """Return the size in bytes of each file in a folder; refuse anything but regular files."""
     try:
         with os.scandir(path) as entries:
             status_of = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
@@ -260,8 +295,8 @@ def _regular_files(path: Path) -> dict[str, int]:
         raise _not_found(path) from None
     for name, status in status_of.items():
         if not stat.S_ISREG(status.st_mode):
-            found = stat.filemode(status.st_mode)
-            raise CorruptBundleError(f"{path / name} is not a regular file ({found}); bundles hold no others")
+            mode = stat.filemode(status.st_mode)
+            raise CorruptBundleError(f"{path / name} has mode {mode}; expected a regular file")
     return {name: status.st_size for name, status in status_of.items()}
 
 
@@ -272,7 +307,7 @@ def _not_found(path: Path) -> BundleNotFoundError:
     )
 
 
-def _assembled(path: Path, manifest: Manifest) -> Parts:
+def _assemble(path: Path, manifest: Manifest) -> Parts:
     n_items, size = manifest.n_items, manifest.vector_size
     ids = read_ids(path / "ids.jsonl")
     if len(ids) != n_items:
@@ -288,15 +323,15 @@ def _assembled(path: Path, manifest: Manifest) -> Parts:
         positions=_open_positions(path, manifest) if "positions.npy" in manifest.files else None,
         curve=manifest.epochs,
     )
-    popular = "popularity.npy" in manifest.files
-    prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if popular else None
+    has_prior = "popularity.npy" in manifest.files
+    prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if has_prior else None
     index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
     return Parts(vectors, manifest.taste, index, items, manifest.adapter, _neighbours(path, manifest), prior)
 
 
 def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:
-    """Map the table of neighbours into memory, if the manifest lists one."""
+    """Map the table of neighbours into memory; ``None`` if the manifest lists none."""
     listed = {f"neighbours_{name}.npy" for name in NEIGHBOURS} & manifest.files.keys()
     if not listed and manifest.neighbours_decay is None:
         return None
@@ -318,5 +353,5 @@ def _open_positions(path: Path, manifest: Manifest) -> Floats:
 
 
 def _readers() -> ModuleType:
-    # Only here: a model without items is loaded without pandas.
+    # Imported here so that a model without items is loaded without pandas.
     return importlib.import_module("item2vec.readers")

@@ -1,4 +1,4 @@
-"""The manifest: what a bundle is made of, and how to tell that it is whole."""
+"""The manifest of a bundle: the model's settings, and the size and checksum of each file."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ ALLOWED = REQUIRED | NEIGHBOURS | OPTIONAL
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
-def _written(train: object) -> object:
-    """Return settings of training as they are today; version 0.1.0 wrote those of all objectives."""
+def _migrate_train(train: object) -> object:
+    """Convert training settings of version 0.1.0, which wrote the fields of all objectives."""
     return of_its_objective(train) if isinstance(train, dict) else train
 
 
@@ -64,12 +64,12 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a bundle says about itself.
+    """The content of ``manifest.json``.
 
-    ``features`` names what a reader must know to read it right; ``tokens`` is the sum of the items' counts;
-    ``adapter`` is how events become the history that the model reads; ``index`` is what the index needs to be
-    read back; ``neighbours_decay`` is the decay of the table of neighbours, if there is one; ``note`` is
-    whatever its maker wrote down.
+    ``features`` names the optional features that a reader must support. ``tokens`` is the sum of the items'
+    counts. ``adapter`` defines how events become the history that the model reads. ``index`` holds the
+    settings of the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` without a
+    table. ``curve`` holds (epoch, hit rate, NDCG) per epoch. ``note`` holds JSON values of the caller.
 
     Examples
     --------
@@ -84,11 +84,11 @@ class Manifest(BaseModel):
 
     format: Literal[1] = 1
     features: tuple[str, ...] = ()
-    created_at: Moment | None
+    created_at: UtcTime | None
     n_items: Count
     vector_size: Count
     tokens: Finite
-    train: Annotated[Training, BeforeValidator(_written)] | None
+    train: Annotated[Training, BeforeValidator(_migrate_train)] | None
     taste: TasteConfig
     adapter: AdapterConfig = AdapterConfig()
     index: dict[str, JsonValue]
@@ -116,21 +116,21 @@ def describe(
     note: Mapping[str, Any],
     now: datetime | None,
 ) -> Manifest:
-    """Return the manifest of a model whose files are written.
+    """Return the manifest of a model whose files have been written.
 
     Raises
     ------
     InputError
-        If the note is not made of JSON values, or ``now`` is not a ``datetime`` with a time zone.
+        If the note contains values other than JSON values, or ``now`` is not a ``datetime`` with a time zone.
     """
-    needed = {
+    uses = {
         "bonuses": bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None,
         "popularity": has_prior,
         "positions": vectors.positions is not None,
     }
     try:
         return Manifest(
-            features=tuple(name for name, needs in needed.items() if needs),
+            features=tuple(name for name, is_used in uses.items() if is_used),
             created_at=now,
             n_items=len(vectors),
             vector_size=vectors.input.shape[1],
@@ -146,34 +146,34 @@ def describe(
             files=dict(files),
         )
     except ValidationError as error:
-        raise InputError(f"a bundle cannot say this of itself: {_explain(error)}") from error
+        raise InputError(f"the manifest has invalid values: {_explain(error)}") from error
 
 
 def sealed_manifest(manifest: Manifest) -> bytes:
-    """Return a manifest as sealed JSON, or raise ``InputError`` if it could not be read back."""
+    """Return a manifest as sealed JSON; ``InputError`` if it could not be read back."""
     try:
         content = manifest.model_dump(mode="json")
         text = sealed(content)
         Manifest.model_validate_json(json.dumps(content))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"a note must be JSON values (text, finite numbers, …): {error}") from error
+        raise InputError(f"the note is not JSON: {error}; expected text, finite numbers, lists, …") from error
     if len(text) > MAX_JSON_BYTES:
         raise InputError(
-            f"the manifest would be {len(text):,} bytes; at most {MAX_JSON_BYTES:,} are read: "
+            f"the manifest has {len(text):,} bytes; expected at most {MAX_JSON_BYTES:,}: "
             "shorten the note or the training curve"
         )
     return text
 
 
 def read_manifest(path: Path) -> tuple[Manifest, str]:
-    """Read ``manifest.json`` at this path; return it and its SHA-256.
+    """Read a manifest; return it and the SHA-256 of its file.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the file does not exist.
     CorruptBundleError
-        If it is damaged, names a file that no bundle has, or asks for more than this item2vec knows.
+        If it is damaged, lists an unknown file, or requires a feature of a newer item2vec.
     """
     content, digest = read_sealed(path)
     features = content.get("features")
@@ -183,27 +183,27 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
             f"{path} was written by a newer item2vec: it needs {unknown}; upgrade item2vec"
         )
     try:
-        # From JSON, not from Python: only so does strict checking take lists for tuples, text for times.
+        # From JSON: strict validation of Python values refuses lists for tuples, and text for times.
         manifest = Manifest.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        raise CorruptBundleError(f"{path} is not a manifest: {_explain(error)}") from error
+        raise CorruptBundleError(f"{path} is not a valid manifest: {_explain(error)}") from error
     listed = manifest.files.keys()
     if not REQUIRED <= listed <= ALLOWED:
         raise CorruptBundleError(
             f"{path} lists {sorted(listed)}; expected {sorted(REQUIRED)} "
-            f"and nothing but {sorted(ALLOWED - REQUIRED)} besides"
+            f"and optionally {sorted(ALLOWED - REQUIRED)}"
         )
     return manifest, digest
 
 
 def _libraries() -> dict[str, str]:
-    found = {"item2vec": __version__, "numpy": np.__version__, "python": platform.python_version()}
+    versions = {"item2vec": __version__, "numpy": np.__version__, "python": platform.python_version()}
     for name in ("annoy", "gensim"):
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            versions[name] = version(name)
+    return versions
 
 
 def _explain(error: ValidationError) -> str:
-    faults = error.errors(include_url=False)[:3]
-    return "; ".join(f"{'.'.join(map(str, fault['loc'][:5]))}: {fault['msg']}" for fault in faults)
+    details = error.errors(include_url=False)[:3]
+    return "; ".join(f"{'.'.join(map(str, detail['loc'][:5]))}: {detail['msg']}" for detail in details)

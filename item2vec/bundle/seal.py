@@ -1,4 +1,4 @@
-"""JSON that carries its own SHA-256, so that no byte of it can change unnoticed."""
+"""Sealed JSON: JSON files that contain their own SHA-256, so that any change is detected."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMAT = 1
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
-    """Return content as JSON text with its own SHA-256 in it; the same content gives the same bytes.
+    """Return content as JSON text that includes its SHA-256; equal content produces equal bytes.
 
     Raises
     ------
     ValueError, TypeError, RecursionError
-        If the content is not JSON: NaN, a lone surrogate, bytes, or nesting without end.
+        If the content is not JSON: NaN, a lone surrogate, bytes, or nesting that is too deep.
 
     Examples
     --------
@@ -39,14 +39,14 @@ def sealed(content: Mapping[str, Any]) -> bytes:
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
-    """Read what ``sealed`` made; return the content and the SHA-256 of the whole file.
+    """Read a sealed JSON file; return its content and the SHA-256 of the whole file.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        If there is nothing at this path.
+        If the file does not exist.
     CorruptBundleError
-        If it is not a regular file, over 1 MB, changed by a single byte, or of a format newer than this.
+        If it is not a regular file, is larger than 1 MiB, was changed, or has a newer format.
     """
     text = _read_regular(path)
     try:
@@ -54,11 +54,11 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError as error:
         raise CorruptBundleError(f"{path} is not UTF-8 text: {error}") from error
     if not isinstance(content, dict):
-        raise CorruptBundleError(f"{path} holds {type(content).__name__}; expected a JSON object")
-    found = content.get("format")
-    if type(found) is int and found > FORMAT:
+        raise CorruptBundleError(f"{path} contains {type(content).__name__}; expected a JSON object")
+    version = content.get("format")
+    if type(version) is int and version > FORMAT:
         raise CorruptBundleError(
-            f"{path} was written by a newer item2vec (format {found}); this one reads up to format {FORMAT}: "
+            f"{path} was written by a newer item2vec (format {version}); expected at most format {FORMAT}: "
             "upgrade item2vec"
         )
     content.pop("sha256", None)
@@ -68,13 +68,13 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
         unchanged = False
     if not unchanged:
         raise CorruptBundleError(
-            f"{path} does not match the SHA-256 in it: it was damaged, or changed by hand; use another copy"
+            f"{path} does not match the SHA-256 in it: it was damaged or edited; use another copy"
         )
     return content, hashlib.sha256(text).hexdigest()
 
 
 def _read_regular(path: Path) -> bytes:
-    # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise wait for ever.
+    # O_NONBLOCK: opening a FIFO without a writer would otherwise block.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot open a descriptor
@@ -86,7 +86,7 @@ def _read_regular(path: Path) -> bytes:
     except OSError as error:
         raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
     if len(text) > MAX_JSON_BYTES:
-        raise CorruptBundleError(f"{path} is over {MAX_JSON_BYTES:,} bytes; expected at most that")
+        raise CorruptBundleError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; expected at most that")
     return text
 
 

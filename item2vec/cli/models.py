@@ -36,7 +36,7 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
     Example: item2vec models list
     """
     from item2vec.versions import held, overview
-    from item2vec.versions.pointer import served
+    from item2vec.versions.layout import served
 
     folder = Path(place("models", models))
     show_rows([_row(one) for one in overview(folder)], as_json=as_json)

@@ -17,7 +17,7 @@ from item2vec.bundle.manifest import read_manifest
 from item2vec.config import RetrainConfig
 from item2vec.errors import CorruptBundleError
 from item2vec.versions import Version, list_versions
-from item2vec.versions.pointer import generation_of
+from item2vec.versions.layout import generation_of
 
 __all__ = [
     "COUNTED",

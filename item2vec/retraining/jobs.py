@@ -19,7 +19,7 @@ from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
 from item2vec.errors import InputError, NothingToTrainError
 from item2vec.evaluation.split import Split
-from item2vec.evaluation.temporal import temporal_split
+from item2vec.evaluation.temporal_splits import temporal_split
 from item2vec.fitting import fit
 from item2vec.interactions import Interactions
 from item2vec.items import Items

@@ -19,7 +19,7 @@ from item2vec import errors
 from item2vec.config import RetrainConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import Item2VecError, RunFailedError
-from item2vec.processes import running
+from item2vec.processes import module_command
 from item2vec.retraining.messages import DataSummary, EvaluationResult, JobName, Request, TrainingResult
 
 __all__ = ["Worker"]
@@ -57,7 +57,7 @@ class Worker:
         self.peak = 0
         """Largest memory use observed so far, in bytes."""
         self._process = subprocess.Popen(
-            **running("item2vec.retraining.worker_main"),
+            **module_command("item2vec.retraining.worker_main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C in a terminal reaches this process alone, which then ends the worker.

@@ -1,4 +1,8 @@
-"""Load a bundle and answer from it: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256``."""
+"""The canary: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256`` loads and queries a bundle.
+
+It prints the reason and exits with code 1 if the bundle is refused. The package never imports this module,
+because ``python -m`` warns if the module that it starts has already been imported.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from pathlib import Path
 from item2vec import bundle
 from item2vec.errors import Item2VecError
 from item2vec.recommender import Recommender
-from item2vec.versions.questions import ask
+from item2vec.versions.checking import check_rankings
 
 __all__: list[str] = []
 
 if __name__ == "__main__":
     try:
-        ask(Recommender.from_parts(bundle.read(Path(sys.argv[1]), manifest_sha256=sys.argv[2])))
+        check_rankings(Recommender.from_parts(bundle.read(Path(sys.argv[1]), manifest_sha256=sys.argv[2])))
     except Item2VecError as error:
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""Follow a models folder: always the version that is served, without a request ever waiting for it."""
+"""Follow a models folder: a background thread loads each newly published version."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from types import TracebackType
 
 from item2vec.errors import ConfigError, Item2VecError
 from item2vec.recommender import Recommender
+from item2vec.versions.checking import check_rankings
+from item2vec.versions.layout import Version, current
 from item2vec.versions.loading import load, load_served
-from item2vec.versions.pointer import Version, current
-from item2vec.versions.questions import ask
 
 __all__ = ["Failure", "Live", "Served"]
 
-LONGEST_PAUSE = 60.0
+MAX_RETRY_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
-# A fork waits for a load to end: what that has locked just then would stay locked in the child for ever.
+# A fork waits until a load has ended: locks held by the loading thread would stay locked in the child.
 _loading = threading.RLock()
 os.register_at_fork(
     before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
@@ -32,7 +32,7 @@ os.register_at_fork(
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A model, the version that it is (``None`` for a bundle), and when it was loaded.
+    """A loaded model, its version (``None`` for a bundle), and the time at which it was loaded.
 
     >>> Served(version=None, model=None, loaded_at=datetime(2024, 2, 29, tzinfo=UTC)).loaded_at.year
     2024
@@ -45,7 +45,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the version that should be served is not, and since when.
+    """Why the version named by ``CURRENT`` could not be loaded, and since when.
 
     >>> Failure("models/CURRENT is damaged", datetime(2024, 2, 29, tzinfo=UTC)).since.year
     2024
@@ -56,37 +56,37 @@ class Failure:
 
 
 @dataclass
-class _Refused:
-    """A version that could not be loaded, and how many looks at ``CURRENT`` lie between two tries."""
+class _Backoff:
+    """A version that could not be loaded; the number of checks from one try to the next, and those passed."""
 
     version: Version
-    pause: float
+    n_checks: float
     passed: int = 0
 
 
 class Live:
-    """The model that a models folder serves; when another version is published, that one.
+    """The served model of a models folder, reloaded when another version is published.
 
-    A thread reads ``CURRENT`` every few seconds, loads a new version beside the old one, checks all of it,
-    asks it a few questions, and then replaces one reference. Whatever goes wrong, the old model stays;
-    ``failure`` then says why, and a warning is logged. What is damaged is tried again, ever more seldom, up
-    to once a minute, and at once when ``CURRENT`` changes. An old model is freed when the last request that
-    holds it ends. Safe to share between threads; a forked process follows by a thread of its own from the
-    first time that it asks for the model.
+    A background thread reads ``CURRENT`` every few seconds. It loads and checks a new version beside the old
+    one, runs a few queries, and then swaps one reference, so requests never wait. If any step fails, the old
+    model stays, ``failure`` holds the reason, and a warning is logged. A version that failed is tried again
+    after a growing interval, up to one minute, and at once when ``CURRENT`` changes. The old model is freed
+    when the last request that uses it ends. Instances are safe to share between threads. A forked process
+    starts its own thread when it first accesses the model.
 
     Parameters
     ----------
     models
-        A models folder. A single bundle will do as well; it is loaded once.
+        A models folder, or a single bundle, which is loaded once.
     every
-        Seconds between two looks at ``CURRENT``; with ``None``, nobody looks but ``check``.
+        Seconds between two reads of ``CURRENT``. With ``None``, only ``check`` reads it.
 
     Raises
     ------
     BundleNotFoundError
-        If nothing is published there.
+        If nothing is published in the folder.
     CorruptBundleError
-        If what is published is damaged.
+        If the served version is damaged.
 
     Examples
     --------
@@ -112,42 +112,42 @@ class Live:
             self._served = _load(self._models)
         self._every = None if self._served.version is None else every
         self._failure: Failure | None = None
-        self._refused: _Refused | None = None
+        self._backoff: _Backoff | None = None
         self._follower: _Follower | None = None
-        self._follow()
+        self._start_follower()
 
     @property
     def served(self) -> Served:
-        """Model and version, as they belong together."""
+        """The model and its version, as one consistent pair."""
         follower = self._follower
         if follower is not None and follower.process != os.getpid():
-            self._follow()
+            self._start_follower()
         return self._served
 
     @property
     def model(self) -> Recommender:
-        """The model; take it once for a request."""
+        """The model; read this once per request."""
         return self.served.model
 
     @property
     def version(self) -> Version | None:
-        """The version that the model is; ``None`` for a bundle."""
+        """The version of the model; ``None`` for a bundle."""
         return self.served.version
 
     @property
     def failure(self) -> Failure | None:
-        """What keeps the version that ``CURRENT`` names from being served here; ``None`` if nothing does."""
+        """Why the version named by ``CURRENT`` is not loaded; ``None`` if it is."""
         return self._failure
 
     def check(self) -> bool:
-        """Look at ``CURRENT`` now, and return whether another model is served since.
+        """Read ``CURRENT`` now, and return whether another model was loaded.
 
-        Never raises for what it finds: the old model stays, and ``failure`` says why.
+        If loading fails, no error is raised: the old model stays, and ``failure`` holds the reason.
         """
-        return self._look(patiently=False)
+        return self._check(back_off=False)
 
     def close(self) -> None:
-        """Follow no longer; the model that was served last stays."""
+        """Stop the background thread; the last model stays available."""
         follower, self._follower = self._follower, None
         if follower is not None:
             follower.end()
@@ -160,54 +160,56 @@ class Live:
     ) -> None:
         self.close()
 
-    def _follow(self) -> None:
+    def _start_follower(self) -> None:
         if self._every is not None:
             self._follower = follower = _Follower(self, self._every)
             follower.start()
-            # Also when the interpreter ends, so that no load is torn off halfway.
+            # This also runs at interpreter exit, so that no load is interrupted.
             weakref.finalize(self, follower.end)
 
-    def _look(self, *, patiently: bool) -> bool:
+    def _check(self, *, back_off: bool) -> bool:
         with _loading:
             served, version = self._served.version, None
             if served is None:
                 return False
             try:
                 version = current(self._models)
-                if patiently and self._is_too_soon(version):
+                if back_off and self._must_wait(version):
                     return False
                 is_same = (version.id, version.manifest_sha256) == (served.id, served.manifest_sha256)
                 self._served = replace(self._served, version=version) if is_same else _load(self._models)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the old model still answers
-                self._refuse(version, error)
+            except Exception as error:  # noqa: BLE001 - after any error, the old model stays in use
+                self._record_failure(version, error)
                 return False
-            self._failure = self._refused = None
+            self._failure = self._backoff = None
         if not is_same:
             log.info("%s: now serving %s", self._models, version.id)
         return not is_same
 
-    def _is_too_soon(self, version: Version) -> bool:
-        refused = self._refused
-        if refused is None or refused.version != version:
+    def _must_wait(self, version: Version) -> bool:
+        """Count a check, and return whether it is too early to try this version again."""
+        backoff = self._backoff
+        if backoff is None or backoff.version != version:
             return False
-        refused.passed += 1
-        return refused.passed < refused.pause
+        backoff.passed += 1
+        return backoff.passed < backoff.n_checks
 
-    def _refuse(self, version: Version | None, error: Exception) -> None:
-        """Say why the old model stays, and let twice as many looks pass before this version's next try."""
+    def _record_failure(self, version: Version | None, error: Exception) -> None:
+        """Log the failure if it is new, and double the number of checks before this version's next try."""
         text = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
         if self._failure is None or self._failure.text != text:
             self._failure = Failure(text, datetime.now(UTC))
-            kept = self._served.version
-            log.warning("%s: still serving %s: %s", self._models, kept and kept.id, text)
+            served = self._served.version
+            log.warning("%s: still serving %s: %s", self._models, served and served.id, text)
         if version is not None:
-            refused = self._refused
-            before = refused.pause if refused is not None and refused.version == version else 1
-            self._refused = _Refused(version, min(2 * before, LONGEST_PAUSE / (self._every or LONGEST_PAUSE)))
+            backoff = self._backoff
+            n_checks = backoff.n_checks if backoff is not None and backoff.version == version else 1
+            limit = MAX_RETRY_SECONDS / (self._every or MAX_RETRY_SECONDS)
+            self._backoff = _Backoff(version, min(2 * n_checks, limit))
 
 
 class _Follower:
-    """The thread that looks at ``CURRENT`` in this process, as long as its ``Live`` is there."""
+    """The thread of one process that checks ``CURRENT`` until its ``Live`` is closed or deleted."""
 
     def __init__(self, live: Live, every: float) -> None:
         self.process = os.getpid()
@@ -220,7 +222,7 @@ class _Follower:
         self._thread.start()
 
     def end(self) -> None:
-        """End the thread and wait for it, which takes no longer than a load."""
+        """Stop the thread and wait until a running load has ended."""
         if self.process == os.getpid():
             self._ended.set()
             if threading.current_thread() is not self._thread:
@@ -229,10 +231,10 @@ class _Follower:
     def _run(self) -> None:
         while not self._ended.wait(self._every):
             live = self._live()
-            # Two threads that come first after a fork may each have started one.
+            # After a fork, two threads may each have started a follower; only one of them is kept.
             if live is None or live._follower is not self:
                 return
-            live._look(patiently=True)
+            live._check(back_off=True)
             del live
 
 
@@ -240,5 +242,5 @@ def _load(models: Path) -> Served:
     if (models / "manifest.json").is_file():
         return Served(None, load(models), datetime.now(UTC))
     version, model = load_served(models)
-    ask(model, briefly=True)
+    check_rankings(model, brief=True)
     return Served(version, model, datetime.now(UTC))

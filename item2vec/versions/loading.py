@@ -1,4 +1,4 @@
-"""Load what is published, list what there is, check it."""
+"""Load, list and verify the versions of a models folder."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from item2vec import bundle
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import BundleNotFoundError, CorruptBundleError
 from item2vec.recommender import Recommender
-from item2vec.versions.folder import find
-from item2vec.versions.leases import leased
-from item2vec.versions.pointer import CURRENT, VERSIONS, Version, current, generation_of
+from item2vec.versions.layout import CURRENT, VERSIONS, Version, current, find, generation_of
+from item2vec.versions.locks import leased
 
 __all__ = ["list_versions", "load", "load_served", "verify"]
 
 MAX_RETRIES = 5
 
-Read = TypeVar("Read")
+Content = TypeVar("Content")
 
 
 def load(path: str | os.PathLike[str]) -> Recommender:
-    """Load a model: from a bundle, or from a models folder the version that is published there.
+    """Load a model from a bundle, or the served version of a models folder.
 
-    Everything is checked before it is used, and nothing is ever unpickled. The matrices are mapped, so that
-    processes that load the same model share its memory.
+    All files are checked before use, and nothing is unpickled. The matrices are memory-mapped, so processes
+    that load the same model share its memory.
 
     Raises
     ------
     BundleNotFoundError
-        If there is neither a bundle nor a published version at this path.
+        If the path holds neither a bundle nor a published version.
     CorruptBundleError
-        If what is there is damaged. Another version is never loaded in its place.
+        If the bundle or the served version is damaged. No other version is loaded instead.
 
     Examples
     --------
@@ -54,9 +53,9 @@ def load(path: str | os.PathLike[str]) -> Recommender:
 
 
 def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
-    """Load what a models folder serves, and say which version that is.
+    """Load the served version of a models folder; return the version and its model.
 
-    The version is leased until nothing of the model is used any more: it is not removed before that.
+    The version is leased, and so not removed, until the model's vectors are garbage-collected.
 
     Raises
     ------
@@ -73,18 +72,18 @@ def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     >>> version == published, len(model.vectors)
     (True, 3)
     """
-    version, parts, lease = _read_published(Path(models), bundle.read)
+    version, parts, lease = _read_served(Path(models), bundle.read)
     with lease:
         model = Recommender.from_parts(parts)
-        # Not on the model: its vectors, which map the files, may be in use for longer.
+        # On the vectors, which map the files, because they may outlive the model.
         weakref.finalize(model.vectors, lease.pop_all().close)
     return version, model
 
 
 def list_versions(models: str | os.PathLike[str]) -> list[Version]:
-    """Return all versions in a models folder, oldest first, whether they are sound or not.
+    """Return all versions in a models folder, oldest first, damaged ones included.
 
-    ``manifest_sha256`` is empty where there is no manifest to be read, and ``previous`` is ``None``.
+    ``manifest_sha256`` is empty for a version whose manifest cannot be read; ``previous`` is always ``None``.
     """
     folder = Path(models) / VERSIONS
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -96,18 +95,18 @@ def list_versions(models: str | os.PathLike[str]) -> list[Version]:
 
 
 def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  # noqa: A002 - as in Version
-    """Check all of a version, by default the published one, and return its manifest.
+    """Check all files of a version, by default the served one, and return its manifest.
 
     Raises
     ------
     BundleNotFoundError
         If there is no such version.
     CorruptBundleError
-        If it is damaged.
+        If the version is damaged.
     """
     folder = Path(models)
     if id is None:
-        _, manifest, lease = _read_published(folder, bundle.verify)
+        _, manifest, lease = _read_served(folder, bundle.verify)
         lease.close()
         return manifest
     path = find(folder, id)
@@ -117,8 +116,8 @@ def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  
         return bundle.verify(path)
 
 
-def _read_published(models: Path, read: Callable[..., Read]) -> tuple[Version, Read, contextlib.ExitStack]:
-    """Read the published version, and lease it; if another one is published meanwhile, read that."""
+def _read_served(models: Path, read: Callable[..., Content]) -> tuple[Version, Content, contextlib.ExitStack]:
+    """Lease and read the served version; start again if another version is published meanwhile."""
     version = current(models)
     for _ in range(MAX_RETRIES):
         try:
@@ -127,11 +126,11 @@ def _read_published(models: Path, read: Callable[..., Read]) -> tuple[Version, R
             with leased(version.path) as lease:
                 return version, read(version.path, manifest_sha256=version.manifest_sha256), lease.pop_all()
         except (BundleNotFoundError, CorruptBundleError) as error:
-            tried, version = version, current(models)
-            if version == tried:
+            failed, version = version, current(models)
+            if version == failed:
                 message = f"{models} serves {version.id}, which is damaged: {error}"
                 raise CorruptBundleError(message) from error
-    raise CorruptBundleError(f"{models} has served {MAX_RETRIES} versions in a row that could not be read")
+    raise CorruptBundleError(f"{models}: none of {MAX_RETRIES} versions served in a row could be read")
 
 
 def _digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What there is in a models folder, for people who decide what to do with it."""
+"""Summarise the versions of a models folder and their states."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
-from item2vec.versions.holds import artefact, held
-from item2vec.versions.leases import claimed
+from item2vec.versions.layout import Version, served
 from item2vec.versions.loading import list_versions
-from item2vec.versions.pointer import Version, served
+from item2vec.versions.locks import claimed
 from item2vec.versions.retention import pinned
+from item2vec.versions.rollbacks import artefact_digest, held
 
 __all__ = ["Overview", "overview"]
 
@@ -21,11 +21,11 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Overview:
-    """One version at a glance.
+    """The summary of one version.
 
-    ``states`` are of ``served previous pinned held leased damaged``; ``manifest`` is ``None`` where it cannot
-    be read; ``size`` is in bytes. ``damaged`` is what a look at the manifest and at sizes tells: ``verify``
-    reads everything.
+    ``states`` holds any of ``served previous pinned held leased damaged``. ``manifest`` is ``None`` if it
+    cannot be read. ``size`` is in bytes. ``damaged`` is determined from the manifest and the file sizes only;
+    ``verify`` compares all checksums.
 
     >>> version = Version("g0000000001-0a1b2c3d", 1, Path("models/versions/g0000000001-0a1b2c3d"), "", None)
     >>> Overview(version, None, 0, ("damaged",)).states
@@ -39,10 +39,10 @@ class Overview:
 
 
 def overview(models: str | os.PathLike[str]) -> list[Overview]:
-    """Return all versions in a models folder at a glance, oldest first; nothing that is damaged is an error.
+    """Return a summary of each version in a models folder, oldest first; damage raises no error.
 
-    The generation of the served version is that of its promotion, which after a rollback is above the one in
-    its id.
+    The generation of the served version is the one of its latest promotion. After a rollback it is higher
+    than the generation in the version's id.
 
     Examples
     --------
@@ -51,30 +51,30 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
     >>> model = fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]))
     >>> with tempfile.TemporaryDirectory() as models:
     ...     versions = publish(model, models), publish(model, models)
-    ...     [(one.version.generation, one.states) for one in overview(models)]
+    ...     [(row.version.generation, row.states) for row in overview(models)]
     [(1, ('previous',)), (2, ('served',))]
     """
     folder = Path(models)
-    active, artefacts = _served(folder), _held(folder)
-    found = []
+    active, artefacts = _served(folder), _held_artefacts(folder)
+    summaries = []
     for version in list_versions(folder):
         manifest, sizes = _manifest(version.path), _sizes(version.path)
         is_active = active is not None and active.id == version.id
         shown = active if active is not None and is_active else version
         with claimed(version.path) as free:
-            told = {
+            is_in_state = {
                 "served": is_active,
                 "previous": active is not None and active.previous == version.id,
                 "pinned": version.id in pinned(folder),
-                "held": manifest is not None and artefact(manifest) in artefacts,
+                "held": manifest is not None and artefact_digest(manifest) in artefacts,
                 "leased": not free,
                 "damaged": manifest is None
                 or any(sizes.get(name) != entry.size for name, entry in manifest.files.items())
                 or shown.manifest_sha256 != version.manifest_sha256,
             }
-        states = tuple(state for state, holds in told.items() if holds)
-        found.append(Overview(shown, manifest, sum(sizes.values()), states))
-    return found
+        states = tuple(state for state, applies in is_in_state.items() if applies)
+        summaries.append(Overview(shown, manifest, sum(sizes.values()), states))
+    return summaries
 
 
 def _served(models: Path) -> Version | None:
@@ -84,7 +84,7 @@ def _served(models: Path) -> Version | None:
         return None
 
 
-def _held(models: Path) -> tuple[str, ...]:
+def _held_artefacts(models: Path) -> tuple[str, ...]:
     try:
         hold = held(models)
     except CorruptBundleError:
@@ -100,7 +100,7 @@ def _manifest(path: Path) -> Manifest | None:
 
 
 def _sizes(path: Path) -> dict[str, int]:
-    """Return the size of each file of a version."""
+    """Return the size in bytes of each file of a version, by name; empty if the folder cannot be read."""
     try:
         with os.scandir(path) as entries:
             return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}

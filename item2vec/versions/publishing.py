@@ -1,4 +1,4 @@
-"""Publish: a new version beside the old one, checked from the disk, then one atomic step."""
+"""Publish a model: write a new version, check it from the disk, then replace ``CURRENT`` atomically."""
 
 from __future__ import annotations
 
@@ -21,11 +21,20 @@ from item2vec.errors import (
     WriteError,
 )
 from item2vec.recommender import Recommender
-from item2vec.versions.folder import STAGING, make_folder, next_generation, sweep
-from item2vec.versions.holds import refuse_held
-from item2vec.versions.lock import locked
-from item2vec.versions.pointer import CURRENT, VERSIONS, Version, point_to, served
-from item2vec.versions.trial import manifest_of, try_out
+from item2vec.versions.checking import manifest_of, run_canary
+from item2vec.versions.layout import (
+    CURRENT,
+    STAGING,
+    VERSIONS,
+    Version,
+    make_folder,
+    next_generation,
+    point_to,
+    served,
+    sweep,
+)
+from item2vec.versions.locks import locked
+from item2vec.versions.rollbacks import check_not_held
 
 __all__ = ["Attempt", "attempt", "publish"]
 
@@ -37,26 +46,36 @@ def publish(
     note: Mapping[str, Any] = {},
     now: datetime | None = None,
 ) -> Version:
-    """Make a model the one that is served from a models folder.
+    """Write a model into a models folder as a new version, and serve it.
 
-    The model is written beside the one that is served, flushed, read back from the disk, and asked a few
-    questions in a process of its own. Then ``CURRENT`` is replaced: readers have the old model until that
-    moment and the new one after it, whatever happens in between.
+    The version is flushed, then read back from the disk and queried by a child process. Only then is
+    ``CURRENT`` replaced, atomically: readers load either the old version or the complete new one.
+
+    Parameters
+    ----------
+    model
+        The model to serve.
+    models
+        The models folder; it is created if missing.
+    note
+        JSON values to store in the manifest.
+    now
+        The time of creation to store in the manifest; by default, the current time.
 
     Raises
     ------
     ConfigError
         If the folder is a bundle, or spans several file systems.
     LockHeldError
-        If another run is publishing here.
+        If another run holds the lock of the folder.
     GateRefusedError
-        If this very model was rolled back from, and not released since.
+        If this model is on hold after a rollback.
     CorruptBundleError
-        If ``CURRENT`` is damaged, or what was written cannot be read back or does not answer.
+        If ``CURRENT`` is damaged, or the written version cannot be read back or fails a query.
     WriteError
-        If the disk is full or fails. In all these cases nothing has changed for readers.
+        If the disk is full or fails. In all these cases readers are not affected.
     DurabilityError
-        If the model is served, but the disk did not confirm that this will survive a power loss.
+        If the model is served, but the disk did not confirm that this survives a power loss.
 
     Examples
     --------
@@ -67,17 +86,18 @@ def publish(
     ...     publish(model, folder).generation, publish(model, folder).generation
     (1, 2)
     """
-    # The input and output vectors, an index about as large, and as much again.
+    # Estimate: input vectors, output vectors and an index of about the same size, times two.
     with attempt(models, room=6 * model.vectors.input.nbytes) as new:
         bundle.write(model.parts, new.bundle, note=note, now=now or datetime.now(UTC))
         return new.commit()
 
 
 class Attempt:
-    """A version that is being made; ``attempt`` starts one.
+    """A version that is being written; created by ``attempt``.
 
-    ``id`` is the version's, ``before`` what is served meanwhile (``None`` for nothing). All that is put into
-    ``folder`` is removed in the end; the model is to be written to ``bundle``, which does not exist yet.
+    ``id`` is its future id, and ``before`` the version that is served meanwhile, or ``None``. Write the model
+    to the path ``bundle``, which does not exist yet. ``folder`` is for temporary files and is removed at the
+    end.
     """
 
     def __init__(self, models: Path) -> None:
@@ -90,7 +110,7 @@ class Attempt:
         self.committed: Version | None = None
 
     def commit(self) -> Version:
-        """Check what was written, from the disk and in another process, and make it what is served.
+        """Check the written bundle, from the disk and in a child process, and serve it.
 
         Raises
         ------
@@ -99,8 +119,8 @@ class Attempt:
         """
         try:
             manifest, digest = manifest_of(self.bundle)
-            refuse_held(self.models, manifest)
-            try_out(self.bundle, digest)
+            check_not_held(self.models, manifest)
+            run_canary(self.bundle, digest)
         except CorruptBundleError as error:
             raise CorruptBundleError(f"nothing was published: {error}") from error
         version = Version(
@@ -114,7 +134,7 @@ class Attempt:
         files.sync_folder(self.folder)
         files.sync_folder(version.path.parent)
         if served(self.models) != self.before:
-            raise LockHeldError(f"{self.models / CURRENT} was changed by a run that does not hold the lock")
+            raise LockHeldError(f"{self.models / CURRENT} was changed by a process without the lock")
         try:
             point_to(self.models, version)
         except DurabilityError:
@@ -126,21 +146,21 @@ class Attempt:
 
 @contextlib.contextmanager
 def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: int = 0) -> Iterator[Attempt]:
-    """Hold a models folder while a new version is made in it, and remove all that is left of it afterwards.
+    """Lock a models folder while a new version is written, and remove temporary files afterwards.
 
     Parameters
     ----------
     models
-        The folder; it is made if there is none.
+        The models folder; it is created if missing.
     command
-        What others who want the folder meanwhile are told is going on.
+        The name of the command, for the error message of a process that finds the folder locked.
     room
-        How many bytes must be free.
+        The number of bytes that must be free on the disk.
 
     Raises
     ------
     ConfigError, LockHeldError, CorruptBundleError, WriteError
-        As for ``publish``. An ``OSError`` in the block becomes a ``WriteError``, until it has committed.
+        As for ``publish``. An ``OSError`` in the block becomes a ``WriteError``, except after ``commit``.
 
     Examples
     --------
@@ -178,14 +198,14 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
             raise
         raise WriteError(
             f"nothing was published in {folder}: {error.filename or 'a file'} could not be written "
-            f"({error.strerror}); what was served still is"
+            f"({error.strerror}); the served version is unchanged"
         ) from error
 
 
 def _check_room(models: Path, room: int) -> None:
     devices = {(models / name).lstat().st_dev for name in ("", STAGING, VERSIONS)}
     if len(devices) > 1:
-        raise ConfigError(f"{models} spans several file systems; a model can only be moved into place on one")
+        raise ConfigError(f"{models} spans several file systems; expected one, to move versions into place")
     free = shutil.disk_usage(models).free
     if free < room:
         raise WriteError(

@@ -1,4 +1,4 @@
-"""Which versions are kept, and how the others go."""
+"""Remove old versions, and pin versions that must be kept."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from pathlib import Path
 
 from item2vec.errors import ConfigError, WriteError
 from item2vec.files import sync_folder
-from item2vec.versions.folder import DOOMED, exclusively, find, make_folder, remove
-from item2vec.versions.leases import claimed, leased
+from item2vec.versions.layout import (
+    DOOMED,
+    VERSIONS,
+    Version,
+    current,
+    find,
+    generation_of,
+    make_folder,
+    remove,
+    write_access,
+)
 from item2vec.versions.loading import list_versions
-from item2vec.versions.pointer import VERSIONS, Version, current, generation_of
+from item2vec.versions.locks import claimed, leased
 
 __all__ = ["gc", "pin", "pinned", "unpin"]
 
@@ -18,21 +27,21 @@ PINS = "pins"
 
 
 def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
-    """Remove old versions, and return those that were removed.
+    """Remove old versions, and return the removed ones.
 
-    Never the one that is served, the one that was served before it, those that are pinned, those that
-    somebody has loaded, or the ``keep`` newest.
+    The served version, the version served before it, the ``keep`` newest versions, pinned versions, and
+    versions that a process has loaded are kept.
 
     Raises
     ------
     ConfigError
         If ``keep`` is less than 1.
     BundleNotFoundError
-        If nothing is published here: which version must stay is not known then.
+        If nothing is published, so that the version to keep is unknown.
     CorruptBundleError
         If ``CURRENT`` is damaged, for the same reason.
     LockHeldError
-        If another run is publishing here.
+        If another run holds the lock of the folder.
     WriteError
         If the disk fails; the next run removes the rest.
 
@@ -49,15 +58,15 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
     if keep < 1:
         raise ConfigError(f"keep is {keep}; expected at least 1")
     folder = Path(models)
-    with exclusively(folder, "models gc"):
+    with write_access(folder, "models gc"):
         active = current(folder)
         versions = list_versions(folder)
-        needed = {active.id, active.previous, *(version.id for version in versions[-keep:])}
-        return [version for version in versions if version.id not in needed and _removed(folder, version)]
+        kept = {active.id, active.previous, *(version.id for version in versions[-keep:])}
+        return [version for version in versions if version.id not in kept and _remove(folder, version)]
 
 
 def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in Version
-    """Keep a version from being removed, until ``unpin``; a running publish does not matter.
+    """Protect a version from removal until ``unpin``; works also while another process publishes.
 
     Raises
     ------
@@ -78,7 +87,7 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
     True
     """
     folder = Path(models)
-    # Leased: so it is not being removed while it is pinned.
+    # The lease prevents removal while the pin is written.
     with leased(find(folder, id)):
         find(folder, id)
         try:
@@ -90,12 +99,12 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
 
 
 def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in Version
-    """Let a version be removed again when it is old enough; one that is not pinned stays as it is.
+    """Allow a pinned version to be removed again; do nothing if it is not pinned.
 
     Raises
     ------
     BundleNotFoundError
-        If there is no such version, and no pin of that name either.
+        If there is neither a version nor a pin with this id.
     WriteError
         If the disk fails.
 
@@ -123,7 +132,7 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
 
 
 def pinned(models: str | os.PathLike[str]) -> set[str]:
-    """Return the ids of the versions that are pinned.
+    """Return the ids of the pinned versions.
 
     >>> pinned("nowhere")
     set()
@@ -132,14 +141,14 @@ def pinned(models: str | os.PathLike[str]) -> set[str]:
     return {path.name for path in pins.iterdir() if generation_of(path.name)} if pins.is_dir() else set()
 
 
-def _removed(models: Path, version: Version) -> bool:
-    """Remove a version, unless somebody has it loaded or has pinned it; tell whether it was removed."""
+def _remove(models: Path, version: Version) -> bool:
+    """Remove a version unless it is leased or pinned; return whether it was removed."""
     with claimed(version.path) as free:
         if not free or version.id in pinned(models):
             return False
         doomed = version.path.with_name(f"{DOOMED}{version.id}")
         version.path.rename(doomed)
-        # Else a power loss could leave half of it under its name.
+        # Without this flush, a power loss could leave part of the version under its id.
         sync_folder(models / VERSIONS)
         remove(doomed)
     return True

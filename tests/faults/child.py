@@ -1,4 +1,4 @@
-"""Run a snippet in a process of its own: whatever goes wrong there, it must not die by a signal, or hang."""
+"""Run a code snippet in a child process; the test fails if the process dies by a signal or hangs."""
 
 import os
 import subprocess
@@ -14,21 +14,21 @@ LIMIT_MEMORY = "import resource; resource.setrlimit(resource.RLIMIT_AS, ({0}, {0
 
 
 def run(snippet, *arguments, seconds=60, megabytes=None, prefix=()):
-    """Run Python code (``sys.argv[1:]`` are the arguments) and return what it printed; fail if it fails.
+    """Run Python code (``sys.argv[1:]`` are the arguments) and return its output; fail if it fails.
 
-    ``megabytes`` limits its memory; ``prefix`` is a command that runs it.
+    ``megabytes`` limits its memory; ``prefix`` is a command that runs the interpreter.
     """
     if megabytes is not None:
         snippet = LIMIT_MEMORY.format(megabytes << 20) + snippet
     command = [*prefix, sys.executable, "-W", "error", "-c", snippet, *map(str, arguments)]
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, env=ENVIRONMENT, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        pytest.fail(f"no end within {seconds} s")
-    if done.returncode < 0:
-        pytest.fail(f"died by signal {-done.returncode}\n{done.stderr[-2000:]}")
-    if done.returncode:
-        pytest.fail(f"exit code {done.returncode}\n{done.stderr[-4000:]}")
-    return done.stdout
+        pytest.fail(f"still running after {seconds} s")
+    if completed.returncode < 0:
+        pytest.fail(f"died by signal {-completed.returncode}\n{completed.stderr[-2000:]}")
+    if completed.returncode:
+        pytest.fail(f"exit code {completed.returncode}\n{completed.stderr[-4000:]}")
+    return completed.stdout

@@ -1,4 +1,4 @@
-"""Damage to files, one piece at a time, each of which loading must notice. Runs in a child process."""
+"""Damage files in one position at a time; loading must detect each damage. Runs in a child process."""
 
 import os
 import random
@@ -9,35 +9,35 @@ from item2vec.errors import BundleNotFoundError, CorruptBundleError
 
 
 def refused(path):
-    """Load; only ``CorruptBundleError`` will do; for want of a ``CURRENT``, that nothing is published."""
+    """Require that loading raises ``CorruptBundleError``, or ``BundleNotFoundError`` without ``CURRENT``."""
     unpublished = (path / "versions").is_dir() and not os.path.lexists(path / "CURRENT")
     expected = BundleNotFoundError if unpublished else CorruptBundleError
     try:
         model = item2vec.load(path)
     except expected as error:
-        told = str(error)
+        message = str(error)
     else:
-        raise AssertionError(f"loaded {model} in spite of the damage")
-    assert str(path) in told, f"{told} does not say where"
+        raise AssertionError(f"loaded {model} despite the damage")
+    assert str(path) in message, f"{message} does not name the path"
 
 
 def refused_unverified(path):
-    """Read a bundle without comparing checksums; its structure alone must give the damage away."""
+    """Require that reading without checksums detects the damage by the structure alone."""
     try:
         bundle.read(path, verify=False)
     except CorruptBundleError:
         return
-    raise AssertionError(f"{path} was read in spite of the damage")
+    raise AssertionError(f"{path} was read despite the damage")
 
 
 def flip_bytes(file, load, *, every, seed=0):
-    """Change one byte of a file, at about one in ``every`` places, and load after each change."""
+    """Change one byte of a file at each ``every``-th position, and load after each change."""
     draw = random.Random(seed)
     whole = file.read_bytes()
     file.chmod(0o644)
-    for place in range(draw.randrange(min(every, len(whole))), len(whole), every):
+    for position in range(draw.randrange(min(every, len(whole))), len(whole), every):
         changed = bytearray(whole)
-        changed[place] ^= draw.randrange(1, 256)
+        changed[position] ^= draw.randrange(1, 256)
         file.write_bytes(changed)
         refused(load)
     file.write_bytes(whole)
@@ -45,21 +45,21 @@ def flip_bytes(file, load, *, every, seed=0):
 
 
 def cut(file, load, *, every):
-    """Cut a file to each ``every``-th length, and lengthen it, and load after each change."""
+    """Truncate a file to each ``every``-th length, extend it, and load after each change."""
     whole = file.read_bytes()
     file.chmod(0o644)
     for length in range(0, len(whole), every):
         file.write_bytes(whole[:length])
         refused(load)
-    for more in (b"\0", b"\n", b" ", whole):
-        file.write_bytes(whole + more)
+    for suffix in (b"\0", b"\n", b" ", whole):
+        file.write_bytes(whole + suffix)
         refused(load)
     file.write_bytes(whole)
     item2vec.load(load)
 
 
 def put_in_place_of(file, load, *, elsewhere):
-    """Replace a file by each thing that is not a plain file, and load after each change."""
+    """Replace a file by each kind of path other than the regular file, and load after each change."""
     as_long_as_the_file = str(elsewhere).rjust(min(file.stat().st_size, 4000), "/")
     file.rename(elsewhere)
     refused(load)
@@ -83,7 +83,7 @@ def put_in_place_of(file, load, *, elsewhere):
 
 
 def with_header(file, load, header):
-    """Put another header before the numbers of an array, and load."""
+    """Replace the header of an array file, and load."""
     whole = file.read_bytes()
     file.chmod(0o644)
     file.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + whole[128:])

@@ -1,4 +1,4 @@
-"""Small models made of random numbers, for tests and for the processes that they start."""
+"""Small models with random vectors, for tests and for the processes that they start."""
 
 import numpy as np
 
@@ -21,12 +21,13 @@ def made_vectors(n_items=40, size=8, *, seed=0, output=True):
 
 def made_model(n_items=40, size=8, *, seed=0, score="output", index="exact", items=False):
     vectors = made_vectors(n_items, size, seed=seed, output=score == "output")
-    known = Items.of({id_: {"title": id_.title(), "genre": "jazz"} for id_ in vectors.vocabulary.ids[::2]})
-    return Recommender(vectors, score=score, decay=0.7, index=index, items=known if items else None)
+    rows = {id_: {"title": id_.title(), "genre": "jazz"} for id_ in vectors.vocabulary.ids[::2]}
+    attributes = Items.of(rows) if items else None
+    return Recommender(vectors, score=score, decay=0.7, index=index, items=attributes)
 
 
-def answers(model):
-    """What a model says, to be compared with what another one says."""
+def all_rankings(model):
+    """Rankings of a model for many histories and items, for comparison with another model."""
     ids = model.vocabulary.ids
     histories = [[id_] for id_ in ids] + [list(ids[:5]), [], ["unheard-of"]]
     return model.recommend_many(histories, k=5), [model.similar_items(id_, k=5) for id_ in ids[:20]]

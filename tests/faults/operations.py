@@ -1,7 +1,7 @@
-"""Kill a publish, a rollback or a gc, or fail it, at its n-th operation on the file system, n = 1, 2, …
+"""Kill a publish, rollback or gc, or let it fail, at its n-th file system operation, n = 1, 2, …
 
-Runs in a child process. Operations are counted in Python, so that this needs no debugger; ``strace.py``
-counts the system calls themselves.
+Runs in a child process. Operations are counted in Python, without a debugger; ``strace.py`` counts system
+calls.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ ENDS = {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}
 
 
 def at_operation(number, act, *, ever_after=False):
-    """From now on, call ``act`` before the operation of this number; return how many were seen so far."""
+    """Call ``act`` before the operation with this number; return a list that holds the count so far."""
     numbers = count(1)
     seen = [0]
 
@@ -45,9 +45,9 @@ def at_operation(number, act, *, ever_after=False):
 
 
 def without_canary(folder):
-    """Return a folder that, at the head of ``sys.path``, makes every canary say yes at once.
+    """Return a folder that, first on ``sys.path``, makes every canary succeed at once.
 
-    For tests of what is served, removed and kept, which are many steps; a canary takes half a second.
+    A canary takes half a second, too long for tests of many steps that are not about it.
     """
     (folder / "sitecustomize.py").write_text(
         "import os, sys\nif 'item2vec.versions.canary' in sys.orig_argv: os._exit(0)\n"
@@ -67,7 +67,7 @@ def fail(number):
 
 
 def outcome(action, number, act, *, ever_after=False):
-    """Do something in a fork of this process, with a fault; return how it ended."""
+    """Run an action in a fork of this process, with a fault; return the exit code."""
     pid = os.fork()
     if pid == 0:
         seen = at_operation(number, act, ever_after=ever_after)
@@ -78,7 +78,7 @@ def outcome(action, number, act, *, ever_after=False):
             os._exit(INDETERMINATE)
         except Item2VecError:
             os._exit(REFUSED)
-        except BaseException:  # noqa: BLE001 - a fork must not go on as if it were its parent
+        except BaseException:  # noqa: BLE001 - a fork must not continue as its parent
             traceback.print_exc()
             os._exit(UNTYPED)
     _, status = os.waitpid(pid, 0)
@@ -86,7 +86,7 @@ def outcome(action, number, act, *, ever_after=False):
 
 
 def served_seed(models):
-    """Load what is served, look at all of it, and return the seed that it was made from."""
+    """Load the served version, check all its arrays, and return its seed."""
     model = item2vec.load(models)
     seed = model.vectors.config.seed
     expected = made_vectors(seed=seed)
@@ -97,33 +97,37 @@ def served_seed(models):
 
 
 def litter(models):
-    """What is in a models folder that is neither needed nor was ever served."""
+    """Return the files in a models folder that are neither needed nor part of a version."""
     expected = {"CURRENT", "HOLD", "LOCK", "pins", "runs", "staging", "versions"}
-    found = [path for path in models.iterdir() if path.name not in expected]
-    return found + list((models / "staging").iterdir()) + list((models / "versions").glob(".*"))
+    strays = [path for path in models.iterdir() if path.name not in expected]
+    return strays + list((models / "staging").iterdir()) + list((models / "versions").glob(".*"))
 
 
 def check(models, publish, where, *, ever_after=False):
-    """Publish with a fault, and look at what is served before and after; return how it ended.
+    """Publish with a fault, check the served version before and after, and return the exit code.
 
-    ``publish`` takes the seed of the model to publish: of two, the one that is not served.
+    ``publish`` takes the seed of the model to publish: 0 or 1, whichever is not served.
     """
     before = served_seed(models)
     kept = names_in(models / "versions")
-    ended = publish(1 - before)
+    exit_code = publish(1 - before)
     after = served_seed(models)
-    assert ended in {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, f"{where}: ended {ended}"
-    if ended in {DONE, NOT_REACHED} or (ended == INDETERMINATE and not ever_after):
-        assert after == 1 - before, f"{where}: published, and yet the old one is served"
-    if ended == REFUSED:
-        assert after == before, f"{where}: refused, and yet the new one is served"
-    if ended == REFUSED and not ever_after:
-        assert names_in(models / "versions") == kept, f"{where}: a version was left that was never served"
-    return ended
+    assert exit_code in {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, (
+        f"{where}: exit code {exit_code}"
+    )
+    if exit_code in {DONE, NOT_REACHED} or (exit_code == INDETERMINATE and not ever_after):
+        assert after == 1 - before, f"{where}: published, but the old version is served"
+    if exit_code == REFUSED:
+        assert after == before, f"{where}: refused, but the new version is served"
+    if exit_code == REFUSED and not ever_after:
+        assert names_in(models / "versions") == kept, (
+            f"{where}: a version that was never served was left behind"
+        )
+    return exit_code
 
 
 def check_recovery(models):
-    """Publish without a fault; nothing of all the faults before may be left."""
+    """Publish without a fault; no leftovers of earlier faults may remain."""
     item2vec.publish(made_model(), models)
     assert litter(models) == []
     generations = [version.generation for version in versions.list_versions(models)]
@@ -131,7 +135,7 @@ def check_recovery(models):
 
 
 def every_fault(models, kind, first, step):
-    """Go through the operations ``first, first + step, …`` until there is none; return the last."""
+    """Inject a fault at operation ``first, first + step, …`` until there are no more; return the last."""
     made = [made_model(seed=seed) for seed in (0, 1)]
     item2vec.publish(made[0], models)
     for number in count(first, step):
@@ -152,20 +156,20 @@ def act(kind):
 
 
 def every_fault_of(name, folder, kind, first, step):
-    """Do the same with a rollback or a gc, each time in a new folder of four versions."""
+    """Do the same for a rollback or a gc, each time in a new folder of four versions."""
     sys.path.insert(0, str(without_canary(folder)))
-    action, check_it = {"rollback": (roll_back, check_rollback), "gc": (clean, check_gc)}[name]
+    action, check_result = {"rollback": (roll_back, check_rollback), "gc": (clean, check_gc)}[name]
     for seed in range(4):
         item2vec.publish(made_model(seed=seed), folder / "made")
     for number in count(first, step):
         models = shutil.copytree(folder / "made", folder / str(number))
         where, ever_after = f"{name}, {kind} at operation {number}", "ever" in kind
-        ended = outcome(lambda models=models: action(models), number, act(kind), ever_after=ever_after)
-        assert ended in {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, (
-            f"{where}: ended {ended}"
+        exit_code = outcome(lambda models=models: action(models), number, act(kind), ever_after=ever_after)
+        assert exit_code in {DONE, REFUSED, INDETERMINATE, NOT_REACHED, -signal.SIGKILL}, (
+            f"{where}: exit code {exit_code}"
         )
-        check_it(models, ended, where, ever_after)
-        if ended == NOT_REACHED:
+        check_result(models, exit_code, where, ever_after)
+        if exit_code == NOT_REACHED:
             break
     return number - step
 
@@ -174,18 +178,18 @@ def roll_back(models):
     versions.rollback(models, reason="a test")
 
 
-def check_rollback(models, ended, where, ever_after):
-    """Either the newest version is served, or the one before it and a hold is there."""
+def check_rollback(models, exit_code, where, ever_after):
+    """Either the newest version is served, or the previous one and there is a hold."""
     after = served_seed(models)
     hold = versions.held(models)
     assert after in {2, 3}, f"{where}: served is {after}"
-    if ended in {DONE, NOT_REACHED} or (ended == INDETERMINATE and not ever_after):
-        assert after == 2, f"{where}: rolled back, and yet the newest one is served"
-    if ended == REFUSED:
-        assert after == 3, f"{where}: refused, and yet it was rolled back"
-    assert hold or after == 3, f"{where}: rolled back, and nothing is held"
-    if ended == REFUSED and not ever_after:
-        assert hold is None, f"{where}: refused, and yet there is a hold"
+    if exit_code in {DONE, NOT_REACHED} or (exit_code == INDETERMINATE and not ever_after):
+        assert after == 2, f"{where}: rolled back, but the newest version is served"
+    if exit_code == REFUSED:
+        assert after == 3, f"{where}: refused, but rolled back"
+    assert hold or after == 3, f"{where}: rolled back without a hold"
+    if exit_code == REFUSED and not ever_after:
+        assert hold is None, f"{where}: refused, but there is a hold"
     assert versions.release(models) == hold
     assert len(versions.list_versions(models)) == 4
     assert litter(models) == [], where
@@ -195,16 +199,16 @@ def clean(models):
     versions.gc(models, keep=1)
 
 
-def check_gc(models, ended, where, ever_after):
-    """What has not gone is whole, and the rest goes the next time."""
+def check_gc(models, exit_code, where, ever_after):
+    """The remaining versions are complete, and the next gc removes the rest."""
     assert served_seed(models) == 3, where
     left = versions.list_versions(models)
     for version in left:
         versions.verify(models, version.id)
     assert {3, 4} <= {version.generation for version in left}, where
-    if ended == NOT_REACHED:
+    if exit_code == NOT_REACHED:
         assert len(left) == 2, where
-    if ended == DONE:
+    if exit_code == DONE:
         assert litter(models) == [], where
     clean(models)
     assert [version.generation for version in versions.list_versions(models)] == [3, 4], where
@@ -217,7 +221,7 @@ def names_in(folder):
 
 @contextlib.contextmanager
 def loaded_meanwhile(models):
-    """Let two threads load what is served, over and over; yield the seeds of what they found."""
+    """Let two threads load the served version repeatedly; yield the list of the seeds that they loaded."""
     loaded, failed, ended = [], [], threading.Event()
 
     def read():

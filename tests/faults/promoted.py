@@ -1,4 +1,4 @@
-"""A models folder whose pointer moves, and a way to wait until somebody who follows it says so."""
+"""Promote versions of a models folder, and wait for log messages of ``Live``."""
 
 import contextlib
 import logging
@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from item2vec import ItemVectors, Recommender, TrainConfig, Vocabulary, versions
-from item2vec.versions.lock import locked
-from item2vec.versions.pointer import point_to
+from item2vec.versions.layout import point_to
+from item2vec.versions.locks import locked
 
 SECONDS = 60
 
 
 def shared_model(seed, n_items=600, size=64, **settings):
-    """A model of the same items whatever the seed, whose answers tell it from those of other seeds."""
+    """A model with the same items for every seed, but different rankings."""
     random = np.random.default_rng(seed)
     vectors = ItemVectors(
         Vocabulary(tuple(f"item-{row}" for row in range(n_items))),
@@ -32,7 +32,7 @@ def seed_of(model):
 
 
 def promote(models, version):
-    """Serve a version that is there already, as the last step of a publish does."""
+    """Serve an existing version, like the last step of a publish."""
     with locked(models):
         before = versions.current(models)
         moved = replace(version, generation=before.generation + 1, previous=before.id)
@@ -41,26 +41,26 @@ def promote(models, version):
 
 
 @contextlib.contextmanager
-def heard():
-    """Yield a list of what is logged by those who follow, and a function that waits for a text in it."""
+def captured_log():
+    """Yield a list of the messages logged by ``Live``, and a function that waits for a text in them."""
     logger = logging.getLogger("item2vec.versions.live")
-    said, condition = [], threading.Condition()
+    messages, condition = [], threading.Condition()
 
-    class Ear(logging.Handler):
+    class Capture(logging.Handler):
         def emit(self, record):
             with condition:
-                said.append(record.getMessage())
+                messages.append(record.getMessage())
                 condition.notify_all()
 
     def wait_for(text):
         with condition:
-            assert condition.wait_for(lambda: any(text in line for line in said), SECONDS), said
+            assert condition.wait_for(lambda: any(text in line for line in messages), SECONDS), messages
 
-    ear, level = Ear(), logger.level
-    logger.addHandler(ear)
+    handler, level = Capture(), logger.level
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield said, wait_for
+        yield messages, wait_for
     finally:
-        logger.removeHandler(ear)
+        logger.removeHandler(handler)
         logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""Attach strace to a process: to count its system calls, to fail one, or to end it by a signal at one."""
+"""Attach strace to a process to count its system calls, to let one fail, or to kill the process at one."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ LINE = re.compile(r"([\d.]+ )?(?P<call>\w+)\((?P<arguments>.*)\)\s+= (?P<result>
 
 @cache
 def can_attach():
-    """Tell whether strace is there and may look into other processes."""
+    """Return whether strace is installed and may attach to other processes."""
     if not shutil.which("strace"):
         return False
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -52,11 +52,11 @@ def can_attach():
 def require():
     """Skip a test where strace is missing or may not attach."""
     if not can_attach():
-        pytest.skip("strace is not there, or may not attach to other processes")
+        pytest.skip("strace is not installed, or may not attach to other processes")
 
 
 def attach(pid, trace, *options):
-    """Trace a process, its main thread only, and return strace once it has attached."""
+    """Trace the main thread of a process; return the strace process once it has attached."""
     strace = subprocess.Popen(
         ["strace", "-y", "-s", "0", "-o", str(trace), "-p", str(pid), "-e", f"trace={CALLS}", *options],
         stderr=subprocess.PIPE,
@@ -67,10 +67,10 @@ def attach(pid, trace, *options):
 
 
 def under(models, name, trace, *options, seed=0):
-    """Do something in a child process with strace attached; return how it ended (negative: by which signal).
+    """Run an action in a child process with strace attached; return its exit code (negative: a signal).
 
-    Its ``name`` is publish (of the model of that seed), publish all (of a model with files of every kind), or
-    rollback.
+    ``name`` is "publish" (the model of that seed), "publish all" (a model with files of every kind), or
+    "rollback".
     """
     child = subprocess.Popen(
         [sys.executable, "-c", ACTION, str(models), name, str(seed)],
@@ -92,38 +92,38 @@ def under(models, name, trace, *options, seed=0):
 
 
 def merge(traces, merged):
-    """Put traces that were made with ``-ttt`` into one, in the order of time; return it."""
+    """Merge traces recorded with ``-ttt`` into one file, ordered by time; return its path."""
     lines = [line for trace in traces for line in trace.read_text().splitlines() if LINE.match(line)]
     merged.write_text("\n".join(sorted(lines, key=lambda line: float(line.split()[0]))))
     return merged
 
 
 def calls_in(trace):
-    """Return the system calls of a trace in their order: name, arguments, and whether it succeeded."""
+    """Return the system calls of a trace in order: name, arguments, and whether the call succeeded."""
     matches = (LINE.match(line) for line in Path(trace).read_text().splitlines())
     return [(match["call"], match["arguments"], match["result"] != "-1") for match in matches if match]
 
 
-def points(trace, place):
-    """Return ``(call, n)`` of each system call on a place: the first openat, the second openat, …
+def points(trace, target):
+    """Return ``(call, n)`` for each system call on a target path: its name, and its number for that name.
 
-    The place is what the path starts with, or a pattern that it must match.
+    ``target`` is a path, which may be the start of longer ones, or a pattern to search in the arguments.
     """
-    pattern = place if isinstance(place, re.Pattern) else re.compile(re.escape(str(place)))
+    pattern = target if isinstance(target, re.Pattern) else re.compile(re.escape(str(target)))
     seen = Counter()
-    found = []
+    calls = []
     for call, arguments, _ in calls_in(trace):
         seen[call] += 1
         if pattern.search(arguments):
-            found.append((call, seen[call]))
-    return found
+            calls.append((call, seen[call]))
+    return calls
 
 
 def not_flushed(trace, models):
-    """Return what a power loss could have undone at a moment when it must not, during a traced publish.
+    """Return the paths that a traced publish failed to flush in time, and writes to ``CURRENT`` in place.
 
-    What is moved must have been flushed before, file by file and folder by folder; when ``CURRENT`` is
-    replaced, everything else must have been; and at the end the folder of ``CURRENT``.
+    A file or folder must be flushed before it is moved, everything before ``CURRENT`` is replaced, and the
+    folder of ``CURRENT`` at the end.
     """
     unflushed, faults = set(), []
     for call, arguments, succeeded in calls_in(trace):

@@ -1,4 +1,4 @@
-"""Whatever a bundle's files hold: CorruptBundleError, in bounded time and memory, and nothing is executed."""
+"""Damaged or hostile bundles raise CorruptBundleError in bounded time and memory, and execute nothing."""
 
 import pytest
 from faults.child import run
@@ -70,22 +70,22 @@ def bundle(request, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "every"), [("flip", 101), ("cut", 499)])
-def test_damage_is_noticed(bundle, kind, every):
+def test_damage_is_detected(bundle, kind, every):
     run(DAMAGE, bundle, kind, every)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["flip", "cut"])
-def test_damage_is_noticed_at_every_place(bundle, kind):
+def test_damage_at_every_position_is_detected(bundle, kind):
     run(DAMAGE, bundle, kind, 1, seconds=550)
 
 
-def test_what_is_not_a_plain_file_is_refused(tmp_path):
+def test_anything_but_a_regular_file_is_refused(tmp_path):
     made_model().save(tmp_path / "songs")
     run(NO_FILE, tmp_path / "songs", tmp_path / "elsewhere")
 
 
-def test_a_header_that_lies_is_refused_and_allocates_nothing(tmp_path):
+def test_a_false_header_is_refused_without_allocating(tmp_path):
     made_model().save(tmp_path / "songs")
     run(HEADERS, tmp_path / "songs", megabytes=2048)
 
@@ -110,7 +110,7 @@ def test_a_header_that_lies_is_refused_and_allocates_nothing(tmp_path):
     ids=lambda content: repr(content[:14]),
 )
 @pytest.mark.parametrize("name", ["manifest.json", "CURRENT"])
-def test_json_that_is_an_attack_is_refused(tmp_path, name, content):
+def test_hostile_json_is_refused(tmp_path, name, content):
     folder = tmp_path / "songs"
     folder.mkdir()
     (folder / "input.npy").touch()
@@ -125,7 +125,7 @@ def test_nothing_is_unpickled_and_no_other_file_is_opened(tmp_path):
     opened = {what for event, what in events if event == "open"}
     assert {str(version.path / name) for name in ("manifest.json", "index.ann")} <= opened
     elsewhere = [what for what in opened if not what.startswith((str(tmp_path), "/proc/self/fd/"))]
-    assert not [what for what in elsewhere if not what.isdigit()], "a number is a file that is open already"
+    assert not [what for what in elsewhere if not what.isdigit()], "a number is a descriptor of an open file"
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path):

@@ -1,4 +1,4 @@
-"""A publish that is killed or fails at any instant: the old model or the new one is served, never less."""
+"""A publish killed or failed at any operation: the old or the new version is served, complete."""
 
 import shutil
 import signal
@@ -57,10 +57,10 @@ def test_a_fault_at_every_operation(tmp_path, kind):
     assert int(run(EVERY_FAULT, tmp_path / "models", kind, 1, 1, seconds=500)) >= 40
 
 
-def test_a_disk_that_fills_up_at_any_moment(tmp_path):
+def test_a_disk_that_becomes_full_at_any_point(tmp_path):
     own_mounts = ["unshare", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"], check=False).returncode:
-        pytest.skip("no mounts of one's own here")
+        pytest.skip("unshare cannot create mounts here")
     item2vec.publish(made_model(seed=0), tmp_path / "models")
     (tmp_path / "disk").mkdir()
     refusals = run(FULL_DISK, tmp_path / "disk", tmp_path / "models", prefix=own_mounts)
@@ -69,7 +69,7 @@ def test_a_disk_that_fills_up_at_any_moment(tmp_path):
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
-    """The trace of a second publish into the folder ``models`` beside it."""
+    """The trace of a second publish into the folder ``models`` next to it."""
     strace.require()
     folder = tmp_path_factory.mktemp("traced")
     item2vec.publish(made_model(seed=0), folder / "models")
@@ -101,7 +101,7 @@ def test_faults_at_the_last_system_calls(traced):
     last = {call: (call, number) for call, number in calls}
     faults = [("torn", "write"), ("ENOSPC", "rename"), ("EIO", "fsync"), ("kill", "rename")]
     ended = inject(traced, [(kind, *last[call]) for kind, call in faults])
-    # What readers may have seen already is never undone.
+    # A promotion that readers may have seen is never undone.
     assert ended == [REFUSED, REFUSED, INDETERMINATE, -signal.SIGKILL]
 
 

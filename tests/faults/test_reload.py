@@ -1,4 +1,4 @@
-"""A model is replaced while others answer from it: no error, no mixture, nothing left behind."""
+"""Models are replaced while threads and processes use them: no error, no mixed rankings, no leak."""
 
 import itertools
 import shutil
@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from faults.child import ENVIRONMENT, run
-from faults.promoted import heard, promote, seed_of, shared_model
+from faults.promoted import captured_log, promote, seed_of, shared_model
 
 import item2vec
 from item2vec import Engine, Interactions, versions
@@ -17,7 +17,7 @@ from item2vec.versions.live import Live
 
 USERS = {f"user-{number}": [f"item-{number + step}" for step in (1, 5, 9)] for number in range(40)}
 
-# Publishes, rolls back, and in between serves what was published before, again and again.
+# Publishes, rolls back, and in between promotes existing versions.
 PROMOTIONS = """
 import sys
 from pathlib import Path
@@ -52,22 +52,21 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def places(made, memory):
-    """A models folder with two versions and a store, as an engine takes them."""
+    """A models folder with two versions and a store, as arguments of an engine."""
     shutil.copytree(made, memory, dirs_exist_ok=True)
     return {"models": memory / "models", "store": f"sqlite:///{memory}/item2vec.db"}
 
 
 class Readers:
-    """Threads that ask again and again, and keep of each answer which models would give it."""
+    """Threads that request recommendations repeatedly, and record the seeds of the models behind them."""
 
-    def __init__(self, ask, seeds):
+    def __init__(self, recommend, seeds):
         self.expected = {}
         for seed in seeds:
-            for user, found in zip(
-                USERS, shared_model(seed).recommend_many(USERS.values(), k=5), strict=True
-            ):
-                self.expected.setdefault((user, tuple(found)), set()).add(seed)
-        self.ask, self.seen, self.faults = ask, set(), []
+            rankings = shared_model(seed).recommend_many(USERS.values(), k=5)
+            for user, ranking in zip(USERS, rankings, strict=True):
+                self.expected.setdefault((user, tuple(ranking)), set()).add(seed)
+        self.recommend, self.seen, self.faults = recommend, set(), []
         self.ended = threading.Event()
         self.threads = [threading.Thread(target=self.read, args=(number,)) for number in range(2)]
 
@@ -76,8 +75,8 @@ class Readers:
             if self.ended.wait(0.005):
                 return
             try:
-                seeds = self.expected.get((user, tuple(self.ask(user))))
-            except Exception as error:  # noqa: BLE001 - none is expected, of whatever kind
+                seeds = self.expected.get((user, tuple(self.recommend(user))))
+            except Exception as error:  # noqa: BLE001 - no exception is expected
                 self.faults.append(repr(error))
                 continue
             if seeds is None or len(seeds) != 1:
@@ -96,23 +95,23 @@ class Readers:
             thread.join()
 
 
-def asks_live(live):
-    def ask(user):
+def recommend_by(live):
+    def recommend(user):
         model = live.model
-        found = model.recommend(USERS[user], k=5)
-        assert found == model.recommend(USERS[user], k=5)
-        return found
+        ranking = model.recommend(USERS[user], k=5)
+        assert ranking == model.recommend(USERS[user], k=5)
+        return ranking
 
-    return ask
+    return recommend
 
 
 def read_while_promoted(places, n, n_published):
     seeds = [1001, 1002, *range(0, n, n // n_published)]
     command = [sys.executable, "-c", PROMOTIONS, str(places["models"]), str(n), str(n_published)]
-    with heard() as (said, _):
+    with captured_log() as (messages, _):
         engine, live = Engine(**places, reload_every=0.003), Live(places["models"], every=0.003)
         of_engine = Readers(lambda user: engine.recommend(user, k=5), seeds)
-        of_live = Readers(asks_live(live), seeds)
+        of_live = Readers(recommend_by(live), seeds)
         with engine, live, of_engine, of_live:
             subprocess.run(command, env=ENVIRONMENT, check=True)
             last = versions.current(places["models"])
@@ -123,23 +122,23 @@ def read_while_promoted(places, n, n_published):
         assert readers.faults == []
         assert {1002, seed_of(live.model)} <= readers.seen
         assert len(readers.seen) >= min(n_published, 3)
-    assert not [line for line in said if "still serving" in line]
+    assert not [line for line in messages if "still serving" in line]
 
 
-def test_every_answer_is_that_of_one_version_through_twenty_promotions(places):
+def test_every_ranking_comes_from_one_version_during_twenty_promotions(places):
     read_while_promoted(places, 20, 1)
 
 
 @pytest.mark.slow
-def test_every_answer_is_that_of_one_version_through_two_hundred_promotions(places):
+def test_every_ranking_comes_from_one_version_during_two_hundred_promotions(places):
     read_while_promoted(places, 200, 20)
 
 
-def test_readers_notice_nothing_of_damage(places):
+def test_damage_does_not_affect_readers(places):
     models = places["models"]
     first, second = versions.list_versions(models)
     current = models / "CURRENT"
-    with heard() as (_, wait_for):
+    with captured_log() as (_, wait_for):
         engine = Engine(**places, reload_every=0.003)
         with engine, Readers(lambda user: engine.recommend(user, k=5), [1001, 1002]) as readers:
             file = first.path / "output.npy"
@@ -166,7 +165,7 @@ def test_readers_notice_nothing_of_damage(places):
     assert readers.faults == []
 
 
-def test_forked_processes_follow_each_by_itself(places):
+def test_each_forked_process_follows_on_its_own(places):
     code = """
 import os, signal, sys
 from pathlib import Path
@@ -174,13 +173,13 @@ from faults.promoted import promote
 from item2vec import Engine, versions
 models, store = Path(sys.argv[1]), sys.argv[2]
 served = versions.list_versions(models)
-heard, told = os.pipe()
+read_end, write_end = os.pipe()
 def follow(engine):
     signal.alarm(50)
     for version in served:
         while engine.version != version.id:
             assert engine.recommend("user-1")
-        os.write(told, b".")
+        os.write(write_end, b".")
     os._exit(0)
 with Engine(models=models, store=store, reload_every=0.01) as engine:
     engine.recommend("user-1")
@@ -189,19 +188,19 @@ with Engine(models=models, store=store, reload_every=0.01) as engine:
         children.append(os.fork())
         if not children[-1]:
             follow(engine)
-    os.close(told)
+    os.close(write_end)
     for version in served:
         promote(models, version)
         while engine.version != version.id:
             assert engine.recommend("user-1")
-        assert os.read(heard, 1) + os.read(heard, 1) == b".."
+        assert os.read(read_end, 1) + os.read(read_end, 1) == b".."
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
 """
     run(code, places["models"], places["store"])
 
 
-def test_a_process_forked_in_the_middle_of_a_load_follows(places):
+def test_a_process_forked_during_a_load_follows(places):
     code = """
 import itertools, os, signal, sys, threading
 from pathlib import Path
@@ -264,10 +263,10 @@ def reload_many_times(places, n):
     run(GROWTH, places["models"], n, seconds=300)
 
 
-def test_nothing_grows_with_reloads(places):
+def test_reloads_leak_no_memory_or_descriptors(places):
     reload_many_times(places, 100)
 
 
 @pytest.mark.slow
-def test_nothing_grows_with_a_thousand_reloads(places):
+def test_a_thousand_reloads_leak_no_memory_or_descriptors(places):
     reload_many_times(places, 1000)

@@ -1,4 +1,4 @@
-"""A rollback or a gc killed or failed at any instant: what is served is whole, and it can be repeated."""
+"""A rollback or gc killed or failed at any operation: the served version is complete; a retry succeeds."""
 
 import pytest
 from faults import strace
