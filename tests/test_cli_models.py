@@ -113,6 +113,7 @@ def test_show_prints_numbers_in_full_and_settings_by_their_names(item2vec, model
     lines = [re.sub(r"(?<=\S) {2,}", "  ", line) for line in out.splitlines()]
     assert (code, lines[0]) == (0, f"version  {ids[1]}")
     assert {"created_at  2024-03-02 00:00:00+00:00", "items  40"} <= {*lines}
+    assert any(re.fullmatch(r"tokens  [\d,]+", line) for line in lines), "without decimals"
     train = block(lines, "train")
     assert {"min_alpha  0.0001", "seed  1", "weight_decay  0.003"} <= {*train}
     note = block(lines, "note")

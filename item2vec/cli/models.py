@@ -118,7 +118,7 @@ def rollback(
 ) -> None:
     """Serve an older version again, and hold new promotions.
 
-    Nightly runs publish nothing until ``item2vec models release``. The rollback is also recorded in the
+    Nightly runs publish nothing until "item2vec models release". The rollback is also recorded in the
     store, if the store can be reached.
 
     Example: item2vec models rollback --reason "everybody gets jazz"

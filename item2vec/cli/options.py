@@ -9,7 +9,7 @@ import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["As", "AsJson", "ItemsFile", "K", "Models", "Store", "Where", "pairs"]
+__all__ = ["As", "AsJson", "Gap", "ItemsFile", "K", "Models", "Store", "Where", "pairs"]
 
 Models = Annotated[
     str | None,
@@ -24,6 +24,14 @@ Store = Annotated[
         metavar="URL",
         envvar="ITEM2VEC_STORE",
         help="SQL store [default: sqlite:///item2vec.db].",
+    ),
+]
+Gap = Annotated[
+    str | None,
+    typer.Option(
+        "--gap",
+        metavar="TIME",
+        help="Split the store's histories into sessions at pauses longer than this, such as 30min.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -76,7 +76,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
     A mapping is an indented block under its name, and a list of mappings an indented table.
 
-    >>> for line in _lines({"tokens": 59096, "hold": None, "train": {"min_alpha": 0.0001, "seed": 1}}):
+    >>> for line in _lines({"tokens": 59096.0, "hold": None, "train": {"min_alpha": 0.0001, "seed": 1}}):
     ...     print(line)
     tokens  59,096
     train
@@ -104,7 +104,7 @@ def _block(value: Any) -> list[str] | None:
 
 def _text(value: Any, *, exact: bool) -> str:
     if isinstance(value, float):
-        return str(value) if exact else f"{value:.3f}"
+        return f"{value:,}".removesuffix(".0") if exact else f"{value:.3f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from item2vec.cli.options import Store
+from item2vec.cli.options import Gap, Store
 from item2vec.cli.settings import check_objective, location, model_config
 from item2vec.config import (
     DEFAULT_OBJECTIVE,
@@ -32,7 +32,7 @@ Command = Callable[..., None]
 Owners = Mapping[str, Settings]
 """The objectives that have a setting, each with its settings at their defaults."""
 
-# Early stopping needs validation sentences, and no command passes any to ``train``.
+# The setting of early stopping, which needs validation sentences; ``item2vec train`` has none.
 NEEDS_VALIDATION = "patience"
 
 
@@ -50,7 +50,7 @@ class Source:
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _gathered(
+def _option_group(
     name: str, options: Iterable[inspect.Parameter], make: Callable[..., Any]
 ) -> Callable[[Command], Command]:
     """Return a decorator that replaces the parameter ``name`` of a command by several options.
@@ -118,7 +118,9 @@ def _default(name: str, owners: Owners) -> str:
     if name == "objective":
         return DEFAULT_OBJECTIVE
     values = {objective: getattr(owner, name) for objective, owner in owners.items()}
-    groups = _grouped({objective: _shown(value) for objective, value in values.items() if value is not None})
+    groups = _grouped(
+        {objective: _formatted(value) for objective, value in values.items() if value is not None}
+    )
     if name == "workers" or len(groups) <= 1:
         return "" if name == "workers" else "".join(groups)
     return ", ".join(f"{objectives} {value}" for value, objectives in groups.items())
@@ -156,7 +158,7 @@ def _kinds(name: str) -> list[Any]:
     return [*kinds, Literal[tuple(words)]] if words else kinds
 
 
-def _shown(default: Any) -> str:
+def _formatted(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(map(str, default))
     return ("no", "yes")[default] if isinstance(default, bool) else str(default)
@@ -214,12 +216,7 @@ PLAYLISTS = [
         help="Playlists: JSON lines, or text with one playlist of ids per line [default: the store].",
     ),
     inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
-    _option(
-        "gap",
-        str,
-        metavar="TIME",
-        help="Split the store's histories into sessions at pauses longer than this, such as 30min.",
-    ),
+    inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
     _option("skip_lines", int, help="Number of lines to skip at the top of --playlists."),
     _option("skip_fields", int, help="Number of fields to skip on each line of --playlists."),
 ]
@@ -231,14 +228,14 @@ WALKS = [
     _option("q", float, help="node2vec's in-out parameter q."),
 ]
 
-settings = _gathered(
+settings = _option_group(
     "config",
     [_setting(name, owners) for name, owners in MODEL_SETTINGS.items() if name != NEEDS_VALIDATION],
     _model_config,
 )
 """Decorator: an option for each setting of a model; the command gets them as ``config: Config``."""
 
-fixed_settings = _gathered(
+fixed_settings = _option_group(
     "fixed",
     [
         _setting(name, owners)
@@ -252,8 +249,8 @@ fixed_settings = _gathered(
 The settings of ``item2vec.toml`` are not included.
 """
 
-source = _gathered("source", PLAYLISTS, _source)
+source = _option_group("source", PLAYLISTS, _source)
 """Decorator: options for playlists and the store; the command gets them as ``source: Source``."""
 
-source_with_walks = _gathered("source", PLAYLISTS + WALKS, _source)
+source_with_walks = _option_group("source", PLAYLISTS + WALKS, _source)
 """Decorator: the same options, and those of walks over a graph."""

@@ -27,12 +27,7 @@ def retrain(
     *,
     models: options.Models = None,
     store: options.Store = None,
-    gap: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Split histories into sessions at pauses longer than this, such as 30min."
-        ),
-    ] = None,
+    gap: options.Gap = None,
     force: Annotated[
         bool, typer.Option("--force", help="Publish even if a gate fails; requires --reason.")
     ] = False,
