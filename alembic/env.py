@@ -1,4 +1,4 @@
-"""Run migrations on the connection that item2vec.store opened, locked, and will commit or roll back."""
+"""Run migrations on a connection of item2vec.store, which locks the database, and commits or rolls back."""
 
 from alembic import context
 
@@ -12,7 +12,7 @@ context.configure(
     connection=connection,
     target_metadata=metadata,
     render_as_batch=True,
-    # SQLite's DDL is transactional where the driver lets it be, and item2vec.store sees to that.
+    # item2vec.store configures SQLite's driver for transactional DDL.
     transactional_ddl=True,
 )
 with context.begin_transaction():

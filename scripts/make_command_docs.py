@@ -1,30 +1,29 @@
-"""Writes docs/commands.md from the commands themselves; the tests compare the two."""
+"""Write docs/commands.md from the commands and the settings; tests compare the page with both."""
 
 import json
 from pathlib import Path
 
-import typer
-
-from item2vec.cli import app
-from item2vec.config import RetrainConfig
+from item2vec.cli.app import tree
+from item2vec.cli.parameters import MODEL_SETTINGS
+from item2vec.config import RetrainConfig, TasteConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 HEAD = """# Commands
 
-Results go to stdout, as a table or with `--json` as JSON; logs and progress to stderr. Settings come from
-flags, then `ITEM2VEC_*` variables, then `item2vec.toml` in the current folder; an unknown name in any of them
-is an error.
+Results are printed on stdout, as a table or with `--json` as JSON; logs and progress on stderr. Settings are
+read from flags, then from `ITEM2VEC_*` variables, then from `item2vec.toml` in the current folder. An unknown
+name in any of them is an error.
 
-| exit code | means |
+| exit code | meaning |
 |---|---|
-| 0 | done |
-| 2 | bad configuration or input |
+| 0 | success |
+| 2 | invalid configuration or input |
 | 3 | a gate refused the new model |
 | 4 | nothing to train |
-| 5 | data or bundle corrupt |
+| 5 | corrupt data or bundle |
 | 6 | published, durability unknown |
 | 75 | another run holds the lock |
-| 1 | anything else |
+| 1 | any other error |
 
 ## item2vec.toml
 
@@ -49,49 +48,77 @@ gap = "2h"
 min_queries = 200
 ```
 
-The keys of `[train]` and `[taste]` are the settings of the model, with `_` for `-`, as below at
-`item2vec train`. The others are those of nightly runs: [retraining.md](retraining.md).
+`index` and the keys of `[train]` and `[taste]` are the [settings of the model](#settings-of-the-model). The
+keys of the other sections are the settings of nightly runs, described in [retraining.md](retraining.md);
+`[adapter]` also applies to `train`, `evaluate` and `tune` on the store.
+"""
+SETTINGS_HEAD = """## Settings of the model
+
+`train`, `evaluate`, `tune` and `retrain` have these options. Each is also an environment variable and a key
+of `item2vec.toml`: `--vector-size 64`, `ITEM2VEC_VECTOR_SIZE=64`, and `vector_size = 64` in `[train]`.
 """
 
 
-def commands(words, command):
-    children = getattr(command, "commands", {})
-    if not children:
-        yield words, command
-    for name, child in children.items():
-        yield from commands(f"{words} {name}", child)
+def cell(text):
+    """Return text for a cell of a Markdown table."""
+    return " ".join((text or "").replace("|", "\\|").split())
 
 
-def section(words, command):
-    text, _, example = (command.help or "").partition("Example: ")
-    lines = [f"## {words}", "", *(line.strip() for line in text.strip().splitlines()), "", "```console"]
-    lines += [example.strip(), "```", "", "| parameter | variable | meaning |", "|---|---|---|"]
-    for parameter in command.params:
-        if parameter.name == "help":
-            continue
-        is_flag = any(name.startswith("-") for name in parameter.opts)
-        name = "`, `".join([*parameter.opts, *parameter.secondary_opts]) if is_flag else parameter.metavar
-        meaning = (getattr(parameter, "help", None) or "").replace("|", "\\|")
+def name_of(parameter):
+    is_flag = any(name.startswith("-") for name in parameter.opts)
+    return "`, `".join([*parameter.opts, *parameter.secondary_opts]) if is_flag else parameter.metavar
+
+
+def table(parameters):
+    """Return the parameters of a command that are not settings of the model."""
+    lines = ["| parameter | variable | meaning |", "|---|---|---|"]
+    for parameter in parameters:
+        meaning = cell(getattr(parameter, "help", None))
         if parameter.default not in (None, False) and not callable(parameter.default):
             meaning += f" Default: `{parameter.default}`."
-        lines.append(f"| `{name}` | {f'`{parameter.envvar}`' if parameter.envvar else ''} | {meaning} |")
+        variable = f"`{parameter.envvar}`" if parameter.envvar else ""
+        lines.append(f"| `{name_of(parameter)}` | {variable} | {meaning} |")
+    return lines
+
+
+def section(words, command, all_settings):
+    text, _, example = (command.help or "").partition("Example: ")
+    lines = [f"## {words}", "", *(line.strip() for line in text.strip().splitlines()), "", "```console"]
+    lines += [example.strip(), "```", ""]
+    own = [p for p in command.params if p.name != "help" and p.name not in MODEL_SETTINGS]
+    lines += table(own)
+    if len(own) < len(command.params) - 1:
+        has = {parameter.name for parameter in command.params}
+        missing = [f"`{name_of(setting)}`" for name, setting in all_settings.items() if name not in has]
+        but = f", except {', '.join(missing)}" if missing else ""
+        lines += ["", f"Also all [settings of the model](#settings-of-the-model){but}."]
     return "\n".join(lines) + "\n"
 
 
-def keys():
-    """The sections of item2vec.toml that are not the model's."""
+def settings_section(all_settings):
+    lines = [SETTINGS_HEAD, "| option | section | meaning |", "|---|---|---|"]
+    for name, setting in all_settings.items():
+        key = "" if name == "index" else "`[taste]`" if name in TasteConfig.model_fields else "`[train]`"
+        lines.append(f"| `{name_of(setting)}` | {key} | {cell(setting.help)} |")
+    return "\n".join(lines) + "\n"
+
+
+def nightly_keys():
+    """Return the table of the sections of item2vec.toml that are not settings of the model."""
     lines = ["| section | key | meaning |", "|---|---|---|"]
-    for section, field in RetrainConfig.model_fields.items():
-        for name, key in field.annotation.model_fields.items() if section != "model" else ():
-            meaning = " ".join((key.description or "").replace("|", "\\|").split())
-            shown = "" if key.default is None else f" Default: `{json.dumps(key.default)}`."
-            lines.append(f"| `[{section}]` | `{name}` | {meaning}{shown} |")
+    for name, field in RetrainConfig.model_fields.items():
+        for key, setting in field.annotation.model_fields.items() if name != "model" else ():
+            default = "" if setting.default is None else f" Default: `{json.dumps(setting.default)}`."
+            lines.append(f"| `[{name}]` | `{key}` | {cell(setting.description)}{default} |")
     return "\n".join(lines) + "\n"
 
 
 def page():
-    found = commands("item2vec", typer.main.get_command(app))
-    return "\n".join([HEAD, keys(), *(section(words, command) for words, command in found)])
+    commands = {words: command for words, command in tree() if not hasattr(command, "commands")}
+    parameters = {p.name: p for command in commands.values() for p in command.params}
+    settings = {name: parameters[name] for name in MODEL_SETTINGS if name in parameters}
+    sections = [section(words, command, settings) for words, command in commands.items()]
+    return "\n".join([HEAD, nightly_keys(), settings_section(settings), *sections])
 
 
 if __name__ == "__main__":

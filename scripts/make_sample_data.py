@@ -1,9 +1,9 @@
-"""Make sample_data/: an invented world of music, the same bytes on every run.
+"""Generate sample_data/: songs, playlists, listens and friendships; deterministic, byte by byte.
 
-Every song belongs to an artist, every artist to one of the three scenes of a genre (an era and its moods),
-and a genre's songs are heard as Zipf's law says. Users love one to three genres and drift from the first to
-the last over the year; the next song of a session, or of a playlist, depends on the one that plays. The words
-are in sample_words.toml. Usage: ``python scripts/make_sample_data.py [FOLDER]``.
+Every song has an artist, and every artist belongs to one of the three scenes of a genre (an era with its
+moods). The popularity of a genre's songs follows Zipf's law. A user likes one to three genres and drifts from
+the first to the last over the year. The next song of a session or playlist depends on the current one. Names
+are made of the words in sample_words.toml. Usage: ``python scripts/make_sample_data.py [FOLDER]``.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ N_USERS = 800
 N_FRIENDSHIPS = 3000
 YEAR_START = np.datetime64("2025-01-01T00:00:00", "s")
 DAYS = 365
-# A ring: each mood passes into the ones beside it.
+# Moods form a ring: neighbours are similar, and the last is next to the first.
 MOODS = ("calm", "dreamy", "wistful", "dark", "fierce", "driving", "joyful", "tender")
 
-SECONDS_APART = 45 * 60  # at least so much lies between two sessions of a user
-NEXT_TRACK = 0.15  # chance that an album goes on
-CHART = 0.05  # chance that a hit comes on, whatever played before
-REPEAT = 0.25  # weight of a song that its listener knows, to one that is new
-FAVOURITE = 0.06  # chance that a song becomes its listener's favourite ...
-FAVOURITE_REPEAT = 4.0  # ... and its weight then
+SECONDS_APART = 45 * 60  # minimum pause between two sessions of a user
+NEXT_TRACK = 0.15  # probability of the album's next song
+CHART = 0.05  # probability of a hit, independent of the current song
+REPEAT = 0.25  # weight of a song that the user has heard, relative to a new one
+FAVOURITE = 0.06  # probability that a song becomes a favourite of the user
+FAVOURITE_REPEAT = 4.0  # weight of a favourite, relative to a new song
 HOUR_OF_WORKDAY = (1, 1, 0, 0, 0, 0, 1, 4, 6, 3, 2, 2, 3, 2, 2, 2, 3, 5, 8, 10, 12, 12, 9, 4)
 HOUR_OF_WEEKEND = (5, 3, 2, 1, 0, 0, 0, 1, 2, 4, 6, 7, 7, 7, 7, 8, 8, 8, 9, 11, 12, 12, 11, 8)
 WEIGHT_OF_DAY = (1.0, 1.0, 1.0, 1.0, 1.3, 1.6, 1.4)  # Monday first
@@ -52,7 +52,7 @@ WEIGHT_OF_DAY = (1.0, 1.0, 1.0, 1.0, 1.3, 1.6, 1.4)  # Monday first
 
 @dataclass(frozen=True)
 class Songs:
-    """The catalogue, a row a song, in the order of ids: what people read, and what listening follows."""
+    """The catalogue, one row per song, in ascending order of id."""
 
     ids: tuple[str, ...]
     titles: tuple[str, ...]
@@ -63,46 +63,46 @@ class Songs:
     mood: Ints
     year: Ints
     popularity: Floats
-    next_track: Ints  # row of the album's next song, -1 after the last
-    nearness: Floats  # songs × songs: how well one follows the other
+    next_track: Ints  # row of the next song on the album; -1 for the last one
+    nearness: Floats  # songs × songs: relative probability that the column follows the row
 
 
 class Dice:
-    """Draws made of a bit generator's raw numbers, which NumPy keeps the same in every release."""
+    """Random draws from the raw output of a bit generator, which is the same in every NumPy release."""
 
     def __init__(self, seed: int) -> None:
         self.bits = np.random.PCG64(seed)
 
     def uniform(self) -> float:
-        """Return a number from 0 up to, but not including, 1."""
+        """Return a uniform float in [0, 1)."""
         return (int(self.bits.random_raw()) >> 11) * 2.0**-53
 
     def pick(self, weights: npt.ArrayLike) -> int:
-        """Return a row, drawn in proportion to its weight."""
+        """Return an index, drawn in proportion to its weight."""
         cumulative = np.cumsum(weights)
         return int(np.searchsorted(cumulative, self.uniform() * cumulative[-1], side="right"))
 
     def between(self, low: int, high: int) -> int:
-        """Return a whole number from ``low`` to ``high``, both included."""
+        """Return a uniform integer from ``low`` to ``high``, inclusive."""
         return low + int(self.uniform() * (high - low + 1))
 
     def length(self, mean: float, low: int, high: int) -> int:
-        """Return a whole number from ``low`` to ``high``, the more often the smaller."""
+        """Return an integer from ``low`` to ``high`` from a truncated exponential distribution."""
         return min(high, low + int(-np.log1p(-self.uniform()) * (mean - low)))
 
 
 def listed(text: str) -> list[str]:
-    """Return the parts of a text between semicolons."""
+    """Split a text at semicolons, and normalise the white space of the parts."""
     return [" ".join(part.split()) for part in text.split(";")]
 
 
 def slug(title: str) -> str:
-    """Return a title as an id: ``"My Father's Boots"`` is ``"my-fathers-boots"``."""
+    """Turn a title into an id: ``"My Father's Boots"`` becomes ``"my-fathers-boots"``."""
     return re.sub("[^a-z0-9]+", "-", title.lower().replace("'", ""))
 
 
 def titles_of(words: dict[str, Any]) -> list[str]:
-    """Return a genre's titles, the best known first: those written whole, then pairs of words."""
+    """Return the titles of a genre, most popular first: complete titles, then combinations of two words."""
     firsts, seconds = words["firsts"].split(), words["seconds"].split()
     pairs = (
         f"{first} {seconds[(i + 5 * shift) % len(seconds)]}"
@@ -113,7 +113,7 @@ def titles_of(words: dict[str, Any]) -> list[str]:
 
 
 def kinship(genres: dict[str, Any]) -> Floats:
-    """Return how well two genres go together: 1 with itself, some with a related one, else hardly."""
+    """Return the affinity of each pair of genres: 1 for equal, 0.1 for related, 0.003 for other genres."""
     names = list(genres)
     close = np.full((len(names), len(names)), 0.003)
     np.fill_diagonal(close, 1.0)
@@ -123,13 +123,13 @@ def kinship(genres: dict[str, Any]) -> Floats:
 
 
 def mood_steps(moods: Ints, mood: npt.ArrayLike) -> Ints:
-    """Return how many steps apart moods are on their ring."""
+    """Return the distances of moods on their ring."""
     steps = np.abs(moods - np.asarray(mood))
     return np.asarray(np.minimum(steps, len(MOODS) - steps))
 
 
 def songs_of(g: int, words: dict[str, Any], dice: Dice) -> Iterable[tuple[Any, ...]]:
-    """Yield a genre's songs: its titles dealt to its artists, whose albums come out every two years."""
+    """Yield the songs of a genre: titles are assigned to artists, who release an album every two years."""
     artists = listed(words["artists"])
     scenes = [scene.split() for scene in listed(words["scenes"])]
     spans = [tuple(map(int, scenes[a % 3][0].split("-"))) for a in range(len(artists))]
@@ -175,7 +175,7 @@ def make_songs(genres: dict[str, Any], kin: Floats, dice: Dice) -> Songs:
 
 
 def walk(songs: Songs, context: Floats, length: int, dice: Dice) -> list[int]:
-    """Return different songs, each drawn from those that suit the context and follow the one before."""
+    """Return ``length`` distinct songs, each drawn by the context and by its nearness to the song before."""
     weights = songs.popularity * context
     path = [dice.pick(weights)]
     while len(path) < length:
@@ -190,7 +190,7 @@ def walk(songs: Songs, context: Floats, length: int, dice: Dice) -> list[int]:
 
 
 def make_playlist(songs: Songs, kin: Floats, dice: Dice) -> list[int]:
-    """Return a playlist on a theme: a genre's mood, a scene, an artist and the like, a decade, or a mood."""
+    """Return a playlist with a random theme: a mood of a genre, a scene, an artist, a decade, or a mood."""
     seed = dice.pick(songs.popularity)
     genre = kin[songs.genre[seed]][songs.genre]
     mood = 0.2 ** mood_steps(songs.mood, songs.mood[seed])
@@ -206,16 +206,16 @@ def make_playlist(songs: Songs, kin: Floats, dice: Dice) -> list[int]:
 
 
 def rhythm() -> Floats:
-    """Return how likely each hour of the year is to begin a session."""
+    """Return the relative probability that a session starts, for each hour of the year."""
     weekday = (np.arange(DAYS) + 2) % 7  # the year begins on a Wednesday
     hours = np.where(weekday[:, None] >= 5, HOUR_OF_WEEKEND, HOUR_OF_WORKDAY)
     weights = hours * np.array(WEIGHT_OF_DAY)[weekday, None]
-    weights[-1] = 0  # leaves the last session time to end within the year
+    weights[-1] = 0  # so that the last session ends within the year
     return np.asarray(weights.ravel())
 
 
 def make_tastes(songs: Songs, kin: Floats, dice: Dice) -> list[Floats]:
-    """Return a user's one to three tastes as weights of songs: a genre, a scene and mood of it above all."""
+    """Return one to three tastes of a user, as weights of songs; each favours a scene and mood of a genre."""
     tastes: list[Floats] = []
     liked = np.ones(len(kin))
     for _ in range(1 + dice.pick([35, 45, 20])):
@@ -228,7 +228,7 @@ def make_tastes(songs: Songs, kin: Floats, dice: Dice) -> list[Floats]:
 
 
 def listen(songs: Songs, kin: Floats, hours: Floats, dice: Dice) -> list[tuple[int, int]]:
-    """Return a user's year as (second of the year, song), oldest first."""
+    """Return the listens of a user as (second of the year, song), oldest first."""
     tastes = make_tastes(songs, kin, dice)
     early = 0.15 ** np.arange(len(tastes))
     known = np.ones(len(songs.ids))
@@ -250,11 +250,11 @@ def listen(songs: Songs, kin: Floats, hours: Floats, dice: Dice) -> list[tuple[i
 
 
 def make_friends(favourite: Ints, kin: Floats, dice: Dice) -> list[tuple[int, int]]:
-    """Return pairs of users: a few have many friends, and most friends like the same genre best."""
+    """Return pairs of users. Degrees are heavy-tailed, and most friends share their favourite genre."""
     sociable = np.array([(1 - dice.uniform()) ** -0.6 for _ in favourite])
     friends: set[tuple[int, int]] = set()
     while len(friends) < N_FRIENDSHIPS:
-        # The first round gives everyone a friend.
+        # The first round ensures that every user has a friend.
         user = len(friends) if len(friends) < len(favourite) else dice.pick(sociable)
         liking = sociable * (kin[favourite[user]][favourite] + 0.01)
         liking[user] = 0
@@ -264,14 +264,14 @@ def make_friends(favourite: Ints, kin: Floats, dice: Dice) -> list[tuple[int, in
 
 
 def as_csv(*rows: Sequence[Any]) -> bytes:
-    """Return rows as CSV with plain line feeds."""
+    """Return rows as CSV with LF line endings."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
 def gzipped(content: bytes) -> bytes:
-    """Return content compressed, without the name and the time that gzip would put in."""
+    """Compress by gzip, without file name and time stamp."""
     file = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=file, mtime=0) as stream:
         stream.write(content)
@@ -279,7 +279,7 @@ def gzipped(content: bytes) -> bytes:
 
 
 def make() -> dict[str, bytes]:
-    """Return the files, name by name."""
+    """Return the contents of all files by name."""
     genres = tomllib.loads(WORDS.read_text("utf-8"))
     kin = kinship(genres)
     dice = Dice(SEED)

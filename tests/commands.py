@@ -1,4 +1,4 @@
-"""Commands, run as ``item2vec`` runs them, in an empty folder."""
+"""A fixture that runs commands in an empty folder, in this process."""
 
 import sys
 
@@ -19,7 +19,7 @@ def item2vec(monkeypatch, capsys, tmp_path):
             code = 0
         except SystemExit as stop:
             code = stop.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run

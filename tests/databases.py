@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite files, and a throw-away PostgreSQL cluster where its programs are found."""
+"""Fixtures for databases: SQLite files, and a temporary PostgreSQL cluster if it is installed."""
 
 import importlib.util
 import itertools
@@ -17,7 +17,9 @@ from item2vec import Interactions
 from item2vec.store import Store
 from item2vec.store.connect import begin_as, make_engine, parse_url
 
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"  # short, as a socket's path must be
+MEMORY = (
+    "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
+)  # short, because the length of a socket path is limited
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 NAMES = itertools.count()
 KINDS = ["sqlite", "postgresql"]
@@ -29,14 +31,14 @@ def _program(name):
 
 
 def _missing(what):
-    """Skip, so that pytest's summary counts what has not run; where all must run, fail."""
+    """Skip the test, or fail it if REQUIRE_POSTGRESQL=1."""
     if os.environ.get("REQUIRE_POSTGRESQL") == "1":
-        pytest.fail(f"{what} is not installed, and REQUIRE_POSTGRESQL=1 asks for it", pytrace=False)
-    pytest.skip(f"{what} is not installed: this half of the store's tests has not run")
+        pytest.fail(f"{what} is not installed, and REQUIRE_POSTGRESQL=1 requires it", pytrace=False)
+    pytest.skip(f"{what} is not installed: the store is tested on SQLite only")
 
 
 def _unprivileged():
-    """PostgreSQL refuses to run as root."""
+    """Return arguments that run a process as another user than root, as PostgreSQL requires."""
     if os.geteuid() != 0:
         return {}
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -45,7 +47,7 @@ def _unprivileged():
 
 @pytest.fixture(scope="session")
 def cluster():
-    """The folder of a running cluster's socket; its superuser is ``postgres``."""
+    """Run a PostgreSQL cluster; yield the folder of its socket. The superuser is ``postgres``."""
     if importlib.util.find_spec("psycopg") is None:
         _missing("psycopg")
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
@@ -71,20 +73,20 @@ def cluster():
 
 @pytest.fixture
 def memory():
-    """A folder for files that need no disk."""
+    """Yield a temporary folder in memory."""
     with tempfile.TemporaryDirectory(prefix="item2vec-", dir=MEMORY) as folder:
         yield Path(folder)
 
 
 @pytest.fixture(params=KINDS)
 def new_url(request):
-    """A function that makes an empty database and returns its URL."""
+    """Return a function that creates an empty database and returns its URL."""
     return _maker(request)
 
 
 @pytest.fixture(params=KINDS)
 def other_url(request):
-    """An empty database, of each kind for each kind of the first."""
+    """Return the URL of a second empty database, of each kind in turn."""
     return _maker(request)()
 
 
@@ -97,7 +99,7 @@ def _maker(request):
 
 
 def empty_schema(cluster):
-    """To the store it is a database, and much quicker to make."""
+    """Create a schema, which the store uses like a database and which is much faster to create."""
     name = f"store_{next(NAMES)}"
     url = f"postgresql+psycopg://postgres@/postgres?host={cluster}"
     engine = create_engine(url)
@@ -114,7 +116,7 @@ def url(new_url):
 
 @pytest.fixture
 def store(url):
-    """A store with its schema, on each kind of database in turn."""
+    """Yield a store with a schema, on each kind of database in turn."""
     with Store(url) as store:
         store.upgrade()
         yield store
@@ -122,7 +124,7 @@ def store(url):
 
 @pytest.fixture
 def engine(url):
-    """An engine beside the store's."""
+    """Yield a second engine on the store's database."""
     engine = begin_as(make_engine(parse_url(url)), "write")
     yield engine
     engine.dispose()
@@ -130,7 +132,7 @@ def engine(url):
 
 @pytest.fixture
 def sql(engine):
-    """A function that runs one statement behind the store's back, and returns its rows."""
+    """Return a function that runs a SQL statement without the store, and returns its rows."""
 
     def run(statement, **parameters):
         with engine.begin() as connection:
@@ -141,6 +143,6 @@ def sql(engine):
 
 
 def listens(*rows, **columns):
-    """``listens(("ann", "x", 1), …)``: user, item, timestamp."""
+    """Return interactions of (user, item, timestamp) rows: ``listens(("ann", "x", 1), …)``."""
     user, item, timestamp = zip(*rows, strict=True) if rows else ((), (), ())
     return Interactions.of(user=user, item=item, timestamp=np.array(timestamp, dtype=np.int64), **columns)

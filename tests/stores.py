@@ -1,4 +1,4 @@
-"""Stores with something in every table, and what is compared of them."""
+"""Fill every table of a store, and compare contents and schemas."""
 
 import hashlib
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def connected(url):
 
 
 def fill(store, engine):
-    """Put something into every table, odd ids into every column that holds one."""
+    """Insert rows into every table, with unusual ids in every column of ids."""
     columns = {"weight": [1.5, 2, 3], "session": ["s", "s", "t"]}
     users, items = ["ann", "bob", "ann"], ["x", "y", "z"]
     store.ingest(Interactions.of(user=users, item=items, timestamp=[1, 2, 3], **columns))
@@ -57,40 +57,40 @@ def fill(store, engine):
 
 
 def content(engine):
-    """Row counts and content hashes of every table, by the columns that the code knows.
+    """Return the row count and content hash of each table, over the columns in ``metadata``.
 
-    But for revisions: they only say what a reader has not read yet, and a way back forgets them.
+    Revisions are left out, because a downgrade drops them.
     """
-    found = {}
+    contents = {}
     with engine.begin() as connection:
         for name, table in metadata.tables.items():
             columns = [column for column in table.columns if column.name != "revision"]
             rows = sorted(map(repr, connection.execute(sa.select(*columns))))
-            found[name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
-    return found
+            contents[name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
+    return contents
 
 
 def differences(engine):
-    """Between the tables in code and those in the database: keys, CHECKs and SQLite's options included."""
+    """Return the differences between ``metadata`` and the database, with keys, CHECKs and SQLite options."""
     with engine.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found = compare_metadata(context, metadata)
+        result = compare_metadata(context, metadata)
         inspector = sa.inspect(connection)
         for table in metadata.tables.values():
             key = inspector.get_pk_constraint(table.name)
-            found += [(table.name, key)] * (key["constrained_columns"] != table.primary_key.columns.keys())
+            result += [(table.name, key)] * (key["constrained_columns"] != table.primary_key.columns.keys())
             numbered = engine.dialect.name == "sqlite" and table.kwargs.get("sqlite_autoincrement")
-            found += [(table.name, key)] * (key["name"] != (None if numbered else table.primary_key.name))
-            there = {check["name"] for check in inspector.get_check_constraints(table.name)}
-            meant = {check.name for check in table.constraints if _is_check_of(check, engine.dialect.name)}
-            found += [(table.name, name) for name in there ^ meant]
+            result += [(table.name, key)] * (key["name"] != (None if numbered else table.primary_key.name))
+            actual = {check["name"] for check in inspector.get_check_constraints(table.name)}
+            expected = {check.name for check in table.constraints if _is_check_of(check, engine.dialect.name)}
+            result += [(table.name, name) for name in actual ^ expected]
             options = inspector.get_table_options(table.name)
             if engine.dialect.name == "sqlite":
-                meant = {
+                expected = {
                     name: value for name, value in table.kwargs.items() if name != "sqlite_autoincrement"
                 }
-                found += [(table.name, options)] * (options != meant)
-    return found
+                result += [(table.name, options)] * (options != expected)
+    return result
 
 
 def _is_check_of(constraint, dialect):

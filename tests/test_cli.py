@@ -1,4 +1,4 @@
-"""The command line: results on stdout, a line on stderr for an error, and the exit code that says which."""
+"""The command line: results on stdout, one line on stderr per error, and exit codes."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def published_once(tmp_path_factory):
 
 @pytest.fixture
 def published(published_once, tmp_path):
-    """The version that is served, where commands look for it."""
+    """Return the served version of a models folder in the current folder."""
     return current(shutil.copytree(published_once, tmp_path / "models"))
 
 
@@ -43,7 +43,7 @@ def test_playlists_to_similar_items(item2vec, tmp_path):
     assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 384"
 
 
-def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):
+def test_ingest_train_and_recommend_with_default_settings(item2vec, tmp_path):
     rows = [f"u{n},{item},{60 * k}" for n, one in enumerate(PLAYLISTS) for k, item in enumerate(one)]
     (tmp_path / "listens.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
     assert json.loads(item2vec("ingest", "listens.csv", "--json")[1])["new"] == 60
@@ -55,7 +55,7 @@ def test_own_data_with_nothing_but_defaults(item2vec, tmp_path):
     assert json.loads(item2vec("recommend", "--user", "nobody", "--json")[1])[0]["source"] == "popular"
 
 
-def test_conditions_ask_the_store_about_items(item2vec, tmp_path, published):
+def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path, published):
     with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
         store.upgrade()
         store.ingest_items(Items.of({"a": {"genre": "jazz"}, "b": {"genre": "jazz"}, "c": {"genre": "soul"}}))
@@ -91,25 +91,25 @@ def test_conditions_ask_the_store_about_items(item2vec, tmp_path, published):
         ("train --playlists lists.txt --vector-size 0", 2, "vector_size is 0"),
         ("train --playlists lists.txt --objective skipgrm", 2, "did you mean 'skipgram'"),
         ("train --playlists lists.txt --edges lists.txt", 2, "expected one of --playlists and --edges"),
-        ("train --playlists lists.txt --gap 30min", 2, "--gap means nothing for sentences from --playlists"),
+        ("train --playlists lists.txt --gap 30min", 2, "--gap does not apply to sentences from --playlists"),
         ("ingest bad.csv", 2, "bad.csv line 3"),
         ("ingest nowhere.csv", 2, "nowhere.csv"),
         ("db upgrade --store item2vec.db", 2, "sqlite:///item2vec.db"),
     ],
 )
-def test_bad_input_is_told_in_one_line(item2vec, published, tmp_path, words, code, message):
+def test_invalid_input_is_one_line_on_stderr(item2vec, published, tmp_path, words, code, message):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "single.txt").write_text("a\nb\n")
     (tmp_path / "lists.txt").write_text("a b\nc d\n")
     (tmp_path / "bad.csv").write_text("user_id,item_id,timestamp\nu,a,1\nu,b,yesterday\n")
-    found, out, err = item2vec(*words.split())
-    assert (found, out) == (code, "")
+    exit_code, out, err = item2vec(*words.split())
+    assert (exit_code, out) == (code, "")
     assert message in err
     assert err.count("\n") == 1
     assert err.startswith("item2vec: ")
 
 
-def test_a_damaged_model_is_exit_5(item2vec, published):
+def test_a_damaged_model_is_exit_code_5(item2vec, published):
     vectors = published.path / "input.npy"
     vectors.chmod(0o644)
     content = bytearray(vectors.read_bytes())
@@ -120,7 +120,7 @@ def test_a_damaged_model_is_exit_5(item2vec, published):
     assert "input.npy" in err
 
 
-def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_path, monkeypatch):
+def test_flags_override_variables_and_variables_override_the_file(item2vec, tmp_path, monkeypatch):
     (tmp_path / "lists.txt").write_text("".join(" ".join(one) + "\n" for one in PLAYLISTS))
     (tmp_path / "item2vec.toml").write_text('models = "of-file"\n[train]\nvector_size = 4\nepochs = 1\n')
     train_ = ("train", "--playlists", "lists.txt", "--json")
@@ -156,7 +156,7 @@ def test_settings_come_from_flags_then_variables_then_the_file(item2vec, tmp_pat
         ("models = ", "is not TOML"),
     ],
 )
-def test_a_wrong_settings_file_is_refused(item2vec, tmp_path, content, message):
+def test_an_invalid_settings_file_is_refused(item2vec, tmp_path, content, message):
     (tmp_path / "lists.txt").write_text("a b\n")
     (tmp_path / "item2vec.toml").write_text(content)
     code, _, err = item2vec("train", "--playlists", "lists.txt")
@@ -164,10 +164,12 @@ def test_a_wrong_settings_file_is_refused(item2vec, tmp_path, content, message):
     assert message in err
 
 
-def test_a_setting_of_another_objective_is_refused_where_it_was_given(item2vec, tmp_path, monkeypatch):
+def test_a_setting_of_another_objective_is_refused_by_the_name_of_its_flag_or_key(
+    item2vec, tmp_path, monkeypatch
+):
     (tmp_path / "lists.txt").write_text("a b\n")
     train_ = ("train", "--playlists", "lists.txt")
-    for words, told in (
+    for words, message in (
         (
             "--sample 0.1",
             "--sample is a setting of --objective skipgram or cbow, not of next_item;",
@@ -179,7 +181,7 @@ def test_a_setting_of_another_objective_is_refused_where_it_was_given(item2vec, 
     ):
         code, out, err = item2vec(*train_, *words.split())
         assert (code, out) == (2, "")
-        assert told in err
+        assert message in err
     (tmp_path / "item2vec.toml").write_text("[train]\ndropout = 0.2\nepochs = 1\n")
     code, _, err = item2vec(*train_, "--objective", "skipgram")
     assert code == 2
@@ -197,14 +199,13 @@ def test_an_unknown_variable_is_refused(item2vec, monkeypatch):
     assert "did you mean 'ITEM2VEC_MODELS'?" in err
 
 
-@pytest.mark.slow  # .ci/run checks the same of the demo that it runs from the wheel
-def test_the_demo_shows_that_taste_beats_popularity(item2vec, tmp_path):
+@pytest.mark.slow  # .ci/run also checks this, on the demo of the installed wheel
+def test_the_models_of_the_demo_beat_popularity(item2vec, tmp_path):
     code, out, err = item2vec("demo", "--json")
-    shown = json.loads(out)
-    held_out = {row["model"]: row["ndcg@10"] for row in shown["held_out"]}
+    held_out = {row["model"]: row["ndcg@10"] for row in json.loads(out)["held_out"]}
     assert (code, err) == (0, "")
     ours, gensim = held_out["item2vec (next_item)"], held_out["gensim (skip-gram)"]
-    assert ours == max(held_out.values()), "ours comes first"
+    assert ours == max(held_out.values()), "next_item is the best model"
     assert gensim > 2 * held_out["popularity"] > 2 * held_out["random"]
     assert (tmp_path / "item2vec-demo" / "models" / "CURRENT").is_file()
     assert item2vec("similar", "blue-harbour", "--models", "item2vec-demo/models")[0] == 0

@@ -1,4 +1,4 @@
-"""``item2vec evaluate``: trains on one part alone, asks about the other, and says plainly how it went."""
+"""``item2vec evaluate``: protocols, settings, and the agreement of its numbers with the library's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTINGS = {*SETTINGS_OF_TRAINING, *TasteConfig.model_fields, "index"} - {"patie
 
 @pytest.fixture
 def listens(item2vec, tmp_path):
-    """A file of 24 users who go around among six items, and the same in the store."""
+    """Return a CSV file of 24 users who cycle through nine items; its rows are also in the store."""
     rows = [f"u{u},{'abcdefghi'[(u + 2 * n) % 9]},{100 * n + u}" for u in range(24) for n in range(7)]
     path = tmp_path / "listens.csv"
     path.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
@@ -37,7 +37,7 @@ def playlists(tmp_path):
     return path
 
 
-def test_days_are_counted_back_from_the_cut_and_not_from_what_is_held_back(item2vec, tmp_path):
+def test_days_are_counted_back_from_the_cut_off_of_the_split(item2vec, tmp_path):
     rows = [f"u{u},{'abcdefghi'[(u + n) % 9]},1970-03-{n + 1:02}" for u in range(24) for n in range(10)]
     (tmp_path / "listens.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
     assert item2vec("ingest", "listens.csv")[0] == 0
@@ -47,7 +47,7 @@ def test_days_are_counted_back_from_the_cut_and_not_from_what_is_held_back(item2
     assert f"trained on {3 * 24} tokens" in json.loads(out)["splits"][0]  # 5, 6 and 7 March
 
 
-def test_the_store_is_split_by_time_and_the_numbers_are_those_of_the_library(item2vec, listens):
+def test_the_store_is_split_by_time_and_the_metrics_equal_the_library_s(item2vec, listens):
     code, out, err = item2vec(
         "evaluate", *QUICK, "--fraction", "0.2", "-k", "2", "-k", "1", "-k", "4", "--json"
     )
@@ -70,7 +70,7 @@ def test_the_store_is_split_by_time_and_the_numbers_are_those_of_the_library(ite
     assert (found["leaks"], found["exact"], found["report"]) == ([], None, None)
 
 
-def test_the_table_says_what_was_done_and_who_is_better(item2vec, playlists):
+def test_the_table_has_the_split_all_models_and_the_verdict(item2vec, playlists):
     code, out, err = item2vec("evaluate", "--playlists", "lists.txt", *QUICK, "--index", "annoy")
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -107,7 +107,7 @@ def test_every_protocol_can_be_chosen(item2vec, listens, words, said):
 @pytest.mark.parametrize(
     "protocol", ["temporal --at 1970-01-01T00:05", "leave-last-out", "leave-last-out --gap 1h", "k-fold"]
 )
-def test_items_of_the_history_are_asked_for_where_that_is_wanted(item2vec, tmp_path, protocol):
+def test_repeats_keeps_items_of_the_history_as_targets(item2vec, tmp_path, protocol):
     rows = [f"u{u},{'abcdefghi'[(u + n % 3) % 9]},{100 * n + u}" for u in range(24) for n in range(4)]
     (tmp_path / "again.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
     assert item2vec("ingest", "again.csv")[0] == 0
@@ -121,7 +121,7 @@ def test_items_of_the_history_are_asked_for_where_that_is_wanted(item2vec, tmp_p
     assert "has no query" in err or "no user has a new item" in err
 
 
-def test_k_fold_asks_every_sentence_once(item2vec, playlists):
+def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
     words = ("evaluate", "--playlists", "lists.txt", "--protocol", "k-fold", *QUICK, "-k", "3", "--json")
     found = json.loads(item2vec(*words)[1])
     for number, split in enumerate(found["splits"], start=1):
@@ -134,16 +134,16 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
     [
         ("--protocol tempral", "--protocol is 'tempral'; expected one of temporal"),
         ("--playlists lists.txt --protocol temporal", "needs timestamps, and playlists have none"),
-        ("--playlists lists.txt --at 2024-01-01", "--at means nothing for --protocol leave-last-out"),
-        ("--playlists lists.txt --fraction 0.2", "--fraction means nothing for --protocol leave-last-out"),
+        ("--playlists lists.txt --at 2024-01-01", "--at does not apply to --protocol leave-last-out"),
+        ("--playlists lists.txt --fraction 0.2", "--fraction does not apply to --protocol leave-last-out"),
         (
             "--protocol random --repeats",
-            "--repeats means nothing for --protocol random; it goes with temporal",
+            "--repeats does not apply to --protocol random; use it with temporal",
         ),
-        ("--protocol prefix --repeats", "--repeats means nothing for --protocol prefix"),
-        ("--playlists lists.txt --gap 2h", "--gap means nothing for sentences from --playlists"),
+        ("--protocol prefix --repeats", "--repeats does not apply to --protocol prefix"),
+        ("--playlists lists.txt --gap 2h", "--gap does not apply to sentences from --playlists"),
         ("--playlists lists.txt --protocol k-fold --report x.html", "choose another --protocol"),
-        ("--playlists lists.txt --report no/x.html", "no folder no; make it first"),
+        ("--playlists lists.txt --report no/x.html", "no folder no; create it first"),
         ("--playlists lists.txt -k 0", "k is 0"),
         ("--playlists lists.txt --vector-size 0", "vector_size is 0"),
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),
@@ -175,11 +175,11 @@ def test_k_fold_asks_every_sentence_once(item2vec, playlists):
             "--playlists lists.txt --objective next_item --backend gensim",
             "objective='next_item' is not known to gensim; set backend='numba'",
         ),
-        ("--skip-lines 1", "--skip-lines means nothing for sentences from the store"),
+        ("--skip-lines 1", "--skip-lines does not apply to sentences from the store"),
         ("--playlists nowhere.txt", "nowhere.txt"),
     ],
 )
-def test_bad_input_is_told_in_one_line(item2vec, listens, playlists, words, message):
+def test_invalid_input_is_one_line_on_stderr(item2vec, listens, playlists, words, message):
     code, out, err = item2vec("evaluate", *words.split())
     assert (code, out) == (2, "")
     assert message in err
@@ -213,7 +213,7 @@ def test_every_setting_is_an_option_and_a_variable_of_train_and_evaluate(item2ve
     assert {f"ITEM2VEC_{setting.upper()}" for setting in SETTINGS} <= environment_names()
 
 
-def test_help_says_whose_a_setting_is_and_what_each_default_is(item2vec):
+def test_help_names_the_objectives_of_a_setting_and_their_defaults(item2vec):
     import typer
 
     options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}
@@ -268,7 +268,7 @@ def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, 
     )
 
 
-def test_the_seed_is_that_of_walks_too(item2vec, tmp_path):
+def test_the_seed_also_seeds_random_walks(item2vec, tmp_path):
     (tmp_path / "edges.csv").write_text(
         "source,target\n" + "".join(f"n{n},n{m}\n" for n in range(9) for m in range(n))
     )
@@ -285,8 +285,8 @@ def test_the_seed_is_that_of_walks_too(item2vec, tmp_path):
     assert one.counts.tolist() != other.counts.tolist()
 
 
-def test_what_is_asked_is_not_trained_on(item2vec, listens, tmp_path):
-    """An item that appears only in the asked part is one that the model does not know."""
+def test_held_out_items_are_not_trained_on(item2vec, listens, tmp_path):
+    """An item that appears only in the held-out part is unknown to the model."""
     with listens.open("a") as file:
         file.write("\nu1,new,900\nu2,new,901\n")
     assert item2vec("ingest", "listens.csv")[0] == 0

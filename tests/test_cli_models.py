@@ -1,6 +1,8 @@
-"""The commands around a models folder, as people and scripts see them."""
+"""The ``item2vec models`` group: output, exit codes and error messages."""
 
+import itertools
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 
@@ -36,7 +38,7 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def models(published, tmp_path):
-    """The models folder where commands look for it, with versions made from the seeds 0, 1 and 2."""
+    """Return a models folder in the current folder, with versions trained with the seeds 0, 1 and 2."""
     return shutil.copytree(published, tmp_path / "models")
 
 
@@ -45,7 +47,8 @@ def ids(models):
     return [version.id for version in versions.list_versions(models)]
 
 
-def asked(item2vec, *words):
+def json_of(item2vec, *words):
+    """Return the JSON output of a command that succeeds."""
     code, out, err = item2vec("models", *words, "--json")
     assert code == 0, err
     return json.loads(out)
@@ -62,7 +65,7 @@ def test_list(item2vec, models, ids):
     versions.pin(models, ids[0])
     damage(models, ids[0], "manifest.json")
     model = versions.load_served(models)
-    rows = asked(item2vec, "list")
+    rows = json_of(item2vec, "list")
     assert [(row["version"], row["generation"], row["states"]) for row in rows] == [
         (ids[0], 1, ["pinned", "damaged"]),
         (ids[1], 4, ["served", "leased"]),
@@ -81,14 +84,14 @@ def test_list(item2vec, models, ids):
 
 
 @pytest.mark.parametrize("name", ["CURRENT", "HOLD"])
-def test_list_names_the_versions_before_it_tells_of_damage(item2vec, models, ids, name):
+def test_list_prints_the_versions_even_if_current_or_hold_is_damaged(item2vec, models, ids, name):
     (models / name).write_bytes(b"{")
     code, out, err = item2vec("models", "list")
     assert (code, len(out.splitlines())) == (5, 4)
     assert name in err
 
 
-def test_where_nothing_is_published(item2vec):
+def test_an_empty_folder_has_no_versions_and_the_error_names_train(item2vec):
     assert item2vec("models", "list")[:2] == (0, "(none)\n")
     for words in ("show", "verify", "pin", "unpin", "gc", "release", "rollback --reason x"):
         code, _, err = item2vec("models", *words.split())
@@ -98,21 +101,35 @@ def test_where_nothing_is_published(item2vec):
 
 def test_show(item2vec, models, ids):
     item2vec("models", "rollback", "--reason", "jazz")
-    facts = asked(item2vec, "show", ids[2])
+    facts = json_of(item2vec, "show", ids[2])
     assert (facts["version"], facts["states"], facts["items"]) == (ids[2], ["previous", "held"], 40)
     assert facts["note"] == NOTE
     assert facts["train"]["seed"] == 2
     assert facts["hold"]["reason"] == "jazz"
-    code, out, _ = item2vec("models", "show")
-    lines = dict(line.split("  ", 1) for line in out.splitlines())
-    told = {name: value.strip() for name, value in lines.items()}
-    assert (code, told["version"], told["train.seed"]) == (0, ids[1], "1")
-    assert told["note.gates.0.value"] == "0.250"
-    assert told["note.metrics.ndcg@10"] == "0.125"
-    assert "note.data.users" not in told
 
 
-def test_show_what_cannot_be_shown(item2vec, models, ids):
+def test_show_prints_numbers_in_full_and_settings_by_their_names(item2vec, models, ids):
+    code, out, _ = item2vec("models", "show", ids[1])
+    lines = [re.sub(r"(?<=\S) {2,}", "  ", line) for line in out.splitlines()]
+    assert (code, lines[0]) == (0, f"version  {ids[1]}")
+    assert {"created_at  2024-03-02 00:00:00+00:00", "items  40"} <= {*lines}
+    assert any(re.fullmatch(r"tokens  [\d,]+", line) for line in lines), "without decimals"
+    train = block(lines, "train")
+    assert {"min_alpha  0.0001", "seed  1", "weight_decay  0.003"} <= {*train}
+    note = block(lines, "note")
+    assert "run  r7" in note
+    assert block(note, "gates") == ["name  ok  value", "beats popularity  True  0.25"]
+    assert block(note, "metrics") == ["ndcg@10  0.125"]
+    assert block(note, "data") == ["rows  7"], "values that are empty are left out"
+
+
+def block(lines, name):
+    """Return the lines that are indented under a name."""
+    inside = itertools.takewhile(lambda line: line.startswith("  "), lines[lines.index(name) + 1 :])
+    return [line[2:] for line in inside]
+
+
+def test_show_refuses_damaged_and_unknown_versions(item2vec, models, ids):
     damage(models, ids[0], "manifest.json")
     assert item2vec("models", "show", ids[0])[0] == 5
     code, _, err = item2vec("models", "show", "g0000000009-00000000")
@@ -121,10 +138,10 @@ def test_show_what_cannot_be_shown(item2vec, models, ids):
 
 
 def test_verify(item2vec, models, ids):
-    assert asked(item2vec, "verify") == {"version": ids[2], "result": "sound", "items": 40}
-    assert [row["result"] for row in asked(item2vec, "verify", "--all")] == ["sound"] * 3
+    assert json_of(item2vec, "verify") == {"version": ids[2], "result": "sound", "items": 40}
+    assert [row["result"] for row in json_of(item2vec, "verify", "--all")] == ["sound"] * 3
     damage(models, ids[1])
-    assert asked(item2vec, "verify", ids[0])["result"] == "sound"
+    assert json_of(item2vec, "verify", ids[0])["result"] == "sound"
     code, out, err = item2vec("models", "verify", ids[1])
     assert (code, out) == (5, "")
     assert "input.npy is damaged" in err
@@ -136,12 +153,12 @@ def test_verify(item2vec, models, ids):
 
 
 def test_rollback_and_release(item2vec, models, ids):
-    told = asked(item2vec, "rollback", "--reason", "too much jazz")
-    assert (told["version"], told["generation"], told["previous"]) == (ids[1], 4, ids[2])
+    facts = json_of(item2vec, "rollback", "--reason", "too much jazz")
+    assert (facts["version"], facts["generation"], facts["previous"]) == (ids[1], 4, ids[2])
     assert served_seed(models) == 1
-    assert asked(item2vec, "release")["reason"] == "too much jazz"
-    assert asked(item2vec, "release") == {"released": False}
-    assert asked(item2vec, "rollback", "--to", ids[2], "--reason", "x")["version"] == ids[2]
+    assert json_of(item2vec, "release")["reason"] == "too much jazz"
+    assert json_of(item2vec, "release") == {"released": False}
+    assert json_of(item2vec, "rollback", "--to", ids[2], "--reason", "x")["version"] == ids[2]
 
 
 def test_rollbacks_that_are_refused(item2vec, models, ids):
@@ -160,11 +177,11 @@ def test_rollbacks_that_are_refused(item2vec, models, ids):
 
 
 def test_pin_gc_unpin(item2vec, models, ids):
-    assert asked(item2vec, "pin", ids[0]) == {"version": ids[0], "pinned": True}
-    assert asked(item2vec, "gc", "--keep", "1") == []
-    assert asked(item2vec, "unpin", ids[0]) == {"version": ids[0], "pinned": False}
-    assert asked(item2vec, "gc") == []
-    assert asked(item2vec, "gc", "--keep", "1") == [{"removed": ids[0]}]
-    assert asked(item2vec, "pin")["version"] == ids[2]
+    assert json_of(item2vec, "pin", ids[0]) == {"version": ids[0], "pinned": True}
+    assert json_of(item2vec, "gc", "--keep", "1") == []
+    assert json_of(item2vec, "unpin", ids[0]) == {"version": ids[0], "pinned": False}
+    assert json_of(item2vec, "gc") == []
+    assert json_of(item2vec, "gc", "--keep", "1") == [{"removed": ids[0]}]
+    assert json_of(item2vec, "pin")["version"] == ids[2]
     assert item2vec("models", "gc", "--keep", "0")[0] == 2
     assert item2vec("models", "pin", ids[0])[0] == 2

@@ -1,4 +1,4 @@
-"""``item2vec retrain``: settings, exit codes, what is printed, what is logged."""
+"""``item2vec retrain``: settings, exit codes, printed results and log records."""
 
 import json
 import logging
@@ -25,12 +25,12 @@ def store(tmp_path):
 
 
 @pytest.mark.usefixtures("store")
-def test_a_night_from_the_command_line(item2vec, tmp_path):
+def test_retrain_publishes_a_version_and_prints_its_report(item2vec, tmp_path):
     code, out, _ = item2vec("retrain")
     assert code == 0
-    shown = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
-    assert (tmp_path / shown["report"]).is_file()
-    assert shown["interactions"] == "3,840"
+    facts = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
+    assert (tmp_path / facts["report"]).is_file()
+    assert facts["interactions"] == "3,840"
     code, out, _ = item2vec("retrain", "--gap", "10h", "--json")
     report = json.loads(out)
     assert (code, report["status"]) == (0, "promoted")
@@ -50,7 +50,7 @@ def test_a_refusal_is_exit_code_3_with_the_report(item2vec, tmp_path):
     assert err.splitlines()[-1].startswith("item2vec: ")
 
 
-def test_the_script_for_cron_does_the_same(tmp_path):
+def test_the_script_for_cron_runs_retrain(tmp_path):
     fill(f"sqlite:///{tmp_path}/item2vec.db", made_listens())
     (tmp_path / "item2vec.toml").write_text(TOML)
     script = Path(__file__).parent.parent / "scripts" / "nightly_retrain.py"
@@ -63,7 +63,7 @@ def test_the_script_for_cron_does_the_same(tmp_path):
 
 
 @pytest.mark.usefixtures("store")
-def test_a_night_whose_result_cannot_be_printed_is_promoted(tmp_path):
+def test_a_model_is_promoted_even_if_the_result_cannot_be_printed(tmp_path):
     with Path("/dev/full").open("w") as full:
         night = subprocess.run(
             [sys.executable, "-m", "item2vec", "retrain"],
@@ -78,7 +78,7 @@ def test_a_night_whose_result_cannot_be_printed_is_promoted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "toml", "said"),
+    ("words", "toml", "message"),
     [
         (["--force"], "", "--force needs --reason"),
         (["--reason", "x"], "", "--reason is for --force"),
@@ -91,11 +91,11 @@ def test_a_night_whose_result_cannot_be_printed_is_promoted(tmp_path):
         ([], "gates = 3", "[gates]"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_done(item2vec, tmp_path, words, toml, said):
+def test_invalid_settings_are_refused_before_any_work(item2vec, tmp_path, words, toml, message):
     (tmp_path / "item2vec.toml").write_text(toml)
     code, _, err = item2vec("retrain", *words)
     assert code == 2
-    assert said in err
+    assert message in err
     assert not (tmp_path / "models").exists()
 
 
@@ -105,15 +105,15 @@ def test_every_section_of_the_file_is_read(tmp_path, monkeypatch):
         '[adapter]\nevents = ["play"]\n[evaluation]\nk = 5\n[gates]\nmargin = 0.5\n'
         "[retention]\nversions = 9\n[limits]\nmemory = 2\n"
     )
-    found = retrain_config(Config(), None)
-    assert (found.adapter.events, found.adapter.kind, found.evaluation.k) == (("play",), "histories", 5)
-    assert (found.gates.margin, found.retention.versions, found.limits.memory) == (0.5, 9, 2.0)
+    config = retrain_config(Config(), None)
+    assert (config.adapter.events, config.adapter.kind, config.evaluation.k) == (("play",), "histories", 5)
+    assert (config.gates.margin, config.retention.versions, config.limits.memory) == (0.5, 9, 2.0)
     Path("item2vec.toml").write_text("[adapter]\nmin_length = 0")
     with pytest.raises(ConfigError, match="min_length is 0"):
         retrain_config(Config(), None)
 
 
-def test_a_log_record_is_one_line_whatever_it_says():
+def test_a_log_record_is_one_line_even_with_line_breaks_in_it():
     record = logging.LogRecord("item2vec.x", logging.INFO, "", 0, "two\nlines %d", (3,), None)
     record.facts = {"a": 1, "b": 'say "so"', "c": "x\ny", "d": None, "e": "é", "f": ""}
     assert LINE.fullmatch(line := _Lines().format(record))

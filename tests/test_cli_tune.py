@@ -1,4 +1,4 @@
-"""``item2vec tune``: finds settings, keeps those that are given, writes them where ``train`` reads them."""
+"""``item2vec tune``: searches settings, keeps fixed ones, and writes a file that ``train`` reads."""
 
 import json
 import tomllib
@@ -18,7 +18,7 @@ def playlists(tmp_path):
     return ("--playlists", str(path))
 
 
-def test_what_is_found_is_what_train_then_reads(item2vec, playlists, tmp_path):
+def test_train_reads_the_settings_that_tune_writes(item2vec, playlists, tmp_path):
     code, out, err = item2vec(
         "tune", *playlists, "--trials", "2", *QUICK, "--window", "2", "--out", "item2vec.toml"
     )
@@ -54,7 +54,7 @@ gap = "2h"
 """
 
 
-def test_a_file_of_settings_keeps_all_else(item2vec, playlists, tmp_path):
+def test_other_sections_and_comments_of_the_file_are_kept(item2vec, playlists, tmp_path):
     path = tmp_path / "shop.toml"
     path.write_text(HAND_WRITTEN)
     assert item2vec("tune", *playlists, "--trials", "1", *QUICK, "--out", "shop.toml")[0] == 0
@@ -74,7 +74,7 @@ def test_a_file_of_settings_keeps_all_else(item2vec, playlists, tmp_path):
     assert path.read_text() == text
 
 
-def test_the_store_is_asked_in_time_order(item2vec, tmp_path):
+def test_the_store_is_split_by_time_by_default(item2vec, tmp_path):
     rows = [f"u{user},i{(user + day) % 20},2024-01-{day:02}" for day in range(1, 21) for user in range(12)]
     (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
     assert item2vec("ingest", "events.csv")[0] == 0
@@ -88,13 +88,13 @@ def test_the_store_is_asked_in_time_order(item2vec, tmp_path):
     assert json.loads(item2vec(*quick, "--protocol", "last")[1])["protocol"] == "last"
 
 
-def test_a_budget_that_is_too_small_is_said(item2vec, playlists):
+def test_a_budget_that_is_too_small_is_a_warning(item2vec, playlists):
     code, out, err = item2vec("tune", *playlists, "--budget", "0.01s", *QUICK)
     assert (code, err) == (0, "")
     assert "Warning: the budget was too small" in out
 
 
-def test_settings_of_the_file_are_searched_anew(item2vec, playlists, tmp_path):
+def test_settings_of_the_file_are_not_fixed(item2vec, playlists, tmp_path):
     (tmp_path / "item2vec.toml").write_text("[train]\nwindow = 29\n")
     found = json.loads(item2vec("tune", *playlists, "--trials", "2", *QUICK, "--json")[1])
     assert all(trial.get("window") != 29 for trial in found["trials"])
@@ -104,7 +104,7 @@ def test_settings_of_the_file_are_searched_anew(item2vec, playlists, tmp_path):
     assert all(0 <= trial["ndcg@10"] <= 1 for trial in found["trials"])
 
 
-def test_a_study_goes_on_on_the_command_line(item2vec, playlists, tmp_path):
+def test_an_existing_study_is_resumed(item2vec, playlists, tmp_path):
     words = ("tune", *playlists, *QUICK, "--study", "s.jsonl", "--protocol", "prefix", "--repeats", "--json")
     first = json.loads(item2vec(*words, "--trials", "1")[1])
     second = json.loads(item2vec(*words, "--trials", "2")[1])
@@ -124,7 +124,7 @@ def test_a_study_goes_on_on_the_command_line(item2vec, playlists, tmp_path):
         (("--out", "nowhere/item2vec.toml"), "no folder nowhere"),
     ],
 )
-def test_what_cannot_be_asked(item2vec, playlists, words, message):
+def test_invalid_options_are_refused(item2vec, playlists, words, message):
     code, out, err = item2vec("tune", *playlists, "--trials", "1", *words)
     assert (code, out) == (2, "")
     assert message in err

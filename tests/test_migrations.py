@@ -1,4 +1,4 @@
-"""Migrations keep what is there, leave nothing behind if they fail, and are the only way a schema is made."""
+"""Migrations keep every row, and a migration that fails changes nothing."""
 
 import shutil
 import subprocess
@@ -68,13 +68,13 @@ def upgrade():
 
 @pytest.fixture
 def revise(url, tmp_path):
-    """A function that adds one more revision to a copy of the shipped ones."""
+    """Return a function that adds a later revision to a copy of the shipped ones."""
     return lambda later: with_later(url, tmp_path / "50% of revisions", later)
 
 
 @pytest.fixture
 def old(url, engine):
-    """The schema of a filled store that is still at the first revision."""
+    """Return the schema of a filled store at the first revision."""
     with Store(url) as store:
         store.upgrade()
         fill(store, engine)
@@ -85,7 +85,7 @@ def old(url, engine):
 
 @pytest.fixture
 def file(memory):
-    """The URL of a filled SQLite store, whose folder holds nothing else."""
+    """Return the URL of a filled SQLite store in a folder without other files."""
     url = f"sqlite:///{memory}/store.db"
     with Store(url) as store, connected(url) as engine:
         store.upgrade()
@@ -105,7 +105,7 @@ def with_later(url, folder, later):
     return Schema(schema.url, scripts=folder)
 
 
-def key_of_promotions(engine):
+def primary_key_of_promotion(engine):
     with engine.begin() as connection:
         return sa.inspect(connection).get_pk_constraint("promotion")["constrained_columns"]
 
@@ -115,19 +115,19 @@ def tables(engine):
         return {*sa.inspect(connection).get_table_names()}
 
 
-def schema_of(engine):
+def revision_of(engine):
     with engine.begin() as connection:
         return connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
 
-def test_an_upgrade_of_what_is_up_to_date_changes_nothing(store, engine):
+def test_upgrading_a_current_schema_changes_nothing(store, engine):
     fill(store, engine)
     before = content(engine)
     assert store.upgrade() == store.head == store.current()
     assert content(engine) == before
 
 
-def test_up_down_and_up_again_keeps_every_row(store, engine, revise):
+def test_a_later_revision_up_and_down_keeps_every_row(store, engine, revise):
     fill(store, engine)
     before = content(engine)
     assert all(count for count, _ in before.values())
@@ -145,7 +145,7 @@ def test_up_down_and_up_again_keeps_every_row(store, engine, revise):
     store.check_schema()
 
 
-def test_the_shipped_revisions_down_and_up_again_keep_every_row(store, url, engine):
+def test_the_shipped_revisions_down_and_up_keep_every_row(store, url, engine):
     fill(store, engine)
     before = content(engine)
     assert all(count > len(ODD_IDS) for count, _ in before.values())
@@ -153,15 +153,15 @@ def test_the_shipped_revisions_down_and_up_again_keep_every_row(store, url, engi
     oldest_first = schema._revisions[::-1]
     for _ in range(2):
         for revision in oldest_first[-2::-1]:
-            assert schema.downgrade(revision) == revision == schema_of(engine)
+            assert schema.downgrade(revision) == revision == revision_of(engine)
             assert content(engine) == before
         assert differences(engine) != []
-        assert schema.upgrade(backup=False) == HEAD == schema_of(engine)
+        assert schema.upgrade(backup=False) == HEAD == revision_of(engine)
         assert content(engine) == before
         assert differences(engine) == []
 
 
-def test_numbers_are_never_given_again_after_a_migration(old, url, engine):
+def test_ids_are_not_reused_after_a_migration(old, url, engine):
     with engine.begin() as connection:
         newest = connection.scalar(sa.text("SELECT max(id) FROM run"))
         connection.execute(sa.text("DELETE FROM run WHERE id = :newest"), {"newest": newest})
@@ -170,7 +170,7 @@ def test_numbers_are_never_given_again_after_a_migration(old, url, engine):
         assert store.begin_run(config={"models": "m", "host": "h"}, now=NOW) == newest + 1
 
 
-def test_items_of_an_older_schema_are_a_catalogue_and_their_changes_are_found(old, url):
+def test_items_of_an_older_schema_have_revision_0_and_later_changes_are_read(old, url):
     old.upgrade(backup=False)
     with Store(url) as store:
         known = store.catalogue()
@@ -182,7 +182,7 @@ def test_items_of_an_older_schema_are_a_catalogue_and_their_changes_are_found(ol
         assert {*newer.where({})} - {*known.where({})} == {"y"}
 
 
-def test_generations_that_two_folders_share_stop_the_way_back(store, url, engine):
+def test_a_downgrade_fails_if_two_folders_share_a_generation(store, url, engine):
     fill(store, engine)
     with engine.begin() as connection:
         connection.execute(metadata.tables["promotion"].insert(), {**PROMOTION, "version": "elsewhere"})
@@ -196,7 +196,7 @@ def test_generations_that_two_folders_share_stop_the_way_back(store, url, engine
         assert tables(engine) == {*metadata.tables, "alembic_version"}
 
 
-def test_down_to_nothing_and_up_again(store, url, engine):
+def test_downgrade_to_base_and_upgrade(store, url, engine):
     fill(store, engine)
     Schema(parse_url(url)).downgrade("base")
     with engine.begin() as connection:
@@ -207,7 +207,7 @@ def test_down_to_nothing_and_up_again(store, url, engine):
 
 
 @pytest.mark.parametrize("fault", ["raise RuntimeError('by hand')", "op.execute('SELECT * FROM nowhere')"])
-def test_a_failing_migration_leaves_nothing_behind(store, engine, revise, fault):
+def test_a_migration_that_fails_changes_nothing(store, engine, revise, fault):
     fill(store, engine)
     before = content(engine)
     for _ in range(2):
@@ -219,7 +219,7 @@ def test_a_failing_migration_leaves_nothing_behind(store, engine, revise, fault)
     assert revise(HALFWAY.format(fault="pass")).upgrade(backup=False) == "later"
 
 
-def test_a_shipped_revision_that_fails_leaves_nothing_behind(old, url, engine, tmp_path):
+def test_a_shipped_revision_that_fails_changes_nothing(old, url, engine, tmp_path):
     before = content(engine)
     failing = copied(url, tmp_path / "failing")
     (newest,) = (tmp_path / "failing" / "versions").glob(f"{HEAD}_*.py")
@@ -227,12 +227,12 @@ def test_a_shipped_revision_that_fails_leaves_nothing_behind(old, url, engine, t
     for _ in range(2):
         with pytest.raises(RuntimeError, match="by hand"):
             failing.upgrade(backup=False)
-        assert schema_of(engine) == "0001"
-        assert key_of_promotions(engine) == ["generation"]
+        assert revision_of(engine) == "0001"
+        assert primary_key_of_promotion(engine) == ["generation"]
         assert content(engine) == before
         assert tables(engine) == {*metadata.tables, "alembic_version"}
     assert old.upgrade(backup=False) == HEAD
-    assert key_of_promotions(engine) == ["generation", "version"]
+    assert primary_key_of_promotion(engine) == ["generation", "version"]
     assert content(engine) == before
     assert differences(engine) == []
 
@@ -265,8 +265,8 @@ with Store({url!r}) as store:
 """
 
 
-def upgraded_at_once(url):
-    """Upgrade in three processes at once; return what each says."""
+def upgrade_concurrently(url):
+    """Upgrade in three concurrent processes; return the output of each."""
     command = [sys.executable, "-c", UPGRADE.format(url=url)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     children = [subprocess.Popen(command, **pipes) for _ in range(3)]
@@ -274,19 +274,19 @@ def upgraded_at_once(url):
     for child in children:
         child.stdin.write(".")
         child.stdin.flush()
-    told = [child.communicate()[0] for child in children]
+    outputs = [child.communicate()[0] for child in children]
     assert [child.returncode for child in children] == [0] * 3
-    return told
+    return outputs
 
 
-def test_upgrades_at_once_of_an_empty_database_all_succeed(url, engine):
-    assert upgraded_at_once(url) == [f"{HEAD}\n"] * 3
+def test_concurrent_upgrades_of_an_empty_database_all_succeed(url, engine):
+    assert upgrade_concurrently(url) == [f"{HEAD}\n"] * 3
     assert differences(engine) == []
 
 
-def test_upgrades_at_once_of_a_filled_store_all_succeed(old, url, engine):
+def test_concurrent_upgrades_of_a_filled_store_all_succeed(old, url, engine):
     before = content(engine)
-    assert upgraded_at_once(url) == [f"{HEAD}\n"] * 3
+    assert upgrade_concurrently(url) == [f"{HEAD}\n"] * 3
     assert content(engine) == before
     assert differences(engine) == []
 
@@ -302,7 +302,7 @@ def test_an_upgrade_waits_for_a_writer(store, engine, revise):
     assert content(engine)["item"][0] == len(ODD_IDS) + 4
 
 
-def test_a_backup_is_left_beside_an_older_file_and_only_then(file, memory):
+def test_only_an_older_sqlite_file_is_backed_up(file, memory):
     with Store(file) as store:
         store.upgrade()
         whole = store.summary()
@@ -327,7 +327,7 @@ def test_a_backup_that_cannot_be_written_stops_the_upgrade(file, memory):
     assert schema.upgrade(backup=False) == "later"
 
 
-def test_the_template_makes_a_revision_that_runs(file, memory):
+def test_a_revision_made_from_the_template_runs(file, memory):
     folder = memory / "alembic"
     schema = with_later(file, folder, HALFWAY.format(fault="pass"))
     command.revision(schema._config(), "Ratings & so on", rev_id="newest")

@@ -1,4 +1,4 @@
-"""What the store promises of interactions and users, on SQLite and on PostgreSQL alike."""
+"""Interactions and users in the store, on SQLite and PostgreSQL."""
 
 import sqlite3
 import threading
@@ -52,18 +52,18 @@ def test_every_legal_id_comes_back_byte_for_byte(store):
     assert store.inactive_items() == sorted(ODD_IDS)
 
 
-@given(some=st.sets(ids))
+@given(legal_ids=st.sets(ids))
 @ON_EACH
-def test_any_text_is_an_id(store, some):
-    store.ingest(listens(*((id_, id_, 1) for id_ in some)))
-    for id_ in some:
+def test_any_text_is_an_id(store, legal_ids):
+    store.ingest(listens(*((id_, id_, 1) for id_ in legal_ids)))
+    for id_ in legal_ids:
         assert store.history(id_).items == [id_]
 
 
 @given(illegal=illegal_ids)
 @ON_EACH
-def test_illegal_ids_are_refused_at_the_edge(store, illegal):
-    for refused in (
+def test_illegal_ids_are_refused_by_every_method(store, illegal):
+    for call in (
         lambda: store.history(illegal),
         lambda: store.forget_user(illegal),
         lambda: store.deactivate_items([illegal]),
@@ -71,11 +71,11 @@ def test_illegal_ids_are_refused_at_the_edge(store, illegal):
         lambda: store.ingest(listens(), source=illegal),
     ):
         with pytest.raises(InvalidIdError):
-            refused()
+            call()
 
 
 def key_columns(name):
-    """Where ids, sources, events and keys are kept, with a statement that puts one there."""
+    """Return a statement that inserts a key into the column of this name."""
     interaction = (
         "INSERT INTO interaction (user_id, occurred_at, event_key, source, item_id, event, weight, session, "
         "ingested_at, batch_id) SELECT 1, occurred_at, {event_key}, {source}, 1, {event}, 1, {session}, "
@@ -90,7 +90,7 @@ def key_columns(name):
 
 
 @pytest.mark.parametrize("column", ["user", "item", "event_key", "source", "event", "session"])
-def test_the_database_refuses_illegal_keys_as_well(store, sql, column):
+def test_the_database_also_refuses_illegal_keys(store, sql, column):
     store.ingest(listens(("ann", "x", 1)))
     for illegal in ("", "a\0b", "x" * 513, "ü" * 257):
         with pytest.raises(DBAPIError):
@@ -99,7 +99,7 @@ def test_the_database_refuses_illegal_keys_as_well(store, sql, column):
 
 
 @pytest.mark.parametrize("weight", ["-1", "9e999", "CAST('NaN' AS REAL)", "NULL", "'much'"])
-def test_the_database_refuses_what_is_no_weight(store, sql, weight):
+def test_the_database_refuses_invalid_weights(store, sql, weight):
     store.ingest(listens(("ann", "x", 1)))
     if "NaN" in weight and "sqlite" in repr(store):
         weight = "9e999 - 9e999"
@@ -116,20 +116,20 @@ def test_the_database_refuses_orphans(store, sql):
 # Ingest
 
 
-def test_the_same_event_is_kept_once(store):
+def test_the_same_event_is_stored_once(store):
     rows = [("ann", "x", 1), ("ann", "y", 1), ("ann", "x", 1), ("bob", "x", 1), ("ann", "x", 2)]
     assert store.ingest(listens(*rows)) == Ingested(n_rows=5, n_new=4, n_duplicate=1)
     assert store.ingest(listens(*reversed(rows))) == Ingested(n_rows=5, n_new=0, n_duplicate=5)
     assert rows_of(store.interactions()) == by_key({*rows})
 
 
-def test_a_key_is_kept_as_it_is_documented(store, sql):
-    """Another one would let rows that older versions have ingested in once more."""
-    moments = [-62_135_596_800_000_000, -1, 0, 1, 253_402_300_799_999_999]
-    rows = [(user, "x", moment) for user in ODD_IDS for moment in moments]
-    store.ingest(listens(*rows, event=ODD_IDS * len(moments)))
+def test_the_event_key_is_stable(store, sql):
+    """With another key, events that an older version has stored would be stored twice."""
+    timestamps = [-62_135_596_800_000_000, -1, 0, 1, 253_402_300_799_999_999]
+    rows = [(user, "x", timestamp) for user in ODD_IDS for timestamp in timestamps]
+    store.ingest(listens(*rows, event=ODD_IDS * len(timestamps)))
     expected = {
-        event_key(*row[:2], event, row[2]) for row, event in zip(rows, ODD_IDS * len(moments), strict=True)
+        event_key(*row[:2], event, row[2]) for row, event in zip(rows, ODD_IDS * len(timestamps), strict=True)
     }
     assert {key for (key,) in sql("SELECT event_key FROM interaction")} == expected
 
@@ -144,7 +144,7 @@ def test_the_first_of_equal_rows_counts(store, batch_size):
     assert found.sessions.decode(found.session) == ["s", "s", "r"]
 
 
-def test_another_event_or_source_is_another_event(store):
+def test_event_name_and_source_distinguish_events(store):
     click = listens(("ann", "x", 1), event=["click"])
     assert store.ingest(click).n_new == 1
     assert store.ingest(listens(("ann", "x", 1), event=["purchase"])).n_new == 1
@@ -159,13 +159,13 @@ def test_another_event_or_source_is_another_event(store):
     data=st.data(),
 )
 @ON_EACH
-def test_neither_order_nor_batches_nor_repeats_change_what_is_read(store, rows, cut, data):
+def test_interactions_do_not_depend_on_order_batches_or_duplicates(store, rows, cut, data):
     shuffled = data.draw(st.permutations(rows + rows[: len(rows) // 2]))
     found = []
     for order, size in ((rows, 50_000), (shuffled, cut)):
         for user in "ab":
             store.forget_user(user)
-        # Two batches a call.
+        # Two batches per call.
         calls = [order[start : start + 2 * size] for start in range(0, len(order), 2 * size)]
         ingested = [store.ingest(listens(*call), batch_size=size) for call in calls]
         assert sum(one.n_rows for one in ingested) == len(order)
@@ -176,12 +176,12 @@ def test_neither_order_nor_batches_nor_repeats_change_what_is_read(store, rows, 
     assert found[0].items == found[1].items
 
 
-def test_ids_that_read_alike_when_joined_are_apart(store):
+def test_ids_with_equal_concatenations_are_distinct_events(store):
     rows = [("ab", "c", 1), ("a", "bc", 1), ("abc", "none", 1), ("abcn", "one", 1)]
     assert store.ingest(listens(*rows)).n_new == 4
 
 
-def test_columns_that_were_given_are_kept(store):
+def test_weights_events_and_sessions_are_stored(store):
     given_ = listens(
         ("ann", "x", 5 * DAY),
         ("ann", "y", -DAY),
@@ -198,7 +198,7 @@ def test_columns_that_were_given_are_kept(store):
     assert store.history("ann").weights.tolist() == found.weight.tolist()
 
 
-def test_columns_that_were_not_given_stay_away(store):
+def test_columns_without_values_are_none(store):
     store.ingest(listens(("ann", "x", 1)))
     found = store.interactions()
     assert (found.event, found.session, found.weight) == (None, None, None)
@@ -214,19 +214,19 @@ def test_rows_without_an_event_or_session_beside_rows_with_one(store):
     assert rows_of(store.interactions(events=["none"])) == [("ann", "x", 1)]
 
 
-def test_timestamps_are_kept_to_the_microsecond_from_the_year_1_to_9999(store):
+def test_timestamps_are_exact_to_the_microsecond_in_the_years_1_to_9999(store):
     edges = [-62_135_596_800_000_000, -1, 0, 1, 1_700_000_000_123_457, 253_402_300_799_999_999]
-    store.ingest(listens(*(("ann", "x", moment) for moment in edges)))
+    store.ingest(listens(*(("ann", "x", timestamp) for timestamp in edges)))
     assert store.interactions().timestamp.tolist() == edges
     assert store.history("ann").timestamps.tolist() == edges
     assert store.summary()["first"] == "0001-01-01T00:00:00+00:00"
     assert store.summary()["last"] == "9999-12-31T23:59:59.999999+00:00"
 
 
-@pytest.mark.parametrize("moment", [-62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1, -(2**63)])
-def test_a_timestamp_outside_the_calendar_is_refused_by_row(store, moment):
-    with pytest.raises(InputError, match=f"timestamp in row 1 is {moment}"):
-        store.ingest(listens(("ann", "x", 1), ("ann", "x", moment)))
+@pytest.mark.parametrize("timestamp", [-62_135_596_800_000_001, 253_402_300_800_000_000, 2**63 - 1, -(2**63)])
+def test_a_timestamp_out_of_range_is_refused_with_its_row(store, timestamp):
+    with pytest.raises(InputError, match=f"timestamp in row 1 is {timestamp}"):
+        store.ingest(listens(("ann", "x", 1), ("ann", "x", timestamp)))
     assert store.summary()["n_interactions"] == 0
 
 
@@ -241,7 +241,7 @@ def test_a_batch_has_at_least_one_row(store, size):
         store.ingest(listens(("ann", "x", 1)), batch_size=size)
 
 
-def test_nothing_is_nothing_new(store):
+def test_empty_input_changes_nothing(store):
     assert store.ingest(listens()) == Ingested(0, 0, 0)
     assert store.ingest_items(Items.of({})) == Ingested(0, 0, 0)
     assert len(store.interactions()) == len(store.items()) == len(store.history("ann")) == 0
@@ -253,7 +253,7 @@ def test_nothing_is_nothing_new(store):
 # Reading
 
 
-def test_a_time_range_is_half_open_and_naive_moments_are_utc(store):
+def test_a_time_range_is_half_open_and_naive_times_are_utc(store):
     store.ingest(listens(*(("ann", "x", day * DAY) for day in range(5))))
     second, fourth = datetime(1970, 1, 2), datetime(1970, 1, 4, 5, tzinfo=timezone(timedelta(hours=5)))
     assert store.interactions(start=second, end=fourth).timestamp.tolist() == [DAY, 2 * DAY]
@@ -284,7 +284,7 @@ def test_more_rows_than_one_fetch_or_batch_holds(store):
     assert rows_of(store.interactions()) == by_key({*rows})
 
 
-def test_a_history_is_oldest_first_and_its_newest_part_can_be_asked_for(store):
+def test_a_history_is_oldest_first_and_limit_keeps_its_newest_part(store):
     rows = [("ann", f"i{n}", n // 2) for n in range(9)]
     store.ingest(listens(*reversed(rows), ("bob", "x", 99)))
     whole = store.history("ann")
@@ -298,8 +298,8 @@ def test_a_history_is_oldest_first_and_its_newest_part_can_be_asked_for(store):
         store.history("ann", limit=0)
 
 
-def test_a_history_is_one_search_in_each_index(memory):
-    # On SQLite, whose plans do not depend on what is in the tables.
+def test_a_history_is_one_search_per_index(memory):
+    # On SQLite, whose query plans do not depend on the content of the tables.
     with Store(f"sqlite:///{memory}/store.db") as store, sqlite3.connect(memory / "store.db") as connection:
         store.upgrade()
         statement = str(queries._history("sqlite").compile(dialect=sqlite.dialect()))
@@ -309,22 +309,21 @@ def test_a_history_is_one_search_in_each_index(memory):
     assert all(step.startswith("SEARCH") for step in plan)
 
 
-def test_a_reader_sees_one_moment_while_a_writer_writes(store):
+def test_a_reader_sees_one_snapshot_while_a_writer_writes(store):
     stop, faults = threading.Event(), []
 
-    def more(start):
-        """Each time somebody new hears something new."""
+    def ingest_new(start):
+        """Ingest interactions of a new user with a new item."""
         rows = [(f"{start} ann", f"{start} x", n) for n in range(start, start + 100)]
         store.ingest(listens(*rows))
 
     def write():
         start = 100
         while not stop.is_set():
-            more(start)
+            ingest_new(start)
             start += 100
 
-    more(0)
-
+    ingest_new(0)
     writer = threading.Thread(target=write)
     writer.start()
     try:
@@ -341,7 +340,7 @@ def test_a_reader_sees_one_moment_while_a_writer_writes(store):
 # Users
 
 
-def test_a_forgotten_user_leaves_nothing_behind(store, sql):
+def test_forget_user_deletes_all_rows_of_the_user(store, sql):
     store.ingest(listens(("ann", "x", 1), ("ann", "y", 2), ("bob", "x", 3)))
     sql(
         "INSERT INTO recommendation (version, user_id, rank, item_id, score) "
@@ -356,7 +355,7 @@ def test_a_forgotten_user_leaves_nothing_behind(store, sql):
     assert store.ingest(listens(("ann", "x", 1))).n_new == 1
 
 
-def test_numbers_are_never_given_again(store, sql):
+def test_row_numbers_are_never_reused(store, sql):
     store.ingest(listens(("ann", "x", 1)))
     (first,) = sql("SELECT id FROM user_account")
     store.forget_user("ann")
@@ -365,14 +364,14 @@ def test_numbers_are_never_given_again(store, sql):
     assert second > first
 
 
-def test_known_ids_use_up_no_numbers(store, sql):
+def test_existing_ids_consume_no_row_numbers(store, sql):
     for n in range(5):
         store.ingest(listens(("ann", "x", n)))
     store.ingest(listens(("bob", "y", 1)))
     assert sql("SELECT max(id) FROM item") == [(2,)]
 
 
-def test_a_summary_counts(store):
+def test_summary_counts_rows_and_bounds_timestamps(store):
     store.ingest(listens(("ann", "x", 0), ("bob", "x", DAY)))
     store.ingest_items(Items.of({"y": {}}))
     store.deactivate_items(["y"])
@@ -386,17 +385,17 @@ def test_a_summary_counts(store):
     }
 
 
-def test_the_hour_of_ingestion_is_the_clock_s_or_the_one_given(store, sql):
+def test_now_is_stored_as_the_time_of_ingestion(store, sql):
     now = datetime(2024, 1, 1, 5, tzinfo=timezone(timedelta(hours=5)))
     store.ingest(listens(("ann", "x", 1)), now=now)
-    (moment,) = sql("SELECT ingested_at FROM interaction")[0]
+    (ingested_at,) = sql("SELECT ingested_at FROM interaction")[0]
     expected = datetime(2024, 1, 1, tzinfo=UTC)
-    assert moment in {expected, expected.timestamp() * 1e6}
+    assert ingested_at in {expected, expected.timestamp() * 1e6}
     with pytest.raises(InputError, match="no time zone"):
         store.ingest(listens(("ann", "x", 2)), now=datetime(2024, 1, 1))
 
 
-def test_a_snapshot_holds_the_newest_days_and_all_items(store):
+def test_a_snapshot_has_the_newest_days_and_all_items(store):
     store.ingest(listens(("ann", "x", 0), ("bob", "y", 99 * DAY), ("ann", "z", 100 * DAY)))
     everything, items = store.snapshot()
     assert rows_of(everything) == rows_of(store.interactions())
@@ -408,7 +407,7 @@ def test_a_snapshot_holds_the_newest_days_and_all_items(store):
     assert len(store.snapshot(days=0.5)[0]) == 1
 
 
-def test_a_snapshot_counts_its_days_from_the_last_interaction_before_its_end(store):
+def test_a_snapshot_counts_days_from_the_last_interaction_before_end(store):
     end = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC) + timedelta(days=9_001)
     assert store.ahead(end) is None
     store.ingest(listens(("ann", "x", 0), ("bob", "y", 9_000 * DAY), ("ann", "z", 9_001 * DAY)))

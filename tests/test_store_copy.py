@@ -1,4 +1,4 @@
-"""A store copied into another database is the same store."""
+"""``Store.copy_to`` and ``item2vec db copy``, between all kinds of databases."""
 
 import json
 
@@ -14,9 +14,9 @@ from item2vec.store import Store, copying
 from item2vec.store.connect import begin_as
 from item2vec.store.tables import metadata
 
-FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000_000, 253_402_300_799_999_999
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 WEIGHTS = [0, 0.1, 1 / 3, 1e-45, 1.1754944e-38, 3.4028235e38, 16_777_217, 1]
-MOMENTS = [FIRST_MOMENT, -1, 0, 1, 1_700_000_000_123_457, LAST_MOMENT]
+TIMESTAMPS = [EARLIEST, -1, 0, 1, 1_700_000_000_123_457, LATEST]
 ATTRIBUTES = {
     "number": [0.1, 1e300, -0.0, 5e-324, 2**63 - 1, -(2**63), True, None],
     "text": [id_ for id_ in ODD_IDS if len(id_) < 20],
@@ -27,7 +27,7 @@ ATTRIBUTES = {
 
 @pytest.fixture
 def other(other_url):
-    """A store without a schema, on each kind of database in turn."""
+    """Yield a store without a schema, on each kind of database in turn."""
     with Store(other_url) as other:
         yield other
 
@@ -35,15 +35,15 @@ def other(other_url):
 @pytest.fixture
 def filled(store, engine):
     fill(store, engine)
-    store.ingest(listens(*((f"u{n}", "x", moment) for n, moment in enumerate(MOMENTS))))
+    store.ingest(listens(*((f"u{n}", "x", timestamp) for n, timestamp in enumerate(TIMESTAMPS))))
     users = [f"w{n}" for n in range(len(WEIGHTS))]
     store.ingest(Interactions.of(user=users, item=users, timestamp=[7] * len(users), weight=WEIGHTS))
     store.ingest_items(Items.of({"x": {"title": "\t", **ATTRIBUTES}}))
     return store
 
 
-def same(store):
-    """What callers see."""
+def observable(store):
+    """Return everything that callers can read from a store."""
     found = store.interactions()
     columns = [found.timestamp, found.weight, found.user, found.item, found.event, found.session]
     return (
@@ -54,15 +54,15 @@ def same(store):
     )
 
 
-def test_a_copy_is_the_same_store(filled, engine, other, other_url):
+def test_a_copy_has_the_same_content_and_schema(filled, engine, other, other_url):
     counts = filled.copy_to(other)
     assert counts == {name: n_rows for name, (n_rows, _) in content(engine).items()}
-    assert same(other) == same(filled)
+    assert observable(other) == observable(filled)
     with connected(other_url) as others:
         assert differences(others) == []
 
 
-def test_there_and_back_again_keeps_every_value(filled, engine, other, new_url):
+def test_a_copy_of_the_copy_has_every_value(filled, engine, other, new_url):
     filled.copy_to(other)
     back_url = new_url()
     with Store(back_url) as back, connected(back_url) as there:
@@ -70,7 +70,7 @@ def test_there_and_back_again_keeps_every_value(filled, engine, other, new_url):
         assert content(there) == content(engine)
 
 
-def test_a_copy_goes_on_where_the_source_stood(filled, sql, other):
+def test_a_copy_continues_the_sequences_of_the_source(filled, sql, other):
     for table in ("promotion", "run"):
         sql(f"DELETE FROM {table}")
     last = filled.begin_run(config={"models": "m", "host": "h"}, now=NOW)
@@ -89,7 +89,7 @@ def test_an_empty_store_can_be_copied(store, other):
 
 
 def test_more_rows_than_a_batch_holds(store, other):
-    n = copying.ROWS_A_BATCH + 1
+    n = copying.ROWS_PER_BATCH + 1
     numbers = np.arange(n)
     users, items = (numbers % 900).astype(str), (numbers % 70).astype(str)
     store.ingest(Interactions.of(user=users, item=items, timestamp=numbers))
@@ -100,7 +100,7 @@ def test_more_rows_than_a_batch_holds(store, other):
 
 
 @pytest.mark.parametrize("table", ["item", "user_account", "run"])
-def test_a_store_that_holds_anything_is_left_alone(store, other, other_url, table):
+def test_a_target_with_rows_is_refused_and_unchanged(store, other, other_url, table):
     store.ingest(listens(("ann", "x", 1)))
     other.upgrade()
     row = {"item": {"external_id": "y"}, "user_account": {"external_id": "bob"}, "run": RUN}[table]
@@ -120,7 +120,7 @@ def test_a_store_is_not_copied_onto_itself(store, url):
     assert store.history("ann").items == ["x"]
 
 
-def test_a_source_without_a_schema_is_said(url, other):
+def test_a_source_without_a_schema_is_refused(url, other):
     with Store(url) as source, pytest.raises(SchemaError, match="has no schema yet"):
         source.copy_to(other)
     assert other.current() is None
@@ -156,7 +156,7 @@ def test_a_copy_that_differs_is_rolled_back(filled, other, other_url, fault):
         assert content(others) == empty
 
 
-def test_a_writer_does_not_change_what_is_copied(filled, engine, other):
+def test_a_concurrent_write_is_not_copied(filled, engine, other):
     before = content(engine)
     n_late = []
 
@@ -174,11 +174,11 @@ def test_a_writer_does_not_change_what_is_copied(filled, engine, other):
     assert counts == {name: n_rows for name, (n_rows, _) in before.items()}
 
 
-def test_the_command_copies(filled, other, other_url, item2vec, url):
+def test_the_command_copies_and_refuses_a_second_copy(filled, other, other_url, item2vec, url):
     code, out, _ = item2vec("db", "copy", other_url, "--store", url, "--json")
     assert code == 0
     assert json.loads(out)["interaction"] == filled.summary()["n_interactions"]
-    assert same(other) == same(filled)
+    assert observable(other) == observable(filled)
     code, _, err = item2vec("db", "copy", other_url, "--store", url)
     assert code == 2
     assert "expected an empty store" in err

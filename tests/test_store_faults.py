@@ -1,4 +1,4 @@
-"""What is promised when processes die, disks fill up, files rot and writers collide."""
+"""The store when processes die, disks fill up, files are damaged and writers collide."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ N = 20_000
 
 
 def many(n=N, seed=7):
-    """Rows without repeats; the same in every process."""
+    """Return n distinct interactions, the same in every process."""
     rng = np.random.default_rng(seed)
     return Interactions(
         users=Vocabulary(tuple(f"u{number}" for number in range(2_000))),
@@ -38,15 +38,9 @@ def many(n=N, seed=7):
 
 
 def content(store):
-    found = store.interactions()
-    return sorted(
-        zip(
-            found.timestamp.tolist(),
-            found.users.decode(found.user),
-            found.items.decode(found.item),
-            strict=True,
-        )
-    )
+    rows = store.interactions()
+    columns = [rows.timestamp.tolist(), rows.users.decode(rows.user), rows.items.decode(rows.item)]
+    return sorted(zip(*columns, strict=True))
 
 
 def expected(rows):
@@ -77,7 +71,7 @@ with Store({url!r}) as store:
 
 
 @pytest.mark.parametrize("batches_before_the_kill", [0, 15])
-def test_kill_9_while_ingesting_loses_nothing(store, url, request, batches_before_the_kill):
+def test_kill_9_during_ingest_loses_no_committed_batch(store, url, request, batches_before_the_kill):
     script = CHILD.format(tests=str(request.path.parent), url=url)
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
@@ -109,7 +103,7 @@ with Store("sqlite:///" + sys.argv[1]) as store:
 """
 
 
-def test_each_batch_is_flushed_before_the_next_one_begins(memory, tmp_path, request):
+def test_each_batch_is_flushed_before_the_next_begins(memory, tmp_path, request):
     strace.require()
     traced = ["strace", "-f", "-y", "-s", "0", "-o", tmp_path / "trace", "-e", "trace=pwrite64,fdatasync"]
     run(FLUSHED.format(tests=str(request.path.parent)), memory / "store.db", prefix=traced)
@@ -135,15 +129,15 @@ with Store({url!r}) as store:
 
 
 @pytest.mark.parametrize("limit", [700_000, 2_000_000])
-def test_a_full_disk_is_said_and_harms_nothing(memory, request, limit):
+def test_a_full_disk_is_an_error_that_damages_nothing(memory, request, limit):
     url = f"sqlite:///{memory}/store.db"
     with Store(url) as store:
         store.upgrade()
     script = FULL.format(tests=str(request.path.parent), url=url, limit=limit)
-    told = subprocess.run(
+    message = subprocess.run(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True
     ).stdout
-    assert "then run the same command again" in told
+    assert "then run the same command again" in message
     assert integrity(memory / "store.db") == [("ok",)]
     with Store(url) as store:
         n_kept = store.summary()["n_interactions"]
@@ -152,17 +146,17 @@ def test_a_full_disk_is_said_and_harms_nothing(memory, request, limit):
         assert content(store) == expected(many())
 
 
-def test_threads_that_ingest_the_same_rows_lose_nothing_and_count_right(store):
+def test_threads_that_ingest_the_same_rows_lose_nothing_and_count_correctly(store):
     rows = many(4_000)
     parts = [rows.take(np.random.default_rng(seed).permutation(4_000)[:3_000]) for seed in range(4)]
     with ThreadPoolExecutor(4) as threads:
         ingested = list(threads.map(lambda part: store.ingest(part, batch_size=300), parts))
     union = sorted({row for part in parts for row in expected(part)})
     assert content(store) == union
-    assert sum(one.n_new for one in ingested) == len(union)
+    assert sum(counts.n_new for counts in ingested) == len(union)
 
 
-def test_a_user_can_be_forgotten_while_others_ingest(store):
+def test_a_user_can_be_forgotten_during_ingest(store):
     rows = many(3_000)
     with ThreadPoolExecutor(3) as threads:
         ingests = [threads.submit(store.ingest, rows, batch_size=100, source=source) for source in ("a", "b")]
@@ -174,31 +168,31 @@ def test_a_user_can_be_forgotten_while_others_ingest(store):
     assert kept <= {*content(store)} <= {*expected(rows)}
 
 
-def test_a_lost_connection_is_mended(cluster):
+def test_a_lost_connection_is_reopened(cluster):
     schema = "lost"
     server = f"postgresql+psycopg://postgres@/postgres?host={cluster}"
-    others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    cut = text(f"SELECT pg_terminate_backend(pid) {others}")
+    other_clients = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    disconnect = text(f"SELECT pg_terminate_backend(pid) {other_clients}")
     count = text(f"SELECT count(*) FROM {schema}.interaction")
     rows = many(5_000)
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection, Store(f"{server}&options=-csearch_path%3D{schema}") as store:
         connection.execute(text(f"CREATE SCHEMA {schema}"))
         store.upgrade()
-        connection.execute(cut)
+        connection.execute(disconnect)
         assert store.summary()["n_interactions"] == 0
         with ThreadPoolExecutor(1) as thread:
             ingest = thread.submit(store.ingest, rows, batch_size=500)
-            for wanted in (500, 2_000, 3_500):
-                while not ingest.done() and connection.execute(count).scalar_one() < wanted:
+            for n_rows in (500, 2_000, 3_500):
+                while not ingest.done() and connection.execute(count).scalar_one() < n_rows:
                     pass
-                connection.execute(cut)
+                connection.execute(disconnect)
         assert ingest.result().n_rows == 5_000
         assert content(store) == expected(rows)
     engine.dispose()
 
 
-def test_a_lock_that_is_not_let_go_is_said(memory):
+def test_a_lock_that_is_not_released_is_an_error(memory):
     url = f"sqlite:///{memory}/store.db"
     with Store(url) as store, Store(f"{url}?timeout=0.01") as impatient:
         store.upgrade()
@@ -215,7 +209,7 @@ def test_a_lock_that_is_not_let_go_is_said(memory):
 
 @pytest.fixture
 def impatient(memory):
-    """The URL of a SQLite store with a schema, for connections that wait for no lock."""
+    """Return the URL of a filled SQLite store, for connections that do not wait for locks."""
     url = f"sqlite:///{memory}/store.db?timeout=0"
     with Store(url) as store:
         store.upgrade()
@@ -231,7 +225,7 @@ def transactions(url, mode):
 
 
 @pytest.mark.parametrize("mode", ["write", "migrate"])
-def test_a_writer_has_the_lock_before_it_reads(impatient, mode):
+def test_a_writer_takes_the_lock_before_it_reads(impatient, mode):
     with transactions(impatient, mode) as engine, engine.begin(), Store(impatient) as store:
         assert len(store.interactions()) == 2_000
         with pytest.raises(StoreError, match="locked"):
@@ -246,7 +240,7 @@ def test_a_writer_does_not_wait_for_a_reader(impatient):
         assert len(rows.all()) == 1_999
 
 
-def test_a_transaction_that_met_a_lock_is_run_again(impatient, memory):
+def test_a_transaction_is_repeated_after_a_held_lock(impatient, memory):
     holder = sqlite3.connect(memory / "store.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     attempts = []
@@ -266,7 +260,7 @@ def test_a_transaction_that_met_a_lock_is_run_again(impatient, memory):
     holder.close()
 
 
-def test_an_error_that_does_not_pass_is_not_tried_again(impatient):
+def test_a_transaction_is_not_repeated_after_a_permanent_error(impatient):
     attempts = []
 
     def transaction():
@@ -289,7 +283,7 @@ def healthy(tmp_path_factory):
     return folder / "store.db"
 
 
-def use_everything(store):
+def call_all_methods(store):
     store.current()
     store.summary()
     store.interactions()
@@ -304,25 +298,28 @@ def use_everything(store):
     store.upgrade()
 
 
-places = st.floats(0, 1, exclude_max=True)
+fractions = st.floats(0, 1, exclude_max=True)
 
 
-@given(flips=st.lists(st.tuples(places, st.integers(0, 7)), min_size=1, max_size=20), cut=st.none() | places)
-@example(flips=[(0.4375, 7)], cut=None)  # a letter of the schema, which SQLite then quotes
+@given(
+    flips=st.lists(st.tuples(fractions, st.integers(0, 7)), min_size=1, max_size=20),
+    cut=st.none() | fractions,
+)
+@example(flips=[(0.4375, 7)], cut=None)  # in the text of the schema, which SQLite then quotes
 @settings(deadline=None, max_examples=60)
-def test_a_damaged_file_is_an_error_of_ours_or_no_error(healthy, flips, cut):
+def test_a_damaged_file_raises_only_errors_of_this_package(healthy, flips, cut):
     damaged = healthy.with_name("damaged.db")
-    rotten = bytearray(healthy.read_bytes())
-    for place, bit in flips:
-        rotten[int(place * len(rotten))] ^= 1 << bit
-    damaged.write_bytes(rotten if cut is None else rotten[: int(cut * len(rotten))])
+    content_ = bytearray(healthy.read_bytes())
+    for fraction, bit in flips:
+        content_[int(fraction * len(content_))] ^= 1 << bit
+    damaged.write_bytes(content_ if cut is None else content_[: int(cut * len(content_))])
     for suffix in ("-wal", "-shm"):
         damaged.with_name(f"damaged.db{suffix}").unlink(missing_ok=True)
     with Store(f"sqlite:///{damaged}") as store, contextlib.suppress(Item2VecError):
-        use_everything(store)
+        call_all_methods(store)
 
 
-def test_a_file_of_another_kind_is_said(tmp_path):
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path):
     (tmp_path / "store.db").write_text("user,item,timestamp\n" * 100)
     with Store(f"sqlite:///{tmp_path}/store.db") as store:
         for call in (store.upgrade, store.current, store.items):
@@ -347,18 +344,19 @@ def test_a_file_of_another_kind_is_said(tmp_path):
         ("UPDATE item SET external_id = X'ff'", Store.items),
     ],
 )
-def test_a_value_that_cannot_be_is_said(memory, damage, call):
+def test_an_invalid_value_is_an_error(memory, damage, call):
     with Store(f"sqlite:///{memory}/store.db") as store:
         store.upgrade()
         store.ingest(Interactions.of(user=["ann"], item=["x"], timestamp=[1]))
-        rot = sqlite3.connect(memory / "store.db", isolation_level=None)
-        rot.execute("PRAGMA writable_schema = ON")
-        rot.execute("UPDATE sqlite_schema SET sql = replace(replace(sql, ',\n STRICT', ''), 'STRICT', '')")
-        rot.close()
-        rot = sqlite3.connect(memory / "store.db", isolation_level=None)
-        rot.execute("PRAGMA ignore_check_constraints = ON")
-        rot.execute(damage)
-        rot.close()
-        with pytest.raises(StoreError, match=r"bring back a backup|malformed JSON") as error:
+        connection = sqlite3.connect(memory / "store.db", isolation_level=None)
+        connection.execute("PRAGMA writable_schema = ON")
+        not_strict = "UPDATE sqlite_schema SET sql = replace(replace(sql, ',\n STRICT', ''), 'STRICT', '')"
+        connection.execute(not_strict)
+        connection.close()
+        connection = sqlite3.connect(memory / "store.db", isolation_level=None)
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(damage)
+        connection.close()
+        with pytest.raises(StoreError, match=r"restore a backup|malformed JSON") as error:
             call(store)
         assert error.value.exit_code == 5 or "JSON" in str(error.value)

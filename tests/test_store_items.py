@@ -1,4 +1,4 @@
-"""What the store promises of items, on SQLite and on PostgreSQL alike."""
+"""Items in the store, on SQLite and PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
@@ -26,22 +26,22 @@ SONGS = Items.of(
 )
 
 
-def same_items(found, expected):
+def assert_same_items(items, expected):
     order = sorted(range(len(expected)), key=expected.vocabulary.ids.__getitem__)
-    assert found.vocabulary.ids == tuple(expected.vocabulary.ids[code] for code in order)
-    assert found.titles == tuple(expected.titles[code] for code in order)
-    assert list(found.attributes) == [expected.attributes[code] for code in order]
-    assert [list(map(type, row.values())) for row in found.attributes] == [
+    assert items.vocabulary.ids == tuple(expected.vocabulary.ids[code] for code in order)
+    assert items.titles == tuple(expected.titles[code] for code in order)
+    assert list(items.attributes) == [expected.attributes[code] for code in order]
+    assert [list(map(type, row.values())) for row in items.attributes] == [
         list(map(type, expected.attributes[code].values())) for code in order
     ]
 
 
-def test_items_come_back_as_they_were_given(store):
+def test_items_are_returned_unchanged(store):
     assert store.ingest_items(SONGS) == Ingested(4, 4, 0)
-    same_items(store.items(), SONGS)
+    assert_same_items(store.items(), SONGS)
 
 
-def test_items_are_replaced_and_interactions_make_items_without_a_title(store):
+def test_items_are_replaced_and_interactions_create_items_without_titles(store):
     store.ingest(listens(("ann", "s1", 1), ("ann", "s9", 2)))
     assert store.ingest_items(SONGS) == Ingested(4, 3, 1)
     assert store.items().title("s1") == "Blue Monday"
@@ -51,7 +51,7 @@ def test_items_are_replaced_and_interactions_make_items_without_a_title(store):
     assert store.items().title("s1") == "s1"
 
 
-def test_items_are_deactivated_and_brought_back(store):
+def test_items_are_deactivated_and_activated(store):
     store.ingest_items(SONGS)
     assert store.deactivate_items(["s3", "s1", "s3"]) == 2
     assert store.deactivate_items(["s1"]) == 0
@@ -64,7 +64,7 @@ def test_items_are_deactivated_and_brought_back(store):
     assert len(store.items()) == 4
 
 
-def test_an_unknown_item_is_not_deactivated_and_neither_are_the_others(store):
+def test_with_an_unknown_item_none_is_deactivated(store):
     store.ingest_items(SONGS)
     with pytest.raises(UnknownItemError, match=r"unknown item 's11' \(4 known\); did you mean 's1'"):
         store.deactivate_items(["s1", "s11"])
@@ -96,18 +96,18 @@ attributes = st.dictionaries(
     wanted=st.dictionaries(names, scalars | st.lists(scalars, max_size=3), max_size=2),
 )
 @ON_EACH
-def test_a_condition_means_of_stored_items_what_it_means_of_those_given(store, rows, wanted):
+def test_items_where_agrees_with_items_in_memory(store, rows, wanted):
     items = Items.of({f"i{n}": row for n, row in enumerate([dict.fromkeys(wanted), *rows])})
     store.ingest_items(items)
-    unknown_to_this_example = {*store.items().vocabulary} - {*items.vocabulary}
-    found = [item for item in store.items_where(wanted) if item not in unknown_to_this_example]
-    assert found == sorted(items.where(wanted))
-    mine = [store.items().about(item) for item in items.vocabulary]
-    assert mine == [dict(row) for row in items.attributes]
+    of_earlier_examples = {*store.items().vocabulary} - {*items.vocabulary}
+    selected = [item for item in store.items_where(wanted) if item not in of_earlier_examples]
+    assert selected == sorted(items.where(wanted))
+    stored = [store.items().about(item) for item in items.vocabulary]
+    assert stored == [dict(row) for row in items.attributes]
 
 
 @pytest.mark.parametrize("wanted", [True, 1, 1.0, [2, True]])
-def test_true_is_one_as_in_python_and_is_no_text(store, wanted):
+def test_true_equals_one_as_in_python_but_not_text(store, wanted):
     values = {"a": True, "b": 1, "c": 1.0, "d": "1", "e": "true", "f": False, "g": 0, "h": [True], "i": None}
     items = Items.of({name: {"x": value} for name, value in values.items()})
     store.ingest_items(items)
@@ -116,20 +116,20 @@ def test_true_is_one_as_in_python_and_is_no_text(store, wanted):
 
 
 @pytest.mark.parametrize("wanted", [float("nan"), float("inf"), 2**63, "a\0", "\ud800", None, []])
-def test_what_no_item_can_be_is_met_by_none(store, wanted):
+def test_a_value_that_cannot_be_stored_matches_no_item(store, wanted):
     store.ingest_items(SONGS)
     assert store.items_where({"genre": wanted}) == []
     assert store.items_where({"genre": [wanted, "jazz"]} if wanted != [] else {"genre": "jazz"}) == ["s2"]
 
 
 @pytest.mark.parametrize("name", ["a\0", "\ud800", "gnere", 7, None])
-def test_a_name_that_no_attribute_has_is_refused(store, name):
+def test_an_unknown_attribute_is_refused(store, name):
     store.ingest_items(SONGS)
     with pytest.raises(InputError, match="an attribute"):
         store.items_where({name: "jazz"})
 
 
-def test_an_attribute_of_inactive_items_alone_is_known(store):
+def test_an_attribute_of_inactive_items_only_is_accepted(store):
     store.ingest_items(SONGS)
     store.deactivate_items(["s1"])
     assert store.items_where({"year": 1983}) == store.items_where({"live": False}) == []
@@ -139,13 +139,13 @@ CHANGES = {
     "a new item": lambda store: store.ingest_items(Items.of({"s5": {}})),
     "another attribute": lambda store: store.ingest_items(Items.of({"s4": {"genre": "soul"}})),
     "another title": lambda store: store.ingest_items(Items.of({"s4": {"title": "Ceremony"}})),
-    "out": lambda store: store.deactivate_items(["s1", "s2"]),
-    "in": lambda store: store.activate_items(["s3"]),
+    "deactivated": lambda store: store.deactivate_items(["s1", "s2"]),
+    "activated": lambda store: store.activate_items(["s3"]),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_catalogue_is_read_again_only_where_it_has_changed(store, change):
+def test_only_changes_of_a_catalogue_are_read(store, change):
     store.ingest_items(SONGS)
     store.deactivate_items(["s3"])
     known = store.catalogue()
@@ -155,9 +155,9 @@ def test_a_catalogue_is_read_again_only_where_it_has_changed(store, change):
     change(store)
     newer, whole = store.catalogue(known), store.catalogue()
     assert newer.revision == whole.revision == known.revision + 1
-    same_items(whole.items, newer.items)
+    assert_same_items(whole.items, newer.items)
     assert newer.where({}) == whole.where({})
-    assert (newer.items is known.items) == (change in (CHANGES["out"], CHANGES["in"]))
+    assert (newer.items is known.items) == (change in (CHANGES["deactivated"], CHANGES["activated"]))
 
 
 steps = st.lists(
@@ -170,7 +170,7 @@ steps = st.lists(
 
 @given(steps=steps)
 @ON_EACH
-def test_a_catalogue_that_reads_only_changes_is_the_whole_one(store, steps):
+def test_a_catalogue_updated_by_changes_equals_the_whole_one(store, steps):
     store.ingest_items(Items.of({item: {} for item in "abc"}))
     known = store.catalogue()
     for step, what in steps:
@@ -183,11 +183,11 @@ def test_a_catalogue_that_reads_only_changes_is_the_whole_one(store, steps):
         else:
             (store.activate_items if step == "in" else store.deactivate_items)([what])
     newest, whole = store.catalogue(known), store.catalogue()
-    same_items(newest.items, whole.items)
+    assert_same_items(newest.items, whole.items)
     assert newest.active.tolist() == whole.active.tolist()
 
 
-def test_a_catalogue_from_before_a_backup_was_brought_back_is_read_whole(store, sql):
+def test_after_a_restore_from_backup_the_whole_catalogue_is_read(store, sql):
     store.ingest_items(SONGS)
     store.deactivate_items(["s1"])
     known = store.catalogue()
@@ -195,8 +195,8 @@ def test_a_catalogue_from_before_a_backup_was_brought_back_is_read_whole(store, 
     assert store.catalogue(known).where({}) == ["s1", "s2", "s3", "s4"]
 
 
-def test_changes_are_numbered_in_the_order_in_which_they_can_be_seen(store, engine):
-    """A reader that saw the later of two changes first would never look for the earlier one."""
+def test_revisions_become_visible_in_ascending_order(store, engine):
+    """A reader that saw the later of two revisions first would never read the earlier one."""
     store.ingest_items(SONGS)
     seen = store.catalogue()
     with ThreadPoolExecutor(1) as thread:
@@ -217,7 +217,7 @@ def test_a_condition_of_another_type_is_refused(store, wanted):
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         ({"year": float("nan")}, "item 'bad': year is nan"),
         ({"years": [1, float("inf")]}, "item 'bad': years is inf"),
@@ -232,14 +232,14 @@ def test_a_condition_of_another_type_is_refused(store, wanted):
         ({"tags": {"a": {1: 2}}}, "item 'bad': tags"),
     ],
 )
-def test_attributes_that_a_database_would_change_are_refused(store, row, words):
-    with pytest.raises(InputError, match=words):
+def test_attributes_that_a_database_would_change_are_refused(store, row, message):
+    with pytest.raises(InputError, match=message):
         store.ingest_items(Items.of({"good": {"year": 1}, "bad": row}))
     assert len(store.items()) == 0
 
 
-def test_attributes_nested_without_end_are_refused(store):
-    endless = []
-    endless.append(endless)
+def test_recursive_attributes_are_refused(store):
+    recursive = []
+    recursive.append(recursive)
     with pytest.raises(InputTypeError, match="deep"):
-        store.ingest_items(Items.of({"x": {"a": endless}}))
+        store.ingest_items(Items.of({"x": {"a": recursive}}))

@@ -1,4 +1,4 @@
-"""Any sequence of writes leaves the store as it leaves a few dictionaries."""
+"""A stateful test: after any sequence of writes, the store agrees with a model of dictionaries."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Row:
         return event_key(self.user, self.item, self.event, self.timestamp)
 
     @property
-    def place(self):
+    def order(self):
         return self.user, self.timestamp, self.key
 
 
@@ -52,7 +52,7 @@ class Machine(RuleBasedStateMachine):
         self.events = {}  # (source, key) -> Row
         self.catalogue = {}  # id -> (title, attributes)
         self.inactive = set()
-        self.known = None  # what a reader knows that only reads changes
+        self.known = None  # the catalogue of a reader that reads only changes
 
     def teardown(self):
         self.store.close()
@@ -93,7 +93,7 @@ class Machine(RuleBasedStateMachine):
     def ingest(self, rows, source, size, twice):
         rows = rows + rows[::-1] if twice else rows
         columns = {name: [getattr(row, name) for row in rows] for name in Row.__dataclass_fields__}
-        # As dates, so that no whole number looks like seconds since 1970.
+        # As datetime64, because small integers would be taken for seconds since 1970.
         columns["timestamp"] = np.array(columns["timestamp"], dtype="datetime64[us]")
         before = len(self.events)
         for row in rows:
@@ -146,35 +146,35 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users, limit=st.integers(1, 5))
     def history(self, user, limit):
-        rows = sorted((row.timestamp, *of) for of, row in self._placed() if row.user == user)[-limit:]
+        rows = sorted((row.timestamp, *of) for of, row in self._rows() if row.user == user)[-limit:]
         history = self.store.history(user, limit=limit)
         expected = [self.events[source, key] for _, key, source in rows]
         assert history.items == [row.item for row in expected]
         assert history.timestamps.tolist() == [row.timestamp for row in expected]
         assert history.weights.tolist() == np.float32([row.weight for row in expected]).tolist()
 
-    def _placed(self):
+    def _rows(self):
         return [((key, source), row) for (source, key), row in self.events.items()]
 
     @rule(events=st.none() | st.lists(st.sampled_from(["none", "click", "other"]), max_size=2))
     def interactions(self, events):
-        placed = sorted(self._placed(), key=lambda pair: (*pair[1].place, pair[0]))
-        rows = [row for _, row in placed if events is None or row.event in events]
-        found = self.store.interactions(events=events)
+        ordered = sorted(self._rows(), key=lambda pair: (*pair[1].order, pair[0]))
+        rows = [row for _, row in ordered if events is None or row.event in events]
+        interactions = self.store.interactions(events=events)
         for name in ("user", "item", "event", "session"):
             expected = [getattr(row, name) for row in rows]
-            codes, vocabulary = getattr(found, name), getattr(found, f"{name}s")
+            codes, vocabulary = getattr(interactions, name), getattr(interactions, f"{name}s")
             assert expected == (["none"] * len(rows) if codes is None else vocabulary.decode(codes))
             assert vocabulary is None or vocabulary.ids == tuple(sorted({*expected}))
-        assert found.timestamp.tolist() == [row.timestamp for row in rows]
-        weights = np.ones(len(rows)) if found.weight is None else found.weight
+        assert interactions.timestamp.tolist() == [row.timestamp for row in rows]
+        weights = np.ones(len(rows)) if interactions.weight is None else interactions.weight
         assert weights.tolist() == np.float32([row.weight for row in rows]).tolist()
 
     @invariant()
     def the_catalogue_agrees(self):
-        found = self.store.items()
-        assert found.vocabulary.ids == tuple(sorted(self.catalogue))
-        assert list(zip(found.titles, found.attributes, strict=True)) == [
+        items = self.store.items()
+        assert items.vocabulary.ids == tuple(sorted(self.catalogue))
+        assert list(zip(items.titles, items.attributes, strict=True)) == [
             self.catalogue[item] for item in sorted(self.catalogue)
         ]
         assert self.store.inactive_items() == sorted(self.inactive)
@@ -199,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         assert summary["n_inactive"] == len(self.inactive)
 
 
-def test_the_store_is_a_few_dictionaries(new_url):
+def test_the_store_agrees_with_a_model_of_dictionaries(new_url):
     class OnThisDatabase(Machine):
         pass
 

@@ -1,4 +1,4 @@
-"""The roles of docs/postgresql.md may do what they are for, and nothing else."""
+"""The roles of docs/postgresql.md have the privileges for their tasks, and no others."""
 
 import re
 from datetime import UTC, datetime
@@ -18,10 +18,10 @@ NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def as_role(cluster):
-    """A function that opens the database, made as the page says, as one of its roles."""
-    make, grant = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    """Create the database by the SQL of the page; return a function that opens it as a role."""
+    create, grant = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     server = f"@/item2vec?host={cluster}"
-    run(f"postgresql+psycopg://postgres@/postgres?host={cluster}", make)
+    run(f"postgresql+psycopg://postgres@/postgres?host={cluster}", create)
     with Store(f"postgresql+psycopg://item2vec{server}") as owner:
         owner.upgrade()
     run(f"postgresql+psycopg://item2vec{server}", grant)
@@ -77,7 +77,7 @@ MAY = {
 
 @pytest.mark.parametrize("work", [ingest, read, record, forget], ids=lambda work: work.__name__)
 @pytest.mark.parametrize("role", MAY)
-def test_a_role_may_do_what_it_is_for_and_nothing_else(as_role, role, work):
+def test_a_role_has_the_privileges_for_its_tasks_only(as_role, role, work):
     with as_role("item2vec") as owner:
         ingest(owner)
     with as_role(role) as store:

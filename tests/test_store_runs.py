@@ -1,4 +1,4 @@
-"""What the store promises of runs and promotions."""
+"""Runs and promotions in the store, on SQLite and PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ CONFIG = {"models": "/srv/models", "host": "night", "pid": 7, "training": {"dime
 MOVE = {"generation": 1, "version": "g1", "previous": None, "manifest_sha256": "0" * 64, "actor": "retrain"}
 
 
-def test_a_run_comes_back_as_it_was_noted(store):
+def test_a_run_is_returned_as_recorded(store):
     gates = {"recall": {"value": 0.1 + 0.2, "floor": 1e-300, "passed": True}, "é😀": ["\n", None, -(2**63)]}
     run = store.begin_run(config=CONFIG, now=NOW)
     assert store.runs() == [Run(run, NOW, None, "running", None, None, CONFIG, {}, {})]
@@ -24,7 +24,7 @@ def test_a_run_comes_back_as_it_was_noted(store):
 
 
 @pytest.mark.parametrize("status", ["refused", "failed"])
-def test_a_run_that_promoted_nothing_says_why(store, status):
+def test_a_run_without_a_promotion_has_a_reason(store, status):
     run = store.begin_run(config=CONFIG, now=NOW)
     store.finish_run(run, status=status, reason="recall 0.1, floor 0.2", now=LATER)
     assert [(run.status, run.version, run.reason) for run in store.runs()] == [
@@ -37,9 +37,9 @@ def test_a_run_ends_once(store):
     store.finish_run(run, status="failed", reason="first", now=LATER)
     ended = store.runs()
     store.finish_run(run, status="failed", reason="again", now=LATER + timedelta(hours=1))
-    with pytest.raises(InputError, match=rf"run {run} has ended already, as 'failed'"):
+    with pytest.raises(InputError, match=rf"run {run} has already ended with status 'failed'"):
         store.finish_run(run, status="promoted", version="g1", now=LATER)
-    with pytest.raises(InputError, match=rf"run {run + 1} is not known"):
+    with pytest.raises(InputError, match=rf"run {run + 1} does not exist"):
         store.finish_run(run + 1, status="promoted", version="g1", now=LATER)
     assert store.runs() == ended
 
@@ -71,20 +71,20 @@ def test_the_newest_runs_come_first(store):
 @pytest.mark.parametrize(
     "value", [float("nan"), [float("-inf")], {"a": {"b": float("inf")}}, 2**63, "a\0b", "\ud800", {1: 2}, NOW]
 )
-def test_what_is_no_json_is_refused_before_anything_is_written(store, value):
+def test_values_that_are_not_json_are_refused_before_any_write(store, value):
     run = store.begin_run(config=CONFIG, now=NOW)
     before = store.runs()
-    for refused in (
+    for call in (
         lambda: store.begin_run(config=CONFIG | {"odd": value}, now=NOW),
         lambda: store.finish_run(run, status="refused", gates={"odd": value}, now=NOW),
         lambda: store.finish_run(run, status="refused", metrics={"odd": value}, now=NOW),
     ):
         with pytest.raises(InputError, match=r"config|gates|metrics"):
-            refused()
+            call()
     assert store.runs() == before
 
 
-def test_what_means_nothing_is_refused(store):
+def test_invalid_arguments_of_a_run_are_refused(store):
     run = store.begin_run(config=CONFIG, now=NOW)
     for config in ({}, {"models": "m"}, {"host": "h"}):
         with pytest.raises(InputError, match="expected models and host"):
@@ -101,7 +101,7 @@ def test_what_means_nothing_is_refused(store):
     assert [run.status for run in store.runs()] == ["running"]
 
 
-def test_promotions_come_back_newest_first(store):
+def test_promotions_are_returned_newest_first(store):
     run = store.begin_run(config=CONFIG, now=NOW)
     store.record_promotion(**MOVE, run_id=run, now=NOW)
     second = {**MOVE, "generation": 2, "version": "g2", "previous": "g1", "reason": "é", "actor": "ann"}
@@ -116,17 +116,22 @@ def test_promotions_come_back_newest_first(store):
     assert store.promotions(limit=1) == store.promotions()[:1]
 
 
-def test_the_same_promotion_again_changes_nothing(store):
+def test_a_repeated_promotion_changes_nothing(store):
     store.record_promotion(**MOVE, now=NOW)
     before = store.promotions()
     store.record_promotion(**{**MOVE, "actor": "someone else"}, now=LATER)
     assert store.promotions() == before
 
 
-def test_two_folders_count_their_own_generations(store):
+def test_each_models_folder_has_its_own_generations(store):
     for version in ("g1-a", "g1-b", "G1-a", *ODD_IDS):
         store.record_promotion(**{**MOVE, "version": version}, now=NOW)
-    assert {one.version for one in store.promotions(limit=10_000)} == {"g1-a", "g1-b", "G1-a", *ODD_IDS}
+    assert {promotion.version for promotion in store.promotions(limit=10_000)} == {
+        "g1-a",
+        "g1-b",
+        "G1-a",
+        *ODD_IDS,
+    }
 
 
 @pytest.mark.parametrize(
@@ -143,13 +148,13 @@ def test_two_folders_count_their_own_generations(store):
         ({"now": datetime(2024, 1, 1)}, InputError),
     ],
 )
-def test_a_promotion_that_means_nothing_is_refused(store, change, error):
+def test_an_invalid_promotion_is_refused(store, change, error):
     with pytest.raises(error):
         store.record_promotion(**{**MOVE, "now": NOW, **change})
     assert store.promotions() == []
 
 
-def test_runs_begun_at_once_are_different_runs(store):
+def test_concurrent_runs_have_distinct_ids(store):
     with ThreadPoolExecutor(4) as threads:
         ids = list(threads.map(lambda pid: store.begin_run(config=CONFIG | {"pid": pid}, now=NOW), range(20)))
     assert {run.id: run.config["pid"] for run in store.runs()} == dict(zip(ids, range(20), strict=True))

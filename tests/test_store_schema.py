@@ -1,4 +1,4 @@
-"""The schema that migrations make is the one that code means, and refuses rows that mean nothing."""
+"""The schema that migrations create equals ``metadata``, and refuses invalid rows."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from item2vec.errors import InputError
 from item2vec.store.tables import metadata
 
 
-def test_the_tables_in_code_are_the_tables_that_migrations_make(store, engine):
+def test_migrations_create_the_tables_of_metadata(store, engine):
     assert differences(engine) == []
 
 
@@ -39,14 +39,14 @@ def test_keys_are_compared_byte_by_byte(store, engine):
         assert {*connection.scalars(sa.text(statement))} == expected
 
 
-def test_moments_must_be_aware_and_come_back_in_utc(store, engine):
+def test_times_must_be_aware_and_are_returned_in_utc(store, engine):
     run = metadata.tables["run"]
     east = datetime.fromisoformat("2024-01-01T00:00:00.000001+05:00")
     with engine.begin() as connection:
         connection.execute(run.insert(), {"started_at": east, "status": "running"})
-        (back,) = connection.scalars(sa.select(run.c.started_at))
-    assert back == east
-    assert back.isoformat() == "2023-12-31T19:00:00.000001+00:00"
+        (stored,) = connection.scalars(sa.select(run.c.started_at))
+    assert stored == east
+    assert stored.isoformat() == "2023-12-31T19:00:00.000001+00:00"
     with pytest.raises(sa.exc.StatementError) as error, engine.begin() as connection:
         connection.execute(run.insert(), {"started_at": datetime(2024, 1, 1), "status": "running"})
     assert isinstance(error.value.orig, InputError)
@@ -68,7 +68,7 @@ def test_moments_must_be_aware_and_come_back_in_utc(store, engine):
         ("recommendation", RECOMMENDATION, {"version": "g2", "user_id": 7777}),
     ],
 )
-def test_rows_that_mean_nothing_are_refused(store, engine, table, row, change):
+def test_invalid_rows_are_refused(store, engine, table, row, change):
     fill(store, engine)
     with pytest.raises((sa.exc.StatementError, InputError)), engine.begin() as connection:
         connection.execute(metadata.tables[table].insert(), {**row, **change})

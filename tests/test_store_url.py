@@ -1,4 +1,4 @@
-"""Which databases the store opens, and what it says of those that it does not."""
+"""Database URLs, connections, and the messages for those that fail."""
 
 import os
 import pickle
@@ -11,7 +11,7 @@ from item2vec.errors import ConfigError, MissingExtraError, SchemaError, StoreEr
 from item2vec.store import Store
 
 
-def test_nothing_works_before_the_schema_is_there(url):
+def test_methods_require_a_schema(url):
     with Store(url) as store:
         assert store.current() is None
         for call in (store.summary, store.items, store.inactive_items, store.check_schema):
@@ -24,7 +24,7 @@ def test_nothing_works_before_the_schema_is_there(url):
         assert store.summary()["n_interactions"] == 0
 
 
-def test_a_schema_from_the_future_is_refused(store, sql, url):
+def test_a_newer_schema_is_refused(store, sql, url):
     sql("UPDATE alembic_version SET version_num = 'zzz'")
     with Store(url) as later:
         with pytest.raises(
@@ -35,7 +35,7 @@ def test_a_schema_from_the_future_is_refused(store, sql, url):
             later.upgrade()
 
 
-def test_asking_makes_no_file(tmp_path):
+def test_reading_creates_no_file(tmp_path):
     with Store(f"sqlite:///{tmp_path}/none.db") as store:
         assert store.current() is None
         with pytest.raises(SchemaError, match="no schema"):
@@ -44,15 +44,15 @@ def test_asking_makes_no_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("item2vec.db", "for a SQLite file write 'sqlite:///item2vec.db'"),
         ("/data/item2vec.db", "for a SQLite file write 'sqlite:////data/item2vec.db'"),
         ("sqlite://item2vec.db", "write 'sqlite:///item2vec.db'"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("sqlite:///a.db?cache=shared", "the one option is timeout"),
-        ("sqlite:///a.db?timeout=soon", "the one option is timeout"),
+        ("sqlite:///a.db?cache=shared", "the only option is timeout"),
+        ("sqlite:///a.db?timeout=soon", "the only option is timeout"),
         ("mysql://ann:secret@db/shop", "unknown database 'mysql'"),
         ("postgres://ann:secret@db/shop", r"expected sqlite:///FILE or postgresql\+psycopg://"),
         ("postgresql+psycopg2://ann:secret@db/shop", "unknown database"),
@@ -64,8 +64,8 @@ def test_asking_makes_no_file(tmp_path):
         ("", "is not a database URL"),
     ],
 )
-def test_what_is_no_url_is_refused_with_the_right_spelling(url, words):
-    with pytest.raises(ConfigError, match=words) as error:
+def test_an_invalid_url_is_refused_with_the_right_spelling(url, message):
+    with pytest.raises(ConfigError, match=message) as error:
         Store(url)
     assert "secret" not in str(error.value)
 
@@ -79,13 +79,13 @@ def test_a_password_is_never_shown(cluster):
     assert "secret" not in repr(store) + str(error.value)
 
 
-def test_a_missing_driver_is_said_with_what_installs_it(monkeypatch):
+def test_a_missing_driver_is_an_error_with_the_command_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'item2vec\[postgres\]'"):
         Store("postgresql+psycopg://ann@db/shop")
 
 
-def test_no_server_is_said_with_what_to_check():
+def test_a_server_that_refuses_is_an_error_with_advice():
     with (
         Store("postgresql://ann:secret@127.0.0.1:1/shop") as store,
         pytest.raises(StoreError, match=r"refused.*; check that the server runs") as error,
@@ -94,13 +94,13 @@ def test_no_server_is_said_with_what_to_check():
     assert "secret" not in str(error.value)
 
 
-def test_an_unknown_option_of_the_server_is_said(cluster):
+def test_an_unknown_server_option_is_an_error(cluster):
     url = f"postgresql://postgres@/postgres?host={cluster}&colour=blue"
     with Store(url) as store, pytest.raises(StoreError, match="colour"):
         store.upgrade()
 
 
-def test_a_missing_folder_is_said(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with (
         Store(f"sqlite:///{tmp_path}/no/where.db") as store,
         pytest.raises(StoreError, match="the folder exists"),
@@ -108,7 +108,7 @@ def test_a_missing_folder_is_said(tmp_path):
         store.upgrade()
 
 
-def test_a_relative_file_stays_where_it_was(tmp_path, monkeypatch):
+def test_a_relative_path_is_resolved_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     with Store("sqlite:///a.db") as store:
@@ -119,13 +119,13 @@ def test_a_relative_file_stays_where_it_was(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db", "elsewhere"]
 
 
-def test_a_store_can_be_used_after_it_was_closed(store):
+def test_a_closed_store_opens_again(store):
     store.ingest(listens(("ann", "x", 1)))
     store.close()
     assert store.history("ann").items == ["x"]
 
 
-def test_a_store_can_be_used_on_both_sides_of_a_fork(store):
+def test_a_store_works_in_parent_and_child_after_a_fork(store):
     def ingest(user):
         new = [store.ingest(listens((user, "x", n))).n_new for n in range(20)]
         return new == [1] * 20 and store.history(user).timestamps.tolist() == list(range(20))
@@ -147,7 +147,7 @@ def test_a_store_can_be_used_on_both_sides_of_a_fork(store):
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo"])
-def test_the_server_s_time_zone_changes_nothing(cluster, zone):
+def test_the_time_zone_of_the_server_changes_nothing(cluster, zone):
     with Store(f"{empty_schema(cluster)}%20-ctimezone%3D{zone}") as store:
         store.upgrade()
         store.ingest(listens(("ann", "x", -62_135_596_800_000_000), ("ann", "x", 253_402_300_799_999_999)))

@@ -1,6 +1,6 @@
-"""The first tables: users, items, interactions, runs, promotions, recommendations.
+"""Create the tables of users, items, interactions, runs, promotions and recommendations.
 
-A revision is frozen once it has shipped: it imports nothing from item2vec, whose tables move on.
+A shipped revision never changes: it imports nothing from item2vec, whose tables may change later.
 """
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 INT64 = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-MOMENT = sa.DateTime(timezone=True).with_variant(sa.Integer(), "sqlite")
+TIMESTAMP = sa.DateTime(timezone=True).with_variant(sa.Integer(), "sqlite")
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 JSON = sa.JSON().with_variant(sa.Text(), "sqlite")
 BOOLEAN = sa.Boolean().with_variant(sa.Integer(), "sqlite")
@@ -78,7 +78,7 @@ def upgrade() -> None:
 
 
 def create_item() -> None:
-    said_by_types_on_postgresql = [
+    implied_by_types_on_postgresql = [
         check("item", "title", "instr(title, char(0)) = 0"),
         check("item", "active", "active IN (0, 1)"),
     ]
@@ -93,7 +93,7 @@ def create_item() -> None:
         sa.UniqueConstraint("external_id", name=op.f("uq_item_external_id")),
         key_check("item", "external_id"),
         object_check("item", "attributes"),
-        *(said_by_types_on_postgresql if op.get_bind().dialect.name == "sqlite" else []),
+        *(implied_by_types_on_postgresql if op.get_bind().dialect.name == "sqlite" else []),
         sqlite_autoincrement=True,
         sqlite_strict=True,
     )
@@ -110,14 +110,14 @@ def create_interaction() -> None:
     op.create_table(
         "interaction",
         sa.Column("user_id", INT64, nullable=False),
-        sa.Column("occurred_at", MOMENT, nullable=False),
+        sa.Column("occurred_at", TIMESTAMP, nullable=False),
         sa.Column("event_key", KEY, nullable=False),
         sa.Column("source", KEY, nullable=False),
         sa.Column("item_id", INT64, nullable=False),
         sa.Column("event", KEY, nullable=False),
         sa.Column("weight", REAL, nullable=False),
         sa.Column("session", KEY),
-        sa.Column("ingested_at", MOMENT, nullable=False),
+        sa.Column("ingested_at", TIMESTAMP, nullable=False),
         sa.Column("batch_id", INT64, nullable=False),
         primary_key("interaction", "user_id", "occurred_at", "event_key", "source"),
         reference("interaction", "user_id", "user_account"),
@@ -134,8 +134,8 @@ def create_run_and_promotion() -> None:
     op.create_table(
         "run",
         sa.Column("id", INT64, sa.Identity(), nullable=False),
-        sa.Column("started_at", MOMENT, nullable=False),
-        sa.Column("finished_at", MOMENT),
+        sa.Column("started_at", TIMESTAMP, nullable=False),
+        sa.Column("finished_at", TIMESTAMP),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("version", KEY),
         sa.Column("reason", sa.Text()),
@@ -160,7 +160,7 @@ def create_run_and_promotion() -> None:
         sa.Column("run_id", INT64),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text()),
-        sa.Column("promoted_at", MOMENT, nullable=False),
+        sa.Column("promoted_at", TIMESTAMP, nullable=False),
         primary_key("promotion", "generation"),
         reference("promotion", "run_id", "run"),
         check("promotion", "generation", "generation >= 1"),

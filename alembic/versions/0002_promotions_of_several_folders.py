@@ -1,6 +1,6 @@
-"""Promotions of several models folders: each counts its own generations, so a version is part of the key.
+"""Add the version to the key of promotions, because each models folder has its own generations.
 
-The way back fails, and leaves everything as it was, where two folders have used the same generation.
+The downgrade fails, and changes nothing, if two folders have used the same generation.
 """
 
 from alembic import op

@@ -1,4 +1,4 @@
-"""Revisions of items: what has changed since a reader last looked is found without reading all of them."""
+"""Add revisions to items, so that a reader can select the items that changed since its last read."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,27 @@
-"""The command line: parse, call one function of the library, print. The one door to typer."""
+"""The command line: parse the arguments, call one function of the library, print its result.
+
+The path of ``item2vec recommend --user u42``, in order:
+
+1. ``cli/__init__.py`` `main`: set up logging and signals; an ``Item2VecError`` becomes an exit code.
+2. ``cli/app.py`` `app`: find the command and parse its options.
+3. ``cli/recommend.py`` `recommend`: open an ``Engine`` on the models folder and the store, and query it.
+4. ``engine.py`` `Engine.recommend`: collect what the model needs from the folder and the store:
+
+   a. ``versions/live.py`` `Live.model`: the served model, reloaded if another version is published;
+   b. ``catalogue.py`` `Eligible.mask`: a mask of the active items that meet ``where``;
+   c. ``store/store.py`` `Store.histories`: the events of the user, from SQL;
+   d. ``shaping.py`` `shape_histories`: the history that the model reads, by its adapter settings.
+
+5. ``recommender.py`` `Recommender.recommend_many`: rank the items for the history:
+
+   a. ``taste.py`` `read_tastes`: the taste vector, a weighted mean of the items' vectors;
+   b. ``bonuses.py`` `history_bonuses`: additions to the scores of repeated and neighbouring items;
+   c. ``index/search.py`` `find_many`: the ``k`` best eligible items that are not excluded.
+
+6. ``cli/output.py`` `described`, then `show_rows`: print the recommendations as a table or as JSON.
+
+This package is the only one that imports typer.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +39,14 @@ __all__ = ["app", "main"]
 
 
 class Stopped(BaseException):
-    """Somebody wants this process to end; nothing but cleaning up may stand in its way."""
+    """SIGTERM arrived. Not an ``Exception``, so that only cleanup code runs before the process ends."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of ours are one line on stderr, and the exit code says which kind.
+    """Run a command; by default the one in ``sys.argv``.
 
-    Told to stop by SIGTERM, a command cleans up after itself, and ends with exit code 1.
+    An ``Item2VecError`` is printed on stderr as one line, and sets the exit code. On SIGTERM, the command
+    cleans up, and the exit code is 1.
     """
     log_to_stderr()
     signal.signal(signal.SIGTERM, _stop)
@@ -41,5 +65,5 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows is the cleaning up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
     raise Stopped(signal.Signals(number).name)

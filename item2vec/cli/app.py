@@ -1,15 +1,16 @@
-"""The tree of commands."""
+"""The tree of commands: which function runs for which words."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
 import item2vec
-from item2vec.cli import data, demo, evaluate, model, models, retrain, tune
+from item2vec.cli import data, demo, evaluate, models, recommend, retrain, train, tune
 
-__all__ = ["app", "environment_names"]
+__all__ = ["app", "environment_names", "tree"]
 
 app = typer.Typer(
     name="item2vec",
@@ -21,30 +22,37 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("ingest")(data.ingest)
-app.command("train")(model.train)
+app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(tune.tune)
 app.command("retrain")(retrain.retrain)
-app.command("similar")(model.similar)
-app.command("recommend")(model.recommend)
-app.command("export")(model.export)
+app.command("similar")(recommend.similar)
+app.command("recommend")(recommend.recommend)
+app.command("export")(train.export)
 app.add_typer(models.models, name="models")
 app.add_typer(data.db, name="db")
 
 
+def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:
+    """Yield every group and every command, with the words that call it; a group comes before its commands.
+
+    >>> [words for words, _ in tree()][:2]
+    ['item2vec', 'item2vec demo']
+    """
+    command = typer.main.get_command(app) if command is None else command
+    yield words, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from tree(f"{words} {name}", child)
+
+
 def environment_names() -> set[str]:
-    """Return the names of the environment variables that some command reads."""
-    names = set()
-    commands = [typer.main.get_command(app)]
-    while commands:
-        command = commands.pop()
-        commands += getattr(command, "commands", {}).values()
-        names |= {parameter.envvar for parameter in command.params if isinstance(parameter.envvar, str)}
-    return names
+    """Return the names of the environment variables that the commands read."""
+    parameters = (parameter for _, command in tree() for parameter in command.params)
+    return {parameter.envvar for parameter in parameters if isinstance(parameter.envvar, str)}
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(item2vec.__version__)
         raise typer.Exit
 
@@ -57,5 +65,5 @@ def about(
 ) -> None:
     """A recommender engine for sequences: playlists, click sessions and walks over graphs.
 
-    Settings come from flags, then ITEM2VEC_* variables, then item2vec.toml in this folder.
+    Settings are read from flags, then from ITEM2VEC_* variables, then from item2vec.toml in this folder.
     """

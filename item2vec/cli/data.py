@@ -1,4 +1,4 @@
-"""Commands around the SQL store: ingest, db."""
+"""The commands that fill and maintain the SQL store: ingest, and the ``db`` group."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
-from item2vec.cli.settings import place
+from item2vec.cli.settings import location
 
 __all__ = ["db", "ingest"]
 
-db = typer.Typer(help="Make, inspect and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
+db = typer.Typer(help="Create, migrate and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def ingest(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="CSV, TSV, JSON lines or Parquet.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="CSV, TSV, JSON lines or Parquet files.")
+    ],
     user: options.As.User = "user_id",
     item: options.As.Item = "item_id",
     timestamp: options.As.Timestamp = "timestamp",
@@ -32,7 +34,9 @@ def ingest(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Read interactions from files into the SQL store; rows that are there already change nothing.
+    """Add interactions from files to the SQL store.
+
+    Interactions that the store already holds are counted as duplicates and change nothing.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
@@ -40,7 +44,7 @@ def ingest(
     from item2vec.readers import read_interactions
     from item2vec.store import Store
 
-    with Store(place("store", store)) as opened:
+    with Store(location("store", store)) as opened:
         opened.ensure_schema(create=True)
         titles = None if items is None else read_titles(items)
         n_rows = n_new = 0
@@ -68,40 +72,43 @@ def ingest(
 
 @db.command()
 def upgrade(store: options.Store = None, as_json: options.AsJson = False) -> None:
-    """Bring the store's schema to this package's revision; a new store is made.
+    """Create the store, or migrate its schema to the newest revision.
 
     Example: item2vec db upgrade --store sqlite:///item2vec.db
     """
     from item2vec.store import Store
 
-    with Store(place("store", store)) as opened:
+    with Store(location("store", store)) as opened:
         before = opened.current()
         show({"before": before or "empty", "revision": opened.upgrade()}, as_json=as_json)
 
 
 @db.command()
 def current(store: options.Store = None, as_json: options.AsJson = False) -> None:
-    """Show the store's schema revision, and the one that this package needs.
+    """Show the schema's revision, and the revision that is needed.
 
     Example: item2vec db current
     """
     from item2vec.store import Store
 
-    with Store(place("store", store)) as opened:
+    with Store(location("store", store)) as opened:
         show({"revision": opened.current() or "empty", "needed": opened.head}, as_json=as_json)
 
 
 @db.command()
 def copy(
-    to: Annotated[str, typer.Argument(metavar="TO-URL", help="The empty database to copy into.")],
+    to: Annotated[str, typer.Argument(metavar="TO-URL", help="URL of an empty database to copy into.")],
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Copy the whole store into an empty database, of the same or the other kind, and compare the two.
+    """Copy the whole store into an empty database.
+
+    Either database may be SQLite or PostgreSQL. Row counts and content hashes of all tables are compared
+    before the copy is committed.
 
     Example: item2vec db copy sqlite:///copy.db
     """
     from item2vec.store import Store
 
-    with Store(place("store", store)) as opened, Store(to) as target:
+    with Store(location("store", store)) as opened, Store(to) as target:
         show(opened.copy_to(target), as_json=as_json)

@@ -1,4 +1,4 @@
-"""The whole line on the sample data: files, SQL, sentences, training, a check, recommendations."""
+"""The command that runs every step on the sample data, from files to recommendations: demo."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ MODELS: dict[str, dict[str, Any]] = {
     "item2vec (next_item)": {"context_decay": (0.98,), "tied": 1},
     "gensim (skip-gram)": {"objective": "skipgram"},
 }
-"""The two models that are compared, and their settings. Tastes last in these data: one long memory is best on
+"""The two models to compare, with their settings. Tastes are stable in these data: one long memory is best on
 validation (``item2vec tune``)."""
 
 
 def demo(
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the demo keeps its store and its models.")
+        Path, typer.Option(metavar="DIR", help="Folder for the demo's store and models.")
     ] = Path("item2vec-demo"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Run the whole line on the sample data that ships with the package, and show what comes out.
+    """Run every step on the bundled sample data.
+
+    Two models are compared on held-out data. The better one is published, and recommends songs for a few
+    users.
 
     Example: item2vec demo
     """
@@ -52,9 +55,9 @@ def demo(
 
     histories = adapters.histories(listens)
     say(f"\nListening histories as sentences\n  {histories}")
-    checked = _check(listens, say)
+    results = _evaluate(listens, say)
 
-    best = max(MODELS, key=lambda name: _score(checked, name))
+    best = max(MODELS, key=lambda name: _score(results, name))
     say(f"\nPublished: {best}, the better of the two, trained on everything")
     vectors = train(histories, seed=SEED, **MODELS[best])
     version = publish(Recommender(vectors, items=songs), models)
@@ -66,7 +69,7 @@ def demo(
     _find_friends(listens, songs, say)
     say(_next_steps(folder))
     if as_json:
-        show({"version": version.id, "path": str(version.path), "held_out": checked}, as_json=True)
+        show({"version": version.id, "path": str(version.path), "held_out": results}, as_json=True)
 
 
 def _sample(name: str) -> Path:
@@ -76,7 +79,7 @@ def _sample(name: str) -> Path:
 
 
 def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
-    """Bring the sample files into SQL, and read them back from there."""
+    """Ingest the sample files into the SQL store, and read listens and songs back from it."""
     from item2vec import readers
     from item2vec.store import Store
 
@@ -85,12 +88,12 @@ def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
         store.upgrade()
         ingested = store.ingest(readers.read_interactions(_sample("listens.csv.gz")))
         store.ingest_items(readers.read_items(_sample("items.csv")))
-        say(f"Store {url}\n  {ingested.n_new:,} new listens, {ingested.n_duplicate:,} known already")
+        say(f"Store {url}\n  {ingested.n_new:,} new listens, {ingested.n_duplicate:,} duplicates")
         return store.interactions(), store.items()
 
 
-def _check(listens: Interactions, say: Say) -> list[dict[str, Any]]:
-    """Hold back the last days, and see which model finds what each listener then heard for the first time."""
+def _evaluate(listens: Interactions, say: Say) -> list[dict[str, Any]]:
+    """Hold out the last days; measure models and baselines on the songs that listeners first heard then."""
     from item2vec import Recommender, train
     from item2vec.evaluation import baselines, evaluate, temporal_split
 
@@ -104,9 +107,7 @@ def _check(listens: Interactions, say: Say) -> list[dict[str, Any]]:
         for name, model in models.items()
     ]
     first, last = split.spans["test"]
-    say(
-        f"\nHeld out: what {len(split):,} listeners heard for the first time from {first[:10]} to {last[:10]}"
-    )
+    say(f"\nHeld out: songs that {len(split):,} listeners first heard between {first[:10]} and {last[:10]}")
     say(_indented(table(rows)))
     return rows
 
@@ -124,13 +125,13 @@ def _recommend(engine: Engine, user: str, songs: Items, say: Say) -> None:
     say(f"\nFor {user}, who played {len(history)} songs ({liking}), last {last}")
     best = engine.recommend(user, k=5)
     say(_indented(table(described(best, songs))))
-    because = [share.item for share in engine.model.explain(history, best[0].item) if share.item is not None]
-    named = " and ".join(f"“{songs.title(song)}”" for song in because[:2])
-    say(f"  “{songs.title(best[0].item)}” because you played {named}")
+    reasons = [share.item for share in engine.model.explain(history, best[0].item) if share.item is not None]
+    titles = " and ".join(f"“{songs.title(song)}”" for song in reasons[:2])
+    say(f"  “{songs.title(best[0].item)}” because you played {titles}")
 
 
 def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
-    """Walk the friendship graph, and see what people who are near each other listen to."""
+    """Train on walks over the friendship graph; print the nearest people of a user and their genres."""
     from item2vec import adapters, readers, train
 
     graph = readers.read_edges(_sample("friends.csv"))
@@ -153,9 +154,9 @@ def _indented(text: str) -> str:
 
 def _next_steps(folder: Path) -> str:
     program = "item2vec" if shutil.which("item2vec") else os.path.relpath(sys.argv[0])
-    places = f"--models {folder}/models --store sqlite:///{folder}/item2vec.db"
+    locations = f"--models {folder}/models --store sqlite:///{folder}/item2vec.db"
     return f"""
 Try next
   {program} similar blue-harbour --models {folder}/models
-  {program} recommend --user u10 --where genre=jazz {places}
-  {program} ingest YOUR-FILE.csv && {program} train && {program} recommend --user SOMEBODY"""
+  {program} recommend --user u10 --where genre=jazz {locations}
+  {program} ingest YOUR-FILE.csv && {program} train && {program} recommend --user USER"""

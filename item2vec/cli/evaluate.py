@@ -1,4 +1,4 @@
-"""The command that tells how good a model of these data would be: evaluate."""
+"""The command that measures a model on held-out data: evaluate."""
 
 from __future__ import annotations
 
@@ -41,33 +41,38 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"{', '.join(PROTOCOLS)} [default: temporal from the store, else leave-last-out].",
+            help=f"How data are held out: {', '.join(PROTOCOLS)} [default: temporal for the store, else "
+            "leave-last-out].",
         ),
     ] = None,
     at: Annotated[
-        str | None, typer.Option(metavar="MOMENT", help="temporal: train before this, ISO text.")
+        str | None,
+        typer.Option(metavar="TIME", help="temporal: start of the test part, in ISO 8601."),
     ] = None,
     fraction: Annotated[
-        float | None, typer.Option(help="temporal, random, prefix: the share to ask about.")
+        float | None, typer.Option(help="temporal, random, prefix: share of the data that is held out.")
     ] = None,
     repeats: Annotated[
         bool,
         typer.Option(
             "--repeats",
-            help=f"{', '.join(WITH_REPEATS)}: keep items of the history as targets and in answers.",
+            help=f"{', '.join(WITH_REPEATS)}: also predict and recommend items of the history.",
         ),
     ] = False,
     k: Annotated[
-        list[int] | None, typer.Option("-k", "--k", help="A cut-off, repeatable [default: 5 10 20].")
+        list[int] | None,
+        typer.Option("-k", "--k", help="Cut-off of the metrics; repeatable [default: 5 10 20]."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page that opens offline.")
+        Path | None, typer.Option(metavar="FILE", help="Also write a self-contained HTML page.")
     ] = None,
     items: options.ItemsFile = None,
     config: Config,
     as_json: options.AsJson = False,
 ) -> None:
-    """Hold back a part, train on the rest, and see how well what was held back is found; beside baselines.
+    """Measure a model on held-out data, next to baselines.
+
+    The model is trained on the rest of the data, with the given settings.
 
     Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
     """
@@ -76,11 +81,11 @@ def evaluate(
 
     protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
     _check(protocol, at, fraction, report, repeats=repeats)
-    cutoffs = [check_k(one) for one in k or CUTOFFS]
-    events, known = read_events(source)
-    titles = read_titles(items) if items else known
+    cutoffs = [check_k(cutoff) for cutoff in k or CUTOFFS]
+    events, stored_items = read_events(source)
+    titles = read_titles(items) if items else stored_items
     with warnings.catch_warnings():
-        # What leaks is a part of what is printed.
+        # Leaks are printed with the result.
         warnings.simplefilter("ignore", LeakWarning)
         splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed, repeats=repeats)
         studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
@@ -96,25 +101,25 @@ def evaluate(
 def _check(
     protocol: str, at: str | None, fraction: float | None, report: Path | None, *, repeats: bool
 ) -> None:
-    """Refuse what would fail only after the training."""
+    """Raise ``ConfigError`` before training for options that would fail after it."""
     from item2vec.report import check_extra
 
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     if at is not None and protocol != "temporal":
-        raise ConfigError(f"--at means nothing for --protocol {protocol}; it goes with temporal")
+        raise ConfigError(f"--at does not apply to --protocol {protocol}; use it with temporal")
     if fraction is not None and protocol in {"leave-last-out", "k-fold"}:
-        raise ConfigError(f"--fraction means nothing for --protocol {protocol}")
+        raise ConfigError(f"--fraction does not apply to --protocol {protocol}; leave it out")
     if repeats and protocol not in WITH_REPEATS:
         raise ConfigError(
-            f"--repeats means nothing for --protocol {protocol}; it goes with {', '.join(WITH_REPEATS)}"
+            f"--repeats does not apply to --protocol {protocol}; use it with {', '.join(WITH_REPEATS)}"
         )
     if report is None:
         return
     if protocol == "k-fold":
-        raise ConfigError("--report shows one split, and k-fold makes several; choose another --protocol")
+        raise ConfigError("--report shows one split, but k-fold makes several; choose another --protocol")
     if not report.absolute().parent.is_dir():
-        raise ConfigError(f"--report {report}: no folder {report.parent}; make it first")
+        raise ConfigError(f"--report {report}: no folder {report.parent}; create it first")
     check_extra()
 
 
@@ -138,7 +143,7 @@ def _splits(
     adapter = adapter_of(source)
     if protocol == "temporal":
         if isinstance(events, Sentences):
-            raise ConfigError("--protocol temporal needs timestamps, and playlists have none; read a store")
+            raise ConfigError("--protocol temporal needs timestamps, and playlists have none; use the store")
         return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":
@@ -186,7 +191,7 @@ def _text(study: Study, splits: list[Split], report: Path | None) -> str:
         "  95 % from": low,
         "  95 % to": high,
         "  exact search": ours.exact,
-        **{name: found.metrics for name, found in study.baselines.items()},
+        **{name: evaluation.metrics for name, evaluation in study.baselines.items()},
     }
     cells = [
         {"model": name} | {metric: f"{row[metric]:.4f}" if metric in row else "" for metric in shown}

@@ -1,4 +1,4 @@
-"""Logs: one line each on stderr, for people and for programs: moment, level, event, then name=value."""
+"""Logging on stderr. Each record is one line: timestamp, level, logger, message, then name=value pairs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ __all__ = ["log_to_stderr"]
 
 
 class _Lines(logging.Formatter):
-    """Writes a record, and the mapping ``facts`` that it may carry, as one line."""
+    """Format a record as one line; its optional mapping ``facts`` becomes the name=value pairs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        told = record.getMessage()
+        timestamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        message = record.getMessage()
         if record.exc_info:
-            told += "\n" + self.formatException(record.exc_info)
+            message += "\n" + self.formatException(record.exc_info)
         facts = getattr(record, "facts", {})
-        words = [moment, record.levelname, record.name, _one_line(told)]
+        words = [timestamp, record.levelname, record.name, _one_line(message)]
         return " ".join(
             [*words, *(f"{name}={_value(value)}" for name, value in facts.items() if value is not None)]
         )
 
 
 def log_to_stderr() -> None:
-    """Send warnings of all libraries, and news of ours, to stderr."""
+    """Send warnings from all libraries, and info messages from this package, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

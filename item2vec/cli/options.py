@@ -1,4 +1,4 @@
-"""Options that several commands share, each written once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["As", "AsJson", "ItemsFile", "K", "Models", "Store", "Where", "pairs"]
+__all__ = ["As", "AsJson", "Gap", "ItemsFile", "K", "Models", "Store", "Where", "pairs"]
 
 Models = Annotated[
     str | None,
@@ -26,13 +26,22 @@ Store = Annotated[
         help="SQL store [default: sqlite:///item2vec.db].",
     ),
 ]
+Gap = Annotated[
+    str | None,
+    typer.Option(
+        "--gap",
+        metavar="TIME",
+        help="Split the store's histories into sessions at pauses longer than this, such as 30min.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-K = Annotated[int, typer.Option("-k", "--k", help="How many items to return.")]
+K = Annotated[int, typer.Option("-k", "--k", help="Number of items to return.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE",
-        help="Only active items of the store with this attribute. Given twice: any of the values of a name.",
+        help="Only active items with this attribute in the store. Repeatable; values of the same name are "
+        "alternatives.",
     ),
 ]
 ItemsFile = Annotated[
@@ -40,17 +49,17 @@ ItemsFile = Annotated[
     typer.Option(
         "--items",
         metavar="FILE",
-        help="Titles and attributes of items: columns item_id and title, or without a header id, title, …",
+        help="Titles and attributes of items: columns item_id and title; or without a header, id, title, …",
     ),
 ]
 
 
 class As:
-    """Which column of a file holds what."""
+    """Options that map the columns of a file."""
 
     User = Annotated[str, typer.Option("--user", metavar="COLUMN", help="Column of user ids.")]
     Item = Annotated[str, typer.Option("--item", metavar="COLUMN", help="Column of item ids.")]
-    Timestamp = Annotated[str, typer.Option("--timestamp", metavar="COLUMN", help="Column of moments.")]
+    Timestamp = Annotated[str, typer.Option("--timestamp", metavar="COLUMN", help="Column of timestamps.")]
     Weight = Annotated[str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights.")]
     Event = Annotated[str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names.")]
     Session = Annotated[
@@ -58,27 +67,25 @@ class As:
     ]
     Columns = Annotated[
         str | None,
-        typer.Option("--columns", metavar="A,B,…", help="Column names of a file without a header."),
+        typer.Option("--columns", metavar="A,B,…", help="Column names, for files without a header."),
     ]
-    Sep = Annotated[
-        str | None, typer.Option("--sep", help="What separates the columns [default: found out].")
-    ]
+    Sep = Annotated[str | None, typer.Option("--sep", help="Column separator [default: detected].")]
     Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of text files.")]
     SkipBad = Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Skip and count bad rows instead of stopping.")
+        bool, typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of stopping.")
     ]
 
 
 def pairs(conditions: list[str]) -> dict[str, Any]:
-    """Turn ``name=value`` words into a filter; a name given twice means any of its values.
+    """Parse ``name=value`` conditions into a filter; several values of a name are alternatives.
 
     >>> pairs(["genre=jazz", "mood=calm", "mood=dark"])
     {'genre': ['jazz'], 'mood': ['calm', 'dark']}
     """
-    found: dict[str, Any] = {}
+    conditions_by_name: dict[str, Any] = {}
     for condition in conditions:
         name, equals, value = condition.partition("=")
         if not (name and equals):
             raise ConfigError(f"--where {condition!r}; expected NAME=VALUE, such as genre=jazz")
-        found.setdefault(name, []).append(value)
-    return found
+        conditions_by_name.setdefault(name, []).append(value)
+    return conditions_by_name

@@ -1,9 +1,9 @@
-"""What commands print: a table for people, or JSON for programs, on stdout."""
+"""Print results on stdout: tables and lists for people, or JSON for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -13,24 +13,26 @@ from item2vec.types import Recommendation
 
 __all__ = ["described", "show", "show_rows", "table"]
 
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+
 
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print one thing's facts, a line each, or as a JSON object."""
+    """Print the properties of one thing: one line per property, or one JSON object."""
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False, default=str))
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {_text(value)}")
+    else:
+        typer.echo("\n".join(_lines(facts)))
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print rows of equal keys as a table, or as a JSON array of objects."""
+    """Print rows with equal keys as a table, or as a JSON array of objects."""
     typer.echo(json.dumps(rows, ensure_ascii=False, allow_nan=False) if as_json else table(rows))
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as aligned columns under a header; numbers to the right.
+def table(rows: Sequence[Mapping[str, Any]], *, exact: bool = False) -> str:
+    """Return rows as aligned columns under a header, with numbers aligned right.
+
+    Floats have three decimals, or with ``exact`` all their digits.
 
     >>> print(table([{"rank": 1, "item": "blue-harbour", "score": 0.91234}]))
     rank  item          score
@@ -39,7 +41,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "(none)"
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_text(row.get(name, "")) for name in names] for row in rows]
+    cells = [[_text(row.get(name, ""), exact=exact) for name in names] for row in rows]
     to_right = [all(isinstance(row.get(name), int | float) for row in rows) for name in names]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
     lines = [
@@ -55,22 +57,54 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def described(
     recommendations: Sequence[Recommendation], items: Items | None, *, with_source: bool = False
 ) -> list[dict[str, Any]]:
-    """Return recommendations as rows: rank, item, what is known of it, score."""
+    """Return recommendations as rows: rank, item, title and attributes if ``items`` has them, score."""
     rows = []
-    for rank, one in enumerate(recommendations, start=1):
-        row: dict[str, Any] = {"rank": rank, "item": one.item}
+    for rank, recommendation in enumerate(recommendations, start=1):
+        id_ = recommendation.item
+        row: dict[str, Any] = {"rank": rank, "item": id_}
         if items is not None:
-            row |= {"title": items.title(one.item)} | items.about(one.item)
-        row["score"] = one.score
+            row |= {"title": items.title(id_)} | items.about(id_)
+        row["score"] = recommendation.score
         if with_source:
-            row["source"] = one.source
+            row["source"] = recommendation.source
         rows.append(row)
     return rows
 
 
-def _text(value: Any) -> str:
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line per property that is not empty; numbers have all their digits.
+
+    A mapping is an indented block under its name, and a list of mappings an indented table.
+
+    >>> for line in _lines({"tokens": 59096.0, "hold": None, "train": {"min_alpha": 0.0001, "seed": 1}}):
+    ...     print(line)
+    tokens  59,096
+    train
+      min_alpha  0.0001
+      seed       1
+    """
+    blocks = {name: _block(value) for name, value in facts.items() if value not in EMPTY}
+    width = max((len(name) for name, block in blocks.items() if block is None), default=0)
+    for name, block in blocks.items():
+        if block is None:
+            yield f"{name:<{width}}  {_text(facts[name], exact=True)}"
+        else:
+            yield name
+            yield from (f"  {line}" for line in block)
+
+
+def _block(value: Any) -> list[str] | None:
+    """Return the lines of a nested value; ``None`` for a value that fits on the line of its name."""
+    if isinstance(value, Mapping):
+        return list(_lines(value))
+    if isinstance(value, list) and all(isinstance(part, Mapping) for part in value):
+        return table(value, exact=True).splitlines()
+    return None
+
+
+def _text(value: Any, *, exact: bool) -> str:
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:,}".removesuffix(".0") if exact else f"{value:.3f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Options that a command takes as one value: all settings of a model, and where its sentences come from."""
+"""Groups of options that a command receives as one value: the settings of a model, and a data source."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from item2vec.cli.options import Store
-from item2vec.cli.settings import check_objective, model_config, place
+from item2vec.cli.options import Gap, Store
+from item2vec.cli.settings import check_objective, location, model_config
 from item2vec.config import (
     DEFAULT_OBJECTIVE,
     OBJECTIVES,
@@ -26,19 +26,19 @@ from item2vec.config import (
 )
 from item2vec.config.settings import Learned
 
-__all__ = ["Source", "given_settings", "settings", "source", "source_with_walks"]
+__all__ = ["MODEL_SETTINGS", "Source", "fixed_settings", "settings", "source", "source_with_walks"]
 
 Command = Callable[..., None]
 Owners = Mapping[str, Settings]
-"""Who has a setting: an objective, and its settings with their defaults."""
+"""The objectives that have a setting, each with its settings at their defaults."""
 
-# No command has validation sentences to give to train.
+# The setting of early stopping, which needs validation sentences; ``item2vec train`` has none.
 NEEDS_VALIDATION = "patience"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where sentences come from: one file, or else the store; and how they are made of it.
+    """The source of sentences, a file or else the store, and the options of its adapter.
 
     >>> Source(Path("lists.txt"), None, "sqlite:///item2vec.db", {"skip_lines": 1}).adapter_options
     {'skip_lines': 1}
@@ -50,26 +50,26 @@ class Source:
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _gathered(
+def _option_group(
     name: str, options: Iterable[inspect.Parameter], make: Callable[..., Any]
 ) -> Callable[[Command], Command]:
-    """Return a decorator: where a command has the parameter ``name``, the command line has these options.
+    """Return a decorator that replaces the parameter ``name`` of a command by several options.
 
-    The command is called with what ``make`` makes of their values.
+    On the command line, the command has the options. The function gets ``make(**values)`` as ``name``.
     """
     options = list(options)
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def run(**given: Any) -> None:
-            own = {option.name: given.pop(option.name) for option in options}
-            command(**given, **{name: make(**own)})
+        def run(**arguments: Any) -> None:
+            values = {option.name: arguments.pop(option.name) for option in options}
+            command(**arguments, **{name: make(**values)})
 
-        shown: list[inspect.Parameter] = []
+        parameters: list[inspect.Parameter] = []
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            shown += options if parameter.name == name else [parameter]
-        run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+            parameters += options if parameter.name == name else [parameter]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
 
     return decorate
@@ -102,32 +102,34 @@ def _setting(name: str, owners: Owners) -> inspect.Parameter:
 
 
 def _described(name: str, owners: Owners) -> str:
-    """Return what a setting means, for each objective where it does not mean the same for all of them."""
+    """Return the description of a setting; one per objective where descriptions differ."""
     texts = {
         objective: " ".join((type(owner).model_fields[name].description or "").replace("``", "").split())
         for objective, owner in owners.items()
     }
-    groups = _alike(texts)
+    groups = _grouped(texts)
     if len(groups) == 1 and texts.keys() == OBJECTIVES.keys():
         return next(iter(groups))
     return " ".join(f"{objectives}: {text}" for text, objectives in groups.items())
 
 
 def _default(name: str, owners: Owners) -> str:
-    """Return the default of a setting, or those of the objectives; of ``workers``, the machine decides."""
+    """Return the default of a setting; one per objective where they differ; none for ``workers``."""
     if name == "objective":
         return DEFAULT_OBJECTIVE
     values = {objective: getattr(owner, name) for objective, owner in owners.items()}
-    groups = _alike({objective: _shown(value) for objective, value in values.items() if value is not None})
+    groups = _grouped(
+        {objective: _formatted(value) for objective, value in values.items() if value is not None}
+    )
     if name == "workers" or len(groups) <= 1:
         return "" if name == "workers" else "".join(groups)
     return ", ".join(f"{objectives} {value}" for value, objectives in groups.items())
 
 
-def _alike(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the different texts, and whose each is.
+def _grouped(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the distinct texts, each with the objectives that have it.
 
-    >>> _alike({"next_item": "15", "skipgram": "40", "cbow": "40"})
+    >>> _grouped({"next_item": "15", "skipgram": "40", "cbow": "40"})
     {'15': 'next_item', '40': 'skipgram and cbow'}
     """
     objectives: dict[str, list[str]] = {}
@@ -137,10 +139,12 @@ def _alike(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _kinds(name: str) -> list[Any]:
-    """Return the Python types, or one literal of all words, that a setting may be of."""
+    """Return the Python types of a setting; all words that it accepts are one ``Literal``."""
     kinds: list[Any] = []
     words: dict[str, None] = {}
-    waiting: list[Any] = [type(owner).model_fields[name].annotation for owner in SETTINGS[name].values()]
+    waiting: list[Any] = [
+        type(owner).model_fields[name].annotation for owner in MODEL_SETTINGS[name].values()
+    ]
     while waiting:
         kind = waiting.pop(0)
         if get_origin(kind) is Annotated:
@@ -154,34 +158,34 @@ def _kinds(name: str) -> list[Any]:
     return [*kinds, Literal[tuple(words)]] if words else kinds
 
 
-def _shown(default: Any) -> str:
+def _formatted(default: Any) -> str:
     if isinstance(default, tuple):
         return ",".join(map(str, default))
     return ("no", "yes")[default] if isinstance(default, bool) else str(default)
 
 
-def _model_config(**given: Any) -> Config:
-    return model_config(_read(given))
+def _model_config(**flags: Any) -> Config:
+    return model_config(_parsed(flags))
 
 
-def _fixed(**given: Any) -> dict[str, Any]:
-    fixed = _read(given)
+def _fixed(**flags: Any) -> dict[str, Any]:
+    fixed = _parsed(flags)
     if "objective" in fixed:
         check_objective(fixed, fixed)
     return fixed
 
 
-def _read(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that were given, of which text may say a number, or several."""
+def _parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags that are not ``None``; text is parsed for settings that accept words and numbers."""
     return {
         name: _number_or_word(value, _kinds(name)) if isinstance(value, str) else value
-        for name, value in given.items()
+        for name, value in flags.items()
         if value is not None
     }
 
 
 def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
-    """Return ``"5"``, of a setting that may also be a word, as a number; ``"learned,0.9"`` as several."""
+    """Parse ``"5"`` as a number and ``"learned,0.9"`` as a tuple, if the setting accepts them."""
     if int in kinds and text.removeprefix("-").isdecimal():
         return int(text)
     if any(get_origin(kind) is tuple for kind in kinds):
@@ -194,52 +198,59 @@ def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
 def _source(
     playlists: Path | None, store: str | None, edges: Path | None = None, **adapter_options: Any
 ) -> Source:
-    given = {name: value for name, value in adapter_options.items() if value is not None}
-    return Source(playlists, edges, place("store", store), given)
+    options = {name: value for name, value in adapter_options.items() if value is not None}
+    return Source(playlists, edges, location("store", store), options)
 
 
-SETTINGS: Mapping[str, Owners] = {
+MODEL_SETTINGS: Mapping[str, Owners] = {
     **{name: {of: OBJECTIVES[of]() for of in objectives_with(name)} for name in SETTINGS_OF_TRAINING},
     **{name: dict.fromkeys(OBJECTIVES, TasteConfig()) for name in TasteConfig.model_fields},
     "index": dict.fromkeys(OBJECTIVES, Config()),
 }
-"""All settings of a model, and the defaults that each objective has for them."""
+"""All settings of a model by name, each with the objectives that have it and their defaults."""
 PLAYLISTS = [
     _option(
         "playlists",
         Path,
         metavar="FILE",
-        help="Playlists: JSON lines, or text with ids on a line [default: the store].",
+        help="Playlists: JSON lines, or text with one playlist of ids per line [default: the store].",
     ),
     inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
-    _option("gap", str, help="Cut the store's histories into sessions at such pauses, e.g. 30min."),
-    _option("skip_lines", int, help="Lines to skip at the top of --playlists."),
-    _option("skip_fields", int, help="Ids to skip on each line of --playlists."),
+    inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
+    _option("skip_lines", int, help="Number of lines to skip at the top of --playlists."),
+    _option("skip_fields", int, help="Number of fields to skip on each line of --playlists."),
 ]
 WALKS = [
-    _option("edges", Path, metavar="FILE", help="A graph to walk: edges, or .adjlist."),
-    _option("walks_per_node", int, help="Walks from each node of --edges."),
-    _option("walk_length", int, help="Nodes in a walk."),
-    _option("p", float, help="node2vec's return parameter."),
-    _option("q", float, help="node2vec's in-out parameter."),
+    _option("edges", Path, metavar="FILE", help="Graph for random walks: a file of edges, or .adjlist."),
+    _option("walks_per_node", int, help="Number of walks from each node of --edges."),
+    _option("walk_length", int, help="Number of nodes per walk."),
+    _option("p", float, help="node2vec's return parameter p."),
+    _option("q", float, help="node2vec's in-out parameter q."),
 ]
 
-settings = _gathered(
+settings = _option_group(
     "config",
-    [_setting(name, owners) for name, owners in SETTINGS.items() if name != NEEDS_VALIDATION],
+    [_setting(name, owners) for name, owners in MODEL_SETTINGS.items() if name != NEEDS_VALIDATION],
     _model_config,
 )
-"""Gives a command an option for each setting of a model; it takes them as ``config: Config``."""
+"""Decorator: an option for each setting of a model; the command gets them as ``config: Config``."""
 
-given_settings = _gathered(
+fixed_settings = _option_group(
     "fixed",
-    [_setting(name, owners) for name, owners in SETTINGS.items() if name not in {NEEDS_VALIDATION, "index"}],
+    [
+        _setting(name, owners)
+        for name, owners in MODEL_SETTINGS.items()
+        if name not in {NEEDS_VALIDATION, "index"}
+    ],
     _fixed,
 )
-"""The same options, of which a command takes those that were given, not those of ``item2vec.toml``."""
+"""Decorator: the same options without ``index``; the command gets those given as ``fixed: dict``.
 
-source = _gathered("source", PLAYLISTS, _source)
-"""Gives a command the options that say where sentences come from; it takes them as ``source: Source``."""
+The settings of ``item2vec.toml`` are not included.
+"""
 
-source_with_walks = _gathered("source", PLAYLISTS + WALKS, _source)
-"""The same, and walks over a graph."""
+source = _option_group("source", PLAYLISTS, _source)
+"""Decorator: options for playlists and the store; the command gets them as ``source: Source``."""
+
+source_with_walks = _option_group("source", PLAYLISTS + WALKS, _source)
+"""Decorator: the same options, and those of walks over a graph."""

@@ -1,4 +1,4 @@
-"""What commands read: sentences from one of several sources, titles with or without a header."""
+"""Read the input files of commands and the store: sentences, events, titles."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_
 
 
 def read_titles(path: Path) -> Items:
-    """Read titles from a file as people have them.
+    """Read items from a file whose column names are only partly known.
 
-    The id is in the column ``item_id``, or else the first; the title in ``title``, or else the first column
-    whose name ends in title or name. A file whose first line names no such column has no header: its columns
-    are id, title, artist, and more.
+    The id is the column ``item_id``, or else the first column. The title is the column ``title``, or else
+    the first column whose name ends in "title" or "name". If the first line has none of these names, the
+    file has no header, and its columns are id, title, artist and further attributes.
     """
     if path.suffix in {".jsonl", ".parquet", ".gz"} or not path.is_file():
         return readers.read_items(path)
@@ -33,20 +33,19 @@ def read_titles(path: Path) -> Items:
     sep = chr(max(b"\t,;|", key=first.count))
     cells = [cell.strip('"') for cell in first.decode("utf-8", "replace").split(sep)]
     names = [cell.partition(":")[0] for cell in cells]
-    titled = [name for name in names if name.lower().endswith(("title", "name"))]
-    if not titled and "item_id" not in names:
+    title_columns = [name for name in names if name.lower().endswith(("title", "name"))]
+    if not title_columns and "item_id" not in names:
         columns = ["item_id", "title", "artist", *(f"column_{i}" for i in range(4, len(names) + 1))]
         return readers.read_items(path, columns=columns[: len(names)], sep=sep)
     item = "item_id" if "item_id" in names else names[0]
-    title = "title" if "title" in names or not titled else titled[0]
+    title = "title" if "title" in names or not title_columns else title_columns[0]
     return readers.read_items(path, item=item, title=title, sep=sep)
 
 
 def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None, AdapterConfig]:
-    """Return sentences from the file that is named, or else from the store.
+    """Return the sentences of a source, the store's items, and the adapter settings.
 
-    Also return the store's items, and the settings by which its events became sentences. ``seed`` is that of
-    walks.
+    Items are ``None`` for a file. ``seed`` is the seed of random walks.
     """
     if source.edges is None:
         events, items = read_events(source)
@@ -58,37 +57,40 @@ def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | Non
         raise ConfigError(
             f"two sources, {source.playlists} and {source.edges}; expected one of --playlists and --edges"
         )
-    given = _only(source, "--edges", "walks_per_node", "walk_length", "p", "q")
-    return adapters.walks(readers.read_edges(source.edges), seed=seed, **given), None, AdapterConfig()
+    options = _checked_options(source, "--edges", "walks_per_node", "walk_length", "p", "q")
+    return adapters.walks(readers.read_edges(source.edges), seed=seed, **options), None, AdapterConfig()
 
 
 def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]:
-    """Return playlists as they stand in their file, or else all that the store holds."""
+    """Return the playlists of a file; or else all interactions and items of the store."""
     if source.playlists is not None:
-        given = _only(source, "--playlists", "skip_lines", "skip_fields")
-        return adapters.playlists(source.playlists, **given), None
-    _only(source, "the store", "gap")
-    with Store(source.store) as opened:
-        return opened.interactions(), opened.items()
+        options = _checked_options(source, "--playlists", "skip_lines", "skip_fields")
+        return adapters.playlists(source.playlists, **options), None
+    _checked_options(source, "the store", "gap")
+    with Store(source.store) as store:
+        return store.interactions(), store.items()
 
 
 def as_sentences(events: Sentences | Interactions, adapter: AdapterConfig, items: Items | None) -> Sentences:
-    """Return the sentences that the settings make of the store's events; playlists are sentences already."""
+    """Turn the store's events into sentences by the adapter settings; return playlists unchanged."""
     return events if isinstance(events, Sentences) else training_sentences(events, adapter, items)
 
 
 def adapter_of(source: Source) -> AdapterConfig:
-    """Return how the store's events become sentences: ``[adapter]`` in item2vec.toml, and --gap.
+    """Return the adapter settings for the store's events: ``[adapter]`` in item2vec.toml, and ``--gap``.
 
-    ``days`` stay days: a split counts them back from its cut, not from events that it holds back.
+    ``days`` is not resolved to a timestamp here: a split counts the days back from its own cut-off.
     """
     if source.playlists is not None:
         return AdapterConfig()
     return adapter_config(source.adapter_options.get("gap"))
 
 
-def _only(source: Source, kind: str, *names: str) -> dict[str, Any]:
-    odd = [name for name in source.adapter_options if name not in names]
-    if odd:
-        raise ConfigError(f"--{odd[0].replace('_', '-')} means nothing for sentences from {kind}")
+def _checked_options(source: Source, kind: str, *names: str) -> dict[str, Any]:
+    """Return the adapter options; raise ``ConfigError`` for one that does not apply to this source."""
+    for name in source.adapter_options:
+        if name not in names:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} does not apply to sentences from {kind}; leave it out"
+            )
     return dict(source.adapter_options)

@@ -1,4 +1,4 @@
-"""The command of the night: retrain."""
+"""The command of the nightly job: retrain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import show
 from item2vec.cli.parameters import settings
-from item2vec.cli.settings import place, retrain_config
+from item2vec.cli.settings import location, retrain_config
 from item2vec.config import Config
 from item2vec.errors import ConfigError, GateRefusedError
 
@@ -27,31 +27,32 @@ def retrain(
     *,
     models: options.Models = None,
     store: options.Store = None,
-    gap: Annotated[
-        str | None, typer.Option(help="Cut the store's histories into sessions at such pauses, e.g. 30min.")
-    ] = None,
+    gap: options.Gap = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish although gates are not passed; needs --reason.")
+        bool, typer.Option("--force", help="Publish even if a gate fails; requires --reason.")
     ] = False,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why --force; it is recorded.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The reason for --force, which is recorded.")
+    ] = None,
     config: Config,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train on what the store holds, judge the model, and publish it; or leave what is served as it is.
+    """Run the nightly job: train, evaluate, check gates, publish.
 
-    Exit codes: 0 promoted, 3 refused by a gate, 4 nothing to train, 6 promoted but durability unknown, 75
-    another run holds the lock. More settings are in item2vec.toml: docs/retraining.md.
+    If a gate refuses the new model, the served version stays. Exit codes: 0 promoted, 3 refused by a gate,
+    4 nothing to train, 6 promoted but durability unknown, 75 another run holds the lock. The settings of
+    gates, retention and limits are in item2vec.toml: see docs/retraining.md.
 
     Example: item2vec retrain --epochs 10
     """
     import item2vec
 
     if force != (reason is not None):
-        raise ConfigError("--force needs --reason TEXT, and --reason is for --force; expected both or none")
+        raise ConfigError("--force needs --reason TEXT, and --reason is for --force; give both or neither")
     try:
-        done = item2vec.retrain(
-            models=place("models", models),
-            store=place("store", store),
+        result = item2vec.retrain(
+            models=location("models", models),
+            store=location("store", store),
             config=retrain_config(config, gap),
             force=reason,
         )
@@ -60,10 +61,10 @@ def retrain(
             show(error.report, as_json=True)
         raise
     try:
-        show(done.report if as_json else _facts(done.report, str(done.path)), as_json=as_json)
+        show(result.report if as_json else _facts(result.report, str(result.path)), as_json=as_json)
         sys.stdout.flush()
     except OSError as error:
-        # It is promoted, whether or not anybody can be told.
+        # The model is promoted even if the result cannot be printed.
         log.warning("the result was not printed", extra={"facts": {"error": error.strerror}})
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -71,15 +72,18 @@ def retrain(
 def _facts(report: Mapping[str, Any], path: str) -> dict[str, Any]:
     evaluation = report.get("evaluation", {})
     metric = evaluation["protocol"]["metric"]
-    scores = {metric: evaluation["metrics"][metric]} if evaluation.get("metrics") else {}
-    rivals = {f"{metric} of {name}": one[metric] for name, one in evaluation.get("baselines", {}).items()}
+    scores = {metric: round(evaluation["metrics"][metric], 4)} if evaluation.get("metrics") else {}
+    baselines = {
+        f"{metric} of {name}": round(metrics[metric], 4)
+        for name, metrics in evaluation.get("baselines", {}).items()
+    }
     return {
         "version": report["version"],
         "interactions": report["data"]["interactions"],
         "items": report["model"]["items"],
         "queries": evaluation["queries"],
         **scores,
-        **rivals,
+        **baselines,
         "seconds": round(sum(report["seconds"].values()), 1),
         "report": path,
     }

@@ -1,4 +1,4 @@
-"""The command that finds settings that suit the data: tune."""
+"""The command that searches for settings: tune."""
 
 from __future__ import annotations
 
@@ -25,45 +25,47 @@ PROTOCOLS = ("temporal", "last", "prefix")
 
 
 @parameters.source
-@parameters.given_settings
+@parameters.fixed_settings
 def tune(
     *,
     source: Source,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long, such as 5min or 1h [default: 5min].")
+        str | None, typer.Option(metavar="TIME", help="Time budget, such as 5min or 1h [default: 5min].")
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="How many configurations to try.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of configurations to try.")] = None,
     metric: Annotated[
-        str, typer.Option(help="What to maximise: hr, recall, precision, ndcg, mrr or map at a cut-off.")
+        str, typer.Option(help="Metric to maximise: hr, recall, precision, ndcg, mrr or map, at a cut-off.")
     ] = "ndcg@10",
     protocol: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What validation holds back: temporal (all new items after a cut-off), last (the last item "
-            "of each sentence) or prefix (every next item) [default: temporal from the store, else last].",
+            help="Validation targets: temporal (all new items after a cut-off), last (the last item of each "
+            "sentence) or prefix (every next item) [default: temporal for the store, else last].",
         ),
     ] = None,
     repeats: Annotated[
         bool | None,
         typer.Option(
-            "--repeats/--no-repeats", help="Whether items of a history may be answers [default: with prefix]."
+            "--repeats/--no-repeats",
+            help="Whether items of the history are predicted and recommended [default: only with prefix].",
         ),
     ] = None,
     study: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Remember trials here; go on if it exists, or join in."),
+        typer.Option(metavar="FILE", help="File to store trials in; an existing study is resumed."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the settings there, such as item2vec.toml; keep the rest."),
+        typer.Option(metavar="FILE", help="TOML file to write the settings to; its other content is kept."),
     ] = None,
     fixed: dict[str, Any],
     as_json: options.AsJson = False,
 ) -> None:
-    """Find the settings that suit the data, on validation carved from it; settings that are given are kept.
+    """Search for the settings that suit the data.
 
-    The default settings stay unless others are better by more than the noise.
+    Settings that are given as options are fixed. Candidates are compared on validation data that are held
+    out. The default settings are kept unless a candidate is significantly better.
 
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """
@@ -74,14 +76,14 @@ def tune(
     if protocol is not None and protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     if protocol == "temporal" and source.playlists is not None:
-        raise ConfigError("--protocol temporal needs timestamps, and playlists have none; read a store")
+        raise ConfigError("--protocol temporal needs timestamps, and playlists have none; use the store")
     if out is not None:
-        _text_of(out)
+        _existing_toml(out)
     events, items = read_events(source)
     with warnings.catch_warnings():
-        # They are a part of what is printed.
+        # Warnings are printed with the result.
         warnings.simplefilter("ignore", TuningWarning)
-        found = item2vec.tune(
+        tuning = item2vec.tune(
             events,
             budget=budget,
             trials=trials,
@@ -95,20 +97,20 @@ def tune(
             **fixed,
         )
     if out is not None:
-        files.replace_bytes(out, _updated(_text_of(out), found.config).encode())
+        files.replace_bytes(out, _updated(_existing_toml(out), tuning.config).encode())
     if as_json:
-        show(_facts(found), as_json=True)
+        show(_facts(tuning), as_json=True)
     else:
-        typer.echo(_text(found, out))
+        typer.echo(_text(tuning, out))
 
 
-def _text_of(path: Path) -> str:
-    """Return what a TOML file holds; nothing if there is none."""
+def _existing_toml(path: Path) -> str:
+    """Return the text of a TOML file; empty if the file does not exist."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     if not path.absolute().parent.is_dir():
-        raise ConfigError(f"--out {path}: no folder {path.parent}; make it first")
+        raise ConfigError(f"--out {path}: no folder {path.parent}; create it first")
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         tomlkit.parse(text)
@@ -118,33 +120,33 @@ def _text_of(path: Path) -> str:
 
 
 def _updated(text: str, config: Config) -> str:
-    """Return TOML with the settings of a model in place of what it had; all else stays, comments too."""
+    """Return TOML text with the settings of a model replaced; all other text is kept, comments included."""
     import tomlkit
 
     document = tomlkit.parse(text)
     settings = tomlkit.parse(config.to_toml())
-    if "workers" in document.get("train", {}):  # belongs to the machine, not to the model
+    if "workers" in document.get("train", {}):  # a property of the machine, not of the model
         settings["train"]["workers"] = document["train"]["workers"]
     for name, value in settings.items():
         document[name] = value
     return tomlkit.dumps(document)
 
 
-def _facts(found: Tuning) -> dict[str, Any]:
+def _facts(tuning: Tuning) -> dict[str, Any]:
     rows = [
-        {"number": t.number, "state": t.state, found.metric: t.score, "reason": t.reason, **_settings(t)}
-        for t in found.trials
+        {"number": t.number, "state": t.state, tuning.metric: t.score, "reason": t.reason, **_settings(t)}
+        for t in tuning.trials
     ]
     return {
-        "metric": found.metric,
-        "protocol": found.protocol,
-        "value": found.score,
-        "default": _interval(found.default),
-        "chosen": _interval(found.chosen),
-        "gain": None if found.gain is None else _interval(found.gain),
-        "config": found.config.model_dump(),
-        "unfinished": found.unfinished,
-        "warnings": found.warnings,
+        "metric": tuning.metric,
+        "protocol": tuning.protocol,
+        "value": tuning.score,
+        "default": _interval(tuning.default),
+        "chosen": _interval(tuning.chosen),
+        "gain": None if tuning.gain is None else _interval(tuning.gain),
+        "config": tuning.config.model_dump(),
+        "unfinished": tuning.unfinished,
+        "warnings": tuning.warnings,
         "trials": rows,
     }
 
@@ -154,27 +156,27 @@ def _interval(estimate: Estimate) -> dict[str, float | None]:
     return {"value": estimate.value, "low": low, "high": high}
 
 
-def _text(found: Tuning, out: Path | None) -> str:
-    complete = sorted((t for t in found.trials if t.state == "complete"), key=lambda t: -t.score)
-    rows = [{found.metric: f"{t.score:.4f}", **_settings(t)} for t in complete[:LEADERS]]
-    states = [trial.state for trial in found.trials]
+def _text(tuning: Tuning, out: Path | None) -> str:
+    complete = sorted((t for t in tuning.trials if t.state == "complete"), key=lambda t: -t.score)
+    rows = [{tuning.metric: f"{t.score:.4f}", **_settings(t)} for t in complete[:LEADERS]]
+    states = [trial.state for trial in tuning.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     verdict = (
-        f"{found.metric} on validation ({found.protocol}), with 95 % intervals:\n"
-        f"  default  {found.default!r}\n  chosen   {found.chosen!r}"
+        f"{tuning.metric} on validation ({tuning.protocol}), with 95 % intervals:\n"
+        f"  default  {tuning.default!r}\n  chosen   {tuning.chosen!r}"
     )
-    if found.gain is not None:
-        kept = found.chosen == found.default
-        verdict += f"\n  gain     {found.gain!r}" + (
-            "; not above the noise: the default stays" if kept else ""
+    if tuning.gain is not None:
+        kept = tuning.chosen == tuning.default
+        verdict += f"\n  gain     {tuning.gain!r}" + (
+            "; not significant: the default is kept" if kept else ""
         )
-    notes = [f"Warning: {text}" for text in found.warnings]
-    written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{found.config.to_toml()}"
+    notes = [f"Warning: {text}" for text in tuning.warnings]
+    written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{tuning.config.to_toml()}"
     return "\n\n".join([f"{len(states)} trials: {counts}", table(rows), verdict, *notes, written])
 
 
 def _settings(trial: Trial) -> dict[str, Any]:
-    """Return the settings that trials differ in."""
+    """Return the settings that the search varies."""
     from item2vec.tuning.sampler import searched
 
     return searched(trial.config) | trial.config.taste.model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""The SQL store: what happened, and what is known about items. The one door to SQLAlchemy and Alembic."""
+"""The SQL store of interactions, users, items and runs. Only this package imports SQLAlchemy and Alembic."""
 
 from __future__ import annotations
 

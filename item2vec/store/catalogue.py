@@ -1,4 +1,4 @@
-"""Items: what is known about them, which of them are active, and what has changed since."""
+"""Items in the database: titles and attributes, the active flag, and revisions that number the changes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from item2vec.types import Vocabulary
 
 __all__ = ["check_items", "inactive_items", "read_catalogue", "read_items", "set_active", "upsert"]
 
-ADVISORY_LOCK = 0x17E3_CA7A  # any number that nothing else on the server is likely to use
+ADVISORY_LOCK = 0x17E3_CA7A  # an arbitrary key that other applications are unlikely to use
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
-    """Return items as rows; refuse titles and attributes that some database could not hold as they are."""
+    """Return items as rows; raise ``InputError`` for values that a database would refuse or change."""
     rows = []
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
         where = f"item {id_!r}:"
@@ -36,16 +36,16 @@ def check_items(items: Items) -> list[dict[str, Any]]:
 
 
 def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert items, or replace the titles and attributes of known ones; return how many were new."""
+    """Insert items, or replace the titles and attributes of existing ones; return the number of new items."""
     revision = _next_revision(connection)
     insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
     new = set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
-    known = [
+    existing = [
         {"key": row["external_id"], "new_title": row["title"], "new_attributes": row["attributes"]}
         for row in rows
         if row["external_id"] not in new
     ]
-    if known:
+    if existing:
         update = (
             sa.update(item)
             .where(item.c.external_id == sa.bindparam("key"))
@@ -53,27 +53,28 @@ def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
                 title=sa.bindparam("new_title"), attributes=sa.bindparam("new_attributes"), revision=revision
             )
         )
-        connection.execute(update, known)
+        connection.execute(update, existing)
     return len(new)
 
 
 def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -> int:
-    """Activate or deactivate items; return how many changed. An unknown one is ``UnknownItemError``."""
+    """Activate or deactivate items; return how many changed. Raise ``UnknownItemError`` for an unknown id."""
     revision = _next_revision(connection)
-    some = item.c.external_id.in_(listed(connection))
+    is_listed = item.c.external_id.in_(listed(connection))
     parameters = {"ids": as_json(ids)}
-    known = set(connection.scalars(sa.select(item.c.external_id).where(some), parameters))
-    unknown = next((id_ for id_ in ids if id_ not in known), None)
+    existing = set(connection.scalars(sa.select(item.c.external_id).where(is_listed), parameters))
+    unknown = next((id_ for id_ in ids if id_ not in existing), None)
     if unknown is not None:
-        everything = connection.scalars(sa.select(item.c.external_id).order_by(item.c.external_id))
-        Vocabulary(tuple(everything)).code(unknown)
-    other = item.c.active != sa.literal(active, item.c.active.type)
-    update = sa.update(item).where(some, other).values(active=active, revision=revision).returning(item.c.id)
+        all_ids = connection.scalars(sa.select(item.c.external_id).order_by(item.c.external_id))
+        Vocabulary(tuple(all_ids)).code(unknown)  # raises an error that suggests a similar id
+    differs = item.c.active != sa.literal(active, item.c.active.type)
+    update = sa.update(item).where(is_listed, differs).values(active=active, revision=revision)
+    update = update.returning(item.c.id)
     return len(connection.execute(update, parameters).all())
 
 
 def read_items(connection: sa.Connection) -> Items:
-    """Return all items in the order of their ids, inactive ones too."""
+    """Return all items, active or not, in ascending order of id."""
     columns = (item.c.external_id, item.c.title, item.c.attributes)
     with undamaged(connection):
         rows = connection.execute(sa.select(*columns).order_by(item.c.external_id)).all()
@@ -82,11 +83,11 @@ def read_items(connection: sa.Connection) -> Items:
 
 
 def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
-    """Return all items, and which are active; of what is known already, only later changes are read."""
+    """Return all items with their active flags; with ``known``, read only the items that changed later."""
     revision = _revision(connection)
     if known is not None and known.revision == revision:
         return known
-    # A database that was brought back from a backup may be at an earlier revision than what is known.
+    # After a restore from backup, the database may be at an earlier revision than ``known``.
     known = None if known is None or known.revision > revision else known
     columns = (item.c.external_id, item.c.title, item.c.attributes, item.c.active)
     statement = sa.select(*columns).order_by(item.c.external_id)
@@ -96,20 +97,20 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
         rows = connection.execute(statement).all()
         ids, titles, attributes, active = zip(*rows, strict=True) if rows else ((), (), (), ())
         items = Items(Vocabulary(ids), titles, attributes)
-    found = Catalogue(items, np.array(active, dtype=bool), revision)
-    return found if known is None else known.updated(found)
+    changes = Catalogue(items, np.array(active, dtype=bool), revision)
+    return changes if known is None else known.updated(changes)
 
 
 def _revision(connection: sa.Connection) -> int:
-    """Return the number of the last change; 0 if items were only ever named by interactions."""
+    """Return the revision of the last change; 0 if all items were created by interactions."""
     return connection.scalar(sa.select(sa.func.max(item.c.revision))) or 0
 
 
 def _next_revision(connection: sa.Connection) -> int:
-    """Return the number of the change that this transaction makes: changes are numbered in their order.
+    """Return the revision for the change of this transaction, one above the last.
 
-    Another change waits until this one is there, or else a reader could see the later of the two first, and
-    never look for the earlier one. SQLite has one writer at a time anyway.
+    On PostgreSQL, a lock serialises changes until commit. Without it, a reader could see a later revision
+    first and would then never read the earlier one. SQLite has a single writer.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -117,6 +118,6 @@ def _next_revision(connection: sa.Connection) -> int:
 
 
 def inactive_items(connection: sa.Connection) -> list[str]:
-    """Return the ids of inactive items, in their order."""
+    """Return the ids of inactive items, ascending."""
     statement = sa.select(item.c.external_id).where(item.c.active == sa.false()).order_by(item.c.external_id)
     return list(connection.scalars(statement))

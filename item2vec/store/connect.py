@@ -1,4 +1,4 @@
-"""The one place where connections are made, transactions begin, and a database's errors become ours."""
+"""Database connections: URLs, engines, transaction modes, retries, and translation of database errors."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ T = TypeVar("T")
 Mode = Literal["read", "write", "migrate"]
 
 SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-OLDEST_SQLITE = (3, 38)  # STRICT tables, RETURNING, and JSON functions that are always there
+OLDEST_SQLITE = (3, 38)  # STRICT tables, RETURNING, and built-in JSON functions
 ATTEMPTS, GIVE_UP_AFTER = 5, 20  # seconds
 
 SQLITE_BUSY, SQLITE_LOCKED = 5, 6
-# A deadlock, a conflict of snapshots, a server that restarts; and a foreign key that is missing because a
-# user was forgotten between an ingest's look-up of their number and its insert.
+# Deadlock, serialisation failure, server restart; and a foreign key violation, which occurs if a user is
+# deleted between the lookup of their number and the insert of their interactions.
 TRANSIENT_STATES = {"40P01", "40001", "57P01", "57P02", "57P03", "23503"}
 
-# SQLite's primary result codes, PostgreSQL's SQLSTATEs or their classes.
+BUSY = "another process is writing to it: run the same command again, or end a process that hangs"
+# Advice by SQLite's primary result code, or PostgreSQL's SQLSTATE or its class.
 NEXT_STEP: dict[int | str, str] = {
-    SQLITE_BUSY: "another process is writing to it: run the same command again, or look for one that hangs",
-    SQLITE_LOCKED: "another process is writing to it: run the same command again, or look for one that hangs",
+    SQLITE_BUSY: BUSY,
+    SQLITE_LOCKED: BUSY,
     8: "make the file and its folder writable for this user",
     10: "check the disk and its free space, then run the same command again; finished batches are kept",
-    11: "the file is damaged: bring back a backup, or ingest into a new file",
+    11: "the file is damaged: restore a backup, or ingest into a new file",
     13: "free some disk space, then run the same command again; finished batches are kept",
     14: "check that the folder exists and that this user may write to it",
-    26: "the file is no SQLite database, or is damaged: check the path, or bring back a backup",
+    26: "the file is not a SQLite database, or is damaged: check the path, or restore a backup",
     "08": "check that the server runs, and the URL's host, port, user, password and database",
-    "42501": "this user lacks a privilege: grant it, or use another user",
+    "42501": "this user lacks a privilege: grant it, or connect as another user",
     "53100": "free some disk space on the server, then run the same command again; finished batches are kept",
     "53": "the server is out of resources: run the same command again later",
-    "55P03": "another process holds a lock on it: run the same command again, or look for one that hangs",
-    "57014": "the server gave up after statement_timeout: run the same command again when it has less to do",
+    "55P03": "another process holds a lock on it: run the same command again, or end a process that hangs",
+    "57014": "statement_timeout expired: run the same command again when the server is less busy",
 }
 DAMAGED = {11, 26}
-CORRUPT = 5  # the command line's exit code
+CORRUPT = 5  # exit code of the command line
 
 
 def parse_url(text: str) -> sa.URL:
-    """Return a database URL, its driver filled in; a bare path or an unknown database is ``ConfigError``.
+    """Parse a database URL and add the driver; raise ``ConfigError`` for a bare path or an unknown database.
 
     >>> parse_url("item2vec.db")
     Traceback (most recent call last):
@@ -71,7 +72,7 @@ def parse_url(text: str) -> sa.URL:
     except (sa.exc.ArgumentError, ValueError) as error:
         raise ConfigError(f"{masked!r} is not a database URL; {SPELLING}") from error
     if "@" in (url.host or ""):
-        raise ConfigError(f"{masked!r} has an @ too many; write one that is part of the password as %40")
+        raise ConfigError(f"{masked!r} has more than one @; write an @ in the password as %40")
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
         return _parse_sqlite(url)
     if url.drivername in {"postgresql", "postgresql+psycopg"}:
@@ -83,16 +84,16 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
     if url.host:
         raise ConfigError(f"{shown(url)} names a host; for a SQLite file write 'sqlite:///{url.host}'")
     if not url.database or url.database.startswith((":memory:", "file:")):
-        # Every connection to :memory: sees a database of its own.
+        # With :memory:, each connection would open a separate database.
         raise ConfigError(f"{shown(url)} names no file; write 'sqlite:///item2vec.db'")
     timeout = url.query.get("timeout", "0")
     if url.query.keys() - {"timeout"} or not re.fullmatch(r"\d+(\.\d+)?", str(timeout)):
-        raise ConfigError(f"{shown(url)}: the one option is timeout, in seconds, such as ?timeout=10")
+        raise ConfigError(f"{shown(url)}: the only option is timeout, in seconds, such as ?timeout=10")
     return url
 
 
 def shown(url: sa.URL) -> str:
-    """Return a URL as people may see it: without a password.
+    """Return a URL as text, with passwords masked or removed.
 
     >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?sslpassword=secret"))
     'postgresql+psycopg://ann:***@db/shop'
@@ -102,9 +103,10 @@ def shown(url: sa.URL) -> str:
 
 
 def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
-    """Return an engine whose connections are set up as this package needs them; connects to nothing yet.
+    """Return an engine that sets up each new connection; the first connection is opened on first use.
 
-    ``migrating``: for one connection that waits up to ten minutes for others, and checks no foreign keys.
+    With ``migrating``, connections are not pooled, wait up to ten minutes for locks and, on SQLite, do not
+    enforce foreign keys.
     """
     options: dict[str, Any] = {"json_serializer": _json, "hide_parameters": True}
     if migrating:
@@ -115,10 +117,10 @@ def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
 
 
 def begin_as(engine: sa.Engine, mode: Mode) -> sa.Engine:
-    """Return the same engine for transactions that only read, write, or migrate.
+    """Return the engine with the isolation that transactions of this mode need.
 
-    On SQLite, writers take the lock when they begin: one that first reads and then writes would lose to
-    another at once, however long it is willing to wait. On PostgreSQL, readers see one snapshot throughout.
+    SQLite: writers take the write lock at BEGIN. A transaction that reads first and writes later fails at
+    once if another has written in between, whatever its timeout. PostgreSQL: readers see one snapshot.
     """
     if engine.dialect.name == "sqlite":
         begin = {"read": "DEFERRED", "write": "IMMEDIATE", "migrate": "EXCLUSIVE"}[mode]
@@ -139,7 +141,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
     pragmas = {
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        # Where a table is rebuilt, its children would be deleted in cascade.
+        # A migration that rebuilds a table would otherwise delete the rows that refer to it.
         "foreign_keys": "OFF" if migrating else "ON",
         "cache_size": -65_536,
     }
@@ -163,20 +165,20 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
         "statement_timeout": "0" if migrating else "60s",
         "lock_timeout": "600s" if migrating else "30s",
         "idle_in_transaction_session_timeout": "300s",
-        # The first and last days of the calendar are beyond it in some other zone.
+        # In other zones, the first and last days of the calendar would be out of range.
         "timezone": "UTC",
     }
-    given = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+    connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
     if not migrating:
         options["pool_pre_ping"] = True
     try:
-        engine = sa.create_engine(url, connect_args=given, **options)
+        engine = sa.create_engine(url, connect_args=connect_args, **options)
     except ImportError as error:
         raise MissingExtraError("PostgreSQL needs psycopg: pip install 'item2vec[postgres]'") from error
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
-        # Not through the URL's options, which connection poolers refuse.
+        # SET, because connection poolers refuse settings in the URL's options.
         connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
         connection.commit()
 
@@ -188,12 +190,12 @@ def _json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{value!r} is not JSON ({error}); expected text, finite numbers and such"
+            f"{value!r} is not JSON ({error}); expected text, numbers, booleans, null, lists or mappings"
         ) from error
 
 
 def retried(transaction: Callable[[], T]) -> T:
-    """Run a whole transaction again, a few times, after an error that is known to pass."""
+    """Run a transaction; repeat it a few times, with random delays, after transient errors."""
     give_up = time.monotonic() + GIVE_UP_AFTER
     for attempt in range(1, ATTEMPTS):
         try:
@@ -220,7 +222,7 @@ def _code_of(error: BaseException | None) -> int | str:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Let a database's errors leave as ``StoreError``: where, its own words, and the next step."""
+    """Turn database errors into ``StoreError``, with the URL, the database's message and what to do next."""
     try:
         yield
     except PoolTimeoutError as error:
@@ -233,34 +235,34 @@ def translated(where: str) -> Iterator[None]:
             raise
         raise _explained(cause, where) from error
     except UnicodeDecodeError as error:
-        # SQLite complains of a damaged schema in the words that stand there.
-        raise _damaged(f"{where} holds text that is no UTF-8; {NEXT_STEP[11]}") from error
+        # SQLite quotes a damaged schema in its error message.
+        raise _damaged(f"{where} holds text that is not UTF-8; {NEXT_STEP[11]}") from error
 
 
 @contextmanager
 def undamaged(connection: sa.Connection) -> Iterator[None]:
-    """Around what turns rows into values: a row that cannot be one was not written by this package."""
+    """Turn errors in the conversion of rows to values into ``StoreError``: the database is damaged."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError) as error:
         raise _damaged(
-            f"{shown(connection.engine.url)} holds a value that cannot be ({error}); "
-            "it is damaged: bring back a backup, or ingest into a new one"
+            f"{shown(connection.engine.url)} holds an invalid value ({error}); "
+            "it is damaged: restore a backup, or ingest into a new one"
         ) from error
 
 
-def _damaged(text: str) -> StoreError:
-    error = StoreError(text)
+def _damaged(message: str) -> StoreError:
+    error = StoreError(message)
     error.exit_code = CORRUPT
     return error
 
 
 def _explained(cause: BaseException | None, where: str) -> StoreError:
     code = _code_of(cause)
-    step = NEXT_STEP.get(code) or NEXT_STEP.get(str(code)[:2])
-    # Further lines repeat rows of data.
-    words = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    explained = StoreError(f"{where}: {words}" + (f"; {step}" if step else ""))
+    advice = NEXT_STEP.get(code) or NEXT_STEP.get(str(code)[:2])
+    # Only the first line of the message: the others repeat rows of data.
+    message = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    error = StoreError(f"{where}: {message}" + (f"; {advice}" if advice else ""))
     if code in DAMAGED:
-        explained.exit_code = CORRUPT
-    return explained
+        error.exit_code = CORRUPT
+    return error

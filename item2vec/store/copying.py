@@ -1,4 +1,4 @@
-"""A whole store copied into another database, and compared before anything is kept."""
+"""Copy a whole store into another database, and compare the two before the commit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Rows = list[tuple[Any, ...]]
 
 TABLES = metadata.sorted_tables  # parents before their children
 NUMBERED = [table for table in TABLES if any(column.identity for column in table.columns)]
-ROWS_A_BATCH = 10_000
+ROWS_PER_BATCH = 10_000
 
 
 @dataclass(frozen=True)
 class _Digest:
-    """How many rows, and the sum of their hashes, which is the same in whatever order they come."""
+    """The number of rows and the sum of their hashes modulo 2^128, which does not depend on row order."""
 
     n_rows: int = 0
     total: int = 0
@@ -37,7 +37,7 @@ class _Digest:
 
 
 def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], None]) -> dict[str, int]:
-    """Copy all tables into an empty store, in a transaction of each; return rows by table."""
+    """Copy all tables into an empty store, in one transaction per database; return row counts by table."""
     with translated(shown(target.url)), begin_as(target, "write").begin() as to:
         with translated(shown(source.url)):
             connection = begin_as(source, "read").connect()
@@ -46,11 +46,11 @@ def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], 
 
 
 def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], None]) -> dict[str, int]:
-    """Copy all tables into an empty store, in two transactions that are open; return rows by table.
+    """Copy all tables into an empty store, within two open transactions; return row counts by table.
 
-    Raises ``StoreError`` where the copy is not what was copied, so that the target is rolled back.
+    Raises ``StoreError`` if a table of the target differs from the source; the caller then rolls back.
     """
-    _keep_others_out(target)
+    _lock_empty(target)
     for connection in (source, target):
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -69,8 +69,8 @@ def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], 
     return copied
 
 
-def _keep_others_out(target: sa.Connection) -> None:
-    """Refuse a target that holds anything, and see to it that nobody else fills it meanwhile."""
+def _lock_empty(target: sa.Connection) -> None:
+    """Lock the tables against other writers; raise ``ConfigError`` if any of them has a row."""
     if target.dialect.name == "postgresql":
         names = ", ".join(table.name for table in TABLES)
         target.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
@@ -78,43 +78,45 @@ def _keep_others_out(target: sa.Connection) -> None:
         if target.scalar(sa.select(sa.literal(1)).select_from(table).limit(1)) is not None:
             raise ConfigError(
                 f"{shown(target.engine.url)} holds rows in {table.name!r}, and nothing was copied; "
-                "expected an empty store: name another database"
+                "expected an empty store: choose another database"
             )
 
 
 def _batches(connection: sa.Connection, table: sa.Table) -> Iterator[Rows]:
-    """Read a table as Python sees it, the same from each kind of database."""
+    """Yield the rows of a table in batches, as Python values that are equal on both kinds of database."""
     with translated(shown(connection.engine.url)), undamaged(connection):
         statement = sa.select(table).order_by(*table.primary_key.columns)
-        for rows in connection.execute(statement, execution_options={"yield_per": ROWS_A_BATCH}).partitions():
+        result = connection.execute(statement, execution_options={"yield_per": ROWS_PER_BATCH})
+        for rows in result.partitions():
             columns = zip(*rows, strict=True)
-            alike = [
-                _alike(column.type, values) for column, values in zip(table.columns, columns, strict=True)
+            normalised = [
+                _normalised(column.type, values)
+                for column, values in zip(table.columns, columns, strict=True)
             ]
-            yield list(zip(*alike, strict=True))
+            yield list(zip(*normalised, strict=True))
 
 
-def _alike(type_: sa.types.TypeEngine[Any], values: tuple[Any, ...]) -> tuple[Any, ...] | list[Any]:
+def _normalised(type_: sa.types.TypeEngine[Any], values: tuple[Any, ...]) -> tuple[Any, ...] | list[Any]:
     if isinstance(type_, sa.REAL):
-        # As four bytes hold them; PostgreSQL's driver reads the shortest decimals that mean the same four.
+        # Rounded to float32: PostgreSQL's driver returns the shortest decimal of the float32.
         rounded: list[float] = np.array(values, dtype=np.float32).tolist()
         return rounded
     return [bool(value) for value in values] if isinstance(type_, sa.Boolean) else values
 
 
 def _compare(table: sa.Table, expected: _Digest, target: sa.Connection) -> None:
-    found = _Digest()
+    actual = _Digest()
     for rows in _batches(target, table):
-        found = found.plus(rows)
-    if found != expected:
+        actual = actual.plus(rows)
+    if actual != expected:
         raise StoreError(
-            f"{shown(target.engine.url)}: {table.name!r} has {found.n_rows:,} rows with hash "
-            f"{found.total:032x}; expected {expected.n_rows:,} with {expected.total:032x}, as in the source; "
+            f"{shown(target.engine.url)}: {table.name!r} has {actual.n_rows:,} rows with hash "
+            f"{actual.total:032x}; expected {expected.n_rows:,} with {expected.total:032x}, as the source; "
             "rolled back, nothing was copied: please report it"
         )
 
 
-# Numbers of rows that were deleted are not given again; so it is not the largest number there is that counts.
+# Ids of deleted rows are never reused: the sequence is copied, not derived from the largest id.
 
 
 def _highest(connection: sa.Connection, table: str) -> int | None:

@@ -1,4 +1,4 @@
-"""External ids and their numbers, many at a time."""
+"""Look up the row numbers of external ids, in bulk."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ UNKNOWN = -1
 
 
 def as_json(values: Sequence[Any]) -> str:
-    """Write values as one JSON array: one bound parameter, however many they are."""
+    """Return values as one JSON array, to bind them as a single parameter."""
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
 def listed(connection: sa.Connection) -> sa.Select[tuple[str]]:
-    """Select the texts of a JSON array that is bound as ``ids``, in their order."""
+    """Return a SELECT of the texts in the JSON array that is bound as ``ids``, in their order."""
     ids = sa.bindparam("ids", type_=sa.Text)
     if connection.dialect.name == "sqlite":
-        each = sa.func.json_each(ids)
+        elements = sa.func.json_each(ids)
     else:
-        each = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
-    return sa.select(each.table_valued(sa.column("value", sa.Text)).c.value)
+        elements = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
+    return sa.select(elements.table_valued(sa.column("value", sa.Text)).c.value)
 
 
 def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """Return the dialect's own INSERT, the one that knows ON CONFLICT."""
+    """Return the INSERT construct of the dialect, which supports ON CONFLICT."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def numbers_of(connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> Offsets:
-    """Return the numbers of distinct external ids, in their order; new ids get one."""
-    known = _known(connection, table)
-    numbers = _numbers(connection, known, ids)
-    # Looked up first, because on PostgreSQL an insert that does nothing still uses up a number; and more than
-    # once, because somebody may forget a user between our insert and our look-up.
+    """Return the row numbers of distinct external ids, in their order; insert ids that are missing."""
+    select = _select_numbers(connection, table)
+    numbers = _numbers(connection, select, ids)
+    # Look up before inserting: on PostgreSQL, an insert that does nothing still consumes a sequence number.
+    # Repeat, because another process may delete a user between the insert and the second lookup.
     while (unknown := np.flatnonzero(numbers == UNKNOWN)).size:
-        # In one order for all writers, so that they never wait for each other in a circle.
+        # Sorted, so that all writers lock rows in the same order and cannot deadlock.
         missing = sorted(ids[position] for position in unknown.tolist())
-        # Without a WHERE, SQLite reads the ON of ON CONFLICT as that of a join.
+        # Without a WHERE, SQLite would parse the ON of ON CONFLICT as a join condition.
         new = listed(connection).where(sa.true())
         insert = insert_into(connection, table).from_select(["external_id"], new)
         connection.execute(insert.on_conflict_do_nothing(), {"ids": as_json(missing)})
-        numbers = _numbers(connection, known, ids)
+        numbers = _numbers(connection, select, ids)
     return numbers
 
 
-def _numbers(connection: sa.Connection, known: sa.Select[tuple[int]], ids: Sequence[str]) -> Offsets:
-    return np.array(connection.scalars(known, {"ids": as_json(ids)}).all(), dtype=np.int64)
+def _numbers(connection: sa.Connection, select: sa.Select[tuple[int]], ids: Sequence[str]) -> Offsets:
+    return np.array(connection.scalars(select, {"ids": as_json(ids)}).all(), dtype=np.int64)
 
 
-def _known(connection: sa.Connection, table: sa.Table) -> sa.Select[tuple[int]]:
-    """Select the numbers of the ids that are bound as ``ids``, in their order: no text comes back."""
+def _select_numbers(connection: sa.Connection, table: sa.Table) -> sa.Select[tuple[int]]:
+    """Return a SELECT of the row numbers of the ids bound as ``ids``, in their order; -1 for unknown ids."""
     ids = sa.bindparam("ids", type_=sa.Text)
     if connection.dialect.name == "sqlite":
-        each = sa.func.json_each(ids).table_valued("key", sa.column("value", sa.Text))
+        elements = sa.func.json_each(ids).table_valued("key", sa.column("value", sa.Text))
     else:
         texts = sa.func.json_array_elements_text(sa.cast(ids, postgresql.JSON))
-        each = texts.table_valued(sa.column("value", sa.Text), with_ordinality="key").render_derived()
-    found = each.outerjoin(table, table.c.external_id == each.c.value)
-    return sa.select(sa.func.coalesce(table.c.id, UNKNOWN)).select_from(found).order_by(each.c.key)
+        elements = texts.table_valued(sa.column("value", sa.Text), with_ordinality="key").render_derived()
+    joined = elements.outerjoin(table, table.c.external_id == elements.c.value)
+    return sa.select(sa.func.coalesce(table.c.id, UNKNOWN)).select_from(joined).order_by(elements.c.key)

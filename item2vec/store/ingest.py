@@ -1,4 +1,4 @@
-"""What goes in: batches of interactions, each event once, and what is known about items."""
+"""Insert interactions in batches; each event is stored once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["NO_EVENT", "Batch", "Ingested", "batches", "check_timestamps", "even
 BatchFacts = tuple[str, datetime, int]  # source, ingested_at, batch_id
 
 NO_EVENT = "none"
-FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds; years 1 to 9999
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many rows were given, how many of them were new, and how many the store knew already.
+    """The numbers of rows passed, of new rows, and of duplicates.
 
-    Rows of one call that name the same event are one new row and duplicates of it.
+    If several rows of one call are the same event, the first counts as new and the others as duplicates.
 
     >>> Ingested(n_rows=3, n_new=2, n_duplicate=1).n_new
     2
@@ -45,10 +45,10 @@ class Ingested:
 
 
 def event_key(user: str, item: str, event: str, timestamp: int) -> str:
-    """Return the key by which an event is known again: 32 hexadecimal digits.
+    """Return the key that identifies an event: 32 hexadecimal digits.
 
-    Sixteen for ``timestamp`` (microseconds since 1970) plus 2^63, so that new events stand together in the
-    index; sixteen for the BLAKE2b-64 hash of user, item and event, joined by NUL.
+    The first 16 are ``timestamp`` (microseconds since 1970) plus 2^63, so that events of similar time are
+    adjacent in the index. The last 16 are the BLAKE2b-64 hash of user, item and event, joined by NUL.
 
     >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
     '80060a24181e4000d33544e5c7b3e3e9'
@@ -59,15 +59,15 @@ def event_key(user: str, item: str, event: str, timestamp: int) -> str:
 
 
 def check_timestamps(interactions: Interactions) -> Offsets:
-    """Return the timestamps; ``InputError`` if there are none, or one is outside the years 1 to 9999."""
+    """Return the timestamps; raise ``InputError`` if they are missing or outside the years 1 to 9999."""
     if interactions.timestamp is None:
         raise InputError(
-            "the store keeps when things happened, and these interactions have no timestamp; "
-            "read them with timestamp=, the name of the column"
+            "these interactions have no timestamps, which the store requires; "
+            "pass the name of their column as timestamp= when reading"
         )
-    wrong = (interactions.timestamp < FIRST_MOMENT) | (interactions.timestamp > LAST_MOMENT)
-    if wrong.any():
-        row = int(wrong.argmax())
+    invalid = (interactions.timestamp < EARLIEST) | (interactions.timestamp > LATEST)
+    if invalid.any():
+        row = int(invalid.argmax())
         raise InputError(
             f"timestamp in row {row} is {interactions.timestamp[row]}; expected microseconds since 1970, "
             "in the years 1 to 9999"
@@ -77,7 +77,7 @@ def check_timestamps(interactions: Interactions) -> Offsets:
 
 @dataclass(frozen=True)
 class Batch:
-    """Distinct events by key; ``user`` and ``item`` are positions in ``users`` and ``items``."""
+    """Events with distinct keys; ``user`` and ``item`` are positions in ``users`` and ``items``."""
 
     users: list[str]
     user: npt.NDArray[np.integer[Any]]
@@ -88,7 +88,7 @@ class Batch:
 
     @classmethod
     def of(cls, rows: Interactions) -> Batch:
-        """Make the keys, and keep the first row of each."""
+        """Compute the event keys, and keep the first row of each key."""
         keys, first = _keys(rows)
         rows = rows.take(first)
         assert rows.timestamp is not None
@@ -103,11 +103,11 @@ class Batch:
         return cls(rows.users.decode(users), user, rows.items.decode(items), item, rows.timestamp, columns)
 
     def insert(self, connection: sa.Connection, facts: BatchFacts) -> int:
-        """Insert what is new, users and items included; return the number of new events."""
+        """Insert new events with their users and items; return the number of new events."""
         user_id = numbers_of(connection, user_account, self.users)[self.user]
         item_id = numbers_of(connection, item, self.items)[self.item]
-        # By user, then by key, which begins with the time: the order of the table on the disk, and the same
-        # for all writers, so that they never wait for each other in a circle.
+        # By user, then by key, which begins with the timestamp: the order of the table on disk. All writers
+        # insert in this order, so that they cannot deadlock.
         order = np.argsort(user_id, kind="stable")
         rows = order.tolist()
         columns: dict[str, list[Any]] = {
@@ -120,16 +120,13 @@ class Batch:
 
 
 def batches(interactions: Interactions, size: int) -> Iterator[Batch]:
-    """Cut interactions into batches."""
+    """Split interactions into batches of ``size`` rows."""
     for start in range(0, len(interactions), size):
         yield Batch.of(interactions.take(slice(start, start + size)))
 
 
 def _keys(rows: Interactions) -> tuple[list[str], Offsets]:
-    """Return distinct event keys in ascending order, and the first row of each.
-
-    What ``event_key`` says of one event, for many at a time.
-    """
+    """Return the distinct event keys, ascending, and the first row of each; vectorised ``event_key``."""
     assert rows.timestamp is not None
     users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
     events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
@@ -140,7 +137,7 @@ def _keys(rows: Interactions) -> tuple[list[str], Offsets]:
     key = np.empty((len(rows), 2), dtype=">u8")
     key[:, 0] = rows.timestamp.view(np.uint64) ^ np.uint64(2**63)
     key[:, 1] = np.frombuffer(hashes, dtype=">u8")
-    order = np.lexsort((key[:, 1], key[:, 0]))  # stable, so that the first row of equal ones stays first
+    order = np.lexsort((key[:, 1], key[:, 0]))  # stable: equal keys keep their row order
     key = key[order]
     new = np.ones(len(rows), dtype=bool)
     new[1:] = (key[1:] != key[:-1]).any(axis=1)
@@ -165,8 +162,8 @@ def _insert_sqlite(
     return connection.exec_driver_sql(statement, rows).rowcount
 
 
-# Each column travels as one JSON array: a handful of parameters, however many the rows, and several times
-# faster than arrays of PostgreSQL's own, which the driver writes element by element.
+# Each column is bound as one JSON array: few parameters for any number of rows, and several times faster than
+# PostgreSQL arrays, which the driver writes element by element.
 POSTGRESQL_INSERT = sa.text("""
     WITH inserted AS (
         INSERT INTO interaction (

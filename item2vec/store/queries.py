@@ -1,4 +1,4 @@
-"""What comes out: all interactions for training, one user's history for serving."""
+"""Read interactions: all of them for training, one user's history for serving."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 Parts = dict[str, list[npt.NDArray[Any]]]
 
-ROWS_A_FETCH = 10_000
+ROWS_PER_FETCH = 10_000
 ALL = 2**63 - 1
 NO_SESSION = "none"
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -67,7 +67,7 @@ class History:
 
 @dataclass(frozen=True)
 class Ahead:
-    """How many interactions lie at or after a timestamp, and the first of them as an example.
+    """The number of interactions at or after a timestamp, and the first of them as an example.
 
     >>> Ahead(1, "ann", "x", datetime(2099, 1, 1, tzinfo=UTC)).timestamp.year
     2099
@@ -80,7 +80,7 @@ class Ahead:
 
 
 def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:
-    """Read the newest ``limit`` interactions of a user; empty for one who is not known."""
+    """Return the newest ``limit`` interactions of a user, oldest first; empty for an unknown user."""
     parameters = {"user": user, "limit": ALL if limit is None else limit}
     with undamaged(connection):
         rows = connection.execute(_history(connection.dialect.name), parameters).all()[::-1]
@@ -93,22 +93,22 @@ def read_history(connection: sa.Connection, user: str, limit: int | None) -> His
 
 
 def read_histories(connection: sa.Connection, users: Sequence[str]) -> list[History]:
-    """Read all interactions of some users."""
+    """Return all interactions of each user."""
     return [read_history(connection, user, None) for user in users]
 
 
 def read_interactions(
     connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Read interactions in the order of user, time and event key, whatever the order they came in.
+    """Return interactions ordered by user, time and event key, independent of the order of ingestion.
 
-    Rows arrive in the order of the users' numbers and are turned into columns chunk by chunk; at the end,
-    users, items, events and sessions are renumbered in the order of their ids.
+    The query orders rows by the users' row numbers, and chunks of rows become columns. At the end, users,
+    items, events and sessions are renumbered in ascending order of their ids.
     """
-    _take_your_time(connection)
+    _disable_timeout(connection)
     c = interaction.c
-    moment = _microseconds(connection.dialect.name)
-    statement = sa.select(c.user_id, c.item_id, c.event, c.weight, c.session, moment).order_by(
+    timestamp_column = _microseconds(connection.dialect.name)
+    statement = sa.select(c.user_id, c.item_id, c.event, c.weight, c.session, timestamp_column).order_by(
         c.user_id, c.occurred_at, c.event_key, c.source
     )
     if start is not None:
@@ -119,54 +119,56 @@ def read_interactions(
         statement = statement.where(c.event.in_(events))
     with undamaged(connection):
         users, items = _Numbered.read(connection, user_account), _Numbered.read(connection, item)
-        events_seen, sessions_seen = _Texts(), _Texts()
+        event_names, session_names = _Texts(), _Texts()
         parts: Parts = {name: [np.empty(0, dtype)] for name, dtype in DTYPES.items()}
-        result = connection.execute(statement.execution_options(yield_per=ROWS_A_FETCH))
+        result = connection.execute(statement.execution_options(yield_per=ROWS_PER_FETCH))
         for rows in result.partitions():
             user, item_, event, weight, session, timestamp = zip(*rows, strict=True)
             parts["user"].append(users.codes(user))
             parts["item"].append(items.codes(item_))
-            parts["event"].append(events_seen.codes(event))
+            parts["event"].append(event_names.codes(event))
             parts["weight"].append(np.array(weight, dtype=np.float32))
-            parts["session"].append(sessions_seen.codes([name or NO_SESSION for name in session]))
+            parts["session"].append(session_names.codes([name or NO_SESSION for name in session]))
             parts["timestamp"].append(np.array(timestamp, dtype=np.int64))
-        names = {"user": users.ids, "item": items.ids, "event": [*events_seen.code_of]}
-        return _put_together(parts, {**names, "session": [*sessions_seen.code_of]})
+        names = {"user": users.ids, "item": items.ids, "event": [*event_names.code_of]}
+        return _assemble(parts, {**names, "session": [*session_names.code_of]})
 
 
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
-    """Count the interactions at or after ``start``, and read the first; ``None`` if there are none."""
-    _take_your_time(connection)
+    """Count the interactions at or after ``start``, and return the first; ``None`` if there are none."""
+    _disable_timeout(connection)
     c = interaction.c
-    ahead = c.occurred_at >= _aware(start)
+    is_ahead = c.occurred_at >= _aware(start)
     first = (
         sa.select(user_account.c.external_id, item.c.external_id, c.occurred_at)
         .select_from(interaction.join(user_account).join(item))
-        .where(ahead)
+        .where(is_ahead)
         .order_by(c.occurred_at, c.user_id, c.event_key, c.source)
         .limit(1)
     )
     with undamaged(connection):
-        n = connection.scalar(sa.select(sa.func.count()).select_from(interaction).where(ahead))
+        n = connection.scalar(sa.select(sa.func.count()).select_from(interaction).where(is_ahead))
         return Ahead(n, *connection.execute(first).one()) if n else None
 
 
 def days_before_the_last(
     connection: sa.Connection, days: float, end: datetime | None = None
 ) -> datetime | None:
-    """Return the timestamp so many days before the last interaction that is before ``end``, if any is."""
-    _take_your_time(connection)
+    """Return the time ``days`` before the last interaction before ``end``; ``None`` without interactions."""
+    _disable_timeout(connection)
     statement = sa.select(sa.func.max(interaction.c.occurred_at))
     if end is not None:
         statement = statement.where(interaction.c.occurred_at < _aware(end))
     last = connection.scalar(statement)
-    return None if last is None else FIRST if days > (last - FIRST).days else last - timedelta(days=days)
+    if last is None:
+        return None
+    return FIRST if days > (last - FIRST).days else last - timedelta(days=days)
 
 
 def forget_user(connection: sa.Connection, user: str) -> int:
-    """Delete a user, their interactions and recommendations; return how many interactions there were."""
-    this = user_account.c.external_id == user
-    number = connection.scalar(sa.select(user_account.c.id).where(this).with_for_update())
+    """Delete a user with their interactions and recommendations; return the number of interactions."""
+    is_user = user_account.c.external_id == user
+    number = connection.scalar(sa.select(user_account.c.id).where(is_user).with_for_update())
     if number is None:
         return 0
     connection.execute(sa.delete(recommendation).where(recommendation.c.user_id == number))
@@ -176,10 +178,10 @@ def forget_user(connection: sa.Connection, user: str) -> int:
 
 
 def summary(connection: sa.Connection) -> dict[str, Any]:
-    """Count what there is; the first and last moment as ISO text in UTC, ``None`` where there is none."""
-    moments = (sa.func.min(interaction.c.occurred_at), sa.func.max(interaction.c.occurred_at))
+    """Count interactions, users and items; ``first`` and ``last`` are ISO 8601 text in UTC, or ``None``."""
+    bounds = (sa.func.min(interaction.c.occurred_at), sa.func.max(interaction.c.occurred_at))
     with undamaged(connection):
-        n_interactions, first, last = connection.execute(sa.select(sa.func.count(), *moments)).one()
+        n_interactions, first, last = connection.execute(sa.select(sa.func.count(), *bounds)).one()
     n_users = connection.scalar(sa.select(sa.func.count(user_account.c.id)))
     n_items, n_inactive = connection.execute(
         sa.select(sa.func.count(), sa.func.count().filter(item.c.active == sa.false()))
@@ -196,7 +198,7 @@ def summary(connection: sa.Connection) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Numbered:
-    """External ids by their numbers, ascending."""
+    """Row numbers of a table, ascending, and the external id of each."""
 
     numbers: Offsets
     ids: list[str]
@@ -207,16 +209,16 @@ class _Numbered:
         return cls(np.array([row[0] for row in rows], dtype=np.int64), [row[1] for row in rows])
 
     def codes(self, numbers: Sequence[int]) -> Codes:
-        wanted = np.array(numbers, dtype=np.int64)
-        codes = np.searchsorted(self.numbers, wanted)
-        if not np.array_equal(self.numbers.take(codes, mode="clip"), wanted):
-            raise LookupError("an interaction without its user or item")
+        queried = np.array(numbers, dtype=np.int64)
+        codes = np.searchsorted(self.numbers, queried)
+        if not np.array_equal(self.numbers.take(codes, mode="clip"), queried):
+            raise LookupError("an interaction refers to a user or item that does not exist")
         return codes.astype(np.int32)
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """Texts, numbered as they appear."""
+    """Distinct texts, numbered in order of first appearance."""
 
     code_of: dict[str, int] = field(default_factory=dict)
 
@@ -226,8 +228,8 @@ class _Texts:
         return np.array([self.code_of[text] for text in texts], dtype=np.int32)
 
 
-def _put_together(parts: Parts, names: dict[str, list[str]]) -> Interactions:
-    """Join the parts of each column, renumber, and leave out columns that say nothing."""
+def _assemble(parts: Parts, names: dict[str, list[str]]) -> Interactions:
+    """Concatenate the parts of each column, renumber the ids, and drop columns that hold only defaults."""
     columns = {name: np.concatenate(parts.pop(name)) for name in DTYPES}
     vocabularies = {}
     for name, ids in names.items():
@@ -235,8 +237,8 @@ def _put_together(parts: Parts, names: dict[str, list[str]]) -> Interactions:
     order = np.argsort(columns["user"], kind="stable")
     for name in DTYPES:
         columns[name] = columns[name][order]
-    for name, nothing in (("event", NO_EVENT), ("session", NO_SESSION)):
-        if set(vocabularies[f"{name}s"]) <= {nothing}:
+    for name, default in (("event", NO_EVENT), ("session", NO_SESSION)):
+        if set(vocabularies[f"{name}s"]) <= {default}:
             del columns[name], vocabularies[f"{name}s"]
     if (columns["weight"] == 1).all():
         del columns["weight"]
@@ -244,7 +246,7 @@ def _put_together(parts: Parts, names: dict[str, list[str]]) -> Interactions:
 
 
 def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
-    """Renumber codes in the order of their ids, those that do not occur left out."""
+    """Renumber codes in ascending order of their ids, without ids that do not occur."""
     present = sorted(np.unique(codes).tolist(), key=ids.__getitem__)
     rank = np.zeros(len(ids), dtype=np.int32)
     rank[present] = np.arange(len(present), dtype=np.int32)
@@ -253,7 +255,7 @@ def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
 
 @cache
 def _history(dialect: str) -> sa.Select[Any]:
-    """Make the statement once: that takes longer than to run it."""
+    """Return the statement; it is cached, because building it takes longer than running it."""
     newest_first = [interaction.c[name].desc() for name in ("occurred_at", "event_key", "source")]
     return (
         sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight, interaction.c.event)
@@ -264,17 +266,17 @@ def _history(dialect: str) -> sa.Select[Any]:
     )
 
 
-def _take_your_time(connection: sa.Connection) -> None:
+def _disable_timeout(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
 def _microseconds(dialect: str) -> sa.ColumnElement[int]:
-    """Select ``occurred_at`` as microseconds, sparing a datetime for each row."""
+    """Return ``occurred_at`` as microseconds since 1970, which avoids one ``datetime`` object per row."""
     if dialect == "sqlite":
         return sa.type_coerce(interaction.c.occurred_at, sa.BigInteger)
     return sa.cast(sa.extract("epoch", interaction.c.occurred_at) * SECOND, sa.BigInteger)
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

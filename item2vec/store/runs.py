@@ -1,4 +1,4 @@
-"""The record of nightly runs, and of which version was promoted when."""
+"""The records of nightly runs and of promotions."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ OUTCOMES = ("promoted", "refused", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of ``retrain``: when, with which settings, and what came of it.
+    """A run of ``retrain``: its times, settings and outcome.
 
-    ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``; ``version`` is what was
-    promoted, ``reason`` why nothing was.
+    ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``. ``version`` is the promoted
+    version; ``reason`` says why no version was promoted.
 
     >>> from datetime import UTC
     >>> Run(1, datetime(2024, 1, 1, tzinfo=UTC), None, "running", None, None, {}, {}, {}).status
@@ -55,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """One move of a models folder's ``CURRENT``; a rollback is one too, to a version that is older.
+    """A change of ``CURRENT`` in a models folder: to a new version, or by a rollback to an older one.
 
     >>> from datetime import UTC
     >>> now = datetime(2024, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ class Promotion:
 
 
 def check_run(status: str, reason: str | None, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse a status that no run ends with, and what one of the databases could not hold."""
+    """Raise ``InputError`` for a status that is not final, and for values that a database could not store."""
     if status not in OUTCOMES:
         raise InputError(f"status is {status!r}; expected one of {', '.join(OUTCOMES)}")
     if reason is not None:
@@ -84,25 +84,25 @@ def check_run(status: str, reason: str | None, values: Mapping[str, Mapping[str,
 
 
 def begin(connection: sa.Connection, config: Mapping[str, Any], now: datetime) -> int:
-    """Note that a run begins; return its number."""
+    """Record the start of a run; return its id."""
     row = {"started_at": now, "status": "running", "config": dict(config)}
     number: int = connection.execute(sa.insert(run).values(row).returning(run.c.id)).scalar_one()
     return number
 
 
 def finish(connection: sa.Connection, run_id: int, outcome: Mapping[str, Any]) -> None:
-    """Note how a run ended; again with the same status changes nothing, with another is ``InputError``."""
+    """Record the outcome of a run. If it has ended, the same status changes nothing; another is an error."""
     running = (run.c.id == run_id) & (run.c.status == "running")
     if connection.execute(sa.update(run).where(running).values(**outcome)).rowcount:
         return
     status = connection.scalar(sa.select(run.c.status).where(run.c.id == run_id))
     if status != outcome["status"]:
-        found = "is not known" if status is None else f"has ended already, as {status!r}"
-        raise InputError(f"run {run_id} {found}; expected the number of one that is running, from begin_run")
+        state = "does not exist" if status is None else f"has already ended with status {status!r}"
+        raise InputError(f"run {run_id} {state}; expected the id of a running one, from begin_run")
 
 
 def close_interrupted(connection: sa.Connection, models: str, host: str, now: datetime) -> int:
-    """Close runs on this folder and host that never ended; return how many."""
+    """Mark the unfinished runs of this folder and host as failed; return how many."""
     running = sa.select(run.c.id, run.c.config).where(run.c.status == "running")
     with undamaged(connection):
         ids = [
@@ -110,13 +110,13 @@ def close_interrupted(connection: sa.Connection, models: str, host: str, now: da
             for number, config in connection.execute(running)
             if (config.get("models"), config.get("host")) == (models, host)
         ]
-    ended = {"status": "failed", "reason": "interrupted", "finished_at": now}
-    these = run.c.id.in_(ids) & (run.c.status == "running")
-    return connection.execute(sa.update(run).where(these).values(ended)).rowcount
+    outcome = {"status": "failed", "reason": "interrupted", "finished_at": now}
+    unfinished = run.c.id.in_(ids) & (run.c.status == "running")
+    return connection.execute(sa.update(run).where(unfinished).values(outcome)).rowcount
 
 
 def record(connection: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Record a promotion; one that is known changes nothing."""
+    """Record a promotion; an existing record is not changed."""
     insert = insert_into(connection, promotion).values(**row)
     connection.execute(insert.on_conflict_do_nothing(index_elements=["generation", "version"]))
 

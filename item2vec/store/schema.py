@@ -1,4 +1,4 @@
-"""Migrations: the only way a schema is made or changed, and one at a time."""
+"""Schema migrations by Alembic, in one transaction each, and one process at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADVISORY_LOCK = int.from_bytes(b"item2vec")
 
 @dataclass(frozen=True)
 class Schema:
-    """The revisions in a folder of migrations, and the database they are for."""
+    """The migrations in a folder, and the database that they apply to."""
 
     url: sa.URL
     scripts: Path = field(default_factory=lambda: shipped("alembic"))
@@ -41,39 +41,39 @@ class Schema:
 
     @cached_property
     def _revisions(self) -> list[str]:
-        """All known revisions, newest first."""
+        """All revisions in the folder, newest first."""
         return [script.revision for script in ScriptDirectory.from_config(self._config()).walk_revisions()]
 
     @property
     def head(self) -> str:
-        """The newest revision, which this package needs."""
+        """The newest revision, which this version of the package requires."""
         return self._revisions[0]
 
     def current(self, connection: sa.Connection) -> str | None:
-        """Return the database's revision; ``None`` if it has none yet."""
+        """Return the revision of the database; ``None`` without a schema."""
         heads = MigrationContext.configure(connection).get_current_heads()
         return ", ".join(heads) or None
 
     def check(self, current: str | None) -> None:
-        """Raise ``SchemaError`` unless this is the revision that the package needs."""
+        """Raise ``SchemaError`` unless ``current`` is the required revision."""
         if current == self.head:
             return
         self._refuse_unknown(current)
-        found = f"is at schema revision {current}" if current else "has no schema yet"
+        state = f"is at schema revision {current}" if current else "has no schema yet"
         raise SchemaError(
-            f"{shown(self.url)} {found}; this package needs {self.head}: "
+            f"{shown(self.url)} {state}; this package needs {self.head}: "
             f"run item2vec db upgrade --store {shown(self.url)}"
         )
 
     def upgrade(self, *, backup: bool = True) -> str:
-        """Bring the database to the newest revision, in one transaction; return the revision.
+        """Migrate the database to the newest revision, in one transaction; return the revision.
 
-        ``backup`` copies a SQLite file that holds anything to ``FILE.REVISION.backup`` first.
+        With ``backup``, a SQLite file that has a schema is first copied to ``FILE.REVISION.backup``.
         """
         return self._migrate(self.head, command.upgrade, backup=backup)
 
     def downgrade(self, revision: str) -> str:
-        """Bring the database back to an older revision, or to ``"base"``: nothing at all."""
+        """Migrate the database back to an older revision; ``"base"`` drops all tables."""
         return self._migrate(revision, command.downgrade, backup=False)
 
     def _migrate(self, target: str, migrate: Callable[[Config, str], None], *, backup: bool) -> str:
@@ -108,7 +108,7 @@ class Schema:
             )
 
     def _compare(self, before: dict[str, int], connection: sa.Connection) -> None:
-        """Roll back a migration that lost rows or left orphans; neither check finds what the other does."""
+        """Raise ``StoreError``, which rolls back, if a migration has lost rows or broken foreign keys."""
         after = _row_counts(connection)
         for table, count in before.items():
             if after.get(table, count) != count:
@@ -132,7 +132,7 @@ def _row_counts(connection: sa.Connection) -> dict[str, int]:
 
 
 def _back_up(database: Path, revision: str) -> None:
-    """Copy the file as its readers see it; a plain copy would miss what is still in the -wal file."""
+    """Back up the file by ``VACUUM INTO``; a plain copy would miss transactions in the -wal file."""
     backup = database.with_name(f"{database.name}.{revision}.backup")
     unfinished = database.with_name(f".{backup.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -144,7 +144,8 @@ def _back_up(database: Path, revision: str) -> None:
         sync_folder(database.parent)
     except OSError as error:
         raise StoreError(
-            f"{backup} cannot be written ({error.strerror}), and nothing was migrated; make room for it"
+            f"{backup} cannot be written ({error.strerror}), and nothing was migrated; check the path and "
+            "the free disk space"
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)

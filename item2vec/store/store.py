@@ -1,4 +1,4 @@
-"""The store: what happened and what is known about items, in SQLite or PostgreSQL."""
+"""``Store``: the public interface to interactions, items, users and runs in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ __all__ = ["Store"]
 
 T = TypeVar("T")
 
-ITEMS_A_BATCH = 10_000
+ITEMS_PER_BATCH = 10_000
 
 
 class Store:
-    """Interactions, items and users in a database: SQLite by default, PostgreSQL where that is outgrown.
+    """Interactions, items and users in a SQLite or PostgreSQL database.
 
-    Connects when it is first used; may be shared between threads, and used after a fork. Everything is read
-    in one transaction and written in one (``ingest``: one for each batch), which is run again a few times
-    after an error that is known to pass, such as a lock that is held.
+    The first call connects. A store may be shared between threads, and used after a fork. Each call is one
+    transaction, and ``ingest`` one per batch. A transaction is repeated a few times after a transient error,
+    such as a held lock.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ class Store:
     Raises
     ------
     ConfigError
-        If this is no such URL.
+        If the URL is invalid.
     SchemaError
-        By everything that reads or writes, if the schema is missing, older or newer than this package.
+        By methods that read or write, if the schema is missing, older or newer than this package needs.
     StoreError
-        By everything, if the database fails; says what it said, and the next step.
+        By all methods, if the database fails; with the database's message and what to do next.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class Store:
         self._process = os.getpid()
         self._inherited: list[sa.Engine] = []
         self._checked = False
-        self.last_change = object()  # another one after each change of items through this store
+        self.last_change = object()  # replaced at each change of items through this store
 
     def __repr__(self) -> str:
         return f"Store({shown(self._url)!r})"
@@ -95,24 +95,24 @@ class Store:
     def current(self) -> str | None:
         """Return the database's schema revision; ``None`` if it has no schema yet."""
         if self._engine.dialect.name == "sqlite" and not Path(str(self._engine.url.database)).exists():
-            return None  # and asking must not make the file
+            return None  # connecting would create the file
         return self._run("read", self._schema.current)
 
     def upgrade(self, *, backup: bool = True) -> str:
-        """Bring the schema to this package's revision, and return it; a new database gets its tables.
+        """Create the schema, or migrate it to the required revision; return the revision.
 
-        All in one transaction that keeps others out: if it fails, nothing has changed. Of a SQLite file that
-        has an older schema, a copy is left beside it as ``FILE.REVISION.backup``, unless ``backup=False``.
+        The migration is one exclusive transaction: if it fails, nothing has changed. A SQLite file with an
+        older schema is first copied to ``FILE.REVISION.backup``, unless ``backup=False``.
         """
         return self._schema.upgrade(backup=backup)
 
     def check_schema(self) -> None:
-        """Raise ``SchemaError``, which names the command to run, unless the schema is this package's."""
+        """Raise ``SchemaError`` unless the schema is at the required revision."""
         self._schema.check(self.current())
         self._checked = True
 
     def ensure_schema(self, *, create: bool) -> None:
-        """Check the schema; with ``create``, an empty database gets its tables first."""
+        """Check the schema; with ``create``, first create it in an empty database."""
         if create and self.current() is None:
             self.upgrade()
         self.check_schema()
@@ -125,25 +125,24 @@ class Store:
         batch_size: int = 50_000,
         now: datetime | None = None,
     ) -> Ingested:
-        """Add interactions; those that the store knows already change nothing.
+        """Add interactions, their users and their items; events that are already stored change nothing.
 
-        An event is known by its ``source`` and its ``event_key``: the same user, item, event and
-        microsecond are one event, whose first weight and session count. Items and users that are new are
-        added. Each batch is a transaction: what stops halfway is simply run again.
+        Rows with the same source, user, item, event and microsecond are one event, and the weight and session
+        of the first are kept. Each batch is a transaction: after an interruption, repeat the call.
 
         Parameters
         ----------
         source
-            Where they come from; the same event from two sources counts twice.
+            Name of the source. The same event from two sources is stored twice.
         batch_size
-            Rows in a transaction. A larger one is a little faster, and keeps other writers waiting longer.
+            Rows per transaction. Larger batches are a little faster, but other writers wait longer.
         now
-            When they came in, for the record; the clock's time unless given.
+            Time of ingestion, which is stored with each row; by default the current time.
 
         Raises
         ------
         InputError
-            If the interactions have no timestamp, or one outside the years 1 to 9999.
+            If timestamps are missing, or outside the years 1 to 9999.
         """
         check_ids([source])
         if batch_size < 1:
@@ -158,34 +157,34 @@ class Store:
         return Ingested(len(interactions), n_new, len(interactions) - n_new)
 
     def ingest_items(self, items: Items) -> Ingested:
-        """Add items, or replace the title and the attributes of known ones; all in batches, as ``ingest``.
+        """Add items, or replace the titles and attributes of existing ones, in batches.
 
-        An item that is not active stays so.
+        Whether an item is active does not change.
 
         Raises
         ------
         InputError
-            If an attribute is not text, a finite number, true, false, null, or lists or mappings of these.
+            If an attribute is not text, a finite number, a boolean, null, or a list or mapping of these.
         """
         rows = catalogue.check_items(items)
         n_new = 0
-        for start in range(0, len(rows), ITEMS_A_BATCH):
-            batch = rows[start : start + ITEMS_A_BATCH]
+        for start in range(0, len(rows), ITEMS_PER_BATCH):
+            batch = rows[start : start + ITEMS_PER_BATCH]
             n_new += self._change_items(partial(catalogue.upsert, rows=batch))
         return Ingested(len(rows), n_new, len(rows) - n_new)
 
     def deactivate_items(self, items: Iterable[str]) -> int:
-        """Take items out of what is recommended, from now on; return how many were active until now.
+        """Exclude items from all recommendations; return how many were active before.
 
         Raises
         ------
         UnknownItemError
-            If the store does not know one of them; none has changed then.
+            If one of the items is not in the store; then none is changed.
         """
         return self._set_active(items, active=False)
 
     def activate_items(self, items: Iterable[str]) -> int:
-        """Bring items back into what is recommended; return how many were not active until now."""
+        """Make items eligible for recommendations again; return how many were inactive before."""
         return self._set_active(items, active=True)
 
     def interactions(
@@ -195,11 +194,11 @@ class Store:
         end: datetime | None = None,
         events: Iterable[str] | None = None,
     ) -> Interactions:
-        """Return all interactions with ``start <= timestamp < end`` (naive: UTC), or those of some events.
+        """Return the interactions with ``start <= timestamp < end``; with ``events``, only these events.
 
-        In the order of user, time and event key, whatever order they came in; as they were when the
-        transaction began. ``event``, ``session`` and ``weight`` are left out where none was ever given; where
-        only some rows have one, the others read as ``"none"``. 28 bytes a row, half as much again at the end.
+        Naive times are UTC. Rows are ordered by user, time and event key. Without any event, session or
+        weight, that column is ``None``; where only some rows have an event or session, the others read
+        ``"none"``. Memory: 28 bytes per row, and half as much again at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -208,75 +207,78 @@ class Store:
     def snapshot(
         self, *, days: float | None = None, events: Iterable[str] | None = None, end: datetime | None = None
     ) -> tuple[Interactions, Items]:
-        """Return interactions, of the newest ``days`` or all, and all items, as they were at one moment.
+        """Return interactions and all items, read in one transaction; otherwise as ``interactions``.
 
-        Days are counted from the last interaction before ``end``; the rest is as in ``interactions``.
+        With ``days``, only the last ``days`` up to the newest interaction before ``end``.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
 
         def read(connection: sa.Connection) -> tuple[Interactions, Items]:
             start = None if days is None else queries.days_before_the_last(connection, days, end)
-            found = queries.read_interactions(connection, start, end, names)
-            return found, catalogue.read_items(connection)
+            interactions = queries.read_interactions(connection, start, end, names)
+            return interactions, catalogue.read_items(connection)
 
         return self._data("read", read)
 
     def ahead(self, start: datetime) -> Ahead | None:
-        """Count the interactions at or after ``start`` (naive: UTC), with an example; ``None`` for none."""
+        """Count interactions at or after ``start`` (naive: UTC), with an example; ``None`` for none."""
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
-        """Return a user's interactions, oldest first, or the newest ``limit``; none for an unknown user."""
+        """Return a user's newest ``limit`` or all interactions, oldest first; empty for an unknown user."""
         check_ids([user])
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
 
     def histories(self, users: Iterable[str]) -> list[History]:
-        """Return what ``history`` returns for each user, as all of them were at one moment."""
+        """Return the history of each user, read in one transaction."""
         names = as_history(users, "users")
         check_ids(names)
         return self._data("read", partial(queries.read_histories, users=names))
 
     def items(self) -> Items:
-        """Return all items, inactive ones too, in the order of their ids."""
+        """Return all items, active or not, in ascending order of id."""
         return self._data("read", catalogue.read_items)
 
     def items_where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of active items that meet all conditions, in their order; as in ``Items.where``."""
+        """Return the ids of active items that meet all conditions, ascending; as ``Items.where``."""
         return self.catalogue().where(conditions)
 
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
-        """Return all items with their attributes, and which of them are active.
+        """Return all items with their attributes and active flags.
 
-        Only what has changed since ``known``, an earlier answer, is read; if nothing has, it is returned.
+        With ``known``, a catalogue from an earlier call, only later changes are read; without changes,
+        ``known`` itself is returned.
         """
         return self._data("read", partial(catalogue.read_catalogue, known=known))
 
     def inactive_items(self) -> list[str]:
-        """Return the ids of items that are not to be recommended, in their order."""
+        """Return the ids of inactive items, ascending."""
         return self._data("read", catalogue.inactive_items)
 
     def summary(self) -> dict[str, Any]:
-        """Count interactions, users, items and inactive items; the first and last moment as ISO text."""
+        """Count interactions, users and items; return the first and last timestamp as ISO 8601 text."""
         return self._data("read", queries.summary)
 
     def forget_user(self, user: str) -> int:
-        """Delete a user with their interactions and recommendations; return how many interactions.
+        """Delete a user, their interactions and recommendations; return the number of interactions.
 
-        Models that were trained before keep what they learnt until the next training.
+        Models that were trained on these interactions are not changed.
         """
         check_ids([user])
         return self._data("write", partial(queries.forget_user, user=user))
 
     def begin_run(self, *, config: Mapping[str, Any], now: datetime) -> int:
-        """Note that a run of ``retrain`` begins; return its number, for ``finish_run``.
+        """Record the start of a run of ``retrain``; return its id, for ``finish_run``.
 
-        ``config`` is what it runs with, as JSON; among it ``models``, the folder, and ``host``, by which
-        ``close_interrupted_runs`` knows it again.
+        ``config`` holds the settings of the run as JSON values, and must contain ``models``, the folder, and
+        ``host``, by which ``close_interrupted_runs`` finds the run.
         """
         if not {"models", "host"} <= config.keys():
-            raise InputError(f"config names {', '.join(config) or 'nothing'}; expected models and host too")
+            raise InputError(
+                f"config has the keys {', '.join(config) or '(none)'}; expected models and host among them"
+            )
         check_value(dict(config), "config")
         return self._data("write", partial(runs.begin, config=config, now=utc(now)))
 
@@ -291,23 +293,23 @@ class Store:
         metrics: Mapping[str, Any] = MappingProxyType({}),
         now: datetime,
     ) -> None:
-        """Note how a run ended; once more with the same status changes nothing.
+        """Record the outcome of a run; a second call with the same status changes nothing.
 
         Raises
         ------
         InputError
-            If no such run is there or it has ended otherwise, or a value is no JSON, such as NaN.
+            If the run does not exist or has ended with another status, or a value is not JSON, such as NaN.
         """
         check_ids([version] if version is not None else [])
         runs.check_run(status, reason, {"gates": gates, "metrics": metrics})
-        ended = {"status": status, "version": version, "reason": reason, "finished_at": utc(now)}
-        outcome = {**ended, "gates": dict(gates), "metrics": dict(metrics)}
+        outcome: dict[str, Any] = {"status": status, "version": version, "reason": reason}
+        outcome |= {"gates": dict(gates), "metrics": dict(metrics), "finished_at": utc(now)}
         self._data("write", partial(runs.finish, run_id=run_id, outcome=outcome))
 
     def close_interrupted_runs(self, models: str, host: str, now: datetime) -> int:
-        """Close as failed what still counts as running on this folder and host; return how many.
+        """Mark the unfinished runs of this folder and host as failed; return how many.
 
-        For who holds the folder's lock: no other run can be alive then.
+        The caller must hold the lock of the folder, so that no run is in progress.
         """
         return self._data("write", partial(runs.close_interrupted, models=models, host=host, now=utc(now)))
 
@@ -323,7 +325,7 @@ class Store:
         reason: str | None = None,
         now: datetime,
     ) -> None:
-        """Record that a generation of ``CURRENT`` points at a version; the same once more changes nothing."""
+        """Record that a generation of ``CURRENT`` points at a version; an existing record is not changed."""
         check_ids([version] if previous is None else [version, previous])
         for name, text in (("actor", actor), ("reason", reason or ""), ("manifest_sha256", manifest_sha256)):
             check_text(text, name)
@@ -340,16 +342,15 @@ class Store:
         return self._data("read", partial(runs.promotions, limit=check_k(limit)))
 
     def copy_to(self, target: Store) -> dict[str, int]:
-        """Copy everything into an empty store of either kind; return how many rows each table has.
+        """Copy all tables into an empty store, SQLite or PostgreSQL; return row counts by table.
 
-        Read as it is at one moment, streamed, and written in one transaction, in which counts and content
-        hashes of all tables are compared at the end: if anything fails, nothing was copied. A database
-        without a schema gets one.
+        The source is one snapshot. The target is one transaction, which compares row counts and content
+        hashes of all tables before it commits. If the target has no schema, it is created.
 
         Raises
         ------
         ConfigError
-            If the target holds anything.
+            If a table of the target has rows.
         """
         self.check_schema()
         target.ensure_schema(create=True)
@@ -357,7 +358,7 @@ class Store:
             return copying.copy_between(self._engine, target._engine, advance)
 
     def close(self) -> None:
-        """Close all connections; the next call opens new ones."""
+        """Close all connections; a later call opens new ones."""
         self._engine.dispose()
 
     def __enter__(self) -> Store:
@@ -380,14 +381,14 @@ class Store:
             self.last_change = object()
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
-        """Run a transaction on tables that are known to be there."""
+        """Run a transaction, after a check of the schema by the first call."""
         if not self._checked:
             self.check_schema()
         return self._run(mode, work)
 
     def _run(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
         if os.getpid() != self._process:
-            # A connection serves one process, and closing the parent's would break the parent's locks.
+            # After a fork, connections cannot be reused, and closing them would release the parent's locks.
             self._inherited.append(self._engine)
             self._engine, self._process = make_engine(self._url), os.getpid()
 

@@ -1,4 +1,4 @@
-"""The tables, as code sees them. Only the migrations make them; a test compares the two."""
+"""Table definitions for queries. Only the migrations create tables; a test compares them with these."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ metadata = sa.MetaData(
 
 
 def _key_checks(*columns: str) -> list[sa.CheckConstraint]:
-    """Hold keys to what ``check_ids`` allows; PostgreSQL itself refuses NUL and what is not UTF-8."""
+    """Return CHECKs for the rules of ``check_ids``; PostgreSQL itself refuses NUL and invalid UTF-8."""
     checks = []
     for column in columns:
         size = f"length(CAST({column} AS BLOB)) BETWEEN 1 AND 512 AND instr({column}, char(0)) = 0"
@@ -31,7 +31,7 @@ def _key_checks(*columns: str) -> list[sa.CheckConstraint]:
 
 
 def _object_checks(*columns: str) -> list[sa.CheckConstraint]:
-    """Hold JSON to mappings of names to values."""
+    """Return CHECKs that JSON columns hold objects."""
     checks = []
     for column in columns:
         for dialect, type_of in (("sqlite", "json_type"), ("postgresql", "json_typeof")):
@@ -58,11 +58,11 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
-    # The number of the last change; 0 for an item that only interactions have named.
+    # The revision of the last change; 0 for an item that was created by an interaction.
     sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),
-    # PostgreSQL's types say these by themselves.
+    # On PostgreSQL, the column types imply these.
     sa.CheckConstraint("instr(title, char(0)) = 0", name="title").ddl_if(dialect="sqlite"),
     sa.CheckConstraint("active IN (0, 1)", name="active").ddl_if(dialect="sqlite"),
     sa.Index(
@@ -79,8 +79,8 @@ item = sa.Table(
 interaction = sa.Table(
     "interaction",
     metadata,
-    # The primary key is the order in which histories and training read, and on SQLite the table itself is
-    # laid out in it (WITHOUT ROWID): one seek finds a user's history, and a full read needs no sort.
+    # Histories and training read in the order of the primary key. On SQLite, the table is stored in this
+    # order (WITHOUT ROWID): a history is one seek, and a full read needs no sort.
     sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, autoincrement=False),
     sa.Column("occurred_at", UTCDateTime, primary_key=True),
     sa.Column("event_key", Key, primary_key=True),
@@ -93,7 +93,7 @@ interaction = sa.Table(
     sa.Column("batch_id", Int64, nullable=False),
     sa.UniqueConstraint("source", "event_key"),
     *_key_checks("event_key", "source", "event", "session"),
-    # NaN is greater than every number on PostgreSQL and NULL on SQLite: refused by both.
+    # Also refuses NaN, which PostgreSQL sorts above all numbers and SQLite stores as NULL.
     sa.CheckConstraint("weight >= 0 AND weight < 1e39", name="weight"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
@@ -121,7 +121,7 @@ run = sa.Table(
 promotion = sa.Table(
     "promotion",
     metadata,
-    # Several models folders may be trained from one store, and each counts its own generations.
+    # Several models folders may use one store; each has its own generations.
     sa.Column("generation", Int64, primary_key=True, autoincrement=False),
     sa.Column("version", Key, primary_key=True),
     sa.Column("previous", Key),

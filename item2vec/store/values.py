@@ -1,4 +1,4 @@
-"""Text and JSON that each database gives back as it was given."""
+"""Checks that text and JSON survive a round trip through each database."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from typing import Any
 
 from item2vec.errors import InputError, InputTypeError
 
-__all__ = ["can_be_held", "check_text", "check_value"]
+__all__ = ["check_text", "check_value"]
 
 MAX_DEPTH = 100
 
 
 def check_text(value: Any, what: str) -> None:
-    r"""Refuse text with NUL or lone surrogates, which some database could not hold.
+    r"""Raise ``InputError`` for text with NUL or lone surrogates, which a database could not store.
 
     >>> check_text("a\0b", "title")
     Traceback (most recent call last):
-    item2vec.errors.InputError: title is 'a\x00b'; expected text without NUL and lone surrogates
+    item2vec.errors.InputError: title is 'a\x00b'; expected text without NUL or lone surrogates
     """
     if not isinstance(value, str):
         raise InputTypeError(f"{what} is {value!r}; expected text")
-    if not can_be_held(value):
-        raise InputError(f"{what} is {value!r}; expected text without NUL and lone surrogates")
+    if not _is_storable(value):
+        raise InputError(f"{what} is {value!r}; expected text without NUL or lone surrogates")
 
 
 def check_value(value: Any, what: str, depth: int = 0) -> None:
-    """Refuse what is no JSON, or would not come back from each database as it is.
+    """Raise ``InputError`` for a value that is not JSON, or that a database would change.
 
     >>> check_value({"recall": float("nan")}, "metrics")
     Traceback (most recent call last):
-    item2vec.errors.InputError: metrics is nan; expected a finite number, if whole of at most 64 bits
+    item2vec.errors.InputError: metrics is nan; expected a finite float or a signed 64-bit integer
     """
     if isinstance(value, str):
         check_text(value, what)
     elif depth > MAX_DEPTH:
-        raise InputTypeError(f"{what} is nested more than {MAX_DEPTH} lists deep")
+        raise InputTypeError(f"{what} is nested more than {MAX_DEPTH} levels deep; expected a flatter value")
     elif isinstance(value, list | dict):
         for name in value if isinstance(value, dict) else ():
             check_text(name, f"{what}: a name")
-        for one in value.values() if isinstance(value, dict) else value:
-            check_value(one, what, depth + 1)
+        for part in value.values() if isinstance(value, dict) else value:
+            check_value(part, what, depth + 1)
     elif not isinstance(value, int | float | None):
         raise InputTypeError(
             f"{what} is {value!r} of type {type(value).__name__}; expected text, a number, a boolean, "
-            "or lists of these"
+            "null, or lists or mappings of these"
         )
-    elif value is not None and not can_be_held(value):
-        raise InputError(f"{what} is {value!r}; expected a finite number, if whole of at most 64 bits")
+    elif value is not None and not _is_storable(value):
+        raise InputError(f"{what} is {value!r}; expected a finite float or a signed 64-bit integer")
 
 
-def can_be_held(value: str | float) -> bool:
-    """Tell whether both databases hold a value and give it back as it was."""
+def _is_storable(value: str | float) -> bool:
+    """Return whether both databases can store a value and return it unchanged."""
     if isinstance(value, str):
         return "\0" not in value and value.encode("utf-8", "replace").decode() == value
     return math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63

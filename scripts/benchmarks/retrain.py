@@ -87,8 +87,7 @@ def main():
         f"{os.cpu_count()} processors, Python {platform.python_version()}"
     )
     print(
-        f"{'seconds':<12}{'ingest /s':>12}"
-        + "".join(f"{name:>10}" for name in (*PHASES, "all", "peak MiB"))
+        f"{'seconds':<12}{'ingest /s':>12}" + "".join(f"{name:>10}" for name in (*PHASES, "all", "peak MiB"))
     )
     rows = synthetic(arguments.rows)
     with tempfile.TemporaryDirectory() as folder, cluster() as server:

@@ -1,0 +1,87 @@
+"""The commands that query the served model: recommend, similar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.output import described, show_rows
+from item2vec.cli.settings import location
+from item2vec.errors import ConfigError
+from item2vec.items import Items
+
+__all__ = ["recommend", "similar"]
+
+
+def recommend(
+    history: Annotated[
+        list[str] | None, typer.Argument(metavar="ITEM…", help="A history of item ids, oldest first.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="A user whose history is in the store.")] = None,
+    k: options.K = 10,
+    where: options.Where = None,
+    deny: Annotated[
+        list[str] | None, typer.Option(metavar="ITEM", help="Never recommend this item; repeatable.")
+    ] = None,
+    items: options.ItemsFile = None,
+    models: options.Models = None,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Recommend items for a user of the store, or for a history.
+
+    Example: item2vec recommend --user u42 --where genre=jazz
+    """
+    from item2vec import Engine, load
+
+    if (user is None) == (not history):
+        raise ConfigError("expected either item ids or --user; try: item2vec recommend --help")
+    denied = deny or []
+    if user is None and not where:
+        # Neither the user's events nor the items' attributes are needed: the model alone, without a store.
+        model = load(location("models", models))
+        recommendations = model.recommend(history or [], k=k, deny=denied)
+    else:
+        conditions = options.pairs(where or [])
+        with Engine(models=location("models", models), store=location("store", store)) as engine:
+            model = engine.model
+            recommendations = engine.recommend(
+                user, history=history or None, k=k, where=conditions, deny=denied
+            )
+    show_rows(described(recommendations, _titles(items, model.items), with_source=True), as_json=as_json)
+
+
+def similar(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="An item id.")],
+    k: options.K = 10,
+    where: options.Where = None,
+    items: options.ItemsFile = None,
+    models: options.Models = None,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the items most similar to an item, by cosine similarity.
+
+    Example: item2vec similar blue-harbour -k 5
+    """
+    from item2vec import Engine, load
+
+    if where:
+        conditions = options.pairs(where)
+        with Engine(models=location("models", models), store=location("store", store)) as engine:
+            model = engine.model
+            neighbours = engine.similar_items(item, k=k, where=conditions)
+    else:
+        model = load(location("models", models))
+        neighbours = model.similar_items(item, k=k)
+    show_rows(described(neighbours, _titles(items, model.items)), as_json=as_json)
+
+
+def _titles(file: Path | None, model_items: Items | None) -> Items | None:
+    """Return the items of the file, or else those of the model."""
+    from item2vec.cli.reading import read_titles
+
+    return model_items if file is None else read_titles(file)

@@ -1,0 +1,83 @@
+"""The commands that make a model and that write its vectors to a file: train, export."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.output import show
+from item2vec.cli.parameters import Source, settings, source_with_walks
+from item2vec.cli.settings import location
+from item2vec.config import Config
+
+__all__ = ["export", "train"]
+
+
+@source_with_walks
+@settings
+def train(
+    *,
+    source: Source,
+    items: options.ItemsFile = None,
+    config: Config,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A bundle or models folder whose vectors training starts from; usually with fewer --epochs.",
+        ),
+    ] = None,
+    models: options.Models = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a model and publish it.
+
+    The sentences are playlists from a file, walks over a graph, or the histories in the store.
+
+    Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
+    """
+    from item2vec import fit, load, publish
+    from item2vec.cli.reading import read_sentences, read_titles
+
+    sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed)
+    start_vectors = None if start is None else load(start).vectors
+    started = time.monotonic()
+    titles = read_titles(items) if items else stored_items
+    model = fit(sentences, config, items=titles, start=start_vectors, adapter=adapter)
+    version = publish(model, location("models", models))
+    facts = {
+        "version": version.id,
+        "path": str(version.path),
+        "sentences": len(sentences),
+        "tokens": len(sentences.tokens),
+        "items": len(model.vectors),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    show(facts, as_json=as_json)
+
+
+def export(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to write; an existing file is replaced.")
+    ],
+    binary: Annotated[
+        bool, typer.Option(help="Use word2vec's binary format instead of its text format.")
+    ] = False,
+    models: options.Models = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the item vectors to a file in word2vec's format.
+
+    gensim and many other tools read this format.
+
+    Example: item2vec export vectors.txt
+    """
+    from item2vec import load
+
+    vectors = load(location("models", models)).vectors
+    vectors.save_word2vec(file, binary=binary)
+    show({"file": str(file), "items": len(vectors), "dimensions": vectors.input.shape[1]}, as_json=as_json)
