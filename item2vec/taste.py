@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 SMALLEST_NORM = 1e-6
-TOKENS_A_BLOCK = 1 << 10
+TOKENS_PER_BLOCK = 1 << 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +231,7 @@ def _weighted_sums(matrix: Floats, rows: Codes, parts: Doubles, offsets: Offsets
     counted = np.flatnonzero(parts.any(axis=1))
     starts = np.searchsorted(counted, offsets)
     filled = np.flatnonzero(np.diff(starts))
-    block_of = starts[filled] // TOKENS_A_BLOCK
+    block_of = starts[filled] // TOKENS_PER_BLOCK
     for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
         tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
         terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * parts[tokens, :, None]

@@ -15,7 +15,7 @@ from item2vec import TrainConfig
 from item2vec.kernels import dense
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
-from item2vec.training.next_item import _draws, _one_by_one, _round
+from item2vec.training.next_item import _draws, _ordered_histories, _unordered_histories
 
 GOLDEN, WORD = 0x9E3779B97F4A7C15, 1 << 64
 
@@ -46,7 +46,7 @@ class Case:
         negative=5,
         dropout=0.3,
         weight_decay=0.01,
-        unit=False,
+        cosine=False,
         tied=False,
         position_rate=0.0,
         squares=0.05,
@@ -58,7 +58,7 @@ class Case:
         self.number, self.seed, self.tied = number, seed, tied
         self.positions = (np.arange(window) * np.log(decay)).astype(np.float32)
         self.position_squares = np.full(window, squares, np.float32)
-        self.rules = Rules(dropout, weight_decay, unit, 3.0 if unit else 1.0, position_rate)
+        self.rules = Rules(dropout, weight_decay, cosine, 3.0 if cosine else 1.0, position_rate)
         chances = random.random(n_items) + 0.1
         if negative is None:
             self.draws = Draws(np.empty(0, np.uint64), np.zeros(n_items, np.float32), n_items)
@@ -66,8 +66,8 @@ class Case:
             log_expected = np.log(negative * chances / chances.sum()).astype(np.float32)
             self.draws = Draws(item_alias_table(chances), log_expected, negative)
         self.tokens = random.integers(0, n_items, sum(lengths)).astype(np.int32)
-        _, self.before = _one_by_one(self.tokens, np.cumsum([0, *lengths]))
-        self.order = random.permutation(np.flatnonzero(self.before)).astype(np.int32)
+        _, self.n_before = _ordered_histories(self.tokens, np.cumsum([0, *lengths]))
+        self.order = random.permutation(np.flatnonzero(self.n_before)).astype(np.int32)
         self.n_blocks = -(-len(self.order) // BLOCK)
 
     def part(self, dtype=np.float32):
@@ -78,17 +78,17 @@ class Case:
         positions = self.positions.astype(dtype), self.position_squares.astype(dtype)
         return Part(self.number, x, y, x_squares, y_squares, *positions)
 
-    def trained(self, alpha=0.05, fall=0.0, first=0, last=None):
+    def trained(self, alpha=0.05, alpha_step=0.0, first=0, last=None):
         """Return the part and the loss, as the kernel leaves them."""
         part = self.part()
         last = self.n_blocks if last is None else last
-        corpus = self.tokens, self.before, self.order
+        corpus = self.tokens, self.n_before, self.order
         loss = train_blocks(
-            part, self.draws, self.rules, *corpus, first, last, np.uint64(self.seed), alpha, fall
+            part, self.draws, self.rules, *corpus, first, last, np.uint64(self.seed), alpha, alpha_step
         )
         return part, loss
 
-    def expected(self, alpha=0.05, fall=0.0):
+    def expected(self, alpha=0.05, alpha_step=0.0):
         """Return the same, slowly."""
         part = self.part(np.float64)
         loss = 0.0
@@ -96,7 +96,7 @@ class Case:
             drawn = drawn_block(self, block)
             matrices = part.input[:, self.number], part.output[:, self.number], part.positions
             loss += loss_of(self, *matrices, drawn)
-            step(self, part, drawn, alpha - fall * block)
+            step(self, part, drawn, alpha - alpha_step * block)
         return part, loss
 
 
@@ -114,7 +114,7 @@ def drawn_block(case, block):
     targets, contexts, kept = [], [], []
     for i, place in enumerate(case.order[block * BLOCK : (block + 1) * BLOCK]):
         state = mixed(key + GOLDEN * (i + 1))
-        n = min(case.before[place], len(case.positions))
+        n = min(case.n_before[place], len(case.positions))
         mask = np.zeros(n)
         for j in range(n):
             state += GOLDEN
@@ -159,7 +159,7 @@ def softmax_of(case, x, y, positions, drawn):
     items = np.column_stack((drawn.targets, np.tile(drawn.negatives, (len(drawn.targets), 1))))
     correction = case.draws.log_expected.astype(np.float64)[items]
     rows = y
-    if case.rules.unit:
+    if case.rules.cosine:
         tastes, rows = unit(tastes)[0] * case.rules.scale, unit(y)[0]
         correction[:, 0] = 0
     logits = np.einsum("id,ikd->ik", tastes, rows[items]) - correction
@@ -188,7 +188,7 @@ def step(case, part, drawn, rate):
     errors = chances[:, 1:] @ rows[drawn.negatives] + missing[:, None] * rows[drawn.targets]
     of_negatives, of_targets = chances[:, 1:].T @ tastes, missing[:, None] * tastes
     means = np.array([share @ x[items] for items, share in zip(drawn.contexts, shares, strict=True)])
-    if case.rules.unit:
+    if case.rules.cosine:
         errors = through_norm(errors * case.rules.scale, means)
         of_negatives = through_norm(of_negatives, y[drawn.negatives])
         of_targets = through_norm(of_targets, y[drawn.targets])
@@ -229,19 +229,19 @@ def cases(draw):
     n_parts = draw(st.integers(1, 3))
     # A row shrinks if its gradient is not 0. That of a cosine near 1 is 0 in float32 and not in float64, so
     # weight decay with cosines is left to test_many_blocks_stay_with_the_reference.
-    unit = draw(st.booleans())
+    cosine = draw(st.booleans())
     return Case(
         draw(st.lists(st.integers(1, 12), min_size=1, max_size=45)),
         n_items=draw(st.sampled_from([2, 3, 9, 40])),
-        dim=draw(st.sampled_from([3, 4, 7, 16, 21, 33] if unit else [1, 3, 4, 7, 16, 21, 33])),
+        dim=draw(st.sampled_from([3, 4, 7, 16, 21, 33] if cosine else [1, 3, 4, 7, 16, 21, 33])),
         n_parts=n_parts,
         number=draw(st.integers(0, n_parts - 1)),
         decay=draw(st.sampled_from([0.3, 0.9, 1.0])),
         window=draw(st.sampled_from([1, 2, 5, 11])),
         negative=draw(st.sampled_from([None, 1, 2, 5, 16, 19, 64])),
         dropout=draw(st.sampled_from([0.0, 0.3, 0.9])),
-        weight_decay=0.0 if unit else draw(st.sampled_from([0.0, 0.01, 0.5])),
-        unit=unit,
+        weight_decay=0.0 if cosine else draw(st.sampled_from([0.0, 0.01, 0.5])),
+        cosine=cosine,
         tied=draw(st.booleans()),
         position_rate=draw(st.sampled_from([0.0, 0.1])),
         squares=draw(st.sampled_from([0.01, 1.0])),
@@ -255,10 +255,10 @@ def test_training_is_the_reference(case):
     agree(case.trained(0.05, 0.01), case.expected(0.05, 0.01), atol=2e-4)
 
 
-@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("cosine", [False, True])
 @pytest.mark.parametrize("negative", [None, 30])
-def test_many_blocks_stay_with_the_reference(negative, unit):
-    options = {"negative": negative, "weight_decay": 0.003, "unit": unit}
+def test_many_blocks_stay_with_the_reference(negative, cosine):
+    options = {"negative": negative, "weight_decay": 0.003, "cosine": cosine}
     case = Case([20] * 130, n_items=50, dim=13, n_parts=2, number=1, **options)
     assert case.n_blocks == 10
     assert len(case.order) % BLOCK
@@ -271,7 +271,7 @@ def test_many_blocks_stay_with_the_reference(negative, unit):
 
 
 def test_blocks_trained_in_spans_are_those_trained_at_once():
-    case = Case([20] * 60, n_items=50, dim=8, unit=True, position_rate=0.1)
+    case = Case([20] * 60, n_items=50, dim=8, cosine=True, position_rate=0.1)
     whole, loss = case.trained(0.05, 0.01)
     part, first = case.trained(0.05, 0.01, last=2)
     _, case.x, case.y, *squares, case.positions, case.position_squares = part
@@ -290,10 +290,10 @@ def test_blocks_trained_in_spans_are_those_trained_at_once():
     st.booleans(),
     st.integers(0, 999),
 )
-def test_a_step_goes_down_the_gradient_of_the_loss(negative, dropout, unit, tied, seed):
+def test_a_step_goes_down_the_gradient_of_the_loss(negative, dropout, cosine, tied, seed):
     """With accumulators so large that they hardly grow, steps are gradients."""
     options = {"dropout": dropout, "weight_decay": 0.0, "squares": 1e6, "seed": seed}
-    options |= {"unit": unit, "tied": tied, "position_rate": 10.0}
+    options |= {"cosine": cosine, "tied": tied, "position_rate": 10.0}
     case = Case([5, 1, 7, 3], n_items=7, dim=3, negative=negative, **options)
     drawn = drawn_block(case, 0)
     start = case.part(np.float64)
@@ -325,9 +325,9 @@ def test_a_step_goes_down_the_gradient_of_the_loss(negative, dropout, unit, tied
         np.testing.assert_allclose((now - before) * np.sqrt(squares) / 10, -slope, atol=5e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("unit", [False, True])
-def test_a_context_that_is_dropped_as_a_whole_changes_nothing(unit):
-    case = Case([2] * 30, dropout=0.999999, squares=0.0, unit=unit, position_rate=0.1)
+@pytest.mark.parametrize("cosine", [False, True])
+def test_a_context_that_is_dropped_as_a_whole_changes_nothing(cosine):
+    case = Case([2] * 30, dropout=0.999999, squares=0.0, cosine=cosine, position_rate=0.1)
     part, _ = case.trained()
     assert np.array_equal(part.input, case.x)
     assert np.array_equal(part.positions, case.positions)
@@ -351,7 +351,7 @@ def test_items_of_another_sentence_are_not_read():
 
 def test_learned_positions_find_which_step_back_predicts():
     """Each item follows from the one two steps before it, and from no other."""
-    case = Case([40] * 40, n_items=8, dim=16, window=3, negative=None, dropout=0.0, unit=True, tied=True)
+    case = Case([40] * 40, n_items=8, dim=16, window=3, negative=None, dropout=0.0, cosine=True, tied=True)
     random = np.random.default_rng(0)
     even, odd = random.integers(0, 8, (2, 40)), random.integers(0, 8, (2, 40))
     starts = np.stack((even[0], odd[0]), axis=1)
@@ -359,7 +359,7 @@ def test_learned_positions_find_which_step_back_predicts():
     case.rules = case.rules._replace(position_rate=0.1)
     part = case.part()
     for _ in range(20):
-        corpus = case.tokens, case.before, case.order
+        corpus = case.tokens, case.n_before, case.order
         train_blocks(part, case.draws, case.rules, *corpus, 0, case.n_blocks, np.uint64(1), 0.08, 0.0)
     assert int(np.argmax(part.positions)) == 1
 
@@ -369,7 +369,7 @@ def test_learned_positions_find_which_step_back_predicts():
 def test_each_token_has_its_own_sentence_before_it(lengths):
     offsets = np.cumsum([0, *lengths])
     tokens = np.arange(offsets[-1], dtype=np.int32)
-    read, before = _one_by_one(tokens, offsets)
+    read, before = _ordered_histories(tokens, offsets)
     sentences = [list(range(a, b)) for a, b in pairwise(offsets)]
     expected = [(token, sentence[:i]) for sentence in sentences for i, token in enumerate(sentence) if i]
     assert [(read[p], read[p - before[p] : p].tolist()) for p in np.flatnonzero(before)] == expected
@@ -379,7 +379,7 @@ def test_each_token_has_its_own_sentence_before_it(lengths):
 @given(st.lists(st.integers(0, 6), max_size=8))
 def test_a_token_without_order_has_all_others_before_it(lengths):
     offsets = np.cumsum([0, *lengths])
-    read, before = _round(np.arange(offsets[-1], dtype=np.int32), offsets)
+    read, before = _unordered_histories(np.arange(offsets[-1], dtype=np.int32), offsets)
     sentences = [set(range(a, b)) for a, b in pairwise(offsets)]
     expected = [(t, sorted(sentence - {t})) for sentence in sentences for t in sentence if len(sentence) > 1]
     found = [(read[p], sorted(read[p - before[p] : p].tolist())) for p in np.flatnonzero(before)]

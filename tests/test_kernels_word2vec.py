@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from item2vec import Sentences, SkipGram, TrainConfig
 from item2vec.kernels.alias import item_alias_table
-from item2vec.kernels.word2vec import TOKENS_A_CHUNK, Model, Rules, padded, train_sentences
+from item2vec.kernels.word2vec import TOKENS_PER_CHUNK, Model, Rules, padded, train_sentences
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
 from item2vec.training.numba_trainer import NumbaTrainer
 
@@ -54,7 +54,7 @@ def windows_of(rules, table, keep, sentence, key):
     for i, centre in enumerate(sentence):
         width = 1 + ((bits(key, 2, i) >> 32) * rules.window >> 32) if rules.shrink else rules.window
         places = list(range(max(0, i - width), i if rules.forward else min(len(sentence), i + width + 1)))
-        step = len(sentence) if rules.cbow else TOKENS_A_CHUNK
+        step = len(sentence) if rules.cbow else TOKENS_PER_CHUNK
         for start in range(0, len(places), step):
             contexts = [sentence[j] for j in places[start : start + step] if j != i]
             if contexts:
@@ -80,12 +80,12 @@ def learn_window(x, y, rules, centre, contexts, negatives, alpha):
         x[context] += gradient @ rows
 
 
-def reference(x, y, rules, table, keep, tokens, offsets, seed, alpha, fall):
+def reference(x, y, rules, table, keep, tokens, offsets, seed, alpha, alpha_step):
     for number in range(len(offsets) - 1):
         key = mixed(seed + GOLDEN * (number + 1))
         sentence = tokens[offsets[number] : offsets[number + 1]].tolist()
         for centre, contexts, negatives in windows_of(rules, table, keep, sentence, key):
-            learn_window(x, y, rules, centre, contexts, negatives, alpha - fall * offsets[number])
+            learn_window(x, y, rules, centre, contexts, negatives, alpha - alpha_step * offsets[number])
 
 
 def frozen(array, dtype):
@@ -106,7 +106,7 @@ class Case:
         self.tokens = frozen([item for sentence in sentences for item in sentence], np.int32)
         self.offsets = frozen(np.cumsum([0, *map(len, sentences)]), np.int64)
 
-    def ours(self, alpha, fall=0.0):
+    def ours(self, alpha, alpha_step=0.0):
         size = padded(self.dim)
         matrices = np.zeros((2, len(self.x), size), np.float32)
         matrices[:, :, : self.dim] = self.x, self.y
@@ -114,13 +114,14 @@ class Case:
         model = Model(flat[0], flat[1], size, self.table, self.keep)
         n = len(self.offsets) - 1
         seed = np.uint64(self.seed)
-        read = train_sentences(model, self.rules, self.tokens, self.offsets, 0, n, seed, alpha, fall)
+        read = train_sentences(model, self.rules, self.tokens, self.offsets, 0, n, seed, alpha, alpha_step)
         assert not matrices[:, :, self.dim :].any()
         return matrices[:, :, : self.dim], read
 
-    def expected(self, alpha, fall=0.0):
+    def expected(self, alpha, alpha_step=0.0):
         x, y = self.x.astype(np.float64), self.y.astype(np.float64)
-        reference(x, y, self.rules, self.table, self.keep, self.tokens, self.offsets, self.seed, alpha, fall)
+        corpus = self.tokens, self.offsets, self.seed
+        reference(x, y, self.rules, self.table, self.keep, *corpus, alpha, alpha_step)
         return np.array([x, y])
 
 
@@ -144,7 +145,7 @@ sentences_of = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, ma
 @given(sentences_of, st.sampled_from([1, 7, 16, 20, 64]), rules, st.lists(st.integers(0, 2**32), max_size=1))
 def test_training_is_the_reference(sentences, dim, rules, keep):
     case = Case(sentences, 7, dim, rules, keep * 7)
-    trained, _ = case.ours(alpha=0.05, fall=0.0005)
+    trained, _ = case.ours(alpha=0.05, alpha_step=0.0005)
     np.testing.assert_allclose(trained, case.expected(0.05, 0.0005), atol=2e-5)
 
 
@@ -268,17 +269,17 @@ def test_the_start_is_gensims():
 
 def test_the_learning_rate_falls_within_epochs_and_from_one_to_the_next():
     corpus, config = random_corpus(alpha=0.0001, min_alpha=0.0, epochs=4)
-    fall = []
+    sums = []
     for number in range(4):
         trainer = NumbaTrainer(corpus, config)
         trainer.input[:] = 1  # the outputs then add up to the rates of all steps, nearly
         trainer.train_epoch(number, corpus.tokens, corpus.offsets)
-        fall.append(trainer.output.sum())
-    np.testing.assert_allclose(np.array(fall) / fall[0], np.array([3.5, 2.5, 1.5, 0.5]) / 3.5, atol=0.05)
+        sums.append(trainer.output.sum())
+    np.testing.assert_allclose(np.array(sums) / sums[0], np.array([3.5, 2.5, 1.5, 0.5]) / 3.5, atol=0.05)
 
 
 def test_every_token_is_read_once_by_many_threads(monkeypatch):
-    monkeypatch.setattr("item2vec.training.numba_trainer.TOKENS_A_TASK", 10)
+    monkeypatch.setattr("item2vec.training.numba_trainer.TOKENS_PER_TASK", 10)
     lengths = np.random.default_rng(2).integers(2, 30, 300)
     bounds = np.cumsum([0, *lengths])
     sentences = [[str(i) for i in range(a, b)] for a, b in pairwise(bounds)]

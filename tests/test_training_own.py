@@ -24,7 +24,7 @@ from item2vec.taste import read_tastes, scored_matrix
 from item2vec.training import _trainer
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
 from item2vec.training.epochs import run_epochs
-from item2vec.training.next_item import NextItemTrainer, _check_places
+from item2vec.training.next_item import NextItemTrainer, _check_size
 from item2vec.training.validation import Validation
 from item2vec.types import Vocabulary
 
@@ -452,14 +452,14 @@ def test_divergence_is_told_with_its_epoch(name, number):
 
 
 def test_next_item_refuses_more_tokens_than_it_can_number():
-    _check_places(2**31 - 1, ordered=True)
-    _check_places(2**30 - 1, ordered=False)
+    _check_size(2**31 - 1, ordered=True)
+    _check_size(2**30 - 1, ordered=False)
     with pytest.raises(InputError, match=r"found 2,147,483,648 tokens in ordered .* at most 2,147,483,647"):
-        _check_places(2**31, ordered=True)
+        _check_size(2**31, ordered=True)
     with pytest.raises(
         InputError, match=r"1,073,741,824 tokens in unordered .* at most 1,073,741,823 .* fewer"
     ):
-        _check_places(2**30, ordered=False)
+        _check_size(2**30, ordered=False)
 
 
 def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
@@ -475,7 +475,7 @@ def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
     [(SKIPGRAM, 1e-9), (CBOW, 1e-9), (SKIPGRAM, 1e-30), (SKIPGRAM | FORWARD, 1e-30), (NEXT_ITEM, 1e-30)],
 )
 def test_training_that_moves_nothing_is_an_error(own, alpha):
-    with pytest.raises(TrainingError, match="no vector moved in 3 epochs"):
+    with pytest.raises(TrainingError, match="no vector changed in 3 epochs"):
         train(random_sentences(), **QUICK | own | {"alpha": alpha, "min_alpha": 0})
 
 

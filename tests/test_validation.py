@@ -65,7 +65,7 @@ def test_validation_measures_what_a_loop_does(codes, score, decay, block):
     lists = [[f"item-{code}" for code in sentence] for sentence in codes]
     taste = TasteConfig(score=score, decay=decay)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("item2vec.training.validation.SCORES_A_BLOCK", block)
+        patch.setattr("item2vec.training.validation.SCORES_PER_BLOCK", block)
         epoch = Validation(Sentences.of(lists), taste).measure(vectors, 3)
     assert (epoch.hr, epoch.ndcg) == pytest.approx(slow_validation(lists, vectors, taste))
     assert epoch.epoch == 3

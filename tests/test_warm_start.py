@@ -169,7 +169,7 @@ def test_known_items_that_were_never_read_are_kept_as_they_were():
 @trainers
 def test_it_is_said_when_no_vector_moved(how):
     start = train(ring(), **SMALL, **how, epochs=3)
-    with pytest.raises(TrainingError, match="no vector moved"):
+    with pytest.raises(TrainingError, match="no vector changed"):
         train(ring(), start=start, **SMALL, **how, epochs=1, alpha=1e-30, min_alpha=0)
 
 
@@ -188,7 +188,7 @@ def test_input_vectors_alone_are_enough():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"vector_size": 8}, "vectors of 16 numbers; expected vector_size=8; set vector_size=16, or"),
+        ({"vector_size": 8}, "vectors of 16 dimensions; expected vector_size=8; set vector_size=16, or"),
         ({"objective": "cbow"}, "objective='next_item'; expected 'cbow', .* set the same objective, or"),
         ({"objective": "skipgram"}, "objective='next_item'; expected 'skipgram'"),
     ],

@@ -9,7 +9,7 @@ from item2vec.config.settings import Learned
 
 __all__ = ["DEFAULT_PART_WEIGHTS", "MEMORIES", "fitting_memory", "size_of_parts", "tied_parts"]
 
-NUMBERS_A_PART = 128
+NUMBERS_PER_PART = 128
 MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),
@@ -34,7 +34,7 @@ def fitting_memory(vector_size: int) -> tuple[float | Learned, ...]:
 
 def size_of_parts(settings: Mapping[str, Any]) -> int:
     """Return the ``vector_size`` by default: 128 numbers for each part."""
-    return NUMBERS_A_PART * len(settings["context_decay"])
+    return NUMBERS_PER_PART * len(settings["context_decay"])
 
 
 def tied_parts(settings: Mapping[str, Any]) -> int:
