@@ -173,7 +173,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ),
         (
             "--playlists lists.txt --objective next_item --backend gensim",
-            "objective='next_item' is not known to gensim; set backend='numba'",
+            "backend='gensim' does not support objective='next_item'; set backend='numba'",
         ),
         ("--skip-lines 1", "--skip-lines does not apply to sentences from the store"),
         ("--playlists nowhere.txt", "nowhere.txt"),
