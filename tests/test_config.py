@@ -44,11 +44,11 @@ def test_settings_of_gensim_have_the_names_of_gensim():
     st.integers(0, 20),
     st.characters(categories=["Ll"]),
 )
-def test_an_error_suggests_the_nearest_name(setting, place, character):
+def test_an_error_suggests_the_nearest_name(setting, position, character):
     objective, name = setting
     if len(name) < 4 or name == "objective":
         return
-    misspelt = name[: place % len(name)] + character + name[place % len(name) + 1 :]
+    misspelt = name[: position % len(name)] + character + name[position % len(name) + 1 :]
     if misspelt == name:
         return
     with pytest.raises(ConfigError, match=f"unknown setting '{misspelt}'; did you mean '{name}'"):
@@ -71,17 +71,19 @@ def test_each_objective_has_its_own_settings(objective, cls):
     assert type(TrainConfig(objective=objective)) is cls
     assert TrainConfig(objective=objective) == cls() == cls(objective=objective)
     assert copy.deepcopy(cls(epochs=3)) == pickle.loads(pickle.dumps(cls(epochs=3))) == cls(epochs=3)
-    for other, others in OBJECTIVES.items():
-        for name in others.model_fields.keys() - cls.model_fields.keys():
+    for other_objective, other_cls in OBJECTIVES.items():
+        for name in other_cls.model_fields.keys() - cls.model_fields.keys():
             message = (
-                f"{name} is a setting of objective=.*'{other}'.*, not of '{objective}'; leave it out, or set"
+                f"{name} is a setting of objective=.*'{other_objective}'.*, not of '{objective}'; leave it"
             )
             for make in (cls, lambda **given: TrainConfig(objective=objective, **given), cls().replace):
                 with pytest.raises(ConfigError, match=message):
-                    make(**{name: getattr(others(), name)})
-        if other != objective:
-            with pytest.raises(ConfigError, match=f"objective is '{other}'; expected '{objective}'"):
-                cls(objective=other)
+                    make(**{name: getattr(other_cls(), name)})
+        if other_objective != objective:
+            with pytest.raises(
+                ConfigError, match=f"objective is '{other_objective}'; expected '{objective}'"
+            ):
+                cls(objective=other_objective)
 
 
 def test_next_item_is_the_default():

@@ -73,9 +73,9 @@ def test_an_alias_table_reproduces_the_weights(rows):
     assert strength.tolist() == pytest.approx([sum(row) for row in rows])
     for row, start in zip(rows, offsets[:-1], strict=True):
         share = np.zeros(len(row))
-        for place in range(len(row)):
-            share[place] += keep[start + place]
-            share[alias[start + place]] += 1 - keep[start + place]
+        for i in range(len(row)):
+            share[i] += keep[start + i]
+            share[alias[start + i]] += 1 - keep[start + i]
         expected = [len(row) * weight / sum(row) for weight in row]
         assert share.tolist() == pytest.approx(expected, abs=1e-5)
 

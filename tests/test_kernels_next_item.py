@@ -112,15 +112,15 @@ class Drawn(NamedTuple):
 def drawn_block(case, block):
     key = mixed(case.seed + GOLDEN * (block + 1))
     targets, contexts, kept = [], [], []
-    for i, place in enumerate(case.order[block * BLOCK : (block + 1) * BLOCK]):
+    for i, index in enumerate(case.order[block * BLOCK : (block + 1) * BLOCK]):
         state = mixed(key + GOLDEN * (i + 1))
-        n = min(case.n_before[place], len(case.positions))
+        n = min(case.n_before[index], len(case.positions))
         mask = np.zeros(n)
         for j in range(n):
             state += GOLDEN
             mask[j] = mixed(state) >> 32 >= int(case.rules.dropout * 2**32)
-        targets.append(case.tokens[place])
-        contexts.append(case.tokens[place - n : place][::-1])
+        targets.append(case.tokens[index])
+        contexts.append(case.tokens[index - n : index][::-1])
         kept.append(mask)
     return Drawn(np.array(targets), contexts, kept, negatives_of(case.draws, key))
 
@@ -304,13 +304,13 @@ def test_a_step_follows_the_numerical_gradient_of_the_loss(negative, dropout, co
 
     def slope_of(matrix):
         slope = np.zeros_like(matrix)
-        for place in np.ndindex(matrix.shape):
-            value = matrix[place]
-            matrix[place] = value + 1e-5
+        for index in np.ndindex(matrix.shape):
+            value = matrix[index]
+            matrix[index] = value + 1e-5
             ahead = loss()
-            matrix[place] = value - 1e-5
-            slope[place] = (ahead - loss()) / 2e-5
-            matrix[place] = value
+            matrix[index] = value - 1e-5
+            slope[index] = (ahead - loss()) / 2e-5
+            matrix[index] = value
         return slope
 
     slopes = slope_of(start.input), slope_of(start.output), slope_of(start.positions)

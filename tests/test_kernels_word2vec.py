@@ -47,8 +47,8 @@ def windows_of(rules, table, keep, sentence, key):
     """Yield the centre, contexts and negatives of each chunk."""
     sentence = [
         item
-        for place, item in enumerate(sentence)
-        if len(keep) == 0 or bits(key, 1, place) >> 32 < int(keep[item])
+        for index, item in enumerate(sentence)
+        if len(keep) == 0 or bits(key, 1, index) >> 32 < int(keep[item])
     ]
     chunk = 0
     for i, centre in enumerate(sentence):
@@ -175,11 +175,11 @@ def test_a_step_follows_the_numerical_gradient_of_the_loss(cbow, mean, negative)
     step = np.zeros_like(matrices)
     for window in windows_of(case.rules, case.table, case.keep, sentence, mixed(case.seed + GOLDEN)):
         slope = np.zeros_like(matrices)
-        for place in np.ndindex(matrices.shape):
+        for index in np.ndindex(matrices.shape):
             ahead, behind = matrices.copy(), matrices.copy()
-            ahead[place] += 1e-6
-            behind[place] -= 1e-6
-            slope[place] = (loss(case.rules, *window, *ahead) - loss(case.rules, *window, *behind)) / 2e-6
+            ahead[index] += 1e-6
+            behind[index] -= 1e-6
+            slope[index] = (loss(case.rules, *window, *ahead) - loss(case.rules, *window, *behind)) / 2e-6
         if cbow:
             slope[0] *= len(window[1]) if mean else 1 / len(window[1])
         step -= slope

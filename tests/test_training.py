@@ -162,8 +162,8 @@ def test_any_valid_ids_are_trained_saved_and_loaded(tmp_path_factory, lists):
 )
 def test_every_row_changes_and_errors_are_justified(lists, epochs, sample, seed):
     sentences = Sentences.of(lists)
-    known, _ = slow_corpus(lists, 1)
-    if len(known) < 2:
+    trained, _ = slow_corpus(lists, 1)
+    if len(trained) < 2:
         return
     try:
         vectors = train(
@@ -386,9 +386,9 @@ print(fingerprint(train(loose, validation=loose, patience=1, **QUICK)))
 
 def test_one_worker_gives_the_same_bytes_in_every_process():
     children = [in_a_child(PRINTS, hash_seed=seed) for seed in ("0", "4711")]
-    found = [child.communicate(timeout=120) for child in children]
-    assert found[0] == found[1]
-    printed, message = found[0]
+    outputs = [child.communicate(timeout=120) for child in children]
+    assert outputs[0] == outputs[1]
+    printed, message = outputs[0]
     assert message == ""
     assert len(set(printed.split())) == len(OBJECTIVES) + 2  # patience did not stop, so it changed nothing
 
@@ -448,10 +448,10 @@ def test_tokens_below_the_median_weight_are_read_in_proportion(ordered):
         assert offsets[-1] == len(tokens)
         for number, (start, end) in enumerate(pairwise(offsets)):
             seen.update((number, id_) for id_ in corpus.vocabulary.decode(tokens[start:end]))
-    places = [(number, id_) for number, sentence in enumerate(lists) for id_ in sentence]
-    for place, weight in zip(places, column, strict=True):
+    positions = [(number, id_) for number, sentence in enumerate(lists) for id_ in sentence]
+    for position, weight in zip(positions, column, strict=True):
         chance = min(1, weight / 2.5)
-        assert abs(seen[place] - n_epochs * chance) <= 6 * math.sqrt(n_epochs * chance * (1 - chance))
+        assert abs(seen[position] - n_epochs * chance) <= 6 * math.sqrt(n_epochs * chance * (1 - chance))
 
 
 @pytest.mark.parametrize("weight", [10, 1000, 1e38])

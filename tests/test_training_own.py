@@ -84,8 +84,8 @@ def in_a_child(code, **environment):
 
 
 def printed_by(child):
-    printed, told = child.communicate(timeout=300)
-    assert (child.returncode, told) == (0, "")
+    printed, stderr = child.communicate(timeout=300)
+    assert (child.returncode, stderr) == (0, "")
     return printed.split()
 
 
@@ -134,10 +134,10 @@ for kernel in (train_blocks, train_sentences):
 @pytest.mark.parametrize("n_parts", [2, 3])
 def test_next_item_is_the_same_with_as_many_workers_as_parts(n_parts):
     settings = QUICK | NEXT_ITEM | {"context_decay": ("learned",) * n_parts, "vector_size": 12}
-    found = {
+    prints = {
         fingerprint(train(random_sentences(), **settings | {"workers": n})) for n in range(1, n_parts + 1)
     }
-    assert len(found) == 1
+    assert len(prints) == 1
 
 
 def test_spans_of_a_part_are_trained_in_order(monkeypatch):
@@ -159,7 +159,7 @@ def test_spans_of_a_part_are_trained_in_order(monkeypatch):
     trainer = NextItemTrainer(corpus, config)
     trainer.train_epoch(0, corpus.tokens, corpus.offsets)
     for number in range(3):
-        spans = [(kind, place) for kind, part, place in log if part == number]
+        spans = [(kind, position) for kind, part, position in log if part == number]
         assert [kind for kind, _ in spans] == ["start", "end", "start", "end"]
         assert spans[1][1] == spans[2][1]
 
@@ -192,9 +192,9 @@ def test_another_seed_trains_other_bytes(own):
 def test_many_threads_learn_as_well_as_one(own):
     sentences, held_out = ring(400), ring(60, seed=1)
     for workers in (1, 8):
-        many = {"vector_size": 16, "epochs": 8, "workers": workers, "window": 1}
+        options = {"vector_size": 16, "epochs": 8, "workers": workers, "window": 1}
         forward = {} if own is NEXT_ITEM else FORWARD
-        vectors = train(sentences, validation=held_out, **own | many | forward)
+        vectors = train(sentences, validation=held_out, **own | options | forward)
         assert vectors.curve[-1].hr == 1
         assert vectors.curve[-1].ndcg > 0.9
 
@@ -219,7 +219,7 @@ def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_o
     assert vectors.vocabulary == vocabulary
     moved = (vectors.input != start).any(axis=1)
     assert moved.any()
-    if not (ordered if own is NEXT_ITEM else forward_only):  # what comes last, even each time by lot, stays
+    if not (ordered if own is NEXT_ITEM else forward_only):  # items that are always last are kept
         assert moved.all()
     assert (vectors.has_input == moved & vectors.input.any(axis=1)).all()
     assert (vectors.has_input | vectors.output.any(axis=1)).all()
@@ -251,8 +251,8 @@ def test_an_item_that_is_always_last_has_no_input_vector(own, patience):
         **QUICK | own | {"patience": patience},
     )
     for now in (vectors, *after):
-        known = dict(zip(now.vocabulary, now.has_input.tolist(), strict=True))
-        assert known == {"a": True, "b": False, "c": True, "d": False}
+        has_input = dict(zip(now.vocabulary, now.has_input.tolist(), strict=True))
+        assert has_input == {"a": True, "b": False, "c": True, "d": False}
     assert [item for item, _ in vectors.similar_items("d", k=3)] != []
 
 
@@ -321,8 +321,8 @@ def test_next_item_learns_a_chain():
 def test_forward_only_scores_are_directed(own):
     """With forward_only, a predicts b; b does not predict a."""
     rng = np.random.default_rng(3)
-    others = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
-    sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in others])
+    random_rows = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
+    sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in random_rows])
     setting = {"vector_size": 16, "epochs": 10, "window": 1, "negative": 5}
     vectors = train(sentences, **QUICK | setting | own | ({} if "tied" in own else FORWARD))
     taste = TasteConfig(score="output", decay=vectors.config.taste_decay)

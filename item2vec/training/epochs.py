@@ -118,7 +118,7 @@ def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
     """Return whether output vectors, which start at zero, are large enough to change the input vectors.
 
     Input vectors learn from output vectors and change only after them: with little data, after the first
-    epoch. With cosines both start at random and change together, so the answer is ``False``.
+    epoch. With cosines both start at random and change together, so this returns ``False``.
     """
     if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
