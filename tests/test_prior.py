@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import arguments, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bonuses import IDS, N_ITEMS, choices, histories, table, vectors
 
@@ -80,7 +80,7 @@ def without_prior(recommender):
 
 
 @settings(max_examples=300, deadline=None)
-@arguments(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
+@given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
 def test_recommendations_equal_brute_force(recommender, history, k, exclude, allow, deny, filter_seen):
     rules = {"exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
     results = recommender.recommend(history, k=k, **rules)
@@ -102,7 +102,7 @@ def test_recommendations_equal_brute_force(recommender, history, k, exclude, all
 
 
 @settings(max_examples=100, deadline=None)
-@arguments(models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, st.booleans())
+@given(models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, st.booleans())
 def test_recommend_many_equals_recommend(recommender, lists, k, allow, filter_seen):
     rules = {"k": k, "allow": allow, "filter_seen": filter_seen}
     assert recommender.recommend_many(lists, **rules) == [
@@ -111,7 +111,7 @@ def test_recommend_many_equals_recommend(recommender, lists, k, allow, filter_se
 
 
 @settings(max_examples=100, deadline=None)
-@arguments(models, histories.filter(lambda history: {*history} & {*IDS}), st.data())
+@given(models, histories.filter(lambda history: {*history} & {*IDS}), st.data())
 def test_explain_lists_the_prior_as_a_separate_share(recommender, history, data):
     result = data.draw(st.sampled_from(recommender.recommend(history, k=20)))
     shares = recommender.explain(history, result.item)
