@@ -1,4 +1,4 @@
-"""The bonuses of a history: what its repeats and its items' neighbours add to the scores of a few items."""
+"""Bonuses: sparse additions to the scores of a history, for its own items and for their neighbours."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from item2vec.taste import history_weights
 __all__ = ["history_bonuses", "token_bonuses"]
 
 FLOOR = 1e-4
-"""The share of the neighbours above which an item gains.
+"""The share of the neighbours from which on an item's bonus grows.
 
-Chosen on validation: on gowalla, 1e-4 and 1e-5 are better than 1e-3 at every mixture; on diginetica,
-amazon-beauty and lastfm-2k, 1e-2 to 1e-5 are within .001 of each other at their best mixture.
+Chosen on validation data. On gowalla, 1e-4 and 1e-5 are better than 1e-3 for every mixture; on diginetica,
+amazon-beauty and lastfm-2k, 1e-2 to 1e-5 differ by less than .001, each with its best mixture.
 """
 
 
@@ -27,12 +27,12 @@ def history_bonuses(
 ) -> Bonuses | None:
     """Return the bonuses of each history, or ``None`` if the taste has none.
 
-    ``mixture`` adds ``mixture · log(1 + p / 0.0001)``: p is an item's share of the sum of the history items'
-    rows in the table, weighted by the table's decay, the taste's ``half_life`` and ``last_n``, and the
-    weights of the history. With ``repeats``, ``repeat_bonus`` is added to the items of the history, but for
-    those of weight 0 or older than ``last_n``.
+    ``mixture`` adds ``mixture · log(1 + p / 0.0001)``. Here p is the share of an item in the weighted sum of
+    the history items' rows of the table. The weights are those of the history, times the decay of the table
+    and the ``half_life`` and ``last_n`` of the taste. With ``repeats``, ``repeat_bonus`` is added to the
+    items of the history, except those of weight 0 or older than ``last_n``.
 
-    A history's bonuses do not depend on the others beside it, to the last bit.
+    The bonuses of a history are the same in every batch, to the last bit.
 
     Examples
     --------
@@ -44,19 +44,19 @@ def history_bonuses(
     """
     parts = []
     if taste.mixture and table is not None:
-        parts.append(_mixed(histories, taste, table))
+        parts.append(_mixture_bonuses(histories, taste, table))
     if taste.repeat_bonus and repeats:
-        parts.append(_repeated(histories, taste))
-    return _summed(parts, len(histories.offsets) - 1) if parts else None
+        parts.append(_repeat_bonuses(histories, taste))
+    return _sum(parts, len(histories.offsets) - 1) if parts else None
 
 
 def token_bonuses(
     histories: Histories, taste: TasteConfig, table: NeighbourTable | None, item: int
 ) -> Doubles:
-    """Return what each token of one history contributes to the bonuses of an item (float64, n tokens).
+    """Return the contribution of each token of one history to the bonuses of an item (float64, n tokens).
 
-    The mixture's bonus is distributed in proportion to what each token's row adds to p. The repeat bonus
-    belongs to the tokens of the item itself, in equal parts.
+    The bonus of the mixture is divided in proportion to the contributions to p, the repeat bonus equally
+    among the tokens of the item.
 
     Examples
     --------
@@ -69,7 +69,9 @@ def token_bonuses(
     shares = np.zeros(len(histories.codes))
     if taste.mixture and table is not None:
         terms = _table_weights(histories, taste, table) * table.column(item, histories.codes)
-        bonus = _mixed(histories, taste, table).at(np.zeros(1, np.intp), np.array([item]), len(table))
+        bonus = _mixture_bonuses(histories, taste, table).at(
+            np.zeros(1, np.intp), np.array([item]), len(table)
+        )
         shares += float(bonus[0]) * terms / (terms.sum() or 1.0)
     if taste.repeat_bonus:
         own = _counted(histories, taste) & (histories.codes == item)
@@ -77,14 +79,14 @@ def token_bonuses(
     return shares
 
 
-def _mixed(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Bonuses:
+def _mixture_bonuses(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Bonuses:
     weights = _table_weights(histories, taste, table)
     rows, logs, offsets = log_shares(histories.codes, histories.offsets, weights, table.rows, FLOOR)
     return Bonuses(rows.astype(np.intp), (taste.mixture * logs).astype(np.float32), offsets)
 
 
 def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Doubles:
-    """Return the weight of each token when a history is read with the table's decay."""
+    """Return the weight of each token with the decay of the table."""
     return history_weights(
         histories.offsets,
         taste.replace(decay=table.decay, part_weights=None),
@@ -93,7 +95,7 @@ def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTab
     )[:, 0]
 
 
-def _repeated(histories: Histories, taste: TasteConfig) -> Bonuses:
+def _repeat_bonuses(histories: Histories, taste: TasteConfig) -> Bonuses:
     counted = histories.keep(_counted(histories, taste))
     n_rows = int(counted.codes.max(initial=0)) + 1
     owners = np.repeat(np.arange(len(counted.offsets) - 1), np.diff(counted.offsets))
@@ -103,18 +105,18 @@ def _repeated(histories: Histories, taste: TasteConfig) -> Bonuses:
 
 
 def _counted(histories: Histories, taste: TasteConfig) -> Mask:
-    """Return which tokens count at all: not those of weight 0, nor those older than ``last_n``."""
-    plain = TasteConfig(decay=1.0, last_n=taste.last_n)  # no decay: it would underflow in a long history
+    """Return which tokens have a weight above 0 and are among the newest ``last_n``."""
+    plain = TasteConfig(decay=1.0, last_n=taste.last_n)  # a decay would underflow in a long history
     return history_weights(histories.offsets, plain, weights=histories.weights)[:, 0] > 0
 
 
-def _summed(parts: list[Bonuses], n: int) -> Bonuses:
-    """Return the sums of several bonuses of the same ``n`` histories."""
+def _sum(parts: list[Bonuses], n: int) -> Bonuses:
+    """Return the sum of several bonuses of the same ``n`` histories."""
     if len(parts) == 1:
         return parts[0]
     n_rows = max(int(part.rows.max(initial=0)) for part in parts) + 1
     keys = np.concatenate([part.owners * n_rows + part.rows for part in parts])
-    distinct, places = np.unique(keys, return_inverse=True)
-    values = np.bincount(places, np.concatenate([part.values for part in parts]), len(distinct))
+    distinct, index = np.unique(keys, return_inverse=True)
+    values = np.bincount(index, np.concatenate([part.values for part in parts]), len(distinct))
     owners, rows = np.divmod(distinct, n_rows)
     return Bonuses(rows, values.astype(np.float32), np.searchsorted(owners, np.arange(n + 1)))

@@ -1,4 +1,4 @@
-"""Training and a recommender in one call."""
+"""``fit``: train vectors and build a recommender in one call."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def fit(
     adapter: AdapterConfig | None = None,
     **settings: Any,
 ) -> Recommender:
-    """Train on sentences and make a model of the vectors, in one call.
+    """Train vectors on sentences, and return a recommender.
 
-    ``settings`` of training, taste and index, by name, change ``config``. ``validation`` and ``start`` are
-    those of ``train``; ``items`` and ``adapter`` those of ``Recommender``. Where the taste has a mixture, the
-    table of neighbours is counted on the same sentences; where it has a popularity prior, that is too.
+    ``settings`` of training, taste and index, by name, override ``config``. ``validation`` and ``start`` are
+    passed to ``train``, ``items`` and ``adapter`` to ``Recommender``. If the taste has a ``mixture`` or a
+    ``popularity``, the table of neighbours or the prior is counted on the same sentences.
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])

@@ -1,4 +1,4 @@
-"""Tables of neighbours: sparse item–item models that are counted, not trained."""
+"""Tables of neighbours: sparse item–item matrices that are counted, not trained."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class NeighbourTable:
     """A sparse item–item matrix: the neighbours of each item and their weights, best first.
 
     The neighbours of item ``i`` are ``items[offsets[i]:offsets[i + 1]]`` (int32), with as many ``weights``
-    (float32, above 0). ``offsets`` is int64 (n items + 1). ``decay`` is the weight of a history item for each
-    step back, when a history is read with this table.
+    (float32, above 0). ``offsets`` is int64 (n items + 1). ``decay`` is the factor on the weight of a history
+    item per step back, when the table is applied to a history.
 
     Raises
     ------
     InputError
-        If the arrays do not fit together, or a number is out of range.
+        If shapes or offsets are inconsistent, or a number is out of range.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class NeighbourTable:
         object.__setattr__(self, "weights", read_only(self.weights, np.float32))
         fault = _fault(self)
         if fault:
-            raise InputError(f"the table of neighbours cannot be used: {fault}; build it again")
+            raise InputError(f"invalid table of neighbours: {fault}; build it again")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -64,11 +64,11 @@ class NeighbourTable:
 
     @cached_property
     def rows(self) -> SparseRows:
-        """The table as the compiled loops take it."""
+        """The table in the form of the compiled loops."""
         return SparseRows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
 
     def column(self, neighbour: int, items: Codes) -> Doubles:
-        """Return the weight that a neighbour has in the row of each of these items, 0 where it is none.
+        """Return the weight of ``neighbour`` in the row of each of ``items``; 0 if it is not in the row.
 
         >>> table = NeighbourTable(np.array([0, 1, 1]), np.array([1]), np.array([0.5]), decay=0.5)
         >>> table.column(1, np.array([0, 1]))
@@ -86,8 +86,8 @@ def transitions(
 
     A token adds ``fade ** (steps - 1)`` to the row of each token up to ``window`` steps before it, and half
     as much to the row of each token up to ``window`` steps after it. A row is divided by its sum plus
-    ``smoothing``, so that rare items weigh less, and cut to its ``k`` largest weights. A history is read
-    with decay 0.5. The time grows with tokens × window, also for a sentence of a crawler.
+    ``smoothing``, which gives rare items less weight, and cut to its ``k`` largest weights. The decay of the
+    table is 0.5. Time is O(tokens × window), also for very long sentences.
 
     Examples
     --------
@@ -97,8 +97,8 @@ def transitions(
     """
     if window < 1 or not 0 < fade <= 1 or not 0 <= smoothing < np.inf:
         raise InputError(
-            f"found window={window}, fade={fade}, smoothing={smoothing}; expected a window of at least 1, a "
-            "fade above 0 and up to 1, and a smoothing of at least 0"
+            f"found window={window}, fade={fade}, smoothing={smoothing}; expected window >= 1, "
+            "0 < fade <= 1, and a finite smoothing >= 0"
         )
     after = fade ** np.arange(window, dtype=np.float64)
     rows = windowed_transitions(
@@ -117,13 +117,13 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
     """Return the item–item matrix of one round of link propagation, over the codes of the vocabulary.
 
     The matrix is ``D_i**-.5 · Aᵀ · D_u**-.75 · A · D_i**-.25``, without its diagonal. A is the binary matrix
-    of sentences × items, D_u and D_i are its row and column sums. The scores of a history are its row of A
-    times the matrix, so a row of the matrix belongs to an item of the history. Each row is cut to its ``k``
-    largest weights: a history then costs ``k`` additions per item, however popular the item is. (Cut by
-    columns, gowalla loses 3 % of recall at the same size.)
+    of sentences × items; the diagonals of D_u and D_i are its row and column sums. The scores of a history
+    are its row of A times the matrix. Each row is cut to its ``k`` largest weights, so that a history costs
+    at most ``k`` additions per item. (Cutting columns instead costs 3 % of recall on gowalla at the same
+    size.)
 
-    Of a sentence with more than ``max_items`` distinct items, such as a crawler's, only its end with so many
-    is counted, because the work grows with the square of their number.
+    A sentence with more than ``max_items`` distinct items, such as a crawler's, is cut to its longest end
+    with ``max_items``, because time is quadratic in this number.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 
@@ -134,16 +134,16 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
     (array([1, 0, 2, 1], dtype=int32), array([0.5 , 0.42, 0.42, 0.5 ], dtype=float32))
     """
     if max_items < 2:
-        raise InputError(f"max_items is {max_items}; expected at least 2 items, which are a pair")
+        raise InputError(f"max_items is {max_items}; expected at least 2")
     n_items = len(sentences.vocabulary)
     counted = newest_items(sentences.tokens, sentences.offsets, n_items, max_items)
     return _table_of(links(*counted, n_items, check_k(k)), 1.0)
 
 
 def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
-    """Return the table that suits sentences: transitions if they are ordered, link propagation otherwise.
+    """Return the table for sentences: transitions if they are ordered, link propagation otherwise.
 
-    Its rows are those of ``vocabulary``; other items are left out.
+    Its rows are the items of ``vocabulary``; other items are left out.
 
     Examples
     --------
@@ -156,24 +156,25 @@ def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
 
 
 def _table_of(rows: SparseRows, decay: float) -> NeighbourTable:
-    """Return rows as a table, without gaps between them."""
+    """Return rows as a table: contiguous, without the gaps between them."""
     lengths = rows.ends - rows.starts
     offsets = np.concatenate(([0], np.cumsum(lengths)))
-    places = np.arange(offsets[-1]) + np.repeat(rows.starts - offsets[:-1], lengths)
-    return NeighbourTable(offsets, rows.items[places], rows.scores[places].astype(np.float32), decay)
+    index = np.arange(offsets[-1]) + np.repeat(rows.starts - offsets[:-1], lengths)
+    return NeighbourTable(offsets, rows.items[index], rows.scores[index].astype(np.float32), decay)
 
 
 def _fault(table: NeighbourTable) -> str | None:
+    """Return a description of the first inconsistency, or ``None``."""
     offsets, items, weights = table.offsets, table.items, table.weights
     shapes = offsets.ndim, items.ndim, weights.ndim
     if shapes != (1, 1, 1) or len(items) != len(weights):
-        return f"found {items.shape} items and {weights.shape} weights; expected as many, in one dimension"
+        return f"found {items.shape} items and {weights.shape} weights; expected vectors of equal length"
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
-        return f"offsets must rise from 0 to {len(items)}, the number of neighbours"
+        return f"offsets must increase from 0 to {len(items)}, the number of neighbours"
     if len(items) and not 0 <= items.min() <= items.max() < len(table):
-        return f"a neighbour is outside 0 … {len(table) - 1}"
+        return f"neighbours range from {items.min()} to {items.max()}; expected 0 to {len(table) - 1}"
     if not bool(np.all((weights > 0) & np.isfinite(weights))):
-        return "weights must be finite and above 0"
+        return "a weight is not finite or not above 0"
     if not 0 < table.decay <= 1:
-        return f"decay is {table.decay}; expected a number above 0, up to 1"
+        return f"decay is {table.decay}; expected a number above 0 and at most 1"
     return None

@@ -1,7 +1,8 @@
-"""The popularity prior: a number for each item that is added to its score for every history.
+"""The popularity prior: a number per item that is added to the score of the item for every history.
 
-It is one more dimension of the inner product: each searched row ends with the item's log count, each query
-with the weight of the prior, but for a factor. So every index and filter treats it as any part of the score.
+It is one more dimension of the inner product. Each searched row ends with the log count of its item, times a
+factor, and each query with the weight of the prior, divided by that factor. So every index and filter handles
+it as part of the score.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ __all__ = ["check_prior", "prior_for", "queries_of", "searched_matrix", "typical
 
 
 def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | None = None) -> Floats:
-    """Return log(1 + c) for each item of a vocabulary (float32): c is its number of tokens in the sentences.
+    """Return log(1 + c) per item of a vocabulary (float32); c is its number of tokens in the sentences.
 
     With a ``half_life`` in days, a token counts ``0.5 ** (age / half_life)``, where the newest token of all
-    sentences has age 0; without timestamps each counts 1. Weights of the sentences multiply the counts.
+    sentences has age 0. Without a ``half_life`` or timestamps, it counts 1. Weights multiply the counts.
 
     >>> from dataclasses import replace
     >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
@@ -43,15 +44,15 @@ def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | N
 
 
 def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
-    """Raise ``ConfigError`` if the taste adds a prior that there is not, or this one does not suit."""
+    """Raise ``ConfigError`` if the taste needs a prior and there is none, or the prior is not valid."""
     if prior is None and taste.popularity:
         raise ConfigError(
-            f"popularity={taste.popularity} adds a prior, and there is none; pass prior=, or use fit, which "
+            f"popularity={taste.popularity} needs a prior, and there is none; pass prior=, or use fit, which "
             "counts it"
         )
     if prior is not None and not (prior.shape == (n_items,) and np.isfinite(prior).all()):
         raise ConfigError(
-            f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} items: "
+            f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} items; "
             "count it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
         )
 
@@ -66,7 +67,7 @@ def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | No
 
 
 def queries_of(tastes: Floats, vectors: ItemVectors, taste: TasteConfig) -> Floats:
-    """Return taste vectors (n histories × dimensions) as queries for the rows of ``searched_matrix``."""
+    """Return taste vectors (n histories × dimensions) as queries against the rows of ``searched_matrix``."""
     if not taste.popularity:
         return tastes
     factor = taste.popularity / _factor_of_rows(vectors, taste)
@@ -74,18 +75,18 @@ def queries_of(tastes: Floats, vectors: ItemVectors, taste: TasteConfig) -> Floa
 
 
 def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
-    """Return the rows' factor of the weight; the queries have the other one.
+    """Return the factor of the prior in the rows; queries have the weight of the prior over this factor.
 
-    Popularity is as large a part of a row as of a query then. Where it is larger in the rows, Annoy splits
-    them by popularity alone, and looks at more nodes for the same recall.
+    It makes the prior as large a part of a row as of a query. With a larger part in the rows, Annoy would
+    split them by popularity alone, and visit more nodes for the same recall.
     """
     return math.sqrt(taste.popularity * (cosine_divisor(vectors, taste) or 1.0))
 
 
 def typical_queries(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> Floats:
-    """Return queries of one-item histories, of items drawn by popularity: what an index will be asked."""
+    """Return sample queries to tune an index with: of one-item histories, items drawn by popularity."""
     random = np.random.default_rng(0)
-    chances = vectors.counts + 1
-    rows = random.choice(len(vectors), size=min(n, len(vectors)), p=chances / chances.sum())
+    weights = vectors.counts + 1
+    rows = random.choice(len(vectors), size=min(n, len(vectors)), p=weights / weights.sum())
     tastes = read_tastes(vectors, taste, rows.astype(np.int32), np.arange(len(rows) + 1))
     return queries_of(tastes.vectors[~tastes.empty], vectors, taste)

@@ -1,4 +1,4 @@
-"""A history becomes a taste vector: the weighted mean of its items' vectors."""
+"""Tastes: the taste of a history is the weighted mean of the vectors of its items."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ __all__ = [
 ]
 
 SMALLEST_NORM = 1e-6
-TOKENS_A_BLOCK = 1 << 10
+TOKENS_PER_BLOCK = 1 << 10
 
 
 @dataclass(frozen=True, eq=False)
 class Tastes:
-    """Taste vectors of several histories, and what each history item put into them.
+    """Taste vectors of several histories, and the weights that produced them.
 
-    ``vectors`` (float32, n histories × dimensions); ``weights`` (float64, n history tokens × parts of the
-    vectors, one for each decay) are normalised to sum to 1 per history. The weighted sum of each part was
-    then multiplied by ``scales`` (float64, n histories × parts), which are in proportion to ``part_weights``:
-    these for inner products, over the length of the whole taste for ``score="cosine"``, and, for output
-    vectors that were trained by cosine, so that a score is the weighted mean of the parts' cosines over the
-    temperature. ``empty`` (bool, n histories) marks histories without a direction: no known item,
-    no weight, or vectors that cancel each other out.
+    ``vectors`` (float32, n histories × dimensions) are, per part of the vectors::
+
+        weights @ matrix[history] * scale
+
+    ``weights`` (float64, n history tokens × parts) sum to 1 per history. ``scales`` (float64, n histories ×
+    parts) are ``part_weights`` for inner products, divided by the norm of the whole taste for
+    ``score="cosine"``. For output vectors that were trained by cosine, they make a score the weighted mean of
+    the cosines of the parts, divided by the temperature. ``empty`` (bool, n histories) marks histories
+    without a taste: no known item, no weight, or vectors that cancel out.
     """
 
     vectors: Floats
@@ -50,7 +52,7 @@ class Tastes:
 
 
 def taste_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
-    """Return the rows that a taste averages: unit input vectors for cosine, input vectors for output."""
+    """Return the vectors that a taste averages: unit input vectors for cosine, input vectors for output."""
     return vectors.unit_input if _read_by(taste, vectors).score == "cosine" else vectors.input
 
 
@@ -60,7 +62,8 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     Raises
     ------
     ConfigError
-        If the score is "output" and the vectors have no output matrix, or the decays do not divide them.
+        If the score is "output" and there are no output vectors, or the number of decays does not divide the
+        dimensions.
     """
     taste = _read_by(taste, vectors)
     _check_parts(vectors, taste)
@@ -68,8 +71,8 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
         return vectors.unit_input
     if vectors.output is None:
         raise ConfigError(
-            "score='output' needs output vectors, and these have none (hierarchical softmax and word2vec "
-            "files hold input vectors only); use score='cosine', or train with negative sampling"
+            "score='output' needs output vectors, and these vectors have none (hierarchical softmax and "
+            "word2vec files have input vectors only); set score='cosine', or train with negative sampling"
         )
     return vectors.output
 
@@ -94,10 +97,10 @@ def history_weights(
 ) -> Doubles:
     """Return the weight of each history token in its taste (n tokens × decays).
 
-    Weights are normalised to sum to 1 per history; all 0 if no token has positive weight. A token's weight is
+    Weights sum to 1 per history, or are all 0 if no token has a positive weight. The weight of a token is
     proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest token of a
-    history is 0 steps back and of age 0; it is 0 beyond the newest ``last_n``. A learned decay takes
-    ``positions[part, steps_back]`` in place of the power, and 0 beyond the last position.
+    history is 0 steps back and has age 0. Tokens older than the newest ``last_n`` have weight 0. For a
+    learned decay, ``positions[part, steps_back]`` replaces the power, and is 0 beyond the last position.
 
     >>> import numpy as np
     >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
@@ -138,7 +141,7 @@ def read_tastes(
 ) -> Tastes:
     """Return the tastes of histories ``rows[offsets[i]:offsets[i + 1]]``, each oldest first.
 
-    A history's taste does not depend on the others beside it, to the last bit.
+    The taste of a history is the same in every batch, to the last bit.
     """
     taste = _read_by(taste, vectors)
     _check_parts(vectors, taste)
@@ -157,9 +160,9 @@ def read_tastes(
 
 
 def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: Tastes, item: int) -> Doubles:
-    """Return what each token of one history adds to the score of an item (float64, n tokens).
+    """Return the contribution of each token of one history to the score of an item (float64, n tokens).
 
-    ``tastes`` is what ``read_tastes`` made of the history ``rows``.
+    ``tastes`` is the result of ``read_tastes`` for the history ``rows``.
     """
     inputs = taste_matrix(vectors, taste)[rows].astype(np.float64)
     products = inputs * scored_matrix(vectors, taste)[item].astype(np.float64)
@@ -169,9 +172,9 @@ def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: 
 
 
 def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
-    """Return what a score divides the weighted sum of the parts' cosines by.
+    """Return the number by which a score divides the weighted sum of the cosines of the parts.
 
-    1 for ``score="cosine"``, and ``None`` for plain inner products.
+    It is 1 for ``score="cosine"``, and ``None`` for inner products.
     """
     taste, trained = _read_by(taste, vectors), vectors.config
     if taste.score == "cosine":
@@ -186,7 +189,7 @@ def _part_weights(taste: TasteConfig) -> Doubles:
 
 
 def _scales(sums: Doubles, taste: TasteConfig, divisor: float | None, smallest: float) -> Doubles:
-    """Return what each part of the tastes (n histories × parts × dimensions) is multiplied by."""
+    """Return the factors of the parts of weighted sums (n histories × parts × dimensions): see ``Tastes``."""
     weights = _part_weights(taste)
     if divisor is None:
         return np.broadcast_to(weights, sums.shape[:2])
@@ -206,32 +209,32 @@ def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
     n_learned = 0 if vectors.positions is None else len(vectors.positions)
     if "learned" in decays(taste) and n_learned != n_parts:
         raise ConfigError(
-            f"decay={taste.decay} reads learned weights of {n_parts} parts; these vectors have {n_learned}; "
-            "set decay to numbers, or train next_item with as many learned parts"
+            f"decay={taste.decay} needs learned weights of {n_parts} parts, and these vectors have "
+            f"{n_learned}; set decay to numbers, or train next_item with {n_parts} learned parts"
         )
     if size % n_parts:
         raise ConfigError(
-            f"decay={taste.decay} reads {n_parts} equal parts of the vectors; expected a number of decays "
-            f"that divides their {size} dimensions, such as one"
+            f"decay={taste.decay} reads {n_parts} equal parts of the vectors, which have {size} dimensions; "
+            f"expected a number of decays that divides {size}, such as one"
         )
 
 
 def _learned_weights(positions: Floats | None, part: int, steps_back: Rows) -> Doubles:
     """Return the learned weight of each step back, 0 beyond the last position."""
-    assert positions is not None, "checked with the vectors"
+    assert positions is not None, "_check_parts"
     padded = np.append(positions[part].astype(np.float64), 0.0)
     weights: Doubles = padded[np.minimum(steps_back, len(padded) - 1)]
     return weights
 
 
 def _weighted_sums(matrix: Floats, rows: Codes, parts: Doubles, offsets: Offsets) -> Doubles:
-    """Return, for each history, the sum of its rows, part by part times its weights, block by block."""
+    """Return, per history, the sum of its rows, each part times its weight (n histories × dimensions)."""
     n_parts, size = parts.shape[1], matrix.shape[1]
     sums = np.zeros((len(offsets) - 1, size))
     counted = np.flatnonzero(parts.any(axis=1))
     starts = np.searchsorted(counted, offsets)
     filled = np.flatnonzero(np.diff(starts))
-    block_of = starts[filled] // TOKENS_A_BLOCK
+    block_of = starts[filled] // TOKENS_PER_BLOCK
     for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
         tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
         terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * parts[tokens, :, None]

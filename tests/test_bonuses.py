@@ -1,4 +1,4 @@
-"""Bonuses of repeats and neighbours: exact against brute force, whatever the index and the filters."""
+"""Bonuses: equality with brute force for every index and filter."""
 
 import dataclasses
 import functools
@@ -25,8 +25,8 @@ IDS = [f"i{code:02}" for code in range(N_ITEMS)]
 
 def bonuses_of(rows):
     """Bonuses from one dict (row → value) per query."""
-    pairs = [sorted(one.items()) for one in rows]
-    flat = [pair for one in pairs for pair in one]
+    pairs = [sorted(bonus.items()) for bonus in rows]
+    flat = [pair for row in pairs for pair in row]
     return Bonuses(
         np.array([row for row, _ in flat], np.intp),
         np.array([value for _, value in flat], np.float32),
@@ -41,40 +41,40 @@ def sorted_with(bonus, matrix, query, k, excluded, allowed):
 
 
 @st.composite
-def questions_with_bonuses(draw):
+def cases(draw):
     matrix, *rest = draw(searches())
     values = st.integers(0, 20)
     return matrix, *rest, draw(st.dictionaries(st.integers(0, len(matrix) - 1), values, max_size=8))
 
 
 @settings(deadline=None, max_examples=300)
-@given(questions_with_bonuses(), st.sampled_from(["exact", "annoy"]))
-def test_bonuses_are_added_before_the_best_are_chosen(question, kind):
-    matrix, query, k, excluded, allowed, bonus = question
+@given(cases(), st.sampled_from(["exact", "annoy"]))
+def test_bonuses_are_added_before_the_cut_to_k(case, kind):
+    matrix, query, k, excluded, allowed, bonus = case
     index = build(matrix, kind=kind, queries=query[None], recall=1.0)
     rules = {"k": k, "excluded": [excluded], "allowed": as_mask(allowed, matrix)}
-    found = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
+    results = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
     expected = sorted_with(bonus, matrix, query, k, excluded, allowed)
-    assert found.scores.dtype == np.float32
-    assert found.scores.tolist() == [-score for score, _ in expected]
-    assert len({*found.rows.tolist()}) == len(expected)
+    assert results.scores.dtype == np.float32
+    assert results.scores.tolist() == [-score for score, _ in expected]
+    assert len({*results.rows.tolist()}) == len(expected)
     if kind == "exact":
-        assert found.rows.tolist() == [row for _, row in expected]
+        assert results.rows.tolist() == [row for _, row in expected]
 
 
 @settings(deadline=None, max_examples=100)
-@given(questions_with_bonuses())
-def test_a_poor_index_never_misses_a_row_with_a_bonus(question):
-    matrix, query, k, excluded, allowed, bonus = question
+@given(cases())
+def test_a_poor_index_never_misses_a_row_with_a_bonus(case):
+    matrix, query, k, excluded, allowed, bonus = case
     index = PoorIndex.build(matrix)
     rules = {"k": k, "excluded": [excluded], "allowed": as_mask(allowed, matrix)}
-    found = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
+    results = find_many(index, query[None], **rules, bonuses=bonuses_of([bonus]))[0]
     plain = find_many(index, query[None], **rules)[0]
     open_rows = set(range(len(matrix)) if allowed is None else allowed) - {*excluded}
     least = sorted_with(
         bonus, matrix, query, k, {*range(len(matrix))} - {*bonus, *plain.rows.tolist()}, open_rows
     )
-    rows, scores = found.rows.tolist(), found.scores.tolist()
+    rows, scores = results.rows.tolist(), results.scores.tolist()
     assert len({*rows}) == len(rows) == min(k, len(open_rows))
     assert {*rows} <= open_rows
     assert scores == [float(matrix[row] @ query) + bonus.get(row, 0) for row in rows]
@@ -83,7 +83,7 @@ def test_a_poor_index_never_misses_a_row_with_a_bonus(question):
 
 
 @pytest.mark.parametrize("kind", ["exact", "annoy"])
-def test_many_at_once_is_one_by_one_bit_for_bit(kind):
+def test_find_many_is_bit_identical_to_single_queries(kind):
     random = np.random.default_rng(4)
     matrix = random.normal(size=(400, 24)).astype(np.float32)
     queries = random.normal(size=(60, 24)).astype(np.float32)
@@ -91,13 +91,13 @@ def test_many_at_once_is_one_by_one_bit_for_bit(kind):
     added = bonuses_of(
         [dict(zip(random.integers(0, 400, 9).tolist(), random.random(9), strict=True)) for _ in queries]
     )
-    many = find_many(index, queries, k=7, excluded=[[row, 5] for row in range(60)], bonuses=added)
-    for row, found in enumerate(many):
+    batch = find_many(index, queries, k=7, excluded=[[row, 5] for row in range(60)], bonuses=added)
+    for row, results in enumerate(batch):
         alone = find_many(
             index, queries[[row]], k=7, excluded=[[row, 5]], bonuses=added.take(np.array([row]))
         )[0]
-        assert alone.rows.tolist() == found.rows.tolist()
-        assert alone.scores.tobytes() == found.scores.tobytes()
+        assert alone.rows.tolist() == results.rows.tolist()
+        assert alone.scores.tobytes() == results.scores.tobytes()
 
 
 @functools.cache
@@ -159,27 +159,31 @@ def plain_bonus(model, history, filter_seen):
 
 @settings(max_examples=300, deadline=None)
 @given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
-def test_answers_agree_with_brute_force(model, history, k, exclude, allow, deny, filter_seen):
+def test_recommendations_equal_brute_force(model, history, k, exclude, allow, deny, filter_seen):
     rules = {"k": k, "exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
-    found = model.recommend(history, **rules)
+    results = model.recommend(history, **rules)
     without = Recommender(vectors(), score=model.taste.score, decay=0.6, index="exact")
     everything = without.recommend(history, **(rules | {"k": N_ITEMS}))
     if not {*history} & {*IDS}:
-        assert found == everything[:k]
+        assert results == everything[:k]
         return
     bonus = dict(zip(IDS, plain_bonus(model, history, filter_seen), strict=True))
     scores = {item: score + bonus[item] for item, score in everything}
-    assert [one.score for one in found] == pytest.approx(sorted(scores.values(), reverse=True)[:k], abs=1e-4)
-    assert [one.score for one in found] == pytest.approx([scores[one.item] for one in found], abs=1e-4)
-    assert len({one.item for one in found}) == len(found)
-    assert {one.source for one in found} <= {"model"}
+    assert [result.score for result in results] == pytest.approx(
+        sorted(scores.values(), reverse=True)[:k], abs=1e-4
+    )
+    assert [result.score for result in results] == pytest.approx(
+        [scores[result.item] for result in results], abs=1e-4
+    )
+    assert len({result.item for result in results}) == len(results)
+    assert {result.source for result in results} <= {"model"}
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, choices, st.booleans()
 )
-def test_many_histories_are_answered_as_one_by_one(model, lists, k, allow, deny, filter_seen):
+def test_recommend_many_equals_recommend(model, lists, k, allow, deny, filter_seen):
     rules = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
     alone = [model.recommend(history, **rules) for history in lists]
     assert model.recommend_many(lists, **rules) == alone
@@ -189,13 +193,13 @@ def test_many_histories_are_answered_as_one_by_one(model, lists, k, allow, deny,
 @settings(max_examples=100, deadline=None)
 @given(models, histories.filter(lambda history: {*history} & {*IDS}), st.booleans(), st.data())
 def test_shares_add_up_to_the_score(model, history, filter_seen, data):
-    answer = data.draw(st.sampled_from(model.recommend(history, k=20, filter_seen=filter_seen)))
-    shares = model.explain(history, answer.item)
-    assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-4)
+    chosen = data.draw(st.sampled_from(model.recommend(history, k=20, filter_seen=filter_seen)))
+    shares = model.explain(history, chosen.item)
+    assert sum(share for _, share in shares) == pytest.approx(chosen.score, abs=1e-4)
     assert {item for item, _ in shares} == {*history} & {*IDS}
 
 
-def test_the_mixture_is_shared_in_proportion_to_what_each_item_adds():
+def test_explain_divides_the_mixture_in_proportion_to_contributions():
     rows = NeighbourTable([0, 1, 2, 2], [2, 2], [0.5, 0.25], decay=0.5)
     read = encode_histories(Vocabulary(("a", "b", "c")), [["a", "b"]])
     shares = token_bonuses(read, TasteConfig(mixture=2.0), rows, 2)
@@ -204,22 +208,22 @@ def test_the_mixture_is_shared_in_proportion_to_what_each_item_adds():
 
 
 @pytest.mark.parametrize("index", ["exact", "annoy"])
-def test_what_does_not_count_gets_no_repeat_bonus(index):
-    asked = model("output", 3.0, 0.0, True, index)
+def test_items_of_weight_0_get_no_repeat_bonus(index):
+    recommender = model("output", 3.0, 0.0, True, index)
     plain = Recommender(vectors(), score="output", decay=0.6, index="exact")
     rules = {"k": N_ITEMS, "filter_seen": False}
 
-    def gains(asked, **more):
+    def gains(recommender, **more):
         before = dict(plain.recommend(["i01", "i02", "i03"], **rules | more))
-        after = dict(asked.recommend(["i01", "i02", "i03"], **rules | more))
+        after = dict(recommender.recommend(["i01", "i02", "i03"], **rules | more))
         return {item for item in IDS if after[item] > before[item] + 1}
 
-    assert gains(asked) == {"i01", "i02", "i03"}
-    assert gains(asked, weights=[1, 0, 0.5]) == {"i01", "i03"}
-    assert asked.recommend(["i01"], k=5) == plain.recommend(["i01"], k=5)  # seen items are left out
+    assert gains(recommender) == {"i01", "i02", "i03"}
+    assert gains(recommender, weights=[1, 0, 0.5]) == {"i01", "i03"}
+    assert recommender.recommend(["i01"], k=5) == plain.recommend(["i01"], k=5)  # seen items are left out
 
 
-def test_last_n_limits_what_counts_and_a_long_history_forgets_no_repeat():
+def test_last_n_limits_the_repeat_bonus_and_decay_does_not():
     read = encode_histories(Vocabulary(("a", "b", "c")), [["a", "b", "c"], ["c"]])
     newest = history_bonuses(read, TasteConfig(repeat_bonus=1.0, last_n=2), None, repeats=True)
     assert (newest.rows.tolist(), newest.offsets.tolist()) == ([1, 2, 2], [0, 2, 3])
@@ -228,7 +232,7 @@ def test_last_n_limits_what_counts_and_a_long_history_forgets_no_repeat():
     assert every.rows.tolist() == [0, 1]
 
 
-def test_the_mixture_reads_weights_and_times_of_a_history():
+def test_the_mixture_uses_weights_and_timestamps_of_the_history():
     rows, vocabulary = table(True), vectors().vocabulary
     taste = TasteConfig(mixture=1.0, half_life=1.0)
 
@@ -249,9 +253,9 @@ def test_the_mixture_reads_weights_and_times_of_a_history():
 def test_a_very_long_history_whose_end_has_no_neighbours():
     rows = NeighbourTable([0, 1, 1], [1], [0.5], decay=0.5)
     read = encode_histories(Vocabulary(("a", "b")), [["a"] + ["b"] * 1070, ["a"] + ["b"] * 3000])
-    found = history_bonuses(read, TasteConfig(mixture=1.0), rows, repeats=False)
-    assert found.rows.tolist() == [1]  # beyond the smallest number, nothing is left
-    assert found.values.tolist() == pytest.approx([math.log1p(1 / bonuses.FLOOR)])
+    results = history_bonuses(read, TasteConfig(mixture=1.0), rows, repeats=False)
+    assert results.rows.tolist() == [1]  # beyond the smallest number, nothing is left
+    assert results.values.tolist() == pytest.approx([math.log1p(1 / bonuses.FLOOR)])
 
 
 def test_without_bonuses_nothing_is_computed():
@@ -265,9 +269,9 @@ def test_an_empty_taste_is_answered_by_popularity_even_if_neighbours_are_known()
         Vocabulary(("a", "b", "c")), np.array([[1, 0], [-1, 0], [0, 1]], np.float32), None, np.ones(3)
     )
     rows = NeighbourTable([0, 1, 1, 1], [2], [0.5], decay=1.0)
-    asked = Recommender(opposite, decay=1.0, mixture=1.0, neighbours=rows)
-    assert [one.source for one in asked.recommend(["a", "b"])] == ["popular"]
-    assert asked.explain(["a", "b"], "c") == []
+    recommender = Recommender(opposite, decay=1.0, mixture=1.0, neighbours=rows)
+    assert [result.source for result in recommender.recommend(["a", "b"])] == ["popular"]
+    assert recommender.explain(["a", "b"], "c") == []
 
 
 def test_a_mixture_needs_a_table_of_the_same_items():

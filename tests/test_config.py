@@ -1,4 +1,4 @@
-"""Settings are checked before any work, by name and by range, and stay as they are."""
+"""Settings: names, ranges, defaults per objective, error messages, and round trips."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from item2vec.errors import ConfigError
 NOT_DECAYS = [(), (0.5, 1.1), (0.5, 0), (np.nan,), (True, 0.5), ("0.5",), ((0.5,),), "0.5", {0.5: 0.9}]
 
 
-def test_gensim_names_keep_their_names():
+def test_settings_of_gensim_have_the_names_of_gensim():
     sizes = "vector_size window min_count epochs workers seed"
     losses = "sample negative ns_exponent hs cbow_mean shrink_windows alpha min_alpha"
     gensim = {*sizes.split(), *losses.split()}
@@ -44,18 +44,18 @@ def test_gensim_names_keep_their_names():
     st.integers(0, 20),
     st.characters(categories=["Ll"]),
 )
-def test_a_misspelt_name_is_answered_with_the_nearest(setting, place, character):
+def test_an_error_suggests_the_nearest_name(setting, position, character):
     objective, name = setting
     if len(name) < 4 or name == "objective":
         return
-    misspelt = name[: place % len(name)] + character + name[place % len(name) + 1 :]
+    misspelt = name[: position % len(name)] + character + name[position % len(name) + 1 :]
     if misspelt == name:
         return
     with pytest.raises(ConfigError, match=f"unknown setting '{misspelt}'; did you mean '{name}'"):
         TrainConfig(objective=objective, **{misspelt: 1})
 
 
-def test_a_misspelt_name_of_another_objective_is_answered_with_whose_it_is():
+def test_an_error_suggests_settings_of_other_objectives_and_parts():
     with pytest.raises(
         ConfigError, match="'smaple'; did you mean 'sample', a setting of objective='skipgram' or"
     ):
@@ -67,21 +67,23 @@ def test_a_misspelt_name_of_another_objective_is_answered_with_whose_it_is():
 
 
 @pytest.mark.parametrize(("objective", "cls"), OBJECTIVES.items())
-def test_each_objective_has_settings_of_its_own(objective, cls):
+def test_each_objective_has_its_own_settings(objective, cls):
     assert type(TrainConfig(objective=objective)) is cls
     assert TrainConfig(objective=objective) == cls() == cls(objective=objective)
     assert copy.deepcopy(cls(epochs=3)) == pickle.loads(pickle.dumps(cls(epochs=3))) == cls(epochs=3)
-    for other, others in OBJECTIVES.items():
-        for name in others.model_fields.keys() - cls.model_fields.keys():
-            told = (
-                f"{name} is a setting of objective=.*'{other}'.*, not of '{objective}'; leave it out, or set"
+    for other_objective, other_cls in OBJECTIVES.items():
+        for name in other_cls.model_fields.keys() - cls.model_fields.keys():
+            message = (
+                f"{name} is a setting of objective=.*'{other_objective}'.*, not of '{objective}'; leave it"
             )
             for make in (cls, lambda **given: TrainConfig(objective=objective, **given), cls().replace):
-                with pytest.raises(ConfigError, match=told):
-                    make(**{name: getattr(others(), name)})
-        if other != objective:
-            with pytest.raises(ConfigError, match=f"objective is '{other}'; expected '{objective}'"):
-                cls(objective=other)
+                with pytest.raises(ConfigError, match=message):
+                    make(**{name: getattr(other_cls(), name)})
+        if other_objective != objective:
+            with pytest.raises(
+                ConfigError, match=f"objective is '{other_objective}'; expected '{objective}'"
+            ):
+                cls(objective=other_objective)
 
 
 def test_next_item_is_the_default():
@@ -90,7 +92,7 @@ def test_next_item_is_the_default():
     assert Config(train={"objective": "cbow"}).train == CBOW()
 
 
-def test_a_name_like_no_other_is_answered_with_all():
+def test_an_error_lists_all_names_if_none_is_similar():
     with pytest.raises(
         ConfigError, match="unknown setting 'xyz'; known are score, decay, part_weights, half"
     ):
@@ -128,7 +130,7 @@ RANGES = [
 ]
 
 
-def test_no_range_is_forgotten():
+def test_every_training_setting_has_a_tested_range():
     names = {name for cls in OBJECTIVES.values() for name in cls.model_fields}
     assert {setting for setting, _, _ in RANGES} == names - {"objective"}
 
@@ -173,7 +175,7 @@ def test_taste_settings_have_ranges(setting, good, bad):
             TasteConfig(**{setting: value})
 
 
-def test_a_wrong_value_is_told_with_what_was_expected():
+def test_an_error_names_the_value_and_the_expected_range():
     with pytest.raises(
         ConfigError,
         match="objective is 'skip-gram'; expected 'next_item', 'skipgram' or 'cbow'; did you mean 'skipgram'",
@@ -194,7 +196,7 @@ def test_a_wrong_value_is_told_with_what_was_expected():
             TrainConfig(context_decay=wrong)
 
 
-def test_settings_that_train_nothing_together_are_refused():
+def test_settings_without_a_loss_are_refused():
     with pytest.raises(ConfigError, match="negative=0 trains nothing without hs=True"):
         SkipGram(negative=0)
     assert SkipGram(negative=0, hs=True).negative == 0
@@ -205,22 +207,28 @@ def test_settings_that_train_nothing_together_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("together", "told"),
+    ("together", "message"),
     [
-        ({"backend": "gensim"}, "'next_item' is not known to gensim; set backend='numba', or set"),
-        ({"objective": "skipgram", "backend": "numba", "hs": True}, "hs=True is for backend=.gensim."),
+        (
+            {"backend": "gensim"},
+            "backend='gensim' does not support objective='next_item'; set backend='numba', or set",
+        ),
+        (
+            {"objective": "skipgram", "backend": "numba", "hs": True},
+            "backend='numba' does not support hs=True",
+        ),
         (
             {"objective": "cbow", "backend": "numba", "hs": True, "negative": 0},
-            "hs=True is for backend=.gens",
+            "backend='numba' does not support hs=True",
         ),
         ({"negative": 0}, "negative is 0; expected at least 1"),
         ({"min_alpha": 0.09}, r"expected at most alpha, which is 0\.08"),
         ({"objective": "skipgram", "min_alpha": 0.06}, r"expected at most alpha, which is 0\.05"),
         (
             {"objective": "cbow", "forward_only": True},
-            "forward_only=True is not known to gensim; set backend='n",
+            "backend='gensim' does not support forward_only=True; set backend='n",
         ),
-        ({"vector_size": 1}, "vector_size is 1; expected at least 2, two numbers for each part"),
+        ({"vector_size": 1}, "vector_size is 1; expected at least 2, two dimensions per part"),
         ({"tied": 4}, "tied is 4; expected at most 3, the number of parts in context_decay"),
         ({"vector_size": 65, "context_decay": (0.5, 0.9)}, "vector_size is 65; expected a multiple of 2"),
         (
@@ -229,12 +237,12 @@ def test_settings_that_train_nothing_together_are_refused():
         ),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(together, told):
-    with pytest.raises(ConfigError, match=told):
+def test_incompatible_settings_are_refused(together, message):
+    with pytest.raises(ConfigError, match=message):
         TrainConfig(**together)
 
 
-def test_settings_that_go_together():
+def test_compatible_settings_are_accepted():
     assert SkipGram(backend="numba", forward_only=True).forward_only
     assert NextItem(vector_size=65, context_decay=(0.5,)).vector_size == 65
     assert SkipGram(vector_size=65).vector_size == 65
@@ -250,11 +258,11 @@ def test_another_objective_has_its_own_defaults():
     )
     with pytest.raises(ConfigError, match="dropout is a setting of objective='next_item', not of 'cbow'"):
         NextItem(epochs=5, dropout=0.1).replace(objective="cbow")
-    with pytest.raises(ConfigError, match="'next_item' is not known to gensim"):
+    with pytest.raises(ConfigError, match="does not support objective='next_item'"):
         SkipGram(backend="gensim").replace(objective="next_item")
 
 
-given_by_hand = st.fixed_dictionaries(
+explicit = st.fixed_dictionaries(
     {},
     optional={
         "vector_size": st.sampled_from([8, 64, 256]),
@@ -266,7 +274,7 @@ given_by_hand = st.fixed_dictionaries(
         "seed": st.integers(0, 9),
     },
 )
-of_next_item = st.fixed_dictionaries(
+explicit_of_next_item = st.fixed_dictionaries(
     {},
     optional={
         "dropout": st.sampled_from([0.0, 0.3]),
@@ -276,8 +284,8 @@ of_next_item = st.fixed_dictionaries(
 
 
 @settings(deadline=None, max_examples=100)
-@given(given_by_hand, given_by_hand, of_next_item)
-def test_what_was_given_wins_over_the_defaults(first, then, own):
+@given(explicit, explicit, explicit_of_next_item)
+def test_explicit_settings_override_the_defaults(first, then, own):
     expected = {**NextItem().model_dump(), **first, **then, **own}
     if "vector_size" not in {**first, **then}:
         expected["vector_size"] = 128 * len(expected["context_decay"])
@@ -294,16 +302,16 @@ def test_what_was_given_wins_over_the_defaults(first, then, own):
         assert made.model_dump() == expected
 
 
-def test_without_order_no_place_in_a_history_weighs_more():
+def test_without_order_every_step_back_has_weight_1():
     assert NextItem(vector_size=10).without_order().context_decay == (1.0, 1.0)
     assert NextItem(epochs=3).without_order() == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0))
-    given_by_hand = NextItem(context_decay=(0.5, 0.7, 0.9))
-    assert given_by_hand.without_order() == given_by_hand
+    config = NextItem(context_decay=(0.5, 0.7, 0.9))
+    assert config.without_order() == config
     assert SkipGram(epochs=3).without_order() == SkipGram(epochs=3)
 
 
-def test_settings_of_all_objectives_are_read_as_those_of_one():
-    """Version 0.1.0 wrote every setting, whatever the objective."""
+def test_settings_of_other_objectives_in_old_bundles_are_dropped():
+    """Version 0.1.0 wrote the settings of all objectives."""
     flat = {**CBOW().model_dump(), **NextItem().model_dump()}
     for objective, cls in OBJECTIVES.items():
         assert (
@@ -315,12 +323,12 @@ def test_settings_of_all_objectives_are_read_as_those_of_one():
         TrainConfig(**of_its_objective({"objective": "cbow", "epoch": 3}))
 
 
-def test_a_taste_reads_as_was_trained_unless_told_otherwise():
+def test_the_defaults_of_a_taste_follow_the_training():
     ours = NextItem(context_decay=(0.4, 0.8))
 
     def read(train, has_output=True, **taste):
-        found = Config(train=train or NextItem(), taste=taste).taste.as_trained(train, has_output=has_output)
-        return found.score, found.decay
+        result = Config(train=train or NextItem(), taste=taste).taste.as_trained(train, has_output=has_output)
+        return result.score, result.decay
 
     assert read(ours) == read(ours, last_n=5) == ("output", (0.4, 0.8))
     assert read(ours.replace(context_decay=(0.4,))) == ("output", 0.4)
@@ -333,16 +341,16 @@ def test_a_taste_reads_as_was_trained_unless_told_otherwise():
     assert Config(taste=TasteConfig(decay=0.5)).replace(index="exact").taste.decay == 0.5
 
 
-def test_a_taste_of_more_parts_than_divide_the_vectors_is_refused():
-    told = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 parts of the vectors; .* found 256"
-    with pytest.raises(ConfigError, match=told):
+def test_the_number_of_decays_must_divide_vector_size():
+    message = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 parts of the vectors, and vector_size is 256"
+    with pytest.raises(ConfigError, match=message):
         Config(train=TrainConfig(vector_size=256), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
     fits = Config(train=TrainConfig(vector_size=66), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
     assert fits.taste.decay == (0.5, 0.7, 0.9)
 
 
-def test_numbers_of_numpy_are_numbers():
-    found = TrainConfig(
+def test_numpy_scalars_are_accepted():
+    config = TrainConfig(
         epochs=np.int32(3),
         alpha=np.float32(0.5),
         hs=np.bool_(True),
@@ -350,11 +358,11 @@ def test_numbers_of_numpy_are_numbers():
         sample=np.float64(0),
         objective=np.str_("cbow"),
     )
-    assert found == TrainConfig(epochs=3, alpha=0.5, hs=True, seed=7, sample=0, objective="cbow")
-    assert type(found.epochs) is int
-    found = TrainConfig(context_decay=[np.float32(0.5), np.float64(1)], dropout=np.float32(0.5))
-    assert found == TrainConfig(context_decay=(0.5, 1.0), dropout=0.5)
-    assert {type(decay) for decay in found.context_decay} == {float}
+    assert config == TrainConfig(epochs=3, alpha=0.5, hs=True, seed=7, sample=0, objective="cbow")
+    assert type(config.epochs) is int
+    config = TrainConfig(context_decay=[np.float32(0.5), np.float64(1)], dropout=np.float32(0.5))
+    assert config == TrainConfig(context_decay=(0.5, 1.0), dropout=0.5)
+    assert {type(decay) for decay in config.context_decay} == {float}
     assert TasteConfig(decay=np.float32(0.5)).decay == 0.5
     assert TasteConfig(decay=(np.float32(0.5), np.float64(1))).decay == (0.5, 1.0)
     for wrong in (np.float64(3), np.bool_(True)):
@@ -362,7 +370,7 @@ def test_numbers_of_numpy_are_numbers():
             TrainConfig(epochs=wrong)
 
 
-def test_replace_checks_anew_and_changes_nothing():
+def test_replace_validates_and_returns_a_copy():
     config = TrainConfig(epochs=5, window="full")
     assert config.replace(epochs=6) == TrainConfig(epochs=6, window="full")
     assert config.epochs == 5
@@ -390,7 +398,7 @@ def test_replace_checks_anew_and_changes_nothing():
     ],
     ids=["default", "gensim", "hs", "skipgram", "one-part", "four-parts", "one-decay"],
 )
-def test_a_whole_configuration_survives_json_and_toml(config):
+def test_a_configuration_round_trips_through_json_and_toml(config):
     assert Config(**config.model_dump(mode="json")) == config
     assert Config(**config.model_dump()) == config
     assert Config(**config.model_dump(exclude_unset=True)) == config
@@ -420,7 +428,7 @@ def test_settings_cannot_be_changed():
 
 @pytest.mark.parametrize("memory", [("learned",), ("learned", "learned"), ("learned", 0.98, 0.3), (0.5,)])
 @pytest.mark.parametrize("given", [{}, {"vector_size": 12}, {"vector_size": 384}])
-def test_a_memory_that_is_given_is_kept_by_every_change(memory, given):
+def test_replace_keeps_an_explicit_context_decay(memory, given):
     config = NextItem(context_decay=memory, **given)
     changed = config.replace(epochs=3)
     assert changed.context_decay == memory
@@ -428,7 +436,7 @@ def test_a_memory_that_is_given_is_kept_by_every_change(memory, given):
     assert Config(train=config).with_settings(epochs=3).train == changed
 
 
-def test_weights_of_parts_go_with_the_memory_they_were_chosen_for():
+def test_default_part_weights_need_the_default_context_decay():
     def weights(train, **taste):
         return TasteConfig(**taste).as_trained(train, has_output=True).part_weights
 
@@ -457,7 +465,7 @@ def test_weights_of_parts_go_with_the_memory_they_were_chosen_for():
         (2, ("learned",)),
     ],
 )
-def test_any_vector_size_has_a_memory_that_divides_it(vector_size, memory):
+def test_the_default_context_decay_divides_vector_size(vector_size, memory):
     config = NextItem() if vector_size is None else NextItem(vector_size=vector_size)
     assert config.context_decay == memory
     assert "context_decay" not in config.given()

@@ -1,4 +1,4 @@
-"""Compiled loops over co-occurrence against dense matrices and plain sets."""
+"""Co-occurrence loops: equality with dense matrices and sets."""
 
 import math
 
@@ -35,17 +35,17 @@ def cosine(a, b):
 
 
 def neighbours(rows, k, n_items=N_ITEMS):
-    """Pairs (item, cosine) of each item's neighbours, best first, by the definition."""
+    """Return pairs (item, cosine) of the neighbours of each item, best first, by the definition."""
     held = holders(rows, n_items)
-    found = []
+    result = []
     for item in range(n_items):
         row = [
             (other, float(np.float32(cosine(held[item], held[other]))))
             for other in range(n_items)
             if other != item and held[item] & held[other]
         ]
-        found.append(sorted(row, key=lambda pair: (-pair[1], pair[0]))[:k])
-    return found
+        result.append(sorted(row, key=lambda pair: (-pair[1], pair[0]))[:k])
+    return result
 
 
 def as_lists(rows):
@@ -57,10 +57,10 @@ def as_lists(rows):
 
 @settings(deadline=None)
 @given(lists)
-def test_each_item_has_the_sentences_that_hold_it(rows):
+def test_sentences_of_items_equal_sets(rows):
     offsets, sentences = sentences_of_items(*flat(rows), N_ITEMS)
-    found = [sentences[offsets[item] : offsets[item + 1]].tolist() for item in range(N_ITEMS)]
-    assert found == [sorted(held) for held in holders(rows)]
+    result = [sentences[offsets[item] : offsets[item + 1]].tolist() for item in range(N_ITEMS)]
+    assert result == [sorted(held) for held in holders(rows)]
     back_offsets, items = sentences_of_items(sentences, offsets, len(rows))
     back = [items[back_offsets[row] : back_offsets[row + 1]].tolist() for row in range(len(rows))]
     assert back == [sorted(set(row)) for row in rows]
@@ -68,7 +68,7 @@ def test_each_item_has_the_sentences_that_hold_it(rows):
 
 @settings(deadline=None)
 @given(lists, st.integers(1, N_ITEMS + 1))
-def test_a_sentence_is_cut_to_its_longest_end_of_so_many_items(rows, most):
+def test_newest_items_cuts_sentences_to_their_longest_end(rows, most):
     ends = [next(row[n:] for n in range(len(row) + 1) if len(set(row[n:])) <= most) for row in rows]
     tokens, offsets = newest_items(*flat(rows), N_ITEMS, most)
     assert (tokens.tolist(), offsets.tolist()) == tuple(part.tolist() for part in flat(ends))
@@ -76,7 +76,7 @@ def test_a_sentence_is_cut_to_its_longest_end_of_so_many_items(rows, most):
 
 @settings(deadline=None)
 @given(lists, st.integers(1, N_ITEMS + 2))
-def test_neighbours_are_the_nearest_by_cosine(rows, k):
+def test_nearest_equals_the_cosines_of_sets(rows, k):
     assert as_lists(nearest(*flat(rows), N_ITEMS, k)) == neighbours(rows, k)
 
 
@@ -98,7 +98,7 @@ def test_sums_are_exact_and_ordered(rows, histories, k, data):
     assert as_lists(best_sums(*flat(histories), once, alike, np.array(sizes, np.int64))) == expected
 
 
-def test_a_few_hundred_items_against_a_matrix_product():
+def test_nearest_and_sums_equal_a_matrix_product():
     random = np.random.default_rng(3)
     n_items, k = 300, 40
     rows = [random.zipf(1.3, size).clip(1, n_items) - 1 for size in random.integers(0, 60, 500)]
@@ -121,15 +121,15 @@ def test_a_few_hundred_items_against_a_matrix_product():
     once = first_occurrences(tokens, offsets, n_items)
     best = best_sums(tokens, offsets, once, alike, np.full(len(rows), n_items, np.int64))
     for number, row in enumerate(as_lists(best)):
-        found = np.zeros(n_items)
-        found[[item for item, _ in row]] = [score for _, score in row]
-        assert found == pytest.approx(sums[number], rel=1e-6)
-        assert [score for _, score in row] == sorted(found[found > 0], reverse=True)
+        result = np.zeros(n_items)
+        result[[item for item, _ in row]] = [score for _, score in row]
+        assert result == pytest.approx(sums[number], rel=1e-6)
+        assert [score for _, score in row] == sorted(result[result > 0], reverse=True)
 
 
 @settings(deadline=None)
 @given(lists, st.lists(st.tuples(st.integers(0, N_ITEMS - 1), st.integers(0, N_ITEMS - 1)), max_size=20))
-def test_cosines_of_pairs(rows, pairs):
+def test_pair_cosines_equal_the_cosines_of_sets(rows, pairs):
     held = holders(rows)
     a, b = np.array(pairs, np.int32).reshape(-1, 2).T.copy()
     expected = [cosine(held[first], held[second]) for first, second in pairs]
@@ -145,7 +145,7 @@ def test_cosines_of_pairs(rows, pairs):
 def test_cosines_of_a_short_list_and_a_long_one(short, long, complement):
     long = set(range(2001)) - long if complement else long
     held = [short, long]
-    offsets = offsets_of([len(one) for one in held])
-    sentences = np.array([number for one in held for number in sorted(one)], np.int32)
+    offsets = offsets_of([len(numbers) for numbers in held])
+    sentences = np.array([number for numbers in held for number in sorted(numbers)], np.int32)
     both_ways = pair_cosines(np.array([0, 1], np.int32), np.array([1, 0], np.int32), offsets, sentences)
     assert both_ways.tolist() == [cosine(short, long)] * 2

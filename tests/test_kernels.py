@@ -1,4 +1,4 @@
-"""Compiled loops against the same in a few lines of plain Python."""
+"""Compiled loops: equality with a few lines of plain Python, and the cache of machine code."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ weights = st.floats(2.0**-100, 2.0**100, width=32)
 
 @settings(deadline=None)
 @given(groups)
-def test_rows_are_grouped_in_their_order(group):
+def test_group_rows_is_a_stable_argsort(group):
     rows, offsets = group_rows(np.array(group, np.int32), 7)
     assert rows.tolist() == sorted(range(len(group)), key=lambda row: group[row])
     assert np.diff(offsets).tolist() == [group.count(g) for g in range(7)]
@@ -30,8 +30,8 @@ def test_rows_are_grouped_in_their_order(group):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 5)), max_size=200), st.integers(1, 30))
-def test_groups_are_sorted_by_time_and_stay_stable(pairs, repeats):
-    pairs = pairs * repeats  # short groups and long ones take different ways
+def test_sort_groups_sorts_by_time_stably(pairs, repeats):
+    pairs = pairs * repeats  # short and long groups are sorted by different code
     group = np.array([pair[0] for pair in pairs], np.int32)
     timestamp = np.array([pair[1] for pair in pairs], np.int64)
     rows, offsets = group_rows(group, 3)
@@ -41,7 +41,7 @@ def test_groups_are_sorted_by_time_and_stay_stable(pairs, repeats):
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 4), max_size=8), max_size=6))
-def test_pairs_are_numbered_as_they_appear(labels):
+def test_label_pairs_numbers_pairs_by_first_appearance(labels):
     offsets = np.cumsum([0, *map(len, labels)]).astype(np.int64)
     pairs = [(group, label) for group, row in enumerate(labels) for label in row]
     number = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
@@ -50,7 +50,7 @@ def test_pairs_are_numbered_as_they_appear(labels):
 
 
 @pytest.mark.parametrize("directed", [False, True])
-def test_the_filter_of_edges_passes_every_edge_and_few_others(directed):
+def test_the_bloom_filter_passes_every_edge_and_few_other_pairs(directed):
     random = np.random.default_rng(3)
     n = 1_000
     joined = random.random((n, n)) < 0.02
@@ -59,34 +59,34 @@ def test_the_filter_of_edges_passes_every_edge_and_few_others(directed):
     source, target = np.nonzero(joined)
     offsets = np.searchsorted(source, np.arange(n + 1)).astype(np.int64)
     edges = edge_filter(offsets, target.astype(np.int32), directed)
-    found = np.array([[may_be_edge(edges, a, b, directed) for b in range(n)] for a in range(n)])
-    assert found[joined].all()
-    assert found[~joined].mean() < 0.1
+    passed = np.array([[may_be_edge(edges, a, b, directed) for b in range(n)] for a in range(n)])
+    assert passed[joined].all()
+    assert passed[~joined].mean() < 0.1
     assert edges.nbytes <= target.size * (1 if directed else 0.5) + 8
 
 
 @settings(deadline=None)
 @given(st.lists(st.lists(weights, max_size=12), min_size=1, max_size=4))
-def test_an_alias_table_gives_each_edge_its_share(rows):
+def test_an_alias_table_reproduces_the_weights(rows):
     offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
     strength, keep, alias = edge_alias_tables(offsets, np.array([w for row in rows for w in row], np.float32))
     assert strength.tolist() == pytest.approx([sum(row) for row in rows])
     for row, start in zip(rows, offsets[:-1], strict=True):
         share = np.zeros(len(row))
-        for place in range(len(row)):
-            share[place] += keep[start + place]
-            share[alias[start + place]] += 1 - keep[start + place]
+        for i in range(len(row)):
+            share[i] += keep[start + i]
+            share[alias[start + i]] += 1 - keep[start + i]
         expected = [len(row) * weight / sum(row) for weight in row]
         assert share.tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_second_process_takes_the_machine_code_of_the_first(tmp_path):
+def test_a_second_process_uses_the_cached_machine_code(tmp_path):
     code = (
         "import numpy as np; from item2vec.kernels.grouping import group_rows;"
         "group_rows(np.zeros(1, np.int32), 1);"
         "print(sum(group_rows.stats.cache_hits.values()), sum(group_rows.stats.cache_misses.values()))"
     )
-    told = [
+    printed_by_process = [
         subprocess.run(
             [sys.executable, "-c", code],
             env={"NUMBA_CACHE_DIR": str(tmp_path)},
@@ -96,10 +96,10 @@ def test_a_second_process_takes_the_machine_code_of_the_first(tmp_path):
         ).stdout.split()
         for _ in range(2)
     ]
-    assert told == [["0", "1"], ["1", "0"]]
+    assert printed_by_process == [["0", "1"], ["1", "0"]]
 
 
-def test_a_loop_is_compiled_again_when_a_file_that_it_takes_code_or_constants_from_has_changed(tmp_path):
+def test_a_loop_is_recompiled_when_another_kernel_file_changes(tmp_path):
     copy = tmp_path / "kernels"
     copy.mkdir()
     shutil.copy(kernels.__path__[0] + "/compiled.py", copy)
@@ -118,7 +118,7 @@ def test_a_loop_is_compiled_again_when_a_file_that_it_takes_code_or_constants_fr
     assert printed == ["30", "50", "100"]
 
 
-def test_without_a_folder_to_cache_in_a_loop_is_compiled_all_the_same():
+def test_a_loop_compiles_without_a_cache_folder():
     names = {}
     exec(compile("def twice(x):\n    return x + x\n", "no-such-file.py", "exec"), names)
     assert compiled(names["twice"])(4) == 8

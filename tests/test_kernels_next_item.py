@@ -1,4 +1,4 @@
-"""next_item's compiled blocks against the same in slow NumPy, with the same draws."""
+"""The compiled blocks of next_item: equality with a NumPy reference that makes the same draws."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from item2vec import TrainConfig
 from item2vec.kernels import dense
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
-from item2vec.training.next_item import _draws, _one_by_one, _round
+from item2vec.training.next_item import _draws, _ordered_histories, _unordered_histories
 
 GOLDEN, WORD = 0x9E3779B97F4A7C15, 1 << 64
 
@@ -32,7 +32,7 @@ def mixed(word):
 
 
 class Case:
-    """Random matrices, and a corpus of sentences to predict within."""
+    """Random matrices, settings, and a random corpus."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Case:
         negative=5,
         dropout=0.3,
         weight_decay=0.01,
-        unit=False,
+        cosine=False,
         tied=False,
         position_rate=0.0,
         squares=0.05,
@@ -58,7 +58,7 @@ class Case:
         self.number, self.seed, self.tied = number, seed, tied
         self.positions = (np.arange(window) * np.log(decay)).astype(np.float32)
         self.position_squares = np.full(window, squares, np.float32)
-        self.rules = Rules(dropout, weight_decay, unit, 3.0 if unit else 1.0, position_rate)
+        self.rules = Rules(dropout, weight_decay, cosine, 3.0 if cosine else 1.0, position_rate)
         chances = random.random(n_items) + 0.1
         if negative is None:
             self.draws = Draws(np.empty(0, np.uint64), np.zeros(n_items, np.float32), n_items)
@@ -66,42 +66,42 @@ class Case:
             log_expected = np.log(negative * chances / chances.sum()).astype(np.float32)
             self.draws = Draws(item_alias_table(chances), log_expected, negative)
         self.tokens = random.integers(0, n_items, sum(lengths)).astype(np.int32)
-        _, self.before = _one_by_one(self.tokens, np.cumsum([0, *lengths]))
-        self.order = random.permutation(np.flatnonzero(self.before)).astype(np.int32)
+        _, self.n_before = _ordered_histories(self.tokens, np.cumsum([0, *lengths]))
+        self.order = random.permutation(np.flatnonzero(self.n_before)).astype(np.int32)
         self.n_blocks = -(-len(self.order) // BLOCK)
 
     def part(self, dtype=np.float32):
-        """Return fresh copies of what is trained; a tied part has one matrix and one accumulator."""
+        """Return a part with copies of the arrays; a tied part has one matrix and one accumulator."""
         x, y, x_squares, y_squares = (a.astype(dtype) for a in (self.x, self.y, *self.squares))
         if self.tied:
             y, y_squares = x, x_squares
         positions = self.positions.astype(dtype), self.position_squares.astype(dtype)
         return Part(self.number, x, y, x_squares, y_squares, *positions)
 
-    def trained(self, alpha=0.05, fall=0.0, first=0, last=None):
-        """Return the part and the loss, as the kernel leaves them."""
+    def trained(self, alpha=0.05, alpha_step=0.0, first=0, last=None):
+        """Return the part and the loss after the kernel."""
         part = self.part()
         last = self.n_blocks if last is None else last
-        corpus = self.tokens, self.before, self.order
+        corpus = self.tokens, self.n_before, self.order
         loss = train_blocks(
-            part, self.draws, self.rules, *corpus, first, last, np.uint64(self.seed), alpha, fall
+            part, self.draws, self.rules, *corpus, first, last, np.uint64(self.seed), alpha, alpha_step
         )
         return part, loss
 
-    def expected(self, alpha=0.05, fall=0.0):
-        """Return the same, slowly."""
+    def expected(self, alpha=0.05, alpha_step=0.0):
+        """Return the part and the loss after the reference."""
         part = self.part(np.float64)
         loss = 0.0
         for block in range(self.n_blocks):
             drawn = drawn_block(self, block)
             matrices = part.input[:, self.number], part.output[:, self.number], part.positions
             loss += loss_of(self, *matrices, drawn)
-            step(self, part, drawn, alpha - fall * block)
+            step(self, part, drawn, alpha - alpha_step * block)
         return part, loss
 
 
 class Drawn(NamedTuple):
-    """A block's targets, the items before each with the places that dropout leaves, and the negatives."""
+    """The draws of a block: targets, their histories with dropout masks, and negatives."""
 
     targets: np.ndarray
     contexts: list
@@ -112,21 +112,21 @@ class Drawn(NamedTuple):
 def drawn_block(case, block):
     key = mixed(case.seed + GOLDEN * (block + 1))
     targets, contexts, kept = [], [], []
-    for i, place in enumerate(case.order[block * BLOCK : (block + 1) * BLOCK]):
+    for i, index in enumerate(case.order[block * BLOCK : (block + 1) * BLOCK]):
         state = mixed(key + GOLDEN * (i + 1))
-        n = min(case.before[place], len(case.positions))
+        n = min(case.n_before[index], len(case.positions))
         mask = np.zeros(n)
         for j in range(n):
             state += GOLDEN
             mask[j] = mixed(state) >> 32 >= int(case.rules.dropout * 2**32)
-        targets.append(case.tokens[place])
-        contexts.append(case.tokens[place - n : place][::-1])
+        targets.append(case.tokens[index])
+        contexts.append(case.tokens[index - n : index][::-1])
         kept.append(mask)
     return Drawn(np.array(targets), contexts, kept, negatives_of(case.draws, key))
 
 
 def negatives_of(draws, key):
-    """Return the negatives of a block, which the kernel draws in the same way."""
+    """Return the negatives that the kernel draws for a block."""
     if len(draws.table) == 0:
         return np.arange(draws.negative)
     negatives = []
@@ -152,14 +152,14 @@ def unit(rows):
 def softmax_of(case, x, y, positions, drawn):
     """Return tastes, output rows, and probabilities of targets (first column) and the negatives.
 
-    Tastes and rows are those whose inner product is the logit.
+    The inner product of a taste and a row is the logit.
     """
     shares = shares_of(positions, drawn)
     tastes = np.array([share @ x[items] for items, share in zip(drawn.contexts, shares, strict=True)])
     items = np.column_stack((drawn.targets, np.tile(drawn.negatives, (len(drawn.targets), 1))))
     correction = case.draws.log_expected.astype(np.float64)[items]
     rows = y
-    if case.rules.unit:
+    if case.rules.cosine:
         tastes, rows = unit(tastes)[0] * case.rules.scale, unit(y)[0]
         correction[:, 0] = 0
     logits = np.einsum("id,ikd->ik", tastes, rows[items]) - correction
@@ -173,14 +173,14 @@ def loss_of(case, x, y, positions, drawn):
 
 
 def through_norm(gradient, rows):
-    """Return the gradient by rows, given that by unit rows."""
+    """Return the gradient with respect to rows, given the gradient with respect to unit rows."""
     directions, lengths = unit(rows)
     along = (gradient * directions).sum(axis=1, keepdims=True)
     return (gradient - directions * along) / lengths
 
 
 def step(case, part, drawn, rate):
-    """Change a part by a block: each occurrence of an item in turn, as the kernel does."""
+    """Train a part on a block, one occurrence of an item after another, as the kernel does."""
     x, y = part.input[:, case.number], part.output[:, case.number]
     tastes, rows, chances = softmax_of(case, x, y, part.positions, drawn)
     shares = shares_of(part.positions, drawn)
@@ -188,7 +188,7 @@ def step(case, part, drawn, rate):
     errors = chances[:, 1:] @ rows[drawn.negatives] + missing[:, None] * rows[drawn.targets]
     of_negatives, of_targets = chances[:, 1:].T @ tastes, missing[:, None] * tastes
     means = np.array([share @ x[items] for items, share in zip(drawn.contexts, shares, strict=True)])
-    if case.rules.unit:
+    if case.rules.cosine:
         errors = through_norm(errors * case.rules.scale, means)
         of_negatives = through_norm(of_negatives, y[drawn.negatives])
         of_targets = through_norm(of_targets, y[drawn.targets])
@@ -215,33 +215,33 @@ def step(case, part, drawn, rate):
             learn(item, x, part.input_squares, weight * error)
 
 
-def agree(found, expected, atol):
-    for ours, theirs in zip(found[0][1:], expected[0][1:], strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=atol, rtol=1e-3)
-    assert found[1] == pytest.approx(expected[1], rel=1e-5, abs=1e-5)
+def assert_equal(trained, expected, atol):
+    for array, expected_array in zip(trained[0][1:], expected[0][1:], strict=True):
+        np.testing.assert_allclose(array, expected_array, atol=atol, rtol=1e-3)
+    assert trained[1] == pytest.approx(expected[1], rel=1e-5, abs=1e-5)
 
 
-# --- the kernel against it -------------------------------------------------------------------------
+# --- equality with the reference -------------------------------------------------------------------
 
 
 @st.composite
 def cases(draw):
     n_parts = draw(st.integers(1, 3))
     # A row shrinks if its gradient is not 0. That of a cosine near 1 is 0 in float32 and not in float64, so
-    # weight decay with cosines is left to test_many_blocks_stay_with_the_reference.
-    unit = draw(st.booleans())
+    # weight decay with cosines is left to test_many_blocks_equal_the_numpy_reference.
+    cosine = draw(st.booleans())
     return Case(
         draw(st.lists(st.integers(1, 12), min_size=1, max_size=45)),
         n_items=draw(st.sampled_from([2, 3, 9, 40])),
-        dim=draw(st.sampled_from([3, 4, 7, 16, 21, 33] if unit else [1, 3, 4, 7, 16, 21, 33])),
+        dim=draw(st.sampled_from([3, 4, 7, 16, 21, 33] if cosine else [1, 3, 4, 7, 16, 21, 33])),
         n_parts=n_parts,
         number=draw(st.integers(0, n_parts - 1)),
         decay=draw(st.sampled_from([0.3, 0.9, 1.0])),
         window=draw(st.sampled_from([1, 2, 5, 11])),
         negative=draw(st.sampled_from([None, 1, 2, 5, 16, 19, 64])),
         dropout=draw(st.sampled_from([0.0, 0.3, 0.9])),
-        weight_decay=0.0 if unit else draw(st.sampled_from([0.0, 0.01, 0.5])),
-        unit=unit,
+        weight_decay=0.0 if cosine else draw(st.sampled_from([0.0, 0.01, 0.5])),
+        cosine=cosine,
         tied=draw(st.booleans()),
         position_rate=draw(st.sampled_from([0.0, 0.1])),
         squares=draw(st.sampled_from([0.01, 1.0])),
@@ -251,34 +251,34 @@ def cases(draw):
 
 @settings(deadline=None, max_examples=60)
 @given(cases())
-def test_training_is_the_reference(case):
-    agree(case.trained(0.05, 0.01), case.expected(0.05, 0.01), atol=2e-4)
+def test_training_equals_the_numpy_reference(case):
+    assert_equal(case.trained(0.05, 0.01), case.expected(0.05, 0.01), atol=2e-4)
 
 
-@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("cosine", [False, True])
 @pytest.mark.parametrize("negative", [None, 30])
-def test_many_blocks_stay_with_the_reference(negative, unit):
-    options = {"negative": negative, "weight_decay": 0.003, "unit": unit}
+def test_many_blocks_equal_the_numpy_reference(negative, cosine):
+    options = {"negative": negative, "weight_decay": 0.003, "cosine": cosine}
     case = Case([20] * 130, n_items=50, dim=13, n_parts=2, number=1, **options)
     assert case.n_blocks == 10
     assert len(case.order) % BLOCK
-    found = case.trained(0.05, 0.004)
-    part = found[0]
+    trained = case.trained(0.05, 0.004)
+    part = trained[0]
     assert np.abs(part.input - case.x).max() > 0.3
-    agree(found, case.expected(0.05, 0.004), atol=2e-3)
-    assert np.array_equal(part.input[:, 0], case.x[:, 0]), "the other part is another's"
+    assert_equal(trained, case.expected(0.05, 0.004), atol=2e-3)
+    assert np.array_equal(part.input[:, 0], case.x[:, 0]), "the other part must not change"
     assert np.array_equal(part.output[:, 0], case.y[:, 0])
 
 
-def test_blocks_trained_in_spans_are_those_trained_at_once():
-    case = Case([20] * 60, n_items=50, dim=8, unit=True, position_rate=0.1)
+def test_blocks_trained_in_two_calls_equal_blocks_trained_in_one():
+    case = Case([20] * 60, n_items=50, dim=8, cosine=True, position_rate=0.1)
     whole, loss = case.trained(0.05, 0.01)
     part, first = case.trained(0.05, 0.01, last=2)
     _, case.x, case.y, *squares, case.positions, case.position_squares = part
     case.squares = np.array(squares)
     rest, second = case.trained(0.05, 0.01, first=2)
-    for one, other in zip(whole[1:], rest[1:], strict=True):
-        assert one.tobytes() == other.tobytes()
+    for array, expected in zip(rest[1:], whole[1:], strict=True):
+        assert array.tobytes() == expected.tobytes()
     assert first + second == pytest.approx(loss)
 
 
@@ -290,10 +290,10 @@ def test_blocks_trained_in_spans_are_those_trained_at_once():
     st.booleans(),
     st.integers(0, 999),
 )
-def test_a_step_goes_down_the_gradient_of_the_loss(negative, dropout, unit, tied, seed):
-    """With accumulators so large that they hardly grow, steps are gradients."""
+def test_a_step_follows_the_numerical_gradient_of_the_loss(negative, dropout, cosine, tied, seed):
+    """With accumulators so large that they hardly change, steps are proportional to gradients."""
     options = {"dropout": dropout, "weight_decay": 0.0, "squares": 1e6, "seed": seed}
-    options |= {"unit": unit, "tied": tied, "position_rate": 10.0}
+    options |= {"cosine": cosine, "tied": tied, "position_rate": 10.0}
     case = Case([5, 1, 7, 3], n_items=7, dim=3, negative=negative, **options)
     drawn = drawn_block(case, 0)
     start = case.part(np.float64)
@@ -304,13 +304,13 @@ def test_a_step_goes_down_the_gradient_of_the_loss(negative, dropout, unit, tied
 
     def slope_of(matrix):
         slope = np.zeros_like(matrix)
-        for place in np.ndindex(matrix.shape):
-            value = matrix[place]
-            matrix[place] = value + 1e-5
+        for index in np.ndindex(matrix.shape):
+            value = matrix[index]
+            matrix[index] = value + 1e-5
             ahead = loss()
-            matrix[place] = value - 1e-5
-            slope[place] = (ahead - loss()) / 2e-5
-            matrix[place] = value
+            matrix[index] = value - 1e-5
+            slope[index] = (ahead - loss()) / 2e-5
+            matrix[index] = value
         return slope
 
     slopes = slope_of(start.input), slope_of(start.output), slope_of(start.positions)
@@ -325,9 +325,9 @@ def test_a_step_goes_down_the_gradient_of_the_loss(negative, dropout, unit, tied
         np.testing.assert_allclose((now - before) * np.sqrt(squares) / 10, -slope, atol=5e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("unit", [False, True])
-def test_a_context_that_is_dropped_as_a_whole_changes_nothing(unit):
-    case = Case([2] * 30, dropout=0.999999, squares=0.0, unit=unit, position_rate=0.1)
+@pytest.mark.parametrize("cosine", [False, True])
+def test_a_history_that_is_dropped_completely_changes_nothing(cosine):
+    case = Case([2] * 30, dropout=0.999999, squares=0.0, cosine=cosine, position_rate=0.1)
     part, _ = case.trained()
     assert np.array_equal(part.input, case.x)
     assert np.array_equal(part.positions, case.positions)
@@ -337,7 +337,7 @@ def test_a_context_that_is_dropped_as_a_whole_changes_nothing(unit):
 
 
 def test_items_of_another_sentence_are_not_read():
-    """The first sentence's items are poison to whatever reads their input vectors."""
+    """The input vectors of the other sentences are NaN."""
     case = Case([6, 6, 6], n_items=20, window=10, dropout=0.0)
     case.tokens[:] = np.repeat([0, 10, 5], 6) + np.tile(np.arange(6) % 5, 3)
     case.x[:5] = case.x[10:15] = np.nan
@@ -349,9 +349,9 @@ def test_items_of_another_sentence_are_not_read():
     assert (part.input[5:10] != case.x[5:10]).any()
 
 
-def test_learned_positions_find_which_step_back_predicts():
-    """Each item follows from the one two steps before it, and from no other."""
-    case = Case([40] * 40, n_items=8, dim=16, window=3, negative=None, dropout=0.0, unit=True, tied=True)
+def test_learned_positions_weigh_the_predictive_step_back_most():
+    """Each item is determined by the item two steps back."""
+    case = Case([40] * 40, n_items=8, dim=16, window=3, negative=None, dropout=0.0, cosine=True, tied=True)
     random = np.random.default_rng(0)
     even, odd = random.integers(0, 8, (2, 40)), random.integers(0, 8, (2, 40))
     starts = np.stack((even[0], odd[0]), axis=1)
@@ -359,17 +359,17 @@ def test_learned_positions_find_which_step_back_predicts():
     case.rules = case.rules._replace(position_rate=0.1)
     part = case.part()
     for _ in range(20):
-        corpus = case.tokens, case.before, case.order
+        corpus = case.tokens, case.n_before, case.order
         train_blocks(part, case.draws, case.rules, *corpus, 0, case.n_blocks, np.uint64(1), 0.08, 0.0)
     assert int(np.argmax(part.positions)) == 1
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=8))
-def test_each_token_has_its_own_sentence_before_it(lengths):
+def test_ordered_histories_are_the_preceding_tokens_of_the_sentence(lengths):
     offsets = np.cumsum([0, *lengths])
     tokens = np.arange(offsets[-1], dtype=np.int32)
-    read, before = _one_by_one(tokens, offsets)
+    read, before = _ordered_histories(tokens, offsets)
     sentences = [list(range(a, b)) for a, b in pairwise(offsets)]
     expected = [(token, sentence[:i]) for sentence in sentences for i, token in enumerate(sentence) if i]
     assert [(read[p], read[p - before[p] : p].tolist()) for p in np.flatnonzero(before)] == expected
@@ -377,16 +377,16 @@ def test_each_token_has_its_own_sentence_before_it(lengths):
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=8))
-def test_a_token_without_order_has_all_others_before_it(lengths):
+def test_unordered_histories_are_all_other_tokens_of_the_sentence(lengths):
     offsets = np.cumsum([0, *lengths])
-    read, before = _round(np.arange(offsets[-1], dtype=np.int32), offsets)
+    read, before = _unordered_histories(np.arange(offsets[-1], dtype=np.int32), offsets)
     sentences = [set(range(a, b)) for a, b in pairwise(offsets)]
     expected = [(t, sorted(sentence - {t})) for sentence in sentences for t in sentence if len(sentence) > 1]
-    found = [(read[p], sorted(read[p - before[p] : p].tolist())) for p in np.flatnonzero(before)]
-    assert found == sorted(expected)
+    histories = [(read[p], sorted(read[p - before[p] : p].tolist())) for p in np.flatnonzero(before)]
+    assert histories == sorted(expected)
 
 
-# --- its parts -------------------------------------------------------------------------------------
+# --- parts of the kernel ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exponent", [1.0, 0.5, 0.0, -0.5, -2.0])
@@ -402,7 +402,7 @@ def test_negatives_are_drawn_by_frequency_to_the_exponent(exponent):
     assert ((seen - expected) ** 2 / expected).sum() < 29.9  # 7 degrees of freedom, p = .0001
 
 
-def test_few_items_are_all_negatives():
+def test_with_few_items_all_items_are_negatives():
     draws = _draws(np.array([5, 3, 1]), TrainConfig(negative=3))
     assert (len(draws.table), draws.negative) == (0, 3)
     assert not draws.log_expected.any()
@@ -410,7 +410,7 @@ def test_few_items_are_all_negatives():
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-120, 0, width=32), min_size=1, max_size=40), st.floats(-50, 50, width=32))
-def test_exponentials(below, highest):
+def test_exponentials_equal_numpy(below, highest):
     scores = np.array(below, np.float32) + np.float32(highest)
     scores = np.minimum(scores, np.float32(highest))
     items = np.arange(len(scores), dtype=np.int32) % 5
@@ -424,7 +424,7 @@ def test_exponentials(below, highest):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 19), st.integers(1, 19), st.integers(1, 37), st.booleans(), st.integers(0, 99))
-def test_products(n, inner, m, turned, seed):
+def test_product_equals_numpy(n, inner, m, turned, seed):
     random = np.random.default_rng(seed)
     b = random.normal(size=(inner, m)).astype(np.float32)
     a = random.normal(size=(inner, n) if turned else (n, inner)).astype(np.float32)
@@ -434,8 +434,8 @@ def test_products(n, inner, m, turned, seed):
     np.testing.assert_allclose(product, a.astype(np.float64) @ b, atol=1e-5)
 
 
-def test_nothing_is_allocated_for_a_block():
-    """A block more asks numba's memory for nothing more."""
+def test_blocks_allocate_no_memory():
+    """Nine blocks allocate as much of numba's memory as one."""
     code = textwrap.dedent("""
         import sys
         sys.path.insert(0, "tests")
@@ -451,6 +451,6 @@ def test_nothing_is_allocated_for_a_block():
     run = subprocess.run(
         [sys.executable, "-c", code], env={"NUMBA_NRT_STATS": "1"}, capture_output=True, text=True, check=True
     )
-    _, one, nine = (tuple(map(int, line.split())) for line in run.stdout.splitlines())
-    assert min(one) > 0
-    assert one == nine
+    _, one_block, nine_blocks = (tuple(map(int, line.split())) for line in run.stdout.splitlines())
+    assert min(one_block) > 0
+    assert one_block == nine_blocks

@@ -1,4 +1,4 @@
-"""Word2vec's compiled loops against the same in plain Python, drawing the same numbers."""
+"""The compiled loops of word2vec: equality with a NumPy reference that makes the same draws."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from item2vec import Sentences, SkipGram, TrainConfig
 from item2vec.kernels.alias import item_alias_table
-from item2vec.kernels.word2vec import TOKENS_A_CHUNK, Model, Rules, padded, train_sentences
+from item2vec.kernels.word2vec import TOKENS_PER_CHUNK, Model, Rules, padded, train_sentences
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
 from item2vec.training.numba_trainer import NumbaTrainer
 
@@ -44,17 +44,17 @@ def negatives_of(table, rules, key, chunk):
 
 
 def windows_of(rules, table, keep, sentence, key):
-    """Yield each chunk's centre, its contexts and negatives."""
+    """Yield the centre, contexts and negatives of each chunk."""
     sentence = [
         item
-        for place, item in enumerate(sentence)
-        if len(keep) == 0 or bits(key, 1, place) >> 32 < int(keep[item])
+        for index, item in enumerate(sentence)
+        if len(keep) == 0 or bits(key, 1, index) >> 32 < int(keep[item])
     ]
     chunk = 0
     for i, centre in enumerate(sentence):
         width = 1 + ((bits(key, 2, i) >> 32) * rules.window >> 32) if rules.shrink else rules.window
         places = list(range(max(0, i - width), i if rules.forward else min(len(sentence), i + width + 1)))
-        step = len(sentence) if rules.cbow else TOKENS_A_CHUNK
+        step = len(sentence) if rules.cbow else TOKENS_PER_CHUNK
         for start in range(0, len(places), step):
             contexts = [sentence[j] for j in places[start : start + step] if j != i]
             if contexts:
@@ -63,7 +63,7 @@ def windows_of(rules, table, keep, sentence, key):
 
 
 def learn_window(x, y, rules, centre, contexts, negatives, alpha):
-    """Change both matrices (float64) by one window."""
+    """Train both matrices (float64) on one window."""
     targets = [centre] + [item for item in negatives if item != centre]
     label = np.array([1.0] + [0.0] * (len(targets) - 1))
     rows = y[targets].copy()
@@ -80,12 +80,12 @@ def learn_window(x, y, rules, centre, contexts, negatives, alpha):
         x[context] += gradient @ rows
 
 
-def reference(x, y, rules, table, keep, tokens, offsets, seed, alpha, fall):
+def reference(x, y, rules, table, keep, tokens, offsets, seed, alpha, alpha_step):
     for number in range(len(offsets) - 1):
         key = mixed(seed + GOLDEN * (number + 1))
         sentence = tokens[offsets[number] : offsets[number + 1]].tolist()
         for centre, contexts, negatives in windows_of(rules, table, keep, sentence, key):
-            learn_window(x, y, rules, centre, contexts, negatives, alpha - fall * offsets[number])
+            learn_window(x, y, rules, centre, contexts, negatives, alpha - alpha_step * offsets[number])
 
 
 def frozen(array, dtype):
@@ -95,7 +95,7 @@ def frozen(array, dtype):
 
 
 class Case:
-    """Two random matrices, and how to train them."""
+    """Random matrices, settings, and a corpus."""
 
     def __init__(self, sentences, n_items, dim, rules, keep=(), seed=5):
         random = np.random.default_rng(seed)
@@ -106,7 +106,7 @@ class Case:
         self.tokens = frozen([item for sentence in sentences for item in sentence], np.int32)
         self.offsets = frozen(np.cumsum([0, *map(len, sentences)]), np.int64)
 
-    def ours(self, alpha, fall=0.0):
+    def trained(self, alpha, alpha_step=0.0):
         size = padded(self.dim)
         matrices = np.zeros((2, len(self.x), size), np.float32)
         matrices[:, :, : self.dim] = self.x, self.y
@@ -114,13 +114,14 @@ class Case:
         model = Model(flat[0], flat[1], size, self.table, self.keep)
         n = len(self.offsets) - 1
         seed = np.uint64(self.seed)
-        read = train_sentences(model, self.rules, self.tokens, self.offsets, 0, n, seed, alpha, fall)
+        read = train_sentences(model, self.rules, self.tokens, self.offsets, 0, n, seed, alpha, alpha_step)
         assert not matrices[:, :, self.dim :].any()
         return matrices[:, :, : self.dim], read
 
-    def expected(self, alpha, fall=0.0):
+    def expected(self, alpha, alpha_step=0.0):
         x, y = self.x.astype(np.float64), self.y.astype(np.float64)
-        reference(x, y, self.rules, self.table, self.keep, self.tokens, self.offsets, self.seed, alpha, fall)
+        corpus = self.tokens, self.offsets, self.seed
+        reference(x, y, self.rules, self.table, self.keep, *corpus, alpha, alpha_step)
         return np.array([x, y])
 
 
@@ -142,18 +143,18 @@ sentences_of = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, ma
 
 @settings(deadline=None, max_examples=80)
 @given(sentences_of, st.sampled_from([1, 7, 16, 20, 64]), rules, st.lists(st.integers(0, 2**32), max_size=1))
-def test_training_is_the_reference(sentences, dim, rules, keep):
+def test_training_equals_the_numpy_reference(sentences, dim, rules, keep):
     case = Case(sentences, 7, dim, rules, keep * 7)
-    trained, _ = case.ours(alpha=0.05, fall=0.0005)
+    trained, _ = case.trained(alpha=0.05, alpha_step=0.0005)
     np.testing.assert_allclose(trained, case.expected(0.05, 0.0005), atol=2e-5)
 
 
 @pytest.mark.parametrize("cbow", [False, True])
-def test_many_windows_stay_with_the_reference(cbow):
+def test_many_windows_equal_the_numpy_reference(cbow):
     random = np.random.default_rng(1)
     sentences = random.integers(0, 50, (40, 30)).tolist()
     case = Case(sentences, 50, 24, rules_of(window=5, shrink=True, cbow=cbow))
-    trained, read = case.ours(alpha=0.02)
+    trained, read = case.trained(alpha=0.02)
     assert read == 1200
     assert np.abs(trained - np.array([case.x, case.y])).max() > 0.2
     np.testing.assert_allclose(trained, case.expected(0.02), atol=1e-4)
@@ -161,29 +162,29 @@ def test_many_windows_stay_with_the_reference(cbow):
 
 def test_a_wide_window_is_trained_in_chunks():
     case = Case([list(range(100))], 100, 8, rules_of(window=1000))
-    np.testing.assert_allclose(case.ours(0.05)[0], case.expected(0.05), atol=1e-4)
+    np.testing.assert_allclose(case.trained(0.05)[0], case.expected(0.05), atol=1e-4)
 
 
 @pytest.mark.parametrize("negative", [5, 8])
 @pytest.mark.parametrize(("cbow", "mean"), [(False, True), (True, True), (True, False)])
-def test_a_step_goes_down_the_gradient_of_the_windows_loss(cbow, mean, negative):
-    """gensim gives contexts of a mean their number times the gradient, those of a sum that part of it."""
+def test_a_step_follows_the_numerical_gradient_of_the_loss(cbow, mean, negative):
+    """As in gensim, contexts of a mean learn n times the gradient, and contexts of a sum 1 / n of it."""
     sentence = [0, 1, 2]
     case = Case([sentence], 12, 5, rules_of(negative=negative, cbow=cbow, mean=mean, forward=True))
-    both = np.array([case.x, case.y], np.float64)
-    step = np.zeros_like(both)
+    matrices = np.array([case.x, case.y], np.float64)
+    step = np.zeros_like(matrices)
     for window in windows_of(case.rules, case.table, case.keep, sentence, mixed(case.seed + GOLDEN)):
-        slope = np.zeros_like(both)
-        for place in np.ndindex(both.shape):
-            ahead, behind = both.copy(), both.copy()
-            ahead[place] += 1e-6
-            behind[place] -= 1e-6
-            slope[place] = (loss(case.rules, *window, *ahead) - loss(case.rules, *window, *behind)) / 2e-6
+        slope = np.zeros_like(matrices)
+        for index in np.ndindex(matrices.shape):
+            ahead, behind = matrices.copy(), matrices.copy()
+            ahead[index] += 1e-6
+            behind[index] -= 1e-6
+            slope[index] = (loss(case.rules, *window, *ahead) - loss(case.rules, *window, *behind)) / 2e-6
         if cbow:
             slope[0] *= len(window[1]) if mean else 1 / len(window[1])
         step -= slope
     alpha = 0.001
-    np.testing.assert_allclose((case.ours(alpha)[0] - both) / alpha, step, atol=5e-3)
+    np.testing.assert_allclose((case.trained(alpha)[0] - matrices) / alpha, step, atol=5e-3)
 
 
 def loss(rules, centre, contexts, negatives, x, y):
@@ -207,7 +208,7 @@ def test_negatives_are_drawn_by_count_to_the_exponent(exponent):
     assert ((drawn - expected) ** 2 / expected).sum() < 27.9  # 6 degrees of freedom, p = .0001
 
 
-def test_subsampling_reads_as_often_as_gensims_formula_says():
+def test_subsampling_follows_the_formula_of_gensim():
     random = np.random.default_rng(3)
     corpus = prepare(
         Sentences.of(random.zipf(1.5, (400, 50)).clip(1, 50).astype(str).tolist()), TrainConfig()
@@ -257,7 +258,7 @@ def test_one_worker_is_deterministic_in_every_process():
     assert not np.array_equal(trainer.input, other.input)
 
 
-def test_the_start_is_gensims():
+def test_vectors_start_as_in_gensim():
     corpus, config = random_corpus()
     trainer = NumbaTrainer(corpus, config)
     assert trainer.input.shape == trainer.output.shape == (40, 12)
@@ -266,31 +267,33 @@ def test_the_start_is_gensims():
     assert abs(trainer.input.mean()) < 0.005
 
 
-def test_the_learning_rate_falls_within_epochs_and_from_one_to_the_next():
+def test_the_learning_rate_decreases_linearly_over_all_epochs():
     corpus, config = random_corpus(alpha=0.0001, min_alpha=0.0, epochs=4)
-    fall = []
+    sums = []
     for number in range(4):
         trainer = NumbaTrainer(corpus, config)
-        trainer.input[:] = 1  # the outputs then add up to the rates of all steps, nearly
+        trainer.input[:] = 1  # the outputs then add up to about the sum of the rates
         trainer.train_epoch(number, corpus.tokens, corpus.offsets)
-        fall.append(trainer.output.sum())
-    np.testing.assert_allclose(np.array(fall) / fall[0], np.array([3.5, 2.5, 1.5, 0.5]) / 3.5, atol=0.05)
+        sums.append(trainer.output.sum())
+    np.testing.assert_allclose(np.array(sums) / sums[0], np.array([3.5, 2.5, 1.5, 0.5]) / 3.5, atol=0.05)
 
 
 def test_every_token_is_read_once_by_many_threads(monkeypatch):
-    monkeypatch.setattr("item2vec.training.numba_trainer.TOKENS_A_TASK", 10)
+    monkeypatch.setattr("item2vec.training.numba_trainer.TOKENS_PER_TASK", 10)
     lengths = np.random.default_rng(2).integers(2, 30, 300)
     bounds = np.cumsum([0, *lengths])
     sentences = [[str(i) for i in range(a, b)] for a, b in pairwise(bounds)]
-    one, many = (
+    one_worker, many_workers = (
         train_epochs(prepare(Sentences.of(sentences), config), config)
         for config in (SkipGram(vector_size=8, window=2, workers=w, epochs=2) for w in (1, 8))
     )
-    assert np.abs(one.output).max(axis=1).min() > 0
-    np.testing.assert_allclose(many.output, one.output, atol=0.05 * np.abs(one.output).max())
+    assert np.abs(one_worker.output).max(axis=1).min() > 0
+    np.testing.assert_allclose(
+        many_workers.output, one_worker.output, atol=0.05 * np.abs(one_worker.output).max()
+    )
 
 
-def test_a_long_sentence_is_cut_where_gensims_is():
+def test_a_long_sentence_is_split_where_gensim_splits_it():
     n = MAX_SENTENCE_TOKENS
     sentence = [str(i % 7) for i in range(2 * n + 1)]
     config = SkipGram(vector_size=4, window=1, shrink_windows=False, workers=1, epochs=1)

@@ -1,4 +1,4 @@
-"""Tables of neighbours against worked examples and slow dense matrices."""
+"""Tables of neighbours: worked examples, and equality with dense matrices."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ lists = st.lists(st.lists(st.sampled_from(IDS), max_size=8), max_size=8)
 
 
 def sentences_of(lists, *, ordered=True):
-    """Sentences over all of IDS, whatever occurs."""
+    """Sentences whose vocabulary is all of IDS."""
     every = Sentences.of([IDS, *lists], ordered=ordered)
     return every.take(np.arange(1, len(lists) + 1))
 
@@ -29,7 +29,7 @@ def rows_of(table):
 
 
 def best_of(matrix, k):
-    """The largest entries above 0 of each row, as float32, best first; equal ones by lower column."""
+    """The k largest positive entries of each row, as float32, best first; equal entries by column."""
     matrix = matrix.astype(np.float32)
     order = [np.argsort(-row, kind="stable")[:k] for row in matrix]
     return [
@@ -61,9 +61,9 @@ def dense_links(lists):
     return matrix
 
 
-def assert_rows(found, matrix, k):
-    """Compare weights to rounding; the order must be that of the weights, equal ones by lower code."""
-    for row, expected, dense in zip(rows_of(found), best_of(matrix, k), matrix, strict=True):
+def assert_rows(table, matrix, k):
+    """Compare weights up to rounding; rows must be sorted by weight, equal weights by code."""
+    for row, expected, dense in zip(rows_of(table), best_of(matrix, k), matrix, strict=True):
         assert [weight for _, weight in row] == pytest.approx([w for _, w in expected], rel=1e-6)
         assert [dense[item] for item, _ in row] == pytest.approx([w for _, w in row], rel=1e-6)
         assert row == sorted(row, key=lambda pair: (-pair[1], pair[0]))
@@ -84,7 +84,7 @@ def test_transitions_of_one_sentence():
     assert table.decay == 0.5
 
 
-def test_an_item_that_comes_again_is_its_own_neighbour_in_transitions_only():
+def test_a_repeated_item_is_its_own_neighbour_in_transitions_only():
     repeated = Sentences.of([["a", "a", "b"]])
     assert rows_of(transitions(repeated, window=1, smoothing=0))[0] == [
         (0, pytest.approx(1.5 / 2.5)), (1, pytest.approx(1 / 2.5))
@@ -109,26 +109,26 @@ def test_links_of_two_sentences():
 @given(
     lists, st.integers(1, 6), st.sampled_from([1.0, 0.7, 0.3]), st.sampled_from([0.0, 5.0]), st.integers(1, 8)
 )
-def test_transitions_are_those_of_a_dense_matrix(lists, window, fade, smoothing, k):
+def test_transitions_equal_a_dense_matrix(lists, window, fade, smoothing, k):
     table = transitions(sentences_of(lists), window=window, fade=fade, smoothing=smoothing, k=k)
     assert_rows(table, dense_transitions(lists, window, fade, smoothing), k)
 
 
 @settings(deadline=None)
 @given(lists, st.integers(1, 8))
-def test_links_are_those_of_a_dense_matrix(lists, k):
+def test_links_equal_a_dense_matrix(lists, k):
     assert_rows(link_propagation(sentences_of(lists), k=k), dense_links(lists), k)
 
 
 @settings(deadline=None)
 @given(lists.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
-def test_the_order_of_sentences_changes_no_bit(both):
+def test_tables_are_bit_identical_for_any_order_of_sentences(orders):
     for build in (transitions, link_propagation):
-        one, other = (rows_of(build(sentences_of(rows))) for rows in both)
-        assert one == other
+        first, second = (rows_of(build(sentences_of(lists))) for lists in orders)
+        assert first == second
 
 
-def test_a_sentence_of_a_crawler_ends():
+def test_a_very_long_sentence_is_cut_to_its_end():
     crawled = [str(number) for number in range(200_000)]
     lists = Sentences.of([["a", "b"], crawled, ["0", "a"]])
     linked, moved = link_propagation(lists), transitions(lists)
@@ -138,7 +138,7 @@ def test_a_sentence_of_a_crawler_ends():
     assert row == []  # too far from the crawler's end to count
 
 
-def test_the_table_that_suits_sentences_is_over_the_ids_of_a_vocabulary():
+def test_table_for_uses_the_rows_of_a_vocabulary():
     vocabulary = Vocabulary(("c", "a", "never", "b"))
     lists = [["a", "x", "b"], ["c", "b"]]
     ordered = table_for(Sentences.of(lists), vocabulary)
@@ -151,7 +151,7 @@ def test_the_table_that_suits_sentences_is_over_the_ids_of_a_vocabulary():
 
 
 @pytest.mark.parametrize("build", [transitions, link_propagation])
-def test_nothing_to_count_is_an_empty_table(build):
+def test_no_sentences_give_an_empty_table(build):
     assert len(build(Sentences.of([]))) == 0
     assert build(Sentences.of([["a"], []])).offsets.tolist() == [0, 0]
 
@@ -167,21 +167,21 @@ def test_a_table_is_read_only():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"offsets": [0, 1]}, "offsets must rise from 0 to 2"),
-        ({"offsets": [0, 2, 1, 2]}, "offsets must rise"),
-        ({"offsets": []}, "offsets must rise"),
-        ({"items": [0, 3]}, "a neighbour is outside 0 … 2"),
-        ({"items": [-1, 1]}, "a neighbour is outside"),
+        ({"offsets": [0, 1]}, "offsets must increase from 0 to 2"),
+        ({"offsets": [0, 2, 1, 2]}, "offsets must increase"),
+        ({"offsets": []}, "offsets must increase"),
+        ({"items": [0, 3]}, "neighbours range from 0 to 3; expected 0 to 2"),
+        ({"items": [-1, 1]}, "neighbours range from -1"),
         ({"items": [1]}, r"found \(1,\) items and \(2,\) weights"),
         ({"weights": [[0.5, 0.1]]}, r"found \(2,\) items and \(1, 2\) weights"),
-        ({"weights": [0.5, 0]}, "weights must be finite and above 0"),
-        ({"weights": [0.5, np.inf]}, "weights must be finite"),
-        ({"weights": [0.5, np.nan]}, "weights must be finite"),
+        ({"weights": [0.5, 0]}, "a weight is not finite or not above 0"),
+        ({"weights": [0.5, np.inf]}, "a weight is not finite"),
+        ({"weights": [0.5, np.nan]}, "a weight is not finite"),
         ({"decay": 0.0}, "decay is 0.0"),
         ({"decay": 1.5}, "decay is 1.5"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(changes, message):
+def test_inconsistent_arrays_are_refused(changes, message):
     whole = {"offsets": [0, 1, 2, 2], "items": [1, 0], "weights": [0.5, 0.1], "decay": 0.5}
     assert len(NeighbourTable(**whole)) == 3
     with pytest.raises(InputError, match=message):

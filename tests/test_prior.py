@@ -1,4 +1,4 @@
-"""The popularity prior: part of every score, exact against brute force, for every index and filter."""
+"""The popularity prior: counts, and equality with brute force for every index and filter."""
 
 import dataclasses
 import functools
@@ -25,8 +25,8 @@ def timed(lists, days, **columns):
     return dataclasses.replace(Sentences.of(lists), timestamps=np.array(days) * DAY, **columns)
 
 
-def counts(*given, **settings):
-    return np.expm1(prior_for(*given, **settings).astype(np.float64))
+def counts(*arguments, **settings):
+    return np.expm1(prior_for(*arguments, **settings).astype(np.float64))
 
 
 def test_recent_tokens_count_more():
@@ -38,12 +38,12 @@ def test_recent_tokens_count_more():
     assert prior_for(lists, abc, half_life=10).dtype == np.float32
 
 
-def test_the_newest_token_of_all_has_age_0_even_if_the_model_does_not_know_it():
+def test_age_is_relative_to_the_newest_token_even_of_an_unknown_item():
     lists = timed([["a", "unknown"]], [0, 10])
     assert counts(lists, Vocabulary(("a",)), half_life=10) == pytest.approx([0.5], rel=1e-6)
 
 
-def test_weights_multiply_and_without_timestamps_all_tokens_count_alike():
+def test_weights_multiply_counts_and_no_timestamps_means_age_0():
     lists = Sentences.of([["a", "b"], ["b"]])
     weighted = dataclasses.replace(lists, weights=np.array([3, 0, 0.5], np.float32))
     ab = Vocabulary(("a", "b"))
@@ -53,7 +53,7 @@ def test_weights_multiply_and_without_timestamps_all_tokens_count_alike():
     assert counts(dated, ab, half_life=10) == pytest.approx([1.5, 0.5])
 
 
-def test_no_sentences_no_popularity():
+def test_the_prior_of_no_sentences_is_zero():
     empty = dataclasses.replace(Sentences.of([]), timestamps=np.empty(0, np.int64))
     assert prior_for(empty, Vocabulary(("a",)), 1.0).tolist() == [0]
 
@@ -75,59 +75,67 @@ models = st.builds(
 )
 
 
-def without_prior(asked):
-    return model(asked.taste.score, 0.0, asked.taste.repeat_bonus, "exact")
+def without_prior(recommender):
+    return model(recommender.taste.score, 0.0, recommender.taste.repeat_bonus, "exact")
 
 
 @settings(max_examples=300, deadline=None)
 @given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
-def test_answers_agree_with_brute_force(asked, history, k, exclude, allow, deny, filter_seen):
+def test_recommendations_equal_brute_force(recommender, history, k, exclude, allow, deny, filter_seen):
     rules = {"exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
-    found = asked.recommend(history, k=k, **rules)
-    everything = without_prior(asked).recommend(history, k=N_ITEMS, **rules)
+    results = recommender.recommend(history, k=k, **rules)
+    everything = without_prior(recommender).recommend(history, k=N_ITEMS, **rules)
     if not {*history} & {*IDS}:
-        assert found == everything[:k]
-        assert {one.source for one in found} <= {"popular"}
+        assert results == everything[:k]
+        assert {result.source for result in results} <= {"popular"}
         return
-    added = dict(zip(IDS, (asked.taste.popularity * PRIOR).tolist(), strict=True))
+    added = dict(zip(IDS, (recommender.taste.popularity * PRIOR).tolist(), strict=True))
     scores = {item: score + added[item] for item, score in everything}
-    assert [one.score for one in found] == pytest.approx(sorted(scores.values(), reverse=True)[:k], abs=1e-3)
-    assert [one.score for one in found] == pytest.approx([scores[one.item] for one in found], abs=1e-3)
-    assert len({one.item for one in found}) == len(found)
-    assert {one.source for one in found} <= {"model"}
+    assert [result.score for result in results] == pytest.approx(
+        sorted(scores.values(), reverse=True)[:k], abs=1e-3
+    )
+    assert [result.score for result in results] == pytest.approx(
+        [scores[result.item] for result in results], abs=1e-3
+    )
+    assert len({result.item for result in results}) == len(results)
+    assert {result.source for result in results} <= {"model"}
 
 
 @settings(max_examples=100, deadline=None)
 @given(models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, st.booleans())
-def test_many_histories_are_answered_as_one_by_one(asked, lists, k, allow, filter_seen):
+def test_recommend_many_equals_recommend(recommender, lists, k, allow, filter_seen):
     rules = {"k": k, "allow": allow, "filter_seen": filter_seen}
-    assert asked.recommend_many(lists, **rules) == [asked.recommend(history, **rules) for history in lists]
+    assert recommender.recommend_many(lists, **rules) == [
+        recommender.recommend(history, **rules) for history in lists
+    ]
 
 
 @settings(max_examples=100, deadline=None)
 @given(models, histories.filter(lambda history: {*history} & {*IDS}), st.data())
-def test_the_prior_is_a_share_of_its_own(asked, history, data):
-    answer = data.draw(st.sampled_from(asked.recommend(history, k=20)))
-    shares = asked.explain(history, answer.item)
-    assert sum(share for _, share in shares) == pytest.approx(answer.score, abs=1e-3)
+def test_explain_lists_the_prior_as_a_separate_share(recommender, history, data):
+    result = data.draw(st.sampled_from(recommender.recommend(history, k=20)))
+    shares = recommender.explain(history, result.item)
+    assert sum(share for _, share in shares) == pytest.approx(result.score, abs=1e-3)
     assert [share for _, share in shares] == sorted((share for _, share in shares), reverse=True)
     of_prior = [share for item, share in shares if item is None]
-    assert of_prior == pytest.approx([asked.taste.popularity * PRIOR[IDS.index(answer.item)]])
+    assert of_prior == pytest.approx([recommender.taste.popularity * PRIOR[IDS.index(result.item)]])
     of_items = {item: share for item, share in shares if item is not None}
-    assert of_items == pytest.approx(dict(map(tuple, without_prior(asked).explain(history, answer.item))))
+    assert of_items == pytest.approx(
+        dict(map(tuple, without_prior(recommender).explain(history, result.item)))
+    )
 
 
 @pytest.mark.parametrize("index", ["exact", "annoy"])
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_what_is_alike_does_not_depend_on_popularity(score, index):
-    asked = model(score, 20.0, 0.0, index)
+def test_similar_items_do_not_depend_on_the_prior(score, index):
+    recommender = model(score, 20.0, 0.0, index)
     for item in IDS[:24]:
-        assert asked.similar_items(item, k=5) == without_prior(asked).similar_items(item, k=5)
-    assert measure_health(asked).self_retrieval == 1
-    assert measure_health(asked).index_recall == 1
+        assert recommender.similar_items(item, k=5) == without_prior(recommender).similar_items(item, k=5)
+    assert measure_health(recommender).self_retrieval == 1
+    assert measure_health(recommender).index_recall == 1
 
 
-def test_an_approximate_index_is_measured_with_the_queries_of_histories():
+def test_an_approximate_index_is_tuned_with_queries_that_contain_the_prior():
     taste = TasteConfig(score="output", popularity=3.0)
     alone = read_tastes(vectors(), taste, np.arange(N_ITEMS, dtype=np.int32), np.arange(N_ITEMS + 1))
     queries = {query.tobytes() for query in queries_of(alone.vectors, vectors(), taste)}
@@ -135,8 +143,8 @@ def test_an_approximate_index_is_measured_with_the_queries_of_histories():
 
 
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_popularity_is_as_large_a_part_of_a_row_as_of_a_query(score):
-    """Two parts of unit length, compared by cosine: a row is as long as two, a taste as trained."""
+def test_the_prior_has_the_same_share_in_rows_and_queries(score):
+    """Two parts of unit norm, compared by cosine."""
     parts = np.random.default_rng(3).normal(size=(N_ITEMS, 2, 4))
     rows = (parts / np.linalg.norm(parts, axis=2, keepdims=True)).reshape(N_ITEMS, 8).astype(np.float32)
     config = NextItem(vector_size=8, context_decay=(0.5, 0.9), temperature=0.1)
@@ -150,7 +158,7 @@ def test_popularity_is_as_large_a_part_of_a_row_as_of_a_query(score):
 
 
 def test_a_prior_needs_a_finite_number_for_each_item():
-    with pytest.raises(ConfigError, match=r"popularity=0.5 adds a prior, and there is none; pass prior="):
+    with pytest.raises(ConfigError, match=r"popularity=0.5 needs a prior, and there is none; pass prior="):
         Recommender(vectors(), popularity=0.5)
     for wrong in (PRIOR[1:], PRIOR[:, None], np.where(PRIOR > 1, np.nan, PRIOR), PRIOR + np.inf):
         for popularity in (0.0, 0.5):
@@ -159,7 +167,7 @@ def test_a_prior_needs_a_finite_number_for_each_item():
     assert "popularity=0.5)" in repr(Recommender(vectors(), popularity=0.5, prior=PRIOR))
 
 
-def test_fit_counts_the_prior_on_what_it_trains_on():
+def test_fit_counts_the_prior_on_the_training_sentences():
     lists = timed([["a", "b", "c"], ["b", "c"]] * 4, list(range(20)))
     made = fit(lists, popularity=0.5, popularity_half_life=2, **SMALL)
     assert made.prior.tolist() == prior_for(lists, made.vocabulary, 2).tolist()

@@ -298,7 +298,7 @@ def test_next_item_vectors_use_the_settings_of_their_training_by_default():
 
 @pytest.mark.parametrize("score", ["cosine", "output"])
 def test_decays_that_do_not_divide_the_dimensions_are_rejected(score):
-    with pytest.raises(ConfigError, match=r"4 equal parts .* divides their 6 dimensions"):
+    with pytest.raises(ConfigError, match=r"4 equal parts .* which have 6 dimensions"):
         Recommender(vectors(), score=score, decay=(0.5, 0.6, 0.7, 0.8))
 
 

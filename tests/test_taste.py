@@ -1,4 +1,4 @@
-"""A taste is the weighted mean that a slow loop finds, whatever else is read beside it."""
+"""Tastes: weights and vectors against slow loops, bit-identical in every batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def made_vectors(n_items=N_ITEMS, dims=6, seed=0):
 
 
 def tastes_of(dims=6):
-    """Ways to read vectors of so many dimensions: with one decay, or with several that divide them."""
+    """Strategy of tastes for vectors of ``dims`` dimensions: one decay, or several that divide them."""
     decay = st.sampled_from([1.0, 0.9, 0.5, 1e-3])
     several = st.sampled_from([parts for parts in (1, 2, 3, 5, 6) if dims % parts == 0]).flatmap(
         lambda parts: st.tuples(*[decay] * parts)
@@ -49,21 +49,21 @@ tastes = tastes_of()
 
 @st.composite
 def histories(draw):
-    """Some histories, empty ones among them: rows, weights and timestamps of each."""
-    many = []
+    """Strategy of batches of histories, some empty: rows, weights and timestamps of each."""
+    batch = []
     for length in draw(st.lists(st.integers(0, 8), min_size=1, max_size=8)):
         rows = draw(st.lists(st.integers(0, N_ITEMS - 1), min_size=length, max_size=length))
         weights = draw(
             st.lists(st.sampled_from([0.0, 0.25, 1.0, 5.0, 1e6]), min_size=length, max_size=length)
         )
         days = draw(st.lists(st.integers(0, 40), min_size=length, max_size=length))
-        many.append((rows, weights, [18_000 * DAY + day * DAY // 3 for day in sorted(days)]))
-    return many
+        batch.append((rows, weights, [18_000 * DAY + day * DAY // 3 for day in sorted(days)]))
+    return batch
 
 
-def columns_of(many, weighted, timed):
-    rows, weights, stamps = ([one for history in many for one in history[column]] for column in range(3))
-    offsets = offsets_of([len(history[0]) for history in many])
+def columns_of(batch, weighted, timed):
+    rows, weights, stamps = ([value for history in batch for value in history[column]] for column in range(3))
+    offsets = offsets_of([len(history[0]) for history in batch])
     extra = {"weights": np.array(weights, dtype=np.float64)} if weighted else {}
     if timed:
         extra["timestamps"] = np.array(stamps, dtype=np.int64)
@@ -73,19 +73,19 @@ def columns_of(many, weighted, timed):
 def slow_parts(history, taste, decay, weighted, timed):
     rows, weights, stamps = history
     parts = []
-    for place in range(len(rows)):
-        steps_back = len(rows) - 1 - place
+    for position in range(len(rows)):
+        steps_back = len(rows) - 1 - position
         part = decay**steps_back
         if taste.last_n is not None and steps_back >= taste.last_n:
             part = 0.0
         if timed and taste.half_life is not None:
-            part *= 0.5 ** ((max(stamps) - stamps[place]) / DAY / taste.half_life)
-        parts.append(part * weights[place] if weighted else part)
+            part *= 0.5 ** ((max(stamps) - stamps[position]) / DAY / taste.half_life)
+        parts.append(part * weights[position] if weighted else part)
     return [part / sum(parts) for part in parts] if sum(parts) > 0 else parts
 
 
 def slow_weights(history, taste, weighted, timed):
-    """What each item of a history weighs: a row an item, a column a decay."""
+    """Return the weights of a history: one row per item, one column per decay."""
     several = taste.decay if isinstance(taste.decay, tuple) else [taste.decay]
     columns = [slow_parts(history, taste, decay, weighted, timed) for decay in several]
     return [list(row) for row in zip(*columns, strict=True)]
@@ -107,12 +107,12 @@ def slow_taste(history, weights, vectors, taste):
 
 @settings(deadline=None, max_examples=200)
 @given(histories(), tastes, st.booleans(), st.booleans())
-def test_parts_are_those_of_a_loop(many, taste, weighted, timed):
-    _, offsets, extra = columns_of(many, weighted, timed)
+def test_weights_equal_a_slow_loop(batch, taste, weighted, timed):
+    _, offsets, extra = columns_of(batch, weighted, timed)
     parts = history_weights(offsets, taste, **extra)
     assert parts.shape == (offsets[-1], len(decays(taste)))
     expected = [
-        part for history in many for row in slow_weights(history, taste, weighted, timed) for part in row
+        part for history in batch for row in slow_weights(history, taste, weighted, timed) for part in row
     ]
     assert parts.ravel().tolist() == pytest.approx(expected, rel=1e-9, abs=1e-300)
     for start, end in pairwise(offsets):
@@ -122,27 +122,27 @@ def test_parts_are_those_of_a_loop(many, taste, weighted, timed):
 
 @settings(deadline=None, max_examples=200)
 @given(histories(), tastes, st.booleans(), st.booleans())
-def test_tastes_are_those_of_a_loop(many, taste, weighted, timed):
+def test_tastes_equal_a_slow_loop(batch, taste, weighted, timed):
     vectors = made_vectors()
-    rows, offsets, extra = columns_of(many, weighted, timed)
-    found = read_tastes(vectors, taste, rows, offsets, **extra)
-    assert found.vectors.shape == (len(many), 6)
-    assert found.vectors.dtype == np.float32
-    for number, history in enumerate(many):
+    rows, offsets, extra = columns_of(batch, weighted, timed)
+    result = read_tastes(vectors, taste, rows, offsets, **extra)
+    assert result.vectors.shape == (len(batch), 6)
+    assert result.vectors.dtype == np.float32
+    for number, history in enumerate(batch):
         weights = slow_weights(history, taste, weighted, timed)
         vector, length = slow_taste(history, weights, vectors, taste)
-        assert found.empty[number] == (not any(map(any, weights)))
-        assert found.vectors[number].tolist() == pytest.approx(vector, abs=1e-5)
-        assert 1 / found.scales[number] == pytest.approx(length, rel=1e-5)
+        assert result.empty[number] == (not any(map(any, weights)))
+        assert result.vectors[number].tolist() == pytest.approx(vector, abs=1e-5)
+        assert 1 / result.scales[number] == pytest.approx(length, rel=1e-5)
 
 
 @settings(deadline=None, max_examples=100)
 @given(histories(), st.sampled_from([1, 2, 3, 16, 65]), st.booleans(), st.booleans(), st.data())
-def test_a_taste_is_the_same_to_the_last_bit_whatever_is_beside_it(many, dims, weighted, timed, data):
+def test_a_taste_is_bit_identical_in_every_batch(batch, dims, weighted, timed, data):
     vectors, taste = made_vectors(dims=dims), data.draw(tastes_of(dims))
-    rows, offsets, extra = columns_of(many, weighted, timed)
+    rows, offsets, extra = columns_of(batch, weighted, timed)
     together = read_tastes(vectors, taste, rows, offsets, **extra)
-    for number, history in enumerate(many):
+    for number, history in enumerate(batch):
         rows, offsets, extra = columns_of([history], weighted, timed)
         alone = read_tastes(vectors, taste, rows, offsets, **extra)
         assert alone.vectors[0].tobytes() == together.vectors[number].tobytes()
@@ -184,7 +184,7 @@ def test_long_histories_are_read_to_the_end(taste, dims):
         assert together.vectors[number] == pytest.approx(mean, abs=1e-5)
 
 
-def test_a_long_decayed_history_is_its_newest_items():
+def test_a_long_history_with_decay_equals_its_newest_items():
     vectors = made_vectors()
     rows = np.zeros(45_000, dtype=np.int32)
     rows[-1] = 7
@@ -195,16 +195,16 @@ def test_a_long_decayed_history_is_its_newest_items():
 
 @settings(deadline=None, max_examples=50)
 @given(histories(), tastes)
-def test_shares_of_a_history_add_up_to_its_taste(many, taste):
+def test_token_scores_add_up_to_the_score(batch, taste):
     vectors = made_vectors()
-    rows, offsets, extra = columns_of(many, weighted=True, timed=True)
-    found = read_tastes(vectors, taste, rows, offsets, **extra)
+    rows, offsets, extra = columns_of(batch, weighted=True, timed=True)
+    result = read_tastes(vectors, taste, rows, offsets, **extra)
     matrix = taste_matrix(vectors, taste).astype(np.float64)
     for number, (start, end) in enumerate(pairwise(offsets)):
-        weights = np.repeat(found.weights[start:end], 6 // found.weights.shape[1], axis=1)
-        scales = np.repeat(found.scales[number], 6 // found.weights.shape[1])
+        weights = np.repeat(result.weights[start:end], 6 // result.weights.shape[1], axis=1)
+        scales = np.repeat(result.scales[number], 6 // result.weights.shape[1])
         shares = weights * matrix[rows[start:end]] * scales
-        assert shares.sum(axis=0) == pytest.approx(found.vectors[number], abs=1e-5)
+        assert shares.sum(axis=0) == pytest.approx(result.vectors[number], abs=1e-5)
 
 
 def next_item_vectors(input_, output, positions=None, **settings):
@@ -220,10 +220,10 @@ def test_learned_positions_weigh_the_steps_back():
     """The newest of four items weighs 1, the one before 3, the next 0; beyond the last position, 0."""
     positions = np.array([[1, 3, 0], [1, 1, 0]], dtype=np.float32)
     taste = TasteConfig(decay=("learned", 0.5))
-    found = history_weights(np.array([0, 4]), taste, positions=positions)
-    assert found[:, 0].tolist() == [0, 0, 0.75, 0.25]
-    assert found[:, 1] == pytest.approx(np.array([1, 2, 4, 8]) / 15)
-    with pytest.raises(ConfigError, match="reads learned weights of 2 parts; these vectors have 0"):
+    result = history_weights(np.array([0, 4]), taste, positions=positions)
+    assert result[:, 0].tolist() == [0, 0, 0.75, 0.25]
+    assert result[:, 1] == pytest.approx(np.array([1, 2, 4, 8]) / 15)
+    with pytest.raises(ConfigError, match="needs learned weights of 2 parts, and these vectors have 0"):
         read_tastes(made_vectors(), taste, np.zeros(1, np.int32), np.array([0, 1]))
 
 
@@ -245,8 +245,8 @@ def test_a_score_of_cosine_is_the_mean_of_the_parts_cosines_over_the_temperature
     assert tastes.vectors @ scored_matrix(vectors, weighed)[0] == pytest.approx([0.75 * 0.6 / 0.1])
 
 
-def test_a_part_without_an_input_vector_says_nothing():
-    """The second part of item a was never read: it adds 0 to every score, and is no division by zero."""
+def test_a_part_with_a_zero_input_vector_adds_nothing():
+    """The second part of item a was never trained: it adds 0 to scores, without a division by zero."""
     vectors = next_item_vectors([[1, 0, 0, 0], [0, 1, 0, 1]], [[1, 0, 0, 1]] * 2, context_decay=(1.0, 1.0))
     tastes = read_tastes(vectors, TasteConfig(), np.array([0], np.int32), np.array([0, 1]))
     assert tastes.vectors[0] == pytest.approx([1 / (2 * 0.07), 0, 0, 0])
@@ -255,7 +255,7 @@ def test_a_part_without_an_input_vector_says_nothing():
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_vectors_that_cancel_out_leave_no_taste(scale, score):
+def test_vectors_that_cancel_out_give_an_empty_taste(scale, score):
     vectors = ItemVectors(
         Vocabulary(("a", "b", "c")),
         np.array([[0.1, 0.7], [-0.1, -0.7], [0, 1]]) * scale,
@@ -263,66 +263,68 @@ def test_vectors_that_cancel_out_leave_no_taste(scale, score):
         np.ones(3),
     )
     rows, offsets = np.array([0, 1, 0, 1, 2, 2], dtype=np.int32), np.array([0, 2, 5, 6])
-    found = read_tastes(vectors, TasteConfig(score=score, decay=1.0), rows, offsets)
-    assert found.empty.tolist() == [True, False, False]
-    assert np.isfinite(found.vectors).all()
+    result = read_tastes(vectors, TasteConfig(score=score, decay=1.0), rows, offsets)
+    assert result.empty.tolist() == [True, False, False]
+    assert np.isfinite(result.vectors).all()
 
 
-def test_histories_of_no_weight_leave_no_taste():
+def test_histories_of_weight_0_give_an_empty_taste():
     vectors = made_vectors()
     rows, offsets = np.array([1, 2, 3], dtype=np.int32), np.array([0, 0, 2, 2, 3, 3])
-    found = read_tastes(
+    result = read_tastes(
         vectors, TasteConfig(score="cosine"), rows, offsets, weights=np.array([0.0, 0.0, 1.0])
     )
-    assert found.empty.tolist() == [True, True, True, False, True]
-    assert found.weights.tolist() == [[0], [0], [1]]
+    assert result.empty.tolist() == [True, True, True, False, True]
+    assert result.weights.tolist() == [[0], [0], [1]]
     nothing = read_tastes(vectors, TasteConfig(score="cosine"), rows[:0], np.array([0]))
     assert nothing.vectors.shape == (0, 6)
 
 
-def test_time_counts_from_the_newest_item_of_each_history():
+def test_age_is_relative_to_the_newest_item_of_the_history():
     stamps = np.array([0, 7, 14, 100], dtype=np.int64) * DAY
     taste = TasteConfig(half_life=7, decay=1.0)
-    found = history_weights(np.array([0, 3, 4]), taste, timestamps=stamps)
-    assert found[:, 0] == pytest.approx([1 / 7, 2 / 7, 4 / 7, 1])
+    result = history_weights(np.array([0, 3, 4]), taste, timestamps=stamps)
+    assert result[:, 0] == pytest.approx([1 / 7, 2 / 7, 4 / 7, 1])
     ancient = np.array([0, 10**6], dtype=np.int64) * DAY
-    found = history_weights(np.array([0, 2]), TasteConfig(half_life=1e-6), timestamps=ancient)
-    assert found.tolist() == [[0], [1]]
+    result = history_weights(np.array([0, 2]), TasteConfig(half_life=1e-6), timestamps=ancient)
+    assert result.tolist() == [[0], [1]]
     unordered = history_weights(np.array([0, 3]), taste, timestamps=stamps[[2, 0, 1]])
     assert unordered[:, 0] == pytest.approx([4 / 7, 1 / 7, 2 / 7])
 
 
 @settings(deadline=None, max_examples=50)
 @given(histories(), tastes, st.sampled_from([2, 3, 6]))
-def test_equal_decays_read_as_one(many, taste, n_parts):
-    one = taste.replace(decay=decays(taste)[0])
-    rows, offsets, extra = columns_of(many, weighted=True, timed=True)
-    several = read_tastes(made_vectors(), one.replace(decay=(one.decay,) * n_parts), rows, offsets, **extra)
-    expected = read_tastes(made_vectors(), one, rows, offsets, **extra)
+def test_equal_decays_equal_one_decay(batch, taste, n_parts):
+    single = taste.replace(decay=decays(taste)[0])
+    rows, offsets, extra = columns_of(batch, weighted=True, timed=True)
+    several = read_tastes(
+        made_vectors(), single.replace(decay=(single.decay,) * n_parts), rows, offsets, **extra
+    )
+    expected = read_tastes(made_vectors(), single, rows, offsets, **extra)
     assert several.vectors.tobytes() == expected.vectors.tobytes()
     assert (several.weights == expected.weights).all()
 
 
-def test_each_part_is_read_by_itself():
+def test_each_part_has_its_own_decay():
     vectors = made_vectors()
     rows, offsets = np.array([3, 1, 4, 1, 5], dtype=np.int32), np.array([0, 3, 5])
-    both = read_tastes(vectors, TasteConfig(decay=(0.5, 0.9)), rows, offsets).vectors
+    two_parts = read_tastes(vectors, TasteConfig(decay=(0.5, 0.9)), rows, offsets).vectors
     for half, decay in ((slice(0, 3), 0.5), (slice(3, 6), 0.9)):
         alone = read_tastes(vectors, TasteConfig(decay=decay), rows, offsets).vectors
-        assert both[:, half].tobytes() == alone[:, half].tobytes()
+        assert two_parts[:, half].tobytes() == alone[:, half].tobytes()
 
 
 @pytest.mark.parametrize("score", ["cosine", "output"])
 def test_decays_that_do_not_divide_the_dimensions_are_refused(score):
     vectors, taste = made_vectors(dims=8), TasteConfig(score=score, decay=(0.5, 0.7, 0.9))
-    told = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 equal parts of the vectors; .* divides their 8 dimensions"
-    with pytest.raises(ConfigError, match=told):
+    message = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 equal parts of the vectors, which have 8 dimensions"
+    with pytest.raises(ConfigError, match=message):
         read_tastes(vectors, taste, np.array([0], dtype=np.int32), np.array([0, 1]))
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         scored_matrix(vectors, taste)
 
 
-def test_each_score_has_its_matrices():
+def test_matrices_of_each_score():
     vectors = made_vectors()
     cosine, output = TasteConfig(score="cosine"), TasteConfig(score="output")
     assert taste_matrix(vectors, cosine) is scored_matrix(vectors, cosine) is vectors.unit_input

@@ -1,4 +1,4 @@
-"""Training reads every token, says when it could not, and learns what is in the sentences."""
+"""Training with gensim: tokens read, errors, determinism, and what is learned."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def weighted(sentences, column):
 
 
 def untrained(vectors):
-    """The vectors that gensim starts with."""
+    """Return the initial vectors of gensim."""
     config = vectors.config
     model = Word2Vec(vector_size=config.vector_size, min_count=1, seed=config.seed, sorted_vocab=0)
     model.build_vocab_from_freq({str(row): 1 for row in range(len(vectors))})
@@ -66,7 +66,7 @@ def fingerprint(vectors):
 
 @pytest.fixture
 def trained_tokens(monkeypatch):
-    """What gensim says it trained, and was handed, in each epoch."""
+    """The tokens that gensim reports as trained and received, per epoch."""
     seen = []
     honest = Word2Vec.train
 
@@ -82,7 +82,7 @@ def trained_tokens(monkeypatch):
 
 
 def slow_corpus(lists, min_count):
-    """Return how often each item is trained, and how often it occurs."""
+    """Return the number of trained tokens and of all tokens, per item."""
     occurs = Counter(id_ for sentence in lists for id_ in sentence)
     frequent = [[id_ for id_ in sentence if occurs[id_] >= min_count] for sentence in lists]
     return Counter(id_ for sentence in frequent if len(sentence) >= 2 for id_ in sentence), occurs
@@ -90,7 +90,7 @@ def slow_corpus(lists, min_count):
 
 @settings(deadline=None, max_examples=150)
 @given(corpora(), st.integers(1, 4))
-def test_rare_items_and_lonely_ones_are_left_out(lists, min_count):
+def test_rare_items_and_sentences_of_one_token_are_dropped(lists, min_count):
     trained, occurs = slow_corpus(lists, min_count)
     sentences, config = Sentences.of(lists), TrainConfig(min_count=min_count)
     if len(trained) < 2:
@@ -110,7 +110,7 @@ def test_rare_items_and_lonely_ones_are_left_out(lists, min_count):
 
 
 def test_every_token_of_a_long_history_is_trained(trained_tokens):
-    """gensim alone drops all but 10,000, or every second 10,000."""
+    """Without splitting, gensim would drop all but 10,000 tokens."""
     ids = [f"item-{number}" for number in range(45_000)]
     vectors = train(Sentences.of([ids, ids[:3]]), **QUICK | {"window": 2})
     assert trained_tokens == [(45_003, 45_003)] * 3
@@ -119,14 +119,14 @@ def test_every_token_of_a_long_history_is_trained(trained_tokens):
 
 
 @pytest.mark.parametrize("length", [9_999, 10_000, 10_001, 20_000, 20_001])
-def test_sentences_are_cut_where_gensim_would_stop_reading(trained_tokens, length):
+def test_sentences_are_split_where_gensim_would_truncate_them(trained_tokens, length):
     rng = np.random.default_rng(0)
     sentences = Sentences.of([[str(number) for number in rng.integers(0, 50, length)]] * 2 + [["1", "2"]])
     train(sentences, **QUICK | {"epochs": 2})
     assert trained_tokens == [(2 * length + 2, 2 * length + 2)] * 2
 
 
-def test_odd_ids_are_trained_saved_and_loaded_byte_for_byte(tmp_path):
+def test_unusual_ids_are_trained_saved_and_loaded_unchanged(tmp_path):
     lists = [[*ODD_IDS], [*ODD_IDS[::-1]], *pairwise(ODD_IDS)]
     Sentences.of(lists).save(tmp_path / "sentences")
     vectors = train(Sentences.open(tmp_path / "sentences"), **QUICK)
@@ -141,7 +141,7 @@ def test_odd_ids_are_trained_saved_and_loaded_byte_for_byte(tmp_path):
 
 @settings(deadline=None, max_examples=30)
 @given(lists=corpora(min_sentences=1, min_length=2))
-def test_any_legal_ids_cross_the_whole_line(tmp_path_factory, lists):
+def test_any_valid_ids_are_trained_saved_and_loaded(tmp_path_factory, lists):
     folder = fresh_folder(tmp_path_factory)
     Sentences.of(lists).save(folder / "sentences")
     expected, _ = slow_corpus(lists, 1)
@@ -160,17 +160,17 @@ def test_any_legal_ids_cross_the_whole_line(tmp_path_factory, lists):
     st.sampled_from([1e-6, 1e-3, 0.05, 0.5]),
     st.integers(0, 99),
 )
-def test_no_row_is_left_untrained_and_no_alarm_is_false(lists, epochs, sample, seed):
+def test_every_row_changes_and_errors_are_justified(lists, epochs, sample, seed):
     sentences = Sentences.of(lists)
-    known, _ = slow_corpus(lists, 1)
-    if len(known) < 2:
+    trained, _ = slow_corpus(lists, 1)
+    if len(trained) < 2:
         return
     try:
         vectors = train(
             sentences, objective="skipgram", vector_size=3, epochs=epochs, sample=sample, seed=seed, workers=2
         )
     except TrainingError as error:
-        assert "no vector moved" in str(error)  # noqa: PT017 - any other alarm is false
+        assert "no vector changed" in str(error)  # noqa: PT017 - any other error is a bug
         return
     everything = prepare(sentences, vectors.config).vocabulary
     start = untrained(dataclasses.replace(vectors, vocabulary=everything, **all_rows(len(everything))))
@@ -183,7 +183,7 @@ def all_rows(n):
     return {"input": np.ones((n, 3)), "output": None, "counts": np.ones(n)}
 
 
-def test_subsampling_is_counted_right_on_larger_corpora():
+def test_the_token_check_allows_for_subsampling():
     for seed in range(5):
         train(
             random_sentences(2_000, seed=seed),
@@ -202,7 +202,7 @@ def test_sentences_without_two_items_are_nothing_to_train(lists):
         train(Sentences.of(lists), **QUICK)
 
 
-def test_all_too_rare_is_told_with_the_highest_count():
+def test_the_error_for_a_high_min_count_names_the_highest_count():
     lists = [["a", "b"], ["c", "a"], ["a", "d"]]
     with pytest.raises(NothingToTrainError, match=r"min_count=4 times \(most: 3\); lower min_count"):
         train(Sentences.of(lists), min_count=4)
@@ -210,7 +210,7 @@ def test_all_too_rare_is_told_with_the_highest_count():
         train(Sentences.of(lists), min_count=2)
 
 
-def test_tokens_of_no_weight_are_not_there():
+def test_tokens_of_weight_0_are_dropped():
     sentences = Sentences.of([["a", "b", "x"], ["b", "c"], ["x", "a"]])
     vectors = train(weighted(sentences, [1, 1, 0, 1, 1, 0, 1]), **QUICK)
     assert set(vectors.vocabulary) == {"a", "b", "c"}
@@ -221,11 +221,11 @@ def test_tokens_of_no_weight_are_not_there():
 def test_settings_are_checked_before_the_data():
     with pytest.raises(ConfigError, match="did you mean 'vector_size'"):
         train(None, vectorsize=3)
-    with pytest.raises(ConfigError, match="patience needs validation="):
+    with pytest.raises(ConfigError, match="patience=3 needs validation data"):
         train(None, patience=3)
     with pytest.raises(ConfigError, match="score='output' needs output vectors"):
         train(None, objective="cbow", hs=True, negative=0, taste=TasteConfig(score="output"))
-    with pytest.raises(InputTypeError, match=r"found list; .* item2vec\.adapters"):
+    with pytest.raises(InputTypeError, match=r"sentences is list; .* item2vec\.adapters"):
         train([["a", "b"]])
     with pytest.raises(InputError, match="validation has no sentence of two"):
         train(random_sentences(), validation=Sentences.of([["a"]]))
@@ -235,7 +235,7 @@ def test_settings_are_checked_before_the_data():
 
 
 def error_within(seconds, function):
-    """Return the error that a call raises; fail, and do not wait, where it hangs."""
+    """Return the message of the error that a call raises; fail if it hangs."""
     raised = []
 
     def call():
@@ -256,28 +256,30 @@ honest_epoch = gensim_trainer._Epoch.__iter__
 
 
 @pytest.mark.parametrize("sample", [0, 1e-2])
-def test_a_sentence_lost_on_the_way_is_noticed(monkeypatch, sample):
+def test_a_lost_sentence_is_detected(monkeypatch, sample):
     def lossy(self):
         sentences = honest_epoch(self)
         next(sentences)
         yield from sentences
 
     monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", lossy)
-    told = error_within(60, lambda: train(random_sentences(5_000), **QUICK | {"sample": sample, "epochs": 1}))
-    assert "not to be used" in told
+    message = error_within(
+        60, lambda: train(random_sentences(5_000), **QUICK | {"sample": sample, "epochs": 1})
+    )
+    assert "the vectors are incomplete" in message
 
 
-def test_a_sentence_read_twice_is_noticed(monkeypatch):
+def test_a_repeated_sentence_is_detected(monkeypatch):
     def repeating(self):
         sentences = list(honest_epoch(self))
         yield from [sentences[0], *sentences]
 
     monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", repeating)
-    assert "not to be used" in error_within(60, lambda: train(random_sentences(), **QUICK))
+    assert "the vectors are incomplete" in error_within(60, lambda: train(random_sentences(), **QUICK))
 
 
 @pytest.mark.parametrize("sample", [0, 1e-2])
-def test_tokens_that_gensim_skips_are_noticed(monkeypatch, sample):
+def test_tokens_that_gensim_skips_are_detected(monkeypatch, sample):
     honest = Word2Vec._do_train_job
 
     def lazy(self, sentences, alpha, inits):
@@ -285,8 +287,10 @@ def test_tokens_that_gensim_skips_are_noticed(monkeypatch, sample):
         return trained, self._raw_word_count(sentences)
 
     monkeypatch.setattr(Word2Vec, "_do_train_job", lazy)
-    told = error_within(60, lambda: train(random_sentences(3_000), **QUICK | {"sample": sample, "epochs": 1}))
-    assert "not to be used" in told
+    message = error_within(
+        60, lambda: train(random_sentences(3_000), **QUICK | {"sample": sample, "epochs": 1})
+    )
+    assert "the vectors are incomplete" in message
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -299,8 +303,8 @@ def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, a
             yield sentence
 
     monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", failing)
-    told = error_within(60, lambda: train(random_sentences(20_000), **QUICK | {"workers": workers}))
-    assert told == "epoch 1 stopped: MemoryError('planted')"
+    message = error_within(60, lambda: train(random_sentences(20_000), **QUICK | {"workers": workers}))
+    assert message == "epoch 1 stopped: MemoryError('planted')"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -313,8 +317,8 @@ def test_an_error_in_a_worker_does_not_hang(monkeypatch, workers):
         return honest(self, sentences, alpha, inits)
 
     monkeypatch.setattr(Word2Vec, "_do_train_job", failing)
-    told = error_within(60, lambda: train(random_sentences(30_000), **QUICK | {"workers": workers}))
-    assert told == "epoch 1 stopped: MemoryError('planted')"
+    message = error_within(60, lambda: train(random_sentences(30_000), **QUICK | {"workers": workers}))
+    assert message == "epoch 1 stopped: MemoryError('planted')"
 
 
 def test_vectors_that_are_not_finite_are_not_returned(monkeypatch):
@@ -331,8 +335,8 @@ def test_vectors_that_are_not_finite_are_not_returned(monkeypatch):
 
 
 @pytest.mark.parametrize("setting", [{"sample": 1e-300}, {"alpha": 1e-30, "min_alpha": 0}])
-def test_training_that_moves_nothing_is_an_error(setting):
-    with pytest.raises(TrainingError, match=r"no vector moved in 3 epochs.*sample=0"):
+def test_training_that_changes_no_vector_is_an_error(setting):
+    with pytest.raises(TrainingError, match=r"no vector changed in 3 epochs.*sample=0"):
         train(random_sentences(), **QUICK | setting)
 
 
@@ -355,7 +359,7 @@ def in_a_child(code, *, hash_seed="random"):
     )
 
 
-def test_the_highest_learning_rates_kill_no_process():
+def test_the_highest_learning_rates_do_not_crash():
     code = """
 for settings in OBJECTIVES.values():
     for alpha in (100, 1000):
@@ -364,8 +368,8 @@ for settings in OBJECTIVES.values():
         assert np.isfinite(vectors.unit_input).all()
 """
     child = in_a_child(code)
-    _, told = child.communicate(timeout=120)
-    assert (child.returncode, told) == (0, "")
+    _, message = child.communicate(timeout=120)
+    assert (child.returncode, message) == (0, "")
 
 
 # --- the same every time ---------------------------------------------------------------------------
@@ -382,10 +386,10 @@ print(fingerprint(train(loose, validation=loose, patience=1, **QUICK)))
 
 def test_one_worker_gives_the_same_bytes_in_every_process():
     children = [in_a_child(PRINTS, hash_seed=seed) for seed in ("0", "4711")]
-    found = [child.communicate(timeout=120) for child in children]
-    assert found[0] == found[1]
-    printed, told = found[0]
-    assert told == ""
+    outputs = [child.communicate(timeout=120) for child in children]
+    assert outputs[0] == outputs[1]
+    printed, message = outputs[0]
+    assert message == ""
     assert len(set(printed.split())) == len(OBJECTIVES) + 2  # patience did not stop, so it changed nothing
 
 
@@ -399,7 +403,7 @@ def test_another_seed_gives_other_vectors(settings_):
 # --- epochs ----------------------------------------------------------------------------------------
 
 
-def test_unordered_sentences_are_shuffled_within_anew_each_epoch():
+def test_unordered_sentences_are_shuffled_in_each_epoch():
     sentences = random_sentences(ordered=False)
     corpus = prepare(sentences, TrainConfig())
     epochs, again = list(corpus.epochs(4, seed=3)), list(corpus.epochs(4, seed=3))
@@ -415,7 +419,7 @@ def test_unordered_sentences_are_shuffled_within_anew_each_epoch():
     assert next(corpus.epochs(1, seed=4))[0].tolist() != epochs[0][0].tolist()
 
 
-def test_every_order_of_a_sentence_comes_up_equally_often():
+def test_all_orders_of_a_sentence_are_equally_frequent():
     sentences = Sentences.of([["a", "b", "c"]] * 6_000, ordered=False)
     corpus = prepare(sentences, TrainConfig())
     (tokens, _), *_ = corpus.epochs(1, seed=0)
@@ -424,7 +428,7 @@ def test_every_order_of_a_sentence_comes_up_equally_often():
     assert all(abs(count - 1000) < 6 * math.sqrt(1000 * 5 / 6) for count in orders.values())
 
 
-def test_ordered_sentences_of_one_weight_are_read_as_they_are():
+def test_ordered_sentences_of_equal_weights_are_unchanged():
     sentences = random_sentences()
     for same in (sentences, weighted(sentences, [2.5] * len(sentences.tokens))):
         corpus = prepare(same, TrainConfig())
@@ -434,7 +438,7 @@ def test_ordered_sentences_of_one_weight_are_read_as_they_are():
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_tokens_below_the_median_weight_are_read_in_proportion_to_it(ordered):
+def test_tokens_below_the_median_weight_are_read_in_proportion(ordered):
     lists = [["a", "b", "c", "d"], ["d", "e", "a"]]
     column = [5, 1, 2.5, 0.5, 5, 4, 1]
     corpus = prepare(weighted(Sentences.of(lists, ordered=ordered), column), TrainConfig())
@@ -444,14 +448,14 @@ def test_tokens_below_the_median_weight_are_read_in_proportion_to_it(ordered):
         assert offsets[-1] == len(tokens)
         for number, (start, end) in enumerate(pairwise(offsets)):
             seen.update((number, id_) for id_ in corpus.vocabulary.decode(tokens[start:end]))
-    places = [(number, id_) for number, sentence in enumerate(lists) for id_ in sentence]
-    for place, weight in zip(places, column, strict=True):
+    positions = [(number, id_) for number, sentence in enumerate(lists) for id_ in sentence]
+    for position, weight in zip(positions, column, strict=True):
         chance = min(1, weight / 2.5)
-        assert abs(seen[place] - n_epochs * chance) <= 6 * math.sqrt(n_epochs * chance * (1 - chance))
+        assert abs(seen[position] - n_epochs * chance) <= 6 * math.sqrt(n_epochs * chance * (1 - chance))
 
 
 @pytest.mark.parametrize("weight", [10, 1000, 1e38])
-def test_one_heavy_weight_takes_nothing_from_the_other_tokens(weight):
+def test_one_large_weight_does_not_thin_the_other_tokens(weight):
     sentences = random_sentences()
     column = np.ones(len(sentences.tokens))
     column[17] = weight
@@ -460,7 +464,7 @@ def test_one_heavy_weight_takes_nothing_from_the_other_tokens(weight):
     assert heavy.input.tobytes() == even.input.tobytes()
 
 
-def test_clicks_of_weight_1_lose_nothing_to_purchases_of_weight_5():
+def test_clicks_of_weight_1_are_not_thinned_by_purchases_of_weight_5():
     sentences = random_sentences()
     column = np.where(np.arange(len(sentences.tokens)) % 10 < 4, 5, 1)
     assert train(weighted(sentences, column), **QUICK).read_share == 1.0
@@ -468,7 +472,7 @@ def test_clicks_of_weight_1_lose_nothing_to_purchases_of_weight_5():
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.floats(2**-90, 2**90, width=32), min_size=2, max_size=30), st.integers(0, 9))
-def test_an_epoch_reads_more_than_half_of_the_tokens_that_weigh_anything(column, n_zeros):
+def test_an_epoch_reads_more_than_half_of_the_tokens_of_positive_weight(column, n_zeros):
     ids = ["a", "b"] * len(column) + ["c"] * n_zeros
     column = [*column, *column[::-1], *[0] * n_zeros]
     corpus = prepare(weighted(Sentences.of([ids]), column), TrainConfig())
@@ -491,11 +495,11 @@ def test_counts_are_weighted():
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 15), st.integers(1, 12))
-def test_an_epoch_hands_over_every_token_once_in_short_sentences(lengths, block, longest):
+def test_an_epoch_passes_every_token_once_in_short_sentences(lengths, block, longest):
     tokens = np.arange(sum(lengths), dtype=np.int32)
     words = np.array([str(token) for token in tokens], dtype=object)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gensim_trainer, "TOKENS_A_BLOCK", block)
+        patch.setattr(gensim_trainer, "TOKENS_PER_BLOCK", block)
         patch.setattr(gensim_trainer, "MAX_SENTENCE_TOKENS", longest)
         read = list(gensim_trainer._Epoch(words, tokens, offsets_of(lengths)))
     expected, start = [], 0
@@ -511,7 +515,7 @@ def test_an_epoch_hands_over_every_token_once_in_short_sentences(lengths, block,
 # --- what is learned -------------------------------------------------------------------------------
 
 
-# Where cbow adds, all vectors come to share one long direction.
+# If CBOW adds contexts up, all vectors share one long direction.
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "cbow, added"])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_two_communities_separate(name, ordered):
@@ -527,8 +531,8 @@ def test_two_communities_separate(name, ordered):
     assert all(item[0] == "x" for item, _ in vectors.similar_items("x0", k=14))
 
 
-def test_output_vectors_say_what_follows():
-    """In a b, c d: a follows b as often as b follows a, but neither a nor b ever stands beside c or d."""
+def test_output_vectors_score_neighbours():
+    """a and b are neighbours, and so are c and d, but neither a nor b is a neighbour of c or d."""
     lists = [["a", "b"], ["c", "d"], ["e", "f"]] * 200
     vectors = train(Sentences.of(lists), **QUICK | {"vector_size": 16, "epochs": 20})
     scores = vectors.input @ vectors.output.T
@@ -538,7 +542,7 @@ def test_output_vectors_say_what_follows():
 
 
 @pytest.mark.parametrize("settings_", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_output_vectors_come_with_negative_sampling_only(settings_):
+def test_output_vectors_need_negative_sampling(settings_):
     vectors = train(random_sentences(), **QUICK | settings_)
     assert (vectors.output is None) == (vectors.config.negative == 0)
     assert vectors.config == TrainConfig(**QUICK | settings_)
@@ -549,6 +553,6 @@ def test_output_vectors_come_with_negative_sampling_only(settings_):
     [{"objective": "skipgram"}, {"objective": "cbow", "backend": "numba"}, {"vector_size": 8}],
     ids=str,
 )
-def test_the_tokens_that_were_read_are_counted(settings):
+def test_tokens_read_counts_the_tokens_of_all_epochs(settings):
     sentences = Sentences.of([["a", "b", "c"], ["b", "c"], ["d"], ["d", "a", "b"]] * 9)
     assert train(sentences, epochs=3, workers=1, **settings).tokens_read == 3 * 8 * 9

@@ -1,4 +1,4 @@
-"""The trainers of our own, through ``train``: what they read, learn, refuse and cost."""
+"""The compiled trainers, through ``train``: determinism, tokens read, results, errors and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from item2vec.taste import read_tastes, scored_matrix
 from item2vec.training import _trainer
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
 from item2vec.training.epochs import run_epochs
-from item2vec.training.next_item import NextItemTrainer, _check_places
+from item2vec.training.next_item import NextItemTrainer, _check_size
 from item2vec.training.validation import Validation
 from item2vec.types import Vocabulary
 
@@ -46,7 +46,7 @@ def random_sentences(n=200, n_items=30, *, seed=0, ordered=True):
 
 
 def ring(n, n_items=12, *, seed=0):
-    """Walks on a ring: after an item comes the next one."""
+    """Walks on a ring: each item is followed by the next one."""
     starts = np.random.default_rng(seed).integers(0, n_items, n)
     return Sentences.of([[f"item-{(start + i) % n_items}" for i in range(7)] for start in starts])
 
@@ -84,8 +84,8 @@ def in_a_child(code, **environment):
 
 
 def printed_by(child):
-    printed, told = child.communicate(timeout=300)
-    assert (child.returncode, told) == (0, "")
+    printed, stderr = child.communicate(timeout=300)
+    assert (child.returncode, stderr) == (0, "")
     return printed.split()
 
 
@@ -115,7 +115,7 @@ def fingerprints():
     ]
 
 
-def test_every_process_trains_the_same_bytes_and_compiles_nothing():
+def test_every_process_trains_the_same_bytes_from_the_cache():
     ours = fingerprints()  # from now on all is in the cache
     code = """
 from item2vec.kernels.next_item import train_blocks
@@ -134,14 +134,14 @@ for kernel in (train_blocks, train_sentences):
 @pytest.mark.parametrize("n_parts", [2, 3])
 def test_next_item_is_the_same_with_as_many_workers_as_parts(n_parts):
     settings = QUICK | NEXT_ITEM | {"context_decay": ("learned",) * n_parts, "vector_size": 12}
-    found = {
+    prints = {
         fingerprint(train(random_sentences(), **settings | {"workers": n})) for n in range(1, n_parts + 1)
     }
-    assert len(found) == 1
+    assert len(prints) == 1
 
 
-def test_spans_of_a_part_wait_for_each_other(monkeypatch):
-    """Two workers share three parts: the second half of a part starts when its first half has ended."""
+def test_spans_of_a_part_are_trained_in_order(monkeypatch):
+    """Two workers share three parts: the second half of a part starts after its first half."""
     config = NextItem(**{**QUICK, "vector_size": 12, "workers": 2}, context_decay=("learned",) * 3)
     corpus = prepare(random_sentences(2000), config)
     log, second_half = [], threading.Event()
@@ -159,7 +159,7 @@ def test_spans_of_a_part_wait_for_each_other(monkeypatch):
     trainer = NextItemTrainer(corpus, config)
     trainer.train_epoch(0, corpus.tokens, corpus.offsets)
     for number in range(3):
-        spans = [(kind, place) for kind, part, place in log if part == number]
+        spans = [(kind, position) for kind, part, position in log if part == number]
         assert [kind for kind, _ in spans] == ["start", "end", "start", "end"]
         assert spans[1][1] == spans[2][1]
 
@@ -175,7 +175,7 @@ def test_a_tied_part_has_one_matrix_and_one_accumulator():
 
 @pytest.mark.slow
 def test_a_process_that_compiles_trains_the_same_bytes(tmp_path):
-    """Machine code that was just made is linked otherwise than that from the disk."""
+    """New machine code is linked in another way than cached code."""
     code, cache = "print(*fingerprints())", {"NUMBA_CACHE_DIR": str(tmp_path)}
     assert printed_by(in_a_child(code, **cache)) == printed_by(in_a_child(code, **cache)) == fingerprints()
 
@@ -189,12 +189,12 @@ def test_another_seed_trains_other_bytes(own):
 
 
 @every_trainer
-def test_many_threads_learn_what_one_does(own):
+def test_many_threads_learn_as_well_as_one(own):
     sentences, held_out = ring(400), ring(60, seed=1)
     for workers in (1, 8):
-        many = {"vector_size": 16, "epochs": 8, "workers": workers, "window": 1}
+        options = {"vector_size": 16, "epochs": 8, "workers": workers, "window": 1}
         forward = {} if own is NEXT_ITEM else FORWARD
-        vectors = train(sentences, validation=held_out, **own | many | forward)
+        vectors = train(sentences, validation=held_out, **own | options | forward)
         assert vectors.curve[-1].hr == 1
         assert vectors.curve[-1].ndcg > 0.9
 
@@ -219,7 +219,7 @@ def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_o
     assert vectors.vocabulary == vocabulary
     moved = (vectors.input != start).any(axis=1)
     assert moved.any()
-    if not (ordered if own is NEXT_ITEM else forward_only):  # what comes last, even each time by lot, stays
+    if not (ordered if own is NEXT_ITEM else forward_only):  # items that are always last are kept
         assert moved.all()
     assert (vectors.has_input == moved & vectors.input.any(axis=1)).all()
     assert (vectors.has_input | vectors.output.any(axis=1)).all()
@@ -228,7 +228,7 @@ def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_o
 
 
 @pytest.mark.parametrize("own", [SKIPGRAM | FORWARD, NEXT_ITEM], ids=["skipgram", "next_item"])
-def test_an_item_that_always_stands_last_can_be_recommended(own):
+def test_an_item_that_is_always_last_can_be_recommended(own):
     vectors = train(Sentences.of([["a", "b"], ["c", "d"]] * 100), **QUICK | own)
     assert set(vectors.vocabulary) == {"a", "b", "c", "d"}
     scores = scores_after(vectors, ["a"], TasteConfig(score="output", decay=vectors.config.taste_decay))
@@ -241,7 +241,7 @@ def test_an_item_that_always_stands_last_can_be_recommended(own):
     [SKIPGRAM | FORWARD, NEXT_ITEM | UNTIED, NEXT_ITEM | UNTIED | {"similarity": "inner"}],
     ids=["skipgram", "next_item", "inner"],
 )
-def test_an_item_that_always_stands_last_has_no_input_vector(own, patience):
+def test_an_item_that_is_always_last_has_no_input_vector(own, patience):
     sentences = Sentences.of([["a", "b"], ["c", "d"], ["a", "c", "b"]] * 100)
     after = []
     vectors = train(
@@ -251,13 +251,13 @@ def test_an_item_that_always_stands_last_has_no_input_vector(own, patience):
         **QUICK | own | {"patience": patience},
     )
     for now in (vectors, *after):
-        known = dict(zip(now.vocabulary, now.has_input.tolist(), strict=True))
-        assert known == {"a": True, "b": False, "c": True, "d": False}
+        has_input = dict(zip(now.vocabulary, now.has_input.tolist(), strict=True))
+        assert has_input == {"a": True, "b": False, "c": True, "d": False}
     assert [item for item, _ in vectors.similar_items("d", k=3)] != []
 
 
-def test_an_item_that_always_stands_last_has_the_tied_parts_of_an_input_vector():
-    """What a tied part learns of an item as a target is its input vector, too."""
+def test_an_item_that_is_always_last_has_input_vectors_in_tied_parts():
+    """In a tied part, the vector of an item as a target is its input vector."""
     vectors = train(Sentences.of([["a", "b"], ["c", "d"], ["a", "c", "b"]] * 100), **QUICK | NEXT_ITEM)
     tied, untied = np.split(vectors.input[vectors.vocabulary.encode(["a", "b", "c", "d"])], 2, axis=1)
     assert tied.any(axis=1).tolist() == [True] * 4
@@ -265,8 +265,8 @@ def test_an_item_that_always_stands_last_has_the_tied_parts_of_an_input_vector()
 
 
 @every_trainer
-def test_items_of_no_weight_in_any_epoch_are_left_out(own):
-    """At a millionth of the others' weight, a token is not read in three epochs."""
+def test_items_that_no_epoch_reads_are_left_out(own):
+    """A token of a millionth of the median weight is not read in three epochs."""
     sentences = Sentences.of([["a", "b", "x", "c"], ["b", "c"], ["c", "a"]] * 20)
     light = np.where(sentences.tokens == sentences.vocabulary.code("x"), 1e-6, 1.0)
     vectors = train(weighted(sentences, light), **QUICK | own)
@@ -274,8 +274,8 @@ def test_items_of_no_weight_in_any_epoch_are_left_out(own):
 
 
 @pytest.mark.parametrize("own", [SKIPGRAM | FORWARD, NEXT_ITEM], ids=["skipgram", "next_item"])
-def test_weights_are_respected(own):
-    """b follows a as often as c does, but nine times out of ten b's token is not read."""
+def test_a_heavier_item_scores_higher(own):
+    """b follows a as often as c does, but b's token is read with probability 0.1."""
     sentences = Sentences.of([["a", "b"], ["a", "c"]] * 300)
     light = np.where(sentences.tokens == sentences.vocabulary.code("b"), 0.1, 1.0)
     taste = TasteConfig(decay=0.5)
@@ -289,7 +289,7 @@ def test_weights_are_respected(own):
 
 @pytest.mark.parametrize(("length", "window"), [(45_000, 2), (1_000, "full")])
 @every_trainer
-def test_a_long_sentence_is_read_whole(own, length, window):
+def test_a_long_sentence_is_read_completely(own, length, window):
     ids = [f"item-{number}" for number in range(length)]
     small = {"vector_size": 4, "epochs": 3, "negative": 20 if own is NEXT_ITEM else 1}
     config = TrainConfig(**QUICK | own | small | {"window": window})
@@ -318,11 +318,11 @@ def test_next_item_learns_a_chain():
 
 
 @pytest.mark.parametrize("own", [SKIPGRAM, CBOW, NEXT_ITEM | UNTIED], ids=OWN)
-def test_what_follows_is_not_what_came_before(own):
-    """With forward_only, a says b; b does not say a."""
+def test_forward_only_scores_are_directed(own):
+    """With forward_only, a predicts b; b does not predict a."""
     rng = np.random.default_rng(3)
-    others = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
-    sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in others])
+    random_rows = [[f"item-{item}" for item in rng.integers(0, 20, 4)] for _ in range(400)]
+    sentences = Sentences.of([[*row[:2], "a", "b", *row[2:]] for row in random_rows])
     setting = {"vector_size": 16, "epochs": 10, "window": 1, "negative": 5}
     vectors = train(sentences, **QUICK | setting | own | ({} if "tied" in own else FORWARD))
     taste = TasteConfig(score="output", decay=vectors.config.taste_decay)
@@ -336,8 +336,8 @@ def test_what_follows_is_not_what_came_before(own):
         assert max(after_b, key=after_b.get) == "a"
 
 
-def test_without_order_each_item_says_the_others():
-    """x always stands first; where order means nothing, y and z say it all the same."""
+def test_without_order_each_item_predicts_the_others():
+    """x is always first; without order, y and z predict it too."""
     rng = np.random.default_rng(5)
     groups = [["x", "y", "z"], ["u", "v", "w"]]
     lists = [[group[0], *rng.permutation(group[1:])] for group in groups * 150]
@@ -352,7 +352,7 @@ def test_without_order_each_item_says_the_others():
         assert abs(forth - back) < 1
 
 
-def test_two_items_are_enough():
+def test_two_items_can_be_trained():
     for own in OWN.values():
         vectors = train(Sentences.of([["a", "b"]] * 200), **QUICK | own)
         assert set(vectors.vocabulary) == {"a", "b"}
@@ -398,7 +398,7 @@ def test_the_best_epoch_is_kept(own):
 
 
 @every_trainer
-def test_what_a_callback_raises_ends_training(own):
+def test_an_exception_of_a_callback_ends_training(own):
     def stop(number, vectors):
         if number == 2:
             raise KeyboardInterrupt
@@ -413,11 +413,11 @@ def test_what_a_callback_raises_ends_training(own):
 @pytest.mark.parametrize("negative", [2, 50])
 @pytest.mark.parametrize("alpha", [1.0, 100.0, 1000.0])
 @pytest.mark.parametrize("own", [*OWN.values(), CBOW | {"cbow_mean": False}], ids=[*OWN, "cbow, added"])
-def test_no_learning_rate_gives_vectors_that_are_no_numbers(own, alpha, negative):
+def test_no_learning_rate_gives_vectors_that_are_not_finite(own, alpha, negative):
     try:
         vectors = train(random_sentences(), **QUICK | own | {"alpha": alpha, "negative": negative})
     except TrainingError as error:
-        assert "diverged in epoch " in str(error)  # noqa: PT017 - any other alarm is false
+        assert "diverged in epoch " in str(error)  # noqa: PT017 - any other error is a bug
         assert f"lower alpha ({alpha})" in str(error)  # noqa: PT017
         return
     for matrix in (vectors.input, vectors.output, vectors.unit_input):
@@ -425,7 +425,7 @@ def test_no_learning_rate_gives_vectors_that_are_no_numbers(own, alpha, negative
 
 
 class Diverging:
-    """A trainer whose second epoch ends with a number that is none."""
+    """A trainer whose second epoch writes a number that is not finite."""
 
     positions = None
 
@@ -442,7 +442,7 @@ class Diverging:
 
 @pytest.mark.parametrize("name", ["input", "output"])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_divergence_is_told_with_its_epoch(name, number):
+def test_the_error_for_divergence_names_the_epoch(name, number):
     config = TrainConfig(**QUICK | {"alpha": 0.5})
     corpus, seen = prepare(random_sentences(), config), []
     trainer = Diverging(len(corpus.vocabulary), name, number)
@@ -451,18 +451,18 @@ def test_divergence_is_told_with_its_epoch(name, number):
     assert seen == [1]
 
 
-def test_next_item_refuses_more_tokens_than_it_can_number():
-    _check_places(2**31 - 1, ordered=True)
-    _check_places(2**30 - 1, ordered=False)
+def test_next_item_refuses_more_tokens_than_int32_can_index():
+    _check_size(2**31 - 1, ordered=True)
+    _check_size(2**30 - 1, ordered=False)
     with pytest.raises(InputError, match=r"found 2,147,483,648 tokens in ordered .* at most 2,147,483,647"):
-        _check_places(2**31, ordered=True)
+        _check_size(2**31, ordered=True)
     with pytest.raises(
         InputError, match=r"1,073,741,824 tokens in unordered .* at most 1,073,741,823 .* fewer"
     ):
-        _check_places(2**30, ordered=False)
+        _check_size(2**30, ordered=False)
 
 
-def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
+def test_the_window_of_next_item_is_at_most_10_000_items():
     sentences = Sentences.of([[f"item-{i % 7}" for i in range(MAX_SENTENCE_TOKENS + 100)]])
     for window in ("full", 1_000_000):
         config = TrainConfig(**QUICK | NEXT_ITEM | {"context_decay": (1.0,), "window": window})
@@ -474,26 +474,26 @@ def test_next_items_window_ends_where_a_sentence_of_word2vec_does():
     ("own", "alpha"),
     [(SKIPGRAM, 1e-9), (CBOW, 1e-9), (SKIPGRAM, 1e-30), (SKIPGRAM | FORWARD, 1e-30), (NEXT_ITEM, 1e-30)],
 )
-def test_training_that_moves_nothing_is_an_error(own, alpha):
-    with pytest.raises(TrainingError, match="no vector moved in 3 epochs"):
+def test_training_that_changes_no_vector_is_an_error(own, alpha):
+    with pytest.raises(TrainingError, match="no vector changed in 3 epochs"):
         train(random_sentences(), **QUICK | own | {"alpha": alpha, "min_alpha": 0})
 
 
-def test_one_epoch_of_next_item_on_four_items_is_a_training():
-    """Only output vectors move in it: all began at zero, and inputs learn from outputs."""
+def test_one_epoch_of_next_item_on_four_items_is_valid():
+    """Only output vectors change: they start at zero, and input vectors learn from them."""
     vectors = train(Sentences.of([["a", "b", "c"], ["b", "c", "d"]]), **QUICK | {"epochs": 1})
     assert set(vectors.vocabulary) == {"a", "b", "c", "d"}
     assert vectors.output.any(axis=1).all()
 
 
 def kilobytes(name):
-    """Return this process's memory: now (VmRSS), or at its highest (VmHWM)."""
+    """Return the memory of this process: current (VmRSS) or peak (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def megabytes_of_a_training(setting):
-    """Return the matrices' and corpus's size, and how much memory training took at its highest."""
+    """Return the size of matrices and corpus, and the peak memory of training."""
     train(ring(20), **QUICK | setting)  # libraries and machine code are loaded
     n_items, n_tokens = 50_000, 1_000_000
     tokens = np.random.default_rng(0).integers(0, n_items, n_tokens).astype(np.int32)
@@ -513,14 +513,14 @@ def megabytes_of_a_training(setting):
     ],
     ids=["skipgram", "next_item"],
 )
-def test_memory_is_three_times_the_matrices_and_the_corpus_at_most(setting):
+def test_memory_is_at_most_three_times_the_matrices_and_the_corpus(setting):
     held, grown = map(float, printed_by(in_a_child(f"print(*megabytes_of_a_training({setting!r}))")))
     assert held == pytest.approx(28.2, abs=0.1)
     assert 0.8 * held < grown < 3 * held
 
 
-def test_a_first_epoch_of_one_block_can_be_looked_at():
-    """Output vectors begin at zero, so that input vectors do not move before the second block."""
+def test_a_callback_sees_the_vectors_after_a_first_epoch_of_one_block():
+    """Output vectors start at zero, so input vectors do not change before the second block."""
     sentences, seen = random_sentences(20), []
     settings = TrainConfig(**QUICK, **NEXT_ITEM)
     vectors = train(sentences, config=settings, after_epoch=lambda epoch, now: seen.append((epoch, now)))

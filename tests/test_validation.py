@@ -1,4 +1,4 @@
-"""Validation measures what a loop over the sentences would, and patience keeps the best epoch."""
+"""Validation: equality with a slow loop, ties, and early stopping."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from item2vec.vectors import ItemVectors
 
 
 def slow_validation(lists, vectors, taste):
-    """HR@10 and NDCG@10, one sentence and one item at a time."""
+    """Return HR@10 and NDCG@10, by a slow loop."""
     hits = gains = 0.0
     rows = {id_: row for row, id_ in enumerate(vectors.vocabulary)}
     unit = vectors.input / np.linalg.norm(vectors.input, axis=1, keepdims=True)
     matrix, scored = (unit, unit) if taste.score == "cosine" else (vectors.input, vectors.output)
-    asked = [sentence for sentence in lists if len(sentence) >= 2]
-    for *history, target in asked:
-        known = [rows[id_] for id_ in history if id_ in rows]
-        if target not in rows or not known:
+    evaluated = [sentence for sentence in lists if len(sentence) >= 2]
+    for *history, target in evaluated:
+        rows_of_history = [rows[id_] for id_ in history if id_ in rows]
+        if target not in rows or not rows_of_history:
             continue
-        parts = [taste.decay**age for age in reversed(range(len(known)))]
-        mean = sum(part * matrix[row].astype(float) for part, row in zip(parts, known, strict=True)) / sum(
-            parts
-        )
+        parts = [taste.decay**age for age in reversed(range(len(rows_of_history)))]
+        mean = sum(
+            part * matrix[row].astype(float) for part, row in zip(parts, rows_of_history, strict=True)
+        ) / sum(parts)
         scores = scored.astype(float) @ mean
         better = sum(
             scores[row] >= scores[rows[target]]
             for row in range(len(rows))
-            if row != rows[target] and row not in known
+            if row != rows[target] and row not in rows_of_history
         )
         if better < 10:
             hits += 1
             gains += 1 / math.log2(better + 2)
-    return hits / len(asked), gains / len(asked)
+    return hits / len(evaluated), gains / len(evaluated)
 
 
 @settings(deadline=None, max_examples=60)
@@ -53,8 +53,8 @@ def slow_validation(lists, vectors, taste):
     st.sampled_from([1.0, 0.5]),
     st.integers(1, 100),
 )
-def test_validation_measures_what_a_loop_does(codes, score, decay, block):
-    """Items 30 and above are not known to the vectors."""
+def test_validation_equals_a_slow_loop(codes, score, decay, block):
+    """Items from 30 on have no vector."""
     rng = np.random.default_rng(3)
     vectors = ItemVectors(
         Vocabulary(tuple(f"item-{row}" for row in range(30))),
@@ -65,7 +65,7 @@ def test_validation_measures_what_a_loop_does(codes, score, decay, block):
     lists = [[f"item-{code}" for code in sentence] for sentence in codes]
     taste = TasteConfig(score=score, decay=decay)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("item2vec.training.validation.SCORES_A_BLOCK", block)
+        patch.setattr("item2vec.training.validation.SCORES_PER_BLOCK", block)
         epoch = Validation(Sentences.of(lists), taste).measure(vectors, 3)
     assert (epoch.hr, epoch.ndcg) == pytest.approx(slow_validation(lists, vectors, taste))
     assert epoch.epoch == 3

@@ -67,7 +67,7 @@ EDGES = [
 @pytest.mark.parametrize(("p", "q"), [(1, 1), (0.5, 2), (4, 0.25), (0.001, 1), (1000, 1), (1, 1000)])
 @pytest.mark.parametrize("directed", [False, True])
 @pytest.mark.parametrize("with_weights", [False, True])
-def test_steps_come_in_the_proportions_of_the_definition(p, q, directed, with_weights):
+def test_step_frequencies_match_the_definition_of_node2vec(p, q, directed, with_weights):
     graph = Graph.of(EDGES if with_weights else [edge[:2] for edge in EDGES], directed=directed)
     weight = {}
     for source, target, w in EDGES:

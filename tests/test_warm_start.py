@@ -1,4 +1,4 @@
-"""Training that goes on from vectors: what it begins with, what it ends with, and what it refuses."""
+"""Warm start: initial vectors, results, and incompatible starts."""
 
 import dataclasses
 import json
@@ -23,68 +23,68 @@ TRAINERS = {
 COSINE = {"objective": "next_item", "negative": 32}
 SMALL = {"vector_size": 16, "workers": 1, "seed": 7}
 STILL = {"epochs": 1, "alpha": 1e-7, "min_alpha": 0}
-"""So low a rate that every vector ends where it began, to six digits."""
+"""A learning rate so low that vectors keep six digits of their initial values."""
 
 trainers = pytest.mark.parametrize("how", TRAINERS.values(), ids=TRAINERS)
 
 
 def ring(n=300, n_items=60, *, length=8, seed=0, without=()):
-    """Sentences that go around a ring of items in steps of one or two, from anywhere."""
+    """Random walks on a ring of items, in steps of one or two."""
     random = np.random.default_rng(seed)
     places = np.cumsum(random.integers(1, 3, (n, length)), axis=1) + random.integers(0, n_items, (n, 1))
     lists = [[f"item-{place % n_items}" for place in row] for row in places.tolist()]
-    return Sentences.of([[item for item in one if item not in without] for one in lists])
+    return Sentences.of([[item for item in sentence if item not in without] for sentence in lists])
 
 
 def means_near(sentences, start, item, rows, reach=3):
-    """The slow way: the mean of the rows that start knows within three places of an item."""
+    """Return the mean of the rows of known items within three positions of an item, by a slow loop."""
     near = [
         rows[start.vocabulary.code(other)]
-        for one in sentences
-        for place, found in enumerate(one)
-        if found == item
-        for other in one[max(0, place - reach) : place + reach + 1]
+        for sentence in sentences
+        for position, token in enumerate(sentence)
+        if token == item
+        for other in sentence[max(0, position - reach) : position + reach + 1]
         if other in start
     ]
     return np.mean(near, axis=0)
 
 
-def same(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=0, atol=3e-5)
+def assert_same(vectors, expected):
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=3e-5)
 
 
 @trainers
-def test_known_items_begin_where_they_were(how):
+def test_known_items_start_at_their_vectors(how):
     start = train(ring(), **SMALL, **how, epochs=3)
     vectors = train(ring(seed=1), start=start, **SMALL, **how, **STILL)
     rows = start.vocabulary.encode(vectors.vocabulary.ids)
     assert len(vectors) == 60
-    same(vectors.input, start.input[rows])
-    same(vectors.output, start.output[rows])
+    assert_same(vectors.input, start.input[rows])
+    assert_same(vectors.output, start.output[rows])
 
 
-def test_known_items_of_cosine_begin_with_the_scores_they_had():
+def test_known_items_start_at_their_vectors_with_cosine():
     start = train(ring(), **SMALL, **COSINE, epochs=3)
     vectors = train(ring(seed=1), start=start, **SMALL, **COSINE, **STILL)
     rows = start.vocabulary.encode(vectors.vocabulary.ids)
-    same(vectors.input, start.input[rows])
-    same(vectors.output, start.output[rows])
+    assert_same(vectors.input, start.input[rows])
+    assert_same(vectors.output, start.output[rows])
 
 
 @trainers
-def test_new_items_begin_at_the_mean_of_their_neighbours(how):
+def test_new_items_start_at_the_mean_of_their_neighbours(how):
     new = ["item-5", "item-6", "item-40"]
     start = train(ring(without=new), **SMALL, **how, epochs=3)
     tonight = ring(seed=1)
     vectors = train(tonight, start=start, **SMALL, **how, **STILL)
     for item in new:
         row = vectors.vocabulary.code(item)
-        same(vectors.input[row], means_near(tonight, start, item, start.input))
-        same(vectors.output[row], means_near(tonight, start, item, start.output))
+        assert_same(vectors.input[row], means_near(tonight, start, item, start.input))
+        assert_same(vectors.output[row], means_near(tonight, start, item, start.output))
 
 
 @trainers
-def test_new_items_that_are_near_no_known_one_begin_at_random(how):
+def test_new_items_without_known_neighbours_start_at_random(how):
     start = train(ring(), **SMALL, **how, epochs=3)
     tonight = ring(seed=1) + Sentences.of([["x", "y", "z", "x"]] * 3)
     vectors = train(tonight, start=start, **SMALL, **how, **STILL)
@@ -102,29 +102,29 @@ FORWARD = {
 
 
 @pytest.mark.parametrize("how", FORWARD.values(), ids=FORWARD)
-def test_an_item_that_stood_last_until_tonight_gets_an_input_vector(how):
+def test_an_item_that_was_always_last_gets_an_input_vector(how):
     start = train(ring() + Sentences.of([["item-1", "z"]] * 9), **SMALL, **how, epochs=3)
     assert [item for item in start.vocabulary if not start.has_input[start.vocabulary.code(item)]] == ["z"]
-    last, inside = (ring() + Sentences.of([one] * 9) for one in (["y", "z"], ["y", "z", "item-2"]))
+    last, inside = (ring() + Sentences.of([sentence] * 9) for sentence in (["y", "z"], ["y", "z", "item-2"]))
     vectors = train(inside, start=start, **SMALL, **how, epochs=3)
     assert vectors.has_input.all()
     vectors = train(last, start=start, **SMALL, **how, **STILL)
     assert not vectors["z"].any()
     row = vectors.vocabulary.code("z")
-    same(vectors.output[row], start.output[start.vocabulary.code("z")])
+    assert_same(vectors.output[row], start.output[start.vocabulary.code("z")])
 
 
 @pytest.mark.parametrize("how", FORWARD.values(), ids=FORWARD)
-def test_an_item_without_an_input_vector_begins_like_a_new_one(how):
+def test_an_item_without_an_input_vector_starts_like_a_new_one(how):
     start = train(ring() + Sentences.of([["item-1", "z"]] * 9), **SMALL, **how, epochs=3)
     tonight = ring() + Sentences.of([["z", "item-2", "new"], ["z", "new"]] * 9)
     vectors = train(tonight, start=start, **SMALL, **how, **STILL)
-    same(vectors["z"], start["item-2"])
-    same(vectors["new"], start["item-2"])
+    assert_same(vectors["z"], start["item-2"])
+    assert_same(vectors["new"], start["item-2"])
 
 
 @trainers
-def test_items_that_are_gone_are_gone(how):
+def test_items_without_sentences_are_left_out(how):
     start = train(ring(), **SMALL, **how, epochs=2)
     vectors = train(ring(seed=1, without=["item-3"]), start=start, **SMALL, **how, epochs=2)
     assert set(start.vocabulary) - set(vectors.vocabulary) == {"item-3"}
@@ -141,25 +141,30 @@ def test_the_start_is_not_changed(how):
 @trainers
 def test_the_same_start_gives_the_same_bytes(how):
     start = train(ring(without=["item-5"]), **SMALL, **how, epochs=2)
-    one, other = (train(ring(seed=1), start=start, **SMALL, **how, epochs=2) for _ in range(2))
-    assert (one.input.tobytes(), one.output.tobytes()) == (other.input.tobytes(), other.output.tobytes())
+    first, second = (train(ring(seed=1), start=start, **SMALL, **how, epochs=2) for _ in range(2))
+    assert (first.input.tobytes(), first.output.tobytes()) == (
+        second.input.tobytes(),
+        second.output.tobytes(),
+    )
 
 
 @pytest.mark.parametrize("how", [TRAINERS["numba"], TRAINERS["next_item"]], ids=["numba", "next_item"])
-def test_a_few_epochs_reach_the_quality_of_many(how):
-    asked = ring(200, 200, seed=9)
+def test_a_few_warm_epochs_reach_the_quality_of_many(how):
+    validation = ring(200, 200, seed=9)
     start = train(ring(100, 200, without=["item-5"]), **SMALL, **how, epochs=40)
 
     def ndcg(epochs, start=None):
-        vectors = train(ring(100, 200, seed=1), validation=asked, start=start, **SMALL, **how, epochs=epochs)
+        vectors = train(
+            ring(100, 200, seed=1), validation=validation, start=start, **SMALL, **how, epochs=epochs
+        )
         return vectors.curve[-1].ndcg
 
-    many = ndcg(40)
-    assert ndcg(4, start) > 0.95 * many
-    assert ndcg(4) < 0.8 * many
+    from_scratch = ndcg(40)
+    assert ndcg(4, start) > 0.95 * from_scratch
+    assert ndcg(4) < 0.8 * from_scratch
 
 
-def test_known_items_that_were_never_read_are_kept_as_they_were():
+def test_known_items_that_are_never_read_keep_their_vectors():
     start = train(ring(), **SMALL, **TRAINERS["numba"], epochs=3)
     vectors = train(ring(40, seed=1), start=start, **SMALL, **TRAINERS["numba"], epochs=1, sample=1e-5)
     kept = [item for item in vectors.vocabulary if (vectors[item] == start[item]).all()]
@@ -167,19 +172,19 @@ def test_known_items_that_were_never_read_are_kept_as_they_were():
 
 
 @trainers
-def test_it_is_said_when_no_vector_moved(how):
+def test_training_that_changes_no_vector_is_an_error(how):
     start = train(ring(), **SMALL, **how, epochs=3)
-    with pytest.raises(TrainingError, match="no vector moved"):
+    with pytest.raises(TrainingError, match="no vector changed"):
         train(ring(), start=start, **SMALL, **how, epochs=1, alpha=1e-30, min_alpha=0)
 
 
-def test_input_vectors_alone_are_enough():
+def test_a_start_without_output_vectors_is_accepted():
     known = train(ring(), **SMALL, objective="skipgram", epochs=3)
     start = ItemVectors(known.vocabulary, known.input, None, known.counts)
     vectors = train(
         ring(seed=1), start=start, **SMALL, objective="skipgram", epochs=1, alpha=1e-5, min_alpha=0
     )
-    same(vectors.input, start.input[start.vocabulary.encode(vectors.vocabulary.ids)])
+    assert_same(vectors.input, start.input[start.vocabulary.encode(vectors.vocabulary.ids)])
     assert 0 < np.abs(vectors.output).max() < 0.01
     hierarchical = {"objective": "skipgram", "hs": True, "negative": 0}
     assert train(ring(), start=known, **SMALL, epochs=1, **hierarchical).output is None
@@ -188,18 +193,18 @@ def test_input_vectors_alone_are_enough():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"vector_size": 8}, "vectors of 16 numbers; expected vector_size=8; set vector_size=16, or"),
+        ({"vector_size": 8}, "vectors of 16 dimensions; expected vector_size=8; set vector_size=16, or"),
         ({"objective": "cbow"}, "objective='next_item'; expected 'cbow', .* set the same objective, or"),
         ({"objective": "skipgram"}, "objective='next_item'; expected 'skipgram'"),
     ],
 )
-def test_what_cannot_be_gone_on_from_is_refused(how, message):
+def test_an_incompatible_start_is_refused(how, message):
     start = train(ring(50), **SMALL, epochs=1)
     with pytest.raises(ConfigError, match=message):
         train(ring(50), start=start, **SMALL | how)
 
 
-def test_parts_that_do_not_fit_are_refused():
+def test_a_start_with_other_parts_is_refused():
     how = SMALL | TRAINERS["next_item"] | {"epochs": 1}
     start = train(ring(50), **how)
     train(ring(50), start=start, **how, context_decay=(0.4, 0.8))
@@ -211,51 +216,51 @@ def test_parts_that_do_not_fit_are_refused():
         train(ring(50), start=start, **how | {"tied": 1})
 
 
-def test_a_model_is_no_vectors():
+def test_a_recommender_as_start_is_refused():
     start = train(ring(50), **SMALL, epochs=1)
     with pytest.raises(InputTypeError, match="start is Recommender; expected ItemVectors, such as"):
         train(ring(50), start=Recommender(start), **SMALL)
 
 
-def test_fit_and_the_command_line_go_on_from_a_model(item2vec, tmp_path):
+def test_fit_and_the_command_line_continue_from_a_model(item2vec, tmp_path):
     config = Config(train=TrainConfig(**SMALL, **STILL))
     start = train(ring(), **SMALL, epochs=3)
     model = fit(ring(), config, start=start)
-    same(model.vectors["item-1"], start["item-1"])
+    assert_same(model.vectors["item-1"], start["item-1"])
     publish(model, tmp_path / "yesterday")
-    (tmp_path / "lists.txt").write_text("\n".join(" ".join(one) for one in ring()))
+    (tmp_path / "lists.txt").write_text("\n".join(" ".join(sentence) for sentence in ring()))
     words = "train --playlists lists.txt --start yesterday --vector-size 16 --epochs 1 --alpha 1e-7"
     code, out, _ = item2vec(*words.split(), "--min-alpha", "0", "--json")
     assert code == 0
-    same(load(json.loads(out)["path"]).vectors["item-1"], start["item-1"])
+    assert_same(load(json.loads(out)["path"]).vectors["item-1"], start["item-1"])
     code, _, error = item2vec(*["train", "--playlists", "lists.txt", "--start", "yesterday"])
     assert (code, "set vector_size=16" in error) == (2, True)
 
 
 @given(corpora(), st.data())
 @settings(deadline=None, max_examples=60)
-def test_neighbours_are_added_up_as_in_the_slow_way(lists, data):
+def test_add_near_equals_a_slow_loop(lists, data):
     sentences = Sentences.of(lists)
     n, reach = len(sentences.vocabulary), data.draw(st.integers(1, 9))
     known = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool)
     row_of = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-    place_of = np.where(known, -1, np.cumsum(~known) - 1).astype(np.int32)
+    slot_of = np.where(known, -1, np.cumsum(~known) - 1).astype(np.int32)
     rows = np.eye(known.sum(), dtype=np.float32)
     expected = np.zeros(((~known).sum(), known.sum()), np.float32)
-    for one in lists:
-        codes = sentences.vocabulary.encode(one)
+    for sentence in lists:
+        codes = sentences.vocabulary.encode(sentence)
         for at, item in enumerate(codes):
             for other in codes[max(0, at - reach) : at + reach + 1]:
                 if known[other] and not known[item]:
-                    expected[place_of[item], row_of[other]] += 1
+                    expected[slot_of[item], row_of[other]] += 1
     sums = np.zeros_like(expected)
     rows.flags.writeable = False
-    n_added = add_near(sentences.tokens, sentences.offsets, row_of, place_of, rows, sums, reach)
+    n_added = add_near(sentences.tokens, sentences.offsets, row_of, slot_of, rows, sums, reach)
     assert (sums == expected).all()
     assert (n_added == expected.sum(axis=1)).all()
 
 
-def test_a_start_of_unknown_training_is_taken_as_it_is():
+def test_a_start_of_unknown_training_is_accepted():
     start = dataclasses.replace(train(ring(), **SMALL, epochs=3), config=None)
     vectors = train(ring(seed=1), start=start, **SMALL, **STILL, objective="cbow")
-    same(vectors["item-1"], start["item-1"])
+    assert_same(vectors["item-1"], start["item-1"])

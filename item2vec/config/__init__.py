@@ -1,4 +1,4 @@
-"""Every setting, its meaning and its range, checked before any work."""
+"""All settings with their meaning and range, validated before any work starts."""
 
 from __future__ import annotations
 

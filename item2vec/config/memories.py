@@ -1,4 +1,4 @@
-"""The memories of next_item: how far back each part of the vectors reads, by default."""
+"""Defaults of next_item's parts: their memory (``context_decay``), size, weight, and how many are tied."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from item2vec.config.settings import Learned
 
 __all__ = ["DEFAULT_PART_WEIGHTS", "MEMORIES", "fitting_memory", "size_of_parts", "tied_parts"]
 
-NUMBERS_A_PART = 128
+DIMENSIONS_PER_PART = 128
 MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),
     ("learned",),
 )
-"""next_item's ``context_decay`` by default: the first of these that cuts ``vector_size`` into equal parts of
-two numbers or more."""
+"""Candidates for the default of ``context_decay``: the first one that splits ``vector_size`` into equal parts
+of two dimensions or more."""
 DEFAULT_PART_WEIGHTS = (1.0, 1.0, 0.5)
-"""How much the parts of the first of ``MEMORIES`` count: the next item wants short memories, the next weeks
-long ones."""
+"""Weights of the parts of ``MEMORIES[0]`` in a score. The short memory counts half: it predicts the very next
+item best, the long ones the next weeks."""
 
 
 def fitting_memory(vector_size: int) -> tuple[float | Learned, ...]:
-    """Return the first of ``MEMORIES`` that cuts so many numbers into equal parts of two or more.
+    """Return the default ``context_decay`` for a vector size.
 
     >>> fitting_memory(384), fitting_memory(64), fitting_memory(25)
     (('learned', 0.98, 0.3), ('learned', 'learned'), ('learned',))
     """
-    fitting = (one for one in MEMORIES if vector_size % len(one) == 0 and vector_size >= 2 * len(one))
+    fitting = (
+        memory for memory in MEMORIES if vector_size % len(memory) == 0 and vector_size >= 2 * len(memory)
+    )
     return next(fitting, MEMORIES[-1])
 
 
 def size_of_parts(settings: Mapping[str, Any]) -> int:
-    """Return the ``vector_size`` by default: 128 numbers for each part."""
-    return NUMBERS_A_PART * len(settings["context_decay"])
+    """Return the default ``vector_size``: 128 dimensions per part."""
+    return DIMENSIONS_PER_PART * len(settings["context_decay"])
 
 
 def tied_parts(settings: Mapping[str, Any]) -> int:
-    """Return how many parts are tied by default: half of them."""
+    """Return the default number of tied parts: half of the parts, rounded down."""
     return len(settings["context_decay"]) // 2

@@ -1,4 +1,4 @@
-"""A whole model's configuration."""
+"""The configuration of a model: training, taste and index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Config"]
 
 
 class Config(Settings):
-    """A whole model's configuration: how to train it and how to read a taste from it.
+    """The configuration of a model: training, taste and index.
 
     Examples
     --------
@@ -28,10 +28,10 @@ class Config(Settings):
     taste: TasteConfig = Field(default_factory=TasteConfig)
     """How a history becomes a taste vector, and how items are scored against it."""
     index: Literal["auto", "exact", "annoy"] = "auto"
-    """How the best items are found."""
+    """Search of the best items: exact, approximate (annoy), or chosen by the size of the catalogue (auto)."""
 
     def with_settings(self, **settings: Any) -> Self:
-        """Return the same configuration with some settings of training, taste and index changed, by name.
+        """Return a copy with some settings of training, taste or index changed, by name.
 
         >>> changed = Config().with_settings(epochs=5, last_n=3, index="exact")
         >>> changed.train.epochs, changed.taste.last_n, changed.index
@@ -44,7 +44,7 @@ class Config(Settings):
         return self.replace(train=train, taste=taste, **parts["index"])
 
     def to_toml(self) -> str:
-        """Return the configuration as ``item2vec.toml`` holds it, without ``workers`` and what is ``None``.
+        """Return the configuration as text for ``item2vec.toml``, without ``workers`` and unset settings.
 
         >>> print(Config(taste=TasteConfig(decay=0.5)).to_toml().splitlines()[-5:])
         ['[taste]', 'decay = 0.5', 'repeat_bonus = 0.0', 'mixture = 0.0', 'popularity = 0.0']
@@ -57,13 +57,13 @@ class Config(Settings):
         return "\n".join(lines) + "\n"
 
     @model_validator(mode="after")
-    def _readable(self) -> Self:
-        """Refuse a taste that such vectors cannot be read with."""
+    def _check_taste(self) -> Self:
+        """Check that the taste can be computed from vectors of this training."""
         decay, size = self.taste.decay, self.train.vector_size
         if isinstance(decay, tuple) and size % len(decay):
             raise ValueError(
-                f"decay={decay} reads {len(decay)} parts of the vectors; expected a "
-                f"vector_size that is a multiple of it, found {size}"
+                f"decay={decay} reads {len(decay)} parts of the vectors, and vector_size is {size}; "
+                f"expected a multiple of {len(decay)}"
             )
         if self.taste.score == "output" and self.train.negative == 0:
             raise ValueError(
@@ -73,7 +73,7 @@ class Config(Settings):
 
 
 def _part_of(name: str) -> str:
-    """Return which part has a setting: train, taste or index; of an unknown name, that of the nearest one."""
+    """Return the part that has a setting: train, taste or index. An unknown name counts as its nearest."""
     taste = TasteConfig.model_fields
     near = name if name in SETTINGS_OF_TRAINING else nearest(name, (*SETTINGS_OF_TRAINING, *taste, "index"))
     return "taste" if near in taste else "index" if near == "index" else "train"

@@ -1,4 +1,4 @@
-"""How the nightly run reads the store, judges what it trained, and cleans up."""
+"""Settings of the nightly run: evaluation, gates, retention and limits."""
 
 from __future__ import annotations
 
@@ -22,94 +22,95 @@ Share = Annotated[Finite, Field(ge=0, le=1)]
 
 
 class EvaluationConfig(Settings):
-    """What is held back, and how the model is asked about it.
+    """The held-out test data, and the metric.
 
     >>> EvaluationConfig(days=7).fraction is None
     True
     """
 
     fraction: Annotated[Finite, Field(gt=0, lt=1)] | None = None
-    """The share of interactions, the newest, that is held back. 0.1 if neither this nor ``days`` is given."""
+    """Share of the interactions, the newest, that is held out. 0.1 if neither this nor ``days`` is set."""
     days: Days | None = None
-    """Instead: hold back the newest so many days."""
+    """Alternative to fraction: number of newest days to hold out."""
     k: Annotated[int, Field(ge=1, le=1000)] = 10
-    """The cut-off of the metric that gates look at, NDCG."""
+    """Cut-off of NDCG, the metric of the gates."""
     repeats: bool = False
-    """Whether what a user had before may be an answer."""
+    """Whether items of a user's history may be recommended and count as targets."""
     max_queries: Least = 20_000
-    """At most so many users are asked, spread evenly."""
+    """Maximum number of users that are evaluated, spread evenly."""
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _check_split(self) -> Self:
         if self.fraction is not None and self.days is not None:
             raise ValueError("fraction and days are both given; expected one of them")
         return self
 
 
 class GatesConfig(Settings):
-    """What a new model must be shown to be before it is served. A gate that cannot be measured is not passed.
+    """Conditions for the promotion of a new model. A gate that cannot be measured fails.
 
     >>> GatesConfig(min_queries=200).tolerance
     0.2
     """
 
     min_queries: Least = 30
-    """Users with a history who have something new in the held-out part: fewer tell nothing."""
+    """Minimum number of evaluated users: users with a history and with targets in the held-out data."""
     margin: Annotated[Finite, Field(ge=0)] = 0.05
-    """NDCG must be above that of popularity by this share."""
+    """NDCG must exceed that of the popularity baseline by this share."""
     tolerance: Share = 0.2
-    """NDCG may be below what the version before, and the last seven in the median, recorded by this share."""
+    """Largest drop of NDCG, as a share, against the live version and the median of the last seven."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
-    """Interactions, users and items, as a multiple of those the version before was made of: at least."""
+    """Minimum number of interactions, users and items, as a multiple of those of the live version."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
-    """And at most this."""
+    """Maximum number of interactions, users and items, as a multiple of those of the live version."""
     min_read_share: Share = 0.5
-    """Expected share of tokens that an epoch reads; weights make it skip the others."""
+    """Minimum share of tokens that an epoch is expected to read; light tokens are skipped at random."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
-    """Median length of a vector over that of the random start: 1 of an untrained model. Not checked where
-    vectors are compared by cosine, since these start at length 1."""
+    """Minimum of the median vector norm, as a multiple of the norm at the random start. Not checked for
+    vectors that are compared by cosine, which start at norm 1."""
     max_norm: Annotated[Finite, Field(gt=0)] = 100.0
-    """Longest input vector, and median output vector: a model that diverged is in the thousands."""
+    """Maximum norm of an input vector, and maximum median norm of output vectors. After divergence, norms
+    are in the thousands."""
     min_output_norm: Annotated[Finite, Field(ge=0)] = 0.02
-    """Median length of an output vector, which starts at zero."""
+    """Minimum median norm of output vectors, which start at zero."""
     min_effective_rank: Annotated[Finite, Field(ge=0)] = 10.0
-    """How many directions the vectors spread over; of a small model a fifth of what is possible will do."""
+    """Minimum effective rank of the vectors; for small models, a fifth of the maximum if that is less."""
     max_mean_cosine: Annotated[Finite, Field(ge=-1, le=1)] = 0.9
-    """Mean cosine of two different items: near 1 where all have collapsed into one direction."""
+    """Maximum mean cosine of two different items; 1 if all vectors have one direction."""
     max_duplicates: Share = 0.1
-    """Share of vectors that equal another one."""
+    """Maximum share of vectors that equal another one."""
     min_self_retrieval: Share = 0.99
-    """Share of items that the index finds as the nearest to themselves."""
+    """Minimum share of items for which the index returns the item itself first."""
     min_recall: Share = 0.9
-    """Recall@10 of the index against exact search."""
+    """Minimum recall@10 of the index against exact search."""
 
 
 class RetentionConfig(Settings):
-    """What is kept of former nights.
+    """How many versions and reports are kept.
 
     >>> RetentionConfig().versions
     5
     """
 
     versions: Annotated[int, Field(ge=2)] = 5
-    """The newest so many versions. The live, the previous, pinned and leased ones are always kept."""
+    """Number of newest versions to keep. The live, previous, pinned and leased versions are always kept."""
     reports: Least = 100
-    """Reports of the newest so many runs."""
+    """Number of newest run reports to keep."""
     pages: bool = True
-    """Draw each run as an HTML page beside its JSON, where the extra ``report`` is installed."""
+    """Write an HTML page for each run beside its JSON, if the extra ``report`` is installed."""
 
 
 class LimitsConfig(Settings):
-    """When a run is given up.
+    """Time and memory at which a run is aborted.
 
     >>> LimitsConfig(time="90min", memory=4).memory
     4.0
     """
 
     time: Duration = "6h"
-    """The whole run may take so long."""
+    """Maximum duration of a run."""
     memory: Annotated[Finite, Field(gt=0)] | None = None
-    """GiB that the working process may use; three quarters of the machine's unless told otherwise."""
+    """Maximum memory of the worker process, in GiB. By default three quarters of the machine's memory."""
 
 
 class RetrainConfig(Settings):
@@ -122,14 +123,14 @@ class RetrainConfig(Settings):
     """
 
     model: Config = Field(default_factory=Config)
-    """How the model is trained and read."""
+    """Training, taste and index of the model."""
     adapter: AdapterConfig = Field(default_factory=AdapterConfig)
-    """How the store's interactions become sentences."""
+    """How interactions of the store become sentences."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
-    """What is held back, and how the model is asked about it."""
+    """Held-out test data, and the metric."""
     gates: GatesConfig = Field(default_factory=GatesConfig)
-    """What a new model must be shown to be."""
+    """Conditions for the promotion of a new model."""
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
-    """What is kept of former nights."""
+    """How many versions and reports are kept."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
-    """When a run is given up."""
+    """Time and memory at which a run is aborted."""

@@ -1,4 +1,4 @@
-"""A frozen set of settings, checked as a whole; what is wrong is said name by name."""
+"""Base class of all settings: frozen, validated as a whole, with an error message per setting."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Flag = Annotated[
     bool, BeforeValidator(lambda flag: {0: False, 1: True}.get(flag, flag) if type(flag) is int else flag)
 ]
-"""True or False; gensim's 1 and 0 mean the same."""
+"""A boolean; 1 and 0 are accepted, as in gensim."""
 Decay = Annotated[Finite, Field(gt=0, le=1)]
 Learned = Literal["learned"]
-"""The weight of each step back is learned, not a power of a decay."""
+"""In place of a decay: the weight of each step back is learned."""
 Decays = Annotated[tuple[Decay | Learned, ...], Field(min_length=1)]
 
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
@@ -38,7 +38,7 @@ class Settings(BaseModel):
             raise ConfigError(_explain(error, type(self))) from None
 
     def replace(self, **changes: Any) -> Self:
-        """Return the same settings with some changed, checked anew.
+        """Return a copy with some settings changed, validated again.
 
         >>> from item2vec import TrainConfig
         >>> TrainConfig(epochs=5).replace(window=3).epochs
@@ -47,7 +47,7 @@ class Settings(BaseModel):
         return type(self)(**{**self.given(), **changes})
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that were given, by name; the others have their defaults.
+        """Return the settings that were set explicitly, by name.
 
         >>> from item2vec import TasteConfig
         >>> TasteConfig(last_n=5).given()
@@ -57,52 +57,52 @@ class Settings(BaseModel):
 
     @classmethod
     def explain_unknown(cls, name: str) -> str:
-        """Return what is wrong with a name that is none of these settings."""
+        """Return the error message for an unknown name."""
         near = nearest(name, cls.model_fields)
         hint = f"did you mean {near!r}?" if near else f"known are {', '.join(cls.model_fields)}"
         return f"unknown setting {name!r}; {hint}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like this one, if one is.
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate most similar to a name, or ``None`` if none is similar.
 
     >>> nearest("vectorsize", ["window", "vector_size"])
     'vector_size'
     """
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
+    return next(iter(difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)), None)
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy's scalars and lists into what strict checking insists on."""
+    """Convert NumPy scalars to Python's and lists to tuples, as pydantic's strict mode requires."""
     if isinstance(value, list | tuple):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """Return what is wrong with each setting; of one that may be several things, all that was expected."""
+    """Return a message per invalid setting. For a union type, it names the expected values of each member."""
     messages: list[str] = []
     expected: dict[str, list[str]] = {}
     for fault in error.errors():
         name = ".".join(map(str, fault["loc"][:1]))
-        if fault["type"] == "default_factory_not_called" or _beside_the_point(fault):
+        if fault["type"] == "default_factory_not_called" or _is_redundant(fault):
             continue
         if fault["type"] == "extra_forbidden":
             messages.append(settings.explain_unknown(name))
         elif fault["type"] == "value_error":
             messages.append(str(fault["ctx"]["error"]))
         else:
-            told = NUMBERS.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")
-            told = told.replace("greater than or equal to", "at least")
+            values = NUMBERS.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")
+            values = values.replace("greater than or equal to", "at least")
             near = difflib.get_close_matches(str(fault["input"]), _choices(fault.get("ctx")), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            expected.setdefault(f"{name} is {fault['input']!r}; expected ", []).append(told + hint)
-    messages += [found + ", or ".join(told) for found, told in expected.items()]
+            expected.setdefault(f"{name} is {fault['input']!r}; expected ", []).append(values + hint)
+    messages += [found + ", or ".join(values) for found, values in expected.items()]
     return "; ".join(messages)
 
 
-def _beside_the_point(fault: Mapping[str, Any]) -> bool:
-    """Return whether several values are refused for not being one, where several are legal too."""
+def _is_redundant(fault: Mapping[str, Any]) -> bool:
+    """Return whether a tuple failed a scalar member of a union that has a tuple member too."""
     is_choice = len(fault["loc"]) > 1 and isinstance(fault["loc"][-1], str)
     return (
         is_choice and fault["type"] in {"float_type", "literal_error"} and isinstance(fault["input"], tuple)

@@ -1,4 +1,4 @@
-"""How item vectors are trained: one class of settings for each objective."""
+"""Settings of training: one class per objective."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
-"""How a taste reads vectors that were not trained with a decay."""
+"""Decay of tastes for vectors that were not trained with a decay."""
 
 
 def _cores() -> int:
@@ -48,12 +48,12 @@ def _cores() -> int:
 
 
 class TrainConfig(Settings):
-    """How item vectors are trained: the settings of ``NextItem``, ``SkipGram`` or ``CBOW``.
+    """Settings of training: base class of ``NextItem``, ``SkipGram`` and ``CBOW``.
 
-    Called by this name, it makes the class of the objective, ``NextItem`` by default. gensim's names keep
-    gensim's meaning. The defaults are those that did best over eight sets of item sequences
-    (docs/benchmarks.md), not gensim's, which are made for text: there are fewer tokens, and rare items
-    matter.
+    ``TrainConfig(objective=…)`` creates an instance of the objective's class, by default ``NextItem``.
+    Settings with gensim's names have gensim's meaning. The defaults are the best over eight data sets of item
+    sequences (docs/benchmarks.md). gensim's own defaults are made for text, which has more tokens and where
+    rare words matter less.
 
     Raises
     ------
@@ -72,8 +72,8 @@ class TrainConfig(Settings):
     """
 
     objective: str = DEFAULT_OBJECTIVE
-    """What is predicted from what."""
-    if TYPE_CHECKING:  # each objective defines these, with a default of its own
+    """Training objective."""
+    if TYPE_CHECKING:  # defined by each objective, with its own default
         backend: str
         vector_size: int
         window: int | Literal["full"]
@@ -83,29 +83,29 @@ class TrainConfig(Settings):
         epochs: int
 
     min_count: Annotated[int, Field(ge=1)] = 1
-    """Items that occur less often are left out."""
+    """Minimum occurrences of an item; rarer items are dropped."""
     min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
-    """Learning rate at the end, at most ``alpha``; it falls linearly."""
+    """Final learning rate, at most ``alpha``; the rate decreases linearly."""
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_cores)
-    """Threads; all cores by default. 1 is deterministic: same input and seed, same bytes."""
+    """Number of threads; all cores by default. With 1, the same input and seed give the same bytes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    """Seed of every random draw."""
+    """Seed of the random numbers."""
     patience: Annotated[int, Field(ge=1)] | None = None
-    """With validation: stop after so many epochs without a better NDCG, and keep the best epoch's vectors."""
+    """With validation data: stop after this many epochs without a better NDCG, and keep the best epoch."""
 
     def __new__(cls, **settings: Any) -> Self:
-        """Make an instance of the class of the objective."""
+        """Create an instance of the objective's class."""
         return super().__new__(_class_of(settings) if cls is TrainConfig else cls)  # type: ignore[return-value]
 
     def __init__(self, **settings: Any) -> None:
-        # The objective always counts as given, so that no dump or copy can lose it.
+        # The objective counts as set explicitly, so that every dump and copy includes it.
         super().__init__(**{"objective": type(self).model_fields["objective"].default, **settings})
 
     def replace(self, **changes: Any) -> Self:
-        """Return the same settings with some changed, checked anew.
+        """Return a copy with some settings changed, validated again.
 
-        Another ``objective`` makes the class of that objective, with what was given to this one and its own
-        defaults for the rest. If it does not know a setting that was given, that is an error.
+        Another ``objective`` returns an instance of its class. Explicitly set settings are kept, the others
+        take the defaults of that objective. An explicitly set setting that it does not have is an error.
 
         >>> changed = NextItem(epochs=5).replace(objective="cbow")
         >>> type(changed).__name__, changed.epochs, changed.vector_size
@@ -114,12 +114,12 @@ class TrainConfig(Settings):
         return TrainConfig(**{**self.given(), **changes})  # type: ignore[return-value]
 
     def without_order(self) -> Self:
-        """Return the settings for sentences whose order means nothing."""
+        """Return the settings for unordered sentences."""
         return self
 
     @property
     def alpha_step(self) -> float:
-        """How much the learning rate falls in an epoch.
+        """Decrease of the learning rate per epoch.
 
         >>> TrainConfig(alpha=0.5, min_alpha=0.25, epochs=5).alpha_step
         0.05
@@ -128,17 +128,17 @@ class TrainConfig(Settings):
 
     @property
     def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
-        """How a taste reads such vectors by default: weight of an item for each step back."""
+        """Default ``TasteConfig.decay`` for vectors of this training."""
         return PLAIN_DECAY
 
     @property
     def part_weights(self) -> tuple[float, ...] | None:
-        """How much each part of such vectors counts in a score by default; ``None``: all the same."""
+        """Default ``TasteConfig.part_weights`` for vectors of this training; ``None``: all the same."""
         return None
 
     @classmethod
     def explain_unknown(cls, name: str) -> str:
-        """Return what is wrong with a name that is none of these settings: also, whose setting it is."""
+        """Return the error message for an unknown name, including which objective has such a setting."""
         own = cls.model_fields["objective"].default
         near = nearest(name, SETTINGS_OF_TRAINING)
         if others := objectives_with(name):
@@ -152,16 +152,16 @@ class TrainConfig(Settings):
         return f"unknown setting {name!r}; did you mean {near!r}, a setting of objective={of}?"
 
     @model_validator(mode="after")
-    def _falling_rate(self) -> Self:
+    def _check_rates(self) -> Self:
         if self.min_alpha > self.alpha:
             raise ValueError(f"min_alpha is {self.min_alpha}; expected at most alpha, which is {self.alpha}")
         return self
 
 
 class NextItem(TrainConfig):
-    """Predict the next item from the taste so far: what serving computes is what is trained.
+    """Predict the next item from the taste of the items before it, as serving does.
 
-    The vectors are cut into parts, one for each ``context_decay``, and each part is trained by itself.
+    The vectors are split into equal parts, one per ``context_decay``, which are trained independently.
 
     Examples
     --------
@@ -170,40 +170,40 @@ class NextItem(TrainConfig):
     """
 
     objective: Literal["next_item"] = "next_item"
-    """Predict the next item from the taste so far."""
+    """Predict the next item from the history."""
     backend: Literal["numba"] = "numba"
-    """Which trainer runs: our own (numba)."""
+    """item2vec's own trainer (numba)."""
     similarity: Literal["cosine", "inner"] = "cosine"
-    """How a taste is compared with an item, part by part: cosine / temperature, or inner product."""
+    """Similarity of a taste and an item, per part: cosine / temperature, or inner product."""
     temperature: Annotated[Finite, Field(gt=0, le=100)] = 0.07
-    """Divides cosines in the softmax and in scores; not used with similarity='inner'."""
+    """Divisor of cosines in the softmax and in scores; not used with similarity='inner'."""
     context_decay: Decays = MEMORIES[0]
-    """Weight of an item for each step back, one entry for each part of the vectors: a decay, or "learned",
-    which learns a weight for each step back. A short memory stands beside long ones. Where ``vector_size`` is
-    given and no multiple of three, two parts are learned by default, or one."""
+    """Weight of a history item per step back, one entry per part of the vectors: a decay, or "learned" (one
+    learned weight per step). If ``vector_size`` is set and not a multiple of three, the default is two
+    learned parts, or one."""
     tied: Annotated[int, Field(ge=0)] = Field(default_factory=tied_parts)
-    """How many parts, the first ones, have one matrix in both roles: input vectors are output vectors. By
-    default half of them."""
+    """Number of parts, counted from the first, that share one matrix for input and output vectors. By default
+    half of the parts, rounded down."""
     vector_size: VectorSize = Field(default_factory=size_of_parts)
-    """Numbers in an item's vector: 128 for each part of ``context_decay``."""
+    """Dimensions of an item vector; by default 128 per part of ``context_decay``."""
     window: Window = 50
-    """How many items before the next one are read; ``"full"``: all of them."""
+    """Maximum number of history items per prediction; ``"full"``: all of them."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
-    """Negative samples, shared by a block of 256 predictions."""
+    """Negative samples per block of 256 predictions."""
     ns_exponent: Exponent = 0.5
     """Negatives are drawn in proportion to count ** ns_exponent. 0 is uniform; below 0 prefers rare items."""
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3
-    """Probability that an item of the history is dropped, drawn anew for each prediction."""
+    """Probability to drop a history item, drawn for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
-    """Weight decay of each vector that an update changes, times the learning rate."""
+    """Weight decay of the vectors that an update changes; multiplied by the learning rate."""
     alpha: Alpha = 0.08
-    """Learning rate at the start, of row-wise Adagrad."""
+    """Initial learning rate, of row-wise Adagrad."""
     epochs: Epochs = 15
     """Passes over the sentences."""
 
     @property
     def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
-        """How a taste reads such vectors by default: as they were trained.
+        """Default ``TasteConfig.decay`` for vectors of this training: ``context_decay``.
 
         >>> NextItem(context_decay=(0.4, 0.8)).taste_decay
         (0.4, 0.8)
@@ -212,7 +212,7 @@ class NextItem(TrainConfig):
 
     @property
     def part_weights(self) -> tuple[float, ...] | None:
-        """How much each part counts in a score by default: of the default memories, the shortest counts less.
+        """Default ``TasteConfig.part_weights``: less for the shortest of the default memories, else ``None``.
 
         >>> NextItem().part_weights, NextItem(context_decay=(0.4, 0.8)).part_weights
         ((1.0, 1.0, 0.5), None)
@@ -220,7 +220,7 @@ class NextItem(TrainConfig):
         return DEFAULT_PART_WEIGHTS if self.context_decay == MEMORIES[0] else None
 
     def without_order(self) -> Self:
-        """Return the settings for sentences whose order means nothing: unless ``context_decay`` is given, 1.
+        """Return the settings for unordered sentences: ``context_decay`` is 1, unless set explicitly.
 
         >>> NextItem(epochs=5).without_order().context_decay
         (1.0, 1.0, 1.0)
@@ -230,14 +230,14 @@ class NextItem(TrainConfig):
         return self.replace(context_decay=(1.0,) * len(self.context_decay))
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that were given; a memory that is the default does not count."""
+        """Return the settings that were set explicitly, without a ``context_decay`` that is the default."""
         given = super().given()
         default = fitting_memory(self.vector_size) if "vector_size" in given else MEMORIES[0]
         return {n: value for n, value in given.items() if n != "context_decay" or value != default}
 
     @model_validator(mode="before")
     @classmethod
-    def _memory_that_fits(cls, settings: Any) -> Any:
+    def _default_memory(cls, settings: Any) -> Any:
         size = settings.get("vector_size") if isinstance(settings, Mapping) else None
         if not isinstance(size, int) or size < 1 or "context_decay" in settings:
             return settings
@@ -245,16 +245,16 @@ class NextItem(TrainConfig):
 
     @field_validator("backend", mode="before")
     @classmethod
-    def _known_backend(cls, backend: object) -> object:
+    def _check_backend_of_next_item(cls, backend: object) -> object:
         if backend == "gensim":
             raise ValueError(
-                "objective='next_item' is not known to gensim; set backend='numba', or set "
+                "backend='gensim' does not support objective='next_item'; set backend='numba', or set "
                 "objective='skipgram'"
             )
         return backend
 
     @model_validator(mode="after")
-    def _equal_parts(self) -> Self:
+    def _check_parts(self) -> Self:
         n_parts = len(self.context_decay)
         if self.vector_size % n_parts:
             raise ValueError(
@@ -263,8 +263,8 @@ class NextItem(TrainConfig):
             )
         if self.similarity == "cosine" and self.vector_size == n_parts:
             raise ValueError(
-                f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two numbers for each "
-                "part: a cosine compares directions"
+                f"vector_size is {self.vector_size}; expected at least {2 * n_parts}, two dimensions per "
+                "part, because a cosine compares directions"
             )
         if self.tied > n_parts:
             raise ValueError(
@@ -275,14 +275,14 @@ class NextItem(TrainConfig):
 
 
 class Word2Vec(TrainConfig):
-    """What skip-gram and CBOW (Mikolov et al., 2013) have in common: gensim's settings, and two of ours."""
+    """Settings of both skip-gram and CBOW (Mikolov et al., 2013): gensim's, backend and forward_only."""
 
     backend: Literal["gensim", "numba"] = "gensim"
-    """Which trainer runs: gensim's, or our own (numba), which is several times as fast."""
+    """gensim's trainer, or item2vec's own (numba), which is several times as fast."""
     vector_size: VectorSize = 64
-    """Numbers in an item's vector."""
+    """Dimensions of an item vector."""
     window: Window = 10
-    """How far apart two items of a sentence may be to count as neighbours; ``"full"``: the whole sentence."""
+    """Maximum distance of neighbours in a sentence; ``"full"``: the whole sentence."""
     sample: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
     """Subsampling threshold: items more frequent than this share of all tokens are randomly dropped.
     0 disables it."""
@@ -291,27 +291,27 @@ class Word2Vec(TrainConfig):
     ns_exponent: Exponent = 0.25
     """Negatives are drawn in proportion to count ** ns_exponent. 0 is uniform; below 0 prefers rare items."""
     hs: Flag = False
-    """Hierarchical softmax beside negative sampling; or alone (negative=0), then without output vectors.
-    gensim only."""
+    """Hierarchical softmax in addition to negative sampling, or alone (negative=0), then without output
+    vectors. gensim only."""
     shrink_windows: Flag = True
-    """Draw each window's width anew from 1 to ``window``, so that near neighbours weigh more."""
+    """Draw each window's width from 1 to ``window``, so that near neighbours weigh more."""
     forward_only: Flag = False
-    """Only what comes before an item in a sentence is its neighbour. numba only."""
+    """Only earlier items of a sentence are neighbours of an item. numba only."""
     alpha: Alpha = 0.05
-    """Learning rate at the start."""
+    """Initial learning rate."""
     epochs: Epochs = 40
     """Passes over the sentences."""
 
     @model_validator(mode="after")
-    def _known_to_the_backend(self) -> Self:
+    def _check_backend(self) -> Self:
         if self.backend == "numba" and self.hs:
-            raise ValueError("hs=True is for backend='gensim'; set hs=False, or set backend='gensim'")
+            raise ValueError("backend='numba' does not support hs=True; set hs=False or backend='gensim'")
         if self.backend == "gensim" and self.forward_only:
-            raise ValueError("forward_only=True is not known to gensim; set backend='numba'")
+            raise ValueError("backend='gensim' does not support forward_only=True; set backend='numba'")
         return self
 
     @model_validator(mode="after")
-    def _some_loss(self) -> Self:
+    def _check_loss(self) -> Self:
         if not self.hs and self.negative == 0:
             raise ValueError("negative=0 trains nothing without hs=True; set negative to at least 1")
         return self
@@ -329,20 +329,20 @@ class SkipGram(Word2Vec):
 
 
 class CBOW(Word2Vec):
-    """Predict the item from all its neighbours at once.
+    """Predict the item from the mean or sum of its neighbours.
 
     >>> CBOW(cbow_mean=False).objective
     'cbow'
     """
 
     objective: Literal["cbow"] = "cbow"
-    """Predict the item from all its neighbours at once."""
+    """Predict the item from the mean or sum of its neighbours."""
     cbow_mean: Flag = True
-    """Average the neighbours' vectors (True) or add them (False)."""
+    """Average the vectors of the neighbours (True), or add them up (False)."""
 
 
 OBJECTIVES: Mapping[str, type[TrainConfig]] = {"next_item": NextItem, "skipgram": SkipGram, "cbow": CBOW}
-"""The settings of each objective."""
+"""The class of settings of each objective."""
 SETTINGS_OF_TRAINING = tuple(
     dict.fromkeys(name for settings in OBJECTIVES.values() for name in settings.model_fields)
 )
@@ -359,27 +359,27 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 
 def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a bundle as they are today.
+    """Return the settings of a bundle without those of other objectives.
 
-    item2vec 0.1.0 also wrote the settings of other objectives, and knew next_item by inner products only.
+    item2vec 0.1.0 wrote the settings of all objectives, and had next_item with inner products only.
 
     >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
     {'objective': 'skipgram', 'window': 5}
     >>> of_its_objective({"objective": "next_item", "epochs": 5})
     {'similarity': 'inner', 'tied': 0, 'objective': 'next_item', 'epochs': 5}
     """
-    made = _class_of(settings)
-    foreign = set(SETTINGS_OF_TRAINING) - made.model_fields.keys()
+    cls = _class_of(settings)
+    foreign = set(SETTINGS_OF_TRAINING) - cls.model_fields.keys()
     own = {name: value for name, value in settings.items() if name not in foreign}
-    return {"similarity": "inner", "tied": 0, **own} if made is NextItem else own
+    return {"similarity": "inner", "tied": 0, **own} if cls is NextItem else own
 
 
-def _made(settings: object) -> object:
+def _from_mapping(settings: object) -> object:
     return TrainConfig(**settings) if isinstance(settings, Mapping) else settings
 
 
-Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_made)]
-"""The settings of one of the objectives, as a field: which one, its ``objective`` says."""
+Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_from_mapping)]
+"""Type of a field that holds the settings of any objective."""
 
 
 def _class_of(settings: Mapping[str, Any]) -> type[TrainConfig]:

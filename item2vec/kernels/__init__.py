@@ -1,1 +1,4 @@
-"""Compiled loops: the one door to numba. Everything here works on plain NumPy arrays and nothing else."""
+"""Compiled loops over plain NumPy arrays. The only package that imports numba.
+
+Each module states what its loops compute as a formula or as a few lines of NumPy.
+"""

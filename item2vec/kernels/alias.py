@@ -1,6 +1,9 @@
-"""Tables to draw by weight in one look.
+"""Alias tables: draws in proportion to weights, at the cost of one table look-up per draw.
 
-Vose, A linear algorithm for generating random numbers with a given distribution, 1991.
+Index ``i`` of ``n`` is drawn uniformly, kept with probability ``keep[i]``, and replaced by ``alias[i]``
+otherwise. For every index, ``(keep[i] + (1 - keep)[alias == i].sum()) / n == weights[i] / weights.sum()``.
+
+Source: Vose, A linear algorithm for generating random numbers with a given distribution, 1991.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ __all__ = ["drawn_item", "edge_alias_tables", "item_alias_table"]
 
 
 def item_alias_table(weights: Doubles) -> Words:
-    """Return a table to draw items by weight: each entry an alias (upper half) and the chance to be kept.
+    """Return the alias table of items: per item, the alias (upper half) and 2**32 · ``keep`` (lower half).
 
     >>> [int(entry) >> 32 for entry in item_alias_table(np.array([3.0, 1.0]))]
     [0, 0]
@@ -30,7 +33,7 @@ def item_alias_table(weights: Doubles) -> Words:
 
 @inlined
 def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
-    """Return an item for random bits, by ``item_alias_table`` (an array, or the pointer to one).
+    """Return the item that random bits draw from an ``item_alias_table`` (an array, or a pointer to one).
 
     >>> table = item_alias_table(np.array([3.0, 1.0]))
     >>> [int(drawn_item(table, 2, np.uint64(bits))) for bits in (0, 1 << 63, 1 << 63 | 0xFFFFFFFF)]
@@ -45,9 +48,9 @@ def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
 
 @compiled
 def edge_alias_tables(offsets: Offsets, weights: Floats) -> tuple[Doubles, Floats, Codes]:
-    """Return each node's total weight, and for each edge the probability to keep it and its alias otherwise.
+    """Return, per node, the total weight of its edges, and, per edge, ``keep`` and ``alias``.
 
-    An alias is a place among the same node's edges.
+    An alias is an index into the edges of the same node, counted from its first edge.
     """
     strength = np.zeros(len(offsets) - 1, np.float64)
     keep = np.ones(len(weights), np.float32)
@@ -65,16 +68,19 @@ def edge_alias_tables(offsets: Offsets, weights: Floats) -> tuple[Doubles, Float
 
 @compiled
 def _fill_alias_row(share: Doubles, keep: Floats, alias: Codes) -> None:
-    """Fill up each share below 1, their mean, from one above; the stack holds lows left, highs right."""
+    """Vose's method: top up each entry below the mean, which is 1, from an entry above it.
+
+    One array holds two stacks: entries below 1 grow from the left, the others from the right.
+    """
     stack = np.empty(len(share), np.int32)
     n_low, high = 0, len(share)
-    for place in range(len(share)):
-        if share[place] < 1:
-            stack[n_low] = place
+    for i in range(len(share)):
+        if share[i] < 1:
+            stack[n_low] = i
             n_low += 1
         else:
             high -= 1
-            stack[high] = place
+            stack[high] = i
     while n_low > 0 and high < len(share):
         low, donor = stack[n_low - 1], stack[high]
         keep[low], alias[low] = share[low], donor

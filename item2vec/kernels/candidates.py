@@ -1,4 +1,4 @@
-"""From scored candidates to an answer: those not barred, filled up with the first items of all."""
+"""Rankings of exactly k items from fewer candidates, and random candidates."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ __all__ = ["draw", "fill_up"]
 
 
 @compiled
-def fill_up(rows: SparseRows, barred: Codes, offsets: Offsets, n_items: int, k: int) -> tuple[Codes, Doubles]:
-    """Return ``k`` items a row and their scores (two matrices; -1 where there are not so many).
+def fill_up(
+    rows: SparseRows, excluded: Codes, offsets: Offsets, n_items: int, k: int
+) -> tuple[Codes, Doubles]:
+    """Return ``k`` items per row and their scores (two matrices, n rows × k).
 
-    First those of the row, in its order, then the items from number 0 on, item i with the score
-    -(1 + i) / n_items. ``barred[offsets[r]:offsets[r + 1]]`` are left out of row ``r``.
+    The candidates of a row come first, in their order. Items 0, 1, 2, … follow, item i with the score
+    -(1 + i) / n_items. ``excluded[offsets[r]:offsets[r + 1]]`` are left out of row ``r``. Unused slots hold
+    item -1 and score 0. In Python, for one row::
+
+        ranking = dict.fromkeys([*candidates, *range(n_items)])
+        items = [item for item in ranking if item not in excluded][:k]
 
     Examples
     --------
-    >>> row = Rows(np.array([2, 1]), np.array([9.0, 8.0]), np.array([0]), np.array([2]))
+    >>> row = SparseRows(np.array([2, 1]), np.array([9.0, 8.0]), np.array([0]), np.array([2]))
     >>> fill_up(row, np.array([1]), np.array([0, 1]), 4, 3)
     (array([[2, 0, 3]], dtype=int32), array([[ 9.  , -0.25, -1.  ]]))
     """
-    n = len(rows.starts)
-    items = np.full((n, k), -1, np.int32)
-    scores = np.zeros((n, k), np.float64)
+    n_rows = len(rows.starts)
+    items = np.full((n_rows, k), -1, np.int32)
+    scores = np.zeros((n_rows, k), np.float64)
     every_item = np.arange(n_items)
     last_scores = -(1.0 + every_item) / n_items
     used_in = np.full(n_items, -1, np.int64)
-    for row in range(n):
-        for item in barred[offsets[row] : offsets[row + 1]]:
+    for row in range(n_rows):
+        for item in excluded[offsets[row] : offsets[row + 1]]:
             used_in[item] = row
         own = slice(rows.starts[row], rows.ends[row])
-        found = _take(rows.items[own], rows.scores[own], used_in, row, items[row], scores[row], 0)
-        _take(every_item, last_scores, used_in, row, items[row], scores[row], found)
+        n = _take(rows.items[own], rows.scores[own], used_in, row, items[row], scores[row], 0)
+        _take(every_item, last_scores, used_in, row, items[row], scores[row], n)
     return items, scores
 
 
@@ -49,27 +55,27 @@ def _take(
     row: int,
     items: Codes,
     scores: Doubles,
-    found: int,
+    n: int,
 ) -> int:
-    """Append candidates that are not used in this row until it is full; return how many it holds."""
-    for place in range(len(candidates)):
-        if found == len(items):
+    """Append unused candidates to a row that holds ``n`` items, until it is full; return the new ``n``."""
+    for i in range(len(candidates)):
+        if n == len(items):
             break
-        item = candidates[place]
+        item = candidates[i]
         if used_in[item] != row:
             used_in[item] = row
-            items[found] = item
-            scores[found] = candidate_scores[place]
-            found += 1
-    return found
+            items[n] = item
+            scores[n] = candidate_scores[i]
+            n += 1
+    return n
 
 
 @compiled
 def draw(histories: Codes, offsets: Offsets, sizes: Offsets, n_items: int, seed: int) -> SparseRows:
-    """Return ``sizes`` different items for each history, drawn evenly; the score of the r-th is 1 / r.
+    """Return, for each history, ``sizes[history]`` distinct random items; the r-th has the score 1 / r.
 
-    A draw depends on the seed and on what the history holds, and on nothing else; a larger one begins with
-    the smaller one. (Fisher & Yates' shuffle of as many cards as are asked for, then undone.)
+    A draw depends only on the seed and on the items of the history. A larger draw begins with the smaller
+    one. This is a Fisher–Yates shuffle that stops after the requested number of items and is then undone.
 
     Examples
     --------
@@ -87,13 +93,13 @@ def draw(histories: Codes, offsets: Offsets, sizes: Offsets, n_items: int, seed:
         state = mix(np.uint64(seed))
         for item in histories[offsets[history] : offsets[history + 1]]:
             state = mix(state + GOLDEN * np.uint64(item + 1))
-        for card in range(sizes[history]):
+        for i in range(sizes[history]):
             state += GOLDEN
-            other = card + np.int64(mix(state) % np.uint64(n_items - card))
-            deck[card], deck[other] = deck[other], deck[card]
-            swapped[card] = other
-            items[starts[history] + card] = deck[card]
-            scores[starts[history] + card] = 1 / (1 + card)
-        for card in range(sizes[history] - 1, -1, -1):
-            deck[card], deck[swapped[card]] = deck[swapped[card]], deck[card]
+            j = i + np.int64(mix(state) % np.uint64(n_items - i))
+            deck[i], deck[j] = deck[j], deck[i]
+            swapped[i] = j
+            items[starts[history] + i] = deck[i]
+            scores[starts[history] + i] = 1 / (1 + i)
+        for i in range(sizes[history] - 1, -1, -1):
+            deck[i], deck[swapped[i]] = deck[swapped[i]], deck[i]
     return SparseRows(items, scores, starts[:-1], starts[1:])

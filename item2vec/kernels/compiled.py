@@ -1,4 +1,4 @@
-"""How a loop is compiled: once for a machine, without holding Python's lock."""
+"""The decorators that compile a loop: with a cache on disk, and without holding the GIL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
 def _digest_of_kernels() -> str:
-    """Return a digest of all source files of this package, and of the version of LLVM that compiles them."""
+    """Return a digest of all source files of this package and of llvmlite's version."""
     digest = hashlib.sha256(llvmlite.__version__.encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -32,8 +32,8 @@ _KERNELS = _digest_of_kernels()
 class _NamedByKernels(CompileResultCacheImpl):
     """Puts the digest of all kernels into the names of a loop's cache files.
 
-    The machine code of a loop holds functions and constants of other files, but numba compares the loop's own
-    file only. The digest is in the name, so that processes of an old and a new version share no file.
+    numba recompiles a loop when its own file changes. But its machine code also contains functions and
+    constants of other files. With the digest in the name, processes of two versions share no cache file.
     """
 
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
@@ -41,17 +41,17 @@ class _NamedByKernels(CompileResultCacheImpl):
 
 
 class _Cache(FunctionCache):
-    """Machine code on the disk."""
+    """numba's cache on disk, with these file names."""
 
     _impl_class = _NamedByKernels
 
 
 def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
-    """Compile a function when it is first called, and keep the machine code on the disk for the next process.
+    """Compile a function at its first call, and cache the machine code on disk for later processes.
 
-    Machine code is used again as long as no source file of this package has changed. Where no folder can be
-    written (neither the package's own nor the user's cache), the function is compiled anew in each process.
-    ``options`` are numba's.
+    Cached code is used until a source file of this package changes. If neither the package's folder nor the
+    user's cache folder is writable, each process compiles the function again. ``options`` are passed to
+    ``numba.njit``.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
     >>> twice(4)
     8
     """
-    # NumPy's division: one by zero is not finite, which training checks, and the check itself costs time.
+    # "numpy": 1 / 0 is inf, not an exception. Training checks for inf; a check per division would be slow.
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(loop)
     with suppress(RuntimeError):  # numba: "no locator available"
-        dispatcher._cache = _Cache(loop)  # what cache=True does, with a cache of ours
+        dispatcher._cache = _Cache(loop)  # as cache=True does, with other file names
     return cast(Loop, dispatcher)
 
 
 inlined = partial(compiled, forceinline=True)
-"""``compiled``, into the machine code of each loop that calls it."""
+"""``compiled``, and inlined into each loop that calls it."""

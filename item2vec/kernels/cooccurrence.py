@@ -1,7 +1,7 @@
-"""Items that stand in the same sentences: how alike they are, and what a history's items add up to.
+"""Co-occurrence of items in sentences: similarities of items, and weighted sums over a history.
 
-A row of neighbours is ``items[starts[i]:ends[i]]`` with as many ``scores``, best first; equal scores stand in
-order of the item's number. Nothing here is larger than its answer plus one number an item.
+With the binary matrix ``A`` (sentences × items), ``A.T @ A`` counts the sentences that contain two items. The
+loops compute such products row by row, and keep only the best entries of each row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ __all__ = [
 
 
 class SparseRows(NamedTuple):
-    """Scored items, row by row: row ``i`` is at ``starts[i]`` to ``ends[i]``."""
+    """Scored items per row, best first; equal scores by ascending item.
+
+    Row ``i`` is ``items[starts[i]:ends[i]]`` and as many ``scores``.
+    """
 
     items: Codes
     scores: npt.NDArray[np.floating]
@@ -40,9 +43,9 @@ class SparseRows(NamedTuple):
 
 @compiled
 def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[Offsets, Codes]:
-    """Return for each item the sentences that hold it, each once and in order: offsets, and sentences.
+    """Return the ascending sentences that contain each item (offsets and sentences): ``A`` by columns.
 
-    Turned around a second time, it gives the distinct items of each sentence.
+    Applied to its own result, it returns the distinct items of each sentence: ``A`` by rows.
 
     Examples
     --------
@@ -59,20 +62,20 @@ def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[O
     for item in range(n_items):
         item_offsets[item + 1] += item_offsets[item]
     item_sentences = np.empty(item_offsets[n_items], np.int32)
-    place = item_offsets[:-1].copy()
+    next_slot = item_offsets[:-1].copy()
     last[:] = -1
     for sentence in range(len(offsets) - 1):
         for item in tokens[offsets[sentence] : offsets[sentence + 1]]:
             if last[item] != sentence:
                 last[item] = sentence
-                item_sentences[place[item]] = sentence
-                place[item] += 1
+                item_sentences[next_slot[item]] = sentence
+                next_slot[item] += 1
     return item_offsets, item_sentences
 
 
 @compiled
 def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tuple[Codes, Offsets]:
-    """Return sentences (tokens and offsets) cut to their ends that hold ``most`` distinct items at most.
+    """Return the longest end of each sentence with at most ``most`` distinct items (tokens and offsets).
 
     Examples
     --------
@@ -100,12 +103,10 @@ def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tu
 
 
 def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
-    """Return up to ``k`` other items for each, by the cosine of the sentences that hold them.
+    """Return the up to ``k`` nearest other items of each item, by cosine of the columns of ``A``.
 
-    The cosine is n_ij / sqrt(n_i · n_j), n counting sentences; items that never meet are no neighbours.
-
-    Scores are float32, so that a sum of them in float64 is exact: equal sums are then equal numbers, in
-    whatever order they are made.
+    The cosine is ``(A.T @ A)[i, j] / sqrt(n[i] * n[j])`` with ``n = A.sum(axis=0)``; items of cosine 0 are
+    left out. Scores are float32: their sums in float64 are then exact, in any order.
 
     Examples
     --------
@@ -113,16 +114,16 @@ def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows
     >>> rows.items[rows.starts], rows.scores[rows.starts]
     (array([1, 0, 0], dtype=int32), array([1.        , 1.        , 0.70710677], dtype=float32))
     """
-    held_by = np.diff(sentences_of_items(tokens, offsets, n_items)[0])
-    root = np.sqrt(np.maximum(held_by, 1))
+    n_sentences = np.diff(sentences_of_items(tokens, offsets, n_items)[0])
+    root = np.sqrt(np.maximum(n_sentences, 1))
     return _best_products(tokens, offsets, n_items, k, _Scales(np.ones(len(offsets) - 1), root, root))
 
 
 def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
-    """Return up to ``k`` other items for each, by one round of link propagation.
+    """Return the up to ``k`` best other items of each item, by one round of link propagation, as float32.
 
-    The score of j for i is ``d_i**-.5 · Σ_u d_u**-.75 · d_j**-.25`` over the sentences u that hold both; d is
-    the number of distinct items of a sentence, or of sentences that hold an item. Scores are float32.
+    The scores are ``D_i**-.5 @ A.T @ D_s**-.75 @ A @ D_i**-.25``. The diagonals of D_i and D_s are the column
+    and row sums of ``A``.
 
     Examples
     --------
@@ -131,15 +132,15 @@ def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
     (array([1, 0, 0], dtype=int32), array([0.614, 0.614, 0.369], dtype=float32))
     """
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
-    holds = np.maximum(np.bincount(item_sentences, minlength=len(offsets) - 1), 1)
-    held_by = np.maximum(np.diff(item_offsets), 1)
-    # In float32, so that a sum of them in float64 is exact, in whatever order it is made.
-    of_sentences = (holds**-0.75).astype(np.float32).astype(np.float64)
-    return _best_products(tokens, offsets, n_items, k, _Scales(of_sentences, held_by**0.5, held_by**0.25))
+    n_distinct = np.maximum(np.bincount(item_sentences, minlength=len(offsets) - 1), 1)
+    degree = np.maximum(np.diff(item_offsets), 1)
+    # Rounded to float32: their sums in float64 are then exact, in any order.
+    sentence_weights = (n_distinct**-0.75).astype(np.float32).astype(np.float64)
+    return _best_products(tokens, offsets, n_items, k, _Scales(sentence_weights, degree**0.5, degree**0.25))
 
 
 class _Scales(NamedTuple):
-    """The weight of each sentence, added to each pair of its items; the divisors of rows and of columns."""
+    """The weight of each sentence, added to each pair of its items; the divisors of rows and columns."""
 
     sentences: Doubles
     rows: Doubles
@@ -147,18 +148,17 @@ class _Scales(NamedTuple):
 
 
 def _best_products(tokens: Codes, offsets: Offsets, n_items: int, k: int, scales: _Scales) -> SparseRows:
+    """Return the best ``k`` per row of ``A.T @ diag(sentences) @ A / np.outer(rows, columns)``."""
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     sentence_offsets, sentence_items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
-    starts = _room_for_neighbours(item_offsets, item_sentences, sentence_offsets, k)
+    starts = _row_starts(item_offsets, item_sentences, sentence_offsets, k)
     lists = item_offsets, item_sentences, sentence_offsets, sentence_items
     return SparseRows(*_best_pairs(*lists, scales, starts, k))
 
 
 @compiled
-def _room_for_neighbours(
-    item_offsets: Offsets, item_sentences: Codes, sentence_offsets: Offsets, k: int
-) -> Offsets:
-    """Return where to write each item's neighbours: ``k`` of them at most, and no more than it ever met."""
+def _row_starts(item_offsets: Offsets, item_sentences: Codes, sentence_offsets: Offsets, k: int) -> Offsets:
+    """Return where each item's neighbours are written: room for ``k``, or fewer if it has fewer."""
     n_items = len(item_offsets) - 1
     starts = np.zeros(n_items + 1, np.int64)
     for item in range(n_items):
@@ -183,30 +183,30 @@ def _best_pairs(
     items = np.empty(starts[n_items], np.int32)
     scores = np.empty(starts[n_items], np.float32)
     ends = np.empty(n_items, np.int64)
-    together = np.zeros(n_items, np.float64)
+    sums = np.zeros(n_items, np.float64)
     met = np.empty(n_items, np.int32)
     best = empty_heap()
     for item in range(n_items):
         n_met = 0
         for sentence in item_sentences[item_offsets[item] : item_offsets[item + 1]]:
             for other in sentence_items[sentence_offsets[sentence] : sentence_offsets[sentence + 1]]:
-                if together[other] == 0:
+                if sums[other] == 0:
                     met[n_met] = other
                     n_met += 1
-                together[other] += scales.sentences[sentence]
-        together[item] = 0
+                sums[other] += scales.sentences[sentence]
+        sums[item] = 0
         for other in met[:n_met]:
-            if together[other] > 0:
-                score = together[other] / (scales.rows[item] * scales.columns[other])
+            if sums[other] > 0:
+                score = sums[other] / (scales.rows[item] * scales.columns[other])
                 keep_best(best, k, np.float64(np.float32(score)), other)
-                together[other] = 0
+                sums[other] = 0
         ends[item] = write_down(best, items, scores, starts[item])
     return items, scores, starts[:-1], ends
 
 
 @compiled
 def pair_counts(tokens: Codes, offsets: Offsets, n_items: int) -> Doubles:
-    """Return how many sentences hold each pair of items (n items × n items), on the diagonal each item.
+    """Return ``A.T @ A``: the number of sentences that contain each pair of items (n items × n items).
 
     Examples
     --------
@@ -219,14 +219,14 @@ def pair_counts(tokens: Codes, offsets: Offsets, n_items: int) -> Doubles:
     sentence_offsets, items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
     for item in range(n_items):
         for sentence in item_sentences[item_offsets[item] : item_offsets[item + 1]]:
-            for place in range(sentence_offsets[sentence], sentence_offsets[sentence + 1]):
-                counts[item, items[place]] += 1
+            for i in range(sentence_offsets[sentence], sentence_offsets[sentence + 1]):
+                counts[item, items[i]] += 1
     return counts
 
 
 @compiled
 def first_occurrences(histories: Codes, offsets: Offsets, n_items: int) -> Doubles:
-    """Return 1.0 for the first token of each item in a history, 0.0 for the others.
+    """Return 1.0 for the first token of each item in each history, 0.0 for all other tokens.
 
     Examples
     --------
@@ -247,10 +247,10 @@ def first_occurrences(histories: Codes, offsets: Offsets, n_items: int) -> Doubl
 def best_sums(
     histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, sizes: Offsets
 ) -> SparseRows:
-    """Return for each history the ``sizes`` best items by the weighted sum over the rows of its tokens.
+    """Return, for each history, the ``sizes[history]`` best items by ``weights @ T[history]``.
 
-    ``weights`` (one per token) are not negative. ``rows`` holds positive scores, a row for each item; items
-    of no row are left out.
+    ``T`` (n items × n items) holds ``rows``, of positive scores; ``weights`` (per token) are not negative.
+    Items of sum 0 are left out.
 
     Examples
     --------
@@ -282,9 +282,9 @@ def best_sums(
 def log_shares(
     histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, floor: float
 ) -> tuple[Codes, Doubles, Offsets]:
-    """Return for each history the items of its rows, ascending, their ``log(1 + p / floor)``, and offsets.
+    """Return the items that each history reaches, ascending, their ``log(1 + p / floor)``, and offsets.
 
-    p is an item's share of the weighted sum of the rows; the shares of a history add up to 1.
+    With ``T`` as in ``best_sums``: ``sums = weights @ T[history]`` and ``p = sums / sums.sum()``.
 
     Examples
     --------
@@ -300,16 +300,16 @@ def log_shares(
     logs = np.empty(1024, np.float64)
     for history in range(len(offsets) - 1):
         own = slice(offsets[history], offsets[history + 1])
-        found = np.sort(reached[: _add_rows(histories[own], weights[own], rows, sums, reached)])
-        start, end = ends[history], ends[history] + len(found)
+        near = np.sort(reached[: _add_rows(histories[own], weights[own], rows, sums, reached)])
+        start, end = ends[history], ends[history] + len(near)
         if end > len(items):
             items = np.concatenate((items, np.empty(end, np.int32)))
             logs = np.concatenate((logs, np.empty(end, np.float64)))
-        total = sums[found].sum()
-        for place in range(len(found)):
-            items[start + place] = found[place]
-            logs[start + place] = np.log1p(sums[found[place]] / total / floor)
-            sums[found[place]] = 0
+        total = sums[near].sum()
+        for i in range(len(near)):
+            items[start + i] = near[i]
+            logs[start + i] = np.log1p(sums[near[i]] / total / floor)
+            sums[near[i]] = 0
         ends[history + 1] = end
     return items[: ends[-1]], logs[: ends[-1]], ends
 
@@ -322,15 +322,15 @@ def _add_rows(
     sums: Doubles,
     reached: Codes,
 ) -> int:
-    """Add the rows of a history's tokens, times their weights, to ``sums``; return how many are above 0.
+    """Add ``weights @ T[history]`` to ``sums``, which must be zero; return the number of items above 0.
 
-    ``reached`` is filled with their items. ``sums`` must hold zeros before.
+    These items are written to ``reached``.
     """
     n_reached = 0
     for token in range(len(history)):
-        for place in range(rows.starts[history[token]], rows.ends[history[token]]):
-            other, term = rows.items[place], weights[token] * rows.scores[place]
-            if term > 0:  # a decay underflows after a thousand steps
+        for i in range(rows.starts[history[token]], rows.ends[history[token]]):
+            other, term = rows.items[i], weights[token] * rows.scores[i]
+            if term > 0:  # the weight underflows after about a thousand steps of decay
                 if sums[other] == 0:
                     reached[n_reached] = other
                     n_reached += 1
@@ -340,10 +340,10 @@ def _add_rows(
 
 @compiled
 def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sentences: Codes) -> Doubles:
-    """Return the cosine of each pair of items, as in ``nearest``; 0 where one of them is in no sentence.
+    """Return the cosine of each pair of items, as in ``nearest``; 0 if an item is in no sentence.
 
-    ``item_offsets`` and ``item_sentences`` are those of ``sentences_of_items``. Walks the shorter list and
-    gallops through the longer (Bentley & Yao, An almost optimal algorithm for unbounded searching, 1976).
+    ``sentences_of_items`` returns ``item_offsets`` and ``item_sentences``. The shorter list is scanned, the
+    longer one galloped (Bentley & Yao, An almost optimal algorithm for unbounded searching, 1976).
 
     Examples
     --------
@@ -359,14 +359,14 @@ def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sente
         if len(short) > len(long):
             short, long = long, short
         if len(short) > 0:
-            together = _n_common(short, long)
-            cosines[pair] = together / np.sqrt(np.float64(len(short)) * np.float64(len(long)))
+            n_common = _n_common(short, long)
+            cosines[pair] = n_common / np.sqrt(np.float64(len(short)) * np.float64(len(long)))
     return cosines
 
 
 @compiled
 def _n_common(short: Codes, long: Codes) -> int:
-    """Return how many numbers two ascending lists share."""
+    """Return ``len(np.intersect1d(short, long))`` of two ascending lists without duplicates."""
     n_common, low = 0, 0
     for sentence in short:
         step = 1

@@ -1,4 +1,4 @@
-"""Small dense algebra in float32: products, norms and exponentials, in loops that LLVM vectorises."""
+"""Small dense linear algebra in float32: products, norms and exponentials, as loops that LLVM vectorises."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["add", "dot", "exponentials", "mean_square", "product", "project", "t
 
 _LEAST = np.float32(-87.0)
 
-# Inlined, so that there is one version of each in the machine code: sums are reordered in each version in its
-# own way, and a process that compiles would link others than one that reads them from the disk.
+# Inlined for reproducibility: LLVM may reorder a sum differently in each compiled version of a function, and
+# a process that compiles would link another version than a process that loads the cache.
 vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
 @vectorised
 def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes) -> np.float32:
-    """Replace scores by exp(score - highest), 0 at the target; return their sum.
+    """Replace scores by ``np.where(items == target, 0, np.exp(scores - highest))``; return their sum.
 
-    exp(x) = 2**n exp(f): n goes into the exponent's bits, and exp(f), with f within ± log(2) / 2, is its
-    Taylor polynomial, right to 3e-6.
+    exp(x) = 2**n · exp(f): n is written into the exponent bits of a float32, and exp(f), with f within
+    ± log(2) / 2, is a Taylor polynomial of relative error 3e-6. ``powers`` is working memory.
     """
     for k in range(len(scores)):
         x = max(scores[k] - highest, _LEAST)
@@ -46,7 +46,7 @@ def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32,
 
 @vectorised
 def product(a: Floats, b: Floats, out: Floats) -> None:
-    """Write a × b, four rows of each at a time, so that every number read is used four times."""
+    """Write ``a @ b`` to ``out``, in blocks of four rows of each: every number read is used four times."""
     out[:] = 0
     rows, inner = len(a) // 4 * 4, len(b) // 4 * 4
     for i in range(0, rows, 4):
@@ -69,7 +69,7 @@ def product(a: Floats, b: Floats, out: Floats) -> None:
 
 @vectorised
 def add(to: Floats, row: Floats, factor: np.float32) -> None:
-    """Add a multiple of a row."""
+    """Add ``factor * row`` to ``to``, in place."""
     for d in range(len(to)):
         to[d] += factor * row[d]
 
@@ -85,19 +85,19 @@ def dot(a: Floats, b: Floats) -> np.float32:
 
 @vectorised
 def to_length(row: Floats, length: np.float32) -> np.float32:
-    """Scale a row to this length, and return the length it had; a row of zeros stays, with length 1."""
-    had = np.float32(np.sqrt(dot(row, row)))
-    if had == 0:
+    """Scale a row to a length, in place; return its former length, or 1 for a row of zeros."""
+    norm = np.float32(np.sqrt(dot(row, row)))
+    if norm == 0:
         return np.float32(1)
-    factor = length / had
+    factor = length / norm
     for d in range(len(row)):
         row[d] *= factor
-    return had
+    return norm
 
 
 @vectorised
 def project(gradient: Floats, along: Floats, square: np.float32) -> None:
-    """Take away the component along a vector of this squared length."""
+    """Subtract from a gradient its component along a vector of squared length ``square``, in place."""
     factor = dot(gradient, along) / square
     for d in range(len(gradient)):
         gradient[d] -= factor * along[d]
@@ -105,7 +105,7 @@ def project(gradient: Floats, along: Floats, square: np.float32) -> None:
 
 @vectorised
 def mean_square(row: Floats) -> np.float32:
-    """Return the mean of the squares."""
+    """Return the mean of the squared entries."""
     total = np.float32(0)
     for d in range(len(row)):
         total += row[d] * row[d]

@@ -1,10 +1,10 @@
-"""A graph as plain arrays, and whether an edge joins two of its nodes.
+"""A graph in compressed sparse rows, and membership tests of its edges.
 
-The filter says at once, for most pairs of nodes, that no edge joins them. It is a blocked Bloom filter
-(Putze, Sanders & Singler, Cache-, hash- and space-efficient Bloom filters, 2007): each edge sets two bits of
-one word, and there is a byte for each edge, so that a pair without an edge passes about one time in twenty.
-One look into an eighth of the neighbours' memory (a quarter where directed) takes the place of a search in
-all of it.
+``edge_index`` is a binary search among the neighbours of a node. ``may_be_edge`` reads a blocked Bloom filter
+first (Putze, Sanders & Singler, Cache-, hash- and space-efficient Bloom filters, 2007), which rejects most
+pairs without an edge after one memory access. Each edge sets two bits of one 64-bit word. At one byte per
+edge, the filter takes an eighth of the memory of the neighbours (a quarter in a directed graph), and about
+one pair in twenty without an edge passes.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ __all__ = [
     "Csr",
     "degree_of",
     "edge_filter",
-    "edge_place",
+    "edge_index",
     "may_be_edge",
 ]
 
 
-_EDGES_A_WORD = 8
+_EDGES_PER_WORD = 8
 _ONE = np.uint64(1)
 _BIT = np.uint64(63)
 _SIX = np.uint64(6)
 
 
 class Csr(NamedTuple):
-    """A graph as plain arrays; those from ``weights`` on are empty where all edges weigh the same.
+    """A graph in compressed sparse rows.
 
-    ``strength`` is the total weight of each node's edges; ``keep`` and ``alias`` are Vose's tables.
+    The neighbours of node ``i`` are ``neighbours[offsets[i]:offsets[i + 1]]``, ascending. ``weights`` (per
+    edge), ``strength`` (total weight of the edges of a node), ``keep`` and ``alias`` (``edge_alias_tables``)
+    are empty if all edges weigh the same.
     """
 
     offsets: Offsets
@@ -48,19 +50,19 @@ class Csr(NamedTuple):
 
 
 def edge_filter(offsets: Offsets, neighbours: Codes, directed: bool) -> Words:
-    """Return the filter of a graph's edges; an undirected edge is in it once."""
+    """Return the Bloom filter of a graph's edges. It contains an undirected edge once."""
     n_edges = len(neighbours) if directed else len(neighbours) // 2
-    words = np.zeros(n_edges // _EDGES_A_WORD + 1, np.uint64)
+    words = np.zeros(n_edges // _EDGES_PER_WORD + 1, np.uint64)
     _add_edges(words, offsets, neighbours, directed)
     return words
 
 
 @compiled
 def may_be_edge(words: Words, source: int, target: int, directed: bool) -> bool:
-    """Return whether there may be an edge; ``False`` is certain."""
+    """Return whether the filter contains an edge. ``False`` is certain; ``True`` may be wrong."""
     hash_ = _hash(source, target, directed)
     bits = _bits(hash_)
-    return bool((words[_place(words, hash_)] & bits) == bits)
+    return bool((words[_word(words, hash_)] & bits) == bits)
 
 
 @compiled
@@ -69,21 +71,22 @@ def _add_edges(words: Words, offsets: Offsets, neighbours: Codes, directed: bool
         for slot in range(offsets[source], offsets[source + 1]):
             if directed or source <= neighbours[slot]:
                 hash_ = _hash(source, neighbours[slot], directed)
-                words[_place(words, hash_)] |= _bits(hash_)
+                words[_word(words, hash_)] |= _bits(hash_)
 
 
 @compiled
 def _hash(source: int, target: int, directed: bool) -> np.uint64:
-    """Return 64 bits for a pair; for the same pair turned round, the same bits unless directed."""
-    turned = not directed and source > target
-    first, second = (target, source) if turned else (source, target)
+    """Return the 64-bit hash of a pair. Undirected pairs (a, b) and (b, a) have the same hash."""
+    swapped = not directed and source > target
+    first, second = (target, source) if swapped else (source, target)
     pair = (np.uint64(first) << HALF) | np.uint64(second)
     pair = (pair ^ (pair >> HALF)) * GOLDEN
     return (pair ^ (pair >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
 
 
 @compiled
-def _place(words: Words, hash_: np.uint64) -> np.uint64:
+def _word(words: Words, hash_: np.uint64) -> np.uint64:
+    """Return the index of the word that holds the bits of a hash."""
     return ((hash_ >> HALF) * np.uint64(len(words))) >> HALF
 
 
@@ -93,20 +96,20 @@ def _bits(hash_: np.uint64) -> np.uint64:
 
 
 @compiled
-def edge_place(graph: Csr, source: int, target: int) -> int:
-    """Return where an edge stands among all edges, or -1; the source has at least one edge.
+def edge_index(graph: Csr, source: int, target: int) -> int:
+    """Return the index of an edge among all edges, or -1 if there is none.
 
-    Without a branch in the loop, since the processor could not foresee it.
+    The source must have at least one edge. The loop has no branch, which the processor could not predict.
     """
-    place, size = graph.offsets[source], degree_of(graph, source)
+    index, size = graph.offsets[source], degree_of(graph, source)
     while size > 1:
         half = size >> 1
-        place = place + half if graph.neighbours[place + half] <= target else place
+        index = index + half if graph.neighbours[index + half] <= target else index
         size -= half
-    return place if graph.neighbours[place] == target else -1
+    return index if graph.neighbours[index] == target else -1
 
 
 @compiled
 def degree_of(graph: Csr, node: int) -> int:
-    """Return the number of a node's neighbours."""
+    """Return the number of neighbours of a node."""
     return int(graph.offsets[node + 1] - graph.offsets[node])

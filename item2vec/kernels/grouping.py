@@ -1,4 +1,4 @@
-"""Rows brought together by group, and ordered by time within each group, without a general sort."""
+"""Row numbers grouped by code and sorted by time within each group, without a general sort."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHORT = 32
 
 @compiled
 def group_rows(group: Codes, n_groups: int) -> tuple[Offsets, Offsets]:
-    """Return the rows of each group (a stable counting sort) and the offsets at which groups start.
+    """Return ``np.argsort(group, kind="stable")`` and the offset at which each group starts (counting sort).
 
     Examples
     --------
@@ -27,41 +27,44 @@ def group_rows(group: Codes, n_groups: int) -> tuple[Offsets, Offsets]:
         offsets[group[row] + 1] += 1
     for g in range(n_groups):
         offsets[g + 1] += offsets[g]
-    place = offsets[:-1].copy()
+    next_slot = offsets[:-1].copy()
     rows = np.empty(len(group), np.int64)
     for row in range(len(group)):
-        rows[place[group[row]]] = row
-        place[group[row]] += 1
+        rows[next_slot[group[row]]] = row
+        next_slot[group[row]] += 1
     return rows, offsets
 
 
 @compiled
 def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
-    """Order the rows of each group by timestamp, in place; rows of equal timestamp keep their order.
+    """Sort the rows of each group by timestamp, in place and stably.
 
-    Groups that stand in order already, as in a log, cost one look at each row.
+    For each group: ``rows = rows[np.argsort(timestamp[rows], kind="stable")]``. Groups that are sorted
+    already, as in a log, take one pass.
     """
     short = np.empty(_SHORT, np.int64)
     for g in range(len(offsets) - 1):
         group = rows[offsets[g] : offsets[g + 1]]
         if len(group) > _SHORT:
-            moments = timestamp[group]
-            if np.any(moments[1:] < moments[:-1]):
-                group[:] = group[np.argsort(moments, kind="mergesort")]
+            times = timestamp[group]
+            if np.any(times[1:] < times[:-1]):
+                group[:] = group[np.argsort(times, kind="mergesort")]
             continue
         for i in range(len(group)):
             short[i] = timestamp[group[i]]
         for i in range(1, len(group)):
-            row, moment, j = group[i], short[i], i
-            while j > 0 and short[j - 1] > moment:
+            row, time, j = group[i], short[i], i
+            while j > 0 and short[j - 1] > time:
                 group[j], short[j] = group[j - 1], short[j - 1]
                 j -= 1
-            group[j], short[j] = row, moment
+            group[j], short[j] = row, time
 
 
 @compiled
 def label_pairs(offsets: Offsets, label: Codes, n_labels: int) -> Codes:
-    """Return the number of each row's pair (group, label), by first appearance; rows stand group by group.
+    """Return the number of each row's pair (group, label); pairs are numbered by first appearance.
+
+    Group ``g`` is the rows ``offsets[g]:offsets[g + 1]``.
 
     Examples
     --------

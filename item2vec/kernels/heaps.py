@@ -1,4 +1,7 @@
-"""A heap of the best scored items: how a compiled loop keeps the top of a row."""
+"""A heap of the k best scored items, for compiled loops.
+
+``keep_best`` for every item and then ``write_down`` give ``np.lexsort((items, -scores))[:k]``.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def empty_heap() -> Best:
 
 @compiled
 def keep_best(best: Best, size: int, score: float, item: int) -> None:
-    """Add an item to a heap of the ``size`` best, whose first is the worst; equal scores by lower item."""
+    """Offer an item to a heap of the ``size`` best; of equal scores, the lower item is better."""
     if len(best) < size:
         heapq.heappush(best, (score, int(-item)))
     elif size > 0:
@@ -34,10 +37,10 @@ def keep_best(best: Best, size: int, score: float, item: int) -> None:
 
 @compiled
 def write_down(best: Best, items: Codes, scores: npt.NDArray[np.floating], start: int) -> int:
-    """Empty the heap into two arrays from ``start`` on, best first; return where the row ends."""
+    """Move the heap into two arrays from index ``start`` on, best first; return the index after the last."""
     end = start + len(best)
-    for place in range(end - 1, start - 1, -1):
+    for i in range(end - 1, start - 1, -1):
         score, item = heapq.heappop(best)
-        items[place] = -item
-        scores[place] = score
+        items[i] = -item
+        scores[i] = score
     return end

@@ -1,13 +1,13 @@
 # ruff: noqa: ARG001 - numba passes its contexts, a builder and the signature, needed or not
-"""Sixteen float32 numbers at a time: what word2vec's inner loops are made of.
+"""Vectors of sixteen float32 numbers, for the inner loops of word2vec.
 
-LLVM does not turn the loops of a window into vector instructions by itself: with a dozen rows read and
-written side by side, it cannot prove that they do not overlap. So they are written with vectors here, which
-LLVM maps to whatever the processor has (one register of AVX-512, two of AVX2, four of SSE or NEON).
+LLVM does not vectorise the loops over a window: they read and write a dozen rows at once, and LLVM cannot
+prove that the rows do not overlap. These intrinsics emit vector instructions directly. LLVM maps them to the
+registers of the processor (one of AVX-512, two of AVX2, four of SSE or NEON).
 
-``load``, ``store`` and ``prefetch`` take the ``pointer`` to a flat float32 array and a place from there, and
-check no bounds. Pointers and not arrays, because numba counts the references to an array at each call, and
-threads that count on the same one wait for each other. The caller keeps the array alive.
+``load``, ``store`` and ``prefetch`` take a ``pointer`` to a flat float32 array and an index, and check no
+bounds. They take pointers because numba counts the references to an array at each call, and threads that
+update the same count wait for each other. The caller keeps the array alive.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NUMBERS = types.CPointer(types.float32)  # type: ignore[attr-defined]
 
 @register_model(LanesType)
 class LanesModel(models.PrimitiveModel):
-    """A vector register, as LLVM sees it."""
+    """The vector type of LLVM that represents it."""
 
     def __init__(self, manager: Any, type_: Any) -> None:
         super().__init__(manager, type_, _VECTOR)
@@ -54,7 +54,7 @@ def _call(builder: Any, name: str, returned: Any, args: list[Any]) -> Any:
 
 @intrinsic
 def pointer(typing: Any, array: Any) -> Any:
-    """Return where an array's first number is."""
+    """Return the pointer to the first number of an array."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -63,36 +63,36 @@ def pointer(typing: Any, array: Any) -> Any:
 
 
 @intrinsic
-def load(typing: Any, numbers: Any, place: Any) -> Any:
-    """Return the sixteen numbers of an array from a place on."""
+def load(typing: Any, numbers: Any, index: Any) -> Any:
+    """Return ``numbers[index:index + 16]``."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), _VECTOR.as_pointer())
-        return builder.load(place, align=4)
+        address = builder.bitcast(builder.gep(args[0], [args[1]]), _VECTOR.as_pointer())
+        return builder.load(address, align=4)
 
     return _LANES_TYPE(_NUMBERS, types.intp), generate
 
 
 @intrinsic
-def store(typing: Any, numbers: Any, place: Any, lanes: Any) -> Any:
-    """Write sixteen numbers into an array, from a place on."""
+def store(typing: Any, numbers: Any, index: Any, lanes: Any) -> Any:
+    """Assign to ``numbers[index:index + 16]``."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), _VECTOR.as_pointer())
-        builder.store(args[2], place, align=4)
+        address = builder.bitcast(builder.gep(args[0], [args[1]]), _VECTOR.as_pointer())
+        builder.store(args[2], address, align=4)
         return context.get_dummy_value()
 
     return types.void(_NUMBERS, types.intp, _LANES_TYPE), generate
 
 
 @intrinsic
-def prefetch(typing: Any, numbers: Any, place: Any) -> Any:
-    """Ask for the cache line at a place of an array, soon to be changed."""
+def prefetch(typing: Any, numbers: Any, index: Any) -> Any:
+    """Prefetch the cache line of ``numbers[index]``, for writing."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        address = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
         flags = [ir.Constant(ir.IntType(32), flag) for flag in (1, 3, 1)]
-        _call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *flags])
+        _call(builder, "llvm.prefetch.p0", ir.VoidType(), [address, *flags])
         return context.get_dummy_value()
 
     return types.void(_NUMBERS, types.intp), generate
@@ -100,20 +100,20 @@ def prefetch(typing: Any, numbers: Any, place: Any) -> Any:
 
 @intrinsic
 def splat(typing: Any, number: Any) -> Any:
-    """Return a number sixteen times."""
+    """Return a vector that repeats one number."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        one = builder.insert_element(
+        first = builder.insert_element(
             ir.Constant(_VECTOR, ir.Undefined), args[0], ir.Constant(ir.IntType(32), 0)
         )
-        return builder.shuffle_vector(one, one, ir.Constant(_MASK, [0] * LANES))
+        return builder.shuffle_vector(first, first, ir.Constant(_MASK, [0] * LANES))
 
     return _LANES_TYPE(types.float32), generate
 
 
 @intrinsic
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """Return a × b + c, rounded once where the processor can."""
+    """Return a × b + c, rounded once if the processor has a fused instruction."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _call(builder, f"llvm.fmuladd.v{LANES}f32", _VECTOR, list(args))
@@ -131,7 +131,7 @@ def _ratio(typing: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def _clip(typing: Any, a: Any, bound: Any) -> Any:
-    """Return a, within ± bound."""
+    """Return ``np.clip(a, -bound, bound)``."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, bound = args
@@ -144,10 +144,10 @@ def _clip(typing: Any, a: Any, bound: Any) -> Any:
 
 @intrinsic
 def sums(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
-    """Return the sums of six vectors in lanes 0 to 5; the other lanes hold nothing of use.
+    """Return the sums of six vectors, in lanes 0 to 5. The other lanes are undefined.
 
-    Two vectors become one that holds partial sums of both, until each has one lane left: a third of the
-    instructions of six sums one by one.
+    Pairs of vectors are merged into vectors of partial sums until each sum is one lane. This takes a third
+    of the instructions of six separate sums.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -166,9 +166,9 @@ def sums(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
 
 @compiled
 def sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), to about 1e-7, of sixteen numbers; NaN stays NaN.
+    """Return 1 / (1 + exp(-x)) with an error of about 1e-7; NaN stays NaN.
 
-    A ratio of two polynomials (Eigen's for tanh of half of it), since it needs neither a table nor branches.
+    Computed as (1 + tanh(x / 2)) / 2, with Eigen's rational approximation of tanh: no table, no branches.
     """
     x = _clip(fma(x, splat(0.5), splat(-0.0)), splat(7.90531110763549805))
     square = fma(x, x, splat(0.0))

@@ -1,4 +1,4 @@
-"""What the items near an item add up to."""
+"""Sums of the vectors of nearby items, from which new items start in a warm start."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ def add_near(
     tokens: Codes,
     offsets: Offsets,
     row_of: Codes,
-    place_of: Codes,
+    slot_of: Codes,
     rows: Floats,
     sums: Floats,
     reach: int,
 ) -> Offsets:
-    """Add to each sought item's sum the rows of the known items within ``reach`` places of its tokens.
+    """Add up, for each new item, the rows of the known items within ``reach`` positions of its tokens.
 
-    ``row_of`` is the row of an item, -1 where it has none; ``place_of`` its place in ``sums``, -1 where it is
-    not sought. Returns how many rows were added to each sum.
+    ``row_of`` is the row of a known item in ``rows``, else -1. ``slot_of`` is the row of a new item in
+    ``sums``, else -1. Return how many rows were added to each sum. For each token ``t`` of a sentence::
+
+        near = row_of[sentence[max(0, t - reach) : t + reach + 1]]
+        sums[slot_of[sentence[t]]] += rows[near[near >= 0]].sum(axis=0)
 
     Examples
     --------
     >>> tokens, offsets = np.array([0, 2, 1], np.int32), np.array([0, 3])
-    >>> row_of, place_of = np.array([0, 1, -1], np.int32), np.array([-1, -1, 0], np.int32)
+    >>> row_of, slot_of = np.array([0, 1, -1], np.int32), np.array([-1, -1, 0], np.int32)
     >>> sums = np.zeros((1, 2), np.float32)
-    >>> add_near(tokens, offsets, row_of, place_of, np.eye(2, dtype=np.float32), sums, 3), sums
+    >>> add_near(tokens, offsets, row_of, slot_of, np.eye(2, dtype=np.float32), sums, 3), sums
     (array([2]), array([[1., 1.]], dtype=float32))
     """
     n_added = np.zeros(len(sums), np.int64)
     for sentence in range(len(offsets) - 1):
         start, end = offsets[sentence], offsets[sentence + 1]
         for at in range(start, end):
-            place = place_of[tokens[at]]
-            if place < 0:
+            slot = slot_of[tokens[at]]
+            if slot < 0:
                 continue
             for near in range(max(start, at - reach), min(end, at + reach + 1)):
                 row = row_of[tokens[near]]
                 if row >= 0:
-                    sums[place] += rows[row]
-                    n_added[place] += 1
+                    sums[slot] += rows[row]
+                    n_added[slot] += 1
     return n_added

@@ -1,25 +1,40 @@
-"""One step of next_item: a block of predictions against negatives that all of them share.
+"""One training step of next_item: a block of predictions against shared negatives.
 
-For a token x_t, the taste is the weighted mean of the ``window`` items before it,
+The step for one prediction in NumPy. ``W`` and ``C`` are the input and output matrices (the same matrix in a
+*tied* part), ``items`` the ``window`` items before the target, newest first, ``kept`` their dropout mask::
 
-    h = Σ_j s_j W[x_{t-j}],   s_j = exp(θ_j) m_j / Σ_i exp(θ_i) m_i,
+    share = np.exp(theta[: len(items)]) * kept            # theta: log weight of each step back
+    share /= share.sum()
+    mean = share @ W[items]
+    candidates = [target, *negatives]                     # without negatives equal to the target
+    correction = np.log(n * q[candidates])                # n negatives, item x drawn with probability q[x]
+    h, c = mean, C[candidates]
+    if cosine:
+        h, c = scale * mean / norm(mean), c / norm(c)     # scale is 1 / temperature
+        correction[0] = 0
+    logits = c @ h - correction
 
-where m_j is 0 if dropout drops the item. The weights exp(θ_j) of the positions are fixed, such as
-decay ** (j - 1), or learned. The logit of item i is cos(h, C_i) / temperature (``unit``), or h · C_i. A
-*tied* part has one matrix in both roles, C = W.
+    p = softmax(logits)                                   # sampled softmax (Jean et al., ACL 2015)
+    loss = -np.log(p[0])
+    g = p - [1, 0, 0, ...]
+    dmean, dC = g @ c, np.outer(g, h)
+    if cosine:                                            # u is a row's direction: u = row / norm(row)
+        dmean = scale * (dmean - u * (u @ dmean)) / norm(mean)
+        dC = (dC - u * (u @ dC)) / norm(C)                # per row
+    dW[items] = np.outer(share, dmean)
+    dtheta = share * ((W[items] - mean) @ dmean)
 
-The loss is sampled softmax (Jean et al., ACL 2015) over x_t and negatives drawn with probability q; negatives
-equal to x_t are left out. With inner products, every logit is corrected by - log(n q_x). With cosines, only
-those of the negatives are: the target occurs once whatever its q, so that its logit needs no correction.
+    squares[row] += np.mean(gradient**2)                  # Adagrad (Duchi et al., JMLR 2011), one per row
+    matrix[row] *= 1 - rate * weight_decay                # only rows with a gradient other than 0
+    matrix[row] -= rate * gradient / np.sqrt(squares[row] + 1e-10)
 
-Gradients pass through both norms. For a unit vector ĉ = C / |C|, dC = (dĉ - ĉ (ĉ · dĉ)) / |C|; the same holds
-for h. Further, dW_j = s_j dh and dθ_j = s_j (W_j - h) · dh. All gradients of a block are those at its start.
-Rows learn by Adagrad with one accumulator a row (Duchi et al., JMLR 2011), positions by plain Adagrad; rows
-that learn shrink by ``weight_decay``.
+All gradients of a block use the matrices at its start. Those of a negative and of theta are summed over the
+block; targets and history items are updated once per occurrence. With cosines, the target's logit is not
+corrected: the target is a candidate with certainty, whatever its q.
 
-Since the negatives are shared, scores and gradients are three products of small matrices, which are laid out
-so that LLVM turns them into vector instructions. Every draw is a hash of the seed, the block and a counter
-(splitmix64), so that threads do not change it.
+Shared negatives make scores and gradients three products of small matrices, which LLVM vectorises. Every
+draw is a hash of the seed, the block and a counter (splitmix64), so that it does not depend on threads.
+``tests/test_kernels_next_item.py`` holds the whole step in NumPy and compares.
 """
 
 from __future__ import annotations
@@ -47,17 +62,17 @@ __all__ = ["BLOCK", "Draws", "Part", "Rules", "train_blocks"]
 
 
 BLOCK = 256
-"""Predictions in a block."""
+"""Predictions per block."""
 
 _TINY = np.float32(1e-10)
 
 
 class Part(NamedTuple):
-    """One part of the vectors: both matrices (n items × parts × dimensions) and its place in them.
+    """Part ``number`` of both matrices (n items × parts × dimensions).
 
     ``input_squares`` and ``output_squares`` (n items) are Adagrad's accumulators. In a tied part, ``output``
-    is ``input`` and both accumulators are the same array. ``positions`` holds θ, the logarithm of the weight
-    of each step back, the last item's first; ``position_squares`` its accumulators.
+    is ``input`` and both accumulators are the same array. ``positions`` holds theta, the logarithm of the
+    weight of each step back, newest item first; ``position_squares`` holds its accumulators.
     """
 
     number: int
@@ -70,7 +85,10 @@ class Part(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """How negatives are drawn: an alias table, and log(n q_x) by item; without a table, all are taken."""
+    """How negatives are drawn: ``negative`` per block, from an alias ``table``.
+
+    ``log_expected`` is log(n q) per item. With an empty table, all items are negatives.
+    """
 
     table: Words
     log_expected: Floats
@@ -80,13 +98,13 @@ class Draws(NamedTuple):
 class Rules(NamedTuple):
     """The settings of a step.
 
-    ``unit`` compares by cosine, ``scale`` (1 / temperature) multiplies the cosines, and ``position_rate`` is
-    the learning rate of the positions; 0 keeps them.
+    ``cosine`` compares by cosine instead of inner product; ``scale`` (1 / temperature) multiplies the
+    cosines. ``position_rate`` is the learning rate of theta; 0 keeps theta fixed.
     """
 
     dropout: float
     weight_decay: float
-    unit: bool
+    cosine: bool
     scale: float
     position_rate: float
 
@@ -94,21 +112,21 @@ class Rules(NamedTuple):
 class _Memory(NamedTuple):
     """Working memory of a block, allocated once."""
 
-    weights: Floats  # of each step back, window
-    share: Floats  # of each item before, block × window
+    weights: Floats  # of each step back, window; later the gradient of theta
+    share: Floats  # of each history item, block × window
     taste: Floats  # block × dimensions; unit vectors times the scale, or plain means
-    lengths: Floats  # of the means
-    error: Floats  # the gradient of the tastes, block × dimensions
-    targets: Floats  # output rows of the targets, block × dimensions; then the direction of their gradient
+    lengths: Floats  # norms of the means
+    taste_gradient: Floats  # block × dimensions
+    targets: Floats  # output rows of the targets, block × dimensions; later the direction of their gradient
     target_lengths: Floats
     negatives: Codes
     rows: Floats  # output rows of the negatives, negatives × dimensions
     row_lengths: Floats
-    columns: Floats  # the same rows, dimensions × negatives
-    change: Floats  # the gradient of the negatives, negatives × dimensions
-    scores: Floats  # block × negatives; then the probability of each negative
-    missing: Floats  # probability of each target, less 1
-    powers: Codes  # powers of two as the bits of a float32
+    columns: Floats  # rows, transposed
+    row_gradient: Floats  # negatives × dimensions
+    scores: Floats  # block × negatives; later the probability of each negative
+    slopes: Floats  # derivative of the loss by the logit of each target: its probability - 1
+    powers: Codes  # powers of two, as the bits of a float32
 
 
 @compiled
@@ -117,18 +135,18 @@ def train_blocks(
     draws: Draws,
     rules: Rules,
     tokens: Codes,
-    before: Codes,
+    n_before: Codes,
     order: Codes,
     first: int,
     last: int,
     seed: np.uint64,
     alpha: float,
-    fall: float,
+    alpha_step: float,
 ) -> float:
-    """Train the blocks from first to last of those that ``order`` is cut into; return the sum of the losses.
+    """Train the blocks ``first`` to ``last`` (exclusive) of ``order``; return the sum of the losses.
 
-    ``order`` holds the places of the tokens to predict, ``before`` how many items of its sentence stand
-    before each token. The learning rate is ``alpha`` less ``fall`` for each block before.
+    ``order`` holds the indices of the tokens to predict, and ``n_before`` the number of items that precede
+    each token in its sentence. Block b learns at the rate ``alpha - alpha_step * b``.
     """
     size, n, window = part.input.shape[2], draws.negative, len(part.positions)
     memory = _Memory(
@@ -150,10 +168,10 @@ def train_blocks(
     )
     loss = 0.0
     for block in range(first, last):
-        places = order[block * BLOCK : (block + 1) * BLOCK]
+        indices = order[block * BLOCK : (block + 1) * BLOCK]
         key = mix(seed + GOLDEN * np.uint64(block + 1))
-        rate = np.float32(alpha - fall * block)
-        loss += _train_block(part, draws, rules, memory, tokens, before, places, key, rate)
+        rate = np.float32(alpha - alpha_step * block)
+        loss += _train_block(part, draws, rules, memory, tokens, n_before, indices, key, rate)
     return loss
 
 
@@ -164,28 +182,29 @@ def _train_block(
     rules: Rules,
     memory: _Memory,
     tokens: Codes,
-    before: Codes,
-    places: Codes,
+    n_before: Codes,
+    indices: Codes,
     key: np.uint64,
     rate: np.float32,
 ) -> float:
-    n = len(places)
-    taste, error, scores = memory.taste[:n], memory.error[:n], memory.scores[:n]
-    _read_tastes(part, rules, memory, tokens, before, places, key)
-    _read_outputs(part, draws, rules, memory, tokens, places, key)
+    n = len(indices)
+    taste, taste_gradient = memory.taste[:n], memory.taste_gradient[:n]
+    scores = memory.scores[:n]
+    _read_tastes(part, rules, memory, tokens, n_before, indices, key)
+    _read_outputs(part, draws, rules, memory, tokens, indices, key)
     product(taste, memory.columns, scores)
     loss = 0.0
     for i in range(n):
-        loss += _predict(draws, rules, memory, i, tokens[places[i]])
-    product(scores, memory.rows, error)
-    product(scores.T, taste, memory.change)
+        loss += _predict(draws, rules, memory, i, tokens[indices[i]])
+    product(scores, memory.rows, taste_gradient)
+    product(scores.T, taste, memory.row_gradient)
     for i in range(n):
-        add(error[i], memory.targets[i], memory.missing[i])
-    if rules.unit:
+        add(taste_gradient[i], memory.targets[i], memory.slopes[i])
+    if rules.cosine:
         _pass_norms(draws, rules, memory, n)
     if rules.position_rate > 0:
-        _learn_positions(part, rules, memory, tokens, before, places)
-    _learn_rows(part, draws, rules, memory, tokens, before, places, rate)
+        _learn_positions(part, rules, memory, tokens, n_before, indices)
+    _learn_rows(part, draws, rules, memory, tokens, n_before, indices, rate)
     return loss
 
 
@@ -195,18 +214,18 @@ def _read_tastes(
     rules: Rules,
     memory: _Memory,
     tokens: Codes,
-    before: Codes,
-    places: Codes,
+    n_before: Codes,
+    indices: Codes,
     key: np.uint64,
 ) -> None:
-    """Write the taste before each place, and the share of each item in it."""
+    """Write the taste of each history, and the share of each item in it."""
     dropped = np.uint64(rules.dropout * 2.0**32)
     weights = memory.weights
     for j in range(len(weights)):
         weights[j] = np.exp(part.positions[j])
-    for i in range(len(places)):
+    for i in range(len(indices)):
         share, taste = memory.share[i], memory.taste[i]
-        n = min(before[places[i]], len(weights))
+        n = min(n_before[indices[i]], len(weights))
         state = mix(key + GOLDEN * np.uint64(i + 1))
         total = np.float32(0)
         for j in range(n):
@@ -217,73 +236,71 @@ def _read_tastes(
         for j in range(n):
             if share[j] > 0:
                 share[j] /= total
-                add(taste, part.input[tokens[places[i] - 1 - j], part.number], share[j])
-        if rules.unit:
+                add(taste, part.input[tokens[indices[i] - 1 - j], part.number], share[j])
+        if rules.cosine:
             memory.lengths[i] = to_length(taste, np.float32(rules.scale))
 
 
 @inlined
 def _read_outputs(
-    part: Part, draws: Draws, rules: Rules, memory: _Memory, tokens: Codes, places: Codes, key: np.uint64
+    part: Part, draws: Draws, rules: Rules, memory: _Memory, tokens: Codes, indices: Codes, key: np.uint64
 ) -> None:
-    """Draw the negatives, and copy their output rows and those of the targets, of length 1 if ``unit``.
-
-    Without an alias table, the negatives are all items.
-    """
+    """Draw the negatives; copy the output rows of negatives and targets, scaled to length 1 for cosines."""
     for k in range(draws.negative):
         if len(draws.table) > 0:
             bits = mix(key - GOLDEN * np.uint64(k + 1))
             memory.negatives[k] = np.int32(drawn_item(draws.table, len(draws.table), bits))
         memory.rows[k] = part.output[memory.negatives[k], part.number]
-        if rules.unit:
+        if rules.cosine:
             memory.row_lengths[k] = to_length(memory.rows[k], np.float32(1))
-    for start in range(0, draws.negative, 16):  # a cache line of a column at a time
+    for start in range(0, draws.negative, 16):  # one cache line of a column at a time
         end = min(start + 16, draws.negative)
         for d in range(memory.rows.shape[1]):
             for k in range(start, end):
                 memory.columns[d, k] = memory.rows[k, d]
-    for i in range(len(places)):
-        memory.targets[i] = part.output[tokens[places[i]], part.number]
-        if rules.unit:
+    for i in range(len(indices)):
+        memory.targets[i] = part.output[tokens[indices[i]], part.number]
+        if rules.cosine:
             memory.target_lengths[i] = to_length(memory.targets[i], np.float32(1))
 
 
 @vectorised
 def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -> float:
-    """Replace scores by probabilities, write that of the target less 1, and return the loss.
-
-    The target's row becomes the direction of its gradient, which ``missing`` multiplies in ``_learn_rows``.
-    """
+    """Replace the scores by the probabilities of the negatives, write the target's slope, return the loss."""
     scores, taste, row = memory.scores[i], memory.taste[i], memory.targets[i]
     logit = np.float32(0)
     for d in range(len(taste)):
         logit += taste[d] * row[d]
-    if not rules.unit:
+    if not rules.cosine:
         logit -= draws.log_expected[target]
     highest = logit
     for k in range(draws.negative):
         scores[k] -= draws.log_expected[memory.negatives[k]]
         highest = max(highest, scores[k])
     total = exponentials(scores, memory.negatives, target, highest, memory.powers)
-    chance = np.exp(logit - highest)
-    total += chance
+    power = np.exp(logit - highest)
+    total += power
     for k in range(draws.negative):
         scores[k] /= total
-    memory.missing[i] = chance / total - np.float32(1)
+    memory.slopes[i] = power / total - np.float32(1)
     return float(np.log(total) - (logit - highest))
 
 
 @inlined
 def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
-    """Turn gradients by unit vectors into gradients by the vectors, up to the factor 1 / length."""
+    """Turn gradients of unit vectors into gradients of the vectors themselves.
+
+    The factor 1 / length of output rows follows in ``_learn_rows``. The rows of the targets become the
+    directions of their gradients, which ``slopes`` multiplies there.
+    """
     scale = np.float32(rules.scale)
     for k in range(draws.negative):
-        project(memory.change[k], memory.rows[k], np.float32(1))
+        project(memory.row_gradient[k], memory.rows[k], np.float32(1))
     for i in range(n):
-        taste, error, target = memory.taste[i], memory.error[i], memory.targets[i]
-        project(error, taste, scale * scale)
-        for d in range(len(error)):
-            error[d] *= scale / memory.lengths[i]
+        taste, gradient, target = memory.taste[i], memory.taste_gradient[i], memory.targets[i]
+        project(gradient, taste, scale * scale)
+        for d in range(len(gradient)):
+            gradient[d] *= scale / memory.lengths[i]
         logit = dot(taste, target)
         for d in range(len(target)):
             target[d] = taste[d] - logit * target[d]
@@ -291,19 +308,20 @@ def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
 
 @inlined
 def _learn_positions(
-    part: Part, rules: Rules, memory: _Memory, tokens: Codes, before: Codes, places: Codes
+    part: Part, rules: Rules, memory: _Memory, tokens: Codes, n_before: Codes, indices: Codes
 ) -> None:
-    """Take an Adagrad step of the positions; ``weights`` is used for their gradient."""
+    """Take an Adagrad step of theta; ``memory.weights`` is reused for its gradient."""
     gradient, rate = memory.weights, np.float32(rules.position_rate)
     gradient[:] = 0
-    for i in range(len(places)):
-        error = memory.error[i]
-        mean = np.float32(0) if rules.unit else dot(memory.taste[i], error)  # h · dh is 0 for a unit vector
-        for j in range(min(before[places[i]], len(gradient))):
+    for i in range(len(indices)):
+        taste_gradient = memory.taste_gradient[i]
+        # mean @ dmean is 0 for cosines
+        mean = np.float32(0) if rules.cosine else dot(memory.taste[i], taste_gradient)
+        for j in range(min(n_before[indices[i]], len(gradient))):
             share = memory.share[i, j]
             if share > 0:
-                row = part.input[tokens[places[i] - 1 - j], part.number]
-                gradient[j] += share * (dot(row, error) - mean)
+                row = part.input[tokens[indices[i] - 1 - j], part.number]
+                gradient[j] += share * (dot(row, taste_gradient) - mean)
     for j in range(len(gradient)):
         part.position_squares[j] += gradient[j] * gradient[j]
         part.positions[j] -= rate * gradient[j] / np.sqrt(part.position_squares[j] + _TINY)
@@ -316,26 +334,26 @@ def _learn_rows(
     rules: Rules,
     memory: _Memory,
     tokens: Codes,
-    before: Codes,
-    places: Codes,
+    n_before: Codes,
+    indices: Codes,
     rate: np.float32,
 ) -> None:
-    """Take the Adagrad steps of the negatives, the targets, and the items before them."""
+    """Take the Adagrad steps of the negatives, the targets and the history items."""
     input_, output, one = part.input, part.output, np.float32(1)
     shrink = rate * np.float32(rules.weight_decay)
     for k in range(draws.negative):
-        row, change = memory.negatives[k], memory.change[k]
-        square, factor = mean_square(change), one / memory.row_lengths[k]
-        _learn(output[row, part.number], part.output_squares, row, change, square, factor, rate, shrink)
-    for i in range(len(places)):
-        row, change = tokens[places[i]], memory.targets[i] if rules.unit else memory.taste[i]
-        square, factor = mean_square(change), memory.missing[i] / memory.target_lengths[i]
-        _learn(output[row, part.number], part.output_squares, row, change, square, factor, rate, shrink)
-    for i in range(len(places)):
-        error, square = memory.error[i], mean_square(memory.error[i])
-        for j in range(min(before[places[i]], len(part.positions))):
-            row, share = tokens[places[i] - 1 - j], memory.share[i, j]
-            _learn(input_[row, part.number], part.input_squares, row, error, square, share, rate, shrink)
+        row, gradient = memory.negatives[k], memory.row_gradient[k]
+        square, factor = mean_square(gradient), one / memory.row_lengths[k]
+        _learn(output[row, part.number], part.output_squares, row, gradient, square, factor, rate, shrink)
+    for i in range(len(indices)):
+        row, gradient = tokens[indices[i]], memory.targets[i] if rules.cosine else memory.taste[i]
+        square, factor = mean_square(gradient), memory.slopes[i] / memory.target_lengths[i]
+        _learn(output[row, part.number], part.output_squares, row, gradient, square, factor, rate, shrink)
+    for i in range(len(indices)):
+        gradient, square = memory.taste_gradient[i], mean_square(memory.taste_gradient[i])
+        for j in range(min(n_before[indices[i]], len(part.positions))):
+            row, share = tokens[indices[i] - 1 - j], memory.share[i, j]
+            _learn(input_[row, part.number], part.input_squares, row, gradient, square, share, rate, shrink)
 
 
 @vectorised
@@ -349,7 +367,7 @@ def _learn(
     rate: np.float32,
     shrink: np.float32,
 ) -> None:
-    """Take a row's Adagrad step against ``factor`` times a gradient of mean square ``square``."""
+    """Take the Adagrad step of a row with gradient ``factor * gradient``; ``square`` is mean(gradient**2)."""
     if square * factor == 0:
         return
     squares[row] += square * factor * factor

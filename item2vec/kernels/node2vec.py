@@ -1,7 +1,10 @@
-"""Second-order steps of random walks, in plain passes over many walks.
+"""Second-order steps of node2vec walks (their distribution: ``kernels.walks``), by rejection.
 
-Each pass fetches from one place only and takes no branch that the processor would have to guess, so that the
-fetches of one walk overlap with the others' and the sums compile to vector code.
+A neighbour ``x`` of the current node is proposed in proportion to its weight, and accepted if
+``height < bias(x)``, with ``height`` uniform in [0, max(bias)). This repeats until a proposal is accepted.
+
+The walks advance together, in simple passes over all of them. Each pass reads one array at random and has no
+unpredictable branch, so that the memory accesses of different walks overlap.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Offsets, Words
 from item2vec.kernels.compiled import compiled
-from item2vec.kernels.edges import Csr, degree_of, edge_place, may_be_edge
+from item2vec.kernels.edges import Csr, degree_of, edge_index, may_be_edge
 from item2vec.kernels.random import GOLDEN, LOW_HALF, below, mix
 
 __all__ = ["second_order", "swaps"]
@@ -21,14 +24,20 @@ _SEATS = 1024
 
 
 class _Seats(NamedTuple):
-    """Where each of the walks stands that advance side by side; ``row`` is its place among all walks."""
+    """The state of the walks that advance together, one seat per walk.
+
+    ``row`` is the number of the walk among all walks, ``length`` its nodes so far, ``state`` its random
+    state, ``previous`` and ``node`` its last two nodes, ``rejected`` its rejections since the last step.
+    ``slot``, ``candidate``, ``height`` and ``accepted`` belong to the current proposal. ``listed`` holds seat
+    numbers.
+    """
 
     row: Offsets
     length: Offsets
     state: Words
     previous: Codes
     node: Codes
-    refused: Offsets
+    rejected: Offsets
     slot: Offsets
     candidate: Codes
     height: Doubles
@@ -40,11 +49,10 @@ class _Seats(NamedTuple):
 def second_order(
     graph: Csr, edges: Words, walks: Codes, lengths: Offsets, states: Words, p: float, q: float
 ) -> None:
-    """Advance walks of two nodes, each by its own number of tries; where one ends, another takes its seat.
+    """Continue walks of two nodes to their end, in place; when a walk ends, another one takes its seat.
 
-    A candidate drawn by weight is accepted in proportion to its bias: 1/p for a return, 1 for a neighbour of
-    the node before, 1/q for any other. Once more candidates were refused than there are, the draw is made
-    among all of them.
+    Once a walk has rejected more candidates than its node has neighbours, its step is drawn exactly, in one
+    pass over the neighbours.
     """
     rows = np.flatnonzero(lengths == 2)
     n_rows = 0
@@ -92,7 +100,7 @@ def _enter(seats: _Seats, seat: int, row: int, walks: Codes, states: Words) -> N
     seats.length[seat] = 2
     seats.state[seat] = states[row]
     seats.previous[seat], seats.node[seat] = walks[row, 0], walks[row, 1]
-    seats.refused[seat] = 0
+    seats.rejected[seat] = 0
 
 
 @compiled
@@ -101,44 +109,44 @@ def _move(seats: _Seats, source: int, target: int) -> None:
     seats.length[target] = seats.length[source]
     seats.state[target] = seats.state[source]
     seats.previous[target], seats.node[target] = seats.previous[source], seats.node[source]
-    seats.refused[target] = seats.refused[source]
+    seats.rejected[target] = seats.rejected[source]
 
 
 @compiled
 def _propose(graph: Csr, seats: _Seats, n_seats: int, p: float, q: float) -> None:
-    """Draw a candidate for each walk, and the height that its bias has to exceed.
+    """Draw, for each walk, a candidate and the height that its bias must exceed.
 
-    Where a return's bias stands out above the other two, that part of it is drawn by itself, as a height
-    above both, so that it does not make the others improbable.
+    If the bias of a return, 1/p, exceeds the other two, the excess is drawn separately: a height above both
+    proposes the return itself. Otherwise a large 1/p would make all other candidates improbable.
     """
     previous, candidate, state, height = seats.previous, seats.candidate, seats.state, seats.height
-    roof = max(1.0, 1 / q)
-    _add_returns(graph, seats, n_seats, max(0.0, 1 / p - roof))
+    highest = max(1.0, 1 / q)
+    _add_returns(graph, seats, n_seats, max(0.0, 1 / p - highest))
     for seat in range(n_seats):
         state[seat] += GOLDEN
-        height[seat] = _unit(mix(state[seat])) * (roof + height[seat])
+        height[seat] = _uniform(mix(state[seat])) * (highest + height[seat])
     _draw(graph, seats, n_seats)
     for seat in range(n_seats):
-        candidate[seat] = previous[seat] if height[seat] >= roof else candidate[seat]
+        candidate[seat] = previous[seat] if height[seat] >= highest else candidate[seat]
 
 
 @compiled
-def _add_returns(graph: Csr, seats: _Seats, n_seats: int, out: float) -> None:
-    """Set the heights to the part of a return's bias that stands out, by its share of the node's weight."""
+def _add_returns(graph: Csr, seats: _Seats, n_seats: int, excess: float) -> None:
+    """Set each height to the excess bias of a return, times the share of that edge in the node's weight."""
     offsets, node, height = graph.offsets, seats.node, seats.height
-    if out == 0:
+    if excess == 0:
         height[:n_seats] = 0
     elif len(graph.weights) == 0 and not graph.directed:
         for seat in range(n_seats):
-            height[seat] = out / (offsets[node[seat] + 1] - offsets[node[seat]])
+            height[seat] = excess / (offsets[node[seat] + 1] - offsets[node[seat]])
     else:
         for seat in range(n_seats):
-            height[seat] = out * _share_of_return(graph, seats.previous[seat], node[seat])
+            height[seat] = excess * _share_of_return(graph, seats.previous[seat], node[seat])
 
 
 @compiled
 def _draw(graph: Csr, seats: _Seats, n_seats: int) -> None:
-    """Draw a neighbour of each walk's node by weight, in passes so plain that they become vector code."""
+    """Draw a neighbour of each walk's node in proportion to its weight."""
     offsets, neighbours, keep, alias = graph.offsets, graph.neighbours, graph.keep, graph.alias
     node, candidate, state, slot = seats.node, seats.candidate, seats.state, seats.slot
     for seat in range(n_seats):
@@ -155,10 +163,9 @@ def _draw(graph: Csr, seats: _Seats, n_seats: int) -> None:
 
 @compiled
 def _decide(graph: Csr, edges: Words, seats: _Seats, n_seats: int, p: float, q: float) -> None:
-    """Accept or refuse each candidate: by its height where that is enough, by the filter, by a search.
+    """Accept or reject each candidate, by the cheapest test that decides: bias bounds, Bloom filter, search.
 
-    Each pass lists, without a branch, what it leaves open, and fetches from one place only, so that the
-    fetches overlap.
+    Each pass lists, without a branch, the seats that it leaves undecided.
     """
     directed, previous, candidate = graph.directed, seats.previous, seats.candidate
     height, accepted, listed = seats.height, seats.accepted, seats.listed
@@ -170,30 +177,30 @@ def _decide(graph: Csr, edges: Words, seats: _Seats, n_seats: int, p: float, q: 
         listed[n_open] = seat
         n_open += (not returns) & (height[seat] >= low)
     n_searched = 0
-    for place in range(n_open):
-        seat = listed[place]
+    for i in range(n_open):
+        seat = listed[i]
         accepted[seat] = q < 1
         listed[n_searched] = seat
         n_searched += may_be_edge(edges, previous[seat], candidate[seat], directed)
-    for place in range(n_searched):
-        seat = listed[place]
-        accepted[seat] = (edge_place(graph, previous[seat], candidate[seat]) >= 0) == (q >= 1)
+    for i in range(n_searched):
+        seat = listed[i]
+        accepted[seat] = (edge_index(graph, previous[seat], candidate[seat]) >= 0) == (q >= 1)
 
 
 @compiled
 def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Codes, lengths: Offsets, p: float, q: float) -> int:
-    """Go to the accepted candidates; list the seats whose walks end there, and return their number."""
-    offsets, row, length, refused = graph.offsets, seats.row, seats.length, seats.refused
+    """Move to the accepted candidates; list the seats whose walks end there, and return their number."""
+    offsets, row, length, rejected = graph.offsets, seats.row, seats.length, seats.rejected
     previous, node, candidate, accepted = seats.previous, seats.node, seats.candidate, seats.accepted
     for seat in range(n_seats):
         here = node[seat]
-        refused[seat] = (refused[seat] + 1) * (1 - accepted[seat])
-        if refused[seat] > offsets[here + 1] - offsets[here]:
-            seats.state[seat], candidate[seat] = _among_all(
+        rejected[seat] = (rejected[seat] + 1) * (1 - accepted[seat])
+        if rejected[seat] > offsets[here + 1] - offsets[here]:
+            seats.state[seat], candidate[seat] = _draw_exactly(
                 graph, previous[seat], here, seats.state[seat], p, q
             )
             accepted[seat] = 1
-            refused[seat] = 0
+            rejected[seat] = 0
     n_ended = 0
     for seat in range(n_seats):
         to, moves = candidate[seat], accepted[seat]
@@ -210,35 +217,35 @@ def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Codes, lengths: Offset
 
 
 @compiled
-def _among_all(
+def _draw_exactly(
     graph: Csr, previous: int, node: int, state: np.uint64, p: float, q: float
 ) -> tuple[np.uint64, int]:
-    """Draw a neighbour by weight times bias in one look at each (reservoir sampling)."""
+    """Return the next state and a neighbour drawn by weight × bias, in one pass (reservoir sampling)."""
     total = 0.0
     chosen = previous
     for slot in range(graph.offsets[node], graph.offsets[node + 1]):
         candidate = graph.neighbours[slot]
         if candidate == previous:
-            share = 1 / p
-        elif edge_place(graph, previous, candidate) >= 0:
-            share = 1.0
+            weight = 1 / p
+        elif edge_index(graph, previous, candidate) >= 0:
+            weight = 1.0
         else:
-            share = 1 / q
+            weight = 1 / q
         if len(graph.weights) > 0:
-            share *= graph.weights[slot]
-        total += share
+            weight *= graph.weights[slot]
+        total += weight
         state += GOLDEN
-        if _unit(mix(state)) * total < share:
+        if _uniform(mix(state)) * total < weight:
             chosen = candidate
     return state, chosen
 
 
 @compiled
 def _share_of_return(graph: Csr, previous: int, node: int) -> float:
-    """Return the part of a node's total weight that its edge back to the node before has."""
+    """Return the share of a node's total weight that the edge back to the previous node has."""
     if len(graph.weights) == 0 and not graph.directed:
         return 1 / degree_of(graph, node)
-    back = edge_place(graph, node, previous)
+    back = edge_index(graph, node, previous)
     if back < 0:
         return 0.0
     return (
@@ -248,11 +255,11 @@ def _share_of_return(graph: Csr, previous: int, node: int) -> float:
 
 @compiled
 def swaps(bits: np.uint64, keep: float) -> bool:
-    """Return whether the lower half of the bits swaps an edge for its alias."""
+    """Return whether a draw takes the alias of an edge, by the lower 32 random bits."""
     return bool(np.int64(bits & LOW_HALF) * 2.0**-32 >= keep)
 
 
 @compiled
-def _unit(bits: np.uint64) -> float:
-    """Return a number in [0, 1)."""
+def _uniform(bits: np.uint64) -> float:
+    """Return a float in [0, 1)."""
     return np.int64(bits >> np.uint64(11)) * 2.0**-53

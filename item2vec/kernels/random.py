@@ -1,4 +1,4 @@
-"""Random bits in compiled loops."""
+"""Counter-based random numbers for compiled loops: splitmix64 of a state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from item2vec.kernels.compiled import compiled
 __all__ = ["GOLDEN", "HALF", "LOW_HALF", "below", "mix"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-"""From one of splitmix64's states to the next."""
+"""The increment between successive states of splitmix64."""
 
 HALF = np.uint64(32)
 LOW_HALF = np.uint64(0xFFFFFFFF)
@@ -17,7 +17,7 @@ LOW_HALF = np.uint64(0xFFFFFFFF)
 
 @compiled
 def mix(bits: np.uint64) -> np.uint64:
-    """Return splitmix64's output for a state (Steele, Lea & Flood, OOPSLA 2014).
+    """Return the output of splitmix64 for a state (Steele, Lea & Flood, OOPSLA 2014).
 
     >>> int(mix(np.uint64(1)))
     6238072747940578789
@@ -29,9 +29,10 @@ def mix(bits: np.uint64) -> np.uint64:
 
 @compiled
 def below(bits: np.uint64, size: int) -> int:
-    """Return a number in [0, size) by the upper half of the bits.
+    """Return an integer in [0, size), from the upper 32 of 64 random bits.
 
     >>> below(np.uint64(3 << 62), 8)
     6
     """
-    return int(np.int64((bits >> HALF) * np.uint64(size) >> HALF))  # signed: a sum of both kinds is a float
+    # int64, because numba adds int64 and uint64 as floats
+    return int(np.int64((bits >> HALF) * np.uint64(size) >> HALF))

@@ -1,4 +1,4 @@
-"""What follows an item, and what stands before it, near it in ordered sentences."""
+"""Windowed transitions: weighted counts of the items that follow or precede an item in ordered sentences."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ __all__ = ["windowed_transitions"]
 def windowed_transitions(
     tokens: Codes, offsets: Offsets, n_items: int, after: Doubles, before: Doubles, smoothing: float, k: int
 ) -> SparseRows:
-    """Return up to ``k`` items for each, by the share of its transitions that lead to them.
+    """Return, for each item, its up to ``k`` strongest transitions, best first, as float32.
 
-    A token ``d`` steps after another one adds ``after[d - 1]`` to its row, one ``d`` steps before it
-    ``before[d - 1]``. Each row is divided by its sum plus ``smoothing``. Scores are float32, the rows stand
-    one after another. Besides the answer, memory holds a few numbers per token and per item.
+    With ``T`` (n items × n items) starting at zero, for each pair of positions i < j of a sentence ``s``::
+
+        T[s[i], s[j]] += after[j - i - 1]       # 0 beyond the end of ``after``
+        T[s[j], s[i]] += before[j - i - 1]
+        scores = T / (T.sum(axis=1, keepdims=True) + smoothing)
+
+    Besides the result, memory holds a few numbers per token and per item.
 
     Examples
     --------
@@ -29,18 +33,18 @@ def windowed_transitions(
     >>> rows.items, rows.scores, rows.starts
     (array([1, 2], dtype=int32), array([0.25, 0.25], dtype=float32), array([0, 2, 2]))
     """
-    places, item_places = group_rows(tokens, n_items)
-    most = np.minimum(np.diff(item_places) * (len(after) + len(before)), min(k, n_items))
+    positions, item_offsets = group_rows(tokens, n_items)
+    most = np.minimum(np.diff(item_offsets) * (len(after) + len(before)), min(k, n_items))
     sentence_of = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-    where = places, item_places, sentence_of
+    occurrences = positions, item_offsets, sentence_of
     items, scores, ends = _count(
-        tokens, offsets, *where, _exact(after), _exact(before), smoothing, k, most.sum()
+        tokens, offsets, *occurrences, _exact(after), _exact(before), smoothing, k, most.sum()
     )
     return SparseRows(items, scores, ends[:-1], ends[1:])
 
 
 def _exact(weights: Doubles) -> Doubles:
-    """Round to float32, so that a sum in float64 is exact, in whatever order it is made."""
+    """Round weights to float32: their sums in float64 are then exact, in any order."""
     return weights.astype(np.float32).astype(np.float64)
 
 
@@ -48,30 +52,30 @@ def _exact(weights: Doubles) -> Doubles:
 def _count(
     tokens: Codes,
     offsets: Offsets,
-    places: Offsets,
-    item_places: Offsets,
+    positions: Offsets,
+    item_offsets: Offsets,
     sentence_of: Codes,
     after: Doubles,
     before: Doubles,
     smoothing: float,
     k: int,
-    room: int,
+    capacity: int,
 ) -> tuple[Codes, Floats, Offsets]:
-    n_items = len(item_places) - 1
-    items = np.empty(room, np.int32)
-    scores = np.empty(room, np.float32)
+    n_items = len(item_offsets) - 1
+    items = np.empty(capacity, np.int32)
+    scores = np.empty(capacity, np.float32)
     ends = np.zeros(n_items + 1, np.int64)
     sums = np.zeros(n_items, np.float64)
     met = np.empty(n_items, np.int32)
     best = empty_heap()
     for item in range(n_items):
         n_met = 0
-        for at in places[item_places[item] : item_places[item + 1]]:
+        for at in positions[item_offsets[item] : item_offsets[item + 1]]:
             sentence = sentence_of[at]
-            rest = tokens[at + 1 : offsets[sentence + 1]]
-            n_met = _add(rest, after, sums, met, n_met)
-            past = tokens[offsets[sentence] : at][::-1]
-            n_met = _add(past, before, sums, met, n_met)
+            following = tokens[at + 1 : offsets[sentence + 1]]
+            n_met = _add(following, after, sums, met, n_met)
+            preceding = tokens[offsets[sentence] : at][::-1]
+            n_met = _add(preceding, before, sums, met, n_met)
         total = sums[met[:n_met]].sum() + smoothing
         for other in met[:n_met]:
             keep_best(best, k, np.float64(np.float32(sums[other] / total)), other)
@@ -82,7 +86,7 @@ def _count(
 
 @compiled
 def _add(near: Codes, weights: Doubles, sums: Doubles, met: Codes, n_met: int) -> int:
-    """Add the weight of each step to the item that stands there; return how many items were met so far."""
+    """Add the weight of each step to the sum of the item there; return the number of items in ``met``."""
     for step in range(min(len(near), len(weights))):
         if weights[step] > 0:
             if sums[near[step]] == 0:

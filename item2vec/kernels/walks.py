@@ -1,13 +1,17 @@
 """Random walks over a graph in compressed sparse rows: DeepWalk and node2vec.
 
-First-order steps draw a neighbour evenly, or through an alias table. Second-order steps (Grover & Leskovec,
-node2vec, KDD 2016) are drawn by rejection (Yang et al., KnightKing, SOSP 2019), so that no table over pairs
-of edges is needed.
+From node ``v``, reached from ``u``, the next node ``x`` is a neighbour of ``v`` with a probability in
+proportion to (Grover & Leskovec, node2vec, KDD 2016)::
 
-Walks advance side by side in blocks, so that the memory fetches of one overlap with the others': up to four
-times as fast as walk by walk. Each has a random generator of its own (splitmix64), made from the seed, the
-pass and the node it starts at, so that neither blocks nor threads change it. The threads are Python's:
-numba's own pools abort the process after a fork, or when two calls meet.
+    weight(v, x) * (1 / p if x == u else 1 if x is a neighbour of u else 1 / q)
+
+The first step, and every step if p = q = 1, uses the weight alone and draws from an alias table. The others
+are drawn by rejection (Yang et al., KnightKing, SOSP 2019), which needs no table over pairs of edges.
+
+Walks advance in blocks, one step of each at a time, so that their memory accesses overlap. This is up to four
+times as fast as one walk after another. Each walk has its own random state (splitmix64), from the seed, the
+pass and its first node, so that blocks and threads do not change it. Threads are Python's: numba's own pools
+abort the process after a fork, and when two calls run at once.
 """
 
 from __future__ import annotations
@@ -30,16 +34,17 @@ _TASK = 64 * _BLOCK
 
 
 def walk(graph: Csr, starts: Codes, walk_length: int, p: float, q: float, seed: int) -> tuple[Codes, Offsets]:
-    """Return the nodes of all walks, one walk after another, and the length of each.
+    """Return the nodes of all walks, concatenated, and the length of each walk.
 
-    ``starts`` are passes over all nodes, each in any order. A walk ends early at a node without neighbours.
+    ``starts`` is a whole number of passes over all nodes, each pass in any order. A walk ends early at a node
+    without neighbours.
     """
     tokens = np.empty(len(starts) * walk_length, np.int32)
     walks = tokens.reshape(len(starts), walk_length)
     walks[:, 0] = starts
     lengths = np.ones(len(starts), np.int64)
 
-    # Only a bias that tells neighbours of the node before from others looks for edges.
+    # With q = 1, neighbours of the previous node have the same bias as other nodes: no edge is looked up.
     edges = edge_filter(graph.offsets, graph.neighbours, graph.directed) if q != 1 else np.empty(0, np.uint64)
 
     def advance(first: int) -> None:
@@ -63,11 +68,11 @@ def _advance(
     for i in range(len(walks)):
         pass_ = (first + i) // n_nodes
         states[i] = mix(key + GOLDEN * np.uint64(pass_ * n_nodes + walks[i, 0]))
-    even = p == 1 and q == 1
+    first_order = p == 1 and q == 1
     for start in range(0, len(walks), _BLOCK):
         block = slice(start, start + _BLOCK)
-        _first_order(graph, walks[block] if even else walks[block, :2], lengths[block], states[block])
-    if not even:
+        _first_order(graph, walks[block] if first_order else walks[block, :2], lengths[block], states[block])
+    if not first_order:
         second_order(graph, edges, walks, lengths, states, p, q)
 
 
@@ -89,7 +94,7 @@ def _first_order(graph: Csr, walks: Codes, lengths: Offsets, states: Words) -> N
 
 @compiled
 def _close_gaps(walks: Codes, lengths: Offsets) -> int:
-    """Move the walks together, in place, so that each starts where the one before ends; return the end."""
+    """Concatenate the walks in place; return the total length."""
     tokens = walks.reshape(-1)
     end = 0
     for i in range(len(walks)):

@@ -1,13 +1,28 @@
 """Skip-gram and CBOW with negative sampling (Mikolov et al., NeurIPS 2013), negatives shared in a window.
 
-gensim draws negatives anew for each pair of a window. Here all pairs of one share them (Ji et al.,
-Parallelizing Word2Vec in Shared and Distributed Memory, 2016), so that a window is a small dense product
-whose rows stay in the nearest cache: contexts × (their centre and its negatives). The contexts are trained
-one after another against the targets' rows as they were before, and what these learn is added to them at
-the end. A window of more than 12 tokens is trained in such chunks, each with negatives of its own.
+gensim draws negatives for each pair of a window. Here all pairs of a window share them (Ji et al.,
+Parallelizing Word2Vec in Shared and Distributed Memory, 2016): the window is a small dense product whose rows
+stay in the nearest cache. In NumPy, for one window, with ``x`` and ``y`` the input and output matrices::
 
-Every draw is a hash of the seed, the sentence and a counter (splitmix64), so that neither threads nor the
-order in which sentences are trained change it.
+    targets = [centre, *negatives]                        # without negatives equal to the centre
+    label = np.array([1, 0, 0, ...])
+    rows = y[targets]                                     # a copy
+    if cbow:
+        divisor = len(contexts) if mean else 1
+        source = x[contexts].sum(axis=0) / divisor
+        g = alpha * (label - sigmoid(rows @ source))
+        np.add.at(y, targets, np.outer(g, source))
+        np.add.at(x, contexts, g @ rows * divisor / len(contexts))    # as in gensim
+    else:
+        for context in contexts:
+            g = alpha * (label - sigmoid(rows @ x[context]))
+            np.add.at(y, targets, np.outer(g, x[context]))
+            x[context] += g @ rows
+
+Skip-gram trains a window of more than 12 tokens in chunks of 12, each with its own negatives.
+
+Every draw is a hash of the seed, the sentence and a counter (splitmix64), so that it depends neither on
+threads nor on the order of the sentences. ``tests/test_kernels_word2vec.py`` holds the whole loop in NumPy.
 """
 
 from __future__ import annotations
@@ -25,7 +40,7 @@ from item2vec.kernels.random import GOLDEN, HALF, below, mix
 __all__ = ["Model", "Rules", "padded", "train_sentences"]
 
 
-TOKENS_A_CHUNK = 12
+TOKENS_PER_CHUNK = 12
 
 _TILE = 6
 
@@ -33,11 +48,11 @@ _SKIP, _WIDTH, _NEGATIVES = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Model(NamedTuple):
-    """What is trained, and how items are drawn.
+    """The matrices, and the tables that draw items.
 
-    ``input`` and ``output`` hold one row after another, ``size`` numbers each (``padded``; those past the
-    vector's end are zero and stay so). ``table`` draws negatives; ``keep`` is the chance of each item to be
-    read, of 2**32, or empty where all are.
+    ``input`` and ``output`` are flat, ``size`` numbers per row (``padded``; the padding is and stays zero).
+    ``table`` is the alias table of negatives. ``keep`` is the probability of each item to be read, times
+    2**32; empty without subsampling.
     """
 
     input: Floats
@@ -48,7 +63,7 @@ class Model(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What is trained against what: ``TrainConfig``'s words, and forward: only with what came before."""
+    """Settings of ``SkipGram`` and ``CBOW``; ``forward`` takes only earlier tokens as contexts."""
 
     window: int
     shrink: bool
@@ -59,11 +74,12 @@ class Rules(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """What a call works with, allocated once.
+    """Working memory of a call, allocated once.
 
-    ``sentence`` are the tokens read; ``targets`` the rows of this chunk's centre and negatives, and of the
-    next's; ``label``, ``rate`` and ``gradient`` hold sixteen lanes for each six targets; ``source`` and
-    ``error`` are a mean's vector and what it learned; ``change`` is what the targets learned.
+    ``sentence`` holds the tokens that are read, ``targets`` the row offsets of the centre and negatives of
+    this chunk and of the next one. ``label``, ``rate`` and ``gradient`` hold sixteen lanes per tile of six
+    targets. ``source`` and ``error`` are the context vector and its update, ``change`` the updates of the
+    targets.
     """
 
     sentence: Codes
@@ -77,7 +93,7 @@ class _Scratch(NamedTuple):
 
 
 class _Memory(NamedTuple):
-    """Pointers to all of it, and sizes."""
+    """Pointers to the arrays of ``Model`` and ``_Scratch``, and sizes."""
 
     input: Any
     output: Any
@@ -97,7 +113,7 @@ class _Memory(NamedTuple):
 
 
 def padded(vector_size: int) -> int:
-    """Return how many numbers a row takes.
+    """Return the length of a row: ``vector_size``, rounded up to a multiple of 16.
 
     >>> padded(100)
     112
@@ -115,11 +131,11 @@ def train_sentences(
     last: int,
     seed: np.uint64,
     alpha: float,
-    fall: float,
+    alpha_step: float,
 ) -> int:
-    """Train the sentences from first to last; return how many tokens were not skipped.
+    """Train the sentences ``first`` to ``last`` (exclusive); return the number of tokens that were read.
 
-    The learning rate is ``alpha`` less ``fall`` for each token before a sentence.
+    A sentence that starts at token t learns at the rate ``alpha - alpha_step * t``.
     """
     longest = 0
     for number in range(first, last):
@@ -137,7 +153,7 @@ def train_sentences(
         np.zeros(model.size, np.float32),
         np.zeros(tiles * _TILE * model.size, np.float32),
     )
-    return _train_with(model, rules, scratch, tokens, offsets, first, last, seed, alpha, fall)
+    return _train_with(model, rules, scratch, tokens, offsets, first, last, seed, alpha, alpha_step)
 
 
 @compiled
@@ -151,9 +167,9 @@ def _train_with(
     last: int,
     seed: np.uint64,
     alpha: float,
-    fall: float,
+    alpha_step: float,
 ) -> int:
-    """Train with pointers into arrays that the caller keeps: numba frees its own after their last mention."""
+    """Train through pointers. The caller holds the arrays: numba frees an array after its last use."""
     memory = _Memory(
         pointer(model.input),
         pointer(model.output),
@@ -171,12 +187,12 @@ def _train_with(
         pointer(scratch.error),
         pointer(scratch.change),
     )
-    text, skips = pointer(tokens), len(model.keep) > 0
+    token_pointer, subsampled = pointer(tokens), len(model.keep) > 0
     n_read = 0
     for number in range(first, last):
         key = mix(seed + GOLDEN * np.uint64(number + 1))
-        n = _read(memory, skips, text, offsets[number], offsets[number + 1], key)
-        _train_sentence(memory, rules, n, key, np.float32(alpha - fall * offsets[number]))
+        n = _read(memory, subsampled, token_pointer, offsets[number], offsets[number + 1], key)
+        _train_sentence(memory, rules, n, key, np.float32(alpha - alpha_step * offsets[number]))
         n_read += n
     return n_read
 
@@ -187,12 +203,12 @@ def _bits(key: np.uint64, stream: np.uint64, count: int) -> np.uint64:
 
 
 @inlined
-def _read(memory: _Memory, skips: bool, tokens: Any, start: int, end: int, key: np.uint64) -> int:
-    """Copy the tokens that are not skipped; return how many."""
+def _read(memory: _Memory, subsampled: bool, tokens: Any, start: int, end: int, key: np.uint64) -> int:
+    """Copy the tokens that subsampling keeps into ``memory.sentence``; return their number."""
     n = 0
-    for place in range(start, end):
-        token = tokens[place]
-        if not skips or (_bits(key, _SKIP, place - start) >> HALF) < memory.keep[token]:
+    for i in range(start, end):
+        token = tokens[i]
+        if not subsampled or (_bits(key, _SKIP, i - start) >> HALF) < memory.keep[token]:
             memory.sentence[n] = token
             n += 1
     return n
@@ -207,8 +223,8 @@ def _train_sentence(memory: _Memory, rules: Rules, n: int, key: np.uint64, alpha
         if rules.shrink:
             width = 1 + below(_bits(key, _WIDTH, i), width)
         begin, end = max(0, i - width), i if rules.forward else min(n, i + width + 1)
-        _fetch(memory, n, i + 1, i + 1 + rules.window)
-        step = max(1, end - begin) if rules.cbow else TOKENS_A_CHUNK
+        _prefetch_rows(memory, n, i + 1, i + 1 + rules.window)
+        step = max(1, end - begin) if rules.cbow else TOKENS_PER_CHUNK
         for start in range(begin, end, step):
             stop = min(end, start + step)
             if stop - start == 1 and start == i:
@@ -216,19 +232,19 @@ def _train_sentence(memory: _Memory, rules: Rules, n: int, key: np.uint64, alpha
             at = (chunk & 1) * memory.n_targets
             chunk += 1
             _draw(memory, rules, chunk, key)
-            _aim(memory, at, memory.sentence[i] * memory.size, rules.negative, alpha)
+            _set_targets(memory, at, memory.sentence[i] * memory.size, rules.negative, alpha)
             if rules.cbow:
                 _train_mean(memory, rules.mean, at, i, start, stop)
             else:
                 for j in range(start, stop):
                     if j != i:
                         _train_context(memory, at, memory.sentence[j] * memory.size)
-            _settle(memory, at, rules.negative)
+            _update_targets(memory, at, rules.negative)
 
 
 @inlined
 def _draw(memory: _Memory, rules: Rules, chunk: int, key: np.uint64) -> None:
-    """Draw a chunk's negatives, into one half of the targets in turn, and fetch their rows."""
+    """Draw the negatives of a chunk and prefetch their rows; chunks use the two halves of targets in turn."""
     start = (chunk & 1) * memory.n_targets
     for k in range(rules.negative):
         bits = _bits(key, _NEGATIVES, chunk * rules.negative + k)
@@ -239,8 +255,8 @@ def _draw(memory: _Memory, rules: Rules, chunk: int, key: np.uint64) -> None:
 
 
 @inlined
-def _fetch(memory: _Memory, n: int, centre: int, context: int) -> None:
-    """Fetch the rows of the next centre, and of the next context to come into a window."""
+def _prefetch_rows(memory: _Memory, n: int, centre: int, context: int) -> None:
+    """Prefetch the rows of the next centre, and of the next context to enter the window."""
     if centre < n:
         row = memory.sentence[centre] * memory.size
         for d in range(0, memory.size, LANES):
@@ -252,8 +268,8 @@ def _fetch(memory: _Memory, n: int, centre: int, context: int) -> None:
 
 
 @inlined
-def _aim(memory: _Memory, at: int, centre: int, negative: int, alpha: np.float32) -> None:
-    """Set the centre beside its negatives; those equal to it learn nothing."""
+def _set_targets(memory: _Memory, at: int, centre: int, negative: int, alpha: np.float32) -> None:
+    """Write the centre before its negatives, and the learning rates: 0 for negatives equal to the centre."""
     memory.targets[at] = centre
     memory.rate[0] = alpha
     for k in range(1, negative + 1):
@@ -274,9 +290,9 @@ def _train_context(memory: _Memory, at: int, row: int) -> None:
 
 @compiled
 def _train_mean(memory: _Memory, mean: bool, at: int, centre: int, start: int, stop: int) -> None:
-    """Train the contexts' mean or sum.
+    """Train the mean or the sum of the contexts.
 
-    As in gensim, each context gets the whole error of the mean, or its share of the sum's.
+    As in gensim, each context learns the whole update of a mean, but only 1 / n of the update of a sum.
     """
     one, zero = splat(1.0), splat(0.0)
     for d in range(0, memory.size, LANES):
@@ -306,35 +322,36 @@ def _train_source(memory: _Memory, at: int, changed: Any, row: int) -> None:
 
 
 @inlined
-def _add(memory: _Memory, to: Any, row: int, what: Any, place: int, factor: Any) -> None:
+def _add(memory: _Memory, to: Any, row: int, source: Any, start: int, factor: Any) -> None:
+    """Add ``factor`` times one row to another."""
     for d in range(0, memory.size, LANES):
-        store(to, row + d, fma(load(what, place + d), factor, load(to, row + d)))
+        store(to, row + d, fma(load(source, start + d), factor, load(to, row + d)))
 
 
 @inlined
-def _score(memory: _Memory, source: Any, place: int, at: int, tile: int) -> None:
-    """Write how far six targets' chances are from their labels, times the learning rate."""
+def _score(memory: _Memory, source: Any, start: int, at: int, tile: int) -> None:
+    """Write rate * (label - sigmoid(output · source)) for the six targets of a tile."""
     targets, output, lane = memory.targets, memory.output, tile * LANES
     t0, t1, t2 = targets[at], targets[at + 1], targets[at + 2]
     t3, t4, t5 = targets[at + 3], targets[at + 4], targets[at + 5]
     zero = splat(0.0)
     a0, a1, a2, a3, a4, a5 = zero, zero, zero, zero, zero, zero
     for d in range(0, memory.size, LANES):
-        x = load(source, place + d)
+        x = load(source, start + d)
         a0 = fma(x, load(output, t0 + d), a0)
         a1 = fma(x, load(output, t1 + d), a1)
         a2 = fma(x, load(output, t2 + d), a2)
         a3 = fma(x, load(output, t3 + d), a3)
         a4 = fma(x, load(output, t4 + d), a4)
         a5 = fma(x, load(output, t5 + d), a5)
-    chance = sigmoid(sums(a0, a1, a2, a3, a4, a5))
-    missing = fma(chance, splat(-1.0), load(memory.label, lane))
-    store(memory.gradient, lane, fma(missing, load(memory.rate, lane), zero))
+    probability = sigmoid(sums(a0, a1, a2, a3, a4, a5))
+    error = fma(probability, splat(-1.0), load(memory.label, lane))
+    store(memory.gradient, lane, fma(error, load(memory.rate, lane), zero))
 
 
 @inlined
-def _learn(memory: _Memory, source: Any, place: int, changed: Any, row: int, at: int, tile: int) -> None:
-    """Move one row by six targets' rows, and note what these learn from the source."""
+def _learn(memory: _Memory, source: Any, start: int, changed: Any, row: int, at: int, tile: int) -> None:
+    """Update the row ``changed`` by the six targets of a tile; add the source's gradient to ``change``."""
     targets, output, change = memory.targets, memory.output, memory.change
     gradient, lane, size = memory.gradient, tile * LANES, memory.size
     t0, t1, t2 = targets[at], targets[at + 1], targets[at + 2]
@@ -344,7 +361,7 @@ def _learn(memory: _Memory, source: Any, place: int, changed: Any, row: int, at:
     g0, g1, g2 = splat(gradient[lane]), splat(gradient[lane + 1]), splat(gradient[lane + 2])
     g3, g4, g5 = splat(gradient[lane + 3]), splat(gradient[lane + 4]), splat(gradient[lane + 5])
     for d in range(0, size, LANES):
-        x = load(source, place + d)
+        x = load(source, start + d)
         a = fma(g0, load(output, t0 + d), load(changed, row + d))
         b = fma(g1, load(output, t1 + d), splat(0.0))
         a = fma(g2, load(output, t2 + d), a)
@@ -361,8 +378,8 @@ def _learn(memory: _Memory, source: Any, place: int, changed: Any, row: int, at:
 
 
 @inlined
-def _settle(memory: _Memory, at: int, negative: int) -> None:
-    """Add what the targets learned, and forget it."""
+def _update_targets(memory: _Memory, at: int, negative: int) -> None:
+    """Add the updates of the targets to their rows, and reset them."""
     for k in range(negative + 1):
         _add(memory, memory.output, memory.targets[at + k], memory.change, k * memory.size, splat(1.0))
     for d in range(0, memory.n_targets * memory.size, LANES):

@@ -1,4 +1,4 @@
-"""Training: sentences become item vectors."""
+"""Training of item vectors on sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from item2vec.sentences import Sentences
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, Trainer, run_epochs
 from item2vec.training.validation import Validation
-from item2vec.training.warm_start import begin, check_start
+from item2vec.training.warm_start import check_start, initialise
 from item2vec.vectors import ItemVectors
 
 __all__ = ["AfterEpoch", "train"]
@@ -31,44 +31,44 @@ def train(
     Parameters
     ----------
     sentences
-        What to learn from. Read once for each epoch; unordered sentences are shuffled anew each time. A token
-        below the median weight is skipped in some epochs: it is read with the probability weight / median.
+        The training data, read once per epoch. Unordered sentences are shuffled in each epoch. A token below
+        the median weight is read with probability weight / median.
     config
-        Settings as one value; ``settings`` (fields of ``NextItem``, ``SkipGram`` or ``CBOW``, such as
-        ``vector_size=64``) change it. Without an ``objective``, next_item is trained.
+        Settings as one value. ``settings`` (fields of ``NextItem``, ``SkipGram`` or ``CBOW``, such as
+        ``vector_size=64``) override it. The default objective is next_item.
     validation
-        Sentences whose last item is to be predicted from the items before it. If given, HR@10 and NDCG@10
-        over all items are measured after each epoch and kept in ``.curve``; with ``patience`` set, training
-        stops when NDCG no longer rises, and the vectors of the best epoch are returned.
+        Sentences whose last item is predicted from the items before it. If given, HR@10 and NDCG@10 over all
+        items are measured after each epoch and stored in ``.curve``. With ``patience``, training stops when
+        NDCG no longer rises, and the vectors of the best epoch are returned.
     taste
-        How validation reads a history; the default is ``TasteConfig()``.
+        How validation turns a history into a taste; the default is ``TasteConfig()``.
     start
-        Vectors to go on from, such as yesterday's: of the same ``vector_size`` and objective. Items that they
-        know begin there; others at the mean of the known items within three places of them, or else at
-        random. Items that are in no sentence are left out. The learning rate and the epochs are those of the
-        settings: for next_item half of the epochs come close to training from scratch; skip-gram gains
-        little (docs/benchmarks.md).
+        Vectors to continue from (warm start), such as yesterday's, of the same ``vector_size`` and objective.
+        Known items start at their vectors. New items start at the mean of the known items within three
+        positions of them, or else at random. Items that are in no sentence are left out. Learning rate and
+        epochs are those of the settings: next_item comes close to training from scratch in half of the
+        epochs; skip-gram gains little (docs/benchmarks.md).
     after_epoch
-        Called with the number of epochs done and the vectors as they are then. What it raises ends training,
-        and is raised by ``train``.
+        Callback, called with the number of completed epochs and the current vectors. An exception that it
+        raises ends training and propagates.
 
     Returns
     -------
     ItemVectors
-        One row for each item that occurs ``min_count`` times and beside another token, most frequent first.
-        An item that subsampling skipped in every epoch has learned nothing, and is left out, unless ``start``
-        says something of it.
-        With ``workers=1``, the same sentences and settings give the same bytes in every process.
+        One row per item that occurs ``min_count`` times and in a sentence of two or more tokens, most
+        frequent first. Items whose vectors did not change, such as those that subsampling skipped in every
+        epoch, are left out, unless they started from ``start``. With ``workers=1``, the same sentences and
+        settings give the same bytes in every process.
 
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range, or ``start`` was trained with other ones that a vector's
-        meaning depends on; nothing was done yet.
+        If a setting is unknown or out of range, or ``start`` was trained with incompatible settings. Raised
+        before training begins.
     NothingToTrainError
-        If no sentence has two items left to learn from.
+        If no sentence with two tokens is left to train on.
     TrainingError
-        If tokens were lost on the way, or the vectors are not finite, or none of them moved.
+        If tokens were lost, a vector is not finite, or no vector changed.
 
     Examples
     --------
@@ -77,28 +77,30 @@ def train(
     >>> train(playlists, vector_size=8, window=2, epochs=5, seed=7)
     ItemVectors(4 items × 8 dimensions, input and output)
     """
-    whole = Config(train=(config or TrainConfig()).replace(**settings), taste=taste or TasteConfig())
-    chosen = whole.train
-    if chosen.patience is not None and validation is None:
-        raise ConfigError("patience needs validation= sentences to measure against")
+    model = Config(train=(config or TrainConfig()).replace(**settings), taste=taste or TasteConfig())
+    config = model.train
+    if config.patience is not None and validation is None:
+        raise ConfigError(
+            f"patience={config.patience} needs validation data; pass validation=, or leave patience out"
+        )
     if not isinstance(sentences, Sentences):
         raise InputTypeError(
-            f"train reads Sentences, found {type(sentences).__name__}; make them with item2vec.adapters"
+            f"sentences is {type(sentences).__name__}; expected Sentences; make them with item2vec.adapters"
         )
     if not sentences.ordered:
-        chosen = chosen.without_order()
+        config = config.without_order()
     if start is not None:
-        check_start(start, chosen)
-    corpus = prepare(sentences, chosen)
-    judge = None if validation is None else Validation(validation, whole.taste)
+        check_start(start, config)
+    corpus = prepare(sentences, config)
+    measured = None if validation is None else Validation(validation, model.taste)
 
-    trainer = _trainer(corpus, chosen)
-    begun = None if start is None else begin(trainer, corpus, chosen, start)
-    return run_epochs(trainer, corpus, chosen, judge, after_epoch, begun)
+    trainer = _trainer(corpus, config)
+    warm = None if start is None else initialise(trainer, corpus, config, start)
+    return run_epochs(trainer, corpus, config, measured, after_epoch, warm)
 
 
 def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
-    """Return the trainer that the settings name; only its own libraries are loaded."""
+    """Return the trainer of an objective and backend, importing only the libraries that it needs."""
     if isinstance(config, NextItem):
         from item2vec.training.next_item import NextItemTrainer
 

@@ -1,4 +1,4 @@
-"""What a trainer reads: sentences reduced to the items that can be learned, most frequent item first."""
+"""The training corpus: sentences without tokens that cannot be trained, items numbered by frequency."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from item2vec.types import Vocabulary
 __all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare"]
 
 MAX_SENTENCE_TOKENS = 10_000
-"""Where word2vec cuts a sentence (gensim reads no longer ones), and how far back any trainer looks."""
+"""Length at which word2vec splits sentences (gensim's limit), and the longest window of any trainer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """The tokens that are trained, as rows of the future matrices.
+    """The tokens to train on, as row numbers of the vectors.
 
-    ``counts`` (float64, by row) are the tokens in the sentences as they were given, weighted where they were;
-    ``frequency`` (int64, by row) the tokens that are trained. ``keep`` (float64, one a token, or ``None``
-    where each epoch reads all tokens) is the probability that an epoch reads a token. ``read_share`` is the
-    share of tokens that an epoch is expected to read, of those that it would read without weights.
+    ``counts`` (float64, per row) is the total weight of an item's tokens in the input, before sentences of
+    one token are dropped; ``frequency`` (int64, per row) is the number of its tokens in the corpus. ``keep``
+    (float64, per token) is the probability that an epoch reads a token, or ``None`` if each epoch reads all.
+    ``read_share`` is the expected number of tokens read per epoch, divided by their number without weights.
     """
 
     vocabulary: Vocabulary
@@ -39,11 +39,10 @@ class Corpus:
     ordered: bool
 
     def epochs(self, n: int, seed: int) -> Iterator[tuple[Codes, Offsets]]:
-        """Yield the tokens and offsets of each epoch.
+        """Yield the tokens and offsets of ``n`` epochs.
 
-        Each epoch reads all tokens of the median weight or a higher one, and each lighter token with a
-        probability in proportion to its weight: at half the median, in half of the epochs. Unordered
-        sentences are shuffled within.
+        Tokens of the median weight or more are in every epoch, lighter ones with the probability weight /
+        median. The tokens of unordered sentences are shuffled within their sentence.
         """
         random = np.random.default_rng([seed, 1])
         for _ in range(n):
@@ -59,26 +58,32 @@ class Corpus:
 
 
 def prepare(sentences: Sentences, config: TrainConfig) -> Corpus:
-    """Drop tokens of weight 0, rare items, then sentences of one token; number items by falling frequency."""
+    """Drop tokens of weight 0, then rare items, then sentences of one token; number items by frequency.
+
+    Raises
+    ------
+    NothingToTrainError
+        If fewer than two items are left.
+    """
     positive = sentences
     if sentences.weights is not None and not sentences.weights.all():
         positive = sentences.keep(sentences.weights > 0)
     frequent = _frequent(positive, config.min_count)
-    together = _together(frequent)
-    frequency = together.counts()
-    if len(together) == 0 or np.count_nonzero(frequency) < 2:
+    trained = _with_pairs(frequent)
+    frequency = trained.counts()
+    if len(trained) == 0 or np.count_nonzero(frequency) < 2:
         raise NothingToTrainError(_why(positive, frequent, config))
     by_frequency = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
     row_of = np.full(len(frequency), -1, dtype=np.int32)
     row_of[by_frequency] = np.arange(len(by_frequency), dtype=np.int32)
     counts = np.bincount(positive.tokens, positive.weights, minlength=len(frequency)).astype(np.float64)
-    keep = _keep(together.weights)
-    n_read = len(together.tokens) if keep is None else float(keep.sum())
-    unweighted = together if positive is sentences else _together(_frequent(sentences, config.min_count))
+    keep = _keep(trained.weights)
+    n_read = len(trained.tokens) if keep is None else float(keep.sum())
+    unweighted = trained if positive is sentences else _with_pairs(_frequent(sentences, config.min_count))
     return Corpus(
-        together.vocabulary.take(by_frequency),
-        row_of[together.tokens],
-        together.offsets,
+        trained.vocabulary.take(by_frequency),
+        row_of[trained.tokens],
+        trained.offsets,
         counts[by_frequency],
         frequency[by_frequency],
         keep,
@@ -91,16 +96,16 @@ def _frequent(sentences: Sentences, min_count: int) -> Sentences:
     return sentences if min_count == 1 else sentences.keep(sentences.counts()[sentences.tokens] >= min_count)
 
 
-def _together(sentences: Sentences) -> Sentences:
+def _with_pairs(sentences: Sentences) -> Sentences:
     return sentences.take(sentences.lengths >= 2)
 
 
 def _keep(weights: Floats | None) -> Doubles | None:
-    """Return the probability of each token to be read in an epoch; ``None`` if it is 1 for all of them.
+    """Return the probability that an epoch reads each token, or ``None`` if all are 1.
 
-    The median is the reference, since no single weight can move it: relative to the maximum, one token of
-    weight 1,000 among ordinary ones would make all epochs skip nearly everything else. It is the lower one
-    of two, so that most tokens are always read.
+    Weights are relative to their median, which no single weight can change. Relative to the maximum, one
+    token of weight 1,000 would make epochs skip nearly all others. The median is the lower one of two, so
+    that more than half of the tokens are always read.
     """
     if weights is None:
         return None
@@ -110,14 +115,10 @@ def _keep(weights: Floats | None) -> Doubles | None:
 
 
 def _why(sentences: Sentences, frequent: Sentences, config: TrainConfig) -> str:
-    found = f"nothing to train on: {sentences!r}"
+    message = f"nothing to train on: {sentences!r}"
     if not len(sentences.tokens):
-        return f"{found} holds no tokens; check the input and its filters"
+        return f"{message} has no tokens; check the input and its filters"
     if not len(frequent.tokens):
         most = int(sentences.counts().max())
-        return (
-            f"{found}, and no item occurs min_count={config.min_count} times (most: {most}); lower min_count"
-        )
-    return (
-        f"{found}, and no sentence has two different items to tell apart; expected sentences of two or more"
-    )
+        return f"{message}; no item occurs min_count={config.min_count} times (most: {most}); lower min_count"
+    return f"{message}; no sentence has two different items; expected sentences of two or more"

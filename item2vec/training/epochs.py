@@ -1,4 +1,4 @@
-"""Runs a trainer epoch by epoch: validates, calls back, keeps the best epoch, refuses what is no result."""
+"""The training loop: validation, callbacks, early stopping, and a final sanity check of the vectors."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ AfterEpoch = Callable[[int, ItemVectors], None]
 
 
 class Trainer(Protocol):
-    """Two matrices (float32, n items × dimensions) that an epoch changes in place.
+    """Trains two matrices (float32, n items × dimensions) in place, one epoch at a time.
 
-    ``output`` and ``scored`` are ``None`` where hierarchical softmax alone is trained.
+    ``output`` and ``scored`` are ``None`` if only hierarchical softmax is trained.
     """
 
     @property
     def input(self) -> Floats:
-        """What an item is like."""
+        """Input vectors: items as context."""
         ...
 
     @property
     def output(self) -> Floats | None:
-        """What an item follows."""
+        """Output vectors: items as target."""
         ...
 
     @property
     def scored(self) -> Floats | None:
-        """Output vectors as they are scored, by their inner product with a taste."""
+        """Output vectors whose inner product with a taste is the score."""
         ...
 
     @property
     def positions(self) -> Floats | None:
-        """Learned weights of a history's positions (parts × steps back), if there are any."""
+        """Learned weights of the steps back in a history (parts × steps), if any are learned."""
         ...
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train all sentences once; ``number`` counts from 0."""
+        """Train on all sentences once; ``number`` counts epochs from 0."""
         ...
 
 
@@ -59,16 +59,21 @@ def run_epochs(
     config: TrainConfig,
     validation: Validation | None,
     after_epoch: AfterEpoch | None,
-    begun: Mask | None = None,
+    warm: Mask | None = None,
 ) -> ItemVectors:
-    """Train, and return the last epoch's vectors, or the best one's where patience is set.
+    """Train, and return the vectors of the last epoch, or of the best one with ``patience``.
 
-    Rows that did not move are left out, but for those that had ``begun`` at something learned. Where only
-    what comes before counts, an item that only ever stood last stays for its output vector, without an input
-    vector: the random start of one says nothing.
+    Rows that did not change are left out, except ``warm`` ones, which started from trained vectors. If only
+    earlier items are context, an item that was always last keeps its row for its output vector; its input
+    vector is zero instead of the random start.
+
+    Raises
+    ------
+    TrainingError
+        If a vector is not finite, or none changed.
     """
     initial = _Start.of(trainer, config)
-    vectors = partial(_vectors, trainer, corpus, config, initial, begun)
+    vectors = partial(_vectors, trainer, corpus, config, initial, warm)
     read = np.zeros(len(corpus.vocabulary), np.bool_)
     tokens_read = 0
     curve: list[Epoch] = []
@@ -84,36 +89,36 @@ def run_epochs(
             if validation is None:
                 advance("")
                 continue
-            now = vectors()
-            curve.append(validation.measure(now, number + 1))
+            current = vectors()
+            curve.append(validation.measure(current, number + 1))
             advance(f"HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
             leader = max(curve, key=lambda epoch: epoch.ndcg)
             if config.patience is not None and leader is curve[-1]:
-                best = now
+                best = current
             if config.patience is not None and number + 1 - leader.epoch >= config.patience:
                 break
     learned = best or vectors(copy=False)
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
     moved = read & learned.has_input & (learned.input != initial.input).any(axis=1)
-    kept = moved if begun is None else moved | begun
-    looks_back = _looks_back_only(config)
-    if looks_back:
+    kept = moved if warm is None else moved | warm
+    backward = _only_earlier_context(config)
+    if backward:
         kept = kept | (read & initial.output_moved(trainer).any(axis=1))
-    if not moved.any() and not (looks_back and begun is None and _has_outputs(trainer, config)):
-        raise TrainingError(f"no vector moved in {config.epochs} epochs: {_why_nothing_moved(config)}")
+    if not moved.any() and not (backward and warm is None and _has_outputs(trainer, config)):
+        raise TrainingError(f"no vector changed in {config.epochs} epochs: {_why_unchanged(config)}")
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
 
 
-def _looks_back_only(config: TrainConfig) -> bool:
-    """Return whether only the items before an item count: those by input, the item by output vector."""
+def _only_earlier_context(config: TrainConfig) -> bool:
+    """Return whether the context of an item is only the items before it."""
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
 
 
 def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
-    """Return whether output vectors, which start at zero, count beside the input vectors in float32.
+    """Return whether output vectors, which start at zero, are large enough to change the input vectors.
 
-    Input vectors learn from output vectors, and so do not move before these have: on little data, after the
-    first epoch. For cosines, both start at random and move together.
+    Input vectors learn from output vectors and change only after them: with little data, after the first
+    epoch. With cosines both start at random and change together, so this returns ``False``.
     """
     if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
@@ -121,18 +126,18 @@ def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
     return bool(longest > np.finfo(np.float32).eps * np.abs(trainer.input).max())
 
 
-def _why_nothing_moved(config: TrainConfig) -> str:
+def _why_unchanged(config: TrainConfig) -> str:
     if not isinstance(config, SkipGram | CBOW):
         return f"alpha={config.alpha} is too low; raise epochs or alpha"
     return (
         f"sample={config.sample} skipped nearly every token, or alpha={config.alpha} is too low; "
-        "set sample=0 for little data, or raise epochs or alpha"
+        "set sample=0, or raise epochs or alpha"
     )
 
 
 def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
     for matrix in (trainer.input, trainer.output):
-        # NaN is its own minimum and maximum; nothing as large as the matrix is made
+        # min and max propagate NaN, and need no temporary array of the size of the matrix
         if matrix is not None and not bool(np.isfinite([matrix.min(), matrix.max()]).all()):
             raise TrainingError(
                 f"training diverged in epoch {epoch}: a vector is not finite; lower alpha ({config.alpha})"
@@ -140,7 +145,7 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
 
 
 class _Start(NamedTuple):
-    """The matrices before training (n items × dimensions), to see which parts of rows move."""
+    """Copies of the matrices before training (n items × dimensions), to find the rows that change."""
 
     input: Floats
     output: Floats | None
@@ -148,7 +153,7 @@ class _Start(NamedTuple):
 
     @classmethod
     def of(cls, trainer: Trainer, config: TrainConfig) -> _Start:
-        compared = trainer.output if _looks_back_only(config) else None
+        compared = trainer.output if _only_earlier_context(config) else None
         output = None if compared is None else compared.copy()
         n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
         return cls(trainer.input.copy(), output, n_parts)
@@ -160,7 +165,7 @@ class _Start(NamedTuple):
         return ~self._equal(trainer.output, self.output)
 
     def input_unmoved(self, trainer: Trainer) -> Mask:
-        """Return which parts of the input rows are still the start (n items × parts)."""
+        """Return which parts of the input rows equal the start (n items × parts)."""
         return self._equal(trainer.input, self.input)
 
     def _equal(self, matrix: Floats, start: Floats) -> Mask:
@@ -173,23 +178,23 @@ def _vectors(
     corpus: Corpus,
     config: TrainConfig,
     initial: _Start,
-    begun: Mask | None,
+    warm: Mask | None,
     *,
     copy: bool = True,
 ) -> ItemVectors:
-    """Return the vectors as they are; further epochs change them, unless they are a copy.
+    """Return the current vectors. Without ``copy``, later epochs change them.
 
-    A part of an input row that is still the random start becomes zero where the output row has learned;
-    unless that is so of all rows, as after a first epoch of one block, which moves output vectors alone.
+    A part of an input row that equals its random start is set to zero if the output row has changed, unless
+    that applies to all rows: a first epoch of one block changes output vectors only.
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.scored
     if copy and output is trainer.output and output is not None:
         output = output.copy()
-    if output is not None and _looks_back_only(config):
+    if output is not None and _only_earlier_context(config):
         unread = initial.input_unmoved(trainer) & initial.output_moved(trainer)
         if not unread.all():
-            if begun is not None:
-                unread &= ~begun[:, None]
+            if warm is not None:
+                unread &= ~warm[:, None]
             input_.reshape(*unread.shape, -1)[unread] = 0
     return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config, positions=trainer.positions)

@@ -1,8 +1,8 @@
-"""Training by gensim's compiled word2vec: the one door to gensim.
+"""Training by gensim's word2vec. The only module that imports gensim.
 
-gensim is handed decimal row numbers as words, most frequent first, in sentences of at most 10,000 tokens,
-because it ends longer ones there without a word, and because no decimal can break a parser. One call of its
-``train`` is one epoch, so that what it reads is made anew for each, and what it trained is counted.
+Words are decimal row numbers, most frequent item first, so that no id can break gensim's parser. Sentences
+are split at 10,000 tokens, where gensim would silently truncate them. Each epoch is one call of gensim's
+``train``, with new input, and its token counts are checked.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 
 __all__ = ["GensimTrainer"]
 
-TOKENS_A_BLOCK = 1 << 20
+TOKENS_PER_BLOCK = 1 << 20
 
 
 class GensimTrainer:
-    """Trains a corpus with gensim, an epoch a call; ``input`` and ``output`` are the model's own matrices."""
+    """Trains a corpus with gensim, one epoch per call; ``input`` and ``output`` are gensim's own matrices."""
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
         self._words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
@@ -37,52 +37,57 @@ class GensimTrainer:
 
     @property
     def input(self) -> Floats:
-        """What an item is like."""
+        """Input vectors."""
         matrix: Floats = self._model.wv.vectors
         return matrix
 
     @property
     def output(self) -> Floats | None:
-        """What an item follows; ``None`` where negative is 0."""
+        """Output vectors; ``None`` if ``negative`` is 0."""
         return self._model.syn1neg if self._config.negative else None
 
     @property
     def scored(self) -> Floats | None:
-        """The same: gensim's objectives score by inner products."""
+        """The output vectors: word2vec's objectives score by inner products."""
         return self.output
 
     @property
     def positions(self) -> None:
-        """``None``: no weights of positions are learned."""
+        """``None``: word2vec learns no weights of steps back."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train one epoch at its part of the falling learning rate; check that every token was trained."""
+        """Train one epoch, at the learning rates of this epoch; check that no token was lost.
+
+        Raises
+        ------
+        TrainingError
+            If gensim stopped early, or trained another number of tokens than expected.
+        """
         model, config = self._model, self._config
-        fall = config.alpha_step
-        model.min_alpha = config.alpha - fall * (number + 1)
+        model.min_alpha = config.alpha - config.alpha_step * (number + 1)
         expected = len(tokens)
         if not expected:
             return
-        trained, handed = model.train(
+        trained, received = model.train(
             _Epoch(self._words, tokens, offsets),
             total_words=expected,
             epochs=1,
-            start_alpha=config.alpha - fall * number,
+            start_alpha=config.alpha - config.alpha_step * number,
         )
         if model.fault is not None:
             raise TrainingError(f"epoch {number + 1} stopped: {model.fault!r}") from model.fault
-        read = np.bincount(tokens, minlength=len(model.wv))
-        chance = model.wv.expandos["sample_int"] / float(2**32 - 1)
-        mean, spread = read @ chance, np.sqrt(read @ (chance * (1 - chance)))
-        if handed != expected or abs(trained - mean) > 1 + 8 * spread:
+        counts = np.bincount(tokens, minlength=len(model.wv))
+        keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
+        mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))
+        if received != expected or abs(trained - mean) > 1 + 8 * deviation:
             raise TrainingError(
-                f"epoch {number + 1} trained {trained:,} of {handed:,} tokens handed over; expected "
-                f"{mean:,.0f} ± {8 * spread:,.0f} of {expected:,}; the vectors are not to be used"
+                f"gensim trained {trained:,} of {received:,} tokens in epoch {number + 1}; expected "
+                f"{mean:,.0f} ± {8 * deviation:,.0f} of {expected:,}; the vectors are incomplete: train again"
             )
 
 
 class _Word2Vec(Word2Vec):
-    """gensim's word2vec, whose threads do not leave ``train`` waiting for ever after an exception."""
+    """gensim's word2vec, except that ``train`` returns after an exception in a thread instead of hanging."""
 
     fault: Exception | None = None
 
@@ -106,7 +111,7 @@ class _Word2Vec(Word2Vec):
 
 @dataclass(frozen=True, eq=False)
 class _Epoch:
-    """One epoch's sentences, as lists of decimal words."""
+    """The sentences of one epoch, as lists of decimal words."""
 
     words: npt.NDArray[np.object_]
     tokens: Codes
@@ -115,7 +120,7 @@ class _Epoch:
     def __iter__(self) -> Iterator[list[str]]:
         start = 0
         while start < len(self.offsets) - 1:
-            end = int(np.searchsorted(self.offsets, self.offsets[start] + TOKENS_A_BLOCK, side="right")) - 1
+            end = int(np.searchsorted(self.offsets, self.offsets[start] + TOKENS_PER_BLOCK, side="right")) - 1
             end = max(end, start + 1)
             block = self.words[self.tokens[self.offsets[start] : self.offsets[end]]].tolist()
             bounds = (self.offsets[start : end + 1] - self.offsets[start]).tolist()

@@ -1,4 +1,4 @@
-"""Training by our own compiled word2vec."""
+"""Training by item2vec's own compiled word2vec (``kernels.word2vec``)."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 
 __all__ = ["NumbaTrainer"]
 
-TOKENS_A_TASK = 20_000
+TOKENS_PER_TASK = 20_000
 
 
 class NumbaTrainer:
-    """Trains a corpus epoch by epoch; ``input`` and ``output`` (float32, n items × dimensions) are live.
+    """Trains ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
 
-    Sentences are cut at 10,000 tokens, as gensim's are. With one worker, the same corpus and settings give
-    the same bytes in every process; several write into the matrices without waiting for each other (Niu et
-    al., Hogwild!, NeurIPS 2011).
+    Sentences are split at 10,000 tokens, as in gensim. With one worker, the same corpus and settings give the
+    same bytes in every process. Several workers update the matrices without locks (Niu et al., Hogwild!,
+    NeurIPS 2011).
     """
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
         n, size = len(corpus.vocabulary), config.vector_size
         random = np.random.default_rng([config.seed, 2])
-        rows, results = _rows(n, size), _rows(n, size)
-        self.input: Floats = rows[:, :size]
-        self.output: Floats = results[:, :size]
+        inputs, outputs = _aligned_zeros(n, size), _aligned_zeros(n, size)
+        self.input: Floats = inputs[:, :size]
+        self.output: Floats = outputs[:, :size]
         step = max(1, (1 << 20) // size)
         for start in range(0, n, step):
             block = self.input[start : start + step]
             block[:] = (random.random(block.shape, np.float32) - np.float32(0.5)) / np.float32(size)
         self._config = config
         self._model = Model(
-            rows.reshape(-1),
-            results.reshape(-1),
-            rows.shape[1],
+            inputs.reshape(-1),
+            outputs.reshape(-1),
+            inputs.shape[1],
             item_alias_table(corpus.frequency.astype(np.float64) ** config.ns_exponent),
             _keep(corpus.frequency, config.sample),
         )
@@ -61,23 +61,23 @@ class NumbaTrainer:
 
     @property
     def positions(self) -> None:
-        """``None``: no weights of positions are learned."""
+        """``None``: word2vec learns no weights of steps back."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train each sentence once, at the epoch's part of the falling learning rate."""
+        """Train each sentence once, at the learning rates of this epoch."""
         config = self._config
-        offsets = _cut(offsets)
+        offsets = _split_long(offsets)
         tokens, offsets = read_only(tokens, np.int32), read_only(offsets, np.int64)
-        fall = config.alpha_step
-        start, per_token = config.alpha - fall * number, fall / max(1, len(tokens))
+        alpha = config.alpha - config.alpha_step * number
+        alpha_step = config.alpha_step / max(1, len(tokens))
         seed = np.random.SeedSequence([config.seed, 3, number]).generate_state(1, np.uint64)[0]
-        ends = np.searchsorted(offsets, np.arange(0, len(tokens), TOKENS_A_TASK)[1:], side="left")
+        ends = np.searchsorted(offsets, np.arange(0, len(tokens), TOKENS_PER_TASK)[1:], side="left")
         bounds = [0, *np.unique(ends).tolist(), len(offsets) - 1]
 
         def train(task: int) -> int:
             first, last = bounds[task], bounds[task + 1]
             return train_sentences(
-                self._model, self._rules, tokens, offsets, first, last, seed, start, per_token
+                self._model, self._rules, tokens, offsets, first, last, seed, alpha, alpha_step
             )
 
         with ThreadPoolExecutor(config.workers) as threads:
@@ -85,25 +85,25 @@ class NumbaTrainer:
                 pass
 
 
-def _rows(n: int, vector_size: int) -> Floats:
-    """Return n rows of zeros, each from the start of a cache line on."""
+def _aligned_zeros(n: int, vector_size: int) -> Floats:
+    """Return ``n`` padded rows of zeros, each aligned to a cache line."""
     size = padded(vector_size)
-    room = np.zeros(n * size + 16, np.float32)
-    skip = -room.ctypes.data % 64 // 4
-    return room[skip : skip + n * size].reshape(n, size)
+    buffer = np.zeros(n * size + 16, np.float32)
+    skip = -buffer.ctypes.data % 64 // 4
+    return buffer[skip : skip + n * size].reshape(n, size)
 
 
 def _keep(frequency: Offsets, sample: float) -> Words:
-    """Return the chance of each item to be read, of 2**32 (gensim's formula); nothing if all are."""
+    """Return 2**32 times the probability to read each item (gensim's formula); empty for ``sample=0``."""
     if sample == 0:
         return np.empty(0, np.uint64)
     ratio = sample * frequency.sum() / frequency
-    chance: Doubles = np.minimum(np.sqrt(ratio) + ratio, 1)
-    return (chance * 2.0**32).astype(np.uint64)
+    probability: Doubles = np.minimum(np.sqrt(ratio) + ratio, 1)
+    return (probability * 2.0**32).astype(np.uint64)
 
 
-def _cut(offsets: Offsets) -> Offsets:
-    """Return the offsets with further ones inside of sentences that are too long."""
+def _split_long(offsets: Offsets) -> Offsets:
+    """Return the offsets of the same sentences split at ``MAX_SENTENCE_TOKENS`` tokens."""
     long = np.flatnonzero(np.diff(offsets) > MAX_SENTENCE_TOKENS)
     cuts = [np.arange(offsets[i], offsets[i + 1], MAX_SENTENCE_TOKENS)[1:] for i in long]
     return np.sort(np.concatenate([offsets, *cuts])) if cuts else offsets

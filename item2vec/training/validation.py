@@ -1,26 +1,32 @@
-"""A look at the vectors after each epoch: how well they predict what came last."""
+"""Validation after each epoch: prediction of the last item of held-out sentences."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from item2vec import metrics
+from item2vec.arrays import Doubles
 from item2vec.config import TasteConfig
 from item2vec.errors import InputError
+from item2vec.metrics.accuracy import hits_of_ranks, hr, ndcg
 from item2vec.sentences import Sentences, encode_histories
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["Validation"]
 
-SCORES_A_BLOCK = 1 << 24
+SCORES_PER_BLOCK = 1 << 24
 
 
 class Validation:
-    """Predicts the last item of each sentence from those before it, over all items (those before left out).
+    """Ranks all items by the items before the last one of each sentence; the last item is the target.
 
-    A sentence whose last item, or whose whole history, the vectors do not know counts as a miss; the last
-    item is never left out, even where it occurred before. Ties count against the target.
+    Items of the history are excluded from the ranking, except the target. A sentence counts as a miss if the
+    target, or every item of the history, has no vector. Ties count against the target.
+
+    Raises
+    ------
+    InputError
+        If no sentence has two items.
     """
 
     def __init__(self, sentences: Sentences, taste: TasteConfig) -> None:
@@ -28,36 +34,38 @@ class Validation:
         self.taste = taste
         if not len(self.sentences):
             raise InputError(
-                "validation has no sentence of two or more items; expected a history and a target"
+                "validation has no sentence of two or more items; expected a history and a target; pass "
+                "longer sentences"
             )
 
     def measure(self, vectors: ItemVectors, epoch: int) -> Epoch:
-        """Return HR@10 and NDCG@10 of these vectors."""
-        hits = metrics.hits_of_ranks(self._ranks(vectors), 10)
-        n, one = len(self.sentences), np.ones(len(hits))
-        hr, ndcg = (metric(hits, one, 10).sum() / n for metric in (metrics.hr, metrics.ndcg))
-        return Epoch(epoch, float(hr), float(ndcg))
+        """Return HR@10 and NDCG@10 of vectors, as the point of an epoch on the curve."""
+        hits = hits_of_ranks(self._ranks(vectors), 10)
+        n, n_targets = len(self.sentences), np.ones(len(hits))
+        values = (metric(hits, n_targets, 10).sum() / n for metric in (hr, ndcg))
+        return Epoch(epoch, *map(float, values))
 
-    def _ranks(self, vectors: ItemVectors) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _ranks(self, vectors: ItemVectors) -> Doubles:
+        """Return the rank, from 1, of each target that can be ranked."""
         last = self.sentences.offsets[1:] - 1
-        before = np.ones(len(self.sentences.tokens), dtype=bool)
-        before[last] = False
+        in_history = np.ones(len(self.sentences.tokens), dtype=bool)
+        in_history[last] = False
         row_of = vectors.vocabulary.encode(self.sentences.vocabulary.ids)
         targets = row_of[self.sentences.tokens[last]]
         codes, offsets, weights, timestamps = encode_histories(
-            vectors.vocabulary, self.sentences.keep(before)
+            vectors.vocabulary, self.sentences.keep(in_history)
         )
         tastes = read_tastes(vectors, self.taste, codes, offsets, weights=weights, timestamps=timestamps)
-        judged = np.flatnonzero((targets >= 0) & ~tastes.empty)
+        ranked = np.flatnonzero((targets >= 0) & ~tastes.empty)
         matrix = scored_matrix(vectors, self.taste)
-        ranks = np.empty(len(judged))
-        step = max(1, SCORES_A_BLOCK // len(vectors))
-        for start in range(0, len(judged), step):
-            block = judged[start : start + step]
+        ranks = np.empty(len(ranked))
+        step = max(1, SCORES_PER_BLOCK // len(vectors))
+        for start in range(0, len(ranked), step):
+            block = ranked[start : start + step]
             scores = tastes.vectors[block] @ matrix.T
-            of_target = scores[np.arange(len(block)), targets[block]].copy()
-            for line, history in zip(scores, block.tolist(), strict=True):
-                line[codes[offsets[history] : offsets[history + 1]]] = -np.inf
+            target_scores = scores[np.arange(len(block)), targets[block]].copy()
+            for row, history in zip(scores, block.tolist(), strict=True):
+                row[codes[offsets[history] : offsets[history + 1]]] = -np.inf
             scores[np.arange(len(block)), targets[block]] = -np.inf
-            ranks[start : start + step] = 1 + np.count_nonzero(scores >= of_target[:, None], axis=1)
+            ranks[start : start + step] = 1 + np.count_nonzero(scores >= target_scores[:, None], axis=1)
         return ranks

@@ -1,4 +1,4 @@
-"""Starting from vectors that were trained before, on other sentences of mostly the same items."""
+"""Warm start: initial vectors from an earlier training on other sentences of mostly the same items."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from item2vec.training.corpus import Corpus
 from item2vec.training.epochs import Trainer
 from item2vec.vectors import ItemVectors
 
-__all__ = ["begin", "check_start"]
+__all__ = ["check_start", "initialise"]
 
 
 REACH = 3
-"""How many places around an item its neighbours stand."""
+"""Distance, in positions, up to which another token is a neighbour of a new item."""
 
 
 def check_start(start: object, config: TrainConfig) -> None:
-    """Refuse vectors that training with these settings cannot go on from.
+    """Check that training with these settings can continue from ``start``.
 
     Raises
     ------
     InputTypeError
-        If they are no ``ItemVectors``.
+        If ``start`` is not ``ItemVectors``.
     ConfigError
-        If they have another size, were trained for another objective, or are cut into other parts.
+        If its vectors differ in size, objective, parts, ``similarity`` or ``tied``.
     """
     if not isinstance(start, ItemVectors):
         raise InputTypeError(
@@ -36,7 +36,7 @@ def check_start(start: object, config: TrainConfig) -> None:
     size = start.input.shape[1]
     if size != config.vector_size:
         raise ConfigError(
-            f"start has vectors of {size} numbers; expected vector_size={config.vector_size}; set "
+            f"start has vectors of {size} dimensions; expected vector_size={config.vector_size}; set "
             f"vector_size={size}, or train without start"
         )
     if start.config is None:
@@ -44,7 +44,8 @@ def check_start(start: object, config: TrainConfig) -> None:
     if start.config.objective != config.objective:
         raise ConfigError(
             f"start was trained with objective={start.config.objective!r}; expected {config.objective!r}, "
-            "because what a vector says depends on it; set the same objective, or train without start"
+            "because vectors of different objectives are not comparable; set the same objective, or train "
+            "without start"
         )
     if not isinstance(config, NextItem) or not isinstance(start.config, NextItem):
         return
@@ -55,38 +56,39 @@ def check_start(start: object, config: TrainConfig) -> None:
             "or train without start"
         )
     for name in ("similarity", "tied"):
-        theirs, ours = getattr(start.config, name), getattr(config, name)
-        if theirs != ours:
+        found, expected = getattr(start.config, name), getattr(config, name)
+        if found != expected:
             raise ConfigError(
-                f"start was trained with {name}={theirs!r}; expected {ours!r}; set the same {name}, or train "
-                "without start"
+                f"start was trained with {name}={found!r}; expected {expected!r}; set the same {name}, or "
+                "train without start"
             )
 
 
-def begin(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Mask:
-    """Write what ``start`` knows into the trainer's matrices; return which rows begin at something learned.
+def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Mask:
+    """Write initial vectors into the matrices of a trainer; return which rows come from ``start``.
 
-    An item of which a matrix of ``start`` has no vector begins at the mean of the items within three places
-    of it that have one; where there are none, as the trainer made it, or with an input vector of zero if its
-    output vector begins at something learned.
+    An item with a vector in ``start`` gets it. Any other item gets the mean of the items with vectors within
+    three positions of it. If there are none, it keeps its random start, or an input vector of zero if its
+    output vector comes from ``start``.
 
-    Whatever else a trainer keeps is as if nothing had been trained. So are the sums of squares of
-    next_item's Adagrad, which lets rows move as far as at first: with sums estimated by an epoch without a
-    step, what is new tonight is learned too slowly.
+    All other state of a trainer starts anew. This includes the Adagrad accumulators of next_item: with
+    accumulators estimated by an epoch without updates, new items were learned too slowly.
     """
     row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
-    begun = _begin_matrix(trainer.input, start.input, row_of, corpus, config)
+    warm = _initialise_matrix(trainer.input, start.input, row_of, corpus, config)
     if trainer.output is None or start.output is None:
-        return begun
-    only_output = _begin_matrix(trainer.output, start.output, row_of, corpus, config) & ~begun
+        return warm
+    only_output = _initialise_matrix(trainer.output, start.output, row_of, corpus, config) & ~warm
     trainer.input[only_output] = 0
-    return begun | only_output
+    return warm | only_output
 
 
-def _begin_matrix(matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig) -> Mask:
-    """Write the known rows, and for other items the means near them; return which rows were written."""
-    learned = np.append(rows.any(axis=1), False)  # an item that start does not know has row -1, the last one
-    row_of = np.where(learned[row_of], row_of, np.int32(-1))
+def _initialise_matrix(
+    matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig
+) -> Mask:
+    """Write the rows of known items, and means of nearby rows for new ones; return which were written."""
+    has_vector = np.append(rows.any(axis=1), False)  # row_of is -1, the last one, for unknown items
+    row_of = np.where(has_vector[row_of], row_of, np.int32(-1))
     known = row_of >= 0
     matrix[known] = rows[row_of[known]]
     means, near = _means_near(corpus, row_of, rows, config)
@@ -95,17 +97,17 @@ def _begin_matrix(matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, c
 
 
 def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Mask]:
-    """Return the mean of the rows of the known items near each unknown one, and which items have one."""
-    from item2vec.kernels.neighbours import add_near  # compiled loops are not for those who only load a model
+    """Return the mean of the known rows near each new item that has any, and which items these are."""
+    from item2vec.kernels.neighbours import add_near  # local: loading a model does not import numba
 
-    unknown = row_of < 0
-    place_of = np.where(unknown, np.cumsum(unknown) - 1, -1).astype(np.int32)
-    sums = np.zeros((np.count_nonzero(unknown), rows.shape[1]), np.float32)
+    new = row_of < 0
+    slot_of = np.where(new, np.cumsum(new) - 1, -1).astype(np.int32)
+    sums = np.zeros((np.count_nonzero(new), rows.shape[1]), np.float32)
     reach = REACH if config.window == "full" else min(REACH, config.window)
     tokens, offsets = read_only(corpus.tokens, np.int32), read_only(corpus.offsets, np.int64)
-    n_added = add_near(tokens, offsets, row_of, place_of, read_only(rows, np.float32), sums, reach)
-    found = n_added > 0
-    near = unknown.copy()
-    near[unknown] = found
-    means: Floats = np.divide(sums[found], n_added[found, None].astype(np.float32))
+    n_added = add_near(tokens, offsets, row_of, slot_of, read_only(rows, np.float32), sums, reach)
+    has_near = n_added > 0
+    near = new.copy()
+    near[new] = has_near
+    means: Floats = np.divide(sums[has_near], n_added[has_near, None].astype(np.float32))
     return means, near
