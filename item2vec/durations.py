@@ -22,7 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:
-    """Return a duration in seconds; errors call it ``name``, the setting that holds it.
+    """Return a duration in seconds; ``name`` is the name of the setting, for the error message.
 
     >>> seconds_of("30min", "gap")
     1800.0

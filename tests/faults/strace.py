@@ -31,7 +31,7 @@ except operations.DurabilityError:
 except operations.Item2VecError:
     os._exit(operations.REFUSED)
 """
-# What LOCK holds is for people, and of use only while the machine runs; so is a run's snapshot.
+# Files that need not survive a power loss: the note in LOCK, and a run's snapshot.
 OF_NO_USE_LATER = re.compile("/models/(LOCK|staging/[^/]+/snapshot)")
 LINE = re.compile(r"([\d.]+ )?(?P<call>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
 
