@@ -144,11 +144,11 @@ def main():
     mutations = [Mutation(**entry) for entry in entries]
     if options.only:
         mutations = [m for m in mutations if any(part in m.name for part in options.only)]
+    for mutation in mutations:
+        mutation.changed()
     if options.list:
         print("\n".join(f"{mutation.name} ({mutation.file})" for mutation in mutations))
         return
-    for mutation in mutations:
-        mutation.changed()
     check_unchanged(mutations)
     with ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(run_mutation, mutations))
