@@ -282,11 +282,8 @@ def _fault(vectors: ItemVectors) -> str | None:
         np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
     ):
         return "counts must be one finite number >= 0 per item"
-    if vectors.positions is not None and not _are_weights(vectors.positions, vectors.input.shape[1]):
-        return (
-            f"positions has shape {vectors.positions.shape}; expected one row of finite weights >= 0 per "
-            "part of the vectors, with a weight above 0 for the newest item"
-        )
+    if vectors.positions is not None and (problem := _positions_problem(vectors.positions, vectors.input)):
+        return problem
     has_vector = (
         vectors.has_input if vectors.output is None else vectors.has_input | vectors.output.any(axis=1)
     )
@@ -296,13 +293,15 @@ def _fault(vectors: ItemVectors) -> str | None:
     return None if bool(vectors.has_input.any()) else "no item has an input vector"
 
 
-def _are_weights(positions: Floats, size: int) -> bool:
-    return (
-        positions.ndim == 2
-        and 0 not in positions.shape
-        and size % len(positions) == 0
-        and bool((np.isfinite(positions) & (positions >= 0)).all() and (positions[:, 0] > 0).all())
-    )
+def _positions_problem(positions: Floats, matrix: Floats) -> str | None:
+    size = matrix.shape[1]
+    if positions.ndim != 2 or 0 in positions.shape or size % len(positions):
+        return f"positions has shape {positions.shape}; expected one row per part of the {size} dimensions"
+    if not bool((np.isfinite(positions) & (positions >= 0)).all()):
+        return f"positions contains {positions.min()}; expected finite weights >= 0"
+    if not bool((positions[:, 0] > 0).all()):
+        return "positions has weight 0 for the newest item; expected a weight above 0"
+    return None
 
 
 _TO_ENCODE = {ord(blank): f"%{ord(blank):02X}" for blank in "% \t\n\r\x0b\x0c"}

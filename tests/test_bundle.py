@@ -490,7 +490,7 @@ def test_learned_positions_are_memory_mapped(tmp_path):
         (np.ones((2, 0)), "positions has shape"),
         (-np.ones((2, 5)), "expected finite weights >= 0"),
         (np.full((2, 5), np.nan), "expected finite weights >= 0"),
-        (np.array([[1, 1], [0, 1]]), "one above 0 for the newest item"),
+        (np.array([[1, 1], [0, 1]]), "weight 0 for the newest item"),
     ],
 )
 def test_invalid_positions_are_refused(forge, positions, message):

@@ -41,7 +41,7 @@ PUBLIC_MODULES = (
 NAMES = {
     "allow", "deny", "disliked", "edges", "event", "events", "exclude", "histories", "history", "id_", "ids",
     "item", "items", "negative", "node", "nodes", "other", "positive", "sentences", "session", "sessions",
-    "source", "target", "targets", "unit", "group_by", "user", "users",
+    "source", "target", "targets", "group_by", "user", "users",
 }  # fmt: skip
 
 ONE_ID = {
@@ -132,7 +132,7 @@ NOT_IDS = {
     "group_by, where None means no group; see test_adapters": [
         (adapter, "group_by") for adapter in ("histories", "playlists", "sessions")
     ],
-    "a position in a file": [(of, name) for of in ("Fault", "Fault.of_value") for name in ("source", "unit")],
+    "a position in a file": [(of, "source") for of in ("Fault", "Fault.of_value")],
 }  # fmt: skip
 
 
