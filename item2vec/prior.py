@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from item2vec.arrays import Floats
+from item2vec.arrays import Doubles, Floats
 from item2vec.config import TasteConfig
 from item2vec.durations import DAY
 from item2vec.errors import ConfigError
@@ -20,7 +20,14 @@ from item2vec.taste import cosine_divisor, read_tastes, scored_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["check_prior", "prior_for", "queries_of", "searched_matrix", "typical_queries"]
+__all__ = [
+    "check_prior",
+    "popularity_shares",
+    "prior_for",
+    "queries_of",
+    "searched_matrix",
+    "typical_queries",
+]
 
 
 def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | None = None) -> Floats:
@@ -41,6 +48,16 @@ def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | N
         tokens *= np.exp2(-age / (half_life * DAY))
     known = codes >= 0
     return np.log1p(np.bincount(codes[known], tokens[known], len(vocabulary))).astype(np.float32)
+
+
+def popularity_shares(vectors: ItemVectors, taste: TasteConfig, prior: Floats | None) -> Doubles:
+    """Return each item's share of the training tokens (float64), which ranks items without a known history.
+
+    With a popularity prior, tokens are counted as in the prior: it is the score of an empty history.
+    """
+    counts = vectors.counts if prior is None or not taste.popularity else np.expm1(prior, dtype=np.float64)
+    shares: Doubles = counts / (counts.sum() or 1)
+    return shares
 
 
 def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:

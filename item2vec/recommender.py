@@ -24,7 +24,7 @@ from item2vec.index.building import build
 from item2vec.index.search import Index, find, find_many
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
-from item2vec.prior import queries_of, searched_matrix, typical_queries
+from item2vec.prior import popularity_shares, queries_of, searched_matrix, typical_queries
 from item2vec.ranking import top_k
 from item2vec.sentences import Histories, Sentences, encode_histories
 from item2vec.taste import Tastes, read_tastes, token_scores
@@ -130,7 +130,8 @@ class Recommender:
         self.adapter = parts.adapter
         self.neighbours = parts.neighbours
         self.prior = parts.prior
-        self._by_popularity: Rows = top_k(parts.vectors.counts, len(parts.vectors))
+        self._popularity = popularity_shares(parts.vectors, self.taste, self.prior)
+        self._by_popularity: Rows = top_k(self._popularity, len(self._popularity))
 
     def __repr__(self) -> str:
         taste, (n_items, size) = self.taste, self.vectors.input.shape
@@ -210,7 +211,7 @@ class Recommender:
         ----------
         history
             Item ids, oldest first. Unknown items are ignored. If no item is known, the most popular eligible
-            items are returned, with ``source="popular"``.
+            items (by the prior, if there is one) are returned, with ``source="popular"``.
         exclude, deny
             Items that may not be returned: per history, and for all histories of ``recommend_many``.
         allow
@@ -391,7 +392,7 @@ class Recommender:
         eligible = np.ones(len(self.vectors), dtype=bool) if allowed is None else allowed.copy()
         eligible[excluded] = False
         rows = self._by_popularity[eligible[self._by_popularity]][:k]
-        return self._listed(rows, self.vectors.counts[rows] / max(self.vectors.counts.sum(), 1), "popular")
+        return self._listed(rows, self._popularity[rows], "popular")
 
     def _listed(self, rows: Rows, scores: npt.NDArray[Any], source: str = "model") -> list[Recommendation]:
         ids = self.vocabulary.decode(rows)

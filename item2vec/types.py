@@ -36,7 +36,8 @@ class Recommendation:
 
     ``score`` is a cosine in [-1, 1] or an inner product, depending on the model's ``score`` setting. It ranks
     the items of one result and is not a probability. ``source`` is ``"model"``, or ``"popular"`` if the
-    history has no known item. The score of a popular item is its share of all training tokens.
+    history has no known item. The score of a popular item is its share of all training tokens, or of recent
+    ones if the model has a popularity prior with a half-life.
 
     Unpacks to ``item, score``:
 

@@ -86,8 +86,15 @@ def test_recommendations_equal_brute_force(recommender, history, k, exclude, all
     results = recommender.recommend(history, k=k, **rules)
     everything = without_prior(recommender).recommend(history, k=N_ITEMS, **rules)
     if not {*history} & {*IDS}:
-        assert results == everything[:k]
+        eligible = {item for item, _ in everything} & ({*IDS} if allow is None else {*allow}) - {
+            *exclude,
+            *deny,
+        }
+        by_prior = sorted(eligible, key=lambda item: (-PRIOR[IDS.index(item)], IDS.index(item)))
+        assert [result.item for result in results] == by_prior[:k]
         assert {result.source for result in results} <= {"popular"}
+        shares = np.expm1(PRIOR.astype(np.float64)) / np.expm1(PRIOR.astype(np.float64)).sum()
+        assert [r.score for r in results] == pytest.approx([shares[IDS.index(r.item)] for r in results])
         return
     added = dict(zip(IDS, (recommender.taste.popularity * PRIOR).tolist(), strict=True))
     scores = {item: score + added[item] for item, score in everything}

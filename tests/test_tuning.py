@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import item2vec
-from item2vec import Config, Interactions, Sentences, Vocabulary, adapters
+from item2vec import Config, Interactions, Sentences, TasteConfig, Vocabulary, adapters
 from item2vec.errors import ConfigError, InputError, InputTypeError, TrainingError, TuningWarning
 from item2vec.evaluation import temporal_split
-from item2vec.tuning.finalists import decide, lower_bounds, train_rounds
+from item2vec.tuning.finalists import decide, lower_bounds, train_rounds, users_of
 from item2vec.tuning.problem import make_problem
 from item2vec.tuning.sampler import SPACES, Sampler, family_of, starts_of
-from item2vec.tuning.trial import Limits, Trial
+from item2vec.tuning.trial import DEFAULT_WITH_BEST_TASTE, Limits, Trial
 
 
 def chains(n_sentences=60, n_items=30, length=6, seed=1):
@@ -44,8 +44,8 @@ class World:
     Queries differ in difficulty, and every training adds noise to the score of each query.
     """
 
-    def __init__(self, worth, seconds=lambda config: 1.0, noise=0.0):
-        self.worth, self.seconds, self.noise = worth, seconds, noise
+    def __init__(self, worth, seconds=lambda config: 1.0, noise=0.0, best_taste=None):
+        self.worth, self.seconds, self.noise, self.best_taste = worth, seconds, noise, best_taste
         self.time = 0.0
         self.trained = []
 
@@ -55,23 +55,28 @@ class World:
     def train_again(self, problem, configs, fold):
         return [self.run_trial(problem, n, config, (), None, Limits(), fold) for n, config in configs.items()]
 
-    def run_trial(self, problem, number, config, free, earlier=None, limits=None, fold=0):
+    def run_trial(self, problem, number, config, free, earlier=None, limits=None, fold=0, tastes=None):
         cost, started = self.seconds(config), self.time
-
-        def ended(state, score=0.0, values=None, reason=""):
-            return Trial(number, config, state, score, (), reason, self.time - started, values)
 
         for left in (None, 3, 2, 1):  # remaining quarters of the training
             self.time += 0.0 if left is None else cost / 4
             if reason := limits.reason_to_stop(0.0 if left is None else cost * left / 4):
-                return ended("unfinished", reason=reason)
+                return Trial(number, config, "unfinished", 0.0, (), reason, self.time - started)
         self.time += cost / 4
         n = len(problem.folds[fold])
         self.trained.append((number, config, fold, n))
         difficulty = np.random.default_rng(fold).normal(0, 0.1, n)
         noise = np.random.default_rng(len(self.trained)).normal(0, 1, n) * self.noise
-        values = self.worth(config) + difficulty + noise
-        return ended("complete", float(values.mean()), values)
+        tastes = dict(tastes or {})
+        if number == 0 and free and self.best_taste:
+            tastes[DEFAULT_WITH_BEST_TASTE] = self.best_taste
+
+        def evaluated(number, config):
+            values = self.worth(config) + difficulty + noise
+            return Trial(number, config, "complete", float(values.mean()), values=values)
+
+        others = tuple(evaluated(other, config.replace(taste=taste)) for other, taste in tastes.items())
+        return dataclasses.replace(evaluated(number, config), seconds=self.time - started, others=others)
 
 
 @pytest.fixture
@@ -252,7 +257,8 @@ def test_noise_is_seldom_a_significant_gain():
         made = World(lambda config: 0.2, noise=0.1)
         made.trained = [None] * 10 * run  # other noise
         rounds = train_rounds(made, problem, candidates)
-        replaced += decide(problem, candidates, rounds, seed=1).config != candidates[0]
+        users = users_of(problem, rounds)
+        replaced += decide(candidates, rounds, users, seed=1).config != candidates[0]
     assert 1 <= replaced <= 10
 
 
@@ -284,6 +290,40 @@ def test_the_default_is_finished_and_returned_whatever_the_budget(world):
     assert "skipgram, cbow" in tuning.warnings[0]
     assert "compare any other configuration" in tuning.warnings[1]
     assert "about" in repr(tuning)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.01])
+def test_the_best_taste_of_the_default_needs_no_second_training(world, monkeypatch, gain):
+    """The budget allows one training; its vectors are evaluated with two tastes, on unused queries."""
+    monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", 20)
+    mixed = TasteConfig(mixture=2.0)
+    made = world(lambda config: 0.2 + gain * config.taste.mixture, lambda _: 100.0, best_taste=mixed)
+    with pytest.warns(TuningWarning) as caught:
+        tuning = item2vec.tune(chains(), budget="5s", jobs=1, now=made.now)
+    assert len(made.trained) == 1
+    assert tuning.config == (
+        tuning.trials[0].config.replace(taste=mixed) if gain else tuning.trials[0].config
+    )
+    assert tuning.gain.value == pytest.approx(2 * gain)
+    assert not any("compare" in str(warning.message) for warning in caught)
+
+
+def test_queries_of_users_that_chose_a_taste_do_not_evaluate_it(monkeypatch):
+    monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", 20)
+    problem = make_problem(chains(), "ndcg@10", protocol="prefix", max_tokens=10**6, seed=1)
+    users = problem.users(0)
+    assert len(problem.few) == 20
+    assert len(problem.unused_rows()) > 0
+    assert not {*users[problem.few_rows]} & {*users[problem.unused_rows()]}
+
+
+def test_finalists_with_the_same_training_share_it(world):
+    mixed = TasteConfig(mixture=2.0)
+    made = world(lambda config: 0.2 + 0.01 * config.taste.mixture, best_taste=mixed)
+    tuning = item2vec.tune(chains(), trials=1, jobs=1)
+    assert tuning.config.taste == mixed
+    assert [number for number, *_ in made.trained] == [0, 0, 0], "one search trial, two rounds of finals"
+    assert [trial.number for trial in tuning.finals] == [0, -1, 0, -1]
 
 
 def test_a_slow_family_is_not_replaced_by_a_faster_and_worse_one(world):

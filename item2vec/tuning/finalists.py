@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,16 @@ from item2vec.tuning.problem import Problem
 from item2vec.tuning.trial import Trial
 from item2vec.tuning.workers import Workers
 
-__all__ = ["Decision", "Estimate", "decide", "lower_bounds", "n_rounds", "train_rounds"]
+__all__ = [
+    "Decision",
+    "Estimate",
+    "decide",
+    "lower_bounds",
+    "n_rounds",
+    "train_rounds",
+    "unused_queries",
+    "users_of",
+]
 
 LEVEL = 0.95
 N_DRAWS = 2000
@@ -91,15 +100,35 @@ def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Co
     return rounds
 
 
+def users_of(problem: Problem, rounds: Sequence[Sequence[Trial]]) -> Offsets:
+    """Return the user of each query of all rounds."""
+    folds = [step % len(problem.folds) for step in range(len(rounds))]
+    return np.concatenate([np.empty(0, np.int64), *map(problem.users, folds)])
+
+
+def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]], Offsets]:
+    """Return trial 0 and its best taste as a round, on queries that did not choose the taste; and users.
+
+    The round is empty if there are no such queries or values, or if the default taste is the best.
+    """
+    rows = problem.unused_rows()
+    trials = [
+        replace(trial, values=trial.values[rows])
+        for trial in (default, *default.others)
+        if trial.values is not None
+    ]
+    return [trials] if len(trials) > 1 and len(rows) else [], problem.users(0)[rows]
+
+
 def decide(
-    problem: Problem, candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], seed: int
+    candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], clusters: Offsets, seed: int
 ) -> Decision:
     """Choose the best finalist whose gain over the default is significant, else the default.
 
-    The finalists of the last round are compared, on the queries of all rounds. The error level is multiplied
-    by their share of all finalists, because the same queries decided which ones remain.
+    The finalists of the last round are compared, on the queries of all rounds, whose users are ``clusters``.
+    The error level is multiplied by their share of all finalists, because the same queries decided which
+    ones remain.
     """
-    clusters = np.concatenate([problem.users(step % len(problem.folds)) for step in range(len(rounds))])
     default_values = _values(rounds, 0)
     numbers = [trial.number for trial in rounds[-1] if trial.number]
     gains = np.column_stack([_values(rounds, number) - default_values for number in numbers])

@@ -86,11 +86,15 @@ class Journal:
     def add(self, trial: Trial) -> None:
         """Append a finished trial, and release its number."""
         settings = {"train": trial.config.train.model_dump(), "taste": trial.config.taste.model_dump()}
+        others = [
+            {"number": other.number, "score": other.score, "taste": other.config.taste.model_dump()}
+            for other in trial.others
+        ]
         with self._writing():
             self._take(self._new_lines())
             if trial.number not in self._trials:
                 self._trials[trial.number] = trial
-                self._append({name: getattr(trial, name) for name in FIELDS} | settings)
+                self._append({name: getattr(trial, name) for name in FIELDS} | settings | {"others": others})
         self.release(trial.number)
 
     def settle(self, n_trials: int) -> bool:
@@ -180,6 +184,10 @@ def _trial(path: Path | None, number: int, line: bytes) -> Trial:
     fields = _parsed(path, number, line)
     try:
         config = Config(train=TrainConfig(**fields.pop("train")), taste=TasteConfig(**fields.pop("taste")))
-        return Trial(config=config, **{**fields, "rungs": tuple(fields["rungs"])})
+        others = tuple(
+            Trial(one["number"], config.replace(taste=TasteConfig(**one["taste"])), "complete", one["score"])
+            for one in fields.pop("others", ())
+        )
+        return Trial(config=config, others=others, **{**fields, "rungs": tuple(fields["rungs"])})
     except (KeyError, TypeError, ConfigError) as error:
         raise CorruptBundleError(f"{path} line {number} is not a trial: {error}; delete the study") from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences
-from item2vec.arrays import Doubles, Offsets
+from item2vec.arrays import Doubles, Offsets, Rows
 from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
 from item2vec.evaluation.rankings import rank_all
@@ -56,7 +56,7 @@ class Problem:
     """Validation folds, the newest first, and the metric. The search uses the newest fold only.
 
     A user has the same number in all folds. ``few`` holds some queries of the newest fold, for intermediate
-    scores.
+    scores and for the choice of a taste; ``few_rows`` are their positions in that fold.
     """
 
     folds: tuple[Split, ...]
@@ -64,6 +64,7 @@ class Problem:
     metric: str
     k: int
     protocol: Protocol
+    few_rows: Rows
 
     @property
     def timed(self) -> bool:
@@ -79,6 +80,11 @@ class Problem:
         """Return the user of each query of a fold."""
         users = self.folds[fold].users
         return np.arange(len(self.folds[fold])) if users is None else users
+
+    def unused_rows(self) -> Rows:
+        """Return the positions of the newest fold's queries by users without a query in ``few``."""
+        users = self.users(0)
+        return np.flatnonzero(~np.isin(users, users[self.few_rows]))
 
     def values(
         self, vectors: ItemVectors, taste: TasteConfig, split: Split, table: NeighbourTable | None = None
@@ -166,8 +172,9 @@ def make_problem(
             splits = _sentence_folds(sentences, chosen, repeats, seed)
     if not splits:
         raise InputError(f"protocol {chosen!r} makes no query of {data!r}; expected longer sentences")
-    folds = tuple(_at_most(split, MAX_QUERIES, random) for split in splits)
-    return Problem(folds, _at_most(folds[0], FEW_QUERIES, random), name, k, chosen)
+    folds = tuple(split.take(sample_rows(random, len(split), MAX_QUERIES)) for split in splits)
+    few_rows = sample_rows(random, len(folds[0]), FEW_QUERIES)
+    return Problem(folds, folds[0].take(few_rows), name, k, chosen, few_rows)
 
 
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
@@ -291,7 +298,3 @@ def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Data:
     drawn = np.zeros(len(lengths), dtype=bool)
     drawn[shuffled[np.cumsum(lengths[shuffled]) <= max_tokens]] = True
     return data.take(drawn) if isinstance(data, Sentences) else data.take(drawn[data.user])
-
-
-def _at_most(split: Split, n_queries: int, random: np.random.Generator) -> Split:
-    return split if len(split) <= n_queries else split.take(sample_rows(random, len(split), n_queries))

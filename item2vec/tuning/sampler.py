@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -145,9 +146,6 @@ class Sampler:
         Share of the epochs for trials (above 0, up to 1), for large data; trial 0 has all epochs.
     ordered
         Whether the order of a sentence has a meaning.
-    reread
-        Whether trial 2 trains the default again, to choose its taste. Always done for word2vec. It is trial
-        2, so that a small budget has tried another objective before.
     """
 
     def __init__(
@@ -158,16 +156,13 @@ class Sampler:
         *,
         share: float = 1.0,
         ordered: bool = True,
-        reread: bool = False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         if not ordered and "next_item" in starts:
             start = starts["next_item"]
             starts = {**starts, "next_item": start.replace(train=start.train.without_order())}
         self.default = next(iter(starts.values()))
-        first = list(dict.fromkeys([self.default, *_first_configs(starts, fixed)]))
-        reread = reread or family_of(self.default) == "word2vec"
-        self._first = [*first[:2], *[self.default] * reread, *first[2:]]
+        self._first = list(dict.fromkeys([self.default, *_first_configs(starts, fixed)]))
         self._families = {
             family_of(start): _Family(start, fixed, share) for start in reversed(list(starts.values()))
         }
@@ -192,10 +187,11 @@ class Sampler:
             if trial.number in self._observed:
                 continue
             self._observed.add(trial.number)
-            if self._leader is None or trial.score > self._leader.score:
-                self._leader = trial
+            best = max((trial, *trial.others), key=lambda one: one.score)
+            if self._leader is None or best.score > self._leader.score:
+                self._leader = best
             if trial.number > 0 or self._share == 1:  # trial 0 has all epochs, outside the space
-                self._families[family_of(trial.config)].observe(trial)
+                self._families[family_of(trial.config)].observe(replace(trial, score=best.score))
 
     def suggest(self, number: int) -> Config:
         """Return the configuration of trial ``number``."""

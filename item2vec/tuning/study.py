@@ -22,7 +22,15 @@ from item2vec.errors import ConfigError, TrainingError, TuningWarning
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.tuning.finalists import Decision, Estimate, decide, n_rounds, train_rounds
+from item2vec.tuning.finalists import (
+    Decision,
+    Estimate,
+    decide,
+    n_rounds,
+    train_rounds,
+    unused_queries,
+    users_of,
+)
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem
 from item2vec.tuning.sampler import Sampler, starts_of, with_epochs
@@ -31,8 +39,17 @@ from item2vec.tuning.workers import Clock, Workers
 
 __all__ = ["Tuning", "tune"]
 
-WITHOUT_TRAINING = ("part_weights", "repeat_bonus", "mixture", "popularity", "popularity_half_life")
-TASTE = ("score", "decay", "half_life", "last_n", *WITHOUT_TRAINING)
+TASTE = (
+    "score",
+    "decay",
+    "half_life",
+    "last_n",
+    "part_weights",
+    "repeat_bonus",
+    "mixture",
+    "popularity",
+    "popularity_half_life",
+)
 MAX_TOKENS = 1_000_000
 FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
@@ -128,7 +145,9 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     The best of many trials is partly lucky. Therefore the best four and the default are trained again with at
     least two other seeds and, if there are fewer than 5,000 queries, on several folds. A finalist replaces
     the default only if the lower bound of its gain is above 0 at 95 % confidence, by a paired test over users
-    that is corrected for the number of finalists.
+    that is corrected for the number of finalists. Finalists with the same training share it. If the budget
+    ends before the first of these comparisons, trial 0's vectors with their best taste are compared with its
+    default taste, on queries of users that did not choose the taste.
 
     With more than 250,000 tokens, all trials but the first have proportionally fewer epochs, and finalists
     are trained with all of their epochs. (A sample of the sentences would be misleading: with fewer tokens
@@ -221,8 +240,7 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
-    reread = problem.timed or not {*WITHOUT_TRAINING}.isdisjoint(free)
-    sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered, reread=reread)
+    sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered)
     workers = Workers(jobs or len(os.sched_getaffinity(0)), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
@@ -266,13 +284,17 @@ def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int)
     finalists = plan.finalists(trials)
     candidates = {0: plan.sampler.default} | {trial.number: trial.config for trial in finalists}
     rounds = train_rounds(plan.workers, plan.problem, candidates) if finalists else []
-    decision = decide(plan.problem, candidates, rounds, seed) if rounds else _keep_default(problem, default)
+    compared, users = rounds, users_of(plan.problem, rounds)
+    if not rounds:
+        candidates = {trial.number: trial.config for trial in (default, *default.others)}
+        compared, users = unused_queries(problem, default)
+    decision = decide(candidates, compared, users, seed) if compared else _keep_default(problem, default)
     finished = {trial.config.train.objective for trial in trials if trial.state != "unfinished"}
     unfinished = tuple(objective for objective in plan.sampler.objectives if objective not in finished)
     messages: tuple[str, ...] = ()
     if math.isfinite(plan.workers.clock.budget):
         messages = _budget_warnings(
-            unfinished, compared=bool(rounds), sufficient=plan.sufficient_budget(default)
+            unfinished, compared=bool(compared), sufficient=plan.sufficient_budget(default)
         )
     return Tuning(
         decision.config,
@@ -306,7 +328,7 @@ class _Plan:
         """Return the best trials, with all their epochs: as many as the budget allows, at least one."""
         leaders = self._leaders(trials)
         while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.workers.clock.left():
-            leaders.pop()
+            leaders.remove(max(leaders, key=lambda trial: (trial.seconds > 0, -trial.score)))
         return leaders
 
     def reserve(self, trials: Sequence[Trial]) -> float:
@@ -321,11 +343,12 @@ class _Plan:
 
     def _leaders(self, trials: Sequence[Trial]) -> list[Trial]:
         best: dict[Config, Trial] = {}
-        for trial in sorted(trials, key=lambda trial: -trial.score):
-            config = trial.config if trial.number == 0 else with_epochs(trial.config, 1 / self.share)
+        candidates = [one for trial in trials for one in (trial, *trial.others)]
+        for trial in sorted(candidates, key=lambda trial: -trial.score):
+            share = self.share if trial.number > 0 else 1.0
+            config = with_epochs(trial.config, 1 / share)
             if trial.state == "complete" and config != self.sampler.default:
-                seconds = trial.seconds / (self.share if trial.number else 1.0)
-                best.setdefault(config, replace(trial, config=config, seconds=seconds))
+                best.setdefault(config, replace(trial, config=config, seconds=trial.seconds / share))
         return list(best.values())[:FINALISTS]
 
     def _seconds(self, default: Trial, leaders: Sequence[Trial]) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from statistics import median
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from item2vec.training import train
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NO_TRIALS", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
+__all__ = ["DEFAULT_WITH_BEST_TASTE", "NO_TRIALS", "Earlier", "Limits", "Trial", "best_taste", "run_trial"]
 
 RUNGS = (1 / 4, 1 / 2, 3 / 4)
 MIN_TRIALS_TO_COMPARE = 4
@@ -32,7 +33,11 @@ REPEAT_BONUSES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 MIXTURES = (0.25, 0.5, 1.0, 2.0, 4.0)
 PRIORS = (0.25, 1.0, 4.0, 16.0)
 FINER_PRIORS = (0.5, 2.0)
+PASSES = 2
 PRIOR_HALF_LIVES = (1.0, 3.0, 7.0, 30.0)
+
+DEFAULT_WITH_BEST_TASTE = -1
+"""The number of the default configuration with the taste that suits its vectors best."""
 
 State = Literal["complete", "stopped", "unfinished", "failed"]
 
@@ -58,6 +63,8 @@ class Trial:
     seconds: float = field(default=0.0, compare=False)
     values: Doubles | None = field(default=None, compare=False, repr=False)
     """The metric of each query (float64); ``None`` in other processes than the one that ran the trial."""
+    others: tuple[Trial, ...] = ()
+    """The same vectors with other tastes. Of trial 0: its best taste, as trial -1."""
 
 
 @dataclass(frozen=True)
@@ -144,28 +151,41 @@ def run_trial(
     earlier: Earlier = NO_TRIALS,
     limits: Limits = Limits(),
     fold: int = 0,
+    tastes: Mapping[int, TasteConfig] = MappingProxyType({}),
 ) -> Trial:
     """Train on a fold's training part with one worker, and return the result.
 
-    ``free`` names the taste settings to choose. Vectors of next_item keep the decays that they were trained
-    with. The same arguments give the same trial.
+    ``free`` names the taste settings to choose; trial 0 keeps its own taste, and the best one becomes one of
+    its ``others``. Numbered ``tastes`` are evaluated with the same vectors, as ``others`` too. Vectors of
+    next_item keep the decays that they were trained with. The same arguments give the same trial.
     """
     as_trained = config.train.objective == "next_item"
     fixed_taste = config.taste if as_trained or not free else None
     watch = _Watch(problem, earlier, config.train.epochs, fixed_taste, limits, limits.now())
 
-    def ended(state: State, score: float, reason: str = "", values: Doubles | None = None) -> Trial:
+    def ended(state: State, score: float, reason: str = "") -> Trial:
         seconds = limits.now() - watch.started
-        return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds, values)
+        return Trial(number, config, state, score, tuple(watch.rungs), reason, seconds)
 
     if reason := limits.reason_to_stop(0.0):
         return ended("unfinished", 0.0, reason)
     try:
         split = problem.folds[fold]
         vectors = train(split.train, config=config.train.replace(workers=1), after_epoch=watch)
-        config = config.replace(taste=best_taste(problem, vectors, config, free))
-        values = problem.values(vectors, config.taste, split)
-        return ended("complete", float(values.mean()), values=values)
+        best = best_taste(problem, vectors, config, free)
+        if number:
+            config = config.replace(taste=best)
+        elif best != config.taste:
+            tastes = {**tastes, DEFAULT_WITH_BEST_TASTE: best}
+
+        def complete(number: int, taste: TasteConfig) -> Trial:
+            values = problem.values(vectors, taste, split)
+            return Trial(number, config.replace(taste=taste), "complete", float(values.mean()), values=values)
+
+        others = tuple(complete(other, taste) for other, taste in tastes.items())
+        trial = complete(number, config.taste)
+        seconds = limits.now() - watch.started
+        return replace(trial, rungs=tuple(watch.rungs), seconds=seconds, others=others)
     except _Stopped as stopped:
         return ended(stopped.state, watch.rungs[-1] if watch.rungs else 0.0, str(stopped))
     except (TrainingError, NothingToTrainError, InputError) as error:
@@ -185,7 +205,10 @@ def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
 
 
 def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
-    """Return the taste with the best score on the ``few`` queries. Tastes need no further training."""
+    """Return the taste with the best score on the ``few`` queries. Tastes need no further training.
+
+    Settings are chosen one after another, each among a few values; twice, since they depend on each other.
+    """
     fixed = config.taste
     score_of: dict[TasteConfig, float] = {}
     table = table_for(problem.few.train, vectors.vocabulary) if "mixture" in free else None
@@ -212,11 +235,13 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
         "repeat_bonus": REPEAT_BONUSES if problem.repeats else (),
         "mixture": MIXTURES,
     }
-    for name in [name for name in grids if name in free]:
-        best = best_of(best.replace(**{name: value}) for value in grids[name])
-    best = best_of(_with_priors(best, free, timed=problem.timed))
-    factors = FINER_PRIORS if "popularity" in free else ()
-    return best_of(best.replace(popularity=factor * best.popularity) for factor in factors)
+    for _ in range(PASSES):
+        for name in [name for name in grids if name in free]:
+            best = best_of(best.replace(**{name: value}) for value in grids[name])
+        best = best_of(_with_priors(best, free, timed=problem.timed))
+        factors = FINER_PRIORS if "popularity" in free else ()
+        best = best_of(best.replace(popularity=factor * best.popularity) for factor in factors)
+    return best
 
 
 def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from item2vec.config import Config
+from item2vec.config import Config, TrainConfig
 from item2vec.progress import progress_bar
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Problem
@@ -75,8 +75,7 @@ class Workers:
                 family = [trial for trial in seen if family_of(trial.config) == family_of(config)]
                 earlier = Earlier.of(family, config.taste, self._free)
                 limits = Limits(partial(self._reason_to_stop, number, reserve), self.clock.now)
-                free = self._free if number > 0 else ()
-                yield partial(run_trial, problem, number, config, free, earlier, limits)
+                yield partial(run_trial, problem, number, config, self._free, earlier, limits)
             journal.release(number)
 
         with progress_bar("tuning", n_trials) as advance:
@@ -91,13 +90,22 @@ class Workers:
         return unfinished
 
     def train_again(self, problem: Problem, configs: Mapping[int, Config], fold: int) -> list[Trial]:
-        """Train numbered configurations on a fold, while the budget lasts."""
+        """Train numbered configurations on a fold, while the budget lasts.
+
+        Configurations that differ only in their taste are trained once.
+        """
         limits = Limits(partial(self._reason_to_stop, None, lambda: 0.0), self.clock.now)
-        tasks = (
-            partial(run_trial, problem, number, config, (), limits=limits, fold=fold)
-            for number, config in configs.items()
-        )
-        return list(self._in_order(tasks, 2 * self.jobs))
+        same_training: dict[TrainConfig, dict[int, Config]] = {}
+        for number, config in configs.items():
+            same_training.setdefault(config.train, {})[number] = config
+
+        def tasks() -> Iterator[Callable[[], Trial]]:
+            for (number, config), *rest in (group.items() for group in same_training.values()):
+                tastes = {number: config.taste for number, config in rest}
+                yield partial(run_trial, problem, number, config, (), limits=limits, fold=fold, tastes=tastes)
+
+        trials = self._in_order(tasks(), 2 * self.jobs)
+        return [one for trial in trials for one in (trial, *trial.others)]
 
     def _reason_to_stop(
         self, number: int | None, reserve: Callable[[], float], remaining: float
