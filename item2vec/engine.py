@@ -146,8 +146,8 @@ class Engine:
         exclude, allow, deny
             As in ``Recommender.recommend``.
         filter_seen
-            Exclude seen items: the items of the history, and of the user's events that the model's
-            ``seen_events`` setting lists.
+            Exclude seen items: those of a user's events that the model's ``seen_events`` setting lists, by
+            default all of them, and those of a visitor's ``history``.
 
         Raises
         ------
@@ -186,6 +186,7 @@ class Engine:
         histories, seen = self._histories(users, model)
         if filter_seen:
             exclude = _merge_excluded(exclude, seen)
+            filter_seen = model.adapter.seen_events is None
         return model.recommend_many(
             histories,
             k=k,

@@ -191,7 +191,7 @@ def test_explain_uses_the_history_of_the_user(places):
 
 @pytest.fixture
 def shop(places, tmp_path):
-    """A model that reads clicks, and purchases with weight 2, and excludes viewed and purchased items."""
+    """A model that reads clicks, and purchases with weight 2; viewed and purchased items count as seen."""
     url = f"sqlite:///{tmp_path}/shop.db"
     events = ["view", "click", "purchase"]
     with Store(url) as store:
@@ -207,8 +207,10 @@ def shop(places, tmp_path):
 def test_histories_follow_the_adapter_settings_of_the_model(shop):
     with Engine(**shop) as engine:
         model = engine.model
-        expected = model.recommend(["b", "c"], weights=[1, 2], exclude=["a"], k=10)
-        assert engine.recommend("u", k=10) == expected
+        read = {"weights": [1, 2], "filter_seen": False, "k": 10}
+        recommended = engine.recommend("u", k=10)
+        assert recommended == model.recommend(["b", "c"], exclude=["a", "c"], **read)
+        assert "b" in {item for item, _ in recommended}, "b was only clicked"
         assert engine.recommend("u", k=10, filter_seen=False) == model.recommend(
             ["b", "c"], weights=[1, 2], filter_seen=False, k=10
         )

@@ -120,11 +120,12 @@ def test_the_engine_recommends_as_the_split_was_evaluated(
     assert len(split) == len(names)
     bundle = tmp_path_factory.mktemp("served") / "bundle"
     model.save(bundle)
-    expected = model.recommend_many(split.histories, k=5, exclude=split.seen)
+    rules = {"k": 5, "exclude": split.seen, "filter_seen": split.filter_seen}
+    expected = model.recommend_many(split.histories, **rules)
     where = {} if adapter.group_by else {"genre": ["jazz", "soul"]}
     allowed = None if adapter.group_by else ITEMS_TABLE.where(where)
     with_seen = model.recommend_many(split.histories, k=5, filter_seen=False)
-    filtered = model.recommend_many(split.histories, k=5, exclude=split.seen, allow=allowed, deny=["i3"])
+    filtered = model.recommend_many(split.histories, allow=allowed, deny=["i3"], **rules)
     with Engine(models=bundle, store=url, reload_every=None) as engine:
         assert [engine.recommend(user, k=5) for user in names] == expected
         assert engine.recommend_many(names, k=5) == expected

@@ -487,12 +487,44 @@ def test_adapter_settings_shape_histories_targets_and_seen_items():
     )
     bought = settings.replace(seen_events=["buy"])
     split = temporal_split(shop, at="1970-01-06", adapter=bought)
-    assert (list(split.targets), split.seen) == ([["b", "e"]], None)
+    assert (list(split.targets), split.filter_seen, list(split.seen)) == (
+        [["b", "e"]],
+        False,
+        [["a", "c", "c"]],
+    )
     weighted = AdapterConfig(events={"buy": 5, "view": 1}, max_length=2)
     split = temporal_split(shop, at="1970-01-06", adapter=weighted)
     assert (split.histories[0], split.histories.weights[:2].tolist()) == (["c", "c"], [5, 5])
     recent = AdapterConfig(days=2)
     assert temporal_split(shop, at="1970-01-06", adapter=recent).histories[0] == ["b", "c", "c"]
+
+
+@examples
+@given(
+    rows,
+    st.sampled_from([None, ("buy",), ("view",), ("other",)]),
+    st.sampled_from([None, ["buy"]]),
+    st.sampled_from([None, 2]),
+)
+def test_every_target_of_a_temporal_split_can_be_recommended(events, seen_events, read, max_length):
+    """Recommendations exclude exactly the items of ``seen_events``, whether the history has them or not."""
+    kinds = ["buy" if item < "c" else "view" for _, item, _ in events]
+    listens = interactions_of(events, event=kinds)
+    adapter = AdapterConfig(events=read, seen_events=seen_events, max_length=max_length)
+    try:
+        split = temporal_split(listens, at="1970-01-06", adapter=adapter)
+    except InputError:
+        assume(False)
+    users = list(dict.fromkeys(user for user, _, _ in events))
+    for query, user in enumerate(split.users):
+        excluded = set(split.histories[query]) if split.filter_seen else set()
+        excluded |= set(split.seen[query]) if split.seen is not None else set()
+        assert excluded == {
+            item
+            for (name, item, day), kind in zip(events, kinds, strict=True)
+            if name == users[user] and day < 5 and (seen_events is None or kind in seen_events)
+        }
+        assert not excluded & set(split.targets[query])
 
 
 def test_a_history_can_consist_of_an_attribute():

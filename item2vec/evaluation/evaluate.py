@@ -86,8 +86,9 @@ def evaluate(
     names = _metric_names(metrics)
     _check_queries(split)
     rule = _tie_rule(getattr(model, "ties", "against") if ties is None else ties)
-    exclude_seen = split.filter_seen if filter_seen is None else filter_seen
-    rankings = rank_all(model, split, max(cutoffs), filter_seen=exclude_seen, ties=rule)
+    if filter_seen is not None:
+        split = replace(split, filter_seen=filter_seen, seen=split.seen if filter_seen else None)
+    rankings = rank_all(model, split, max(cutoffs), ties=rule)
     per_query, means = _measure(rankings, split, names, cutoffs)
     users = np.arange(len(split)) if split.users is None else split.users
     leaks = _leaks(model, split)
@@ -95,7 +96,7 @@ def evaluate(
     exact = getattr(model, "exact", None)
     if exact is None or exact is model:
         return evaluation
-    exact_rankings = rank_all(exact, split, max(cutoffs), filter_seen=exclude_seen, ties=rule)
+    exact_rankings = rank_all(exact, split, max(cutoffs), ties=rule)
     return replace(evaluation, exact=_measure(exact_rankings, split, names, cutoffs)[1])
 
 

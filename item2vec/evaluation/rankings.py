@@ -57,7 +57,7 @@ class Rankings:
     n_targets: Offsets
 
 
-def rank_all(model: Model, split: Split, places: int, *, filter_seen: bool, ties: Ties) -> Rankings:
+def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings:
     """Return the first ``places`` ranks for every query.
 
     Among items of equal score, targets are moved to the end (``ties="against"``) or to the front (``"for"``).
@@ -71,7 +71,7 @@ def rank_all(model: Model, split: Split, places: int, *, filter_seen: bool, ties
     InputError
         If the model does not return one ranking per query.
     """
-    returned = _rank_blocks(model, split, places, filter_seen, LONGEST if ties != "as answered" else 1)
+    returned = _rank_blocks(model, split, places, LONGEST if ties != "as answered" else 1)
     vocabulary = _vocabulary(split, returned.ids)
     codes = vocabulary.encode(returned.ids)
     offsets = offsets_of(returned.lengths)
@@ -107,14 +107,14 @@ class _Returned(NamedTuple):
     open_ended: list[int]
 
 
-def _rank_blocks(model: Model, split: Split, places: int, filter_seen: bool, longest: int) -> _Returned:
+def _rank_blocks(model: Model, split: Split, places: int, longest: int) -> _Returned:
     ids: list[str] = []
     scores = array("d")
     lengths: list[int] = []
     open_ended: list[int] = []
     for start in range(0, len(split), QUERIES_PER_BLOCK):
         block = split.take(np.arange(start, min(start + QUERIES_PER_BLOCK, len(split))))
-        rankings, block_open_ended = _rank_block(model, block, places, filter_seen, longest)
+        rankings, block_open_ended = _rank_block(model, block, places, longest)
         ids.extend(entry.item for ranking in rankings for entry in ranking)
         scores.extend(entry.score for ranking in rankings for entry in ranking)
         lengths.extend(map(len, rankings))
@@ -123,24 +123,24 @@ def _rank_blocks(model: Model, split: Split, places: int, filter_seen: bool, lon
 
 
 def _rank_block(
-    model: Model, split: Split, places: int, filter_seen: bool, longest: int
+    model: Model, split: Split, places: int, longest: int
 ) -> tuple[list[Sequence[Recommendation]], list[int]]:
     """Return the rankings, and the queries whose tie across rank ``places`` has no end in them."""
     k = places + 1
-    rankings = _recommend(model, split, k, filter_seen)
+    rankings = _recommend(model, split, k)
     open_ended = _open_ended(rankings, range(len(rankings)), places, k)
     while open_ended and k < longest * places:
         k *= 2
-        longer = _recommend(model, split.take(np.array(open_ended)), k, filter_seen)
+        longer = _recommend(model, split.take(np.array(open_ended)), k)
         for query, ranking in zip(open_ended, longer, strict=True):
             rankings[query] = ranking
         open_ended = _open_ended(rankings, open_ended, places, k)
     return rankings, open_ended
 
 
-def _recommend(model: Model, split: Split, k: int, filter_seen: bool) -> list[Sequence[Recommendation]]:
-    options = {} if split.seen is None or not filter_seen else {"exclude": split.seen}
-    rankings = [*model.recommend_many(split.histories, k=k, filter_seen=filter_seen, **options)]
+def _recommend(model: Model, split: Split, k: int) -> list[Sequence[Recommendation]]:
+    options = {} if split.seen is None else {"exclude": split.seen}
+    rankings = [*model.recommend_many(split.histories, k=k, filter_seen=split.filter_seen, **options)]
     if len(rankings) != len(split):
         raise InputError(
             f"{type(model).__name__}.recommend_many returned {len(rankings)} rankings for {len(split)} "

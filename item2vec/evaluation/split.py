@@ -35,7 +35,7 @@ class Split:
     filter_seen
         Whether recommendations exclude the items of the history.
     seen
-        Further items that recommendations exclude under ``filter_seen``, one sentence per query: for example
+        Further items that recommendations exclude, one sentence per query: for example
         viewed items, if a history holds purchases only. ``None``: the history alone.
     spans
         First and last timestamp of each part, as ISO text: ``{"train": (…, …), "test": (…, …)}``; empty

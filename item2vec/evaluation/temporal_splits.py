@@ -205,14 +205,15 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
         "events omitted by the adapter": max(len(past) - len(train.tokens), 0),
     }
     history = reader.histories(past).take(has_target)
+    filter_seen = not repeats and reader.config.seen_events is None
     return Split(
         train=train,
         histories=history,
         targets=targets.take(has_target),
         protocol=f"temporal from {_iso(cut)}",
         users=np.flatnonzero(has_target),
-        filter_seen=not repeats,
-        seen=_seen_outside(history, seen.take(has_target)) if seen is not None else None,
+        filter_seen=filter_seen,
+        seen=None if seen is None else _further(seen.take(has_target), history if filter_seen else None),
         spans={"train": span_of(timestamps[before]), "test": span_of(timestamps[within])},
         dropped={what: n for what, n in dropped.items() if n},
     )
@@ -228,9 +229,11 @@ def _targets(future: Sentences, seen: Sentences | None) -> Sentences:
     return dataclasses.replace(future.keep(first), weights=None, timestamps=None)
 
 
-def _seen_outside(history: Sentences, seen: Sentences) -> Sentences | None:
-    """Return the seen items that are not in the history itself; ``None`` if there are none."""
-    new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(history, seen.vocabulary))
+def _further(seen: Sentences, filtered: Sentences | None) -> Sentences | None:
+    """Return the seen items without the ``filtered`` ones of the same sentence; ``None`` if none remain."""
+    new = np.ones(len(seen.tokens), dtype=bool)
+    if filtered is not None:
+        new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(filtered, seen.vocabulary))
     return dataclasses.replace(seen.keep(new), weights=None, timestamps=None) if new.any() else None
 
 

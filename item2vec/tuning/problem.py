@@ -99,7 +99,7 @@ class Problem:
             table = table_for(train, vocabulary)
         prior = prior_for(train, vocabulary, taste.popularity_half_life) if taste.popularity else None
         model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table, prior=prior)
-        rankings = rank_all(model, split, self.k, filter_seen=split.filter_seen, ties="against")
+        rankings = rank_all(model, split, self.k, ties="against")
         return ACCURACY[self.metric](rankings.hits, rankings.n_targets, self.k)
 
     @property
