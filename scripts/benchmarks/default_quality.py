@@ -17,7 +17,7 @@ import sets
 
 import item2vec
 from item2vec.errors import LeakWarning
-from item2vec.evaluation import baselines, evaluate, leave_last_out, prefix_split, temporal_split
+from item2vec.evaluation import baselines, evaluate, leave_last_out, temporal_split
 
 DEFAULT, SKIPGRAM = "item2vec.fit(sentences)", "skip-gram, defaults"
 
@@ -33,12 +33,6 @@ def radio(folder):
     return leave_last_out(sets.playlists(folder)), ("hr@10", "ndcg@10")
 
 
-def clicks(folder):
-    """Return a split with every prefix of the test sessions as a query."""
-    train, test = (sets.clicks(folder, part) for part in ("train_full", "test"))
-    return prefix_split(train, test=test), ("hr@20", "mrr@20")
-
-
 SETS = {
     "amazon-beauty": quality.next_item,
     "lastfm-sequences": quality.next_item,
@@ -46,7 +40,7 @@ SETS = {
     "online-retail": quality.repeats,
     "sample_data": lambda folder: in_time(sets.listens(folder)),
     "movielens-100k": lambda folder: in_time(sets.ratings(folder)),
-    "yoochoose-100k": clicks,
+    "yoochoose-100k": quality.clicks,
     "diginetica": quality.sessions,
     "gowalla": quality.unordered,
     "lastfm-2k": quality.plays,

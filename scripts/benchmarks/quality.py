@@ -8,6 +8,7 @@ protocol:
 
     sequences.txt                        A1  next item, leave-last-out
     train_sessions.txt, test_pairs.txt   A2  every prefix of a session → next click
+    train_full.tsv, test.tsv             A7  the same, with timestamps
     train.txt, test.txt                  A3  unordered sets
     user_artists.dat                     A3  the same, split here 8:1:1 at random
     histories.txt                        A4  repeat purchases
@@ -26,7 +27,7 @@ import sets
 import item2vec
 from item2vec import adapters, readers
 from item2vec.errors import LeakWarning
-from item2vec.evaluation import Split, baselines, evaluate, leave_last_out, random_split
+from item2vec.evaluation import Split, baselines, evaluate, leave_last_out, prefix_split, random_split
 
 PUBLISHED = {
     "amazon-beauty": {
@@ -41,6 +42,13 @@ PUBLISHED = {
         "GRU4Rec": (0.2945, 0.0833),
         "NARM": (0.4970, 0.1617),
         "SR-GNN": (0.5073, 0.1759),
+        "GCE-GNN": (0.5422, 0.1904),
+    },
+    "yoochoose-100k": {
+        "AR, first 387": (0.5917, 0.3160),
+        "SR, first 387": (0.5607, 0.3275),
+        "GRU4Rec, first 387": (0.5711, 0.3289),
+        "VSKNN, first 387": (0.6098, 0.3342),
     },
     "gowalla": {
         "Item2Vec": (0.1326, 0.1057),
@@ -52,6 +60,8 @@ PUBLISHED = {
     "lastfm-2k": {"BPR": (0.1761, 0.1674), "LightGCN": (0.2064, 0.1972)},
     "online-retail": {"gensim's defaults, last item": (0.249, None), "gensim, 140 epochs": (0.266, None)},
 }
+FIRST_QUERIES = {"yoochoose-100k": 387}
+"""Published recommendations for yoochoose-100k cover its first 387 prefixes."""
 DEEPWALK_MICRO = (35.86, 38.51, 39.96, 40.76, 41.51, 41.85, 42.27, 42.35, 42.40)
 
 
@@ -65,6 +75,12 @@ def sessions(folder):
     protocol = "every prefix of a session"
     split = Split(sets.sessions(folder), *sets.session_queries(folder), protocol, filter_seen=False)
     return split, ("hr@20", "mrr@20"), {"metric": "mrr@20", "protocol": "prefix"}
+
+
+def clicks(folder):
+    """A7: every prefix of a session with timestamps."""
+    train, test = (sets.clicks(folder, part) for part in ("train_full", "test"))
+    return prefix_split(train, test=test), ("hr@20", "mrr@20"), {"metric": "mrr@20", "protocol": "prefix"}
 
 
 def unordered(folder):
@@ -95,6 +111,7 @@ def repeats(folder):
 FAMILIES = {
     ("sequences.txt",): next_item,
     ("train_sessions.txt", "test_pairs.txt"): sessions,
+    ("train_full.tsv", "test.tsv"): clicks,
     ("train.txt", "test.txt"): unordered,
     ("user_artists.dat",): plays,
     ("histories.txt",): repeats,
@@ -113,11 +130,11 @@ def measure(name, read, folder, arguments):
         cells = [f"{mean(v):.4f}±{stdev(v):.4f}" if len(v) > 1 else f"{v[0]:.4f}" for v in values if v]
         print(f"  {model:<36}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 
-    def metrics_of(model, ties=None):
+    def metrics_of(model, ties=None, queries=split):
         kinds = [metric.partition("@")[0] for metric in names]
-        return evaluate(model, split, k=cutoff, metrics=kinds, ties=ties).metrics
+        return evaluate(model, queries, k=cutoff, metrics=kinds, ties=ties).metrics
 
-    for baseline, model in baselines(split).items():
+    for baseline, model in {}.items() if arguments.tuned_only else baselines(split).items():
         metrics = metrics_of(model)
         show(baseline, [[metrics[metric]] for metric in names])
         if baseline == "popularity":
@@ -129,15 +146,20 @@ def measure(name, read, folder, arguments):
     study = arguments.studies / f"{name}.study" if arguments.studies else None
     tuned = item2vec.tune(split.train, budget=arguments.budget, seed=1, study=study, **how)
     tuning_seconds = time.perf_counter() - started
-    results, seconds = [], []
+    n_first = FIRST_QUERIES.get(name, len(split))
+    results, seconds, first = [], [], []
     for seed in range(1, arguments.seeds + 1):
         started = time.perf_counter()
         config = tuned.config.replace(train=tuned.config.train.replace(seed=seed))
         model = item2vec.fit(split.train, config)
         seconds.append(time.perf_counter() - started)
         results.append(metrics_of(model))
+        first.append(metrics_of(model, queries=split.take(np.arange(n_first))))
     show("item2vec, tuned", [[metrics[metric] for metrics in results] for metric in names])
-    for objective in ("skipgram", "next_item"):
+    if n_first < len(split):
+        label = f"item2vec, tuned, first {n_first} queries"
+        show(label, [[metrics[metric] for metrics in first] for metric in names])
+    for objective in () if arguments.tuned_only else ("skipgram", "next_item"):
         config = item2vec.TrainConfig(objective=objective, backend="numba")
         default = metrics_of(item2vec.fit(split.train, item2vec.Config(train=config)))
         show(f"item2vec, {objective}, defaults", [[default[metric]] for metric in names])
@@ -194,6 +216,7 @@ def main() -> None:
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", metavar="SET", help="names of the data sets to use")
     parser.add_argument("--budget", default="5min", help="time budget for tuning each set")
+    parser.add_argument("--tuned-only", action="store_true", help="without baselines and defaults")
     parser.add_argument("--studies", type=sets.Path, help="folder of tuning studies, which are resumed")
     parser.add_argument(
         "--seeds", type=int, default=3, help="number of trained models, for mean and standard deviation"
