@@ -1,4 +1,4 @@
-"""The catalogue of a store at one revision, and masks of the model rows that it allows."""
+"""The catalogue of a store at one revision, and masks of the model rows that may be recommended."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CACHED_MASKS = 128
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalogue:
-    """All items of a store at one revision, and whether each of them is active.
+    """The items of a store at one revision, and their active flags.
 
-    ``active`` (bool, one flag per item, in order of codes) marks the items that may be recommended.
-    ``revision`` is the number of the last change, 0 before the first one.
+    ``active`` is a bool array in the order of item codes; only active items may be recommended. ``revision``
+    is the number of changes since the store was created.
 
     >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "jazz"}})
     >>> Catalogue(songs, np.array([True, False]), revision=3).where({"genre": "jazz"})
@@ -47,9 +47,9 @@ class Catalogue:
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
 
     def updated(self, changed: Catalogue) -> Catalogue:
-        """Return a catalogue in which items of ``changed`` replace or extend its own items.
+        """Return a catalogue with the items of ``changed`` added, or replaced if they are already present.
 
-        Cached attribute data is kept if only ``active`` has changed.
+        Cached attribute data are kept if only active flags have changed.
 
         >>> old = Catalogue(Items.of({"s1": {"year": 1}, "s2": {}}), np.array([True, True]), 1)
         >>> new = old.updated(Catalogue(Items.of({"s2": {}, "s3": {"year": 1}}), np.array([False, True]), 2))
@@ -63,18 +63,19 @@ class Catalogue:
 
 
 class Eligible:
-    """Masks of the model rows that may be recommended under the conditions of a request, with a cache.
+    """Cached masks of the model rows that are active and meet the conditions of a request.
 
-    Items of the model that the catalogue lacks count as active and have no attributes.
+    Model items that are not in the catalogue count as active and have no attributes.
 
     Parameters
     ----------
     catalogue
         Items with their attributes and active flags.
     vocabulary
-        The items of the model, in row order.
+        Items of the model, in row order.
     before
-        The masks of an older catalogue or model; its item codes are reused if both vocabularies are the same.
+        An ``Eligible`` of an older catalogue or model. Its item codes are reused if the vocabularies of model
+        and catalogue are the same objects.
 
     Examples
     --------
@@ -94,14 +95,15 @@ class Eligible:
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
 
     def mask(self, where: Mapping[str, Any] | None = None) -> Mask | None:
-        """Return a read-only flag per row of the model; ``None`` if every row may be recommended."""
+        """Return a read-only mask of the model rows, or ``None`` if all rows may be recommended."""
         return self._mask(frozenset(checked_conditions(where or {}).items()))
 
 
 def _mask(
     catalogue: Catalogue, codes: Codes, conditions: frozenset[tuple[str, frozenset[Value]]]
 ) -> Mask | None:
-    # The last flag is for code -1: items that the catalogue lacks meet no condition.
+    # Items that are not in the catalogue have code -1, which selects the appended flag: true if there is no
+    # condition.
     allowed = np.append(catalogue.active & catalogue.items.meets(dict(conditions)), not conditions)
     mask: Mask = read_only(allowed[codes], np.bool_)
     return None if mask.all() else mask

@@ -1,4 +1,4 @@
-"""Durations such as "30min" in seconds; timestamps, and their units, in microseconds since 1970 UTC."""
+"""Conversion of durations such as "30min" to seconds, and of datetimes to microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from item2vec.errors import ConfigError
 __all__ = ["DAY", "DEFAULT_GAP", "EPOCH", "SECOND", "microseconds_of", "seconds_of"]
 
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
-"""Seconds."""
+"""Units of durations, in seconds."""
 SECOND = 1_000_000
-"""Microseconds, the unit of all timestamps."""
+"""One second in microseconds, the unit of all timestamps."""
 DAY = UNITS["d"] * SECOND
-"""Microseconds."""
+"""One day in microseconds."""
 DEFAULT_GAP = "30min"
-"""A longer pause between two interactions of a user ends a session."""
+"""Default maximum pause between two interactions of a session."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Timestamp 0."""
+"""Time of timestamp 0."""
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:
-    """Return a duration in seconds; ``name`` is the name of the setting, for the error message.
+    """Return a duration in seconds; ``name`` is the name of the setting in the error message.
 
     >>> seconds_of("30min", "gap")
     1800.0
@@ -44,7 +44,7 @@ def seconds_of(duration: str | float | timedelta, name: str) -> float:
 
 
 def microseconds_of(time: datetime) -> int:
-    """Return a datetime in whole microseconds since 1970-01-01 UTC; a naive one is UTC.
+    """Return a datetime in microseconds since 1970-01-01 UTC; a naive datetime is interpreted as UTC.
 
     >>> microseconds_of(datetime(1970, 1, 1, 1, tzinfo=UTC))
     3600000000

@@ -1,4 +1,4 @@
-"""Recommendations by user id: the engine combines a published model with the SQL store."""
+"""Recommendations by user id, from the published model and the SQL store."""
 
 from __future__ import annotations
 
@@ -29,33 +29,35 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Serve recommendations for users with the published model and the histories in the SQL store.
+    """Recommendations for users, computed from the published model and the histories in the SQL store.
 
-    When another version is published, the engine loads it in the background, as ``Live`` does. Requests
-    neither fail nor wait, each uses one version throughout, and if the new version cannot be loaded, the old
-    one stays.
+    When another version is published, it is loaded in the background; see ``Live``. Requests do not wait
+    meanwhile, and each request uses a single version. If the new version cannot be loaded, the old one
+    remains in use.
 
-    The catalogue (active flags and attributes of items) is kept in memory. A change made through ``store``
-    takes effect at once, a change by another process after at most ``reload_every`` seconds. The first
-    request after a change reads the changed rows. Instances are safe to share between threads and with forked
-    processes.
+    The catalogue (active flags and attributes of the items) is cached in memory. A change made through
+    ``store`` takes effect immediately, and a change by another process after at most ``reload_every``
+    seconds. The first request after a change reads the changed rows. Instances may be shared between threads,
+    and used in forked processes.
 
     Parameters
     ----------
     models
-        A models folder, which is followed, or a single bundle, which is loaded once.
+        A models folder, whose newly published versions are loaded, or a single bundle, which is loaded once.
     store
-        The URL of the SQL store.
+        URL of the SQL store.
     reload_every
-        Seconds between two checks of the models folder, and of the store's catalogue. With ``None``, both are
-        checked by ``refresh`` only.
+        Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, they
+        are checked only by ``refresh``.
 
     Raises
     ------
     BundleNotFoundError
         If no model is published in the folder.
+    CorruptBundleError
+        If the served version is damaged.
     SchemaError
-        If the schema of the store is older or newer than this package.
+        If the schema revision of the store is not the one that this version of item2vec requires.
 
     Examples
     --------
@@ -92,20 +94,20 @@ class Engine:
 
     @property
     def model(self) -> Recommender:
-        """The model in use; read this once where several calls must use the same model."""
+        """The model in use. To make several calls on the same model, read this property once."""
         return self._live.model
 
     @property
     def version(self) -> str | None:
-        """The id of the version in use; ``None`` for a bundle."""
+        """The id of the version in use; ``None`` for a single bundle."""
         version = self._live.version
         return None if version is None else version.id
 
     def status(self) -> dict[str, Any]:
-        """Return the version in use and the last failure to load a newer one, as JSON values.
+        """Return the version in use and the error of the last failed reload, as JSON values.
 
-        The keys are ``version`` and ``generation`` (``None`` for a bundle), ``loaded_at``, and ``failure``,
-        which is ``None`` or holds ``text`` and ``since``.
+        The keys are ``version`` and ``generation``, which are ``None`` for a single bundle; ``loaded_at``;
+        and ``failure``, which is ``None``, or a dict with the keys ``text`` and ``since``.
         """
         served, failure = self._live.served, self._live.failure
         return {
@@ -211,14 +213,14 @@ class Engine:
         k: int = 10,
         where: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
-        """Return the ``k`` active items nearest to positive minus negative; see ``Recommender.analogy``."""
+        """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
         model, eligible = self._served(where)
         return model.analogy(positive=positive, negative=negative, k=k, eligible=eligible)
 
     def explain(self, user: str, item: str) -> list[Share]:
-        """Return the contribution of each item of a user's history to the score of ``item``, largest first.
+        """Return the contribution of each history item to the score of ``item``, in descending order.
 
-        See ``Recommender.explain``. The history may contain inactive items.
+        The history is that of the user, including inactive items. See ``Recommender.explain``.
         """
         model = self.model
         history, _ = self._histories([user], model)
@@ -226,12 +228,12 @@ class Engine:
         return model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
 
     def refresh(self) -> None:
-        """Check now for a newly published version and for changes in the catalogue."""
+        """Load a newly published version and changes of the catalogue now."""
         self._live.check()
         self._catalogue_cache.refresh()
 
     def _served(self, where: Mapping[str, Any] | None) -> tuple[Recommender, Mask | None]:
-        """Return the model and a matching mask of its rows that may be recommended."""
+        """Return the model and the mask of its rows that are active and meet ``where``."""
         model, catalogue, eligible = self.model, self._catalogue_cache.catalogue, self._eligible
         if (
             eligible is None
@@ -253,7 +255,7 @@ class Engine:
         )
 
     def close(self) -> None:
-        """Stop following the models folder, and close the store's connections."""
+        """Stop the background thread, and close the connections of the store."""
         self._live.close()
         self.store.close()
 
@@ -267,18 +269,18 @@ class Engine:
 
 
 class _CatalogueCache:
-    """The catalogue of a store; the first access after a change reads the changed rows."""
+    """A cache of the catalogue of a store. The first access after a change reads the changed rows."""
 
     def __init__(self, store: Store, *, every: float | None) -> None:
         self._store = store
         self._every = math.inf if every is None else every
-        # One reference, so that threads swap both values at once.
+        # A tuple, so that both values are replaced in one step.
         self._cached: tuple[object, Catalogue | None] = (None, None)
         self.refresh()
 
     @property
     def catalogue(self) -> Catalogue:
-        """The current catalogue; the previous one if the store cannot be read."""
+        """The current catalogue, or the last one read if the store is unavailable."""
         last_change, catalogue = self._cached
         if catalogue is None or last_change is not self._store.last_change:
             return self.refresh()
@@ -290,7 +292,7 @@ class _CatalogueCache:
         return catalogue
 
     def refresh(self) -> Catalogue:
-        """Read the rows that changed since the last refresh, and return the catalogue."""
+        """Read the rows that have changed since the last refresh, and return the catalogue."""
         self._next_check = time.monotonic() + self._every
         last_change = self._store.last_change
         catalogue = self._store.catalogue(self._cached[1])
@@ -299,7 +301,7 @@ class _CatalogueCache:
 
 
 def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabulary]:
-    """Return the events of users as sentences, the event code of each token, and the events' vocabulary."""
+    """Convert histories to sentences; also return the event code of each token, and the event vocabulary."""
     items = [item for history in histories for item in history.items]
     names = [event for history in histories for event in history.events]
     vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
@@ -314,8 +316,10 @@ def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabula
 
 
 def _merge_excluded(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
-    """Return, for each user, the items in ``exclude`` and the seen items."""
+    """Return the union of excluded and seen items for each user."""
     excluded = [as_history(items, "exclude") for items in ([[]] * len(seen) if exclude is None else exclude)]
     if len(excluded) != len(seen):
-        raise InputError(f"exclude has {len(excluded)} lists for {len(seen)} users; expected one per user")
+        raise InputError(
+            f"exclude has {len(excluded)} lists for {len(seen)} users; expected one list per user"
+        )
     return [[*items, *seen_items] for items, seen_items in zip(excluded, seen, strict=True)]

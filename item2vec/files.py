@@ -1,7 +1,7 @@
-"""Atomic, durable writes, and reads that check a file before using it.
+"""Atomic, durable writes and checked reads of files.
 
-Arrays are ``.npy`` without pickle, text is UTF-8, and JSON is strict. A folder is written under a temporary
-name, flushed to the disk, and renamed, so that readers never see a partial one.
+Arrays are stored as ``.npy`` without pickle, text as UTF-8, and JSON must be strict. A folder is written
+under a temporary name, flushed to the disk and renamed, so that readers never see a partially written folder.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ MAX_JSON_BYTES = 1 << 20
 MAX_NPY_HEADER_BYTES = 4096
 IDS_CHUNK_CHARACTERS = 1 << 16
 
-# The header that np.save writes for a C-ordered array. NumPy's own reader evaluates it as a Python literal,
-# so a damaged byte can raise almost any exception.
+# The header that np.save writes for a C-ordered array. NumPy's reader parses the header as a Python literal,
+# which can raise almost any exception for a damaged header.
 NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)"
     rb"\{'descr': '(?P<dtype>[<|]\w{2,9})', 'fortran_order': False, "
@@ -92,25 +92,41 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def write_ids(path: Path, ids: Sequence[str]) -> None:
-    """Write ids as one JSON string per line, which preserves any legal id, including line breaks."""
+    """Write ids as one JSON string per line, so that ids may contain line breaks."""
     write_bytes(path, "".join(json.dumps(id_) + "\n" for id_ in ids).encode("ascii"))
 
 
 def read_text(path: Path, max_bytes: int | None = None) -> str:
-    """Read UTF-8 text; ``CorruptBundleError`` if the file is missing, over ``max_bytes``, or not UTF-8."""
+    """Read UTF-8 text.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the file cannot be read, is larger than ``max_bytes``, or is not UTF-8.
+    """
     try:
         size = path.stat().st_size
         if max_bytes is not None and size > max_bytes:
-            raise CorruptBundleError(f"{path} is {size:,} bytes; expected at most {max_bytes:,}")
+            raise CorruptBundleError(
+                f"{path} has {size:,} bytes; expected at most {max_bytes:,}: use another copy"
+            )
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise CorruptBundleError(f"{path} is not UTF-8 text: {error}") from error
+        raise CorruptBundleError(f"{path} is not UTF-8 text: {error}; use another copy") from error
     except OSError as error:
-        raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
+        raise CorruptBundleError(
+            f"{path} cannot be read: {error.strerror}; check its permissions and the disk"
+        ) from error
 
 
 def parse_json(text: str, where: str | Path) -> Any:
-    """Parse JSON strictly: no NaN or infinity, no number beyond float64, no repeated key, bounded nesting.
+    """Parse strict JSON.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the text is not JSON, or contains NaN, infinity, a number beyond the range of float64, a repeated
+        key, or too deep nesting. ``where`` names the source of the text in the message.
 
     Examples
     --------
@@ -129,50 +145,62 @@ def parse_json(text: str, where: str | Path) -> Any:
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """Read ids written by ``write_ids``."""
+    """Read a file of ids that was written by ``write_ids``."""
     text = read_text(path)
     if text and not text.endswith("\n"):
-        raise CorruptBundleError(f"{path} was truncated: it does not end with a line break")
+        raise CorruptBundleError(f"{path} was truncated: it does not end with a line break; use another copy")
     ids: list[str] = []
     start = 0
-    # In chunks: parsing holds the GIL, and other threads may be serving requests.
+    # In chunks: parsing holds the GIL, which would block other threads that serve requests.
     while start < len(text):
         end = text.find("\n", min(start + IDS_CHUNK_CHARACTERS, len(text) - 1))
         lines = text[start:end].split("\n")
         chunk = parse_json("[" + ",".join(lines) + "]", path)
         if len(chunk) != len(lines) or set(map(type, chunk)) != {str}:
-            raise CorruptBundleError(f"{path} contains other lines; expected one JSON string per line")
+            raise CorruptBundleError(
+                f"{path} has invalid lines; expected one JSON string per line: use another copy"
+            )
         ids += chunk
         start = end + 1
     return tuple(ids)
 
 
 def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Memory-map a ``.npy`` file read-only, after checking its header and its exact size.
+    """Memory-map a ``.npy`` file read-only, after checking its header and its size.
 
     ``None`` in ``shape`` matches any length.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the file cannot be read, or has another dtype, shape, order or size.
     """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_NPY_HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
+        raise CorruptBundleError(
+            f"{path} cannot be read: {error.strerror}; check its permissions and the disk"
+        ) from error
     header = NPY_HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
-        raise CorruptBundleError(f"{path} has another header; expected a C-ordered .npy file of version 1.0")
+        raise CorruptBundleError(
+            f"{path} has an invalid header; expected a C-ordered .npy file of version 1.0: use another copy"
+        )
     expected = np.dtype(dtype).newbyteorder("<")
     dtype_text = header["dtype"].decode()
     lengths = tuple(map(int, re.findall("[0-9]+", header["shape"].decode())))
     fits = len(lengths) == len(shape) and all(n in {None, m} for n, m in zip(shape, lengths, strict=True))
     if dtype_text != expected.str or not fits:
         raise CorruptBundleError(
-            f"{path} holds {dtype_text} of shape {lengths}; expected {expected.str} of shape {shape}"
+            f"{path} contains {dtype_text} of shape {lengths}; expected {expected.str} of shape {shape}: use "
+            "another copy"
         )
     n_bytes = math.prod(lengths) * expected.itemsize
     if size != header.end() + n_bytes:
         raise CorruptBundleError(
-            f"{path} is {size:,} bytes; expected {header.end() + n_bytes:,} by its header"
+            f"{path} has {size:,} bytes; expected {header.end() + n_bytes:,} by its header: use another copy"
         )
     if n_bytes == 0:
         return np.empty(lengths, dtype=expected)
@@ -180,13 +208,13 @@ def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) 
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to the disk, so that a rename within it survives a power loss."""
+    """Flush the entries of a folder to the disk, so that a rename in it survives a power loss."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -196,15 +224,15 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; rename it to ``path`` if the block succeeds, else remove it.
+    """Yield an empty temporary folder. Rename it to ``path`` if the block succeeds, else remove it.
 
     Raises
     ------
     BundleExistsError
-        If ``path`` exists already.
+        If ``path`` already exists.
     """
     if path.exists():
-        raise BundleExistsError(f"{path} exists already; choose another path, or remove it first")
+        raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     staging.mkdir()
@@ -231,7 +259,7 @@ def _rename_into_place(staging: Path, path: Path) -> None:
 
 
 def shipped(name: str) -> Path:
-    """Return a folder shipped with the package: inside an installed wheel, or at the root of a checkout."""
+    """Return the path of a data folder of the package, in an installed wheel or at the root of a checkout."""
     package = Path(__file__).parent
     installed = package / "_shipped" / name
     return installed if installed.is_dir() else package.parent / name

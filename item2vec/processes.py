@@ -1,4 +1,4 @@
-"""Child processes that run a module of this package; a crash in one does not end the parent."""
+"""Child processes that run a module of this package, so that a crash does not end the parent process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["module_command"]
 
 
 def module_command(module: str, *arguments: str) -> dict[str, Any]:
-    """Return ``args`` and ``env`` for ``subprocess`` to run a module with this interpreter and import path.
+    """Return arguments of ``subprocess.run`` to run a module with this interpreter and import path.
 
     >>> module_command("item2vec", "--version")["args"][1:]
     ['-P', '-m', 'item2vec', '--version']

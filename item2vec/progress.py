@@ -1,4 +1,4 @@
-"""Progress bars on the terminal, drawn by rich."""
+"""Progress bars in the terminal, drawn by rich."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _DRAWING = threading.Lock()
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function to call after each of ``total`` steps (``None``: unknown) with a short status text.
+    """Yield a function to be called after each step with a short status text.
 
-    The bar is drawn on stderr if that is a terminal. Nothing is drawn otherwise, or while another bar is
-    drawn: training within a longer task does not disturb the bar of that task.
+    ``total`` is the number of steps, or ``None`` if it is unknown. The bar is drawn on stderr if stderr is a
+    terminal and no other bar is being drawn. A training within a longer task therefore draws no second bar.
 
     >>> with progress_bar("training", total=2) as advance:
     ...     advance("ndcg .10")

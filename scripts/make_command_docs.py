@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the commands and the settings; tests compare the page with both."""
+"""Generate docs/commands.md from the commands and the settings. A test checks that it is up to date."""
 
 import json
 from pathlib import Path
@@ -10,20 +10,20 @@ from item2vec.config import RetrainConfig, TasteConfig
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 HEAD = """# Commands
 
-Results are printed on stdout, as a table or with `--json` as JSON; logs and progress on stderr. Settings are
-read from flags, then from `ITEM2VEC_*` variables, then from `item2vec.toml` in the current folder. An unknown
-name in any of them is an error.
+Results are printed to stdout as text, or as JSON with `--json`. Logs and progress bars are printed to stderr.
+Settings are read from flags, `ITEM2VEC_*` environment variables and `item2vec.toml` in the current folder, in
+this order of precedence. Unknown names are errors.
 
 | exit code | meaning |
 |---|---|
 | 0 | success |
 | 2 | invalid configuration or input |
-| 3 | a gate refused the new model |
+| 3 | a gate rejected the new model, or the model is on hold after a rollback |
 | 4 | nothing to train |
 | 5 | corrupt data or bundle |
-| 6 | published, durability unknown |
+| 6 | published, but durability unknown |
 | 75 | another run holds the lock |
-| 1 | any other error |
+| 1 | any other error, including SIGTERM and a closed pipe as stdout |
 
 ## item2vec.toml
 
@@ -60,7 +60,7 @@ of `item2vec.toml`: `--vector-size 64`, `ITEM2VEC_VECTOR_SIZE=64`, and `vector_s
 
 
 def cell(text):
-    """Return text for a cell of a Markdown table."""
+    """Escape text for a cell of a Markdown table."""
     return " ".join((text or "").replace("|", "\\|").split())
 
 
@@ -70,7 +70,7 @@ def name_of(parameter):
 
 
 def table(parameters):
-    """Return the parameters of a command that are not settings of the model."""
+    """Return the lines of a Markdown table of parameters."""
     lines = ["| parameter | variable | meaning |", "|---|---|---|"]
     for parameter in parameters:
         meaning = cell(getattr(parameter, "help", None))
@@ -104,7 +104,7 @@ def settings_section(all_settings):
 
 
 def nightly_keys():
-    """Return the table of the sections of item2vec.toml that are not settings of the model."""
+    """Return the Markdown table of the item2vec.toml settings of nightly runs."""
     lines = ["| section | key | meaning |", "|---|---|---|"]
     for name, field in RetrainConfig.model_fields.items():
         for key, setting in field.annotation.model_fields.items() if name != "model" else ():

@@ -1,9 +1,11 @@
-"""Generate sample_data/: songs, playlists, listens and friendships; deterministic, byte by byte.
+"""Generate sample_data/: songs, playlists, listens and friendships. The files are deterministic.
 
-Every song has an artist, and every artist belongs to one of the three scenes of a genre (an era with its
-moods). The popularity of a genre's songs follows Zipf's law. A user likes one to three genres and drifts from
-the first to the last over the year. The next song of a session or playlist depends on the current one. Names
-are made of the words in sample_words.toml. Usage: ``python scripts/make_sample_data.py [FOLDER]``.
+Each song has an artist, and each artist belongs to one of the three scenes of a genre (an era and its moods).
+The popularity of the songs of a genre follows Zipf's law. A user prefers one to three genres, and drifts from
+the first to the last during the year. The next song of a session or playlist depends on the current song.
+Names are combinations of the words in sample_words.toml.
+
+Usage: ``python scripts/make_sample_data.py [FOLDER]``.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ N_USERS = 800
 N_FRIENDSHIPS = 3000
 YEAR_START = np.datetime64("2025-01-01T00:00:00", "s")
 DAYS = 365
-# Moods form a ring: neighbours are similar, and the last is next to the first.
+# Moods form a ring: adjacent moods are similar, and the last mood is adjacent to the first.
 MOODS = ("calm", "dreamy", "wistful", "dark", "fierce", "driving", "joyful", "tender")
 
 SECONDS_APART = 45 * 60  # minimum pause between two sessions of a user
@@ -68,7 +70,7 @@ class Songs:
 
 
 class Dice:
-    """Random draws from the raw output of a bit generator, which is the same in every NumPy release."""
+    """Random numbers from the raw output of a bit generator, which does not depend on the NumPy release."""
 
     def __init__(self, seed: int) -> None:
         self.bits = np.random.PCG64(seed)
@@ -78,7 +80,7 @@ class Dice:
         return (int(self.bits.random_raw()) >> 11) * 2.0**-53
 
     def pick(self, weights: npt.ArrayLike) -> int:
-        """Return an index, drawn in proportion to its weight."""
+        """Return a random index with probability proportional to its weight."""
         cumulative = np.cumsum(weights)
         return int(np.searchsorted(cumulative, self.uniform() * cumulative[-1], side="right"))
 
@@ -87,7 +89,7 @@ class Dice:
         return low + int(self.uniform() * (high - low + 1))
 
     def length(self, mean: float, low: int, high: int) -> int:
-        """Return an integer from ``low`` to ``high`` from a truncated exponential distribution."""
+        """Return an integer from ``low`` to ``high``, drawn from a truncated exponential distribution."""
         return min(high, low + int(-np.log1p(-self.uniform()) * (mean - low)))
 
 
@@ -175,7 +177,7 @@ def make_songs(genres: dict[str, Any], kin: Floats, dice: Dice) -> Songs:
 
 
 def walk(songs: Songs, context: Floats, length: int, dice: Dice) -> list[int]:
-    """Return ``length`` distinct songs, each drawn by the context and by its nearness to the song before."""
+    """Return ``length`` distinct songs, drawn by the context and by the nearness to the previous song."""
     weights = songs.popularity * context
     path = [dice.pick(weights)]
     while len(path) < length:
@@ -250,7 +252,7 @@ def listen(songs: Songs, kin: Floats, hours: Floats, dice: Dice) -> list[tuple[i
 
 
 def make_friends(favourite: Ints, kin: Floats, dice: Dice) -> list[tuple[int, int]]:
-    """Return pairs of users. Degrees are heavy-tailed, and most friends share their favourite genre."""
+    """Return pairs of users: degrees are heavy-tailed, and most friends have the same favourite genre."""
     sociable = np.array([(1 - dice.uniform()) ** -0.6 for _ in favourite])
     friends: set[tuple[int, int]] = set()
     while len(friends) < N_FRIENDSHIPS:
@@ -271,7 +273,7 @@ def as_csv(*rows: Sequence[Any]) -> bytes:
 
 
 def gzipped(content: bytes) -> bytes:
-    """Compress by gzip, without file name and time stamp."""
+    """Compress content with gzip, without file name and timestamp."""
     file = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=file, mtime=0) as stream:
         stream.write(content)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Mutation testing: change the code in one place at a time, and check that the named tests fail.
+"""Mutation testing: apply one mutation of the code at a time, and check that the tests detect it.
 
-Each entry of mutations.toml replaces a text by another in a copy of this checkout, and runs its tests there.
-The tests must pass without the mutation, and fail with it. Exit code: 1 if a mutation survives, 2 if one
-cannot be run. All mutations take twenty minutes on two cores.
+A mutation of mutations.toml replaces one text in a copy of this checkout, and names the tests to run there.
+The tests must pass without the mutation, and fail with it. Exit code: 1 if a mutation survives, 2 if a
+mutation cannot be run. All mutations take twenty minutes on two cores.
 
 Usage: mutations.py [--list] [--only NAME]… [--jobs N]
 """
@@ -39,7 +39,7 @@ RESULTS = {FAILED: "red", PASSED: "SURVIVED", None: "red (hung)"}
 
 @dataclass(frozen=True)
 class Mutation:
-    """Replace ``old`` by ``new`` in ``file``; one of ``tests`` (paths or pytest ids) must then fail."""
+    """The replacement of ``old`` by ``new`` in ``file``, and the tests (paths or pytest ids) to detect it."""
 
     name: str
     file: str
@@ -48,30 +48,30 @@ class Mutation:
     tests: list[str]
 
     def changed(self):
-        """Return the mutated text of the file; exit with an error unless ``old`` occurs exactly once."""
+        """Return the mutated text of the file; exit with an error if ``old`` does not occur exactly once."""
         text = (ROOT / self.file).read_text()
         if (n := text.count(self.old)) != 1:
             sys.exit(
-                f"{self.name}: {self.file} has the text to replace {n} times; expected once:\n{self.old}"
+                f"{self.name}: {self.file} has `old` {n} times; expected once: update the entry\n{self.old}"
             )
         return text.replace(self.old, self.new)
 
 
 def copy(folder):
-    """Copy the files that tests need, with compiled kernels, whose file names identify their source."""
+    """Copy the files that the tests require, including compiled kernels."""
     for name in COPIED:
         path = ROOT / name
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, folder / name)
 
 
 def run(folder, tests):
-    """Run tests on a copy; return pytest's exit code, or ``None`` after a timeout, and its output."""
+    """Run tests in a copy; return the exit code of pytest (``None`` after a timeout) and its output."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     environment = {
         **os.environ,
-        # Takes precedence over this checkout, if it is installed.
+        # The copy takes precedence over an installed checkout.
         "PYTHONPATH": str(folder),
-        # Cached bytecode is checked by size and modification time, which a mutation may leave equal.
+        # Python compares bytecode with its source by size and modification time, which may both be equal.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     pytest = subprocess.Popen(
@@ -94,7 +94,7 @@ def run(folder, tests):
 
 
 def run_mutation(mutation):
-    """Run the tests of a mutation; return the mutation, its result and the seconds."""
+    """Run the tests of a mutation; return the mutation, its result and the duration in seconds."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         copy(Path(folder))
@@ -109,7 +109,7 @@ def run_mutation(mutation):
 
 
 def check_unchanged(mutations):
-    """Run all tests on an unchanged copy, where they must pass; otherwise exit with code 2."""
+    """Run all tests in an unchanged copy; exit with code 2 if a test fails."""
     tests = sorted({test for mutation in mutations for test in mutation.tests})
     whole = {test for test in tests if "::" not in test}
     tests = [test for test in tests if test in whole or test.split("::")[0] not in whole]
@@ -136,7 +136,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--list", action="store_true", help="list the mutations without running them")
     parser.add_argument(
-        "--only", metavar="NAME", action="append", help="run mutations with NAME in their name"
+        "--only",
+        metavar="NAME",
+        action="append",
+        help="run only mutations whose name contains NAME; may be repeated",
     )
     parser.add_argument("--jobs", type=int, default=2, help="number of parallel jobs [default: 2]")
     options = parser.parse_args()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run ``item2vec retrain`` in the folder that holds item2vec.toml, for cron.
+"""Run ``item2vec retrain`` in the folder that contains item2vec.toml, for use with cron.
 
 Usage: nightly_retrain.py [FOLDER [OPTION…]]
 """

@@ -275,7 +275,9 @@ def test_an_empty_taste_is_answered_by_popularity_even_if_neighbours_are_known()
 
 
 def test_a_mixture_needs_a_table_of_the_same_items():
-    with pytest.raises(ConfigError, match=r"mixture=0.5 adds a table of neighbours, and there is none; pass"):
+    with pytest.raises(
+        ConfigError, match=r"mixture=0.5 requires a table of neighbours, and neighbours is None; pass"
+    ):
         Recommender(vectors(), mixture=0.5)
     with pytest.raises(ConfigError, match="the table of neighbours has 2 rows; expected one for each of 30"):
         Recommender(vectors(), mixture=0.5, neighbours=NeighbourTable([0, 0, 0], [], [], decay=0.5))

@@ -1,13 +1,16 @@
 """The command line: results on stdout, one line on stderr per error, and exit codes."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from item2vec import Items, Recommender, Sentences, publish, train
 from item2vec.store import Store
-from item2vec.versions import current
+from item2vec.versions import served_version
 
 PLAYLISTS = [["a", "b", "c"], ["b", "c", "d"], ["c", "d", "a"], ["d", "a", "b"]] * 5
 
@@ -22,7 +25,7 @@ def published_once(tmp_path_factory):
 @pytest.fixture
 def published(published_once, tmp_path):
     """Return the served version of a models folder in the current folder."""
-    return current(shutil.copytree(published_once, tmp_path / "models"))
+    return served_version(shutil.copytree(published_once, tmp_path / "models"))
 
 
 def test_playlists_to_similar_items(item2vec, tmp_path):
@@ -78,8 +81,8 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
     [
         ("similar x", 2, "unknown item 'x' (4 known)"),
         ("similar a -k 0", 2, "k is 0; expected a whole number of at least 1"),
-        ("similar a --models elsewhere", 2, "no bundle at elsewhere"),
-        ("recommend", 2, "expected either item ids or --user"),
+        ("similar a --models elsewhere", 2, "elsewhere contains no bundle"),
+        ("recommend", 2, "got neither item ids nor --user"),
         ("recommend a --where genre=jazz", 2, "item2vec db upgrade"),
         ("similar a --where genre=jazz", 2, "item2vec db upgrade"),
         ("recommend --user u --where jazz", 2, "expected NAME=VALUE"),
@@ -90,7 +93,11 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
         ("train --playlists lists.txt --min-count 99", 4, "min_count=99 times (most: 1)"),
         ("train --playlists lists.txt --vector-size 0", 2, "vector_size is 0"),
         ("train --playlists lists.txt --objective skipgrm", 2, "did you mean 'skipgram'"),
-        ("train --playlists lists.txt --edges lists.txt", 2, "expected one of --playlists and --edges"),
+        (
+            "train --playlists lists.txt --edges lists.txt",
+            2,
+            "got --playlists lists.txt and --edges lists.txt",
+        ),
         ("train --playlists lists.txt --gap 30min", 2, "--gap does not apply to sentences from --playlists"),
         ("ingest bad.csv", 2, "bad.csv line 3"),
         ("ingest nowhere.csv", 2, "nowhere.csv"),
@@ -118,6 +125,18 @@ def test_a_damaged_model_is_exit_code_5(item2vec, published):
     code, _, err = item2vec("similar", "a")
     assert code == 5
     assert "input.npy" in err
+
+
+@pytest.mark.parametrize("words", [("models", "list"), ("models", "show", "--json"), ("train", "--help")])
+def test_a_closed_pipe_as_stdout_is_exit_code_1_without_a_traceback(tmp_path, published, words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        command = [sys.executable, "-m", "item2vec", *words]
+        done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_flags_override_variables_and_variables_override_the_file(item2vec, tmp_path, monkeypatch):
@@ -153,7 +172,7 @@ def test_flags_override_variables_and_variables_override_the_file(item2vec, tmp_
             "[train]\ncontext_decay = 0.5",
             "[train]: context_decay is 0.5; expected numbers such as (0.5, 0.9)",
         ),
-        ("models = ", "is not TOML"),
+        ("models = ", "is not valid TOML"),
     ],
 )
 def test_an_invalid_settings_file_is_refused(item2vec, tmp_path, content, message):

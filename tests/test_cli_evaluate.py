@@ -133,7 +133,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
     ("words", "message"),
     [
         ("--protocol tempral", "--protocol is 'tempral'; expected one of temporal"),
-        ("--playlists lists.txt --protocol temporal", "needs timestamps, and playlists have none"),
+        ("--playlists lists.txt --protocol temporal", "requires timestamps; playlists have none"),
         ("--playlists lists.txt --at 2024-01-01", "--at does not apply to --protocol leave-last-out"),
         ("--playlists lists.txt --fraction 0.2", "--fraction does not apply to --protocol leave-last-out"),
         (
@@ -143,7 +143,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ("--protocol prefix --repeats", "--repeats does not apply to --protocol prefix"),
         ("--playlists lists.txt --gap 2h", "--gap does not apply to sentences from --playlists"),
         ("--playlists lists.txt --protocol k-fold --report x.html", "choose another --protocol"),
-        ("--playlists lists.txt --report no/x.html", "no folder no; create it first"),
+        ("--playlists lists.txt --report no/x.html", "the folder no does not exist; create it first"),
         ("--playlists lists.txt -k 0", "k is 0"),
         ("--playlists lists.txt --vector-size 0", "vector_size is 0"),
         ("--playlists lists.txt --score outptu", "did you mean 'output'"),

@@ -80,8 +80,8 @@ def test_a_model_is_promoted_even_if_the_result_cannot_be_printed(tmp_path):
 @pytest.mark.parametrize(
     ("words", "toml", "message"),
     [
-        (["--force"], "", "--force needs --reason"),
-        (["--reason", "x"], "", "--reason is for --force"),
+        (["--force"], "", "got --force without --reason"),
+        (["--reason", "x"], "", "got --reason without --force"),
         ([], "[gate]\nx = 1", "unknown key 'gate'; did you mean 'gates'?"),
         ([], "[gates]\nmargn = 1", "[gates]: unknown setting 'margn'; did you mean 'margin'?"),
         ([], "[gates]\nmin_growth = 2", "min_growth is 2"),

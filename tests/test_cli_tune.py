@@ -117,11 +117,11 @@ def test_an_existing_study_is_resumed(item2vec, playlists, tmp_path):
     [
         (("--metric", "hits@3"), "metric is 'hits@3'"),
         (("--budget", "ages"), "budget is 'ages'"),
-        (("--protocol", "temporal"), "--protocol temporal needs timestamps"),
+        (("--protocol", "temporal"), "--protocol temporal requires timestamps"),
         (("--protocol", "lest"), "--protocol is 'lest'"),
         (("--vector-size", "0"), "vector_size is 0"),
-        (("--out", "lists.txt"), "--out lists.txt is not TOML"),
-        (("--out", "nowhere/item2vec.toml"), "no folder nowhere"),
+        (("--out", "lists.txt"), "--out lists.txt is not valid TOML"),
+        (("--out", "nowhere/item2vec.toml"), "the folder nowhere does not exist"),
     ],
 )
 def test_invalid_options_are_refused(item2vec, playlists, words, message):

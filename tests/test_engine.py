@@ -12,7 +12,7 @@ from item2vec import Engine, Interactions, Items, Recommender, adapters, publish
 from item2vec.config import AdapterConfig
 from item2vec.errors import BundleNotFoundError, InputError, InputTypeError, SchemaError, StoreError
 from item2vec.store import Store
-from item2vec.versions import current
+from item2vec.versions import served_version
 
 GENRES = {"a": "jazz", "b": "jazz", "c": "rock", "d": "rock", "e": "rock"}
 
@@ -243,7 +243,7 @@ def test_without_reload_every_the_model_stays_and_a_bundle_has_no_version(places
     with Engine(**places, reload_every=None) as engine:
         model, version = engine.model, engine.version
         engine.model.save(tmp_path / "bundle")
-        assert version == current(places["models"]).id
+        assert version == served_version(places["models"]).id
         assert engine.model is model
     with Engine(models=tmp_path / "bundle", store=places["store"]) as engine:
         status = engine.status()

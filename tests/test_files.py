@@ -110,7 +110,7 @@ def test_unreadable_text_is_refused(tmp_path):
     (tmp_path / "long").write_text("x" * 11)
     (tmp_path / "latin1").write_bytes("é".encode("latin1"))
     for path, message in (
-        (tmp_path / "long", "is 11 bytes; expected at most 10"),
+        (tmp_path / "long", "has 11 bytes; expected at most 10"),
         (tmp_path / "latin1", "is not UTF-8"),
         (tmp_path / "missing", "cannot be read: No such file"),
         (tmp_path, "cannot be read: Is a directory|expected at most"),

@@ -63,11 +63,11 @@ def report_of(path):
 
 def refused(models, url, config=QUICK, **more):
     """Retrain; check that the run is refused, recorded and changes nothing else; return the reason."""
-    before = versions.current(models) if (models / "CURRENT").exists() else None
+    before = versions.served_version(models) if (models / "CURRENT").exists() else None
     with pytest.raises(GateRefusedError) as caught:
         item2vec.retrain(models=models, store=url, config=config, **more)
     assert caught.value.exit_code == 3
-    assert before == (versions.current(models) if before else None)
+    assert before == (versions.served_version(models) if before else None)
     assert list((models / "staging").iterdir()) == []
     with Store(url) as store:
         run = store.runs(limit=1)[0]
@@ -84,7 +84,7 @@ def promotion_of(store, id_):
 
 def test_a_healthy_run_is_promoted_and_recorded(healthy):
     models, url, first = healthy
-    assert versions.current(models) == first.version
+    assert versions.served_version(models) == first.version
     assert item2vec.load(models).recommend(["g0 s0 é", "g0 s1 é"], k=3)[0].item.startswith("g0 ")
     assert report_of(first.path) == first.report
     data = first.report["data"]
@@ -125,7 +125,9 @@ def test_scores_are_read_from_manifests_or_reports(healthy, tmp_path):
     assert interval[0] < score < interval[1]
 
     def oldest_promotion(folder):
-        return read_earlier_results(versions.current(models), folder, protocol_of(QUICK))["promoted"][-1]
+        return read_earlier_results(versions.served_version(models), folder, protocol_of(QUICK))["promoted"][
+            -1
+        ]
 
     expected = {"version": first.version.id, "score": score, "interval": interval}
     assert oldest_promotion(models) == expected
@@ -210,7 +212,7 @@ def test_after_a_rollback_nothing_is_promoted_until_the_release(listens, tmp_pat
     assert "item2vec models release" in reason
     versions.release(models)
     third = item2vec.retrain(models=models, store=url, config=QUICK)
-    assert versions.current(models) == third.version
+    assert versions.served_version(models) == third.version
     with Store(url) as store:
         promotions = store.promotions()[::-1]
     assert [(promotion.generation, promotion.version, promotion.actor) for promotion in promotions] == [
@@ -370,11 +372,11 @@ def test_a_run_killed_after_its_promotion_is_recorded_as_promoted(listens, tmp_p
 )
 def test_a_run_that_exceeds_a_limit_fails(healthy, limits, message):
     models, url, _ = healthy
-    before = versions.current(models)
+    before = versions.served_version(models)
     slow = changed(QUICK.replace(limits=limits), epochs=100_000)
     with pytest.raises(RunFailedError, match=message):
         item2vec.retrain(models=models, store=url, config=slow)
-    assert versions.current(models) == before
+    assert versions.served_version(models) == before
     assert list((models / "staging").iterdir()) == []
     with Store(url) as store:
         assert store.runs(limit=1)[0].status == "failed"
@@ -439,12 +441,12 @@ def running(healthy):
 
 def test_after_sigterm_a_run_ends_within_ten_seconds_and_cleans_up(running):
     run, models, url = running
-    before, workers = versions.current(models), children_of(run.pid)
+    before, workers = versions.served_version(models), children_of(run.pid)
     run.terminate()
     _, stderr = run.communicate(timeout=10)
     assert run.returncode == 1
     assert "stopped by SIGTERM" in stderr
-    assert versions.current(models) == before
+    assert versions.served_version(models) == before
     assert list((models / "staging").iterdir()) == []
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     with Store(url) as store:
@@ -453,24 +455,24 @@ def test_after_sigterm_a_run_ends_within_ten_seconds_and_cleans_up(running):
 
 def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     run, models, url = running
-    before = versions.current(models)
+    before = versions.served_version(models)
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as lock:
         lock.execute("BEGIN IMMEDIATE")
         run.terminate()
         run.communicate(timeout=10)
     assert run.returncode == 1
-    assert versions.current(models) == before
+    assert versions.served_version(models) == before
 
 
 def test_a_killed_worker_is_an_error(running):
     run, models, _ = running
-    before = versions.current(models)
+    before = versions.served_version(models)
     (worker,) = children_of(run.pid)
     os.kill(worker, signal.SIGKILL)
     _, stderr = run.communicate(timeout=60)
     assert run.returncode == 1
     assert "the worker process ended in 'evaluate' by signal SIGKILL" in stderr
-    assert versions.current(models) == before
+    assert versions.served_version(models) == before
 
 
 def test_the_worker_of_a_killed_run_ends_and_the_next_run_cleans_up(running):
@@ -486,7 +488,7 @@ def test_the_worker_of_a_killed_run_ends_and_the_next_run_cleans_up(running):
         signal.pidfd_send_signal(leftover, signal.SIGKILL)
     os.close(leftover)
     assert not outlives
-    before = versions.current(models)
+    before = versions.served_version(models)
     again = item2vec.retrain(models=models, store=url, config=QUICK)
     assert again.version.previous == before.id
     assert list((models / "staging").iterdir()) == []

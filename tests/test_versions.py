@@ -47,10 +47,10 @@ def point(models, **changes):
 
 
 def test_publish_serves_the_new_version_and_keeps_the_old_one(models):
-    first = versions.current(models)
+    first = versions.served_version(models)
     now = datetime(2024, 2, 29, tzinfo=UTC)
     second = item2vec.publish(made_model(seed=1), str(models), note={"why": "a test"}, now=now)
-    assert versions.current(models) == second
+    assert versions.served_version(models) == second
     assert (first.generation, first.previous) == (1, None)
     assert (second.generation, second.previous) == (2, first.id)
     assert second.path == models / "versions" / second.id
@@ -84,7 +84,7 @@ def test_a_bundle_is_refused_as_a_models_folder(tmp_path):
 
 
 def test_content_of_current(models):
-    version = versions.current(models)
+    version = versions.served_version(models)
     content = json.loads((models / "CURRENT").read_text())
     del content["sha256"]
     assert content == {
@@ -101,7 +101,7 @@ def test_folders_without_a_published_version(tmp_path):
     (tmp_path / "begun" / "versions").mkdir(parents=True)
     (tmp_path / "file").touch()
     for name in ("nothing", "empty", "begun", "file"):
-        for call in (item2vec.load, versions.current, versions.verify):
+        for call in (item2vec.load, versions.served_version, versions.verify):
             with pytest.raises(BundleNotFoundError, match="item2vec train"):
                 call(tmp_path / name)
         assert versions.list_versions(tmp_path / name) == []
@@ -109,7 +109,8 @@ def test_folders_without_a_published_version(tmp_path):
 
 def test_an_unknown_version_is_refused(models):
     with pytest.raises(
-        BundleNotFoundError, match="no version 'g0000000009-00000000'; see item2vec models list"
+        BundleNotFoundError,
+        match="no version 'g0000000009-00000000'; list the versions: item2vec models list",
     ):
         versions.verify(models, "g0000000009-00000000")
 
@@ -123,7 +124,7 @@ def test_a_failed_write_leaves_the_served_version(models):
 
 
 def test_a_damaged_version_is_refused_until_the_next_publish(models):
-    before = versions.current(models)
+    before = versions.served_version(models)
     path = before.path / "input.npy"
     path.chmod(0o644)
     path.write_bytes(b"\0" + path.read_bytes()[1:])
@@ -137,7 +138,7 @@ def test_a_damaged_version_is_refused_until_the_next_publish(models):
 
 @pytest.mark.parametrize("harm", ["gone", "another", "symlink"])
 def test_a_version_that_differs_from_current_is_refused(models, tmp_path, harm):
-    version = versions.current(models)
+    version = versions.served_version(models)
     if harm == "symlink":
         shutil.copytree(version.path, tmp_path / "copy")
     shutil.rmtree(version.path)
@@ -213,7 +214,7 @@ put_in_place_of(models / "CURRENT", models, elsewhere=Path(sys.argv[2]))
 
 
 def test_leftovers_of_an_interrupted_run_are_removed(models):
-    first = versions.current(models)
+    first = versions.served_version(models)
     orphan, other = "g0000000002-0123abcd", "g0000000003-0123abcd"
     (models / "staging" / orphan).mkdir()
     shutil.copytree(first.path, models / "versions" / orphan)
@@ -289,7 +290,7 @@ def test_concurrent_publishes(models):
         thread.join()
     published = [result for result in results if isinstance(result, versions.Version)]
     assert len(results) == 4
-    assert 1 <= len(published) == versions.current(models).generation - 1
+    assert 1 <= len(published) == versions.served_version(models).generation - 1
     assert litter(models) == []
 
 
@@ -317,7 +318,7 @@ def publish_while_read(models, n):
     """Publish ``n`` times and delete each replaced version while threads load; return the loaded seeds."""
     with loaded_meanwhile(models) as loaded:
         for seed in range(1, n + 1):
-            before = versions.current(models)
+            before = versions.served_version(models)
             item2vec.publish(made_model(seed=seed), models)
             shutil.rmtree(before.path)
     return loaded

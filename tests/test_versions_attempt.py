@@ -29,7 +29,7 @@ def models(published, tmp_path):
 
 def write(new, *, seed=1):
     (new.folder / "spool").write_text("events")
-    bundle.write(made_model(seed=seed).parts, new.bundle)
+    bundle.write(made_model(seed=seed).parts, new.bundle_path)
 
 
 def unchanged(models):
@@ -37,14 +37,14 @@ def unchanged(models):
 
 
 def test_a_committed_bundle_is_served_and_temporary_files_are_removed(models):
-    before = versions.current(models)
+    before = versions.served_version(models)
     with versions.attempt(str(models), command="retrain") as new:
         assert new.before == before
         write(new)
         assert served_seed(models) == 0
         version = new.commit()
         assert served_seed(models) == 1
-    assert versions.current(models) == version
+    assert versions.served_version(models) == version
     assert (version.id, version.previous) == (new.id, before.id)
     assert litter(models) == []
 
@@ -95,7 +95,7 @@ def test_an_error_after_the_commit_is_not_reported_as_a_failed_publish(models):
 def test_a_bundle_damaged_on_the_disk_is_not_published(models, name):
     with versions.attempt(models) as new:
         write(new)
-        path = new.bundle / name
+        path = new.bundle_path / name
         content = path.read_bytes() if path.exists() else b"!"
         path.unlink(missing_ok=True)
         path.write_bytes(content[:-1] + b"!")
@@ -123,14 +123,17 @@ def test_a_current_replaced_by_another_process_is_not_overwritten(models):
 
 
 def test_too_little_free_space_is_reported_before_the_block_runs(models):
-    message = r"bytes free; expected 1,.*item2vec models gc"
+    message = r"bytes of free space; expected 1,.*item2vec models gc"
     with pytest.raises(WriteError, match=message), versions.attempt(models, room=10**18):
         pytest.fail("the block ran")
     assert unchanged(models)
 
 
 def test_a_bundle_is_refused_as_a_models_folder(models):
-    with pytest.raises(ConfigError, match="is a bundle"), versions.attempt(versions.current(models).path):
+    with (
+        pytest.raises(ConfigError, match="is a bundle"),
+        versions.attempt(versions.served_version(models).path),
+    ):
         pytest.fail("the block ran")
 
 
@@ -160,6 +163,8 @@ with versions.attempt(sys.argv[1], command="retrain"):
         with pytest.raises(LockHeldError, match="process"):
             versions.gc(models)
         (models / "LOCK").write_bytes(b"\xff" * 1000)
-        with pytest.raises(LockHeldError, match="held by another run; try again when it has ended"):
+        with pytest.raises(
+            LockHeldError, match="held by another run; run the command again after that run has ended"
+        ):
             versions.gc(models)
     assert unchanged(models)

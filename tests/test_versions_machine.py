@@ -159,7 +159,7 @@ class Machine(RuleBasedStateMachine):
         if self.held and seed in self.held:
             return
         self.die(lambda: item2vec.publish(MODELS[seed], self.models), number)
-        version = versions.current(self.models)
+        version = versions.served_version(self.models)
         if version.id != self.served:
             self.published(version, seed)
 
@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
         if target is None or target in self.damaged:
             return
         self.die(lambda: versions.rollback(self.models, reason="a test"), number)
-        version = versions.current(self.models)
+        version = versions.served_version(self.models)
         if version.id != self.served:
             self.rolled_back(version, target)
             return
@@ -194,7 +194,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def served_version_is_complete(self):
         if self.served is not None:
-            version = versions.current(self.models)
+            version = versions.served_version(self.models)
             assert (version.id, version.previous, version.generation) == (
                 self.served,
                 self.previous,

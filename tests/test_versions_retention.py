@@ -152,7 +152,7 @@ def test_a_loaded_version_is_kept_while_any_part_of_the_model_is_referenced(mode
 
 def test_a_version_loaded_by_another_process_is_kept_until_that_process_ends(models):
     serve(models, 0)
-    first = versions.current(models).id
+    first = versions.served_version(models).id
     hold = "import item2vec, sys; model = item2vec.load(sys.argv[1]); print('loaded', flush=True); input()"
     reader = subprocess.Popen(
         [sys.executable, "-c", hold, str(models)],
@@ -218,14 +218,14 @@ with claimed(version.path) as free:
 def test_a_version_locked_by_another_process_is_loaded_without_a_lease(models):
     import fcntl
 
-    with (versions.current(models).path / "manifest.json").open("rb") as manifest:
+    with (versions.served_version(models).path / "manifest.json").open("rb") as manifest:
         fcntl.flock(manifest, fcntl.LOCK_EX)
         assert served_seed(models) == 3
 
 
 def test_load_served_returns_the_version_and_its_model(models):
     version, model = versions.load_served(models)
-    assert version == versions.current(models)
+    assert version == versions.served_version(models)
     assert all_rankings(model) == all_rankings(made_model(seed=3))
 
 

@@ -58,7 +58,7 @@ def test_repeated_rollbacks_serve_ever_older_versions(models):
     version_ids = ids(models)
     back = versions.rollback(models, reason="jazz", now=NOW)
     assert (back.id, back.generation, back.previous) == (version_ids[1], 4, version_ids[2])
-    assert versions.current(models) == back
+    assert versions.served_version(models) == back
     assert served_seed(models) == 1
     hold = versions.held(models)
     assert (hold.version, hold.to, hold.reason, hold.at) == (version_ids[2], version_ids[1], "jazz", NOW)
@@ -93,11 +93,16 @@ def test_a_specified_version_may_be_older_or_newer(models):
 @pytest.mark.parametrize(
     ("to", "reason", "error", "message"),
     [
-        (2, "jazz", ConfigError, "serves g0000000003-.* already"),
-        (0, " ", ConfigError, "state why"),
+        (2, "jazz", ConfigError, "already serves g0000000003-"),
+        (0, " ", ConfigError, "expected 1 to 1,000"),
         (0, "x" * 1001, ConfigError, "1,001 bytes"),
         (0, "\ud800", ConfigError, "UTF-8"),
-        ("g0000000009-00000000", "jazz", BundleNotFoundError, "no version .*; see item2vec models list"),
+        (
+            "g0000000009-00000000",
+            "jazz",
+            BundleNotFoundError,
+            "no version .*; list the versions: item2vec models list",
+        ),
         ("../versions", "jazz", BundleNotFoundError, "no version"),
         ("", "jazz", BundleNotFoundError, "no version"),
     ],
@@ -121,15 +126,15 @@ def test_a_damaged_version_is_refused_and_sound_ones_are_listed(models):
     first, second, third = ids(models)
     damage(models / "versions" / second / "input.npy")
     with pytest.raises(
-        CorruptBundleError, match=f"{second} cannot be served .these can: {first}.*npy is damaged"
+        CorruptBundleError, match=f"{second} cannot be served .versions that can: {first}.*npy is damaged"
     ):
         versions.rollback(models, reason="jazz")
     damage(models / "versions" / first / "manifest.json")
     with pytest.raises(
-        CorruptBundleError, match=r"no other version can either.*manifest.json is not strict JSON"
+        CorruptBundleError, match=r"no other version can; publish a new one.*manifest.json is not strict JSON"
     ):
         versions.rollback(models, reason="jazz", to=first)
-    assert versions.current(models).id == third
+    assert versions.served_version(models).id == third
     assert versions.held(models) is None
 
 
@@ -149,7 +154,7 @@ def test_a_version_that_is_a_link_is_refused(models, tmp_path):
 
 @quick
 def test_a_damaged_served_version_can_be_rolled_back(models):
-    damage(versions.current(models).path / "manifest.json")
+    damage(versions.served_version(models).path / "manifest.json")
     versions.rollback(models, reason="it is damaged")
     assert served_seed(models) == 1
     assert versions.held(models).artefacts == ()
@@ -159,7 +164,9 @@ def test_a_damaged_served_version_can_be_rolled_back(models):
 def test_rollback_recreates_a_lost_current(models):
     version_ids = ids(models)
     (models / "CURRENT").write_bytes(b"{")
-    with pytest.raises(CorruptBundleError, match=r"remove .*CURRENT, then: item2vec models rollback --to ID"):
+    with pytest.raises(
+        CorruptBundleError, match=r"remove .*CURRENT, then run: item2vec models rollback --to ID"
+    ):
         versions.rollback(models, to=version_ids[0], reason="lost")
     (models / "CURRENT").unlink()
     with pytest.raises(BundleNotFoundError, match="--to ID"):

@@ -1,21 +1,21 @@
-"""Bundles: a model as a folder of plain files, written once and checked before use.
+"""Bundles. A bundle is a folder that contains a model; its files are written once, and checked on reading.
 
 ::
 
     manifest.json    the model's settings, the size and SHA-256 of every other file, and its own SHA-256
     ids.jsonl        item ids in row order, one JSON string per line
-    input.npy        float32, items × dimensions
-    output.npy       float32, items × dimensions; absent without output vectors
-    positions.npy    float32, parts × steps back: learned weights of a history; absent without learned weights
-    counts.npy       float64, one per item
-    items.parquet    titles and attributes; absent without items
-    popularity.npy   float32, one per item: the popularity prior; absent without a prior
+    input.npy        float32, items × dimensions: input vectors
+    output.npy       float32, items × dimensions: output vectors; optional
+    positions.npy    float32, parts × positions: learned weights of history positions, newest first; optional
+    counts.npy       float64, one per item: frequencies in training
+    items.parquet    titles and attributes of the items; optional
+    popularity.npy   float32, one per item: the popularity prior; optional
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
-                     the table of neighbours (int64, int32, float32); absent without a table
+                     int64, int32, float32: the table of neighbours; optional
     index.ann, groups.npy    an Annoy index; absent if the index is exact
 
-Reading a bundle unpickles nothing and opens no file outside its folder. Checksums detect damage, not
-tampering: load bundles only from sources that you trust.
+Reading a bundle unpickles no objects and opens no files outside its folder. Checksums detect damage, not
+tampering: load bundles only from trusted sources.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ __all__ = ["Manifest", "Parts", "read", "verify", "write"]
 
 MANIFEST = "manifest.json"
 NEIGHBOURS = ("offsets", "items", "weights")
+OTHER_COPY = "use another copy of the bundle"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +77,23 @@ class Parts:
     vectors
         Item vectors with their vocabulary.
     taste
-        How a history becomes a query vector.
+        Settings for the computation of a query vector from a history.
     index
-        The index to search.
+        Index over the item vectors.
     items
-        Titles and attributes.
+        Titles and attributes of the items.
     adapter
-        How events become the history that the model reads.
+        Settings for the conversion of a user's events to the history that the model reads.
     neighbours
-        The table of neighbours; required if ``taste.mixture`` is above 0.
+        Table of neighbours; required if ``taste.mixture`` is positive.
     prior
-        The popularity prior, float32, one value per item; required if ``taste.popularity`` is above 0.
+        Popularity prior, float32, one value per item; required if ``taste.popularity`` is positive.
 
     Raises
     ------
     ConfigError
-        If a part is missing, or its length is not the number of items.
+        If a required part is missing, the length of a part is not the number of items, or ``adapter.days`` is
+        set.
 
     Examples
     --------
@@ -116,8 +118,8 @@ class Parts:
         check_prior(self.prior, self.taste, n_items)
         if table is None and self.taste.mixture:
             raise ConfigError(
-                f"mixture={self.taste.mixture} adds a table of neighbours, and there is none; pass "
-                "neighbours=, or use fit, which builds it"
+                f"mixture={self.taste.mixture} requires a table of neighbours, and neighbours is None; pass "
+                "a table, or use fit, which builds one"
             )
         if table is not None and len(table) != n_items:
             raise ConfigError(
@@ -126,35 +128,35 @@ class Parts:
             )
         if self.adapter.days is not None:
             raise ConfigError(
-                f"adapter has days={self.adapter.days}; expected a fixed start time: pass "
+                f"adapter has days={self.adapter.days}; expected a start time in place of days: pass "
                 "adapter.resolved(interactions.timestamp)"
             )
 
 
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
-    """Write a model atomically into a new folder, and read it back from the disk.
+    """Write a model to a new folder atomically, and read it back from the disk.
 
-    The files are made read-only. The same parts, note and ``now`` produce the same bytes.
+    The files are made read-only. Equal parts, notes and values of ``now`` produce identical files.
 
     Parameters
     ----------
     parts
-        The model to write.
+        Model to write.
     path
-        The folder to create.
+        Folder to create.
     note
         JSON values to store in the manifest.
     now
-        The time of creation to store in the manifest, with a time zone; ``None`` stores none.
+        Creation time to store in the manifest, with a time zone; with ``None``, no time is stored.
 
     Raises
     ------
     BundleExistsError
-        If the path exists already.
+        If ``path`` already exists.
     InputError
         If the note contains values other than JSON values, or ``now`` has no time zone.
     WriteError
-        If the disk is full or fails; no file is left behind.
+        If the disk is full or fails; all files are removed.
 
     Examples
     --------
@@ -189,7 +191,9 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     except Item2VecError:
         raise
     except OSError as error:
-        raise WriteError(f"{path} could not be written: {error.strerror}; no file was left behind") from error
+        raise WriteError(
+            f"{path} could not be written: {error.strerror}; check that the folder exists and is writable"
+        ) from error
     return manifest
 
 
@@ -201,25 +205,26 @@ def read(path: Path, *, verify: bool = True, manifest_sha256: str | None = None)
     Parameters
     ----------
     path
-        The bundle's folder.
+        Folder of the bundle.
     verify
-        Compare the SHA-256 of every file. If false, only sizes and structure are checked, which is faster.
+        Whether to compare the SHA-256 of each file. If false, only sizes and structure are checked, which is
+        faster.
     manifest_sha256
-        The expected SHA-256 of the manifest, if it is known.
+        Expected SHA-256 of the manifest; with ``None``, it is not compared.
 
     Raises
     ------
     BundleNotFoundError
-        If the path holds no bundle.
+        If ``path`` contains no bundle.
     CorruptBundleError
-        If a file is missing, unexpected, damaged or inconsistent with the others, or was written by a newer
-        item2vec.
+        If a file is missing, unexpected, damaged or inconsistent with other files, or requires a newer
+        version of item2vec.
     """
     return _read(path, verify, manifest_sha256)[1]
 
 
 def verify(path: Path, *, manifest_sha256: str | None = None) -> Manifest:
-    """Check a bundle as ``read`` does, and return its manifest."""
+    """Check a bundle with all checks of ``read``, and return its manifest."""
     return _read(path, True, manifest_sha256)[0]
 
 
@@ -249,7 +254,7 @@ def _finish_file(path: Path) -> FileEntry:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         status = os.fstat(file.fileno())
         os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode) & ~0o222)
-        # Drop the page cache, so that reading the file back reads the disk.
+        # Drop the file from the page cache, so that it is read back from the disk.
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return FileEntry(size=status.st_size, sha256=digest)
 
@@ -261,33 +266,53 @@ def _read(path: Path, hashes: bool, manifest_sha256: str | None) -> tuple[Manife
     except (BundleNotFoundError, CorruptBundleError):
         raise
     except Item2VecError as error:
-        raise CorruptBundleError(f"{path} does not contain a usable model: {error}") from error
+        raise CorruptBundleError(
+            f"{path} contains an invalid model: {error}; use another copy of the bundle"
+        ) from error
     except OSError as error:
-        raise CorruptBundleError(f"{error.filename or path} cannot be read: {error.strerror}") from error
+        raise CorruptBundleError(
+            f"{error.filename or path} cannot be read: {error.strerror}; check its permissions and the disk"
+        ) from error
 
 
 def _check_files(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
-    """Compare the files of a bundle with its manifest: names, sizes and, with ``hashes``, checksums."""
+    """Compare names, sizes and, with ``hashes``, checksums of a bundle's files with its manifest."""
     sizes = _regular_files(path)
     if sizes.pop(MANIFEST, None) is None:
         if ALLOWED & sizes.keys():
-            raise CorruptBundleError(f"{path / MANIFEST} is missing; use another copy of the bundle")
+            raise CorruptBundleError(f"{path / MANIFEST} is missing; {OTHER_COPY}")
         raise _not_found(path)
     manifest, digest = read_manifest(path / MANIFEST)
     if manifest_sha256 not in {None, digest}:
-        raise CorruptBundleError(f"{path / MANIFEST} has SHA-256 {digest}; expected {manifest_sha256}")
+        raise CorruptBundleError(
+            f"{path / MANIFEST} has SHA-256 {digest}; expected {manifest_sha256}: the file was changed or "
+            f"damaged; {OTHER_COPY}"
+        )
     if sizes.keys() != manifest.files.keys():
-        raise CorruptBundleError(f"{path} has {sorted(sizes)}; its manifest lists {sorted(manifest.files)}")
+        raise CorruptBundleError(
+            f"{path} contains {sorted(sizes)}; expected the files that its manifest lists, "
+            f"{sorted(manifest.files)}: {OTHER_COPY}"
+        )
     for name, entry in manifest.files.items():
         if sizes[name] != entry.size:
-            raise CorruptBundleError(f"{path / name} is {sizes[name]:,} bytes; expected {entry.size:,}")
+            raise CorruptBundleError(
+                f"{path / name} has {sizes[name]:,} bytes; expected {entry.size:,}: {OTHER_COPY}"
+            )
         if hashes and sha256(path / name) != entry.sha256:
-            raise CorruptBundleError(f"{path / name} is damaged: its SHA-256 differs from {entry.sha256}")
+            raise CorruptBundleError(
+                f"{path / name} is damaged: expected SHA-256 {entry.sha256}, as in the manifest; {OTHER_COPY}"
+            )
     return manifest
 
 
 def _regular_files(path: Path) -> dict[str, int]:
-    """Return the size in bytes of each file in a folder; refuse anything but regular files."""
+    """Return the sizes of the files in a folder, in bytes.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the folder contains anything but regular files.
+    """
     try:
         with os.scandir(path) as entries:
             status_of = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
@@ -296,13 +321,13 @@ def _regular_files(path: Path) -> dict[str, int]:
     for name, status in status_of.items():
         if not stat.S_ISREG(status.st_mode):
             mode = stat.filemode(status.st_mode)
-            raise CorruptBundleError(f"{path / name} has mode {mode}; expected a regular file")
+            raise CorruptBundleError(f"{path / name} has mode {mode}; expected a regular file: {OTHER_COPY}")
     return {name: status.st_size for name, status in status_of.items()}
 
 
 def _not_found(path: Path) -> BundleNotFoundError:
     return BundleNotFoundError(
-        f"there is no bundle at {path}; save a model there (model.save), or train one: "
+        f"{path} contains no bundle; save a model there (model.save), or train one: "
         "item2vec train --playlists FILE --models DIR"
     )
 
@@ -311,7 +336,9 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
     n_items, size = manifest.n_items, manifest.vector_size
     ids = read_ids(path / "ids.jsonl")
     if len(ids) != n_items:
-        raise CorruptBundleError(f"{path / 'ids.jsonl'} has {len(ids):,} ids; expected {n_items:,}")
+        raise CorruptBundleError(
+            f"{path / 'ids.jsonl'} has {len(ids):,} ids; expected {n_items:,}: {OTHER_COPY}"
+        )
     vectors = ItemVectors(
         vocabulary=Vocabulary(ids),
         input=open_array(path / "input.npy", np.float32, (n_items, size)),
@@ -331,14 +358,14 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
 
 
 def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:
-    """Map the table of neighbours into memory; ``None`` if the manifest lists none."""
+    """Memory-map the table of neighbours; return ``None`` if the bundle has no table."""
     listed = {f"neighbours_{name}.npy" for name in NEIGHBOURS} & manifest.files.keys()
     if not listed and manifest.neighbours_decay is None:
         return None
     if len(listed) < len(NEIGHBOURS) or manifest.neighbours_decay is None:
         raise CorruptBundleError(
             f"{path} lists {sorted(listed)} and neighbours_decay={manifest.neighbours_decay}; expected three "
-            "files and a decay, or none of them"
+            f"files and a decay, or neither: {OTHER_COPY}"
         )
     offsets = open_array(path / "neighbours_offsets.npy", np.int64, (manifest.n_items + 1,))
     n = int(offsets[-1])
@@ -353,5 +380,5 @@ def _open_positions(path: Path, manifest: Manifest) -> Floats:
 
 
 def _readers() -> ModuleType:
-    # Imported here so that a model without items is loaded without pandas.
+    # Imported on demand, because a model without items does not require pandas.
     return importlib.import_module("item2vec.readers")

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: the model's settings, and the size and checksum of each file."""
+"""The manifest of a bundle: the settings of the model, and the size and checksum of each file."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(U
 
 
 def _migrate_train(train: object) -> object:
-    """Convert training settings of version 0.1.0, which wrote the fields of all objectives."""
+    """Remove the fields of other objectives, which version 0.1.0 wrote to the training settings."""
     return of_its_objective(train) if isinstance(train, dict) else train
 
 
 class FileEntry(BaseModel):
-    """Size in bytes and SHA-256 of one file.
+    """The size in bytes and the SHA-256 of a file.
 
     >>> FileEntry(size=0, sha256="0" * 64).size
     0
@@ -66,10 +66,10 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """The content of ``manifest.json``.
 
-    ``features`` names the optional features that a reader must support. ``tokens`` is the sum of the items'
-    counts. ``adapter`` defines how events become the history that the model reads. ``index`` holds the
-    settings of the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` without a
-    table. ``curve`` holds (epoch, hit rate, NDCG) per epoch. ``note`` holds JSON values of the caller.
+    ``features`` lists the optional features that a reader must support. ``tokens`` is the sum of the item
+    counts. ``adapter`` contains the settings for the conversion of events to histories, ``index`` those of
+    the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` if there is no table.
+    ``curve`` contains (epoch, hit rate, NDCG) for each epoch. ``note`` contains JSON values from the caller.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def describe(
     note: Mapping[str, Any],
     now: datetime | None,
 ) -> Manifest:
-    """Return the manifest of a model whose files have been written.
+    """Return the manifest of a model with the given files.
 
     Raises
     ------
@@ -146,17 +146,27 @@ def describe(
             files=dict(files),
         )
     except ValidationError as error:
-        raise InputError(f"the manifest has invalid values: {_explain(error)}") from error
+        raise InputError(
+            f"the manifest has invalid values: {_explain(error)}; correct note or now"
+        ) from error
 
 
 def sealed_manifest(manifest: Manifest) -> bytes:
-    """Return a manifest as sealed JSON; ``InputError`` if it could not be read back."""
+    """Return a manifest as sealed JSON.
+
+    Raises
+    ------
+    InputError
+        If the note is not valid JSON, or the manifest is too long.
+    """
     try:
         content = manifest.model_dump(mode="json")
         text = sealed(content)
         Manifest.model_validate_json(json.dumps(content))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"the note is not JSON: {error}; expected text, finite numbers, lists, …") from error
+        raise InputError(
+            f"the note is not JSON: {error}; expected text, finite numbers, lists and dicts"
+        ) from error
     if len(text) > MAX_JSON_BYTES:
         raise InputError(
             f"the manifest has {len(text):,} bytes; expected at most {MAX_JSON_BYTES:,}: "
@@ -173,25 +183,27 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
     FileNotFoundError
         If the file does not exist.
     CorruptBundleError
-        If it is damaged, lists an unknown file, or requires a feature of a newer item2vec.
+        If the file is damaged, lists an unknown file, or requires a feature of a newer version of item2vec.
     """
     content, digest = read_sealed(path)
     features = content.get("features")
     unknown = [name for name in features if name not in KNOWN_FEATURES] if isinstance(features, list) else []
     if unknown:
         raise CorruptBundleError(
-            f"{path} was written by a newer item2vec: it needs {unknown}; upgrade item2vec"
+            f"{path} was written by a newer version of item2vec: it requires {unknown}; upgrade item2vec"
         )
     try:
-        # From JSON: strict validation of Python values refuses lists for tuples, and text for times.
+        # From JSON text: strict validation of Python objects rejects lists as tuples, and text as times.
         manifest = Manifest.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        raise CorruptBundleError(f"{path} is not a valid manifest: {_explain(error)}") from error
+        raise CorruptBundleError(
+            f"{path} is not a valid manifest: {_explain(error)}; use another copy of the bundle"
+        ) from error
     listed = manifest.files.keys()
     if not REQUIRED <= listed <= ALLOWED:
         raise CorruptBundleError(
-            f"{path} lists {sorted(listed)}; expected {sorted(REQUIRED)} "
-            f"and optionally {sorted(ALLOWED - REQUIRED)}"
+            f"{path} lists {sorted(listed)}; expected {sorted(REQUIRED)} and optionally "
+            f"{sorted(ALLOWED - REQUIRED)}: use another copy of the bundle"
         )
     return manifest, digest
 

@@ -1,4 +1,4 @@
-"""Sealed JSON: JSON files that contain their own SHA-256, so that any change is detected."""
+"""Sealed JSON: JSON files that contain the SHA-256 of their content, so that changes are detected."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMAT = 1
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
-    """Return content as JSON text that includes its SHA-256; equal content produces equal bytes.
+    """Return content as JSON text with its SHA-256. Equal content produces identical text.
 
     Raises
     ------
     ValueError, TypeError, RecursionError
-        If the content is not JSON: NaN, a lone surrogate, bytes, or nesting that is too deep.
+        If the content cannot be represented as JSON: NaN, a lone surrogate, bytes, or too deep nesting.
 
     Examples
     --------
@@ -46,19 +46,21 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
     FileNotFoundError, NotADirectoryError
         If the file does not exist.
     CorruptBundleError
-        If it is not a regular file, is larger than 1 MiB, was changed, or has a newer format.
+        If the file is not a regular file, is larger than 1 MiB, was changed, or has a newer format.
     """
     text = _read_regular(path)
     try:
         content = parse_json(text.decode(), path)
     except UnicodeDecodeError as error:
-        raise CorruptBundleError(f"{path} is not UTF-8 text: {error}") from error
+        raise CorruptBundleError(f"{path} is not UTF-8 text: {error}; use another copy") from error
     if not isinstance(content, dict):
-        raise CorruptBundleError(f"{path} contains {type(content).__name__}; expected a JSON object")
+        raise CorruptBundleError(
+            f"{path} contains JSON of type {type(content).__name__}; expected an object: use another copy"
+        )
     version = content.get("format")
     if type(version) is int and version > FORMAT:
         raise CorruptBundleError(
-            f"{path} was written by a newer item2vec (format {version}); expected at most format {FORMAT}: "
+            f"{path} has format {version}, of a newer version of item2vec; expected format {FORMAT}: "
             "upgrade item2vec"
         )
     content.pop("sha256", None)
@@ -68,7 +70,7 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
         unchanged = False
     if not unchanged:
         raise CorruptBundleError(
-            f"{path} does not match the SHA-256 in it: it was damaged or edited; use another copy"
+            f"{path} does not match the SHA-256 that it contains: it was damaged or edited; use another copy"
         )
     return content, hashlib.sha256(text).hexdigest()
 
@@ -79,14 +81,20 @@ def _read_regular(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot open a descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise CorruptBundleError(f"{path} is not a regular file; expected sealed JSON")
+                raise CorruptBundleError(
+                    f"{path} is not a regular file; expected a file of sealed JSON: use another copy"
+                )
             text = file.read(MAX_JSON_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        raise CorruptBundleError(f"{path} cannot be read: {error.strerror}") from error
+        raise CorruptBundleError(
+            f"{path} cannot be read: {error.strerror}; check its permissions and the disk"
+        ) from error
     if len(text) > MAX_JSON_BYTES:
-        raise CorruptBundleError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; expected at most that")
+        raise CorruptBundleError(
+            f"{path} has more than {MAX_JSON_BYTES:,} bytes; expected sealed JSON: use another copy"
+        )
     return text
 
 

@@ -1,26 +1,38 @@
-"""The command line: parse the arguments, call one function of the library, print its result.
+"""The command line: parse the arguments, call the library, and print the result.
 
-The path of ``item2vec recommend --user u42``, in order:
+The path of ``item2vec recommend --user u42``:
 
-1. ``cli/__init__.py`` `main`: set up logging and signals; an ``Item2VecError`` becomes an exit code.
-2. ``cli/app.py`` `app`: find the command and parse its options.
-3. ``cli/recommend.py`` `recommend`: open an ``Engine`` on the models folder and the store, and query it.
-4. ``engine.py`` `Engine.recommend`: collect what the model needs from the folder and the store:
+1. ``cli/__init__.py`` `main` sets up logging and signal handling, and turns an ``Item2VecError`` into an exit
+   code.
+2. ``cli/app.py`` `app` selects the command and parses its options.
+3. ``cli/recommend.py`` `recommend` creates an ``Engine`` and queries it.
+4. ``engine.py`` `Engine.__init__` loads the model and the catalogue. Most errors are raised here:
 
-   a. ``versions/live.py`` `Live.model`: the served model, reloaded if another version is published;
-   b. ``catalogue.py`` `Eligible.mask`: a mask of the active items that meet ``where``;
-   c. ``store/store.py`` `Store.histories`: the events of the user, from SQL;
-   d. ``shaping.py`` `shape_histories`: the history that the model reads, by its adapter settings.
+   a. ``versions/live.py`` `Live` loads the served version with ``versions/loading.py`` `load_served`, which
+      verifies all checksums. It then checks the rankings of a few queries.
+   b. ``store/store.py`` `Store.check_schema` compares the schema of the store with the required one.
+   c. ``store/store.py`` `Store.catalogue` reads the items, their attributes and their active flags.
 
-5. ``recommender.py`` `Recommender.recommend_many`: rank the items for the history:
+5. ``engine.py`` `Engine.recommend` calls ``engine.py`` `Engine.recommend_many` with one user:
 
-   a. ``taste.py`` `read_tastes`: the taste vector, a weighted mean of the items' vectors;
-   b. ``bonuses.py`` `history_bonuses`: additions to the scores of repeated and neighbouring items;
-   c. ``index/search.py`` `find_many`: the ``k`` best eligible items that are not excluded.
+   a. ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
+   b. ``store/store.py`` `Store.histories` reads the user's events from SQL.
+   c. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
+      items that count as seen.
 
-6. ``cli/output.py`` `described`, then `show_rows`: print the recommendations as a table or as JSON.
+6. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 
-This package is the only one that imports typer.
+   a. ``sentences.py`` `encode_histories` converts item ids to codes.
+   b. ``taste.py`` `read_tastes` computes the taste vector, a weighted mean of item vectors.
+   c. ``bonuses.py`` `history_bonuses` computes the score bonuses of repeated and neighbouring items.
+   d. ``prior.py`` `queries_of` appends the weight of the popularity prior to the taste vector.
+   e. ``index/search.py`` `find_many` returns the ``k`` eligible items with the highest scores.
+
+7. ``cli/output.py`` `described` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
+
+The path of ``item2vec retrain`` is in ``retraining/run.py``.
+
+Only this package imports typer.
 """
 
 from __future__ import annotations
@@ -39,14 +51,16 @@ __all__ = ["app", "main"]
 
 
 class Stopped(BaseException):
-    """SIGTERM arrived. Not an ``Exception``, so that only cleanup code runs before the process ends."""
+    """Raised on SIGTERM. Derived from ``BaseException``, so that no ``except Exception`` block catches it."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run a command; by default the one in ``sys.argv``.
+    """Run the command given by ``words``, by default ``sys.argv[1:]``.
 
-    An ``Item2VecError`` is printed on stderr as one line, and sets the exit code. On SIGTERM, the command
-    cleans up, and the exit code is 1.
+    An ``Item2VecError`` is printed on stderr as one line and determines the exit code. On SIGTERM the command
+    removes its temporary files and exits with code 1. The exception is ``retrain`` after it has replaced
+    ``CURRENT``: its exit code is then 6, or 0 if it is already removing old versions. If stdout is a closed
+    pipe, typer exits with code 1, except in ``retrain``, which ignores it.
     """
     log_to_stderr()
     signal.signal(signal.SIGTERM, _stop)
@@ -59,11 +73,9 @@ def main(words: Sequence[str] | None = None) -> None:
     except Stopped as stopped:
         sys.stderr.write(f"item2vec: stopped by {stopped}\n")
         sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the cleanup
+    # A second SIGTERM must not interrupt the clean-up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped(signal.Signals(number).name)

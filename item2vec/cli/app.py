@@ -1,4 +1,4 @@
-"""The tree of commands: which function runs for which words."""
+"""The tree of commands: assigns a function to each command and group of commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ app.add_typer(data.db, name="db")
 
 
 def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:
-    """Yield every group and every command, with the words that call it; a group comes before its commands.
+    """Yield (words, command) for each group and command, where ``words`` is its full name.
+
+    A group precedes its commands.
 
     >>> [words for words, _ in tree()][:2]
     ['item2vec', 'item2vec demo']

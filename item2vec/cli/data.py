@@ -1,4 +1,4 @@
-"""The commands that fill and maintain the SQL store: ingest, and the ``db`` group."""
+"""The command ``ingest`` and the command group ``db``, which write to the SQL store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ingest(
 ) -> None:
     """Add interactions from files to the SQL store.
 
-    Interactions that the store already holds are counted as duplicates and change nothing.
+    An interaction that is already in the store is counted as a duplicate and not added again.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
@@ -85,7 +85,7 @@ def upgrade(store: options.Store = None, as_json: options.AsJson = False) -> Non
 
 @db.command()
 def current(store: options.Store = None, as_json: options.AsJson = False) -> None:
-    """Show the schema's revision, and the revision that is needed.
+    """Show the store's schema revision and the required revision.
 
     Example: item2vec db current
     """
@@ -97,14 +97,14 @@ def current(store: options.Store = None, as_json: options.AsJson = False) -> Non
 
 @db.command()
 def copy(
-    to: Annotated[str, typer.Argument(metavar="TO-URL", help="URL of an empty database to copy into.")],
+    to: Annotated[str, typer.Argument(metavar="TO-URL", help="URL of an empty database.")],
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Copy the whole store into an empty database.
+    """Copy the store into an empty database.
 
-    Either database may be SQLite or PostgreSQL. Row counts and content hashes of all tables are compared
-    before the copy is committed.
+    Each of the two databases may be SQLite or PostgreSQL. The copy is committed only if the row count and
+    the content hash of each table equal those of the original.
 
     Example: item2vec db copy sqlite:///copy.db
     """

@@ -1,4 +1,4 @@
-"""The command that runs every step on the sample data, from files to recommendations: demo."""
+"""The command ``demo``: ingest, evaluate, train, publish and recommend on the sample data."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ MODELS: dict[str, dict[str, Any]] = {
     "item2vec (next_item)": {"context_decay": (0.98,), "tied": 1},
     "gensim (skip-gram)": {"objective": "skipgram"},
 }
-"""The two models to compare, with their settings. Tastes are stable in these data: one long memory is best on
-validation (``item2vec tune``)."""
+"""Settings of the two models to compare. For next_item, ``item2vec tune`` selected a single long memory
+(``context_decay``), because the tastes of the sample's users are stable."""
 
 
 def demo(
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the demo's store and models.")
+        Path, typer.Option(metavar="DIR", help="Folder of the demo's store and models; created if missing.")
     ] = Path("item2vec-demo"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Run every step on the bundled sample data.
+    """Run ingest, evaluation and serving on the sample data.
 
-    Two models are compared on held-out data. The better one is published, and recommends songs for a few
-    users.
+    Two models are compared on held-out data. The model with the higher NDCG@10 is published, and songs are
+    recommended for three users.
 
     Example: item2vec demo
     """
@@ -58,7 +58,7 @@ def demo(
     results = _evaluate(listens, say)
 
     best = max(MODELS, key=lambda name: _score(results, name))
-    say(f"\nPublished: {best}, the better of the two, trained on everything")
+    say(f"\nPublished: {best}, which has the higher NDCG@10, trained on all data")
     vectors = train(histories, seed=SEED, **MODELS[best])
     version = publish(Recommender(vectors, items=songs), models)
     say(f"  {vectors}\n  {version.path}")
@@ -79,7 +79,7 @@ def _sample(name: str) -> Path:
 
 
 def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
-    """Ingest the sample files into the SQL store, and read listens and songs back from it."""
+    """Ingest the sample files into the SQL store, and return its interactions and items."""
     from item2vec import readers
     from item2vec.store import Store
 
@@ -93,7 +93,10 @@ def _ingest(folder: Path, url: str, say: Say) -> tuple[Interactions, Items]:
 
 
 def _evaluate(listens: Interactions, say: Say) -> list[dict[str, Any]]:
-    """Hold out the last days; measure models and baselines on the songs that listeners first heard then."""
+    """Evaluate models and baselines by a temporal split: the newest tenth of the listens is held out.
+
+    The targets are the songs that a user first heard in the held-out part.
+    """
     from item2vec import Recommender, train
     from item2vec.evaluation import baselines, evaluate, temporal_split
 
@@ -131,7 +134,7 @@ def _recommend(engine: Engine, user: str, songs: Items, say: Say) -> None:
 
 
 def _find_friends(listens: Interactions, songs: Items, say: Say) -> None:
-    """Train on walks over the friendship graph; print the nearest people of a user and their genres."""
+    """Train on random walks over the friendship graph; print a user's nearest neighbours and their genres."""
     from item2vec import adapters, readers, train
 
     graph = readers.read_edges(_sample("friends.csv"))

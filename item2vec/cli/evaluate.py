@@ -1,4 +1,4 @@
-"""The command that measures a model on held-out data: evaluate."""
+"""The command ``evaluate``: train a model, and evaluate it and baselines on held-out data."""
 
 from __future__ import annotations
 
@@ -41,38 +41,39 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"How data are held out: {', '.join(PROTOCOLS)} [default: temporal for the store, else "
-            "leave-last-out].",
+            help=f"Protocol by which data are held out: {', '.join(PROTOCOLS)} [default: temporal for "
+            "the store, leave-last-out for playlists].",
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="temporal: start of the test part, in ISO 8601."),
+        typer.Option(metavar="TIME", help="Only for temporal: start time of the test part, in ISO 8601."),
     ] = None,
     fraction: Annotated[
-        float | None, typer.Option(help="temporal, random, prefix: share of the data that is held out.")
+        float | None,
+        typer.Option(help="Only for temporal, random and prefix: fraction to hold out."),
     ] = None,
     repeats: Annotated[
         bool,
         typer.Option(
             "--repeats",
-            help=f"{', '.join(WITH_REPEATS)}: also predict and recommend items of the history.",
+            help=f"Only for {', '.join(WITH_REPEATS)}: items of the history are also targets and candidates.",
         ),
     ] = False,
     k: Annotated[
         list[int] | None,
-        typer.Option("-k", "--k", help="Cut-off of the metrics; repeatable [default: 5 10 20]."),
+        typer.Option("-k", "--k", help="Cut-off of the metrics; may be repeated [default: 5 10 20]."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a self-contained HTML page.")
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML report to this file.")
     ] = None,
     items: options.ItemsFile = None,
     config: Config,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure a model on held-out data, next to baselines.
+    """Train a model, and evaluate it and baselines on held-out data.
 
-    The model is trained on the rest of the data, with the given settings.
+    The model and the baselines are trained on the data that are not held out.
 
     Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
     """
@@ -85,7 +86,7 @@ def evaluate(
     events, stored_items = read_events(source)
     titles = read_titles(items) if items else stored_items
     with warnings.catch_warnings():
-        # Leaks are printed with the result.
+        # The text of each LeakWarning is printed with the result.
         warnings.simplefilter("ignore", LeakWarning)
         splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed, repeats=repeats)
         studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
@@ -101,7 +102,7 @@ def evaluate(
 def _check(
     protocol: str, at: str | None, fraction: float | None, report: Path | None, *, repeats: bool
 ) -> None:
-    """Raise ``ConfigError`` before training for options that would fail after it."""
+    """Raise ``ConfigError`` for invalid combinations of options, before the training starts."""
     from item2vec.report import check_extra
 
     if protocol not in PROTOCOLS:
@@ -109,7 +110,7 @@ def _check(
     if at is not None and protocol != "temporal":
         raise ConfigError(f"--at does not apply to --protocol {protocol}; use it with temporal")
     if fraction is not None and protocol in {"leave-last-out", "k-fold"}:
-        raise ConfigError(f"--fraction does not apply to --protocol {protocol}; leave it out")
+        raise ConfigError(f"--fraction does not apply to --protocol {protocol}; omit it")
     if repeats and protocol not in WITH_REPEATS:
         raise ConfigError(
             f"--repeats does not apply to --protocol {protocol}; use it with {', '.join(WITH_REPEATS)}"
@@ -117,9 +118,11 @@ def _check(
     if report is None:
         return
     if protocol == "k-fold":
-        raise ConfigError("--report shows one split, but k-fold makes several; choose another --protocol")
+        raise ConfigError(
+            "--report describes one split, but k-fold has several; omit it, or choose another --protocol"
+        )
     if not report.absolute().parent.is_dir():
-        raise ConfigError(f"--report {report}: no folder {report.parent}; create it first")
+        raise ConfigError(f"--report {report}: the folder {report.parent} does not exist; create it first")
     check_extra()
 
 
@@ -143,7 +146,7 @@ def _splits(
     adapter = adapter_of(source)
     if protocol == "temporal":
         if isinstance(events, Sentences):
-            raise ConfigError("--protocol temporal needs timestamps, and playlists have none; use the store")
+            raise ConfigError("--protocol temporal requires timestamps; playlists have none: use the store")
         return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":

@@ -1,4 +1,4 @@
-"""Logging on stderr. Each record is one line: timestamp, level, logger, message, then name=value pairs."""
+"""Logging to stderr: one line per record, with timestamp, level, logger, message and name=value pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["log_to_stderr"]
 
 
 class _Lines(logging.Formatter):
-    """Format a record as one line; its optional mapping ``facts`` becomes the name=value pairs."""
+    """Format each record as one line. The mapping ``facts`` of the record becomes the name=value pairs."""
 
     def format(self, record: logging.LogRecord) -> str:
         timestamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -27,7 +27,7 @@ class _Lines(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Send warnings from all libraries, and info messages from this package, to stderr."""
+    """Log to stderr: level WARNING for other libraries, level INFO for this package."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -1,4 +1,4 @@
-"""The ``models`` group: inspect the versions in a models folder, and choose the one that is served."""
+"""The command group ``models``: list, check, roll back and remove the versions in a models folder."""
 
 from __future__ import annotations
 
@@ -18,48 +18,47 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 models = typer.Typer(
-    help="List, check, roll back and remove the versions of a model.",
+    help="List, check, roll back and remove versions of the model.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Id = Annotated[
-    str | None, typer.Argument(metavar="ID", help="The id of a version [default: the served version].")
-]
+Id = Annotated[str | None, typer.Argument(metavar="ID", help="Version id [default: the served version].")]
 
 
 @models.command("list")
 def list_versions(models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """List all versions with their states, oldest first.
+    """List all versions and their states, oldest first.
 
-    States: served, previous, pinned, leased (loaded by a process), held, damaged.
+    States: served, previous (served before it), pinned, leased (loaded by a process), held (on hold since a
+    rollback), damaged.
 
     Example: item2vec models list
     """
     from item2vec.versions import held, overview
-    from item2vec.versions.layout import served
+    from item2vec.versions.layout import served_version_or_none
 
     folder = Path(location("models", models))
     show_rows([_row(entry) for entry in overview(folder)], as_json=as_json)
-    # Checked after printing: a damaged CURRENT or HOLD must not hide the list of versions.
-    served(folder)
+    # CURRENT and HOLD are checked after the list is printed, so that it is printed even if they are damaged.
+    served_version_or_none(folder)
     held(folder)
 
 
 @models.command("show")
 def show_version(version: Id = None, models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """Show a version's settings, training data and metrics.
+    """Show the settings, libraries and metrics of a version.
 
     Example: item2vec models show
     """
-    from item2vec.versions import current, held, overview, verify
+    from item2vec.versions import held, overview, served_version, verify
 
     folder = Path(location("models", models))
-    id_ = current(folder).id if version is None else version
+    id_ = served_version(folder).id if version is None else version
     entry = next((entry for entry in overview(folder) if entry.version.id == id_), None)
     if entry is None or entry.manifest is None:
         verify(folder, id_)
-        raise CorruptBundleError(f"{folder} changed while it was read; try again")
+        raise CorruptBundleError(f"{folder} was changed while it was read; run the command again")
     about = entry.manifest.model_dump(mode="json")
     facts = _row(entry) | {"path": str(entry.version.path), "manifest_sha256": entry.version.manifest_sha256}
     facts |= {name: about[name] for name in ("vector_size", "tokens", "train", "taste", "index", "note")}
@@ -77,22 +76,22 @@ def verify(
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Check a version's files against their checksums.
+    """Compare the files of a version with their checksums.
 
     The exit code is 5 if a version is damaged.
 
     Example: item2vec models verify --all
     """
-    from item2vec.versions import current, list_versions, verify
+    from item2vec.versions import list_versions, served_version, verify
 
     folder = location("models", models)
     if not all_:
-        id_ = current(folder).id if version is None else version
+        id_ = served_version(folder).id if version is None else version
         manifest = verify(folder, id_)
         show({"version": id_, "result": "sound", "items": manifest.n_items}, as_json=as_json)
         return
     if version is not None:
-        raise ConfigError(f"both {version} and --all are given; expected one of them")
+        raise ConfigError(f"got both {version} and --all; expected one of them")
     rows = []
     for listed in list_versions(folder):
         try:
@@ -108,20 +107,21 @@ def verify(
 
 @models.command()
 def rollback(
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is recorded with the hold.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason for the rollback; stored in the hold.")],
     to: Annotated[
-        str | None, typer.Option(metavar="ID", help="The version to serve [default: the previous one].")
+        str | None,
+        typer.Option(metavar="ID", help="Version to serve [default: the previous version]."),
     ] = None,
     models: options.Models = None,
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Serve an older version again, and hold new promotions.
+    """Serve another version, and put the replaced model on hold.
 
     Nightly runs publish nothing until "item2vec models release". The rollback is also recorded in the
-    store, if the store can be reached.
+    store, if the store is available.
 
-    Example: item2vec models rollback --reason "everybody gets jazz"
+    Example: item2vec models rollback --reason "low diversity in recommendations"
     """
     from item2vec.retraining import rollback
 
@@ -138,7 +138,7 @@ def rollback(
 
 @models.command()
 def release(models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """End the hold of a rollback; nightly runs publish again.
+    """End the hold of a rollback, so that nightly runs publish again.
 
     Example: item2vec models release
     """
@@ -159,7 +159,7 @@ def gc(
 ) -> None:
     """Remove old versions.
 
-    Versions that are served, previous, pinned, or loaded by a process are kept.
+    The served, previous and pinned versions, and versions loaded by a process, are always kept.
 
     Example: item2vec models gc --keep 5
     """
@@ -171,28 +171,28 @@ def gc(
 
 @models.command()
 def pin(version: Id = None, models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """Pin a version: it is not removed until it is unpinned.
+    """Protect a version from removal until it is unpinned.
 
     Example: item2vec models pin
     """
-    from item2vec.versions import current, pin
+    from item2vec.versions import pin, served_version
 
     folder = location("models", models)
-    id_ = current(folder).id if version is None else version
+    id_ = served_version(folder).id if version is None else version
     pin(folder, id_)
     show({"version": id_, "pinned": True}, as_json=as_json)
 
 
 @models.command()
 def unpin(version: Id = None, models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """Unpin a version: it may be removed again.
+    """Unpin a version, so that it can be removed.
 
     Example: item2vec models unpin
     """
-    from item2vec.versions import current, unpin
+    from item2vec.versions import served_version, unpin
 
     folder = location("models", models)
-    id_ = current(folder).id if version is None else version
+    id_ = served_version(folder).id if version is None else version
     unpin(folder, id_)
     show({"version": id_, "pinned": False}, as_json=as_json)
 

@@ -31,7 +31,7 @@ Gap = Annotated[
     typer.Option(
         "--gap",
         metavar="TIME",
-        help="Split the store's histories into sessions at pauses longer than this, such as 30min.",
+        help="Split histories from the store into sessions at pauses longer than TIME, such as 30min.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -40,8 +40,8 @@ Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE",
-        help="Only active items with this attribute in the store. Repeatable; values of the same name are "
-        "alternatives.",
+        help="Return only active items with this attribute value in the store. May be repeated: an item must "
+        "match every NAME, with any of the values given for it.",
     ),
 ]
 ItemsFile = Annotated[
@@ -49,13 +49,14 @@ ItemsFile = Annotated[
     typer.Option(
         "--items",
         metavar="FILE",
-        help="Titles and attributes of items: columns item_id and title; or without a header, id, title, …",
+        help="File of item titles and attributes, with the columns item_id and title. Without a header, the "
+        "columns are id, title, artist and further attributes.",
     ),
 ]
 
 
 class As:
-    """Options that map the columns of a file."""
+    """Options that specify the columns and the format of an input file."""
 
     User = Annotated[str, typer.Option("--user", metavar="COLUMN", help="Column of user ids.")]
     Item = Annotated[str, typer.Option("--item", metavar="COLUMN", help="Column of item ids.")]
@@ -67,17 +68,18 @@ class As:
     ]
     Columns = Annotated[
         str | None,
-        typer.Option("--columns", metavar="A,B,…", help="Column names, for files without a header."),
+        typer.Option("--columns", metavar="A,B,…", help="Column names of a file without a header."),
     ]
     Sep = Annotated[str | None, typer.Option("--sep", help="Column separator [default: detected].")]
-    Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of text files.")]
+    Encoding = Annotated[str, typer.Option("--encoding", help="Character encoding of text files.")]
     SkipBad = Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of stopping.")
+        bool,
+        typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),
     ]
 
 
 def pairs(conditions: list[str]) -> dict[str, Any]:
-    """Parse ``name=value`` conditions into a filter; several values of a name are alternatives.
+    """Parse ``name=value`` conditions into a filter that maps each name to the list of its values.
 
     >>> pairs(["genre=jazz", "mood=calm", "mood=dark"])
     {'genre': ['jazz'], 'mood': ['calm', 'dark']}
@@ -86,6 +88,6 @@ def pairs(conditions: list[str]) -> dict[str, Any]:
     for condition in conditions:
         name, equals, value = condition.partition("=")
         if not (name and equals):
-            raise ConfigError(f"--where {condition!r}; expected NAME=VALUE, such as genre=jazz")
+            raise ConfigError(f"--where is {condition!r}; expected NAME=VALUE, such as genre=jazz")
         conditions_by_name.setdefault(name, []).append(value)
     return conditions_by_name

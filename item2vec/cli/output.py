@@ -1,4 +1,4 @@
-"""Print results on stdout: tables and lists for people, or JSON for programs."""
+"""Print results to stdout, as aligned text or as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print the properties of one thing: one line per property, or one JSON object."""
+    """Print name-value pairs: one line per pair, or one JSON object."""
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False, default=str))
     else:
@@ -25,14 +25,14 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print rows with equal keys as a table, or as a JSON array of objects."""
+    """Print rows as a table, or as a JSON array of objects."""
     typer.echo(json.dumps(rows, ensure_ascii=False, allow_nan=False) if as_json else table(rows))
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, exact: bool = False) -> str:
-    """Return rows as aligned columns under a header, with numbers aligned right.
+    """Format rows as a text table with a header; numeric columns are right-aligned.
 
-    Floats have three decimals, or with ``exact`` all their digits.
+    Floats are rounded to three decimals. With ``exact``, they are not rounded.
 
     >>> print(table([{"rank": 1, "item": "blue-harbour", "score": 0.91234}]))
     rank  item          score
@@ -57,7 +57,11 @@ def table(rows: Sequence[Mapping[str, Any]], *, exact: bool = False) -> str:
 def described(
     recommendations: Sequence[Recommendation], items: Items | None, *, with_source: bool = False
 ) -> list[dict[str, Any]]:
-    """Return recommendations as rows: rank, item, title and attributes if ``items`` has them, score."""
+    """Convert recommendations to rows of rank, item id and score.
+
+    Titles and attributes are added from ``items`` if it is not ``None``; the source is added with
+    ``with_source``.
+    """
     rows = []
     for rank, recommendation in enumerate(recommendations, start=1):
         id_ = recommendation.item
@@ -72,9 +76,10 @@ def described(
 
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line per property that is not empty; numbers have all their digits.
+    """Yield the lines for name-value pairs; empty values are omitted, and numbers are not rounded.
 
-    A mapping is an indented block under its name, and a list of mappings an indented table.
+    The value of a pair is an indented block if it is a mapping, and an indented table if it is a list of
+    mappings.
 
     >>> for line in _lines({"tokens": 59096.0, "hold": None, "train": {"min_alpha": 0.0001, "seed": 1}}):
     ...     print(line)
@@ -94,7 +99,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _block(value: Any) -> list[str] | None:
-    """Return the lines of a nested value; ``None`` for a value that fits on the line of its name."""
+    """Return the lines of a mapping or a list of mappings, or ``None`` for any other value."""
     if isinstance(value, Mapping):
         return list(_lines(value))
     if isinstance(value, list) and all(isinstance(part, Mapping) for part in value):

@@ -1,4 +1,4 @@
-"""Groups of options that a command receives as one value: the settings of a model, and a data source."""
+"""Option groups, each passed to a command as one argument: the model settings and the data source."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ __all__ = ["MODEL_SETTINGS", "Source", "fixed_settings", "settings", "source", "
 
 Command = Callable[..., None]
 Owners = Mapping[str, Settings]
-"""The objectives that have a setting, each with its settings at their defaults."""
+"""Maps each objective that has a certain setting to a settings object with default values."""
 
-# The setting of early stopping, which needs validation sentences; ``item2vec train`` has none.
+# The setting of early stopping. It requires validation sentences, and ``item2vec train`` has none.
 NEEDS_VALIDATION = "patience"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The source of sentences, a file or else the store, and the options of its adapter.
+    """The source of the sentences, and the options of its adapter.
+
+    The source is the file ``playlists`` or ``edges`` if one of them is not ``None``, else the store.
 
     >>> Source(Path("lists.txt"), None, "sqlite:///item2vec.db", {"skip_lines": 1}).adapter_options
     {'skip_lines': 1}
@@ -53,9 +55,10 @@ class Source:
 def _option_group(
     name: str, options: Iterable[inspect.Parameter], make: Callable[..., Any]
 ) -> Callable[[Command], Command]:
-    """Return a decorator that replaces the parameter ``name`` of a command by several options.
+    """Return a decorator that replaces the parameter ``name`` of a command by ``options``.
 
-    On the command line, the command has the options. The function gets ``make(**values)`` as ``name``.
+    The decorated command passes ``make(**values)``, where ``values`` are the values of the options, as the
+    argument ``name``.
     """
     options = list(options)
 
@@ -102,7 +105,7 @@ def _setting(name: str, owners: Owners) -> inspect.Parameter:
 
 
 def _described(name: str, owners: Owners) -> str:
-    """Return the description of a setting; one per objective where descriptions differ."""
+    """Return the description of a setting, or each objective's description if they differ."""
     texts = {
         objective: " ".join((type(owner).model_fields[name].description or "").replace("``", "").split())
         for objective, owner in owners.items()
@@ -114,7 +117,10 @@ def _described(name: str, owners: Owners) -> str:
 
 
 def _default(name: str, owners: Owners) -> str:
-    """Return the default of a setting; one per objective where they differ; none for ``workers``."""
+    """Return the default of a setting, or each objective's default if they differ.
+
+    The result is empty for ``workers``, whose default depends on the machine.
+    """
     if name == "objective":
         return DEFAULT_OBJECTIVE
     values = {objective: getattr(owner, name) for objective, owner in owners.items()}
@@ -127,7 +133,7 @@ def _default(name: str, owners: Owners) -> str:
 
 
 def _grouped(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the distinct texts, each with the objectives that have it.
+    """Group objectives by their text: map each distinct text to the names of its objectives.
 
     >>> _grouped({"next_item": "15", "skipgram": "40", "cbow": "40"})
     {'15': 'next_item', '40': 'skipgram and cbow'}
@@ -139,7 +145,7 @@ def _grouped(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _kinds(name: str) -> list[Any]:
-    """Return the Python types of a setting; all words that it accepts are one ``Literal``."""
+    """Return the types that a setting accepts, with all accepted words merged into one ``Literal``."""
     kinds: list[Any] = []
     words: dict[str, None] = {}
     waiting: list[Any] = [
@@ -176,7 +182,7 @@ def _fixed(**flags: Any) -> dict[str, Any]:
 
 
 def _parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flags that are not ``None``; text is parsed for settings that accept words and numbers."""
+    """Return the flags that are not ``None``, with text values converted to the types of their settings."""
     return {
         name: _number_or_word(value, _kinds(name)) if isinstance(value, str) else value
         for name, value in flags.items()
@@ -185,7 +191,10 @@ def _parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
-    """Parse ``"5"`` as a number and ``"learned,0.9"`` as a tuple, if the setting accepts them."""
+    """Convert text to an integer or a tuple if ``kinds`` contains that type, else return the text.
+
+    For example, ``"5"`` becomes ``5``, and ``"learned,0.9"`` becomes ``("learned", 0.9)``.
+    """
     if int in kinds and text.removeprefix("-").isdecimal():
         return int(text)
     if any(get_origin(kind) is tuple for kind in kinds):
@@ -207,25 +216,26 @@ MODEL_SETTINGS: Mapping[str, Owners] = {
     **{name: dict.fromkeys(OBJECTIVES, TasteConfig()) for name in TasteConfig.model_fields},
     "index": dict.fromkeys(OBJECTIVES, Config()),
 }
-"""All settings of a model by name, each with the objectives that have it and their defaults."""
+"""Maps the name of each model setting to the objectives that have it, with their default settings."""
 PLAYLISTS = [
     _option(
         "playlists",
         Path,
         metavar="FILE",
-        help="Playlists: JSON lines, or text with one playlist of ids per line [default: the store].",
+        help="Playlist file: JSON lines, or text with the item ids of one playlist per line [default: the "
+        "store].",
     ),
     inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
     inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
-    _option("skip_lines", int, help="Number of lines to skip at the top of --playlists."),
-    _option("skip_fields", int, help="Number of fields to skip on each line of --playlists."),
+    _option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
+    _option("skip_fields", int, help="Number of fields to skip at the start of each --playlists line."),
 ]
 WALKS = [
-    _option("edges", Path, metavar="FILE", help="Graph for random walks: a file of edges, or .adjlist."),
-    _option("walks_per_node", int, help="Number of walks from each node of --edges."),
-    _option("walk_length", int, help="Number of nodes per walk."),
-    _option("p", float, help="node2vec's return parameter p."),
-    _option("q", float, help="node2vec's in-out parameter q."),
+    _option("edges", Path, metavar="FILE", help="Graph for random walks: an edge list, or an .adjlist file."),
+    _option("walks_per_node", int, help="Number of random walks from each node of the --edges graph."),
+    _option("walk_length", int, help="Number of nodes per random walk."),
+    _option("p", float, help="Return parameter p of node2vec."),
+    _option("q", float, help="In-out parameter q of node2vec."),
 ]
 
 settings = _option_group(
@@ -233,7 +243,7 @@ settings = _option_group(
     [_setting(name, owners) for name, owners in MODEL_SETTINGS.items() if name != NEEDS_VALIDATION],
     _model_config,
 )
-"""Decorator: an option for each setting of a model; the command gets them as ``config: Config``."""
+"""Decorator that adds an option for each model setting, passed to the command as ``config: Config``."""
 
 fixed_settings = _option_group(
     "fixed",
@@ -244,13 +254,14 @@ fixed_settings = _option_group(
     ],
     _fixed,
 )
-"""Decorator: the same options without ``index``; the command gets those given as ``fixed: dict``.
+"""Decorator that adds the options of ``settings`` except ``index``, passed as ``fixed: dict``.
 
-The settings of ``item2vec.toml`` are not included.
+The dictionary contains only options that are set by a flag or an environment variable, and no settings from
+``item2vec.toml``.
 """
 
 source = _option_group("source", PLAYLISTS, _source)
-"""Decorator: options for playlists and the store; the command gets them as ``source: Source``."""
+"""Decorator that adds the options for playlists and the store, passed as ``source: Source``."""
 
 source_with_walks = _option_group("source", PLAYLISTS + WALKS, _source)
-"""Decorator: the same options, and those of walks over a graph."""
+"""Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""

@@ -1,4 +1,4 @@
-"""Read the input files of commands and the store: sentences, events, titles."""
+"""Read sentences, events and item titles from the input files of a command, or from the store."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_
 
 
 def read_titles(path: Path) -> Items:
-    """Read items from a file whose column names are only partly known.
+    """Read items from a file, and infer the columns of ids and titles from its header.
 
-    The id is the column ``item_id``, or else the first column. The title is the column ``title``, or else
-    the first column whose name ends in "title" or "name". If the first line has none of these names, the
-    file has no header, and its columns are id, title, artist and further attributes.
+    The id column is ``item_id``, or else the first column. The title column is ``title``, or else the first
+    column whose name ends in "title" or "name". A first line without any of these names is not a header. The
+    columns are then id, title, artist and further attributes.
     """
     if path.suffix in {".jsonl", ".parquet", ".gz"} or not path.is_file():
         return readers.read_items(path)
@@ -43,9 +43,9 @@ def read_titles(path: Path) -> Items:
 
 
 def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None, AdapterConfig]:
-    """Return the sentences of a source, the store's items, and the adapter settings.
+    """Return the sentences of a source, the items of the store, and the adapter settings.
 
-    Items are ``None`` for a file. ``seed`` is the seed of random walks.
+    The items are ``None`` if the source is a file. ``seed`` is the random seed of the walks.
     """
     if source.edges is None:
         events, items = read_events(source)
@@ -55,14 +55,14 @@ def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | Non
         return as_sentences(events, adapter, items), items, adapter
     if source.playlists is not None:
         raise ConfigError(
-            f"two sources, {source.playlists} and {source.edges}; expected one of --playlists and --edges"
+            f"got --playlists {source.playlists} and --edges {source.edges}; expected at most one of them"
         )
     options = _checked_options(source, "--edges", "walks_per_node", "walk_length", "p", "q")
     return adapters.walks(readers.read_edges(source.edges), seed=seed, **options), None, AdapterConfig()
 
 
 def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]:
-    """Return the playlists of a file; or else all interactions and items of the store."""
+    """Return the playlists of a file, or all interactions and items of the store."""
     if source.playlists is not None:
         options = _checked_options(source, "--playlists", "skip_lines", "skip_fields")
         return adapters.playlists(source.playlists, **options), None
@@ -72,14 +72,15 @@ def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]
 
 
 def as_sentences(events: Sentences | Interactions, adapter: AdapterConfig, items: Items | None) -> Sentences:
-    """Turn the store's events into sentences by the adapter settings; return playlists unchanged."""
+    """Convert interactions to sentences by the adapter settings; sentences are returned unchanged."""
     return events if isinstance(events, Sentences) else training_sentences(events, adapter, items)
 
 
 def adapter_of(source: Source) -> AdapterConfig:
-    """Return the adapter settings for the store's events: ``[adapter]`` in item2vec.toml, and ``--gap``.
+    """Return the adapter settings from ``[adapter]`` in item2vec.toml and from ``--gap``.
 
-    ``days`` is not resolved to a timestamp here: a split counts the days back from its own cut-off.
+    For playlists, the default settings are returned. ``days`` is not resolved to a timestamp here, because a
+    split counts the days back from its own cut-off.
     """
     if source.playlists is not None:
         return AdapterConfig()
@@ -87,10 +88,8 @@ def adapter_of(source: Source) -> AdapterConfig:
 
 
 def _checked_options(source: Source, kind: str, *names: str) -> dict[str, Any]:
-    """Return the adapter options; raise ``ConfigError`` for one that does not apply to this source."""
+    """Return the adapter options of a source; raise ``ConfigError`` if one of them is not in ``names``."""
     for name in source.adapter_options:
         if name not in names:
-            raise ConfigError(
-                f"--{name.replace('_', '-')} does not apply to sentences from {kind}; leave it out"
-            )
+            raise ConfigError(f"--{name.replace('_', '-')} does not apply to sentences from {kind}; omit it")
     return dict(source.adapter_options)

@@ -1,4 +1,4 @@
-"""The commands that query the served model: recommend, similar."""
+"""The commands ``recommend`` and ``similar``, which query the served model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["recommend", "similar"]
 
 def recommend(
     history: Annotated[
-        list[str] | None, typer.Argument(metavar="ITEM…", help="A history of item ids, oldest first.")
+        list[str] | None, typer.Argument(metavar="ITEM…", help="Item ids of a history, oldest first.")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="A user whose history is in the store.")] = None,
+    user: Annotated[str | None, typer.Option(help="Id of a user whose history is in the store.")] = None,
     k: options.K = 10,
     where: options.Where = None,
     deny: Annotated[
-        list[str] | None, typer.Option(metavar="ITEM", help="Never recommend this item; repeatable.")
+        list[str] | None, typer.Option(metavar="ITEM", help="Id of an item to exclude; may be repeated.")
     ] = None,
     items: options.ItemsFile = None,
     models: options.Models = None,
@@ -33,15 +33,19 @@ def recommend(
 ) -> None:
     """Recommend items for a user of the store, or for a history.
 
+    With item ids and without --where, the store is not read, so inactive items may be recommended. Titles
+    are read from the model, which contains them as of its training, unless --items is given.
+
     Example: item2vec recommend --user u42 --where genre=jazz
     """
     from item2vec import Engine, load
 
     if (user is None) == (not history):
-        raise ConfigError("expected either item ids or --user; try: item2vec recommend --help")
+        got = "neither item ids nor --user" if user is None else "both item ids and --user"
+        raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
     denied = deny or []
     if user is None and not where:
-        # Neither the user's events nor the items' attributes are needed: the model alone, without a store.
+        # No events and no attributes are needed, so the store is not opened.
         model = load(location("models", models))
         recommendations = model.recommend(history or [], k=k, deny=denied)
     else:
@@ -55,7 +59,7 @@ def recommend(
 
 
 def similar(
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="An item id.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Item id.")],
     k: options.K = 10,
     where: options.Where = None,
     items: options.ItemsFile = None,
@@ -64,6 +68,9 @@ def similar(
     as_json: options.AsJson = False,
 ) -> None:
     """List the items most similar to an item, by cosine similarity.
+
+    Without --where, the store is not read, so inactive items may be listed. Titles are read from the model,
+    which contains them as of its training, unless --items is given.
 
     Example: item2vec similar blue-harbour -k 5
     """
@@ -81,7 +88,7 @@ def similar(
 
 
 def _titles(file: Path | None, model_items: Items | None) -> Items | None:
-    """Return the items of the file, or else those of the model."""
+    """Return the items read from ``file``, or ``model_items`` if ``file`` is ``None``."""
     from item2vec.cli.reading import read_titles
 
     return model_items if file is None else read_titles(file)

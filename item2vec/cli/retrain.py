@@ -1,4 +1,4 @@
-"""The command of the nightly job: retrain."""
+"""The command ``retrain``, which performs the nightly run."""
 
 from __future__ import annotations
 
@@ -29,26 +29,40 @@ def retrain(
     store: options.Store = None,
     gap: options.Gap = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish even if a gate fails; requires --reason.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Publish even if gates fail, except the gates hold and training; requires --reason.",
+        ),
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The reason for --force, which is recorded.")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Reason for --force; recorded in the report, the manifest and the store."
+        ),
     ] = None,
     config: Config,
     as_json: options.AsJson = False,
 ) -> None:
-    """Run the nightly job: train, evaluate, check gates, publish.
+    """Run the nightly job: snapshot, evaluate, train, publish.
 
-    If a gate refuses the new model, the served version stays. Exit codes: 0 promoted, 3 refused by a gate,
-    4 nothing to train, 6 promoted but durability unknown, 75 another run holds the lock. The settings of
-    gates, retention and limits are in item2vec.toml: see docs/retraining.md.
+    Steps: take a snapshot of the store; train on the older interactions and evaluate on the newest ones;
+    train on all interactions; publish. Gates are checked after each of the first three steps. If a gate
+    fails, the run ends, and the served version is unchanged. Both trainings start from random vectors, not
+    from those of the served version.
+
+    Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
+    failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,
+    durability unknown; 75 another run holds the lock. Gates, retention and limits are configured in
+    item2vec.toml: see docs/retraining.md.
 
     Example: item2vec retrain --epochs 10
     """
     import item2vec
 
     if force != (reason is not None):
-        raise ConfigError("--force needs --reason TEXT, and --reason is for --force; give both or neither")
+        got = "--force without --reason" if force else "--reason without --force"
+        raise ConfigError(f"got {got}; specify both or neither")
     try:
         result = item2vec.retrain(
             models=location("models", models),
@@ -64,7 +78,7 @@ def retrain(
         show(result.report if as_json else _facts(result.report, str(result.path)), as_json=as_json)
         sys.stdout.flush()
     except OSError as error:
-        # The model is promoted even if the result cannot be printed.
+        # The model is already published, so an output error does not change the exit code.
         log.warning("the result was not printed", extra={"facts": {"error": error.strerror}})
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""Settings from flags, then ITEM2VEC_* variables, then item2vec.toml; an unknown name is an error."""
+"""Settings from flags, ITEM2VEC_* variables and item2vec.toml, in this order of precedence."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfi
 
 
 def location(name: str, flag: str | None) -> str:
-    """Return the models folder or the store's URL: from the flag, the settings file, or the default."""
+    """Return the models folder or the store URL: from the flag, else the settings file, else the default."""
     return flag or _file().get(name) or LOCATIONS[name]
 
 
 def model_config(flags: Mapping[str, Any]) -> Config:
-    """Return the configuration of a model: the settings file, overridden by flags that are not ``None``."""
+    """Return the model configuration of the settings file, overridden by flags that are not ``None``."""
     train_flags = {name: value for name, value in flags.items() if value is not None}
     file = _file()
     index: Any = train_flags.pop("index", None) or file.get("index") or "auto"
@@ -68,20 +68,20 @@ def model_config(flags: Mapping[str, Any]) -> Config:
 
 
 def check_objective(train: Mapping[str, Any], flags: Container[str]) -> None:
-    """Raise ``ConfigError`` for a training setting of another objective; name the flag or the file."""
+    """Raise ``ConfigError`` for a training setting that the chosen objective does not have."""
     objective = train.get("objective", DEFAULT_OBJECTIVE)
     for name in train:
         owners = objectives_with(name)
         if owners and objective not in owners and objective in OBJECTIVES:
             setting = f"--{name.replace('_', '-')}" if name in flags else f"{FILE} [train]: {name}"
             raise ConfigError(
-                f"{setting} is a setting of --objective {' or '.join(owners)}, not of {objective}; leave it "
-                f"out, or set --objective {owners[0]}"
+                f"{setting} is a setting of --objective {' or '.join(owners)}, not of {objective}; omit "
+                f"it, or set --objective {owners[0]}"
             )
 
 
 def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
-    """Return the configuration of a nightly run, from the settings file; ``gap`` as in ``adapter_config``."""
+    """Return the configuration of a nightly run from the settings file; ``gap`` as in ``adapter_config``."""
     sections: dict[str, Any] = {
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
     }
@@ -89,13 +89,13 @@ def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
 
 
 def adapter_config(gap: str | None) -> AdapterConfig:
-    """Return the adapter settings of the settings file; ``gap`` cuts histories into sessions instead."""
+    """Return the adapter settings of the settings file; ``gap`` overrides ``kind`` and ``gap``."""
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
     return AdapterConfig(**{**_file().get("adapter", {}), **sessions})
 
 
 def check_environment(known: Iterable[str]) -> None:
-    """Raise ``ConfigError`` for an ITEM2VEC_* variable that no command reads: probably a misspelt name."""
+    """Raise ``ConfigError`` for an ITEM2VEC_* variable that is not in ``known``, since it may be misspelt."""
     known = READ_ELSEWHERE | set(known)
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
@@ -103,9 +103,9 @@ def check_environment(known: Iterable[str]) -> None:
 
 
 def _file() -> dict[str, Any]:
-    """Return the content of item2vec.toml in this folder, with all names and values checked.
+    """Return the content of item2vec.toml in the current folder, after checking its names and values.
 
-    Empty if the file does not exist.
+    If the file does not exist, the result is empty.
     """
     try:
         content = tomllib.loads(FILE.read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def _file() -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{FILE} cannot be read: {error.strerror}; check its permissions") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{FILE} is not TOML: {error}") from error
+        raise ConfigError(f"{FILE} is not valid TOML: {error}; correct that line") from error
     known = {*LOCATIONS, *SECTIONS, "index"}
     for name in content:
         if name not in known:

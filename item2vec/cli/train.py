@@ -1,4 +1,4 @@
-"""The commands that make a model and that write its vectors to a file: train, export."""
+"""The commands ``train``, which publishes a model, and ``export``, which writes its vectors to a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="A bundle or models folder whose vectors training starts from; usually with fewer --epochs.",
+            help="Bundle or models folder for a warm start: training starts from its vectors, usually with "
+            "fewer --epochs.",
         ),
     ] = None,
     models: options.Models = None,
@@ -36,7 +37,7 @@ def train(
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, walks over a graph, or the histories in the store.
+    The sentences are playlists from a file, random walks over a graph, or the histories in the store.
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
@@ -62,17 +63,17 @@ def train(
 
 def export(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Where to write; an existing file is replaced.")
+        Path, typer.Argument(metavar="FILE", help="File to write; an existing file is replaced.")
     ],
     binary: Annotated[
-        bool, typer.Option(help="Use word2vec's binary format instead of its text format.")
+        bool, typer.Option(help="Use the binary format of word2vec instead of the text format.")
     ] = False,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the item vectors to a file in word2vec's format.
+    """Write the item vectors to a file in word2vec format.
 
-    gensim and many other tools read this format.
+    The file can be read by gensim and other tools.
 
     Example: item2vec export vectors.txt
     """

@@ -1,4 +1,4 @@
-"""The command that searches for settings: tune."""
+"""The command ``tune``, which searches for the best settings."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def tune(
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time budget, such as 5min or 1h [default: 5min].")
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Number of configurations to try.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of configurations to evaluate.")] = None,
     metric: Annotated[
-        str, typer.Option(help="Metric to maximise: hr, recall, precision, ndcg, mrr or map, at a cut-off.")
+        str, typer.Option(help="Metric to maximise, with a cut-off: hr, recall, precision, ndcg, mrr or map.")
     ] = "ndcg@10",
     protocol: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="Validation targets: temporal (all new items after a cut-off), last (the last item of each "
-            "sentence) or prefix (every next item) [default: temporal for the store, else last].",
+            "sentence) or prefix (each next item) [default: temporal for the store, last for playlists].",
         ),
     ] = None,
     repeats: Annotated[
         bool | None,
         typer.Option(
             "--repeats/--no-repeats",
-            help="Whether items of the history are predicted and recommended [default: only with prefix].",
+            help="Whether items of the history are targets and candidates [default: --repeats with prefix].",
         ),
     ] = None,
     study: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to store trials in; an existing study is resumed."),
+        typer.Option(metavar="FILE", help="File that records the trials; an existing study is resumed."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -62,10 +62,10 @@ def tune(
     fixed: dict[str, Any],
     as_json: options.AsJson = False,
 ) -> None:
-    """Search for the settings that suit the data.
+    """Search for the best settings of the model.
 
-    Settings that are given as options are fixed. Candidates are compared on validation data that are held
-    out. The default settings are kept unless a candidate is significantly better.
+    Settings given as options are fixed; all others are searched. Candidates are compared on validation data
+    held out from training. The default settings are kept unless a candidate is significantly better.
 
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """
@@ -76,12 +76,12 @@ def tune(
     if protocol is not None and protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     if protocol == "temporal" and source.playlists is not None:
-        raise ConfigError("--protocol temporal needs timestamps, and playlists have none; use the store")
+        raise ConfigError("--protocol temporal requires timestamps; playlists have none: use the store")
     if out is not None:
         _existing_toml(out)
     events, items = read_events(source)
     with warnings.catch_warnings():
-        # Warnings are printed with the result.
+        # The text of each TuningWarning is printed with the result.
         warnings.simplefilter("ignore", TuningWarning)
         tuning = item2vec.tune(
             events,
@@ -105,27 +105,29 @@ def tune(
 
 
 def _existing_toml(path: Path) -> str:
-    """Return the text of a TOML file; empty if the file does not exist."""
+    """Return the text of a TOML file, or an empty string if the file does not exist."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     if not path.absolute().parent.is_dir():
-        raise ConfigError(f"--out {path}: no folder {path.parent}; create it first")
+        raise ConfigError(f"--out {path}: the folder {path.parent} does not exist; create it first")
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         tomlkit.parse(text)
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
-        raise ConfigError(f"--out {path} is not TOML: {error}; expected a file of settings") from error
+        raise ConfigError(
+            f"--out {path} is not valid TOML: {error}; correct it, or use another file"
+        ) from error
     return text
 
 
 def _updated(text: str, config: Config) -> str:
-    """Return TOML text with the settings of a model replaced; all other text is kept, comments included."""
+    """Return TOML text with the model settings replaced; other settings and comments are kept."""
     import tomlkit
 
     document = tomlkit.parse(text)
     settings = tomlkit.parse(config.to_toml())
-    if "workers" in document.get("train", {}):  # a property of the machine, not of the model
+    if "workers" in document.get("train", {}):  # depends on the machine, not on the model
         settings["train"]["workers"] = document["train"]["workers"]
     for name, value in settings.items():
         document[name] = value
@@ -176,7 +178,7 @@ def _text(tuning: Tuning, out: Path | None) -> str:
 
 
 def _settings(trial: Trial) -> dict[str, Any]:
-    """Return the settings that the search varies."""
+    """Return the searched settings of a trial."""
     from item2vec.tuning.sampler import searched
 
     return searched(trial.config) | trial.config.taste.model_dump(exclude_none=True)

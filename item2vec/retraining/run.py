@@ -209,7 +209,7 @@ class _Run:
 
     def _write(self) -> None:
         with self._phase("write"):
-            self.worker.write(self.attempt.bundle, self.record.note(), self.now)
+            self.worker.write(self.attempt.bundle_path, self.record.note(), self.now)
 
     def _publish(self) -> Version:
         with self._phase("publish"):
@@ -237,7 +237,7 @@ class _Run:
     def _served_if_new(self) -> Version | None:
         """Return the served version if this run made it, as it may have before it was interrupted."""
         with contextlib.suppress(Item2VecError):
-            version = versions.current(self.attempt.models)
+            version = versions.served_version(self.attempt.models)
             return version if version.id == self.attempt.id else None
         return None
 
@@ -264,6 +264,6 @@ def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
 def _room(models: str | PathLike[str]) -> int:
     """Return the bytes that a run needs for a new version and a snapshot: twice the served version's size."""
     try:
-        return 2 * sum(path.stat().st_size for path in versions.current(models).path.iterdir())
+        return 2 * sum(path.stat().st_size for path in versions.served_version(models).path.iterdir())
     except (Item2VecError, OSError):
         return 0

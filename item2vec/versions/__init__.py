@@ -1,22 +1,22 @@
-"""Versioned models: publish, load, reload, roll back and remove them while readers keep serving.
+"""Versioned models: publish, load, reload, roll back and remove versions while other processes serve them.
 
 ::
 
     models/
-      LOCK            locked by the one process that writes; holds its pid and command
+      LOCK            lock file of the writing process; contains its pid and command
       CURRENT         sealed JSON: format, version, generation, manifest_sha256, previous
-      HOLD            sealed JSON, from a rollback until its release: models that must not be published again
-      pins/<id>       empty file; the version <id> is never removed
-      staging/        versions that are being written; otherwise empty
+      HOLD            sealed JSON, from a rollback until its release: digests of the models on hold
+      pins/<id>       empty file that protects the version <id> from removal
+      staging/        temporary files of the version that is being written
       versions/<id>/  one bundle per version, immutable; id = g<generation>-<8 hex digits>
 
-Readers write nothing. They only take a shared lock on the manifest of the version that they have loaded, so a
-serving process needs no write permission.
+A reader writes no file. It holds a shared lock on the manifest of its loaded version, so a serving process
+needs no write permission.
 """
 
 from __future__ import annotations
 
-from item2vec.versions.layout import Version, current
+from item2vec.versions.layout import Version, served_version
 from item2vec.versions.live import Live
 from item2vec.versions.loading import list_versions, load, load_served, verify
 from item2vec.versions.overview import Overview, overview
@@ -32,7 +32,6 @@ __all__ = [
     "Version",
     "attempt",
     "check_reason",
-    "current",
     "gc",
     "held",
     "list_versions",
@@ -44,6 +43,7 @@ __all__ = [
     "publish",
     "release",
     "rollback",
+    "served_version",
     "unpin",
     "verify",
 ]

@@ -1,7 +1,7 @@
 """The canary: ``python -m item2vec.versions.canary FOLDER MANIFEST_SHA256`` loads and queries a bundle.
 
-It prints the reason and exits with code 1 if the bundle is refused. The package never imports this module,
-because ``python -m`` warns if the module that it starts has already been imported.
+If the bundle is rejected, the canary prints the reason and exits with code 1. No module imports this one,
+because ``python -m`` warns if its module has already been imported.
 """
 
 from __future__ import annotations

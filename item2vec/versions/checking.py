@@ -1,4 +1,4 @@
-"""Check a version before it is served: a child process reads all of it from the disk and queries it."""
+"""Check a version before it is served: a child process reads it from the disk and queries it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ K = 10
 
 
 def manifest_of(folder: Path) -> tuple[Manifest, str]:
-    """Return the manifest of a bundle that is to be checked, and the manifest's SHA-256.
+    """Return the manifest of a bundle, and the SHA-256 of the manifest.
 
     Raises
     ------
@@ -31,15 +31,19 @@ def manifest_of(folder: Path) -> tuple[Manifest, str]:
         If the manifest is damaged or missing, or ``folder`` is a symbolic link.
     """
     if folder.is_symlink():
-        raise CorruptBundleError(f"{folder} is a symbolic link; expected a folder")
+        raise CorruptBundleError(
+            f"{folder} is a symbolic link; expected a folder: replace the link by the folder"
+        )
     try:
         return read_manifest(folder / "manifest.json")
     except OSError as error:
-        raise CorruptBundleError(f"{folder / 'manifest.json'} cannot be read: {error.strerror}") from error
+        raise CorruptBundleError(
+            f"{folder / 'manifest.json'} cannot be read: {error.strerror}; use another copy of the bundle"
+        ) from error
 
 
 def run_canary(folder: Path, manifest_sha256: str) -> None:
-    """Load and query a bundle in a child process, which contains a crash of a native library.
+    """Load and query a bundle in a child process, so that a crash of a native library ends only that process.
 
     Raises
     ------
@@ -57,22 +61,23 @@ def run_canary(folder: Path, manifest_sha256: str) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise CorruptBundleError(
-            f"the canary process did not finish checking the model at {folder} within {CANARY_SECONDS} s"
+            f"the canary process did not finish its check of {folder} within {CANARY_SECONDS} s; "
+            "check the load of the machine, then run the command again"
         ) from error
     if completed.returncode:
         lines = completed.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         raise CorruptBundleError(
-            f"the canary process refused the model at {folder} "
+            f"the canary process rejected the model at {folder} "
             f"(exit code {completed.returncode}: {lines[-1]})"
         )
 
 
 def check_rankings(model: Recommender, *, brief: bool = False) -> None:
-    """Check the rankings of a model for items between the most and the least frequent one.
+    """Check the rankings of a model for a sample of items, from the most to the least frequent one.
 
-    Each item is queried for recommendations, alone and in a batch, and for similar items. With ``brief``, few
-    items are queried, and none for similar items: the check then costs a serving process little time, and not
-    the memory of the matrix of unit vectors.
+    For each item, recommendations are computed alone and in a batch, and similar items are computed. With
+    ``brief``, the sample is smaller and similar items are not computed. This saves time in a serving process,
+    and the memory of the matrix of unit vectors.
 
     Raises
     ------

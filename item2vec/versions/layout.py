@@ -1,4 +1,4 @@
-"""The layout of a models folder: its files, the pointer ``CURRENT``, and clean-up after interrupted runs."""
+"""Layout of a models folder: its files, the pointer ``CURRENT``, and the clean-up after interrupted runs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from item2vec.versions.locks import locked
 
 __all__ = [
     "Version",
-    "current",
     "find",
     "generation_of",
     "make_folder",
     "next_generation",
     "point_to",
-    "served",
+    "served_version",
+    "served_version_or_none",
     "sweep",
     "write_access",
 ]
@@ -49,8 +49,8 @@ VERSION_ID = re.compile(r"g([0-9]{10})-[0-9a-f]{8}")
 class Version:
     """One version of a model in a models folder.
 
-    ``generation`` counts promotions and increases with each one. ``previous`` is the id of the version served
-    before this one; it is ``None`` if there was none, or if this version is not the served one.
+    ``generation`` is the number of the promotion, counted from 1. ``previous`` is the id of the version that
+    was served before; it is ``None`` for the first version, and for a version that is not served.
 
     >>> Version("g0000000001-0a1b2c3d", 1, Path("models/versions/g0000000001-0a1b2c3d"), "0" * 64, None).id
     'g0000000001-0a1b2c3d'
@@ -63,32 +63,32 @@ class Version:
     previous: str | None
 
 
-def current(models: str | os.PathLike[str]) -> Version:
+def served_version(models: str | os.PathLike[str]) -> Version:
     """Return the served version.
 
     Raises
     ------
     BundleNotFoundError
-        If nothing is published in this folder.
+        If no version is published in this folder.
     CorruptBundleError
         If ``CURRENT`` is damaged.
 
     Examples
     --------
-    >>> current("nowhere")
+    >>> served_version("nowhere")
     Traceback (most recent call last):
     item2vec.errors.BundleNotFoundError: nothing is published in nowhere; train a model: item2vec train ...
     """
-    version = served(Path(models))
+    version = served_version_or_none(Path(models))
     if version is None:
         raise BundleNotFoundError(
             f"nothing is published in {models}; train a model: "
-            f"item2vec train --playlists FILE --models {models}"
+            f"item2vec train --playlists FILE --models {models}, or item2vec retrain --models {models}"
         )
     return version
 
 
-def served(models: Path) -> Version | None:
+def served_version_or_none(models: Path) -> Version | None:
     """Return the version named by ``CURRENT``, or ``None`` if there is no ``CURRENT``."""
     path = models / CURRENT
     try:
@@ -97,7 +97,8 @@ def served(models: Path) -> Version | None:
         return None
     except CorruptBundleError as error:
         raise CorruptBundleError(
-            f"{error}; to choose a version to serve, remove {path}, then: item2vec models rollback --to ID"
+            f"{error}; to serve a version again, remove {path}, then run: "
+            "item2vec models rollback --to ID --reason TEXT"
         ) from error
     match content:
         case {
@@ -117,12 +118,14 @@ def served(models: Path) -> Version | None:
         ):
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
-        f"{path} holds {str(content)[:200]}; expected format, version, generation, manifest_sha256, previous"
+        f"{path} contains {str(content)[:200]}; expected valid values of format, version, generation, "
+        f"manifest_sha256 and previous: remove {path}, then run: "
+        "item2vec models rollback --to ID --reason TEXT"
     )
 
 
 def generation_of(version_id: str) -> int | None:
-    """Return the generation encoded in a version's id, or ``None`` if the text is not such an id.
+    """Return the generation that a version id contains, or ``None`` if the text is not a version id.
 
     >>> generation_of("g0000000012-0a1b2c3d"), generation_of("../g0000000012-0a1b2c3d")
     (12, None)
@@ -132,15 +135,15 @@ def generation_of(version_id: str) -> int | None:
 
 
 def point_to(models: Path, version: Version) -> None:
-    """Replace ``CURRENT`` atomically, so that it names this version. The caller holds the lock.
+    """Replace ``CURRENT`` atomically, so that it names ``version``. The caller must hold the lock.
 
     Raises
     ------
     OSError
-        If the write failed; ``CURRENT`` is unchanged.
+        If the write fails; ``CURRENT`` is unchanged.
     DurabilityError
-        If ``CURRENT`` names the version, but the disk did not confirm that this survives a power loss; or if
-        ``CURRENT`` cannot be read back to find out.
+        If the flush fails after ``CURRENT`` was replaced, so that a power loss may undo the replacement; or
+        if ``CURRENT`` cannot be read back after a failed write.
     """
     content = {
         "format": FORMAT,
@@ -158,7 +161,7 @@ def point_to(models: Path, version: Version) -> None:
     except OSError as error:
         if not _may_name(models, version):
             raise
-        # Not undone: readers may have loaded the version already, and undoing needs a flush as well.
+        # Not undone: other processes may already have loaded the version, and undoing also requires a flush.
         raise DurabilityError(
             f"{models} serves version {version.id}, but the disk did not confirm the write "
             f"({error.strerror}); check the disk, then repeat the command"
@@ -167,7 +170,7 @@ def point_to(models: Path, version: Version) -> None:
 
 def _may_name(models: Path, version: Version) -> bool:
     try:
-        return served(models) == version
+        return served_version_or_none(models) == version
     except CorruptBundleError:
         return True
 
@@ -179,7 +182,7 @@ def write_access(models: Path, command: str) -> Iterator[None]:
     Raises
     ------
     BundleNotFoundError
-        If the folder has no ``versions``.
+        If the folder ``versions`` does not exist.
     LockHeldError
         If another run holds the lock.
     WriteError
@@ -187,7 +190,8 @@ def write_access(models: Path, command: str) -> Iterator[None]:
     """
     if not (models / VERSIONS).is_dir():
         raise BundleNotFoundError(
-            f"{models} has no versions; train a model: item2vec train --playlists FILE --models {models}"
+            f"{models} has no versions; train a model: "
+            f"item2vec train --playlists FILE --models {models}, or item2vec retrain --models {models}"
         )
     try:
         with locked(models, command):
@@ -206,20 +210,23 @@ def write_access(models: Path, command: str) -> Iterator[None]:
 def sweep(models: Path) -> None:
     """Remove the leftovers of interrupted runs. The caller holds the lock.
 
-    A run keeps its folder ``staging/<id>`` until its version is served. A version in ``versions`` that still
-    has such a folder was never served, and is removed. Sweep therefore before any change of ``CURRENT``.
-    Versions in removal are named ``versions/.gc-<id>``.
+    A run removes its folder ``staging/<id>`` only after its version is served. A version that still has such
+    a folder, and is not served, was never served, and is removed. Call this function before ``CURRENT`` is
+    changed, because a version that was served earlier could otherwise be removed. A version whose removal was
+    interrupted is named ``versions/.gc-<id>``.
     """
     for name in (STAGING, VERSIONS):
         if not stat.S_ISDIR((models / name).lstat().st_mode):
-            raise ConfigError(f"{models / name} is not a folder; move it away; a new one will be created")
-    version = served(models)
+            raise ConfigError(
+                f"{models / name} is not a folder; move it elsewhere, then run the command again"
+            )
+    version = served_version_or_none(models)
     served_id = None if version is None else version.id
     for attempt in (models / STAGING).iterdir():
         moved = models / VERSIONS / attempt.name
         is_folder = attempt.is_dir() and not attempt.is_symlink()
         if is_folder and generation_of(attempt.name) and attempt.name != served_id and moved.is_dir():
-            # Moved before removal: a crash then leaves no partial version.
+            # Moved before removal, so that a crash leaves no partial version in ``versions``.
             moved.rename(attempt / "unserved")
         remove(attempt)
     for path in (models / VERSIONS).glob(f"{DOOMED}*"):
@@ -230,7 +237,7 @@ def sweep(models: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder with its content; links are not followed."""
+    """Remove a file, a symbolic link, or a folder with its content; links are not followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -238,22 +245,30 @@ def remove(path: Path) -> None:
 
 
 def find(models: Path, version_id: str) -> Path:
-    """Return the folder of a version, which may be damaged; ``BundleNotFoundError`` if there is none."""
+    """Return the folder of a version, without checking its content.
+
+    Raises
+    ------
+    BundleNotFoundError
+        If there is no version with this id.
+    """
     path = models / VERSIONS / version_id
     if generation_of(version_id) is None or not os.path.lexists(path):
-        raise BundleNotFoundError(f"{models} has no version {version_id!r}; see item2vec models list")
+        raise BundleNotFoundError(
+            f"{models} has no version {version_id!r}; list the versions: item2vec models list"
+        )
     return path
 
 
 def next_generation(models: Path) -> int:
-    """Return the next generation: one more than the highest in ``CURRENT`` and in the ids of versions."""
-    version = served(models)
+    """Return one more than the highest generation in ``CURRENT`` and in the version ids."""
+    version = served_version_or_none(models)
     generations = [generation_of(path.name) or 0 for path in (models / VERSIONS).iterdir()]
     return 1 + max([version.generation if version else 0, *generations])
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its missing parents, and flush the entry of each to the disk."""
+    """Create a folder and its missing parents, and flush each parent's directory entry to the disk."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Follow a models folder: a background thread loads each newly published version."""
+"""The served model of a models folder: a background thread loads each newly published version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import TracebackType
 from item2vec.errors import ConfigError, Item2VecError
 from item2vec.recommender import Recommender
 from item2vec.versions.checking import check_rankings
-from item2vec.versions.layout import Version, current
+from item2vec.versions.layout import Version, served_version
 from item2vec.versions.loading import load, load_served
 
 __all__ = ["Failure", "Live", "Served"]
@@ -23,7 +23,8 @@ MAX_RETRY_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
-# A fork waits until a load has ended: locks held by the loading thread would stay locked in the child.
+# A fork waits until no load is running. Otherwise, locks of the loading thread would remain locked in the
+# child.
 _loading = threading.RLock()
 os.register_at_fork(
     before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
@@ -32,7 +33,7 @@ os.register_at_fork(
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A loaded model, its version (``None`` for a bundle), and the time at which it was loaded.
+    """A loaded model, its version (``None`` for a single bundle), and the time of loading.
 
     >>> Served(version=None, model=None, loaded_at=datetime(2024, 2, 29, tzinfo=UTC)).loaded_at.year
     2024
@@ -45,7 +46,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the version named by ``CURRENT`` could not be loaded, and since when.
+    """The error of the last failed load, and the time of its first occurrence.
 
     >>> Failure("models/CURRENT is damaged", datetime(2024, 2, 29, tzinfo=UTC)).since.year
     2024
@@ -57,7 +58,11 @@ class Failure:
 
 @dataclass
 class _Backoff:
-    """A version that could not be loaded; the number of checks from one try to the next, and those passed."""
+    """A version that could not be loaded, and the delay until the next attempt to load it.
+
+    ``n_checks`` is the delay as a number of checks of ``CURRENT``, and ``passed`` the number of checks since
+    the last attempt.
+    """
 
     version: Version
     n_checks: float
@@ -67,24 +72,29 @@ class _Backoff:
 class Live:
     """The served model of a models folder, reloaded when another version is published.
 
-    A background thread reads ``CURRENT`` every few seconds. It loads and checks a new version beside the old
-    one, runs a few queries, and then swaps one reference, so requests never wait. If any step fails, the old
-    model stays, ``failure`` holds the reason, and a warning is logged. A version that failed is tried again
-    after a growing interval, up to one minute, and at once when ``CURRENT`` changes. The old model is freed
-    when the last request that uses it ends. Instances are safe to share between threads. A forked process
-    starts its own thread when it first accesses the model.
+    A background thread reads ``CURRENT`` every few seconds. When another version is served, the thread loads
+    it, checks the rankings of a few queries, and replaces the reference to the model. Requests do not wait
+    meanwhile. The old model is freed when the last request that uses it ends.
+
+    If a step fails, the old model remains in use, ``failure`` holds the error, and a warning is logged.
+    Loading is repeated after an interval that doubles up to one minute, and immediately when ``CURRENT``
+    changes.
+
+    Instances may be shared between threads. A forked process starts its own thread when it first accesses the
+    model.
 
     Parameters
     ----------
     models
         A models folder, or a single bundle, which is loaded once.
     every
-        Seconds between two reads of ``CURRENT``. With ``None``, only ``check`` reads it.
+        Seconds between two reads of ``CURRENT``. If ``None``, no thread is started, and ``CURRENT`` is read
+        only by ``check``.
 
     Raises
     ------
     BundleNotFoundError
-        If nothing is published in the folder.
+        If no version is published in the folder.
     CorruptBundleError
         If the served version is damaged.
 
@@ -106,7 +116,7 @@ class Live:
 
     def __init__(self, models: str | os.PathLike[str], *, every: float | None = 2.0) -> None:
         if every is not None and not 0 < every <= threading.TIMEOUT_MAX:
-            raise ConfigError(f"every is {every}; expected a number of seconds above 0, or None")
+            raise ConfigError(f"every is {every}; expected a positive number of seconds, or None")
         self._models = Path(models)
         with _loading:
             self._served = _load(self._models)
@@ -118,7 +128,7 @@ class Live:
 
     @property
     def served(self) -> Served:
-        """The model and its version, as one consistent pair."""
+        """The model with its version and time of loading, in one object."""
         follower = self._follower
         if follower is not None and follower.process != os.getpid():
             self._start_follower()
@@ -126,28 +136,28 @@ class Live:
 
     @property
     def model(self) -> Recommender:
-        """The model; read this once per request."""
+        """The model in use; read this property once per request."""
         return self.served.model
 
     @property
     def version(self) -> Version | None:
-        """The version of the model; ``None`` for a bundle."""
+        """The version in use; ``None`` for a single bundle."""
         return self.served.version
 
     @property
     def failure(self) -> Failure | None:
-        """Why the version named by ``CURRENT`` is not loaded; ``None`` if it is."""
+        """The error of the last load; ``None`` if the served version is loaded."""
         return self._failure
 
     def check(self) -> bool:
-        """Read ``CURRENT`` now, and return whether another model was loaded.
+        """Read ``CURRENT`` now, and return whether another version was loaded.
 
-        If loading fails, no error is raised: the old model stays, and ``failure`` holds the reason.
+        If loading fails, no error is raised: the old model remains in use, and ``failure`` holds the error.
         """
         return self._check(back_off=False)
 
     def close(self) -> None:
-        """Stop the background thread; the last model stays available."""
+        """Stop the background thread; the model remains available."""
         follower, self._follower = self._follower, None
         if follower is not None:
             follower.end()
@@ -164,21 +174,21 @@ class Live:
         if self._every is not None:
             self._follower = follower = _Follower(self, self._every)
             follower.start()
-            # This also runs at interpreter exit, so that no load is interrupted.
+            # The finalizer also runs at interpreter exit, so that no load is interrupted.
             weakref.finalize(self, follower.end)
 
     def _check(self, *, back_off: bool) -> bool:
         with _loading:
-            served, version = self._served.version, None
-            if served is None:
+            loaded, version = self._served.version, None
+            if loaded is None:
                 return False
             try:
-                version = current(self._models)
+                version = served_version(self._models)
                 if back_off and self._must_wait(version):
                     return False
-                is_same = (version.id, version.manifest_sha256) == (served.id, served.manifest_sha256)
+                is_same = (version.id, version.manifest_sha256) == (loaded.id, loaded.manifest_sha256)
                 self._served = replace(self._served, version=version) if is_same else _load(self._models)
-            except Exception as error:  # noqa: BLE001 - after any error, the old model stays in use
+            except Exception as error:  # noqa: BLE001 - after any error, the old model remains in use
                 self._record_failure(version, error)
                 return False
             self._failure = self._backoff = None
@@ -187,7 +197,7 @@ class Live:
         return not is_same
 
     def _must_wait(self, version: Version) -> bool:
-        """Count a check, and return whether it is too early to try this version again."""
+        """Count one check of ``CURRENT``, and return whether the delay of this version has not yet passed."""
         backoff = self._backoff
         if backoff is None or backoff.version != version:
             return False
@@ -195,12 +205,12 @@ class Live:
         return backoff.passed < backoff.n_checks
 
     def _record_failure(self, version: Version | None, error: Exception) -> None:
-        """Log the failure if it is new, and double the number of checks before this version's next try."""
+        """Record a failed load: log the error if it is new, and double the delay until the next attempt."""
         text = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
         if self._failure is None or self._failure.text != text:
             self._failure = Failure(text, datetime.now(UTC))
-            served = self._served.version
-            log.warning("%s: still serving %s: %s", self._models, served and served.id, text)
+            loaded = self._served.version
+            log.warning("%s: still serving %s: %s", self._models, loaded and loaded.id, text)
         if version is not None:
             backoff = self._backoff
             n_checks = backoff.n_checks if backoff is not None and backoff.version == version else 1
@@ -209,7 +219,7 @@ class Live:
 
 
 class _Follower:
-    """The thread of one process that checks ``CURRENT`` until its ``Live`` is closed or deleted."""
+    """A thread that checks ``CURRENT`` periodically, until its ``Live`` is closed or deleted."""
 
     def __init__(self, live: Live, every: float) -> None:
         self.process = os.getpid()
@@ -222,7 +232,7 @@ class _Follower:
         self._thread.start()
 
     def end(self) -> None:
-        """Stop the thread and wait until a running load has ended."""
+        """Stop the thread, and wait until it has ended."""
         if self.process == os.getpid():
             self._ended.set()
             if threading.current_thread() is not self._thread:
@@ -231,7 +241,8 @@ class _Follower:
     def _run(self) -> None:
         while not self._ended.wait(self._every):
             live = self._live()
-            # After a fork, two threads may each have started a follower; only one of them is kept.
+            # After a fork, two request threads may each start a follower. The one that is not referenced
+            # ends.
             if live is None or live._follower is not self:
                 return
             live._check(back_off=True)

@@ -13,7 +13,7 @@ from item2vec import bundle
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import BundleNotFoundError, CorruptBundleError
 from item2vec.recommender import Recommender
-from item2vec.versions.layout import CURRENT, VERSIONS, Version, current, find, generation_of
+from item2vec.versions.layout import CURRENT, VERSIONS, Version, find, generation_of, served_version
 from item2vec.versions.locks import leased
 
 __all__ = ["list_versions", "load", "load_served", "verify"]
@@ -26,15 +26,15 @@ Content = TypeVar("Content")
 def load(path: str | os.PathLike[str]) -> Recommender:
     """Load a model from a bundle, or the served version of a models folder.
 
-    All files are checked before use, and nothing is unpickled. The matrices are memory-mapped, so processes
-    that load the same model share its memory.
+    All files are compared with their checksums before use, and nothing is unpickled. The matrices are
+    memory-mapped, so processes that load the same model share its memory.
 
     Raises
     ------
     BundleNotFoundError
         If the path holds neither a bundle nor a published version.
     CorruptBundleError
-        If the bundle or the served version is damaged. No other version is loaded instead.
+        If the bundle or the served version is damaged; no other version is loaded in its place.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str]) -> Recommender:
 def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     """Load the served version of a models folder; return the version and its model.
 
-    The version is leased, and so not removed, until the model's vectors are garbage-collected.
+    The version is leased until the model's vectors are garbage-collected; a leased version is not removed.
 
     Raises
     ------
@@ -75,13 +75,13 @@ def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     version, parts, lease = _read_served(Path(models), bundle.read)
     with lease:
         model = Recommender.from_parts(parts)
-        # On the vectors, which map the files, because they may outlive the model.
+        # The finalizer is attached to the vectors: they map the files, and may outlive the model.
         weakref.finalize(model.vectors, lease.pop_all().close)
     return version, model
 
 
 def list_versions(models: str | os.PathLike[str]) -> list[Version]:
-    """Return all versions in a models folder, oldest first, damaged ones included.
+    """Return all versions in a models folder, oldest first, including damaged versions.
 
     ``manifest_sha256`` is empty for a version whose manifest cannot be read; ``previous`` is always ``None``.
     """
@@ -100,7 +100,7 @@ def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  
     Raises
     ------
     BundleNotFoundError
-        If there is no such version.
+        If there is no version with this id, or ``id`` is ``None`` and no version is published.
     CorruptBundleError
         If the version is damaged.
     """
@@ -111,26 +111,33 @@ def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  
         return manifest
     path = find(folder, id)
     if path.is_symlink():
-        raise CorruptBundleError(f"{path} is a symbolic link; expected a folder")
+        raise CorruptBundleError(
+            f"{path} is a symbolic link; expected a folder: replace the link by the folder"
+        )
     with leased(path):
         return bundle.verify(path)
 
 
 def _read_served(models: Path, read: Callable[..., Content]) -> tuple[Version, Content, contextlib.ExitStack]:
-    """Lease and read the served version; start again if another version is published meanwhile."""
-    version = current(models)
+    """Lease and read the served version; read again if another version is published during the read."""
+    version = served_version(models)
     for _ in range(MAX_RETRIES):
         try:
             if version.path.is_symlink():
-                raise CorruptBundleError(f"{version.path} is a symbolic link; expected a folder")
+                raise CorruptBundleError(
+                    f"{version.path} is a symbolic link; expected a folder: replace the link by the folder"
+                )
             with leased(version.path) as lease:
                 return version, read(version.path, manifest_sha256=version.manifest_sha256), lease.pop_all()
         except (BundleNotFoundError, CorruptBundleError) as error:
-            failed, version = version, current(models)
+            failed, version = version, served_version(models)
             if version == failed:
                 message = f"{models} serves {version.id}, which is damaged: {error}"
                 raise CorruptBundleError(message) from error
-    raise CorruptBundleError(f"{models}: none of {MAX_RETRIES} versions served in a row could be read")
+    raise CorruptBundleError(
+        f"{models}: {MAX_RETRIES} versions were served in succession, and none could be read; verify the "
+        f"versions: item2vec models verify --all --models {models}"
+    )
 
 
 def _digest(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Locks: one writer at a time per models folder, and leases that keep a version while it is loaded.
+"""Locks of a models folder: the exclusive lock of the writer, and leases on loaded versions.
 
-Both are ``flock`` locks: the kernel releases them when their process ends, however it ends. A lease is a
-shared lock on ``manifest.json``, for which read permission is enough.
+Both are ``flock`` locks, which the kernel releases when their process ends, even if it is killed. A lease is
+a shared lock on ``manifest.json`` that prevents the removal of a version. It requires only read permission.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ PAUSE = 0.01
 
 @contextlib.contextmanager
 def locked(models: Path, command: str = "publish") -> Iterator[None]:
-    """Hold the exclusive lock of an existing models folder, or fail at once; readers do not need it.
+    """Hold the exclusive lock of an existing models folder, without waiting for it. Readers need no lock.
 
     ``LOCK`` is never deleted: otherwise two processes could each lock a different file of that name. Its
-    content, a note that names the holder, is only used in error messages.
+    content is a note that names the process holding the lock, used only in error messages.
 
     Raises
     ------
     LockHeldError
-        If another run holds the lock. The message names its process and how to end it.
+        If another run holds the lock. The message names the process, and the command that ends it.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def locked(models: Path, command: str = "publish") -> Iterator[None]:
     already locked
     """
     path = models / "LOCK"
-    # O_CLOEXEC: a child process that outlives this one would otherwise keep the lock.
+    # O_CLOEXEC: otherwise a child process would inherit the lock, and could hold it after this process ends.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         try:
@@ -64,17 +64,18 @@ def locked(models: Path, command: str = "publish") -> Iterator[None]:
             yield
         finally:
             _write_note(descriptor, "")
-            # Closing is not enough: a fork that has not yet called exec shares the descriptor and the lock.
+            # Closing does not release the lock if a forked child that has not yet called exec shares it.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
 
 def leased(path: Path) -> contextlib.ExitStack:
-    """Lease the version in this folder until the returned stack is closed.
+    """Lease the version in the folder ``path`` until the returned stack is closed.
 
-    If the manifest cannot be opened, or the version is just being removed, nothing is leased and no error is
-    raised: reading the version will then fail, because ids are never reused.
+    If the manifest cannot be opened, or the version is being removed, no lease is taken and no error is
+    raised. Reading the version then fails: version ids are not reused, so its files cannot be replaced by
+    others.
     """
     lease = contextlib.ExitStack()
     with contextlib.suppress(OSError):
@@ -86,11 +87,11 @@ def leased(path: Path) -> contextlib.ExitStack:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Yield whether a version is free of leases; if it is, no lease is granted until the block ends."""
+    """Yield whether a version has no lease. If so, no lease can be taken until the block ends."""
     try:
         descriptor = os.open(path / "manifest.json", READ)
     except OSError as error:
-        # A version without a manifest cannot have been loaded. After any other error, assume a lease.
+        # A version without a manifest cannot be loaded. After any other error, assume that it is leased.
         yield error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
         return
     try:
@@ -110,7 +111,7 @@ def _holder_note(command: str) -> str:
 
 
 def _write_note(descriptor: int, text: str) -> None:
-    # A full disk must not prevent locking: old versions are removed under this lock.
+    # If the disk is full, the lock is held without a note: removing old versions requires the lock.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
@@ -120,21 +121,22 @@ def _read_holder(descriptor: int) -> str:
     with contextlib.suppress(OSError):
         note = os.pread(descriptor, MAX_NOTE_BYTES, 0).decode(errors="replace").strip()
         if (match := re.match(r"process (\d+) on ", note)) is not None:
-            return f" ({note}); wait until it has ended, or end it: kill {match[1]}"
-    return "; try again when it has ended"
+            return f" ({note}); wait until it ends, or end it: kill {match[1]}"
+    return "; run the command again after that run has ended"
 
 
 def _lock_shared(descriptor: int) -> None:
-    """Take a shared lock; continue without it if the file system has no locks or an exclusive lock persists.
+    """Take a shared lock, waiting at most MAX_TRIES × PAUSE seconds.
 
-    Serving matters more than the lease.
+    If the file system does not support locks, or an exclusive lock persists, no lock is taken and no error is
+    raised, so that the version can be served without a lease.
     """
     for _ in range(MAX_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            # Another process holds ``claimed`` for a short time.
+            # Another process is in a ``claimed`` block, which is short.
             time.sleep(PAUSE)
         except OSError:
             return

@@ -1,4 +1,4 @@
-"""Summarise the versions of a models folder and their states."""
+"""Summary of the versions in a models folder, with their states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
-from item2vec.versions.layout import Version, served
+from item2vec.versions.layout import Version, served_version_or_none
 from item2vec.versions.loading import list_versions
 from item2vec.versions.locks import claimed
 from item2vec.versions.retention import pinned
@@ -23,9 +23,9 @@ MANIFEST = "manifest.json"
 class Overview:
     """The summary of one version.
 
-    ``states`` holds any of ``served previous pinned held leased damaged``. ``manifest`` is ``None`` if it
-    cannot be read. ``size`` is in bytes. ``damaged`` is determined from the manifest and the file sizes only;
-    ``verify`` compares all checksums.
+    ``states`` is a subset of ``served previous pinned held leased damaged``. The state ``damaged`` is derived
+    from the manifest and the file sizes only; ``verify`` compares all checksums. ``manifest`` is ``None`` if
+    it cannot be read. ``size`` is in bytes.
 
     >>> version = Version("g0000000001-0a1b2c3d", 1, Path("models/versions/g0000000001-0a1b2c3d"), "", None)
     >>> Overview(version, None, 0, ("damaged",)).states
@@ -39,10 +39,10 @@ class Overview:
 
 
 def overview(models: str | os.PathLike[str]) -> list[Overview]:
-    """Return a summary of each version in a models folder, oldest first; damage raises no error.
+    """Return a summary of each version in a models folder, oldest first. Damaged files raise no error.
 
-    The generation of the served version is the one of its latest promotion. After a rollback it is higher
-    than the generation in the version's id.
+    The generation of the served version is that of its latest promotion. After a rollback it is higher than
+    the generation in the version id.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def overview(models: str | os.PathLike[str]) -> list[Overview]:
 
 def _served(models: Path) -> Version | None:
     try:
-        return served(models)
+        return served_version_or_none(models)
     except CorruptBundleError:
         return None
 
@@ -100,7 +100,7 @@ def _manifest(path: Path) -> Manifest | None:
 
 
 def _sizes(path: Path) -> dict[str, int]:
-    """Return the size in bytes of each file of a version, by name; empty if the folder cannot be read."""
+    """Return the sizes of a version's files in bytes, by name; empty if the folder cannot be read."""
     try:
         with os.scandir(path) as entries:
             return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}

@@ -1,4 +1,4 @@
-"""Publish a model: write a new version, check it from the disk, then replace ``CURRENT`` atomically."""
+"""Publish a model: write a new version, read it back and check it, then replace ``CURRENT`` atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from item2vec.versions.layout import (
     make_folder,
     next_generation,
     point_to,
-    served,
+    served_version_or_none,
     sweep,
 )
 from item2vec.versions.locks import locked
@@ -46,10 +46,10 @@ def publish(
     note: Mapping[str, Any] = {},
     now: datetime | None = None,
 ) -> Version:
-    """Write a model into a models folder as a new version, and serve it.
+    """Write a model to a models folder as a new version, and serve it.
 
-    The version is flushed, then read back from the disk and queried by a child process. Only then is
-    ``CURRENT`` replaced, atomically: readers load either the old version or the complete new one.
+    The files are flushed to the disk, and a child process reads them back and queries the model. Then
+    ``CURRENT`` is replaced atomically, so readers load either the old or the new version, complete.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def publish(
     note
         JSON values to store in the manifest.
     now
-        The time of creation to store in the manifest; by default, the current time.
+        The creation time to store in the manifest; by default the current time.
 
     Raises
     ------
@@ -69,13 +69,14 @@ def publish(
     LockHeldError
         If another run holds the lock of the folder.
     GateRefusedError
-        If this model is on hold after a rollback.
+        If the model is on hold after a rollback.
     CorruptBundleError
         If ``CURRENT`` is damaged, or the written version cannot be read back or fails a query.
     WriteError
-        If the disk is full or fails. In all these cases readers are not affected.
+        If the disk is full or fails. After each of these errors, the served version is unchanged.
     DurabilityError
-        If the model is served, but the disk did not confirm that this survives a power loss.
+        If the model is served, but the disk did not confirm the flush of ``CURRENT``, so that a power loss
+        may undo the publication.
 
     Examples
     --------
@@ -86,31 +87,31 @@ def publish(
     ...     publish(model, folder).generation, publish(model, folder).generation
     (1, 2)
     """
-    # Estimate: input vectors, output vectors and an index of about the same size, times two.
+    # Estimated size: input vectors, output vectors and an index of similar size. Twice that is required.
     with attempt(models, room=6 * model.vectors.input.nbytes) as new:
-        bundle.write(model.parts, new.bundle, note=note, now=now or datetime.now(UTC))
+        bundle.write(model.parts, new.bundle_path, note=note, now=now or datetime.now(UTC))
         return new.commit()
 
 
 class Attempt:
-    """A version that is being written; created by ``attempt``.
+    """A version that is being written, yielded by ``attempt``.
 
-    ``id`` is its future id, and ``before`` the version that is served meanwhile, or ``None``. Write the model
-    to the path ``bundle``, which does not exist yet. ``folder`` is for temporary files and is removed at the
-    end.
+    ``id`` is the id of the new version. ``before`` is the served version, or ``None`` if none is published.
+    The caller writes the model as a new bundle at ``bundle_path``. ``folder`` holds temporary files, and is
+    removed at the end.
     """
 
     def __init__(self, models: Path) -> None:
         self.models = models
-        self.before = served(models)
+        self.before = served_version_or_none(models)
         self.generation = next_generation(models)
         self.id = f"g{self.generation:010}-{uuid.uuid4().hex[:8]}"
         self.folder = models / STAGING / self.id
-        self.bundle = self.folder / "bundle"
+        self.bundle_path = self.folder / "bundle"
         self.committed: Version | None = None
 
     def commit(self) -> Version:
-        """Check the written bundle, from the disk and in a child process, and serve it.
+        """Check the written bundle in a child process, which reads it back from the disk, and serve it.
 
         Raises
         ------
@@ -118,9 +119,9 @@ class Attempt:
             As for ``publish``.
         """
         try:
-            manifest, digest = manifest_of(self.bundle)
+            manifest, digest = manifest_of(self.bundle_path)
             check_not_held(self.models, manifest)
-            run_canary(self.bundle, digest)
+            run_canary(self.bundle_path, digest)
         except CorruptBundleError as error:
             raise CorruptBundleError(f"nothing was published: {error}") from error
         version = Version(
@@ -130,11 +131,13 @@ class Attempt:
             manifest_sha256=digest,
             previous=self.before.id if self.before else None,
         )
-        self.bundle.rename(version.path)
+        self.bundle_path.rename(version.path)
         files.sync_folder(self.folder)
         files.sync_folder(version.path.parent)
-        if served(self.models) != self.before:
-            raise LockHeldError(f"{self.models / CURRENT} was changed by a process without the lock")
+        if served_version_or_none(self.models) != self.before:
+            raise LockHeldError(
+                f"{self.models / CURRENT} was changed by a process without the lock; run the command again"
+            )
         try:
             point_to(self.models, version)
         except DurabilityError:
@@ -146,21 +149,22 @@ class Attempt:
 
 @contextlib.contextmanager
 def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: int = 0) -> Iterator[Attempt]:
-    """Lock a models folder while a new version is written, and remove temporary files afterwards.
+    """Lock a models folder and yield an ``Attempt`` to write a version; remove temporary files at the end.
 
     Parameters
     ----------
     models
         The models folder; it is created if missing.
     command
-        The name of the command, for the error message of a process that finds the folder locked.
+        The name of the command, stored in ``LOCK`` for the error message of other processes.
     room
-        The number of bytes that must be free on the disk.
+        The required free space on the disk, in bytes.
 
     Raises
     ------
     ConfigError, LockHeldError, CorruptBundleError, WriteError
-        As for ``publish``. An ``OSError`` in the block becomes a ``WriteError``, except after ``commit``.
+        As for ``publish``. An ``OSError`` in the block is raised as a ``WriteError``, except after
+        ``commit``.
 
     Examples
     --------
@@ -168,7 +172,7 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
     >>> from item2vec import adapters, fit
     >>> model = fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]))
     >>> with tempfile.TemporaryDirectory() as models, attempt(models) as new:
-    ...     _ = bundle.write(model.parts, new.bundle)
+    ...     _ = bundle.write(model.parts, new.bundle_path)
     ...     new.commit().generation
     1
     """
@@ -198,17 +202,20 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
             raise
         raise WriteError(
             f"nothing was published in {folder}: {error.filename or 'a file'} could not be written "
-            f"({error.strerror}); the served version is unchanged"
+            f"({error.strerror}); the served version is unchanged: check the disk, then run the command again"
         ) from error
 
 
 def _check_room(models: Path, room: int) -> None:
     devices = {(models / name).lstat().st_dev for name in ("", STAGING, VERSIONS)}
     if len(devices) > 1:
-        raise ConfigError(f"{models} spans several file systems; expected one, to move versions into place")
+        raise ConfigError(
+            f"{models} spans several file systems; expected one, because versions are renamed: move "
+            "it to one file system"
+        )
     free = shutil.disk_usage(models).free
     if free < room:
         raise WriteError(
-            f"{models} has {free:,} bytes free; expected {room:,}: remove old versions first "
+            f"{models} has {free:,} bytes of free space; expected {room:,}: remove old versions first "
             f"(item2vec models gc --models {models})"
         )

@@ -1,4 +1,4 @@
-"""Remove old versions, and pin versions that must be kept."""
+"""Remove old versions, and protect pinned versions from removal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from item2vec.versions.layout import (
     DOOMED,
     VERSIONS,
     Version,
-    current,
     find,
     generation_of,
     make_folder,
     remove,
+    served_version,
     write_access,
 )
 from item2vec.versions.loading import list_versions
@@ -27,23 +27,23 @@ PINS = "pins"
 
 
 def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
-    """Remove old versions, and return the removed ones.
+    """Remove old versions, and return the removed versions.
 
-    The served version, the version served before it, the ``keep`` newest versions, pinned versions, and
-    versions that a process has loaded are kept.
+    The following versions are kept: the served and the previous version, the ``keep`` newest versions, pinned
+    versions, and versions loaded by a process.
 
     Raises
     ------
     ConfigError
         If ``keep`` is less than 1.
     BundleNotFoundError
-        If nothing is published, so that the version to keep is unknown.
+        If no version is published.
     CorruptBundleError
-        If ``CURRENT`` is damaged, for the same reason.
+        If ``CURRENT`` is damaged, so that the served version is unknown.
     LockHeldError
         If another run holds the lock of the folder.
     WriteError
-        If the disk fails; the next run removes the rest.
+        If the disk fails. The next run completes the removal.
 
     Examples
     --------
@@ -59,19 +59,19 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
         raise ConfigError(f"keep is {keep}; expected at least 1")
     folder = Path(models)
     with write_access(folder, "models gc"):
-        active = current(folder)
+        active = served_version(folder)
         versions = list_versions(folder)
         kept = {active.id, active.previous, *(version.id for version in versions[-keep:])}
         return [version for version in versions if version.id not in kept and _remove(folder, version)]
 
 
 def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in Version
-    """Protect a version from removal until ``unpin``; works also while another process publishes.
+    """Protect a version from removal until ``unpin``. The lock of the models folder is not required.
 
     Raises
     ------
     BundleNotFoundError
-        If there is no such version.
+        If there is no version with this id.
     WriteError
         If the disk is full or fails.
 
@@ -87,7 +87,7 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
     True
     """
     folder = Path(models)
-    # The lease prevents removal while the pin is written.
+    # The lease prevents the removal of the version before the pin is written.
     with leased(find(folder, id)):
         find(folder, id)
         try:
@@ -95,11 +95,13 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
             (folder / PINS / id).touch()
             sync_folder(folder / PINS)
         except OSError as error:
-            raise WriteError(f"{id} could not be pinned in {folder}: {error.strerror}") from error
+            raise WriteError(
+                f"{id} could not be pinned in {folder}: {error.strerror}; check the disk and the permissions"
+            ) from error
 
 
 def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in Version
-    """Allow a pinned version to be removed again; do nothing if it is not pinned.
+    """End the protection of a pinned version; a version that is not pinned is left unchanged.
 
     Raises
     ------
@@ -128,7 +130,9 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
         (folder / PINS / id).unlink(missing_ok=True)
         sync_folder(folder / PINS)
     except OSError as error:
-        raise WriteError(f"{id} could not be unpinned in {folder}: {error.strerror}") from error
+        raise WriteError(
+            f"{id} could not be unpinned in {folder}: {error.strerror}; check the disk and the permissions"
+        ) from error
 
 
 def pinned(models: str | os.PathLike[str]) -> set[str]:
@@ -148,7 +152,7 @@ def _remove(models: Path, version: Version) -> bool:
             return False
         doomed = version.path.with_name(f"{DOOMED}{version.id}")
         version.path.rename(doomed)
-        # Without this flush, a power loss could leave part of the version under its id.
+        # Without this flush, a power loss could leave a partial version under its id.
         sync_folder(models / VERSIONS)
         remove(doomed)
     return True

@@ -1,4 +1,4 @@
-"""Roll back to an earlier version, and hold the replaced model: it is not published again until release."""
+"""Roll back to another version. The replaced model is put on hold: it is not published until ``release``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from item2vec.versions.layout import (
     generation_of,
     next_generation,
     point_to,
-    served,
+    served_version_or_none,
     write_access,
 )
 from item2vec.versions.loading import list_versions
@@ -44,14 +44,14 @@ MAX_REASON = 1000
 class Hold:
     """The record of a rollback.
 
-    ``version`` is the id of the replaced version, ``to`` the id of its replacement. ``artefacts`` holds the
-    digests of the held models: one for each version rolled back from since the last release, except versions
-    whose manifest could not be read.
+    ``version`` is the id of the replaced version, and ``to`` the id of its replacement. ``artefacts``
+    contains the digests of the models on hold: one for each version that was replaced by a rollback since the
+    last release, except versions with an unreadable manifest.
 
     >>> from datetime import UTC
-    >>> why, at = "jazz only", datetime(2024, 2, 29, tzinfo=UTC)
+    >>> why, at = "low diversity", datetime(2024, 2, 29, tzinfo=UTC)
     >>> Hold("g0000000002-0a1b2c3d", "g0000000001-0a1b2c3d", why, at, ()).reason
-    'jazz only'
+    'low diversity'
     """
 
     version: str
@@ -62,12 +62,12 @@ class Hold:
 
 
 def held(models: str | os.PathLike[str]) -> Hold | None:
-    """Return the hold on a models folder, or ``None`` if there is none.
+    """Return the hold of a models folder, or ``None`` if there is no hold.
 
     Raises
     ------
     CorruptBundleError
-        If ``HOLD`` is damaged; this is never treated as the absence of a hold.
+        If ``HOLD`` is damaged. A damaged hold is not treated as a missing one.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except CorruptBundleError as error:
-        raise CorruptBundleError(f"{error}; to end this hold nevertheless, remove {path}") from error
+        raise CorruptBundleError(f"{error}; to end the hold, remove {path}") from error
     match content:
         case {
             "format": 1,
@@ -101,12 +101,13 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
             except ValueError:
                 pass
     raise CorruptBundleError(
-        f"{path} holds {str(content)[:200]}; expected format, version, to, reason, at, artefacts"
+        f"{path} contains {str(content)[:200]}; expected valid values of format, version, to, reason, at and "
+        f"artefacts: to end the hold, remove {path}"
     )
 
 
 def release(models: str | os.PathLike[str]) -> Hold | None:
-    """End the hold on a models folder; return the hold, or ``None`` if there was none.
+    """End the hold of a models folder; return the hold, or ``None`` if there was no hold.
 
     Raises
     ------
@@ -135,23 +136,23 @@ def release(models: str | os.PathLike[str]) -> Hold | None:
 
 
 def write_hold(models: Path, hold: Hold) -> None:
-    """Write ``HOLD``, replacing an existing one. The caller holds the lock."""
+    """Write ``HOLD``, and replace an existing one. The caller must hold the lock."""
     content = asdict(hold) | {"at": hold.at.isoformat(), "artefacts": list(hold.artefacts), "format": FORMAT}
     replace_bytes(models / HOLD, sealed(content))
 
 
 def check_not_held(models: Path, manifest: Manifest) -> None:
-    """Raise ``GateRefusedError`` if this model is on hold."""
+    """Raise ``GateRefusedError`` if the model with this manifest is on hold."""
     hold = held(models)
     if hold is not None and artefact_digest(manifest) in hold.artefacts:
         raise GateRefusedError(
-            f"this model is on hold since a rollback ({hold.version}, {hold.at.isoformat(sep=' ')}: "
-            f"{hold.reason}); to allow it again: item2vec models release --models {models}"
+            f"the model is on hold since the rollback of {hold.version} at {hold.at.isoformat(sep=' ')} "
+            f"({hold.reason}); to end the hold: item2vec models release --models {models}"
         )
 
 
 def artefact_digest(manifest: Manifest) -> str:
-    """Return a digest of a model's files, without the manifest and so without its note and time."""
+    """Return a digest of a model's files. It does not depend on the note and the creation time."""
     files = {name: entry.sha256 for name, entry in manifest.files.items()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
@@ -159,42 +160,45 @@ def artefact_digest(manifest: Manifest) -> str:
 def rollback(
     models: str | os.PathLike[str], *, to: str | None = None, reason: str, now: datetime | None = None
 ) -> Version:
-    """Serve another version again, and put the replaced model on hold until ``release``.
+    """Serve another version, and put the replaced model on hold until ``release``.
 
-    The version is checked and queried first, like a new one. ``CURRENT`` is then replaced atomically.
+    A child process first reads and queries the version, as for ``publish``. ``CURRENT`` is then replaced
+    atomically.
 
     Parameters
     ----------
     models
         A models folder.
     to
-        The id of the version to serve: any except the served one. By default the version served before, or,
-        if that is newer than the served one, the newest older version.
+        The id of the version to serve, other than the served version. By default the previous version, or
+        the newest version older than the served one if the previous version is newer.
     reason
-        The reason to store in the hold: up to 1,000 bytes of text.
+        The reason to store in the hold: text of 1 to 1,000 bytes.
     now
-        The time to store in the hold; by default, the current time.
+        The time to store in the hold; by default the current time.
 
     Returns
     -------
     Version
-        The version that is now served. Its generation counts this promotion and is above the one in its id.
+        The version that is served now. Its generation is that of this promotion, and higher than the
+        generation in its id.
 
     Raises
     ------
     ConfigError
         If the version is already served, or the reason is empty or too long.
     BundleNotFoundError
-        If there is no such version, or no older one.
+        If there is no version with this id, or no older version.
     CorruptBundleError
-        If the version is damaged or fails a query; the message lists the versions that pass. Also if
-        ``CURRENT`` is damaged.
+        If the version is damaged or fails a query; the message lists the versions that can be served. Also
+        if ``CURRENT`` is damaged.
     LockHeldError
         If another run holds the lock of the folder.
     WriteError
-        If the disk is full or fails. In all these cases readers are not affected.
+        If the disk is full or fails. After each of these errors, the served version is unchanged.
     DurabilityError
-        If the version is served, but the disk did not confirm that this survives a power loss.
+        If the version is served, but the disk did not confirm the flush of ``CURRENT``, so that a power loss
+        may undo the rollback.
 
     Examples
     --------
@@ -203,19 +207,23 @@ def rollback(
     >>> model = fit(adapters.playlists([["a", "b", "c"], ["b", "c", "d"]]))
     >>> with tempfile.TemporaryDirectory() as models:
     ...     first, second = publish(model, models), publish(model, models)
-    ...     version = rollback(models, reason="only jazz recommended")
+    ...     version = rollback(models, reason="low diversity")
     >>> version.id == first.id, version.generation, version.previous == second.id
     (True, 3, True)
     """
     folder, at = Path(models), now or datetime.now(UTC)
     check_reason(reason)
     if at.tzinfo is None:
-        raise InputError(f"now is {at.isoformat()}; expected a time zone, such as datetime.now(UTC)")
+        raise InputError(
+            f"now is {at.isoformat()}; expected a time with a time zone, such as datetime.now(UTC)"
+        )
     with write_access(folder, "models rollback"):
-        before = served(folder)
+        before = served_version_or_none(folder)
         path = find(folder, _default_target(folder, before) if to is None else to)
         if before is not None and path.name == before.id:
-            raise ConfigError(f"{folder} serves {path.name} already; choose another: item2vec models list")
+            raise ConfigError(
+                f"{folder} already serves {path.name}; choose another version: item2vec models list"
+            )
         manifest, digest = _checked(folder, path, before)
         if before is None:
             version = Version(path.name, next_generation(folder), path, digest, None)
@@ -227,42 +235,44 @@ def rollback(
 
 
 def check_reason(reason: str) -> None:
-    """Raise ``ConfigError`` for a reason that is empty, over 1,000 bytes, or not text."""
+    """Raise ``ConfigError`` if the reason is empty, over 1,000 bytes, not UTF-8, or contains a NUL."""
     try:
         length = len(reason.strip().encode())
     except UnicodeEncodeError as error:
-        raise ConfigError(f"the reason {reason!r} is not UTF-8 text") from error
+        raise ConfigError(f"the reason {reason!r} contains a lone surrogate; expected UTF-8 text") from error
     if not 0 < length <= MAX_REASON:
-        raise ConfigError(f"the reason has {length:,} bytes; expected 1 to {MAX_REASON:,}: state why")
+        raise ConfigError(f"the reason has {length:,} bytes; expected 1 to {MAX_REASON:,}")
     if "\0" in reason:
-        raise ConfigError(f"the reason {reason!r} contains a NUL character; expected text")
+        raise ConfigError(f"the reason {reason!r} contains a NUL character; remove it")
 
 
 def _default_target(models: Path, before: Version | None) -> str:
-    """Return the id of the version to roll back to if none is specified."""
+    """Return the default of ``to`` in ``rollback``."""
     if before is None:
         raise BundleNotFoundError(
-            f"{models} serves nothing; specify a version: item2vec models rollback --to ID"
+            f"{models} serves no version; specify one: item2vec models rollback --to ID --reason TEXT"
         )
     generation = generation_of(before.id) or 0
     older = [version.id for version in list_versions(models) if version.generation < generation]
     if not older:
         raise BundleNotFoundError(
-            f"{models} has no version older than {before.id}, which is served; specify another one with --to"
+            f"{models} has no version older than {before.id}, the served one; specify a version with --to ID"
         )
-    # After a rollback, the previous version is newer: the one that was rolled back from.
+    # After a rollback, the previous version is the replaced one, which is newer than the served version.
     return before.previous if before.previous in older else older[-1]
 
 
 def _checked(models: Path, path: Path, before: Version | None) -> tuple[Manifest, str]:
-    """Check a version with a canary; return its manifest and the manifest's SHA-256."""
+    """Check a version in a child process; return its manifest, and the SHA-256 of the manifest."""
     try:
         manifest, digest = manifest_of(path)
         run_canary(path, digest)
     except CorruptBundleError as error:
         others = {version.path for version in list_versions(models)} - {path, before and before.path}
         sound = [other.name for other in sorted(others, reverse=True) if _is_sound(other)]
-        hint = f"these can: {', '.join(sound)}" if sound else "no other version can either"
+        hint = (
+            f"versions that can: {', '.join(sound)}" if sound else "no other version can; publish a new one"
+        )
         raise CorruptBundleError(f"{path.name} cannot be served ({hint}): {error}") from error
     return manifest, digest
 
@@ -278,9 +288,9 @@ def _is_sound(path: Path) -> bool:
 def _hold(
     models: Path, before: Version, version: Version, manifest: Manifest, reason: str, at: datetime
 ) -> Hold:
-    """Return a hold on the served model and on those held before, but not on the model to be served."""
+    """Return a hold on the served model and on the models already on hold, except the model to be served."""
     artefacts: set[str] = set()
-    # A damaged served version or a damaged hold must not prevent a rollback.
+    # A rollback must remain possible if the served version or the hold is damaged.
     with contextlib.suppress(OSError, CorruptBundleError):
         artefacts.add(artefact_digest(read_manifest(before.path / "manifest.json")[0]))
     with contextlib.suppress(CorruptBundleError):
@@ -290,16 +300,18 @@ def _hold(
 
 
 def _switch(models: Path, before: Version, version: Version, hold: Hold) -> None:
-    """Write the hold, then replace ``CURRENT``: a crash cannot leave a rollback without its hold."""
+    """Write the hold, then replace ``CURRENT``, so that a crash cannot leave a rollback without its hold."""
     was_held = os.path.lexists(models / HOLD)
     try:
         write_hold(models, hold)
-        if served(models) != before:
-            raise LockHeldError(f"{models / CURRENT} was changed by a process without the lock")
+        if served_version_or_none(models) != before:
+            raise LockHeldError(
+                f"{models / CURRENT} was changed by a process without the lock; run the command again"
+            )
         point_to(models, version)
     except BaseException:
         with contextlib.suppress(Exception):
-            if not was_held and served(models) == before:
+            if not was_held and served_version_or_none(models) == before:
                 (models / HOLD).unlink(missing_ok=True)
                 sync_folder(models)
         raise

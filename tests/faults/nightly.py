@@ -134,7 +134,7 @@ class Nights:
         parts = (model.vectors.input, model.vectors.output, model.recommend(["g0 s0 é", "g3 s7 é"], k=9))
         expected = self.models_by_seed.setdefault(seed, tuple(map(np.copy, parts[:2])) + parts[2:])
         assert all(np.array_equal(part, copy) for part, copy in zip(parts, expected, strict=True))
-        self.generations.add(versions.current(self.models).generation)
+        self.generations.add(versions.served_version(self.models).generation)
         return seed
 
     def run(self, *options, of=(), seed=None, **operation):
@@ -175,7 +175,7 @@ class Nights:
     def recover(self):
         """Retrain without a fault; check that the earlier faults have left nothing behind."""
         assert self.with_fault("no fault") == 0, self.last.stderr
-        live = versions.current(self.models)
+        live = versions.served_version(self.models)
         kept = {version.id for version in versions.list_versions(self.models)}
         assert kept == {live.id, live.previous}
         strays = [path for path in (self.models / "runs").iterdir() if path.suffix != ".json"]

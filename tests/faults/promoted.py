@@ -34,7 +34,7 @@ def seed_of(model):
 def promote(models, version):
     """Serve an existing version, like the last step of a publish."""
     with locked(models):
-        before = versions.current(models)
+        before = versions.served_version(models)
         moved = replace(version, generation=before.generation + 1, previous=before.id)
         point_to(models, moved)
     return moved

@@ -114,7 +114,7 @@ def read_while_promoted(places, n, n_published):
         of_live = Readers(recommend_by(live), seeds)
         with engine, live, of_engine, of_live:
             subprocess.run(command, env=ENVIRONMENT, check=True)
-            last = versions.current(places["models"])
+            last = versions.served_version(places["models"])
             while {engine.version, live.version.id} != {last.id}:
                 assert of_engine.faults == of_live.faults == []
         assert engine.status()["failure"] is live.failure is None
@@ -149,7 +149,7 @@ def test_damage_does_not_affect_readers(places):
             wait_for("output.npy is damaged")
             content = current.read_bytes()
             current.write_bytes(b"{}")
-            wait_for("CURRENT does not match the SHA-256 in it")
+            wait_for("CURRENT does not match the SHA-256 that it contains")
             current.unlink()
             wait_for("nothing is published")
             assert engine.version == second.id
@@ -160,7 +160,7 @@ def test_damage_does_not_affect_readers(places):
             wait_for(f"now serving {first.id}")
             shutil.rmtree(second.path)
             promote(models, second)
-            wait_for("there is no bundle")
+            wait_for("contains no bundle")
             assert engine.version == first.id
     assert readers.faults == []
 

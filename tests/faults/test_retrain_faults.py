@@ -103,7 +103,7 @@ def test_a_fault_at_every_fifth_operation_of_the_parent(tmp_path, kind):
 
 def test_a_damaged_live_model_is_replaced(tmp_path):
     nights = Nights(tmp_path)
-    file = versions.current(nights.models).path / "output.npy"
+    file = versions.served_version(nights.models).path / "output.npy"
     file.chmod(0o644)
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -120,7 +120,7 @@ def test_a_second_run_ends_with_an_error_that_names_the_lock_holder(tmp_path):
         assert run.end() == 75
         assert f"process {winner.pid}" in run.stderr
     assert winner.end() == 0
-    assert versions.current(nights.models).generation == 2
+    assert versions.served_version(nights.models).generation == 2
     assert nights.served() == 1
     with Store(nights.url) as store:
         assert [run.status for run in store.runs()] == ["promoted"]
@@ -140,5 +140,5 @@ def test_runs_that_begin_at_the_same_time_are_promoted_or_refused_the_lock(tmp_p
             codes.append(run.end())
         assert set(codes) <= {0, 75}
         n_promoted += codes.count(0)
-        assert versions.current(nights.models).generation == 1 + n_promoted > 1
+        assert versions.served_version(nights.models).generation == 1 + n_promoted > 1
     nights.recover()
