@@ -1,4 +1,7 @@
-"""Run migrations on a connection of item2vec.store, which locks the database, and commits or rolls back."""
+"""Run migrations on a connection of ``item2vec.store``.
+
+``item2vec.store`` locks the database before the migrations, and commits or rolls back after them.
+"""
 
 from alembic import context
 
@@ -6,7 +9,9 @@ from item2vec.store.tables import metadata
 
 connection = context.config.attributes.get("connection")
 if connection is None:
-    raise SystemExit("run item2vec db upgrade --store URL, which locks the database first")
+    raise SystemExit(
+        "found no connection of item2vec.store, which locks the database: run item2vec db upgrade --store URL"
+    )
 
 context.configure(
     connection=connection,

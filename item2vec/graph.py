@@ -1,4 +1,4 @@
-"""A graph in compressed sparse row (CSR) form: the neighbours of a node are one slice of an array."""
+"""Graph in compressed sparse row (CSR) format: the neighbours of a node are a slice of an array."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ __all__ = ["Graph"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
-    """Nodes and edges; ``neighbours[offsets[v]:offsets[v + 1]]`` are the neighbours of ``v``, ascending.
+    """Graph in CSR format: ``neighbours[offsets[v]:offsets[v + 1]]`` are the neighbours of node ``v``.
 
-    ``offsets`` is int64 (n nodes + 1) and ``neighbours`` int32. ``weights`` is float32 and positive, one per
-    neighbour, or ``None`` for an unweighted graph. An undirected graph stores each edge in both directions (a
-    self-loop once).
+    ``offsets`` (int64) has length n nodes + 1. ``neighbours`` (int32) holds node codes. The neighbours of a
+    node are distinct and ascending. ``weights`` (float32) holds one positive edge weight per neighbour, or is
+    ``None`` for an unweighted graph. An undirected graph stores each edge in both directions, and a
+    self-loop once.
 
     Examples
     --------
@@ -60,7 +61,9 @@ class Graph:
         nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
         weights = np.array([edge[2] for edge in rows if len(edge) > 2], dtype=np.float32)
         if len(weights) not in (0, len(rows)):
-            raise InputError("some edges have a weight and some have none; expected all or none")
+            raise InputError(
+                f"{len(weights)} of {len(rows)} edges have a weight; expected weights on all edges or on none"
+            )
         return cls.from_codes(
             nodes,
             nodes.encode(edge[0] for edge in rows),
@@ -79,15 +82,18 @@ class Graph:
         *,
         directed: bool = False,
     ) -> Graph:
-        """Create a graph from edges given as node codes; the weights of duplicate edges are summed.
+        """Create a graph from the codes of source and target nodes.
 
-        Without weights, a duplicate counts once. In an undirected graph, a reversed edge is a duplicate.
+        Duplicate edges are merged, and their weights are summed. In an undirected graph, the edges
+        ``(a, b)`` and ``(b, a)`` are duplicates.
         """
         if weights is not None:
             check_edge_weights(weights)
         for end in (source, target):
             if len(end) and (end.min() < 0 or end.max() >= len(nodes)):
-                raise InputError(f"an edge ends at a node outside 0 … {len(nodes) - 1}")
+                raise InputError(
+                    f"found an edge with a node code outside 0 … {len(nodes) - 1}; expected codes of nodes"
+                )
         if not directed:
             is_no_loop = source != target
             source, target = (
@@ -121,12 +127,12 @@ class Graph:
 
     @property
     def degrees(self) -> Offsets:
-        """The number of neighbours of each node."""
+        """Number of neighbours of each node."""
         return np.diff(self.offsets)
 
     @property
     def n_edges(self) -> int:
-        """The number of edges; an undirected edge counts once."""
+        """Number of edges. An undirected edge counts once."""
         if self.directed:
             return len(self.neighbours)
         source = np.repeat(np.arange(len(self)), self.degrees)
@@ -134,7 +140,7 @@ class Graph:
         return (len(self.neighbours) - loops) // 2 + loops
 
     def neighbours_of(self, node: str) -> list[str]:
-        """Return the ids of a node's neighbours."""
+        """Return the ids of the neighbours of a node, in ascending order of code."""
         row = self.nodes.code(node)
         return self.nodes.decode(self.neighbours[self.offsets[row] : self.offsets[row + 1]])
 
@@ -142,17 +148,17 @@ class Graph:
 def _fault(graph: Graph) -> str | None:
     n_nodes, offsets, neighbours = len(graph.nodes), graph.offsets, graph.neighbours
     if len(offsets) != n_nodes + 1 or offsets[0] != 0 or offsets[-1] != len(neighbours):
-        return f"offsets must be {n_nodes + 1} numbers from 0 to {len(neighbours)}, the number of neighbours"
+        return f"offsets are not {n_nodes + 1} numbers from 0 to {len(neighbours)}, the number of neighbours"
     if n_nodes and int(graph.degrees.min()) < 0:
-        return "offsets decrease"
+        return "offsets decrease; expected non-decreasing offsets"
     if len(neighbours) and (neighbours.min() < 0 or neighbours.max() >= n_nodes):
-        return f"a neighbour is outside 0 … {n_nodes - 1}"
+        return f"a neighbour is outside 0 … {n_nodes - 1}; expected codes of nodes"
     starts = np.zeros(len(neighbours) + 1, dtype=bool)
     starts[offsets] = True
     if not bool(np.all((np.diff(neighbours) > 0) | starts[1:-1])):
-        return "the neighbours of a node are not ascending and distinct"
+        return "the neighbours of a node are not strictly ascending; expected distinct, ascending codes"
     if graph.weights is not None and len(graph.weights) != len(neighbours):
-        return f"{len(graph.weights)} weights for {len(neighbours)} neighbours"
+        return f"{len(graph.weights)} weights for {len(neighbours)} neighbours; expected equal numbers"
     return None
 
 

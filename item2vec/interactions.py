@@ -1,4 +1,4 @@
-"""Interactions, the input of all adapters and splits: which user, which item, when, as parallel columns."""
+"""Interactions of users with items as parallel columns: the input of all adapters and splits."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["Interactions", "microseconds", "read_only"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """Parallel, read-only columns with one row per interaction.
+    """Interactions as parallel, read-only columns with one row per interaction.
 
-    ``users`` and ``items`` are vocabularies; ``user`` and ``item`` (int32) hold codes into them.
-    ``timestamp`` (int64) is microseconds since 1970-01-01 UTC. ``weight`` (float32) is finite and
-    non-negative. ``event`` holds codes into ``events``, ``session`` codes into ``sessions``. Optional columns
-    that the source lacks are ``None``. Rows keep the order of the source.
+    ``users``, ``items``, ``events`` and ``sessions`` are vocabularies. ``user``, ``item``, ``event`` and
+    ``session`` (int32) hold codes of these vocabularies. ``timestamp`` (int64) is in microseconds since
+    1970-01-01 UTC. ``weight`` (float32) is finite and non-negative. An optional column that the source does
+    not have is ``None``. Rows are in the order of the source.
 
     Examples
     --------
@@ -56,7 +56,8 @@ class Interactions:
                 object.__setattr__(self, name, read_only(column, dtype))
                 if len(getattr(self, name)) != len(self.item):
                     raise InputError(
-                        f"column {name!r} has {len(column):,} rows; expected {len(self.item):,}, as in 'item'"
+                        f"column {name!r} has {len(column):,} rows; expected {len(self.item):,}, the number "
+                        "of rows of column 'item'"
                     )
         for name, vocabulary in (
             ("user", self.users),
@@ -80,16 +81,18 @@ class Interactions:
         event: Iterable[str] | None = None,
         session: Iterable[str] | None = None,
     ) -> Interactions:
-        """Create interactions from columns of ids; codes are assigned in order of first appearance.
+        """Create interactions from columns of ids. Codes are assigned in order of first appearance.
 
-        ``timestamp`` holds ``datetime`` (naive: UTC), ``datetime64``, or whole microseconds since 1970.
+        ``timestamp`` holds ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer
+        microseconds since 1970-01-01 UTC.
 
         Raises
         ------
         InputTypeError
-            If an id is not text, or a timestamp is of an unsupported type.
+            If an id is not text, or a timestamp has an unsupported type.
         InputError
-            If the timestamps look like seconds, milliseconds or nanoseconds since 1970.
+            If columns differ in length, a weight is negative or not finite, or integer timestamps appear to
+            be in another unit (see ``microseconds``).
         """
         columns: dict[str, Any] = {}
         for name, plural, column in (
@@ -119,20 +122,23 @@ class Interactions:
         return f"Interactions({', '.join(parts)})"
 
     def take(self, rows: npt.NDArray[Any] | slice) -> Interactions:
-        """Return the selected rows (a mask, positions or a slice), with the same vocabularies."""
+        """Return the rows that a mask, positions or a slice select. The vocabularies do not change."""
         changed = {name: getattr(self, name)[rows] for name in _DTYPES if getattr(self, name) is not None}
         return dataclasses.replace(self, **changed)
 
     def between(self, start: datetime | None = None, end: datetime | None = None) -> Interactions:
-        """Return the rows with ``start <= timestamp < end``; a naive datetime is UTC.
+        """Return the interactions with ``start <= timestamp < end``. Naive datetimes are in UTC.
 
         Raises
         ------
         InputError
-            If the interactions have no timestamp.
+            If the interactions have no timestamps.
         """
         if self.timestamp is None:
-            raise InputError("a time range needs timestamps; name the column with timestamp=")
+            raise InputError(
+                "these interactions have no timestamps, which a time range requires; "
+                "pass the name of their column as timestamp= when reading"
+            )
         keep = np.ones(len(self), dtype=bool)
         if start is not None:
             keep &= self.timestamp >= microseconds_of(start)
@@ -141,26 +147,30 @@ class Interactions:
         return self.take(keep)
 
     def of_events(self, events: Iterable[str]) -> Interactions:
-        """Return the rows of the given events.
+        """Return the interactions whose event is in ``events``.
 
         Raises
         ------
         InputError
-            If the interactions have no event column, or a given event never occurs.
+            If the interactions have no event column, or an event is unknown.
         """
         names = as_history(events, "events")
         if self.event is None or self.events is None:
-            raise InputError("filtering by event needs an event column; name it with event=")
+            raise InputError(
+                "these interactions have no event column, which a filter by event requires; "
+                "pass the name of the column as event= when reading"
+            )
         codes = self.events.encode(names)
         if bool((codes < 0).any()):
             unknown = names[int(np.argmin(codes))]
-            raise InputError(f"no event {unknown!r} in the data; found {', '.join(self.events.ids[:10])}")
+            known = ", ".join(self.events.ids[:10])
+            raise InputError(f"unknown event {unknown!r}; expected an event of these interactions: {known}")
         selected = np.zeros(len(self.events), dtype=bool)
         selected[codes] = True
         return self.take(selected[self.event])
 
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
-        """Return the rows of the given events, with weights multiplied by the weight of their event.
+        """Return the interactions whose event is in ``weights``, with weights multiplied by the event weight.
 
         >>> shop = Interactions.of(user=["u", "u"], item=["a", "b"], event=["click", "purchase"])
         >>> shop.with_event_weights({"click": 1, "purchase": 5}).weight
@@ -169,7 +179,7 @@ class Interactions:
         Raises
         ------
         InputError
-            If the interactions have no event column, or a given event never occurs.
+            If the interactions have no event column, or an event is unknown.
         """
         kept = self.of_events(weights)
         assert kept.event is not None
@@ -191,9 +201,9 @@ _DTYPES: dict[str, type] = {
 
 
 def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a read-only, C-ordered view of an array; copy only if its type or order has to change.
+    """Return a read-only, C-contiguous view of an array. Copy only if the dtype or memory layout differs.
 
-    A number beyond the range of a float type becomes infinite.
+    A number outside the range of a float dtype becomes infinite.
     """
     with np.errstate(over="ignore"):
         view = np.ascontiguousarray(array, dtype=dtype).view()
@@ -203,11 +213,17 @@ def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) -> None:
     if (codes is None) != (vocabulary is None):
-        raise InputError(f"column {name!r} and its vocabulary come together; found one without the other")
+        raise InputError(
+            f"found column {name!r} without its vocabulary, or the vocabulary without the column; "
+            "expected both or neither"
+        )
     if codes is None or vocabulary is None or len(codes) == 0:
         return
     if codes.min() < 0 or codes.max() >= len(vocabulary):
-        raise InputError(f"column {name!r} holds a code outside 0 … {len(vocabulary) - 1}")
+        raise InputError(
+            f"column {name!r} holds a code outside 0 … {len(vocabulary) - 1}; "
+            "expected codes of the column's vocabulary"
+        )
 
 
 def _iso(microseconds: np.int64) -> str:
@@ -218,19 +234,21 @@ def _iso(microseconds: np.int64) -> str:
 
 
 def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
-    """Return timestamps as int64 microseconds since 1970-01-01 UTC.
+    """Convert timestamps to int64 microseconds since 1970-01-01 UTC.
 
-    Accepts ``datetime`` (naive: UTC), ``datetime64``, or whole numbers, which must be microseconds already.
+    Timestamps are ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer microseconds.
 
     >>> microseconds([datetime(1970, 1, 2), datetime(1970, 1, 1, 0, 0, 1)])
     array([86400000000,     1000000])
 
     Raises
     ------
+    InputTypeError
+        If timestamps have another type, or a ``datetime64`` is ``NaT``.
     InputError
-        If whole numbers are in another unit, that is, if all positive ones are dates from 1990 to 2100 when
-        read as seconds, milliseconds or nanoseconds. Read as microseconds, such numbers lie in the first 48
-        days of 1970 or after the year 21900.
+        If integers appear to be in another unit: interpreted as seconds, milliseconds or nanoseconds, all
+        positive integers are dates from 1990 to 2100. Interpreted as microseconds, such integers are dates in
+        the first 48 days of 1970 or after the year 21900.
     """
     has_dates = False
     if not isinstance(timestamps, np.ndarray):
@@ -242,7 +260,8 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         return np.zeros(0, dtype=np.int64)
     if column.dtype.kind not in "iuM" or np.any(np.isnat(column) if column.dtype.kind == "M" else False):
         raise InputTypeError(
-            f"timestamps of type {column.dtype}; expected datetime, datetime64 or microseconds"
+            f"timestamps have type {column.dtype}; expected datetime, datetime64 without NaT, or integer "
+            "microseconds since 1970"
         )
     if column.dtype.kind == "M":
         column = column.astype("datetime64[us]")
@@ -262,6 +281,7 @@ def _check_unit(column: npt.NDArray[Any]) -> None:
     for unit, (name, per_second) in _OTHER_UNITS.items():
         if first * per_second <= oldest <= newest <= last * per_second:
             raise InputError(
-                f"timestamps look like epoch {name} (the newest is {newest}); expected microseconds, "
-                f"datetime or datetime64; pass np.asarray(timestamps, dtype='datetime64[{unit}]')"
+                f"timestamps appear to be {name} since 1970 (the largest is {newest}); expected "
+                "microseconds, datetime or datetime64: pass "
+                f"np.asarray(timestamps, dtype='datetime64[{unit}]')"
             )

@@ -1,4 +1,4 @@
-"""Titles and attributes of items, and the filters that read them."""
+"""Titles and attributes of items, and filters by attribute."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Value = str | float
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Items:
-    """Titles of items, for display, and their attributes, for filters.
+    """Items with titles, for display, and attributes, for filters.
 
-    ``titles[code]`` is ``None`` if the item has no title; ``attributes[code]`` maps names to JSON values
-    (text, numbers, booleans, lists of text).
+    ``titles[code]`` is ``None`` if the item has no title. ``attributes[code]`` maps attribute names to JSON
+    values. Filters match text, numbers, booleans, and the elements of lists.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Items:
         if not len(self.vocabulary) == len(self.titles) == len(self.attributes):
             raise InputError(
                 f"{len(self.vocabulary)} ids, {len(self.titles)} titles, {len(self.attributes)} attributes; "
-                "expected equally many of each"
+                "expected equal numbers"
             )
 
     @classmethod
@@ -67,32 +67,33 @@ class Items:
         return f"Items({len(self):,} items, {titled:,} titles, attributes: {names})"
 
     def title(self, item: str) -> str:
-        """Return the title of an item, or its id if it has none."""
+        """Return the title of an item, or the item's id if the item has no title or is unknown."""
         code = int(self.vocabulary.encode([item])[0])
         return (self.titles[code] if code >= 0 else None) or item
 
     def about(self, item: str) -> dict[str, Any]:
-        """Return the attributes of an item by name; empty if it has none."""
+        """Return the attributes of an item by name. The attributes of an unknown item are empty."""
         code = int(self.vocabulary.encode([item])[0])
         return dict(self.attributes[code]) if code >= 0 else {}
 
     def where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of the items that meet all conditions: attribute → value, or a list of alternatives.
+        """Return the ids of the items that meet all conditions.
 
-        An attribute that is itself a list matches if one of its elements does. ``None`` matches nothing, and
+        ``conditions`` maps the name of an attribute to a value, or to a list of alternative values. An
+        attribute that is a list matches if one of its elements matches. ``None`` and NaN match no item.
         ``True`` equals 1.
 
         Raises
         ------
         InputError
-            If no item has an attribute of that name; suggests a similar one.
+            If no item has an attribute of this name. The message suggests a similar name.
         InputTypeError
             If a condition is not text, a number, a boolean, or a list of these.
         """
         return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
 
     def meets(self, conditions: Mapping[str, Any]) -> Mask:
-        """Return a mask of the items (by code) that meet all conditions, as in ``where``.
+        """Return a mask over item codes: True if the item meets all conditions (see ``where``).
 
         >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})
         array([False,  True])
@@ -108,7 +109,9 @@ class Items:
         return matches
 
     def updated(self, changed: Items) -> Items:
-        """Return the items with changed ones replaced and new ones appended; ``self`` if nothing differs.
+        """Return the items updated by ``changed``: known items are replaced, new items are appended.
+
+        If nothing changes, ``self`` is returned.
 
         >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {}})
         >>> songs.updated(Items.of({"s3": {}, "s1": {"genre": "soul"}})).attributes
@@ -138,7 +141,7 @@ class Items:
         return {}
 
     def _codes_by_value(self, name: str) -> dict[Value, Codes]:
-        """Return the codes of the items that have each value of an attribute; cached per attribute."""
+        """Map each value of an attribute to the codes of the items with this value. Cached per attribute."""
         if name not in self._columns:
             codes: defaultdict[Value, list[int]] = defaultdict(list)
             for code, row in enumerate(self.attributes):
@@ -154,15 +157,16 @@ class Items:
             return
         if not self._names:
             raise InputError(
-                f"no item has an attribute {name!r}, or any other; load items with attributes first"
+                f"no item has an attribute {name!r}, because the items have no attributes; "
+                "load items with attributes"
             )
         similar = difflib.get_close_matches(name, self._names, n=1)
-        remedy = f"did you mean {similar[0]!r}?" if similar else f"known: {', '.join(self._names[:10])}"
+        remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {', '.join(self._names[:10])}"
         raise InputError(f"no item has an attribute {name!r}; {remedy}")
 
 
 def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, frozenset[Value]]:
-    """Return the accepted values of each attribute, without ``None`` and NaN, which match nothing.
+    """Return the set of accepted values of each attribute, without ``None`` and NaN, which match no item.
 
     >>> checked_conditions({"genre": ["jazz", None], "year": 1983})
     {'genre': frozenset({'jazz'}), 'year': frozenset({1983})}

@@ -1,4 +1,4 @@
-"""The training corpus: sequences of item codes in two flat arrays; and encoded histories."""
+"""Training corpus (``Sentences``) and encoded histories (``Histories``): item codes in flat arrays."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _FORMAT = 2
 _READABLE = (1, _FORMAT)
 _FILES = ("tokens.npy", "offsets.npy", "ids.jsonl")
 _COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
-"""Optional columns with one number per token, and their dtypes on disk; format 1 has no timestamps."""
+"""Dtype on disk of each optional column, which has one number per token. Format 1 has no timestamps."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sentences(Sequence[list[str]]):
-    """Sentences of items: ``tokens[offsets[i]:offsets[i + 1]]`` are the codes of sentence ``i``, in order.
+    """Sentences of items: ``tokens[offsets[i]:offsets[i + 1]]`` are the item codes of sentence ``i``.
 
-    ``tokens`` is int32 (n tokens), ``offsets`` int64 (n sentences + 1, from 0 to n tokens). ``weights``
-    (float32, one per token, or ``None``) is the training weight of a token. ``timestamps`` (int64
-    microseconds since 1970-01-01 UTC, one per token, or ``None``) is the time of its interaction.
-    ``ordered=False`` means that the order within a sentence carries no information; training then reshuffles
-    each sentence in each epoch.
+    ``tokens`` (int32) holds the codes of all sentences. ``offsets`` (int64) has length n sentences + 1, from
+    0 to the number of tokens. ``weights`` (float32) holds the training weight of each token, or is ``None``.
+    ``timestamps`` (int64) holds the time of each token's interaction in microseconds since 1970-01-01 UTC, or
+    is ``None``. ``ordered=False`` means that the order of tokens in a sentence carries no information;
+    training then shuffles each sentence in each epoch.
 
     An integer index returns a list of ids, a slice returns ``Sentences``.
 
@@ -71,7 +71,7 @@ class Sentences(Sequence[list[str]]):
 
     @classmethod
     def of(cls, sentences: Iterable[Iterable[str]], *, ordered: bool = True) -> Sentences:
-        """Create sentences from lists of ids; codes are assigned in order of first appearance."""
+        """Create sentences from lists of ids. Codes are assigned in order of first appearance."""
         lists = [as_history(sentence, "a sentence") for sentence in sentences]
         ids = [id_ for sentence in lists for id_ in sentence]
         vocabulary = Vocabulary.of(ids)
@@ -102,15 +102,15 @@ class Sentences(Sequence[list[str]]):
 
     @property
     def lengths(self) -> Offsets:
-        """The number of tokens of each sentence."""
+        """Number of tokens in each sentence."""
         return np.diff(self.offsets)
 
     def counts(self) -> Offsets:
-        """Return the number of occurrences of each item, by code."""
+        """Return the number of occurrences of each item, indexed by code."""
         return np.bincount(self.tokens, minlength=len(self.vocabulary)).astype(np.int64)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the content in hexadecimal; equal sentences have equal fingerprints.
+        """Return the SHA-256 digest of the content in hexadecimal. Equal sentences have equal digests.
 
         >>> Sentences.of([["a", "b"]]).fingerprint()[:8]
         '599ccbe5'
@@ -131,7 +131,10 @@ class Sentences(Sequence[list[str]]):
         return digest.hexdigest()
 
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:
-        """Return the sentences at these positions (or in a mask), in this order, with the same vocabulary."""
+        """Return the sentences selected by a mask, or by positions and in the order of the positions.
+
+        The vocabulary does not change.
+        """
         rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
@@ -139,14 +142,18 @@ class Sentences(Sequence[list[str]]):
         return self.regroup(source, offsets)
 
     def keep(self, tokens: Mask) -> Sentences:
-        """Return the sentences reduced to the tokens that the mask (one flag per token) selects."""
+        """Return the sentences with only the tokens that a mask selects (one flag per token).
+
+        The number of sentences does not change.
+        """
         kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
         return self.regroup(np.flatnonzero(tokens), kept_before[self.offsets])
 
     def __add__(self, other: Sentences) -> Sentences:
-        """Concatenate two corpora; the vocabulary is the union of both.
+        """Concatenate two corpora. The vocabulary is the union of the two vocabularies.
 
-        If only one has weights, the tokens of the other get weight 1. Timestamps are kept if both have them.
+        If only one corpus has weights, the tokens of the other corpus have weight 1. Timestamps are kept if
+        both corpora have timestamps.
 
         >>> list(Sentences.of([["a", "b"]]) + Sentences.of([["c", "a"]]))
         [['a', 'b'], ['c', 'a']]
@@ -156,8 +163,8 @@ class Sentences(Sequence[list[str]]):
         code_of = vocabulary.encode(other.vocabulary.ids)
         weights = None
         if self.weights is not None or other.weights is not None:
-            parts = [np.ones(len(s.tokens)) if s.weights is None else s.weights for s in (self, other)]
-            weights = np.concatenate(parts).astype(np.float32)
+            both = [np.ones(len(s.tokens)) if s.weights is None else s.weights for s in (self, other)]
+            weights = np.concatenate(both).astype(np.float32)
         timestamps = None
         if self.timestamps is not None and other.timestamps is not None:
             timestamps = np.concatenate((self.timestamps, other.timestamps))
@@ -171,7 +178,7 @@ class Sentences(Sequence[list[str]]):
         )
 
     def regroup(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
-        """Return sentences of the tokens at positions ``source``, cut at ``offsets``; positions may repeat.
+        """Return sentences of the tokens at positions ``source``, split at ``offsets``. Positions may repeat.
 
         >>> list(Sentences.of([["a", "b", "c"]]).regroup(np.array([0, 0, 1]), np.array([0, 1, 3])))
         [['a'], ['a', 'b']]
@@ -185,7 +192,7 @@ class Sentences(Sequence[list[str]]):
         return {name: column for name, column in columns.items() if column is not None}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the sentences to a new folder, which ``open`` memory-maps."""
+        """Write the sentences to a new folder, for ``Sentences.open``."""
         with files.atomic_folder(Path(path)) as folder:
             files.write_array(folder / "tokens.npy", self.tokens)
             files.write_array(folder / "offsets.npy", self.offsets)
@@ -206,35 +213,41 @@ class Sentences(Sequence[list[str]]):
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Sentences:
-        """Memory-map saved sentences, read-only, after verifying the checksum of every file.
+        """Open saved sentences as read-only memory maps. The checksum of each file is verified first.
 
         Raises
         ------
         BundleNotFoundError
             If the folder does not exist.
         CorruptBundleError
-            If a file is missing, altered, or inconsistent with the others.
+            If a file is missing or damaged, or files are inconsistent with each other.
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise BundleNotFoundError(f"no folder {folder}; expected one written by Sentences.save")
+            raise BundleNotFoundError(f"no folder {folder}; expected a folder written by Sentences.save")
         text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
         header = files.parse_json(text, folder / "sentences.json")
         try:
             if header["format"] not in _READABLE or header["kind"] != "sentences":
                 raise CorruptBundleError(
-                    f"{folder} has format {header['format']} and kind {header['kind']!r}; expected kind "
-                    f"'sentences' in a format up to {_FORMAT}"
+                    f"{folder} has format {header['format']} and kind {header['kind']!r}; expected format 1 "
+                    f"to {_FORMAT} and kind 'sentences': upgrade item2vec, or use a folder of Sentences.save"
                 )
             names = header["columns"] if header["format"] > 1 else ["weights"] * header["weighted"]
             dtypes = {name: _COLUMNS[name] for name in names}
             for name in (*_FILES, *(f"{column}.npy" for column in dtypes)):
                 if files.sha256(folder / name) != header["sha256"][name]:
-                    raise CorruptBundleError(f"{folder / name} is damaged: its SHA-256 is not as recorded")
+                    raise CorruptBundleError(
+                        f"{folder / name} does not have the SHA-256 in sentences.json: "
+                        "the file was changed or damaged; use another copy of the folder"
+                    )
             n_sentences, n_tokens = int(header["n_sentences"]), int(header["n_tokens"])
             vocabulary = Vocabulary(files.read_ids(folder / "ids.jsonl"))
             if len(vocabulary) != header["n_items"]:
-                raise CorruptBundleError(f"{folder} has {len(vocabulary)} ids; expected {header['n_items']}")
+                raise CorruptBundleError(
+                    f"{folder} has {len(vocabulary)} ids; expected {header['n_items']}, as in "
+                    "sentences.json: use another copy of the folder"
+                )
             return cls(
                 vocabulary,
                 files.open_array(folder / "tokens.npy", "<i4", (n_tokens,)),
@@ -248,11 +261,13 @@ class Sentences(Sequence[list[str]]):
         except CorruptBundleError:
             raise
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise CorruptBundleError(f"{folder} does not contain valid sentences: {error}") from error
+            raise CorruptBundleError(
+                f"{folder} does not contain valid sentences: {error}; use another copy of the folder"
+            ) from error
 
 
 def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
-    """Return the start of each of consecutive runs of these lengths, and the end of the last.
+    """Return the offsets of consecutive runs: the start of each run, and the end of the last run.
 
     >>> offsets_of([2, 0, 3])
     array([0, 2, 2, 5])
@@ -263,10 +278,10 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
 
 
 class Histories(NamedTuple):
-    """Histories encoded with a model's vocabulary, oldest item first.
+    """Histories encoded with the vocabulary of a model, oldest item first.
 
-    ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the items of history ``i``. ``weights`` (float64) and
-    ``timestamps`` (int64 microseconds) have one entry per item, or are ``None``.
+    ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the item codes of history ``i``. ``weights`` (float64)
+    and ``timestamps`` (int64 microseconds) have one value per item, or are ``None``.
     """
 
     codes: Codes
@@ -275,7 +290,10 @@ class Histories(NamedTuple):
     timestamps: Offsets | None = None
 
     def keep(self, items: Mask) -> Histories:
-        """Return the histories reduced to the items that the mask (one flag per item) selects."""
+        """Return the histories with only the items that a mask selects (one flag per item).
+
+        The number of histories does not change.
+        """
         return Histories(
             self.codes[items],
             offsets_of(items)[self.offsets],
@@ -291,15 +309,16 @@ def encode_histories(
     weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
     timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
 ) -> Histories:
-    """Encode histories, with their weights and timestamps; drop items that are not in the vocabulary.
+    """Encode histories with their weights and timestamps. Items that are not in the vocabulary are dropped.
 
-    ``Sentences`` already contain weights and timestamps. For lists of ids, pass one list of weights or
-    timestamps per history, of the same length. Weights are rounded to float32, their type in ``Sentences``.
+    If histories are lists of ids, ``weights`` and ``timestamps`` hold one list per history, with one value
+    per item. If histories are ``Sentences``, which contain weights and timestamps, both must be ``None``.
+    Weights are rounded to float32, the dtype of weights in ``Sentences``.
 
     Raises
     ------
     InputError
-        If weights or timestamps differ in length from the histories, or are passed along with ``Sentences``.
+        If weights or timestamps differ in length from the histories, or are passed with ``Sentences``.
 
     Examples
     --------
@@ -310,7 +329,10 @@ def encode_histories(
         raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
     if isinstance(histories, Sentences):
         if weights is not None or timestamps is not None:
-            raise InputError("Sentences contain weights and timestamps; pass neither of them separately")
+            raise InputError(
+                "found weights= or timestamps= together with Sentences, which contain both; "
+                "expected neither: remove the arguments"
+            )
         codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
         own_weights = None if histories.weights is None else histories.weights.astype(np.float64)
         encoded = Histories(codes, histories.offsets, own_weights, histories.timestamps)
@@ -338,29 +360,27 @@ def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
 
 
 def _joined(name: str, columns: Iterable[npt.NDArray[Any]], lengths: Sequence[int]) -> npt.NDArray[Any]:
-    """Concatenate one column per history; each must have the length of its history."""
-    parts = list(columns)
-    if [part.shape for part in parts] != [(length,) for length in lengths]:
-        found = ", ".join(str(part.size) for part in parts[:5])
+    """Concatenate the columns of all histories; raise ``InputError`` if a length differs from ``lengths``."""
+    arrays = list(columns)
+    if [array.shape for array in arrays] != [(length,) for length in lengths]:
+        found = ", ".join(str(array.size) for array in arrays[:5])
         expected = ", ".join(map(str, lengths[:5]))
-        raise InputError(
-            f"{name} of {found} numbers for histories of {expected} items; expected equal lengths"
-        )
-    return np.concatenate([np.empty(0, parts[0].dtype if parts else np.float64), *parts])
+        raise InputError(f"{name} have lengths {found}; expected {expected}, the lengths of the histories")
+    return np.concatenate([np.empty(0, arrays[0].dtype if arrays else np.float64), *arrays])
 
 
 def _fault(sentences: Sentences) -> str | None:
     tokens, offsets, weights = sentences.tokens, sentences.offsets, sentences.weights
     n_items = len(sentences.vocabulary)
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
-        return f"offsets must run from 0 to {len(tokens)}, the number of tokens"
+        return f"offsets do not start at 0 and end at {len(tokens)}, the number of tokens"
     if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
-        return "offsets decrease"
+        return "offsets decrease; expected non-decreasing offsets"
     if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
-        return f"a token is outside 0 … {n_items - 1}"
+        return f"a token is outside 0 … {n_items - 1}; expected codes of the vocabulary"
     for name, column in sentences._columns().items():
         if len(column) != len(tokens):
-            return f"{len(column)} {name} for {len(tokens)} tokens"
+            return f"{len(column)} {name} for {len(tokens)} tokens; expected equal numbers"
     if weights is not None and not bool(np.all(np.isfinite(weights) & (weights >= 0))):
-        return "weights must be finite and non-negative"
+        return "a weight is negative or not finite; expected finite numbers >= 0"
     return None

@@ -1,4 +1,4 @@
-"""The steps shared by training sentences and histories: event filter, grouping, repeats, truncation."""
+"""Preprocessing shared by training sentences and histories: event filter, grouping, repeats, truncation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 Grouping = Mapping[str, str] | tuple[Items, str]
-"""A mapping from item ids to group ids, or items and the name of an attribute that holds the group id."""
+"""A mapping from item ids to group ids, or ``(items, name)`` with the name of an attribute of the items."""
 
 
 def shape_training_sentences(
@@ -38,13 +38,16 @@ def shape_training_sentences(
     collapse_repeats: bool,
     group_by: Grouping | None,
 ) -> Sentences:
-    """Group, collapse and truncate; then drop sentences shorter than ``min_length``, and unused ids."""
+    """Apply ``group_collapse_truncate``; then drop sentences shorter than ``min_length``, and unused ids."""
     n_tokens = len(sentences.tokens)
     sentences = group_collapse_truncate(
         sentences, max_length=max_length, collapse_repeats=collapse_repeats, group_by=group_by
     )
     if group_by is not None and n_tokens and not len(sentences.tokens):
-        raise InputError(f"none of {n_tokens:,} tokens has a group; expected a mapping from item ids")
+        raise InputError(
+            f"none of {n_tokens:,} tokens has a group; expected a group of at least one item: check that "
+            "the item ids in group_by are the ids in the sentences"
+        )
     if bool((sentences.lengths < min_length).any()):
         sentences = sentences.take(sentences.lengths >= min_length)
     return _without_unused(sentences)
@@ -53,9 +56,9 @@ def shape_training_sentences(
 def group_collapse_truncate(
     sentences: Sentences, *, max_length: int | None, collapse_repeats: bool, group_by: Grouping | None
 ) -> Sentences:
-    """Replace items by their groups, collapse adjacent repeats, keep the last ``max_length`` tokens.
+    """Replace items by their groups, collapse adjacent repeats, and keep the last ``max_length`` tokens.
 
-    The steps are applied in this order. The number of sentences stays the same; some may become empty.
+    The steps are applied in this order. The number of sentences does not change; sentences may become empty.
 
     >>> lists = Sentences.of([["a", "a", "b", "c"]])
     >>> artists = {"a": "x", "b": "y", "c": "z"}
@@ -73,27 +76,30 @@ def group_collapse_truncate(
 
 
 def shape_histories(
-    every: Sentences,
-    event: Codes | None,
-    events: Vocabulary | None,
+    all_events: Sentences,
+    event_codes: Codes | None,
+    event_names: Vocabulary | None,
     adapter: AdapterConfig,
     items: Items | None = None,
 ) -> Sentences:
-    """Turn all events of users into the histories that a model reads.
+    """Convert all events of each user to the history of the user, which is the input of a model.
 
-    Filters events by name and time, applies event weights, then groups, collapses and truncates. Serving and
-    evaluation both call this function, and therefore read the same history.
+    Events are filtered by name and time, and weighted; then ``group_collapse_truncate`` is applied. Serving
+    and evaluation both call this function, so that their histories are equal.
 
     Parameters
     ----------
-    every
-        One sentence per user with all of his or her events, oldest first; empty for a user without events.
-    event, events
-        The event of each token as a code of ``events``; ``None`` if events have no names.
+    all_events
+        One sentence per user with all events of the user, oldest first. The sentence of a user without events
+        is empty.
+    event_codes, event_names
+        The event of each token as a code, and the vocabulary of event names. Both are ``None`` if the events
+        have no names.
     adapter
-        The settings. Those of training alone (``kind``, ``gap`` and the minimum counts) are ignored.
+        The adapter settings. The settings that apply only to training (``kind``, ``gap``, ``min_length`` and
+        the minimum counts) are ignored.
     items
-        The items with the attribute named by ``adapter.group_by``.
+        The items with the attribute ``adapter.group_by``. They are required if this setting is not ``None``.
 
     Examples
     --------
@@ -104,17 +110,18 @@ def shape_histories(
     >>> histories[0], histories.weights
     (['a', 'c'], array([1., 5.], dtype=float32))
     """
-    kept = np.ones(len(every.tokens), dtype=bool)
-    if adapter.since is not None and every.timestamps is not None:
-        kept &= every.timestamps >= microseconds([adapter.since])[0]
-    if adapter.events is not None and event is not None and events is not None:
-        weight_of = _event_weights(adapter.events, events)
-        kept &= weight_of[event] >= 0
+    kept = np.ones(len(all_events.tokens), dtype=bool)
+    if adapter.since is not None and all_events.timestamps is not None:
+        kept &= all_events.timestamps >= microseconds([adapter.since])[0]
+    if adapter.events is not None and event_codes is not None and event_names is not None:
+        weight_of = _event_weights(adapter.events, event_names)
+        kept &= weight_of[event_codes] >= 0
         if isinstance(adapter.events, Mapping):
-            base = np.float32(1) if every.weights is None else every.weights
-            every = dataclasses.replace(every, weights=np.maximum(weight_of[event], 0) * base)
+            base = np.float32(1) if all_events.weights is None else all_events.weights
+            weights = np.maximum(weight_of[event_codes], 0) * base
+            all_events = dataclasses.replace(all_events, weights=weights)
     return group_collapse_truncate(
-        every if bool(kept.all()) else every.keep(kept),
+        all_events if bool(kept.all()) else all_events.keep(kept),
         max_length=adapter.max_length,
         collapse_repeats=adapter.collapse_repeats,
         group_by=grouping_of(adapter, items),
@@ -122,53 +129,55 @@ def shape_histories(
 
 
 def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
-    """Return the grouping by the attribute ``adapter.group_by``, or ``None`` if that is not set.
+    """Return the grouping by the attribute ``adapter.group_by``, or ``None`` if this setting is ``None``.
 
     Raises
     ------
     ConfigError
-        If ``group_by`` is set, but there are no items.
+        If ``adapter.group_by`` is set and ``items`` is ``None``.
     """
     if adapter.group_by is None:
         return None
     if items is None:
-        raise ConfigError(f"group_by={adapter.group_by!r} needs items with attributes; pass items=")
+        raise ConfigError(
+            f"group_by={adapter.group_by!r} needs items with attributes; found no items: pass items="
+        )
     return items, adapter.group_by
 
 
-def _event_weights(selected: Iterable[str] | Mapping[str, float], events: Vocabulary) -> Floats:
-    """Return the weight of each event by its code; -1 for an event that is filtered out."""
-    weights = np.full(len(events), -1, dtype=np.float32)
+def _event_weights(selected: Iterable[str] | Mapping[str, float], event_names: Vocabulary) -> Floats:
+    """Return the weight of each event code. The weight of an event that is not selected is -1."""
+    weights = np.full(len(event_names), -1, dtype=np.float32)
     for name in selected:
-        if name in events:
-            weights[events.code(name)] = selected[name] if isinstance(selected, Mapping) else 1
+        if name in event_names:
+            weights[event_names.code(name)] = selected[name] if isinstance(selected, Mapping) else 1
     return weights
 
 
 def check_shape(min_length: int, max_length: int | None, group_by: Grouping | None) -> None:
-    """Raise ``ConfigError`` for arguments that ``shape_training_sentences`` cannot apply."""
+    """Raise ``ConfigError`` if an argument of ``shape_training_sentences`` is invalid."""
     check_least("min_length", min_length, 1)
     if max_length is not None:
         check_least("max_length", max_length, min_length)
     is_pair = isinstance(group_by, tuple) and len(group_by) == 2 and isinstance(group_by[0], Items)
     if not (is_pair or isinstance(group_by, Mapping | None)):
         raise ConfigError(
-            f"group_by is {group_by!r}; expected a mapping from item ids, or (items, attribute name)"
+            f"group_by is {group_by!r}; expected a mapping from item ids to group ids, or (items, attribute)"
         )
 
 
 def check_least(name: str, value: int, least: int) -> None:
-    """Raise ``ConfigError`` unless a setting is a whole number of at least ``least``."""
+    """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}")
 
 
 def _collapsed(sentences: Sentences) -> Sentences:
-    """Replace each run of equal tokens by its last one, with the largest weight of the run."""
+    """Replace each run of equal tokens by the last token of the run, with the largest weight of the run."""
     is_first = np.ones(len(sentences.tokens) + 1, dtype=bool)
     is_first[1:-1] = sentences.tokens[1:] != sentences.tokens[:-1]
     is_first[sentences.offsets] = True
-    kept = sentences.keep(is_first[1:])  # the last token of a run precedes the first of the next
+    kept = sentences.keep(is_first[1:])  # the last token of a run precedes the first token of the next run
     if sentences.weights is None:
         return kept
     largest = np.maximum.reduceat(sentences.weights, np.flatnonzero(is_first[:-1]))
@@ -183,7 +192,7 @@ def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
     )
     for id_, group in zip(sentences.vocabulary.ids, groups, strict=True):
         if not isinstance(group, str | None):
-            raise InputTypeError(f"the group of item {id_!r} is {group!r}; expected one id as text, or none")
+            raise InputTypeError(f"the group of item {id_!r} is {group!r}; expected an id as text, or None")
     group_ids = [group for group in groups if group is not None]
     vocabulary = Vocabulary.of(group_ids)
     code_of = np.full(len(groups), -1, dtype=np.int32)

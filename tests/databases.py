@@ -80,13 +80,13 @@ def memory():
 
 @pytest.fixture(params=KINDS)
 def new_url(request):
-    """Return a function that creates an empty database and returns its URL."""
+    """Return a function that creates an empty database and returns the URL of the database."""
     return _maker(request)
 
 
 @pytest.fixture(params=KINDS)
 def other_url(request):
-    """Return the URL of a second empty database, of each kind in turn."""
+    """Return the URL of a second empty database, on SQLite and PostgreSQL in turn."""
     return _maker(request)()
 
 
@@ -99,7 +99,7 @@ def _maker(request):
 
 
 def empty_schema(cluster):
-    """Create a schema, which the store uses like a database and which is much faster to create."""
+    """Create a PostgreSQL schema for the store; creating a database would be much slower."""
     name = f"store_{next(NAMES)}"
     url = f"postgresql+psycopg://postgres@/postgres?host={cluster}"
     engine = create_engine(url)
@@ -116,7 +116,7 @@ def url(new_url):
 
 @pytest.fixture
 def store(url):
-    """Yield a store with a schema, on each kind of database in turn."""
+    """Yield a store with a schema, on SQLite and PostgreSQL in turn."""
     with Store(url) as store:
         store.upgrade()
         yield store

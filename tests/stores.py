@@ -59,7 +59,7 @@ def fill(store, engine):
 def content(engine):
     """Return the row count and content hash of each table, over the columns in ``metadata``.
 
-    Revisions are left out, because a downgrade drops them.
+    Revisions are omitted, because a downgrade drops the column.
     """
     contents = {}
     with engine.begin() as connection:

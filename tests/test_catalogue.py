@@ -1,4 +1,4 @@
-"""Masks over a model's rows agree with a direct check of each item."""
+"""Masks over the rows of a model agree with a direct check of each item."""
 
 import numpy as np
 import pytest

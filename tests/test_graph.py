@@ -1,4 +1,4 @@
-"""A graph contains the edges it is made of, each once, and rejects inconsistent arrays."""
+"""A graph contains each edge that it is created from once, and rejects inconsistent arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def edge_lists(draw):
 
 
 def reference(edges, directed):
-    """Return the neighbours of each node with summed weights."""
+    """Return the neighbours of each node with the summed weights of duplicate edges."""
     graph = {}
     for source, target, weight in edges:
         graph.setdefault(source, {})
@@ -147,7 +147,7 @@ def test_invalid_weights_are_errors(weight, directed):
 
 
 def test_weights_on_some_edges_are_errors():
-    with pytest.raises(InputError, match="all or none"):
+    with pytest.raises(InputError, match="1 of 2 edges have a weight"):
         Graph.of([("a", "b", 1.0), ("b", "c")])
 
 

@@ -1,6 +1,6 @@
-"""Every parameter that takes ids rejects values that are not text; they never count as unknown ids.
+"""Every parameter for ids rejects values that are not text; such values are never treated as unknown ids.
 
-The parameters are collected by reflection, so that a new one cannot be forgotten.
+The parameters are collected by reflection, so that a new parameter cannot be forgotten.
 """
 
 from __future__ import annotations

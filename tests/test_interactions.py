@@ -1,4 +1,4 @@
-"""Interactions keep the columns they are made of, and reject invalid rows."""
+"""Interactions contain the columns that they are created from, and reject invalid rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = ("user", "item", "timestamp", "weight", "event", "session")
 def interactions_of(table):
     columns = zip(*table, strict=True) if table else [[] for _ in COLUMNS]
     named = dict(zip(COLUMNS, columns, strict=True))
-    # datetime64, because whole numbers might look like seconds since 1970
+    # datetime64 values, because small integers could be rejected as seconds since 1970
     return Interactions.of(**{**named, "timestamp": np.array(named["timestamp"], dtype="datetime64[us]")})
 
 
@@ -109,7 +109,7 @@ def test_whole_numbers_in_another_unit_are_errors_that_suggest_a_conversion(unit
     times = np.array(dates, dtype=f"datetime64[{unit}]")
     numbers = [*times.astype(np.int64).tolist(), 0, -1]
     with pytest.raises(
-        InputError, match=rf"look like epoch {name} \(the newest is {max(numbers)}\)"
+        InputError, match=rf"appear to be {name} since 1970 \(the largest is {max(numbers)}\)"
     ) as caught:
         microseconds(form(numbers))
     with pytest.raises(InputError, match="expected microseconds"):
@@ -196,7 +196,7 @@ def test_iterators_are_read_once():
 
 
 def test_event_weights_are_checked():
-    with pytest.raises(InputError, match="no event 'purchase' in the data; found click, buy, view"):
+    with pytest.raises(InputError, match=r"unknown event 'purchase'; expected .*: click, buy, view"):
         SHOP.with_event_weights({"purchase": 5})
     for bad in (np.nan, np.inf, -1):
         with pytest.raises(InputError, match="expected a finite number >= 0"):
@@ -233,9 +233,9 @@ def test_inconsistent_columns_are_errors():
     for codes in ([0, 2], [-1, 0]):
         with pytest.raises(InputError, match="column 'item' holds a code outside 0 … 1"):
             Interactions(two, two, np.array([0, 1]), np.array(codes))
-    with pytest.raises(InputError, match="column 'event' and its vocabulary come together"):
+    with pytest.raises(InputError, match="found column 'event' without its vocabulary"):
         Interactions(two, two, np.array([0]), np.array([0]), event=np.array([0]))
-    with pytest.raises(InputError, match="column 'session' and its vocabulary come together"):
+    with pytest.raises(InputError, match="found column 'session' without its vocabulary"):
         Interactions(two, two, np.array([0]), np.array([0]), sessions=two)
 
 

@@ -1,4 +1,4 @@
-"""Titles, attributes, and filters by attribute."""
+"""Titles and attributes of items, and filters by attribute."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ def test_the_title_of_an_item_without_one_is_its_id(titles, other):
     ("name", "message"),
     [
         ("yaer", "no item has an attribute 'yaer'; did you mean 'year'"),
-        ("zzz", "no item has an attribute 'zzz'; known: genre, year"),
+        ("zzz", "no item has an attribute 'zzz'; expected genre, year"),
     ],
 )
 def test_an_unknown_attribute_error_suggests_names(name, message):
     songs = Items.of({"a": {"genre": "jazz"}, "b": {"year": 1983}})
     with pytest.raises(InputError, match=message):
         songs.where({"genre": "jazz", name: 1983})
-    with pytest.raises(InputError, match=f"no item has an attribute '{name}', or any other"):
+    with pytest.raises(InputError, match=f"no item has an attribute '{name}', because the items have no"):
         Items.of({"a": {}}).where({name: 1})
 
 

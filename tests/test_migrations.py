@@ -1,4 +1,4 @@
-"""Migrations keep every row, and a migration that fails changes nothing."""
+"""Migrations keep all rows, and a failed migration is rolled back."""
 
 import shutil
 import subprocess
@@ -68,7 +68,7 @@ def upgrade():
 
 @pytest.fixture
 def revise(url, tmp_path):
-    """Return a function that adds a later revision to a copy of the shipped ones."""
+    """Return a function that adds a later revision to a copy of the released revisions."""
     return lambda later: with_later(url, tmp_path / "50% of revisions", later)
 
 
@@ -137,7 +137,9 @@ def test_a_later_revision_up_and_down_keeps_every_row(store, engine, revise):
         assert content(engine) == before
         with engine.begin() as connection:
             assert "artist" in {column["name"] for column in sa.inspect(connection).get_columns("item")}
-        with pytest.raises(SchemaError, match=r"revision later, which this package .* does not know"):
+        with pytest.raises(
+            SchemaError, match=r"has schema revision later; the newest revision .* supports is"
+        ):
             store.check_schema()
         assert schema.downgrade(HEAD) == HEAD
         assert content(engine) == before
@@ -241,7 +243,7 @@ def test_a_shipped_revision_that_fails_changes_nothing(old, url, engine, tmp_pat
 def test_a_migration_that_loses_rows_is_rolled_back(store, engine, revise, table):
     fill(store, engine)
     before = content(engine)
-    with pytest.raises(StoreError, match=rf"left 0 of \d+ rows in '{table}'; rolled back"):
+    with pytest.raises(StoreError, match=rf"left 0 of \d+ rows in table '{table}'; .* rolled back"):
         revise(HALFWAY.format(fault=f"op.execute('DELETE FROM {table}')")).upgrade()
     assert content(engine) == before
     assert store.current() == HEAD
@@ -249,7 +251,9 @@ def test_a_migration_that_loses_rows_is_rolled_back(store, engine, revise, table
 
 def test_a_migration_that_leaves_orphans_is_rolled_back(file, memory):
     orphaned = HALFWAY.format(fault="op.execute('UPDATE interaction SET item_id = 7777')")
-    with pytest.raises(StoreError, match="left 'interaction' without its 'item'; rolled back"):
+    with pytest.raises(
+        StoreError, match=r"in table 'interaction' that refer to missing rows in 'item'; .* rolled"
+    ):
         with_later(file, memory / "alembic", orphaned).upgrade()
     with Store(file) as store:
         assert len(store.history("ann")) == 2
@@ -319,7 +323,9 @@ def test_only_an_older_sqlite_file_is_backed_up(file, memory):
 def test_a_backup_that_cannot_be_written_stops_the_upgrade(file, memory):
     schema = with_later(file, memory / "alembic", ROUND_TRIP)
     (memory / f"store.db.{HEAD}.backup").mkdir()
-    with pytest.raises(StoreError, match=r"store.db.\w+.backup cannot be written .* nothing was migrated"):
+    with pytest.raises(
+        StoreError, match=r"store.db.\w+.backup could not be written: .* nothing was migrated"
+    ):
         schema.upgrade()
     with Store(file) as store:
         assert store.current() == HEAD

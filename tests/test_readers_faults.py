@@ -1,4 +1,4 @@
-"""Errors report the file, line and value of a bad row, and why a file cannot be read."""
+"""Errors report the file, line and value of a bad row, or the reason why a file cannot be read."""
 
 from __future__ import annotations
 

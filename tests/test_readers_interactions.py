@@ -1,4 +1,4 @@
-"""Interactions read from any format equal the ones written."""
+"""Interactions that are read from a file of any format equal the interactions that were written."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_examples_of_files(tmp_path, name, text, options, rows):
 
 
 def read_times(values, folder):
-    """Read timestamps from a DataFrame and two files, and check that all agree."""
+    """Read timestamps from a DataFrame and two files, and check that all results are equal."""
     frame = pd.DataFrame({"user_id": "u", "item_id": "i", "timestamp": values})
     frame.astype(str).to_csv(folder / "times.csv", index=False)
     frame.to_json(folder / "times.jsonl", orient="records", lines=True)
@@ -193,7 +193,7 @@ def test_delimited_text_round_trips(folder, table, data):
 )
 @example(blank="\n\n", body="a,b\n\n \n\ra,b", on_error="raise")
 def test_both_parsers_of_delimited_text_agree(folder, blank, body, on_error):
-    """A quoted header selects the slower parser, which must agree with Arrow's in rows and errors."""
+    """A quoted header selects the slower parser, which must return the same rows and errors as Arrow's."""
 
     def outcome(header):
         path = folder / "quick.csv"

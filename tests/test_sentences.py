@@ -1,4 +1,4 @@
-"""Sentences equal the lists of lists they are made of, in memory and memory-mapped."""
+"""Sentences equal the lists of lists that they are created from, in memory and memory-mapped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ weights = st.floats(0, 1000, width=32)
 
 @st.composite
 def weighted(draw):
-    """Draw sentences, some with weights, some with timestamps, some unordered."""
+    """Draw sentences with or without weights, with or without timestamps, ordered or unordered."""
     lists = draw(corpora())
     sentences = Sentences.of(lists, ordered=draw(st.booleans()))
     if draw(st.booleans()):
@@ -158,10 +158,10 @@ def test_illegal_ids_are_errors(illegal):
 @pytest.mark.parametrize(
     ("tokens", "offsets", "column", "message"),
     [
-        ([0, 1], [], None, "from 0 to 2"),
-        ([0, 1], [0, 1], None, "from 0 to 2"),
-        ([0, 1], [0, 3], None, "from 0 to 2"),
-        ([0, 1], [1, 2], None, "from 0 to 2"),
+        ([0, 1], [], None, "start at 0 and end at 2"),
+        ([0, 1], [0, 1], None, "start at 0 and end at 2"),
+        ([0, 1], [0, 3], None, "start at 0 and end at 2"),
+        ([0, 1], [1, 2], None, "start at 0 and end at 2"),
         ([0, 1], [0, 2, 1, 2], None, "decrease"),
         ([0, 1], [0, -1, 2], None, "decrease"),
         ([0, 2], [0, 2], None, "outside 0 … 1"),
@@ -169,7 +169,7 @@ def test_illegal_ids_are_errors(illegal):
         ([0, 1], [0, 2], [1.0], "1 weights for 2 tokens"),
         ([0, 1], [0, 2], [1.0, np.nan], "finite"),
         ([0, 1], [0, 2], [1.0, np.inf], "finite"),
-        ([0, 1], [0, 2], [1.0, -1.0], "non-negative"),
+        ([0, 1], [0, 2], [1.0, -1.0], "negative"),
     ],
 )
 def test_inconsistent_columns_are_errors(tokens, offsets, column, message):

@@ -124,7 +124,7 @@ def test_the_same_event_is_stored_once(store):
 
 
 def test_the_event_key_is_stable(store, sql):
-    """With another key, events that an older version has stored would be stored twice."""
+    """With another key, events that an older version of item2vec has stored would be stored twice."""
     timestamps = [-62_135_596_800_000_000, -1, 0, 1, 253_402_300_799_999_999]
     rows = [(user, "x", timestamp) for user in ODD_IDS for timestamp in timestamps]
     store.ingest(listens(*rows, event=ODD_IDS * len(timestamps)))
@@ -299,7 +299,7 @@ def test_a_history_is_oldest_first_and_limit_keeps_its_newest_part(store):
 
 
 def test_a_history_is_one_search_per_index(memory):
-    # On SQLite, whose query plans do not depend on the content of the tables.
+    # SQLite only, because its query plans do not depend on the content of the tables.
     with Store(f"sqlite:///{memory}/store.db") as store, sqlite3.connect(memory / "store.db") as connection:
         store.upgrade()
         statement = str(queries._history("sqlite").compile(dialect=sqlite.dialect()))

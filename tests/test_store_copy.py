@@ -43,7 +43,7 @@ def filled(store, engine):
 
 
 def observable(store):
-    """Return everything that callers can read from a store."""
+    """Return all data that callers can read from a store."""
     found = store.interactions()
     columns = [found.timestamp, found.weight, found.user, found.item, found.event, found.session]
     return (
@@ -108,7 +108,7 @@ def test_a_target_with_rows_is_refused_and_unchanged(store, other, other_url, ta
         with others.begin() as connection:
             connection.execute(metadata.tables[table].insert(), row)
         before = content(others)
-        with pytest.raises(ConfigError, match=rf"holds rows in '{table}', and nothing was copied"):
+        with pytest.raises(ConfigError, match=rf"has rows in table '{table}'; .* nothing was copied"):
             store.copy_to(other)
         assert content(others) == before
 
@@ -121,7 +121,7 @@ def test_a_store_is_not_copied_onto_itself(store, url):
 
 
 def test_a_source_without_a_schema_is_refused(url, other):
-    with Store(url) as source, pytest.raises(SchemaError, match="has no schema yet"):
+    with Store(url) as source, pytest.raises(SchemaError, match="has no schema; expected revision"):
         source.copy_to(other)
     assert other.current() is None
 
@@ -151,7 +151,7 @@ def test_a_copy_that_differs_is_rolled_back(filled, other, other_url, fault):
         with others.begin() as connection:
             statement = fault[others.dialect.name].format(change="weight = 9")
             connection.exec_driver_sql(statement)
-        with pytest.raises(StoreError, match=r"'interaction' has .* rolled back, nothing was copied"):
+        with pytest.raises(StoreError, match=r"table 'interaction' has .* the copy was rolled back"):
             filled.copy_to(other)
         assert content(others) == empty
 

@@ -1,4 +1,4 @@
-"""The store when processes die, disks fill up, files are damaged and writers collide."""
+"""The store under faults: killed processes, full disks, damaged files and concurrent writers."""
 
 import contextlib
 import re
@@ -199,7 +199,9 @@ def test_a_lock_that_is_not_released_is_an_error(memory):
         holder = sqlite3.connect(memory / "store.db", isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         assert impatient.summary()["n_interactions"] == 0
-        with pytest.raises(StoreError, match="database is locked; another process is writing"):
+        with pytest.raises(
+            StoreError, match="database is locked; another process is writing to the database"
+        ):
             impatient.ingest(many(1))
         waiting = ThreadPoolExecutor(1).submit(store.ingest, many(1))
         holder.execute("COMMIT")
@@ -305,7 +307,9 @@ fractions = st.floats(0, 1, exclude_max=True)
     flips=st.lists(st.tuples(fractions, st.integers(0, 7)), min_size=1, max_size=20),
     cut=st.none() | fractions,
 )
-@example(flips=[(0.4375, 7)], cut=None)  # in the text of the schema, which SQLite then quotes
+@example(
+    flips=[(0.4375, 7)], cut=None
+)  # damages the text of the schema, which SQLite's error message contains
 @settings(deadline=None, max_examples=60)
 def test_a_damaged_file_raises_only_errors_of_this_package(healthy, flips, cut):
     damaged = healthy.with_name("damaged.db")

@@ -52,7 +52,7 @@ class Machine(RuleBasedStateMachine):
         self.events = {}  # (source, key) -> Row
         self.catalogue = {}  # id -> (title, attributes)
         self.inactive = set()
-        self.known = None  # the catalogue of a reader that reads only changes
+        self.known = None  # the catalogue of a reader that passes ``known``
 
     def teardown(self):
         self.store.close()
@@ -93,7 +93,7 @@ class Machine(RuleBasedStateMachine):
     def ingest(self, rows, source, size, twice):
         rows = rows + rows[::-1] if twice else rows
         columns = {name: [getattr(row, name) for row in rows] for name in Row.__dataclass_fields__}
-        # As datetime64, because small integers would be taken for seconds since 1970.
+        # datetime64 values, because small integers could be rejected as seconds since 1970.
         columns["timestamp"] = np.array(columns["timestamp"], dtype="datetime64[us]")
         before = len(self.events)
         for row in rows:

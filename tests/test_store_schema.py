@@ -1,4 +1,4 @@
-"""The schema that migrations create equals ``metadata``, and refuses invalid rows."""
+"""The schema that migrations create equals ``metadata``, and rejects invalid rows."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Walks follow edges, in the proportions that node2vec defines, and are reproducible for a seed."""
+"""Walks follow edges with the probabilities that node2vec defines, and are reproducible for a seed."""
 
 import hashlib
 import itertools

@@ -1,6 +1,6 @@
 """Create the tables of users, items, interactions, runs, promotions and recommendations.
 
-A shipped revision never changes: it imports nothing from item2vec, whose tables may change later.
+A released revision must not change. It does not import item2vec, because the table definitions there change.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Add the version to the key of promotions, because each models folder has its own generations.
+"""Add the version to the primary key of promotions, because each models folder numbers its own generations.
 
-The downgrade fails, and changes nothing, if two folders have used the same generation.
+If two folders have used the same generation, the downgrade fails and is rolled back.
 """
 
 from alembic import op

@@ -1,4 +1,4 @@
-"""Add revisions to items, so that a reader can select the items that changed since its last read."""
+"""Add revisions to items, so that a reader can select the items that have changed since its last query."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Training sentences from interactions: one per user (histories) or one per visit (sessions)."""
+"""Training sentences from interactions: one sentence per user (histories) or per visit (sessions)."""
 
 from __future__ import annotations
 
@@ -53,21 +53,22 @@ def histories(
 ) -> Sentences:
     """Return one sentence per user, oldest item first.
 
-    Sentences are in the order of the users' codes. Items with equal timestamps, or without any, keep the
-    order of their rows. Tokens keep the weights and timestamps of their interactions; a collapsed run of
-    repeats keeps its largest weight and its last timestamp.
+    Sentences are in ascending order of user codes. Items with equal timestamps, or without timestamps, are in
+    the order of the rows. Each token has the weight and the timestamp of its interaction. A collapsed run of
+    repeats has the largest weight and the last timestamp of the run.
 
     Parameters
     ----------
     start, end
-        Keep interactions with ``start <= timestamp < end``; a naive datetime is UTC.
+        Keep interactions with ``start <= timestamp < end``. Naive datetimes are in UTC.
     events
-        Keep these events; a mapping, such as ``{"click": 1, "purchase": 5}``, also multiplies the weights of
-        their interactions.
+        Names of the events to keep. A mapping, such as ``{"click": 1, "purchase": 5}``, also multiplies the
+        weight of each interaction by the weight of its event.
     min_item_count, min_user_count
-        Drop items, then users, with fewer interactions. Each count is made once, after the filters above.
+        After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
+        with fewer than ``min_user_count`` interactions. Neither step is repeated.
     min_length, max_length, collapse_repeats, group_by, ordered
-        As in ``playlists``; ``max_length`` keeps the newest items.
+        See ``playlists``. ``max_length`` keeps the newest items.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def histories(
     check_shape(min_length, max_length, group_by)
     chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count)
     rows, offsets = oldest_first(chosen)
-    offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # users without interactions get no sentence
+    offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # a user without interactions has no sentence
     return shape_training_sentences(
         _sentences(chosen, rows, offsets, ordered),
         min_length=min_length,
@@ -105,15 +106,15 @@ def sessions(
 ) -> Sentences:
     """Return one sentence per session of a user, oldest item first.
 
-    If interactions have a session column, it defines the sessions, and ``gap`` is ignored; the same label at
-    two users means two sessions. Otherwise a session ends at a pause longer than ``gap``: text such as
-    ``"45s"``, ``"30min"``, ``"2h"``, ``"1d"``, a ``timedelta``, or seconds. Sentences are ordered by user,
-    then by time. The other parameters are those of ``histories``.
+    If the interactions have a session column, the column defines the sessions, and ``gap`` is ignored. Equal
+    session ids of two users are two sessions. Without a session column, a session ends at a pause longer than
+    ``gap``: text such as ``"45s"``, ``"30min"``, ``"2h"`` or ``"1d"``, a ``timedelta``, or seconds.
+    Sentences are ordered by user, then by time. See ``histories`` for the other parameters.
 
     Raises
     ------
     InputError
-        If there is no session column, and no timestamps or no ``gap``.
+        If there is no session column, and ``gap`` or the timestamps are missing.
 
     Examples
     --------
@@ -130,10 +131,13 @@ def sessions(
         inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
         rows = rows[inner]
     elif chosen.timestamp is None or pause is None:
-        raise InputError("sessions need a session column (session=), or timestamps and a gap; found neither")
+        raise InputError(
+            "found no session column, and no timestamps or no gap; expected a session column, or timestamps "
+            "and a gap: pass session= or timestamp= when reading, or gap="
+        )
     else:
         starts = np.ones(len(rows), dtype=bool)
-        starts[1:] = np.diff(chosen.timestamp[rows]).view(np.uint64) > pause  # unsigned: cannot overflow
+        starts[1:] = np.diff(chosen.timestamp[rows]).view(np.uint64) > pause  # uint64 cannot overflow
         starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
         offsets = np.append(np.flatnonzero(starts), len(starts))
     return shape_training_sentences(
@@ -148,9 +152,9 @@ def sessions(
 def training_sentences(
     interactions: Interactions, adapter: AdapterConfig, items: Items | None = None
 ) -> Sentences:
-    """Return the sentences that a model with these adapter settings is trained on.
+    """Return the training sentences for the adapter settings.
 
-    ``items`` provides the attribute named by ``adapter.group_by``.
+    ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``.
 
     >>> visits = Interactions.of(user=["u"] * 3, item=["a", "b", "c"], timestamp=[0, 1, 3_600_000_000])
     >>> list(training_sentences(visits, AdapterConfig(kind="sessions", gap="30min")))
@@ -170,7 +174,7 @@ def training_sentences(
 
 
 def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> Interactions:
-    """Return the interactions that remain for training after the filters by time, event and counts."""
+    """Return the interactions for training, after the filters by time, event and minimum counts."""
     adapter = adapter.resolved(interactions.timestamp)
     return _filtered(
         interactions, adapter.since, None, adapter.events, adapter.min_item_count, adapter.min_user_count
@@ -180,7 +184,7 @@ def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> I
 def user_histories(
     interactions: Interactions, adapter: AdapterConfig = EVERYTHING, items: Items | None = None
 ) -> Sentences:
-    """Return one history per user, by code, as a model with these settings reads it; it may be empty.
+    """Return the history of each user, by user code, for the adapter settings. A history may be empty.
 
     >>> visits = Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], event=["view", "view", "buy"])
     >>> list(user_histories(visits, AdapterConfig(events=["buy"])))
@@ -188,8 +192,9 @@ def user_histories(
     """
     rows, offsets = oldest_first(interactions)
     event = None if interactions.event is None else interactions.event[rows]
-    every = _sentences(interactions, rows, offsets, ordered=True)
-    return shape_histories(every, event, interactions.events, adapter.resolved(interactions.timestamp), items)
+    all_events = _sentences(interactions, rows, offsets, ordered=True)
+    adapter = adapter.resolved(interactions.timestamp)
+    return shape_histories(all_events, event, interactions.events, adapter, items)
 
 
 def _filtered(
@@ -204,7 +209,7 @@ def _filtered(
     if not isinstance(unchecked, Interactions):
         found = type(unchecked).__name__
         raise InputTypeError(
-            f"found {found}; expected Interactions, such as readers.read_interactions returns"
+            f"interactions is of type {found}; expected Interactions: use readers.read_interactions"
         )
     for name, time in (("start", start), ("end", end)):
         if not isinstance(time, datetime | None):
@@ -229,7 +234,7 @@ def _filtered(
 
 
 def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:
-    """Return row numbers grouped by user, oldest first, and the offset of each user's group.
+    """Return the row numbers grouped by user, oldest first, and the offsets of the groups.
 
     >>> oldest_first(Interactions.of(user=["u", "v", "u"], item=["a", "b", "c"], timestamp=[2, 1, 1]))
     (array([2, 0, 1]), array([0, 2, 3]))

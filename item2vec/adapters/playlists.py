@@ -23,7 +23,7 @@ from item2vec.types import Vocabulary, check_ids
 __all__ = ["playlists"]
 
 Located = Iterator[tuple[str, Iterable[str]]]
-"""Playlists, each with its location for error messages."""
+"""Pairs of a location, for error messages, and a playlist."""
 
 
 def playlists(
@@ -39,34 +39,38 @@ def playlists(
     group_by: Grouping | None = None,
     ordered: bool = True,
 ) -> Sentences:
-    """Return one sentence per playlist, with its order and its repeats.
+    """Return one sentence per playlist. The order and the repeats of items are kept.
 
     Parameters
     ----------
     source
-        The path of a file (also ``.gz``): JSON lines ``{"playlist_id": …, "items": […]}`` (``.jsonl``,
-        ``.json``), or text with one playlist per line, ids separated by blanks or tabs, or by ``sep``. Or any
-        iterable of iterables of ids, which is consumed.
+        An iterable of iterables of ids, or the path of a file, which may be compressed (``.gz``). A file with
+        suffix ``.jsonl`` or ``.json`` contains JSON lines ``{"playlist_id": …, "items": […]}``. Any other
+        file contains text with one playlist per line.
     skip_lines, skip_fields
-        Number of lines to skip at the top of a file, and of fields to skip at the start of each text line.
+        Number of lines to skip at the start of a file, and number of fields to skip at the start of each line
+        of text.
+    sep, encoding
+        Separator between ids in text (``None``: blanks and tabs), and encoding of a file.
     min_length, max_length
-        Drop shorter playlists; keep the last items of longer ones.
+        Drop playlists of fewer than ``min_length`` items. Keep the last ``max_length`` items of a playlist.
     collapse_repeats
-        Collapse a run of equal items into one.
+        Whether to replace each run of equal items by one item.
     group_by
-        Replace items by groups, such as their artists: a mapping from item ids, or ``(items, attribute)``.
-        Items without a group are dropped.
+        A mapping from item ids to group ids, such as artists, or ``(items, attribute)``. Items are replaced
+        by their groups. Items without a group are dropped.
     ordered
-        False: the order carries no information, and training reshuffles each sentence in each epoch.
+        Whether the order of items carries information. If False, training shuffles each sentence in each
+        epoch.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or a line cannot be parsed; names the line.
+        If a file cannot be read, or a line cannot be parsed. The message states the line number.
     InputTypeError
         If an id is not text.
     InvalidIdError
-        If an id is not valid; see ``Vocabulary``.
+        If an id is invalid (see ``Vocabulary``).
 
     Examples
     --------
@@ -89,7 +93,7 @@ def playlists(
         located = _numbered(source)
     sentences = _encoded(located, ordered)
     if path is not None and not len(sentences):
-        raise InputError(f"no playlist in {source}; expected lines of ids, or JSON lines with items")
+        raise InputError(f"{source} contains no playlists; expected lines of ids, or JSON lines with items")
     return shape_training_sentences(
         sentences,
         min_length=min_length,
@@ -100,25 +104,25 @@ def playlists(
 
 
 def _encoded(located: Located, ordered: bool) -> Sentences:
-    """Encode playlists one by one, so that memory holds only two arrays and the vocabulary."""
+    """Encode playlists one at a time. Memory is needed for two arrays and the vocabulary only."""
     code_of: defaultdict[str, int] = defaultdict(count().__next__)
     tokens, offsets = array("i"), array("q", [0])
     for where, sentence in located:
         if isinstance(sentence, str):
-            raise InputTypeError(f"{where} is the text {sentence!r}; expected a list of ids, [{sentence!r}]")
+            raise InputTypeError(f"{where} is the text {sentence!r}; expected a list such as [{sentence!r}]")
         if not isinstance(sentence, Iterable):
             raise InputTypeError(f"{where} is {sentence!r}; expected a list of ids")
         ids = list(sentence)
         n_known = len(code_of)
         try:
             tokens.extend(map(code_of.__getitem__, ids))
-        except TypeError:  # an unhashable object is not an id
+        except TypeError:  # an id is unhashable; _check_new raises an error for it
             n_known = -1
         if len(code_of) > n_known:
             _check_new(ids, where)
         if ids:
             offsets.append(len(tokens))
-    vocabulary = Vocabulary(tuple(map(str.__str__, code_of)))  # NumPy strings become str
+    vocabulary = Vocabulary(tuple(map(str.__str__, code_of)))  # converts NumPy strings to str
     return Sentences(vocabulary, np.array(tokens, np.int32), np.array(offsets, np.int64), ordered=ordered)
 
 
@@ -137,7 +141,7 @@ def _numbered(source: object) -> Located:
 
 
 def _lines(path: Path, encoding: str, skip: int, parse: Callable[[str], Iterable[str]]) -> Located:
-    """Yield the playlist of each line that has one; only a line feed ends a line."""
+    """Yield the playlist of each line that is not empty. Only a line feed ends a line."""
     number = 0
     try:
         with _open(path) as file:
@@ -161,17 +165,25 @@ def _lines(path: Path, encoding: str, skip: int, parse: Callable[[str], Iterable
             f"no file {str(path)!r}; expected the path of a file, or a list of lists of ids"
         ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read beyond line {number}: {error}") from error
+        raise InputError(
+            f"{path} cannot be read beyond line {number}: {error}; "
+            "check that the file is readable and complete"
+        ) from error
 
 
 def _checked_encoding(encoding: str) -> str:
-    """Return the encoding if it encodes a line feed as in ASCII, because lines are split before decoding."""
+    """Return the encoding; raise ``ConfigError`` unless it encodes a line feed as in ASCII.
+
+    Files are split into lines before they are decoded.
+    """
     try:
         if b"\n".decode(encoding) == "\n":
             return encoding
     except (LookupError, UnicodeError):
         pass
-    raise ConfigError(f"encoding is {encoding!r}; expected one that extends ASCII, such as utf-8 or latin-1")
+    raise ConfigError(
+        f"encoding is {encoding!r}; expected an encoding that extends ASCII, such as utf-8 or latin-1"
+    )
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -187,9 +199,9 @@ def _items_of_json(line: str) -> list[str]:
 
 
 def _splitter(sep: str | None, skip_fields: int) -> Callable[[str], list[str]]:
-    """Return a function that splits a line into ids, ignoring empty fields."""
+    """Return a function that splits a line into ids and drops empty fields."""
     if sep == "":
-        raise ConfigError("sep is ''; expected the text between ids, or None for blanks and tabs")
+        raise ConfigError("sep is ''; expected a separator between ids, or None for blanks and tabs")
     if sep is None:
         return lambda line: [id_ for id_ in line.replace("\t", " ").split(" ") if id_][skip_fields:]
     return lambda line: [id_ for id_ in line.split(sep)[skip_fields:] if id_]

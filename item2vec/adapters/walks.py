@@ -1,4 +1,4 @@
-"""Training sentences from random walks over a graph."""
+"""Training sentences from random walks on a graph."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def walks(
     seed: int = 7,
     directed: bool = False,
 ) -> Sentences:
-    """Return random walks over a graph: passes over all nodes in random order, one walk from each.
+    """Return random walks on a graph. Each pass starts one walk from every node, in random order.
 
-    With ``p = q = 1``, the probability of a step is proportional to the weight of its edge (DeepWalk; Perozzi
-    et al., KDD 2014). Otherwise, from the second step on, the weight is multiplied by ``1/p`` for a step back
-    to the previous node, by 1 for a step to a neighbour of the previous node, and by ``1/q`` for all other
-    steps (node2vec; Grover & Leskovec, KDD 2016).
+    With ``p = q = 1``, the probability of a step is proportional to the edge weight (DeepWalk; Perozzi et
+    al., KDD 2014). Otherwise, from the second step on, the edge weight is multiplied by ``1/p`` for a step
+    back to the previous node, by 1 for a step to a neighbour of the previous node, and by ``1/q`` for all
+    other steps (node2vec; Grover & Leskovec, KDD 2016).
 
     Parameters
     ----------
@@ -44,18 +44,20 @@ def walks(
         A ``Graph``, or a source for ``readers.read_edges``: a file, a DataFrame, or tuples of source, target
         and optionally weight.
     walks_per_node
-        Number of walks from each node.
+        Number of passes, and of walks from each node.
     walk_length
-        Number of nodes in a walk. A walk ends early at a node without outgoing edges.
+        Maximum number of nodes in a walk. A walk ends early at a node without outgoing edges.
+    p, q
+        Return parameter and in-out parameter of node2vec, each from 1e-300 to 1e300.
     seed
-        Seed of the random numbers. The walks of a seed do not depend on the number of threads.
+        Seed of the random number generator. Results do not depend on the number of threads.
     directed
-        Whether edges are directed; must not be set for an undirected ``Graph``.
+        Whether the edges are directed. Must be False for an undirected ``Graph``.
 
     Raises
     ------
     ConfigError
-        If a setting is out of range, or the walks would not fit into memory.
+        If a setting is out of range, or the walks do not fit into memory.
 
     Examples
     --------
@@ -78,7 +80,8 @@ def walks(
         tokens, lengths = walk(_arrays(graph), starts, walk_length, p, q, seed)
     except MemoryError:
         raise ConfigError(
-            f"walks of {n_tokens:,} nodes do not fit into memory; lower walks_per_node or walk_length"
+            f"the walks have {n_tokens:,} nodes, which do not fit into memory; "
+            "lower walks_per_node or walk_length"
         ) from None
     return Sentences(graph.nodes, tokens, offsets_of(lengths))
 
@@ -89,17 +92,17 @@ def _check_bias(name: str, value: object) -> None:
         or not isinstance(value, int | float | np.number)
         or not 1e-300 <= value <= 1e300
     ):
-        raise ConfigError(f"{name} is {value!r}; expected a number above 0, from 1e-300 to 1e300")
+        raise ConfigError(f"{name} is {value!r}; expected a number from 1e-300 to 1e300")
 
 
 def _graph(edges: Any, directed: bool) -> Graph:
     if not isinstance(edges, Graph):
-        from item2vec.readers import read_edges  # imports pandas; not needed for a Graph
+        from item2vec.readers import read_edges  # imports pandas, which a Graph does not need
 
         return read_edges(edges, directed=directed)
     if directed and not edges.directed:
         raise ConfigError(
-            "directed is True for an undirected graph; create it with Graph.of(…, directed=True)"
+            "directed is True for an undirected graph; create the graph with Graph.of(…, directed=True)"
         )
     return edges
 
@@ -113,7 +116,7 @@ def _starts(n_nodes: int, n_passes: int, seed: int) -> Codes:
 def _arrays(graph: Graph) -> Csr:
     if graph.weights is None:
         none = np.empty(0, np.float32)
-        weights = read_only(none, np.float32)  # read-only as in Graph: numba compiles one signature
+        weights = read_only(none, np.float32)  # read-only, so that numba compiles one signature
         no_alias = np.empty(0, np.int32)
         return Csr(graph.offsets, graph.neighbours, graph.directed, weights, np.empty(0), none, no_alias)
     strength, keep, alias = edge_alias_tables(graph.offsets, graph.weights)

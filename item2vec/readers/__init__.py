@@ -1,19 +1,19 @@
 """Read interactions, items and graphs from files, DataFrames and SQL selects.
 
-The only package that imports pandas and pyarrow. Data passes through its modules in this order::
+No other package imports pandas or pyarrow. Data passes through the modules in this order::
 
     path, DataFrame, select
-      │  tables.open_table       chooses a Table by type of the source, or by suffix and content of the file
+      │  tables.open_table       chooses a Table by the type of the source, or by file suffix and content
       ▼
     Table                        opening.py: the interface; gzip, encodings; positions of columns by name
       │  .batches()              text.py: delimited text, JSON lines; tables.py: Parquet, Arrow, pandas, SQL
       ▼
     Batch                        columns.py: ids → codes, times → microseconds, weights; a mask of bad rows
-      │  collecting.read_columns drops bad rows; faults.FaultReport raises for them, or counts and logs them
+      │  collecting.read_columns drops bad rows; faults.FaultReport raises or logs their faults
       ▼
     one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph
 
-``edges.py`` parses edge and adjacency lists without a header, and tuples, by itself.
+``edges.py`` also parses edge lists and adjacency lists without a header, and tuples, without a ``Table``.
 """
 
 from __future__ import annotations

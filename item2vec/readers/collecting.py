@@ -1,4 +1,4 @@
-"""Collect the columns of a table, batch by batch, without its bad rows: from ``Table`` to arrays."""
+"""Read the columns of a ``Table``, batch by batch, into arrays without bad rows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["faults_of", "read_columns"]
 
 
 def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultReport) -> dict[str, Any]:
-    """Read columns of a table with one parser per parameter; return each column without the bad rows.
+    """Read columns of a table with one parser per parameter. Return the parsed columns without bad rows.
 
-    Delimited text is first parsed by Arrow. If that meets quotes or a bad row, the file is read again by the
-    slower parser, which handles quotes and counts lines.
+    Delimited text is first parsed by Arrow. If the text contains a quote or a bad row, the file is read again
+    by a slower parser, which handles quotes and counts lines.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
     if isinstance(table, DelimitedFile):
@@ -48,7 +48,10 @@ def _finish(parsers: Mapping[str, Column]) -> dict[str, Any]:
 def _collect(
     batches: Iterator[Batch], row_kind: str, columns: Sequence[Column], report: FaultReport | None
 ) -> int:
-    """Append the good rows to the columns; return their number. Without a report, a bad row is an error."""
+    """Append the valid rows to the columns, and return the number of valid rows.
+
+    Bad rows are added to the report. If ``report`` is ``None``, a bad row raises ``NotPlainError``.
+    """
     n_read = 0
     for batch in batches:
         with ThreadPoolExecutor() as threads:  # Arrow releases the GIL
@@ -68,7 +71,7 @@ def _collect(
 
 
 def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:
-    """Yield one fault per bad row, for its first bad column."""
+    """Yield one fault per bad row, which describes the first bad value of the row."""
     for row in np.flatnonzero(np.logical_or.reduce(bad)).tolist():
         first = next(i for i, is_bad in enumerate(bad) if is_bad[row])
         column, value = columns[first], batch.columns[first][row]

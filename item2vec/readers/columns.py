@@ -1,6 +1,7 @@
-"""Parsers of columns: values of any source type become codes, microseconds or weights, batch by batch.
+"""Column parsers.
 
-Each batch yields the parsed values and a mask of the bad rows; ``collecting.py`` drops those.
+A parser converts each batch of source values to codes, microseconds or weights, and returns a mask of the bad
+rows, which ``collecting.py`` drops.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from item2vec.types import MAX_ID_BYTES, Vocabulary
 __all__ = ["Column", "IdColumn", "Mask", "TimeColumn", "Values", "WeightColumn", "id_text"]
 
 Values: TypeAlias = "pa.Array | Sequence[Any]"
-"""A column of one batch: an Arrow array, or Python objects."""
+"""One column of a batch: an Arrow array, or a sequence of Python objects."""
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INT64_END = 2.0**63
@@ -40,9 +41,10 @@ _NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 
 class Column(Protocol):
-    """The parser of one column: collects parsed batches, and returns one array of all of them.
+    """Parser of one column, which parses batches and concatenates the parsed batches.
 
-    ``expected`` describes a valid value in error messages; ``error`` is raised for others.
+    ``expected`` describes a valid value in error messages. ``error`` is the type of the exception for an
+    invalid value.
     """
 
     name: str
@@ -54,16 +56,16 @@ class Column(Protocol):
         ...
 
     def append(self, parsed: Any) -> None:
-        """Add a parsed batch without bad rows."""
+        """Append a parsed batch without bad rows."""
         ...
 
     def finish(self) -> Any:
-        """Return the added batches as one column."""
+        """Return the concatenation of the appended batches."""
         ...
 
 
 class IdColumn:
-    """Ids, encoded as codes in order of first appearance."""
+    """Parser of ids. Codes are assigned in order of first appearance."""
 
     error: type[InputError] = InvalidIdError
     expected = f"an id: text of 1 to {MAX_ID_BYTES} UTF-8 bytes, or a whole number"
@@ -74,7 +76,7 @@ class IdColumn:
         self._dictionaries: list[pa.Array] = []
 
     def parse(self, values: Values) -> tuple[tuple[Codes, pa.Array], Mask]:
-        """Return a batch as codes and its own dictionary, and a mask of the bad rows."""
+        """Return the codes and the dictionary of a batch, and a mask of its bad rows."""
         array = _array(values, id_text)
         if not any(is_kind(array.type) for is_kind in _ID_KINDS):
             raise InputError(f"column {self.name!r} is of type {array.type}; expected text or whole numbers")
@@ -87,13 +89,13 @@ class IdColumn:
         return (indices, ids), bad_ids[indices]
 
     def append(self, parsed: tuple[Codes, pa.Array]) -> None:
-        """Add a parsed batch without bad rows."""
+        """Append a parsed batch without bad rows."""
         indices, ids = parsed
         self._indices.append(indices)
         self._dictionaries.append(ids)
 
     def finish(self) -> tuple[Codes, Vocabulary]:
-        """Return the added batches as codes into one vocabulary."""
+        """Return the codes of all appended batches, and the common vocabulary."""
         if not self._indices:
             return np.empty(0, dtype=np.int32), Vocabulary(())
         sizes = [len(ids) for ids in self._dictionaries]
@@ -111,10 +113,10 @@ class IdColumn:
 
 
 class TimeColumn:
-    """Timestamps, converted to microseconds since 1970 UTC: ISO text, typed timestamps, or epoch numbers."""
+    """Parser of timestamps: ISO text, typed timestamps and epoch numbers, converted to microseconds."""
 
     error: type[InputError] = InputError
-    expected = "ISO text or an epoch number (the same of the two in all rows)"
+    expected = "ISO text or an epoch number (the same kind in all rows)"
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -122,7 +124,7 @@ class TimeColumn:
         self._chunks: list[npt.NDArray[Any]] = []
 
     def parse(self, values: Values) -> tuple[npt.NDArray[Any], Mask]:
-        """Return a batch as microseconds, or epoch numbers of unknown unit, and a mask of the bad rows."""
+        """Return a batch in microseconds, or as unscaled epoch numbers, and a mask of its bad rows."""
         array = _as_text(_array(values, _value_text), self.name)
         kind = _kind_of(array)
         self._kind = self._kind or kind
@@ -133,11 +135,14 @@ class TimeColumn:
         return _epochs(array, self.name) if kind == "epoch" else _microseconds(array)
 
     def append(self, parsed: npt.NDArray[Any]) -> None:
-        """Add a parsed batch without bad rows."""
+        """Append a parsed batch without bad rows."""
         self._chunks.append(parsed)
 
     def finish(self) -> Offsets:
-        """Return the added batches in microseconds; the largest epoch number determines the unit of all."""
+        """Return the appended batches in microseconds.
+
+        The largest epoch number determines the unit of all epoch numbers.
+        """
         chunks = [chunk for chunk in self._chunks if len(chunk)]
         if self._kind == "epoch" and chunks:
             largest = max(max(-float(chunk.min()), float(chunk.max())) for chunk in chunks)
@@ -146,7 +151,7 @@ class TimeColumn:
 
 
 class WeightColumn:
-    """Weights: finite, non-negative numbers."""
+    """Parser of weights, which are finite, non-negative numbers."""
 
     error: type[InputError] = InputError
     expected = "a finite number >= 0"
@@ -156,23 +161,23 @@ class WeightColumn:
         self._chunks: list[Floats] = []
 
     def parse(self, values: Values) -> tuple[Floats, Mask]:
-        """Return a batch as float32, and a mask of the bad rows."""
+        """Return a batch as float32, and a mask of its bad rows."""
         numbers, bad = _numbers(_as_text(_array(values, _value_text), self.name), self.name)
         with np.errstate(over="ignore"):
             weights = numbers.astype(np.float32)
         return weights, bad | ~np.isfinite(weights) | (weights < 0)
 
     def append(self, parsed: Floats) -> None:
-        """Add a parsed batch without bad rows."""
+        """Append a parsed batch without bad rows."""
         self._chunks.append(parsed)
 
     def finish(self) -> Floats:
-        """Return the added batches as one column."""
+        """Return the concatenation of the appended batches."""
         return np.concatenate([np.empty(0, dtype=np.float32), *self._chunks])
 
 
 def id_text(value: Any) -> str | None:
-    """Return text unchanged, a whole number or a UUID as text, and ``None`` for any other value."""
+    """Convert an integer or a UUID to text. Text is returned unchanged; other values become ``None``."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
@@ -206,12 +211,14 @@ def _as_text(array: pa.Array, name: str) -> pa.Array:
         text = array.cast(pa.large_string())
         text.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise InputError(f"column {name!r} holds bytes that are not UTF-8 text: {error}") from error
+        raise InputError(
+            f"column {name!r} contains bytes that are not UTF-8 text: {error}; convert the column to UTF-8"
+        ) from error
     return text
 
 
 def _ids_as_text(array: pa.Array, name: str) -> pa.Array:
-    """Cast ids to large strings; numbers that are not whole become null."""
+    """Cast ids to large strings. Numbers that are not integers become null."""
     array = _as_text(array, name)
     if pa.types.is_floating(array.type):
         # pandas stores integers with missing values as floats
@@ -238,7 +245,10 @@ def _is_unicode(text: str) -> bool:
 
 
 def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
-    """Return int64 if all numbers are whole, else float64, and a mask of missing and non-finite ones."""
+    """Return the numbers, and a mask of the missing and non-finite numbers.
+
+    The dtype is int64 if all numbers are integers, otherwise float64.
+    """
     kind = array.type
     if pa.types.is_large_string(kind):
         text = pc.utf8_trim(array, " \t")
@@ -257,7 +267,7 @@ def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
 
 
 def _epochs(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
-    """Return epoch numbers of unknown unit, and a mask of those outside the range of int64."""
+    """Return unscaled epoch numbers, and a mask of the numbers that are invalid or outside int64."""
     numbers, bad = _numbers(array, name)
     if numbers.dtype.kind == "f":
         bad = bad | ~(np.abs(numbers) < _INT64_END)
@@ -295,7 +305,10 @@ def _microseconds_of_text(array: pa.Array) -> tuple[Offsets, Mask]:
 
 
 def _microseconds_of_iso(text: str | None) -> int | None:
-    """Return ISO text, or BigQuery's form of it (``2024-01-01 12:00:00 UTC``), in microseconds."""
+    """Convert ISO text, or BigQuery's variant (``2024-01-01 12:00:00 UTC``), to microseconds.
+
+    Other text becomes ``None``.
+    """
     if not text or text.isdecimal():
         return None
     try:
@@ -305,7 +318,10 @@ def _microseconds_of_iso(text: str | None) -> int | None:
 
 
 def _kind_of(array: pa.Array) -> Literal["datetime", "epoch"] | None:
-    """Return the kind of a column: by its type or, for text, by its first valid value."""
+    """Return the kind of the timestamps in a column.
+
+    The kind follows from the Arrow type or, in a column of text, from the first valid value.
+    """
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         return "datetime"
     if not pa.types.is_large_string(array.type):

@@ -1,4 +1,4 @@
-"""``read_edges``: edge lists, adjacency lists, tuples and tables to a Graph."""
+"""``read_edges`` reads a ``Graph`` from an edge list, an adjacency list, tuples or a table."""
 
 from __future__ import annotations
 
@@ -40,30 +40,34 @@ def read_edges(
     encoding: str = "utf-8",
     connection: Any = None,
 ) -> Graph:
-    r"""Read a graph; nodes are in order of first appearance.
+    r"""Read a graph. Nodes are in order of first appearance.
 
     Parameters
     ----------
     source
-        Tuples ``(source, target)``, ``(source, target, weight)``, or ``(node,)`` for a node without edges; or
-        the path of a text file; or any table that ``read_interactions`` reads, with the columns
-        ``source_column``, ``target_column`` and ``weight``.
+        One of: tuples ``(source, target)``, ``(source, target, weight)``, or ``(node,)`` for a node without
+        edges; the path of a text file; a table that ``read_interactions`` supports.
+    source_column, target_column, weight
+        Names of the columns of a table. ``weight=None``: the edges have no weights.
+    directed
+        Whether the edges are directed.
     format
-        The format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, or if the first
+        Format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, or if the first
         line or ``columns`` names the columns; otherwise one edge per line, ``a b`` or ``a b weight``.
-        ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``: adjacency for ``.adjlist``,
-        otherwise edges. A line of either list may be a single node; blank lines and lines that begin with
-        ``#`` are skipped.
+        ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``: adjacency list for the suffix
+        ``.adjlist``, otherwise edges. A line of an edge list or adjacency list may be a single node. Blank
+        lines and lines that start with ``#`` are skipped.
     sep
-        The separator between ids (``None``: blanks and tabs or, if the first line has none, a comma,
-        semicolon or pipe). Only ``\n`` ends a line of an edge list or adjacency list.
+        Separator between ids. ``None``: blanks and tabs or, if the first line contains neither, a comma,
+        semicolon or pipe. Only ``\n`` ends a line of an edge list or adjacency list.
     columns, encoding, connection
-        As in ``read_interactions``.
+        See ``read_interactions``.
 
     Raises
     ------
     InputError
-        As for ``read_interactions``; or if a weight is not a finite number > 0, or only some edges have one.
+        For the same reasons as in ``read_interactions``; or if a weight is not a finite number > 0, or only
+        some edges have a weight.
 
     Examples
     --------
@@ -96,7 +100,7 @@ def read_edges(
 
 
 _Row = tuple[int, list[str], float | None]
-"""Line or row number; a node, followed by its neighbours; the weight of these edges."""
+"""The line or row number, a node followed by its neighbours, and the weight of the edges."""
 
 
 def _graph(source: str, row_kind: str, rows: Iterable[_Row], directed: bool) -> Graph:

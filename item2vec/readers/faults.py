@@ -1,4 +1,4 @@
-"""Faults: bad rows, described for error messages, and either raised or skipped and logged."""
+"""Faults: descriptions of bad rows, which are raised as errors, or counted and logged."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A bad row: its location, the value found there, and the value expected.
+    """Description of a bad row: the location, the value found, and the value expected.
 
-    ``number`` is the number of the first line of the row, from 1, in a text file (``row_kind="line"``), or of
-    the row, from 0, in a table (``row_kind="row"``). ``error`` is the exception for ``on_error="raise"``.
+    In a text file, ``row_kind`` is ``"line"``, and ``number`` is the number of the first line of the row,
+    from 1. In a table, ``row_kind`` is ``"row"``, and ``number`` is the row number, from 0. ``error`` is the
+    exception that ``on_error="raise"`` raises.
 
     >>> print(Fault("listens.csv", "line", 7, "timestamp 'x'", "ISO text or an epoch number"))
     listens.csv line 7: timestamp 'x'; expected ISO text or an epoch number
@@ -51,18 +52,18 @@ class Fault:
         expected: str,
         error: type[InputError],
     ) -> Fault:
-        """Create the fault of a value; undecodable bytes in it are reported as such."""
+        """Create the fault of a value. The fault states the first byte that cannot be decoded, if any."""
         undecoded = _UNDECODED.search(value) if isinstance(value, str) else None
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00
             expected = (
-                f"text (byte 0x{byte:02x} cannot be decoded; pass its encoding, as in encoding='latin-1')"
+                f"text (byte 0x{byte:02x} cannot be decoded; pass the encoding, such as encoding='latin-1')"
             )
         return cls(source, row_kind, number, f"{column} {short_repr(value)}", expected, error)
 
 
 class FaultReport:
-    """Raises the first fault, or counts and logs the faults of skipped rows."""
+    """Handler of faults: raises the first fault, or counts skipped rows and logs their faults."""
 
     def __init__(self, source: str, on_error: OnError, on_skip: Callable[[Fault], None] | None) -> None:
         if on_error not in ("raise", "skip"):
@@ -72,7 +73,7 @@ class FaultReport:
         self._first: list[Fault] = []
 
     def add(self, faults: Iterable[Fault]) -> None:
-        """Raise or record the faults of one batch, in the order of their rows."""
+        """Raise the first fault of a batch, or record all faults of the batch in row order."""
         for fault in sorted(faults, key=lambda fault: fault.number):
             if self._on_error == "raise":
                 raise fault.error(str(fault))
@@ -83,7 +84,7 @@ class FaultReport:
                 self._first.append(fault)
 
     def log(self, n_read: int) -> None:
-        """If rows were skipped, log one warning with their number and the first three faults."""
+        """If rows were skipped, log a warning with the number of these rows and the first three faults."""
         if self._n_skipped:
             _LOG.warning(
                 "%s: skipped %s of %s rows: %s",

@@ -1,4 +1,4 @@
-"""``read_interactions``: a table to Interactions; ``to_frame``: Interactions to a DataFrame."""
+"""``read_interactions`` reads interactions from a table; ``to_frame`` converts them to a DataFrame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from item2vec.types import Vocabulary
 __all__ = ["read_interactions", "to_frame"]
 
 
-def read_interactions(  # noqa: PLR0913 (one per column)
+def read_interactions(  # noqa: PLR0913 (one parameter per column)
     source: str | PathLike[str] | Any,
     *,
     user: str = "user_id",
@@ -36,43 +36,45 @@ def read_interactions(  # noqa: PLR0913 (one per column)
     on_skip: Callable[[Fault], None] | None = None,
     connection: Any = None,
 ) -> Interactions:
-    """Read interactions from any table; rows keep their order, codes are in order of first appearance.
+    """Read interactions from a table. Rows keep their order. Codes are in order of first appearance.
 
     Parameters
     ----------
     source
-        The path of delimited text (any suffix), JSON lines (``.jsonl``, ``.ndjson``, ``.json``) or Parquet
-        (``.parquet``, or a folder of such files); text may be compressed with gzip. Or a DataFrame of pandas,
-        polars or any library that exports Arrow streams. Or a SQLAlchemy select.
+        One of: the path of delimited text (any suffix), JSON lines (``.jsonl``, ``.ndjson``, ``.json``) or
+        Parquet (``.parquet``, or a folder of such files); a DataFrame of pandas, polars or another library
+        that exports Arrow streams; a SQLAlchemy select. Text files may be compressed with gzip.
     user, item, timestamp, weight, event, session
-        The names of the columns; ``None`` for a column to leave out. The name ``user_id`` also matches a
-        header cell ``user_id:token``. Every row needs a value in each of these columns.
+        Names of the columns; ``None`` omits an optional column. The name ``user_id`` also matches the header
+        cell ``user_id:token``. Every row needs a value in each of these columns.
     sep, columns, encoding
         For delimited text: the separator (``None``: tab, comma, semicolon or pipe, detected from the first
         line), the column names of a file without a header, and the encoding.
     on_error, on_skip
-        ``"raise"`` an error at the first bad row, or ``"skip"`` bad rows: a warning with their number and the
-        first three is logged (logger ``item2vec.readers``), and ``on_skip`` is called with each ``Fault``.
+        ``"raise"``: raise an error for the first bad row. ``"skip"``: skip bad rows, log a warning with their
+        number and the first three faults (logger ``item2vec.readers``), and call ``on_skip`` with each
+        ``Fault``.
     connection
-        The SQLAlchemy engine or connection to run a select; its errors are not converted.
+        SQLAlchemy engine or connection that executes the select. Errors of SQLAlchemy are not converted.
 
     Notes
     -----
-    Ids are text, kept byte for byte, including ``01``, ``NA`` and surrounding blanks; only an empty id is
-    missing. Whole numbers in JSON, DataFrames and Parquet become text (``7`` is ``"7"``), even if pandas has
-    stored them as floats because some are missing.
+    Ids are text and are not changed: ``01``, ``NA`` and surrounding blanks are valid ids. Only an empty id is
+    a missing value. Integers in JSON, DataFrames and Parquet become text (``7`` becomes ``"7"``), even if
+    pandas stores them as floats because of missing values.
 
-    Timestamps are ISO 8601 text, typed timestamps, or epoch numbers; without a time zone they are UTC.
-    Numeric text is an epoch number, never a date (``20240101``). The largest number determines the unit of
-    all: seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, otherwise nanoseconds.
+    Timestamps are ISO 8601 text, typed timestamps, or epoch numbers. Without a time zone, they are in UTC.
+    Numeric text is an epoch number, not a date (``20240101``). The largest number determines the unit of all
+    numbers: seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, otherwise nanoseconds.
 
-    Text and Parquet are read in batches. A text file with quotes or a bad row is read by a slower parser.
+    Text and Parquet files are read in batches. A text file with quotes or a bad row is read by a slower
+    parser.
 
     Raises
     ------
     InputError
         If a file or column does not exist, the file is empty, damaged or in another encoding, or a row is bad
-        (``InvalidIdError`` for an id). The message names the file, the line or row, and the value.
+        (``InvalidIdError`` for an id). The message states the file, the line or row, and the value.
 
     Examples
     --------
@@ -109,10 +111,10 @@ def read_interactions(  # noqa: PLR0913 (one per column)
 
 
 def to_frame(interactions: Interactions) -> pd.DataFrame:
-    """Return interactions as a DataFrame that ``read_interactions`` can read.
+    """Convert interactions to a DataFrame, which ``read_interactions`` can read.
 
-    Columns: ``user_id item_id`` (str) and, unless they are ``None``, ``timestamp`` (datetime64[us, UTC]),
-    ``weight`` (float32), ``event session`` (str).
+    The columns are ``user_id`` and ``item_id`` (str) and, unless they are ``None``, ``timestamp``
+    (datetime64[us, UTC]), ``weight`` (float32), ``event`` and ``session`` (str).
 
     >>> plays = Interactions.of(user=["ann", "bob"], item=["x", "y"], weight=[1, 2])
     >>> to_frame(plays)

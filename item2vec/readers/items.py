@@ -1,4 +1,4 @@
-"""``read_items``: a table to Items; ``write_items`` and ``open_items``: the Parquet file in a bundle."""
+"""``read_items`` reads items from a table; ``write_items`` and ``open_items`` use the file of a bundle."""
 
 from __future__ import annotations
 
@@ -50,17 +50,18 @@ def read_items(
     encoding: str = "utf-8",
     connection: Any = None,
 ) -> Items:
-    """Read titles and attributes of items from any source that ``read_interactions`` reads.
+    """Read titles and attributes of items from a source that ``read_interactions`` supports.
 
-    All columns except ``item`` and ``title`` become attributes: text from delimited files, JSON values from
-    other sources (dates as ISO text). Null, NaN, and empty fields of delimited files are missing values.
-    Without a column ``"title"``, items have no titles. Duplicate rows of an item must be equal.
+    All columns except ``item`` and ``title`` become attributes. Attributes from delimited text are text.
+    Attributes from other sources are JSON values, with dates as ISO text. Null, NaN, and empty fields of
+    delimited text are missing values. Without a column ``"title"``, items have no titles. If an item has
+    several rows, the rows must be equal.
 
     Raises
     ------
     InputError
-        As for ``read_interactions``; or if a title is not text, an attribute is not a JSON value, or two rows
-        of an item differ.
+        For the same reasons as in ``read_interactions``; or if a title is not text, an attribute is not a
+        JSON value, or two rows of an item differ.
 
     Examples
     --------
@@ -92,7 +93,9 @@ def read_items(
 
 
 def write_items(items: Items, path: Path) -> None:
-    """Write items to a new Parquet file (columns ``item title attributes``), and flush it to disk.
+    """Write items to a new Parquet file, with columns ``item``, ``title`` and ``attributes``.
+
+    The file is flushed to disk.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def open_items(path: Path) -> Items:
     Raises
     ------
     CorruptBundleError
-        If the file is missing, damaged, or of another kind.
+        If the file is missing, damaged, or not a file of items.
 
     Examples
     --------
@@ -161,16 +164,19 @@ def open_items(path: Path) -> Items:
 
 
 _Row = tuple[int, str | None, dict[str, Any]]
-"""Row number, title, attributes."""
+"""Row number, title and attributes of an item."""
 
 
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
-    """Yield the id of each row, with its number, title and attributes."""
+    """Yield the item id of each row, with the row number, title and attributes."""
     is_delimited = isinstance(table, DelimitedFile)
     names = [bare(name) if is_delimited else name for name in table.names]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
-        raise InputError(f"{table.name} has {names.count(repeated[0])} columns {repeated[0]!r}; expected one")
+        raise InputError(
+            f"{table.name} has {names.count(repeated[0])} columns {repeated[0]!r}; expected distinct names: "
+            "rename the columns"
+        )
     item, title = names[positions[0]], names[positions[1]] if len(positions) > 1 else title
     is_missing = _is_empty if is_delimited else _is_null
     report = FaultReport(table.name, "raise", None)
@@ -230,7 +236,7 @@ def _title(value: Any) -> str:
 
 
 def _json_value(value: Any) -> Any:
-    """Convert a value to a JSON value; raise ``ValueError`` if there is none."""
+    """Convert a value to a JSON value; raise ``ValueError`` if JSON cannot represent the value."""
     for kinds, convert in _JSON_OF.items():
         if isinstance(value, kinds):
             return convert(value)

@@ -1,6 +1,6 @@
-"""The interface of tables (``Table``, ``Batch``), and what their implementations share.
+"""The table interface (``Table``, ``Batch``), and functions shared by the table classes.
 
-Opens files (gzip, encodings, readable errors), and finds columns by name.
+The functions open compressed and encoded files, convert errors to ``InputError``, and find columns by name.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _TYPED_CELL = re.compile(r"(.+):(?:token|float)(?:_seq)?")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive rows of a table: the requested columns, and the faults of rows that could not be split.
+    """Consecutive rows of a table: the requested columns, and the faults of rows that cannot be parsed.
 
-    ``numbers`` are the line or row numbers (``None`` if they are not counted). ``records`` are the original
-    rows of sources whose rows may have different columns (JSON lines).
+    ``numbers`` holds the line or row numbers, or is ``None`` if they are not counted. ``records`` holds the
+    original objects of JSON lines, which may have different keys.
     """
 
     source: str
@@ -55,9 +55,10 @@ class Batch:
 
 
 class Table(Protocol):
-    """Rows with named columns, in a file, in memory or in a database.
+    """Table of rows with named columns, in a file, in memory or in a database.
 
-    ``row_kind`` says how rows are numbered: ``"line"`` (line numbers, from 1) or ``"row"`` (from 0).
+    ``row_kind`` is the kind of row numbers: ``"line"`` for line numbers from 1, or ``"row"`` for row numbers
+    from 0.
     """
 
     name: str
@@ -65,29 +66,33 @@ class Table(Protocol):
     names: list[str]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows, with the columns at these positions of ``names``."""
+        """Yield all rows in batches, with the columns at the given positions of ``names``."""
         ...
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Convert errors of opening, decompressing or decoding a file to an ``InputError`` that names it."""
+    """Convert errors in opening, decompressing or decoding a file to ``InputError`` with the path."""
     try:
         yield
     except FileNotFoundError as error:
         raise missing_file(path) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is cut short or damaged: {error}; expected a complete .gz file") from error
+        raise InputError(f"{path} is truncated or damaged: {error}; expected a complete .gz file") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}; check that this user may read the file"
+        ) from error
     except UnicodeError as error:
-        raise InputError(f"{path} cannot be decoded: {error}; pass its encoding with encoding=") from error
+        raise InputError(
+            f"{path} cannot be decoded: {error}; pass the encoding of the file as encoding="
+        ) from error
 
 
 def missing_file(path: Path) -> InputError:
-    """Return the error for a path that is not a file, with the most similar name in its folder."""
+    """Return the error for a path that is not a file. The message suggests a similar name in the folder."""
     if path.exists():
-        return InputError(f"{path} is neither a file nor a folder; write its content into a file first")
+        return InputError(f"{path} is neither a file nor a folder; write the content to a file first")
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     similar = difflib.get_close_matches(path.name, siblings, n=1)
     hint = f"did you mean {str(path.parent / similar[0])!r}?" if similar else "expected an existing file"
@@ -95,14 +100,14 @@ def missing_file(path: Path) -> InputError:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading; gzip is recognised by content, whatever the suffix, and decompressed."""
+    """Open a file for reading bytes. Gzip is detected by content, not by suffix, and decompressed."""
     with path.open("rb") as file:
         compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     return gzip.open(path) if compressed else path.open("rb")  # type: ignore[return-value]
 
 
 def open_text(path: Path, encoding: str, newline: str) -> TextIO:
-    """Open a file as text, without its byte order mark; undecodable bytes become lone surrogates."""
+    """Open a text file. A byte order mark is skipped, and undecodable bytes become lone surrogates."""
     try:
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
         return io.TextIOWrapper(
@@ -113,7 +118,7 @@ def open_text(path: Path, encoding: str, newline: str) -> TextIO:
 
 
 def bare(cell: str) -> str:
-    """Return a header cell without surrounding blanks and RecBole's type suffix, if it has one.
+    """Return a header cell without surrounding blanks and without RecBole's type suffix.
 
     >>> bare("user_id:token"), bare(" item_id"), bare("a:b")
     ('user_id', 'item_id', 'a:b')
@@ -124,7 +129,10 @@ def bare(cell: str) -> str:
 
 
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
-    """Return the positions of columns (parameter → name); names match exactly, or without type suffix."""
+    """Return the position of each column in ``wanted``, which maps parameters to column names.
+
+    A name matches a column exactly, or without its type suffix (see ``bare``).
+    """
     return [_position(table, parameter, name) for parameter, name in wanted.items()]
 
 
@@ -132,7 +140,10 @@ def _position(table: Table, parameter: str, name: str) -> int:
     bare_names = [bare(cell) for cell in table.names]
     for names in (table.names, bare_names):
         if names.count(name) > 1:
-            raise InputError(f"{table.name} has {names.count(name)} columns {name!r}; expected one")
+            raise InputError(
+                f"{table.name} has {names.count(name)} columns {name!r}; expected distinct names: "
+                "rename the columns"
+            )
         if name in names:
             return names.index(name)
     found = ", ".join(map(short_repr, bare_names[:20])) + (", …" if len(bare_names) > 20 else "")

@@ -1,6 +1,6 @@
-"""``open_table`` chooses the ``Table`` of a source; Parquet, Arrow, pandas and SQL tables are here.
+"""``open_table`` chooses the table class of a source. Table classes for Parquet, Arrow, pandas and SQL.
 
-Delimited text and JSON lines are in ``text.py``.
+The classes for delimited text and JSON lines are in ``text.py``.
 """
 
 from __future__ import annotations
@@ -37,13 +37,19 @@ def open_table(
     encoding: str,
     connection: Any,
 ) -> Table:
-    """Open a file, a folder, a DataFrame or a select; the wanted names help to detect a separator."""
+    """Return the table of a file, folder, DataFrame or select.
+
+    ``wanted`` holds column names, from which the separator of delimited text is detected.
+    """
     path = Path(source) if isinstance(source, str | PathLike) else None
     if path is not None and not (path.is_dir() or _is_parquet(path) or _is_json(path)):
         return DelimitedFile(path, wanted=wanted, sep=sep, columns=columns, encoding=encoding)
     if sep is not None or columns is not None:
         name = path or type(source).__name__
-        raise InputError(f"sep= and columns= apply to delimited text; {name} has named columns; remove them")
+        raise InputError(
+            f"sep= and columns= apply to delimited text, but {name} has named columns; "
+            "remove sep= and columns="
+        )
     if path is not None:
         return JsonLinesFile(path, encoding) if _is_json(path) else ParquetFiles(path)
     if hasattr(source, "compile") and hasattr(source, "selected_columns"):
@@ -59,7 +65,7 @@ def open_table(
 
 
 class ParquetFiles:
-    """The rows of a Parquet file, or of all Parquet files in a folder, in the order of their names."""
+    """Table of a Parquet file, or of all Parquet files in a folder in the order of file names."""
 
     row_kind = "row"
 
@@ -74,24 +80,30 @@ class ParquetFiles:
             self.names: list[str] = file.schema_arrow.names
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows; row numbers restart at 0 in each file."""
+        """Yield all rows in batches. Row numbers restart at 0 in each file."""
         names = [self.names[position] for position in positions]
         for path in self._paths:
             with _reading_arrow(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
                 missing = [name for name in names if name not in file.schema_arrow.names]
                 if missing:
-                    raise InputError(f"{path} has no column {missing[0]!r}, but {self._paths[0]} does")
+                    raise InputError(
+                        f"{path} has no column {missing[0]!r}; expected the columns of {self._paths[0]}: "
+                        "use files with equal columns"
+                    )
                 n_rows = 0
                 batches = _one_ahead(file.iter_batches(batch_size=_ARROW_ROWS, columns=names))
                 for batch in _numbered(str(path), batches, names):
                     n_rows += len(batch.numbers or ())
                     yield batch
                 if n_rows != file.metadata.num_rows:
-                    raise InputError(f"{path} has {n_rows:,} rows; expected {file.metadata.num_rows:,}")
+                    raise InputError(
+                        f"{path} has {n_rows:,} rows; expected {file.metadata.num_rows:,}, as in the metadata"
+                        ": use another copy of the file"
+                    )
 
 
 class ArrowTable:
-    """The rows of any object that exports an Arrow stream. The stream is consumed."""
+    """Table of an object that exports an Arrow stream. Reading consumes the stream."""
 
     row_kind = "row"
 
@@ -106,17 +118,17 @@ class ArrowTable:
         self.names: list[str] = self._reader.schema.names
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows."""
-        parts = (
+        """Yield all rows in batches."""
+        slices = (
             batch.slice(start, _ARROW_ROWS)
             for batch in self._reader
             for start in range(0, batch.num_rows, _ARROW_ROWS)
         )
-        yield from _numbered(self.name, parts, positions)
+        yield from _numbered(self.name, slices, positions)
 
 
 class PandasTable:
-    """The rows of a pandas DataFrame, without its index."""
+    """Table of a pandas DataFrame, without the index."""
 
     name = "DataFrame"
     row_kind = "row"
@@ -126,15 +138,15 @@ class PandasTable:
         self.names = [str(name) for name in frame.columns]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows; columns of dtype object as lists."""
+        """Yield all rows in batches. Columns of dtype object are lists."""
         for start in range(0, len(self._frame), _ARROW_ROWS):
-            part = self._frame.iloc[start : start + _ARROW_ROWS]
-            columns = [_of_series(part.iloc[:, position]) for position in positions]
-            yield Batch(self.name, range(start, start + len(part)), columns)
+            rows = self._frame.iloc[start : start + _ARROW_ROWS]
+            columns = [_of_series(rows.iloc[:, position]) for position in positions]
+            yield Batch(self.name, range(start, start + len(rows)), columns)
 
 
 class SelectTable:
-    """The rows of a SQLAlchemy select, streamed from an engine or a connection."""
+    """Table of a SQLAlchemy select, streamed from an engine or a connection."""
 
     name = "SELECT"
     row_kind = "row"
@@ -142,14 +154,14 @@ class SelectTable:
     def __init__(self, select: Any, connection: Any) -> None:
         if not (hasattr(connection, "execute") or hasattr(connection, "connect")):
             raise InputTypeError(
-                f"connection is {short_repr(connection)}; expected a SQLAlchemy engine or connection; "
-                "pass the one to run the select as connection="
+                f"connection is {short_repr(connection)}; expected a SQLAlchemy engine or connection: "
+                "pass connection= to execute the select"
             )
         self._select, self._connection = select, connection
-        self.names = [str(name) for name in select.selected_columns.keys()]  # noqa: SIM118 (no mapping)
+        self.names = [str(name) for name in select.selected_columns.keys()]  # noqa: SIM118 (not a mapping)
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows, one partition per batch."""
+        """Yield all rows in batches of at most ``BATCH_ROWS`` rows."""
         with contextlib.ExitStack() as stack:
             connection = self._connection
             if not hasattr(connection, "execute"):
@@ -164,7 +176,7 @@ class SelectTable:
 
 
 def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches, decoding the next one in a thread while the current one is processed."""
+    """Yield the batches. A thread decodes the next batch while the caller processes the current batch."""
     with ThreadPoolExecutor(1) as thread:
         upcoming = thread.submit(next, batches, None)
         while (batch := upcoming.result()) is not None:
@@ -191,7 +203,7 @@ def _of_series(series: pd.Series[Any]) -> Values:
 
 
 def _without_views(array: pa.Array) -> pa.Array:
-    """Cast string views (polars) to large strings, which Arrow can filter and take from."""
+    """Cast string views, which polars exports, to large strings, which Arrow can filter."""
     if pa.types.is_dictionary(array.type):
         return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))
     if pa.types.is_string_view(array.type):
@@ -205,7 +217,9 @@ def _reading_arrow(path: Path) -> Iterator[None]:
         with reading(path):
             yield
     except pa.ArrowException as error:
-        raise InputError(f"{path} is not a complete Parquet file: {error}") from error
+        raise InputError(
+            f"{path} is not a complete Parquet file: {error}; use another copy of the file"
+        ) from error
 
 
 def _is_json(path: Path) -> bool:

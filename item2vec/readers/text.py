@@ -1,4 +1,4 @@
-"""Tables in text files: delimited text and JSON lines."""
+"""Table classes for text files: delimited text and JSON lines."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _ROWS_SEARCHED_FOR_KEYS = 1000
 
 
 class NotPlainError(Exception):
-    """A delimited file cannot be read by ``quick_batches``; caught within this package."""
+    """``quick_batches`` cannot parse a delimited file. The error is caught within this package."""
 
 
 class DelimitedFile:
-    r"""Delimited text; a quoted field may contain separators and line breaks.
+    r"""Table of delimited text. A quoted field may contain separators and line breaks.
 
-    Rows end with ``\n``, ``\r\n`` or ``\r``; blank lines are skipped. If the closing quote of a field is not
-    followed by a separator or the end of the row (``"Weird Al" Yankovic``), the quotes in that line are
-    ordinary characters. Blanks around a field are part of it.
+    Rows end with ``\n``, ``\r\n`` or ``\r``. Blank lines are skipped. Blanks around a field belong to the
+    field. If a closing quote is not followed by a separator or the end of the row (``"Weird Al" Yankovic``),
+    the quotes in this line are ordinary characters.
     """
 
     row_kind = "line"
@@ -61,7 +61,7 @@ class DelimitedFile:
             self._header_line, self.names = next(self._records())
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows with their line numbers, splitting quoted fields correctly."""
+        """Yield all rows in batches, with line numbers. Quoted fields are supported."""
         rows = self._records()
         if self._header_line:
             next(rows)
@@ -72,12 +72,13 @@ class DelimitedFile:
             yield batch
 
     def quick_batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield the same rows by Arrow's parser: much faster, without line numbers.
+        """Yield all rows in batches, without line numbers. Arrow's parser is faster than ``batches``.
 
         Raises
         ------
         NotPlainError
-            At any batch, if the file contains a quote, a ragged row, or text that is not UTF-8.
+            If the file contains a quote, a ragged row, or text that is not UTF-8. The error may be raised
+            after valid batches.
         """
         if codecs.lookup(self._encoding).name != "utf-8":
             raise NotPlainError
@@ -131,7 +132,7 @@ class DelimitedFile:
 
 
 class JsonLinesFile:
-    """JSON lines: one object per line; blank lines are skipped."""
+    """Table of JSON lines, with one object per line. Blank lines are skipped."""
 
     row_kind = "line"
 
@@ -147,7 +148,7 @@ class JsonLinesFile:
             raise InputError(str(self._parsed(head[0])[1]))
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows with their line numbers; a missing key is ``None``."""
+        """Yield all rows in batches, with line numbers. The value of a missing key is ``None``."""
         keys = [self.names[position] for position in positions]
         lines = self._lines()
         while chunk := [self._parsed(line) for line in islice(lines, BATCH_ROWS)]:
@@ -174,7 +175,7 @@ class JsonLinesFile:
 
 
 class _Lines:
-    """An iterator that counts lines, and can return the lines of the current row to be read again."""
+    """Iterator that counts lines, and can push back lines of the current row."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -192,7 +193,7 @@ class _Lines:
         return line
 
     def give_back_all_but_first(self) -> str:
-        """Return the first line of the current row; the others will be read again."""
+        """Push back all lines of the current row except the first line, and return the first line."""
         first, *rest = self.taken
         self._returned.extend(reversed(rest))
         self.number -= len(rest)
@@ -200,9 +201,9 @@ class _Lines:
 
 
 def _split(file: Iterator[str], sep: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each row, with the number of its first line.
+    """Yield the number of the first line and the fields of each row.
 
-    If the quotes of a row are malformed, its first line is split as if it had none.
+    If the quotes of a row are malformed, its first line is split at every separator, inside quotes too.
     """
     lines = _Lines(file)
     rows = csv.reader(lines, delimiter=sep, strict=True)
@@ -218,7 +219,9 @@ def _split(file: Iterator[str], sep: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def detect_separator(line: str, fits: Callable[[list[str]], bool]) -> str:
-    """Return the separator (or blank) that splits a line into fitting fields, else its most frequent one.
+    """Return the first separator, or blank, that splits a line into fields accepted by ``fits``.
+
+    If there is none, return the most frequent separator of the line.
 
     >>> detect_separator("id;title, artist;year", _width_is(3)), detect_separator("a,b,c;d", _width_is(3))
     (';', ',')

@@ -46,7 +46,7 @@ class Worker:
     >>> with Worker(RetrainConfig(limits={"time": "1min"})) as worker:
     ...     worker.snapshot("sqlite:///nowhere/item2vec.db", Path("/nowhere"), datetime(2024, 1, 1))
     Traceback (most recent call last):
-    item2vec.errors.SchemaError: sqlite:///nowhere/item2vec.db has no schema yet; this package needs ...
+    item2vec.errors.SchemaError: sqlite:///nowhere/item2vec.db has no schema; expected revision ...
     """
 
     def __init__(self, config: RetrainConfig) -> None:

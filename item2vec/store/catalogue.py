@@ -1,4 +1,4 @@
-"""Items in the database: titles and attributes, the active flag, and revisions that number the changes."""
+"""Items in the database: titles, attributes, active flags, and the revision of each item's last change."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ ADVISORY_LOCK = 0x17E3_CA7A  # an arbitrary key that other applications are unli
 
 
 def check_items(items: Items) -> list[dict[str, Any]]:
-    """Return items as rows; raise ``InputError`` for values that a database would refuse or change."""
+    """Convert items to rows; raise ``InputError`` for values that a database would reject or change."""
     rows = []
     for id_, title, attributes in zip(items.vocabulary, items.titles, items.attributes, strict=True):
         where = f"item {id_!r}:"
         if title is not None:
             check_text(title, f"{where} title")
         for name, value in attributes.items():
-            check_text(name, f"{where} an attribute's name")
+            check_text(name, f"{where} an attribute name")
             check_value(value, f"{where} {name}")
         rows.append({"external_id": id_, "title": title, "attributes": dict(attributes)})
     return sorted(rows, key=lambda row: row["external_id"])
 
 
 def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert items, or replace the titles and attributes of existing ones; return the number of new items."""
+    """Insert new items, and update existing items. Return the number of new items.
+
+    An update replaces the title and the attributes of an item.
+    """
     revision = _next_revision(connection)
     insert = insert_into(connection, item).on_conflict_do_nothing().returning(item.c.external_id)
     new = set(connection.execute(insert, [{**row, "revision": revision} for row in rows]).scalars())
@@ -58,7 +61,10 @@ def upsert(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -> int:
-    """Activate or deactivate items; return how many changed. Raise ``UnknownItemError`` for an unknown id."""
+    """Activate or deactivate items, and return the number of changed items.
+
+    Raise ``UnknownItemError`` if an id is unknown.
+    """
     revision = _next_revision(connection)
     is_listed = item.c.external_id.in_(listed(connection))
     parameters = {"ids": as_json(ids)}
@@ -74,7 +80,7 @@ def set_active(connection: sa.Connection, ids: Sequence[str], *, active: bool) -
 
 
 def read_items(connection: sa.Connection) -> Items:
-    """Return all items, active or not, in ascending order of id."""
+    """Return all items, active and inactive, in ascending order of id."""
     columns = (item.c.external_id, item.c.title, item.c.attributes)
     with undamaged(connection):
         rows = connection.execute(sa.select(*columns).order_by(item.c.external_id)).all()
@@ -83,7 +89,10 @@ def read_items(connection: sa.Connection) -> Items:
 
 
 def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalogue:
-    """Return all items with their active flags; with ``known``, read only the items that changed later."""
+    """Return all items with their active flags.
+
+    With ``known``, a catalogue of an earlier call, only the items that have changed since are read.
+    """
     revision = _revision(connection)
     if known is not None and known.revision == revision:
         return known
@@ -102,15 +111,19 @@ def read_catalogue(connection: sa.Connection, known: Catalogue | None) -> Catalo
 
 
 def _revision(connection: sa.Connection) -> int:
-    """Return the revision of the last change; 0 if all items were created by interactions."""
+    """Return the revision of the last change by ``upsert`` or ``set_active``; 0 if there is none.
+
+    Ingesting interactions inserts missing items with revision 0, which does not count as a change.
+    """
     return connection.scalar(sa.select(sa.func.max(item.c.revision))) or 0
 
 
 def _next_revision(connection: sa.Connection) -> int:
-    """Return the revision for the change of this transaction, one above the last.
+    """Return the revision for the changes of this transaction: the last revision plus 1.
 
-    On PostgreSQL, a lock serialises changes until commit. Without it, a reader could see a later revision
-    first and would then never read the earlier one. SQLite has a single writer.
+    On PostgreSQL, an advisory lock serialises changes until commit. Without the lock, a reader could read a
+    revision before an earlier revision is committed, and would then never read the earlier revision. SQLite
+    serialises all writers.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))

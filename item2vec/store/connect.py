@@ -25,38 +25,40 @@ T = TypeVar("T")
 Mode = Literal["read", "write", "migrate"]
 
 SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-OLDEST_SQLITE = (3, 38)  # STRICT tables, RETURNING, and built-in JSON functions
-ATTEMPTS, GIVE_UP_AFTER = 5, 20  # seconds
+OLDEST_SQLITE = (3, 38)  # supports STRICT tables, RETURNING, and built-in JSON functions
+ATTEMPTS, GIVE_UP_AFTER = 5, 20  # number of attempts; seconds
 
 SQLITE_BUSY, SQLITE_LOCKED = 5, 6
-# Deadlock, serialisation failure, server restart; and a foreign key violation, which occurs if a user is
-# deleted between the lookup of their number and the insert of their interactions.
+# SQLSTATEs of a deadlock, serialisation failure, server restart, and foreign key violation. A foreign key is
+# violated if a user is deleted after the lookup of the user's row number, and before the insert.
 TRANSIENT_STATES = {"40P01", "40001", "57P01", "57P02", "57P03", "23503"}
 
-BUSY = "another process is writing to it: run the same command again, or end a process that hangs"
-# Advice by SQLite's primary result code, or PostgreSQL's SQLSTATE or its class.
+BUSY = "another process is writing to the database: run the same command again, or end a process that hangs"
+# Advice by SQLite's primary result code, PostgreSQL's SQLSTATE, or the class (first two characters) of the
+# SQLSTATE.
 NEXT_STEP: dict[int | str, str] = {
     SQLITE_BUSY: BUSY,
     SQLITE_LOCKED: BUSY,
     8: "make the file and its folder writable for this user",
-    10: "check the disk and its free space, then run the same command again; finished batches are kept",
+    10: "check the disk and its free space, then run the same command again; committed batches are kept",
     11: "the file is damaged: restore a backup, or ingest into a new file",
-    13: "free some disk space, then run the same command again; finished batches are kept",
+    13: "free some disk space, then run the same command again; committed batches are kept",
     14: "check that the folder exists and that this user may write to it",
     26: "the file is not a SQLite database, or is damaged: check the path, or restore a backup",
-    "08": "check that the server runs, and the URL's host, port, user, password and database",
-    "42501": "this user lacks a privilege: grant it, or connect as another user",
-    "53100": "free some disk space on the server, then run the same command again; finished batches are kept",
+    "08": "check that the server is running, and the host, port, user, password and database in the URL",
+    "42501": "this user lacks a privilege: grant the privilege, or connect as another user",
+    "53100": "free some disk space on the server, then run the same command again; "
+    "committed batches are kept",
     "53": "the server is out of resources: run the same command again later",
-    "55P03": "another process holds a lock on it: run the same command again, or end a process that hangs",
+    "55P03": "another process holds a lock: run the same command again, or end a process that hangs",
     "57014": "statement_timeout expired: run the same command again when the server is less busy",
 }
 DAMAGED = {11, 26}
-CORRUPT = 5  # exit code of the command line
+CORRUPT = 5  # exit code of the command line for damaged data
 
 
 def parse_url(text: str) -> sa.URL:
-    """Parse a database URL and add the driver; raise ``ConfigError`` for a bare path or an unknown database.
+    """Parse a database URL and add the driver; raise ``ConfigError`` if the URL is invalid or unsupported.
 
     >>> parse_url("item2vec.db")
     Traceback (most recent call last):
@@ -103,7 +105,7 @@ def shown(url: sa.URL) -> str:
 
 
 def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
-    """Return an engine that sets up each new connection; the first connection is opened on first use.
+    """Return an engine that configures each new connection. No connection is opened before the first use.
 
     With ``migrating``, connections are not pooled, wait up to ten minutes for locks and, on SQLite, do not
     enforce foreign keys.
@@ -117,10 +119,11 @@ def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
 
 
 def begin_as(engine: sa.Engine, mode: Mode) -> sa.Engine:
-    """Return the engine with the isolation that transactions of this mode need.
+    """Return the engine with the transaction isolation for the mode.
 
-    SQLite: writers take the write lock at BEGIN. A transaction that reads first and writes later fails at
-    once if another has written in between, whatever its timeout. PostgreSQL: readers see one snapshot.
+    On SQLite, a writer acquires the write lock at BEGIN. Otherwise, a write after a read would fail at once,
+    independently of the timeout, if another transaction had written in between. On PostgreSQL, a reader sees
+    one snapshot.
     """
     if engine.dialect.name == "sqlite":
         begin = {"read": "DEFERRED", "write": "IMMEDIATE", "migrate": "EXCLUSIVE"}[mode]
@@ -132,7 +135,8 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))
         raise StoreError(
-            f"SQLite is {sqlite3.sqlite_version}; expected {needed} or newer: use a newer Python"
+            f"the version of SQLite is {sqlite3.sqlite_version}; expected {needed} or newer: "
+            "use a Python that includes a newer SQLite"
         )
     assert url.database is not None
     if "timeout" not in url.query:
@@ -141,7 +145,7 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
     pragmas = {
         "journal_mode": "WAL",
         "synchronous": "FULL",
-        # A migration that rebuilds a table would otherwise delete the rows that refer to it.
+        # If foreign keys were enforced, DROP TABLE in a migration would fail for a referenced table.
         "foreign_keys": "OFF" if migrating else "ON",
         "cache_size": -65_536,
     }
@@ -165,7 +169,7 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
         "statement_timeout": "0" if migrating else "60s",
         "lock_timeout": "600s" if migrating else "30s",
         "idle_in_transaction_session_timeout": "300s",
-        # In other zones, the first and last days of the calendar would be out of range.
+        # In another time zone, timestamps of the first day of year 1 or the last day of 9999 would overflow.
         "timezone": "UTC",
     }
     connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
@@ -178,7 +182,7 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
-        # SET, because connection poolers refuse settings in the URL's options.
+        # Settings are not part of the URL's options, because connection poolers reject such options.
         connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
         connection.commit()
 
@@ -190,12 +194,16 @@ def _json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{value!r} is not JSON ({error}); expected text, numbers, booleans, null, lists or mappings"
+            f"{value!r} is not a JSON value ({error}); "
+            "expected text, numbers, booleans, null, lists or mappings"
         ) from error
 
 
 def retried(transaction: Callable[[], T]) -> T:
-    """Run a transaction; repeat it a few times, with random delays, after transient errors."""
+    """Run a transaction. After a transient error, repeat the transaction with a random delay.
+
+    The transaction is run at most ``ATTEMPTS`` times, and not repeated after ``GIVE_UP_AFTER`` seconds.
+    """
     give_up = time.monotonic() + GIVE_UP_AFTER
     for attempt in range(1, ATTEMPTS):
         try:
@@ -222,7 +230,7 @@ def _code_of(error: BaseException | None) -> int | str:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn database errors into ``StoreError``, with the URL, the database's message and what to do next."""
+    """Convert database errors to ``StoreError`` with the URL, the database's message and the next step."""
     try:
         yield
     except PoolTimeoutError as error:
@@ -235,19 +243,19 @@ def translated(where: str) -> Iterator[None]:
             raise
         raise _explained(cause, where) from error
     except UnicodeDecodeError as error:
-        # SQLite quotes a damaged schema in its error message.
-        raise _damaged(f"{where} holds text that is not UTF-8; {NEXT_STEP[11]}") from error
+        # If the schema is damaged, SQLite's error message contains the damaged text.
+        raise _damaged(f"{where} contains text that is not UTF-8; {NEXT_STEP[11]}") from error
 
 
 @contextmanager
 def undamaged(connection: sa.Connection) -> Iterator[None]:
-    """Turn errors in the conversion of rows to values into ``StoreError``: the database is damaged."""
+    """Convert errors in decoding rows to ``StoreError``, which reports a damaged database."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError) as error:
         raise _damaged(
-            f"{shown(connection.engine.url)} holds an invalid value ({error}); "
-            "it is damaged: restore a backup, or ingest into a new one"
+            f"{shown(connection.engine.url)} contains an invalid value ({error}); "
+            "the database is damaged: restore a backup, or ingest into a new database"
         ) from error
 
 
@@ -260,7 +268,7 @@ def _damaged(message: str) -> StoreError:
 def _explained(cause: BaseException | None, where: str) -> StoreError:
     code = _code_of(cause)
     advice = NEXT_STEP.get(code) or NEXT_STEP.get(str(code)[:2])
-    # Only the first line of the message: the others repeat rows of data.
+    # Further lines of the message are omitted, because they may contain rows of data.
     message = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     error = StoreError(f"{where}: {message}" + (f"; {advice}" if advice else ""))
     if code in DAMAGED:

@@ -1,4 +1,4 @@
-"""Copy a whole store into another database, and compare the two before the commit."""
+"""Copy all tables of a store into another database, and compare the copies before the commit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["copy", "copy_between"]
 
 Rows = list[tuple[Any, ...]]
 
-TABLES = metadata.sorted_tables  # parents before their children
+TABLES = metadata.sorted_tables  # a table follows the tables that it references
 NUMBERED = [table for table in TABLES if any(column.identity for column in table.columns)]
 ROWS_PER_BATCH = 10_000
 
 
 @dataclass(frozen=True)
 class _Digest:
-    """The number of rows and the sum of their hashes modulo 2^128, which does not depend on row order."""
+    """Number of rows, and sum of the row hashes modulo 2^128. The sum does not depend on the row order."""
 
     n_rows: int = 0
     total: int = 0
@@ -48,7 +48,7 @@ def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], 
 def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], None]) -> dict[str, int]:
     """Copy all tables into an empty store, within two open transactions; return row counts by table.
 
-    Raises ``StoreError`` if a table of the target differs from the source; the caller then rolls back.
+    Raise ``StoreError`` if a table of the target differs from the source; the caller must then roll back.
     """
     _lock_empty(target)
     for connection in (source, target):
@@ -70,20 +70,20 @@ def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], 
 
 
 def _lock_empty(target: sa.Connection) -> None:
-    """Lock the tables against other writers; raise ``ConfigError`` if any of them has a row."""
+    """Lock all tables against other writers; raise ``ConfigError`` if a table has rows."""
     if target.dialect.name == "postgresql":
         names = ", ".join(table.name for table in TABLES)
         target.exec_driver_sql(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
     for table in TABLES:
         if target.scalar(sa.select(sa.literal(1)).select_from(table).limit(1)) is not None:
             raise ConfigError(
-                f"{shown(target.engine.url)} holds rows in {table.name!r}, and nothing was copied; "
-                "expected an empty store: choose another database"
+                f"{shown(target.engine.url)} has rows in table {table.name!r}; expected an empty store: "
+                "choose another database; nothing was copied"
             )
 
 
 def _batches(connection: sa.Connection, table: sa.Table) -> Iterator[Rows]:
-    """Yield the rows of a table in batches, as Python values that are equal on both kinds of database."""
+    """Yield the rows of a table in batches. Equal rows have equal values on SQLite and PostgreSQL."""
     with translated(shown(connection.engine.url)), undamaged(connection):
         statement = sa.select(table).order_by(*table.primary_key.columns)
         result = connection.execute(statement, execution_options={"yield_per": ROWS_PER_BATCH})
@@ -98,7 +98,7 @@ def _batches(connection: sa.Connection, table: sa.Table) -> Iterator[Rows]:
 
 def _normalised(type_: sa.types.TypeEngine[Any], values: tuple[Any, ...]) -> tuple[Any, ...] | list[Any]:
     if isinstance(type_, sa.REAL):
-        # Rounded to float32: PostgreSQL's driver returns the shortest decimal of the float32.
+        # Values are rounded to float32, because PostgreSQL's driver parses a float32 as a float64.
         rounded: list[float] = np.array(values, dtype=np.float32).tolist()
         return rounded
     return [bool(value) for value in values] if isinstance(type_, sa.Boolean) else values
@@ -110,13 +110,14 @@ def _compare(table: sa.Table, expected: _Digest, target: sa.Connection) -> None:
         actual = actual.plus(rows)
     if actual != expected:
         raise StoreError(
-            f"{shown(target.engine.url)}: {table.name!r} has {actual.n_rows:,} rows with hash "
-            f"{actual.total:032x}; expected {expected.n_rows:,} with {expected.total:032x}, as the source; "
-            "rolled back, nothing was copied: please report it"
+            f"{shown(target.engine.url)}: table {table.name!r} has {actual.n_rows:,} rows with hash "
+            f"{actual.total:032x}; the source has {expected.n_rows:,} rows with hash {expected.total:032x}; "
+            "the copy was rolled back: please report this error"
         )
 
 
-# Ids of deleted rows are never reused: the sequence is copied, not derived from the largest id.
+# Ids of deleted rows must not be reused. Therefore the value of the sequence is copied; the largest id would
+# be too small if the newest rows were deleted.
 
 
 def _highest(connection: sa.Connection, table: str) -> int | None:

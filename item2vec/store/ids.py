@@ -1,4 +1,4 @@
-"""Look up the row numbers of external ids, in bulk."""
+"""Bulk lookup of the row numbers of external ids."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ UNKNOWN = -1
 
 
 def as_json(values: Sequence[Any]) -> str:
-    """Return values as one JSON array, to bind them as a single parameter."""
+    """Return values as a JSON array, which is bound as a single parameter."""
     return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
 def listed(connection: sa.Connection) -> sa.Select[tuple[str]]:
-    """Return a SELECT of the texts in the JSON array that is bound as ``ids``, in their order."""
+    """Return a SELECT of the strings in the JSON array parameter ``ids``, in the order of the array."""
     ids = sa.bindparam("ids", type_=sa.Text)
     if connection.dialect.name == "sqlite":
         elements = sa.func.json_each(ids)
@@ -38,15 +38,15 @@ def insert_into(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | p
 
 
 def numbers_of(connection: sa.Connection, table: sa.Table, ids: Sequence[str]) -> Offsets:
-    """Return the row numbers of distinct external ids, in their order; insert ids that are missing."""
+    """Return the row numbers of distinct external ids, in the order of ``ids``. Missing ids are inserted."""
     select = _select_numbers(connection, table)
     numbers = _numbers(connection, select, ids)
-    # Look up before inserting: on PostgreSQL, an insert that does nothing still consumes a sequence number.
-    # Repeat, because another process may delete a user between the insert and the second lookup.
+    # Only missing ids are inserted, because on PostgreSQL an INSERT consumes a sequence number even if the id
+    # exists. The loop is needed because another process may delete a user between INSERT and SELECT.
     while (unknown := np.flatnonzero(numbers == UNKNOWN)).size:
-        # Sorted, so that all writers lock rows in the same order and cannot deadlock.
+        # Ids are sorted, so that all writers lock rows in the same order and cannot deadlock.
         missing = sorted(ids[position] for position in unknown.tolist())
-        # Without a WHERE, SQLite would parse the ON of ON CONFLICT as a join condition.
+        # Without a WHERE clause, SQLite would parse the ON of ON CONFLICT as a join condition.
         new = listed(connection).where(sa.true())
         insert = insert_into(connection, table).from_select(["external_id"], new)
         connection.execute(insert.on_conflict_do_nothing(), {"ids": as_json(missing)})
@@ -59,7 +59,10 @@ def _numbers(connection: sa.Connection, select: sa.Select[tuple[int]], ids: Sequ
 
 
 def _select_numbers(connection: sa.Connection, table: sa.Table) -> sa.Select[tuple[int]]:
-    """Return a SELECT of the row numbers of the ids bound as ``ids``, in their order; -1 for unknown ids."""
+    """Return a SELECT of the row numbers of the ids in the JSON array parameter ``ids``; -1 for unknown ids.
+
+    Row numbers are in the order of the array.
+    """
     ids = sa.bindparam("ids", type_=sa.Text)
     if connection.dialect.name == "sqlite":
         elements = sa.func.json_each(ids).table_valued("key", sa.column("value", sa.Text))

@@ -1,4 +1,4 @@
-"""Insert interactions in batches; each event is stored once."""
+"""Ingestion of interactions in batches. Each event is stored once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["NO_EVENT", "Batch", "Ingested", "batches", "check_timestamps", "even
 BatchFacts = tuple[str, datetime, int]  # source, ingested_at, batch_id
 
 NO_EVENT = "none"
-EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds; years 1 to 9999
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, in microseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The numbers of rows passed, of new rows, and of duplicates.
+    """Number of rows in a call, number of new rows, and number of duplicates.
 
-    If several rows of one call are the same event, the first counts as new and the others as duplicates.
+    If several rows of a call are the same new event, the first row is new and the other rows are duplicates.
 
     >>> Ingested(n_rows=3, n_new=2, n_duplicate=1).n_new
     2
@@ -47,8 +47,9 @@ class Ingested:
 def event_key(user: str, item: str, event: str, timestamp: int) -> str:
     """Return the key that identifies an event: 32 hexadecimal digits.
 
-    The first 16 are ``timestamp`` (microseconds since 1970) plus 2^63, so that events of similar time are
-    adjacent in the index. The last 16 are the BLAKE2b-64 hash of user, item and event, joined by NUL.
+    The first 16 digits are ``timestamp`` (microseconds since 1970) plus 2^63, so that events with similar
+    timestamps are adjacent in the index. The last 16 digits are the BLAKE2b-64 hash of user, item and event,
+    joined by NUL.
 
     >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
     '80060a24181e4000d33544e5c7b3e3e9'
@@ -77,7 +78,7 @@ def check_timestamps(interactions: Interactions) -> Offsets:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events with distinct keys; ``user`` and ``item`` are positions in ``users`` and ``items``."""
+    """Batch of events with distinct keys. ``user`` and ``item`` hold positions in ``users`` and ``items``."""
 
     users: list[str]
     user: npt.NDArray[np.integer[Any]]
@@ -88,7 +89,7 @@ class Batch:
 
     @classmethod
     def of(cls, rows: Interactions) -> Batch:
-        """Compute the event keys, and keep the first row of each key."""
+        """Create a batch from interactions, with the first row of each event key."""
         keys, first = _keys(rows)
         rows = rows.take(first)
         assert rows.timestamp is not None
@@ -106,8 +107,8 @@ class Batch:
         """Insert new events with their users and items; return the number of new events."""
         user_id = numbers_of(connection, user_account, self.users)[self.user]
         item_id = numbers_of(connection, item, self.items)[self.item]
-        # By user, then by key, which begins with the timestamp: the order of the table on disk. All writers
-        # insert in this order, so that they cannot deadlock.
+        # Rows are ordered by user, then by key, which starts with the timestamp, like the primary key. All
+        # writers insert in this order, so that they cannot deadlock.
         order = np.argsort(user_id, kind="stable")
         rows = order.tolist()
         columns: dict[str, list[Any]] = {
@@ -120,13 +121,13 @@ class Batch:
 
 
 def batches(interactions: Interactions, size: int) -> Iterator[Batch]:
-    """Split interactions into batches of ``size`` rows."""
+    """Yield interactions in batches of at most ``size`` rows."""
     for start in range(0, len(interactions), size):
         yield Batch.of(interactions.take(slice(start, start + size)))
 
 
 def _keys(rows: Interactions) -> tuple[list[str], Offsets]:
-    """Return the distinct event keys, ascending, and the first row of each; vectorised ``event_key``."""
+    """Return the distinct event keys, ascending, and the first row of each key. Vectorised ``event_key``."""
     assert rows.timestamp is not None
     users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
     events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
@@ -137,7 +138,7 @@ def _keys(rows: Interactions) -> tuple[list[str], Offsets]:
     key = np.empty((len(rows), 2), dtype=">u8")
     key[:, 0] = rows.timestamp.view(np.uint64) ^ np.uint64(2**63)
     key[:, 1] = np.frombuffer(hashes, dtype=">u8")
-    order = np.lexsort((key[:, 1], key[:, 0]))  # stable: equal keys keep their row order
+    order = np.lexsort((key[:, 1], key[:, 0]))  # stable, so that equal keys keep the row order
     key = key[order]
     new = np.ones(len(rows), dtype=bool)
     new[1:] = (key[1:] != key[:-1]).any(axis=1)
@@ -162,8 +163,8 @@ def _insert_sqlite(
     return connection.exec_driver_sql(statement, rows).rowcount
 
 
-# Each column is bound as one JSON array: few parameters for any number of rows, and several times faster than
-# PostgreSQL arrays, which the driver writes element by element.
+# Each column is bound as a JSON array, so that the number of parameters is independent of the number of rows.
+# JSON arrays are several times faster than PostgreSQL arrays, which the driver encodes element by element.
 POSTGRESQL_INSERT = sa.text("""
     WITH inserted AS (
         INSERT INTO interaction (

@@ -1,4 +1,4 @@
-"""Read interactions: all of them for training, one user's history for serving."""
+"""Queries of interactions: snapshots for training, histories for serving, counts, and deletion of users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ __all__ = [
     "summary",
 ]
 
-Parts = dict[str, list[npt.NDArray[Any]]]
+Columns = dict[str, list[npt.NDArray[Any]]]
+"""The chunks of each column, by name."""
 
 ROWS_PER_FETCH = 10_000
 ALL = 2**63 - 1
@@ -50,7 +51,7 @@ DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """A user's items, oldest first, with timestamps (int64 microseconds), weights (float32) and events.
+    """History of a user: items, oldest first, with timestamps (int64 microseconds), weights and events.
 
     >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32), []))
     0
@@ -67,7 +68,7 @@ class History:
 
 @dataclass(frozen=True)
 class Ahead:
-    """The number of interactions at or after a timestamp, and the first of them as an example.
+    """Number of interactions at or after a time; user, item and timestamp of the earliest interaction.
 
     >>> Ahead(1, "ann", "x", datetime(2099, 1, 1, tzinfo=UTC)).timestamp.year
     2099
@@ -80,7 +81,10 @@ class Ahead:
 
 
 def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:
-    """Return the newest ``limit`` interactions of a user, oldest first; empty for an unknown user."""
+    """Return the newest ``limit`` (``None``: all) interactions of a user, oldest first.
+
+    The history of an unknown user is empty.
+    """
     parameters = {"user": user, "limit": ALL if limit is None else limit}
     with undamaged(connection):
         rows = connection.execute(_history(connection.dialect.name), parameters).all()[::-1]
@@ -93,17 +97,17 @@ def read_history(connection: sa.Connection, user: str, limit: int | None) -> His
 
 
 def read_histories(connection: sa.Connection, users: Sequence[str]) -> list[History]:
-    """Return all interactions of each user."""
+    """Return the complete history of each user."""
     return [read_history(connection, user, None) for user in users]
 
 
 def read_interactions(
     connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return interactions ordered by user, time and event key, independent of the order of ingestion.
+    """Return interactions ordered by user, time and event key, independently of the order of ingestion.
 
-    The query orders rows by the users' row numbers, and chunks of rows become columns. At the end, users,
-    items, events and sessions are renumbered in ascending order of their ids.
+    The query orders rows by the row numbers of users. Chunks of rows are converted to arrays. At the end,
+    the codes of users, items, events and sessions are renumbered in ascending order of ids.
     """
     _disable_timeout(connection)
     c = interaction.c
@@ -120,22 +124,22 @@ def read_interactions(
     with undamaged(connection):
         users, items = _Numbered.read(connection, user_account), _Numbered.read(connection, item)
         event_names, session_names = _Texts(), _Texts()
-        parts: Parts = {name: [np.empty(0, dtype)] for name, dtype in DTYPES.items()}
+        columns: Columns = {name: [np.empty(0, dtype)] for name, dtype in DTYPES.items()}
         result = connection.execute(statement.execution_options(yield_per=ROWS_PER_FETCH))
         for rows in result.partitions():
             user, item_, event, weight, session, timestamp = zip(*rows, strict=True)
-            parts["user"].append(users.codes(user))
-            parts["item"].append(items.codes(item_))
-            parts["event"].append(event_names.codes(event))
-            parts["weight"].append(np.array(weight, dtype=np.float32))
-            parts["session"].append(session_names.codes([name or NO_SESSION for name in session]))
-            parts["timestamp"].append(np.array(timestamp, dtype=np.int64))
+            columns["user"].append(users.codes(user))
+            columns["item"].append(items.codes(item_))
+            columns["event"].append(event_names.codes(event))
+            columns["weight"].append(np.array(weight, dtype=np.float32))
+            columns["session"].append(session_names.codes([name or NO_SESSION for name in session]))
+            columns["timestamp"].append(np.array(timestamp, dtype=np.int64))
         names = {"user": users.ids, "item": items.ids, "event": [*event_names.code_of]}
-        return _assemble(parts, {**names, "session": [*session_names.code_of]})
+        return _assemble(columns, {**names, "session": [*session_names.code_of]})
 
 
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
-    """Count the interactions at or after ``start``, and return the first; ``None`` if there are none."""
+    """Return the number and the earliest of the interactions at or after ``start``, or ``None``."""
     _disable_timeout(connection)
     c = interaction.c
     is_ahead = c.occurred_at >= _aware(start)
@@ -154,7 +158,7 @@ def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
 def days_before_the_last(
     connection: sa.Connection, days: float, end: datetime | None = None
 ) -> datetime | None:
-    """Return the time ``days`` before the last interaction before ``end``; ``None`` without interactions."""
+    """Return the time of the newest interaction before ``end``, minus ``days``; ``None`` without data."""
     _disable_timeout(connection)
     statement = sa.select(sa.func.max(interaction.c.occurred_at))
     if end is not None:
@@ -166,7 +170,7 @@ def days_before_the_last(
 
 
 def forget_user(connection: sa.Connection, user: str) -> int:
-    """Delete a user with their interactions and recommendations; return the number of interactions."""
+    """Delete a user, and the user's interactions and recommendations. Return the number of interactions."""
     is_user = user_account.c.external_id == user
     number = connection.scalar(sa.select(user_account.c.id).where(is_user).with_for_update())
     if number is None:
@@ -178,7 +182,10 @@ def forget_user(connection: sa.Connection, user: str) -> int:
 
 
 def summary(connection: sa.Connection) -> dict[str, Any]:
-    """Count interactions, users and items; ``first`` and ``last`` are ISO 8601 text in UTC, or ``None``."""
+    """Return the numbers of interactions, users and items, and the first and last timestamp.
+
+    Timestamps are ISO 8601 text in UTC, or ``None`` if there are no interactions.
+    """
     bounds = (sa.func.min(interaction.c.occurred_at), sa.func.max(interaction.c.occurred_at))
     with undamaged(connection):
         n_interactions, first, last = connection.execute(sa.select(sa.func.count(), *bounds)).one()
@@ -198,7 +205,7 @@ def summary(connection: sa.Connection) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Numbered:
-    """Row numbers of a table, ascending, and the external id of each."""
+    """Row numbers of a table, ascending, and the external id of each row."""
 
     numbers: Offsets
     ids: list[str]
@@ -218,7 +225,7 @@ class _Numbered:
 
 @dataclass(frozen=True)
 class _Texts:
-    """Distinct texts, numbered in order of first appearance."""
+    """Distinct strings, with codes in order of first appearance."""
 
     code_of: dict[str, int] = field(default_factory=dict)
 
@@ -228,9 +235,9 @@ class _Texts:
         return np.array([self.code_of[text] for text in texts], dtype=np.int32)
 
 
-def _assemble(parts: Parts, names: dict[str, list[str]]) -> Interactions:
-    """Concatenate the parts of each column, renumber the ids, and drop columns that hold only defaults."""
-    columns = {name: np.concatenate(parts.pop(name)) for name in DTYPES}
+def _assemble(chunks: Columns, names: dict[str, list[str]]) -> Interactions:
+    """Concatenate the chunks of each column, renumber codes, and drop columns with only default values."""
+    columns = {name: np.concatenate(chunks.pop(name)) for name in DTYPES}
     vocabularies = {}
     for name, ids in names.items():
         columns[name], vocabularies[f"{name}s"] = _ranked(columns[name], ids)
@@ -246,7 +253,7 @@ def _assemble(parts: Parts, names: dict[str, list[str]]) -> Interactions:
 
 
 def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
-    """Renumber codes in ascending order of their ids, without ids that do not occur."""
+    """Renumber codes in ascending order of ids. Ids that do not occur are dropped."""
     present = sorted(np.unique(codes).tolist(), key=ids.__getitem__)
     rank = np.zeros(len(ids), dtype=np.int32)
     rank[present] = np.arange(len(present), dtype=np.int32)
@@ -255,7 +262,7 @@ def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
 
 @cache
 def _history(dialect: str) -> sa.Select[Any]:
-    """Return the statement; it is cached, because building it takes longer than running it."""
+    """Return the SELECT of a history; cached, because its construction is slower than its execution."""
     newest_first = [interaction.c[name].desc() for name in ("occurred_at", "event_key", "source")]
     return (
         sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight, interaction.c.event)
@@ -272,7 +279,7 @@ def _disable_timeout(connection: sa.Connection) -> None:
 
 
 def _microseconds(dialect: str) -> sa.ColumnElement[int]:
-    """Return ``occurred_at`` as microseconds since 1970, which avoids one ``datetime`` object per row."""
+    """Return ``occurred_at`` in microseconds since 1970; a ``datetime`` object per row would be slower."""
     if dialect == "sqlite":
         return sa.type_coerce(interaction.c.occurred_at, sa.BigInteger)
     return sa.cast(sa.extract("epoch", interaction.c.occurred_at) * SECOND, sa.BigInteger)

@@ -1,4 +1,4 @@
-"""The records of nightly runs and of promotions."""
+"""Records of ``retrain`` runs and of promotions."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ OUTCOMES = ("promoted", "refused", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of ``retrain``: its times, settings and outcome.
+    """Record of a run of ``retrain``: times, settings and outcome.
 
     ``status`` is ``"running"``, ``"promoted"``, ``"refused"`` or ``"failed"``. ``version`` is the promoted
-    version; ``reason`` says why no version was promoted.
+    version. ``reason`` is the reason why no version was promoted.
 
     >>> from datetime import UTC
     >>> Run(1, datetime(2024, 1, 1, tzinfo=UTC), None, "running", None, None, {}, {}, {}).status
@@ -55,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A change of ``CURRENT`` in a models folder: to a new version, or by a rollback to an older one.
+    """Record of a change of ``CURRENT`` in a models folder: to a new version, or back to an older version.
 
     >>> from datetime import UTC
     >>> now = datetime(2024, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ class Promotion:
 
 
 def check_run(status: str, reason: str | None, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise ``InputError`` for a status that is not final, and for values that a database could not store."""
+    """Raise ``InputError`` if the status is not final, or a database cannot store the reason or a value."""
     if status not in OUTCOMES:
         raise InputError(f"status is {status!r}; expected one of {', '.join(OUTCOMES)}")
     if reason is not None:
@@ -91,18 +91,21 @@ def begin(connection: sa.Connection, config: Mapping[str, Any], now: datetime) -
 
 
 def finish(connection: sa.Connection, run_id: int, outcome: Mapping[str, Any]) -> None:
-    """Record the outcome of a run. If it has ended, the same status changes nothing; another is an error."""
+    """Record the outcome of a run.
+
+    If the run has ended already, the same status changes nothing, and another status raises ``InputError``.
+    """
     running = (run.c.id == run_id) & (run.c.status == "running")
     if connection.execute(sa.update(run).where(running).values(**outcome)).rowcount:
         return
     status = connection.scalar(sa.select(run.c.status).where(run.c.id == run_id))
     if status != outcome["status"]:
         state = "does not exist" if status is None else f"has already ended with status {status!r}"
-        raise InputError(f"run {run_id} {state}; expected the id of a running one, from begin_run")
+        raise InputError(f"run {run_id} {state}; expected the id of an unfinished run, from begin_run")
 
 
 def close_interrupted(connection: sa.Connection, models: str, host: str, now: datetime) -> int:
-    """Mark the unfinished runs of this folder and host as failed; return how many."""
+    """Mark the unfinished runs of a models folder and host as failed. Return the number of these runs."""
     running = sa.select(run.c.id, run.c.config).where(run.c.status == "running")
     with undamaged(connection):
         ids = [
@@ -116,20 +119,20 @@ def close_interrupted(connection: sa.Connection, models: str, host: str, now: da
 
 
 def record(connection: sa.Connection, row: Mapping[str, Any]) -> None:
-    """Record a promotion; an existing record is not changed."""
+    """Record a promotion. An existing record is not changed."""
     insert = insert_into(connection, promotion).values(**row)
     connection.execute(insert.on_conflict_do_nothing(index_elements=["generation", "version"]))
 
 
 def runs(connection: sa.Connection, limit: int) -> list[Run]:
-    """Return the newest runs, newest first."""
+    """Return the newest ``limit`` runs, newest first."""
     with undamaged(connection):
         rows = connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit))
         return [Run(**row) for row in rows.mappings()]
 
 
 def promotions(connection: sa.Connection, limit: int) -> list[Promotion]:
-    """Return the newest promotions, newest first."""
+    """Return the newest ``limit`` promotions, newest first."""
     newest = [promotion.c[name].desc() for name in ("promoted_at", "generation", "version")]
     with undamaged(connection):
         rows = connection.execute(sa.select(promotion).order_by(*newest).limit(limit))

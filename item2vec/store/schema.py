@@ -1,4 +1,4 @@
-"""Schema migrations by Alembic, in one transaction each, and one process at a time."""
+"""Schema migrations with Alembic. A migration is one transaction, and only one process migrates at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADVISORY_LOCK = int.from_bytes(b"item2vec")
 
 @dataclass(frozen=True)
 class Schema:
-    """The migrations in a folder, and the database that they apply to."""
+    """Schema of a database, with the folder of its migrations."""
 
     url: sa.URL
     scripts: Path = field(default_factory=lambda: shipped("alembic"))
@@ -46,11 +46,11 @@ class Schema:
 
     @property
     def head(self) -> str:
-        """The newest revision, which this version of the package requires."""
+        """The newest revision, which this package requires."""
         return self._revisions[0]
 
     def current(self, connection: sa.Connection) -> str | None:
-        """Return the revision of the database; ``None`` without a schema."""
+        """Return the schema revision of the database; ``None`` if the database has no schema."""
         heads = MigrationContext.configure(connection).get_current_heads()
         return ", ".join(heads) or None
 
@@ -59,9 +59,9 @@ class Schema:
         if current == self.head:
             return
         self._refuse_unknown(current)
-        state = f"is at schema revision {current}" if current else "has no schema yet"
+        state = f"schema revision {current}" if current else "no schema"
         raise SchemaError(
-            f"{shown(self.url)} {state}; this package needs {self.head}: "
+            f"{shown(self.url)} has {state}; expected revision {self.head}: "
             f"run item2vec db upgrade --store {shown(self.url)}"
         )
 
@@ -103,25 +103,28 @@ class Schema:
     def _refuse_unknown(self, current: str | None) -> None:
         if current is not None and current not in self._revisions:
             raise SchemaError(
-                f"{shown(self.url)} is at schema revision {current}, which this package "
-                f"(newest: {self.head}) does not know: pip install --upgrade item2vec"
+                f"{shown(self.url)} has schema revision {current}; the newest revision that this package "
+                f"supports is {self.head}: upgrade with pip install --upgrade item2vec"
             )
 
     def _compare(self, before: dict[str, int], connection: sa.Connection) -> None:
-        """Raise ``StoreError``, which rolls back, if a migration has lost rows or broken foreign keys."""
+        """Raise ``StoreError`` if a migration has lost rows or violated foreign keys.
+
+        The error rolls back the migration.
+        """
         after = _row_counts(connection)
         for table, count in before.items():
             if after.get(table, count) != count:
                 raise StoreError(
-                    f"{shown(self.url)}: the migration left {after[table]:,} of {count:,} rows in {table!r}; "
-                    "rolled back, nothing has changed: please report it"
+                    f"{shown(self.url)}: the migration left {after[table]:,} of {count:,} rows in table "
+                    f"{table!r}; expected all rows; the migration was rolled back: please report this error"
                 )
         if connection.dialect.name == "sqlite":
             orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if orphan is not None:
                 raise StoreError(
-                    f"{shown(self.url)}: the migration left {orphan[0]!r} without its {orphan[2]!r}; "
-                    "rolled back, nothing has changed: please report it"
+                    f"{shown(self.url)}: the migration left rows in table {orphan[0]!r} that refer to "
+                    f"missing rows in {orphan[2]!r}; the migration was rolled back: please report this error"
                 )
 
 
@@ -132,7 +135,7 @@ def _row_counts(connection: sa.Connection) -> dict[str, int]:
 
 
 def _back_up(database: Path, revision: str) -> None:
-    """Back up the file by ``VACUUM INTO``; a plain copy would miss transactions in the -wal file."""
+    """Back up a SQLite file by ``VACUUM INTO``. A plain copy would omit transactions in the -wal file."""
     backup = database.with_name(f"{database.name}.{revision}.backup")
     unfinished = database.with_name(f".{backup.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -144,8 +147,8 @@ def _back_up(database: Path, revision: str) -> None:
         sync_folder(database.parent)
     except OSError as error:
         raise StoreError(
-            f"{backup} cannot be written ({error.strerror}), and nothing was migrated; check the path and "
-            "the free disk space"
+            f"{backup} could not be written: {error.strerror}; check that the folder is writable and that "
+            "the disk has free space; nothing was migrated"
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)

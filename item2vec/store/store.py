@@ -36,11 +36,11 @@ ITEMS_PER_BATCH = 10_000
 
 
 class Store:
-    """Interactions, items and users in a SQLite or PostgreSQL database.
+    """Store of interactions, items, users and runs in a SQLite or PostgreSQL database.
 
-    The first call connects. A store may be shared between threads, and used after a fork. Each call is one
-    transaction, and ``ingest`` one per batch. A transaction is repeated a few times after a transient error,
-    such as a held lock.
+    A store connects on the first call. It may be shared between threads, and used after a fork. A call is
+    one transaction; ``ingest`` and ``ingest_items`` are one per batch. After a transient error, such as a
+    held lock, a transaction is repeated a few times.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class Store:
     ConfigError
         If the URL is invalid.
     SchemaError
-        By methods that read or write, if the schema is missing, older or newer than this package needs.
+        By methods that read or write data, if the schema is missing or has another revision than ``head``.
     StoreError
-        By all methods, if the database fails; with the database's message and what to do next.
+        By all methods, if the database fails. The message contains the database's message and the next step.
 
     Examples
     --------
@@ -82,18 +82,18 @@ class Store:
         self._process = os.getpid()
         self._inherited: list[sa.Engine] = []
         self._checked = False
-        self.last_change = object()  # replaced at each change of items through this store
+        self.last_change = object()  # replaced by each change of items through this store
 
     def __repr__(self) -> str:
         return f"Store({shown(self._url)!r})"
 
     @property
     def head(self) -> str:
-        """The schema revision that this package needs."""
+        """The schema revision that this package requires."""
         return self._schema.head
 
     def current(self) -> str | None:
-        """Return the database's schema revision; ``None`` if it has no schema yet."""
+        """Return the schema revision of the database; ``None`` if the database has no schema."""
         if self._engine.dialect.name == "sqlite" and not Path(str(self._engine.url.database)).exists():
             return None  # connecting would create the file
         return self._run("read", self._schema.current)
@@ -101,18 +101,18 @@ class Store:
     def upgrade(self, *, backup: bool = True) -> str:
         """Create the schema, or migrate it to the required revision; return the revision.
 
-        The migration is one exclusive transaction: if it fails, nothing has changed. A SQLite file with an
-        older schema is first copied to ``FILE.REVISION.backup``, unless ``backup=False``.
+        The migration is one exclusive transaction, which is rolled back after an error. A SQLite file with
+        an older schema is first copied to ``FILE.REVISION.backup``, unless ``backup=False``.
         """
         return self._schema.upgrade(backup=backup)
 
     def check_schema(self) -> None:
-        """Raise ``SchemaError`` unless the schema is at the required revision."""
+        """Raise ``SchemaError`` unless the schema has the required revision."""
         self._schema.check(self.current())
         self._checked = True
 
     def ensure_schema(self, *, create: bool) -> None:
-        """Check the schema; with ``create``, first create it in an empty database."""
+        """Check the revision of the schema. With ``create``, a missing schema is created first."""
         if create and self.current() is None:
             self.upgrade()
         self.check_schema()
@@ -125,19 +125,19 @@ class Store:
         batch_size: int = 50_000,
         now: datetime | None = None,
     ) -> Ingested:
-        """Add interactions, their users and their items; events that are already stored change nothing.
+        """Add interactions, and their users and items. Events that are already stored are skipped.
 
-        Rows with the same source, user, item, event and microsecond are one event, and the weight and session
-        of the first are kept. Each batch is a transaction: after an interruption, repeat the call.
+        Rows with equal source, user, item, event and timestamp are one event, with the weight and session of
+        the first row. Each batch is one transaction. After an interruption, repeat the call.
 
         Parameters
         ----------
         source
             Name of the source. The same event from two sources is stored twice.
         batch_size
-            Rows per transaction. Larger batches are a little faster, but other writers wait longer.
+            Number of rows per transaction. Larger batches are faster, but other writers wait longer.
         now
-            Time of ingestion, which is stored with each row; by default the current time.
+            Time of ingestion, which is stored with each row. The default is the current time.
 
         Raises
         ------
@@ -157,9 +157,9 @@ class Store:
         return Ingested(len(interactions), n_new, len(interactions) - n_new)
 
     def ingest_items(self, items: Items) -> Ingested:
-        """Add items, or replace the titles and attributes of existing ones, in batches.
+        """Add new items, and replace the titles and attributes of existing items, in batches.
 
-        Whether an item is active does not change.
+        The active flags of existing items do not change. New items are active.
 
         Raises
         ------
@@ -174,17 +174,17 @@ class Store:
         return Ingested(len(rows), n_new, len(rows) - n_new)
 
     def deactivate_items(self, items: Iterable[str]) -> int:
-        """Exclude items from all recommendations; return how many were active before.
+        """Exclude items from all recommendations; return the number of items that were active.
 
         Raises
         ------
         UnknownItemError
-            If one of the items is not in the store; then none is changed.
+            If an item is not in the store. No item is changed.
         """
         return self._set_active(items, active=False)
 
     def activate_items(self, items: Iterable[str]) -> int:
-        """Make items eligible for recommendations again; return how many were inactive before."""
+        """Include inactive items in recommendations again; return the number of items that were inactive."""
         return self._set_active(items, active=True)
 
     def interactions(
@@ -194,11 +194,11 @@ class Store:
         end: datetime | None = None,
         events: Iterable[str] | None = None,
     ) -> Interactions:
-        """Return the interactions with ``start <= timestamp < end``; with ``events``, only these events.
+        """Return interactions with ``start <= timestamp < end`` and an event in ``events`` (default: all).
 
-        Naive times are UTC. Rows are ordered by user, time and event key. Without any event, session or
-        weight, that column is ``None``; where only some rows have an event or session, the others read
-        ``"none"``. Memory: 28 bytes per row, and half as much again at the end.
+        Naive times are in UTC. Rows are ordered by user, time and event key. A column of events, sessions or
+        weights without values is ``None``. In other columns of events and sessions, a missing value is
+        ``"none"``. Memory use is 28 bytes per row, and 42 bytes per row at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -207,9 +207,9 @@ class Store:
     def snapshot(
         self, *, days: float | None = None, events: Iterable[str] | None = None, end: datetime | None = None
     ) -> tuple[Interactions, Items]:
-        """Return interactions and all items, read in one transaction; otherwise as ``interactions``.
+        """Return interactions (see ``interactions``) and all items, read in one transaction.
 
-        With ``days``, only the last ``days`` up to the newest interaction before ``end``.
+        ``days`` selects the last ``days`` days before the newest interaction before ``end``.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -222,11 +222,11 @@ class Store:
         return self._data("read", read)
 
     def ahead(self, start: datetime) -> Ahead | None:
-        """Count interactions at or after ``start`` (naive: UTC), with an example; ``None`` for none."""
+        """Return the number and earliest of the interactions from ``start`` (naive: UTC) on, or ``None``."""
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
-        """Return a user's newest ``limit`` or all interactions, oldest first; empty for an unknown user."""
+        """Return the newest ``limit`` interactions of a user (default: all), oldest first, if any."""
         check_ids([user])
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
@@ -238,18 +238,18 @@ class Store:
         return self._data("read", partial(queries.read_histories, users=names))
 
     def items(self) -> Items:
-        """Return all items, active or not, in ascending order of id."""
+        """Return all items, active and inactive, in ascending order of id."""
         return self._data("read", catalogue.read_items)
 
     def items_where(self, conditions: Mapping[str, Any]) -> list[str]:
-        """Return the ids of active items that meet all conditions, ascending; as ``Items.where``."""
+        """Return the ids of active items that meet all conditions (see ``Items.where``), ascending."""
         return self.catalogue().where(conditions)
 
     def catalogue(self, known: Catalogue | None = None) -> Catalogue:
         """Return all items with their attributes and active flags.
 
-        With ``known``, a catalogue from an earlier call, only later changes are read; without changes,
-        ``known`` itself is returned.
+        With ``known``, a catalogue of an earlier call, only later changes are read. If nothing has changed,
+        ``known`` is returned.
         """
         return self._data("read", partial(catalogue.read_catalogue, known=known))
 
@@ -258,11 +258,11 @@ class Store:
         return self._data("read", catalogue.inactive_items)
 
     def summary(self) -> dict[str, Any]:
-        """Count interactions, users and items; return the first and last timestamp as ISO 8601 text."""
+        """Return the numbers of interactions, users and items, and the first and last time as ISO text."""
         return self._data("read", queries.summary)
 
     def forget_user(self, user: str) -> int:
-        """Delete a user, their interactions and recommendations; return the number of interactions.
+        """Delete a user with all interactions and recommendations; return the number of interactions.
 
         Models that were trained on these interactions are not changed.
         """
@@ -272,12 +272,12 @@ class Store:
     def begin_run(self, *, config: Mapping[str, Any], now: datetime) -> int:
         """Record the start of a run of ``retrain``; return its id, for ``finish_run``.
 
-        ``config`` holds the settings of the run as JSON values, and must contain ``models``, the folder, and
-        ``host``, by which ``close_interrupted_runs`` finds the run.
+        ``config`` holds the settings of the run as JSON values. The keys ``models`` (the models folder) and
+        ``host`` are required for ``close_interrupted_runs``.
         """
         if not {"models", "host"} <= config.keys():
             raise InputError(
-                f"config has the keys {', '.join(config) or '(none)'}; expected models and host among them"
+                f"config has the keys {', '.join(config) or '(none)'}; expected models and host as well"
             )
         check_value(dict(config), "config")
         return self._data("write", partial(runs.begin, config=config, now=utc(now)))
@@ -293,12 +293,12 @@ class Store:
         metrics: Mapping[str, Any] = MappingProxyType({}),
         now: datetime,
     ) -> None:
-        """Record the outcome of a run; a second call with the same status changes nothing.
+        """Record the outcome of a run. A second call with the same status changes nothing.
 
         Raises
         ------
         InputError
-            If the run does not exist or has ended with another status, or a value is not JSON, such as NaN.
+            If the run does not exist or has ended with another status, or a value is not a JSON value.
         """
         check_ids([version] if version is not None else [])
         runs.check_run(status, reason, {"gates": gates, "metrics": metrics})
@@ -307,7 +307,7 @@ class Store:
         self._data("write", partial(runs.finish, run_id=run_id, outcome=outcome))
 
     def close_interrupted_runs(self, models: str, host: str, now: datetime) -> int:
-        """Mark the unfinished runs of this folder and host as failed; return how many.
+        """Mark the unfinished runs of a models folder and host as failed; return their number.
 
         The caller must hold the lock of the folder, so that no run is in progress.
         """
@@ -325,7 +325,7 @@ class Store:
         reason: str | None = None,
         now: datetime,
     ) -> None:
-        """Record that a generation of ``CURRENT`` points at a version; an existing record is not changed."""
+        """Record the version of a generation of ``CURRENT``. An existing record is not changed."""
         check_ids([version] if previous is None else [version, previous])
         for name, text in (("actor", actor), ("reason", reason or ""), ("manifest_sha256", manifest_sha256)):
             check_text(text, name)
@@ -334,18 +334,18 @@ class Store:
         self._data("write", partial(runs.record, row=row))
 
     def runs(self, limit: int = 20) -> list[Run]:
-        """Return the newest runs, newest first."""
+        """Return the newest ``limit`` runs, newest first."""
         return self._data("read", partial(runs.runs, limit=check_k(limit)))
 
     def promotions(self, limit: int = 20) -> list[Promotion]:
-        """Return the newest promotions and rollbacks, newest first."""
+        """Return the newest ``limit`` promotions and rollbacks, newest first."""
         return self._data("read", partial(runs.promotions, limit=check_k(limit)))
 
     def copy_to(self, target: Store) -> dict[str, int]:
         """Copy all tables into an empty store, SQLite or PostgreSQL; return row counts by table.
 
-        The source is one snapshot. The target is one transaction, which compares row counts and content
-        hashes of all tables before it commits. If the target has no schema, it is created.
+        The source is read from one snapshot. The target is written in one transaction. Row counts and content
+        hashes of all tables are compared before the commit. A missing schema of the target is created.
 
         Raises
         ------
@@ -358,7 +358,7 @@ class Store:
             return copying.copy_between(self._engine, target._engine, advance)
 
     def close(self) -> None:
-        """Close all connections; a later call opens new ones."""
+        """Close all connections. A later call opens new connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Store:
@@ -381,14 +381,14 @@ class Store:
             self.last_change = object()
 
     def _data(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
-        """Run a transaction, after a check of the schema by the first call."""
+        """Run a transaction. The first call checks the schema before the transaction."""
         if not self._checked:
             self.check_schema()
         return self._run(mode, work)
 
     def _run(self, mode: Mode, work: Callable[[sa.Connection], T]) -> T:
         if os.getpid() != self._process:
-            # After a fork, connections cannot be reused, and closing them would release the parent's locks.
+            # After a fork, the child must not use or close the parent's connections, which hold locks.
             self._inherited.append(self._engine)
             self._engine, self._process = make_engine(self._url), os.getpid()
 

@@ -1,4 +1,4 @@
-"""Table definitions for queries. Only the migrations create tables; a test compares them with these."""
+"""Table definitions for queries. Migrations create the tables; a test compares both definitions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ metadata = sa.MetaData(
 
 
 def _key_checks(*columns: str) -> list[sa.CheckConstraint]:
-    """Return CHECKs for the rules of ``check_ids``; PostgreSQL itself refuses NUL and invalid UTF-8."""
+    """Return CHECK constraints for the rules of ``check_ids``. PostgreSQL rejects NUL and invalid UTF-8."""
     checks = []
     for column in columns:
         size = f"length(CAST({column} AS BLOB)) BETWEEN 1 AND 512 AND instr({column}, char(0)) = 0"
@@ -31,7 +31,7 @@ def _key_checks(*columns: str) -> list[sa.CheckConstraint]:
 
 
 def _object_checks(*columns: str) -> list[sa.CheckConstraint]:
-    """Return CHECKs that JSON columns hold objects."""
+    """Return CHECK constraints that require objects in JSON columns."""
     checks = []
     for column in columns:
         for dialect, type_of in (("sqlite", "json_type"), ("postgresql", "json_typeof")):
@@ -58,11 +58,11 @@ item = sa.Table(
     sa.Column("title", sa.Text),
     sa.Column("attributes", Json, nullable=False, server_default="{}"),
     sa.Column("active", Boolean, nullable=False, server_default=sa.true()),
-    # The revision of the last change; 0 for an item that was created by an interaction.
+    # Revision of the item's last change; 0 for an item that ingestion of interactions has inserted.
     sa.Column("revision", Int64, nullable=False, server_default="0"),
     *_key_checks("external_id"),
     *_object_checks("attributes"),
-    # On PostgreSQL, the column types imply these.
+    # On PostgreSQL, the column types imply these constraints.
     sa.CheckConstraint("instr(title, char(0)) = 0", name="title").ddl_if(dialect="sqlite"),
     sa.CheckConstraint("active IN (0, 1)", name="active").ddl_if(dialect="sqlite"),
     sa.Index(
@@ -79,8 +79,8 @@ item = sa.Table(
 interaction = sa.Table(
     "interaction",
     metadata,
-    # Histories and training read in the order of the primary key. On SQLite, the table is stored in this
-    # order (WITHOUT ROWID): a history is one seek, and a full read needs no sort.
+    # Histories and snapshots are read in the order of the primary key. On SQLite, the table is stored in this
+    # order (WITHOUT ROWID), so that a history is one seek, and a full read needs no sort.
     sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, autoincrement=False),
     sa.Column("occurred_at", UTCDateTime, primary_key=True),
     sa.Column("event_key", Key, primary_key=True),
@@ -93,7 +93,7 @@ interaction = sa.Table(
     sa.Column("batch_id", Int64, nullable=False),
     sa.UniqueConstraint("source", "event_key"),
     *_key_checks("event_key", "source", "event", "session"),
-    # Also refuses NaN, which PostgreSQL sorts above all numbers and SQLite stores as NULL.
+    # Also rejects NaN on PostgreSQL, where NaN is greater than all numbers. SQLite stores NaN as NULL.
     sa.CheckConstraint("weight >= 0 AND weight < 1e39", name="weight"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
@@ -121,7 +121,7 @@ run = sa.Table(
 promotion = sa.Table(
     "promotion",
     metadata,
-    # Several models folders may use one store; each has its own generations.
+    # Several models folders may use one store. Each folder numbers its own generations.
     sa.Column("generation", Int64, primary_key=True, autoincrement=False),
     sa.Column("version", Key, primary_key=True),
     sa.Column("previous", Key),

@@ -1,4 +1,4 @@
-"""Column types with the same values on SQLite and PostgreSQL."""
+"""Column types with equal Python values on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from item2vec.errors import InputError
 __all__ = ["Boolean", "Int64", "Json", "Key", "UTCDateTime", "utc"]
 
 Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""An id, compared byte by byte; tables.py adds a CHECK for 1 to 512 bytes."""
+"""Type of ids: text, compared byte by byte. ``tables.py`` adds a CHECK constraint for 1 to 512 bytes."""
 
 Boolean = sa.Boolean().with_variant(sa.Integer(), "sqlite")
-"""A boolean; an integer on SQLite, whose STRICT tables have no boolean type."""
+"""Boolean type: an integer on SQLite, because STRICT tables have no boolean type."""
 
 
 class Int64(sa.types.TypeDecorator[int]):
-    """A signed 64-bit integer; a larger number raises ``InputError`` on both databases.
+    """Signed 64-bit integer. A number out of range raises ``InputError`` on both databases.
 
     >>> Int64().process_bind_param(2**63, None)
     Traceback (most recent call last):
-    item2vec.errors.InputError: 9223372036854775808 does not fit; expected a signed 64-bit integer
+    item2vec.errors.InputError: 9223372036854775808 is out of range; expected a signed 64-bit integer
     """
 
     impl = sa.BigInteger
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Use INTEGER on SQLite, which assigns row numbers only to columns of that type name."""
+        """Return the type for the dialect. SQLite generates ids only for the type INTEGER."""
         return dialect.type_descriptor(sa.Integer() if dialect.name == "sqlite" else sa.BigInteger())
 
     def process_bind_param(self, value: int | None, dialect: sa.Dialect | None) -> int | None:  # noqa: ARG002
-        """Raise ``InputError`` if out of range, where SQLite's driver would raise ``OverflowError``."""
+        """Raise ``InputError`` if the value is out of range; SQLite's driver raises ``OverflowError``."""
         if value is not None and not -(2**63) <= value < 2**63:
-            raise InputError(f"{value} does not fit; expected a signed 64-bit integer")
+            raise InputError(f"{value} is out of range; expected a signed 64-bit integer")
         return value
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware ``datetime``: ``timestamptz`` on PostgreSQL, integer microseconds since 1970 on SQLite.
+    """Aware ``datetime``: ``timestamptz`` on PostgreSQL, integer microseconds since 1970 on SQLite.
 
-    SQLite has no timestamp type, and its driver drops the time zone of a ``datetime``. Integers sort and
-    compare exactly, and take a third of the space of text.
+    SQLite has no timestamp type, and its driver drops the time zone of a ``datetime``. Integers are compared
+    exactly, and need a third of the space of text.
 
     >>> UTCDateTime().process_bind_param(datetime(2024, 1, 1), None)
     Traceback (most recent call last):
-    item2vec.errors.InputError: 2024-01-01 00:00:00 has no time zone; pass one, such as datetime.now(UTC)
+    item2vec.errors.InputError: 2024-01-01 00:00:00 has no time zone; expected a datetime with tzinfo=UTC
     """
 
     impl = sa.DateTime(timezone=True)
@@ -64,7 +64,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect | None) -> datetime | int | None:
-        """Convert to UTC; raise ``InputError`` for a naive ``datetime``."""
+        """Convert a ``datetime`` to UTC; raise ``InputError`` if it is naive."""
         time = None if value is None else utc(value)
         if time is None or dialect is None or dialect.name != "sqlite":
             return time
@@ -81,9 +81,9 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
 
 
 class Json(sa.JSON):
-    """JSON that is stored as text: TEXT on SQLite, ``json`` on PostgreSQL.
+    """JSON stored as text: TEXT on SQLite, ``json`` on PostgreSQL.
 
-    ``jsonb`` would return 1e300 as an integer of 301 digits.
+    ``jsonb`` is unsuitable, because it would return 1e300 as an integer of 301 digits.
     """
 
 
@@ -93,7 +93,7 @@ def _json_on_sqlite(*_: Any, **__: Any) -> str:
 
 
 def utc(time: datetime) -> datetime:
-    """Return an aware ``datetime`` in UTC; raise ``InputError`` for a naive one."""
+    """Convert an aware ``datetime`` to UTC; raise ``InputError`` if it is naive."""
     if time.utcoffset() is None:
-        raise InputError(f"{time} has no time zone; pass one, such as datetime.now(UTC)")
+        raise InputError(f"{time} has no time zone; expected a datetime with tzinfo=UTC")
     return time.astimezone(UTC)

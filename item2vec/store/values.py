@@ -1,4 +1,4 @@
-"""Checks that text and JSON survive a round trip through each database."""
+"""Check that each database stores text and JSON values unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_DEPTH = 100
 
 
 def check_text(value: Any, what: str) -> None:
-    r"""Raise ``InputError`` for text with NUL or lone surrogates, which a database could not store.
+    r"""Raise ``InputError`` for text with NUL or lone surrogates, which a database cannot store.
 
     >>> check_text("a\0b", "title")
     Traceback (most recent call last):
@@ -35,12 +35,14 @@ def check_value(value: Any, what: str, depth: int = 0) -> None:
     if isinstance(value, str):
         check_text(value, what)
     elif depth > MAX_DEPTH:
-        raise InputTypeError(f"{what} is nested more than {MAX_DEPTH} levels deep; expected a flatter value")
+        raise InputTypeError(
+            f"{what} is nested more than {MAX_DEPTH} levels deep; expected at most {MAX_DEPTH} levels"
+        )
     elif isinstance(value, list | dict):
         for name in value if isinstance(value, dict) else ():
             check_text(name, f"{what}: a name")
-        for part in value.values() if isinstance(value, dict) else value:
-            check_value(part, what, depth + 1)
+        for element in value.values() if isinstance(value, dict) else value:
+            check_value(element, what, depth + 1)
     elif not isinstance(value, int | float | None):
         raise InputTypeError(
             f"{what} is {value!r} of type {type(value).__name__}; expected text, a number, a boolean, "
@@ -51,7 +53,7 @@ def check_value(value: Any, what: str, depth: int = 0) -> None:
 
 
 def _is_storable(value: str | float) -> bool:
-    """Return whether both databases can store a value and return it unchanged."""
+    """Return whether both databases store the value unchanged."""
     if isinstance(value, str):
         return "\0" not in value and value.encode("utf-8", "replace").decode() == value
     return math.isfinite(value) if isinstance(value, float) else -(2**63) <= value < 2**63
