@@ -1,10 +1,24 @@
 """A recommender engine for sequences.
 
-Playlists, click sessions and walks over graphs become sentences of items. Training learns a vector per item.
-A user's taste is the weighted average of the vectors of their history. The items with the highest scores
-against it are recommended.
+Playlists, click sessions and walks over graphs become sentences of items. Training learns vectors of the
+items. A user's taste is the weighted mean of the vectors of their history. The items with the highest scores
+for this taste are recommended. Data passes through these files and packages::
 
-Importing this package loads no dependency; each public name loads its module on first use.
+    files, SQL ─▶ readers/, store/     ─▶ Interactions, Graph, Items   interactions.py, graph.py, items.py
+      │  adapters/ for training, shaping.py for the events of a user
+      ▼
+    Sentences, histories               sentences.py: item codes in flat arrays
+      │  training/, called by fitting.py
+      ▼
+    ItemVectors                        vectors.py: an input and an output vector per item
+      │  taste.py and prior.py compute queries, bonuses.py bonuses, index/ the best items
+      ▼
+    Recommender                        recommender.py: recommendations for a history
+      │  bundle/ saves a model in a folder; versions/ publishes it
+      ▼
+    Engine                             engine.py: recommendations for a user, with the store; used by cli/
+
+Importing this package loads no dependency. Each public name loads its module on first use.
 """
 
 from __future__ import annotations

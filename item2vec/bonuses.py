@@ -1,4 +1,4 @@
-"""Bonuses: sparse additions to the scores of a history, for its own items and for their neighbours."""
+"""Score bonuses of a history: for the items of the history, and for the neighbours of these items."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from item2vec.taste import history_weights
 __all__ = ["history_bonuses", "token_bonuses"]
 
 FLOOR = 1e-4
-"""The share of the neighbours from which on an item's bonus grows.
+"""The divisor of p, an item's share of the neighbour weights, in ``log(1 + p / FLOOR)``.
 
-Chosen on validation data. On gowalla, 1e-4 and 1e-5 are better than 1e-3 for every mixture; on diginetica,
-amazon-beauty and lastfm-2k, 1e-2 to 1e-5 differ by less than .001, each with its best mixture.
+Chosen on validation data. On gowalla, 1e-4 and 1e-5 are better than 1e-3 for every mixture. On diginetica,
+amazon-beauty and lastfm-2k, results with 1e-2 to 1e-5 differ by less than .001 at the best mixture of each.
 """
 
 
@@ -27,10 +27,11 @@ def history_bonuses(
 ) -> Bonuses | None:
     """Return the bonuses of each history, or ``None`` if the taste has none.
 
-    ``mixture`` adds ``mixture · log(1 + p / 0.0001)``. Here p is the share of an item in the weighted sum of
-    the history items' rows of the table. The weights are those of the history, times the decay of the table
-    and the ``half_life`` and ``last_n`` of the taste. With ``repeats``, ``repeat_bonus`` is added to the
-    items of the history, except those of weight 0 or older than ``last_n``.
+    ``mixture`` adds ``mixture · log(1 + p / 0.0001)`` to the score of an item, where p is the item's share of
+    the weighted sum of the table rows of the history items. A row is weighted by the weight of the history
+    item, the decay of the table, and ``half_life`` and ``last_n`` of the taste. With ``repeats``,
+    ``repeat_bonus`` is added to the scores of the items of the history, except items of weight 0 and items
+    older than the newest ``last_n``.
 
     The bonuses of a history are the same in every batch, to the last bit.
 
@@ -55,8 +56,8 @@ def token_bonuses(
 ) -> Doubles:
     """Return the contribution of each token of one history to the bonuses of an item (float64, n tokens).
 
-    The bonus of the mixture is divided in proportion to the contributions to p, the repeat bonus equally
-    among the tokens of the item.
+    The mixture bonus is divided among the tokens in proportion to their contributions to p. The repeat bonus
+    is divided equally among the tokens of the item.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def _mixture_bonuses(histories: Histories, taste: TasteConfig, table: NeighbourT
 
 
 def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Doubles:
-    """Return the weight of each token with the decay of the table."""
+    """Return the weight of each token (float64), computed with the decay of the table."""
     return history_weights(
         histories.offsets,
         taste.replace(decay=table.decay, part_weights=None),
@@ -105,7 +106,7 @@ def _repeat_bonuses(histories: Histories, taste: TasteConfig) -> Bonuses:
 
 
 def _counted(histories: Histories, taste: TasteConfig) -> Mask:
-    """Return which tokens have a weight above 0 and are among the newest ``last_n``."""
+    """Return the mask of the tokens with a weight above 0 that are among the newest ``last_n``."""
     plain = TasteConfig(decay=1.0, last_n=taste.last_n)  # a decay would underflow in a long history
     return history_weights(histories.offsets, plain, weights=histories.weights)[:, 0] > 0
 

@@ -8,25 +8,24 @@
     │   ├── InvalidIdError                        an id is empty, too long or not valid text
     │   └── InputTypeError   (TypeError)          a value has the wrong Python type
     ├── UnknownItemError     (KeyError)           an item is not in the model's vocabulary
-    ├── UnknownUserError     (KeyError)           a user is not in the store
     ├── NothingToTrainError  (ValueError)         no sentence has at least two items
-    ├── TrainingError        (RuntimeError)       training failed or diverged; its result is unusable
+    ├── TrainingError        (RuntimeError)       training failed or diverged; the vectors are unusable
     ├── BundleNotFoundError  (FileNotFoundError)  there is no bundle at a path
     ├── BundleExistsError    (FileExistsError)    a bundle would be overwritten
-    ├── CorruptBundleError   (ValueError)         a bundle or data file fails its checks
+    ├── CorruptBundleError   (ValueError)         a bundle or data file fails validation
     ├── WriteError           (OSError)            writing failed; existing files are unchanged
     ├── DurabilityError      (OSError)            published, but not confirmed to be on disk
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
-    │   └── SchemaError                           its schema is older or newer than this package
+    │   └── SchemaError                           its schema is missing, older or newer
     ├── GateRefusedError     (RuntimeError)       a new model did not pass every gate
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
-    ├── LockHeldError        (BlockingIOError)    another run holds the lock
+    ├── LockHeldError        (BlockingIOError)    another process is changing the models folder
     └── MissingExtraError    (ImportError)        an optional dependency is not installed
 
-Each exception also derives from the matching builtin. Its message says what was found, what was expected and
-what to do next. ``exit_code`` is the exit code of the command line. ``LeakWarning`` and ``TuningWarning`` are
-``UserWarning``: an evaluation overestimates a model because training and test data overlap, and a tuning
-budget is too small.
+Each exception also derives from the matching builtin. The message contains the invalid value, the expected
+value and the next step. ``exit_code`` is the exit code of the command line. ``LeakWarning`` and
+``TuningWarning`` are ``UserWarning``: an evaluation overestimates a model because training and test data
+overlap, and a tuning budget is too small.
 """
 
 from __future__ import annotations
@@ -55,7 +54,6 @@ __all__ = [
     "TrainingError",
     "TuningWarning",
     "UnknownItemError",
-    "UnknownUserError",
     "WriteError",
 ]
 
@@ -66,18 +64,18 @@ class Item2VecError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the message itself (``KeyError`` would return its ``repr``)."""
+        """Return the message (``KeyError`` would return the ``repr`` of the message)."""
         return str(self.args[0]) if len(self.args) == 1 else super().__str__()
 
 
 class ConfigError(Item2VecError, ValueError):
-    """A setting is unknown or out of range. Nothing was read or written."""
+    """A setting is unknown or out of range. No data were read or written."""
 
     exit_code = 2
 
 
 class InputError(Item2VecError, ValueError):
-    """Data or an argument is invalid. The message names the file, line and value, if any."""
+    """Data or an argument is invalid. For a file, the message names the file, the line and the value."""
 
     exit_code = 2
 
@@ -96,12 +94,6 @@ class UnknownItemError(Item2VecError, KeyError):
     exit_code = 2
 
 
-class UnknownUserError(Item2VecError, KeyError):
-    """A user is not in the store."""
-
-    exit_code = 2
-
-
 class NothingToTrainError(Item2VecError, ValueError):
     """No sentence has at least two items, so there is nothing to train on."""
 
@@ -109,7 +101,7 @@ class NothingToTrainError(Item2VecError, ValueError):
 
 
 class TrainingError(Item2VecError, RuntimeError):
-    """Training skipped tokens or diverged. Its result is unusable."""
+    """Training skipped tokens or diverged. The vectors are unusable."""
 
 
 class BundleNotFoundError(Item2VecError, FileNotFoundError):
@@ -119,13 +111,13 @@ class BundleNotFoundError(Item2VecError, FileNotFoundError):
 
 
 class BundleExistsError(Item2VecError, FileExistsError):
-    """Saving would overwrite an existing bundle. Bundles are written once."""
+    """A bundle exists at this path. Bundles are never overwritten."""
 
     exit_code = 2
 
 
 class CorruptBundleError(Item2VecError, ValueError):
-    """A bundle or data file fails its checks of checksum, shape or structure."""
+    """A bundle or data file has an invalid checksum, shape or structure."""
 
     exit_code = 5
 
@@ -135,7 +127,7 @@ class WriteError(Item2VecError, OSError):
 
 
 class DurabilityError(Item2VecError, OSError):
-    """A version is published, but the disk did not confirm that it would survive a power failure."""
+    """A version was published, but the disk did not confirm that it was stored durably."""
 
     exit_code = 6
 
@@ -145,7 +137,10 @@ class StoreError(Item2VecError, RuntimeError):
 
 
 class SchemaError(StoreError):
-    """The store's schema is older or newer than this package. The message names the command to run."""
+    """The store has no schema, or a schema that is older or newer than this package.
+
+    The message contains the command to run.
+    """
 
     exit_code = 2
 
@@ -161,17 +156,17 @@ class GateRefusedError(Item2VecError, RuntimeError):
 
 
 class RunFailedError(Item2VecError, RuntimeError):
-    """The worker process of a run crashed, or exceeded its limits. The live version is unchanged."""
+    """The worker process of a run crashed or exceeded a limit. The live version is unchanged."""
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
-    """Another run holds the lock."""
+    """Another run holds the lock, or a process without the lock changed ``CURRENT``."""
 
     exit_code = 75
 
 
 class MissingExtraError(Item2VecError, ImportError):
-    """An optional dependency is not installed. The message has the pip command that installs it."""
+    """An optional dependency is not installed. The message contains the pip command that installs it."""
 
     exit_code = 2
 
@@ -187,7 +182,7 @@ class LeakWarning(UserWarning):
 
 
 class TuningWarning(UserWarning):
-    """A tuning budget is too small for a reliable result. The message names a sufficient one.
+    """A tuning budget is too small for a reliable result. The message contains a sufficient budget.
 
     Examples
     --------

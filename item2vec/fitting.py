@@ -28,9 +28,9 @@ def fit(
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 
-    ``settings`` of training, taste and index, by name, override ``config``. ``validation`` and ``start`` are
-    passed to ``train``, ``items`` and ``adapter`` to ``Recommender``. If the taste has a ``mixture`` or a
-    ``popularity``, the table of neighbours or the prior is counted on the same sentences.
+    ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``
+    and ``start`` are passed to ``train``, ``items`` and ``adapter`` to ``Recommender``. If the taste has a
+    ``mixture`` or a ``popularity``, the table of neighbours or the prior is computed from the same sentences.
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])

@@ -20,9 +20,9 @@ def row_products(matrix: Floats, other: Floats) -> Doubles:
 
 
 def row_norms(matrix: Floats) -> Doubles:
-    """Return the Euclidean norm of each row (float64, n rows); not finite only if the row is not.
+    """Return the Euclidean norm of each row (float64, n rows), which is finite for every finite row.
 
-    Squares are summed in float64: in float32, those of valid numbers overflow or underflow.
+    Squares are summed in float64, because squares of valid numbers overflow or underflow in float32.
 
     >>> row_norms(np.array([[3, 4], [1e38, 0]], np.float32)).tolist() == [5.0, float(np.float32(1e38))]
     True
@@ -44,7 +44,7 @@ def unit_rows(matrix: Floats) -> Floats:
 
 
 def sample_rows(random: np.random.Generator, n: int, size: int) -> Rows:
-    """Return ``size`` distinct row numbers below ``n``, drawn uniformly, ascending; all ``n`` if fewer.
+    """Return ``size`` distinct row numbers below ``n``, drawn uniformly, ascending; all if ``n < size``.
 
     >>> sample_rows(np.random.default_rng(7), 3, 10)
     array([0, 1, 2])

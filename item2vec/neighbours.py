@@ -1,4 +1,4 @@
-"""Tables of neighbours: sparse item–item matrices that are counted, not trained."""
+"""Tables of neighbours: sparse item–item matrices, computed from counts without training."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MAX_ITEMS = 2000
 class NeighbourTable:
     """A sparse item–item matrix: the neighbours of each item and their weights, best first.
 
-    The neighbours of item ``i`` are ``items[offsets[i]:offsets[i + 1]]`` (int32), with as many ``weights``
-    (float32, above 0). ``offsets`` is int64 (n items + 1). ``decay`` is the factor on the weight of a history
-    item per step back, when the table is applied to a history.
+    The neighbours of item ``i`` are ``items[offsets[i]:offsets[i + 1]]`` (int32), and their weights
+    ``weights[offsets[i]:offsets[i + 1]]`` (float32, above 0). ``offsets`` is int64 (n items + 1). ``decay``
+    is the factor on the weight of a history item per step back when the table is applied to a history.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class NeighbourTable:
 
     @cached_property
     def rows(self) -> SparseRows:
-        """The table in the form of the compiled loops."""
+        """The table in the format of the compiled loops."""
         return SparseRows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
 
     def column(self, neighbour: int, items: Codes) -> Doubles:
@@ -82,7 +82,7 @@ class NeighbourTable:
 def transitions(
     sentences: Sentences, *, window: int = 5, fade: float = 0.7, smoothing: float = 5.0, k: int = 200
 ) -> NeighbourTable:
-    """Return the windowed transitions of ordered sentences, over the codes of their vocabulary.
+    """Return a table of windowed transitions of ordered sentences, with a row per item of the vocabulary.
 
     A token adds ``fade ** (steps - 1)`` to the row of each token up to ``window`` steps before it, and half
     as much to the row of each token up to ``window`` steps after it. A row is divided by its sum plus
@@ -114,16 +114,16 @@ def transitions(
 
 
 def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX_ITEMS) -> NeighbourTable:
-    """Return the item–item matrix of one round of link propagation, over the codes of the vocabulary.
+    """Return a table of one round of link propagation, with a row per item of the vocabulary.
 
     The matrix is ``D_i**-.5 · Aᵀ · D_u**-.75 · A · D_i**-.25``, without its diagonal. A is the binary matrix
     of sentences × items; the diagonals of D_u and D_i are its row and column sums. The scores of a history
-    are its row of A times the matrix. Each row is cut to its ``k`` largest weights, so that a history costs
-    at most ``k`` additions per item. (Cutting columns instead costs 3 % of recall on gowalla at the same
-    size.)
+    are its row of A times the matrix. Each row is cut to its ``k`` largest weights, so that a history
+    takes at most ``k`` additions per item. (Cutting columns instead loses 3 % of recall on gowalla at the
+    same size.)
 
-    A sentence with more than ``max_items`` distinct items, such as a crawler's, is cut to its longest end
-    with ``max_items``, because time is quadratic in this number.
+    A sentence with more than ``max_items`` distinct items, such as the history of a crawler, is cut to its
+    longest suffix with ``max_items``, because time is quadratic in this number.
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 
@@ -143,7 +143,7 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
 def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
     """Return the table for sentences: transitions if they are ordered, link propagation otherwise.
 
-    Its rows are the items of ``vocabulary``; other items are left out.
+    The table has a row per item of ``vocabulary``; other items are left out.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
 
 
 def _table_of(rows: SparseRows, decay: float) -> NeighbourTable:
-    """Return rows as a table: contiguous, without the gaps between them."""
+    """Return a table of sparse rows, without gaps between the rows."""
     lengths = rows.ends - rows.starts
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     index = np.arange(offsets[-1]) + np.repeat(rows.starts - offsets[:-1], lengths)
@@ -174,7 +174,7 @@ def _fault(table: NeighbourTable) -> str | None:
     if len(items) and not 0 <= items.min() <= items.max() < len(table):
         return f"neighbours range from {items.min()} to {items.max()}; expected 0 to {len(table) - 1}"
     if not bool(np.all((weights > 0) & np.isfinite(weights))):
-        return "a weight is not finite or not above 0"
+        return "a weight is not finite or not above 0; expected finite numbers above 0"
     if not 0 < table.decay <= 1:
         return f"decay is {table.decay}; expected a number above 0 and at most 1"
     return None

@@ -1,8 +1,8 @@
 """The popularity prior: a number per item that is added to the score of the item for every history.
 
-It is one more dimension of the inner product. Each searched row ends with the log count of its item, times a
-factor, and each query with the weight of the prior, divided by that factor. So every index and filter handles
-it as part of the score.
+The prior is an extra dimension of the inner product. Each indexed row ends with the log count of its item
+times a factor, and each query ends with the weight of the prior divided by this factor. Every index and
+filter therefore supports the prior.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ __all__ = [
 
 
 def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | None = None) -> Floats:
-    """Return log(1 + c) per item of a vocabulary (float32); c is its number of tokens in the sentences.
+    """Return log(1 + c) per item of a vocabulary (float32), where c is its number of tokens in the sentences.
 
     With a ``half_life`` in days, a token counts ``0.5 ** (age / half_life)``, where the newest token of all
-    sentences has age 0. Without a ``half_life`` or timestamps, it counts 1. Weights multiply the counts.
+    sentences has age 0. Without a ``half_life`` or timestamps, a token counts 1. Counts are multiplied by the
+    weights of the tokens.
 
     >>> from dataclasses import replace
     >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
@@ -51,9 +52,10 @@ def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | N
 
 
 def popularity_shares(vectors: ItemVectors, taste: TasteConfig, prior: Floats | None) -> Doubles:
-    """Return each item's share of the training tokens (float64), which ranks items without a known history.
+    """Return each item's share of the training tokens (float64), which ranks items for unknown histories.
 
-    With a popularity prior, tokens are counted as in the prior: it is the score of an empty history.
+    With a popularity prior, tokens are counted as in the prior, because the prior is the score of items for
+    an empty history.
     """
     counts = vectors.counts if prior is None or not taste.popularity else np.expm1(prior, dtype=np.float64)
     shares: Doubles = counts / (counts.sum() or 1)
@@ -61,21 +63,21 @@ def popularity_shares(vectors: ItemVectors, taste: TasteConfig, prior: Floats | 
 
 
 def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
-    """Raise ``ConfigError`` if the taste needs a prior and there is none, or the prior is not valid."""
+    """Raise ``ConfigError`` if the prior is invalid, or if it is ``None`` and the taste needs a prior."""
     if prior is None and taste.popularity:
         raise ConfigError(
-            f"popularity={taste.popularity} needs a prior, and there is none; pass prior=, or use fit, which "
-            "counts it"
+            f"popularity={taste.popularity} needs a prior, and prior is None; pass prior=, or use fit, which "
+            "computes it"
         )
     if prior is not None and not (prior.shape == (n_items,) and np.isfinite(prior).all()):
         raise ConfigError(
             f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} items; "
-            "count it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
+            "compute it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
         )
 
 
 def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | None) -> Floats:
-    """Return the rows whose inner product with a query is the score, prior included."""
+    """Return the matrix to index: its inner products with a query are the scores, including the prior."""
     check_prior(prior, taste, len(vectors))
     matrix = scored_matrix(vectors, taste)
     if prior is None or not taste.popularity:
@@ -84,7 +86,7 @@ def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | No
 
 
 def queries_of(tastes: Floats, vectors: ItemVectors, taste: TasteConfig) -> Floats:
-    """Return taste vectors (n histories × dimensions) as queries against the rows of ``searched_matrix``."""
+    """Convert taste vectors (n histories × dimensions) to queries for the rows of ``searched_matrix``."""
     if not taste.popularity:
         return tastes
     factor = taste.popularity / _factor_of_rows(vectors, taste)
@@ -92,16 +94,16 @@ def queries_of(tastes: Floats, vectors: ItemVectors, taste: TasteConfig) -> Floa
 
 
 def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
-    """Return the factor of the prior in the rows; queries have the weight of the prior over this factor.
+    """Return the factor of the prior in indexed rows; in queries, the weight of the prior is divided by it.
 
-    It makes the prior as large a part of a row as of a query. With a larger part in the rows, Annoy would
-    split them by popularity alone, and visit more nodes for the same recall.
+    The factor gives the prior an equal share of the norms of rows and queries. With a larger share in the
+    rows, Annoy would split them by popularity only, and inspect more nodes for the same recall.
     """
     return math.sqrt(taste.popularity * (cosine_divisor(vectors, taste) or 1.0))
 
 
 def typical_queries(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> Floats:
-    """Return sample queries to tune an index with: of one-item histories, items drawn by popularity."""
+    """Return up to ``n`` queries of one-item histories, drawn by popularity, to tune an index."""
     random = np.random.default_rng(0)
     weights = vectors.counts + 1
     rows = random.choice(len(vectors), size=min(n, len(vectors)), p=weights / weights.sum())

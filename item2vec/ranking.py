@@ -1,7 +1,7 @@
-"""The k highest of many scores, in the one order that all indexes, metrics and baselines share.
+"""Top-k selection, in the order that all indexes, metrics and baselines share.
 
-Higher scores come first. Equal scores are ordered by row, and row 0 is the most frequent item, so that
-rankings are deterministic.
+Higher scores come first. Equal scores are sorted by row, so that rankings are deterministic. Row 0 of a model
+is the most frequent item.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["top_k"]
 
 
 def top_k(scores: npt.NDArray[Any], k: int) -> Rows:
-    """Return the positions of the ``k`` highest of ``scores`` (1-D), best first; ``-inf`` is never returned.
+    """Return the indices of the ``k`` highest ``scores`` (1-D), best first; scores of ``-inf`` are left out.
 
     Examples
     --------

@@ -35,7 +35,7 @@ __all__ = ["Recommender"]
 
 
 class Recommender:
-    """A model: item vectors, the settings that turn a history into a taste vector, and a search index.
+    """A model: item vectors, the settings of tastes and scores, and a search index.
 
     Immutable and thread-safe.
 
@@ -44,10 +44,10 @@ class Recommender:
     vectors
         The result of training.
     score, decay, part_weights, half_life, last_n, repeat_bonus, mixture, popularity, popularity_half_life
-        The fields of ``TasteConfig``. By default, next_item vectors are used as they were trained, and
-        vectors without an output matrix are scored by cosine.
+        The fields of ``TasteConfig``. By default, score, decay and part weights of next_item vectors are
+        taken from the training settings. Vectors without an output matrix are scored by cosine by default.
     index
-        ``"exact"``, ``"annoy"``, or ``"auto"``: exact if that is as fast.
+        ``"exact"``, ``"annoy"``, or ``"auto"``: exact if a scan is as fast as Annoy.
     recall
         Minimum recall@10 of an approximate index against exact search, measured when it is built.
     items
@@ -55,9 +55,9 @@ class Recommender:
     adapter
         The settings that turned events into training sentences. ``Engine`` applies them to users' histories.
     neighbours
-        The table of neighbours for ``mixture``, over the rows of the vectors. ``fit`` builds it.
+        The table of neighbours for ``mixture``, with a row per row of ``vectors``; computed by ``fit``.
     prior
-        Popularity prior (float32, n items), added to scores ``popularity`` times. ``fit`` computes it.
+        The popularity prior (float32, n items), added to scores times ``popularity``; computed by ``fit``.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Recommender:
     2
     """
 
-    def __init__(  # noqa: PLR0913 - each has a name and a default
+    def __init__(  # noqa: PLR0913 - all settings are keyword arguments with defaults
         self,
         vectors: ItemVectors,
         *,
@@ -142,13 +142,13 @@ class Recommender:
 
     @cached_property
     def _input_index(self) -> Index:
-        """Index of the unit input vectors, built on first use because it may need its own matrix."""
+        """Index of the unit input vectors: ``index``, or an exact index that is built on first use."""
         searched = self.taste.score == "cosine" and not self.taste.popularity
         return self.index if searched else build(self.vectors.unit_input, kind="exact")
 
     @cached_property
     def _output_index(self) -> Index:
-        """Index of the unit output vectors, for items without an input vector, built on first use."""
+        """Exact index of the unit output vectors, for items without an input vector. Built on first use."""
         return build(self.vectors.unit_output, kind="exact")
 
     @property
@@ -205,7 +205,7 @@ class Recommender:
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a history, best first.
 
-        There are exactly ``k``, or all eligible items if those are fewer, for any filters and index.
+        The result has ``k`` items, or all eligible items if there are fewer, for all filters and indexes.
 
         Parameters
         ----------
@@ -213,7 +213,8 @@ class Recommender:
             Item ids, oldest first. Unknown items are ignored. If no item is known, the most popular eligible
             items (by the prior, if there is one) are returned, with ``source="popular"``.
         exclude, deny
-            Items that may not be returned: per history, and for all histories of ``recommend_many``.
+            Items that may not be returned. In ``recommend_many``, ``exclude`` has a list per history, and
+            ``deny`` applies to all histories.
         allow
             If given, only these items may be returned.
         filter_seen
@@ -249,7 +250,7 @@ class Recommender:
         timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
         eligible: Mask | None = None,
     ) -> list[list[Recommendation]]:
-        """Return the result of ``recommend`` for each history, bit for bit, much faster than one call each.
+        """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
 
         ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
         one list per history. ``exclude`` holds one list of items per history; ``allow``, ``deny`` and
@@ -276,8 +277,8 @@ class Recommender:
         """Return the contribution of each history item to the score of an item, largest first.
 
         The shares sum to the score that ``recommend`` returns for the same history, weights and timestamps,
-        bonuses included. An item that occurs several times in the history has one share, the sum. The share
-        of the popularity prior has ``None`` for its item. The list is empty if no history item is known.
+        including bonuses. An item that occurs several times in the history has one share, which is the sum.
+        The share of the popularity prior has ``item=None``. The list is empty if no history item is known.
 
         Raises
         ------
@@ -322,7 +323,7 @@ class Recommender:
         )
 
     def _with_input(self, histories: Histories) -> Histories:
-        """Drop items without an input vector, which count as unknown."""
+        """Return histories without the items that have no input vector; these items count as unknown."""
         has_input = self.vectors.has_input
         return histories if bool(has_input.all()) else histories.keep(has_input[histories.codes])
 
@@ -367,7 +368,7 @@ class Recommender:
         codes, bounds = histories.codes, pairwise(histories.offsets.tolist())
         seen = [codes[left:right] if filter_seen else denied[:0] for left, right in bounds]
         if exclude is not None and len(exclude) != len(seen):
-            raise InputError(f"exclude has {len(exclude)} lists for {len(seen)} histories; expected one each")
+            raise InputError(f"exclude has {len(exclude)} lists; expected one per history ({len(seen)})")
         own = [denied[:0]] * len(seen) if exclude is None else exclude
         return [np.concatenate((denied, *pair)) for pair in zip(own, seen, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Tastes: the taste of a history is the weighted mean of the vectors of its items."""
+"""Taste vectors: the taste of a history is the weighted mean of the vectors of its items."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ TOKENS_PER_BLOCK = 1 << 10
 class Tastes:
     """Taste vectors of several histories, and the weights that produced them.
 
-    ``vectors`` (float32, n histories × dimensions) are, per part of the vectors::
+    ``vectors`` (float32, n histories × dimensions) are computed per part of the vectors::
 
         weights @ matrix[history] * scale
 
     ``weights`` (float64, n history tokens × parts) sum to 1 per history. ``scales`` (float64, n histories ×
-    parts) are ``part_weights`` for inner products, divided by the norm of the whole taste for
-    ``score="cosine"``. For output vectors that were trained by cosine, they make a score the weighted mean of
-    the cosines of the parts, divided by the temperature. ``empty`` (bool, n histories) marks histories
-    without a taste: no known item, no weight, or vectors that cancel out.
+    parts) are ``part_weights``. For ``score="cosine"``, they are divided by the norm of the whole taste. For
+    output vectors that were trained by cosine, they are divided by the norm of each part, so that a score is
+    the weighted mean of the cosines of the parts, divided by the temperature. ``empty`` (bool, n histories)
+    marks histories without a taste: without a known item, without a positive weight, or with vectors that
+    cancel out.
     """
 
     vectors: Floats
@@ -52,12 +53,17 @@ class Tastes:
 
 
 def taste_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
-    """Return the vectors that a taste averages: unit input vectors for cosine, input vectors for output."""
-    return vectors.unit_input if _read_by(taste, vectors).score == "cosine" else vectors.input
+    """Return the matrix whose rows are averaged into a taste.
+
+    It holds unit input vectors for ``score="cosine"``, and input vectors for ``score="output"``.
+    """
+    return vectors.unit_input if _with_trained_defaults(taste, vectors).score == "cosine" else vectors.input
 
 
 def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
-    """Return the rows whose inner product with a taste is the score: unit input vectors, or output vectors.
+    """Return the matrix whose inner products with a taste are the scores of the items.
+
+    It holds unit input vectors for ``score="cosine"``, and output vectors for ``score="output"``.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
         If the score is "output" and there are no output vectors, or the number of decays does not divide the
         dimensions.
     """
-    taste = _read_by(taste, vectors)
+    taste = _with_trained_defaults(taste, vectors)
     _check_parts(vectors, taste)
     if taste.score == "cosine":
         return vectors.unit_input
@@ -95,12 +101,12 @@ def history_weights(
     timestamps: Offsets | None = None,
     positions: Floats | None = None,
 ) -> Doubles:
-    """Return the weight of each history token in its taste (n tokens × decays).
+    """Return the weight of each history token in its taste (float64, n tokens × parts).
 
     Weights sum to 1 per history, or are all 0 if no token has a positive weight. The weight of a token is
     proportional to ``decay ** steps_back * 0.5 ** (age / half_life) * weight``, where the newest token of a
     history is 0 steps back and has age 0. Tokens older than the newest ``last_n`` have weight 0. For a
-    learned decay, ``positions[part, steps_back]`` replaces the power, and is 0 beyond the last position.
+    learned decay, ``positions[part, steps_back]`` replaces the power; it is 0 beyond the last position.
 
     >>> import numpy as np
     >>> history_weights(np.array([0, 3]), TasteConfig(decay=(0.5, 1.0))).round(3)
@@ -110,7 +116,7 @@ def history_weights(
     """
     lengths = np.diff(offsets)
     steps_back = np.repeat(offsets[1:], lengths) - 1 - np.arange(offsets[-1])
-    part = np.column_stack(
+    weights_by_part = np.column_stack(
         [
             _learned_weights(positions, number, steps_back)
             if decay == "learned"
@@ -119,14 +125,14 @@ def history_weights(
         ]
     )
     if taste.last_n is not None:
-        part[steps_back >= taste.last_n] = 0.0
+        weights_by_part[steps_back >= taste.last_n] = 0.0
     if timestamps is not None and taste.half_life is not None:
         newest = np.repeat(_reduce(np.maximum, timestamps, offsets, 0), lengths)
-        part *= np.exp2((timestamps - newest) / (taste.half_life * DAY))[:, None]
+        weights_by_part *= np.exp2((timestamps - newest) / (taste.half_life * DAY))[:, None]
     if weights is not None:
-        part *= weights[:, None]
-    total = np.repeat(_reduce(np.add, part, offsets, 0.0), lengths, axis=0)
-    shares: Doubles = np.divide(part, total, out=np.zeros_like(part), where=total > 0)
+        weights_by_part *= weights[:, None]
+    total = np.repeat(_reduce(np.add, weights_by_part, offsets, 0.0), lengths, axis=0)
+    shares: Doubles = np.divide(weights_by_part, total, out=np.zeros_like(weights_by_part), where=total > 0)
     return shares
 
 
@@ -143,20 +149,21 @@ def read_tastes(
 
     The taste of a history is the same in every batch, to the last bit.
     """
-    taste = _read_by(taste, vectors)
+    taste = _with_trained_defaults(taste, vectors)
     _check_parts(vectors, taste)
     matrix = taste_matrix(vectors, taste)
-    parts = history_weights(
+    weights_by_part = history_weights(
         offsets, taste, weights=weights, timestamps=timestamps, positions=vectors.positions
     )
-    sums = _weighted_sums(matrix, rows, parts, offsets)
+    sums = _weighted_sums(matrix, rows, weights_by_part, offsets)
     typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
     smallest = SMALLEST_NORM * typical
     empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < smallest
-    divided = sums.reshape(len(sums), parts.shape[1], sums.shape[1] // parts.shape[1])
-    scales = _scales(divided, taste, cosine_divisor(vectors, taste), smallest)
-    scaled = (divided * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
-    return Tastes(scaled, parts, scales, empty | ~scaled.any(axis=1))
+    n_parts = weights_by_part.shape[1]
+    sums_by_part = sums.reshape(len(sums), n_parts, sums.shape[1] // n_parts)
+    scales = _scales(sums_by_part, taste, cosine_divisor(vectors, taste), smallest)
+    scaled = (sums_by_part * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
+    return Tastes(scaled, weights_by_part, scales, empty | ~scaled.any(axis=1))
 
 
 def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: Tastes, item: int) -> Doubles:
@@ -172,11 +179,11 @@ def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: 
 
 
 def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
-    """Return the number by which a score divides the weighted sum of the cosines of the parts.
+    """Return the divisor of the weighted sum of the cosines of the parts in a score.
 
-    It is 1 for ``score="cosine"``, and ``None`` for inner products.
+    It is 1 for ``score="cosine"``. It is ``None`` for inner products, which are not divided.
     """
-    taste, trained = _read_by(taste, vectors), vectors.config
+    taste, trained = _with_trained_defaults(taste, vectors), vectors.config
     if taste.score == "cosine":
         return 1.0
     if isinstance(trained, NextItem) and trained.similarity == "cosine":
@@ -189,7 +196,7 @@ def _part_weights(taste: TasteConfig) -> Doubles:
 
 
 def _scales(sums: Doubles, taste: TasteConfig, divisor: float | None, smallest: float) -> Doubles:
-    """Return the factors of the parts of weighted sums (n histories × parts × dimensions): see ``Tastes``."""
+    """Return ``Tastes.scales`` for the sums of histories (n histories × parts × dimensions of a part)."""
     weights = _part_weights(taste)
     if divisor is None:
         return np.broadcast_to(weights, sums.shape[:2])
@@ -200,7 +207,7 @@ def _scales(sums: Doubles, taste: TasteConfig, divisor: float | None, smallest: 
     return weights / (np.where(lengths < smallest, 1.0, lengths) * divisor)
 
 
-def _read_by(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:
+def _with_trained_defaults(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:
     return taste.as_trained(vectors.config, has_output=vectors.output is not None)
 
 
@@ -214,30 +221,30 @@ def _check_parts(vectors: ItemVectors, taste: TasteConfig) -> None:
         )
     if size % n_parts:
         raise ConfigError(
-            f"decay={taste.decay} reads {n_parts} equal parts of the vectors, which have {size} dimensions; "
+            f"decay={taste.decay} needs {n_parts} equal parts of the vectors, which have {size} dimensions; "
             f"expected a number of decays that divides {size}, such as one"
         )
 
 
 def _learned_weights(positions: Floats | None, part: int, steps_back: Rows) -> Doubles:
     """Return the learned weight of each step back, 0 beyond the last position."""
-    assert positions is not None, "_check_parts"
+    assert positions is not None, "_check_parts rejects a missing array"
     padded = np.append(positions[part].astype(np.float64), 0.0)
     weights: Doubles = padded[np.minimum(steps_back, len(padded) - 1)]
     return weights
 
 
-def _weighted_sums(matrix: Floats, rows: Codes, parts: Doubles, offsets: Offsets) -> Doubles:
-    """Return, per history, the sum of its rows, each part times its weight (n histories × dimensions)."""
-    n_parts, size = parts.shape[1], matrix.shape[1]
+def _weighted_sums(matrix: Floats, rows: Codes, weights_by_part: Doubles, offsets: Offsets) -> Doubles:
+    """Return the weighted sum of the rows of each history, per part (float64, n histories × dimensions)."""
+    n_parts, size = weights_by_part.shape[1], matrix.shape[1]
     sums = np.zeros((len(offsets) - 1, size))
-    counted = np.flatnonzero(parts.any(axis=1))
+    counted = np.flatnonzero(weights_by_part.any(axis=1))
     starts = np.searchsorted(counted, offsets)
     filled = np.flatnonzero(np.diff(starts))
     block_of = starts[filled] // TOKENS_PER_BLOCK
     for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
         tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
-        terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * parts[tokens, :, None]
+        terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * weights_by_part[tokens, :, None]
         sums[block] = np.add.reduceat(terms.reshape(-1, size), starts[block] - starts[block[0]], axis=0)
     return sums
 

@@ -36,8 +36,8 @@ class Recommendation:
 
     ``score`` is a cosine in [-1, 1] or an inner product, depending on the model's ``score`` setting. It ranks
     the items of one result and is not a probability. ``source`` is ``"model"``, or ``"popular"`` if the
-    history has no known item. The score of a popular item is its share of all training tokens, or of recent
-    ones if the model has a popularity prior with a half-life.
+    history has no known item. The score of a popular item is its share of the training tokens. If the
+    model has a popularity prior with a half-life, these tokens are discounted by age.
 
     Unpacks to ``item, score``:
 
@@ -156,7 +156,7 @@ class Vocabulary:
         Raises
         ------
         InputTypeError
-            If an id is not text. It could not match any id, so it must not count as unknown.
+            If an id is not text. Such a value would never match an id, and must not be treated as unknown.
         """
         ids = _as_text(ids)
         return np.fromiter(map(self._code_of.get, ids, repeat(-1)), dtype=np.int32, count=len(ids))
@@ -173,10 +173,10 @@ class Vocabulary:
         return Vocabulary(tuple(self.decode(codes)))
 
     def closest(self, id_: str, n: int = 3) -> list[str]:
-        """Return up to ``n`` known ids spelled like this one, most similar first.
+        """Return up to ``n`` known ids with a similar spelling, most similar first.
 
-        Only the first 200,000 characters of ids of about the same length are compared, which takes a fraction
-        of a second.
+        Only ids of about the same length are compared, and only 200,000 characters of them, which takes a
+        fraction of a second.
         """
         _as_text([id_])
         wanted = id_.strip().casefold()
@@ -189,12 +189,12 @@ class Vocabulary:
         unknown = f"unknown item {id_!r} ({len(self):,} known)"
         closest = self.closest(id_)
         if not closest:
-            return f"{unknown}; no known id is spelled like it"
+            return f"{unknown}; no known id has a similar spelling"
         return f"{unknown}; did you mean {' or '.join(map(repr, closest))}?"
 
 
 def check_ids(ids: Sequence[str]) -> None:
-    """Raise an error for ids that SQL, JSON or files could not preserve byte for byte.
+    """Raise an error for ids that SQL, JSON or files cannot preserve byte for byte.
 
     Raises
     ------
@@ -226,7 +226,10 @@ def check_ids(ids: Sequence[str]) -> None:
 
 
 def _as_text(ids: Iterable[str]) -> Sequence[str]:
-    """Return ids as a list, after checking each distinct type once: ten times as fast as checking each id."""
+    """Return ids as a list; raise ``InputTypeError`` if an id is not text.
+
+    Each distinct type is checked once, which is ten times as fast as checking each id.
+    """
     ids = as_history(ids, "ids")
     if all(issubclass(kind, str) for kind in set(map(type, ids))):
         return ids
@@ -242,16 +245,19 @@ def _fault_of_id(id_: str) -> str | None:
     if not id_:
         return "is empty"
     if "\0" in id_:
-        return f"holds a NUL character: {id_!r}"
+        return f"contains a NUL character: {id_!r}"
     try:
         size = len(id_.encode())
     except UnicodeEncodeError:
-        return f"holds a lone surrogate: {id_!r}"
+        return f"contains a lone surrogate: {id_!r}"
     return f"is {size:,} bytes long: {id_[:40]!r}…" if size > MAX_ID_BYTES else None
 
 
 def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
-    """Return ids, or lists of ids, as a list. A string raises: it would be read character by character."""
+    """Return ids, or lists of ids, as a list.
+
+    A string raises ``InputTypeError``, because it would be read character by character.
+    """
     if isinstance(items, str):
         raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
     if not isinstance(items, Iterable):

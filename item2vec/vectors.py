@@ -1,4 +1,4 @@
-"""Item vectors: the result of training, with its word2vec files."""
+"""Item vectors, the result of training; reading and writing of word2vec files."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ class ItemVectors:
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
         that the item has no input vector, see ``has_input``.
     output
-        Output vectors (same shape), or ``None`` after hierarchical softmax. The inner product of one item's
-        input and another's output vector is high if the other occurs near it in sentences.
+        Output vectors (same shape), or ``None`` after hierarchical softmax. The inner product of the input
+        vector of one item and the output vector of another is high if the second item occurs near the first.
     counts
-        Number of tokens of each item (float64, n items), weighted if the sentences were.
+        Number of tokens of each item (float64, n items). If the sentences have weights, the sum of weights.
     config
         The settings of training.
     curve
-        The validation metrics by epoch, if there was a validation.
+        The validation metrics of each epoch; empty without validation data.
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share
-        Expected share of tokens read per epoch, below 1 if weights thin them; ``None`` if unknown.
+        Expected share of tokens read per epoch; below 1 if weights are unequal; ``None`` if unknown.
     positions
-        Weight of a history item by its position, newest first, in the taste of each part of the vectors
-        (float32, parts × positions); ``None`` if not learned.
+        Learned weight of a history item by position, newest first, for each part of the vectors (float32,
+        parts × positions); ``None`` if not learned.
 
-    gensim's training loss is not kept. It varies between runs with several workers, and stops changing near
-    2**27 in float32.
+    gensim's training loss is not recorded. It varies between runs with several workers, and its float32 sum
+    stops changing near 2**27.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class ItemVectors:
             object.__setattr__(self, "positions", read_only(self.positions, np.float32))
         fault = _fault(self)
         if fault:
-            raise InputError(f"item vectors cannot be used: {fault}")
+            raise InputError(f"invalid item vectors: {fault}")
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -130,18 +130,19 @@ class ItemVectors:
         """Whether each item has an input vector (bool, n items).
 
         If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
-        of sentences has none. It can be recommended by its output vector, but is ignored in a history.
+        of sentences has no input vector. It can be recommended by its output vector, and is ignored in
+        histories.
         """
         return read_only(self.input.any(axis=1), np.bool_)
 
     @cached_property
     def unit_input(self) -> Floats:
-        """The input vectors, each scaled to length 1; a row of zeros if an item has none."""
+        """The input vectors, scaled to length 1. An item without an input vector has a row of zeros."""
         return read_only(unit_rows(self.input), np.float32)
 
     @cached_property
     def unit_output(self) -> Floats:
-        """The output vectors, each scaled to length 1; a row of zeros if an item has none.
+        """The output vectors, scaled to length 1. An item without an output vector has a row of zeros.
 
         Raises
         ------
@@ -153,14 +154,14 @@ class ItemVectors:
         return read_only(unit_rows(self.output), np.float32)
 
     def similarity_matrix(self, rows: Rows) -> Floats:
-        """Return the matrix in which to compare these items with all others (n items × dimensions).
+        """Return the unit vectors for comparing the items of ``rows`` with all items (n items × dimensions).
 
-        It holds the unit input vectors, or the unit output vectors if one of ``rows`` has no input vector.
+        These are the input vectors, or the output vectors if an item of ``rows`` has no input vector.
         """
         return self.unit_input if self.has_input[rows].all() else self.unit_output
 
     def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors; of output vectors if one has no input vector."""
+        """Return the cosine of two items' input vectors; of output vectors if an item has no input vector."""
         rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
         unit, other_unit = self.similarity_matrix(rows)[rows]
         return float(unit @ other_unit)
@@ -222,7 +223,7 @@ class ItemVectors:
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
         """Write the input vectors in word2vec's text or binary format.
 
-        In this format a blank ends an id. White space and ``%`` in ids are therefore percent-encoded;
+        In this format, a space ends an id. White space and ``%`` in ids are therefore percent-encoded;
         ``load_word2vec`` decodes them. An existing file is overwritten. Items without an input vector are
         left out, and a warning is logged.
         """
@@ -258,7 +259,7 @@ class ItemVectors:
             n_items, size = map(int, header.split())
             if min(n_items, size) < 1 or n_items * size > len(body):
                 raise ValueError(
-                    f"line 1 announces {n_items} × {size} numbers; the file is too short for them"
+                    f"line 1 declares {n_items} × {size} numbers; the file is too short for this"
                 )
             ids, rows = (_binary_rows if binary else _text_rows)(body, n_items, size)
             vocabulary = Vocabulary(tuple(_decode_id(id_.decode()) for id_ in ids))
@@ -281,7 +282,7 @@ def _fault(vectors: ItemVectors) -> str | None:
     if vectors.counts.shape != (n_items,) or not bool(
         np.all(np.isfinite(vectors.counts) & (vectors.counts >= 0))
     ):
-        return "counts must be one finite number >= 0 per item"
+        return "counts is invalid; expected one finite number >= 0 per item"
     if vectors.positions is not None and (problem := _positions_problem(vectors.positions, vectors.input)):
         return problem
     has_vector = (
@@ -321,7 +322,7 @@ def _decode_id(id_: str) -> str:
 def _text_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
     lines = body.rstrip(b"\r\n").split(b"\n")
     if len(lines) != n_items:
-        raise ValueError(f"it has {len(lines)} rows; line 1 announces {n_items}")
+        raise ValueError(f"found {len(lines)} rows; line 1 declares {n_items}")
     ids: list[bytes] = []
     rows: Floats = np.empty((n_items, size), np.float32)
     for row, line in enumerate(lines):
@@ -347,5 +348,5 @@ def _binary_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Flo
         rows[row] = np.frombuffer(body, dtype="<f4", count=size, offset=blank + 1)
         start = blank + 1 + 4 * size
     if body[start:].strip(b"\n"):
-        raise ValueError(f"it has more than the {n_items} rows that line 1 announces")
+        raise ValueError(f"found more than the {n_items} rows that line 1 declares")
     return ids, rows

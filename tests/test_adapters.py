@@ -133,7 +133,11 @@ def test_text_is_split_at_blanks_and_tabs_only(tmp_path_factory, lists, end):
         ('{"items": ["a"]}\n{"items": ["a"\n', InputError, r"line 2: .*expected \{'items'"),
         ('{"items": [""]}\n', InvalidIdError, "line 1: id at position 0 is empty"),
         ("[" * 100_000, InputError, "line 1"),
-        ('{"items": ["a", "\\ud800"]}\n', InvalidIdError, "line 1: id at position 1 holds a lone surrogate"),
+        (
+            '{"items": ["a", "\\ud800"]}\n',
+            InvalidIdError,
+            "id at position 1 contains a lone surrogate",
+        ),
         (b"\xff\n", InputError, "line 1: byte 0xff is not utf-8 text; pass the encoding"),
     ],
 )

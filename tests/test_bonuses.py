@@ -24,7 +24,7 @@ IDS = [f"i{code:02}" for code in range(N_ITEMS)]
 
 
 def bonuses_of(rows):
-    """Bonuses from one dict (row → value) per query."""
+    """Return bonuses from one dictionary (row → value) per query."""
     pairs = [sorted(bonus.items()) for bonus in rows]
     flat = [pair for row in pairs for pair in row]
     return Bonuses(
@@ -143,7 +143,7 @@ def dense(table):
 
 
 def plain_bonus(model, history, filter_seen):
-    """The bonus of every item from the definition, in double precision."""
+    """Return the bonus of every item by its definition, in double precision."""
     known = [IDS.index(item) for item in history if item in IDS]
     decay = model.neighbours.decay
     p = sum(

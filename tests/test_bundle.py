@@ -406,7 +406,7 @@ rows = made_vectors().input
     ],
     ids=lambda arrays: next(iter(arrays)),
 )
-def test_inconsistent_arrays_are_refused(forge, arrays):
+def test_inconsistent_arrays_are_rejected(forge, arrays):
     with pytest.raises(CorruptBundleError):
         bundle.read(forge(**arrays))
 

@@ -90,7 +90,7 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
         ("train --playlists nowhere.txt", 2, "nowhere.txt"),
         ("train --playlists empty.txt", 2, "empty.txt contains no playlists"),
         ("train --playlists single.txt", 4, "no sentence has two"),
-        ("train --playlists lists.txt --min-count 99", 4, "min_count=99 times (most: 1)"),
+        ("train --playlists lists.txt --min-count 99", 4, "occurs 1 times; expected at least min_count=99"),
         ("train --playlists lists.txt --vector-size 0", 2, "vector_size is 0"),
         ("train --playlists lists.txt --objective skipgrm", 2, "did you mean 'skipgram'"),
         (

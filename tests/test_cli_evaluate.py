@@ -161,7 +161,7 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
         ("--playlists lists.txt --decay nan,0.5", "decay is nan; expected a finite number"),
         (
             "--playlists lists.txt --decay 0.5,0.6,0.7 --vector-size 64",
-            "decay=(0.5, 0.6, 0.7) reads 3 parts of the vectors",
+            "expected a multiple of 3, the number of parts in decay=(0.5, 0.6, 0.7)",
         ),
         (
             "--playlists lists.txt --context-decay 0.5,x",

@@ -86,7 +86,7 @@ def test_a_model_is_promoted_even_if_the_result_cannot_be_printed(tmp_path):
         ([], "[gates]\nmargn = 1", "[gates]: unknown setting 'margn'; did you mean 'margin'?"),
         ([], "[gates]\nmin_growth = 2", "min_growth is 2"),
         ([], "[limits]\ntime = 'soon'", "'soon'; expected a duration above 0"),
-        ([], "[evaluation]\nfraction = 0.1\ndays = 3", "fraction and days are both given"),
+        ([], "[evaluation]\nfraction = 0.1\ndays = 3", "fraction and days are both set"),
         ([], "[retention]\nversions = 1", "versions is 1"),
         ([], "gates = 3", "[gates]"),
     ],

@@ -94,7 +94,7 @@ def test_next_item_is_the_default():
 
 def test_an_error_lists_all_names_if_none_is_similar():
     with pytest.raises(
-        ConfigError, match="unknown setting 'xyz'; known are score, decay, part_weights, half"
+        ConfigError, match="unknown setting 'xyz'; expected one of score, decay, part_weights, half"
     ):
         TasteConfig(xyz=1)
 
@@ -196,7 +196,7 @@ def test_an_error_names_the_value_and_the_expected_range():
             TrainConfig(context_decay=wrong)
 
 
-def test_settings_without_a_loss_are_refused():
+def test_settings_without_a_loss_are_rejected():
     with pytest.raises(ConfigError, match="negative=0 trains nothing without hs=True"):
         SkipGram(negative=0)
     assert SkipGram(negative=0, hs=True).negative == 0
@@ -237,7 +237,7 @@ def test_settings_without_a_loss_are_refused():
         ),
     ],
 )
-def test_incompatible_settings_are_refused(together, message):
+def test_incompatible_settings_are_rejected(together, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig(**together)
 
@@ -342,7 +342,7 @@ def test_the_defaults_of_a_taste_follow_the_training():
 
 
 def test_the_number_of_decays_must_divide_vector_size():
-    message = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 parts of the vectors, and vector_size is 256"
+    message = r"vector_size is 256; expected a multiple of 3, .* in decay=\(0\.5, 0\.7, 0\.9\)"
     with pytest.raises(ConfigError, match=message):
         Config(train=TrainConfig(vector_size=256), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
     fits = Config(train=TrainConfig(vector_size=66), taste=TasteConfig(decay=(0.5, 0.7, 0.9)))
@@ -410,7 +410,7 @@ def test_a_configuration_round_trips_through_json_and_toml(config):
     assert read.to_toml() == config.to_toml()
 
 
-def test_a_misspelt_name_within_a_section_is_refused():
+def test_a_misspelt_name_within_a_section_is_rejected():
     with pytest.raises(ConfigError, match="unknown setting 'epoch'; did you mean 'epochs'"):
         Config(train={"epoch": 5})
     with pytest.raises(ConfigError, match="dropout is a setting of objective='next_item', not of 'cbow'"):
@@ -447,9 +447,9 @@ def test_default_part_weights_need_the_default_context_decay():
     assert weights(NextItem(), part_weights=(0, 1, 2)) == (0, 1, 2)
     assert weights(SkipGram()) is None
     for wrong in ((1.0,), (1.0, 1.0, 1.0), (0.0, 0.0)):
-        with pytest.raises(ConfigError, match="expected a weight for each of the 2 parts that decay="):
+        with pytest.raises(ConfigError, match="expected one weight per part of decay="):
             TasteConfig(decay=(0.5, 0.9), part_weights=wrong)
-    with pytest.raises(ConfigError, match="expected a weight for each of the 3 parts"):
+    with pytest.raises(ConfigError, match=r"expected one weight per part of decay=.* \(3\)"):
         weights(NextItem(), part_weights=(1.0, 2.0))
 
 

@@ -20,7 +20,7 @@ KINDS = ("exact", "annoy")
 
 
 def clustered(n_rows, dims=64, seed=0):
-    """Return vectors in clusters of about a hundred, of low effective rank, like those of word2vec."""
+    """Return vectors of low effective rank in clusters of about a hundred, similar to word2vec vectors."""
     rng = np.random.default_rng(seed)
     basis = rng.normal(size=(34, dims)) / np.sqrt(1 + np.arange(34))[:, None]
     centres = rng.normal(size=(max(2, n_rows // 100), 34))
@@ -94,7 +94,7 @@ def test_annoy_returns_the_scores_of_a_full_sort_and_only_eligible_rows(search):
 
 
 class PoorIndex(ExactIndex):
-    """The poorest index within the contract: it returns half as many candidates as requested."""
+    """An index that returns half as many candidates as requested, which the protocol allows."""
 
     def candidates(self, query, n):
         return np.arange(n // 2) if n <= len(self.matrix) else None
@@ -200,7 +200,7 @@ def test_many_equal_rows_hide_no_other_row(dims):
 
 @pytest.mark.parametrize("spread", [1e-5, 0.1])
 def test_many_nearly_equal_rows_hide_no_other_row(spread):
-    """A query with an item's own vector retrieves the item, however low the requested recall."""
+    """A query with an item's own vector retrieves the item, independently of the requested recall."""
     rng = np.random.default_rng(6)
     matrix = rng.normal(size=(1500, 16)).astype(np.float32)
     matrix[:500] = matrix[0] + spread * rng.normal(size=(500, 16))

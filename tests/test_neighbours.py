@@ -14,13 +14,13 @@ lists = st.lists(st.lists(st.sampled_from(IDS), max_size=8), max_size=8)
 
 
 def sentences_of(lists, *, ordered=True):
-    """Sentences whose vocabulary is all of IDS."""
+    """Return sentences whose vocabulary is ``IDS``."""
     every = Sentences.of([IDS, *lists], ordered=ordered)
     return every.take(np.arange(1, len(lists) + 1))
 
 
 def rows_of(table):
-    """The rows as lists of pairs (code, weight)."""
+    """Return the rows of a table as lists of pairs (code, weight)."""
     bounds = zip(table.offsets[:-1], table.offsets[1:], strict=True)
     return [
         list(zip(table.items[start:end].tolist(), table.weights[start:end].tolist(), strict=True))
@@ -29,7 +29,7 @@ def rows_of(table):
 
 
 def best_of(matrix, k):
-    """The k largest positive entries of each row, as float32, best first; equal entries by column."""
+    """Return the k largest positive entries of each row, as float32, best first; equal entries by column."""
     matrix = matrix.astype(np.float32)
     order = [np.argsort(-row, kind="stable")[:k] for row in matrix]
     return [
@@ -181,7 +181,7 @@ def test_a_table_is_read_only():
         ({"decay": 1.5}, "decay is 1.5"),
     ],
 )
-def test_inconsistent_arrays_are_refused(changes, message):
+def test_inconsistent_arrays_are_rejected(changes, message):
     whole = {"offsets": [0, 1, 2, 2], "items": [1, 0], "weights": [0.5, 0.1], "decay": 0.5}
     assert len(NeighbourTable(**whole)) == 3
     with pytest.raises(InputError, match=message):

@@ -165,7 +165,7 @@ def test_the_prior_has_the_same_share_in_rows_and_queries(score):
 
 
 def test_a_prior_needs_a_finite_number_for_each_item():
-    with pytest.raises(ConfigError, match=r"popularity=0.5 needs a prior, and there is none; pass prior="):
+    with pytest.raises(ConfigError, match=r"popularity=0.5 needs a prior, and prior is None; pass prior="):
         Recommender(vectors(), popularity=0.5)
     for wrong in (PRIOR[1:], PRIOR[:, None], np.where(PRIOR > 1, np.nan, PRIOR), PRIOR + np.inf):
         for popularity in (0.0, 0.5):

@@ -259,7 +259,11 @@ def test_a_history_whose_vectors_cancel_out_gets_the_popular_items():
             UnknownItemError,
             r"unknown item 'i0l' \(40 known\); did you mean 'i",
         ),
-        (lambda m: m.explain(["i01"], "nothing like it"), UnknownItemError, "no known id is spelled like it"),
+        (
+            lambda m: m.explain(["i01"], "nothing like it"),
+            UnknownItemError,
+            "no known id has a similar",
+        ),
         (lambda m: m.analogy(positive=[]), InputError, "at least one positive item"),
     ],
 )

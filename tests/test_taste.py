@@ -217,7 +217,7 @@ def next_item_vectors(input_, output, positions=None, **settings):
 
 
 def test_learned_positions_weigh_the_steps_back():
-    """The newest of four items weighs 1, the one before 3, the next 0; beyond the last position, 0."""
+    """The weights of four items, newest first, are 1, 3, 0 and 0. The fourth is beyond the last position."""
     positions = np.array([[1, 3, 0], [1, 1, 0]], dtype=np.float32)
     taste = TasteConfig(decay=("learned", 0.5))
     result = history_weights(np.array([0, 4]), taste, positions=positions)
@@ -315,9 +315,9 @@ def test_each_part_has_its_own_decay():
 
 
 @pytest.mark.parametrize("score", ["cosine", "output"])
-def test_decays_that_do_not_divide_the_dimensions_are_refused(score):
+def test_decays_that_do_not_divide_the_dimensions_are_rejected(score):
     vectors, taste = made_vectors(dims=8), TasteConfig(score=score, decay=(0.5, 0.7, 0.9))
-    message = r"decay=\(0\.5, 0\.7, 0\.9\) reads 3 equal parts of the vectors, which have 8 dimensions"
+    message = r"decay=\(0\.5, 0\.7, 0\.9\) needs 3 equal parts of the vectors, which have 8 dimensions"
     with pytest.raises(ConfigError, match=message):
         read_tastes(vectors, taste, np.array([0], dtype=np.int32), np.array([0, 1]))
     with pytest.raises(ConfigError, match=message):

@@ -89,7 +89,7 @@ def printed_by(child):
     return printed.split()
 
 
-# --- the same every time ---------------------------------------------------------------------------
+# --- determinism -----------------------------------------------------------------------------------
 
 SETTINGS = [
     SKIPGRAM,
@@ -199,7 +199,7 @@ def test_many_threads_learn_as_well_as_one(own):
         assert vectors.curve[-1].ndcg > 0.9
 
 
-# --- what is read ----------------------------------------------------------------------------------
+# --- tokens read -----------------------------------------------------------------------------------
 
 
 @every_trainer
@@ -300,7 +300,7 @@ def test_a_long_sentence_is_read_completely(own, length, window):
     assert (vectors.input != start)[rest].any(axis=1).all()
 
 
-# --- what is learned -------------------------------------------------------------------------------
+# --- results ---------------------------------------------------------------------------------------
 
 
 def hit_rate_at_1(vectors, sentences, taste):
@@ -407,7 +407,7 @@ def test_an_exception_of_a_callback_ends_training(own):
         train(random_sentences(), after_epoch=stop, **QUICK | own)
 
 
-# --- what goes wrong, and what it costs ------------------------------------------------------------
+# --- errors and memory -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("negative", [2, 50])
@@ -451,7 +451,7 @@ def test_the_error_for_divergence_names_the_epoch(name, number):
     assert seen == [1]
 
 
-def test_next_item_refuses_more_tokens_than_int32_can_index():
+def test_next_item_rejects_more_tokens_than_int32_can_index():
     _check_size(2**31 - 1, ordered=True)
     _check_size(2**30 - 1, ordered=False)
     with pytest.raises(InputError, match=r"found 2,147,483,648 tokens in ordered .* at most 2,147,483,647"):

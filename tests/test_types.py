@@ -62,7 +62,7 @@ def test_an_illegal_id_is_rejected_at_any_position(known, illegal, data):
 
 
 def test_surrogates_of_adjacent_ids_do_not_form_a_pair():
-    with pytest.raises(InvalidIdError, match="position 0 holds a lone surrogate"):
+    with pytest.raises(InvalidIdError, match="position 0 contains a lone surrogate"):
         check_ids(["\ud83d", "\ude00"])
 
 
@@ -90,7 +90,7 @@ def test_an_unknown_id_raises_with_the_closest_known_ids():
     ):
         songs.code("blu-monday")
     assert songs.closest(" CEREMONY") == ["Ceremony"]
-    with pytest.raises(UnknownItemError, match="no known id is spelled like it"):
+    with pytest.raises(UnknownItemError, match="no known id has a similar spelling"):
         songs.code("x")
 
 

@@ -59,7 +59,7 @@ BAD_ROWS = {
 
 @pytest.mark.parametrize("rows", BAD_ROWS.values(), ids=BAD_ROWS)
 def test_invalid_input_vectors_are_rejected(rows):
-    with pytest.raises(InputError, match="item vectors cannot be used: input"):
+    with pytest.raises(InputError, match="invalid item vectors: input"):
         ItemVectors(Vocabulary(("a", "b")), np.array(rows), None, np.ones(2))
 
 
@@ -67,7 +67,7 @@ def test_invalid_input_vectors_are_rejected(rows):
     "output", [[[1, 2], [np.nan, 0]], [[1, 2], [-np.inf, 0]], [[1, 2]], [[1], [2]], [1, 2]]
 )
 def test_invalid_output_vectors_are_rejected(output):
-    with pytest.raises(InputError, match="item vectors cannot be used: output"):
+    with pytest.raises(InputError, match="invalid item vectors: output"):
         of(np.ones((2, 2)), np.array(output))
 
 
@@ -124,7 +124,7 @@ def test_only_input_vectors_are_written_to_word2vec_files(tmp_path, caplog):
 
 @pytest.mark.parametrize("counts", [[1], [1, 2, 3], [1, -1], [1, np.nan], [1, np.inf], [[1, 2]]])
 def test_invalid_counts_are_rejected(counts):
-    with pytest.raises(InputError, match="counts must be"):
+    with pytest.raises(InputError, match="counts is invalid"):
         of(np.ones((2, 2)), counts=np.array(counts))
 
 
@@ -306,7 +306,7 @@ def test_a_malformed_text_file_is_rejected(tmp_path, content):
     [
         (b"2 2\na 1 2\nb 1\n", "line 3 has 1 numbers; expected 2"),
         (b"2 2\na x 2\nb 1 2\n", "line 2: could not convert"),
-        (b"3 2\na 1 2\nb 1 2\n", "it has 2 rows; line 1 announces 3"),
+        (b"3 2\na 1 2\nb 1 2\n", "found 2 rows; line 1 declares 3"),
     ],
 )
 def test_the_line_of_an_error_is_named(tmp_path, content, message):

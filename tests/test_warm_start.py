@@ -198,13 +198,13 @@ def test_a_start_without_output_vectors_is_accepted():
         ({"objective": "skipgram"}, "objective='next_item'; expected 'skipgram'"),
     ],
 )
-def test_an_incompatible_start_is_refused(how, message):
+def test_an_incompatible_start_is_rejected(how, message):
     start = train(ring(50), **SMALL, epochs=1)
     with pytest.raises(ConfigError, match=message):
         train(ring(50), start=start, **SMALL | how)
 
 
-def test_a_start_with_other_parts_is_refused():
+def test_a_start_with_other_parts_is_rejected():
     how = SMALL | TRAINERS["next_item"] | {"epochs": 1}
     start = train(ring(50), **how)
     train(ring(50), start=start, **how, context_decay=(0.4, 0.8))
@@ -216,7 +216,7 @@ def test_a_start_with_other_parts_is_refused():
         train(ring(50), start=start, **how | {"tied": 1})
 
 
-def test_a_recommender_as_start_is_refused():
+def test_a_recommender_as_start_is_rejected():
     start = train(ring(50), **SMALL, epochs=1)
     with pytest.raises(InputTypeError, match="start is Recommender; expected ItemVectors, such as"):
         train(ring(50), start=Recommender(start), **SMALL)

@@ -1,4 +1,4 @@
-"""All settings with their meaning and range, validated before any work starts."""
+"""All settings, with descriptions and ranges. Settings are validated before any work starts."""
 
 from __future__ import annotations
 

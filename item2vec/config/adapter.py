@@ -1,4 +1,4 @@
-"""Settings that turn interactions into training sentences, and the events of a user into a history."""
+"""Settings for building training sentences from interactions, and histories from the events of users."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def _check_events(events: Any) -> Any:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 Events = Annotated[tuple[str, ...] | dict[str, float], BeforeValidator(_check_events)]
 Time = Annotated[datetime, BeforeValidator(_parse_time), AfterValidator(_utc)]
-"""A datetime, or ISO 8601 text; without a time zone, UTC."""
+"""A datetime, or ISO 8601 text. A time without a time zone is UTC."""
 
 
 class AdapterConfig(Settings):
-    """How interactions become sentences, for training and for serving.
+    """Settings for building sentences and histories from interactions.
 
-    A model keeps these settings. ``Engine`` applies ``events``, ``since``, ``group_by``, ``collapse_repeats``
-    and ``max_length`` to the history of a user, and evaluation to the histories of a split, so that histories
-    look like training sentences. The other settings apply to training only. In particular, ``sessions``
-    splits training sentences; a history stays whole, and decay gives recent visits more weight.
+    A model contains these settings. ``events``, ``since``, ``group_by``, ``collapse_repeats`` and
+    ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation. All
+    other settings apply to training sentences only. For example, ``kind="sessions"`` splits training
+    sentences into visits but does not split a history; decay gives recent visits more weight.
 
     Examples
     --------
@@ -72,35 +72,35 @@ class AdapterConfig(Settings):
     kind: Literal["histories", "sessions"] = "histories"
     """Training sentence: the whole history of a user (histories), or one visit (sessions)."""
     gap: Duration = DEFAULT_GAP
-    """sessions: a longer pause ends a visit, if interactions have no session column."""
+    """Maximum pause within a visit (sessions). Not used if interactions have a session column."""
     days: Days | None = None
-    """Only interactions of this many days before the last interaction."""
+    """Use only interactions within this number of days before the last interaction."""
     since: Time | None = None
-    """Only interactions from this time on. A nightly run with ``days`` sets it in the model it publishes."""
+    """Use only interactions from this time on. A nightly run with ``days`` sets ``since`` in the model."""
     events: Events | None = None
-    """Only events with these names, such as ["play", "purchase"]. A mapping, such as
-    {click = 1, purchase = 5}, also multiplies the weights of the interactions."""
+    """Use only events with these names, such as ["play", "purchase"]. A mapping, such as
+    {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name."""
     seen_events: tuple[str, ...] | None = None
     """Events that mark an item as seen, so that it is not recommended. By default all events of the user,
-    regardless of ``events`` and ``days``."""
+    independently of ``events`` and ``days``."""
     group_by: str | None = None
-    """Attribute whose values replace the items in sentences, such as "artist". Items without it are
-    dropped."""
+    """Attribute whose values replace the items in sentences, such as "artist". Items without the
+    attribute are dropped."""
     min_item_count: Least = 1
-    """Minimum interactions of an item in training; rarer items are dropped."""
+    """Minimum number of interactions of an item in training; rarer items are dropped."""
     min_user_count: Least = 1
-    """Minimum interactions of a user in training; other users are dropped."""
+    """Minimum number of interactions of a user in training; other users are dropped."""
     min_length: Least = 1
-    """Minimum items of a training sentence; shorter ones are dropped."""
+    """Minimum number of items in a training sentence; shorter sentences are dropped."""
     max_length: Least | None = None
-    """Maximum items of a sentence; the newest are kept."""
+    """Maximum number of items in a sentence; the newest are kept."""
     collapse_repeats: bool = False
-    """Count consecutive repeats of an item once."""
+    """Merge consecutive repeats of an item into one."""
 
     @model_validator(mode="after")
     def _check_start(self) -> Self:
         if self.days is not None and self.since is not None:
-            raise ValueError("days and since are both given; expected one of them")
+            raise ValueError("days and since are both set; set only one of them")
         return self
 
     def resolved(self, timestamps: npt.NDArray[Any] | None) -> AdapterConfig:

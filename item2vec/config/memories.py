@@ -1,4 +1,4 @@
-"""Defaults of next_item's parts: their memory (``context_decay``), size, weight, and how many are tied."""
+"""Defaults for the parts of next_item: ``context_decay``, dimensions, weights, and number of tied parts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
     ("learned", "learned"),
     ("learned",),
 )
-"""Candidates for the default of ``context_decay``: the first one that splits ``vector_size`` into equal parts
-of two dimensions or more."""
+"""Candidates for the default of ``context_decay``, in order of preference. The default is the first candidate
+whose number of parts divides ``vector_size`` into at least two dimensions per part."""
 DEFAULT_PART_WEIGHTS = (1.0, 1.0, 0.5)
-"""Weights of the parts of ``MEMORIES[0]`` in a score. The short memory counts half: it predicts the very next
-item best, the long ones the next weeks."""
+"""Weights of the parts of ``MEMORIES[0]`` in a score.
+
+The part with decay 0.3 has half the weight of the other parts. It is best at predicting the next item; the
+other parts are best at predicting the items of the next weeks.
+"""
 
 
 def fitting_memory(vector_size: int) -> tuple[float | Learned, ...]:

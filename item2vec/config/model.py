@@ -24,11 +24,11 @@ class Config(Settings):
     """
 
     train: Training = Field(default_factory=TrainConfig)
-    """How item vectors are trained."""
+    """Settings of training."""
     taste: TasteConfig = Field(default_factory=TasteConfig)
-    """How a history becomes a taste vector, and how items are scored against it."""
+    """Settings of tastes and scores."""
     index: Literal["auto", "exact", "annoy"] = "auto"
-    """Search of the best items: exact, approximate (annoy), or chosen by the size of the catalogue (auto)."""
+    """Index for search: exact, approximate (annoy), or chosen by number of items and speed (auto)."""
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with some settings of training, taste or index changed, by name.
@@ -62,8 +62,8 @@ class Config(Settings):
         decay, size = self.taste.decay, self.train.vector_size
         if isinstance(decay, tuple) and size % len(decay):
             raise ValueError(
-                f"decay={decay} reads {len(decay)} parts of the vectors, and vector_size is {size}; "
-                f"expected a multiple of {len(decay)}"
+                f"vector_size is {size}; expected a multiple of {len(decay)}, the number of parts in "
+                f"decay={decay}"
             )
         if self.taste.score == "output" and self.train.negative == 0:
             raise ValueError(
@@ -73,7 +73,10 @@ class Config(Settings):
 
 
 def _part_of(name: str) -> str:
-    """Return the part that has a setting: train, taste or index. An unknown name counts as its nearest."""
+    """Return the section of a setting: "train", "taste" or "index".
+
+    An unknown name is assigned to the section of the most similar name.
+    """
     taste = TasteConfig.model_fields
     near = name if name in SETTINGS_OF_TRAINING else nearest(name, (*SETTINGS_OF_TRAINING, *taste, "index"))
     return "taste" if near in taste else "index" if near == "index" else "train"

@@ -22,27 +22,27 @@ Share = Annotated[Finite, Field(ge=0, le=1)]
 
 
 class EvaluationConfig(Settings):
-    """The held-out test data, and the metric.
+    """Settings of the test data and of the metric.
 
     >>> EvaluationConfig(days=7).fraction is None
     True
     """
 
     fraction: Annotated[Finite, Field(gt=0, lt=1)] | None = None
-    """Share of the interactions, the newest, that is held out. 0.1 if neither this nor ``days`` is set."""
+    """Share of the interactions to hold out, newest first. 0.1 if neither fraction nor days is set."""
     days: Days | None = None
-    """Alternative to fraction: number of newest days to hold out."""
+    """Alternative to fraction: number of days to hold out, newest first."""
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     """Cut-off of NDCG, the metric of the gates."""
     repeats: bool = False
     """Whether items of a user's history may be recommended and count as targets."""
     max_queries: Least = 20_000
-    """Maximum number of users that are evaluated, spread evenly."""
+    """Maximum number of evaluated users, sampled at equal intervals."""
 
     @model_validator(mode="after")
     def _check_split(self) -> Self:
         if self.fraction is not None and self.days is not None:
-            raise ValueError("fraction and days are both given; expected one of them")
+            raise ValueError("fraction and days are both set; set only one of them")
         return self
 
 
@@ -56,37 +56,37 @@ class GatesConfig(Settings):
     min_queries: Least = 30
     """Minimum number of evaluated users: users with a history and with targets in the held-out data."""
     margin: Annotated[Finite, Field(ge=0)] = 0.05
-    """NDCG must exceed that of the popularity baseline by this share."""
+    """Minimum relative gain of NDCG over the popularity baseline."""
     tolerance: Share = 0.2
-    """Largest drop of NDCG, as a share, against the live version and the median of the last seven."""
+    """Maximum relative loss of NDCG against the live version and the median of the last seven promotions."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
-    """Minimum number of interactions, users and items, as a multiple of those of the live version."""
+    """Minimum numbers of interactions, users and items, as multiples of the numbers of the live version."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
-    """Maximum number of interactions, users and items, as a multiple of those of the live version."""
+    """Maximum numbers of interactions, users and items, as multiples of the numbers of the live version."""
     min_read_share: Share = 0.5
-    """Minimum share of tokens that an epoch is expected to read; light tokens are skipped at random."""
+    """Minimum share of tokens that an epoch is expected to read; tokens of low weight may be skipped."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
-    """Minimum of the median vector norm, as a multiple of the norm at the random start. Not checked for
-    vectors that are compared by cosine, which start at norm 1."""
+    """Minimum median norm of vectors, as a multiple of the norm of the random initial vectors. Not checked
+    for vectors that are compared by cosine, whose initial norm is 1."""
     max_norm: Annotated[Finite, Field(gt=0)] = 100.0
-    """Maximum norm of an input vector, and maximum median norm of output vectors. After divergence, norms
-    are in the thousands."""
+    """Maximum norm of an input vector, and maximum median norm of output vectors. Norms above 1,000
+    indicate divergence."""
     min_output_norm: Annotated[Finite, Field(ge=0)] = 0.02
     """Minimum median norm of output vectors, which start at zero."""
     min_effective_rank: Annotated[Finite, Field(ge=0)] = 10.0
-    """Minimum effective rank of the vectors; for small models, a fifth of the maximum if that is less."""
+    """Minimum effective rank of the vectors; for small models, a fifth of the possible rank."""
     max_mean_cosine: Annotated[Finite, Field(ge=-1, le=1)] = 0.9
-    """Maximum mean cosine of two different items; 1 if all vectors have one direction."""
+    """Maximum mean cosine of two different items. The mean is 1 if all vectors have the same direction."""
     max_duplicates: Share = 0.1
-    """Maximum share of vectors that equal another one."""
+    """Maximum share of vectors that equal another vector."""
     min_self_retrieval: Share = 0.99
-    """Minimum share of items for which the index returns the item itself first."""
+    """Minimum share of items that the index returns first for a query with the item's own vector."""
     min_recall: Share = 0.9
     """Minimum recall@10 of the index against exact search."""
 
 
 class RetentionConfig(Settings):
-    """How many versions and reports are kept.
+    """Settings of retention: numbers of versions and reports to keep.
 
     >>> RetentionConfig().versions
     5
@@ -97,11 +97,11 @@ class RetentionConfig(Settings):
     reports: Least = 100
     """Number of newest run reports to keep."""
     pages: bool = True
-    """Write an HTML page for each run beside its JSON, if the extra ``report`` is installed."""
+    """Write an HTML page next to the JSON report of each run, if the extra ``report`` is installed."""
 
 
 class LimitsConfig(Settings):
-    """Time and memory at which a run is aborted.
+    """Limits of time and memory. A run that exceeds a limit is aborted.
 
     >>> LimitsConfig(time="90min", memory=4).memory
     4.0
@@ -110,7 +110,7 @@ class LimitsConfig(Settings):
     time: Duration = "6h"
     """Maximum duration of a run."""
     memory: Annotated[Finite, Field(gt=0)] | None = None
-    """Maximum memory of the worker process, in GiB. By default three quarters of the machine's memory."""
+    """Maximum memory of the worker process, in GiB. The default is three quarters of the machine's memory."""
 
 
 class RetrainConfig(Settings):
@@ -125,12 +125,12 @@ class RetrainConfig(Settings):
     model: Config = Field(default_factory=Config)
     """Training, taste and index of the model."""
     adapter: AdapterConfig = Field(default_factory=AdapterConfig)
-    """How interactions of the store become sentences."""
+    """Settings for building sentences from the interactions of the store."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
-    """Held-out test data, and the metric."""
+    """Settings of the test data and of the metric."""
     gates: GatesConfig = Field(default_factory=GatesConfig)
     """Conditions for the promotion of a new model."""
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
-    """How many versions and reports are kept."""
+    """Numbers of versions and reports to keep."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
-    """Time and memory at which a run is aborted."""
+    """Limits of time and memory; a run that exceeds a limit is aborted."""

@@ -1,4 +1,4 @@
-"""Base class of all settings: frozen, validated as a whole, with an error message per setting."""
+"""Base class of all settings. Settings are immutable; all invalid settings are reported together."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Flag = Annotated[
 """A boolean; 1 and 0 are accepted, as in gensim."""
 Decay = Annotated[Finite, Field(gt=0, le=1)]
 Learned = Literal["learned"]
-"""In place of a decay: the weight of each step back is learned."""
+"""Alternative to a decay: the weight of each step back is learned."""
 Decays = Annotated[tuple[Decay | Learned, ...], Field(min_length=1)]
 
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
 
 class Settings(BaseModel):
-    """A frozen set of settings; unknown names and values out of range raise ``ConfigError``."""
+    """Immutable settings. Unknown names and values out of range raise ``ConfigError``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
@@ -57,9 +57,9 @@ class Settings(BaseModel):
 
     @classmethod
     def explain_unknown(cls, name: str) -> str:
-        """Return the error message for an unknown name."""
+        """Return the error message for an unknown setting name."""
         near = nearest(name, cls.model_fields)
-        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(cls.model_fields)}"
+        hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(cls.model_fields)}"
         return f"unknown setting {name!r}; {hint}"
 
 
@@ -73,14 +73,17 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Convert NumPy scalars to Python's and lists to tuples, as pydantic's strict mode requires."""
+    """Convert NumPy scalars to Python scalars, and lists to tuples, as pydantic's strict mode requires."""
     if isinstance(value, list | tuple):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """Return a message per invalid setting. For a union type, it names the expected values of each member."""
+    """Return the messages of all invalid settings, joined by semicolons.
+
+    For a union type, a message contains the expected values of each member.
+    """
     messages: list[str] = []
     expected: dict[str, list[str]] = {}
     for fault in error.errors():
@@ -102,7 +105,7 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
 
 
 def _is_redundant(fault: Mapping[str, Any]) -> bool:
-    """Return whether a tuple failed a scalar member of a union that has a tuple member too."""
+    """Return whether a fault rejects a tuple as a scalar, in a union that also accepts tuples."""
     is_choice = len(fault["loc"]) > 1 and isinstance(fault["loc"][-1], str)
     return (
         is_choice and fault["type"] in {"float_type", "literal_error"} and isinstance(fault["input"], tuple)

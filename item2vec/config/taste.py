@@ -1,4 +1,4 @@
-"""Settings of the taste and of scores."""
+"""Settings of tastes and scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Bonus = Annotated[Finite, Field(ge=0, le=1e6)]
 
 
 class TasteConfig(Settings):
-    """How a history becomes a taste vector, and how items are scored against it.
+    """Settings of tastes and scores: weights of history items, the kind of score, and additions to scores.
 
     Examples
     --------
@@ -25,36 +25,37 @@ class TasteConfig(Settings):
     """
 
     score: Literal["cosine", "output"] | None = None
-    """Score of an item: inner product of the taste with its output vector (output), or cosine with its input
-    vector (cosine). By default output, if there are output vectors."""
+    """Score of an item: inner product of the taste and the item's output vector (output), or cosine of the
+    taste and the item's input vector (cosine). The default is output if there are output vectors, otherwise
+    cosine."""
     decay: Decay | Learned | Decays | None = None
-    """Factor on the weight of a history item per step back; 1.0 is the plain mean. "learned" uses the weights
-    that next_item learned. Several values, such as 0.5 and 0.9, apply to as many equal parts of the vectors.
-    By default ``context_decay`` of next_item, else 0.7."""
+    """Factor on the weight of a history item per step back; 1.0 gives the plain mean. "learned" uses the
+    weights that next_item learned. Several values, such as 0.5 and 0.9, apply to equal parts of the vectors,
+    one value per part. The default is ``context_decay`` for next_item, and 0.7 for other objectives."""
     part_weights: Annotated[tuple[PartWeight, ...], Field(min_length=1)] | None = None
-    """Weight of each part of the vectors in a score, one per ``decay``. By default 1 for each part, but 0.5
-    for the shortest of next_item's default memories."""
+    """Weight of each part of the vectors in a score, one per ``decay``. The default is 1; with the default
+    ``context_decay`` of next_item, it is 0.5 for the part with decay 0.3."""
     half_life: Annotated[Finite, Field(gt=0)] | None = None
-    """Age in days at which a history item weighs half, if the history has timestamps."""
+    """Age in days at which the weight of a history item is halved, if the history has timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None
-    """Maximum number of history items that count, the newest known ones."""
+    """Maximum number of history items in a taste; the newest known items are used."""
     repeat_bonus: Bonus = 0.0
-    """Added to the score of each item of the history, if seen items may be recommended."""
+    """Number added to the score of each item of the history, if seen items may be recommended."""
     mixture: Bonus = 0.0
-    """Weight of the table of neighbours in the score: adds mixture · log(1 + p / 0.0001), where p is the
-    item's share of the neighbours of the history. With 0, no table is built."""
+    """Weight of the table of neighbours in scores: adds mixture · log(1 + p / 0.0001) to the score of an
+    item, where p is the item's share of the neighbour weights of the history. With 0, no table is built."""
     popularity: Bonus = 0.0
-    """Weight of the popularity prior in the score: adds popularity · log(1 + c), where c is the number of
-    tokens of the item in training, discounted by age if popularity_half_life is set. With 0, no prior is
-    counted."""
+    """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
+    c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, no
+    prior is computed."""
     popularity_half_life: Annotated[Finite, Field(gt=0)] | None = None
-    """Age in days at which a token counts half in the popularity prior, if training data have timestamps. By
-    default all tokens count the same."""
+    """Age in days at which the count of a token in the popularity prior is halved, if training data have
+    timestamps. By default counts are not discounted."""
 
     def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
-        """Return the taste with the defaults of score, decay and part weights for vectors of this training.
+        """Return a copy in which unset score, decay and part weights have the defaults for a training.
 
-        ``train`` is ``None`` for vectors of unknown training, such as those of a word2vec file.
+        ``train`` holds the settings of training; ``None`` if they are unknown, as for a word2vec file.
 
         >>> from item2vec import NextItem
         >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)
@@ -75,7 +76,7 @@ class TasteConfig(Settings):
             return self
         if len(self.part_weights) != n_parts or not any(self.part_weights):
             raise ValueError(
-                f"part_weights is {self.part_weights}; expected a weight for each of the {n_parts} parts "
-                f"that decay={self.decay} reads, at least one above 0"
+                f"part_weights is {self.part_weights}; expected one weight per part of decay={self.decay} "
+                f"({n_parts}), and at least one weight above 0"
             )
         return self

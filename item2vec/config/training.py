@@ -40,7 +40,7 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
-"""Decay of tastes for vectors that were not trained with a decay."""
+"""Default decay of tastes for vectors that were trained without a decay."""
 
 
 def _cores() -> int:
@@ -51,9 +51,9 @@ class TrainConfig(Settings):
     """Settings of training: base class of ``NextItem``, ``SkipGram`` and ``CBOW``.
 
     ``TrainConfig(objective=…)`` creates an instance of the objective's class, by default ``NextItem``.
-    Settings with gensim's names have gensim's meaning. The defaults are the best over eight data sets of item
-    sequences (docs/benchmarks.md). gensim's own defaults are made for text, which has more tokens and where
-    rare words matter less.
+    Settings with gensim's names have gensim's meaning. The defaults are the best settings over eight data
+    sets of item sequences (docs/benchmarks.md). gensim's defaults suit text, which has more tokens, and in
+    which rare words matter less.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class TrainConfig(Settings):
 
     objective: str = DEFAULT_OBJECTIVE
     """Training objective."""
-    if TYPE_CHECKING:  # defined by each objective, with its own default
+    if TYPE_CHECKING:  # each objective defines these fields, with different defaults
         backend: str
         vector_size: int
         window: int | Literal["full"]
@@ -83,15 +83,15 @@ class TrainConfig(Settings):
         epochs: int
 
     min_count: Annotated[int, Field(ge=1)] = 1
-    """Minimum occurrences of an item; rarer items are dropped."""
+    """Minimum number of occurrences of an item; rarer items are dropped."""
     min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
     """Final learning rate, at most ``alpha``; the rate decreases linearly."""
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_cores)
     """Number of threads; all cores by default. With 1, the same input and seed give the same bytes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    """Seed of the random numbers."""
+    """Seed of the random number generators."""
     patience: Annotated[int, Field(ge=1)] | None = None
-    """With validation data: stop after this many epochs without a better NDCG, and keep the best epoch."""
+    """With validation data: stop after this number of epochs without a higher NDCG; return the best epoch."""
 
     def __new__(cls, **settings: Any) -> Self:
         """Create an instance of the objective's class."""
@@ -104,8 +104,9 @@ class TrainConfig(Settings):
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some settings changed, validated again.
 
-        Another ``objective`` returns an instance of its class. Explicitly set settings are kept, the others
-        take the defaults of that objective. An explicitly set setting that it does not have is an error.
+        With another ``objective``, the copy is an instance of the class of that objective. Settings that were
+        set explicitly are kept, and all other settings have the defaults of the objective. An explicitly set
+        setting that the objective does not have raises ``ConfigError``.
 
         >>> changed = NextItem(epochs=5).replace(objective="cbow")
         >>> type(changed).__name__, changed.epochs, changed.vector_size
@@ -133,12 +134,12 @@ class TrainConfig(Settings):
 
     @property
     def part_weights(self) -> tuple[float, ...] | None:
-        """Default ``TasteConfig.part_weights`` for vectors of this training; ``None``: all the same."""
+        """Default ``TasteConfig.part_weights`` for vectors of this training; ``None`` for equal weights."""
         return None
 
     @classmethod
     def explain_unknown(cls, name: str) -> str:
-        """Return the error message for an unknown name, including which objective has such a setting."""
+        """Return the error message for an unknown name; it names the objectives with such a setting."""
         own = cls.model_fields["objective"].default
         near = nearest(name, SETTINGS_OF_TRAINING)
         if others := objectives_with(name):
@@ -159,9 +160,10 @@ class TrainConfig(Settings):
 
 
 class NextItem(TrainConfig):
-    """Predict the next item from the taste of the items before it, as serving does.
+    """Settings of next_item, which predicts the next item from the taste of the preceding items.
 
-    The vectors are split into equal parts, one per ``context_decay``, which are trained independently.
+    Serving computes the same taste. The vectors are split into equal parts, one per ``context_decay``, which
+    are trained independently.
 
     Examples
     --------
@@ -172,34 +174,34 @@ class NextItem(TrainConfig):
     objective: Literal["next_item"] = "next_item"
     """Predict the next item from the history."""
     backend: Literal["numba"] = "numba"
-    """item2vec's own trainer (numba)."""
+    """Train with the compiled loops of item2vec (numba)."""
     similarity: Literal["cosine", "inner"] = "cosine"
     """Similarity of a taste and an item, per part: cosine / temperature, or inner product."""
     temperature: Annotated[Finite, Field(gt=0, le=100)] = 0.07
     """Divisor of cosines in the softmax and in scores; not used with similarity='inner'."""
     context_decay: Decays = MEMORIES[0]
-    """Weight of a history item per step back, one entry per part of the vectors: a decay, or "learned" (one
-    learned weight per step). If ``vector_size`` is set and not a multiple of three, the default is two
-    learned parts, or one."""
+    """Weights of history items per step back, one entry per part of the vectors: a decay, or "learned" (one
+    learned weight per step). If ``vector_size`` is set and cannot be split into three parts, the default is
+    two learned parts, or one learned part."""
     tied: Annotated[int, Field(ge=0)] = Field(default_factory=tied_parts)
     """Number of parts, counted from the first, that share one matrix for input and output vectors. By default
     half of the parts, rounded down."""
     vector_size: VectorSize = Field(default_factory=size_of_parts)
     """Dimensions of an item vector; by default 128 per part of ``context_decay``."""
     window: Window = 50
-    """Maximum number of history items per prediction; ``"full"``: all of them."""
+    """Maximum number of history items per prediction; ``"full"`` for all items."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 512
-    """Negative samples per block of 256 predictions."""
+    """Number of negative samples per block of 256 predictions."""
     ns_exponent: Exponent = 0.5
-    """Negatives are drawn in proportion to count ** ns_exponent. 0 is uniform; below 0 prefers rare items."""
+    """Sampling weight of negatives: count ** ns_exponent. 0 is uniform; values below 0 favour rare items."""
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3
-    """Probability to drop a history item, drawn for each prediction."""
+    """Probability that a history item is dropped, drawn independently for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
-    """Weight decay of the vectors that an update changes; multiplied by the learning rate."""
+    """Weight decay of each vector that an update changes, multiplied by the learning rate."""
     alpha: Alpha = 0.08
-    """Initial learning rate, of row-wise Adagrad."""
+    """Initial learning rate of row-wise Adagrad."""
     epochs: Epochs = 15
-    """Passes over the sentences."""
+    """Number of passes over the sentences."""
 
     @property
     def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
@@ -212,7 +214,7 @@ class NextItem(TrainConfig):
 
     @property
     def part_weights(self) -> tuple[float, ...] | None:
-        """Default ``TasteConfig.part_weights``: less for the shortest of the default memories, else ``None``.
+        """Default ``TasteConfig.part_weights`` of the default ``context_decay``; otherwise ``None``.
 
         >>> NextItem().part_weights, NextItem(context_decay=(0.4, 0.8)).part_weights
         ((1.0, 1.0, 0.5), None)
@@ -230,7 +232,7 @@ class NextItem(TrainConfig):
         return self.replace(context_decay=(1.0,) * len(self.context_decay))
 
     def given(self) -> dict[str, Any]:
-        """Return the settings that were set explicitly, without a ``context_decay`` that is the default."""
+        """Return the settings that were set explicitly, except a ``context_decay`` equal to the default."""
         given = super().given()
         default = fitting_memory(self.vector_size) if "vector_size" in given else MEMORIES[0]
         return {n: value for n, value in given.items() if n != "context_decay" or value != default}
@@ -275,32 +277,32 @@ class NextItem(TrainConfig):
 
 
 class Word2Vec(TrainConfig):
-    """Settings of both skip-gram and CBOW (Mikolov et al., 2013): gensim's, backend and forward_only."""
+    """Settings of both skip-gram and CBOW (Mikolov et al., 2013)."""
 
     backend: Literal["gensim", "numba"] = "gensim"
-    """gensim's trainer, or item2vec's own (numba), which is several times as fast."""
+    """Train with gensim, or with compiled loops (numba), which are several times as fast."""
     vector_size: VectorSize = 64
     """Dimensions of an item vector."""
     window: Window = 10
-    """Maximum distance of neighbours in a sentence; ``"full"``: the whole sentence."""
+    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
     sample: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Subsampling threshold: items more frequent than this share of all tokens are randomly dropped.
-    0 disables it."""
+    """Subsampling threshold. Tokens of items with more than this share of all tokens are dropped at random.
+    0 disables subsampling."""
     negative: Annotated[int, Field(ge=0, le=1000)] = 5
-    """Negative samples per positive pair; 0 only together with ``hs``."""
+    """Number of negative samples per positive pair; 0 requires ``hs``."""
     ns_exponent: Exponent = 0.25
-    """Negatives are drawn in proportion to count ** ns_exponent. 0 is uniform; below 0 prefers rare items."""
+    """Sampling weight of negatives: count ** ns_exponent. 0 is uniform; values below 0 favour rare items."""
     hs: Flag = False
-    """Hierarchical softmax in addition to negative sampling, or alone (negative=0), then without output
-    vectors. gensim only."""
+    """Train by hierarchical softmax in addition to negative sampling. With negative=0, train by hierarchical
+    softmax only, and without output vectors. Requires backend="gensim"."""
     shrink_windows: Flag = True
-    """Draw each window's width from 1 to ``window``, so that near neighbours weigh more."""
+    """Draw the width of each window from 1 to ``window``, so that near neighbours have more weight."""
     forward_only: Flag = False
-    """Only earlier items of a sentence are neighbours of an item. numba only."""
+    """Use only earlier items of a sentence as neighbours of an item. Requires backend="numba"."""
     alpha: Alpha = 0.05
     """Initial learning rate."""
     epochs: Epochs = 40
-    """Passes over the sentences."""
+    """Number of passes over the sentences."""
 
     @model_validator(mode="after")
     def _check_backend(self) -> Self:
@@ -318,35 +320,35 @@ class Word2Vec(TrainConfig):
 
 
 class SkipGram(Word2Vec):
-    """Predict each neighbour from the item.
+    """Settings of skip-gram, which predicts each neighbour of an item from the item.
 
     >>> SkipGram().epochs
     40
     """
 
     objective: Literal["skipgram"] = "skipgram"
-    """Predict each neighbour from the item."""
+    """Predict each neighbour of an item from the item."""
 
 
 class CBOW(Word2Vec):
-    """Predict the item from the mean or sum of its neighbours.
+    """Settings of CBOW, which predicts an item from the mean or sum of its neighbours.
 
     >>> CBOW(cbow_mean=False).objective
     'cbow'
     """
 
     objective: Literal["cbow"] = "cbow"
-    """Predict the item from the mean or sum of its neighbours."""
+    """Predict an item from the mean or sum of its neighbours."""
     cbow_mean: Flag = True
-    """Average the vectors of the neighbours (True), or add them up (False)."""
+    """Use the mean (True) or the sum (False) of the vectors of the neighbours."""
 
 
 OBJECTIVES: Mapping[str, type[TrainConfig]] = {"next_item": NextItem, "skipgram": SkipGram, "cbow": CBOW}
-"""The class of settings of each objective."""
+"""Settings class of each objective."""
 SETTINGS_OF_TRAINING = tuple(
     dict.fromkeys(name for settings in OBJECTIVES.values() for name in settings.model_fields)
 )
-"""The names of all settings of all objectives."""
+"""Names of the settings of all objectives."""
 
 
 def objectives_with(name: str) -> tuple[str, ...]:
@@ -359,9 +361,10 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 
 def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a bundle without those of other objectives.
+    """Return the training settings of a bundle without settings of other objectives.
 
-    item2vec 0.1.0 wrote the settings of all objectives, and had next_item with inner products only.
+    item2vec 0.1.0 wrote the settings of all objectives. Its next_item had no ``similarity`` and no ``tied``;
+    the equivalent values are added.
 
     >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
     {'objective': 'skipgram', 'window': 5}

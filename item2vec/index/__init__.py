@@ -1,7 +1,8 @@
-"""Maximum inner product search: which rows of a matrix have the highest inner products with a query.
+"""Maximum inner product search: return the rows of a matrix with the highest inner products with a query.
 
-One metric serves both scores. For cosines, the caller passes unit rows and unit queries; for output scores,
-the rows unscaled. Whatever the index, ``index/search.py`` filters the candidates and scores them exactly.
+The inner product serves both kinds of scores. For cosines, the caller passes unit rows and unit queries; for
+output scores, the caller passes unscaled output vectors. For every index, ``index/search.py`` filters the
+candidates and computes their exact scores.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The Annoy index; the only module that imports Annoy.
 
-Annoy does not validate its arguments: a bad file or number ends the process. So every number is checked
-before it is passed in, and every file is validated before Annoy maps it: an in-memory file after ``build``,
-one on disk after ``load``. A loaded forest is never saved, rebuilt or unloaded, so threads may query it while
-another one saves the index.
+Annoy does not validate its arguments: an invalid file or number crashes the process. Therefore every number
+is checked before it is passed to Annoy, and every file is validated before Annoy maps it: the in-memory file
+of ``build`` and the file on disk of ``load``. A loaded forest is never saved, rebuilt or unloaded, so that
+threads can query it while another thread saves the index.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ SAMPLED_ITEMS = 1000
 
 @dataclass(frozen=True)
 class Description:
-    """The parameters of a saved index that ``load`` needs; a part of the bundle's manifest."""
+    """The parameters of a saved index, which ``load`` needs. They are part of the manifest of a bundle."""
 
     annoy: str
-    """How the Annoy library that built the index was compiled."""
+    """The compiler options of the Annoy library that built the index."""
     rows: int
     dimensions: int
     nodes: int
     """The number of distinct rows; each has one node."""
     scale: float | None
-    """The largest norm of a row, if norms differ; see ``_directions``."""
+    """The largest norm of a row; ``None`` if all norms are 1. See ``_directions``."""
     trees: int
     search_k: int
     """The number of nodes to inspect for ``k`` results."""
@@ -67,7 +67,7 @@ class Description:
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> Description:
-        """Return a saved description, after checking every number that is passed to Annoy."""
+        """Return a description of saved fields, after checking every number that is passed to Annoy."""
         counts = [
             fields.get(name) for name in ("rows", "dimensions", "nodes", "trees", "search_k", "k", "bytes")
         ]
@@ -90,12 +90,12 @@ class Description:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AnnoyIndex:
-    """A forest of random trees over the distinct rows (approximate search).
+    """Approximate index: a forest of random trees over the distinct rows.
 
     One extra dimension gives all rows the same norm, which turns inner products into angles (Bachrach et al.,
     Speeding up the Xbox recommender system using a Euclidean transformation for inner-product spaces, RecSys
-    2014); unit rows need none. Equal rows share one node: otherwise, many equal vectors would fill whole
-    subtrees and hide other items.
+    2014). Unit rows need no extra dimension. Equal rows share one node, because many equal vectors would fill
+    whole subtrees and hide other items.
     """
 
     kind: ClassVar[str] = "annoy"
@@ -110,12 +110,12 @@ class AnnoyIndex:
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> AnnoyIndex:
-        """Build the trees, then raise ``search_k`` until the requested recall is measured."""
+        """Build the trees, and raise ``search_k`` until the measured recall reaches ``recall``."""
         matrix = as_matrix(matrix)
         if matrix.shape[1] > MAX_DIMENSIONS or TREES * len(matrix) > MAX_INT32:
             raise InputError(
-                f"Annoy takes up to {MAX_DIMENSIONS} dimensions and {MAX_INT32 // TREES:,} rows; the vectors "
-                f"have {matrix.shape[1]} and {len(matrix):,}: use the exact index"
+                f"the vectors have {matrix.shape[1]} dimensions and {len(matrix):,} rows; expected at most "
+                f"{MAX_DIMENSIONS} and {MAX_INT32 // TREES:,}, Annoy's limits: use the exact index"
             )
         norms = row_norms(matrix)
         scale = None if np.all(np.abs(norms - 1) < UNIT_TOLERANCE) else float(norms.max()) or 1.0
@@ -142,9 +142,9 @@ class AnnoyIndex:
     def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> AnnoyIndex:
         """Memory-map a saved index of this matrix.
 
-        A file that is truncated, in another format, or built from other vectors is rejected; no file can end
-        the process. A damaged split plane between two subtrees cannot be detected here and would lose
-        candidates; the bundle's checksums detect it.
+        A file that is truncated, in another format, or built from other vectors is rejected; no file can
+        crash the process. A damaged split plane between two subtrees is not detected here, and would lose
+        candidates; the checksums of the bundle detect it.
 
         Raises
         ------
@@ -155,8 +155,8 @@ class AnnoyIndex:
         saved = Description.read(description)
         if (saved.rows, saved.dimensions) != matrix.shape:
             raise CorruptBundleError(
-                f"the index has shape ({saved.rows}, {saved.dimensions}); expected that of the matrix, "
-                f"{matrix.shape}"
+                f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
+                "of the matrix: rebuild the index"
             )
         groups = np.asarray(open_array(folder / "groups.npy", np.int32, (saved.rows,)))
         try:
@@ -177,7 +177,7 @@ class AnnoyIndex:
         if forest.get_n_items() != description.nodes or forest.get_n_trees() < description.trees:
             raise CorruptBundleError(
                 f"Annoy reads {forest.get_n_items():,} items and {forest.get_n_trees()} trees; expected "
-                f"{description.nodes:,} and {description.trees}"
+                f"{description.nodes:,} and {description.trees}: rebuild the index"
             )
         return cls(
             matrix=matrix,
@@ -192,7 +192,7 @@ class AnnoyIndex:
 
     @property
     def is_slower_than_a_scan(self) -> bool:
-        """Whether a scan of all rows is as fast as inspecting the nodes that the recall requires."""
+        """Whether inspecting ``search_k`` nodes takes longer than a scan of all rows."""
         return self.description.search_k * SCANNED_PER_NODE > self.description.rows
 
     def candidates(self, query: Floats, n: int) -> Rows | None:
@@ -216,7 +216,10 @@ class AnnoyIndex:
         return dataclasses.asdict(self.description)
 
     def _rows_of(self, nodes: Rows, n: int) -> Rows:
-        """Return the rows of nodes, at most the first ``n`` per node: equal rows have equal scores."""
+        """Return the rows of nodes, and at most ``n`` rows per node.
+
+        The rows of a node are equal, and so have equal scores.
+        """
         if self.description.nodes == self.description.rows:
             return nodes
         starts = self.offsets[nodes]
@@ -224,7 +227,10 @@ class AnnoyIndex:
         return np.concatenate([self.members[a:b] for a, b in zip(starts, stops, strict=True)])
 
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:
-        """Return the index with the first ``search_k`` that reaches the recall and retrieves the items."""
+        """Return the index with the first ``search_k`` that suffices.
+
+        It must reach the recall, and retrieve sampled items by queries with their own vectors.
+        """
         rng = np.random.default_rng(self.description.seed)
         queries = self._sample_queries(queries, rng)
         items = sample_rows(rng, self.description.nodes, SAMPLED_ITEMS)
@@ -246,7 +252,7 @@ class AnnoyIndex:
             search_k += search_k // 2
 
     def _sample_queries(self, queries: Floats | None, rng: np.random.Generator) -> Floats:
-        """Return a sample of the queries, or of the non-zero rows if there are none."""
+        """Return a sample of the queries, or of the non-zero rows if there are no queries."""
         if queries is None or not len(queries):
             rows = np.flatnonzero(self.matrix.any(axis=1))
             if not len(rows):
@@ -273,7 +279,7 @@ class AnnoyIndex:
 
 
 def _build_trees(path: str, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
-    """Write a forest over the distinct rows; one thread and one seed make the file reproducible."""
+    """Write a forest over the distinct rows to a file; one thread and a fixed seed make it reproducible."""
     size = matrix.shape[1] + (scale is not None)
     _reserve(3 * node_bytes(size) * (len(first) + 4 * TREES * (1 + len(first) // size)))
     forest = Forest(size, "angular")
@@ -287,7 +293,7 @@ def _build_trees(path: str, matrix: Floats, first: Rows, scale: float | None, se
 
 
 def _directions(rows: Floats, scale: float | None) -> Floats:
-    """Return unit vectors whose angles to any query order the rows by their inner products with it."""
+    """Return unit vectors whose angles to a query rank the rows by their inner products with the query."""
     if scale is None:
         return rows
     scaled = rows / np.float32(scale)
@@ -296,8 +302,12 @@ def _directions(rows: Floats, scale: float | None) -> Floats:
 
 
 def _distinct(matrix: Floats) -> tuple[Codes, Rows]:
-    """Return the group of each row, and the first row of each group; groups are numbered by first row."""
-    raw = (matrix + np.float32(0)).view(np.dtype((np.void, matrix.itemsize * matrix.shape[1])))  # -0.0 is 0.0
+    """Group equal rows: return the group of each row, and the first row of each group.
+
+    Groups are numbered by their first rows.
+    """
+    # Adding 0 turns -0.0 into 0.0.
+    raw = (matrix + np.float32(0)).view(np.dtype((np.void, matrix.itemsize * matrix.shape[1])))
     _, first, group = np.unique(raw[:, 0], return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(first), dtype=np.int32)
@@ -315,22 +325,26 @@ def _check_vectors(nodes: Nodes, matrix: Floats, groups: Codes, description: Des
             is_valid = np.allclose(vectors, rows, rtol=0, atol=1e-6)
     if not is_valid:
         raise CorruptBundleError(
-            "the index was built over other vectors, or other groups of equal vectors; expected those of the "
-            "matrix: rebuild the index"
+            "the index was built over other vectors, or other groups of equal vectors; expected the vectors "
+            "of the matrix: rebuild the index"
         )
 
 
 def _reserve(n_bytes: int) -> None:
-    """Raise ``InputError`` if the system lacks this much memory: Annoy does not check its allocations."""
+    """Raise ``InputError`` if the system cannot allocate ``n_bytes`` of memory.
+
+    Annoy does not check its allocations.
+    """
     n_bytes += SLACK_BYTES
     try:
         mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE).close()
     except OSError as error:
         raise InputError(
-            f"Annoy needs about {n_bytes >> 20:,} MB of memory; the system refused it: use the exact index"
+            f"Annoy needs about {n_bytes >> 20:,} MB of memory, and the system cannot allocate it: use the "
+            "exact index"
         ) from error
 
 
 def _path(file: BinaryIO) -> str:
-    """Return a path to the open file itself, which stays valid if its name is reused."""
+    """Return a path to the open file, which stays valid if another file gets its name."""
     return f"/proc/self/fd/{file.fileno()}"

@@ -16,8 +16,8 @@ __all__ = ["Bonuses"]
 class Bonuses:
     """Numbers added to the scores of a few rows per query, in compressed sparse row format.
 
-    The rows of query ``i`` are ``rows[offsets[i]:offsets[i + 1]]`` (intp, strictly ascending), and their
-    bonuses the same slice of ``values`` (float32, not negative). All other rows get no bonus.
+    The rows of query ``i`` are ``rows[offsets[i]:offsets[i + 1]]`` (intp, strictly ascending). Their bonuses
+    are ``values[offsets[i]:offsets[i + 1]]`` (float32, not negative). All other rows get no bonus.
 
     >>> bonuses = Bonuses(np.array([4, 0, 4]), np.array([1, 2, 3], dtype=np.float32), np.array([0, 1, 3]))
     >>> bonuses.take(np.array([1])).values
@@ -34,12 +34,12 @@ class Bonuses:
 
     @cached_property
     def owners(self) -> Rows:
-        """The query number of each row."""
+        """The query of each entry of ``rows``."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @property
     def largest(self) -> Floats:
-        """The largest bonus of each query; 0 if it has none."""
+        """The largest bonus of each query; 0 for a query without bonuses."""
         largest = np.zeros(len(self), dtype=np.float32)
         filled = np.flatnonzero(np.diff(self.offsets))
         if len(filled):
@@ -61,14 +61,14 @@ class Bonuses:
         return Bonuses(self.rows[kept], self.values[kept], kept_before[self.offsets])
 
     def without(self, owners: Rows, rows: Rows, n_rows: int) -> Bonuses:
-        """Return the bonuses except those of these (query, row) pairs."""
+        """Return the bonuses without the entries of these (query, row) pairs."""
         positions, has_bonus = self._positions(owners, rows, n_rows)
         kept = np.ones(len(self.rows), dtype=bool)
         kept[positions[has_bonus]] = False
         return self.keep(kept)
 
     def at(self, owners: Rows, rows: Rows, n_rows: int) -> Floats:
-        """Return the bonus of each (query, row) pair; 0 if it has none."""
+        """Return the bonus of each (query, row) pair; 0 for a pair without a bonus."""
         positions, has_bonus = self._positions(owners, rows, n_rows)
         values = np.append(self.values, np.float32(0))[positions]
         bonuses: Floats = np.where(has_bonus, values, np.float32(0))

@@ -30,11 +30,13 @@ def build(
 ) -> Index:
     """Return an index over the rows of a float32 matrix (n rows × dimensions), which may be a memory map.
 
-    ``"auto"`` is exact below 50,000 rows: there, a scan (64 dimensions, ten excluded items) is as fast as
-    Annoy at recall 0.95. From 50,000 rows on it is Annoy, unless reaching the recall takes as long as a scan.
+    ``kind="auto"`` returns an exact index below 50,000 rows, where a scan is as fast as Annoy at recall 0.95
+    (64 dimensions, ten excluded items). From 50,000 rows on, it returns an Annoy index, unless Annoy takes
+    longer than a scan to reach the recall.
 
     Annoy's ``search_k`` is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions)
-    reaches ``recall``. Pass queries of the kind that will be served; the default is a sample of the rows.
+    reaches ``recall``. ``queries`` should resemble the queries that will be served; the default is a sample
+    of the rows.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def build(
     if kind not in get_args(Kind):
         raise ConfigError(f"index is {kind!r}; expected one of {', '.join(get_args(Kind))}")
     if not 0 < recall <= 1:
-        raise ConfigError(f"recall is {recall!r}; expected a number above 0, up to 1")
+        raise ConfigError(f"recall is {recall!r}; expected a number above 0 and at most 1")
     check_k(k)
     if kind == "exact" or (kind == "auto" and len(matrix) < ANNOY_FROM_ROWS):
         return ExactIndex.build(matrix)
@@ -82,5 +84,6 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     if description == {"kind": "exact"}:
         return ExactIndex.build(matrix)
     raise CorruptBundleError(
-        f"the index is described as {description!r:.80}; expected kind 'exact' or 'annoy'"
+        f"the description of the index is {description!r:.80}; expected kind 'exact' or 'annoy': save the "
+        "model again"
     )

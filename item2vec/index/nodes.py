@@ -1,9 +1,9 @@
-"""The layout of an Annoy file, and the checks that it must pass before Annoy maps it.
+"""The layout of an Annoy file, and its validation before Annoy maps it.
 
-A file is an array of nodes of one size: first the items, each with its vector; then the nodes of the trees,
-each after its children; at the end a copy of the roots. A node with few descendants lists them in the space
-that other nodes use for their vector. Annoy follows the node numbers of a file without checking them, so a
-damaged file would end the process.
+A file is an array of nodes of equal size: first the items, each with its vector; then the nodes of the trees,
+each after its children; at the end, a copy of the roots. A node with few descendants lists them in the space
+in which other nodes store a vector. Annoy follows the node numbers of a file without checking them, so that a
+damaged file would crash the process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NODES_AT_ONCE = 1 << 16
 
 
 def node_bytes(size: int) -> int:
-    """Return the size in bytes of a node, for the angular metric and vectors of this size."""
+    """Return the size of a node in bytes, for the angular metric and vectors of ``size`` dimensions."""
     return _layout(size).itemsize
 
 
@@ -35,7 +35,8 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
     file_bytes = os.fstat(file.fileno()).st_size
     if file_bytes != n_bytes or n_bytes < 1 or n_bytes % node_bytes(size):
         raise CorruptBundleError(
-            f"{_name(file)} is {file_bytes:,} bytes; expected {n_bytes:,}, a multiple of {node_bytes(size)}"
+            f"{_name(file)} has {file_bytes:,} bytes; expected {n_bytes:,}, a multiple of "
+            f"{node_bytes(size)}: rebuild the index"
         )
     try:
         return np.asarray(np.memmap(file, dtype=_layout(size), mode="r"))
@@ -44,7 +45,7 @@ def map_nodes(file: BinaryIO, size: int, n_bytes: int) -> Nodes:
 
 
 def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
-    """Raise ``CorruptBundleError`` if a child lies outside the file or does not precede its parent."""
+    """Raise ``CorruptBundleError`` if a child is outside the file or does not precede its parent."""
     numbers = nodes.view("<i4").reshape(len(nodes), -1)
     is_valid = len(nodes) >= n_items + n_trees and bool(
         (numbers[:n_items, 0] == 1).all() and (numbers[-n_trees:, 0] == n_items).all()
@@ -53,7 +54,8 @@ def check_trees(nodes: Nodes, n_items: int, n_trees: int) -> None:
         is_valid = is_valid and _children_precede(numbers[start : start + NODES_AT_ONCE], start, n_items)
     if not is_valid:
         raise CorruptBundleError(
-            f"the index is damaged, or not an Annoy file; expected {n_trees} trees over {n_items:,} items"
+            f"the index is damaged, or not an Annoy file; expected {n_trees} trees over {n_items:,} items: "
+            "rebuild the index"
         )
 
 

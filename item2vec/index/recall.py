@@ -14,10 +14,11 @@ ROUNDING = 1e-6
 
 
 def recall_per_query(index: Index, queries: Floats, exact: list[SearchResult], k: int) -> Doubles:
-    """Return the recall@k of each query: the share of results as good as the k-th exact one.
+    """Return the recall@k of each query: the share of results that score as high as the k-th exact result.
 
-    ``exact`` holds the ``k`` best of each query by exact search. Scores are compared instead of rows, with a
-    tolerance of 1e-6 times both norms, so that any of several rows with equal scores counts as a hit.
+    ``exact`` holds the ``k`` best results of each query by exact search. Scores are compared instead of rows,
+    so that any row with an equal score counts as a hit. The tolerance is 1e-6 times the largest norm of a
+    row and the norm of the query.
 
     Examples
     --------

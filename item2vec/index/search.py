@@ -1,24 +1,27 @@
-"""Search: over-fetch candidates, filter them, score them exactly, keep the best k.
+"""Search: over-fetch candidates, filter them, compute exact scores, and keep the best k.
 
-The eight steps from ``Recommender.recommend`` to a result::
+The eight steps from a history to recommendations::
 
-    ids of a history
-      │ 1 encode      ids → codes, with weights and timestamps         sentences.encode_histories
-      │ 2 exclude     rows of exclude, deny and, by default, history   Recommender._excluded
+    ids of a history → codes, with weights and timestamps              sentences.encode_histories
+      ▼ steps 1 to 4: Recommender._recommendations ─────────────────────────────────────────────
+      │ 1 exclude     rows of exclude, deny and, by default, history   Recommender._excluded
+      │ 2 filter      drop history items without an input vector       Recommender._with_input
       │ 3 taste       weighted mean of the history's vectors           taste.read_tastes
-      │ 4 query       + the popularity dimension                       prior.queries_of
+      │ 4 query       taste + the popularity dimension                 prior.queries_of
       │               bonuses of repeats and neighbours                bonuses.history_bonuses
-      ▼ find_many ─────────────────────────────────────────────────────────────────────────────
-      │ 5 plan        few rows allowed: scan a copy of them            _scan_of
-      │ 6 candidates  Annoy: k + excluded, doubled until k are left    _over_fetched
-      │               otherwise: scan, keep the k best and near ties   _near_best
-      │ 7 bonuses     rows with a bonus become candidates, too         _find_block
+      ▼ steps 5 to 8: find_many, in this module ────────────────────────────────────────────────
+      │ 5 plan        few rows allowed: scan a copy of these rows      _scan_of
+      │ 6 candidates  Annoy: k + excluded, doubled until k are left,   _over_fetched
+      │               and all rows with a bonus                        _find_block
+      │ 7 scan        exact index, or too few candidates: products     _near_best
+      │               + bonuses, keep the k best and near ties
       │ 8 cut         exact score + bonus, sort, keep the best k       _cut
       ▼
     rows and scores → list[Recommendation]                             Recommender._listed
 
-A history without a known item, or whose vectors cancel out, stops at step 3 and gets the most popular
-eligible items (``Recommender._popular``).
+If no item of a history is known, or the vectors cancel out, the history has no taste in step 3. Its result is
+the most popular eligible items (``Recommender._popular``). Rows with a bonus are added to the candidates of
+an approximate index only, because a scan adds bonuses to the scores of all rows.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
 
 class Index(Protocol):
-    """A source of candidates for the highest inner products of the rows of ``matrix`` with a query."""
+    """Index for maximum inner product search: returns candidate rows of ``matrix`` for a query."""
 
     @property
     def kind(self) -> str:
@@ -62,14 +65,14 @@ class Index(Protocol):
         """The largest Euclidean norm of a row."""
 
     def candidates(self, query: Floats, n: int) -> Rows | None:
-        """Return about the ``n`` best rows in any order, or ``None`` to request a scan of all rows."""
+        """Return about ``n`` of the best rows, in any order, or ``None`` to request a scan of all rows."""
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write and flush the index's files into an existing folder; return the description for ``load``."""
 
 
 class SearchResult(NamedTuple):
-    """Rows (intp), best first, and their inner products with the query (float32), bonuses included.
+    """Rows (intp), best first, and their scores (float32): inner products with the query plus bonuses.
 
     >>> SearchResult(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).rows
     array([2, 0])
@@ -84,10 +87,10 @@ def find(
 ) -> SearchResult:
     """Return the ``k`` rows with the highest inner products with a query (dimensions,).
 
-    Rows are sorted by score, best first, and equal scores by row. ``excluded`` (row numbers) are left out.
-    ``allowed`` limits the result to a mask (bool, one flag per row) or to row numbers. Row numbers may
-    repeat. The result has ``k`` rows, or all eligible ones if there are fewer. Scores are exact for every
-    index: an approximate index may miss a row, but never misscores one.
+    Rows are sorted by score, best first, and rows of equal score by row number. ``excluded`` rows (row
+    numbers) are left out. If ``allowed`` is given, only allowed rows are returned: a mask (bool, one flag per
+    row) or row numbers. Row numbers may repeat. The result has ``k`` rows, or all eligible rows if there are
+    fewer. Scores are exact for every index; an approximate index may miss a row.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def find_many(
     allowed: npt.ArrayLike | None = None,
     bonuses: Bonuses | None = None,
 ) -> list[SearchResult]:
-    """Return the result of ``find`` for each query (n queries × dimensions), bit for bit.
+    """Return the result of ``find``, bit for bit, for each query (n queries × dimensions).
 
     ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries. An exact index
     processes blocks of queries as matrix products, 32 MB of scores at a time. An approximate index is used
@@ -236,7 +239,7 @@ def _find_block(
 
 
 def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
-    """Return an approximate index's candidates, at least ``k`` after filtering, or ``None``: scan."""
+    """Return at least ``k`` eligible candidates of an approximate index, or ``None`` to request a scan."""
     n = k + len(excluded)
     if scan.allowed is not None:
         n = n * len(scan.allowed) // max(1, scan.n_allowed)
@@ -255,8 +258,8 @@ class _Scan(NamedTuple):
     """The rows to scan.
 
     If few rows are allowed, ``matrix`` is a copy of these rows, and ``rows`` holds their row numbers.
-    Otherwise ``matrix`` is the whole matrix. ``allowed`` is then the mask of allowed rows (``None`` if all
-    are), and ``n_allowed`` their number.
+    Otherwise ``matrix`` is the whole matrix, ``allowed`` the mask of allowed rows, and ``n_allowed`` their
+    number. If all rows are allowed, ``allowed`` is ``None``.
     """
 
     matrix: Floats
@@ -285,8 +288,8 @@ def _near_best(
 ) -> list[Rows]:
     """Return, for each query, the eligible rows whose exact score may be among the best ``k``, ascending.
 
-    BLAS sums in an order that depends on the shape of the block. Its scores therefore only select
-    candidates, with a margin for rounding; ``_cut`` computes the scores that are compared and returned.
+    The order in which BLAS adds terms depends on the shape of the block. Its scores therefore only select
+    candidates, with a margin for rounding. ``_cut`` computes the scores that are returned.
     """
     scores = _products(queries, scan.matrix)
     gathered = scan.rows
@@ -306,7 +309,7 @@ def _near_best(
 
 
 def _margins(index: Index, queries: Floats, bonuses: Bonuses | None) -> Floats:
-    """Return, for each query, an upper bound on twice the difference between two summation orders."""
+    """Return, per query, twice the maximum difference of a score between two orders of summation."""
     float32 = np.finfo(np.float32)
     rounding = float32.eps * index.largest_norm * row_norms(queries)
     margins = 2 * (queries.shape[1] + 1) * (rounding + float32.tiny)
@@ -320,8 +323,8 @@ def _products(queries: Floats, matrix: Floats) -> Floats:
     if len(queries) > 1:
         products: Floats = queries @ matrix.T
         return products
-    # In small pieces, OpenBLAS stays on this thread. Waking another thread costs more than the whole scan
-    # of a request, and up to a scheduler tick if the cores are busy with other requests.
+    # OpenBLAS computes small pieces on this thread. Waking another thread takes longer than the scan of one
+    # query, and up to a scheduler tick if the cores are busy with other requests.
     scores = np.empty((1, len(matrix)), dtype=np.float32)
     step = max(1, BLAS_ELEMENTS // matrix.shape[1])
     for start in range(0, len(matrix), step):
@@ -330,9 +333,9 @@ def _products(queries: Floats, matrix: Floats) -> Floats:
 
 
 def _kth_best(scores: Floats, k: int) -> Floats:
-    """Return, for each query, a lower bound on the k-th best score, near it; ``-inf`` if there are too few.
+    """Return, per query, a close lower bound on the k-th best score; ``-inf`` if there are too few rows.
 
-    The bound is the k-th best of the maxima of groups of columns, ten times as fast as a full partition.
+    The bound is the k-th best maximum of groups of columns. It takes a tenth of the time of a full partition.
     """
     n_queries, n_rows = scores.shape
     width = min(64, max(1, n_rows // (4 * k)))
@@ -347,7 +350,7 @@ def _kth_best(scores: Floats, k: int) -> Floats:
 def _cut(
     matrix: Floats, queries: Floats, candidates: list[Rows], k: int, bonuses: Bonuses | None
 ) -> list[SearchResult]:
-    """Score candidates exactly, add their bonuses, and keep the best ``k`` of each query."""
+    """Compute exact scores of candidates, add bonuses, and return the best ``k`` rows of each query."""
     counts = np.array([len(rows) for rows in candidates])
     rows = np.concatenate(candidates)
     owners = np.repeat(np.arange(len(candidates)), counts)
@@ -365,7 +368,10 @@ def _cut(
 
 
 def _exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> Floats:
-    """Score each row against its query. Each sum is computed alone, so it is the same in every batch."""
+    """Return the inner product of each row and its query.
+
+    Each sum is computed separately, so that it is the same in every batch.
+    """
     scores = np.empty(len(rows), dtype=np.float32)
     step = max(1, BLOCK_BYTES // (8 * matrix.shape[1]))
     for start in range(0, len(rows), step):

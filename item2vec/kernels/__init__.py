@@ -1,4 +1,4 @@
 """Compiled loops over plain NumPy arrays. The only package that imports numba.
 
-Each module states what its loops compute as a formula or as a few lines of NumPy.
+Each module defines the results of its loops by formulas or by a few lines of NumPy.
 """

@@ -1,7 +1,8 @@
-"""Alias tables: draws in proportion to weights, at the cost of one table look-up per draw.
+"""Alias tables: samples from a discrete distribution, with one table look-up per sample.
 
-Index ``i`` of ``n`` is drawn uniformly, kept with probability ``keep[i]``, and replaced by ``alias[i]``
-otherwise. For every index, ``(keep[i] + (1 - keep)[alias == i].sum()) / n == weights[i] / weights.sum()``.
+An index ``i`` is drawn uniformly from ``0 .. n-1``. The result is ``i`` with probability ``keep[i]``, and
+``alias[i]`` otherwise. For every ``i``, ``(keep[i] + (1 - keep)[alias == i].sum()) / n`` equals
+``weights[i] / weights.sum()``.
 
 Source: Vose, A linear algorithm for generating random numbers with a given distribution, 1991.
 """
@@ -20,7 +21,9 @@ __all__ = ["drawn_item", "edge_alias_tables", "item_alias_table"]
 
 
 def item_alias_table(weights: Doubles) -> Words:
-    """Return the alias table of items: per item, the alias (upper half) and 2**32 · ``keep`` (lower half).
+    """Return the alias table of items with these weights (uint64, n items).
+
+    The upper 32 bits of an entry hold the alias, the lower 32 bits hold ``keep * 2**32``.
 
     >>> [int(entry) >> 32 for entry in item_alias_table(np.array([3.0, 1.0]))]
     [0, 0]
@@ -33,7 +36,9 @@ def item_alias_table(weights: Doubles) -> Words:
 
 @inlined
 def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
-    """Return the item that random bits draw from an ``item_alias_table`` (an array, or a pointer to one).
+    """Return the item that 64 random bits select from a table of ``item_alias_table``.
+
+    ``table`` is the array, or a pointer to its first element.
 
     >>> table = item_alias_table(np.array([3.0, 1.0]))
     >>> [int(drawn_item(table, 2, np.uint64(bits))) for bits in (0, 1 << 63, 1 << 63 | 0xFFFFFFFF)]
@@ -48,9 +53,9 @@ def drawn_item(table: Any, n_items: int, bits: np.uint64) -> np.uint64:
 
 @compiled
 def edge_alias_tables(offsets: Offsets, weights: Floats) -> tuple[Doubles, Floats, Codes]:
-    """Return, per node, the total weight of its edges, and, per edge, ``keep`` and ``alias``.
+    """Return the total edge weight of each node, and ``keep`` and ``alias`` of each edge.
 
-    An alias is an index into the edges of the same node, counted from its first edge.
+    An alias is the index of an edge among the edges of the same node.
     """
     strength = np.zeros(len(offsets) - 1, np.float64)
     keep = np.ones(len(weights), np.float32)
@@ -68,9 +73,10 @@ def edge_alias_tables(offsets: Offsets, weights: Floats) -> tuple[Doubles, Float
 
 @compiled
 def _fill_alias_row(share: Doubles, keep: Floats, alias: Codes) -> None:
-    """Vose's method: top up each entry below the mean, which is 1, from an entry above it.
+    """Fill the alias table of one node by Vose's method; ``share`` holds edge weights divided by their mean.
 
-    One array holds two stacks: entries below 1 grow from the left, the others from the right.
+    Each entry below 1 is filled up to 1 from an entry above 1. One array holds two stacks: the entries below
+    1 grow from the left, all other entries from the right.
     """
     stack = np.empty(len(share), np.int32)
     n_low, high = 0, len(share)

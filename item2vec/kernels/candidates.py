@@ -1,4 +1,4 @@
-"""Rankings of exactly k items from fewer candidates, and random candidates."""
+"""Loops of the evaluation baselines: complete rankings to k items, and draw random items."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["draw", "fill_up"]
 def fill_up(
     rows: SparseRows, excluded: Codes, offsets: Offsets, n_items: int, k: int
 ) -> tuple[Codes, Doubles]:
-    """Return ``k`` items per row and their scores (two matrices, n rows × k).
+    """Return the items and scores of ``k`` items per row (int32 and float64, n rows × k).
 
-    The candidates of a row come first, in their order. Items 0, 1, 2, … follow, item i with the score
-    -(1 + i) / n_items. ``excluded[offsets[r]:offsets[r + 1]]`` are left out of row ``r``. Unused slots hold
-    item -1 and score 0. In Python, for one row::
+    A row holds its candidates in their order, then items 0, 1, 2, …; such an item i has the score
+    -(1 + i) / n_items. The items ``excluded[offsets[r]:offsets[r + 1]]`` are left out of row ``r``. If fewer
+    than ``k`` items remain, the free slots hold item -1 and score 0. The items of one row in Python::
 
         ranking = dict.fromkeys([*candidates, *range(n_items)])
         items = [item for item in ranking if item not in excluded][:k]
@@ -57,7 +57,10 @@ def _take(
     scores: Doubles,
     n: int,
 ) -> int:
-    """Append unused candidates to a row that holds ``n`` items, until it is full; return the new ``n``."""
+    """Append candidates to a row that holds ``n`` items, until it is full; return the new number of items.
+
+    A candidate is skipped if the row contains or excludes it already: ``used_in[candidate] == row``.
+    """
     for i in range(len(candidates)):
         if n == len(items):
             break
@@ -72,10 +75,11 @@ def _take(
 
 @compiled
 def draw(histories: Codes, offsets: Offsets, sizes: Offsets, n_items: int, seed: int) -> SparseRows:
-    """Return, for each history, ``sizes[history]`` distinct random items; the r-th has the score 1 / r.
+    """Return ``sizes[history]`` distinct random items for each history; the item of rank r has score 1 / r.
 
-    A draw depends only on the seed and on the items of the history. A larger draw begins with the smaller
-    one. This is a Fisher–Yates shuffle that stops after the requested number of items and is then undone.
+    The items depend only on the seed and on the items of the history. A longer ranking starts with the items
+    of a shorter one. The loop is a Fisher–Yates shuffle that stops after the requested number of items and
+    then undoes its swaps.
 
     Examples
     --------

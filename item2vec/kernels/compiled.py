@@ -1,4 +1,4 @@
-"""The decorators that compile a loop: with a cache on disk, and without holding the GIL."""
+"""Decorators that compile loops with numba. Machine code is cached on disk, and loops release the GIL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Loop = TypeVar("Loop", bound=Callable[..., object])
 
 
 def _digest_of_kernels() -> str:
-    """Return a digest of all source files of this package and of llvmlite's version."""
+    """Return a digest of the source files of this package and of the version of llvmlite."""
     digest = hashlib.sha256(llvmlite.__version__.encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -30,10 +30,11 @@ _KERNELS = _digest_of_kernels()
 
 
 class _NamedByKernels(CompileResultCacheImpl):
-    """Puts the digest of all kernels into the names of a loop's cache files.
+    """Adds the digest of the kernels to the names of cache files.
 
-    numba recompiles a loop when its own file changes. But its machine code also contains functions and
-    constants of other files. With the digest in the name, processes of two versions share no cache file.
+    numba recompiles a loop only if the source file of the loop changes, but the machine code also contains
+    functions and constants of other files. With the digest, two versions of this package share no cache
+    file.
     """
 
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
@@ -41,17 +42,17 @@ class _NamedByKernels(CompileResultCacheImpl):
 
 
 class _Cache(FunctionCache):
-    """numba's cache on disk, with these file names."""
+    """numba's cache on disk, with the file names of ``_NamedByKernels``."""
 
     _impl_class = _NamedByKernels
 
 
 def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
-    """Compile a function at its first call, and cache the machine code on disk for later processes.
+    """Compile a function at its first call, and cache the machine code on disk.
 
-    Cached code is used until a source file of this package changes. If neither the package's folder nor the
-    user's cache folder is writable, each process compiles the function again. ``options`` are passed to
-    ``numba.njit``.
+    Later processes use the cached code until a source file of this package changes. If neither the
+    package's folder nor the user's cache folder is writable, each process compiles the function again.
+    ``options`` are passed to ``numba.njit``.
 
     Examples
     --------
@@ -61,12 +62,13 @@ def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
     >>> twice(4)
     8
     """
-    # "numpy": 1 / 0 is inf, not an exception. Training checks for inf; a check per division would be slow.
+    # error_model="numpy": 1 / 0 is inf. An exception would need a slow check per division; training
+    # checks its results for inf instead.
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(loop)
-    with suppress(RuntimeError):  # numba: "no locator available"
-        dispatcher._cache = _Cache(loop)  # as cache=True does, with other file names
+    with suppress(RuntimeError):  # numba raises it if no cache folder is writable
+        dispatcher._cache = _Cache(loop)  # equivalent to cache=True, with other file names
     return cast(Loop, dispatcher)
 
 
 inlined = partial(compiled, forceinline=True)
-"""``compiled``, and inlined into each loop that calls it."""
+"""Decorator like ``compiled``; the function is also inlined into every caller."""

@@ -1,7 +1,7 @@
-"""Co-occurrence of items in sentences: similarities of items, and weighted sums over a history.
+"""Item co-occurrence in sentences: item–item similarities, and their weighted sums over a history.
 
-With the binary matrix ``A`` (sentences × items), ``A.T @ A`` counts the sentences that contain two items. The
-loops compute such products row by row, and keep only the best entries of each row.
+``A`` is the binary matrix of sentences × items. ``(A.T @ A)[i, j]`` is the number of sentences that contain
+items i and j. The loops compute such products row by row, and keep only the best entries of each row.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = [
 
 
 class SparseRows(NamedTuple):
-    """Scored items per row, best first; equal scores by ascending item.
+    """Sparse rows: the items of each row with their scores, best first; equal scores are sorted by item.
 
-    Row ``i`` is ``items[starts[i]:ends[i]]`` and as many ``scores``.
+    Row ``i`` consists of ``items[starts[i]:ends[i]]`` and ``scores[starts[i]:ends[i]]``.
     """
 
     items: Codes
@@ -43,9 +43,11 @@ class SparseRows(NamedTuple):
 
 @compiled
 def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[Offsets, Codes]:
-    """Return the ascending sentences that contain each item (offsets and sentences): ``A`` by columns.
+    """Return the columns of ``A``: for each item, the sentences that contain it, ascending.
 
-    Applied to its own result, it returns the distinct items of each sentence: ``A`` by rows.
+    The sentences of item ``i`` are ``sentences[offsets[i]:offsets[i + 1]]`` of the result
+    ``(offsets, sentences)``. Applied to this result, the function returns the rows of ``A``: the distinct
+    items of each sentence.
 
     Examples
     --------
@@ -75,7 +77,7 @@ def sentences_of_items(tokens: Codes, offsets: Offsets, n_items: int) -> tuple[O
 
 @compiled
 def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tuple[Codes, Offsets]:
-    """Return the longest end of each sentence with at most ``most`` distinct items (tokens and offsets).
+    """Return the longest suffix of each sentence with at most ``most`` distinct items (tokens, offsets).
 
     Examples
     --------
@@ -103,10 +105,11 @@ def newest_items(tokens: Codes, offsets: Offsets, n_items: int, most: int) -> tu
 
 
 def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
-    """Return the up to ``k`` nearest other items of each item, by cosine of the columns of ``A``.
+    """Return up to ``k`` nearest other items of each item, by cosine of the columns of ``A``.
 
-    The cosine is ``(A.T @ A)[i, j] / sqrt(n[i] * n[j])`` with ``n = A.sum(axis=0)``; items of cosine 0 are
-    left out. Scores are float32: their sums in float64 are then exact, in any order.
+    The cosine is ``(A.T @ A)[i, j] / sqrt(n[i] * n[j])`` with ``n = A.sum(axis=0)``. Items with cosine 0 are
+    left out. Scores are rounded to float32, so that their sums in float64 are exact and do not depend on the
+    order of the terms.
 
     Examples
     --------
@@ -120,10 +123,10 @@ def nearest(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows
 
 
 def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
-    """Return the up to ``k`` best other items of each item, by one round of link propagation, as float32.
+    """Return up to ``k`` best other items of each item by one round of link propagation (scores in float32).
 
-    The scores are ``D_i**-.5 @ A.T @ D_s**-.75 @ A @ D_i**-.25``. The diagonals of D_i and D_s are the column
-    and row sums of ``A``.
+    The scores are ``D_i**-.5 @ A.T @ D_s**-.75 @ A @ D_i**-.25``, where the diagonals of D_i and D_s are the
+    column and row sums of ``A``.
 
     Examples
     --------
@@ -134,13 +137,13 @@ def links(tokens: Codes, offsets: Offsets, n_items: int, k: int) -> SparseRows:
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     n_distinct = np.maximum(np.bincount(item_sentences, minlength=len(offsets) - 1), 1)
     degree = np.maximum(np.diff(item_offsets), 1)
-    # Rounded to float32: their sums in float64 are then exact, in any order.
+    # Rounded to float32, so that sums in float64 are exact and do not depend on the order of the terms.
     sentence_weights = (n_distinct**-0.75).astype(np.float32).astype(np.float64)
     return _best_products(tokens, offsets, n_items, k, _Scales(sentence_weights, degree**0.5, degree**0.25))
 
 
 class _Scales(NamedTuple):
-    """The weight of each sentence, added to each pair of its items; the divisors of rows and columns."""
+    """Scales of ``_best_products``: a weight per sentence, and a divisor per row and per column."""
 
     sentences: Doubles
     rows: Doubles
@@ -148,7 +151,10 @@ class _Scales(NamedTuple):
 
 
 def _best_products(tokens: Codes, offsets: Offsets, n_items: int, k: int, scales: _Scales) -> SparseRows:
-    """Return the best ``k`` per row of ``A.T @ diag(sentences) @ A / np.outer(rows, columns)``."""
+    """Return the ``k`` largest entries per row of ``A.T @ diag(sentences) @ A / np.outer(rows, columns)``.
+
+    Entries on the diagonal and entries of 0 are left out.
+    """
     item_offsets, item_sentences = sentences_of_items(tokens, offsets, n_items)
     sentence_offsets, sentence_items = sentences_of_items(item_sentences, item_offsets, len(offsets) - 1)
     starts = _row_starts(item_offsets, item_sentences, sentence_offsets, k)
@@ -158,7 +164,10 @@ def _best_products(tokens: Codes, offsets: Offsets, n_items: int, k: int, scales
 
 @compiled
 def _row_starts(item_offsets: Offsets, item_sentences: Codes, sentence_offsets: Offsets, k: int) -> Offsets:
-    """Return where each item's neighbours are written: room for ``k``, or fewer if it has fewer."""
+    """Return the index at which each row of the result starts.
+
+    A row has space for ``k`` neighbours, or fewer if the item cannot have ``k``.
+    """
     n_items = len(item_offsets) - 1
     starts = np.zeros(n_items + 1, np.int64)
     for item in range(n_items):
@@ -226,7 +235,7 @@ def pair_counts(tokens: Codes, offsets: Offsets, n_items: int) -> Doubles:
 
 @compiled
 def first_occurrences(histories: Codes, offsets: Offsets, n_items: int) -> Doubles:
-    """Return 1.0 for the first token of each item in each history, 0.0 for all other tokens.
+    """Return 1.0 for the first token of each item in each history, and 0.0 for all other tokens.
 
     Examples
     --------
@@ -247,10 +256,10 @@ def first_occurrences(histories: Codes, offsets: Offsets, n_items: int) -> Doubl
 def best_sums(
     histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, sizes: Offsets
 ) -> SparseRows:
-    """Return, for each history, the ``sizes[history]`` best items by ``weights @ T[history]``.
+    """Return, for each history, the ``sizes[history]`` items with the largest sums ``weights @ T[history]``.
 
-    ``T`` (n items × n items) holds ``rows``, of positive scores; ``weights`` (per token) are not negative.
-    Items of sum 0 are left out.
+    ``T`` (n items × n items) is the matrix with the sparse ``rows``; their scores must be positive.
+    ``weights`` (one per token) must not be negative. Items with sum 0 are left out.
 
     Examples
     --------
@@ -282,9 +291,10 @@ def best_sums(
 def log_shares(
     histories: Codes, offsets: Offsets, weights: Doubles, rows: SparseRows, floor: float
 ) -> tuple[Codes, Doubles, Offsets]:
-    """Return the items that each history reaches, ascending, their ``log(1 + p / floor)``, and offsets.
+    """Return, for each history, the items with p > 0, ascending, and their ``log(1 + p / floor)``.
 
-    With ``T`` as in ``best_sums``: ``sums = weights @ T[history]`` and ``p = sums / sums.sum()``.
+    With ``T`` as in ``best_sums``, ``sums = weights @ T[history]`` and ``p = sums / sums.sum()``. The result
+    is ``(items, logarithms, offsets)``.
 
     Examples
     --------
@@ -322,15 +332,15 @@ def _add_rows(
     sums: Doubles,
     reached: Codes,
 ) -> int:
-    """Add ``weights @ T[history]`` to ``sums``, which must be zero; return the number of items above 0.
+    """Add ``weights @ T[history]`` to ``sums``, which must be all zero.
 
-    These items are written to ``reached``.
+    The items with a sum above 0 are written to ``reached``, and their number is returned.
     """
     n_reached = 0
     for token in range(len(history)):
         for i in range(rows.starts[history[token]], rows.ends[history[token]]):
             other, term = rows.items[i], weights[token] * rows.scores[i]
-            if term > 0:  # the weight underflows after about a thousand steps of decay
+            if term > 0:  # the weight underflows to 0 after about a thousand steps of decay
                 if sums[other] == 0:
                     reached[n_reached] = other
                     n_reached += 1
@@ -342,8 +352,9 @@ def _add_rows(
 def pair_cosines(rows_a: Codes, rows_b: Codes, item_offsets: Offsets, item_sentences: Codes) -> Doubles:
     """Return the cosine of each pair of items, as in ``nearest``; 0 if an item is in no sentence.
 
-    ``sentences_of_items`` returns ``item_offsets`` and ``item_sentences``. The shorter list is scanned, the
-    longer one galloped (Bentley & Yao, An almost optimal algorithm for unbounded searching, 1976).
+    ``item_offsets`` and ``item_sentences`` are the result of ``sentences_of_items``. Each sentence of the
+    shorter list is located in the longer one by exponential search (Bentley & Yao, An almost optimal
+    algorithm for unbounded searching, 1976).
 
     Examples
     --------

@@ -14,8 +14,8 @@ __all__ = ["add", "dot", "exponentials", "mean_square", "product", "project", "t
 
 _LEAST = np.float32(-87.0)
 
-# Inlined for reproducibility: LLVM may reorder a sum differently in each compiled version of a function, and
-# a process that compiles would link another version than a process that loads the cache.
+# Inlined for reproducibility: LLVM may order the terms of a sum differently in each compiled copy of a
+# function, and a process that compiles links another copy than a process that loads cached code.
 vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
@@ -23,8 +23,9 @@ vectorised = partial(inlined, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32, powers: Codes) -> np.float32:
     """Replace scores by ``np.where(items == target, 0, np.exp(scores - highest))``; return their sum.
 
-    exp(x) = 2**n · exp(f): n is written into the exponent bits of a float32, and exp(f), with f within
-    ± log(2) / 2, is a Taylor polynomial of relative error 3e-6. ``powers`` is working memory.
+    ``exp(x) = 2**n * exp(f)`` with an integer n and f within ± log(2) / 2. n is written into the exponent
+    bits of a float32, and a Taylor polynomial approximates exp(f) with a relative error of 3e-6. ``powers``
+    is working memory, one entry per score.
     """
     for k in range(len(scores)):
         x = max(scores[k] - highest, _LEAST)
@@ -46,7 +47,11 @@ def exponentials(scores: Floats, items: Codes, target: int, highest: np.float32,
 
 @vectorised
 def product(a: Floats, b: Floats, out: Floats) -> None:
-    """Write ``a @ b`` to ``out``, in blocks of four rows of each: every number read is used four times."""
+    """Write ``a @ b`` to ``out``.
+
+    Four rows of ``a`` and four rows of ``b`` are processed together, so that each number that is loaded is
+    used four times.
+    """
     out[:] = 0
     rows, inner = len(a) // 4 * 4, len(b) // 4 * 4
     for i in range(0, rows, 4):
@@ -76,7 +81,7 @@ def add(to: Floats, row: Floats, factor: np.float32) -> None:
 
 @vectorised
 def dot(a: Floats, b: Floats) -> np.float32:
-    """Return the inner product."""
+    """Return the inner product of two vectors."""
     total = np.float32(0)
     for d in range(len(a)):
         total += a[d] * b[d]
@@ -85,7 +90,7 @@ def dot(a: Floats, b: Floats) -> np.float32:
 
 @vectorised
 def to_length(row: Floats, length: np.float32) -> np.float32:
-    """Scale a row to a length, in place; return its former length, or 1 for a row of zeros."""
+    """Scale a row to a given length, in place; return its previous length, or 1 for a row of zeros."""
     norm = np.float32(np.sqrt(dot(row, row)))
     if norm == 0:
         return np.float32(1)
@@ -97,7 +102,10 @@ def to_length(row: Floats, length: np.float32) -> np.float32:
 
 @vectorised
 def project(gradient: Floats, along: Floats, square: np.float32) -> None:
-    """Subtract from a gradient its component along a vector of squared length ``square``, in place."""
+    """Subtract from a gradient its component along a vector, in place.
+
+    ``square`` is the squared norm of the vector ``along``.
+    """
     factor = dot(gradient, along) / square
     for d in range(len(gradient)):
         gradient[d] -= factor * along[d]
@@ -105,7 +113,7 @@ def project(gradient: Floats, along: Floats, square: np.float32) -> None:
 
 @vectorised
 def mean_square(row: Floats) -> np.float32:
-    """Return the mean of the squared entries."""
+    """Return the mean of the squared entries of a vector."""
     total = np.float32(0)
     for d in range(len(row)):
         total += row[d] * row[d]

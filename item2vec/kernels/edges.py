@@ -1,10 +1,10 @@
-"""A graph in compressed sparse rows, and membership tests of its edges.
+"""Graphs in compressed sparse row (CSR) format, and membership tests of their edges.
 
-``edge_index`` is a binary search among the neighbours of a node. ``may_be_edge`` reads a blocked Bloom filter
-first (Putze, Sanders & Singler, Cache-, hash- and space-efficient Bloom filters, 2007), which rejects most
-pairs without an edge after one memory access. Each edge sets two bits of one 64-bit word. At one byte per
-edge, the filter takes an eighth of the memory of the neighbours (a quarter in a directed graph), and about
-one pair in twenty without an edge passes.
+``edge_index`` is a binary search among the neighbours of a node. ``may_be_edge`` queries a blocked Bloom
+filter (Putze, Sanders & Singler, Cache-, hash- and space-efficient Bloom filters, 2007), which rejects most
+pairs without an edge after one memory access. Each edge sets two bits of one 64-bit word. The filter takes
+one byte per edge: an eighth of the memory of the neighbours, or a quarter in a directed graph. Its false
+positive rate is about 5 %.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _SIX = np.uint64(6)
 
 
 class Csr(NamedTuple):
-    """A graph in compressed sparse rows.
+    """A graph in compressed sparse row (CSR) format.
 
-    The neighbours of node ``i`` are ``neighbours[offsets[i]:offsets[i + 1]]``, ascending. ``weights`` (per
-    edge), ``strength`` (total weight of the edges of a node), ``keep`` and ``alias`` (``edge_alias_tables``)
-    are empty if all edges weigh the same.
+    The neighbours of node ``i`` are ``neighbours[offsets[i]:offsets[i + 1]]``, ascending. ``weights`` holds
+    the weight of each edge, ``strength`` the total edge weight of each node, ``keep`` and ``alias`` the
+    tables of ``edge_alias_tables``. These four arrays are empty if all edges have the same weight.
     """
 
     offsets: Offsets
@@ -50,7 +50,7 @@ class Csr(NamedTuple):
 
 
 def edge_filter(offsets: Offsets, neighbours: Codes, directed: bool) -> Words:
-    """Return the Bloom filter of a graph's edges. It contains an undirected edge once."""
+    """Return the Bloom filter of a graph's edges. An undirected edge is added once."""
     n_edges = len(neighbours) if directed else len(neighbours) // 2
     words = np.zeros(n_edges // _EDGES_PER_WORD + 1, np.uint64)
     _add_edges(words, offsets, neighbours, directed)
@@ -59,7 +59,7 @@ def edge_filter(offsets: Offsets, neighbours: Codes, directed: bool) -> Words:
 
 @compiled
 def may_be_edge(words: Words, source: int, target: int, directed: bool) -> bool:
-    """Return whether the filter contains an edge. ``False`` is certain; ``True`` may be wrong."""
+    """Return whether the filter contains an edge. ``True`` may be a false positive."""
     hash_ = _hash(source, target, directed)
     bits = _bits(hash_)
     return bool((words[_word(words, hash_)] & bits) == bits)
@@ -99,7 +99,8 @@ def _bits(hash_: np.uint64) -> np.uint64:
 def edge_index(graph: Csr, source: int, target: int) -> int:
     """Return the index of an edge among all edges, or -1 if there is none.
 
-    The source must have at least one edge. The loop has no branch, which the processor could not predict.
+    The source must have at least one edge. The loop body has no branch, because the processor could not
+    predict it.
     """
     index, size = graph.offsets[source], degree_of(graph, source)
     while size > 1:

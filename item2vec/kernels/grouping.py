@@ -1,4 +1,4 @@
-"""Row numbers grouped by code and sorted by time within each group, without a general sort."""
+"""Group row numbers by code (counting sort), and sort each group by timestamp."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def group_rows(group: Codes, n_groups: int) -> tuple[Offsets, Offsets]:
 def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
     """Sort the rows of each group by timestamp, in place and stably.
 
-    For each group: ``rows = rows[np.argsort(timestamp[rows], kind="stable")]``. Groups that are sorted
-    already, as in a log, take one pass.
+    For each group: ``rows = rows[np.argsort(timestamp[rows], kind="stable")]``. A group that is
+    already sorted takes one pass.
     """
     short = np.empty(_SHORT, np.int64)
     for g in range(len(offsets) - 1):
@@ -62,9 +62,9 @@ def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
 
 @compiled
 def label_pairs(offsets: Offsets, label: Codes, n_labels: int) -> Codes:
-    """Return the number of each row's pair (group, label); pairs are numbered by first appearance.
+    """Return the number of each row's pair (group, label). Pairs are numbered by first appearance.
 
-    Group ``g`` is the rows ``offsets[g]:offsets[g + 1]``.
+    Group ``g`` consists of the rows from ``offsets[g]`` to ``offsets[g + 1]`` (exclusive).
 
     Examples
     --------

@@ -1,6 +1,7 @@
-"""A heap of the k best scored items, for compiled loops.
+"""Min-heaps of the k items with the highest scores, for compiled loops.
 
-``keep_best`` for every item and then ``write_down`` give ``np.lexsort((items, -scores))[:k]``.
+``keep_best`` for every item, followed by ``write_down``, returns the items in the order
+``np.lexsort((items, -scores))[:k]``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def empty_heap() -> Best:
 
 @compiled
 def keep_best(best: Best, size: int, score: float, item: int) -> None:
-    """Offer an item to a heap of the ``size`` best; of equal scores, the lower item is better."""
+    """Push an item onto a min-heap that holds the ``size`` highest scores.
+
+    Of equal scores, the lower item code ranks first.
+    """
     if len(best) < size:
         heapq.heappush(best, (score, int(-item)))
     elif size > 0:
@@ -37,7 +41,7 @@ def keep_best(best: Best, size: int, score: float, item: int) -> None:
 
 @compiled
 def write_down(best: Best, items: Codes, scores: npt.NDArray[np.floating], start: int) -> int:
-    """Move the heap into two arrays from index ``start`` on, best first; return the index after the last."""
+    """Empty a heap into ``items`` and ``scores``, best first, from index ``start``; return the end index."""
     end = start + len(best)
     for i in range(end - 1, start - 1, -1):
         score, item = heapq.heappop(best)

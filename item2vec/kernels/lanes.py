@@ -1,13 +1,13 @@
-# ruff: noqa: ARG001 - numba passes its contexts, a builder and the signature, needed or not
-"""Vectors of sixteen float32 numbers, for the inner loops of word2vec.
+# ruff: noqa: ARG001 - numba defines the parameters of intrinsics, including unused ones
+"""Vectors of sixteen float32 lanes, for the inner loops of word2vec.
 
 LLVM does not vectorise the loops over a window: they read and write a dozen rows at once, and LLVM cannot
-prove that the rows do not overlap. These intrinsics emit vector instructions directly. LLVM maps them to the
-registers of the processor (one of AVX-512, two of AVX2, four of SSE or NEON).
+prove that the rows do not overlap. These intrinsics emit vector instructions directly. LLVM maps a vector to
+registers of the processor: one of AVX-512, two of AVX2, or four of SSE or NEON.
 
-``load``, ``store`` and ``prefetch`` take a ``pointer`` to a flat float32 array and an index, and check no
-bounds. They take pointers because numba counts the references to an array at each call, and threads that
-update the same count wait for each other. The caller keeps the array alive.
+``load``, ``store`` and ``prefetch`` take a ``pointer`` to a flat float32 array and an index. They do not
+check bounds. Pointers avoid numba's reference counts: numba updates the count of an array at each call, and
+threads that update the same count wait for each other. The caller must keep the array alive.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MASK = ir.VectorType(ir.IntType(32), LANES)
 
 
 class LanesType(types.Type):
-    """Sixteen float32 numbers."""
+    """The numba type of a vector of sixteen float32 lanes."""
 
     def __init__(self) -> None:
         super().__init__(name="Lanes")
@@ -41,7 +41,7 @@ _NUMBERS = types.CPointer(types.float32)  # type: ignore[attr-defined]
 
 @register_model(LanesType)
 class LanesModel(models.PrimitiveModel):
-    """The vector type of LLVM that represents it."""
+    """The representation of ``LanesType`` in LLVM: a vector type."""
 
     def __init__(self, manager: Any, type_: Any) -> None:
         super().__init__(manager, type_, _VECTOR)
@@ -54,7 +54,7 @@ def _call(builder: Any, name: str, returned: Any, args: list[Any]) -> Any:
 
 @intrinsic
 def pointer(typing: Any, array: Any) -> Any:
-    """Return the pointer to the first number of an array."""
+    """Return a pointer to the first element of an array."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -100,7 +100,7 @@ def prefetch(typing: Any, numbers: Any, index: Any) -> Any:
 
 @intrinsic
 def splat(typing: Any, number: Any) -> Any:
-    """Return a vector that repeats one number."""
+    """Return a vector whose lanes all equal ``number``."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         first = builder.insert_element(
@@ -113,7 +113,7 @@ def splat(typing: Any, number: Any) -> Any:
 
 @intrinsic
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """Return a × b + c, rounded once if the processor has a fused instruction."""
+    """Return a × b + c per lane, rounded once if the processor has a fused multiply-add instruction."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _call(builder, f"llvm.fmuladd.v{LANES}f32", _VECTOR, list(args))
@@ -144,10 +144,10 @@ def _clip(typing: Any, a: Any, bound: Any) -> Any:
 
 @intrinsic
 def sums(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
-    """Return the sums of six vectors, in lanes 0 to 5. The other lanes are undefined.
+    """Return the sums over the lanes of six vectors, in lanes 0 to 5. The other lanes are undefined.
 
-    Pairs of vectors are merged into vectors of partial sums until each sum is one lane. This takes a third
-    of the instructions of six separate sums.
+    Pairs of vectors are merged into vectors of partial sums until each sum occupies one lane. This takes a
+    third of the instructions of six separate sums.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -168,7 +168,8 @@ def sums(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x)) with an error of about 1e-7; NaN stays NaN.
 
-    Computed as (1 + tanh(x / 2)) / 2, with Eigen's rational approximation of tanh: no table, no branches.
+    Computed as (1 + tanh(x / 2)) / 2, with Eigen's rational approximation of tanh, which needs no table
+    and no branch.
     """
     x = _clip(fma(x, splat(0.5), splat(-0.0)), splat(7.90531110763549805))
     square = fma(x, x, splat(0.0))

@@ -1,4 +1,4 @@
-"""Sums of the vectors of nearby items, from which new items start in a warm start."""
+"""Sums of the vectors of nearby items: a warm start initialises new items with their means."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def add_near(
     sums: Floats,
     reach: int,
 ) -> Offsets:
-    """Add up, for each new item, the rows of the known items within ``reach`` positions of its tokens.
+    """Add to ``sums``, for each new item, the rows of known items within ``reach`` positions of its tokens.
 
-    ``row_of`` is the row of a known item in ``rows``, else -1. ``slot_of`` is the row of a new item in
-    ``sums``, else -1. Return how many rows were added to each sum. For each token ``t`` of a sentence::
+    ``row_of`` maps a known item to its row in ``rows``, and ``slot_of`` a new item to its row in ``sums``;
+    all other entries are -1. The function returns the number of rows added to each sum. For each position
+    ``t`` of a sentence::
 
         near = row_of[sentence[max(0, t - reach) : t + reach + 1]]
         sums[slot_of[sentence[t]]] += rows[near[near >= 0]].sum(axis=0)

@@ -1,7 +1,8 @@
 """One training step of next_item: a block of predictions against shared negatives.
 
-The step for one prediction in NumPy. ``W`` and ``C`` are the input and output matrices (the same matrix in a
-*tied* part), ``items`` the ``window`` items before the target, newest first, ``kept`` their dropout mask::
+The step of one prediction in NumPy is as follows. ``W`` and ``C`` are the input and output matrices (the same
+matrix in a *tied* part), ``items`` the last ``window`` items before the target, newest first, and ``kept``
+their dropout mask::
 
     share = np.exp(theta[: len(items)]) * kept            # theta: log weight of each step back
     share /= share.sum()
@@ -28,13 +29,13 @@ The step for one prediction in NumPy. ``W`` and ``C`` are the input and output m
     matrix[row] *= 1 - rate * weight_decay                # only rows with a gradient other than 0
     matrix[row] -= rate * gradient / np.sqrt(squares[row] + 1e-10)
 
-All gradients of a block use the matrices at its start. Those of a negative and of theta are summed over the
-block; targets and history items are updated once per occurrence. With cosines, the target's logit is not
-corrected: the target is a candidate with certainty, whatever its q.
+All gradients of a block are computed from the matrices at its start. Gradients of negatives and of theta are
+summed over the block; targets and history items are updated once per occurrence. With cosines, the target's
+logit is not corrected, because the target is always a candidate, independently of its q.
 
-Shared negatives make scores and gradients three products of small matrices, which LLVM vectorises. Every
-draw is a hash of the seed, the block and a counter (splitmix64), so that it does not depend on threads.
-``tests/test_kernels_next_item.py`` holds the whole step in NumPy and compares.
+Because negatives are shared, scores and gradients are three products of small matrices, which LLVM
+vectorises. Each random number is a hash of the seed, the block and a counter (splitmix64), and so does not
+depend on threads. ``tests/test_kernels_next_item.py`` compares these loops with the same step in NumPy.
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ __all__ = ["BLOCK", "Draws", "Part", "Rules", "train_blocks"]
 
 
 BLOCK = 256
-"""Predictions per block."""
+"""Number of predictions per block."""
 
 _TINY = np.float32(1e-10)
 
 
 class Part(NamedTuple):
-    """Part ``number`` of both matrices (n items × parts × dimensions).
+    """One part of the vectors: part ``number`` of ``input`` and ``output`` (n items × parts × dimensions).
 
     ``input_squares`` and ``output_squares`` (n items) are Adagrad's accumulators. In a tied part, ``output``
     is ``input`` and both accumulators are the same array. ``positions`` holds theta, the logarithm of the
@@ -85,9 +86,9 @@ class Part(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """How negatives are drawn: ``negative`` per block, from an alias ``table``.
+    """The distribution of negatives: ``negative`` draws per block from an alias ``table``.
 
-    ``log_expected`` is log(n q) per item. With an empty table, all items are negatives.
+    ``log_expected`` is log(n q) per item. If the table is empty, all items are negatives.
     """
 
     table: Words
@@ -96,10 +97,10 @@ class Draws(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The settings of a step.
+    """Settings of a step.
 
-    ``cosine`` compares by cosine instead of inner product; ``scale`` (1 / temperature) multiplies the
-    cosines. ``position_rate`` is the learning rate of theta; 0 keeps theta fixed.
+    ``cosine`` selects cosines instead of inner products, and ``scale`` (1 / temperature) multiplies the
+    cosines. ``position_rate`` is the learning rate of theta; with 0, theta is not trained.
     """
 
     dropout: float
@@ -112,20 +113,20 @@ class Rules(NamedTuple):
 class _Memory(NamedTuple):
     """Working memory of a block, allocated once."""
 
-    weights: Floats  # of each step back, window; later the gradient of theta
-    share: Floats  # of each history item, block × window
-    taste: Floats  # block × dimensions; unit vectors times the scale, or plain means
+    weights: Floats  # weight of each step back (window); later the gradient of theta
+    share: Floats  # weight of each history item in its taste, block × window
+    taste: Floats  # block × dimensions; for cosines, of norm ``scale``
     lengths: Floats  # norms of the means
     taste_gradient: Floats  # block × dimensions
-    targets: Floats  # output rows of the targets, block × dimensions; later the direction of their gradient
+    targets: Floats  # output rows of the targets, block × dimensions; later directions of their gradients
     target_lengths: Floats
     negatives: Codes
     rows: Floats  # output rows of the negatives, negatives × dimensions
     row_lengths: Floats
-    columns: Floats  # rows, transposed
+    columns: Floats  # ``rows``, transposed
     row_gradient: Floats  # negatives × dimensions
     scores: Floats  # block × negatives; later the probability of each negative
-    slopes: Floats  # derivative of the loss by the logit of each target: its probability - 1
+    slopes: Floats  # derivative of the loss by each target's logit: probability - 1
     powers: Codes  # powers of two, as the bits of a float32
 
 
@@ -143,10 +144,10 @@ def train_blocks(
     alpha: float,
     alpha_step: float,
 ) -> float:
-    """Train the blocks ``first`` to ``last`` (exclusive) of ``order``; return the sum of the losses.
+    """Train on the blocks from ``first`` to ``last`` (exclusive) of ``order``; return the sum of the losses.
 
     ``order`` holds the indices of the tokens to predict, and ``n_before`` the number of items that precede
-    each token in its sentence. Block b learns at the rate ``alpha - alpha_step * b``.
+    each token in its sentence. The learning rate of block b is ``alpha - alpha_step * b``.
     """
     size, n, window = part.input.shape[2], draws.negative, len(part.positions)
     memory = _Memory(
@@ -218,7 +219,7 @@ def _read_tastes(
     indices: Codes,
     key: np.uint64,
 ) -> None:
-    """Write the taste of each history, and the share of each item in it."""
+    """Compute the taste of each history, and the weight of each history item in its taste."""
     dropped = np.uint64(rules.dropout * 2.0**32)
     weights = memory.weights
     for j in range(len(weights)):
@@ -253,7 +254,7 @@ def _read_outputs(
         memory.rows[k] = part.output[memory.negatives[k], part.number]
         if rules.cosine:
             memory.row_lengths[k] = to_length(memory.rows[k], np.float32(1))
-    for start in range(0, draws.negative, 16):  # one cache line of a column at a time
+    for start in range(0, draws.negative, 16):  # transposes 16 rows at a time: one cache line per column
         end = min(start + 16, draws.negative)
         for d in range(memory.rows.shape[1]):
             for k in range(start, end):
@@ -266,7 +267,7 @@ def _read_outputs(
 
 @vectorised
 def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -> float:
-    """Replace the scores by the probabilities of the negatives, write the target's slope, return the loss."""
+    """Replace scores by probabilities of negatives, store the slope of the target, and return the loss."""
     scores, taste, row = memory.scores[i], memory.taste[i], memory.targets[i]
     logit = np.float32(0)
     for d in range(len(taste)):
@@ -288,10 +289,10 @@ def _predict(draws: Draws, rules: Rules, memory: _Memory, i: int, target: int) -
 
 @inlined
 def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
-    """Turn gradients of unit vectors into gradients of the vectors themselves.
+    """Convert gradients with respect to unit vectors into gradients with respect to the original vectors.
 
-    The factor 1 / length of output rows follows in ``_learn_rows``. The rows of the targets become the
-    directions of their gradients, which ``slopes`` multiplies there.
+    Gradients of output rows are divided by the norms of the rows later, in ``_learn_rows``. ``targets`` is
+    overwritten by the directions of the target gradients, and ``_learn_rows`` multiplies them by ``slopes``.
     """
     scale = np.float32(rules.scale)
     for k in range(draws.negative):
@@ -310,12 +311,12 @@ def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
 def _learn_positions(
     part: Part, rules: Rules, memory: _Memory, tokens: Codes, n_before: Codes, indices: Codes
 ) -> None:
-    """Take an Adagrad step of theta; ``memory.weights`` is reused for its gradient."""
+    """Take an Adagrad step of theta. ``memory.weights`` is reused for the gradient of theta."""
     gradient, rate = memory.weights, np.float32(rules.position_rate)
     gradient[:] = 0
     for i in range(len(indices)):
         taste_gradient = memory.taste_gradient[i]
-        # mean @ dmean is 0 for cosines
+        # for cosines, mean @ dmean is 0
         mean = np.float32(0) if rules.cosine else dot(memory.taste[i], taste_gradient)
         for j in range(min(n_before[indices[i]], len(gradient))):
             share = memory.share[i, j]
@@ -338,7 +339,7 @@ def _learn_rows(
     indices: Codes,
     rate: np.float32,
 ) -> None:
-    """Take the Adagrad steps of the negatives, the targets and the history items."""
+    """Take one Adagrad step for each negative, each target and each history item."""
     input_, output, one = part.input, part.output, np.float32(1)
     shrink = rate * np.float32(rules.weight_decay)
     for k in range(draws.negative):
@@ -367,7 +368,7 @@ def _learn(
     rate: np.float32,
     shrink: np.float32,
 ) -> None:
-    """Take the Adagrad step of a row with gradient ``factor * gradient``; ``square`` is mean(gradient**2)."""
+    """Take an Adagrad step of a row by ``factor * gradient``; ``square`` is ``np.mean(gradient**2)``."""
     if square * factor == 0:
         return
     squares[row] += square * factor * factor

@@ -1,10 +1,11 @@
-"""Second-order steps of node2vec walks (their distribution: ``kernels.walks``), by rejection.
+"""Second-order steps of node2vec walks by rejection sampling. ``kernels.walks`` defines their distribution.
 
 A neighbour ``x`` of the current node is proposed in proportion to its weight, and accepted if
-``height < bias(x)``, with ``height`` uniform in [0, max(bias)). This repeats until a proposal is accepted.
+``height < bias(x)``, with ``height`` uniform in [0, max(bias)). Proposals repeat until one is accepted.
 
-The walks advance together, in simple passes over all of them. Each pass reads one array at random and has no
-unpredictable branch, so that the memory accesses of different walks overlap.
+Up to 1,024 walks advance together, each in one *slot*, in simple passes over all slots. Each pass makes
+random accesses to one array and has no unpredictable branch, so that the memory accesses of different walks
+overlap.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from item2vec.kernels.random import GOLDEN, LOW_HALF, below, mix
 
 __all__ = ["second_order", "swaps"]
 
-_SEATS = 1024
+_SLOTS = 1024
 
 
-class _Seats(NamedTuple):
-    """The state of the walks that advance together, one seat per walk.
+class _Slots(NamedTuple):
+    """The state of the walks that advance together, one slot per walk.
 
-    ``row`` is the number of the walk among all walks, ``length`` its nodes so far, ``state`` its random
-    state, ``previous`` and ``node`` its last two nodes, ``rejected`` its rejections since the last step.
-    ``slot``, ``candidate``, ``height`` and ``accepted`` belong to the current proposal. ``listed`` holds seat
-    numbers.
+    ``row`` is the index of the walk among all walks, ``length`` its number of nodes, ``state`` its random
+    state, ``previous`` and ``node`` its last two nodes, and ``rejected`` the number of rejected candidates
+    since the last step. ``edge`` (index of the proposed edge), ``candidate``, ``height`` and ``accepted``
+    describe the current proposal. ``listed`` is working memory for lists of slots.
     """
 
     row: Offsets
@@ -38,7 +39,7 @@ class _Seats(NamedTuple):
     previous: Codes
     node: Codes
     rejected: Offsets
-    slot: Offsets
+    edge: Offsets
     candidate: Codes
     height: Doubles
     accepted: Codes
@@ -49,9 +50,9 @@ class _Seats(NamedTuple):
 def second_order(
     graph: Csr, edges: Words, walks: Codes, lengths: Offsets, states: Words, p: float, q: float
 ) -> None:
-    """Continue walks of two nodes to their end, in place; when a walk ends, another one takes its seat.
+    """Extend walks of two nodes to their end, in place. When a walk ends, the next walk takes its slot.
 
-    Once a walk has rejected more candidates than its node has neighbours, its step is drawn exactly, in one
+    If a walk has rejected more candidates than its node has neighbours, the step is drawn exactly, in one
     pass over the neighbours.
     """
     rows = np.flatnonzero(lengths == 2)
@@ -59,160 +60,161 @@ def second_order(
     for row in rows:
         rows[n_rows] = row
         n_rows += walks.shape[1] > 2 and degree_of(graph, walks[row, 1]) > 0
-    n_seats = min(_SEATS, n_rows)
-    seats = _empty_seats(n_seats)
-    for seat in range(n_seats):
-        _enter(seats, seat, rows[seat], walks, states)
-    entered = n_seats
-    while n_seats > 0:
-        _propose(graph, seats, n_seats, p, q)
-        _decide(graph, edges, seats, n_seats, p, q)
-        for end in range(_step(graph, seats, n_seats, walks, lengths, p, q) - 1, -1, -1):
-            seat = seats.listed[end]
+    n_slots = min(_SLOTS, n_rows)
+    slots = _empty_slots(n_slots)
+    for slot in range(n_slots):
+        _enter(slots, slot, rows[slot], walks, states)
+    entered = n_slots
+    while n_slots > 0:
+        _propose(graph, slots, n_slots, p, q)
+        _decide(graph, edges, slots, n_slots, p, q)
+        for end in range(_step(graph, slots, n_slots, walks, lengths, p, q) - 1, -1, -1):
+            slot = slots.listed[end]
             if entered < n_rows:
-                _enter(seats, seat, rows[entered], walks, states)
+                _enter(slots, slot, rows[entered], walks, states)
                 entered += 1
             else:
-                n_seats -= 1
-                _move(seats, n_seats, seat)
+                n_slots -= 1
+                _move(slots, n_slots, slot)
 
 
 @compiled
-def _empty_seats(n_seats: int) -> _Seats:
-    return _Seats(
-        np.empty(n_seats, np.int64),
-        np.empty(n_seats, np.int64),
-        np.empty(n_seats, np.uint64),
-        np.empty(n_seats, np.int32),
-        np.empty(n_seats, np.int32),
-        np.empty(n_seats, np.int64),
-        np.empty(n_seats, np.int64),
-        np.empty(n_seats, np.int32),
-        np.empty(n_seats, np.float64),
-        np.empty(n_seats, np.int32),
-        np.empty(n_seats, np.int64),
+def _empty_slots(n_slots: int) -> _Slots:
+    return _Slots(
+        np.empty(n_slots, np.int64),
+        np.empty(n_slots, np.int64),
+        np.empty(n_slots, np.uint64),
+        np.empty(n_slots, np.int32),
+        np.empty(n_slots, np.int32),
+        np.empty(n_slots, np.int64),
+        np.empty(n_slots, np.int64),
+        np.empty(n_slots, np.int32),
+        np.empty(n_slots, np.float64),
+        np.empty(n_slots, np.int32),
+        np.empty(n_slots, np.int64),
     )
 
 
 @compiled
-def _enter(seats: _Seats, seat: int, row: int, walks: Codes, states: Words) -> None:
-    seats.row[seat] = row
-    seats.length[seat] = 2
-    seats.state[seat] = states[row]
-    seats.previous[seat], seats.node[seat] = walks[row, 0], walks[row, 1]
-    seats.rejected[seat] = 0
+def _enter(slots: _Slots, slot: int, row: int, walks: Codes, states: Words) -> None:
+    slots.row[slot] = row
+    slots.length[slot] = 2
+    slots.state[slot] = states[row]
+    slots.previous[slot], slots.node[slot] = walks[row, 0], walks[row, 1]
+    slots.rejected[slot] = 0
 
 
 @compiled
-def _move(seats: _Seats, source: int, target: int) -> None:
-    seats.row[target] = seats.row[source]
-    seats.length[target] = seats.length[source]
-    seats.state[target] = seats.state[source]
-    seats.previous[target], seats.node[target] = seats.previous[source], seats.node[source]
-    seats.rejected[target] = seats.rejected[source]
+def _move(slots: _Slots, source: int, target: int) -> None:
+    slots.row[target] = slots.row[source]
+    slots.length[target] = slots.length[source]
+    slots.state[target] = slots.state[source]
+    slots.previous[target], slots.node[target] = slots.previous[source], slots.node[source]
+    slots.rejected[target] = slots.rejected[source]
 
 
 @compiled
-def _propose(graph: Csr, seats: _Seats, n_seats: int, p: float, q: float) -> None:
-    """Draw, for each walk, a candidate and the height that its bias must exceed.
+def _propose(graph: Csr, slots: _Slots, n_slots: int, p: float, q: float) -> None:
+    """Draw a candidate for each walk, and the height that the bias of the candidate must exceed.
 
-    If the bias of a return, 1/p, exceeds the other two, the excess is drawn separately: a height above both
-    proposes the return itself. Otherwise a large 1/p would make all other candidates improbable.
+    If 1 / p, the bias of a return, exceeds both other biases, 1 and 1 / q, a height above both proposes the
+    return. Without this separate proposal, a large 1 / p would cause nearly all other candidates to be
+    rejected.
     """
-    previous, candidate, state, height = seats.previous, seats.candidate, seats.state, seats.height
+    previous, candidate, state, height = slots.previous, slots.candidate, slots.state, slots.height
     highest = max(1.0, 1 / q)
-    _add_returns(graph, seats, n_seats, max(0.0, 1 / p - highest))
-    for seat in range(n_seats):
-        state[seat] += GOLDEN
-        height[seat] = _uniform(mix(state[seat])) * (highest + height[seat])
-    _draw(graph, seats, n_seats)
-    for seat in range(n_seats):
-        candidate[seat] = previous[seat] if height[seat] >= highest else candidate[seat]
+    _add_returns(graph, slots, n_slots, max(0.0, 1 / p - highest))
+    for slot in range(n_slots):
+        state[slot] += GOLDEN
+        height[slot] = _uniform(mix(state[slot])) * (highest + height[slot])
+    _draw(graph, slots, n_slots)
+    for slot in range(n_slots):
+        candidate[slot] = previous[slot] if height[slot] >= highest else candidate[slot]
 
 
 @compiled
-def _add_returns(graph: Csr, seats: _Seats, n_seats: int, excess: float) -> None:
-    """Set each height to the excess bias of a return, times the share of that edge in the node's weight."""
-    offsets, node, height = graph.offsets, seats.node, seats.height
+def _add_returns(graph: Csr, slots: _Slots, n_slots: int, excess: float) -> None:
+    """Set each height to ``excess`` times the share of the return edge in the total weight of the node."""
+    offsets, node, height = graph.offsets, slots.node, slots.height
     if excess == 0:
-        height[:n_seats] = 0
+        height[:n_slots] = 0
     elif len(graph.weights) == 0 and not graph.directed:
-        for seat in range(n_seats):
-            height[seat] = excess / (offsets[node[seat] + 1] - offsets[node[seat]])
+        for slot in range(n_slots):
+            height[slot] = excess / (offsets[node[slot] + 1] - offsets[node[slot]])
     else:
-        for seat in range(n_seats):
-            height[seat] = excess * _share_of_return(graph, seats.previous[seat], node[seat])
+        for slot in range(n_slots):
+            height[slot] = excess * _share_of_return(graph, slots.previous[slot], node[slot])
 
 
 @compiled
-def _draw(graph: Csr, seats: _Seats, n_seats: int) -> None:
+def _draw(graph: Csr, slots: _Slots, n_slots: int) -> None:
     """Draw a neighbour of each walk's node in proportion to its weight."""
     offsets, neighbours, keep, alias = graph.offsets, graph.neighbours, graph.keep, graph.alias
-    node, candidate, state, slot = seats.node, seats.candidate, seats.state, seats.slot
-    for seat in range(n_seats):
-        state[seat] += GOLDEN
-        start = offsets[node[seat]]
-        slot[seat] = start + below(mix(state[seat]), offsets[node[seat] + 1] - start)
+    node, candidate, state, edge = slots.node, slots.candidate, slots.state, slots.edge
+    for slot in range(n_slots):
+        state[slot] += GOLDEN
+        start = offsets[node[slot]]
+        edge[slot] = start + below(mix(state[slot]), offsets[node[slot] + 1] - start)
     if len(keep) > 0:
-        for seat in range(n_seats):
-            if swaps(mix(state[seat]), keep[slot[seat]]):
-                slot[seat] = offsets[node[seat]] + alias[slot[seat]]
-    for seat in range(n_seats):
-        candidate[seat] = neighbours[slot[seat]]
+        for slot in range(n_slots):
+            if swaps(mix(state[slot]), keep[edge[slot]]):
+                edge[slot] = offsets[node[slot]] + alias[edge[slot]]
+    for slot in range(n_slots):
+        candidate[slot] = neighbours[edge[slot]]
 
 
 @compiled
-def _decide(graph: Csr, edges: Words, seats: _Seats, n_seats: int, p: float, q: float) -> None:
-    """Accept or reject each candidate, by the cheapest test that decides: bias bounds, Bloom filter, search.
+def _decide(graph: Csr, edges: Words, slots: _Slots, n_slots: int, p: float, q: float) -> None:
+    """Accept or reject each candidate by the cheapest sufficient test: bias bounds, Bloom filter, search.
 
-    Each pass lists, without a branch, the seats that it leaves undecided.
+    Each pass lists the slots that it does not decide, without a branch.
     """
-    directed, previous, candidate = graph.directed, seats.previous, seats.candidate
-    height, accepted, listed = seats.height, seats.accepted, seats.listed
+    directed, previous, candidate = graph.directed, slots.previous, slots.candidate
+    height, accepted, listed = slots.height, slots.accepted, slots.listed
     low, return_bias = min(1.0, 1 / q), 1 / p
     n_open = 0
-    for seat in range(n_seats):
-        returns = candidate[seat] == previous[seat]
-        accepted[seat] = height[seat] < (return_bias if returns else low)
-        listed[n_open] = seat
-        n_open += (not returns) & (height[seat] >= low)
+    for slot in range(n_slots):
+        returns = candidate[slot] == previous[slot]
+        accepted[slot] = height[slot] < (return_bias if returns else low)
+        listed[n_open] = slot
+        n_open += (not returns) & (height[slot] >= low)
     n_searched = 0
     for i in range(n_open):
-        seat = listed[i]
-        accepted[seat] = q < 1
-        listed[n_searched] = seat
-        n_searched += may_be_edge(edges, previous[seat], candidate[seat], directed)
+        slot = listed[i]
+        accepted[slot] = q < 1
+        listed[n_searched] = slot
+        n_searched += may_be_edge(edges, previous[slot], candidate[slot], directed)
     for i in range(n_searched):
-        seat = listed[i]
-        accepted[seat] = (edge_index(graph, previous[seat], candidate[seat]) >= 0) == (q >= 1)
+        slot = listed[i]
+        accepted[slot] = (edge_index(graph, previous[slot], candidate[slot]) >= 0) == (q >= 1)
 
 
 @compiled
-def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Codes, lengths: Offsets, p: float, q: float) -> int:
-    """Move to the accepted candidates; list the seats whose walks end there, and return their number."""
-    offsets, row, length, rejected = graph.offsets, seats.row, seats.length, seats.rejected
-    previous, node, candidate, accepted = seats.previous, seats.node, seats.candidate, seats.accepted
-    for seat in range(n_seats):
-        here = node[seat]
-        rejected[seat] = (rejected[seat] + 1) * (1 - accepted[seat])
-        if rejected[seat] > offsets[here + 1] - offsets[here]:
-            seats.state[seat], candidate[seat] = _draw_exactly(
-                graph, previous[seat], here, seats.state[seat], p, q
+def _step(graph: Csr, slots: _Slots, n_slots: int, walks: Codes, lengths: Offsets, p: float, q: float) -> int:
+    """Append accepted candidates to the walks; list the slots whose walks end, and return their number."""
+    offsets, row, length, rejected = graph.offsets, slots.row, slots.length, slots.rejected
+    previous, node, candidate, accepted = slots.previous, slots.node, slots.candidate, slots.accepted
+    for slot in range(n_slots):
+        here = node[slot]
+        rejected[slot] = (rejected[slot] + 1) * (1 - accepted[slot])
+        if rejected[slot] > offsets[here + 1] - offsets[here]:
+            slots.state[slot], candidate[slot] = _draw_exactly(
+                graph, previous[slot], here, slots.state[slot], p, q
             )
-            accepted[seat] = 1
-            rejected[seat] = 0
+            accepted[slot] = 1
+            rejected[slot] = 0
     n_ended = 0
-    for seat in range(n_seats):
-        to, moves = candidate[seat], accepted[seat]
-        walks[row[seat], length[seat]] = to
-        length[seat] += moves
-        previous[seat] += (node[seat] - previous[seat]) * moves
-        node[seat] += (to - node[seat]) * moves
-        seats.listed[n_ended] = seat
-        n_ended += (length[seat] == walks.shape[1]) | (moves & (offsets[to] == offsets[to + 1]))
+    for slot in range(n_slots):
+        to, moves = candidate[slot], accepted[slot]
+        walks[row[slot], length[slot]] = to
+        length[slot] += moves
+        previous[slot] += (node[slot] - previous[slot]) * moves
+        node[slot] += (to - node[slot]) * moves
+        slots.listed[n_ended] = slot
+        n_ended += (length[slot] == walks.shape[1]) | (moves & (offsets[to] == offsets[to + 1]))
     for end in range(n_ended):
-        seat = seats.listed[end]
-        lengths[row[seat]] = length[seat]
+        slot = slots.listed[end]
+        lengths[row[slot]] = length[slot]
     return n_ended
 
 
@@ -220,11 +222,14 @@ def _step(graph: Csr, seats: _Seats, n_seats: int, walks: Codes, lengths: Offset
 def _draw_exactly(
     graph: Csr, previous: int, node: int, state: np.uint64, p: float, q: float
 ) -> tuple[np.uint64, int]:
-    """Return the next state and a neighbour drawn by weight × bias, in one pass (reservoir sampling)."""
+    """Draw a neighbour in proportion to weight × bias, in one pass (reservoir sampling).
+
+    Return the next random state and the neighbour.
+    """
     total = 0.0
     chosen = previous
-    for slot in range(graph.offsets[node], graph.offsets[node + 1]):
-        candidate = graph.neighbours[slot]
+    for edge in range(graph.offsets[node], graph.offsets[node + 1]):
+        candidate = graph.neighbours[edge]
         if candidate == previous:
             weight = 1 / p
         elif edge_index(graph, previous, candidate) >= 0:
@@ -232,7 +237,7 @@ def _draw_exactly(
         else:
             weight = 1 / q
         if len(graph.weights) > 0:
-            weight *= graph.weights[slot]
+            weight *= graph.weights[edge]
         total += weight
         state += GOLDEN
         if _uniform(mix(state)) * total < weight:
@@ -242,7 +247,7 @@ def _draw_exactly(
 
 @compiled
 def _share_of_return(graph: Csr, previous: int, node: int) -> float:
-    """Return the share of a node's total weight that the edge back to the previous node has."""
+    """Return the share of the edge to the previous node in the total weight of a node; 0 without an edge."""
     if len(graph.weights) == 0 and not graph.directed:
         return 1 / degree_of(graph, node)
     back = edge_index(graph, node, previous)
@@ -255,11 +260,11 @@ def _share_of_return(graph: Csr, previous: int, node: int) -> float:
 
 @compiled
 def swaps(bits: np.uint64, keep: float) -> bool:
-    """Return whether a draw takes the alias of an edge, by the lower 32 random bits."""
+    """Return whether the lower 32 of 64 random bits select the alias of an edge instead of the edge."""
     return bool(np.int64(bits & LOW_HALF) * 2.0**-32 >= keep)
 
 
 @compiled
 def _uniform(bits: np.uint64) -> float:
-    """Return a float in [0, 1)."""
+    """Return a uniform number in [0, 1) from 64 random bits."""
     return np.int64(bits >> np.uint64(11)) * 2.0**-53

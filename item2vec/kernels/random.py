@@ -1,4 +1,4 @@
-"""Counter-based random numbers for compiled loops: splitmix64 of a state."""
+"""Counter-based random numbers for compiled loops (splitmix64)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def mix(bits: np.uint64) -> np.uint64:
 
 @compiled
 def below(bits: np.uint64, size: int) -> int:
-    """Return an integer in [0, size), from the upper 32 of 64 random bits.
+    """Return a uniform integer in [0, size) from the upper 32 of 64 random bits.
 
     >>> below(np.uint64(3 << 62), 8)
     6
     """
-    # int64, because numba adds int64 and uint64 as floats
+    # int64, because numba converts the sum of an int64 and a uint64 to a float
     return int(np.int64((bits >> HALF) * np.uint64(size) >> HALF))

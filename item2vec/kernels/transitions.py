@@ -16,15 +16,15 @@ __all__ = ["windowed_transitions"]
 def windowed_transitions(
     tokens: Codes, offsets: Offsets, n_items: int, after: Doubles, before: Doubles, smoothing: float, k: int
 ) -> SparseRows:
-    """Return, for each item, its up to ``k`` strongest transitions, best first, as float32.
+    """Return up to ``k`` strongest transitions of each item, best first (scores in float32).
 
-    With ``T`` (n items × n items) starting at zero, for each pair of positions i < j of a sentence ``s``::
+    ``T`` (n items × n items) is initially zero. For each pair of positions i < j of a sentence ``s``::
 
         T[s[i], s[j]] += after[j - i - 1]       # 0 beyond the end of ``after``
         T[s[j], s[i]] += before[j - i - 1]
         scores = T / (T.sum(axis=1, keepdims=True) + smoothing)
 
-    Besides the result, memory holds a few numbers per token and per item.
+    ``T`` is never stored: working memory is O(tokens + items).
 
     Examples
     --------
@@ -44,7 +44,7 @@ def windowed_transitions(
 
 
 def _exact(weights: Doubles) -> Doubles:
-    """Round weights to float32: their sums in float64 are then exact, in any order."""
+    """Round weights to float32, so that their sums in float64 are exact and do not depend on the order."""
     return weights.astype(np.float32).astype(np.float64)
 
 
@@ -86,7 +86,10 @@ def _count(
 
 @compiled
 def _add(near: Codes, weights: Doubles, sums: Doubles, met: Codes, n_met: int) -> int:
-    """Add the weight of each step to the sum of the item there; return the number of items in ``met``."""
+    """Add the weight of each step to the sum of the item at that step.
+
+    An item whose sum was 0 is appended to ``met``. The function returns the number of items in ``met``.
+    """
     for step in range(min(len(near), len(weights))):
         if weights[step] > 0:
             if sums[near[step]] == 0:

@@ -1,17 +1,17 @@
 """Random walks over a graph in compressed sparse rows: DeepWalk and node2vec.
 
-From node ``v``, reached from ``u``, the next node ``x`` is a neighbour of ``v`` with a probability in
-proportion to (Grover & Leskovec, node2vec, KDD 2016)::
+After a step from node ``u`` to node ``v``, the next node ``x`` is a neighbour of ``v``, drawn in proportion
+to (Grover & Leskovec, node2vec, KDD 2016)::
 
     weight(v, x) * (1 / p if x == u else 1 if x is a neighbour of u else 1 / q)
 
-The first step, and every step if p = q = 1, uses the weight alone and draws from an alias table. The others
-are drawn by rejection (Yang et al., KnightKing, SOSP 2019), which needs no table over pairs of edges.
+The first step of a walk, and every step if p = q = 1, is drawn by weight from an alias table. All other steps
+are drawn by rejection sampling (Yang et al., KnightKing, SOSP 2019), which needs no table per pair of edges.
 
-Walks advance in blocks, one step of each at a time, so that their memory accesses overlap. This is up to four
-times as fast as one walk after another. Each walk has its own random state (splitmix64), from the seed, the
-pass and its first node, so that blocks and threads do not change it. Threads are Python's: numba's own pools
-abort the process after a fork, and when two calls run at once.
+The walks of a block advance by one step at a time, so that their memory accesses overlap. This is up to four
+times as fast as one walk after another. The random state of each walk (splitmix64) is computed from the seed,
+the pass and the first node, so that results do not depend on blocks or threads. The threads are Python
+threads, because numba's thread pools abort the process after a fork, and if two calls run concurrently.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _TASK = 64 * _BLOCK
 def walk(graph: Csr, starts: Codes, walk_length: int, p: float, q: float, seed: int) -> tuple[Codes, Offsets]:
     """Return the nodes of all walks, concatenated, and the length of each walk.
 
-    ``starts`` is a whole number of passes over all nodes, each pass in any order. A walk ends early at a node
-    without neighbours.
+    ``starts`` holds the first node of each walk: one or more passes over all nodes, each in any order. A walk
+    ends early at a node without neighbours.
     """
     tokens = np.empty(len(starts) * walk_length, np.int32)
     walks = tokens.reshape(len(starts), walk_length)
     walks[:, 0] = starts
     lengths = np.ones(len(starts), np.int64)
 
-    # With q = 1, neighbours of the previous node have the same bias as other nodes: no edge is looked up.
+    # With q = 1, neighbours of the previous node have the same bias as other nodes.
     edges = edge_filter(graph.offsets, graph.neighbours, graph.directed) if q != 1 else np.empty(0, np.uint64)
 
     def advance(first: int) -> None:
@@ -54,7 +54,7 @@ def walk(graph: Csr, starts: Codes, walk_length: int, p: float, q: float, seed: 
     with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as threads:
         for _ in threads.map(advance, range(0, len(starts), _TASK)):
             pass
-    tokens.resize(_close_gaps(walks, lengths), refcheck=False)  # walks, a view of it, ends here
+    tokens.resize(_close_gaps(walks, lengths), refcheck=False)  # walks is a view of tokens
     return tokens, lengths
 
 
@@ -94,7 +94,7 @@ def _first_order(graph: Csr, walks: Codes, lengths: Offsets, states: Words) -> N
 
 @compiled
 def _close_gaps(walks: Codes, lengths: Offsets) -> int:
-    """Concatenate the walks in place; return the total length."""
+    """Move walks to the left in place, so that they are contiguous; return their total length."""
     tokens = walks.reshape(-1)
     end = 0
     for i in range(len(walks)):

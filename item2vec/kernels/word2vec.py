@@ -1,8 +1,9 @@
-"""Skip-gram and CBOW with negative sampling (Mikolov et al., NeurIPS 2013), negatives shared in a window.
+"""Skip-gram and CBOW with negative sampling (Mikolov et al., NeurIPS 2013), shared per window.
 
-gensim draws negatives for each pair of a window. Here all pairs of a window share them (Ji et al.,
-Parallelizing Word2Vec in Shared and Distributed Memory, 2016): the window is a small dense product whose rows
-stay in the nearest cache. In NumPy, for one window, with ``x`` and ``y`` the input and output matrices::
+gensim draws negatives for each pair of a window. Here all pairs of a window share negatives (Ji et al.,
+Parallelizing Word2Vec in Shared and Distributed Memory, 2016), so that a window is a product of small
+matrices, whose rows stay in the L1 cache. One window in NumPy, with ``x`` and ``y`` the input and output
+matrices::
 
     targets = [centre, *negatives]                        # without negatives equal to the centre
     label = np.array([1, 0, 0, ...])
@@ -19,10 +20,10 @@ stay in the nearest cache. In NumPy, for one window, with ``x`` and ``y`` the in
             np.add.at(y, targets, np.outer(g, x[context]))
             x[context] += g @ rows
 
-Skip-gram trains a window of more than 12 tokens in chunks of 12, each with its own negatives.
+Skip-gram splits a window of more than 12 tokens into chunks of 12, each with different negatives.
 
-Every draw is a hash of the seed, the sentence and a counter (splitmix64), so that it depends neither on
-threads nor on the order of the sentences. ``tests/test_kernels_word2vec.py`` holds the whole loop in NumPy.
+Each random number is a hash of the seed, the sentence and a counter (splitmix64), and so depends neither on
+threads nor on the order of the sentences. ``tests/test_kernels_word2vec.py`` contains the loop in NumPy.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ _SKIP, _WIDTH, _NEGATIVES = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Model(NamedTuple):
-    """The matrices, and the tables that draw items.
+    """The matrices and the sampling tables.
 
-    ``input`` and ``output`` are flat, ``size`` numbers per row (``padded``; the padding is and stays zero).
-    ``table`` is the alias table of negatives. ``keep`` is the probability of each item to be read, times
-    2**32; empty without subsampling.
+    ``input`` and ``output`` are flat, with ``size`` numbers per row (``padded``; the padding is always zero).
+    ``table`` is the alias table of negatives. ``keep`` holds, per item, 2**32 times the probability that
+    subsampling keeps a token; it is empty without subsampling.
     """
 
     input: Floats
@@ -63,7 +64,7 @@ class Model(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """Settings of ``SkipGram`` and ``CBOW``; ``forward`` takes only earlier tokens as contexts."""
+    """Settings of ``SkipGram`` and ``CBOW``. With ``forward``, only earlier tokens are contexts."""
 
     window: int
     shrink: bool
@@ -76,10 +77,10 @@ class Rules(NamedTuple):
 class _Scratch(NamedTuple):
     """Working memory of a call, allocated once.
 
-    ``sentence`` holds the tokens that are read, ``targets`` the row offsets of the centre and negatives of
-    this chunk and of the next one. ``label``, ``rate`` and ``gradient`` hold sixteen lanes per tile of six
-    targets. ``source`` and ``error`` are the context vector and its update, ``change`` the updates of the
-    targets.
+    ``sentence`` holds the tokens kept by subsampling. ``targets`` holds the row offsets of the centre and the
+    negatives, for the current chunk and for the next one. ``label``, ``rate`` and ``gradient`` hold sixteen
+    lanes per tile of six targets. ``source`` is the context vector, ``error`` its update, and ``change``
+    holds the updates of the targets.
     """
 
     sentence: Codes
@@ -93,7 +94,7 @@ class _Scratch(NamedTuple):
 
 
 class _Memory(NamedTuple):
-    """Pointers to the arrays of ``Model`` and ``_Scratch``, and sizes."""
+    """Pointers to the arrays of ``Model`` and ``_Scratch``, with their sizes."""
 
     input: Any
     output: Any
@@ -133,9 +134,9 @@ def train_sentences(
     alpha: float,
     alpha_step: float,
 ) -> int:
-    """Train the sentences ``first`` to ``last`` (exclusive); return the number of tokens that were read.
+    """Train on the sentences from ``first`` to ``last`` (exclusive); return the number of tokens read.
 
-    A sentence that starts at token t learns at the rate ``alpha - alpha_step * t``.
+    The learning rate of a sentence that starts at token t is ``alpha - alpha_step * t``.
     """
     longest = 0
     for number in range(first, last):
@@ -169,7 +170,10 @@ def _train_with(
     alpha: float,
     alpha_step: float,
 ) -> int:
-    """Train through pointers. The caller holds the arrays: numba frees an array after its last use."""
+    """Train through pointers to the arrays.
+
+    The caller must keep references to the arrays, because numba frees an array after its last use.
+    """
     memory = _Memory(
         pointer(model.input),
         pointer(model.output),
@@ -204,7 +208,7 @@ def _bits(key: np.uint64, stream: np.uint64, count: int) -> np.uint64:
 
 @inlined
 def _read(memory: _Memory, subsampled: bool, tokens: Any, start: int, end: int, key: np.uint64) -> int:
-    """Copy the tokens that subsampling keeps into ``memory.sentence``; return their number."""
+    """Copy the tokens kept by subsampling into ``memory.sentence``; return their number."""
     n = 0
     for i in range(start, end):
         token = tokens[i]
@@ -244,7 +248,10 @@ def _train_sentence(memory: _Memory, rules: Rules, n: int, key: np.uint64, alpha
 
 @inlined
 def _draw(memory: _Memory, rules: Rules, chunk: int, key: np.uint64) -> None:
-    """Draw the negatives of a chunk and prefetch their rows; chunks use the two halves of targets in turn."""
+    """Draw the negatives of a chunk, and prefetch their rows.
+
+    Consecutive chunks use the two halves of ``targets`` in turn.
+    """
     start = (chunk & 1) * memory.n_targets
     for k in range(rules.negative):
         bits = _bits(key, _NEGATIVES, chunk * rules.negative + k)
@@ -256,7 +263,7 @@ def _draw(memory: _Memory, rules: Rules, chunk: int, key: np.uint64) -> None:
 
 @inlined
 def _prefetch_rows(memory: _Memory, n: int, centre: int, context: int) -> None:
-    """Prefetch the rows of the next centre, and of the next context to enter the window."""
+    """Prefetch the output row of the next centre and the input row of the next context."""
     if centre < n:
         row = memory.sentence[centre] * memory.size
         for d in range(0, memory.size, LANES):
@@ -269,7 +276,10 @@ def _prefetch_rows(memory: _Memory, n: int, centre: int, context: int) -> None:
 
 @inlined
 def _set_targets(memory: _Memory, at: int, centre: int, negative: int, alpha: np.float32) -> None:
-    """Write the centre before its negatives, and the learning rates: 0 for negatives equal to the centre."""
+    """Store the centre as the first target, and a learning rate per target.
+
+    The rate of a negative that equals the centre is 0.
+    """
     memory.targets[at] = centre
     memory.rate[0] = alpha
     for k in range(1, negative + 1):
@@ -290,9 +300,9 @@ def _train_context(memory: _Memory, at: int, row: int) -> None:
 
 @compiled
 def _train_mean(memory: _Memory, mean: bool, at: int, centre: int, start: int, stop: int) -> None:
-    """Train the mean or the sum of the contexts.
+    """Train on the mean or the sum of the n contexts.
 
-    As in gensim, each context learns the whole update of a mean, but only 1 / n of the update of a sum.
+    As in gensim, each context is updated by the whole update of a mean, but by 1 / n of the update of a sum.
     """
     one, zero = splat(1.0), splat(0.0)
     for d in range(0, memory.size, LANES):
@@ -323,14 +333,14 @@ def _train_source(memory: _Memory, at: int, changed: Any, row: int) -> None:
 
 @inlined
 def _add(memory: _Memory, to: Any, row: int, source: Any, start: int, factor: Any) -> None:
-    """Add ``factor`` times one row to another."""
+    """Add ``factor`` times a row of ``source`` to a row of ``to``."""
     for d in range(0, memory.size, LANES):
         store(to, row + d, fma(load(source, start + d), factor, load(to, row + d)))
 
 
 @inlined
 def _score(memory: _Memory, source: Any, start: int, at: int, tile: int) -> None:
-    """Write rate * (label - sigmoid(output · source)) for the six targets of a tile."""
+    """Store the gradient rate * (label - sigmoid(output · source)) of each of the six targets of a tile."""
     targets, output, lane = memory.targets, memory.output, tile * LANES
     t0, t1, t2 = targets[at], targets[at + 1], targets[at + 2]
     t3, t4, t5 = targets[at + 3], targets[at + 4], targets[at + 5]
@@ -351,7 +361,10 @@ def _score(memory: _Memory, source: Any, start: int, at: int, tile: int) -> None
 
 @inlined
 def _learn(memory: _Memory, source: Any, start: int, changed: Any, row: int, at: int, tile: int) -> None:
-    """Update the row ``changed`` by the six targets of a tile; add the source's gradient to ``change``."""
+    """Learn from the six targets of a tile.
+
+    The update of the source is added to a row of ``changed``, the updates of the targets to ``change``.
+    """
     targets, output, change = memory.targets, memory.output, memory.change
     gradient, lane, size = memory.gradient, tile * LANES, memory.size
     t0, t1, t2 = targets[at], targets[at + 1], targets[at + 2]

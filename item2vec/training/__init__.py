@@ -31,34 +31,34 @@ def train(
     Parameters
     ----------
     sentences
-        The training data, read once per epoch. Unordered sentences are shuffled in each epoch. A token below
+        The training data. In each epoch, the tokens of unordered sentences are shuffled, and a token below
         the median weight is read with probability weight / median.
     config
-        Settings as one value. ``settings`` (fields of ``NextItem``, ``SkipGram`` or ``CBOW``, such as
-        ``vector_size=64``) override it. The default objective is next_item.
+        Settings of training; the default is ``NextItem()``. ``settings``, such as ``vector_size=64``,
+        override fields of ``config`` (``NextItem``, ``SkipGram`` or ``CBOW``).
     validation
-        Sentences whose last item is predicted from the items before it. If given, HR@10 and NDCG@10 over all
-        items are measured after each epoch and stored in ``.curve``. With ``patience``, training stops when
-        NDCG no longer rises, and the vectors of the best epoch are returned.
+        Sentences whose last item is predicted from the items before it. HR@10 and NDCG@10 over all
+        items are measured after each epoch and stored in ``.curve``. With ``patience``, training stops after
+        that many epochs without a higher NDCG, and the vectors of the best epoch are returned.
     taste
-        How validation turns a history into a taste; the default is ``TasteConfig()``.
+        Settings of tastes in validation; the default is ``TasteConfig()``.
     start
         Vectors to continue from (warm start), such as yesterday's, of the same ``vector_size`` and objective.
         Known items start at their vectors. New items start at the mean of the known items within three
-        positions of them, or else at random. Items that are in no sentence are left out. Learning rate and
-        epochs are those of the settings: next_item comes close to training from scratch in half of the
-        epochs; skip-gram gains little (docs/benchmarks.md).
+        positions of them, or at random if there are none. Items that occur in no sentence are left out.
+        Learning rate and number of epochs do not change. With half of the epochs, next_item is nearly as
+        accurate as after training from scratch; skip-gram gains little (docs/benchmarks.md).
     after_epoch
-        Callback, called with the number of completed epochs and the current vectors. An exception that it
-        raises ends training and propagates.
+        Callback, called after each epoch with the number of completed epochs and the current vectors. If the
+        callback raises an exception, training ends, and the exception propagates.
 
     Returns
     -------
     ItemVectors
         One row per item that occurs ``min_count`` times and in a sentence of two or more tokens, most
-        frequent first. Items whose vectors did not change, such as those that subsampling skipped in every
-        epoch, are left out, unless they started from ``start``. With ``workers=1``, the same sentences and
-        settings give the same bytes in every process.
+        frequent first. Items whose vectors did not change are left out, such as items that subsampling
+        skipped in every epoch; items that started from ``start`` are kept. With ``workers=1``, the same
+        sentences and settings give the same bytes in every process.
 
     Raises
     ------
@@ -66,9 +66,9 @@ def train(
         If a setting is unknown or out of range, or ``start`` was trained with incompatible settings. Raised
         before training begins.
     NothingToTrainError
-        If no sentence with two tokens is left to train on.
+        If fewer than two different items are left in sentences of two or more tokens.
     TrainingError
-        If tokens were lost, a vector is not finite, or no vector changed.
+        If the trainer skipped tokens, a vector is not finite, or no vector changed.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def train(
         )
     if not isinstance(sentences, Sentences):
         raise InputTypeError(
-            f"sentences is {type(sentences).__name__}; expected Sentences; make them with item2vec.adapters"
+            f"sentences is {type(sentences).__name__}; expected Sentences; build them with item2vec.adapters"
         )
     if not sentences.ordered:
         config = config.without_order()
@@ -100,7 +100,7 @@ def train(
 
 
 def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
-    """Return the trainer of an objective and backend, importing only the libraries that it needs."""
+    """Return the trainer of an objective and backend; only the libraries of this trainer are imported."""
     if isinstance(config, NextItem):
         from item2vec.training.next_item import NextItemTrainer
 

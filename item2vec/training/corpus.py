@@ -1,4 +1,4 @@
-"""The training corpus: sentences without tokens that cannot be trained, items numbered by frequency."""
+"""The training corpus: filtered sentences, with items numbered by descending frequency."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from item2vec.types import Vocabulary
 __all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare"]
 
 MAX_SENTENCE_TOKENS = 10_000
-"""Length at which word2vec splits sentences (gensim's limit), and the longest window of any trainer."""
+"""Maximum length of a sentence in word2vec (gensim's limit; longer ones are split), and of a window."""
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """The tokens to train on, as row numbers of the vectors.
+    """The training tokens, as row numbers of the vectors.
 
-    ``counts`` (float64, per row) is the total weight of an item's tokens in the input, before sentences of
-    one token are dropped; ``frequency`` (int64, per row) is the number of its tokens in the corpus. ``keep``
-    (float64, per token) is the probability that an epoch reads a token, or ``None`` if each epoch reads all.
-    ``read_share`` is the expected number of tokens read per epoch, divided by their number without weights.
+    ``counts`` (float64, per row) is the total weight of an item's tokens in the input, including sentences
+    of one token. ``frequency`` (int64, per row) is the number of an item's tokens in the corpus. ``keep``
+    (float64, per token) is the probability that an epoch reads a token, or ``None`` if every epoch reads all
+    tokens. ``read_share`` is the expected number of tokens read per epoch, divided by the number of tokens
+    that an epoch would read without weights.
     """
 
     vocabulary: Vocabulary
@@ -41,8 +42,8 @@ class Corpus:
     def epochs(self, n: int, seed: int) -> Iterator[tuple[Codes, Offsets]]:
         """Yield the tokens and offsets of ``n`` epochs.
 
-        Tokens of the median weight or more are in every epoch, lighter ones with the probability weight /
-        median. The tokens of unordered sentences are shuffled within their sentence.
+        Each epoch contains every token of at least the median weight, and a token of lower weight with the
+        probability weight / median. The tokens of unordered sentences are shuffled within their sentence.
         """
         random = np.random.default_rng([seed, 1])
         for _ in range(n):
@@ -103,9 +104,9 @@ def _with_pairs(sentences: Sentences) -> Sentences:
 def _keep(weights: Floats | None) -> Doubles | None:
     """Return the probability that an epoch reads each token, or ``None`` if all are 1.
 
-    Weights are relative to their median, which no single weight can change. Relative to the maximum, one
-    token of weight 1,000 would make epochs skip nearly all others. The median is the lower one of two, so
-    that more than half of the tokens are always read.
+    The probability is weight / median, and at most 1. No single weight can change the median much. Relative
+    to the maximum weight, a single token of weight 1,000 would cause epochs to skip nearly all other tokens.
+    The median is the lower of two middle weights, so that every epoch reads more than half of the tokens.
     """
     if weights is None:
         return None
@@ -120,5 +121,8 @@ def _why(sentences: Sentences, frequent: Sentences, config: TrainConfig) -> str:
         return f"{message} has no tokens; check the input and its filters"
     if not len(frequent.tokens):
         most = int(sentences.counts().max())
-        return f"{message}; no item occurs min_count={config.min_count} times (most: {most}); lower min_count"
-    return f"{message}; no sentence has two different items; expected sentences of two or more"
+        return (
+            f"{message}; the most frequent item occurs {most} times; expected at least "
+            f"min_count={config.min_count}; lower min_count"
+        )
+    return f"{message}; no sentence has two different items; pass sentences of two or more"

@@ -45,11 +45,11 @@ class Trainer(Protocol):
 
     @property
     def positions(self) -> Floats | None:
-        """Learned weights of the steps back in a history (parts × steps), if any are learned."""
+        """Learned weights of the steps back in a history (parts × steps); ``None`` if none are learned."""
         ...
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train on all sentences once; ``number`` counts epochs from 0."""
+        """Train on all sentences once; ``number`` is the number of the epoch, from 0."""
         ...
 
 
@@ -61,16 +61,16 @@ def run_epochs(
     after_epoch: AfterEpoch | None,
     warm: Mask | None = None,
 ) -> ItemVectors:
-    """Train, and return the vectors of the last epoch, or of the best one with ``patience``.
+    """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
 
-    Rows that did not change are left out, except ``warm`` ones, which started from trained vectors. If only
-    earlier items are context, an item that was always last keeps its row for its output vector; its input
-    vector is zero instead of the random start.
+    Rows that did not change are left out, except ``warm`` rows, which started from trained vectors. If only
+    earlier items are context, an item that occurs only at the end of sentences has a trained output vector
+    and no trained input vector; its row is kept, and its input vector is set to zero.
 
     Raises
     ------
     TrainingError
-        If a vector is not finite, or none changed.
+        If a vector is not finite, or no vector changed.
     """
     initial = _Start.of(trainer, config)
     vectors = partial(_vectors, trainer, corpus, config, initial, warm)
@@ -117,8 +117,9 @@ def _only_earlier_context(config: TrainConfig) -> bool:
 def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
     """Return whether output vectors, which start at zero, are large enough to change the input vectors.
 
-    Input vectors learn from output vectors and change only after them: with little data, after the first
-    epoch. With cosines both start at random and change together, so this returns ``False``.
+    The gradients of input vectors are proportional to output vectors. With little data, input vectors change
+    only after the first epoch. With cosines, both kinds of vectors start at random and change together, and
+    the result is ``False``.
     """
     if trainer.output is None or (isinstance(config, NextItem) and config.similarity == "cosine"):
         return False
@@ -137,7 +138,7 @@ def _why_unchanged(config: TrainConfig) -> str:
 
 def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
     for matrix in (trainer.input, trainer.output):
-        # min and max propagate NaN, and need no temporary array of the size of the matrix
+        # min and max propagate NaN, and allocate no array of the size of the matrix
         if matrix is not None and not bool(np.isfinite([matrix.min(), matrix.max()]).all()):
             raise TrainingError(
                 f"training diverged in epoch {epoch}: a vector is not finite; lower alpha ({config.alpha})"
@@ -145,7 +146,7 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
 
 
 class _Start(NamedTuple):
-    """Copies of the matrices before training (n items × dimensions), to find the rows that change."""
+    """Copies of the matrices before training (n items × dimensions), to detect the rows that change."""
 
     input: Floats
     output: Floats | None
@@ -159,13 +160,13 @@ class _Start(NamedTuple):
         return cls(trainer.input.copy(), output, n_parts)
 
     def output_moved(self, trainer: Trainer) -> Mask:
-        """Return which parts of the output rows differ from the start (n items × parts)."""
+        """Return a mask of the parts of output rows that training changed (n items × parts)."""
         if self.output is None or trainer.output is None:
             return np.zeros((len(self.input), self.n_parts), np.bool_)
         return ~self._equal(trainer.output, self.output)
 
     def input_unmoved(self, trainer: Trainer) -> Mask:
-        """Return which parts of the input rows equal the start (n items × parts)."""
+        """Return a mask of the parts of input rows that training did not change (n items × parts)."""
         return self._equal(trainer.input, self.input)
 
     def _equal(self, matrix: Floats, start: Floats) -> Mask:
@@ -182,10 +183,10 @@ def _vectors(
     *,
     copy: bool = True,
 ) -> ItemVectors:
-    """Return the current vectors. Without ``copy``, later epochs change them.
+    """Return the current vectors. With ``copy=False``, later epochs modify them.
 
-    A part of an input row that equals its random start is set to zero if the output row has changed, unless
-    that applies to all rows: a first epoch of one block changes output vectors only.
+    A part of an input row that equals its random start is set to zero if the output row has changed. If this
+    holds for all rows, none is set to zero, because a first epoch of one block changes output vectors only.
     """
     input_ = trainer.input.copy() if copy else trainer.input
     output = trainer.scored

@@ -1,8 +1,8 @@
 """Training by gensim's word2vec. The only module that imports gensim.
 
-Words are decimal row numbers, most frequent item first, so that no id can break gensim's parser. Sentences
-are split at 10,000 tokens, where gensim would silently truncate them. Each epoch is one call of gensim's
-``train``, with new input, and its token counts are checked.
+gensim receives decimal row numbers as words, so that no id can break its parser. Sentences are split at
+10,000 tokens, because gensim would silently truncate them. Each epoch is one call of gensim's ``train``, and
+the token counts that gensim reports are checked.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ class GensimTrainer:
 
     @property
     def scored(self) -> Floats | None:
-        """The output vectors: word2vec's objectives score by inner products."""
+        """The output vectors, because scores of word2vec are inner products."""
         return self.output
 
     @property
     def positions(self) -> None:
-        """``None``: word2vec learns no weights of steps back."""
+        """``None``, because word2vec learns no weights of steps back."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train one epoch, at the learning rates of this epoch; check that no token was lost.
+        """Train one epoch, at the learning rates of this epoch; check that gensim read every token.
 
         Raises
         ------
         TrainingError
-            If gensim stopped early, or trained another number of tokens than expected.
+            If gensim stopped early, or trained an unexpected number of tokens.
         """
         model, config = self._model, self._config
         model.min_alpha = config.alpha - config.alpha_step * (number + 1)
@@ -75,7 +75,7 @@ class GensimTrainer:
             start_alpha=config.alpha - config.alpha_step * number,
         )
         if model.fault is not None:
-            raise TrainingError(f"epoch {number + 1} stopped: {model.fault!r}") from model.fault
+            raise TrainingError(f"gensim failed in epoch {number + 1}: {model.fault!r}") from model.fault
         counts = np.bincount(tokens, minlength=len(model.wv))
         keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
         mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))
@@ -94,7 +94,7 @@ class _Word2Vec(Word2Vec):
     def _job_producer(self, data_iterator: Any, job_queue: Queue[Any], **progress: Any) -> None:
         try:
             super()._job_producer(data_iterator, job_queue, **progress)
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+        except Exception as error:  # noqa: BLE001 - train_epoch raises a TrainingError
             self.fault = error
             for _ in range(self.workers):
                 job_queue.put(None)
@@ -102,7 +102,7 @@ class _Word2Vec(Word2Vec):
     def _worker_loop(self, job_queue: Queue[Any], progress_queue: Queue[Any]) -> None:
         try:
             super()._worker_loop(job_queue, progress_queue)
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+        except Exception as error:  # noqa: BLE001 - train_epoch raises a TrainingError
             self.fault = error
             while job_queue.get() is not None:
                 pass
@@ -111,7 +111,7 @@ class _Word2Vec(Word2Vec):
 
 @dataclass(frozen=True, eq=False)
 class _Epoch:
-    """The sentences of one epoch, as lists of decimal words."""
+    """An iterable of the sentences of one epoch, as lists of gensim's words."""
 
     words: npt.NDArray[np.object_]
     tokens: Codes

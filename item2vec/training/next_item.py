@@ -16,30 +16,30 @@ from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 
 __all__ = ["NextItemTrainer"]
 
-MIN_WEIGHT = 1e-4  # of a step back; a fixed decay ends there
+MIN_WEIGHT = 1e-4  # smallest weight of a step back with a fixed decay
 MIN_NORM = np.float32(1e-30)
-MAX_TOKENS = 2**31 - 1  # indices of tokens are int32
+MAX_TOKENS = 2**31 - 1  # token indices are int32
 TASKS_PER_WORKER = 8
-INITIAL_DECAY = 0.7  # learned weights of the steps back start as powers of it
+INITIAL_DECAY = 0.7  # learned weights of the steps back are initialised with powers of this decay
 POSITION_RATE = 0.1
 
 
 class NextItemTrainer:
     """Trains ``input`` and ``output`` (float32, n items × dimensions), one epoch per call.
 
-    The vectors are split into equal parts, one per ``context_decay``. The parts are trained independently,
-    each from its own random start: an ensemble, more accurate than any of its members. With at most as many
-    workers as parts, one worker trains a part at a time, and the same corpus and settings give the same
-    bytes for every number of workers. With more workers, several update a part without locks (Niu et al.,
-    Hogwild!, NeurIPS 2011).
+    The vectors are split into equal parts, one per ``context_decay``. Each part is trained independently from
+    a different random start; the parts form an ensemble, which is more accurate than each part. If there are
+    no more workers than parts, at most one worker trains a part at a time, and the same corpus and settings
+    give the same bytes for every number of workers. Otherwise several workers update a part without locks
+    (Niu et al., Hogwild!, NeurIPS 2011).
 
-    In unordered sentences, an item is predicted from ``window`` other items, redrawn in each epoch. A history
-    has at most 10,000 items.
+    In an unordered sentence, each item is predicted from up to ``window`` other items, which are drawn again
+    in each epoch. A history has at most 10,000 items.
 
     Raises
     ------
     InputError
-        If there are too many tokens for int32 indices.
+        If the corpus has too many tokens for int32 indices.
     """
 
     def __init__(self, corpus: Corpus, config: NextItem) -> None:
@@ -84,7 +84,10 @@ class NextItemTrainer:
 
     @property
     def scored(self) -> Floats:
-        """Output vectors for scoring: the input vectors in tied parts; unit rows per part for cosine."""
+        """Output vectors for scoring.
+
+        In tied parts, these are the input vectors. For cosines, each part of a row is scaled to length 1.
+        """
         rows = self._output.copy()
         rows[:, : self._config.tied] = self._input[:, : self._config.tied]
         if self._config.similarity == "cosine":
@@ -144,9 +147,9 @@ class NextItemTrainer:
 
 
 def _n_spans(workers: int, n_parts: int) -> int:
-    """Return the number of tasks into which an epoch of each part is split, so that no worker is idle.
+    """Return the number of spans (tasks) into which an epoch of each part is split to use all workers.
 
-    The tasks (spans of blocks) of a part are trained in order, unless there are more workers than parts.
+    The spans of a part are trained one after another, unless there are more workers than parts.
 
     >>> _n_spans(2, 3), _n_spans(2, 2), _n_spans(1, 3)
     (2, 1, 1)
@@ -167,7 +170,11 @@ def _check_size(n_tokens: int, *, ordered: bool) -> None:
 
 
 def _random_rows(random: np.random.Generator, shape: tuple[int, ...], *, unit: bool) -> Floats:
-    """Return uniform random rows around 0: of length about 1 per part, or as short as in word2vec."""
+    """Return uniform random rows with mean 0.
+
+    With ``unit``, each part has a norm of about 1. Otherwise entries are within ± 0.5 / dimensions, as in
+    word2vec.
+    """
     width = 2 * np.sqrt(3 / shape[2]) if unit else 1 / shape[2]
     rows: Floats = (random.random(shape, np.float32) - np.float32(0.5)) * np.float32(width)
     return rows
@@ -181,14 +188,14 @@ def _rules(config: NextItem, decay: float | Learned) -> Rules:
 
 
 def _log_weights(decay: float | Learned, window: int) -> Floats:
-    """Return the logarithm of the weight of each step back; a fixed decay is cut off below 1e-4."""
+    """Return the logarithm of the weight of each step back; a fixed decay ends at a weight of 1e-4."""
     logs = np.arange(window) * np.log(INITIAL_DECAY if decay == "learned" else decay)
     kept: Floats = (logs if decay == "learned" else logs[logs >= np.log(MIN_WEIGHT)]).astype(np.float32)
     return kept
 
 
 def _draws(frequency: Offsets, config: NextItem) -> Draws:
-    """Return how negatives are drawn; if there are no more items than negatives, all items are negatives."""
+    """Return the distribution of negatives; all items, if there are no more items than negatives."""
     if len(frequency) <= config.negative:
         return Draws(np.empty(0, np.uint64), np.zeros(len(frequency), np.float32), len(frequency))
     chances = frequency.astype(np.float64) ** config.ns_exponent
@@ -197,16 +204,16 @@ def _draws(frequency: Offsets, config: NextItem) -> Draws:
 
 
 def _ordered_histories(tokens: Codes, offsets: Offsets) -> tuple[Codes, Codes]:
-    """Return the tokens, and the number of tokens that precede each one in its sentence."""
+    """Return the tokens, and the number of tokens that precede each token in its sentence."""
     lengths = np.diff(offsets)
     return tokens, (np.arange(len(tokens)) - np.repeat(offsets[:-1], lengths)).astype(np.int32)
 
 
 def _unordered_histories(tokens: Codes, offsets: Offsets) -> tuple[Codes, Codes]:
-    """Return each sentence s as s s, and for each token the number of preceding tokens that are its history.
+    """Return each sentence twice in a row, and the length of the history that precedes each token.
 
-    The n - 1 tokens before any position of the second copy are exactly the other tokens of s. Tokens of the
-    first copy have no history, and so are not predicted.
+    In the second copy of a sentence of n tokens, the n - 1 tokens before a token are exactly the other tokens
+    of the sentence. Tokens of the first copy have a history of length 0, and so are not predicted.
     """
     lengths = np.diff(offsets)
     n = np.repeat(lengths, lengths)

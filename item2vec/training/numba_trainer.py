@@ -1,4 +1,4 @@
-"""Training by item2vec's own compiled word2vec (``kernels.word2vec``)."""
+"""Training of word2vec by the compiled loops of ``kernels.word2vec``."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class NumbaTrainer:
 
     @property
     def scored(self) -> Floats:
-        """The output vectors: word2vec's objectives score by inner products."""
+        """The output vectors, because scores of word2vec are inner products."""
         return self.output
 
     @property
     def positions(self) -> None:
-        """``None``: word2vec learns no weights of steps back."""
+        """``None``, because word2vec learns no weights of steps back."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Train each sentence once, at the learning rates of this epoch."""
@@ -94,7 +94,10 @@ def _aligned_zeros(n: int, vector_size: int) -> Floats:
 
 
 def _keep(frequency: Offsets, sample: float) -> Words:
-    """Return 2**32 times the probability to read each item (gensim's formula); empty for ``sample=0``."""
+    """Return, per item, 2**32 times the probability that subsampling keeps a token (gensim's formula).
+
+    The array is empty for ``sample=0``.
+    """
     if sample == 0:
         return np.empty(0, np.uint64)
     ratio = sample * frequency.sum() / frequency

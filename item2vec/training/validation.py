@@ -18,10 +18,11 @@ SCORES_PER_BLOCK = 1 << 24
 
 
 class Validation:
-    """Ranks all items by the items before the last one of each sentence; the last item is the target.
+    """Prediction of the last item of each sentence (the target) from the items before it (the history).
 
-    Items of the history are excluded from the ranking, except the target. A sentence counts as a miss if the
-    target, or every item of the history, has no vector. Ties count against the target.
+    All items are ranked, except the items of the history; the target is always ranked. A sentence counts as a
+    miss if the target has no vector, or if no item of the history has a vector. Items with the score of the
+    target are ranked before it.
 
     Raises
     ------
@@ -34,19 +35,19 @@ class Validation:
         self.taste = taste
         if not len(self.sentences):
             raise InputError(
-                "validation has no sentence of two or more items; expected a history and a target; pass "
-                "longer sentences"
+                "validation has no sentence of two or more items; expected sentences with a history and a "
+                "target; pass longer sentences"
             )
 
     def measure(self, vectors: ItemVectors, epoch: int) -> Epoch:
-        """Return HR@10 and NDCG@10 of vectors, as the point of an epoch on the curve."""
+        """Return HR@10 and NDCG@10 of vectors after an epoch."""
         hits = hits_of_ranks(self._ranks(vectors), 10)
         n, n_targets = len(self.sentences), np.ones(len(hits))
         values = (metric(hits, n_targets, 10).sum() / n for metric in (hr, ndcg))
         return Epoch(epoch, *map(float, values))
 
     def _ranks(self, vectors: ItemVectors) -> Doubles:
-        """Return the rank, from 1, of each target that can be ranked."""
+        """Return the ranks of the targets, from 1; targets of sentences without vectors are left out."""
         last = self.sentences.offsets[1:] - 1
         in_history = np.ones(len(self.sentences.tokens), dtype=bool)
         in_history[last] = False

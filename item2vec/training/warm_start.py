@@ -1,4 +1,4 @@
-"""Warm start: initial vectors from an earlier training on other sentences of mostly the same items."""
+"""Warm start: initialise vectors with the vectors of an earlier training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_start", "initialise"]
 
 
 REACH = 3
-"""Distance, in positions, up to which another token is a neighbour of a new item."""
+"""Maximum distance, in positions, of the known items whose mean initialises a new item."""
 
 
 def check_start(start: object, config: TrainConfig) -> None:
@@ -27,7 +27,7 @@ def check_start(start: object, config: TrainConfig) -> None:
     InputTypeError
         If ``start`` is not ``ItemVectors``.
     ConfigError
-        If its vectors differ in size, objective, parts, ``similarity`` or ``tied``.
+        If ``vector_size``, objective, number of parts, ``similarity`` or ``tied`` differ.
     """
     if not isinstance(start, ItemVectors):
         raise InputTypeError(
@@ -65,14 +65,14 @@ def check_start(start: object, config: TrainConfig) -> None:
 
 
 def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Mask:
-    """Write initial vectors into the matrices of a trainer; return which rows come from ``start``.
+    """Write initial vectors into the matrices of a trainer; return the mask of the rows that were written.
 
-    An item with a vector in ``start`` gets it. Any other item gets the mean of the items with vectors within
-    three positions of it. If there are none, it keeps its random start, or an input vector of zero if its
-    output vector comes from ``start``.
+    A known item is initialised with its vector in ``start``, a new item with the mean of the known items
+    within three positions of it. If there are none, a new item keeps its random vectors. If only an item's
+    output vector is initialised, its input vector is set to zero.
 
-    All other state of a trainer starts anew. This includes the Adagrad accumulators of next_item: with
-    accumulators estimated by an epoch without updates, new items were learned too slowly.
+    All other state of the trainer is initialised as in training from scratch, including the Adagrad
+    accumulators of next_item: with accumulators from an epoch without updates, new items learned too slowly.
     """
     row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
     warm = _initialise_matrix(trainer.input, start.input, row_of, corpus, config)
@@ -86,8 +86,8 @@ def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: Ite
 def _initialise_matrix(
     matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig
 ) -> Mask:
-    """Write the rows of known items, and means of nearby rows for new ones; return which were written."""
-    has_vector = np.append(rows.any(axis=1), False)  # row_of is -1, the last one, for unknown items
+    """Write rows of known items, and means of nearby rows for new items; return the mask of rows written."""
+    has_vector = np.append(rows.any(axis=1), False)  # row_of = -1 selects the appended False
     row_of = np.where(has_vector[row_of], row_of, np.int32(-1))
     known = row_of >= 0
     matrix[known] = rows[row_of[known]]
@@ -97,8 +97,9 @@ def _initialise_matrix(
 
 
 def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig) -> tuple[Floats, Mask]:
-    """Return the mean of the known rows near each new item that has any, and which items these are."""
-    from item2vec.kernels.neighbours import add_near  # local: loading a model does not import numba
+    """Return the means of the known rows near new items, and the mask of new items with a mean."""
+    # Imported here, so that loading a model does not import numba.
+    from item2vec.kernels.neighbours import add_near
 
     new = row_of < 0
     slot_of = np.where(new, np.cumsum(new) - 1, -1).astype(np.int32)
