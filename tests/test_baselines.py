@@ -1,4 +1,4 @@
-"""Each baseline agrees with its definition in plain Python; contracts shared by all baselines."""
+"""Each baseline agrees with its definition in plain Python. All baselines meet common requirements."""
 
 import math
 from collections import Counter
@@ -29,7 +29,7 @@ ALL = [Popularity, RecentPopularity, ItemKNN, MarkovChain, Transitions, LinkProp
 
 @st.composite
 def cases(draw):
-    """A training part over some of the ids of its vocabulary, and histories that also hold unknown ids."""
+    """Generate a training part with some ids of its vocabulary, and histories with known and unknown ids."""
     pool = draw(st.lists(ids, min_size=1, max_size=9, unique=True))
     known = draw(st.sets(st.sampled_from(pool), min_size=1).map(sorted))
     train = draw(st.lists(st.lists(st.sampled_from(known), max_size=8), max_size=8))
@@ -38,7 +38,7 @@ def cases(draw):
 
 
 def sentences_over(pool, lists):
-    """Sentences whose vocabulary is the whole pool, in its order, even if items do not occur."""
+    """Return sentences whose vocabulary is the whole pool, in order, even if some items do not occur."""
     return (Sentences.of([pool]) + Sentences.of(lists)).take(np.arange(1, len(lists) + 1))
 
 
@@ -48,7 +48,7 @@ def popular_first(pool, train):
 
 
 def expected(pool, train, score, history, k, filter_seen):
-    """Items by score, equal ones by popularity; then those without a score by popularity."""
+    """Return items by score, equal scores by popularity, followed by items without a score by popularity."""
     order = popular_first(pool, train)
     scored = {item: score.get(item, 0) or -(1 + place) / len(order) for place, item in enumerate(order)}
     left = [item for item in order if not (filter_seen and item in history)]
@@ -259,7 +259,7 @@ def test_errors_of_item_knn():
 
 
 def test_item_knn_of_a_crawlers_history_finishes():
-    """Its 200,000 items would make 20 thousand million pairs."""
+    """The 200,000 items of the history would make 20 thousand million pairs."""
     crawled = [str(number) for number in range(200_000)]
     model = ItemKNN(Sentences.of([["a", "b", "a"], crawled, ["b", "199999"], ["0", "c"]]))
     rankings = model.recommend_many([["a"], ["c"], ["199998"], ["100"]], k=1)

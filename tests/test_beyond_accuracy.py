@@ -1,4 +1,4 @@
-"""Metrics beyond accuracy: worked examples, and each definition as plain loops."""
+"""Metrics beyond accuracy agree with worked examples and with their definitions in plain Python."""
 
 import itertools
 import math
@@ -71,7 +71,7 @@ rankings = st.lists(st.sampled_from(KNOWN + "xyz"), max_size=6, unique=True)
 
 
 class FixedRankings:
-    """A model that returns these rankings, in the order of the queries."""
+    """Model that returns given rankings, in the order of the queries."""
 
     def __init__(self, rankings):
         self.rankings = rankings
@@ -85,7 +85,7 @@ class FixedRankings:
 
 @st.composite
 def queries(draw):
-    """A training part, histories, targets, and rankings."""
+    """Generate a training part, histories, targets, and rankings."""
     n = draw(st.integers(1, 4))
     histories = [draw(st.lists(st.sampled_from(KNOWN + "uv"), max_size=4)) for _ in range(n)]
     targets = [draw(st.lists(st.sampled_from(KNOWN + "xw"), min_size=1, max_size=3)) for _ in range(n)]
@@ -103,7 +103,7 @@ def slow_coverage(rankings, k, counts, *_):
 
 
 def slow_gini(rankings, k, counts, *_):
-    """Half the mean difference of exposure between two items, divided by the mean exposure."""
+    """Return half the mean absolute difference of two exposures, divided by the mean exposure."""
     exposure = Counter(item for ranking in rankings for item in ranking[:k])
     values = [exposure[item] for item in counts]
     differences = sum(abs(a - b) for a in values for b in values)
@@ -175,7 +175,7 @@ def test_every_metric_equals_its_definition(case, cutoffs):
 
 
 def test_novelty_counts_users_however_often_each_interacted():
-    """Of four users, all have a, two have b, one has c several times, and none has d."""
+    """All of four users have item a, two have b, one has c several times, and no user has d."""
     train = Sentences.of([["a", "b"], ["a", "b"], ["a", *"ccccc"], ["a"]])
     split = Split(train, Sentences.of([["a"]] * 4), Sentences.of([["d"]] * 4), "by hand")
     evaluation = evaluate(FixedRankings([["a"], ["b"], ["c"], ["d"]]), split, k=1, metrics=["novelty"])

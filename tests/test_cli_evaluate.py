@@ -83,7 +83,7 @@ def test_the_table_has_the_split_all_models_and_the_verdict(item2vec, playlists)
         "EASE", "random",
     ]  # fmt: skip
     assert "does not beat all baselines: ndcg@10" in out
-    assert "Leak: leave-last-1-out trains on what other users did after" in out
+    assert "Leak: leave-last-1-out trains on interactions of other users after" in out
 
 
 @pytest.mark.parametrize(

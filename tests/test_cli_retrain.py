@@ -46,7 +46,7 @@ def test_a_refusal_is_exit_code_3_with_the_report(item2vec, tmp_path):
     code, out, err = item2vec("retrain", "--json")
     assert code == 3
     assert json.loads(out)["status"] == "refused"
-    assert "popularity has" in err.splitlines()[-1]
+    assert "the popularity baseline scores" in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("item2vec: ")
 
 

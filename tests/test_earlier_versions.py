@@ -17,12 +17,12 @@ PROTOCOL = protocol_of(QUICK)
 
 
 def evaluation(score, **changes):
-    """An evaluation with this score, as notes and reports contain it."""
+    """Return an evaluation with this score, in the format of notes and reports."""
     return {"protocol": PROTOCOL, "metrics": {"ndcg@10": score}, **changes}
 
 
 def report(number, score=0.2, **changes):
-    """The report of a promoted run, without the parts that are not read."""
+    """Return the report of a promoted run, with only the keys that later runs read."""
     return {
         "status": "promoted",
         "version": f"g{number:010}-0a1b2c3d",
@@ -33,7 +33,7 @@ def report(number, score=0.2, **changes):
 
 
 def read_promoted(folder, reports):
-    """Save reports in a models folder; return the last promotions as a new run reads them."""
+    """Save reports in a models folder, and return the promotions that a new run reads from them."""
     runs = folder / "runs"
     runs.mkdir(exist_ok=True)
     for number, content in enumerate(reports):

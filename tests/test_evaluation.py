@@ -17,7 +17,7 @@ CATALOGUE = "abcdefghijkl"
 
 
 class Scored:
-    """Ranks its whole catalogue by fixed scores for each history; equal scores are in random order."""
+    """Model with fixed scores for each history. Items of equal score are in random order."""
 
     def __init__(self, scores_of, seed=0):
         self.scores_of = scores_of
@@ -37,7 +37,7 @@ class Scored:
 
 
 class Fixed:
-    """Returns the same ranking for every history."""
+    """Model that returns the same ranking for every history."""
 
     def __init__(self, *entries):
         self.ranking = [Recommendation(item, score) for item, score in entries]
@@ -47,7 +47,7 @@ class Fixed:
 
 
 def split_of(*queries, train=(("a", "b"), ("h",)), **options):
-    """A split of (history, targets) pairs."""
+    """Return a split of (history, targets) pairs."""
     histories, targets = zip(*queries, strict=True)
     return Split(Sentences.of(train), Sentences.of(histories), Sentences.of(targets), "by hand", **options)
 
@@ -77,7 +77,7 @@ def test_worked_examples_of_ties(ranking, against, for_):
 
 @st.composite
 def worlds(draw):
-    """Histories, their targets, and scores of all items with many ties for each history."""
+    """Generate histories, targets, and for each history scores of all items, many of which are equal."""
     histories = draw(
         st.lists(st.lists(st.sampled_from(CATALOGUE), max_size=3), min_size=1, max_size=5, unique_by=tuple)
     )
@@ -207,7 +207,7 @@ def test_many_queries_are_requested_in_blocks(monkeypatch):
 
 
 def clusters(n=400, seed=1):
-    """Walks within one of twenty groups of items."""
+    """Return random walks, each within one of twenty groups of items."""
     random = np.random.default_rng(seed)
     return Sentences.of([[f"{g}-{i}" for i in random.integers(0, 30, 12)] for g in random.integers(0, 20, n)])
 

@@ -39,7 +39,7 @@ REQUIRED = [
 
 
 def result(ndcg=0.2, popularity=0.1, queries=100):
-    """An evaluation result with these scores."""
+    """Return an evaluation result with these scores."""
     return {
         "queries": queries,
         "metrics": {"ndcg@10": ndcg},
@@ -48,12 +48,12 @@ def result(ndcg=0.2, popularity=0.1, queries=100):
 
 
 def live(ndcg=0.2, protocol=PROTOCOL):
-    """What a live version with this score recorded."""
+    """Return the recorded results of a served version with this score."""
     return {"data": DATA, "evaluation": {"protocol": protocol, "metrics": {"ndcg@10": ndcg}}}
 
 
 def promotions(*scores, half_width=None):
-    """Promotions with these scores, newest first, and confidence intervals of this half-width."""
+    """Return promotions with these scores, newest first, and confidence intervals of this half-width."""
     return [
         {
             "version": f"g{number:010}-0a1b2c3d",
@@ -69,7 +69,7 @@ def evaluation_gates(evaluation, earlier, protocol=PROTOCOL):
 
 
 def failed(checked):
-    """The names of the gates that were not passed."""
+    """Return the names of the gates that were not passed."""
     return [gate.name for gate in checked if not gate.passed]
 
 
@@ -134,7 +134,7 @@ def test_scores_of_different_protocols_are_not_compared():
 
 
 def test_a_loss_within_the_tolerance_every_night_is_soon_refused():
-    """Nine nights, each with the lowest score that passes: without the median, .2 decays to .034."""
+    """In each of nine runs the score is the lowest that passes. Without the median, .2 decreases to .034."""
     scores = [0.2]
     for _ in range(8):
         earlier = live(scores[-1]) | {"promoted": promotions(*scores[:-8:-1])}
@@ -240,7 +240,8 @@ def test_a_health_value_that_does_not_apply_has_no_gate(name):
 def test_a_refusal_names_value_and_bound():
     refusal = gates.refusal(evaluation_gates(result(ndcg=0.08, queries=12), live()))
     assert "queries is 12, expected at least 50" in refusal
-    assert "beats_popularity is 0.08, expected at least 0.105 (ndcg@10; popularity has 0.1000" in refusal
+    assert "beats_popularity is 0.08, expected at least 0.105 (ndcg@10; the popularity" in refusal
+    assert "baseline scores 0.1000)" in refusal
     for value in (math.nan, math.inf):
         gate = gates.within("any", value, most=1, what="…")
         assert gates.refusal([gate]) == f"any is {value}, expected at most 1 (…)"

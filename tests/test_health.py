@@ -24,7 +24,7 @@ INNER = NEXT_ITEM | {"similarity": "inner", "tied": 0}
 
 
 def failed(health):
-    """The names of the gates that a model with this health does not pass."""
+    """Return the names of the gates that a model with this health does not pass."""
     gates = of_health(health, GatesConfig())
     return [gate.name for gate in gates if not gate.passed]
 
@@ -38,7 +38,7 @@ def model_of(rows, output=None, *, config=None, counts=None, **how):
 
 @functools.cache
 def corpus():
-    """Histories of 12 items, each from one of 20 genres of 15 items."""
+    """Return histories of 12 items. The items of a history belong to one of 20 genres of 15 items."""
     random = np.random.default_rng(3)
     genres = random.integers(20, size=400)
     return Sentences.of([[f"{genre}-{item}" for item in random.integers(15, size=12)] for genre in genres])

@@ -1,4 +1,4 @@
-"""Transitions, link propagation and EASE against their definitions in NumPy."""
+"""Transitions, link propagation and EASE agree with their definitions in NumPy."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from item2vec.neighbours import link_propagation, transitions
 
 
 def dense(build, train, order):
-    """The neighbour table of a training part as a dense matrix, in the baselines' order of items."""
+    """Return the neighbour table of a training part as a dense matrix, in the item order of the baselines."""
     lists = Sentences.of([order, *train]).take(np.arange(1, len(train) + 1))
     matrix = np.zeros((len(order), len(order)))
     for item, row in enumerate(rows_of(build(lists))):
@@ -69,7 +69,7 @@ def test_link_propagation_adds_up_the_rows_of_distinct_items(case):
 @settings(deadline=None)
 @given(cases())
 def test_ease_is_the_closed_form_of_its_least_squares(case):
-    """Column j minimises ‖x_j − X b‖² + l2 ‖b‖² over b with b_j = 0: solved here for each j alone."""
+    """Column j minimises ‖x_j − X b‖² + l2 ‖b‖² over b with b_j = 0: solved here for each j separately."""
     pool, train, histories, k, filter_seen = case
     order, l2 = popular_first(pool, train), 3.0
     held = np.zeros((len(train), len(order)))

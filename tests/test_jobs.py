@@ -20,7 +20,7 @@ HOUR = 3_600_000_000
 
 
 def listens_at(*hours, item="late"):
-    """Listens of one user at these hours since 1970."""
+    """Return interactions of one user at these hours after the start of 1970."""
     return Interactions.of(
         user=["ann"] * len(hours), item=[item] * len(hours), timestamp=[hour * HOUR for hour in hours]
     )

@@ -1,4 +1,4 @@
-"""Leaks that are planted in a training part or a model are detected, and clean ones are not reported."""
+"""Leaks planted in a training part or a model are detected. Without a leak, nothing is reported."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Accuracy metrics: worked examples, an independent library, and the formulas written out."""
+"""Accuracy metrics agree with worked examples, with an independent library, and with their formulas."""
 
 import json
 import math
@@ -59,7 +59,7 @@ RANX = {
 
 @pytest.fixture(scope="module")
 def rankings():
-    """300 rankings of 10 of 30 items, with one to eight targets each, some of which are in no ranking."""
+    """Return 300 rankings of 10 of 30 items, each with one to eight targets. Some targets are not ranked."""
     random = np.random.default_rng(7)
     items = [random.permutation(30)[:10].tolist() for _ in range(300)]
     targets = [set(random.permutation(35)[: random.integers(1, 9)].tolist()) for _ in items]
@@ -77,7 +77,7 @@ print(json.dumps({name: {q: float(value) for q, value in of.items()} for name, o
 
 
 def by_ranx(targets, scores, names):
-    """Return ranx's value of each metric for each query; not compiled, which would take half a minute."""
+    """Return the values of ranx per metric and query, without compilation, which takes half a minute."""
     done = subprocess.run(
         [sys.executable, "-c", RANX_CODE],
         input=json.dumps([targets, scores, names]),
@@ -108,7 +108,7 @@ def test_every_metric_agrees_with_ranx(rankings):
 
 @st.composite
 def queries(draw):
-    """The hits of some queries, and their numbers of targets, at least the numbers of hits."""
+    """Generate hits of queries, and numbers of targets that are at least the numbers of hits."""
     places = draw(st.integers(1, 6))
     hits = draw(st.lists(st.lists(st.booleans(), min_size=places, max_size=places), max_size=5))
     n_targets = [max(1, sum(row)) + draw(st.integers(0, 3)) for row in hits]

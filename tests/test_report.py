@@ -64,7 +64,7 @@ CHARTS = {
 
 
 class Page(HTMLParser):
-    """The elements, attributes, text outside of scripts, and figures of a page."""
+    """Parser of a page: elements, attributes, text outside of scripts, and figures."""
 
     def __init__(self, content):
         super().__init__()
@@ -99,7 +99,7 @@ class Page(HTMLParser):
 
 @dataclasses.dataclass
 class Oracle:
-    """Recommends given items for each query, best first."""
+    """Model that recommends given items for each query, best first."""
 
     rankings: list[list[str]]
 
@@ -111,7 +111,7 @@ class Oracle:
 
 
 def corpus(ids, n_sentences=60, seed=3):
-    """Sentences of consecutive ids, cyclic."""
+    """Return sentences of consecutive ids, which start again after the last id."""
     random = np.random.default_rng(seed)
     starts = random.integers(0, len(ids), n_sentences)
     return Sentences.of(
@@ -128,7 +128,7 @@ def split_of(sentences):
 
 @pytest.fixture(scope="module")
 def study():
-    """A study with unusual ids, hostile titles and attributes, an approximate index, and a training curve."""
+    """Study with unusual ids, hostile titles and attributes, an approximate index, and a training curve."""
     ids = [*ODD_IDS, *HOSTILE]
     split = split_of(corpus(ids, 400))
     items = Items.of(
@@ -197,7 +197,7 @@ def test_the_page_opens_in_a_browser_without_a_network_and_without_a_message(wri
     ],
 )
 def test_the_browser_reports_errors_and_requests(written, tmp_path, planted, message):
-    """The test above relies on this: the page's content security policy makes every request a message."""
+    """The content security policy turns every request into a message, on which the test above relies."""
     head = written.read_text().split("<title>")[0]
     (tmp_path / "planted.html").write_text(f"{head}</head><body>{planted}</body></html>")
     messages, _ = opened(tmp_path / "planted.html", tmp_path / "profile")
@@ -321,7 +321,7 @@ def test_a_missing_library_is_an_error_that_names_the_extra(study, tmp_path, mon
 
 
 def compared(ours, theirs):
-    """A study of two models, with one boolean per query: whether the model recommends the target."""
+    """Return a study of two models. One boolean per query states whether a model recommends the target."""
     ids = [f"i{n}" for n in range(len(ours))]
     whole = Sentences.of([ids])
     split = Split(whole, Sentences.of([[]] * len(ids)), Sentences.of([[id_] for id_ in ids]), "by hand")
@@ -345,7 +345,8 @@ def compared(ours, theirs):
 )
 def test_the_verdict_compares_with_the_best_baseline(ours, theirs, claim, warns, tmp_path):
     study = compared(ours, theirs)
-    assert study.verdict.startswith(f"{claim}: ndcg@1 {np.mean(ours):.4f} against {np.mean(theirs):.4f}")
+    scores = f"ndcg@1 is {np.mean(ours):.4f}, and {np.mean(theirs):.4f} for the best baseline"
+    assert study.verdict.startswith(f"{claim}: {scores}")
     assert study.beats_all is not warns
     write_report(study, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())

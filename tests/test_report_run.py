@@ -1,4 +1,4 @@
-"""A nightly run's report at the top of the page."""
+"""The HTML page of a nightly run shows its gates and the drift from the served version."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def test_the_page_shows_gates_and_drift(tmp_path):
     assert "Run g0000000002-0a1b2c3d: refused" in text
     assert "<td>0.125</td><td>0.5</td><td></td>" in text
     assert "<td>nan</td>" in text
-    assert "Drift since g0000000001-0a1b2c3d" in text
+    assert "Drift from g0000000001-0a1b2c3d" in text
     assert drift.movers[0].item in text
     assert NASTY not in text
     write_report(Study.of(model, split), page)

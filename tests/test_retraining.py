@@ -1,4 +1,4 @@
-"""A nightly run promotes a model that passes all gates; otherwise the served version stays in place."""
+"""A nightly run promotes a model that passes all gates. Otherwise the served version is unchanged."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def listens():
 
 @pytest.fixture(scope="module")
 def healthy(listens, tmp_path_factory):
-    """A models folder whose live version a run has promoted, the store's URL, and the run's result."""
+    """Return a models folder with a version that a run has promoted, the store URL, and the run's result."""
     folder = tmp_path_factory.mktemp("healthy")
     url = fill(f"sqlite:///{folder}/item2vec.db", listens)
     result = item2vec.retrain(models=folder / "models", store=url, config=QUICK)
@@ -62,7 +62,7 @@ def report_of(path):
 
 
 def refused(models, url, config=QUICK, **more):
-    """Retrain; check that the run is refused, recorded and changes nothing else; return the reason."""
+    """Check that a gate rejects a run, which is recorded and changes nothing else; return the reason."""
     before = versions.served_version(models) if (models / "CURRENT").exists() else None
     with pytest.raises(GateRefusedError) as caught:
         item2vec.retrain(models=models, store=url, config=config, **more)
@@ -141,7 +141,7 @@ def test_scores_are_read_from_manifests_or_reports(healthy, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (shuffled, "popularity has"),
+        (shuffled, "the popularity baseline scores"),
         (lambda listens: cut(listens, 0.4), "interactions_growth is 0.4, expected at least 0.7"),
         (lambda listens: listens.take(listens.timestamp < np.quantile(listens.timestamp, 0.3)), "_growth is"),
     ],
@@ -155,7 +155,7 @@ def test_a_spoiled_corpus_is_refused(healthy, listens, tmp_path, spoil, reason):
 @pytest.mark.usefixtures("in_process")
 def test_a_shuffled_corpus_is_refused_on_the_first_night_too(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/spoiled.db", shuffled(listens))
-    assert "popularity has" in refused(tmp_path / "models", url)
+    assert "the popularity baseline scores" in refused(tmp_path / "models", url)
 
 
 @pytest.mark.usefixtures("in_process")
@@ -366,7 +366,7 @@ def test_a_run_killed_after_its_promotion_is_recorded_as_promoted(listens, tmp_p
     ("limits", "message"),
     [
         (LimitsConfig(memory=0.02), r"used 0\.\d+ GiB; expected at most 0.02"),
-        (LimitsConfig(time="1s"), "had not finished when the run reached its limit of 1s"),
+        (LimitsConfig(time="1s"), "was not finished when the run reached its time limit of 1s"),
     ],
     ids=["memory", "time"],
 )
@@ -423,7 +423,7 @@ def children_of(pid):
 
 @pytest.fixture
 def running(healthy):
-    """A run in the middle of its evaluation, which would take hours."""
+    """Start a run whose evaluation would take hours, and yield it during the evaluation."""
     models, url, _ = healthy
     run = subprocess.Popen(
         [sys.executable, "-c", SLOW_RUN, str(models), url],
@@ -471,7 +471,7 @@ def test_a_killed_worker_is_an_error(running):
     os.kill(worker, signal.SIGKILL)
     _, stderr = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert "the worker process ended in 'evaluate' by signal SIGKILL" in stderr
+    assert "the worker process ended in job 'train_and_evaluate' with signal SIGKILL" in stderr
     assert versions.served_version(models) == before
 
 

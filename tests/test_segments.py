@@ -19,7 +19,7 @@ queries = st.lists(
 
 
 def split_of(train, queries):
-    """A split of (history, targets) pairs."""
+    """Return a split of (history, targets) pairs."""
     histories, targets = zip(*queries, strict=True)
     return Split(Sentences.of(train), Sentences.of(histories), Sentences.of(targets), "by hand")
 

@@ -1,4 +1,4 @@
-"""Intervals contain the true mean as often as they should, and p-values agree with an exact test."""
+"""Intervals have the nominal coverage, and p-values agree with an exact test."""
 
 import itertools
 
@@ -19,14 +19,14 @@ N_SIMULATED = 2000
 
 
 def coverage(simulated, truth, users, **options):
-    """Return how often the intervals of simulated data sets (queries × data sets) contain the true mean."""
+    """Return the share of simulated data sets (queries × data sets) whose interval contains the true mean."""
     named = {f"hr@{n}": column for n, column in enumerate(simulated.T)}
     bounds = np.array(list(intervals(named, users, **options).values()))
     return np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1]))
 
 
 def evaluation(values, users=None, name="ndcg@10"):
-    """An evaluation with these values per query."""
+    """Return an evaluation with these values per query."""
     values = np.asarray(values, dtype=np.float64)
     empty = np.zeros((len(values), 0))
     rankings = Rankings(
@@ -176,7 +176,7 @@ def test_errors_of_compare_and_intervals():
     ],
 )
 def test_evaluations_of_different_queries_are_not_compared(changed, differing):
-    """The numbers of queries and of targets are equal; only the contents differ."""
+    """The evaluations have equal numbers of queries and targets, but different contents."""
     train = Sentences.of([["a", "b", "c"]])
 
     def evaluated(histories=(["a"], ["b"]), targets=(["b"], ["a"]), users=(0, 1)):

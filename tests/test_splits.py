@@ -1,4 +1,4 @@
-"""Splits: worked examples, then that no target is in the training part and nothing is lost uncounted."""
+"""Splits: worked examples. No target is in the training part, and all omitted data are counted."""
 
 import warnings
 from collections import Counter
@@ -32,19 +32,19 @@ rows = st.lists(
 
 
 def interactions_of(events, **columns):
-    """Interactions of (user, item, day) rows."""
+    """Return the interactions of (user, item, day) rows."""
     users, items, days = zip(*events, strict=True)
     timestamps = np.array([DAY * day for day in days], dtype="datetime64[us]")
     return Interactions.of(user=users, item=items, timestamp=timestamps, **columns)
 
 
 def history(events, user):
-    """Items of a user, oldest first; with equal timestamps in the order of the rows."""
+    """Return the items of a user, oldest first. Rows with equal timestamps keep their order."""
     return [item for owner, item, _ in sorted(events, key=lambda event: event[2]) if owner == user]
 
 
 def words(sentences):
-    """Sentences of one-letter items as one text: "ab c"."""
+    """Return sentences of one-letter items as one text: "ab c"."""
     return " ".join("".join(sentence) or "-" for sentence in sentences)
 
 
@@ -112,7 +112,7 @@ def test_worked_examples_of_temporal_folds(folds, expected):
 
 
 def last_items(sentences, n, repeats):
-    """The queries of leave-last-out, and what it drops, by definition."""
+    """Return the queries and the dropped counts of leave-last-out, computed from the definition."""
     queries = [(s[:-n], [i for i in s[-n:] if repeats or i not in s[:-n]]) for s in sentences if len(s) > n]
     dropped = {
         "sentences too short for a query": sum(len(s) <= n for s in sentences),
@@ -160,7 +160,7 @@ def test_leave_last_out_of_interactions_keeps_timestamps(events, n, repeats):
 @examples
 @given(corpora, st.booleans())
 def test_every_target_can_be_recommended(sentences, repeats):
-    """No target is among the items that recommendations exclude under the split's ``filter_seen``."""
+    """No target is an item that recommendations exclude under ``filter_seen`` of the split."""
     whole = Sentences.of(sentences)
     splits = [leave_last_out(whole, repeats=repeats), leave_last_out(whole, n=2, repeats=repeats)]
     splits += k_fold(whole, folds=2, repeats=repeats) if len(sentences) >= 2 else []
@@ -317,7 +317,7 @@ def test_cold_users_have_an_empty_history():
     st.booleans(),
 )
 def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events, options, visits):
-    """Each event has an item named after its day, so that the day of a token can be read from its item."""
+    """The item of each event is the name of its day, so the item of a token determines its day."""
     events = [(user, f"{item}{at}", at) for user, item, at in events]
     extra = {"session": [f"{user}{at % 2}" for user, _, at in events]} if visits else {}
     kinds = ["click" if item < "d" else "purchase" for _, item, _ in events]
@@ -347,12 +347,12 @@ def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events,
         ({"at": "soon"}, "at is 'soon'; expected a datetime, or ISO text"),
         ({"at": 7}, "at is 7; expected a datetime"),
         ({"at": "1970-01-02", "fraction": 0.5}, "expected one of the two"),
-        ({"fraction": 1.0}, "the test part is 1 of the events; expected a share above 0 and below 1"),
+        ({"fraction": 1.0}, "the test part is 1 of the events; expected a number above 0 and below 1"),
         ({"fraction": float("nan")}, "nan of the events"),
-        ({"until": "1970-01-02"}, "1 events with 1 distinct timestamp; expected at least two"),
+        ({"until": "1970-01-02"}, "the 1 events have 1 distinct timestamps; expected at least 2"),
         (
             {"adapter": partial(adapters.histories, min_length=9), "fraction": 0.5},
-            "the adapter made no sentence",
+            "the adapter makes 0 sentences from the 2 events",
         ),
     ],
 )
@@ -363,7 +363,7 @@ def test_errors_of_temporal_split(options, message):
 
 
 def test_a_split_by_time_needs_timestamps():
-    with pytest.raises(InputError, match="needs timestamps; name their column"):
+    with pytest.raises(InputError, match="have no timestamps; a split by time needs timestamps"):
         temporal_split(Interactions.of(user=["u"], item=["a"]))
     with pytest.raises(InputTypeError, match="found Sentences; expected Interactions"):
         temporal_split(Sentences.of([["a"]]))
@@ -373,8 +373,8 @@ def test_a_split_by_time_needs_timestamps():
     ("options", "message"),
     [
         ({"folds": 0}, "folds is 0"),
-        ({"folds": 5, "fraction": 0.2}, "leaves events for training"),
-        ({"folds": 3, "fraction": 0.01}, "3 test windows overlap"),
+        ({"folds": 5, "fraction": 0.2}, "the test part is 1 of the events"),
+        ({"folds": 3, "fraction": 0.01}, "the 3 test windows overlap"),
     ],
 )
 def test_errors_of_temporal_folds(options, message):
@@ -468,7 +468,7 @@ def test_weights_stay_with_their_tokens():
 
 
 def test_adapter_settings_shape_histories_targets_and_seen_items():
-    """Trained on purchases: viewed items are in no history and no target, but count as seen."""
+    """With training on purchases, viewed items are in no history and no target, but they are seen items."""
     rows = [
         ("u", "a", "buy", 0), ("u", "b", "view", 1), ("u", "c", "buy", 2), ("u", "c", "buy", 3),
         ("v", "a", "buy", 0), ("v", "b", "buy", 1),
@@ -507,7 +507,7 @@ def test_adapter_settings_shape_histories_targets_and_seen_items():
     st.sampled_from([None, 2]),
 )
 def test_every_target_of_a_temporal_split_can_be_recommended(events, seen_events, read, max_length):
-    """Recommendations exclude exactly the items of ``seen_events``, whether the history has them or not."""
+    """Recommendations exclude exactly the items of ``seen_events``, independently of the history."""
     kinds = ["buy" if item < "c" else "view" for _, item, _ in events]
     listens = interactions_of(events, event=kinds)
     adapter = AdapterConfig(events=read, seen_events=seen_events, max_length=max_length)
@@ -565,10 +565,10 @@ def test_by_coldness_loses_no_query(train, histories, data):
     [
         (lambda s: leave_last_out(s, n=0), "n is 0"),
         (lambda s: k_fold(s, n=0), "n is 0"),
-        (lambda s: k_fold(s, folds=3), "3 folds of 2 sentences"),
-        (lambda s: k_fold(s, folds=1), "1 folds of 2 sentences"),
-        (lambda s: random_split(s, fraction=1), "fraction is 1; expected a share"),
-        (lambda s: prefix_split(s, fraction=0), "fraction is 0; expected a share"),
+        (lambda s: k_fold(s, folds=3), "folds is 3, and there are 2 sentences"),
+        (lambda s: k_fold(s, folds=1), "folds is 1, and there are 2 sentences"),
+        (lambda s: random_split(s, fraction=1), "fraction is 1; expected a number"),
+        (lambda s: prefix_split(s, fraction=0), "fraction is 0; expected a number"),
         (lambda s: prefix_split(s[:1]), "expected at least 2 sentences"),
     ],
 )

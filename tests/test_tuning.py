@@ -1,4 +1,4 @@
-"""Tuning: validation by the protocol of the final evaluation, and the default unless others are better."""
+"""Tuning holds out validation queries, and returns the default unless a finalist is significantly better."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from item2vec.tuning.trial import DEFAULT_WITH_BEST_TASTE, Limits, Trial
 
 
 def chains(n_sentences=60, n_items=30, length=6, seed=1):
-    """Walks along a ring, mostly forward: the next item depends on the last item only."""
+    """Return walks along a ring, mostly forward. The next item depends on the last item only."""
     random = np.random.default_rng(seed)
     steps = random.choice([1, 1, 1, 2, 15], size=(n_sentences, length))
     walks = (random.integers(0, n_items, (n_sentences, 1)) + steps.cumsum(axis=1)) % n_items
@@ -26,7 +26,7 @@ def chains(n_sentences=60, n_items=30, length=6, seed=1):
 
 
 def events(n_users=30, n_days=40, seed=1):
-    """One interaction per user and day."""
+    """Return one interaction per user and day."""
     random = np.random.default_rng(seed)
     start = datetime(2024, 1, 1, tzinfo=UTC)
     rows = [
@@ -39,7 +39,7 @@ def events(n_users=30, n_days=40, seed=1):
 
 
 class World:
-    """Simulates training: a trial takes ``seconds(config)`` of a fake clock; its score is ``worth(config)``.
+    """Simulated training. A trial takes ``seconds(config)`` of a fake clock. Its score is ``worth(config)``.
 
     Queries differ in difficulty, and every training adds noise to the score of each query.
     """
@@ -119,7 +119,7 @@ def test_the_default_protocol_depends_on_the_data(data, protocol, expected):
 
 @pytest.mark.parametrize("protocol", ["last", "prefix", "temporal", "random"])
 def test_no_target_is_in_the_training_part(protocol):
-    """All items differ, so a target must not occur in the training part of its fold."""
+    """All items are distinct, so a target must not occur in the training part of its fold."""
     data = events()
     data = dataclasses.replace(
         data,
@@ -219,7 +219,7 @@ def test_errors_of_arguments(arguments, message):
 
 
 def test_errors_of_data():
-    with pytest.raises(InputError, match="makes no query"):
+    with pytest.raises(InputError, match="makes 0 queries"):
         item2vec.tune(Sentences.of([["a"], ["b"]]), trials=1)
     with pytest.raises(InputTypeError, match="found list; tune expects Sentences or Interactions"):
         item2vec.tune([["a", "b"]], trials=1)
@@ -445,7 +445,7 @@ def test_a_large_corpus_is_searched_on_a_sample_and_decided_on_all_data(world):
 
 
 def slow_bounds(gains, users, level=0.95, n_draws=4000, seed=7):
-    """Lower bounds by resampling whole users, from the largest standardised error of each resample."""
+    """Return lower bounds from the largest standardised error of each resample of whole users."""
     random = np.random.default_rng(seed)
     users = [gains[users == user] for user in np.unique(users)]
     mean = gains.mean(axis=0)

@@ -87,7 +87,7 @@ time.sleep(60)
 
 
 def test_a_study_is_resumed_with_another_number_of_jobs(tmp_path, monkeypatch):
-    """The suggestions depend on the number of jobs at its start only."""
+    """Suggestions depend only on the number of jobs with which the study was started."""
     worth = {"next_item": 0.3, "skipgram": 0.2, "cbow": 0.1}
 
     def run(n_trials, jobs, study=None):

@@ -1,4 +1,4 @@
-"""Trials with real training: the best taste is chosen, and hopeless trials are stopped."""
+"""Trials with real training: the best taste is chosen, and trials with low scores are stopped."""
 
 import dataclasses
 from functools import partial
@@ -67,7 +67,7 @@ def test_the_best_taste_is_chosen():
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("objective", ["next_item", "skipgram"])
 def test_a_half_life_is_searched_where_there_are_timestamps(timed, objective):
-    """The best of the searched tastes has 30 days and ten items; the score is simulated."""
+    """In the simulated scores, the best taste has a half-life of 30 days and ten items."""
     config = Config(train=TrainConfig(objective=objective))
     scored = scored_by(lambda taste: (taste.half_life == 30) + (taste.last_n == 10) / 2, timed=timed)
     taste = best_taste(*scored, config, TASTE)
@@ -77,7 +77,7 @@ def test_a_half_life_is_searched_where_there_are_timestamps(timed, objective):
 
 
 def scored_by(score, *, timed=False, repeats=False):
-    """Return a simulated problem in which a taste has this score, and vectors."""
+    """Return a problem in which a function simulates the score of a taste, and vectors."""
     problem = SimpleNamespace(
         timed=timed,
         repeats=repeats,
@@ -116,7 +116,7 @@ def test_a_popularity_prior_is_searched_and_its_half_life_where_there_are_timest
 
 
 def test_tuning_counts_the_prior_with_its_half_life():
-    """All validation users play the new item, which is rare overall and recently frequent."""
+    """All validation users play the new item, which is rare in all data but frequent in recent data."""
     lists = [[f"x{user % 7}", "old" if user < 45 else "new"] for user in range(60)]
     days = np.array([(0, user + 1) for user in range(60)]).ravel()
     problem = make_problem(
@@ -151,7 +151,7 @@ def test_a_hopeless_trial_is_stopped_and_a_good_one_is_not():
 
 
 def test_a_trial_is_stopped_by_its_limits():
-    """After one of four epochs of one second each, the limits receive three remaining seconds."""
+    """After the first of four epochs of one second each, the estimated remaining time is three seconds."""
     ticks = iter(range(100))
     received = []
 

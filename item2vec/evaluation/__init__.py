@@ -1,4 +1,8 @@
-"""Offline evaluation through the same calls that serve: a model is any object with ``recommend_many``."""
+"""Offline evaluation: splits, metrics, baselines, and comparisons of models.
+
+A model is any object with the method ``recommend_many``, which also serves recommendations. ``Study.of`` in
+``report/study.py`` evaluates a model and its baselines.
+"""
 
 from __future__ import annotations
 

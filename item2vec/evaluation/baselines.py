@@ -1,4 +1,4 @@
-"""Baselines: models without vectors. A model that does not beat them is not worth serving."""
+"""Baselines: recommendation models without vectors, with which a trained model is compared."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ __all__ = [
 
 
 class Histories(NamedTuple):
-    """The known items of each history, and the number of candidates that surely hold ``k`` eligible ones."""
+    """The known items of each history: ``codes[offsets[i]:offsets[i + 1]]`` for history ``i``.
+
+    ``n_needed`` is the number of candidates per history that suffices for ``k`` items after the exclusions.
+    """
 
     codes: Codes
     offsets: Offsets
@@ -38,21 +41,22 @@ class Histories(NamedTuple):
 
 
 class _Excluded(NamedTuple):
-    """Excluded items: those for history ``i`` are ``codes[offsets[i]:offsets[i + 1]]``."""
+    """The excluded items of each history: ``codes[offsets[i]:offsets[i + 1]]`` for history ``i``."""
 
     codes: Codes
     offsets: Offsets
 
 
 class Baseline(ABC):
-    """The base of all baselines: their items, and rankings from the candidates of a subclass.
+    """Base class of the baselines. Subclasses select and score candidates.
 
-    ``vocabulary`` holds the items that occur in the training part, most frequent first (equally frequent
-    items in the order of their codes), and ``counts`` (int64) the number of occurrences. Items of equal score
-    are ranked in this order. Items without a score follow the others, also in this order, with
-    ``source="popular"`` and scores that decrease from just below 0 to -1.
+    ``vocabulary`` contains the items that occur in the training part, most frequent first. Equally frequent
+    items are in the order of their codes. ``counts`` (int64) is their number of occurrences. Items of equal
+    score are ranked in the order of ``vocabulary``. Items without a score follow the items with a score, in
+    the order of ``vocabulary``, with ``source="popular"`` and decreasing scores between 0 and -1.
 
-    ``ties`` is the rule that ``evaluate`` applies: as answered, because this order is a part of the baseline.
+    ``ties`` is the tie rule of ``evaluate``. The default is ``"as answered"``, because the order of equal
+    scores is part of the definition of a baseline.
     """
 
     ties: ClassVar[Ties] = "as answered"
@@ -77,10 +81,11 @@ class Baseline(ABC):
         filter_seen: bool = True,
         exclude: Sentences | Iterable[Iterable[str]] | None = None,
     ) -> list[list[Recommendation]]:
-        """Return the ``k`` best items for each history, best first; ``filter_seen`` excludes its own items.
+        """Return the ``k`` items with the highest scores for each history, best first.
 
-        Rankings are shorter than ``k`` only if there are fewer items. Unknown items of a history are ignored.
-        ``exclude`` holds further items to exclude per history.
+        ``filter_seen`` excludes the items of the history. ``exclude`` contains further items to exclude, one
+        sentence per history. Unknown items are ignored. A ranking is shorter than ``k`` only if fewer than
+        ``k`` items are eligible.
         """
         n_items = len(self.vocabulary)
         k = min(check_k(k), n_items)
@@ -96,7 +101,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def _candidates(self, histories: Histories) -> SparseRows:
-        """Return items of positive score for each history, best first: all, or at least ``n_needed``."""
+        """Return items of positive score for each history, best first: at least ``n_needed``, or all."""
 
     def _numbered(self, sentences: Sentences) -> Sentences:
         """Return the training sentences encoded with ``vocabulary``."""
@@ -113,7 +118,7 @@ class Baseline(ABC):
 
 
 class _SameForAll(Baseline):
-    """Ranks all items by one score per item, the same for every history."""
+    """Base class of baselines in which the score of an item is the same for all histories."""
 
     source = "popular"
 
@@ -128,9 +133,10 @@ class _SameForAll(Baseline):
 
 
 class Popularity(_SameForAll):
-    """Recommends the most frequent items to every user, except those of the history.
+    """Recommend the most frequent items that are not in the history.
 
-    The score is an item's number of tokens. Ties count in its favour, which gives an upper bound.
+    The score of an item is its number of tokens. Among items of equal score, targets are ranked first, so the
+    metrics are upper bounds.
 
     Examples
     --------
@@ -147,20 +153,21 @@ class Popularity(_SameForAll):
 
 
 class RecentPopularity(_SameForAll):
-    """Recommends the recently most frequent items to every user, except those of the history.
+    """Recommend the recently most frequent items that are not in the history.
 
-    The score is the sum of the weights of an item's tokens. A token has the weight
-    ``0.5 ** (age / half_life)``, where the newest token of all has age 0. Without timestamps its weight is
-    ``decay ** steps``, with the number of tokens after it in its sentence.
+    The score of an item is the sum of the weights of its tokens. The weight of a token is
+    ``0.5 ** (age / half_life)``, where age is the time from the token to the newest token of the training
+    part. Without timestamps, the weight is ``decay ** steps``, where ``steps`` is the number of later tokens
+    in the sentence.
 
     Parameters
     ----------
     sentences
         The training part.
     half_life
-        Days after which the weight of a token has halved.
+        Half-life of the weight of a token, in days.
     decay
-        Factor of the weight per step back, if there are no timestamps.
+        Factor by which the weight decreases per step back in the sentence, without timestamps.
 
     Raises
     ------
@@ -182,7 +189,7 @@ class RecentPopularity(_SameForAll):
         if not 0 < half_life < np.inf:
             raise InputError(f"half_life is {half_life}; expected a number of days above 0")
         if not 0 < decay <= 1:
-            raise InputError(f"decay is {decay}; expected a number above 0 and up to 1")
+            raise InputError(f"decay is {decay}; expected a number above 0 and at most 1")
         if sentences.timestamps is None:
             last = np.repeat(sentences.offsets[1:] - 1, sentences.lengths)
             weights = decay ** (last - np.arange(len(last), dtype=np.float64))
@@ -194,29 +201,30 @@ class RecentPopularity(_SameForAll):
 
 
 class ItemKNN(Baseline):
-    """Recommends items that occur in the same sentences as the items of a history.
+    """Recommend items that occur in the same sentences as the items of a history.
 
     The similarity of two items is the cosine of the sets of sentences that contain them,
-    n_ij / sqrt(n_i · n_j); repetitions in a sentence do not count. Each item has its ``k`` most similar items
-    as neighbours. The score is the sum of a candidate's similarities to the distinct items of the history
-    that have it as a neighbour.
+    n_ij / sqrt(n_i · n_j). Repetitions within a sentence are not counted. The neighbours of an item are its
+    ``k`` most similar items. The score of a candidate is the sum of its similarities to the distinct history
+    items of which it is a neighbour.
 
-    The work grows with the square of the number of items in a sentence. Of a sentence with more than
-    ``max_items`` distinct items, such as a crawler's, only the end with that many is counted.
+    The computation grows with the square of the number of items in a sentence. In a sentence with more than
+    ``max_items`` distinct items, such as the history of a crawler, only the newest ``max_items`` distinct
+    items are counted.
 
     Source: Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001; Linden et
-    al., Amazon.com recommendations: item-to-item collaborative filtering, IEEE Internet Computing 2003. The
-    limit: Schelter, Boden & Markl, Scalable similarity-based neighborhood methods with MapReduce, RecSys 2012
-    (who sample the items at random).
+    al., Amazon.com recommendations: item-to-item collaborative filtering, IEEE Internet Computing 2003.
+    Source of the limit: Schelter, Boden & Markl, Scalable similarity-based neighborhood methods with
+    MapReduce, RecSys 2012, where the counted items are sampled at random.
 
     Parameters
     ----------
     sentences
         The training part.
     k
-        Number of neighbours per item, at most.
+        Maximum number of neighbours per item.
     max_items
-        Number of distinct items counted per sentence, from its end.
+        Maximum number of distinct items counted per sentence; the newest are counted.
 
     Examples
     --------
@@ -228,7 +236,9 @@ class ItemKNN(Baseline):
     def __init__(self, sentences: Sentences, *, k: int = 100, max_items: int = 2000) -> None:
         super().__init__(sentences)
         if max_items < 2:
-            raise InputError(f"max_items is {max_items}; expected at least 2, the items of a pair")
+            raise InputError(
+                f"max_items is {max_items}; expected at least 2, because similarities are computed for pairs"
+            )
         n_items = len(self.vocabulary)
         numbers = self._number_of[sentences.tokens]
         counted = newest_items(numbers, sentences.offsets, n_items, max_items)
@@ -240,9 +250,9 @@ class ItemKNN(Baseline):
 
 
 class MarkovChain(Baseline):
-    """Recommends the items that directly follow the last known item of a history: a first-order Markov chain.
+    """Recommend by a first-order Markov chain: items that directly follow the last known item of a history.
 
-    The score is P(next | last), the relative frequency among the transitions from the last item.
+    The score of an item is P(item | last item): its relative frequency among the successors of the last item.
 
     Examples
     --------
@@ -277,10 +287,10 @@ class MarkovChain(Baseline):
 
 
 class Random(Baseline):
-    """Recommends items of the training part drawn uniformly at random: the lower bound for any model.
+    """Recommend items of the training part, drawn uniformly at random.
 
-    A history always gets the same ranking, whatever the other histories of a batch. The score at rank r is
-    1 / r, or less if items of the history were drawn before.
+    The ranking of a history does not depend on the other histories of a batch. The score at rank r is 1 / r,
+    or less if items were excluded at better ranks.
 
     Examples
     --------
@@ -298,7 +308,7 @@ class Random(Baseline):
 
 
 def _merged(parts: list[_Excluded], n: int) -> _Excluded:
-    """Return the union of several sets of excluded items, for each of ``n`` histories."""
+    """Return the union of the excluded items of all parts, for each of ``n`` histories."""
     codes = np.concatenate([np.empty(0, np.int32), *(part.codes for part in parts)])
     owners = [np.repeat(np.arange(n), np.diff(part.offsets)) for part in parts]
     owner = np.concatenate([np.empty(0, np.intp), *owners])

@@ -1,4 +1,4 @@
-"""Measures of rankings beyond accuracy, relative to the training part."""
+"""Metrics of rankings beyond accuracy, relative to the training part."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from item2vec.metrics.beyond_accuracy import (
 __all__ = ["BEYOND_ACCURACY", "BeyondAccuracy"]
 
 BEYOND_ACCURACY = ("coverage", "novelty", "diversity", "gini", "popularity-bias", "serendipity")
-"""The names of the metrics of this module."""
+"""Names of the metrics of this module."""
 
 PAIRS_PER_BLOCK = 1 << 20
 
 
 class BeyondAccuracy:
-    """Computes metrics of rankings from the training part; statistics are cached for all cut-offs."""
+    """Compute metrics of rankings relative to a training part. Shared statistics are computed once."""
 
     def __init__(self, rankings: Rankings, split: Split) -> None:
         self._rankings = rankings
@@ -39,7 +39,7 @@ class BeyondAccuracy:
         )
 
     def measure(self, name: str, k: int) -> Doubles | float:
-        """Return a metric of the first ``k`` ranks: one value per query, or one for the whole catalogue."""
+        """Return a metric of the first ``k`` ranks: one value per query, or one value for the catalogue."""
         items, counts = self._rankings.items, self._counts
         if name == "coverage":
             return coverage(items, k, counts)
@@ -54,14 +54,14 @@ class BeyondAccuracy:
         return serendipity(self._rankings.hits, self._is_popular(k)[items], k)
 
     def _is_popular(self, k: int) -> Mask:
-        """Return, for each item, whether it is among the ``k`` most frequent; code -1 is not."""
+        """Return a mask of the ``k`` most frequent items. Code -1 selects the appended False."""
         popular = np.zeros(len(self._counts) + 1, dtype=bool)
         popular[np.argsort(-self._counts, kind="stable")[: min(k, np.count_nonzero(self._counts))]] = True
         return popular
 
     @cached_property
     def _history_popularity(self) -> float:
-        """The mean count of a history's trained items, averaged over histories that have any."""
+        """Mean count of the trained items of a history, averaged over histories with trained items."""
         histories = self._split.histories
         code_of = self._rankings.vocabulary.encode(histories.vocabulary.ids)
         counts = np.append(self._counts, 0)[code_of[histories.tokens]]
@@ -75,16 +75,16 @@ class BeyondAccuracy:
 
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
-        """The training sentences that contain each item: offsets, and sentence numbers."""
+        """Training sentences that contain each item, as offsets and sentence numbers."""
         train = self._split.train
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
 
     @cached_property
     def _similarity(self) -> Doubles:
-        """For each rank, the sum of the item's cosines with the items of better rank.
+        """Sum of the cosines of the item at each rank with the items of better rank (n queries × ranks).
 
-        The cosine of two items is that of the sets of training sentences that contain them. Each distinct
-        pair is computed once per block, because rankings of different queries overlap.
+        The cosine of two items is the cosine of the sets of training sentences that contain them. Each
+        distinct pair of items is computed once per block, because the rankings of queries overlap.
         """
         items, n_items = self._rankings.items, len(self._counts)
         place, before = np.tril_indices(items.shape[1], -1)

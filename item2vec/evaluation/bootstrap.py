@@ -14,7 +14,7 @@ __all__ = ["CELLS_PER_BLOCK", "NOISE", "intervals", "sums_by_cluster"]
 N_RESAMPLES = 1000
 CELLS_PER_BLOCK = 1 << 22
 NOISE = 1e-12
-"""Differences below it are rounding errors of float64 sums."""
+"""Bound of the rounding errors of float64 sums: smaller differences count as 0."""
 UNBOUNDED = ("novelty", "popularity-bias")
 
 
@@ -26,32 +26,32 @@ def intervals(
     seed: int = 1,
     least: float = 0.0,
 ) -> dict[str, tuple[float, float]]:
-    """Return the confidence interval of each metric's mean: percentile bootstrap over clusters of queries.
+    """Return the confidence interval of the mean of each metric, by the percentile cluster bootstrap.
 
-    Queries of one user (or session) are not independent, so whole clusters are drawn with replacement, each
-    with all its queries; 1,000 resamples. Sources: Efron & Tibshirani, An Introduction to the Bootstrap,
+    The queries of a cluster (one user or session) are not independent. Each of 1,000 resamples therefore
+    draws whole clusters with replacement. Sources: Efron & Tibshirani, An Introduction to the Bootstrap,
     1993, chapter 13; for clusters: Cameron, Gelbach & Miller, Review of Economics and Statistics 2008.
 
-    If all clusters have the same mean, for example no hit at all, resampling gives an interval of width 0.
-    The rule of three (Hanley & Lippman-Hand, JAMA 1983) replaces it: values between ``least`` and 1 are
-    assumed to exist in clusters so rare that a sample of this size is likely to contain none. Unbounded
-    metrics keep the width 0.
+    If all clusters have the same mean, for example 0 hits, the bootstrap interval has width 0. It is then
+    replaced by the rule of three (Hanley & Lippman-Hand, JAMA 1983), which assumes that other values between
+    ``least`` and 1 occur in clusters too rare for the sample. Intervals of unbounded metrics keep width 0.
 
-    With few clusters, or few hits, intervals are too narrow: in simulations, 95 % intervals covered the true
-    mean in 94 % of data sets with 30 clusters, 91 % with 10, 85 % with 5, and 90 % with 3 or 4 expected hits.
+    Intervals are too narrow if there are few clusters or few hits. In simulations, 95 % intervals contained
+    the true mean in 94 % of the data sets with 30 clusters, 91 % with 10 clusters, 85 % with 5 clusters, and
+    90 % with 3 or 4 expected hits.
 
     Parameters
     ----------
     per_query
-        Values (float64, one per query) by metric.
+        Values (float64, one per query) of each metric, by name.
     clusters
-        The cluster number of each query (int64).
+        Cluster number of each query (int64).
     level
         Confidence level.
     seed
         Seed of the resampling.
     least
-        Lowest possible value of a bounded metric.
+        Minimum of the bounded metrics.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def intervals(
 
 
 def sums_by_cluster(values: Doubles, clusters: Offsets) -> tuple[Doubles, Doubles]:
-    """Return the sums of values (queries × metrics) over each cluster, and its number of queries.
+    """Return, for each cluster, the sums of the values (queries × metrics) and the number of queries.
 
     >>> sums_by_cluster(np.array([[1.0], [0.0], [1.0]]), np.array([7, 7, 9]))
     (array([[1.],
@@ -91,7 +91,7 @@ def sums_by_cluster(values: Doubles, clusters: Offsets) -> tuple[Doubles, Double
 
 
 def _resamples(n: int, n_resamples: int, seed: int) -> Iterator[Doubles]:
-    """Yield, in blocks (resamples × n), how often each of ``n`` clusters is drawn in ``n`` draws."""
+    """Yield blocks of resamples: the number of times that each of ``n`` clusters is drawn (resamples × n)."""
     random = np.random.default_rng(seed)
     step = max(1, CELLS_PER_BLOCK // n)
     for start in range(0, n_resamples, step):

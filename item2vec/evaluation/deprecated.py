@@ -1,4 +1,4 @@
-"""Old public names that keep working for one release, with a ``DeprecationWarning``."""
+"""Deprecated public names: they work for one more release, with a ``DeprecationWarning``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Renamed", "module_getattr"]
 
 
 class Renamed:
-    """An attribute under its old name: ``askers = Renamed("users")`` in the body of a class."""
+    """Descriptor of a deprecated attribute name: ``askers = Renamed("users")`` in the body of a class."""
 
     def __init__(self, new: str) -> None:
         self._new = new
@@ -26,7 +26,7 @@ class Renamed:
 
 
 def module_getattr(names: dict[str, Any], new_of: dict[str, str]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module (``globals()``) that resolves old names to new ones."""
+    """Return a ``__getattr__`` for a module (``names``: its globals) that resolves deprecated names."""
 
     def getattr_(old: str) -> Any:
         if old not in new_of:

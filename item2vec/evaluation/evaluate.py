@@ -1,4 +1,4 @@
-"""Evaluate a model on the queries of a split."""
+"""Evaluation of a model on the queries of a split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["METRICS", "evaluate"]
 
 
 METRICS = (*ACCURACY, *BEYOND_ACCURACY)
-"""The names of all metrics; with a cut-off, ``ndcg@10``."""
+"""Names of all metrics, without a cut-off."""
 
 
 def evaluate(
@@ -36,34 +36,38 @@ def evaluate(
     filter_seen: bool | None = None,
     ties: Ties | None = None,
 ) -> Evaluation:
-    """Request recommendations for every query of a split, and measure them.
+    """Request recommendations for all queries of a split, and compute metrics.
 
-    The model is called through ``recommend_many``, index and filters included, for one rank more than the
-    largest ``k``; smaller cut-offs use the first ranks of the same rankings. If the model has a property
-    ``exact`` that is another model (as ``Recommender`` has), that model is measured too, which shows the loss
-    by approximation. A target that the model does not return is a miss, whatever the reason.
+    Rankings are requested from ``recommend_many``, which applies the index and the filters of the model. They
+    have one rank more than the largest ``k``. Smaller cut-offs use the first ranks of the same rankings. A
+    target that the model does not return is a miss.
+
+    If the model has an attribute ``exact`` that is another model (a ``Recommender`` with exact search), that
+    model is evaluated too. The difference between the two results is the loss by approximate search.
 
     Parameters
     ----------
     model
-        Any object with ``recommend_many``.
+        Any object with the method ``recommend_many``.
     split
         Training part and queries.
     k
         One or several cut-offs.
     metrics
-        Names from ``METRICS``, without a cut-off; all of them by default.
+        Names from ``METRICS``, without a cut-off; all metrics by default.
     filter_seen
-        Whether to exclude the items of a history from its recommendations; ``split.filter_seen`` by default.
+        Whether recommendations exclude the items of the history; ``split.filter_seen`` by default. ``False``
+        also disables the exclusion of ``split.seen``.
     ties
-        Rank of targets among items of equal score: last (``"against"``), first (``"for"``), or as returned by
-        the model (``"as answered"``). The default is the model's attribute ``ties``: ``"for"`` for popularity
-        and ``"as answered"`` for the other baselines; ``"against"`` for models without it.
+        Rank of targets among items of equal score: last (``"against"``), first (``"for"``), or in the order
+        of the model (``"as answered"``). The default is the attribute ``ties`` of the model: ``"for"`` for
+        popularity, ``"as answered"`` for the other baselines. For models without the attribute it is
+        ``"against"``.
 
     Raises
     ------
     InputError
-        If there is no query, a query has no target, or the model returns too few rankings.
+        If there is no query, a query has no target, or the model does not return one ranking per query.
     ConfigError
         If a metric or ``ties`` is unknown.
 
@@ -71,7 +75,7 @@ def evaluate(
     -----
     LeakWarning
         If queries occur in the training part together with their target, or the model was trained on more
-        than the training part. ``Evaluation.leaks`` holds the messages, and that of the split.
+        than the training part. ``Evaluation.leaks`` contains these messages and the message of the split.
 
     Examples
     --------
@@ -123,7 +127,9 @@ def _metric_names(metrics: Iterable[str]) -> list[str]:
 
 def _check_queries(split: Split) -> None:
     if not len(split):
-        raise InputError(f"{split!r} has no query; expected longer sentences, or repeats=True")
+        raise InputError(
+            f"{split!r} has no query; expected at least one: use longer sentences or repeats=True"
+        )
     if not split.targets.lengths.all():
         query = int(np.argmin(split.targets.lengths))
         raise InputError(f"query {query} has no target; expected at least one target per query")
@@ -132,7 +138,7 @@ def _check_queries(split: Split) -> None:
 def _measure(
     rankings: Rankings, split: Split, names: Sequence[str], cutoffs: Sequence[int]
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
-    """Return, for each metric at each cut-off, its values per query, and its value over all queries."""
+    """Return the values of each metric per query, and its mean, for each cut-off."""
     beyond_accuracy = BeyondAccuracy(rankings, split)
     per_query: dict[str, Doubles] = {}
     means: dict[str, float] = {}
@@ -149,7 +155,10 @@ def _measure(
 
 
 def _leaks(model: Model, split: Split) -> tuple[str, ...]:
-    """Return all known leaks. Warn of all but the split's own, of which the split has already warned."""
+    """Return the messages of all leaks, and emit a warning for each leak except ``split.leak``.
+
+    The function that made the split has already emitted the warning of ``split.leak``.
+    """
     vectors = getattr(model, "vectors", None)
     excess = trained_beyond(vectors, split.train) if isinstance(vectors, ItemVectors) else None
     leaks = [*find_leaks(split), *([excess] if excess else [])]

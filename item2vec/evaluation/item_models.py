@@ -1,4 +1,4 @@
-"""Baselines that are sparse or linear item–item models, and the dictionary of all baselines."""
+"""Baselines that are sparse or linear item–item models, and the function that trains all baselines."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ __all__ = ["EASE", "LinkPropagation", "Transitions", "baselines"]
 EASE_MAX_ITEMS = 10_000
 EASE_QUICK_ITEMS = 5_000
 EASE_ROUNDING = 1e-9
-"""Weights below it are rounding errors of the inverse, and set to 0."""
+"""Bound of the rounding errors of the inverse: smaller weights are set to 0."""
 
 
 class Transitions(Baseline):
-    """Recommends items that occur near the newest items of a history; those after them have higher weights.
+    """Recommend items that occur near the items of a history in sentences, especially after them.
 
-    The score is a weighted sum of the history items' rows in the table of windowed transitions
-    (``item2vec.neighbours.transitions``). The weight is 1 for the newest known item, and halves with each
-    step back.
+    The score of an item is the weighted sum of its values in the history items' rows of the table of windowed
+    transitions (``item2vec.neighbours.transitions``). The newest known item has weight 1. The weight halves
+    with each step back.
 
     Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
     recommender system, JMLR 2005 (skipping, and mixtures of orders).
@@ -65,10 +65,10 @@ class Transitions(Baseline):
 
 
 class LinkPropagation(Baseline):
-    """Recommends items linked to the distinct items of a history by short paths in the item–sentence graph.
+    """Recommend items linked to the distinct items of a history by short paths in the item–sentence graph.
 
-    The score is the sum of the history items' rows in the table of one round of link propagation
-    (``item2vec.neighbours.link_propagation``).
+    The score of an item is the sum of its values in the history items' rows of the table of one round of link
+    propagation (``item2vec.neighbours.link_propagation``).
 
     Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
 
@@ -89,14 +89,14 @@ class LinkPropagation(Baseline):
 
 
 class EASE(Baseline):
-    """Recommends by the linear item–item model with the least reconstruction error, in closed form.
+    """Recommend by the linear item–item model with the lowest reconstruction error, in closed form.
 
-    The score is the sum of a candidate's weights for the distinct items of the history. Weights are
-    ``-P / diag(P)`` with a zero diagonal, where P is the inverse of the co-occurrence counts plus ``l2`` on
-    the diagonal. Items with a score of 0 or less follow the others, by popularity.
+    The score of a candidate is the sum of its weights for the distinct items of the history. The weight
+    matrix is ``-P / diag(P)`` with a zero diagonal. P is the inverse of the matrix of co-occurrence counts
+    plus ``l2`` on the diagonal. Items with scores of 0 or less are ranked after the others, by popularity.
 
-    The inverse is dense. It is limited to 10,000 items, which take 800 MB. Of a sentence with more than 2,000
-    distinct items, only the end with that many is counted.
+    The inverse is dense, so the number of items is limited to 10,000, for which the matrix takes 800 MB. In a
+    sentence with more than 2,000 distinct items, only the newest 2,000 are counted.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
 
@@ -105,7 +105,7 @@ class EASE(Baseline):
     sentences
         The training part.
     l2
-        Regularisation (λ of the paper), above 0.
+        Regularisation parameter (λ in the paper), above 0.
 
     Raises
     ------
@@ -134,7 +134,10 @@ class EASE(Baseline):
         self._weights = _ease_weights(pair_counts(*counted, n_items), l2)
 
     def _candidates(self, histories: Histories) -> SparseRows:
-        """Return items of positive score. Each history is summed separately, so batches change no result."""
+        """Return the items of positive score for each history.
+
+        Each history is summed separately, so that the rounding of its scores does not depend on the batch.
+        """
         items, scores = [], []
         offsets = histories.offsets
         for start, end, n_needed in zip(offsets[:-1], offsets[1:], histories.n_needed, strict=True):
@@ -154,7 +157,7 @@ class EASE(Baseline):
 
 
 def _ease_weights(gram: Doubles, l2: float) -> Floats:
-    """Return EASE's weights (float32, n items × n items) from pair counts, which are overwritten."""
+    """Return the weights of EASE (float32, n items × n items). The pair counts ``gram`` are overwritten."""
     diagonal = np.diag_indices(len(gram))
     gram[diagonal] += l2
     inverse = np.linalg.inv(gram)
@@ -165,10 +168,10 @@ def _ease_weights(gram: Doubles, l2: float) -> Floats:
 
 
 def baselines(split: Split) -> dict[str, Baseline]:
-    """Return all baselines by name, trained on the training part of a split.
+    """Train the baselines on the training part of a split, and return them by name.
 
-    Transitions are included for ordered sentences only, and EASE up to 5,000 items, beyond which it takes
-    more than seconds.
+    ``"transitions"`` is omitted for unordered sentences. ``"EASE"`` is omitted above 5,000 items, because of
+    its training time.
 
     Examples
     --------

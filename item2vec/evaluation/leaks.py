@@ -1,4 +1,4 @@
-"""Detect leaks: queries in the training part, and models trained on more than the training part."""
+"""Detection of leaks: queries in the training part, and models trained on more than the training part."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from item2vec.vectors import ItemVectors
 __all__ = ["find_leaks", "trained_beyond"]
 
 _HISTORY = 4
-"""The number of history items that are compared, before the first target."""
+"""Number of history items that are compared together with the first target."""
 _TOLERATED = 0.1
 _SAMPLE = 10_000
-_ROUNDING = 1e-6  # weights are float32: a sum of them has a relative error of about 1e-7
+_ROUNDING = 1e-6  # the relative error of a sum of float32 weights is about 1e-7
 
 
 def find_leaks(split: Split) -> list[str]:
-    """Return a message for each leak of queries into the training part; an empty list if there is none.
+    """Return a message for each leak of queries into the training part; an empty list if there is no leak.
 
-    For queries with 4 or more history items, the last 4 of them and the first target are looked up as 5
-    consecutive tokens of one training sentence. Such repetitions also occur without a leak (measured: in less
-    than 1 query of 100 on purchases and click sessions, in 1 of 15 on radio playlists, in most on walks over
-    a small graph). Therefore a share of queries is reported only if it is more than a tenth (and two standard
-    errors) above the share of the training part's own 5-grams that occur again after a different item.
-    Shorter histories, and sentences in shuffled order, cannot be checked in this way.
+    For each query with 4 or more history items, the last 4 history items and the first target are searched as
+    a 5-gram in the training sentences. Such 5-grams also occur without a leak: in measurements, for less than
+    1 of 100 queries on purchases and click sessions, for 1 of 15 on radio playlists, and for most queries on
+    walks over a small graph. A leak is therefore reported only if the share of queries found exceeds an
+    expected share by two standard errors. The expected share is 0.1 plus the share of the 5-grams of the
+    training part that occur again after a different item.
+
+    Queries with shorter histories, and sentences in shuffled order, cannot be checked.
 
     Examples
     --------
@@ -54,10 +56,10 @@ def find_leaks(split: Split) -> list[str]:
 
 
 def trained_beyond(vectors: ItemVectors, train: Sentences) -> str | None:
-    """Return a message if a model was trained on more than a training part, else ``None``.
+    """Return a message if a model was trained on more than the training part; else ``None``.
 
-    Compares the (weighted) count of each item in the model with that in the training part. Lower counts are
-    no leak: trainers drop rare items.
+    The weighted count of each item in the model is compared with its weighted count in the training part.
+    A lower count in the model is not a leak, because trainers omit rare items.
 
     Examples
     --------
@@ -86,7 +88,7 @@ training part 2 times; expected a model trained on split.train alone
 def _query_ngrams(split: Split, checked: Mask) -> Offsets:
     """Return the last items of each checked history and its first target, as codes of the training part.
 
-    Items that the training part does not contain get the code after its last one.
+    An item that the training part does not contain has the code ``len(vocabulary)``.
     """
     histories, targets, vocabulary = split.histories, split.targets, split.train.vocabulary
     last = histories.offsets[1:][checked][:, None] + np.arange(-_HISTORY, 0)
@@ -102,9 +104,9 @@ def _query_ngrams(split: Split, checked: Mask) -> Offsets:
 
 
 def _repetition(train: Sentences) -> float:
-    """Return the share of 5-grams of the training part that occur in it after different items.
+    """Return the share of the 5-grams of the training part that occur after two or more different items.
 
-    Counting repetitions after the same item would also count duplicate sentences, which a leak produces.
+    Repetitions after the same item are not counted: a leak produces them, as duplicate sentences.
     """
     starts = _starts(train, _HISTORY + 1)
     if not len(starts):
@@ -115,16 +117,16 @@ def _repetition(train: Sentences) -> float:
 
 
 def _starts(train: Sentences, length: int) -> Offsets:
-    """Return the positions of tokens that are followed by enough tokens of their sentence for this length."""
+    """Return the positions at which an n-gram of this length starts within one sentence."""
     positions = np.arange(len(train.tokens))
     return positions[np.repeat(train.offsets[1:], train.lengths) - positions >= length]
 
 
 def _n_contexts(train: Sentences, ngrams: Offsets) -> Offsets:
-    """Return, for each n-gram, the number of distinct items that precede it; a sentence start counts as one.
+    """Return the number of distinct items that precede each n-gram.
 
-    The n-grams are matched column by column. Only positions that still agree with an n-gram are kept, few
-    after two columns; the result is exact.
+    The start of a sentence counts as an item. The n-grams are matched column by column, and positions without
+    a matching n-gram are removed after each column. The result is exact.
     """
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])

@@ -1,4 +1,4 @@
-"""Request a ranking from a model for every query of a split, and mark the ranks that hold a target."""
+"""Rankings of a model for the queries of a split, with the ranks of the targets marked."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ __all__ = ["Model", "Rankings", "Ties", "rank_all"]
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
-"""A ranking is extended to this multiple of ``places`` at most, to find the end of a tie."""
+"""Maximum length of a ranking that is extended to the end of a tie, as a multiple of ``places``."""
 QUERIES_PER_BLOCK = 8192
 
 
 class Model(Protocol):
-    """Any object that recommends items for many histories at once."""
+    """Interface of a model that can be evaluated."""
 
     def recommend_many(
         self, histories: Sentences, *, k: int, filter_seen: bool, exclude: Sentences | None = None
     ) -> Sequence[Sequence[Recommendation]]:
         """Return up to ``k`` recommendations for each history, best first.
 
-        ``exclude`` holds further items to exclude per history. It is passed only if the split has any.
+        ``exclude`` contains further items to exclude, one sentence per history. The argument is passed only
+        if ``Split.seen`` is not ``None``.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """The rankings of a model, as arrays.
+    """Rankings of a model as arrays.
 
-    ``items`` (int32, n queries × places, best first) holds codes of ``vocabulary``, -1 after the end of a
-    shorter ranking. The first codes of ``vocabulary`` are those of the training part. ``hits`` (bool, the
-    same shape) marks targets, each at its first rank; ``n_targets`` (int64, one per query) counts distinct
+    ``items`` (int32, n queries × places, best first) contains codes of ``vocabulary``, and -1 after the end
+    of a shorter ranking. ``vocabulary`` begins with the vocabulary of the training part. ``hits`` (bool, same
+    shape) marks each target at its first rank. ``n_targets`` (int64, one per query) is the number of distinct
     targets.
 
     >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
@@ -60,11 +61,12 @@ class Rankings:
 def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings:
     """Return the first ``places`` ranks for every query.
 
-    Among items of equal score, targets are moved to the end (``ties="against"``) or to the front (``"for"``).
+    Among items of equal score, targets are moved to the end (``ties="against"``) or to the front
+    (``ties="for"``). ``ties="as answered"`` keeps the order of the model.
+
     If a tie continues beyond rank ``places``, longer rankings are requested, up to 32 × ``places`` items. If
-    it continues even beyond those, "against" counts every target in it as a miss; "for" counts those
-    retrieved so far. ``"as answered"`` keeps the order of the model. An item that a ranking holds twice is a
-    hit once.
+    the tie continues beyond the longest ranking, ``"against"`` counts every target in the tie as a miss, and
+    ``"for"`` counts the retrieved targets. An item that occurs twice in a ranking is counted as one hit.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
 
 
 class _Returned(NamedTuple):
-    """All rankings, concatenated, and the numbers of the queries whose ranking ends within a tie."""
+    """All rankings, concatenated. ``open_ended`` lists the queries whose rankings end within a tie."""
 
     ids: list[str]
     scores: Doubles
@@ -125,7 +127,7 @@ def _rank_blocks(model: Model, split: Split, places: int, longest: int) -> _Retu
 def _rank_block(
     model: Model, split: Split, places: int, longest: int
 ) -> tuple[list[Sequence[Recommendation]], list[int]]:
-    """Return the rankings, and the queries whose tie across rank ``places`` has no end in them."""
+    """Return the rankings, and the queries whose rankings end within the tie at rank ``places``."""
     k = places + 1
     rankings = _recommend(model, split, k)
     open_ended = _open_ended(rankings, range(len(rankings)), places, k)
@@ -152,7 +154,7 @@ def _recommend(model: Model, split: Split, k: int) -> list[Sequence[Recommendati
 def _open_ended(
     rankings: list[Sequence[Recommendation]], queries: Sequence[int], places: int, k: int
 ) -> list[int]:
-    """Return the queries whose ranking of ``k`` items has equal scores from rank ``places`` to its end."""
+    """Return the queries whose rankings have ``k`` items and equal scores from rank ``places`` to the end."""
     return [
         query
         for query in queries
@@ -161,7 +163,7 @@ def _open_ended(
 
 
 def _vocabulary(split: Split, recommended: list[str]) -> Vocabulary:
-    """Return the training part's vocabulary, followed by further recommended items and targets."""
+    """Return the vocabulary of the training part, extended by other recommended items and other targets."""
     trained = split.train.vocabulary
     items = dict.fromkeys(chain(recommended, split.targets.vocabulary))
     untrained = [item for item in items if item not in trained]
@@ -169,14 +171,14 @@ def _vocabulary(split: Split, recommended: list[str]) -> Vocabulary:
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return each token as one number, which combines its sentence and its code."""
+    """Return one number per token, which identifies the pair of its sentence and its item."""
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]
 
 
 def _first_hits(pairs: Offsets, targets: Offsets) -> Mask:
-    """Return, for each pair, whether it is a target and has not occurred before."""
+    """Return a mask of the first occurrence of each target among the pairs."""
     hits = np.flatnonzero(np.isin(pairs, targets))
     first = np.zeros(len(pairs), dtype=bool)
     first[hits[np.unique(pairs[hits], return_index=True)[1]]] = True

@@ -1,4 +1,4 @@
-"""The result of an evaluation: metrics, their value for each query, and the rankings behind them."""
+"""Result of an evaluation: metrics, their values per query, and the rankings."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ __all__ = ["Evaluation"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """Metrics of one model on the queries of one split.
+    """Result of ``evaluate``: metrics of one model on the queries of one split.
 
     Parameters
     ----------
     metrics
-        Means over all queries by name, such as ``hr@10``.
+        Values of the metrics by name, such as ``hr@10``. Each is a mean over all queries, except for metrics
+        of the whole catalogue (``coverage``, ``gini``).
     per_query
-        The averaged values (float64, one per query), by name. Metrics of the whole catalogue (``coverage``,
-        ``gini``) have none.
+        Values per query (float64) of the metrics that are means over queries, by name.
     rankings
-        The ranked items of every query.
+        Ranked items of every query.
     users
-        The user of each query (int64); intervals resample users.
+        User of each query (int64). Confidence intervals resample users.
     queries
-        Checksums of the queries, as returned by ``Split.fingerprints``. ``compare`` requires equal ones.
+        Checksums of the queries, from ``Split.fingerprints``. ``compare`` requires equal checksums.
     exact
         Metrics of the same model with exact search, if its index is approximate; else ``None``.
     leaks
-        Known reasons why these metrics are too high.
+        Known reasons why the metrics are too high.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Evaluation:
 
     @property
     def n_queries(self) -> int:
-        """The number of queries."""
+        """Number of queries."""
         return len(self.users)
 
     def __repr__(self) -> str:
@@ -69,9 +69,9 @@ class Evaluation:
         return f"Evaluation({self.n_queries:,} queries: {metrics})"
 
     def intervals(self, *, level: float = 0.95, seed: int = 1) -> dict[str, tuple[float, float]]:
-        """Return a confidence interval for each metric, by the bootstrap over users.
+        """Return the confidence interval of each metric in ``per_query``, by the bootstrap over users.
 
-        The intervals reflect the sample of users, not the randomness of training. Metrics of the whole
-        catalogue have none.
+        The intervals describe the sampling error of the users. They do not include the randomness of
+        training.
         """
         return intervals(self.per_query, self.users, level=level, seed=seed)

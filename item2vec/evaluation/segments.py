@@ -1,4 +1,4 @@
-"""Metrics by segment: queries grouped by history length, popularity of the target, and coldness."""
+"""Metrics by segment: queries grouped by history length, by popularity of the target, and by coldness."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Segment", "by_coldness", "segments"]
 
 
 LENGTHS = (0, 1, 2, 5, 10, 20, 50)
-"""The shortest history of each segment."""
+"""Minimum history length of each segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The metrics of one group of queries, such as those with long histories.
+    """Metrics of one group of queries, such as the queries with 50 or more history items.
 
     >>> Segment("history length", "50 or more", 12, {"hr@10": 0.25}).metrics["hr@10"]
     0.25
@@ -35,12 +35,13 @@ class Segment:
 
 
 def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
-    """Return the metrics by history length, by popularity of the target, and for warm and cold queries.
+    """Return the metrics by history length, by popularity of the target, and by coldness.
 
-    Popularity: the most frequent items that together have a third of the training tokens are the head, the
-    items with the next third the torso, all others the tail. A query belongs to the group of its first
-    target. Cold users have no trained item in their history, and cold items are not in the training part; a
-    query with both is a cold user's. Empty segments are omitted.
+    Popularity: the head consists of the most frequent items, which together have a third of the training
+    tokens. The torso consists of the items with the next third, the tail of all others. A query belongs to
+    the group of its first target.
+
+    Coldness: the groups are those of ``by_coldness``. Empty segments are omitted.
 
     Examples
     --------
@@ -76,11 +77,11 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
 
 
 def by_coldness(split: Split) -> dict[str, Split]:
-    """Return the queries as separate splits: warm, of cold users, and for cold items.
+    """Divide the queries of a split into three splits: ``"warm"``, ``"cold users"`` and ``"cold items"``.
 
-    ``"cold users"`` have no trained item in their history. Of the other queries, ``"cold items"`` have no
-    trained target, so that no model which learns from sentences can recommend one. Every query is in one
-    part; empty parts are omitted.
+    A query belongs to ``"cold users"`` if no item of its history is in the training part. Other queries
+    belong to ``"cold items"`` if none of their targets is in the training part: a model trained on sentences
+    cannot recommend such targets. All remaining queries are ``"warm"``. Empty parts are omitted.
 
     Source: Schein et al., Methods and Metrics for Cold-Start Recommendations, SIGIR 2002.
 
@@ -98,7 +99,7 @@ def by_coldness(split: Split) -> dict[str, Split]:
 
 
 def _coldness(split: Split) -> tuple[Mask, Mask, Mask]:
-    """Return the masks of warm queries, of cold users', and of the other ones with cold items alone."""
+    """Return the masks of ``"warm"``, ``"cold users"`` and ``"cold items"`` queries."""
     cold_user, cold_item = split.cold_users(), split.cold_items()
     return ~cold_user & ~cold_item, cold_user, cold_item & ~cold_user
 

@@ -1,4 +1,4 @@
-"""Splits of sentences: leave-last-out, session prefixes, random items, and k folds of sentences."""
+"""Splits of sentences: leave-last-out, session prefixes, random items, and k-fold cross-validation."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ _SEEN_TARGETS = "targets in the history, which recommendations exclude"
 def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: bool = False) -> Split:
     """Hold out the last ``n`` items of each sentence as targets; train on the items before them.
 
-    The items before the targets are also the history. Interactions are read as histories, oldest item first.
-    Sentences of ``n`` items or fewer are used for training only. Recommendations exclude the items of the
-    history, so held-out items that are among them are no targets; ``dropped`` counts them. With ``repeats``
-    they are targets, and recommendations exclude nothing.
+    The items before the targets are also the history of the query. Interactions are converted to one sentence
+    per user, oldest item first. Sentences of ``n`` items or fewer are used for training only.
 
-    The training part contains what other users did after the time of a query, which raises the metrics of
-    every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
-    41, 2023). A ``LeakWarning`` says so, and quantifies it if there are timestamps.
+    Recommendations exclude the items of the history. Held-out items that are in the history are therefore not
+    targets, and ``dropped`` contains their number. With ``repeats``, they are targets, and recommendations
+    exclude no items.
+
+    The training part contains interactions of other users after the time of a query, which raises the metrics
+    of every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
+    41, 2023). A ``LeakWarning`` reports this and, with timestamps, the share of the queries affected.
 
     Source: the protocol of Kang & McAuley, Self-Attentive Sequential Recommendation, ICDM 2018, section IV-B.
 
@@ -60,7 +62,7 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: 
     held_out, is_target = _held_out(whole, n, repeats)
     train, targets = whole.keep(~held_out), whole.keep(is_target)
     has_target = targets.lengths > 0
-    leak = f"leave-last-{n}-out trains on what other users did after the time of a query"
+    leak = f"leave-last-{n}-out trains on interactions of other users after the time of a query"
     spans = {}
     if whole.timestamps is not None and len(whole.tokens):
         past, future = whole.timestamps[~held_out], whole.timestamps[is_target]
@@ -85,9 +87,9 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: 
 def prefix_split(sentences: Sentences, *, test: Sentences | None = None, fraction: float = 0.1) -> Split:
     """Train on sessions, and predict the next item after every prefix of other sessions.
 
-    The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences, which are usually
-    in order of time. A session of ``L`` items makes ``L - 1`` queries, in order, with one target each. They
-    all have one user, the number of the session. Items of the prefix can be targets.
+    The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences. The sentences
+    should be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. The
+    user of all these queries is the number of the session. Items of the prefix can be targets.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
     section 3.1; evaluated as in Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI
@@ -118,11 +120,12 @@ def prefix_split(sentences: Sentences, *, test: Sentences | None = None, fractio
 
 
 def random_split(sentences: Sentences, *, fraction: float = 0.2, seed: int = 1) -> Split:
-    """Hold out a random share of the distinct items of each sentence; the others are history and training.
+    """Hold out a random share of the distinct items of each sentence as targets; train on the other items.
 
-    An item is held out with all its tokens: at least one of two or more items, and never all of them.
-    Sentences of one item are used for training only. This protocol is for sets, whose order has no meaning.
-    In ordered sentences, the training part contains items after the targets; a ``LeakWarning`` says so.
+    The other items are also the history of the query. All tokens of a held-out item are held out. At least
+    one item of a sentence is held out, and at least one remains. Sentences of one item are used for training
+    only. The protocol is intended for sets. In ordered sentences, the training part contains items that occur
+    after the targets, which a ``LeakWarning`` reports.
 
     Source: Wang et al., Neural Graph Collaborative Filtering, SIGIR 2019, section 4.1 (80 % and 20 %).
 
@@ -168,11 +171,11 @@ def random_split(sentences: Sentences, *, fraction: float = 0.2, seed: int = 1) 
 def k_fold(
     sentences: Sentences, *, folds: int = 5, n: int = 1, repeats: bool = False, seed: int = 1
 ) -> list[Split]:
-    """Hold out whole sentences in turn: train on the others, and predict the last ``n`` items of each.
+    """Hold out each fold of sentences in turn: train on the other folds, and predict the last ``n`` items.
 
-    The test users are therefore new to the model ("strong generalisation"). Each sentence is in one fold,
-    assigned at random. As in ``leave_last_out``, the training part contains later behaviour of other users,
-    and a ``LeakWarning`` says so; ``repeats`` has the same meaning, too.
+    Each sentence is assigned to one fold at random. The test users do not occur in the training part ("strong
+    generalisation"). As in ``leave_last_out``, the training part contains later interactions of other users,
+    which a ``LeakWarning`` reports. ``repeats`` has the same meaning as in ``leave_last_out``.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.
@@ -188,11 +191,11 @@ def k_fold(
     _check_n(n)
     if not 2 <= folds <= len(sentences):
         raise InputError(
-            f"{folds} folds of {len(sentences):,} sentences; expected at least 2 folds, and no more folds "
-            "than sentences"
+            f"folds is {folds}, and there are {len(sentences):,} sentences; expected at least 2 folds, and "
+            "at most as many folds as sentences"
         )
     fold_of = np.random.default_rng(seed).permutation(len(sentences)) % folds
-    leak = f"k-fold trains on what other users did after the time of a query; {_REMEDY}"
+    leak = f"k-fold trains on interactions of other users after the time of a query; {_REMEDY}"
     warnings.warn(leak, LeakWarning, stacklevel=2)
     splits = []
     for fold in range(folds):
@@ -216,7 +219,9 @@ def k_fold(
 
 
 def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sentences]:
-    """Return a query for the token at each position: its sentence up to it as history, the token as target.
+    """Return histories and targets of queries: the token at each position, and the tokens before it.
+
+    The history of a query consists of the tokens before the position in the same sentence.
 
     >>> histories, targets = prefixes(Sentences.of([["a"], ["b", "c", "d"]]), np.array([3, 1]))
     >>> list(histories), list(targets)
@@ -230,7 +235,9 @@ def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sente
 
 
 def first_positions(sentences: Sentences) -> Offsets:
-    """Return, for each token, the position among all tokens where its item first occurs in its sentence.
+    """Return, for each token, the position of the first token of the same item in the same sentence.
+
+    Positions count all tokens.
 
     >>> first_positions(Sentences.of([["a", "b", "a"], ["a"]]))
     array([0, 1, 0, 3])
@@ -241,7 +248,7 @@ def first_positions(sentences: Sentences) -> Offsets:
 
 
 def seen_targets(n: int) -> dict[str, int]:
-    """Return the entry of ``Split.dropped`` for ``n`` targets that recommendations exclude.
+    """Return the entry of ``Split.dropped`` for ``n`` held-out items that recommendations exclude.
 
     >>> seen_targets(2), seen_targets(0)
     ({'targets in the history, which recommendations exclude': 2}, {})
@@ -250,7 +257,7 @@ def seen_targets(n: int) -> dict[str, int]:
 
 
 def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
-    """Return the mask of held-out tokens (the last ``n`` of longer sentences), and that of targets."""
+    """Return the mask of the held-out tokens (the last ``n`` of longer sentences) and the mask of targets."""
     end = np.repeat(sentences.offsets[1:] - n, sentences.lengths)
     long_enough = np.repeat(sentences.lengths > n, sentences.lengths)
     held_out = long_enough & (np.arange(len(sentences.tokens)) >= end)
@@ -281,4 +288,4 @@ def _check_n(n: int) -> None:
 
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
-        raise InputError(f"fraction is {fraction}; expected a share above 0 and below 1")
+        raise InputError(f"fraction is {fraction}; expected a number above 0 and below 1")

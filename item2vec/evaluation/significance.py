@@ -1,4 +1,4 @@
-"""Whether one model is better than another: a paired comparison on the same queries."""
+"""Paired comparison of two models on the same queries, with a significance test."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ N_PERMUTATIONS = 9999
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The difference between two models in one metric, with its uncertainty.
+    """Difference between two models in one metric.
 
-    ``difference`` is the mean value of the first model minus that of the second, and ``low`` to ``high`` its
-    95 % confidence interval. ``p_value`` is the probability of a difference at least as large, in either
-    direction, under the null hypothesis that the two models are exchangeable.
+    ``difference`` is the mean of the first model minus the mean of the second. Its 95 % confidence interval
+    is ``low`` to ``high``. ``p_value`` is the probability of an absolute difference at least as large, under
+    the null hypothesis that the two models are exchangeable.
 
     >>> Comparison("ndcg@10", 0.5, 0.25, 0.75, 0.0001).difference
     0.5
@@ -36,14 +36,14 @@ class Comparison:
 
 
 def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, seed: int = 1) -> Comparison:
-    """Compare two models that were evaluated on the same queries, query by query.
+    """Compare the values per query of two models that were evaluated on the same queries.
 
-    The training parts may differ; histories, targets and users may not.
+    Histories, targets and users must be equal. The training parts may differ.
 
-    The interval is computed as in ``Evaluation.intervals``, from the differences per query. The p-value comes
-    from a randomisation test, which swaps the two models' values on all queries of a user at random, 9,999
-    times. Source: Smucker, Allan & Carterette, A comparison of statistical significance tests for information
-    retrieval evaluation, CIKM 2007.
+    The confidence interval of the differences per query is computed as in ``Evaluation.intervals``. The
+    p-value is computed by a randomisation test: in each of 9,999 permutations, the values of the two models
+    are exchanged for random users. Source: Smucker, Allan & Carterette, A comparison of statistical
+    significance tests for information retrieval evaluation, CIKM 2007.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, s
 
 
 def _p_value(user_sums: Doubles, seed: int) -> float:
-    """Return the share of random sign changes whose total is at least as far from 0 as the observed one."""
+    """Return the p-value: the share of random sign changes with at least the observed absolute total."""
     unequal = user_sums[np.abs(user_sums) > NOISE]
     random = np.random.default_rng(seed)
     step = max(1, CELLS_PER_BLOCK // max(len(unequal), 1))

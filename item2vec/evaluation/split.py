@@ -1,4 +1,4 @@
-"""A split of the data: a training part, and test queries with known targets."""
+"""Split of the data into a training part and test queries with known targets."""
 
 from __future__ import annotations
 
@@ -20,30 +20,34 @@ __all__ = ["Split"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """A training part (``train``), and queries: histories with known targets.
-
-    Sentence ``i`` of ``histories`` is query ``i``, with weights and timestamps if there are any; sentence
-    ``i`` of ``targets`` holds the items that the user interacted with next.
+    """A training part, and queries: histories with known targets.
 
     Parameters
     ----------
+    train
+        Sentences of the training part.
+    histories
+        History of each query, with weights and timestamps if the data have them.
+    targets
+        Items that the user of each query interacted with next, one sentence per query.
     protocol
-        A description of the split for tables: ``"leave-last-1-out"``.
+        Name of the protocol for tables, such as ``"leave-last-1-out"``.
     users
-        The user of each query (int64). Queries of one user are not independent, so intervals resample users.
-        ``None``: every query has its own user.
+        User of each query (int64). Confidence intervals resample users, because the queries of one user are
+        not independent. ``None``: every query has its own user.
     filter_seen
         Whether recommendations exclude the items of the history.
     seen
-        Further items that recommendations exclude, one sentence per query: for example
-        viewed items, if a history holds purchases only. ``None``: the history alone.
+        Further items that recommendations exclude, one sentence per query: for example viewed items, if
+        histories contain purchases only. ``None``: no further items.
     spans
-        First and last timestamp of each part, as ISO text: ``{"train": (…, …), "test": (…, …)}``; empty
+        First and last timestamp of each part as ISO text: ``{"train": (…, …), "test": (…, …)}``. Empty
         without timestamps.
     dropped
-        What the split omits, and how much of it: ``{"sentences too short for a query": 12}``.
+        Numbers of omitted sentences, users or events, by reason: ``{"sentences too short for a query": 12}``.
     leak
-        Why this protocol makes metrics too high, and the protocol to use instead; ``None`` if it does not.
+        Reason why the protocol makes metrics too high, and the protocol to use instead. ``None`` if the
+        protocol has no known leak.
 
     Examples
     --------
@@ -94,9 +98,9 @@ class Split:
         return f"Split({self.protocol}: {'; '.join(parts)})"
 
     def fingerprints(self) -> dict[str, str]:
-        """Return a SHA-256 of each part of the queries: histories, targets and users.
+        """Return the SHA-256 of the histories, of the targets and of the users.
 
-        The training part is not included: models of different training parts can be compared.
+        The training part has no checksum, because models of different training parts can be compared.
 
         >>> a, b = Sentences.of([["a"]]), Sentences.of([["b"]])
         >>> first, second = (Split(a, a, targets, "by hand").fingerprints() for targets in (a, b))
@@ -111,11 +115,11 @@ class Split:
         }
 
     def cold_users(self) -> Mask:
-        """Return, for each query, whether no item of its history is in the training part."""
+        """Return a mask of the queries whose history contains no item of the training part."""
         return ~self._any_trained(self.histories)
 
     def cold_items(self) -> Mask:
-        """Return, for each query, whether none of its targets is in the training part."""
+        """Return a mask of the queries whose targets contain no item of the training part."""
         return ~self._any_trained(self.targets)
 
     def _any_trained(self, sentences: Sentences) -> Mask:
@@ -125,9 +129,9 @@ class Split:
         return np.bincount(owners, trained[sentences.tokens], minlength=len(sentences)) > 0
 
     def as_sentences(self, most: int = 2000) -> Sentences:
-        """Return evenly spaced queries, ``most`` at the most, as validation for ``train``.
+        """Return at most ``most`` evenly spaced queries as validation sentences for ``item2vec.train``.
 
-        Each sentence is a history followed by its first target.
+        Each sentence consists of a history and its first target.
 
         >>> history = Sentences.of([["a"]])
         >>> Split(history, history, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]
@@ -137,7 +141,7 @@ class Split:
         return Sentences.of([[*self.histories[query], self.targets[query][0]] for query in queries.tolist()])
 
     def take(self, queries: Mask | Rows) -> Split:
-        """Return the same split with only these queries (a mask or positions)."""
+        """Return a split with the same training part and a subset of the queries (a mask or positions)."""
         return dataclasses.replace(
             self,
             histories=self.histories.take(queries),

@@ -1,4 +1,4 @@
-"""Splits by time: train on the events before a cut-off, and predict what each user did after it."""
+"""Splits by time: train on the events before a cut-off, and predict the items of each user after it."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ def temporal_split(
 ) -> Split:
     """Train on the events before a cut-off, and predict the new items of every user active after it.
 
-    A history is everything that a user interacted with before the cut-off, oldest first; it is empty for
-    later users. The targets are the distinct items that the user interacted with from the cut-off on, in
-    order. The training part contains no event at or after the cut-off.
+    A history consists of all items that the user interacted with before the cut-off, oldest first. It is
+    empty for users without earlier events. The targets are the distinct items that the user interacted with
+    at or after the cut-off, in order of time. All events of the training part are before the cut-off.
 
     Parameters
     ----------
     interactions
         Events with timestamps.
     at
-        The cut-off: a ``datetime`` (naive: UTC) or ISO text, ``"2024-05-01"``.
+        The cut-off: a ``datetime`` (naive: UTC) or ISO text such as ``"2024-05-01"``.
     fraction
-        Instead of ``at``: the share of the events in the test part, 0.1 if neither is specified. Events with
-        the same timestamp stay together, so the share is met as closely as they allow.
+        Share of the events in the test part, as an alternative to ``at``; 0.1 by default. Events with equal
+        timestamps are not divided, so the actual share is the nearest possible share.
     until
-        Ignore events at or after this time.
+        Events at or after this time are ignored.
     repeats
-        Whether items of the history can be targets; recommendations then do not exclude them.
+        Whether items of the history can be targets. If so, recommendations do not exclude them.
     adapter
-        How events become sentences. An ``AdapterConfig`` shapes training sentences, histories and targets as
-        a nightly run and ``Engine`` do: targets are items of ``events``, and recommendations exclude the
-        items of ``seen_events``, which are no targets. A function, such as
-        ``functools.partial(adapters.sessions, gap="2h")``, makes the training sentences only.
+        Conversion of events to sentences. An ``AdapterConfig`` applies to the training sentences, histories
+        and targets, as in a nightly run and in ``Engine``: targets are items of ``events``, and items of
+        ``seen_events`` are neither recommended nor targets. A function, such as
+        ``functools.partial(adapters.sessions, gap="2h")``, applies to the training sentences only.
     items
-        Source of the attribute that ``group_by`` of the adapter's settings names.
+        Items with the attribute that ``group_by`` in the adapter settings specifies.
 
     Raises
     ------
@@ -105,10 +105,10 @@ def temporal_folds(
     adapter: Adapter | AdapterConfig = histories,
     items: Items | None = None,
 ) -> list[Split]:
-    """Split by time into several folds (rolling origin): each trains on all events before its test window.
+    """Split by time into several folds (rolling origin): train on all events before each test window.
 
-    The windows are consecutive and end with the last event. Each contains about ``fraction`` of all events.
-    The other arguments are those of ``temporal_split``.
+    The test windows are consecutive, and the last window ends with the last event. Each window contains about
+    ``fraction`` of all events. For the other parameters, see ``temporal_split``.
 
     Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
     Journal of Forecasting 16, 2000.
@@ -138,7 +138,7 @@ def temporal_folds(
 
 
 def span_of(timestamps: Offsets) -> tuple[str, str]:
-    """Return the first and last of these timestamps (microseconds) as ISO text.
+    """Return the first and the last timestamp (microseconds) as ISO text.
 
     >>> span_of(np.array([1_500_000, 0]))
     ('1970-01-01T00:00:00', '1970-01-01T00:00:01.500000')
@@ -148,7 +148,7 @@ def span_of(timestamps: Offsets) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Makes sentences of events: a function for the training part, and settings for the histories."""
+    """Conversion of events to sentences: a function for the training part, settings for the histories."""
 
     config: AdapterConfig
     items: Items | None
@@ -161,15 +161,15 @@ class _Reader:
         return cls(AdapterConfig(), items, adapter)
 
     def histories(self, interactions: Interactions) -> Sentences:
-        """Return the history of each user, as the model reads it."""
+        """Return the history of each user under the adapter settings."""
         return user_histories(interactions, self.config, self.items)
 
     def chosen(self, interactions: Interactions) -> Sentences:
-        """Return all items of each user with an event type that a history can contain."""
+        """Return the items of each user whose event types are in ``events``."""
         return self._of(interactions, self.config.events)
 
     def seen(self, interactions: Interactions) -> Sentences:
-        """Return the items of each user that recommendations exclude."""
+        """Return the items of each user whose event types are in ``seen_events``."""
         return self._of(interactions, self.config.seen_events)
 
     def _of(self, interactions: Interactions, events: Any) -> Sentences:
@@ -194,7 +194,10 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
     targets = _targets(reader.chosen(future), seen)
     has_target = targets.lengths > 0
     if not len(train.tokens):
-        raise InputError(f"the adapter made no sentence of the {len(past):,} events before {_iso(cut)}")
+        raise InputError(
+            f"the adapter makes 0 sentences from the {len(past):,} events before {_iso(cut)}; expected at "
+            "least one: check its settings"
+        )
     if not has_target.any():
         raise InputError(
             f"no user has a new item from {_iso(cut)} on; expected an earlier cut-off, or repeats=True"
@@ -220,7 +223,7 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
 
 
 def _targets(future: Sentences, seen: Sentences | None) -> Sentences:
-    """Return the distinct items of each sentence in order, without those that the user has seen."""
+    """Return the distinct items of each sentence in order, without the items that the user has seen."""
     pairs = _pairs(future, future.vocabulary)
     first = np.zeros(len(pairs), dtype=bool)
     first[np.unique(pairs, return_index=True)[1]] = True
@@ -230,7 +233,7 @@ def _targets(future: Sentences, seen: Sentences | None) -> Sentences:
 
 
 def _further(seen: Sentences, filtered: Sentences | None) -> Sentences | None:
-    """Return the seen items without the ``filtered`` ones of the same sentence; ``None`` if none remain."""
+    """Return the seen items that are not in the same sentence of ``filtered``; ``None`` if there are none."""
     new = np.ones(len(seen.tokens), dtype=bool)
     if filtered is not None:
         new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(filtered, seen.vocabulary))
@@ -238,7 +241,10 @@ def _further(seen: Sentences, filtered: Sentences | None) -> Sentences | None:
 
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return each token as one number, from its sentence and its code in a vocabulary; -1 if it has none."""
+    """Return one number per token, which identifies the pair of its sentence and its item.
+
+    Items that the vocabulary does not contain have the number -1.
+    """
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     code = code_of[sentences.tokens]
     owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
@@ -246,24 +252,24 @@ def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
 
 
 def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
-    """Return, for each share, the cut-off after which the share of the events is closest to it."""
+    """Return a cut-off for each share: the timestamp for which the share of later events is closest to it."""
     if any(not 0 < share < 1 for share in shares):
         raise InputError(
-            f"the test part is {max(shares):g} of the events; expected a share above 0 and below 1, which "
-            "leaves events for training"
+            f"the test part is {max(shares):g} of the events; expected a number above 0 and below 1, so that "
+            "events remain for training"
         )
     distinct, first = np.unique(np.sort(timestamps), return_index=True)
     if len(distinct) < 2:
         raise InputError(
-            f"{len(timestamps):,} events with {len(distinct)} distinct timestamp; expected at least two "
-            "timestamps to split between"
+            f"the {len(timestamps):,} events have {len(distinct)} distinct timestamps; expected at least 2 "
+            "for a split between them"
         )
     share_after = 1 - first[1:] / len(timestamps)
     cuts = [int(np.abs(share_after - share).argmin()) for share in shares]
     if len(set(cuts)) < len(cuts):
         raise InputError(
-            f"{len(cuts)} test windows overlap, because there are only {len(distinct):,} distinct "
-            "timestamps; expected fewer or larger folds"
+            f"the {len(cuts)} test windows overlap, because the events have only {len(distinct):,} distinct "
+            "timestamps; use fewer folds or a larger fraction"
         )
     return [int(distinct[1:][index]) for index in cuts]
 
@@ -272,10 +278,14 @@ def _timestamps(interactions: Interactions) -> Offsets:
     value: object = interactions
     if not isinstance(value, Interactions):
         raise InputTypeError(
-            f"found {type(value).__name__}; expected Interactions, as readers.read_interactions returns them"
+            f"found {type(value).__name__}; expected Interactions, such as the result of "
+            "readers.read_interactions"
         )
     if interactions.timestamp is None:
-        raise InputError("a split by time needs timestamps; name their column with timestamp=")
+        raise InputError(
+            "the interactions have no timestamps; a split by time needs timestamps: specify their column "
+            "with timestamp= when reading the file"
+        )
     return interactions.timestamp
 
 

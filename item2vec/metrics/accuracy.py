@@ -1,10 +1,11 @@
 """Accuracy metrics of rankings with known targets.
 
-``hits`` (bool, n queries × ranks, best first) marks the ranks that hold a target; ``n_targets`` (integers of
-at least 1, one per query) counts the targets of each query. Every metric returns one value per query
-(float64). With one target per query, recall equals the hit rate, and MAP equals MRR.
+``hits`` (bool, n queries × ranks, best first) marks the ranks of the targets. ``n_targets`` (one integer of
+at least 1 per query) is the number of targets. Every metric returns one value per query (float64). With one
+target per query, recall equals the hit rate, and MAP equals MRR.
 
-The definitions are those of trec_eval: MAP and recall divide by all targets, even if ``k`` is smaller.
+The metrics are defined as in trec_eval: MAP and recall divide by the number of all targets, even if it is
+greater than ``k``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ Counts = npt.NDArray[Any]
 
 
 def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
-    """Return the hits (queries × places) of one target per query, from its rank: 1 is best, ``inf`` unranked.
+    """Convert the rank of one target per query to hits (queries × places).
+
+    Rank 1 is best. The rank ``inf`` denotes a target that is not ranked.
 
     >>> hits_of_ranks(np.array([2, np.inf]), places=3)
     array([[False,  True, False],
@@ -34,7 +37,7 @@ def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
 
 
 def hr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
-    """Return the hit rate: 1 if a target is among the first ``k`` ranks, else 0.
+    """Return the hit rate: 1 for queries with a target among the first ``k`` ranks, else 0.
 
     >>> hr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([1., 0.])
@@ -53,7 +56,7 @@ def recall(hits: Mask, n_targets: Counts, k: int) -> Doubles:
 
 
 def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
-    """Return the number of targets among the first ``k`` ranks divided by ``k``, also for shorter rankings.
+    """Return the number of targets among the first ``k`` ranks, divided by ``k`` even for shorter rankings.
 
     >>> precision(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
@@ -63,7 +66,7 @@ def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 
 def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return the sum of ``1 / log2(rank + 1)`` over hits, divided by its maximum.
+    """Return NDCG: the sum of ``1 / log2(rank + 1)`` over the hits in the first ``k`` ranks / its maximum.
 
     Source: Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002, with binary
     relevance.
@@ -79,7 +82,9 @@ def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
 
 
 def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
-    """Return ``1 / rank`` of the first hit among the first ``k`` ranks, else 0 (Voorhees, TREC-8, 1999).
+    """Return the reciprocal rank of the first hit among the first ``k`` ranks; 0 without a hit.
+
+    The mean over queries is MRR (Voorhees, TREC-8, 1999).
 
     >>> mrr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
@@ -89,7 +94,7 @@ def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 
 def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return the precision at each hit among the first ``k`` ranks, summed and divided by all targets.
+    """Return the average precision: the sum of the precisions at the hits / the number of all targets.
 
     The mean over queries is MAP (Buckley & Voorhees, SIGIR 2000).
 
@@ -110,4 +115,4 @@ ACCURACY: dict[str, Callable[[Mask, Counts, int], Doubles]] = {
     "mrr": mrr,
     "map": mean_average_precision,
 }
-"""The accuracy metrics by name."""
+"""Accuracy metrics by name."""

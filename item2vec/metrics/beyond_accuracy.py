@@ -1,7 +1,7 @@
-"""Measures of rankings beyond accuracy: coverage, concentration, novelty, popularity, diversity, serendipity.
+"""Metrics of rankings beyond accuracy: coverage, concentration, novelty, popularity, diversity, serendipity.
 
-``items`` (int32, n queries × ranks, best first) holds item codes, -1 after the end of a shorter ranking;
-``counts`` (one per item) is the number of occurrences in the training part.
+``items`` (int32, n queries × ranks, best first) contains item codes, and -1 after the end of a shorter
+ranking. ``counts`` (one per item) is the number of occurrences in the training part.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Counts = npt.NDArray[Any]
 
 
 def coverage(items: Codes, k: int, counts: Counts) -> float:
-    """Return the share of the training part's items that are among the first ``k`` of any ranking.
+    """Return the catalogue coverage: the share of all items in the first ``k`` ranks of at least one ranking.
 
-    Items that are not in the training part do not count. Source: catalogue coverage of Ge,
-    Delgado-Battenfeld & Jannach, Beyond accuracy, RecSys 2010.
+    Only items of the training part are counted. Source: Ge, Delgado-Battenfeld & Jannach, Beyond accuracy,
+    RecSys 2010.
 
     >>> coverage(np.array([[0, 1], [0, 2]]), 1, np.array([5, 4, 3, 2]))
     0.25
@@ -32,10 +32,10 @@ def coverage(items: Codes, k: int, counts: Counts) -> float:
 
 
 def gini(items: Codes, k: int, counts: Counts) -> float:
-    """Return the Gini coefficient of exposure: how unevenly the first ``k`` ranks are spread over all items.
+    """Return the Gini coefficient of exposure, the number of times that an item is in the first ``k`` ranks.
 
-    0: all items of the training part are recommended equally often; near 1: one item has nearly all ranks.
-    Source: Fleder & Hosanagar, Management Science 2009.
+    It is 0 if all items of the training part are recommended equally often, and near 1 if one item takes
+    nearly all ranks. Source: Fleder & Hosanagar, Management Science 2009.
 
     >>> gini(np.array([[0, 1], [2, 3]]), 2, np.array([5, 4, 3, 2]))
     0.0
@@ -47,16 +47,16 @@ def gini(items: Codes, k: int, counts: Counts) -> float:
 
 
 def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Doubles:
-    """Return the mean self-information of the first ``k``: ``-log2`` of the share of sentences with the item.
+    """Return the mean self-information of the first ``k`` items.
 
-    ``n_holding`` (one per item) counts the training sentences that contain an item; with one sentence per
-    user, these are its users. An item in no training sentence counts as if it were in one; an empty ranking
-    has novelty 0. Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender
-    systems, PNAS 2010.
+    The self-information of an item is ``-log2`` of the share of training sentences that contain the item.
+    ``n_holding`` (one per item) is the number of these sentences; 0 is treated as 1. An empty ranking has
+    novelty 0. Source: Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems,
+    PNAS 2010.
 
     Examples
     --------
-    Of four sentences, all contain item 0 (0 bits), and one contains item 1 (2 bits).
+    Item 0 is in all of four sentences (0 bits), item 1 in one of them (2 bits).
 
     >>> novelty(np.array([[0, 1], [1, -1]]), 2, np.array([4, 1]), 4)
     array([1., 2.])
@@ -66,11 +66,11 @@ def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Double
 
 
 def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -> Doubles:
-    """Return the mean count of the first ``k`` items relative to that of histories, minus 1.
+    """Return the mean count of the first ``k`` items, divided by the mean count of history items, minus 1.
 
-    ``of_histories`` is the mean count of the items of a history, averaged over users. An empty ranking has
-    -1. The mean over queries is the popularity lift of Abdollahpouri et al., The connection between
-    popularity bias, calibration, and fairness in recommendation, RecSys 2020.
+    ``of_histories`` is the mean count of the items of a history, averaged over histories. The value of an
+    empty ranking is -1. The mean over queries is the popularity lift of Abdollahpouri et al., The connection
+    between popularity bias, calibration, and fairness in recommendation, RecSys 2020.
 
     >>> popularity_bias(np.array([[0, 1]]), 2, np.array([5, 1]), of_histories=2.0)
     array([0.5])
@@ -79,11 +79,11 @@ def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -
 
 
 def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -> Doubles:
-    """Return one minus the mean cosine over all pairs of the first ``k`` items; 0 if there is no pair.
+    """Return the intra-list diversity: 1 minus the mean cosine of all pairs of the first ``k`` items.
 
-    ``similarity`` (n queries × ranks) is the sum of an item's cosines with the items of better rank. Source:
-    intra-list diversity of Ziegler et al., Improving recommendation lists through topic diversification, WWW
-    2005.
+    ``similarity`` (n queries × ranks) is the sum of the cosines of the item at a rank with all items of
+    better rank. The diversity of rankings with fewer than two items is 0. Source: Ziegler et al., Improving
+    recommendation lists through topic diversification, WWW 2005.
 
     >>> diversity(np.array([[0, 1, 2]]), 3, np.array([[0, 0.25, 0.5]]))
     array([0.75])
@@ -94,10 +94,11 @@ def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -
 
 
 def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
-    """Return the share of the first ``k`` ranks that hold a target which is not an expected item.
+    """Return the share of the first ``k`` ranks that contain an unexpected target.
 
-    ``expected`` (like ``hits``, n queries × ranks) marks the ``k`` most popular items, which need no model.
-    Source: Ge, Delgado-Battenfeld & Jannach, Beyond accuracy, RecSys 2010, section 3.2.
+    ``hits`` (n queries × ranks) marks targets. ``expected`` (n queries × ranks) marks the ``k`` most popular
+    items, which can be recommended without a model. Source: Ge, Delgado-Battenfeld & Jannach, Beyond
+    accuracy, RecSys 2010, section 3.2.
 
     >>> serendipity(np.array([[True, True]]), np.array([[True, False]]), k=2)
     array([0.5])
@@ -107,13 +108,13 @@ def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
 
 
 def _exposure(items: Codes, k: int, counts: Counts) -> Rows:
-    """Return how often each item of the training part is among the first ``k``."""
+    """Return the number of rankings with the item in the first ``k`` ranks, per item of the training part."""
     shown = items[:, :k]
     return np.bincount(shown[shown >= 0], minlength=len(counts))[counts > 0]
 
 
 def _mean(of_item: Doubles, items: Codes, k: int) -> Doubles:
-    """Return the mean value of the items at the first ``k`` ranks; 0 for an empty ranking."""
+    """Return the mean of ``of_item`` over the items at the first ``k`` ranks; 0 for an empty ranking."""
     shown = items[:, :k]
     total = np.append(of_item, 0.0)[shown].sum(axis=1)
     mean: Doubles = total / np.maximum((shown >= 0).sum(axis=1), 1)

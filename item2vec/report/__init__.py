@@ -1,6 +1,6 @@
-"""Comparison of a model with the baselines (``Study``), and an HTML page of it (``write_report``).
+"""Comparison of a model with the baselines (``Study``), and its HTML page (``write_report``).
 
-The only package that imports jinja2, plotly and openTSNE: the extra ``report``.
+Only this package imports jinja2, plotly and openTSNE, which the extra ``report`` installs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIBRARIES = {"jinja2", "openTSNE", "plotly"}
 def check_extra() -> None:
     """Raise ``MissingExtraError`` if a library that a report needs is not installed.
 
-    Call it before a long training whose result will be reported.
+    Call this function before a long training, so that a missing library is detected early.
 
     >>> check_extra()
     """
@@ -34,7 +34,9 @@ def check_extra() -> None:
         missing = (error.name or "").partition(".")[0]
         if missing not in LIBRARIES:
             raise
-        raise MissingExtraError(f"a report needs {missing}: pip install 'item2vec[report]'") from error
+        raise MissingExtraError(
+            f"{missing} is not installed; a report needs it: pip install 'item2vec[report]'"
+        ) from error
 
 
 def write_report(
@@ -45,16 +47,17 @@ def write_report(
     seed: int = 1,
     run: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a study as one self-contained HTML page.
+    """Write a study as a self-contained HTML page.
 
-    The page needs no network. An existing file is replaced atomically. The same study and seed give the same
-    page, except for the date ``now``, which is omitted if not given. If ``run`` is the report of a nightly
-    run (``Retrained.report``), its gates and the drift since the live version are shown at the top.
+    The page works without a network. An existing file is replaced atomically. Equal arguments give equal
+    pages. ``now`` is the date on the page; without it, the page has no date. ``run`` is the report of a
+    nightly run (``Retrained.report``). With it, the page begins with the gates of the run and the drift from
+    the served version.
 
     Raises
     ------
     MissingExtraError
-        If jinja2, plotly or openTSNE are not installed.
+        If jinja2, plotly or openTSNE is not installed.
     WriteError
         If the file cannot be written.
 
@@ -65,7 +68,7 @@ def write_report(
     >>> from item2vec.evaluation.temporal_splits import temporal_split
     >>> from item2vec.readers import read_interactions
     >>> listens = read_interactions("sample_data/listens.csv.gz")
-    >>> split = temporal_split(listens.take(listens.item < 300))  # a part of the items, to be quick
+    >>> split = temporal_split(listens.take(listens.item < 300))  # fewer items, to save time
     >>> study = Study.of(fit(split.train, vector_size=16, epochs=1), split)
     >>> path = Path(tempfile.mkdtemp()) / "report.html"
     >>> write_report(study, path)
@@ -79,4 +82,6 @@ def write_report(
     try:
         files.replace_bytes(Path(path), content)
     except OSError as error:
-        raise WriteError(f"{path} could not be written: {error.strerror}") from error
+        raise WriteError(
+            f"{path} could not be written: {error.strerror}; check that the folder exists and is writable"
+        ) from error

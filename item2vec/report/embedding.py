@@ -27,9 +27,10 @@ MIN_COVERED = 0.5
 class Map:
     """Positions of items on a plane (``positions``, float32, n items × 2), their titles and colour groups.
 
-    ``names`` are the values of ``attribute`` that have a colour; a last name ``None`` stands for all other
-    values. ``groups`` (int64, n items) are indices into ``names``. Without a suitable attribute,
-    ``attribute`` is ``None`` and ``names`` is empty. ``log_popularity`` is log10 of the training tokens.
+    ``names`` lists the values of ``attribute`` that have a colour of their own. A last name ``None`` denotes
+    all other values. ``groups`` (int64, n items) are indices into ``names``. Without a suitable attribute,
+    ``attribute`` is ``None`` and ``names`` is empty. ``log_popularity`` is log10 of the number of training
+    tokens.
     """
 
     titles: list[str]
@@ -41,10 +42,10 @@ class Map:
 
 
 def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
-    """Lay out items by t-SNE of their unit input vectors.
+    """Compute a map of the items by t-SNE of their unit input vectors.
 
-    Of more than 2,000 items, 2,000 are sampled in proportion to popularity. Items without an input vector are
-    left out.
+    If there are more than 2,000 items, 2,000 are sampled in proportion to popularity. Items without an input
+    vector are excluded.
 
     Source: van der Maaten & Hinton, Visualizing Data using t-SNE, JMLR 2008; openTSNE: Poličar, Stražar &
     Zupan, Journal of Statistical Software 2024.
@@ -76,16 +77,17 @@ def _sampled_rows(vectors: ItemVectors, seed: int) -> Rows:
 
 
 def _layout(units: Floats, seed: int) -> Floats:
-    """Return positions on a plane: the first two principal components, refined by t-SNE.
+    """Return positions on a plane by t-SNE, initialised with the first two principal components.
 
-    Source of this start: Kobak & Berens, The art of using t-SNE for single-cell transcriptomics, 2019.
+    Source of the initialisation: Kobak & Berens, The art of using t-SNE for single-cell transcriptomics,
+    Nature Communications 2019.
     """
     n_items = len(units)
     left, scales, _ = np.linalg.svd(units - units.mean(axis=0), full_matrices=False)
     start = np.pad(left * scales, ((0, 0), (0, 1)))[:, :2]
     if n_items < MIN_TSNE_ITEMS:
         return start
-    # Noise: t-SNE would never separate equal vectors that start at the same position.
+    # Noise is added because t-SNE does not separate equal vectors with equal initial positions.
     start = start / max(start[:, 0].std(), 1e-6) + np.random.default_rng(seed).normal(0, 0.01, start.shape)
     tsne = TSNE(
         perplexity=min(PERPLEXITY, (n_items - 1) / 3),
@@ -99,10 +101,10 @@ def _layout(units: Floats, seed: int) -> Floats:
 
 
 def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]:
-    """Return the attribute whose values make the most informative colours, and each item's value.
+    """Return the attribute that determines the colours, and its value for each item.
 
-    Candidates are attributes whose 12 most frequent values cover at least half of the items. Those with 2 to
-    20 distinct values are preferred, then those with the highest entropy.
+    Candidates are attributes whose 12 most frequent values cover at least half of the items. Candidates with
+    2 to 20 distinct values are preferred. Of these, the attribute with the highest entropy is chosen.
     """
     best: tuple[tuple[bool, float], str | None, list[str | None]] = ((False, 0.0), None, [])
     for name in sorted({name for row in attributes for name in row}):
@@ -120,7 +122,7 @@ def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, lis
 
 
 def _first(value: Any) -> str | None:
-    """Return an attribute's value as text; the first one of a list."""
+    """Return the value of an attribute as text; of a list, the first value."""
     if isinstance(value, list):
         value = value[0] if value else None
     return None if value is None or value == "" else str(value)

@@ -1,4 +1,4 @@
-"""The charts of a report, as plotly figures in JSON. Titles and attributes of items are escaped."""
+"""Charts of a report, as plotly figures in JSON. Titles and attributes of items are escaped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MAX_POINTS = 200
 
 
 def colors(study: Study) -> dict[str, str]:
-    """Return the colour of each model by name, the same in all charts."""
+    """Return the colour of each model by name. All charts use these colours."""
     quiet = iter(QUIET)
     highlighted = {OURS: ACCENT, study.best_baseline: RIVAL}
     return {name: highlighted.get(name) or next(quiet) for name in study.evaluations}
@@ -80,7 +80,7 @@ def headline(study: Study) -> Figure:
 
 
 def curve_over_k(study: Study, name: str) -> Figure:
-    """Return a line chart of an accuracy metric at each k, one line per model."""
+    """Return a line chart of an accuracy metric for each k, with one line per model."""
     measure, cutoffs = ACCURACY[name], _cutoffs(study)
     lines = {
         model: [
@@ -92,7 +92,7 @@ def curve_over_k(study: Study, name: str) -> Figure:
 
 
 def coverage(study: Study) -> Figure:
-    """Return a line chart of the share of items recommended for at least one query, at each k."""
+    """Return a line chart of the catalogue coverage for each k, with one line per model."""
     cutoffs = _cutoffs(study)
     lines = {
         model: [
@@ -162,11 +162,11 @@ def exposure_by_popularity(study: Study) -> Figure:
         }
         for name, n, color in _exposures(study)
     ]
-    return _figure(bars, x="tenth of items, by popularity", percent="y", category="x")
+    return _figure(bars, x="decile of items, 1: most popular", percent="y", category="x")
 
 
 def lorenz(study: Study) -> Figure:
-    """Return Lorenz curves: the share of recommendations that the least recommended items make up."""
+    """Return Lorenz curves of exposure: cumulative share of recommendations by cumulative share of items."""
     trained = study.split.train.counts() > 0
     lines: list[dict[str, Any]] = [
         {
@@ -193,7 +193,7 @@ def lorenz(study: Study) -> Figure:
                 "hovertemplate": "%{y:.1%}",
             }
         )
-    return _figure(lines, x="share of items, least frequent first", percent="xy")
+    return _figure(lines, x="share of items, in ascending order of exposure", percent="xy")
 
 
 def embedding_map(item_map: Map) -> Figure:
@@ -248,13 +248,13 @@ def _cutoffs(study: Study) -> list[int]:
 
 
 def _counts(study: Study, rankings: Rankings) -> Offsets:
-    """Return the training tokens of each item in the vocabulary of the rankings."""
+    """Return the number of training tokens of each item in the vocabulary of the rankings."""
     counts = study.split.train.counts()
     return np.concatenate((counts, np.zeros(len(rankings.vocabulary) - len(counts), dtype=np.int64)))
 
 
 def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
-    """Return name, occurrences per item, and colour: of training, the model, and the best baseline."""
+    """Return name, occurrences per item, and colour of the training part, the model and the best baseline."""
     counts = study.split.train.counts()
     exposures = [("training", counts.astype(np.float64), TRAINING)]
     for name, color in ((OURS, ACCENT), (study.best_baseline, RIVAL)):
@@ -321,5 +321,5 @@ def _numbers(values: Any) -> list[float]:
 
 
 def _escaped(text: str) -> str:
-    """Return text with HTML escaped, since plotly interprets some HTML in labels."""
+    """Escape the HTML characters of a text, because plotly interprets some HTML in labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""Render the HTML page of a study from its template."""
+"""Rendering of the HTML page of a study from its template."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LAST_ITEMS = 8
 
 
 def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, Any] | None = None) -> str:
-    """Return the page of a study as HTML; ``run`` is the report of the nightly run that made it, if any."""
+    """Return the HTML page of a study. ``run`` is the report of its nightly run, or ``None``."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -69,7 +69,7 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
         examples=list(_examples(study, seed)),
         facts=_facts(study, seed),
         figures=_json({**charts, **by_segment}),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 -- a library, no user's text
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 -- source code of a library, without text of users
     )
 
 
@@ -87,7 +87,7 @@ def _segment_charts(study: Study) -> Iterator[tuple[str, figures.Figure]]:
 
 
 def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield some queries with a hit and some without, with the titles of their items."""
+    """Yield random queries with a hit and random queries without a hit, with the titles of their items."""
     rankings, split = study.evaluation.rankings, study.split
     hit = rankings.hits[:, : study.k].any(axis=1)
     random = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def _title(study: Study, item: str) -> str:
 
 
 def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
-    """Return the settings and versions that reproduce the page, by section."""
+    """Return the settings and library versions that are needed to reproduce the page, by section."""
     vectors, train = study.model.vectors, study.split.train
     return {
         "Data": {
@@ -139,6 +139,6 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
 
 
 def _json(value: Any) -> Markup:
-    """Return JSON that is safe inside a script element: it contains no ``<`` that could end the element."""
+    """Return JSON for a script element, with ``<`` escaped so that no text can end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 -- it contains no character special to HTML in a script
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 -- ``<`` is escaped

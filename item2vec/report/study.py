@@ -22,7 +22,7 @@ from item2vec.sentences import offsets_of
 __all__ = ["OURS", "Study"]
 
 OURS = "item2vec"
-"""Name of the model among the baselines."""
+"""Name of the evaluated model in tables and charts."""
 
 RANKING_ARRAYS = ("items", "hits", "n_targets")
 
@@ -34,13 +34,13 @@ class Study:
     Parameters
     ----------
     model, split
-        The model, and the split on which it was evaluated.
+        The model, and the split on which the model was evaluated.
     evaluation
-        The model's evaluation.
+        Evaluation of the model.
     baselines
-        The evaluation of each baseline, by its name; at least one.
+        Evaluation of each baseline, by the name of the baseline; at least one.
     cutoffs
-        The ``k`` of the metrics, ascending.
+        Cut-offs ``k`` of the metrics, in ascending order.
     items
         Titles and attributes of the items, for display.
 
@@ -70,7 +70,7 @@ class Study:
         k: int | Sequence[int] = (5, 10, 20),
         items: Items | None = None,
     ) -> Study:
-        """Evaluate a model and all baselines."""
+        """Train all baselines on the training part of a split, and evaluate the model and the baselines."""
         cutoffs = sorted({k} if isinstance(k, int) else set(k))
         rivals = baselines(split)
         with progress_bar("evaluating", total=1 + len(rivals)) as advance:
@@ -84,10 +84,11 @@ class Study:
 
     @classmethod
     def pooled(cls, studies: Sequence[Study]) -> Study:
-        """Return one study of the queries of several studies, such as all folds; a single one unchanged.
+        """Combine studies of several splits, such as the folds of a cross-validation, into one study.
 
-        ``model`` and ``split`` are those of the first study. Metrics without a value per query (``coverage``,
-        ``gini``) are averaged over the studies.
+        The result has the queries of all studies, and ``model`` and ``split`` of the first study. Metrics
+        without values per query (``coverage``, ``gini``) are averaged over the studies. A single study is
+        returned unchanged.
         """
         first = studies[0]
         if len(studies) == 1:
@@ -102,27 +103,27 @@ class Study:
 
     @property
     def k(self) -> int:
-        """The cut-off that reports show first: the middle one."""
+        """Cut-off of the main metric: the middle one of ``cutoffs``."""
         return self.cutoffs[(len(self.cutoffs) - 1) // 2]
 
     @property
     def metric(self) -> str:
-        """Name of the metric by which models are compared: NDCG at the middle cut-off."""
+        """Name of the main metric, by which models are compared: NDCG at ``k``."""
         return f"ndcg@{self.k}"
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """The evaluations of all models by name, that of ``model`` first."""
+        """Evaluations of all models by name, beginning with ``evaluation``."""
         return {OURS: self.evaluation, **self.baselines}
 
     @cached_property
     def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """The 95 % confidence intervals of each model's metrics."""
+        """95 % confidence intervals of the metrics of each model, by model and metric."""
         return {name: evaluation.intervals() for name, evaluation in self.evaluations.items()}
 
     @property
     def best_baseline(self) -> str:
-        """Name of the baseline with the highest ``metric``."""
+        """Name of the baseline with the highest value of ``metric``."""
         return max(self.baselines, key=lambda name: self.baselines[name].metrics[self.metric])
 
     @cached_property
@@ -132,12 +133,12 @@ class Study:
 
     @property
     def beats_all(self) -> bool:
-        """Whether the model is significantly better than every baseline."""
+        """Whether the model is significantly better than the best baseline."""
         return self.comparison.low > 0
 
     @property
     def verdict(self) -> str:
-        """The comparison with the best baseline as a sentence."""
+        """Comparison of the model with the best baseline, as a sentence."""
         comparison = self.comparison
         best = self.baselines[self.best_baseline].metrics[self.metric]
         if self.beats_all:
@@ -147,8 +148,8 @@ class Study:
         else:
             claim = f"{OURS} does not beat all baselines"
         return (
-            f"{claim}: {self.metric} {self.evaluation.metrics[self.metric]:.4f} against {best:.4f} of the "
-            f"best, {self.best_baseline}; difference {comparison.difference:+.4f} (95 % interval "
+            f"{claim}: {self.metric} is {self.evaluation.metrics[self.metric]:.4f}, and {best:.4f} for the "
+            f"best baseline, {self.best_baseline}; difference {comparison.difference:+.4f} (95 % interval "
             f"{comparison.low:+.4f} to {comparison.high:+.4f}, p = {comparison.p_value:.4f})"
         )
 

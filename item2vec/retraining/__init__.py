@@ -1,4 +1,4 @@
-"""The nightly run: train on the contents of the store, and publish the model if it passes the gates."""
+"""The nightly run: train on the interactions in the store, and publish the model if it passes the gates."""
 
 from __future__ import annotations
 

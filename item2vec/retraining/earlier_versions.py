@@ -1,7 +1,7 @@
-"""The baseline of a run: data counts and scores that earlier versions recorded.
+"""Read the data counts and scores of earlier versions, with which a run compares its new model.
 
-They are read from the notes of manifests and from the reports of runs. Either may be damaged, or edited by
-hand; every number returned is finite.
+Sources are the notes of manifests and the reports of runs. A source may be damaged or edited by hand: numbers
+that are missing, not finite or out of range are ignored.
 """
 
 from __future__ import annotations
@@ -32,56 +32,56 @@ __all__ = [
 ]
 
 NOTE = "retrain"
-"""Key in the note of a manifest under which a run describes itself."""
+"""Key of the run's entry in the note of a manifest."""
 RUNS = "runs"
-"""Folder of the reports of runs, in the models folder."""
+"""Name of the subfolder of the models folder that holds the reports of runs."""
 PROMOTIONS = 7
-"""Number of promotions whose scores are read: one week of nights."""
+"""Number of promotions whose scores are read: one week of nightly runs."""
 COUNTED: tuple[Literal["interactions", "users", "items"], ...] = ("interactions", "users", "items")
-"""Counts of a ``DataSummary`` that are compared with those of the version before."""
+"""Counts of a ``DataSummary`` that gates compare with the counts of the served version."""
 RENAMED = {"questions": "queries", "max_questions": "max_queries"}
-"""Keys that older manifests and reports contain, and their present names."""
+"""Keys of older manifests and reports, and the present names of these keys."""
 
 log = logging.getLogger("item2vec.retrain")
 
 
 class EvaluationProtocol(TypedDict):
-    """Everything that two scores must have in common to be comparable."""
+    """Metric and settings of an evaluation. Two scores are comparable if their protocols are equal."""
 
     metric: str
-    """The metric that gates compare, such as ``ndcg@10``."""
+    """Name of the metric that gates compare, such as ``ndcg@10``."""
     evaluation: dict[str, Any]
-    """Settings ``[evaluation]``."""
+    """Settings of the section ``[evaluation]``."""
     adapter: dict[str, Any]
-    """Settings ``[adapter]``."""
+    """Settings of the section ``[adapter]``."""
 
 
 class EarlierScore(TypedDict):
-    """The evaluation of one earlier version."""
+    """Recorded evaluation of one earlier version."""
 
     protocol: EvaluationProtocol
     metrics: dict[str, float]
-    """The protocol's metric."""
+    """Value of the protocol's metric, under its name."""
 
 
 class PromotedScore(TypedDict):
-    """The score of one promotion, evaluated by the same protocol as this run."""
+    """Recorded score of one promoted version, evaluated by the protocol of the present run."""
 
     version: str
     score: float
     interval: list[float] | None
-    """Confidence interval, lower and upper bound."""
+    """Lower and upper bound of the confidence interval."""
 
 
 class EarlierResults(TypedDict, total=False):
-    """Results of earlier versions. What was not recorded has no key."""
+    """Results of earlier versions. A result that was not recorded has no key."""
 
     data: dict[str, float]
-    """Counts of the version before (``COUNTED``)."""
+    """Counts of the served version, by their names in ``COUNTED``."""
     evaluation: EarlierScore
-    """Score of the version before, by any protocol."""
+    """Score of the served version, by any protocol."""
     promoted: list[PromotedScore]
-    """Scores of the last seven promotions, newest first."""
+    """Scores of the last seven promoted versions, newest first."""
 
 
 def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
@@ -100,11 +100,11 @@ def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
 def read_earlier_results(
     served: Version | None, models: Path, protocol: EvaluationProtocol
 ) -> EarlierResults:
-    """Return the results with which a new version is compared.
+    """Return the results with which gates compare a new version.
 
-    ``data`` and ``evaluation`` come from the manifest of the served version. If it is damaged, or was not
-    written by a run, they come from the newest report of a promoted run. ``promoted`` holds only scores by
-    the given protocol.
+    ``data`` and ``evaluation`` are read from the manifest of the served version. If that manifest is damaged,
+    or was not written by a run, they are read from the newest report of a promoted run. ``promoted`` holds
+    scores by the given protocol only.
     """
     notes = {version.id: note for version in list_versions(models) if (note := _note(version)) is not None}
     reports = [*_promoted_reports(models / RUNS)]
@@ -127,13 +127,13 @@ def _note(version: Version) -> Mapping[str, Any] | None:
         note = read_manifest(version.path / "manifest.json")[0].note.get(NOTE)
     except (OSError, CorruptBundleError) as error:
         facts = {"version": version.id, "error": str(error)}
-        log.warning("a version is damaged", extra={"facts": facts})
+        log.warning("the manifest of a version cannot be read", extra={"facts": facts})
         return None
     return _with_present_keys(note) if isinstance(note, Mapping) else None
 
 
 def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the parts of the reports of promoted runs that concern the model, newest first."""
+    """Yield version, data and evaluation from the report of each promoted run, newest first."""
     for path in sorted(runs.glob("[0-9]*.json"), reverse=True):
         try:
             report = files.parse_json(files.read_text(path), path)
@@ -145,7 +145,7 @@ def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a note or report with ``RENAMED`` keys of its evaluation under their present names."""
+    """Return a note or report in which the ``RENAMED`` keys of the evaluation have their present names."""
     if not isinstance(evaluation := record.get("evaluation"), dict):
         return record
     evaluation = _renamed(evaluation)
@@ -162,9 +162,9 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
 def _last_promoted(
     notes: Mapping[str, Mapping[str, Any]], reports: Iterable[Mapping[str, Any]], protocol: EvaluationProtocol
 ) -> list[PromotedScore]:
-    """Return the scores of the last promotions, newest first.
+    """Return the scores of the last promoted versions, newest first.
 
-    A forced promotion is the oldest that counts: its score was accepted, however low it was.
+    Scores older than that of the last forced promotion are excluded, because the user has accepted its score.
     """
     record_of = {str(report["version"]): report for report in reports} | dict(notes)
     generations = [(generation, id_) for id_ in record_of if (generation := generation_of(id_)) is not None]
@@ -193,7 +193,7 @@ def _evaluation(record: Any) -> EarlierScore | None:
 
 
 def _promoted_score(id_: str, record: Any, protocol: EvaluationProtocol) -> PromotedScore | None:
-    """Return the recorded score, or ``None`` if the evaluation used another protocol."""
+    """Return the recorded score, or ``None`` if it is invalid or was measured by another protocol."""
     metric = protocol["metric"]
     match record:
         case {"protocol": recorded, "metrics": dict(metrics)} if recorded == protocol:
@@ -216,6 +216,6 @@ def _is_share(value: Any) -> TypeGuard[float]:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    """Return whether a value is a number that a float can hold; JSON allows integers of any length."""
+    """Return whether a JSON value is a number in the range of a float: JSON allows integers of any length."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and abs(value) <= sys.float_info.max

@@ -1,7 +1,8 @@
-"""The gates: conditions that a new model must meet before it is served.
+"""Gates: conditions that a new model must meet before it is published.
 
-A gate is passed if its value was measured, is finite, and lies within the bounds. A value that could not be
-measured does not pass. If there is no earlier version to compare with, the comparison is passed and says so.
+A gate is passed if its value was measured, is finite, and lies within the bounds. A gate without a measured
+value is not passed. A comparison with earlier versions is passed if no earlier result is known, and its
+description states this.
 """
 
 from __future__ import annotations
@@ -35,14 +36,15 @@ __all__ = [
 ]
 
 READ = (0.99, 1.01)
-"""Bounds of the tokens that were trained on, as a share of those expected."""
+"""Bounds of the number of trained tokens, as a share of the expected number."""
 SHARE_OF_SMALL = 0.2
-"""Share of the possible directions that a model must use if it is too small for ``min_effective_rank``."""
+"""Lower bound of the effective rank, as a share of its maximum, for models too small to reach
+``min_effective_rank``."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition, the measured value, and whether that meets the condition.
+    """One condition, the measured value, and whether the value meets the condition.
 
     Examples
     --------
@@ -58,16 +60,16 @@ class Gate:
     least: float | None
     most: float | None
     what: str
-    """What the value is, and what it is compared with."""
+    """Meaning of the value, and the figure with which it is compared."""
 
     @classmethod
     def accepted(cls, name: str, what: str) -> Gate:
-        """Return a gate without a value that is passed."""
+        """Return a passed gate that has no value."""
         return cls(name, passed=True, value=None, least=None, most=None, what=what)
 
     @classmethod
     def refused(cls, name: str, what: str) -> Gate:
-        """Return a gate without a value that is not passed.
+        """Return a gate that is not passed and has no value.
 
         >>> str(Gate.refused("hold", "g0000000001-0a1b2c3d was rolled back"))
         'hold: g0000000001-0a1b2c3d was rolled back'
@@ -88,7 +90,7 @@ class Gate:
 def within(
     name: str, value: float | None, *, least: float | None = None, most: float | None = None, what: str
 ) -> Gate:
-    """Return a gate that is passed by a finite value within the bounds, which are inclusive."""
+    """Return a gate that is passed if the value is finite and within the inclusive bounds."""
     if value is None:
         return Gate(name, False, None, least, most, what)
     value = float(value)
@@ -98,41 +100,42 @@ def within(
 
 
 def of_hold(hold: Hold | None) -> Gate:
-    """Return the gate that is not passed after a rollback, until the hold is released."""
+    """Return the gate that is not passed from a rollback until the release of its hold."""
     if hold is None:
         return Gate.accepted("hold", "no rollback holds promotions back")
     why = (
-        f"{hold.version} was rolled back ({hold.reason}); to allow promotions again: item2vec models release"
+        f"{hold.version} was rolled back ({hold.reason}); to allow promotions again, run: item2vec models "
+        "release"
     )
     return Gate.refused("hold", why)
 
 
 def of_data(data: DataSummary, earlier: EarlierResults, config: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on the amount of data, relative to that of the version before."""
+    """Yield the gates on the amount of data, relative to the counts of the served version."""
     for name in COUNTED:
-        before = earlier.get("data", {}).get(name)
-        if before is None:
-            what = f"{data[name]:,}; no count of a version before is known"
+        served = earlier.get("data", {}).get(name)
+        if served is None:
+            what = f"{data[name]:,}; no count of the served version is known"
             yield Gate.accepted(f"{name}_growth", what)
             continue
         yield within(
             f"{name}_growth",
-            data[name] / before,
+            data[name] / served,
             least=config.min_growth,
             most=config.max_growth,
-            what=f"{data[name]:,}; the version before had {before:,}",
+            what=f"{data[name]:,}; the served version counted {served:,}",
         )
 
 
 def of_evaluation(
     evaluation: EvaluationResult, earlier: EarlierResults, protocol: EvaluationProtocol, config: GatesConfig
 ) -> Iterator[Gate]:
-    """Yield gates on the metrics of the held-out part."""
+    """Yield the gates on the metrics, which were measured on the held-out interactions."""
     yield within(
         "queries",
         evaluation["queries"],
         least=config.min_queries,
-        what=evaluation.get("why") or "users with a history and something new in the held-out part",
+        what=evaluation.get("why") or "users with a history and a new item in the held-out part",
     )
     if not evaluation["queries"]:
         return
@@ -146,9 +149,9 @@ def of_evaluation(
     yield within(
         "beats_popularity",
         metrics[metric],
-        # nextafter: strictly above, also where popularity scores 0.
+        # nextafter excludes equal scores, also if popularity scores 0.
         least=math.nextafter(popularity * (1 + config.margin), math.inf),
-        what=f"{metric}; popularity has {popularity:.4f}",
+        what=f"{metric}; the popularity baseline scores {popularity:.4f}",
     )
     yield _against_live(metrics[metric], earlier, protocol, config)
     yield _against_median(metrics[metric], earlier.get("promoted", []), metric, config)
@@ -157,34 +160,41 @@ def of_evaluation(
 def _against_live(
     score: float, earlier: EarlierResults, protocol: EvaluationProtocol, config: GatesConfig
 ) -> Gate:
-    """Compare with the score that the version before recorded, on days held out from its own training."""
+    """Compare a score with the recorded score of the served version.
+
+    The served version is not evaluated again: it was trained on the days that are now held out.
+    """
     recorded = earlier.get("evaluation")
     if recorded is None:
-        return Gate.accepted("against_live", "no evaluation of a version before is known")
+        return Gate.accepted("against_live", "no evaluation of the served version is known")
     if recorded["protocol"] != protocol:
-        return Gate.accepted("against_live", "the version before was evaluated by another protocol")
-    before = recorded["metrics"][protocol["metric"]]
-    what = f"{protocol['metric']}; the version before recorded {before:.4f}"
-    return within("against_live", score, least=before * (1 - config.tolerance), what=what)
+        return Gate.accepted("against_live", "the served version was evaluated by another protocol")
+    served = recorded["metrics"][protocol["metric"]]
+    what = f"{protocol['metric']}; the served version scored {served:.4f} in its own run"
+    return within("against_live", score, least=served * (1 - config.tolerance), what=what)
 
 
 def _against_median(
     score: float, promoted: Sequence[PromotedScore], metric: str, config: GatesConfig
 ) -> Gate:
-    """Compare with the last promotions: many small losses in a row would all pass ``against_live``."""
+    """Compare a score with the median of the last promoted versions.
+
+    ``against_live`` alone would pass a long series of small losses.
+    """
     if not promoted:
         return Gate.accepted("against_median", "no promotion evaluated by this protocol is known")
     scores = [promotion["score"] for promotion in promoted]
     intervals = [interval for promotion in promoted if (interval := promotion["interval"]) is not None]
-    what = f"{metric}; the last {len(scores)} promotions recorded a median of {median(scores):.4f}"
+    what = f"{metric}; the median of the last {len(scores)} promotions is {median(scores):.4f}"
     least = least_score(scores, intervals, config.tolerance)
     return within("against_median", score, least=least, what=what)
 
 
 def least_score(scores: Sequence[float], intervals: Sequence[Sequence[float]], tolerance: float) -> float:
-    """Return the median score minus the tolerance, or minus half the median interval if that is wider.
+    """Return the lowest score that passes: the median score minus a permitted loss.
 
-    With few users a score varies by more than the tolerance, without any change of the model.
+    The permitted loss is the larger of the tolerance, relative to the median, and half the median width of
+    the intervals. With few users, a score varies by more than the tolerance even if the model is unchanged.
 
     >>> round(least_score([0.2, 0.1, 0.21], [], tolerance=0.25), 3)
     0.15
@@ -197,7 +207,7 @@ def least_score(scores: Sequence[float], intervals: Sequence[Sequence[float]], t
 
 
 def of_model(trained: TrainingResult, config: GatesConfig) -> Iterator[Gate]:
-    """Yield gates on the model to be served: the tokens it was trained on, and its vectors."""
+    """Yield the gates on the model to be published: on the number of trained tokens, and on the vectors."""
     tokens = trained["tokens"]
     share = tokens["trained"] / tokens["expected"] if tokens["expected"] else None
     what = f"trained on {tokens['trained']:,.0f} of {tokens['expected']:,.0f} tokens"
@@ -206,38 +216,38 @@ def of_model(trained: TrainingResult, config: GatesConfig) -> Iterator[Gate]:
         "read_share",
         trained["read_share"],
         least=config.min_read_share,
-        what="share of the tokens that an epoch reads; weights make it skip the others",
+        what="share of the tokens that an epoch reads; the other tokens are skipped because of their weights",
     )
     yield from of_health(Health(**trained["health"]), config)
 
 
 def of_health(health: Health, config: GatesConfig) -> Iterator[Gate]:
-    """Yield gates that distinguish sound vectors from untrained, diverged and collapsed ones."""
+    """Yield the gates that distinguish sound vectors from untrained, diverged and collapsed vectors."""
     bounds: dict[str, tuple[float | None, float | None, str]] = {
-        "norm_growth": (config.min_norm_growth, None, "median norm of a vector / norm of the random start"),
+        "norm_growth": (config.min_norm_growth, None, "median norm of a vector / norm at initialisation"),
         "norm_max": (None, config.max_norm, "largest norm of a vector"),
         "output_norm": (config.min_output_norm, config.max_norm, "median norm of an output vector"),
         "effective_rank": (_least_rank(health, config), None, "directions over which the vectors spread"),
         "mean_cosine": (None, config.max_mean_cosine, "mean cosine of two different items"),
-        "duplicate_share": (None, config.max_duplicates, "share of vectors equal to another one"),
+        "duplicate_share": (None, config.max_duplicates, "share of vectors equal to an earlier vector"),
         "self_retrieval": (config.min_self_retrieval, None, "share of items nearest to themselves"),
-        "index_recall": (config.min_recall, None, "recall@10 of the index against exact search"),
+        "index_recall": (config.min_recall, None, "recall@10 of the index relative to exact search"),
     }
     for name, (least, most, what) in bounds.items():
         value: float | None = getattr(health, name)
         if name in {"norm_growth", "output_norm"} and value is None:
-            continue  # vectors start at norm 1, or there are no output vectors
+            continue  # not defined: vectors are initialised with norm 1, or there are no output vectors
         yield within(name, value, least=least, most=most, what=what)
 
 
 def _least_rank(health: Health, config: GatesConfig) -> float:
-    """Return the lower bound of the effective rank, which is not relative to the number of dimensions."""
+    """Return the lower bound of the effective rank: ``min_effective_rank``, or less for small models."""
     possible = min(health.vector_size, health.n_items - 1)
     return min(config.min_effective_rank, SHARE_OF_SMALL * possible)
 
 
 def refusal(gates: Sequence[Gate]) -> str:
-    """Return the gates that are not passed as text, empty if there are none."""
+    """Return a description of the gates that are not passed; empty if all gates are passed."""
     return "; ".join(str(gate) for gate in gates if not gate.passed)
 
 

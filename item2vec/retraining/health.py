@@ -1,8 +1,9 @@
 """Health: statistics that distinguish a sound model from an untrained, diverged or collapsed one.
 
-No single statistic detects all three. None detects a model trained on a corpus whose order was shuffled: its
-vectors are as long, as spread and as distinct as those of a good model. Such a model loses to popularity on
-held-out events. The bounds of the statistics are in ``gates.of_health``.
+No single statistic detects all three faults. No statistic detects a model trained on a corpus in shuffled
+order: its vectors have the same lengths, spread and distinctness as the vectors of a good model. Such a model
+scores below the popularity baseline on held-out events. ``gates.of_health`` defines the bounds of the
+statistics.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ SAMPLED_ROWS = 2000
 MAX_QUERIES = 500
 MIN_QUERIES = 100
 MAX_SCORES = 100_000_000
-"""Scores computed per measurement; limits the queries where there are many items."""
+"""Approximate limit of the number of scores per measurement: models with many items get fewer queries."""
 ROUNDING = 1e-6
 EQUAL_COSINE = 1e-6
-"""Rows whose cosine is closer to 1 than this are equal up to float32 rounding."""
+"""Tolerance for float32 rounding: two rows are equal if their cosine is above 1 minus this value."""
 ELEMENTS_PER_BLOCK = 1 << 20
 K = 10
 
 
 @dataclass(frozen=True)
 class Health:
-    """Statistics of a model that need no held-out data.
+    """Statistics of a model that are computed without held-out data.
 
     Examples
     --------
@@ -54,40 +55,40 @@ class Health:
     norm_median: float
     """Median norm of the input rows; above 0."""
     norm_max: float
-    """Largest norm of an input row. In a diverged model it is in the thousands, seldom infinite."""
+    """Largest norm of an input row. In a diverged model it is in the thousands, but rarely infinite."""
     norm_growth: float | None
-    """``norm_median`` / norm of a randomly initialised row; 1 for untrained vectors. The initialisation is
-    uniform: ±1 / dimensions with gensim, half of that with numba, and with next_item relative to the
-    dimensions of each part. ``None`` if vectors are compared by cosine: these are initialised with norm 1,
-    and only an evaluation shows whether they were trained."""
+    """``norm_median`` divided by the norm of a randomly initialised row; 1 for untrained vectors. Vectors are
+    initialised uniformly within ±1 / dimensions (gensim) or ±0.5 / dimensions (numba); next_item uses the
+    dimensions of each part. ``None`` if the objective compares vectors by cosine: they are initialised with
+    norm 1, and only an evaluation detects missing training."""
     output_norm: float | None
     """Median norm of the output rows, which are initialised with 0; ``None`` without output vectors."""
     effective_rank: float
     """Number of directions over which the input rows spread: exp(-Σ p ln p), p = σ / Σσ, with the singular
-    values σ of the centred unit rows; 0 if all rows point in the same direction. The rows are scaled to unit
-    norm so that a few long ones do not dominate, and centred because ``mean_cosine`` measures their common
-    direction. Source: Roy & Vetterli, The effective rank: a measure of effective dimensionality, EUSIPCO
-    2007."""
+    values σ of the centred unit rows. 0 if all rows point in the same direction. The rows are scaled to unit
+    norm so that a few long rows do not dominate. They are centred because ``mean_cosine`` measures their
+    common direction. Source: Roy & Vetterli, The effective rank: a measure of effective dimensionality,
+    EUSIPCO 2007."""
     effective_rank_share: float
-    """``effective_rank`` / its maximum, min(dimensions, sampled rows - 1); 0 to 1."""
+    """``effective_rank`` divided by its maximum, min(dimensions, sampled rows - 1); 0 to 1."""
     mean_cosine: float
-    """Mean cosine of two different items' input rows; near 1 if all have collapsed into one direction. 0 for
-    a single item."""
+    """Mean cosine of the input rows of two different items; near 1 if all rows have collapsed into one
+    direction, 0 for a single item."""
     duplicate_share: float
-    """Share of the input rows that equal an earlier one, bit for bit; 0 to 1."""
+    """Share of the input rows that are bitwise equal to an earlier row; 0 to 1."""
     self_retrieval: float
-    """Share of sampled items whose own vector retrieves the item itself, or one with an equal vector, from
-    the index behind ``similar_items``; 0 to 1."""
+    """Share of sampled items whose nearest neighbour, in the index that ``similar_items`` searches, is the
+    item itself or an item with an equal vector; 0 to 1."""
     index_recall: float
-    """Recall@10 of the model's index against exact search, for histories of one item sampled by popularity;
-    0 to 1. An item that scores as high as the tenth best counts as retrieved."""
+    """Recall@10 of the model's index relative to exact search, for histories of one item sampled by
+    popularity; 0 to 1. An item with at least the score of the tenth best item counts as retrieved."""
 
 
 def measure_health(model: Recommender, *, seed: int = 1) -> Health:
     """Compute the health statistics of a model.
 
-    Norms and duplicates are computed on all rows, the other statistics on samples of at most 2,000 rows and
-    500 queries, which depend on the seed. Items without an input vector contribute their output vector only.
+    Norms and duplicates are computed on all rows. The other statistics are computed on at most 2,000 rows and
+    500 queries, sampled with the seed. Items without an input vector contribute their output vector only.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)
@@ -115,7 +116,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 
 
 def _growth(norm: float, vectors: ItemVectors) -> float | None:
-    """Return a norm, divided by the root mean square norm of randomly initialised rows."""
+    """Return a norm divided by the root mean square norm of randomly initialised rows."""
     size, config = vectors.input.shape[1], vectors.config
     if config is None or config.backend == "gensim":
         return norm * float((3 * size) ** 0.5)
@@ -141,7 +142,7 @@ def _mean_cosine(units: Doubles) -> float:
 
 
 def _duplicate_share(matrix: Floats, random: np.random.Generator) -> float:
-    """Count distinct rows by a random linear hash of their bits (multilinear hashing modulo 2**64)."""
+    """Return the share of duplicate rows, detected by a multilinear hash of their bits modulo 2**64."""
     factors = random.integers(1 << 64, size=matrix.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(matrix), np.uint64)
     step = max(1, ELEMENTS_PER_BLOCK // matrix.shape[1])
@@ -153,7 +154,7 @@ def _duplicate_share(matrix: Floats, random: np.random.Generator) -> float:
 
 def _self_retrieval(model: Recommender, rows: Rows) -> float:
     units = model.vectors.unit_input
-    # Otherwise the model's index holds other rows, and similar_items uses exact search.
+    # If the index holds other rows than the unit input vectors, similar_items uses exact search.
     holds_units = model.taste.score == "cosine" and not model.taste.popularity
     index = model.index if holds_units else build(units, kind="exact")
     nearest = np.array([result.rows[0] for result in find_many(index, units[rows], k=1)])

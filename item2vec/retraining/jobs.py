@@ -1,6 +1,6 @@
-"""The jobs of a run, executed in the worker process: snapshot, evaluate, train, write, draw_page.
+"""Jobs of a run, executed in the worker process: snapshot, train_and_evaluate, train, write, draw_page.
 
-``run.py`` calls them in this order through ``supervisor.Worker``. Arguments and results are JSON values.
+``run.py`` calls the jobs in this order through ``supervisor.Worker``. Arguments and results are JSON values.
 """
 
 from __future__ import annotations
@@ -36,30 +36,33 @@ from item2vec.versions import load
 __all__ = ["Jobs"]
 
 ALLOWED_AHEAD = timedelta(days=1)
-"""How far ahead of the run's clock a timestamp may lie, since clocks and time zones differ."""
+"""Permitted difference of a timestamp from the run's clock: clocks and time zones differ."""
 
 
 class Jobs:
-    """The jobs of one run. Each job uses what earlier ones have stored in the attributes."""
+    """The jobs of one run. A job reads attributes that earlier jobs have set."""
 
     interactions: Interactions
-    """Memory-mapped, set by ``snapshot``, as are ``items`` and ``adapter``."""
+    """Interactions of the store, memory-mapped. Set by ``snapshot``."""
     items: Items
+    """Items of the store. Set by ``snapshot``."""
     adapter: AdapterConfig
+    """Adapter settings with ``days`` replaced by ``since``. Set by ``snapshot``."""
     study: Study | None
-    """Set by ``evaluate``; ``None`` if nothing could be evaluated."""
+    """Evaluation of the model and all baselines. Set by ``train_and_evaluate``; ``None`` without queries."""
     model: Recommender
-    """Set by ``train``."""
+    """The model to be published. Set by ``train``."""
 
     def __init__(self, config: RetrainConfig) -> None:
         self.config = config
         self.study = None
 
     def snapshot(self, store: str, folder: str, now: str) -> DataSummary:
-        """Read the store in one transaction, write the interactions into a new folder, and count them.
+        """Read the store, write its interactions into a new folder, and return their counts.
 
-        Interactions dated a day or more after ``now`` are ignored and counted. A single wrong date would
-        otherwise be the last one, from which the settings called ``days`` are counted back.
+        A first transaction counts the interactions dated a day or more after ``now``. A second transaction
+        reads all other interactions and the items. Interactions dated in the future are excluded because a
+        single wrong date would be the end of the periods that ``days`` specifies in the settings.
         """
         end = datetime.fromisoformat(now) + ALLOWED_AHEAD
         with Store(store) as opened:
@@ -74,7 +77,7 @@ class Jobs:
             ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
             raise NothingToTrainError(
                 f"{opened!r} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
-                "least two of them in one sentence: ingest more with item2vec ingest FILE"
+                "least two of them in one sentence: ingest more interactions with item2vec ingest FILE"
             )
         timestamps = chosen.timestamp
         assert timestamps is not None
@@ -88,7 +91,7 @@ class Jobs:
             "future_example": _example(ahead) if ahead else None,
         }
 
-    def evaluate(self) -> EvaluationResult:
+    def train_and_evaluate(self) -> EvaluationResult:
         """Train on the past, and evaluate the model and all baselines on the newest interactions."""
         started = time.monotonic()
         try:
@@ -113,14 +116,18 @@ class Jobs:
             "seconds": {"train": trained - started, "evaluate": time.monotonic() - trained},
         }
 
-    def train(self, live: str | None) -> TrainingResult:
-        """Train on everything, measure the model's health, and compare it with the live version's bundle."""
+    def train(self, compared_with: str | None) -> TrainingResult:
+        """Train the model to be published from scratch, on all interactions, and measure its health.
+
+        ``compared_with`` is the bundle of the served version, or ``None``. The drift between the two models
+        is reported. The training does not depend on the bundle.
+        """
         sentences = training_sentences(self.interactions, self.adapter, self.items)
         self.model = fit(sentences, self.config.model, items=self.items, adapter=self.adapter)
         config, tokens_read = self.model.vectors.config, self.model.vectors.tokens_read
         assert config is not None
         assert tokens_read is not None
-        drift, fault = (None, None) if live is None else _drift(self.model, live)
+        drift, fault = (None, None) if compared_with is None else _drift(self.model, compared_with)
         return {
             "tokens": {
                 "expected": config.epochs * _tokens_per_epoch(sentences, config.min_count),
@@ -134,18 +141,18 @@ class Jobs:
         }
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
-        """Write the trained model as a bundle."""
+        """Write the model that ``train`` has made as a bundle."""
         bundle.write(self.model.parts, Path(folder), note=note, now=datetime.fromisoformat(now))
 
     def draw_page(self, path: str, report: Mapping[str, Any], now: str) -> bool:
-        """Write the run's HTML page; return whether there was an evaluation to show."""
+        """Write the HTML page of the run; return False, without a page, if there is no evaluation."""
         if self.study is not None:
             write_report(self.study, path, now=datetime.fromisoformat(now), run=report)
         return self.study is not None
 
 
 def _mapped(interactions: Interactions, folder: Path) -> Interactions:
-    """Write the columns of interactions into a new folder, and return them memory-mapped from there."""
+    """Write the columns of interactions into a new folder, and return them memory-mapped."""
     folder.mkdir()
     columns: dict[str, Any] = {}
     for field in dataclasses.fields(interactions):
@@ -162,9 +169,9 @@ def _example(ahead: Ahead) -> Event:
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
-    """Hold out the newest interactions.
+    """Return a split that holds out the newest interactions.
 
-    Users without a history are left out: all of them would be recommended the most popular items.
+    Users without a history are excluded, because the model recommends the most popular items to all of them.
     """
     split = temporal_split(
         interactions,
@@ -187,16 +194,16 @@ def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[s
     return {"at": last - timedelta(days=evaluation.days)}
 
 
-def _drift(model: Recommender, live: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the drift from the live model, or why that could not be loaded or compared."""
+def _drift(model: Recommender, served: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the drift from the served model, or the reason why it could not be loaded or compared."""
     try:
-        return dataclasses.asdict(compare_models(model, load(live))), None
-    except Exception as error:  # noqa: BLE001 - drift is shown to people, and decides nothing
+        return dataclasses.asdict(compare_models(model, load(served))), None
+    except Exception as error:  # noqa: BLE001 - drift is informative; no gate depends on it
         return None, f"{type(error).__name__}: {error}"
 
 
 def _tokens_per_epoch(sentences: Sentences, min_count: int) -> float:
-    """Return the expected number of tokens that an epoch reads, computed independently of the trainer."""
+    """Return the expected number of tokens that an epoch reads, computed without the trainer."""
     weights = np.ones(len(sentences.tokens)) if sentences.weights is None else sentences.weights
     counts = np.bincount(sentences.tokens, weights > 0, len(sentences.vocabulary))
     frequent = (counts[sentences.tokens] >= min_count) & (weights > 0)
@@ -210,7 +217,7 @@ def _tokens_per_epoch(sentences: Sentences, min_count: int) -> float:
 
 
 def _read_share(sentences: Sentences, min_count: int) -> float:
-    """Return the expected tokens per epoch, as a share of what an epoch would read without weights."""
+    """Return the expected number of tokens per epoch, as a share of that number without weights."""
     unweighted = dataclasses.replace(sentences, weights=None)
     return _tokens_per_epoch(sentences, min_count) / _tokens_per_epoch(unweighted, min_count)
 

@@ -1,7 +1,7 @@
-"""Requests and results that the two processes of a run exchange: JSON objects, one per line.
+"""Messages between the parent and the worker process of a run: JSON objects, one per line.
 
-``supervisor.Worker`` sends a ``Request``, ``worker_main`` replies with ``Done`` or ``Failed``. Results are
-stored in the run's report unchanged.
+``supervisor.Worker`` sends a ``Request``. ``worker_main`` replies with ``Done`` or ``Failed``. Results are
+copied into the report of the run.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = [
     "TrainingResult",
 ]
 
-JobName = Literal["snapshot", "evaluate", "train", "write", "draw_page"]
-"""The methods of ``jobs.Jobs``, in the order of a run."""
+JobName = Literal["snapshot", "train_and_evaluate", "train", "write", "draw_page"]
+"""Names of the methods of ``jobs.Jobs``, in the order in which a run calls them."""
 
 
 class Request(TypedDict):
@@ -32,18 +32,20 @@ class Request(TypedDict):
 
 
 class Done(TypedDict):
-    """What the method returned."""
+    """Reply with the return value of the method."""
 
     result: Any
 
 
 class Failed(TypedDict):
-    """What the method raised."""
+    """Reply with the error that the method raised."""
 
     error: str
-    """Name of a class in ``item2vec.errors``."""
+    """Name of the error's class in ``item2vec.errors``."""
     message: str
+    """Message of the error."""
     exit_code: int
+    """Exit code of the command if the error ends the run."""
 
 
 class Event(TypedDict):
@@ -52,11 +54,11 @@ class Event(TypedDict):
     user: str
     item: str
     timestamp: str
-    """ISO 8601, UTC."""
+    """Time of the interaction, ISO 8601, UTC."""
 
 
 class DataSummary(TypedDict):
-    """Result of ``snapshot``: the interactions selected by ``[adapter]``."""
+    """Result of ``snapshot``: counts of the interactions that ``[adapter]`` selects."""
 
     interactions: int
     """Number of interactions."""
@@ -67,51 +69,56 @@ class DataSummary(TypedDict):
     first: str
     """Earliest timestamp, ISO 8601, UTC."""
     last: str
-    """Latest timestamp."""
+    """Latest timestamp, ISO 8601, UTC."""
     future: int
-    """Number of interactions ignored because of a date in the future."""
+    """Number of interactions excluded because of a date in the future."""
     future_example: Event | None
-    """The earliest of the ignored interactions."""
+    """The earliest excluded interaction, or ``None``."""
 
 
 class EvaluationResult(TypedDict):
-    """Result of ``evaluate``. If nothing could be evaluated, only ``queries`` (0) and ``why`` are present."""
+    """Result of ``train_and_evaluate``. Without queries, only ``queries`` (0) and ``why`` are present."""
 
     queries: int
     """Number of users with a history and at least one target in the held-out part."""
     why: NotRequired[str]
-    """Why there are no queries."""
+    """Reason why there are no queries."""
     split: NotRequired[str]
+    """Description of the split."""
     metrics: NotRequired[dict[str, float]]
-    """Means over the queries by name, such as ``ndcg@10``."""
+    """Metrics of the model by name, such as ``ndcg@10``."""
     intervals: NotRequired[dict[str, tuple[float, float]]]
-    """95 % confidence intervals by metric; lists once they have been read from JSON."""
+    """95 % confidence intervals of the metrics, by name. JSON represents each as a list of two numbers."""
     baselines: NotRequired[dict[str, dict[str, float]]]
-    """Metrics of each baseline, by its name."""
+    """Metrics of each baseline, by the name of the baseline."""
     verdict: NotRequired[str]
-    """Comparison with the best baseline, in words."""
+    """Comparison of the model with the best baseline, as a sentence."""
     leaks: NotRequired[list[str]]
+    """Known reasons why the metrics are too high."""
     seconds: NotRequired[dict[str, float]]
-    """Seconds spent in ``train`` and in ``evaluate``."""
+    """Duration of the training (``train``) and of the evaluation (``evaluate``) in seconds."""
 
 
 class TokenCounts(TypedDict):
-    """Tokens over all epochs: computed from the snapshot, and reported by the trainer."""
+    """Number of tokens over all epochs."""
 
     expected: float
+    """Expected number, computed from the snapshot."""
     trained: float
+    """Number reported by the trainer."""
 
 
 class TrainingResult(TypedDict):
-    """Result of ``train``: the model to be served."""
+    """Result of ``train``: properties of the model to be published."""
 
     tokens: TokenCounts
     read_share: float
-    """Expected tokens per epoch, as a share of what an epoch would read if all weights were equal."""
+    """Expected number of tokens per epoch, as a share of that number if all weights were equal."""
     items: int
+    """Number of items in the model."""
     health: dict[str, Any]
     """Fields of ``health.Health``."""
     drift: dict[str, Any] | None
-    """Fields of ``drift.Drift``; ``None`` if there is no live version, or it could not be compared."""
+    """Fields of ``drift.Drift``. ``None`` if there is no served version, or it could not be compared."""
     live_fault: str | None
-    """Why the live version could not be compared."""
+    """Reason why the served version could not be compared, or ``None``."""

@@ -1,4 +1,4 @@
-"""The record of a run: a report in the models folder, rows in the store, a note in the manifest."""
+"""Record of a run: its report in the models folder, its rows in the store, its note in the manifest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from item2vec.versions import Attempt, Version
 __all__ = ["Record", "begin", "rollback"]
 
 STORE_SECONDS = 3
-"""How long an interrupted run waits for the store."""
+"""Time limit in seconds for the write to the store at the end of an interrupted run."""
 IN_THE_NOTE = ("run", "started_at", "data", "gates", "forced")
 EVALUATION_IN_THE_NOTE = ("protocol", "queries", "metrics", "verdict")
 
@@ -47,24 +47,26 @@ log = logging.getLogger("item2vec.retrain")
 
 @dataclass
 class Record:
-    """The report of a run, which is completed step by step, and the places where it will be written."""
+    """The report of a run, to which each step adds its results, and the locations where it is stored."""
 
     store: Store
     run_id: int
-    """Number of the run's row in the store."""
+    """Id of the run's row in the store."""
     path: Path
     """File of the report."""
     now: datetime
+    """Start time of the run."""
     earlier: EarlierResults
-    """Results of earlier versions, with which this run is compared."""
+    """Results of earlier versions, with which gates compare the new version."""
     report: dict[str, Any] = field(default_factory=dict)
+    """Contents of the report."""
 
     def add_gates(self, gates: Sequence[Gate]) -> None:
         """Append gates to the report."""
         self.report["gates"] += [asdict(gate) for gate in gates]
 
     def note(self) -> dict[str, Any]:
-        """Return the note for the manifest: the part of the report that later runs read."""
+        """Return the note for the manifest: the part of the report that later runs need."""
         evaluation = self.report["evaluation"]
         metric = evaluation["protocol"]["metric"]
         short = {name: evaluation[name] for name in EVALUATION_IN_THE_NOTE if name in evaluation}
@@ -85,10 +87,10 @@ class Record:
         reason: str | None = None,
         hurried: bool = False,
     ) -> dict[str, Any]:
-        """Complete the report and write it everywhere; return it.
+        """Complete the report, write it to the models folder and the store, and return it.
 
-        What cannot be written is logged, and does not change the outcome of the run. A ``hurried`` end draws
-        no page, and waits a few seconds at most for the store.
+        A part that cannot be written is logged, and does not change the outcome of the run. With ``hurried``,
+        the HTML page is omitted, and the write to the store is limited to ``STORE_SECONDS``.
         """
         now = datetime.now(UTC)
         self.report |= {
@@ -157,7 +159,7 @@ class Record:
 def begin(
     store: Store, attempt: Attempt, *, store_url: str, config: RetrainConfig, force: str | None, now: datetime
 ) -> Record:
-    """Begin the record of a run, after completing the records of runs that were killed."""
+    """Complete the records of killed runs, and begin the record of this run."""
     folder, host = str(attempt.models.resolve()), socket.gethostname()
     for unfinished in (attempt.models / RUNS).glob(".*.tmp"):
         unfinished.unlink()
@@ -185,7 +187,10 @@ def begin(
 
 
 def _record_served(store: Store, served: Version, now: datetime) -> None:
-    """Record the promotion of the served version, if its run was killed before it could do so."""
+    """Record the promotion of the served version, unless it has been recorded.
+
+    The record is missing if the run was killed after the promotion, or another command made the version.
+    """
     made_by = next(
         (run for run in store.runs() if run.status == "running" and run.config.get("run") == served.id), None
     )
@@ -196,9 +201,9 @@ def _record_served(store: Store, served: Version, now: datetime) -> None:
 
 
 def rollback(models: str | os.PathLike[str], store: str, *, to: str | None = None, reason: str) -> Version:
-    """Serve an older version again, as ``versions.rollback`` does, and record that in the store.
+    """Serve an older version by ``versions.rollback``, and record the promotion in the store.
 
-    The rollback succeeds even if there is no store, or it cannot be reached.
+    If the store does not exist or cannot be reached, the rollback succeeds without a record.
     """
     version = versions.rollback(models, to=to, reason=reason)
 
@@ -228,7 +233,10 @@ def _record_promotion(
 
 
 def _briefly(step: Callable[[], None]) -> None:
-    """Run a step in a thread, and wait a few seconds for it: SIGKILL soon follows SIGTERM."""
+    """Run a step in a thread and wait at most ``STORE_SECONDS``; raise ``StoreError`` on timeout.
+
+    The time is limited because a service manager sends SIGKILL shortly after SIGTERM.
+    """
 
     def quietly() -> None:
         with contextlib.suppress(Exception):
@@ -238,21 +246,23 @@ def _briefly(step: Callable[[], None]) -> None:
     thread.start()
     thread.join(STORE_SECONDS)
     if thread.is_alive():
-        raise StoreError(f"no answer within {STORE_SECONDS} s; the next run will record how this one ended")
+        raise StoreError(
+            f"the database did not respond within {STORE_SECONDS} s; the next run will complete this record"
+        )
 
 
 def _attempted(step: Callable[[], None], warning: str) -> bool:
-    """Run a step and log what it raises. Return whether to go on: not after SIGTERM or Ctrl-C."""
+    """Run a step, and log its error as a warning. Return False if SIGTERM or Ctrl-C interrupted the step."""
     try:
         step()
-    except BaseException as error:  # noqa: BLE001 - the outcome of the run is decided already
+    except BaseException as error:  # noqa: BLE001 - this error does not change the outcome of the run
         log.warning(warning, extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
         return isinstance(error, Exception)
     return True
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as strict JSON allows it: NaN and infinite numbers become text."""
+    """Convert a value to strict JSON types: NaN and infinite numbers become text."""
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,22 +1,28 @@
-"""One nightly run, in the order in which it is carried out.
+"""One nightly run.
 
-The command ``item2vec retrain`` calls ``retrain``. That function carries out steps 1, 2 and 10, the class
-``_Run`` the others. A job is a method of ``jobs.Jobs``: ``supervisor.Worker`` calls it in the worker process.
+The command ``item2vec retrain`` calls the function ``retrain``, which carries out steps 1, 2 and 10. The
+class ``_Run`` carries out steps 3 to 9. Each part of a step is marked with the process that executes it: the
+process of the command [parent], the process that executes the jobs of ``jobs.Jobs`` [worker], or the process
+that checks a bundle [canary].
 
-1. Check the schema of the store, lock the models folder, and remove leftovers of killed runs:
-   ``versions.attempt``.
-2. Start the record of the run, and read the results of earlier versions: ``record.begin``.
-3. Refuse if a rollback holds promotions back: ``gates.of_hold``.
-4. Take a snapshot of the store (job ``snapshot``), and check the amount of data: ``gates.of_data``.
-5. Train on the past, and evaluate on the newest interactions (job ``evaluate``): ``gates.of_evaluation``.
-6. Train the model to be served on everything (job ``train``), and check it: ``gates.of_model``.
-7. Write that model as a bundle (job ``write``).
-8. Read the bundle back in a separate process, and replace ``CURRENT``: ``Attempt.commit``.
-9. Complete the record: report, row in the store, HTML page (job ``draw_page``): ``Record.end``.
-10. Remove old versions: ``versions.gc``.
+1. Check the schema of the store (``Store.check_schema``). Lock the models folder, and remove temporary files
+   of killed runs (``versions.attempt``). [parent]
+2. Start the record of the run, and read the results of earlier versions (``record.begin``). [parent]
+3. Check that no rollback holds promotions back (``gates.of_hold``). [parent]
+4. Take a snapshot of the store (job ``snapshot``) [worker], and check the amount of data (``gates.of_data``).
+   [parent]
+5. Train on the past, and evaluate on the newest interactions (job ``train_and_evaluate``) [worker]. Check the
+   metrics (``gates.of_evaluation``). [parent]
+6. Train the model to be published on all interactions, and measure its health (job ``train``) [worker]. Check
+   the model (``gates.of_model``). [parent]
+7. Write the model as a bundle (job ``write``). [worker]
+8. Read the bundle from the disk and query it [canary]. Replace ``CURRENT`` (``Attempt.commit``). [parent]
+9. Complete the record: report, row in the store [parent], HTML page (job ``draw_page``) [worker]
+   (``Record.end``).
+10. Remove old versions (``versions.gc``). [parent]
 
-If one of the steps 3 to 8 raises, step 9 records the error. In any case the staging folder is removed and the
-lock released.
+An error in step 1 or 2 leaves no report. An error in steps 3 to 8 is recorded by step 9. Step 10 is skipped
+after an error. In every case the staging folder is removed and the lock is released.
 """
 
 from __future__ import annotations
@@ -49,11 +55,14 @@ log = logging.getLogger("item2vec.retrain")
 
 @dataclass(frozen=True)
 class Retrained:
-    """The result of a run: the version now served, and the run's report, which is saved at ``path``."""
+    """Result of a run that has published a version."""
 
     version: Version
+    """The new version, which is now served."""
     report: dict[str, Any]
+    """Report of the run."""
     path: Path
+    """File of the report."""
 
 
 def retrain(
@@ -64,28 +73,30 @@ def retrain(
     force: str | None = None,
     now: datetime | None = None,
 ) -> Retrained:
-    """Train on the contents of the store, evaluate, and publish; or leave the served version in place.
+    """Train on the interactions in the store, evaluate, and publish the model if it passes the gates.
 
     The run reads a snapshot of the store and splits it by time. It trains a model on the past, and evaluates
-    it and the baselines on the newest interactions. If all gates are passed, it trains a model on everything,
-    checks it, reads it back from the disk, and publishes it in one atomic step. Training and evaluation are
-    done in a worker process, within the limits of ``config``. A run that was killed needs no repair: run it
-    again. Every run leaves a report in ``runs`` in the models folder and a row in the store, also if it was
-    refused or failed.
+    this model and the baselines on the newest interactions. If all gates are passed, it trains a second model
+    on all interactions, checks it, reads it back from the disk, and publishes it in one atomic step.
+
+    A worker process trains and evaluates within the limits of ``config``. After a killed run no repair is
+    necessary: start another run. A run writes a report to ``runs`` in the models folder and a row to the
+    store, even if a gate rejects the model or the run fails.
 
     Parameters
     ----------
     models
-        Folder of published versions; created if it does not exist.
+        Folder of published versions. It is created if it does not exist.
     store
         URL of the SQL store.
     config
-        Settings; the defaults if not given.
+        Settings of the run; ``RetrainConfig()`` by default.
     force
-        Reason to publish even if gates are not passed; it is recorded. A model that cannot be trained, read
-        back or queried is never published, and no model is while a rollback holds promotions back.
+        Reason for publishing the model even if it does not pass all gates. The reason is recorded. A model
+        that cannot be trained, read back or queried is not published. No model is published while a rollback
+        holds promotions back.
     now
-        Start time of the run; by default the current time.
+        Start time of the run; the current time by default.
 
     Raises
     ------
@@ -100,8 +111,8 @@ def retrain(
     DurabilityError
         If the new version is served, but the disk did not confirm that it will survive a power loss.
     StoreError, SchemaError, CorruptBundleError, WriteError
-        If the database, the models folder or the disk fails. After every error but ``DurabilityError`` the
-        version served before is still served.
+        If the database, the models folder or the disk fails. After every error except ``DurabilityError``,
+        the served version is unchanged.
 
     Examples
     --------
@@ -111,7 +122,7 @@ def retrain(
     >>> listens = readers.read_interactions("sample_data/listens.csv.gz")
     >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     _ = store.upgrade()
-    ...     _ = store.ingest(listens.take(listens.item < 300))  # a part of the items, to be quick
+    ...     _ = store.ingest(listens.take(listens.item < 300))  # fewer items, to save time
     >>> quick = Config(train=TrainConfig(vector_size=24, epochs=2))
     >>> quick = RetrainConfig(model=quick, retention={"pages": False})
     >>> result = retrain(models=f"{folder}/models", store=f"sqlite:///{folder}/item2vec.db", config=quick)
@@ -133,7 +144,7 @@ def retrain(
     except BaseException as error:
         if result is None:
             raise
-        # The new version is served and recorded; the next run cleans up what this one could not.
+        # The new version is served and recorded. The next run removes the remaining temporary files.
         log.warning("clean-up failed", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
     _remove_old_versions(models, config.retention.versions)
     return result
@@ -152,9 +163,9 @@ class _Run:
     now: datetime
 
     def run(self) -> Retrained:
-        """Carry out steps 3 to 8, then complete the record, whether they succeeded or raised."""
+        """Carry out steps 3 to 8, and complete the record (step 9) after success and after an error."""
         try:
-            version = self._promote()
+            version = self._make_and_publish()
         except DurabilityError as error:
             self.record.end("promoted", self.worker, version=self.attempt.committed, reason=str(error))
             raise
@@ -166,15 +177,16 @@ class _Run:
             if (served := self._served_if_new()) is not None:
                 self.record.end("promoted", self.worker, version=served, reason=reason, hurried=True)
                 raise DurabilityError(
-                    f"{served.id} is served, but the run ended ({reason}) before the disk confirmed it"
+                    f"{served.id} is served, but the run ended ({reason}) before the disk confirmed the "
+                    "write; run item2vec retrain again"
                 ) from error
             self.record.end("failed", self.worker, reason=reason, hurried=not isinstance(error, Exception))
             raise
         report = self.record.end("promoted", self.worker, version=version, reason=self.force)
         return Retrained(version, report, self.record.path)
 
-    def _promote(self) -> Version:
-        """Carry out steps 3 to 8."""
+    def _make_and_publish(self) -> Version:
+        """Carry out steps 3 to 8: check for a hold, make a new version, and publish it."""
         self._require([gates.of_hold(versions.held(self.attempt.models))], allow_force=False)
         self._snapshot()
         self._evaluate()
@@ -194,17 +206,18 @@ class _Run:
     def _evaluate(self) -> None:
         protocol = protocol_of(self.config)
         with self._phase("evaluate"), self._refusing_untrainable():
-            evaluation = self.worker.evaluate()
+            evaluation = self.worker.train_and_evaluate()
         self.record.report["evaluation"] = {**evaluation, "protocol": protocol}
         self._require(gates.of_evaluation(evaluation, self.record.earlier, protocol, self.config.gates))
 
     def _train(self) -> None:
-        live = self.attempt.before
+        served = self.attempt.before
         with self._phase("train"), self._refusing_untrainable():
-            trained = self.worker.train(live.path if live else None)
+            trained = self.worker.train(compared_with=served.path if served else None)
         self.record.report["model"] = trained
         if trained["live_fault"] is not None:
-            log.warning("the live version is damaged", extra={"facts": {"error": trained["live_fault"]}})
+            facts = {"error": trained["live_fault"]}
+            log.warning("the served version could not be compared with the new model", extra={"facts": facts})
         self._require(gates.of_model(trained, self.config.gates))
 
     def _write(self) -> None:
@@ -216,18 +229,20 @@ class _Run:
             return self.attempt.commit()
 
     def _require(self, checked: Iterable[Gate], *, allow_force: bool = True) -> None:
-        """Record gates; raise if one is not passed, unless the run is forced."""
+        """Record gates. Raise ``GateRefusedError`` if a gate is not passed, unless the run is forced."""
         checked = list(checked)
         self.record.add_gates(checked)
         refusal = gates.refusal(checked)
         if refusal and (self.force is None or not allow_force):
             raise GateRefusedError(f"{refusal}; nothing was published")
         if refusal:
-            log.warning("forced", extra={"facts": {"refused": refusal, "reason": self.force}})
+            log.warning(
+                "gates overridden by force", extra={"facts": {"refused": refusal, "reason": self.force}}
+            )
 
     @contextlib.contextmanager
     def _refusing_untrainable(self) -> Iterator[None]:
-        """Turn a failed training into a refusal. It cannot be forced: there is no model to publish."""
+        """Convert ``TrainingError`` to ``GateRefusedError``. ``force`` does not apply: there is no model."""
         try:
             yield
         except TrainingError as error:
@@ -235,7 +250,10 @@ class _Run:
             raise GateRefusedError(f"training: {error}; nothing was published") from error
 
     def _served_if_new(self) -> Version | None:
-        """Return the served version if this run made it, as it may have before it was interrupted."""
+        """Return the served version if this run has published it; else ``None``.
+
+        An interrupted run may have replaced ``CURRENT`` before the interruption.
+        """
         with contextlib.suppress(Item2VecError):
             version = versions.served_version(self.attempt.models)
             return version if version.id == self.attempt.id else None
@@ -243,7 +261,7 @@ class _Run:
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
-        """Log the start and the end of a phase, and record how many seconds it took."""
+        """Log the start and the end of a phase, and record its duration in seconds."""
         started = time.monotonic()
         log.info(name, extra={"facts": {"run": self.attempt.id}})
         yield
@@ -255,14 +273,17 @@ class _Run:
 def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
     try:
         for version in versions.gc(models, keep=keep):
-            log.info("removed", extra={"facts": {"version": version.id}})
-    except BaseException as error:  # noqa: BLE001 - the new version is served already
+            log.info("old version removed", extra={"facts": {"version": version.id}})
+    except BaseException as error:  # noqa: BLE001 - this error does not change the outcome of the run
         facts = {"error": f"{type(error).__name__}: {error}"}
         log.warning("old versions were not removed", extra={"facts": facts})
 
 
 def _room(models: str | PathLike[str]) -> int:
-    """Return the bytes that a run needs for a new version and a snapshot: twice the served version's size."""
+    """Return an estimate of the disk space that a run needs, in bytes: twice the size of the served version.
+
+    A run writes a snapshot and a new version.
+    """
     try:
         return 2 * sum(path.stat().st_size for path in versions.served_version(models).path.iterdir())
     except (Item2VecError, OSError):

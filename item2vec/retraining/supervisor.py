@@ -1,4 +1,4 @@
-"""The parent's side of the worker process: start it, call its jobs, limit its time and memory."""
+"""Control of the worker process by its parent: start it, call its jobs, limit its time and memory."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ POLL_SECONDS = 0.25
 GIB = 1 << 30
 SHARE_OF_MEMORY = 0.75
 RESIDENT = ("RssAnon:", "RssShmem:")
-"""Memory that counts against the limit. Pages of mapped files do not: the kernel can evict them."""
+"""Memory that counts towards the limit: not the pages of mapped files, because the kernel can evict them."""
 
 
 class Worker:
     """A worker process that executes one job at a time, within limits of time and memory.
 
-    Each job is a method of ``jobs.Jobs`` with the same name, executed in the worker process. The process ends
-    when its standard input is closed, and therefore never outlives this one. It inherits no file descriptor,
-    and therefore never holds the lock of the models folder.
+    Each job method calls the method of ``jobs.Jobs`` of the same name in the worker process. The worker
+    process ends when its standard input is closed, so it does not outlive its parent. It inherits only its
+    standard streams from the parent, so it does not hold the lock of the models folder.
 
-    Every job raises the error that it raised in the worker process, or ``RunFailedError`` if that process
-    crashed, or exceeded a limit and was killed.
+    A job method raises the error that the job raised in the worker process. It raises ``RunFailedError`` if
+    the worker process crashed, or was killed because it exceeded a limit.
 
     Examples
     --------
@@ -55,37 +55,41 @@ class Worker:
         self._memory = int(limits.memory * GIB) if limits.memory else int(SHARE_OF_MEMORY * _machine_memory())
         self._buffer = b""
         self.peak = 0
-        """Largest memory use observed so far, in bytes."""
+        """Maximum of the observed memory use, in bytes."""
         self._process = subprocess.Popen(
             **module_command("item2vec.retraining.worker_main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C in a terminal reaches this process alone, which then ends the worker.
+            # In its own session, the worker does not receive Ctrl-C. The parent ends the worker.
             start_new_session=True,
         )
         self._send(config.model_dump(mode="json", exclude_unset=True))
 
     def snapshot(self, store: str, folder: Path, now: datetime) -> DataSummary:
-        """Read the store (a URL) and write the snapshot into a new folder."""
+        """Read the store at this URL, and write the snapshot into a new folder."""
         data: DataSummary = self._call("snapshot", store=store, folder=str(folder), now=now.isoformat())
         return data
 
-    def evaluate(self) -> EvaluationResult:
-        """Train on the past and evaluate on the newest interactions."""
-        evaluation: EvaluationResult = self._call("evaluate")
+    def train_and_evaluate(self) -> EvaluationResult:
+        """Train on the past, and evaluate on the newest interactions."""
+        evaluation: EvaluationResult = self._call("train_and_evaluate")
         return evaluation
 
-    def train(self, live: Path | None) -> TrainingResult:
-        """Train the model to be served on everything, and compare it with the live version's bundle."""
-        trained: TrainingResult = self._call("train", live=str(live) if live else None)
+    def train(self, *, compared_with: Path | None) -> TrainingResult:
+        """Train the model to be published from scratch, on all interactions; report the drift from a bundle.
+
+        ``compared_with`` is the bundle of the served version, or ``None``.
+        """
+        bundle = str(compared_with) if compared_with else None
+        trained: TrainingResult = self._call("train", compared_with=bundle)
         return trained
 
     def write(self, folder: Path, note: Mapping[str, Any], now: datetime) -> None:
-        """Write that model as a bundle; ``note`` becomes the note of its manifest."""
+        """Write the model that ``train`` has made as a bundle, with ``note`` in its manifest."""
         self._call("write", folder=str(folder), note=note, now=now.isoformat())
 
     def draw_page(self, path: Path, report: Mapping[str, Any], now: datetime) -> bool:
-        """Write the run's HTML page; return whether there was an evaluation to show."""
+        """Write the HTML page of the run; return False, without a page, if there is no evaluation."""
         drawn: bool = self._call("draw_page", path=str(path), report=report, now=now.isoformat())
         return drawn
 
@@ -101,7 +105,7 @@ class Worker:
 
     def _send(self, value: Any) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # _receive reports that the process has ended
+        with contextlib.suppress(BrokenPipeError):  # _receive raises the error
             self._process.stdin.write(json.dumps(value).encode() + b"\n")
             self._process.stdin.flush()
 
@@ -114,7 +118,7 @@ class Worker:
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
                     raise RunFailedError(
-                        f"the worker process ended in {job!r} by {self._exit()}; see its messages above"
+                        f"the worker process ended in job {job!r} with {self._exit()}; see its messages above"
                     )
                 self._buffer += chunk
             self._check_limits(job)
@@ -126,13 +130,13 @@ class Worker:
         self.peak = max(self.peak, used)
         if used > self._memory:
             raise RunFailedError(
-                f"{job!r} used {used / GIB:.2f} GiB; expected at most {self._memory / GIB:.2f}: raise memory "
-                "in [limits], or train on fewer days"
+                f"job {job!r} used {used / GIB:.2f} GiB; expected at most {self._memory / GIB:.2f} GiB: "
+                "raise memory in [limits], or train on fewer days"
             )
         if time.monotonic() > self._deadline:
             raise RunFailedError(
-                f"{job!r} had not finished when the run reached its limit of {self._limits.time}: raise time "
-                "in [limits], or train on fewer days"
+                f"job {job!r} was not finished when the run reached its time limit of {self._limits.time}: "
+                "raise time in [limits], or train on fewer days"
             )
 
     def _exit(self) -> str:
@@ -150,7 +154,7 @@ class Worker:
 
 
 def _resident(pid: int) -> int:
-    """Return the memory of a process that the kernel cannot evict, in bytes."""
+    """Return the size of the memory of a process that the kernel cannot evict, in bytes."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -159,7 +163,7 @@ def _resident(pid: int) -> int:
 
 
 def _machine_memory() -> int:
-    """Return the memory of the machine, or of the container if that is less, in bytes."""
+    """Return the memory size of the machine, or the lower limit of its container, in bytes."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()

@@ -1,8 +1,8 @@
 """Main loop of the worker process: ``python -m item2vec.retraining.worker_main``.
 
-The first line on standard input is the configuration of the run, each further line a ``Request``. For each
-request the process writes one line to standard output: ``Done`` or ``Failed``. It exits when standard input
-is closed.
+The first line on standard input is the configuration of the run. Every further line is a ``Request``. For
+each request the process writes one line to standard output: ``Done`` or ``Failed``. The process exits when
+standard input is closed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__: list[str] = []
 def main() -> None:
     """Execute requests until standard input is closed."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # output printed by libraries must not mix with the replies
+    os.dup2(2, 1)  # output of libraries goes to stderr: stdout carries the replies only
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_lines, args=(lines,), daemon=True).start()
-    warnings.simplefilter("ignore", LeakWarning)  # the report lists leaks
+    warnings.simplefilter("ignore", LeakWarning)  # the report lists all leaks
     from item2vec.retraining.jobs import Jobs
 
     jobs = Jobs(RetrainConfig.model_validate_json(lines.get()))
@@ -44,7 +44,7 @@ def main() -> None:
 def _read_lines(lines: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         lines.put(line)
-    # The parent process has ended, so that no result of this one can be used.
+    # Standard input is closed: the parent process has ended, and nothing can receive a result.
     os._exit(1)
 
 
@@ -56,14 +56,14 @@ def _execute(jobs: Jobs, request: Request) -> Done | Failed:
     except Item2VecError as error:
         return {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     except OSError as error:
-        message = f"{error.filename or 'a file'}: {error.strerror}; nothing was published"
+        message = f"{error.filename or 'a file'}: {error.strerror}; nothing was published: check the disk"
         return {"error": "WriteError", "message": message, "exit_code": 1}
     except MemoryError:
-        message = f"{job!r} ran out of memory; add memory, or train on fewer days"
+        message = f"job {job!r} ran out of memory; add memory, or train on fewer days"
         return {"error": "RunFailedError", "message": message, "exit_code": 1}
-    except Exception as error:  # noqa: BLE001 - the parent raises it again
+    except Exception as error:  # noqa: BLE001 - the parent process raises RunFailedError
         traceback.print_exc()
-        message = f"{job!r} failed: {type(error).__name__}: {error}"
+        message = f"job {job!r} failed: {type(error).__name__}: {error}; see the traceback above"
         return {"error": "RunFailedError", "message": message, "exit_code": 1}
 
 

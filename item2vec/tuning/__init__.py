@@ -1,4 +1,4 @@
-"""Tuning: search settings that suit the data, measured on validation queries held out from it."""
+"""Tuning: search for the settings with the best score on validation queries held out from the data."""
 
 from __future__ import annotations
 

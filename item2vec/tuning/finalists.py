@@ -1,4 +1,8 @@
-"""Compare finalists with the default: train them again, and test the gains on the same queries."""
+"""Comparison of the finalists with the default: train all of them again, and test the gains for significance.
+
+A finalist is one of the best configurations of the search. Its gain is the difference of its metric from the
+metric of the default, on the same validation queries.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ SEEDS = 2
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over validation queries, and its 95 % interval by the bootstrap over users.
+    """Mean over validation queries, and its 95 % confidence interval by the bootstrap over users.
 
     >>> Estimate(0.25, 0.2, 0.3)
     0.2500 (0.2000 to 0.3000)
@@ -48,7 +52,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0) -> Estimate:
-        """Estimate the mean of values (one per query) between ``least`` and 1.
+        """Estimate the mean of values per query, which lie between ``least`` and 1.
 
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
@@ -59,10 +63,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Decision:
-    """The chosen configuration, and the difference of the best finalist from the default.
+    """The chosen configuration, and its comparison with the default.
 
-    ``gain`` is the difference of the chosen configuration or, if the default is kept, of the finalist with
-    the highest mean; ``None`` if no finalist was compared.
+    ``gain`` is the gain of the chosen configuration. If the default is kept, it is the gain of the finalist
+    with the highest mean. It is ``None`` if no finalist was compared.
     """
 
     config: Config
@@ -72,15 +76,17 @@ class Decision:
 
 
 def n_rounds(problem: Problem) -> int:
-    """Return the number of rounds: one per fold, and at least two, for two seeds."""
+    """Return the number of rounds: the number of folds, and at least two, so that two seeds are used."""
     return max(SEEDS, len(problem.folds))
 
 
 def train_rounds(workers: Workers, problem: Problem, candidates: Mapping[int, Config]) -> list[list[Trial]]:
-    """Train the default (candidate 0) and the finalists again, each round with another seed and fold.
+    """Train the default (candidate 0) and the finalists again, in rounds with different seeds and folds.
 
-    A finalist drops out after a round in which it is not above the default, or not finished. Rounds that the
-    default or all finalists did not finish are discarded.
+    After each round, finalists whose mean over all rounds is not above the mean of the default are removed. A
+    finalist that does not finish the first round is removed, too. The first round is discarded if the default
+    or all finalists do not finish it. A later round is discarded if any candidate does not finish it. No
+    round follows a discarded round.
     """
     rounds: list[list[Trial]] = []
     remaining = dict(candidates)
@@ -107,9 +113,10 @@ def users_of(problem: Problem, rounds: Sequence[Sequence[Trial]]) -> Offsets:
 
 
 def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]], Offsets]:
-    """Return trial 0 and its best taste as a round, on queries that did not choose the taste; and users.
+    """Return a round that compares the default taste of trial 0 with its best taste, and its queries' users.
 
-    The round is empty if there are no such queries or values, or if the default taste is the best.
+    The round contains queries of the newest fold that were not used to choose the taste. There is no round if
+    there are no such queries or values, or if the default taste is the best taste.
     """
     rows = problem.unused_rows()
     trials = [
@@ -123,11 +130,11 @@ def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]],
 def decide(
     candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], clusters: Offsets, seed: int
 ) -> Decision:
-    """Choose the best finalist whose gain over the default is significant, else the default.
+    """Choose the finalist with the highest mean among those with a significant gain; else the default.
 
-    The finalists of the last round are compared, on the queries of all rounds, whose users are ``clusters``.
-    The error level is multiplied by their share of all finalists, because the same queries decided which
-    ones remain.
+    The finalists of the last round are compared on the queries of all rounds. ``clusters`` are the users of
+    these queries. The error level is multiplied by the share of finalists in the last round, because the
+    selection of these finalists used the same queries.
     """
     default_values = _values(rounds, 0)
     numbers = [trial.number for trial in rounds[-1] if trial.number]
@@ -146,12 +153,13 @@ def decide(
 
 
 def lower_bounds(gains: Doubles, clusters: Offsets, *, seed: int, level: float = LEVEL) -> Doubles:
-    """Return a lower bound for the mean of each column (queries × finalists), simultaneously valid for all.
+    """Return simultaneous lower confidence bounds of the mean gains of all finalists (queries × finalists).
 
-    Queries of one user are not independent, so the units are sums over users. The bound is the mean minus a
-    multiple of its standard error. The multiple is the ``level`` quantile of the largest standardised error
-    of all columns, by the multiplier bootstrap. Sources: White, A reality check for data snooping,
-    Econometrica 68, 2000; Chernozhukov, Chetverikov & Kato, Annals of Statistics 41, 2013.
+    A bound is the mean minus a multiple of its standard error. Standard errors are computed from sums per
+    user, because the queries of one user are not independent. The multiple is the ``level`` quantile of the
+    maximum of the standardised errors over all finalists, by the multiplier bootstrap. Sources: White, A
+    reality check for data snooping, Econometrica 68, 2000; Chernozhukov, Chetverikov & Kato, Annals of
+    Statistics 41, 2013.
 
     >>> gains = np.array([[0.0, 1.0], [0.0, 0.5], [0.0, 1.0], [0.0, 0.5]])
     >>> lower_bounds(gains, np.arange(4), seed=1) > 0
@@ -173,6 +181,6 @@ def _reseeded(config: Config, step: int) -> Config:
 
 
 def _values(rounds: Sequence[Sequence[Trial]], number: int) -> Doubles:
-    """Return the metric of a candidate on each query of all rounds."""
+    """Return the metric of a candidate for each query of all rounds."""
     trials = [trial for trials in rounds for trial in trials if trial.number == number]
     return np.concatenate([trial.values for trial in trials if trial.values is not None])

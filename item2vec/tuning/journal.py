@@ -1,4 +1,4 @@
-"""The trials of a study in a file, so that a killed study is resumed and several processes can share one."""
+"""Journal of a tuning study: a file of its trials, to resume the study and to share it among processes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from item2vec.tuning.trial import Trial
 __all__ = ["Journal"]
 
 WRITING = 1 << 40
-"""A process locks this byte, far beyond the end of the file, while it reads and appends."""
+"""Offset of the byte that a process locks while it reads and appends; far beyond the end of the file."""
 RUNNING = WRITING + 1
-"""The byte of trial 0. A process locks the byte of a trial while it runs the trial."""
+"""Offset of the byte that a process locks while it runs trial 0. Other trials have the following bytes."""
 FIELDS = ("number", "state", "score", "rungs", "reason", "seconds")
 
 
 class Journal:
-    """A file of JSON lines: a header that identifies the study, and one line per trial, flushed to disk.
+    """File of JSON lines: a header that identifies the study, and one line per trial, flushed to disk.
 
-    Processes that share the file append in turn, and never run the same trial at once. Both rely on POSIX
-    record locks, which the kernel releases when a process ends for any reason. An incomplete last line, left
-    by a killed process, is removed.
+    POSIX record locks ensure that only one process appends at a time, and that a trial is run by one process
+    only. The kernel releases the locks of a process when the process ends. An incomplete last line of a
+    killed process is removed.
 
-    ``lag`` is the number of trials before a suggestion that it does not depend on. It is stored with the
-    study, so that a resumed study makes the same suggestions on any number of cores.
+    The suggestion for a trial does not depend on the last ``lag`` trials before it. The lag is stored in the
+    header, so that a resumed study makes the same suggestions on any number of cores.
 
     Raises
     ------
     ConfigError
         If the file belongs to another study: other data, seed, metric or settings.
     CorruptBundleError
-        If a line was not written by this class.
+        If a line cannot be read as a header or a trial.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], lag: int) -> None:
@@ -48,7 +48,7 @@ class Journal:
         self._claimed: set[int] = set()
         self._n_lines = 0
         self._n_read = 0
-        # One descriptor only: closing another one of the same file would release all locks of this process.
+        # Closing any other descriptor of this file would release all locks of the process.
         self._descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if path is None:
             return
@@ -63,18 +63,18 @@ class Journal:
             self._take(lines[1:])
 
     def close(self) -> None:
-        """Close the file, which releases all claimed trials."""
+        """Close the file and thereby release all claimed trials."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     @property
     def trials(self) -> list[Trial]:
-        """All finished trials, ordered by number."""
+        """Finished trials in ascending order of number."""
         return [self._trials[number] for number in sorted(self._trials)]
 
     def claim(self) -> int:
-        """Claim and return the lowest number of a trial that is neither finished nor claimed."""
+        """Claim the first trial that is neither finished nor claimed, and return its number."""
         with self._writing():
             self._take(self._new_lines())
             number = 0
@@ -98,7 +98,10 @@ class Journal:
         self.release(trial.number)
 
     def settle(self, n_trials: int) -> bool:
-        """Wait until no other process runs one of the first ``n_trials``; return whether any is left."""
+        """Wait until no other process runs one of the first ``n_trials`` trials.
+
+        Return whether one of them is neither finished nor claimed by this process.
+        """
         for number in range(n_trials if self._descriptor >= 0 else 0):
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, RUNNING + number)
             self.release(number)
@@ -132,13 +135,13 @@ class Journal:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, WRITING)
 
     def _new_lines(self) -> list[bytes]:
-        """Return the lines added since the last call; the caller holds the lock for writing."""
+        """Return the lines added since the last call. The caller must hold the lock for writing."""
         if self._descriptor < 0:
             return []
         size = os.fstat(self._descriptor).st_size
         added = os.pread(self._descriptor, size - self._n_read, self._n_read)
         whole = added[: added.rfind(b"\n") + 1]
-        if len(whole) < len(added):  # left by a killed process, since this one holds the lock
+        if len(whole) < len(added):  # the writer was killed: this process holds the lock
             os.ftruncate(self._descriptor, self._n_read + len(whole))
         self._n_read += len(whole)
         return whole.splitlines()
@@ -163,7 +166,7 @@ def _check_same(path: Path, header: Mapping[str, Any], about: Mapping[str, Any])
     for name, value in about.items():
         if header.get(name) != value:
             raise ConfigError(
-                f"{path} is a study with {name} {header.get(name)!r}; expected {value!r}: use the same data "
+                f"the study in {path} has {name} {header.get(name)!r}; expected {value!r}: use the same data "
                 "and settings, or another file for the new study"
             )
 
@@ -172,10 +175,12 @@ def _parsed(path: Path | None, number: int, line: bytes) -> dict[str, Any]:
     try:
         content = json.loads(line)
     except ValueError as error:
-        raise CorruptBundleError(f"{path} line {number} is not JSON: {error}; delete the study") from error
+        raise CorruptBundleError(
+            f"{path} line {number} is not JSON ({error}); expected a JSON object: delete the file"
+        ) from error
     if not isinstance(content, dict):
         raise CorruptBundleError(
-            f"{path} line {number} is {content!r:.80}; expected an object; delete the study"
+            f"{path} line {number} is {content!r:.80}; expected a JSON object: delete the file"
         )
     return content
 
@@ -190,4 +195,6 @@ def _trial(path: Path | None, number: int, line: bytes) -> Trial:
         )
         return Trial(config=config, others=others, **{**fields, "rungs": tuple(fields["rungs"])})
     except (KeyError, TypeError, ConfigError) as error:
-        raise CorruptBundleError(f"{path} line {number} is not a trial: {error}; delete the study") from error
+        raise CorruptBundleError(
+            f"{path} line {number} is not a trial ({error}); expected a line of a study: delete the file"
+        ) from error

@@ -1,4 +1,4 @@
-"""The problem that tuning solves: training parts, and validation queries held out from the data."""
+"""Validation problem of a tuning study: training parts, and queries held out from the data."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ TEMPORAL_FOLDS = 3
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Validation folds, the newest first, and the metric. The search uses the newest fold only.
+    """Validation folds, newest first, and the metric. The search uses the newest fold only.
 
-    A user has the same number in all folds. ``few`` holds some queries of the newest fold, for intermediate
-    scores and for the choice of a taste; ``few_rows`` are their positions in that fold.
+    A user has the same number in all folds. ``few`` is a subset of the queries of the newest fold, used for
+    intermediate scores and for the choice of a taste. ``few_rows`` are the positions of these queries in the
+    fold.
     """
 
     folds: tuple[Split, ...]
@@ -73,7 +74,7 @@ class Problem:
 
     @property
     def ordered(self) -> bool:
-        """Whether the order of a sentence has a meaning."""
+        """Whether the order of items in a sentence is meaningful."""
         return self.folds[0].train.ordered
 
     def users(self, fold: int) -> Offsets:
@@ -82,17 +83,17 @@ class Problem:
         return np.arange(len(self.folds[fold])) if users is None else users
 
     def unused_rows(self) -> Rows:
-        """Return the positions of the newest fold's queries by users without a query in ``few``."""
+        """Return the positions, in the newest fold, of the queries of users who have no query in ``few``."""
         users = self.users(0)
         return np.flatnonzero(~np.isin(users, users[self.few_rows]))
 
     def values(
         self, vectors: ItemVectors, taste: TasteConfig, split: Split, table: NeighbourTable | None = None
     ) -> Doubles:
-        """Return the metric of each query (float64), through the calls that serve, with an exact index.
+        """Return the metric of each query (float64) for a ``Recommender`` with an exact index.
 
-        ``table`` is the split's table of neighbours. If it is needed and ``None``, it is counted here, as the
-        popularity prior is.
+        ``table`` is the neighbour table of the training part. If it is ``None`` and the taste requires a
+        table, the table is computed. The popularity prior is always computed here.
         """
         train, vocabulary = split.train, vectors.vocabulary
         if taste.mixture and table is None:
@@ -104,7 +105,7 @@ class Problem:
 
     @property
     def repeats(self) -> bool:
-        """Whether items of a history can be recommended."""
+        """Whether recommendations can contain items of the history."""
         return not self.few.filter_seen
 
     def score(
@@ -115,11 +116,11 @@ class Problem:
         few: bool = False,
         table: NeighbourTable | None = None,
     ) -> float:
-        """Return the mean metric over the newest fold, or over the ``few`` queries of it."""
+        """Return the mean of the metric over the queries of the newest fold, or over its ``few`` queries."""
         return float(self.values(vectors, taste, self.few if few else self.folds[0], table).mean())
 
     def fingerprint(self) -> str:
-        """Return a checksum of everything that determines a score: training part, queries and metric."""
+        """Return a checksum of the metric and the newest fold: training part, histories and targets."""
         newest = self.folds[0]
         digest = hashlib.sha256(f"{self.metric}@{self.k} {newest.filter_seen}".encode())
         for sentences in (newest.train, newest.histories, newest.targets):
@@ -128,7 +129,7 @@ class Problem:
 
 
 def parse_metric(metric: str) -> tuple[str, int]:
-    """Split a metric such as ``ndcg@10`` into name and cut-off.
+    """Split a metric such as ``ndcg@10`` into its name and its cut-off.
 
     >>> parse_metric("ndcg@10")
     ('ndcg', 10)
@@ -150,19 +151,21 @@ def make_problem(
     max_tokens: int,
     seed: int,
 ) -> Problem:
-    """Hold out validation queries from (a sample of) the data, and return them with their training parts.
+    """Hold out validation queries from the data, or from a sample of at most ``max_tokens`` tokens.
 
-    ``last``: the last items of each sentence; ``prefix``: every next item of the last tenth of the sentences;
-    ``temporal``: all new items of each user in the last tenth of the events; ``random``: a random tenth of
-    each sentence. If this makes fewer than 5,000 queries, there are further folds: held out from the first
-    fold's training part, earlier windows, or another random tenth. Folds with more than 20,000 queries are
-    sampled.
+    The protocol determines the targets. ``last``: the last items of each sentence. ``prefix``: every next
+    item of the last tenth of the sentences. ``temporal``: all new items of each user in the last tenth of the
+    events. ``random``: a random tenth of each sentence.
+
+    If the first fold has fewer than 5,000 queries, further folds are added: earlier time windows
+    (``temporal``), another random tenth (``random``), or targets held out from the training part of the first
+    fold (``last`` and ``prefix``). Folds with more than 20,000 queries are sampled.
     """
     name, k = parse_metric(metric)
     chosen = _checked_protocol(data, protocol)
     random = np.random.default_rng([seed, 2])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LeakWarning)  # a leak raises the scores of all settings alike
+        warnings.simplefilter("ignore", LeakWarning)  # a leak raises the scores of all configurations
         sample = _sample(data, max_tokens, random)
         if chosen == "temporal":
             splits = _temporal_folds(_events(sample), bool(repeats), adapter, items)
@@ -171,18 +174,21 @@ def make_problem(
             chosen = chosen or ("last" if sentences.ordered else "random")
             splits = _sentence_folds(sentences, chosen, repeats, seed)
     if not splits:
-        raise InputError(f"protocol {chosen!r} makes no query of {data!r}; expected longer sentences")
+        raise InputError(
+            f"protocol {chosen!r} makes 0 queries of {data!r}; expected at least one: use longer sentences "
+            "or another protocol"
+        )
     folds = tuple(split.take(sample_rows(random, len(split), MAX_QUERIES)) for split in splits)
     few_rows = sample_rows(random, len(folds[0]), FEW_QUERIES)
     return Problem(folds, folds[0].take(few_rows), name, k, chosen, few_rows)
 
 
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
-    """Return ``protocol``; by default "temporal" for data with timestamps, else ``None`` (still open)."""
+    """Return the protocol; by default ``"temporal"`` for data with timestamps, else ``None``."""
     value: object = data
     if not isinstance(value, Sentences | Interactions):
         raise InputTypeError(
-            f"found {type(value).__name__}; tune expects Sentences or Interactions, see item2vec.adapters"
+            f"found {type(value).__name__}; tune expects Sentences or Interactions: see item2vec.adapters"
         )
     timed = (data.timestamps if isinstance(data, Sentences) else data.timestamp) is not None
     if protocol is None:
@@ -190,7 +196,7 @@ def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
     if protocol not in get_args(Protocol):
         raise ConfigError(f"protocol is {protocol!r}; expected one of {', '.join(get_args(Protocol))}")
     if protocol == "temporal" and not timed:
-        raise ConfigError("protocol='temporal' needs timestamps, and the data have none; use protocol='last'")
+        raise ConfigError("protocol='temporal' needs timestamps, but the data have none; use protocol='last'")
     return protocol
 
 
@@ -203,7 +209,7 @@ def _sentences(data: Data, adapter: Adapter | AdapterConfig, items: Items | None
 
 
 def _events(data: Data) -> Interactions:
-    """Return the data as interactions; sentences become one user each."""
+    """Return the data as interactions, with one user per sentence."""
     if isinstance(data, Interactions):
         return data
     users = Vocabulary(tuple(map(str, range(len(data)))))
@@ -216,7 +222,7 @@ def _temporal_folds(
 ) -> list[Split]:
     newest = temporal_split(interactions, repeats=repeats, adapter=adapter, items=items)
     if len(newest) < ENOUGH_QUERIES:
-        with contextlib.suppress(InputError):  # too few timestamps for several windows
+        with contextlib.suppress(InputError):  # raised if there are too few timestamps for several windows
             folds = temporal_folds(
                 interactions, folds=TEMPORAL_FOLDS, repeats=repeats, adapter=adapter, items=items
             )
@@ -226,7 +232,7 @@ def _temporal_folds(
 
 def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> list[Split]:
     folds = [_fold(sentences, protocol, repeats, seed)]
-    with contextlib.suppress(InputError):  # too few sentences for another fold
+    with contextlib.suppress(InputError):  # raised if there are too few sentences for another fold
         while len(folds) < SENTENCE_FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUERIES:
             remaining = sentences if protocol == "random" else folds[-1].train
             folds.append(_fold(remaining, protocol, repeats, seed + len(folds)))
@@ -234,7 +240,7 @@ def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | No
 
 
 def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: int) -> Split:
-    """Return a split whose users are sentence numbers, which are the same in all folds."""
+    """Return a split whose ``users`` are sentence numbers, so that they are equal in all folds."""
     if protocol == "random":
         split = random_split(sentences, fraction=0.1, seed=seed)
         split = dataclasses.replace(split, users=np.arange(len(split)))
@@ -247,13 +253,16 @@ def _fold(sentences: Sentences, protocol: Protocol, repeats: bool | None, seed: 
 
 
 def _with_repeats(split: Split, repeats: bool | None) -> Split:
-    """Allow or exclude seen items (``None``: as the split does), and drop queries with seen targets only."""
+    """Set ``filter_seen`` to ``not repeats``, and remove queries without a target that can be recommended.
+
+    If ``repeats`` is ``None``, ``filter_seen`` of the split is unchanged.
+    """
     if repeats is not None:
         split = dataclasses.replace(split, filter_seen=not repeats)
     if not split.filter_seen:
         return split
     code_of = split.histories.vocabulary.encode(split.targets.vocabulary.ids).astype(np.int64)
-    size = len(split.histories.vocabulary) + 1  # one more, for targets that are in no history
+    size = len(split.histories.vocabulary) + 1  # + 1 for targets that are in no history
     seen = np.repeat(np.arange(len(split)), split.histories.lengths) * size + split.histories.tokens
     query = np.repeat(np.arange(len(split)), split.targets.lengths)
     unseen = ~np.isin(query * size + code_of[split.targets.tokens], seen)
@@ -261,11 +270,12 @@ def _with_repeats(split: Split, repeats: bool | None) -> Split:
 
 
 def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
-    """Hold out the last item of each sentence or, of few and long sentences, the last few items.
+    """Hold out the last item of each sentence; if sentences are few and long, the last few items.
 
-    Each held-out item is the target of a query with all items before it as history, so that a thousand users
-    give as precise a score as several thousand. The training part contains no held-out item. Without
-    ``repeats``, items that occur before in their sentence are no targets.
+    Each held-out item is the target of one query. The history of the query contains all earlier items of the
+    sentence, including held-out items. Several queries per sentence make the score more precise. The training
+    part contains no held-out item. Without ``repeats``, items that occur earlier in their sentence are not
+    targets.
     """
     typical = np.median(sentences.lengths) if len(sentences) else 0
     enough = -(-ENOUGH_QUERIES // max(len(sentences), 1))
@@ -287,7 +297,7 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
 
 
 def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Data:
-    """Return whole sentences or users, drawn at random, in their order, of ``max_tokens`` at most."""
+    """Return a random sample of whole sentences or users, in order, with at most ``max_tokens`` tokens."""
     if isinstance(data, Sentences):
         lengths = data.lengths
     else:

@@ -1,4 +1,4 @@
-"""Search spaces, and suggestions of the next configuration by Optuna, which only this module imports."""
+"""Search spaces, and suggestions of configurations by Optuna. Only this module imports Optuna."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SEARCHED_MEMORIES: tuple[Memory, ...] = (
     (0.98,),
     (0.3,),
 )
-"""The searched values of ``context_decay``."""
+"""Values of ``context_decay`` in the search space."""
 
 
 def _name_of(memory: Memory) -> str:
@@ -87,11 +87,11 @@ FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
     ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
 )
-"""The first trials: settings that each suit some kind of data."""
+"""Objective and changed settings of the first trials. Each suits a different kind of data."""
 
 
 def scaled(epochs: int, share: float) -> int:
-    """Return a share of a number of epochs, at least 1.
+    """Return a share of a number of epochs, rounded, at least 1.
 
     >>> scaled(40, 0.25), scaled(40, 0.001)
     (10, 1)
@@ -100,15 +100,15 @@ def scaled(epochs: int, share: float) -> int:
 
 
 def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
-    """Return, for each objective that has all fixed settings, its defaults with those settings.
+    """Return the default configuration of each objective, with the fixed settings applied.
 
-    The order is that of ``OBJECTIVES``. Skip-gram and CBOW use the faster numba backend if it supports the
-    settings.
+    Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``.
+    Skip-gram and CBOW use the numba backend, which is faster, if it supports the settings.
 
     Raises
     ------
     ConfigError
-        If no objective has all of these settings, or a value is out of range.
+        If no objective has all fixed settings, or a value is out of range.
     """
     starts: dict[Objective, Config] = {}
     first_error: ConfigError | None = None
@@ -129,23 +129,24 @@ def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
 
 
 class Sampler:
-    """Suggests configurations by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
+    """Suggest configurations by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
-    The first trials try each objective; then only the family of the best trial is searched. A suggestion is a
-    function of the seed, the trial's number and the observed trials.
+    The first trials cover all objectives. Later suggestions belong to the family of the best observed trial.
+    A suggestion depends only on the seed, the number of the trial and the observed trials.
 
     Parameters
     ----------
     starts
-        The default configuration of each objective; the first one is trial 0.
+        Default configuration of each objective. The first one is trial 0.
     fixed
         Settings that are not searched.
     seed
         Seed of the suggestions.
     share
-        Share of the epochs for trials (above 0, up to 1), for large data; trial 0 has all epochs.
+        Share of the epochs of a configuration that a trial trains (above 0, up to 1). Trial 0 trains all
+        epochs.
     ordered
-        Whether the order of a sentence has a meaning.
+        Whether the order of items in a sentence is meaningful.
     """
 
     def __init__(
@@ -173,16 +174,16 @@ class Sampler:
 
     @property
     def n_first(self) -> int:
-        """The number of first trials, which are not suggested by the estimator."""
+        """Number of the first trials, which the estimator does not suggest."""
         return len(self._first)
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """The objectives of the first trials."""
+        """Objectives of the first trials."""
         return tuple(dict.fromkeys(config.train.objective for config in self._first))
 
     def observe(self, trials: Sequence[Trial]) -> None:
-        """Add the results of trials that have not been observed yet."""
+        """Add the results of trials. Trials that were added before are ignored."""
         for trial in trials:
             if trial.number in self._observed:
                 continue
@@ -190,7 +191,7 @@ class Sampler:
             best = max((trial, *trial.others), key=lambda one: one.score)
             if self._leader is None or best.score > self._leader.score:
                 self._leader = best
-            if trial.number > 0 or self._share == 1:  # trial 0 has all epochs, outside the space
+            if trial.number > 0 or self._share == 1:  # else trial 0 has more epochs than the space allows
                 self._families[family_of(trial.config)].observe(replace(trial, score=best.score))
 
     def suggest(self, number: int) -> Config:
@@ -209,7 +210,7 @@ def with_epochs(config: Config, share: float) -> Config:
 
 
 class _Family:
-    """The search space and the observed trials of one family of objectives."""
+    """Search space and observed trials of one family of objectives."""
 
     def __init__(self, start: Config, fixed: Mapping[str, Any], share: float) -> None:
         space: dict[str, Any] = dict(SPACES[family_of(start)])
@@ -232,7 +233,7 @@ class _Family:
     def observe(self, trial: Trial) -> None:
         settings = _parameters_of(trial.config)
         stopped = trial.state == "stopped"
-        with contextlib.suppress(ValueError):  # a first trial may be outside the space
+        with contextlib.suppress(ValueError):  # raised if a first trial is outside the space
             self._trials.append(
                 create_trial(
                     params={name: settings[name] for name in self._space},
@@ -245,7 +246,7 @@ class _Family:
 
     def suggest(self, seed: int) -> Config:
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=3)
-        # A new study each time: a reused one would also depend on suggestions before a resumption.
+        # A shared Optuna study would depend on earlier suggestions, which are unknown after a resumption.
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(self._trials)
         settings = study.ask(self._space).params
@@ -264,7 +265,7 @@ class _Family:
 
 
 def family_of(config: Config) -> str:
-    """Return the family of a configuration's objective: "next_item" or "word2vec".
+    """Return the family of the objective of a configuration: ``"next_item"`` or ``"word2vec"``.
 
     >>> family_of(Config().with_settings(objective="cbow"))
     'word2vec'
@@ -273,12 +274,12 @@ def family_of(config: Config) -> str:
 
 
 def memory_of(config: Config) -> Memory:
-    """Return the ``context_decay`` of each part of the vectors; empty for objectives other than next_item."""
+    """Return ``context_decay`` for next_item, with one value per part of the vectors; else an empty tuple."""
     return config.train.context_decay if isinstance(config.train, NextItem) else ()
 
 
 def searched(config: Config) -> dict[str, Any]:
-    """Return the training settings of a configuration that are searched in its family.
+    """Return the training settings of a configuration that are in the search space of its family.
 
     >>> searched(Config().with_settings(objective="cbow"))["window"]
     10
@@ -290,7 +291,7 @@ def searched(config: Config) -> dict[str, Any]:
 
 
 def _parameters_of(config: Config) -> dict[str, Any]:
-    """Return the searched training settings under their names in the search space."""
+    """Return the searched training settings of a configuration, by their names in the search space."""
     settings = searched(config)
     if memory := memory_of(config):
         settings |= {"memory": _name_of(memory), "part_size": settings["vector_size"] // len(memory)}

@@ -1,4 +1,4 @@
-"""A tuning study: search configurations within a budget, and compare the best ones with the default."""
+"""Tuning study: search configurations within a budget, and compare the best ones with the default."""
 
 from __future__ import annotations
 
@@ -59,29 +59,29 @@ SLACK = 1.2
 
 @dataclass(frozen=True)
 class Tuning:
-    """The result of tuning: the configuration to use, its comparison with the default, and all trials.
+    """Result of tuning: the chosen configuration, its comparison with the default, and all trials.
 
     Attributes
     ----------
     config
-        The configuration to use.
+        The chosen configuration.
     metric
-        The name of the score, such as ``ndcg@10``.
+        Name and cut-off of the metric, such as ``ndcg@10``.
     protocol
-        How the validation queries were held out.
+        Protocol by which the validation queries were held out.
     trials
-        All trials of the search, in order.
+        All trials of the search, in ascending order of number.
     default, chosen
-        Estimates of the metric, with intervals, for the default configuration and for ``config``.
+        Estimates of the metric for the default configuration and for ``config``.
     gain
-        The difference of ``config`` from the default or, if the default is kept, that of the best finalist;
-        ``None`` if the budget did not suffice for a comparison.
+        Estimated difference of ``config`` from the default. If the default is kept, estimated difference of
+        the best finalist from the default. ``None`` if the budget did not suffice for a comparison.
     finals
-        The trainings that were compared.
+        Trials of the finalists and of the default in the final comparison.
     unfinished
-        Objectives of which no trial was finished.
+        Objectives without a finished trial.
     warnings
-        The messages of all ``TuningWarning``.
+        Messages of all ``TuningWarning``.
 
     >>> Tuning(Config(), "ndcg@10", "last", (), Estimate(0.2, 0.1, 0.3), Estimate(0.25, 0.15, 0.35), None)
     Tuning(0 trials, protocol 'last', ndcg@10 0.2500 (0.1500 to 0.3500), default 0.2000 (0.1000 to 0.3000))
@@ -100,7 +100,7 @@ class Tuning:
 
     @property
     def score(self) -> float:
-        """The metric of the chosen configuration on validation."""
+        """Metric of the chosen configuration on the validation queries."""
         return self.chosen.value
 
     def __repr__(self) -> str:
@@ -111,7 +111,7 @@ class Tuning:
         return f"Tuning({', '.join([*parts, *self.warnings])})"
 
 
-def tune(  # noqa: PLR0913 - each has a name and a default
+def tune(  # noqa: PLR0913 - keyword arguments with defaults
     data: Sentences | Interactions,
     *,
     budget: str | float | timedelta | None = None,
@@ -128,71 +128,74 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     now: Callable[[], float] = time.monotonic,
     **fixed: Any,
 ) -> Tuning:
-    """Search settings that suit the data, and return the default unless others are significantly better.
+    """Search for settings that are significantly better than the default; else return the default.
 
     Validation queries are held out from the data by ``protocol``, which should be the protocol of the final
-    evaluation. Optuna suggests settings of training. After every training, the best taste for the vectors is
-    searched without training again: score and decay (except for next_item, which keeps those of its
-    training), history length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A
-    trial whose score is below the median of earlier ones after a quarter, a half or three quarters of its
-    epochs is stopped (Golovin et al., Google Vizier, KDD 2017).
+    evaluation. Optuna suggests training settings. After each training, the taste with the best score is
+    searched, which requires no further training. The searched settings of a taste are score and decay (except
+    for next_item), history length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A
+    trial is stopped if its score after a quarter, a half or three quarters of its epochs is below the median
+    of earlier trials (Golovin et al., Google Vizier, KDD 2017).
 
-    Trial 0 is the default: next_item with the ``fixed`` settings, or skip-gram if next_item does not have
-    those. It is always finished, whatever the budget. The next trials try each objective with settings that
-    suit different kinds of data. Then the better family, word2vec or next_item, is searched. Word2vec is
-    trained with ``backend="numba"`` unless ``hs`` or a backend is specified.
+    Trial 0 is the default: next_item with the ``fixed`` settings, or skip-gram if next_item does not have all
+    of these settings. Trial 0 is always finished, even if it exceeds the budget. The next trials cover all
+    objectives, with settings that suit different kinds of data. Further trials belong to the better family,
+    word2vec or next_item. Word2vec is trained with ``backend="numba"`` unless ``hs`` or a backend is
+    specified.
 
-    The best of many trials is partly lucky. Therefore the best four and the default are trained again with at
-    least two other seeds and, if there are fewer than 5,000 queries, on several folds. A finalist replaces
-    the default only if the lower bound of its gain is above 0 at 95 % confidence, by a paired test over users
-    that is corrected for the number of finalists. Finalists with the same training share it. If the budget
-    ends before the first of these comparisons, trial 0's vectors with their best taste are compared with its
-    default taste, on queries of users that did not choose the taste.
+    The maximum over many trials is biased upwards. Therefore the four best configurations (the finalists) and
+    the default are trained again with at least two other seeds and, if there are fewer than 5,000 queries, on
+    several folds. A finalist replaces the default only if the lower 95 % confidence bound of its gain is
+    above 0. The bound is computed by a paired test over users and corrected for the number of finalists.
+    Finalists that differ only in their taste are trained once. If the budget ends before the first
+    comparison, trial 0 with its best taste is compared with trial 0 with the default taste, on the queries of
+    users that were not used to choose the taste.
 
-    With more than 250,000 tokens, all trials but the first have proportionally fewer epochs, and finalists
-    are trained with all of their epochs. (A sample of the sentences would be misleading: with fewer tokens
-    per item, other settings are best.) Above ``max_tokens``, a sample of whole sentences is searched, and the
-    finals use all sentences (Chamberlain et al., Tuning word2vec for large scale recommendation systems,
-    RecSys 2020).
+    With more than 250,000 tokens, all trials except trial 0 train proportionally fewer epochs, and finalists
+    train all of their epochs. (Fewer sentences instead of fewer epochs would change the optimal settings,
+    because there would be fewer tokens per item.) Above ``max_tokens``, the search uses a sample of whole
+    sentences, and the finals use all sentences (Chamberlain et al., Tuning word2vec for large scale
+    recommendation systems, RecSys 2020).
 
     Parameters
     ----------
     data
-        Sentences, or interactions that ``adapter`` makes sentences of.
+        Sentences, or interactions, which ``adapter`` converts to sentences.
     budget
-        Time limit: text such as ``"5min"``, a ``timedelta``, or seconds; five minutes if neither ``budget``
-        nor ``trials`` is specified. A trial that would take more than half of it is ended.
+        Time limit: text such as ``"5min"``, a ``timedelta``, or seconds. Five minutes if neither ``budget``
+        nor ``trials`` is specified. A trial that would take more than half of the budget is ended.
     trials
-        Number of configurations to try. Without a budget, the same data, settings, ``seed`` and ``jobs``
-        give the same result.
+        Number of configurations to try. Without a budget, equal data, settings, ``seed`` and ``jobs`` give
+        equal results.
     metric
         The metric to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off.
     protocol
-        ``"temporal"``: all new items of each user after a cut-off, as in ``temporal_split`` (the default for
-        data with timestamps). ``"last"``: the last item of each sentence or, of few and long sentences, the
-        last few (the default for other ordered sentences). ``"prefix"``: every next item of the last tenth of
-        the sentences. ``"random"``: a random tenth of each sentence (the default for unordered sentences).
+        Targets of the validation queries. ``"temporal"``: all new items of each user after a cut-off, as in
+        ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of each sentence
+        or, if sentences are few and long, the last few items (the default for other ordered sentences).
+        ``"prefix"``: every next item of the last tenth of the sentences. ``"random"``: a random tenth of each
+        sentence (the default for unordered sentences).
     repeats
-        Whether items of a history can be recommended; by default only with ``"prefix"``.
+        Whether recommendations can contain items of the history; by default only for ``"prefix"``.
     adapter
-        How interactions become sentences: settings (``AdapterConfig``), as in a nightly run, or a function,
-        such as ``functools.partial(adapters.sessions, gap="2h")``.
+        Conversion of interactions to sentences: settings (``AdapterConfig``), as in a nightly run, or a
+        function, such as ``functools.partial(adapters.sessions, gap="2h")``.
     items
-        Source of the attribute that ``group_by`` of the adapter's settings names.
+        Items with the attribute that ``group_by`` in the adapter settings specifies.
     seed
         Seed of validation queries, suggestions and training.
     study
-        File to store trials in. An existing study is resumed, also with another number of ``jobs``, and
-        several processes can run one study together.
+        File for the trials. An existing study is resumed, even with a different number of ``jobs``. Several
+        processes can run the same study together.
     jobs
         Number of concurrent trainings; the number of cores by default.
     max_tokens
-        Size of the sample that is searched.
+        Maximum number of tokens in the sample that the search uses.
     now
-        Clock that measures the budget, in seconds.
+        Function that returns the time in seconds, to measure the budget.
     fixed
-        Settings of ``TrainConfig`` and ``TasteConfig``, which are then not searched. Objectives that do not
-        have them are excluded.
+        Settings of ``TrainConfig`` and ``TasteConfig`` that are not searched. Objectives that do not have all
+        of these settings are excluded.
 
     Raises
     ------
@@ -201,13 +204,13 @@ def tune(  # noqa: PLR0913 - each has a name and a default
     InputError
         If no query can be held out from the data.
     TrainingError
-        If the default cannot be trained.
+        If the default configuration cannot be trained.
 
     Warns
     -----
     TuningWarning
-        If the budget was too small to finish a trial of each objective, or to compare any finalist with the
-        default.
+        If the budget was too small to finish a trial of each objective, or to compare another configuration
+        with the default.
 
     Examples
     --------
@@ -258,10 +261,11 @@ def tune(  # noqa: PLR0913 - each has a name and a default
 
 
 def _search(plan: _Plan, problem: Problem, journal: Journal, n_trials: int | None) -> list[Trial]:
-    """Run the trials of the search, and return all of them in order, unfinished ones included.
+    """Run the trials of the search, and return all trials in order, including unfinished trials.
 
-    Other processes may run some of them. This one waits for the default and, if a number of trials but no
-    budget is specified, for each of these trials, so that all processes get the same result.
+    Other processes may run some of the trials. This process waits until trial 0 is finished. With a number of
+    trials and no budget, it waits until all trials are finished, so that all processes return the same
+    result.
     """
     workers = plan.workers
 
@@ -312,10 +316,10 @@ def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int)
 
 @dataclass(frozen=True)
 class _Plan:
-    """Chooses the finalists, and estimates the time to train them again.
+    """Choice of the finalists, and estimate of the time to train them again.
 
-    ``problem`` is that of the finals, in which a finalist has its epochs divided by ``share``, and ``growth``
-    times the tokens of a trial.
+    ``problem`` is the validation problem of the finals. A training in the finals has ``1 / share`` times the
+    epochs and ``growth`` times the tokens of a trial.
     """
 
     sampler: Sampler
@@ -325,19 +329,19 @@ class _Plan:
     workers: Workers
 
     def finalists(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the best trials, with all their epochs: as many as the budget allows, at least one."""
+        """Return the best trials, with all of their epochs: as many as the budget allows, at least one."""
         leaders = self._leaders(trials)
         while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.workers.clock.left():
             leaders.remove(max(leaders, key=lambda trial: (trial.seconds > 0, -trial.score)))
         return leaders
 
     def reserve(self, trials: Sequence[Trial]) -> float:
-        """Return the seconds to reserve for the finals: the estimate, but at most half of the budget."""
+        """Return the estimated time of the finals in seconds, but at most half of the budget."""
         needed = self._seconds(trials[0], self._leaders(trials)) if trials else 0.0
         return min(needed, MAX_SHARE_FOR_FINALS * self.workers.clock.budget)
 
     def sufficient_budget(self, default: Trial) -> float:
-        """Return the estimated seconds for the first trials and the finals of one finalist."""
+        """Return the estimated time in seconds of the first trials and of finals with one finalist."""
         first_trials = SLACK * self.sampler.n_first * default.seconds / self.workers.jobs
         return first_trials + self._seconds(default, [default])
 
@@ -357,7 +361,10 @@ class _Plan:
 
 
 def _keep_default(problem: Problem, default: Trial) -> Decision:
-    """Return the default without a comparison; its interval is unknown if another process ran the trial."""
+    """Return the decision for the default, without a comparison.
+
+    Its confidence interval is unknown (NaN) if another process ran trial 0.
+    """
     if default.values is None:
         estimate = Estimate(default.score, math.nan, math.nan)
     else:
@@ -366,7 +373,7 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
 
 
 def _budget_warnings(unfinished: Sequence[str], *, compared: bool, sufficient: float) -> tuple[str, ...]:
-    """Return messages about what the budget was too small for, with a sufficient budget (seconds)."""
+    """Return the messages of the warnings that the budget was too small. ``sufficient`` is in seconds."""
     texts = []
     if unfinished:
         texts.append(f"the budget was too small to finish any trial of {', '.join(unfinished)}")

@@ -1,4 +1,4 @@
-"""One trial: train a configuration, choose the taste for its vectors, and evaluate; or stop early."""
+"""Trial of one configuration: train it, choose a taste for its vectors, and evaluate; or stop early."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PASSES = 2
 PRIOR_HALF_LIVES = (1.0, 3.0, 7.0, 30.0)
 
 DEFAULT_WITH_BEST_TASTE = -1
-"""The number of the default configuration with the taste that suits its vectors best."""
+"""Number of the trial of the default training settings with their best taste."""
 
 State = Literal["complete", "stopped", "unfinished", "failed"]
 
@@ -46,9 +46,10 @@ State = Literal["complete", "stopped", "unfinished", "failed"]
 class Trial:
     """One configuration and its result.
 
-    ``score`` is the metric on validation; for a trial that was ended, its last intermediate score, or 0.
-    ``state`` is ``"stopped"`` if the trial was worse than others, ``"unfinished"`` if the budget did not
-    suffice. ``rungs`` are the scores after a quarter, a half and three quarters of its epochs.
+    ``score`` is the mean of the metric on the validation queries. For a trial that was ended early, it is the
+    last intermediate score, or 0. ``state`` is ``"stopped"`` if the trial was worse than the median of
+    earlier trials, and ``"unfinished"`` if the budget did not suffice. ``rungs`` are the scores after a
+    quarter, a half and three quarters of the epochs.
 
     >>> Trial(0, Config(), "complete", 0.25).score
     0.25
@@ -62,21 +63,21 @@ class Trial:
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
     values: Doubles | None = field(default=None, compare=False, repr=False)
-    """The metric of each query (float64); ``None`` in other processes than the one that ran the trial."""
+    """Metric of each query (float64). ``None`` if another process ran the trial."""
     others: tuple[Trial, ...] = ()
-    """The same vectors with other tastes. Of trial 0: its best taste, as trial -1."""
+    """Trials of the same vectors with other tastes. Trial 0 has its best taste here, as trial -1."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """The results of earlier trials: the best taste for each kind of score, and the scores at each rung."""
+    """Results of earlier trials: the best taste for each value of ``score``, and the scores at each rung."""
 
     tastes: tuple[TasteConfig, ...]
     rungs: tuple[tuple[float, ...], ...]
 
     @classmethod
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Earlier:
-        """Collect the results of these trials; kinds of score without a trial get the ``fixed`` taste."""
+        """Collect the results of trials. ``fixed`` is the taste for values of ``score`` without a trial."""
         best: dict[str | None, Trial] = {}
         for trial in trials:
             score = trial.config.taste.score or "output"
@@ -93,10 +94,10 @@ NO_TRIALS = Earlier((), ((),) * len(RUNGS))
 
 @dataclass(frozen=True)
 class Limits:
-    """The condition that ends a training early, and the clock.
+    """Condition that ends a training early, and clock.
 
-    ``reason_to_stop`` receives the seconds that the rest of a training needs, and returns why to stop, or
-    ``None``; ``now`` returns the seconds of a monotonic clock.
+    ``reason_to_stop`` is called with the estimated remaining time of a training in seconds. It returns the
+    reason to end the training, or ``None``. ``now`` returns the time of a monotonic clock in seconds.
     """
 
     reason_to_stop: Callable[[float], str | None] = lambda _: None
@@ -104,7 +105,7 @@ class Limits:
 
 
 class _Stopped(Exception):  # noqa: N818 - a signal, not an error
-    """Ends the training of a trial early."""
+    """Raised after an epoch to end the training of a trial early."""
 
     def __init__(self, state: State, reason: str) -> None:
         super().__init__(reason)
@@ -113,7 +114,7 @@ class _Stopped(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass
 class _Watch:
-    """Checks a training after each epoch, and ends it if it is worse than others or takes too long."""
+    """Callback after each epoch, which ends a training that is worse than others or takes too long."""
 
     problem: Problem
     earlier: Earlier
@@ -139,7 +140,8 @@ class _Watch:
         scores = self.earlier.rungs[rung]
         if len(scores) >= MIN_TRIALS_TO_COMPARE and self.rungs[-1] < median(scores):
             raise _Stopped(
-                "stopped", f"below the median of {len(scores)} trials after {epoch} of {self.epochs} epochs"
+                "stopped",
+                f"score below the median of {len(scores)} trials after {epoch} of {self.epochs} epochs",
             )
 
 
@@ -153,11 +155,12 @@ def run_trial(
     fold: int = 0,
     tastes: Mapping[int, TasteConfig] = MappingProxyType({}),
 ) -> Trial:
-    """Train on a fold's training part with one worker, and return the result.
+    """Train a configuration on the training part of a fold with one worker thread, and return the trial.
 
-    ``free`` names the taste settings to choose; trial 0 keeps its own taste, and the best one becomes one of
-    its ``others``. Numbered ``tastes`` are evaluated with the same vectors, as ``others`` too. Vectors of
-    next_item keep the decays that they were trained with. The same arguments give the same trial.
+    ``free`` lists the taste settings to choose. The trial has the best taste found. Trial 0 keeps its own
+    taste, and the best taste is added to its ``others``. The numbered ``tastes`` are evaluated with the same
+    vectors and added to ``others``. For next_item, the decays of the training are not changed. Equal
+    arguments give equal trials.
     """
     as_trained = config.train.objective == "next_item"
     fixed_taste = config.taste if as_trained or not free else None
@@ -193,7 +196,7 @@ def run_trial(
 
 
 def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
-    """Return the part weights to try: each part once or twice, or one part alone.
+    """Return the part weights to try: weight 1 or 2 for each part, or weight 1 for one part and 0 for others.
 
     >>> _part_weights(2)
     [(1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (1.0, 0.0), (0.0, 1.0)]
@@ -205,9 +208,10 @@ def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
 
 
 def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
-    """Return the taste with the best score on the ``few`` queries. Tastes need no further training.
+    """Return the taste with the best score on the ``few`` queries, without further training.
 
-    Settings are chosen one after another, each among a few values; twice, since they depend on each other.
+    The ``free`` settings are chosen one after another, each from a few values. Two passes are made, because
+    the best value of a setting depends on the other settings.
     """
     fixed = config.taste
     score_of: dict[TasteConfig, float] = {}
@@ -245,7 +249,7 @@ def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Seq
 
 
 def _with_priors(taste: TasteConfig, free: Sequence[str], *, timed: bool) -> Iterator[TasteConfig]:
-    """Yield the taste with each popularity prior: all free weights with all free half-lives."""
+    """Yield the taste with each combination of the weights and the half-lives of the popularity prior."""
     weights = PRIORS if "popularity" in free else (taste.popularity,)
     half_lives = [taste.popularity_half_life]
     if "popularity_half_life" in free and timed and any(weights):

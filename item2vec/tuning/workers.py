@@ -1,4 +1,4 @@
-"""Run trials in parallel threads, within a time budget."""
+"""Execution of trials in parallel threads, within a time budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUT_OF_TIME = "the budget is used up"
 
 
 class Clock:
-    """Measures the remaining budget, in seconds; it is infinite if ``budget`` is ``None``."""
+    """Clock of a time budget in seconds. The budget is infinite if ``budget`` is ``None``."""
 
     def __init__(self, budget: float | None, now: Callable[[], float] = time.monotonic) -> None:
         self.budget = float("inf") if budget is None else budget
@@ -31,14 +31,15 @@ class Clock:
         self._started = now()
 
     def left(self, reserved: float = 0.0) -> float:
-        """Return the remaining seconds of the budget, minus reserved ones."""
+        """Return the remaining budget, minus ``reserved``, in seconds."""
         return self.budget - reserved - (self.now() - self._started)
 
 
 class Workers:
-    """Runs up to ``jobs`` trials at a time, and returns them in the order in which they were started.
+    """Pool of threads that runs up to ``jobs`` trials concurrently.
 
-    ``free`` names the taste settings that trials choose.
+    Results are returned in the order in which the trials were started. ``free`` lists the taste settings that
+    trials choose.
     """
 
     def __init__(self, jobs: int, clock: Clock, free: Sequence[str]) -> None:
@@ -57,10 +58,11 @@ class Workers:
     ) -> list[Trial]:
         """Run trials until there are ``n_trials``, or only the reserved part of the budget remains.
 
-        Finished trials are added to the journal; trials that the budget ended are returned.
+        Finished trials are added to the journal. Trials that were ended because of the budget are returned.
 
-        Trial n sees only the results of trials up to n - journal.lag, even if later ones have finished.
-        Suggestions are therefore reproducible on machines of any speed, and no worker waits for another.
+        The suggestion for trial n uses only the results of the trials up to n - journal.lag, even if later
+        trials have finished. Suggestions therefore do not depend on the speed of the machine, and workers do
+        not wait for each other.
         """
         end = math.inf if n_trials is None else n_trials
         unfinished = []
@@ -90,7 +92,7 @@ class Workers:
         return unfinished
 
     def train_again(self, problem: Problem, configs: Mapping[int, Config], fold: int) -> list[Trial]:
-        """Train numbered configurations on a fold, while the budget lasts.
+        """Train numbered configurations on a fold, until the budget is used up.
 
         Configurations that differ only in their taste are trained once.
         """
@@ -110,7 +112,10 @@ class Workers:
     def _reason_to_stop(
         self, number: int | None, reserve: Callable[[], float], remaining: float
     ) -> str | None:
-        """Return why a trial with ``remaining`` seconds to go must stop, else ``None``. Trial 0 is exempt."""
+        """Return the reason to end a trial that needs ``remaining`` more seconds; else ``None``.
+
+        Trial 0 is ended only if the run is cancelled.
+        """
         if self._cancelled.is_set():
             return OUT_OF_TIME
         if number == 0:
@@ -118,8 +123,8 @@ class Workers:
         left = self.clock.left(reserve())
         if left <= 0:
             return OUT_OF_TIME
-        if remaining > min(self.clock.budget / 2, left):
-            return f"too slow for the remaining budget: {remaining:.0f} s to go"
+        if remaining > (limit := min(self.clock.budget / 2, left)):
+            return f"the training needs {remaining:.0f} s more, but the budget allows {limit:.0f} s"
         return None
 
     def _in_order(self, tasks: Iterator[Callable[[], Trial]], n_ahead: int) -> Iterator[Trial]:
