@@ -234,6 +234,7 @@ def test_a_rollback_is_recorded_if_there_is_a_store(listens, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_mixture_is_published_with_its_table(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     mixed = changed(mixture=0.5, repeat_bonus=1.0)
@@ -248,6 +249,7 @@ def test_a_mixture_is_published_with_its_table(listens, tmp_path):
         )
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_popularity_prior_is_published(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     recent = changed(popularity=0.5, popularity_half_life=7)
@@ -382,6 +384,7 @@ def test_a_run_that_exceeds_a_limit_fails(healthy, limits, message):
         assert store.runs(limit=1)[0].status == "failed"
 
 
+@pytest.mark.usefixtures("canary_process")
 def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
     fill(url, listens)
     result = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)

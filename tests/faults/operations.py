@@ -219,10 +219,27 @@ def names_in(folder):
     return {path.name for path in folder.iterdir()}
 
 
+class Seeds(list):
+    """The seeds that threads have loaded so far."""
+
+    def __init__(self):
+        self.grown = threading.Condition()
+
+    def append(self, seed):
+        with self.grown:
+            super().append(seed)
+            self.grown.notify_all()
+
+    def wait_for(self, seed):
+        """Wait until a thread has loaded this seed."""
+        with self.grown:
+            assert self.grown.wait_for(lambda: seed in self, timeout=60)
+
+
 @contextlib.contextmanager
 def loaded_meanwhile(models):
-    """Let two threads load the served version repeatedly; yield the list of the seeds that they loaded."""
-    loaded, failed, ended = [], [], threading.Event()
+    """Let two threads load the served version repeatedly; yield the ``Seeds`` that they loaded."""
+    loaded, failed, ended = Seeds(), [], threading.Event()
 
     def read():
         while not ended.is_set():
