@@ -285,6 +285,7 @@ def test_a_second_run_is_refused_the_lock(healthy):
         item2vec.retrain(models=models, store=url, config=QUICK)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_an_empty_or_missing_store_is_an_error(tmp_path):
     url = f"sqlite:///{tmp_path}/item2vec.db"
     with pytest.raises(SchemaError, match="db upgrade"):
@@ -385,7 +386,7 @@ def test_a_run_that_exceeds_a_limit_fails(healthy, limits, message):
 
 
 @pytest.mark.usefixtures("canary_process")
-def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
+def test_a_run_on_each_kind_of_database(url, listens, tmp_path, monkeypatch):
     fill(url, listens)
     result = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)
     assert result.report["data"]["interactions"] == len(listens)
@@ -394,6 +395,7 @@ def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
         (run,), (promotion,) = store.runs(), store.promotions()
     assert (run.status, run.version) == ("promoted", result.version.id)
     assert (promotion.version, promotion.run_id) == (result.version.id, run.id)
+    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
     assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
 
 

@@ -137,6 +137,7 @@ def check_recovery(models):
 def every_fault(models, kind, first, step):
     """Inject a fault at operation ``first, first + step, …`` until there are no more; return the last."""
     made = [made_model(seed=seed) for seed in (0, 1)]
+    sys.path.insert(0, str(without_canary(models.parent)))
     item2vec.publish(made[0], models)
     for number in count(first, step):
 
