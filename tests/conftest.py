@@ -1,4 +1,17 @@
+from canaries import canary_in_this_process, canary_process
 from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, sql, store, url
 
-__all__ = ["cluster", "engine", "item2vec", "memory", "new_url", "other_url", "sql", "store", "url"]
+__all__ = [
+    "canary_in_this_process",
+    "canary_process",
+    "cluster",
+    "engine",
+    "item2vec",
+    "memory",
+    "new_url",
+    "other_url",
+    "sql",
+    "store",
+    "url",
+]

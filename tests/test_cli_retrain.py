@@ -2,13 +2,16 @@
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from nights import TOML, fill, made_listens, shuffled
+from faults.child import ENVIRONMENT
+from faults.operations import without_canary
+from nights import TOML, InProcessWorker, fill, made_listens, shuffled
 
 from item2vec.cli.logs import _Lines
 from item2vec.cli.settings import retrain_config
@@ -24,7 +27,13 @@ def store(tmp_path):
     (tmp_path / "item2vec.toml").write_text(TOML)
 
 
-@pytest.mark.usefixtures("store")
+@pytest.fixture
+def in_process(monkeypatch):
+    """Execute jobs in this process: starting a worker takes a second."""
+    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
+
+
+@pytest.mark.usefixtures("store", "in_process")
 def test_retrain_publishes_a_version_and_prints_its_report(item2vec, tmp_path):
     code, out, _ = item2vec("retrain")
     assert code == 0
@@ -40,6 +49,7 @@ def test_retrain_publishes_a_version_and_prints_its_report(item2vec, tmp_path):
     assert [row["version"] for row in json.loads(out)][-1] == report["version"]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_refusal_is_exit_code_3_with_the_report(item2vec, tmp_path):
     fill(f"sqlite:///{tmp_path}/item2vec.db", shuffled(made_listens()))
     (tmp_path / "item2vec.toml").write_text(TOML)
@@ -64,10 +74,13 @@ def test_the_script_for_cron_runs_retrain(tmp_path):
 
 @pytest.mark.usefixtures("store")
 def test_a_model_is_promoted_even_if_the_result_cannot_be_printed(tmp_path):
+    (tmp_path / "quick").mkdir()
+    quick = without_canary(tmp_path / "quick")
     with Path("/dev/full").open("w") as full:
         night = subprocess.run(
             [sys.executable, "-m", "item2vec", "retrain"],
             cwd=tmp_path,
+            env=ENVIRONMENT | {"PYTHONPATH": f"{quick}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"},
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,16 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, item2ve
     monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "48")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     for block in blocks(page, "sh"):
-        if all(line.startswith("item2vec ") for line in block.splitlines()):
-            for line in block.splitlines():
+        for is_command, lines in groupby(block.splitlines(), lambda line: line.startswith("item2vec ")):
+            if not is_command:
+                _run(["bash", "-e", "-c", "\n".join(lines)], tmp_path)
+                continue
+            for line in lines:
                 # In this process: starting another takes a second.
                 code, out, err = item2vec(*shlex.split(line)[1:])
                 assert code == 0, f"{line}\n{out}\n{err}"
-        else:
-            _run(["bash", "-e", "-c", block], tmp_path)
     for block in blocks(page, "python"):
-        _run([sys.executable, "-W", "error", "-c", block], tmp_path)
+        exec(compile(block, f"{page.name}: {block}", "exec"), {"__name__": "__main__"})
 
 
 def _run(step: list[str], folder: Path) -> None:

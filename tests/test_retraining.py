@@ -234,6 +234,7 @@ def test_a_rollback_is_recorded_if_there_is_a_store(listens, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_mixture_is_published_with_its_table(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     mixed = changed(mixture=0.5, repeat_bonus=1.0)
@@ -248,6 +249,7 @@ def test_a_mixture_is_published_with_its_table(listens, tmp_path):
         )
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_popularity_prior_is_published(listens, tmp_path):
     url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
     recent = changed(popularity=0.5, popularity_half_life=7)
@@ -283,6 +285,7 @@ def test_a_second_run_is_refused_the_lock(healthy):
         item2vec.retrain(models=models, store=url, config=QUICK)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_an_empty_or_missing_store_is_an_error(tmp_path):
     url = f"sqlite:///{tmp_path}/item2vec.db"
     with pytest.raises(SchemaError, match="db upgrade"):
@@ -382,7 +385,8 @@ def test_a_run_that_exceeds_a_limit_fails(healthy, limits, message):
         assert store.runs(limit=1)[0].status == "failed"
 
 
-def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
+@pytest.mark.usefixtures("canary_process")
+def test_a_run_on_each_kind_of_database(url, listens, tmp_path, monkeypatch):
     fill(url, listens)
     result = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)
     assert result.report["data"]["interactions"] == len(listens)
@@ -391,6 +395,7 @@ def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
         (run,), (promotion,) = store.runs(), store.promotions()
     assert (run.status, run.version) == ("promoted", result.version.id)
     assert (promotion.version, promotion.run_id) == (result.version.id, run.id)
+    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
     assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
 
 

@@ -46,6 +46,7 @@ def point(models, **changes):
     (models / "CURRENT").write_bytes(sealed(content))
 
 
+@pytest.mark.usefixtures("canary_process")
 def test_publish_serves_the_new_version_and_keeps_the_old_one(models):
     first = versions.served_version(models)
     now = datetime(2024, 2, 29, tzinfo=UTC)
@@ -317,10 +318,12 @@ except CorruptBundleError as error:
 def publish_while_read(models, n):
     """Publish ``n`` times and delete each replaced version while threads load; return the loaded seeds."""
     with loaded_meanwhile(models) as loaded:
+        loaded.wait_for(0)
         for seed in range(1, n + 1):
             before = versions.served_version(models)
             item2vec.publish(made_model(seed=seed), models)
             shutil.rmtree(before.path)
+            loaded.wait_for(seed)
     return loaded
 
 

@@ -137,6 +137,7 @@ def check_recovery(models):
 def every_fault(models, kind, first, step):
     """Inject a fault at operation ``first, first + step, …`` until there are no more; return the last."""
     made = [made_model(seed=seed) for seed in (0, 1)]
+    sys.path.insert(0, str(without_canary(models.parent)))
     item2vec.publish(made[0], models)
     for number in count(first, step):
 
@@ -219,10 +220,27 @@ def names_in(folder):
     return {path.name for path in folder.iterdir()}
 
 
+class Seeds(list):
+    """The seeds that threads have loaded so far."""
+
+    def __init__(self):
+        self.grown = threading.Condition()
+
+    def append(self, seed):
+        with self.grown:
+            super().append(seed)
+            self.grown.notify_all()
+
+    def wait_for(self, seed):
+        """Wait until a thread has loaded this seed."""
+        with self.grown:
+            assert self.grown.wait_for(lambda: seed in self, timeout=60)
+
+
 @contextlib.contextmanager
 def loaded_meanwhile(models):
-    """Let two threads load the served version repeatedly; yield the list of the seeds that they loaded."""
-    loaded, failed, ended = [], [], threading.Event()
+    """Let two threads load the served version repeatedly; yield the ``Seeds`` that they loaded."""
+    loaded, failed, ended = Seeds(), [], threading.Event()
 
     def read():
         while not ended.is_set():
