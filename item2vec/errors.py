@@ -146,7 +146,7 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or promotions are held. The live version is unchanged.
+    """A new model did not pass every gate, or promotions are held. The served version is unchanged.
 
     ``report`` is the report of the run, if there was one.
     """
@@ -156,7 +156,7 @@ class GateRefusedError(Item2VecError, RuntimeError):
 
 
 class RunFailedError(Item2VecError, RuntimeError):
-    """The worker process of a run crashed or exceeded a limit. The live version is unchanged."""
+    """The worker process of a run crashed or exceeded a limit. The served version is unchanged."""
 
 
 class LockHeldError(Item2VecError, BlockingIOError):

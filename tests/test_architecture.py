@@ -12,7 +12,7 @@ import item2vec
 PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
-    {"arrays", "errors"},
+    {"arrays", "deprecated", "errors"},
     {"types", "files", "matrices", "progress", "ranking", "durations", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph", "catalogue"},

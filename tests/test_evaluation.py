@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import item2vec
+import item2vec.versions
 from item2vec import Recommendation, Sentences
 from item2vec.errors import ConfigError, InputError, LeakWarning
 from item2vec.evaluation import METRICS, Popularity, Split, baselines, evaluate, leave_last_out
@@ -185,6 +186,7 @@ def test_deprecated_names_still_work_and_warn():
         (evaluation, "questions"): evaluation.queries,
         (item2vec.evaluation, "apart"): item2vec.evaluation.by_coldness,
         (item2vec.evaluation, "Answers"): item2vec.evaluation.Rankings,
+        (item2vec.versions, "current"): item2vec.versions.served_version,
     }
     for (owner, name), expected in names.items():
         with pytest.warns(DeprecationWarning, match=rf"\.{name} is deprecated; use ") as caught:

@@ -58,11 +58,11 @@ class GatesConfig(Settings):
     margin: Annotated[Finite, Field(ge=0)] = 0.05
     """Minimum relative gain of NDCG over the popularity baseline."""
     tolerance: Share = 0.2
-    """Maximum relative loss of NDCG against the live version and the median of the last seven promotions."""
+    """Maximum relative loss of NDCG against the served version and the median of the last seven promotions."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
-    """Minimum numbers of interactions, users and items, as multiples of the numbers of the live version."""
+    """Minimum numbers of interactions, users and items, as multiples of the numbers of the served version."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
-    """Maximum numbers of interactions, users and items, as multiples of the numbers of the live version."""
+    """Maximum numbers of interactions, users and items, as multiples of the numbers of the served version."""
     min_read_share: Share = 0.5
     """Minimum share of tokens that an epoch is expected to read; tokens of low weight may be skipped."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0

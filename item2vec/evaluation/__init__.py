@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from item2vec.deprecated import module_getattr
 from item2vec.evaluation.baselines import (
     ItemKNN,
     MarkovChain,
@@ -15,7 +16,6 @@ from item2vec.evaluation.baselines import (
     Random,
     RecentPopularity,
 )
-from item2vec.evaluation.deprecated import module_getattr
 from item2vec.evaluation.evaluate import METRICS, evaluate
 from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.leaks import find_leaks

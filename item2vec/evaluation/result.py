@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from item2vec.arrays import Doubles, Offsets
+from item2vec.deprecated import Renamed
 from item2vec.evaluation.bootstrap import intervals
-from item2vec.evaluation.deprecated import Renamed
 from item2vec.evaluation.rankings import Rankings
 
 __all__ = ["Evaluation"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from item2vec.arrays import Mask, Offsets, Rows
+from item2vec.deprecated import Renamed
 from item2vec.errors import InputError
-from item2vec.evaluation.deprecated import Renamed
 from item2vec.interactions import read_only
 from item2vec.sentences import Sentences
 

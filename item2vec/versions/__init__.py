@@ -16,6 +16,9 @@ needs no write permission.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from item2vec.deprecated import module_getattr
 from item2vec.versions.layout import Version, served_version
 from item2vec.versions.live import Live
 from item2vec.versions.loading import list_versions, load, load_served, verify
@@ -23,6 +26,9 @@ from item2vec.versions.overview import Overview, overview
 from item2vec.versions.publishing import Attempt, attempt, publish
 from item2vec.versions.retention import gc, pin, pinned, unpin
 from item2vec.versions.rollbacks import Hold, check_reason, held, release, rollback
+
+if not TYPE_CHECKING:
+    __getattr__ = module_getattr(globals(), {"current": "served_version"})
 
 __all__ = [
     "Attempt",
