@@ -58,7 +58,7 @@ class GatesConfig(Settings):
     margin: Annotated[Finite, Field(ge=0)] = 0.05
     """Minimum relative gain of NDCG over the popularity baseline."""
     tolerance: Share = 0.2
-    """Maximum relative loss of NDCG against the served version and the median of the last seven promotions."""
+    """Maximum relative loss of NDCG vs. the served version and the median of the last seven promotions."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
     """Minimum numbers of interactions, users and items, as multiples of the numbers of the served version."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
