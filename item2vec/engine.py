@@ -188,6 +188,7 @@ class Engine:
         histories, seen = self._histories(users, model)
         if filter_seen:
             exclude = _merge_excluded(exclude, seen)
+            # With seen_events, the other items of the history stay eligible.
             filter_seen = model.adapter.seen_events is None
         return model.recommend_many(
             histories,

@@ -9,7 +9,7 @@ The path of ``item2vec recommend --user u42``:
 4. ``engine.py`` `Engine.__init__` loads the model and the catalogue. Most errors are raised here:
 
    a. ``versions/live.py`` `Live` loads the served version with ``versions/loading.py`` `load_served`, which
-      verifies all checksums. It then checks the rankings of a few queries.
+      verifies all checksums. `Live` then checks the rankings of a few queries.
    b. ``store/store.py`` `Store.check_schema` compares the schema of the store with the required one.
    c. ``store/store.py`` `Store.catalogue` reads the items, their attributes and their active flags.
 
@@ -18,14 +18,15 @@ The path of ``item2vec recommend --user u42``:
    a. ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
    b. ``store/store.py`` `Store.histories` reads the user's events from SQL.
    c. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
-      items that count as seen.
+      items that count as seen. `Engine` adds the latter to ``exclude``.
 
 6. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 
    a. ``sentences.py`` `encode_histories` converts item ids to codes.
    b. ``taste.py`` `read_tastes` computes the taste vector, a weighted mean of item vectors.
-   c. ``bonuses.py`` `history_bonuses` computes the score bonuses of repeated and neighbouring items.
-   d. ``prior.py`` `queries_of` appends the weight of the popularity prior to the taste vector.
+   c. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
+      recommended, of repeats; none with the default settings.
+   d. ``prior.py`` `queries_of` appends the weight of the popularity prior, if the model has one.
    e. ``index/search.py`` `find_many` returns the ``k`` eligible items with the highest scores.
 
 7. ``cli/output.py`` `described` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
@@ -59,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
     An ``Item2VecError`` is printed on stderr as one line and determines the exit code. On SIGTERM the command
     removes its temporary files and exits with code 1. The exception is ``retrain`` after it has replaced
-    ``CURRENT``: its exit code is then 6, or 0 if it is already removing old versions. If stdout is a closed
+    ``CURRENT``: its exit code is 6 if the publication was not finished, otherwise 0. If stdout is a closed
     pipe, typer exits with code 1, except in ``retrain``, which ignores it.
     """
     log_to_stderr()

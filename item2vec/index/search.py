@@ -13,7 +13,7 @@ The eight steps from a history to recommendations::
       │ 5 plan        few rows allowed: scan a copy of these rows      _scan_of
       │ 6 candidates  Annoy: k + excluded, doubled until k are left,   _over_fetched
       │               and all rows with a bonus                        _find_block
-      │ 7 scan        exact index, or too few candidates: products     _near_best
+      │ 7 scan        exact index, few rows, or no quicker: products   _near_best
       │               + bonuses, keep the k best and near ties
       │ 8 cut         exact score + bonus, sort, keep the best k       _cut
       ▼

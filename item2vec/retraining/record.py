@@ -90,7 +90,8 @@ class Record:
         """Complete the report, write it to the models folder and the store, and return it.
 
         A part that cannot be written is logged, and does not change the outcome of the run. With ``hurried``,
-        the HTML page is omitted, and the write to the store is limited to ``STORE_SECONDS``.
+        the write to the store is limited to ``STORE_SECONDS``. The HTML page is omitted with ``hurried``, for
+        failed runs, and without an evaluation.
         """
         now = datetime.now(UTC)
         self.report |= {

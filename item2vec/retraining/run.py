@@ -7,7 +7,8 @@ that checks a bundle [canary].
 
 1. Check the schema of the store (``Store.check_schema``). Lock the models folder, and remove temporary files
    of killed runs (``versions.attempt``). [parent]
-2. Start the record of the run, and read the results of earlier versions (``record.begin``). [parent]
+2. Start the record of the run, and read the results of earlier versions (``record.begin``). Start the worker
+   (``supervisor.Worker``). [parent]
 3. Check that no rollback holds promotions back (``gates.of_hold``). [parent]
 4. Take a snapshot of the store (job ``snapshot``) [worker], and check the amount of data (``gates.of_data``).
    [parent]
@@ -19,10 +20,11 @@ that checks a bundle [canary].
 8. Read the bundle from the disk and query it [canary]. Replace ``CURRENT`` (``Attempt.commit``). [parent]
 9. Complete the record: report, row in the store [parent], HTML page (job ``draw_page``) [worker]
    (``Record.end``).
-10. Remove old versions (``versions.gc``). [parent]
+10. Release the lock, and remove old versions under a new one (``versions.gc``). [parent]
 
-An error in step 1 or 2 leaves no report. An error in steps 3 to 8 is recorded by step 9. Step 10 is skipped
-after an error. In every case the staging folder is removed and the lock is released.
+An error in step 1 or 2 leaves no report; the next run closes its row in the store. An error in steps 3 to 8
+is recorded by step 9, and step 10 is skipped. The lock is released in every case. The next run removes
+temporary files that could not be removed.
 """
 
 from __future__ import annotations

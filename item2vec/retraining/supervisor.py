@@ -38,8 +38,9 @@ class Worker:
     process ends when its standard input is closed, so it does not outlive its parent. It inherits only its
     standard streams from the parent, so it does not hold the lock of the models folder.
 
-    A job method raises the error that the job raised in the worker process. It raises ``RunFailedError`` if
-    the worker process crashed, or was killed because it exceeded a limit.
+    A job method raises the item2vec error that the job raised in the worker process, and ``WriteError`` for
+    an ``OSError``. It raises ``RunFailedError`` for any other error, and if the worker process crashed or was
+    killed because it exceeded a limit.
 
     Examples
     --------
