@@ -584,7 +584,7 @@ def test_a_damaged_popularity_prior_is_refused(popular):
         (np.zeros(40), "<f8"),
         (np.full(40, np.nan, np.float32), "expected a finite number"),
         (np.full(40, np.inf, np.float32), "expected a finite number"),
-        (None, "needs a prior, and there is none"),
+        (None, "needs a prior, and prior is None"),
     ],
 )
 def test_an_invalid_popularity_prior_is_refused(popular, array, text):

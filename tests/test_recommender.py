@@ -168,16 +168,16 @@ def test_a_zero_weight_or_an_old_timestamp_removes_an_item_from_the_taste():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"weights": [[1.0]]}, "weights of 1 numbers for histories of 2, 1 items"),
+        ({"weights": [[1.0]]}, "weights have lengths 1; expected 2, 1"),
         ({"weights": [[1.0, 1.0], [-1.0]]}, "expected finite numbers >= 0"),
         ({"weights": [["a", 1.0], [1.0]]}, "expected finite numbers >= 0"),
-        ({"timestamps": [[1, 2], [3, 4]]}, "timestamps of 2, 2 numbers for histories of 2, 1 items"),
+        ({"timestamps": [[1, 2], [3, 4]]}, "timestamps have lengths 2, 2; expected 2, 1"),
     ],
 )
 def test_weights_and_timestamps_must_match_the_histories(arguments, message):
     with pytest.raises(InputError, match=message):
         model("output", 1.0, "exact").recommend_many([["i01", "i02"], ["i03"]], **arguments)
-    with pytest.raises(InputError, match="Sentences contain weights and timestamps"):
+    with pytest.raises(InputError, match="together with Sentences, which contain both"):
         model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **arguments)
 
 
@@ -200,7 +200,7 @@ def test_exclude_applies_per_history():
     rankings = model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], k=40, exclude=[["i02"], []])
     assert "i02" not in {item for item, _ in rankings[0]}
     assert "i02" in {item for item, _ in rankings[1]}
-    with pytest.raises(InputError, match="1 lists for 2 histories"):
+    with pytest.raises(InputError, match="exclude has 1 lists; expected one per history"):
         model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], exclude=[[]])
 
 
@@ -248,11 +248,11 @@ def test_a_history_whose_vectors_cancel_out_gets_the_popular_items():
         (lambda m: m.recommend_many("i01"), InputTypeError, "list of lists"),
         (lambda m: m.recommend_many(["i01"]), InputTypeError, "list of ids"),
         (lambda m: m.recommend(["i01"], weights=[float("nan")]), InputError, "finite"),
-        (lambda m: m.recommend(["i01"], weights=[1, 2]), InputError, "weights of 2 numbers"),
+        (lambda m: m.recommend(["i01"], weights=[1, 2]), InputError, "weights have lengths 2; expected 1"),
         (
             lambda m: m.recommend(["i01"], timestamps=[1, 2]),
             InputError,
-            "timestamps of 2 numbers",
+            "timestamps have lengths 2; expected 1",
         ),
         (
             lambda m: m.similar_items("i0l"),
