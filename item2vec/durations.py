@@ -37,9 +37,10 @@ def seconds_of(duration: str | float | timedelta, name: str) -> float:
         match = re.fullmatch(rf"\s*(\d+(?:\.\d+)?)\s*({'|'.join(UNITS)})\s*", duration.casefold(), re.ASCII)
         seconds = float(match[1]) * UNITS[match[2]] if match else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e12:
-        raise ConfigError(
-            f"{name} is {duration!r}; expected a duration above 0, such as '45s', '30min', '2h' or '1d'"
-        )
+        expected = "above 0, such as '45s', '30min', '2h' or '1d'"
+        if isinstance(seconds, int | float) and seconds >= 1e12:
+            expected = "below 1e12 seconds"
+        raise ConfigError(f"{name} is {duration!r}; expected a duration {expected}")
     return float(seconds)
 
 

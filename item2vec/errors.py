@@ -13,19 +13,20 @@
     ├── BundleNotFoundError  (FileNotFoundError)  there is no bundle at a path
     ├── BundleExistsError    (FileExistsError)    a bundle would be overwritten
     ├── CorruptBundleError   (ValueError)         a bundle or data file fails validation
-    ├── WriteError           (OSError)            writing failed; existing files are unchanged
-    ├── DurabilityError      (OSError)            published, but not confirmed to be on disk
+    ├── WriteError           (OSError)            a file or folder could not be written or removed
+    ├── DurabilityError      (OSError)            a version was published, but may not be on disk
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
     │   └── SchemaError                           its schema is missing, older or newer
-    ├── GateRefusedError     (RuntimeError)       a new model did not pass every gate
+    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or is on hold
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another process is changing the models folder
     └── MissingExtraError    (ImportError)        an optional dependency is not installed
 
-Each exception also derives from the matching builtin. The message contains the invalid value, the expected
-value and the next step. ``exit_code`` is the exit code of the command line. ``LeakWarning`` and
-``TuningWarning`` are ``UserWarning``: an evaluation overestimates a model because training and test data
-overlap, and a tuning budget is too small.
+Each exception also derives from the builtin exception in parentheses. The message contains the invalid
+value, the expected value and the next step. ``exit_code`` is the exit code of the command line.
+
+Two warnings derive from ``UserWarning``. ``LeakWarning``: training and test data overlap, so that an
+evaluation overestimates the model. ``TuningWarning``: a tuning budget is too small.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class CorruptBundleError(Item2VecError, ValueError):
 
 
 class WriteError(Item2VecError, OSError):
-    """A file or folder could not be written. Existing files are unchanged."""
+    """A file or folder could not be written or removed. The served version is unchanged."""
 
 
 class DurabilityError(Item2VecError, OSError):
@@ -146,7 +147,7 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or promotions are held. The served version is unchanged.
+    """A new model did not pass every gate, or is on hold. The served version is unchanged.
 
     ``report`` is the report of the run, if there was one.
     """

@@ -136,8 +136,8 @@ class Interactions:
         """
         if self.timestamp is None:
             raise InputError(
-                "these interactions have no timestamps, which a time range requires; "
-                "pass the name of their column as timestamp= when reading"
+                "the interactions have no timestamps; a selection by time requires them: pass timestamp= to "
+                "read_interactions or Interactions.of"
             )
         keep = np.ones(len(self), dtype=bool)
         if start is not None:
@@ -157,8 +157,8 @@ class Interactions:
         names = as_history(events, "events")
         if self.event is None or self.events is None:
             raise InputError(
-                "these interactions have no event column, which a filter by event requires; "
-                "pass the name of the column as event= when reading"
+                "the interactions have no event column; a selection by event requires it: pass event= to "
+                "read_interactions or Interactions.of"
             )
         codes = self.events.encode(names)
         if bool((codes < 0).any()):
@@ -212,10 +212,13 @@ def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) -> None:
-    if (codes is None) != (vocabulary is None):
+    if codes is not None and vocabulary is None:
         raise InputError(
-            f"found column {name!r} without its vocabulary, or the vocabulary without the column; "
-            "expected both or neither"
+            f"column {name!r} was passed without its vocabulary; pass {name}s as well, or neither"
+        )
+    if codes is None and vocabulary is not None:
+        raise InputError(
+            f"vocabulary {name}s was passed without column {name!r}; pass the column as well, or neither"
         )
     if codes is None or vocabulary is None or len(codes) == 0:
         return
@@ -258,12 +261,14 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     column = np.asarray(timestamps)
     if column.size == 0:
         return np.zeros(0, dtype=np.int64)
-    if column.dtype.kind not in "iuM" or np.any(np.isnat(column) if column.dtype.kind == "M" else False):
+    if column.dtype.kind not in "iuM":
         raise InputTypeError(
             f"timestamps have type {column.dtype}; expected datetime, datetime64 without NaT, or integer "
             "microseconds since 1970"
         )
     if column.dtype.kind == "M":
+        if np.isnat(column).any():
+            raise InputTypeError("a timestamp is NaT; expected datetime64 without NaT: remove these rows")
         column = column.astype("datetime64[us]")
     elif not has_dates:
         _check_unit(column)

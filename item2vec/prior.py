@@ -29,6 +29,8 @@ __all__ = [
     "typical_queries",
 ]
 
+COMPUTE = "compute it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
+
 
 def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | None = None) -> Floats:
     """Return log(1 + c) per item of a vocabulary (float32), where c is its number of tokens in the sentences.
@@ -69,10 +71,17 @@ def check_prior(prior: Floats | None, taste: TasteConfig, n_items: int) -> None:
             f"popularity={taste.popularity} needs a prior, and prior is None; pass prior=, or use fit, which "
             "computes it"
         )
-    if prior is not None and not (prior.shape == (n_items,) and np.isfinite(prior).all()):
+    if prior is None:
+        return
+    if prior.shape != (n_items,):
         raise ConfigError(
-            f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} items; "
-            "compute it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
+            f"the prior has shape {prior.shape}; expected a finite number for each of {n_items:,} "
+            f"items; {COMPUTE}"
+        )
+    if not np.isfinite(prior).all():
+        row = int(np.argmin(np.isfinite(prior)))
+        raise ConfigError(
+            f"the prior of item {row} is {prior[row]}; expected a finite number for each item; {COMPUTE}"
         )
 
 

@@ -262,7 +262,8 @@ class Sentences(Sequence[list[str]]):
             raise
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise CorruptBundleError(
-                f"{folder} does not contain valid sentences: {error}; use another copy of the folder"
+                f"{folder} does not contain valid sentences: {error}; check its permissions, or use "
+                "another copy of the folder"
             ) from error
 
 
@@ -281,7 +282,7 @@ class Histories(NamedTuple):
     """Histories encoded with the vocabulary of a model, oldest item first.
 
     ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the item codes of history ``i``. ``weights`` (float64)
-    and ``timestamps`` (int64 microseconds) have one value per item, or are ``None``.
+    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``.
     """
 
     codes: Codes
@@ -290,7 +291,7 @@ class Histories(NamedTuple):
     timestamps: Offsets | None = None
 
     def keep(self, items: Mask) -> Histories:
-        """Return the histories with only the items that a mask selects (one flag per item).
+        """Return the histories with only the entries that a mask selects (one flag per entry of ``codes``).
 
         The number of histories does not change.
         """

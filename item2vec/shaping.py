@@ -158,7 +158,7 @@ def check_shape(min_length: int, max_length: int | None, group_by: Grouping | No
     """Raise ``ConfigError`` if an argument of ``shape_training_sentences`` is invalid."""
     check_least("min_length", min_length, 1)
     if max_length is not None:
-        check_least("max_length", max_length, min_length)
+        check_least("max_length", max_length, min_length, " (min_length)")
     is_pair = isinstance(group_by, tuple) and len(group_by) == 2 and isinstance(group_by[0], Items)
     if not (is_pair or isinstance(group_by, Mapping | None)):
         raise ConfigError(
@@ -166,10 +166,10 @@ def check_shape(min_length: int, max_length: int | None, group_by: Grouping | No
         )
 
 
-def check_least(name: str, value: int, least: int) -> None:
-    """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``."""
+def check_least(name: str, value: int, least: int, origin: str = "") -> None:
+    """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``; the message ends with ``origin``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}")
+        raise ConfigError(f"{name} is {value!r}; expected an integer of at least {least}{origin}")
 
 
 def _collapsed(sentences: Sentences) -> Sentences:

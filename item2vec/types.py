@@ -266,7 +266,7 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
 
 
 def check_k(k: int) -> int:
-    """Return ``k`` as an ``int`` if it is a whole number of at least 1; raise an error otherwise.
+    """Return ``k`` as an ``int`` if it is an integer of at least 1; raise an error otherwise.
 
     Examples
     --------
@@ -274,10 +274,10 @@ def check_k(k: int) -> int:
     10
     >>> check_k(0)
     Traceback (most recent call last):
-    item2vec.errors.InputError: k is 0; expected a whole number of at least 1
+    item2vec.errors.InputError: k is 0; expected an integer of at least 1
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise InputTypeError(f"k is {k!r}; expected a whole number of at least 1")
+        raise InputTypeError(f"k is {k!r}; expected an integer of at least 1")
     if k < 1:
-        raise InputError(f"k is {k}; expected a whole number of at least 1")
+        raise InputError(f"k is {k}; expected an integer of at least 1")
     return int(k)

@@ -259,7 +259,8 @@ class ItemVectors:
             n_items, size = map(int, header.split())
             if min(n_items, size) < 1 or n_items * size > len(body):
                 raise ValueError(
-                    f"line 1 declares {n_items} × {size} numbers; the file is too short for this"
+                    f"line 1 declares {n_items} × {size} numbers; expected at least 1 × 1, and at most one "
+                    f"number per byte of the rest of the file ({len(body):,} bytes)"
                 )
             ids, rows = (_binary_rows if binary else _text_rows)(body, n_items, size)
             vocabulary = Vocabulary(tuple(_decode_id(id_.decode()) for id_ in ids))

@@ -218,7 +218,7 @@ def test_options_are_checked_before_the_file_is_opened(settings):
 def test_options_of_text_files_are_errors_for_other_sources(tmp_path):
     (tmp_path / "lists.jsonl").write_text('{"items": ["a"]}\n')
     for source in ([["a", "b"]], tmp_path / "lists.jsonl"):
-        with pytest.raises(ConfigError, match="text files"):
+        with pytest.raises(ConfigError, match=r"found sep=None and skip_fields=1, .* text files"):
             adapters.playlists(source, skip_fields=1)
 
 
@@ -366,8 +366,10 @@ def test_invalid_gaps_are_errors(gap):
 def test_sessions_need_a_session_column_or_timestamps():
     untimed = Interactions.of(user=["u"], item=["a"])
     assert list(adapters.histories(untimed)) == [["a"]]
-    with pytest.raises(InputError, match="session column"):
+    with pytest.raises(InputError, match="neither a session column nor timestamps"):
         adapters.sessions(untimed)
+    with pytest.raises(InputError, match="no session column, and gap is None; expected a gap"):
+        adapters.sessions(interactions_of([("u", "a", 1, "x")]), gap=None)
 
 
 def test_a_history_of_45000_items_is_one_sentence():

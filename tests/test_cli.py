@@ -80,7 +80,7 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
     ("words", "code", "message"),
     [
         ("similar x", 2, "unknown item 'x' (4 known)"),
-        ("similar a -k 0", 2, "k is 0; expected a whole number of at least 1"),
+        ("similar a -k 0", 2, "k is 0; expected an integer of at least 1"),
         ("similar a --models elsewhere", 2, "elsewhere contains no bundle"),
         ("recommend", 2, "got neither item ids nor --user"),
         ("recommend a --where genre=jazz", 2, "item2vec db upgrade"),
@@ -181,6 +181,13 @@ def test_an_invalid_settings_file_is_refused(item2vec, tmp_path, content, messag
     code, _, err = item2vec("train", "--playlists", "lists.txt")
     assert code == 2
     assert message in err
+
+
+def test_a_settings_file_that_is_not_utf_8_is_refused(item2vec, tmp_path):
+    (tmp_path / "item2vec.toml").write_bytes(b"# caf\xe9\n")
+    code, _, err = item2vec("train", "--playlists", "lists.txt")
+    assert code == 2
+    assert "item2vec.toml is not UTF-8 text" in err
 
 
 def test_a_setting_of_another_objective_is_refused_by_the_name_of_its_flag_or_key(

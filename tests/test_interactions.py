@@ -233,9 +233,9 @@ def test_inconsistent_columns_are_errors():
     for codes in ([0, 2], [-1, 0]):
         with pytest.raises(InputError, match="column 'item' holds a code outside 0 … 1"):
             Interactions(two, two, np.array([0, 1]), np.array(codes))
-    with pytest.raises(InputError, match="found column 'event' without its vocabulary"):
+    with pytest.raises(InputError, match="column 'event' was passed without its vocabulary; pass events as"):
         Interactions(two, two, np.array([0]), np.array([0]), event=np.array([0]))
-    with pytest.raises(InputError, match="found column 'session' without its vocabulary"):
+    with pytest.raises(InputError, match="vocabulary sessions was passed without column 'session'"):
         Interactions(two, two, np.array([0]), np.array([0]), sessions=two)
 
 

@@ -169,7 +169,9 @@ def test_a_prior_needs_a_finite_number_for_each_item():
         Recommender(vectors(), popularity=0.5)
     for wrong in (PRIOR[1:], PRIOR[:, None], np.where(PRIOR > 1, np.nan, PRIOR), PRIOR + np.inf):
         for popularity in (0.0, 0.5):
-            with pytest.raises(ConfigError, match=r"the prior has shape .*; expected a finite number for"):
+            with pytest.raises(
+                ConfigError, match=r"the prior (has shape|of item) .*; expected a finite number for"
+            ):
                 Recommender(vectors(), popularity=popularity, prior=wrong)
     assert "popularity=0.5)" in repr(Recommender(vectors(), popularity=0.5, prior=PRIOR))
 

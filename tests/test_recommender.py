@@ -242,7 +242,7 @@ def test_a_history_whose_vectors_cancel_out_gets_the_popular_items():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda m: m.recommend(["i01"], k=0), InputError, "k is 0; expected a whole number of at least 1"),
+        (lambda m: m.recommend(["i01"], k=0), InputError, "k is 0; expected an integer of at least 1"),
         (lambda m: m.recommend(["i01"], k=True), InputTypeError, "k is True"),
         (lambda m: m.recommend("i01"), InputTypeError, r"expected a list of ids, such as \['i01'\]"),
         (lambda m: m.recommend_many("i01"), InputTypeError, "list of lists"),

@@ -363,7 +363,7 @@ def test_errors_of_temporal_split(options, message):
 
 
 def test_a_split_by_time_needs_timestamps():
-    with pytest.raises(InputError, match="have no timestamps; a split by time needs timestamps"):
+    with pytest.raises(InputError, match="have no timestamps; a split by time requires them"):
         temporal_split(Interactions.of(user=["u"], item=["a"]))
     with pytest.raises(InputTypeError, match="found Sentences; expected Interactions"):
         temporal_split(Sentences.of([["a"]]))

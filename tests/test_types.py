@@ -145,7 +145,7 @@ def test_k_below_one_is_rejected(k):
 
 @pytest.mark.parametrize("k", [True, 1.0, "1", None, np.bool_(True), np.float64(2)])
 def test_k_of_another_type_is_rejected(k):
-    with pytest.raises(InputTypeError, match="expected a whole number"):
+    with pytest.raises(InputTypeError, match="expected an integer"):
         check_k(k)
 
 

@@ -130,10 +130,15 @@ def sessions(
         label = label_pairs(offsets, chosen.session[rows], len(chosen.sessions))
         inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
         rows = rows[inner]
-    elif chosen.timestamp is None or pause is None:
+    elif chosen.timestamp is None:
         raise InputError(
-            "found no session column, and no timestamps or no gap; expected a session column, or timestamps "
-            "and a gap: pass session= or timestamp= when reading, or gap="
+            "the interactions have neither a session column nor timestamps; expected one of them: pass "
+            "session= or timestamp= to read_interactions or Interactions.of"
+        )
+    elif pause is None:
+        raise InputError(
+            "the interactions have no session column, and gap is None; expected a gap: pass gap=, such as "
+            "'30min', or pass session= to read_interactions or Interactions.of"
         )
     else:
         starts = np.ones(len(rows), dtype=bool)

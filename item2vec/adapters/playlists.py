@@ -85,7 +85,10 @@ def playlists(
     path = Path(source) if isinstance(source, str | PathLike) else None
     is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
     if (sep is not None or skip_fields) and (path is None or is_json):
-        raise ConfigError("sep and skip_fields apply to text files only; remove them")
+        raise ConfigError(
+            f"found sep={sep!r} and skip_fields={skip_fields}, which apply only to text files that are not "
+            "JSON; expected None and 0: remove the arguments"
+        )
     if path is not None:
         parse = _items_of_json if is_json else _splitter(sep, skip_fields)
         located = _lines(path, _checked_encoding(encoding), skip_lines, parse)

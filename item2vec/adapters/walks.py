@@ -68,7 +68,7 @@ def walks(
     check_least("walk_length", walk_length, 1)
     check_least("seed", seed, 0)
     if seed >= 2**32:
-        raise ConfigError(f"seed is {seed}; expected a whole number below 2**32")
+        raise ConfigError(f"seed is {seed}; expected an integer below 2**32")
     for name, value in (("p", p), ("q", q)):
         _check_bias(name, value)
     graph = _graph(edges, directed)

@@ -79,9 +79,9 @@ class Parts:
     taste
         Settings for the computation of a query vector from a history.
     index
-        Index over the item vectors.
+        Index over the rows of ``prior.searched_matrix``.
     items
-        Titles and attributes of the items.
+        Titles and attributes of the items, or ``None``.
     adapter
         Settings for the conversion of a user's events to the history that the model reads.
     neighbours
@@ -92,8 +92,8 @@ class Parts:
     Raises
     ------
     ConfigError
-        If a required part is missing, the length of a part is not the number of items, or ``adapter.days`` is
-        set.
+        If a required part is missing, ``neighbours`` or ``prior`` does not have one row or value per item,
+        the prior is not finite, or ``adapter.days`` is set.
 
     Examples
     --------

@@ -70,7 +70,8 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
         unchanged = False
     if not unchanged:
         raise CorruptBundleError(
-            f"{path} does not match the SHA-256 that it contains: it was damaged or edited; use another copy"
+            f"{path} does not match the SHA-256 that it contains, or contains none: it was damaged or "
+            "edited; use another copy"
         )
     return content, hashlib.sha256(text).hexdigest()
 

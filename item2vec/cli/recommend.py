@@ -34,7 +34,8 @@ def recommend(
     """Recommend items for a user of the store, or for a history.
 
     With item ids and without --where, the store is not read, so inactive items may be recommended. Titles
-    are read from the model, which contains them as of its training, unless --items is given.
+    are read from the file --items if it is given, otherwise from the model, which stores the titles known at
+    training time.
 
     Example: item2vec recommend --user u42 --where genre=jazz
     """
@@ -69,8 +70,8 @@ def similar(
 ) -> None:
     """List the items most similar to an item, by cosine similarity.
 
-    Without --where, the store is not read, so inactive items may be listed. Titles are read from the model,
-    which contains them as of its training, unless --items is given.
+    Without --where, the store is not read, so inactive items may be listed. Titles are read from the file
+    --items if it is given, otherwise from the model, which stores the titles known at training time.
 
     Example: item2vec similar blue-harbour -k 5
     """

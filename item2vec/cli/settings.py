@@ -113,8 +113,10 @@ def _file() -> dict[str, Any]:
         return {}
     except OSError as error:
         raise ConfigError(f"{FILE} cannot be read: {error.strerror}; check its permissions") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{FILE} is not valid TOML: {error}; correct that line") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{FILE} is not UTF-8 text: {error}; save the file as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{FILE} is not valid TOML: {error}; correct the file") from error
     known = {*LOCATIONS, *SECTIONS, "index"}
     for name in content:
         if name not in known:

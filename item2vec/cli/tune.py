@@ -114,7 +114,15 @@ def _existing_toml(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         tomlkit.parse(text)
-    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+    except OSError as error:
+        raise ConfigError(
+            f"--out {path} cannot be read: {error.strerror}; check its permissions, or use another file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"--out {path} is not UTF-8 text: {error}; save it as UTF-8, or use another file"
+        ) from error
+    except TOMLKitError as error:
         raise ConfigError(
             f"--out {path} is not valid TOML: {error}; correct it, or use another file"
         ) from error

@@ -43,8 +43,8 @@ def _check_events(events: Any) -> Any:
     has_names = isinstance(events, tuple | Mapping) and all(isinstance(name, str) for name in events)
     if not has_names or not all(type(n) in {int, float} and 0 <= n < math.inf for n in weights.values()):
         raise ValueError(
-            f"events is {events!r}; expected names such as ['play'], or names with weights >= 0 such as "
-            "{'click': 1, 'purchase': 5}"
+            f"events is {events!r}; expected names such as ['play'], or names with finite weights >= 0 such "
+            "as {'click': 1, 'purchase': 5}"
         )
     return {name: float(n) for name, n in weights.items()} if weights else events
 

@@ -187,7 +187,7 @@ class RecentPopularity(_SameForAll):
     def __init__(self, sentences: Sentences, *, half_life: float = 7.0, decay: float = 0.9) -> None:
         super().__init__(sentences)
         if not 0 < half_life < np.inf:
-            raise InputError(f"half_life is {half_life}; expected a number of days above 0")
+            raise InputError(f"half_life is {half_life}; expected a finite number of days above 0")
         if not 0 < decay <= 1:
             raise InputError(f"decay is {decay}; expected a number above 0 and at most 1")
         if sentences.timestamps is None:

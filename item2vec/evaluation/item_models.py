@@ -128,7 +128,7 @@ class EASE(Baseline):
                 "matrix; use LinkPropagation"
             )
         if not 0 < l2 < np.inf:
-            raise InputError(f"l2 is {l2}; expected a number above 0")
+            raise InputError(f"l2 is {l2}; expected a finite number above 0")
         numbered = self._numbered(sentences)
         counted = newest_items(numbered.tokens, numbered.offsets, n_items, MAX_ITEMS)
         self._weights = _ease_weights(pair_counts(*counted, n_items), l2)

@@ -283,8 +283,8 @@ def _timestamps(interactions: Interactions) -> Offsets:
         )
     if interactions.timestamp is None:
         raise InputError(
-            "the interactions have no timestamps; a split by time needs timestamps: specify their column "
-            "with timestamp= when reading the file"
+            "the interactions have no timestamps; a split by time requires them: pass timestamp= to "
+            "read_interactions or Interactions.of"
         )
     return interactions.timestamp
 

@@ -340,8 +340,8 @@ def _reserve(n_bytes: int) -> None:
         mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE).close()
     except OSError as error:
         raise InputError(
-            f"Annoy needs about {n_bytes >> 20:,} MB of memory, and the system cannot allocate it: use the "
-            "exact index"
+            f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate: build the "
+            "model with index='exact'"
         ) from error
 
 

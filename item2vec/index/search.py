@@ -116,14 +116,14 @@ def find_many(
     allowed: npt.ArrayLike | None = None,
     bonuses: Bonuses | None = None,
 ) -> list[SearchResult]:
-    """Return the result of ``find``, bit for bit, for each query (n queries × dimensions).
+    """Return the result of ``find``, bit for bit, for each row of ``queries`` (n queries × dimensions).
 
     ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries. An exact index
     processes blocks of queries as matrix products, 32 MB of scores at a time. An approximate index is used
     only if at least a quarter of the rows are allowed; otherwise the allowed rows are scanned.
 
-    ``bonuses`` are added to the inner products. They are never negative, so the best ``k`` rows are among the
-    best ``k`` without bonuses and all rows with a bonus.
+    ``bonuses`` are added to the inner products. They are never negative, so each of the best ``k`` rows has
+    a bonus, or is among the ``k`` rows with the highest inner products.
 
     Examples
     --------

@@ -99,8 +99,8 @@ def _bits(hash_: np.uint64) -> np.uint64:
 def edge_index(graph: Csr, source: int, target: int) -> int:
     """Return the index of an edge among all edges, or -1 if there is none.
 
-    The source must have at least one edge. The loop body has no branch, because the processor could not
-    predict it.
+    The source must have at least one edge. The loop is branch-free, because a branch on the
+    comparison would be unpredictable.
     """
     index, size = graph.offsets[source], degree_of(graph, source)
     while size > 1:

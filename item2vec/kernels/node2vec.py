@@ -52,8 +52,8 @@ def second_order(
 ) -> None:
     """Extend walks of two nodes to their end, in place. When a walk ends, the next walk takes its slot.
 
-    If a walk has rejected more candidates than its node has neighbours, the step is drawn exactly, in one
-    pass over the neighbours.
+    If more candidates were rejected than the current node has neighbours, the next node is drawn exactly, in
+    one pass over the neighbours.
     """
     rows = np.flatnonzero(lengths == 2)
     n_rows = 0

@@ -159,7 +159,8 @@ def open_items(path: Path) -> Items:
         return Items(Vocabulary(tuple(ids)), tuple(titles), parsed)
     except (pa.ArrowException, OSError, InputError, TypeError, UnicodeDecodeError) as error:
         raise CorruptBundleError(
-            f"{path} is not a valid file of items: {error}; restore it from a backup"
+            f"{path} is not a valid file of items: {error}; check its permissions, or "
+            "restore it from a backup"
         ) from error
 
 

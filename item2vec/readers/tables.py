@@ -46,9 +46,11 @@ def open_table(
         return DelimitedFile(path, wanted=wanted, sep=sep, columns=columns, encoding=encoding)
     if sep is not None or columns is not None:
         name = path or type(source).__name__
+        given = " and ".join(
+            f"{n}=" for n, value in (("sep", sep), ("columns", columns)) if value is not None
+        )
         raise InputError(
-            f"sep= and columns= apply to delimited text, but {name} has named columns; "
-            "remove sep= and columns="
+            f"{given} can be used only with delimited text, but {name} has named columns; remove {given}"
         )
     if path is not None:
         return JsonLinesFile(path, encoding) if _is_json(path) else ParquetFiles(path)

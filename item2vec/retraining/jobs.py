@@ -36,7 +36,8 @@ from item2vec.versions import load
 __all__ = ["Jobs"]
 
 ALLOWED_AHEAD = timedelta(days=1)
-"""Permitted difference of a timestamp from the run's clock: clocks and time zones differ."""
+"""Time by which a timestamp may be ahead of the run's clock, because clocks and time zones differ.
+Interactions further ahead are excluded."""
 
 
 class Jobs:

@@ -58,7 +58,10 @@ class Event(TypedDict):
 
 
 class DataSummary(TypedDict):
-    """Result of ``snapshot``: counts of the interactions that ``[adapter]`` selects."""
+    """Result of ``Jobs.snapshot``.
+
+    It holds counts and the time span of the interactions that the adapter settings select.
+    """
 
     interactions: int
     """Number of interactions."""

@@ -87,10 +87,16 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
         raise ConfigError(f"{shown(url)} names a host; for a SQLite file write 'sqlite:///{url.host}'")
     if not url.database or url.database.startswith((":memory:", "file:")):
         # With :memory:, each connection would open a separate database.
-        raise ConfigError(f"{shown(url)} names no file; write 'sqlite:///item2vec.db'")
+        raise ConfigError(f"{shown(url)} names no file path; write 'sqlite:///item2vec.db'")
     timeout = url.query.get("timeout", "0")
     if url.query.keys() - {"timeout"} or not re.fullmatch(r"\d+(\.\d+)?", str(timeout)):
-        raise ConfigError(f"{shown(url)}: the only option is timeout, in seconds, such as ?timeout=10")
+        parameters = ", ".join(
+            f"{name}={'***' if 'password' in name else value}" for name, value in url.query.items()
+        )
+        raise ConfigError(
+            f"{shown(url)} has the parameters {parameters}; expected only timeout, a number of seconds, "
+            "such as ?timeout=10"
+        )
     return url
 
 

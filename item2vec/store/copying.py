@@ -48,7 +48,8 @@ def copy_between(source: sa.Engine, target: sa.Engine, advance: Callable[[str], 
 def copy(source: sa.Connection, target: sa.Connection, advance: Callable[[str], None]) -> dict[str, int]:
     """Copy all tables into an empty store, within two open transactions; return row counts by table.
 
-    Raise ``StoreError`` if a table of the target differs from the source; the caller must then roll back.
+    Raise ``ConfigError`` if the target has rows, and ``StoreError`` if a copied table differs from its source
+    table; the caller must then roll back.
     """
     _lock_empty(target)
     for connection in (source, target):

@@ -63,8 +63,8 @@ def check_timestamps(interactions: Interactions) -> Offsets:
     """Return the timestamps; raise ``InputError`` if they are missing or outside the years 1 to 9999."""
     if interactions.timestamp is None:
         raise InputError(
-            "these interactions have no timestamps, which the store requires; "
-            "pass the name of their column as timestamp= when reading"
+            "the interactions have no timestamps; the store requires them: pass timestamp= to "
+            "read_interactions or Interactions.of"
         )
     invalid = (interactions.timestamp < EARLIEST) | (interactions.timestamp > LATEST)
     if invalid.any():

@@ -262,7 +262,10 @@ def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
 
 @cache
 def _history(dialect: str) -> sa.Select[Any]:
-    """Return the SELECT of a history; cached, because its construction is slower than its execution."""
+    """Return the SELECT statement for a user's history.
+
+    It is cached, because building it takes longer than executing it.
+    """
     newest_first = [interaction.c[name].desc() for name in ("occurred_at", "event_key", "source")]
     return (
         sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight, interaction.c.event)

@@ -146,7 +146,7 @@ class Store:
         """
         check_ids([source])
         if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}; expected a whole number of at least 1")
+            raise ConfigError(f"batch_size is {batch_size}; expected an integer of at least 1")
         ingest.check_timestamps(interactions)
         facts = (source, utc(now or datetime.now(UTC)), secrets.randbits(63))
         n_new = 0

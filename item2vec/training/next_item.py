@@ -1,4 +1,4 @@
-"""Training of next_item: the taste, a weighted mean of the history, predicts the next item."""
+"""Training of next_item: a weighted mean of the vectors of the history, the taste, predicts the next item."""
 
 from __future__ import annotations
 

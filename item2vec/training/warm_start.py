@@ -86,7 +86,11 @@ def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: Ite
 def _initialise_matrix(
     matrix: Floats, rows: Floats, row_of: Codes, corpus: Corpus, config: TrainConfig
 ) -> Mask:
-    """Write rows of known items, and means of nearby rows for new items; return the mask of rows written."""
+    """Copy the vectors of known items into ``matrix``, and set new items to means of known items.
+
+    Each new item is set to the mean of the known items near it in the sentences. Return the mask of the rows
+    written.
+    """
     has_vector = np.append(rows.any(axis=1), False)  # row_of = -1 selects the appended False
     row_of = np.where(has_vector[row_of], row_of, np.int32(-1))
     known = row_of >= 0

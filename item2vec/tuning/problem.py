@@ -136,7 +136,10 @@ def parse_metric(metric: str) -> tuple[str, int]:
     """
     name, _, k = metric.partition("@")
     if name not in ACCURACY or not k.isdecimal():
-        raise ConfigError(f"metric is {metric!r}; expected one of {', '.join(ACCURACY)}, such as ndcg@10")
+        raise ConfigError(
+            f"metric is {metric!r}; expected one of {', '.join(ACCURACY)}, followed by @ and k, "
+            "such as ndcg@10"
+        )
     return name, check_k(int(k))
 
 

@@ -205,7 +205,7 @@ class Sampler:
 
 
 def with_epochs(config: Config, share: float) -> Config:
-    """Return the configuration with a share of its epochs."""
+    """Return the configuration with its number of epochs multiplied by ``share``."""
     return config if share == 1 else config.with_settings(epochs=scaled(config.train.epochs, share))
 
 

@@ -223,7 +223,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     True
     """
     if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
-        raise ConfigError(f"trials is {trials!r}; expected a whole number of at least 1")
+        raise ConfigError(f"trials is {trials!r}; expected an integer of at least 1")
     if trials is None and budget is None:
         budget = "5min"
     starts = starts_of({"seed": seed, **fixed})

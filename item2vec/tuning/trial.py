@@ -70,14 +70,22 @@ class Trial:
 
 @dataclass(frozen=True)
 class Earlier:
-    """Results of earlier trials: the best taste for each value of ``score``, and the scores at each rung."""
+    """Results of earlier trials.
+
+    They are the best taste for each value of ``TasteConfig.score``, and the scores of all trials at each
+    rung.
+    """
 
     tastes: tuple[TasteConfig, ...]
     rungs: tuple[tuple[float, ...], ...]
 
     @classmethod
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Earlier:
-        """Collect the results of trials. ``fixed`` is the taste for values of ``score`` without a trial."""
+        """Collect the best taste for each value of ``TasteConfig.score``, and all scores at each rung.
+
+        A value without a complete trial gets ``fixed`` with this ``score``. ``free`` lists the taste settings
+        that are tuned.
+        """
         best: dict[str | None, Trial] = {}
         for trial in trials:
             score = trial.config.taste.score or "output"
@@ -157,7 +165,7 @@ def run_trial(
 ) -> Trial:
     """Train a configuration on the training part of a fold with one worker thread, and return the trial.
 
-    ``free`` lists the taste settings to choose. The trial has the best taste found. Trial 0 keeps its own
+    ``free`` lists the taste settings to tune. The trial has the best taste found. Trial 0 keeps its own
     taste, and the best taste is added to its ``others``. The numbered ``tastes`` are evaluated with the same
     vectors and added to ``others``. For next_item, the decays of the training are not changed. Equal
     arguments give equal trials.
@@ -210,7 +218,7 @@ def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
 def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
     """Return the taste with the best score on the ``few`` queries, without further training.
 
-    The ``free`` settings are chosen one after another, each from a few values. Two passes are made, because
+    The ``free`` settings are tuned one after another, each over a few values. Two passes are made, because
     the best value of a setting depends on the other settings.
     """
     fixed = config.taste

@@ -39,7 +39,7 @@ class Workers:
     """Pool of threads that runs up to ``jobs`` trials concurrently.
 
     Results are returned in the order in which the trials were started. ``free`` lists the taste settings that
-    trials choose.
+    each trial tunes.
     """
 
     def __init__(self, jobs: int, clock: Clock, free: Sequence[str]) -> None:
@@ -112,9 +112,10 @@ class Workers:
     def _reason_to_stop(
         self, number: int | None, reserve: Callable[[], float], remaining: float
     ) -> str | None:
-        """Return the reason to end a trial that needs ``remaining`` more seconds; else ``None``.
+        """Return the reason to end a trial, or ``None`` to continue it.
 
-        Trial 0 is ended only if the run is cancelled.
+        ``remaining`` is the estimated time that the trial still needs, in seconds. Trial 0 is
+        ended only if the run is cancelled.
         """
         if self._cancelled.is_set():
             return OUT_OF_TIME

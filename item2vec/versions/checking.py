@@ -38,7 +38,8 @@ def manifest_of(folder: Path) -> tuple[Manifest, str]:
         return read_manifest(folder / "manifest.json")
     except OSError as error:
         raise CorruptBundleError(
-            f"{folder / 'manifest.json'} cannot be read: {error.strerror}; use another copy of the bundle"
+            f"{folder / 'manifest.json'} cannot be read: {error.strerror}; check its permissions, "
+            "or use another copy of the bundle"
         ) from error
 
 
@@ -73,11 +74,12 @@ def run_canary(folder: Path, manifest_sha256: str) -> None:
 
 
 def check_rankings(model: Recommender, *, brief: bool = False) -> None:
-    """Check the rankings of a model for a sample of items, from the most to the least frequent one.
+    """Check the rankings of a model for a sample of items, at equal intervals of frequency rank.
 
-    For each item, recommendations are computed alone and in a batch, and similar items are computed. With
-    ``brief``, the sample is smaller and similar items are not computed. This saves time in a serving process,
-    and the memory of the matrix of unit vectors.
+    The history of each query is one sampled item; it is passed to ``recommend`` and, with all others, to
+    ``recommend_many``. ``similar_items`` is called for each item. With ``brief``, the sample is smaller and
+    ``similar_items`` is not called. This saves time in a serving process, and the memory of the matrix of
+    unit vectors.
 
     Raises
     ------

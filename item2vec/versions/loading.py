@@ -132,7 +132,7 @@ def _read_served(models: Path, read: Callable[..., Content]) -> tuple[Version, C
         except (BundleNotFoundError, CorruptBundleError) as error:
             failed, version = version, served_version(models)
             if version == failed:
-                message = f"{models} serves {version.id}, which is damaged: {error}"
+                message = f"{models} serves {version.id}, which cannot be loaded: {error}"
                 raise CorruptBundleError(message) from error
     raise CorruptBundleError(
         f"{models}: {MAX_RETRIES} versions were served in succession, and none could be read; verify the "

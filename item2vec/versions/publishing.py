@@ -216,6 +216,6 @@ def _check_room(models: Path, room: int) -> None:
     free = shutil.disk_usage(models).free
     if free < room:
         raise WriteError(
-            f"{models} has {free:,} bytes of free space; expected {room:,}: remove old versions first "
-            f"(item2vec models gc --models {models})"
+            f"the file system of {models} has {free:,} bytes of free space; expected at least {room:,}: "
+            f"remove old versions first (item2vec models gc --models {models})"
         )

@@ -43,7 +43,7 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
     LockHeldError
         If another run holds the lock of the folder.
     WriteError
-        If the disk fails. The next run completes the removal.
+        If the disk fails; some versions may already be removed, and the next run completes the removal.
 
     Examples
     --------

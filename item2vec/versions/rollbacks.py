@@ -80,7 +80,10 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except CorruptBundleError as error:
-        raise CorruptBundleError(f"{error}; to end the hold, remove {path}") from error
+        raise CorruptBundleError(
+            f"{error}. Alternatively, remove {path} to end the hold; the replaced models can then be "
+            "published again"
+        ) from error
     match content:
         case {
             "format": 1,
@@ -102,7 +105,7 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
                 pass
     raise CorruptBundleError(
         f"{path} contains {str(content)[:200]}; expected valid values of format, version, to, reason, at and "
-        f"artefacts: to end the hold, remove {path}"
+        f"artefacts: remove {path} to end the hold; the replaced models can then be published again"
     )
 
 
