@@ -170,7 +170,7 @@ def _fault(table: NeighbourTable) -> str | None:
     if shapes != (1, 1, 1) or len(items) != len(weights):
         return f"found {items.shape} items and {weights.shape} weights; expected vectors of equal length"
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
-        return f"offsets must increase from 0 to {len(items)}, the number of neighbours"
+        return f"offsets are {offsets}; expected non-decreasing numbers from 0 to {len(items)}"
     if len(items) and not 0 <= items.min() <= items.max() < len(table):
         return f"neighbours range from {items.min()} to {items.max()}; expected 0 to {len(table) - 1}"
     if not bool(np.all((weights > 0) & np.isfinite(weights))):

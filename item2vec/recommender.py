@@ -364,7 +364,7 @@ class Recommender:
     def _excluded(
         self, histories: Histories, exclude: Sequence[Rows] | None, denied: Rows, filter_seen: bool
     ) -> list[Rows]:
-        """Return, for each history, the rows that may not be returned."""
+        """Return the rows to exclude from each ranking: denied ones, its list in ``exclude``, its history."""
         codes, bounds = histories.codes, pairwise(histories.offsets.tolist())
         seen = [codes[left:right] if filter_seen else denied[:0] for left, right in bounds]
         if exclude is not None and len(exclude) != len(seen):

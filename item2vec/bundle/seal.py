@@ -94,7 +94,8 @@ def _read_regular(path: Path) -> bytes:
         ) from error
     if len(text) > MAX_JSON_BYTES:
         raise CorruptBundleError(
-            f"{path} has more than {MAX_JSON_BYTES:,} bytes; expected sealed JSON: use another copy"
+            f"{path} has more than {MAX_JSON_BYTES:,} bytes; expected at most this size: it is damaged or "
+            "another file; use another copy"
         )
     return text
 

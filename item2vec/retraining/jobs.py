@@ -218,7 +218,7 @@ def _tokens_per_epoch(sentences: Sentences, min_count: int) -> float:
 
 
 def _read_share(sentences: Sentences, min_count: int) -> float:
-    """Return the expected number of tokens per epoch, as a share of that number without weights."""
+    """Return the expected number of tokens per epoch, divided by the number if weights are ignored."""
     unweighted = dataclasses.replace(sentences, weights=None)
     return _tokens_per_epoch(sentences, min_count) / _tokens_per_epoch(unweighted, min_count)
 

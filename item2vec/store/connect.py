@@ -84,7 +84,11 @@ def parse_url(text: str) -> sa.URL:
 
 def _parse_sqlite(url: sa.URL) -> sa.URL:
     if url.host:
-        raise ConfigError(f"{shown(url)} names a host; for a SQLite file write 'sqlite:///{url.host}'")
+        path = "/".join(part for part in (url.host, url.database) if part)
+        raise ConfigError(
+            f"{shown(url)} contains the host {url.host!r}; SQLite has no host: write three slashes before "
+            f"the path, 'sqlite:///{path}'"
+        )
     if not url.database or url.database.startswith((":memory:", "file:")):
         # With :memory:, each connection would open a separate database.
         raise ConfigError(f"{shown(url)} names no file path; write 'sqlite:///item2vec.db'")
