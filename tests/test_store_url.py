@@ -46,7 +46,8 @@ def test_reading_creates_no_file(tmp_path):
     [
         ("item2vec.db", "for a SQLite file write 'sqlite:///item2vec.db'"),
         ("/data/item2vec.db", "for a SQLite file write 'sqlite:////data/item2vec.db'"),
-        ("sqlite://item2vec.db", "write 'sqlite:///item2vec.db'"),
+        ("sqlite://item2vec.db", "before the path, 'sqlite:///item2vec.db'"),
+        ("sqlite://data/item2vec.db", "before the path, 'sqlite:///data/item2vec.db'"),
         ("sqlite://", "names no file path"),
         ("sqlite:///:memory:", "names no file path"),
         ("sqlite:///a.db?cache=shared", "has the parameters cache=shared; expected only timeout"),
