@@ -8,6 +8,7 @@ filter therefore supports the prior.
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -108,7 +109,8 @@ def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
     The factor gives the prior an equal share of the norms of rows and queries. With a larger share in the
     rows, Annoy would split them by popularity only, and inspect more nodes for the same recall.
     """
-    return math.sqrt(taste.popularity * (cosine_divisor(vectors, taste) or 1.0))
+    product = taste.popularity * (cosine_divisor(vectors, taste) or 1.0)
+    return math.sqrt(max(product, sys.float_info.min))  # the product of tiny numbers is 0
 
 
 def typical_queries(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> Floats:

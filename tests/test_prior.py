@@ -53,6 +53,12 @@ def test_weights_multiply_counts_and_no_timestamps_means_age_0():
     assert counts(dated, ab, half_life=10) == pytest.approx([1.5, 0.5])
 
 
+def test_the_smallest_weight_of_the_prior_changes_no_score():
+    lists = Sentences.of([["a", "b", "c"], ["b", "c", "d"]])
+    weight = np.nextafter(0, 1).item()
+    assert fit(lists, popularity=weight, **SMALL).recommend(["a"]) == fit(lists, **SMALL).recommend(["a"])
+
+
 def test_the_prior_of_no_sentences_is_zero():
     empty = dataclasses.replace(Sentences.of([]), timestamps=np.empty(0, np.int64))
     assert prior_for(empty, Vocabulary(("a",)), 1.0).tolist() == [0]
