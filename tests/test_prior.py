@@ -54,9 +54,11 @@ def test_weights_multiply_counts_and_no_timestamps_means_age_0():
 
 
 def test_the_smallest_weight_of_the_prior_changes_no_score():
-    lists = Sentences.of([["a", "b", "c"], ["b", "c", "d"]])
+    lists = Sentences.of([["a", "b", "c"], ["b", "c", "d"]] * 10)
     weight = np.nextafter(0, 1).item()
-    assert fit(lists, popularity=weight, **SMALL).recommend(["a"]) == fit(lists, **SMALL).recommend(["a"])
+    results = fit(lists, popularity=weight, **SMALL).recommend(["b"])
+    assert results == fit(lists, **SMALL).recommend(["b"])
+    assert {result.source for result in results} == {"model"}
 
 
 def test_the_prior_of_no_sentences_is_zero():
