@@ -164,7 +164,7 @@ def _table_of(rows: SparseRows, decay: float) -> NeighbourTable:
 
 
 def _fault(table: NeighbourTable) -> str | None:
-    """Return a description of the first inconsistency, or ``None``."""
+    """Return a description of the first error in a table, or ``None`` if the table is valid."""
     offsets, items, weights = table.offsets, table.items, table.weights
     shapes = offsets.ndim, items.ndim, weights.ndim
     if shapes != (1, 1, 1) or len(items) != len(weights):

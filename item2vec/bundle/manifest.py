@@ -1,4 +1,4 @@
-"""The manifest of a bundle: the settings of the model, and the size and checksum of each file."""
+"""The manifest of a bundle: settings of the model, size and checksum of each file, and further fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Command-line options: those of several commands, and those that describe an input file."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Histories(NamedTuple):
 
 
 class _Excluded(NamedTuple):
-    """The excluded items of each history: ``codes[offsets[i]:offsets[i + 1]]`` for history ``i``."""
+    """The items to exclude from the ranking of history ``i``: ``codes[offsets[i]:offsets[i + 1]]``."""
 
     codes: Codes
     offsets: Offsets

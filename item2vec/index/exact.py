@@ -28,7 +28,7 @@ class ExactIndex:
 
     @classmethod
     def build(cls, matrix: Floats) -> ExactIndex:
-        """Return the index over a matrix, after validating it (see ``as_matrix``)."""
+        """Validate a matrix of vectors (see ``as_matrix``), and return its index."""
         matrix = as_matrix(matrix)
         return cls(matrix, float(row_norms(matrix).max()))
 
