@@ -10,7 +10,10 @@ __all__ = ["Renamed", "module_getattr"]
 
 
 class Renamed:
-    """Descriptor of a deprecated attribute name: ``askers = Renamed("users")`` in the body of a class."""
+    """A deprecated attribute. Reading it emits a warning and returns the attribute ``new``.
+
+    In the body of a class, ``askers = Renamed("users")`` defines the attribute ``askers``.
+    """
 
     def __init__(self, new: str) -> None:
         self._new = new

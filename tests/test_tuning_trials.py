@@ -81,10 +81,9 @@ def scored_by(score, *, timed=False, repeats=False):
     problem = SimpleNamespace(
         timed=timed,
         repeats=repeats,
-        few=SimpleNamespace(train=chains()),
         score=lambda vectors, taste, few, table: score(taste),
     )
-    return problem, SimpleNamespace(output=np.ones(1), vocabulary=chains().vocabulary)
+    return problem, SimpleNamespace(output=np.ones(1))
 
 
 @pytest.mark.parametrize("repeats", [True, False])

@@ -161,7 +161,7 @@ def test_a_damaged_served_version_can_be_rolled_back(models):
 
 
 @quick
-def test_rollback_recreates_a_lost_current(models):
+def test_rollback_recreates_a_lost_current(models, canary_process):
     version_ids = ids(models)
     (models / "CURRENT").write_bytes(b"{")
     with pytest.raises(

@@ -15,7 +15,7 @@ import numpy as np
 from item2vec.arrays import Doubles
 from item2vec.config import Config, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
-from item2vec.neighbours import table_for
+from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.taste import decays as decays_of
 from item2vec.training import train
 from item2vec.tuning.problem import Problem
@@ -183,14 +183,15 @@ def run_trial(
     try:
         split = problem.folds[fold]
         vectors = train(split.train, config=config.train.replace(workers=1), after_epoch=watch)
-        best = best_taste(problem, vectors, config, free)
+        table = table_for(split.train, vectors.vocabulary) if "mixture" in free else None
+        best = best_taste(problem, vectors, config, free, table)
         if number:
             config = config.replace(taste=best)
         elif best != config.taste:
             tastes = {**tastes, DEFAULT_WITH_BEST_TASTE: best}
 
         def complete(number: int, taste: TasteConfig) -> Trial:
-            values = problem.values(vectors, taste, split)
+            values = problem.values(vectors, taste, split, table)
             return Trial(number, config.replace(taste=taste), "complete", float(values.mean()), values=values)
 
         others = tuple(complete(other, taste) for other, taste in tastes.items())
@@ -215,15 +216,21 @@ def _part_weights(n_parts: int) -> list[tuple[float, ...]]:
     return twice + [tuple(map(float, row)) for row in np.eye(n_parts)]
 
 
-def best_taste(problem: Problem, vectors: ItemVectors, config: Config, free: Sequence[str]) -> TasteConfig:
+def best_taste(
+    problem: Problem,
+    vectors: ItemVectors,
+    config: Config,
+    free: Sequence[str],
+    table: NeighbourTable | None = None,
+) -> TasteConfig:
     """Return the taste with the best score on the ``few`` queries, without further training.
 
     The ``free`` settings are tuned one after another, each over a few values. Two passes are made, because
-    the best value of a setting depends on the other settings.
+    the best value of a setting depends on the other settings. ``table`` is the table of neighbours of the
+    training part.
     """
     fixed = config.taste
     score_of: dict[TasteConfig, float] = {}
-    table = table_for(problem.few.train, vectors.vocabulary) if "mixture" in free else None
 
     def best_of(tastes: Iterator[TasteConfig]) -> TasteConfig:
         for taste in tastes:

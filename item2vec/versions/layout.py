@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from item2vec.bundle.seal import FORMAT, read_sealed, sealed
 from item2vec.errors import (
@@ -91,15 +92,10 @@ def served_version(models: str | os.PathLike[str]) -> Version:
 def served_version_or_none(models: Path) -> Version | None:
     """Return the version named by ``CURRENT``, or ``None`` if there is no ``CURRENT``."""
     path = models / CURRENT
-    try:
-        content, _ = read_sealed(path)
-    except (FileNotFoundError, NotADirectoryError):
+    remedy = f"remove {path}, then run: item2vec models rollback --to ID --reason TEXT"
+    content = read_state(path, remedy)
+    if content is None:
         return None
-    except CorruptBundleError as error:
-        raise CorruptBundleError(
-            f"{error}; to serve a version again, remove {path}, then run: "
-            "item2vec models rollback --to ID --reason TEXT"
-        ) from error
     match content:
         case {
             "format": 1,
@@ -119,9 +115,21 @@ def served_version_or_none(models: Path) -> Version | None:
             return Version(id_, generation, models / VERSIONS / id_, digest, previous)
     raise CorruptBundleError(
         f"{path} contains {str(content)[:200]}; expected valid values of format, version, generation, "
-        f"manifest_sha256 and previous: remove {path}, then run: "
-        "item2vec models rollback --to ID --reason TEXT"
+        f"manifest_sha256 and previous: {remedy}"
     )
+
+
+def read_state(path: Path, remedy: str) -> dict[str, Any] | None:
+    """Return the content of ``CURRENT`` or ``HOLD``; ``None`` if the file does not exist.
+
+    The error for a damaged file ends with ``remedy``.
+    """
+    try:
+        return read_sealed(path)[0]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except CorruptBundleError as error:
+        raise CorruptBundleError(f"{error}. Alternatively, {remedy}") from error
 
 
 def generation_of(version_id: str) -> int | None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from item2vec.bundle.manifest import Manifest, read_manifest
-from item2vec.bundle.seal import FORMAT, read_sealed, sealed
+from item2vec.bundle.seal import FORMAT, sealed
 from item2vec.errors import (
     BundleNotFoundError,
     ConfigError,
@@ -29,6 +29,7 @@ from item2vec.versions.layout import (
     generation_of,
     next_generation,
     point_to,
+    read_state,
     served_version_or_none,
     write_access,
 )
@@ -75,15 +76,10 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
     True
     """
     path = Path(models) / HOLD
-    try:
-        content, _ = read_sealed(path)
-    except (FileNotFoundError, NotADirectoryError):
+    remedy = f"remove {path} to end the hold; the replaced models can then be published again"
+    content = read_state(path, remedy)
+    if content is None:
         return None
-    except CorruptBundleError as error:
-        raise CorruptBundleError(
-            f"{error}. Alternatively, remove {path} to end the hold; the replaced models can then be "
-            "published again"
-        ) from error
     match content:
         case {
             "format": 1,
@@ -105,7 +101,7 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
                 pass
     raise CorruptBundleError(
         f"{path} contains {str(content)[:200]}; expected valid values of format, version, to, reason, at and "
-        f"artefacts: remove {path} to end the hold; the replaced models can then be published again"
+        f"artefacts: {remedy}"
     )
 
 
