@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors"},
-    {"types", "files", "matrices", "progress", "ranking", "durations", "processes"},
+    {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph", "catalogue"},
     {"vectors", "shaping", "neighbours"},

@@ -5,7 +5,7 @@ No other package imports pandas or pyarrow. Data passes through the modules in t
     path, DataFrame, select
       │  tables.open_table       chooses a Table by the type of the source, or by file suffix and content
       ▼
-    Table                        opening.py: the interface; gzip, encodings; positions of columns by name
+    Table                        table.py: the interface, positions of columns by name
       │  .batches()              text.py: delimited text, JSON lines; tables.py: Parquet, Arrow, pandas, SQL
       ▼
     Batch                        columns.py: ids → codes, times → microseconds, weights; a mask of bad rows

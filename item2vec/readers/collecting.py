@@ -14,7 +14,7 @@ import pyarrow as pa
 from item2vec.arrays import Mask
 from item2vec.readers.columns import Column, Values
 from item2vec.readers.faults import Fault, FaultReport
-from item2vec.readers.opening import Batch, Table, positions_of
+from item2vec.readers.table import Batch, Table, positions_of
 from item2vec.readers.text import DelimitedFile, NotPlainError
 
 __all__ = ["faults_of", "read_columns"]

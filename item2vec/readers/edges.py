@@ -14,10 +14,11 @@ import numpy as np
 
 from item2vec.errors import InputError, InputTypeError, InvalidIdError
 from item2vec.graph import Graph
+from item2vec.opening import open_text, reading
 from item2vec.readers.collecting import read_columns
 from item2vec.readers.columns import Column, IdColumn, WeightColumn, id_text
 from item2vec.readers.faults import Fault, FaultReport, short_repr
-from item2vec.readers.opening import Table, bare, open_text, reading
+from item2vec.readers.table import Table, bare
 from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
 from item2vec.types import Vocabulary, check_ids

@@ -24,7 +24,7 @@ from item2vec.items import Items
 from item2vec.readers.collecting import faults_of
 from item2vec.readers.columns import IdColumn
 from item2vec.readers.faults import Fault, FaultReport
-from item2vec.readers.opening import Batch, Table, bare, positions_of
+from item2vec.readers.table import Batch, Table, bare, positions_of
 from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
 from item2vec.types import Vocabulary

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from item2vec.errors import InputError, InputTypeError
+from item2vec.opening import missing_file, reading
 from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
-from item2vec.readers.opening import BATCH_ROWS, Batch, Table, missing_file, reading
+from item2vec.readers.table import BATCH_ROWS, Batch, Table
 from item2vec.readers.text import DelimitedFile, JsonLinesFile
 
 __all__ = ["open_table"]

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from item2vec.errors import InputError
+from item2vec.opening import open_bytes, open_text, reading
 from item2vec.readers.faults import Fault, short_repr
-from item2vec.readers.opening import BATCH_ROWS, Batch, bare, open_bytes, open_text, reading
+from item2vec.readers.table import BATCH_ROWS, Batch, bare
 
 __all__ = ["DelimitedFile", "JsonLinesFile", "NotPlainError", "detect_separator"]
 
