@@ -20,7 +20,7 @@ from item2vec.store import Store
 __all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_titles"]
 
 
-@remedies_for(encoding="encoding", sep="items_sep")
+@remedies_for(encoding="encoding", sep="items_sep", columns="items_columns")
 def read_titles(path: Path) -> Items:
     """Read items from a file, and infer the columns of ids and titles from its header.
 

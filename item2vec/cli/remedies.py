@@ -20,6 +20,7 @@ _FLAGS = {
     ("timestamp", None): "--no-timestamps",
     ("on_error", "skip"): "--skip-bad-rows",
 }
+_TAB = "\t"
 _NAMES = {"source_column": "source", "target_column": "target"}
 
 _running: ContextVar[Any] = ContextVar("running", default=None)
@@ -70,12 +71,10 @@ def _as_flag(remedy: Remedy) -> str:
     parameter = None if context is None else _parameters(context.command).get(flag)
     if parameter is None or _is_given(context, parameter, remedy.value):
         return remedy.otherwise
-    words = [flag]
-    if remedy.value is ...:
-        words.append(parameter.metavar or "VALUE")
-    elif flag not in _FLAGS.values() and not isinstance(remedy.value, bool | None):
-        words.append("tab" if remedy.value == "\t" else shlex.quote(str(remedy.value)))
-    return remedy.text.format(" ".join(words))
+    if parameter.is_flag:
+        return remedy.text.format(flag)
+    value = parameter.metavar or "VALUE" if remedy.value is ... else shlex.quote(str(remedy.value))
+    return remedy.text.format(f"{flag} {'tab' if remedy.value == _TAB else value}")
 
 
 def _flag(remedy: Remedy) -> str:
@@ -98,6 +97,4 @@ def _is_given(context: typer.Context, parameter: Any, value: Any) -> bool:
     """Return whether the command line contains the flag, with this value or with any value."""
     source = context.get_parameter_source(parameter.name)
     is_given = source is not None and source.name == "COMMANDLINE"
-    return is_given and (
-        value is ... or isinstance(value, bool | None) or context.params[parameter.name] == value
-    )
+    return is_given and (value is ... or parameter.is_flag or context.params[parameter.name] == value)

@@ -201,5 +201,5 @@ def _reading_arrow(path: Path, kind: Kind) -> Iterator[None]:
             yield
     except pa.ArrowException as error:
         raise InputError(
-            f"{path} is not {kind.name} that is complete: {error}; use another copy of the file"
+            f"{path} is not {kind.name.replace(' ', ' complete ', 1)}: {error}; use another copy of the file"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import glob
 import os
@@ -216,7 +217,7 @@ def _format_of(path: Path, encoding: str) -> str | None:
         head = file.read(HEAD_BYTES)
     if XML.matches(head):
         raise InputError(f"{path} is {XML.name}; {XML.advice}")
-    if not head:
+    if len(head) < HEAD_BYTES and not head.removeprefix(codecs.BOM_UTF8).strip():
         return None
     is_json = content_name(path).endswith((".jsonl", ".ndjson", ".json")) or _JSON_OBJECT.match(head)
     return _JSON if is_json else _TEXT
