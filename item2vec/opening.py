@@ -35,7 +35,9 @@ __all__ = [
     "reading",
 ]
 
-ENCODING = Remedy("encoding", "latin-1", otherwise="convert the file to UTF-8")
+ENCODING = Remedy(
+    "encoding", "latin-1", "pass the encoding of the file, such as {}", otherwise="convert the file to UTF-8"
+)
 """The remedy for bytes that cannot be decoded."""
 
 _MOST_LAYERS = 3

@@ -87,8 +87,8 @@ def playlists(
     is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
     if (sep is not None or skip_fields) and (path is None or is_json):
         raise ConfigError(
-            f"found the separator {sep!r} and {skip_fields} fields to skip, which apply only to text files that "
-            "are not JSON; expected none: omit them"
+            f"found the separator {sep!r} and {skip_fields} fields to skip, which apply only to text files "
+            "that are not JSON; expected none: omit them"
         )
     if path is not None:
         parse = _items_of_json if is_json else _splitter(sep, skip_fields)
