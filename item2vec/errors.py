@@ -23,7 +23,9 @@
     └── MissingExtraError    (ImportError)        an optional dependency is not installed
 
 Each exception also derives from the builtin exception in parentheses. The message contains the invalid
-value, the expected value and the next step. ``exit_code`` is the exit code of the command line.
+value, the expected value and the next step. If the next step is an argument, it is a ``Remedy``: ``str``
+renders it in Python (``pass encoding='latin-1'``), the command line as a flag (``pass --encoding latin-1``).
+``exit_code`` is the exit code of the command line.
 
 Two warnings derive from ``UserWarning``. ``LeakWarning``: training and test data overlap, so that an
 evaluation overestimates the model. ``TuningWarning``: a tuning budget is too small.
@@ -31,7 +33,8 @@ evaluation overestimates the model. ``TuningWarning``: a tuning budget is too sm
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "LockHeldError",
     "MissingExtraError",
     "NothingToTrainError",
+    "Remedy",
     "RunFailedError",
     "SchemaError",
     "StoreError",
@@ -59,14 +63,64 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Argument that avoids an error or a warning.
+
+    Parameters
+    ----------
+    argument
+        Name of the parameter of the function.
+    value
+        Value to pass. Ellipsis: the value depends on the data.
+    text
+        Advice, in which ``{}`` stands for the argument.
+    otherwise
+        Advice on the command line if the running command has no flag for the argument, or if the flag was
+        given. If it is empty, there is no advice.
+
+    Examples
+    --------
+    >>> print(Remedy("encoding", "latin-1"))
+    pass encoding='latin-1'
+    >>> print(Remedy("timestamp", text="name the column with {}"))
+    name the column with timestamp=
+    """
+
+    argument: str
+    value: Any = ...
+    text: str = "pass {}"
+    otherwise: str = ""
+
+    def __str__(self) -> str:
+        return self.text.format(f"{self.argument}={'' if self.value is ... else repr(self.value)}")
+
+
 class Item2VecError(Exception):
-    """The base class of all exceptions that this package raises deliberately."""
+    """The base class of all exceptions that this package raises deliberately.
+
+    ``remedies`` are arguments that avoid the error. The text of the exception is the message, followed by
+    the remedies.
+
+    >>> print(Item2VecError("no timestamps", remedies=[Remedy("timestamp", "when"), Remedy("gap", None)]))
+    no timestamps; pass timestamp='when', or pass gap=None
+    """
 
     exit_code = 1
 
+    def __init__(self, *args: object, remedies: Sequence[Remedy] = ()) -> None:
+        super().__init__(*args)
+        self.remedies = tuple(remedies)
+
     def __str__(self) -> str:
-        """Return the message (``KeyError`` would return the ``repr`` of the message)."""
-        return str(self.args[0]) if len(self.args) == 1 else super().__str__()
+        """Return the message (``KeyError`` would return the ``repr`` of the message) and the remedies."""
+        return self.described(str)
+
+    def described(self, render: Callable[[Remedy], str]) -> str:
+        """Return the message, followed by the rendered remedies. A remedy rendered as "" is left out."""
+        message = str(self.args[0]) if len(self.args) == 1 else super().__str__()
+        advice = ", or ".join(filter(None, map(render, self.remedies)))
+        return f"{message}; {advice}" if advice else message
 
 
 class ConfigError(Item2VecError, ValueError):

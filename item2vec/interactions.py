@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.durations import microseconds_of
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import InputError, InputTypeError, Remedy
 from item2vec.types import Vocabulary, as_history
 
 __all__ = ["Interactions", "microseconds", "read_only"]
@@ -136,8 +136,8 @@ class Interactions:
         """
         if self.timestamp is None:
             raise InputError(
-                "the interactions have no timestamps; a selection by time requires them: pass timestamp= to "
-                "read_interactions or Interactions.of"
+                "the interactions have no timestamps; a selection by time requires them",
+                remedies=[Remedy("timestamp", text="pass {} when the interactions are read")],
             )
         keep = np.ones(len(self), dtype=bool)
         if start is not None:
@@ -157,8 +157,8 @@ class Interactions:
         names = as_history(events, "events")
         if self.event is None or self.events is None:
             raise InputError(
-                "the interactions have no event column; a selection by event requires it: pass event= to "
-                "read_interactions or Interactions.of"
+                "the interactions have no event column; a selection by event requires it",
+                remedies=[Remedy("event", text="pass {} when the interactions are read")],
             )
         codes = self.events.encode(names)
         if bool((codes < 0).any()):

@@ -218,7 +218,9 @@ def test_options_are_checked_before_the_file_is_opened(settings):
 def test_options_of_text_files_are_errors_for_other_sources(tmp_path):
     (tmp_path / "lists.jsonl").write_text('{"items": ["a"]}\n')
     for source in ([["a", "b"]], tmp_path / "lists.jsonl"):
-        with pytest.raises(ConfigError, match=r"found sep=None and skip_fields=1, .* text files"):
+        with pytest.raises(
+            ConfigError, match=r"found the separator None and 1 fields to skip, .* text files"
+        ):
             adapters.playlists(source, skip_fields=1)
 
 

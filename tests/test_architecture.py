@@ -12,7 +12,7 @@ import item2vec
 PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
-    {"arrays", "deprecated", "errors"},
+    {"arrays", "deprecated", "errors", "kinds"},
     {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes"},
     {"interactions", "config", "metrics", "items", "kernels"},
     {"sentences", "graph", "catalogue"},

@@ -11,7 +11,7 @@ import numpy as np
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.durations import DEFAULT_GAP, SECOND, seconds_of
-from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.errors import ConfigError, InputError, InputTypeError, Remedy
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
@@ -132,13 +132,19 @@ def sessions(
         rows = rows[inner]
     elif chosen.timestamp is None:
         raise InputError(
-            "the interactions have neither a session column nor timestamps; expected one of them: pass "
-            "session= or timestamp= to read_interactions or Interactions.of"
+            "the interactions have neither a session column nor timestamps; expected one of them",
+            remedies=[
+                Remedy(name, text="pass {} when the interactions are read")
+                for name in ("session", "timestamp")
+            ],
         )
     elif pause is None:
         raise InputError(
-            "the interactions have no session column, and gap is None; expected a gap: pass gap=, such as "
-            "'30min', or pass session= to read_interactions or Interactions.of"
+            "the interactions have no session column, and gap is None; expected a gap",
+            remedies=[
+                Remedy("gap", "30min"),
+                Remedy("session", text="pass {} when the interactions are read"),
+            ],
         )
     else:
         starts = np.ones(len(rows), dtype=bool)

@@ -16,6 +16,7 @@ from typing import IO
 import numpy as np
 
 from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.opening import ENCODING
 from item2vec.sentences import Sentences
 from item2vec.shaping import Grouping, check_least, check_shape, shape_training_sentences
 from item2vec.types import Vocabulary, check_ids
@@ -86,8 +87,8 @@ def playlists(
     is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
     if (sep is not None or skip_fields) and (path is None or is_json):
         raise ConfigError(
-            f"found sep={sep!r} and skip_fields={skip_fields}, which apply only to text files that are not "
-            "JSON; expected None and 0: remove the arguments"
+            f"found the separator {sep!r} and {skip_fields} fields to skip, which apply only to text files "
+            "that are not JSON; expected none: omit them"
         )
     if path is not None:
         parse = _items_of_json if is_json else _splitter(sep, skip_fields)
@@ -156,8 +157,8 @@ def _lines(path: Path, encoding: str, skip: int, parse: Callable[[str], Iterable
                     yield f"{path} line {number}", items
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} line {number}: byte {error.object[error.start]:#04x} is not {encoding} text; "
-            "pass the encoding of the file, such as encoding='latin-1'"
+            f"{path} line {number}: byte {error.object[error.start]:#04x} is not {encoding} text",
+            remedies=[ENCODING],
         ) from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):

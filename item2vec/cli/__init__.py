@@ -38,6 +38,7 @@ Only this package imports typer.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ from types import FrameType
 
 from item2vec.cli.app import app, environment_names
 from item2vec.cli.logs import log_to_stderr
+from item2vec.cli.remedies import described
 from item2vec.cli.settings import check_environment
 from item2vec.errors import Item2VecError
 
@@ -63,13 +65,16 @@ def main(words: Sequence[str] | None = None) -> None:
     ``CURRENT``: its exit code is 6 if the publication was not finished, otherwise 0. If stdout is a closed
     pipe, typer exits with code 1, except in ``retrain``, which ignores it.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # titles are printed on terminals that lack their characters
+            stream.reconfigure(errors="backslashreplace")
     log_to_stderr()
     signal.signal(signal.SIGTERM, _stop)
     try:
         check_environment(environment_names())
         app(words)
     except Item2VecError as error:
-        sys.stderr.write(f"item2vec: {error}\n")
+        sys.stderr.write(f"item2vec: {described(error)}\n")
         sys.exit(error.exit_code)
     except Stopped as stopped:
         sys.stderr.write(f"item2vec: stopped by {stopped}\n")

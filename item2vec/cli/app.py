@@ -9,6 +9,7 @@ import typer
 
 import item2vec
 from item2vec.cli import data, demo, evaluate, models, recommend, retrain, train, tune
+from item2vec.cli.remedies import Command
 
 __all__ = ["app", "environment_names", "tree"]
 
@@ -31,6 +32,9 @@ app.command("recommend")(recommend.recommend)
 app.command("export")(train.export)
 app.add_typer(models.models, name="models")
 app.add_typer(data.db, name="db")
+for group in (app, models.models, data.db):
+    for registered in group.registered_commands:
+        registered.cls = Command
 
 
 def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,11 @@ db = typer.Typer(help="Create, migrate and copy the SQL store.", no_args_is_help
 
 def ingest(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="CSV, TSV, JSON lines or Parquet files.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE…",
+            help="CSV, TSV, JSON lines, Parquet or Arrow files, also compressed; folders of them; patterns.",
+        ),
     ],
     user: options.As.User = "user_id",
     item: options.As.Item = "item_id",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import described, show, table
+from item2vec.cli.output import described, echo, show, table
 
 if TYPE_CHECKING:
     from item2vec.engine import Engine
@@ -49,7 +49,7 @@ def demo(
     """
     from item2vec import Engine, Recommender, adapters, publish, train
 
-    say: Say = (lambda _: None) if as_json else typer.echo
+    say: Say = (lambda _: None) if as_json else echo
     url, models = f"sqlite:///{folder}/item2vec.db", folder / "models"
     listens, songs = _ingest(folder, url, say)
 

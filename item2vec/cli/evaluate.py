@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from item2vec.cli import options, parameters
-from item2vec.cli.output import show, table
+from item2vec.cli.output import echo, show, table
 from item2vec.cli.parameters import Source
 from item2vec.config import Config
 from item2vec.errors import ConfigError, LeakWarning
@@ -96,7 +96,7 @@ def evaluate(
     if as_json:
         show(_facts(study, splits, report), as_json=True)
     else:
-        typer.echo(_text(study, splits, report))
+        echo(_text(study, splits, report))
 
 
 def _check(

@@ -8,14 +8,24 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from item2vec.cli.remedies import described
+from item2vec.errors import Item2VecError
+
 __all__ = ["log_to_stderr"]
 
 
 class _Lines(logging.Formatter):
-    """Format each record as one line. The mapping ``facts`` of the record becomes the name=value pairs."""
+    """Format each record as one line. The mapping ``facts`` of the record becomes the name=value pairs.
+
+    Errors among the arguments of the record name flags of the running command.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         timestamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                described(value) if isinstance(value, Item2VecError) else value for value in record.args
+            )
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,22 +12,27 @@ import typer
 from item2vec.items import Items
 from item2vec.types import Recommendation
 
-__all__ = ["described", "show", "show_rows", "table"]
+__all__ = ["described", "echo", "show", "show_rows", "table"]
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+def echo(text: str) -> None:
+    """Print a text on stdout in its encoding. ``main`` sets the error handler for other characters."""
+    typer.echo(text, file=sys.stdout)  # without a file, typer replaces the encoding ASCII by UTF-8
 
 
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
     """Print name-value pairs: one line per pair, or one JSON object."""
     if as_json:
-        typer.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False, default=str))
+        echo(_json(facts))
     else:
-        typer.echo("\n".join(_lines(facts)))
+        echo("\n".join(_lines(facts)))
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows as a table, or as a JSON array of objects."""
-    typer.echo(json.dumps(rows, ensure_ascii=False, allow_nan=False) if as_json else table(rows))
+    echo(_json(rows) if as_json else table(rows))
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, exact: bool = False) -> str:
@@ -96,6 +102,12 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield name
             yield from (f"  {line}" for line in block)
+
+
+def _json(value: Any) -> str:
+    """Return JSON. Characters that stdout may not encode are JSON escapes, not those of Python."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(value, ensure_ascii=not is_unicode, allow_nan=False, default=str)
 
 
 def _block(value: Any) -> list[str] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from item2vec import adapters, readers
 from item2vec.adapters.histories import training_sentences
 from item2vec.cli.parameters import Source
+from item2vec.cli.remedies import remedies_for
 from item2vec.cli.settings import adapter_config
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError
@@ -19,6 +20,7 @@ from item2vec.store import Store
 __all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_titles"]
 
 
+@remedies_for(encoding="encoding", sep="items_sep", columns="items_columns")
 def read_titles(path: Path) -> Items:
     """Read items from a file, and infer the columns of ids and titles from its header.
 

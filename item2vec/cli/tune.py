@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from item2vec.cli import options, parameters
-from item2vec.cli.output import show, table
+from item2vec.cli.output import echo, show, table
 from item2vec.cli.parameters import Source
 from item2vec.errors import ConfigError, TuningWarning
 
@@ -101,7 +101,7 @@ def tune(
     if as_json:
         show(_facts(tuning), as_json=True)
     else:
-        typer.echo(_text(tuning, out))
+        echo(_text(tuning, out))
 
 
 def _existing_toml(path: Path) -> str:

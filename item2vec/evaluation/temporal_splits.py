@@ -16,7 +16,7 @@ from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences, user_histories
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import InputError, InputTypeError, Remedy
 from item2vec.evaluation.split import Split
 from item2vec.interactions import Interactions, microseconds
 from item2vec.items import Items
@@ -283,8 +283,8 @@ def _timestamps(interactions: Interactions) -> Offsets:
         )
     if interactions.timestamp is None:
         raise InputError(
-            "the interactions have no timestamps; a split by time requires them: pass timestamp= to "
-            "read_interactions or Interactions.of"
+            "the interactions have no timestamps; a split by time requires them",
+            remedies=[Remedy("timestamp", text="pass {} when the interactions are read")],
         )
     return interactions.timestamp
 

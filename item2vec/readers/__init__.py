@@ -3,10 +3,11 @@
 No other package imports pandas or pyarrow. Data passes through the modules in this order::
 
     path, DataFrame, select
-      │  tables.open_table       chooses a Table by the type of the source, or by file suffix and content
+      │  tables.open_table       chooses a Table by the type of the source, or by the content of the file;
+      │                          folders.py lists the files of a folder, parts.py joins several tables
       ▼
     Table                        table.py: the interface, positions of columns by name
-      │  .batches()              text.py: delimited text, JSON lines; tables.py: Parquet, Arrow, pandas, SQL
+      │  .batches()              text.py: delimited text, JSON lines; columnar.py: Parquet, Arrow, …
       ▼
     Batch                        columns.py: ids → codes, times → microseconds, weights; a mask of bad rows
       │  collecting.read_columns drops bad rows; faults.FaultReport raises or logs their faults

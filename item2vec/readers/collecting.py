@@ -14,6 +14,7 @@ import pyarrow as pa
 from item2vec.arrays import Mask
 from item2vec.readers.columns import Column, Values
 from item2vec.readers.faults import Fault, FaultReport
+from item2vec.readers.parts import DelimitedParts
 from item2vec.readers.table import Batch, Table, positions_of
 from item2vec.readers.text import DelimitedFile, NotPlainError
 
@@ -27,7 +28,7 @@ def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultRepor
     by a slower parser, which handles quotes and counts lines.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
-    if isinstance(table, DelimitedFile):
+    if isinstance(table, DelimitedFile | DelimitedParts):
         quick_columns = copy.deepcopy(list(parsers.values()))
         try:
             _collect(table.quick_batches(positions), table.row_kind, quick_columns, None)
@@ -75,10 +76,18 @@ def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Seque
     for row in np.flatnonzero(np.logical_or.reduce(bad)).tolist():
         first = next(i for i, is_bad in enumerate(bad) if is_bad[row])
         column, value = columns[first], batch.columns[first][row]
-        value = value.as_py() if isinstance(value, pa.Scalar) else value
+        value = _python_value(value) if isinstance(value, pa.Scalar) else value
         number = batch.numbers[row] if batch.numbers is not None else row
         name, expected, error = column.name, column.expected, column.error
         yield Fault.of_value(batch.source, row_kind, number, name, value, expected, error)
+
+
+def _python_value(scalar: pa.Scalar) -> Any:
+    """Return the value of a scalar; for a date or time outside the range of Python, its number of units."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return scalar.value
 
 
 def _kept(values: Values, keep: Mask) -> Values:

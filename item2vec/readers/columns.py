@@ -262,12 +262,14 @@ def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
         whole = None
     if whole is not None:
         return whole.fill_null(0).to_numpy(zero_copy_only=False), bad
-    numbers = array.cast(pa.float64()).fill_null(0).to_numpy(zero_copy_only=False)
+    numbers = array.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     return numbers, bad | ~np.isfinite(numbers)
 
 
 def _epochs(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
     """Return unscaled epoch numbers, and a mask of the numbers that are invalid or outside int64."""
+    if pa.types.is_uint64(array.type):
+        array = pc.if_else(pc.less(array, pa.scalar(1 << 63, pa.uint64())), array, None)
     numbers, bad = _numbers(array, name)
     if numbers.dtype.kind == "f":
         bad = bad | ~(np.abs(numbers) < _INT64_END)

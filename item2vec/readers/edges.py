@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from item2vec.errors import InputError, InputTypeError, InvalidIdError
+from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
 from item2vec.graph import Graph
 from item2vec.opening import open_text, reading
 from item2vec.readers.collecting import read_columns
@@ -25,6 +25,7 @@ from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["read_edges"]
 
+_NAME_AS_ADJACENCY = "rename a file of nodes and their neighbours to end in .adjlist"
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -156,8 +157,11 @@ def _pairs(path: Path, sep: str | None, encoding: str) -> Iterator[_Row]:
     for number, fields in _lines(path, sep, encoding):
         if len(fields) > 3:
             found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}, …)"
-            expected = "an edge 'a b' or 'a b weight'; pass format='adjacency' for a node and its neighbours"
-            raise InputError(str(Fault(name, "line", number, found, expected)))
+            remedy = Remedy(
+                "format", "adjacency", "pass {} for a node and its neighbours", _NAME_AS_ADJACENCY
+            )
+            expected = "an edge 'a b' or 'a b weight'"
+            raise Fault(name, "line", number, found, expected, remedies=(remedy,)).exception()
         yield number, fields[:2], _weight(name, "line", number, fields[2]) if len(fields) == 3 else None
 
 
@@ -197,7 +201,7 @@ def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> N
             check_ids((id_,))
         except InvalidIdError as error:
             fault = Fault.of_value(source, row_kind, number, "node", id_, IdColumn.expected, InvalidIdError)
-            raise fault.error(str(fault)) from error
+            raise fault.exception() from error
 
 
 def _lines(path: Path, sep: str | None, encoding: str) -> Iterator[tuple[int, list[str]]]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
+from item2vec.opening import ENCODING
 
 __all__ = ["Fault", "FaultReport", "OnError", "short_repr"]
 
@@ -25,7 +26,7 @@ class Fault:
 
     In a text file, ``row_kind`` is ``"line"``, and ``number`` is the number of the first line of the row,
     from 1. In a table, ``row_kind`` is ``"row"``, and ``number`` is the row number, from 0. ``error`` is the
-    exception that ``on_error="raise"`` raises.
+    exception that ``on_error="raise"`` raises, with ``remedies``: arguments that avoid the fault.
 
     >>> print(Fault("listens.csv", "line", 7, "timestamp 'x'", "ISO text or an epoch number"))
     listens.csv line 7: timestamp 'x'; expected ISO text or an epoch number
@@ -37,9 +38,15 @@ class Fault:
     found: str
     expected: str
     error: type[InputError] = InputError
+    remedies: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.source} {self.row_kind} {self.number}: {self.found}; expected {self.expected}"
+        return str(self.exception())
+
+    def exception(self) -> InputError:
+        """Return the exception for this fault."""
+        message = f"{self.source} {self.row_kind} {self.number}: {self.found}; expected {self.expected}"
+        return self.error(message, remedies=self.remedies)
 
     @classmethod
     def of_value(
@@ -53,13 +60,13 @@ class Fault:
         error: type[InputError],
     ) -> Fault:
         """Create the fault of a value. The fault states the first byte that cannot be decoded, if any."""
+        remedies: tuple[Remedy, ...] = ()
         undecoded = _UNDECODED.search(value) if isinstance(value, str) else None
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00
-            expected = (
-                f"text (byte 0x{byte:02x} cannot be decoded; pass the encoding, such as encoding='latin-1')"
-            )
-        return cls(source, row_kind, number, f"{column} {short_repr(value)}", expected, error)
+            expected = f"text (byte 0x{byte:02x} cannot be decoded)"
+            remedies = (ENCODING,)
+        return cls(source, row_kind, number, f"{column} {short_repr(value)}", expected, error, remedies)
 
 
 class FaultReport:
@@ -76,7 +83,7 @@ class FaultReport:
         """Raise the first fault of a batch, or record all faults of the batch in row order."""
         for fault in sorted(faults, key=lambda fault: fault.number):
             if self._on_error == "raise":
-                raise fault.error(str(fault))
+                raise fault.exception()
             self._n_skipped += 1
             if self._on_skip:
                 self._on_skip(fault)
@@ -91,8 +98,14 @@ class FaultReport:
                 self._source,
                 f"{self._n_skipped:,}",
                 f"{n_read + self._n_skipped:,}",
-                " · ".join(map(str, self._first)) + (" · …" if self._n_skipped > 3 else ""),
+                self._summary(),
             )
+
+    def _summary(self) -> InputError:
+        """Return the first three faults as one error. The command line renders its remedies as flags."""
+        messages = [fault.exception().args[0] for fault in self._first]
+        further = [" · …"] if self._n_skipped > len(messages) else []
+        return InputError(" · ".join(messages) + "".join(further), remedies=self._first[0].remedies)
 
 
 def short_repr(value: Any) -> str:

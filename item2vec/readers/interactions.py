@@ -41,9 +41,22 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     Parameters
     ----------
     source
-        One of: the path of delimited text (any suffix), JSON lines (``.jsonl``, ``.ndjson``, ``.json``) or
-        Parquet (``.parquet``, or a folder of such files); a DataFrame of pandas, polars or another library
-        that exports Arrow streams; a SQLAlchemy select. Text files may be compressed with gzip.
+        One of:
+
+        - The path of a file: delimited text (any suffix), JSON lines, Parquet, Arrow IPC or Feather 2.
+          The format is recognised by the first bytes. Text may be compressed with gzip, bzip2, xz or zstd, or
+          be the only file of a zip archive. Text in UTF-16 or UTF-32 is recognised by its byte order mark.
+        - The path of a folder of such files, all of one format, which are read in the order of their paths.
+          Names that begin with ``_`` or ``.`` and empty text files are skipped. A folder ``key=value`` adds a
+          column ``key`` (Hive partitioning; ``__HIVE_DEFAULT_PARTITION__`` is a missing value). Delta,
+          Iceberg and Hudi tables are errors, because their files also contain deleted rows.
+        - A pattern of paths, such as ``"events-*.csv"`` (``**`` for any number of folders), unless a file has
+          this name.
+        - A DataFrame of pandas, polars or another library that exports Arrow streams; a SQLAlchemy select.
+        - A list, tuple or iterator of paths, or of DataFrames or Arrow record batches.
+
+        Several files or DataFrames are read as if their rows were concatenated. All of them need the columns
+        that are read.
     user, item, timestamp, weight, event, session
         Names of the columns; ``None`` omits an optional column. The name ``user_id`` also matches the header
         cell ``user_id:token``. Every row needs a value in each of these columns.
@@ -67,8 +80,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     Numeric text is an epoch number, not a date (``20240101``). The largest number determines the unit of all
     numbers: seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, otherwise nanoseconds.
 
-    Text and Parquet files are read in batches. A text file with quotes or a bad row is read by a slower
-    parser.
+    Files are read in batches, and iterators of DataFrames one DataFrame at a time. A text file with quotes or
+    a bad row is read by a slower parser.
 
     Raises
     ------

@@ -22,8 +22,9 @@ from item2vec import files
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.items import Items
 from item2vec.readers.collecting import faults_of
-from item2vec.readers.columns import IdColumn
+from item2vec.readers.columns import IdColumn, Values
 from item2vec.readers.faults import Fault, FaultReport
+from item2vec.readers.parts import DelimitedParts
 from item2vec.readers.table import Batch, Table, bare, positions_of
 from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
@@ -75,7 +76,13 @@ def read_items(
     """
     wanted = {"item": item} if title in (None, "title") else {"item": item, "title": title}
     table = open_table(
-        source, wanted=wanted.values(), sep=sep, columns=columns, encoding=encoding, connection=connection
+        source,
+        wanted=wanted.values(),
+        sep=sep,
+        columns=columns,
+        encoding=encoding,
+        connection=connection,
+        same_columns=True,
     )
     rows: dict[str, _Row] = {}
     for id_, row in _rows(table, positions_of(table, wanted), title):
@@ -170,7 +177,7 @@ _Row = tuple[int, str | None, dict[str, Any]]
 
 def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator[tuple[str, _Row]]:
     """Yield the item id of each row, with the row number, title and attributes."""
-    is_delimited = isinstance(table, DelimitedFile)
+    is_delimited = isinstance(table, DelimitedFile | DelimitedParts)
     names = [bare(name) if is_delimited else name for name in table.names]
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
@@ -202,8 +209,21 @@ def _rows(table: Table, positions: Sequence[int], title: str | None) -> Iterator
 def _records(batch: Batch, names: Sequence[str]) -> Iterable[dict[str, Any]]:
     if batch.records is not None:
         return batch.records
-    columns = [values.to_pylist() if isinstance(values, pa.Array) else values for values in batch.columns]
+    columns = [
+        _python_values(values, batch.source, name) for values, name in zip(batch.columns, names, strict=True)
+    ]
     return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _python_values(values: Values, source: str, name: str) -> Sequence[Any]:
+    if not isinstance(values, pa.Array):
+        return values
+    try:
+        return list(values.to_pylist())
+    except (ValueError, OverflowError) as error:  # a date or time that Python cannot represent
+        raise InputError(
+            f"{source} column {name!r} of type {values.type}: {error}; expected years 1 to 9999"
+        ) from error
 
 
 def _title_and_attributes(
@@ -216,7 +236,7 @@ def _title_and_attributes(
             attributes[name] = _title(value) if name == title else _json_value(value)
         except (ValueError, RecursionError) as error:
             expected = "a title: text" if name == title else "a JSON value"
-            raise InputError(str(Fault.of_value(*location, name, value, expected, InputError))) from error
+            raise Fault.of_value(*location, name, value, expected, InputError).exception() from error
     text = attributes.pop(title, None) if title is not None else None
     return text or None, attributes
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.readers.columns import Values
 from item2vec.readers.faults import Fault, short_repr
 
@@ -88,7 +88,10 @@ def _position(table: Table, parameter: str, name: str) -> int:
     found = ", ".join(map(short_repr, bare_names[:20])) + (", …" if len(bare_names) > 20 else "")
     similar = difflib.get_close_matches(name.casefold(), [cell.casefold() for cell in bare_names], n=1)
     likely = next((cell for cell in bare_names if [cell.casefold()] == similar), None)
-    hint = f"; did you mean {parameter}={likely!r}?" if likely else f"; name the column with {parameter}="
-    if parameter == "timestamp":
-        hint += " (timestamp=None if there is none)"
-    raise InputError(f"{table.name} has no column {name!r}; found {found or 'none'}{hint}")
+    if likely is not None:
+        remedies = [Remedy(parameter, likely, "did you mean {}?")]
+    else:
+        remedies = [Remedy(parameter, text="name the column with {}")]
+        if parameter == "timestamp":
+            remedies.append(Remedy(parameter, None, "pass {} if there is none"))
+    raise InputError(f"{table.name} has no column {name!r}; found {found or 'none'}", remedies=remedies)

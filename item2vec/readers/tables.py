@@ -1,32 +1,52 @@
-"""``open_table`` chooses the table class of a source. Table classes for Parquet, Arrow, pandas and SQL.
-
-The classes for delimited text and JSON lines are in ``text.py``.
-"""
+"""``open_table`` chooses the table class of a source, and joins the tables of several sources."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import codecs
+import dataclasses
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from item2vec.errors import InputError, InputTypeError
-from item2vec.opening import missing_file, reading
-from item2vec.readers.columns import Values
+from item2vec.kinds import ARROW, ARROW_STREAM, HEAD_BYTES, PARQUET, XML, ZSTD
+from item2vec.opening import content_name, decompressors, file_kind, open_bytes, reading
+from item2vec.readers.columnar import ArrowFile, ArrowTable, PandasTable, ParquetFile, SelectTable
 from item2vec.readers.faults import short_repr
-from item2vec.readers.table import BATCH_ROWS, Batch, Table
+from item2vec.readers.folders import data_files, is_hidden, partition_of
+from item2vec.readers.parts import Part, joined
+from item2vec.readers.table import Table
 from item2vec.readers.text import DelimitedFile, JsonLinesFile
 
 __all__ = ["open_table"]
 
-_ARROW_ROWS = 1 << 21
-_PARQUET_MAGIC = b"PAR1"
+_File: TypeAlias = "tuple[Path, Mapping[str, str | None]]"
+"""A data file, and its partition columns."""
+
+_JSON, _TEXT = "JSON lines", "delimited text"
+_FORMAT_OF_SUFFIX = {".parquet": PARQUET.name, ".feather": ARROW.name, ".arrow": ARROW.name}
+_GLOB = re.compile(r"[*?\[]")
+_JSON_OBJECT = re.compile(rb'(\xef\xbb\xbf)?\s*\{\s*["}]')
+
+
+def _unzstd(file: IO[bytes]) -> pa.NativeFile:
+    # Arrow closes its input when the stream is collected; the caller closes this file.
+    unclosed = SimpleNamespace(read=file.read, closed=False, close=lambda: None)
+    return pa.CompressedInputStream(pa.PythonFile(unclosed, "r"), "zstd")
+
+
+decompressors[ZSTD] = _unzstd
 
 
 def open_table(
@@ -37,200 +57,178 @@ def open_table(
     columns: Sequence[str] | None,
     encoding: str,
     connection: Any,
+    same_columns: bool = False,
 ) -> Table:
-    """Return the table of a file, folder, DataFrame or select.
+    """Return the table of a source: a file, folder, glob, DataFrame, select, or several of them.
 
-    ``wanted`` holds column names, from which the separator of delimited text is detected.
+    ``wanted`` holds column names, from which the separator of delimited text is detected. ``same_columns``:
+    all files must have equal columns; otherwise only the columns that are read must be equal.
     """
-    path = Path(source) if isinstance(source, str | PathLike) else None
-    if path is not None and not (path.is_dir() or _is_parquet(path) or _is_json(path)):
-        return DelimitedFile(path, wanted=wanted, sep=sep, columns=columns, encoding=encoding)
-    if sep is not None or columns is not None:
-        name = path or type(source).__name__
-        given = " and ".join(
-            f"{n}=" for n, value in (("sep", sep), ("columns", columns)) if value is not None
+    wanted = list(wanted)
+    for name in wanted:
+        if not isinstance(name, str):
+            raise InputTypeError(f"the name of a column is {short_repr(name)}; expected text")
+    opener = _Opener(wanted, sep, columns, encoding, connection)
+    if isinstance(source, str | PathLike):
+        path = Path(source)
+        files = _files_of(path, encoding)
+        if files == [(path, {})]:
+            return opener.open_file(path)
+        return _joined(str(path), [partial(opener.open_part, *file) for file in files], same_columns)
+    if isinstance(source, list | tuple) or (isinstance(source, Iterator) and not _is_arrow(source)):
+        return _joined("", opener.openers(source), same_columns)
+    return opener.open_memory(source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    """Functions that open one table, with the arguments of ``open_table``."""
+
+    wanted: Sequence[str]
+    sep: str | None
+    columns: Sequence[str] | None
+    encoding: str
+    connection: Any
+
+    def openers(self, sources: Iterable[Any]) -> Iterator[Callable[[], Part]] | list[Callable[[], Part]]:
+        """Return the functions that open the tables of several sources; a list if the sources are paths."""
+        sources = iter(sources)
+        head = list(islice(sources, 1))
+        if head and isinstance(head[0], str | PathLike):
+            files = (file for path in chain(head, sources) for file in self._files_of_element(path))
+            return [partial(self.open_part, *file) for file in files]
+        frames = enumerate(chain(head, sources))
+        return (partial(self._open_frame, frame, number) for number, frame in frames)
+
+    def open_part(self, path: Path, partition: Mapping[str, str | None]) -> Part:
+        """Open a file of several files."""
+        wanted = [name for name in self.wanted if name not in partition]
+        return dataclasses.replace(self, wanted=wanted).open_file(path), partition
+
+    def open_file(self, path: Path) -> Table:
+        """Open a file, whose format is recognised by its first bytes, and that of text also by its name."""
+        format_ = _format_of(path, self.encoding)
+        if format_ in (None, _TEXT):
+            return DelimitedFile(
+                path, wanted=self.wanted, sep=self.sep, columns=self.columns, encoding=self.encoding
+            )
+        self._check_named_columns(path)
+        if format_ == _JSON:
+            return JsonLinesFile(path, self.encoding)
+        return ParquetFile(path) if format_ == PARQUET.name else ArrowFile(path, file_kind(path) or ARROW)
+
+    def open_memory(self, source: Any) -> Table:
+        """Return the table of a DataFrame or a select."""
+        self._check_named_columns(type(source).__name__)
+        if hasattr(source, "compile") and hasattr(source, "selected_columns"):
+            return SelectTable(source, self.connection)
+        if isinstance(source, pd.DataFrame):
+            return PandasTable(source)
+        if _is_arrow(source):
+            return ArrowTable(source)
+        raise InputTypeError(
+            f"cannot read rows from {type(source).__name__}; expected the path of a file, a DataFrame "
+            "(pandas, polars, Arrow), a SQLAlchemy select with a connection, or a list of paths or DataFrames"
         )
-        raise InputError(
-            f"{given} can be used only with delimited text, but {name} has named columns; remove {given}"
-        )
-    if path is not None:
-        return JsonLinesFile(path, encoding) if _is_json(path) else ParquetFiles(path)
-    if hasattr(source, "compile") and hasattr(source, "selected_columns"):
-        return SelectTable(source, connection)
-    if isinstance(source, pd.DataFrame):
-        return PandasTable(source)
-    if hasattr(source, "__arrow_c_stream__"):
-        return ArrowTable(source)
-    raise InputTypeError(
-        f"cannot read rows from {type(source).__name__}; expected the path of a file, a DataFrame (pandas, "
-        "polars, Arrow) or a SQLAlchemy select with connection="
-    )
 
+    def _files_of_element(self, path: Any) -> list[_File]:
+        if not isinstance(path, str | PathLike):
+            raise InputTypeError(f"a source is {short_repr(path)}; expected a path, as the first source is")
+        return _files_of(Path(path), self.encoding)
 
-class ParquetFiles:
-    """Table of a Parquet file, or of all Parquet files in a folder in the order of file names."""
+    def _open_frame(self, frame: Any, number: int) -> Part:
+        table = self.open_memory(frame)
+        table.name = f"{table.name} {number}"
+        return table, {}
 
-    row_kind = "row"
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self._paths = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-        if not self._paths:
+    def _check_named_columns(self, name: object) -> None:
+        given = [
+            *(["a separator"] if self.sep is not None else []),
+            *(["column names"] if self.columns is not None else []),
+        ]
+        if given:
             raise InputError(
-                f"{path} is a folder without .parquet files; pass a file, or a folder of Parquet files"
+                f"{name} has named columns; {' and '.join(given)} can be given only for delimited text: omit "
+                f"{'them' if len(given) > 1 else 'the option'}"
             )
-        with _reading_arrow(self._paths[0]), pq.ParquetFile(self._paths[0]) as file:
-            self.names: list[str] = file.schema_arrow.names
-
-    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. Row numbers restart at 0 in each file."""
-        names = [self.names[position] for position in positions]
-        for path in self._paths:
-            with _reading_arrow(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-                missing = [name for name in names if name not in file.schema_arrow.names]
-                if missing:
-                    raise InputError(
-                        f"{path} has no column {missing[0]!r}; expected the columns of {self._paths[0]}: "
-                        "use files with equal columns"
-                    )
-                n_rows = 0
-                batches = _one_ahead(file.iter_batches(batch_size=_ARROW_ROWS, columns=names))
-                for batch in _numbered(str(path), batches, names):
-                    n_rows += len(batch.numbers or ())
-                    yield batch
-                if n_rows != file.metadata.num_rows:
-                    raise InputError(
-                        f"{path} has {n_rows:,} rows; expected {file.metadata.num_rows:,}, as in the metadata"
-                        ": use another copy of the file"
-                    )
 
 
-class ArrowTable:
-    """Table of an object that exports an Arrow stream. Reading consumes the stream."""
+def _joined(name: str, openers: Any, same_columns: bool) -> Table:
+    """Return the table of several parts. Only functions in a list are called repeatedly."""
+    remaining = iter(openers)
+    if (open_first := next(remaining, None)) is None:
+        raise InputError("found no sources; expected at least one path or DataFrame")
+    first = open_first()
 
-    row_kind = "row"
+    def parts() -> Iterator[Part]:
+        yield first
+        for open_part in openers[1:] if isinstance(openers, list) else remaining:
+            yield open_part()
 
-    def __init__(self, source: Any) -> None:
-        self.name = type(source).__name__
-        try:
-            self._reader = pa.RecordBatchReader.from_stream(source)
-        except (pa.ArrowException, TypeError) as error:
-            raise InputTypeError(
-                f"cannot read rows from {self.name}: {error}; expected a DataFrame"
-            ) from error
-        self.names: list[str] = self._reader.schema.names
-
-    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches."""
-        slices = (
-            batch.slice(start, _ARROW_ROWS)
-            for batch in self._reader
-            for start in range(0, batch.num_rows, _ARROW_ROWS)
-        )
-        yield from _numbered(self.name, slices, positions)
+    name = f"{name} ({Path(first[0].name).name}, …)" if name else f"{first[0].name}, …"
+    return joined(name, first, parts, same_columns=same_columns)
 
 
-class PandasTable:
-    """Table of a pandas DataFrame, without the index."""
+def _files_of(source: Path, encoding: str) -> list[_File]:
+    """Return the data files of a path, with their partition columns.
 
-    name = "DataFrame"
-    row_kind = "row"
+    The path is a file, a folder, or a glob if no file or folder has this name.
+    """
+    with reading(source):
+        is_folder = source.is_dir()
+    if is_folder:
+        files = [(file, partition_of(file, source)) for file in data_files(source)]
+        return _of_one_format(source, files, encoding)
+    if os.path.lexists(source) or not _GLOB.search(str(source)):
+        return [(source, {})]
+    shows_hidden = is_hidden(source.name)
+    found = [Path(path) for path in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207 (allows an absolute pattern)
+    found = [path for path in found if shows_hidden or not is_hidden(path.name)]
+    if not found:
+        raise InputError(f"no file matches {str(source)!r}; expected a file, a folder or a pattern of files")
+    return _of_one_format(source, [file for path in found for file in _files_of(path, encoding)], encoding)
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame
-        self.names = [str(name) for name in frame.columns]
 
-    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. Columns of dtype object are lists."""
-        for start in range(0, len(self._frame), _ARROW_ROWS):
-            rows = self._frame.iloc[start : start + _ARROW_ROWS]
-            columns = [_of_series(rows.iloc[:, position]) for position in positions]
-            yield Batch(self.name, range(start, start + len(rows)), columns)
-
-
-class SelectTable:
-    """Table of a SQLAlchemy select, streamed from an engine or a connection."""
-
-    name = "SELECT"
-    row_kind = "row"
-
-    def __init__(self, select: Any, connection: Any) -> None:
-        if not (hasattr(connection, "execute") or hasattr(connection, "connect")):
-            raise InputTypeError(
-                f"connection is {short_repr(connection)}; expected a SQLAlchemy engine or connection: "
-                "pass connection= to execute the select"
+def _of_one_format(source: Path, files: Sequence[_File], encoding: str) -> list[_File]:
+    """Return the files that are not empty; raise ``InputError`` unless they have one format."""
+    labels = {path: _label_of(path, encoding) for path, _ in files}
+    filled = [(path, partition) for path, partition in files if labels[path]]
+    if not filled:
+        raise InputError(f"{source} contains only empty files; expected rows")
+    first = filled[0][0]
+    for path, _ in filled:
+        if labels[path] != labels[first]:
+            raise InputError(
+                f"{source} contains files of different formats: {first} ({labels[first]}) and {path} "
+                f"({labels[path]}); expected one format: pass a pattern, such as "
+                f"{str(path.parent / f'*{path.suffix}')!r}"
             )
-        self._select, self._connection = select, connection
-        self.names = [str(name) for name in select.selected_columns.keys()]  # noqa: SIM118 (not a mapping)
-
-    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches of at most ``BATCH_ROWS`` rows."""
-        with contextlib.ExitStack() as stack:
-            connection = self._connection
-            if not hasattr(connection, "execute"):
-                connection = stack.enter_context(connection.connect())
-            result = connection.execute(self._select, execution_options={"yield_per": BATCH_ROWS})
-            stack.callback(result.close)
-            start = 0
-            for rows in result.partitions():
-                columns = [[row[position] for row in rows] for position in positions]
-                yield Batch(self.name, range(start, start + len(rows)), columns)
-                start += len(rows)
+    return filled
 
 
-def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches. A thread decodes the next batch while the caller processes the current batch."""
-    with ThreadPoolExecutor(1) as thread:
-        upcoming = thread.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = thread.submit(next, batches, None)
-            yield batch
+def _format_of(path: Path, encoding: str) -> str | None:
+    """Return the format of a file; ``None`` if a text file is empty."""
+    kind = file_kind(path)
+    if kind in (PARQUET, ARROW, ARROW_STREAM):
+        return kind.name if kind is PARQUET else ARROW.name
+    if kind is None and path.suffix.lower() in _FORMAT_OF_SUFFIX:
+        return _FORMAT_OF_SUFFIX[path.suffix.lower()]
+    with reading(path), open_bytes(path, encoding) as file:
+        head = file.read(HEAD_BYTES)
+    if XML.matches(head):
+        raise InputError(f"{path} is {XML.name}; {XML.advice}")
+    if len(head) < HEAD_BYTES and not head.removeprefix(codecs.BOM_UTF8).strip():
+        return None
+    is_json = content_name(path).endswith((".jsonl", ".ndjson", ".json")) or _JSON_OBJECT.match(head)
+    return _JSON if is_json else _TEXT
 
 
-def _numbered(source: str, batches: Iterable[pa.RecordBatch], keys: Sequence[int | str]) -> Iterator[Batch]:
-    start = 0
-    for batch in batches:
-        columns = [_without_views(batch.column(key)) for key in keys]
-        yield Batch(source, range(start, start + batch.num_rows), columns)
-        start += batch.num_rows
+def _label_of(path: Path, encoding: str) -> str:
+    """Return the format of a file, for text with the suffix of its name; empty if a text file is empty."""
+    format_ = _format_of(path, encoding)
+    suffix = f" {Path(content_name(path)).suffix}" if format_ == _TEXT else ""
+    return f"{format_ or ''}{suffix}".strip()
 
 
-def _of_series(series: pd.Series[Any]) -> Values:
-    if series.dtype == object:
-        return series.tolist()
-    try:
-        array = pa.array(series, from_pandas=True)
-    except (pa.ArrowException, TypeError):
-        return series.tolist()
-    return _without_views(pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array)
-
-
-def _without_views(array: pa.Array) -> pa.Array:
-    """Cast string views, which polars exports, to large strings, which Arrow can filter."""
-    if pa.types.is_dictionary(array.type):
-        return pa.DictionaryArray.from_arrays(array.indices, _without_views(array.dictionary))
-    if pa.types.is_string_view(array.type):
-        return array.cast(pa.large_string())
-    return array.cast(pa.large_binary()) if pa.types.is_binary_view(array.type) else array
-
-
-@contextlib.contextmanager
-def _reading_arrow(path: Path) -> Iterator[None]:
-    try:
-        with reading(path):
-            yield
-    except pa.ArrowException as error:
-        raise InputError(
-            f"{path} is not a complete Parquet file: {error}; use another copy of the file"
-        ) from error
-
-
-def _is_json(path: Path) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson", ".json"))
-
-
-def _is_parquet(path: Path) -> bool:
-    if not path.is_file():
-        raise missing_file(path)
-    with reading(path), path.open("rb") as file:
-        return path.suffix == ".parquet" or file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+def _is_arrow(source: Any) -> bool:
+    return hasattr(source, "__arrow_c_stream__")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from item2vec.arrays import Codes, Offsets
 from item2vec.durations import microseconds_of
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
 from item2vec.store.tables import item, user_account
@@ -63,8 +63,8 @@ def check_timestamps(interactions: Interactions) -> Offsets:
     """Return the timestamps; raise ``InputError`` if they are missing or outside the years 1 to 9999."""
     if interactions.timestamp is None:
         raise InputError(
-            "the interactions have no timestamps; the store requires them: pass timestamp= to "
-            "read_interactions or Interactions.of"
+            "the interactions have no timestamps; the store requires them",
+            remedies=[Remedy("timestamp", text="pass {} when the interactions are read")],
         )
     invalid = (interactions.timestamp < EARLIEST) | (interactions.timestamp > LATEST)
     if invalid.any():

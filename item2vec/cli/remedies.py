@@ -1,0 +1,100 @@
+"""Errors of the library on the command line: their remedies become flags of the running command."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from item2vec.errors import Item2VecError, Remedy
+
+__all__ = ["Command", "described", "remedies_for"]
+
+_FLAGS = {
+    ("timestamp", None): "--no-timestamps",
+    ("on_error", "skip"): "--skip-bad-rows",
+}
+_TAB = "\t"
+_NAMES = {"source_column": "source", "target_column": "target"}
+
+_running: ContextVar[Any] = ContextVar("running", default=None)
+"""The context of the running command."""
+
+
+class Command(TyperCommand):
+    """Command whose errors name its flags."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; render the remedies of an ``Item2VecError`` as flags of this command."""
+        token = _running.set(ctx)
+        try:
+            return super().invoke(ctx)
+        except Item2VecError as error:
+            error.args, error.remedies = (described(error),), ()
+            raise
+        finally:
+            _running.reset(token)
+
+
+def described(error: Item2VecError) -> str:
+    """Return the message of an error, with its remedies as flags of the running command."""
+    return error.described(_as_flag)
+
+
+@contextlib.contextmanager
+def remedies_for(**argument_of: str) -> Iterator[None]:
+    """Rename the arguments in remedies of errors, and replace the remedies with other arguments.
+
+    Use it if the arguments of a library function are not named as the flags of the command: for the items
+    file of ``ingest``, ``sep`` is the flag ``--items-sep``.
+    """
+    try:
+        yield
+    except Item2VecError as error:
+        error.remedies = tuple(
+            dataclasses.replace(remedy, argument=argument_of.get(remedy.argument, ""))
+            for remedy in error.remedies
+        )
+        raise
+
+
+def _as_flag(remedy: Remedy) -> str:
+    """Return a remedy as a flag, or its alternative if the command has no such flag, or if it was given."""
+    context = _running.get()
+    flag = _flag(remedy)
+    parameter = None if context is None else _parameters(context.command).get(flag)
+    if parameter is None or _is_given(context, parameter, remedy.value):
+        return remedy.otherwise
+    if parameter.is_flag:
+        return remedy.text.format(flag)
+    value = parameter.metavar or "VALUE" if remedy.value is ... else shlex.quote(str(remedy.value))
+    return remedy.text.format(f"{flag} {'tab' if remedy.value == _TAB else value}")
+
+
+def _flag(remedy: Remedy) -> str:
+    if isinstance(remedy.value, str | None) and (remedy.argument, remedy.value) in _FLAGS:
+        return _FLAGS[remedy.argument, remedy.value]
+    name = _NAMES.get(remedy.argument, remedy.argument).replace("_", "-")
+    return f"--no-{name}" if remedy.value is None or remedy.value is False else f"--{name}"
+
+
+def _parameters(command: Any) -> dict[str, Any]:
+    """Map each flag of a command to its parameter."""
+    return {
+        flag: parameter
+        for parameter in command.params
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def _is_given(context: typer.Context, parameter: Any, value: Any) -> bool:
+    """Return whether the command line contains the flag, with this value or with any value."""
+    source = context.get_parameter_source(parameter.name)
+    is_given = source is not None and source.name == "COMMANDLINE"
+    return is_given and (value is ... or parameter.is_flag or context.params[parameter.name] == value)

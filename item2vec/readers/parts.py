@@ -1,0 +1,131 @@
+"""Tables of several files or frames, read as if their rows were concatenated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from item2vec.errors import InputError
+from item2vec.readers.columns import Values
+from item2vec.readers.faults import short_repr
+from item2vec.readers.table import Batch, Table
+from item2vec.readers.text import DelimitedFile, JsonLinesFile
+
+__all__ = ["DelimitedParts", "Part", "joined"]
+
+Part: TypeAlias = "tuple[Table, Mapping[str, str | None]]"
+"""A table, and the values of its partition columns."""
+
+
+class Parts:
+    """Table of the rows of several tables, in their order.
+
+    Parameters
+    ----------
+    name
+        Name of the source, for messages.
+    first
+        The first part. It determines the columns; partition columns follow the other columns, and replace
+        columns of the same name.
+    parts
+        Function that returns an iterator over all parts. A part is opened when its rows are read.
+    same_columns
+        Whether a part may not have further columns.
+    """
+
+    def __init__(
+        self, name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_columns: bool
+    ) -> None:
+        self._first, self._keys = first[0], list(first[1])
+        self._parts, self._same_columns = parts, same_columns
+        self._own = [position for position, name in enumerate(self._first.names) if name not in first[1]]
+        self.name, self.row_kind = name, self._first.row_kind
+        self.names = [*(self._first.names[position] for position in self._own), *self._keys]
+
+    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        """Yield all rows in batches. The numbers of lines or rows are those within their part."""
+        return self._batches(positions, lambda table: table.batches)
+
+    def _batches(self, positions: Sequence[int], reader_of: Callable[[Any], Any]) -> Iterator[Batch]:
+        for table, partition in self._parts():
+            self._check(table, partition)
+            inner = {at: self._position(table, at) for at in positions if at < len(self._own)}
+            read = [position for position in inner.values() if position is not None]
+            for batch in reader_of(table)(read or range(len(table.names))[:1]):
+                yield self._completed(batch, positions, inner, partition)
+
+    def _check(self, table: Table, partition: Mapping[str, str | None]) -> None:
+        if type(table) is not type(self._first):
+            raise InputError(
+                f"{table.name} and {self._first.name} are of different kinds; expected files or frames of "
+                "one kind: read them one by one"
+            )
+        if list(partition) != self._keys:
+            raise InputError(
+                f"{table.name} has the partition columns {_listed(partition)}; expected "
+                f"{_listed(self._keys)}, as {self._first.name} has: use folders with equal keys"
+            )
+        further = [name for name in table.names if name not in self._first.names]
+        if further and self._same_columns:
+            raise InputError(
+                f"{table.name} has a column {further[0]!r} that {self._first.name} lacks; expected "
+                "equal columns"
+            )
+
+    def _position(self, table: Table, at: int) -> int | None:
+        """Return the position of a column in a part; ``None`` if no object of JSON lines has this key."""
+        if table.names == self._first.names:
+            return self._own[at]
+        name = self.names[at]
+        if table.names.count(name) == 1:
+            return table.names.index(name)
+        if isinstance(table, JsonLinesFile):
+            return None
+        raise InputError(
+            f"{table.name} has the columns {_listed(table.names)}; expected one column {name!r}, as "
+            f"{self._first.name} has: use files with equal columns"
+        )
+
+    def _completed(
+        self,
+        batch: Batch,
+        positions: Sequence[int],
+        inner: Mapping[int, int | None],
+        partition: Mapping[str, str | None],
+    ) -> Batch:
+        """Return a batch with the columns at ``positions``: those of the part, and constant columns."""
+        n_rows = len(batch.columns[0]) if batch.columns else len(batch.numbers or ())
+        own = iter(batch.columns)
+        columns: list[Values] = [
+            next(own) if inner.get(at) is not None else _constant(partition.get(self.names[at]), n_rows)
+            for at in positions
+        ]
+        records = [{**record, **partition} for record in batch.records] if batch.records is not None else None
+        return dataclasses.replace(batch, columns=columns, records=records)
+
+
+class DelimitedParts(Parts):
+    """Table of the rows of several files of delimited text."""
+
+    def quick_batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        """Yield all rows in batches, without line numbers (see ``DelimitedFile.quick_batches``)."""
+        return self._batches(positions, lambda table: table.quick_batches)
+
+
+def joined(name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_columns: bool) -> Parts:
+    """Return the table of several parts."""
+    kind = DelimitedParts if isinstance(first[0], DelimitedFile) else Parts
+    return kind(name, first, parts, same_columns=same_columns)
+
+
+def _constant(value: str | None, n_rows: int) -> pa.Array:
+    values = pa.array([value], pa.large_string())
+    return pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int32), values).dictionary_decode()
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(short_repr, names)) or "none"
