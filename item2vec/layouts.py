@@ -1,0 +1,84 @@
+"""Recognise the layout of a text file by its first line, and split lines into ids."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from item2vec.opening import open_text, reading
+
+__all__ = ["HEAD_LINES", "first_line", "layout_of", "split_line", "suffix_of"]
+
+HEAD_LINES = 1000
+"""Number of lines from which a separator is detected."""
+
+_FIRST_CHARACTERS = 4096
+_MAX_SKIPPED = 16 * 2**20
+_STARTS = {
+    "{": "JSON",
+    "[playlist]": "PLS",
+    "[": "JSON",
+    "#extm3u": "M3U",
+    "#extinf": "M3U",
+    "<?xml": "XML",
+    "<!doctype": "XML",
+    "<html": "XML",
+    "<playlist": "XML",
+    "<graphml": "XML",
+    "<gexf": "XML",
+    "*vertices": "Pajek",
+    "*network": "Pajek",
+    "*arcs": "Pajek",
+    "*edges": "Pajek",
+    "%%matrixmarket": "Matrix Market",
+}
+_FIRST_OF_STARTS = frozenset(start[0] for start in _STARTS)
+_COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
+_BLANKS = re.compile(r"[ \t]+")
+
+
+def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | None = None) -> str:
+    """Return the start of the first line that is neither skipped nor blank nor a comment, or ""."""
+    with reading(path), open_text(path, encoding, newline="\n") as file:
+        for _ in range(skip_lines):
+            if not file.readline(_MAX_SKIPPED):
+                break
+        while line := file.readline(_FIRST_CHARACTERS):
+            if not line.isspace() and not (comment and line.lstrip().startswith(comment)):
+                return line.strip(" \t\r\n")
+    return ""
+
+
+def layout_of(line: str) -> str | None:
+    """Return the layout that the start of a line belongs to, or ``None`` for a line of ids.
+
+    >>> layout_of('{"items": []}'), layout_of(" [Playlist]"), layout_of("*Vertices 3"), layout_of("s1 s2")
+    ('JSON', 'PLS', 'Pajek', None)
+    """
+    line = line.lstrip(" \t\r\n")
+    if line[:1] not in _FIRST_OF_STARTS:
+        return None
+    start = line[:20].lower()
+    return next((layout for mark, layout in _STARTS.items() if start.startswith(mark)), None)
+
+
+def split_line(line: str, sep: str) -> list[str]:
+    r"""Split a line into fields without surrounding blanks. ``" "`` as ``sep`` means blanks and tabs.
+
+    >>> split_line(" a, b c,,d", ","), split_line("a \t b  c", " ")
+    (['a', 'b c', '', 'd'], ['a', 'b', 'c'])
+    """
+    line = line.strip(" \t\r\n")
+    if sep == " ":
+        return _BLANKS.split(line) if line else []
+    return [field.strip(" \t\r\n") for field in line.split(sep)]
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix of a file name in lower case, without the suffix of a compression.
+
+    >>> suffix_of(Path("lists.JSONL.gz"))
+    '.jsonl'
+    """
+    name = Path(path.name.lower())
+    return Path(name.stem).suffix if name.suffix in _COMPRESSED else name.suffix
