@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from item2vec.opening import open_text, reading
@@ -34,7 +33,6 @@ _STARTS = {
 }
 _FIRST_OF_STARTS = frozenset(start[0] for start in _STARTS)
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
-_BLANKS = re.compile(r"[ \t]+")
 
 
 def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | None = None) -> str:
@@ -68,9 +66,9 @@ def split_line(line: str, sep: str) -> list[str]:
     >>> split_line(" a, b c,,d", ","), split_line("a \t b  c", " ")
     (['a', 'b c', '', 'd'], ['a', 'b', 'c'])
     """
-    line = line.strip(" \t\r\n")
     if sep == " ":
-        return _BLANKS.split(line) if line else []
+        return [field for field in line.strip("\r\n").replace("\t", " ").split(" ") if field]
+    line = line.strip(" \t\r\n")
     return [field.strip(" \t\r\n") for field in line.split(sep)]
 
 

@@ -15,11 +15,14 @@ __all__ = ["xml_elements"]
 _BLOCK_BYTES = 1 << 16
 
 
-def xml_elements(path: Path, *, root: str, tags: Set[str], kind: str) -> Iterator[tuple[int, Element]]:
+def xml_elements(
+    path: Path, *, root: str, tags: Set[str], kind: str, advice: str
+) -> Iterator[tuple[int, Element]]:
     """Yield the complete elements with one of the tags, each with the number of the line on which it ends.
 
     Names are without namespaces. Yielded elements are removed from their parents, so that memory is needed
-    for one of them at a time. ``root`` is the expected root element, and ``kind`` its description in errors.
+    for one of them at a time. ``root`` is the expected root element, ``kind`` the name of
+    the format, and ``advice`` the next step if the root is another one.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def xml_elements(path: Path, *, root: str, tags: Set[str], kind: str) -> Iterato
                 ) from error
             if reader.root not in ("", root):
                 raise InputError(
-                    f"{path} is XML with the root element <{reader.root}>; expected {kind} (<{root}>)"
+                    f"{path} is XML with the root element <{reader.root}>; expected {kind}: {advice}"
                 )
             yield from reader.complete
             reader.complete.clear()

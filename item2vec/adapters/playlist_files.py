@@ -112,7 +112,9 @@ def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
 def _xspf(path: Path, unit: str | None) -> list[str]:
     """Return the locations of the tracks, or else ``title by creator``; or the field ``unit`` of each."""
     ids = []
-    tracks = xml_elements(path, root="playlist", tags={"track"}, kind="an XSPF playlist")
+    tracks = xml_elements(
+        path, root="playlist", tags={"track"}, kind="XSPF", advice="export the playlist as XSPF or M3U"
+    )
     for position, (number, element) in enumerate(tracks):
         where = f"{path} line {number}"
         track: dict[str, str] = {}

@@ -60,7 +60,7 @@ class EdgeLines:
         head = list(islice(lines, HEAD_LINES))
         if not head:
             raise InputError(f"{self.path} contains no edges; expected lines 'a b' or 'a b weight'")
-        sep = _separator([line for _, line in head], is_row) if self.sep is None else self.sep
+        sep = self.sep or _separator([line for _, line in head], is_row, quotes=self.quotes)
         for number, line in chain(head, lines):
             if self.sep is None and sep == " " and (", " in line or "; " in line):
                 raise InputError(
@@ -128,17 +128,20 @@ def _is_pair(fields: list[str]) -> bool:
     return len(fields) <= 2 or (len(fields) == 3 and not math.isnan(_number(fields[2])))
 
 
-def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool]) -> str:
-    """Return the first separator that splits each of the first lines into an edge; " " if there is none.
+def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool], *, quotes: bool) -> str:
+    """Return the first separator that splits each line into an edge, or else the first that splits any line.
 
     Blanks beside a comma, semicolon or pipe do not separate ids.
     """
+    splitting = []
     for sep in _SEPARATORS:
-        rows = [split_line(line, sep) for line in lines]
-        padded = sep == " " and any(field.endswith((",", ";", "|")) for row in rows for field in row[:-1])
-        if not padded and any(len(row) > 1 for row in rows) and all(map(is_row, rows)):
-            return sep
-    return " "
+        rows = [_fields(line, sep, quotes=quotes) for line in lines]
+        if any(len(row) > 1 for row in rows):
+            padded = sep == " " and any(field.endswith((",", ";", "|")) for row in rows for field in row[:-1])
+            if not padded and all(map(is_row, rows)):
+                return sep
+            splitting.append(sep)
+    return splitting[0] if splitting else " "
 
 
 def _fields(line: str, sep: str, *, quotes: bool) -> list[str]:

@@ -91,7 +91,10 @@ def read_edges(
         raise InputError(f"format is {format!r}; expected 'auto', 'edges', 'lines' or 'adjacency'")
     path = Path(source) if isinstance(source, str | PathLike) else None
     name, with_weights = str(path or type(source).__name__), weight is not False
-    stated = graph_of_object(source, weight) if path is None else read_graph_file(path, encoding, weight)
+    if path is None:
+        stated = graph_of_object(source, weight)
+    else:
+        stated = read_graph_file(path, encoding, weight) if format in {"auto", "edges"} else None
     if stated is not None:
         row_kind = "edge" if path is None else "line"
         return _graph(name, row_kind, stated.rows, _direction(name, stated, directed))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from xml.etree.ElementTree import Element
@@ -26,7 +28,7 @@ class GraphRows(NamedTuple):
 
 
 _GML = re.compile(r"(graph\s*\[?|creator\b.*)$", re.IGNORECASE)
-_DOT = re.compile(r"(strict\s+)?(di)?graph\b[^\[]*\{", re.IGNORECASE)
+_DOT = re.compile(r"/\*|(strict\s+)?(di)?graph\b[^\[]*\{", re.IGNORECASE)
 _METIS = re.compile(r"\d+\s+\d+(\s+[01]{1,3}(\s+\d+)?)?$")
 _READERS = {
     "GML": "networkx.read_gml",
@@ -34,6 +36,7 @@ _READERS = {
     "Matrix Market": "scipy.io.mmread and networkx.from_scipy_sparse_array",
 }
 _SECTION = re.compile(r"\*\s*(\w+)\s*(\d*)")
+_IGRAPH_NAME = "v_name"
 _TOKEN = re.compile(r'"([^"]*)"|(\S+)')
 _SECTIONS = {"vertices", "arcs", "edges", "arcslist", "edgeslist"}
 
@@ -70,7 +73,7 @@ def _layout(path: Path, encoding: str) -> str | None:
     layout = layout_of(first)
     if layout in {"XML", "Pajek", "Matrix Market"}:
         return layout
-    if _DOT.match(first):
+    if suffix in {".dot", ".gv"} or _DOT.match(first):
         return "DOT"
     if _GML.match(first) and (suffix == ".gml" or first.lower() in {"graph", "graph ["}):
         return "GML"
@@ -78,18 +81,23 @@ def _layout(path: Path, encoding: str) -> str | None:
 
 
 def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
-    """Read GraphML. Nodes are the ids of ``node`` elements, and a weight is a ``data`` element of an edge."""
+    """Read GraphML. A node is the id of a ``node`` element; in files of igraph, the attribute ``name``.
+
+    The weight of an edge is one of its ``data`` elements.
+    """
     keys: dict[str, Element] = {}
     edges: list[tuple[int, Element]] = []
-    rows: list[Row] = []
+    names: dict[str, str] = {}
     directions: set[str] = set()
     tags = {"key", "node", "edge", "hyperedge", "graph"}
-    for number, element in xml_elements(path, root="graphml", tags=tags, kind="GraphML"):
+    advice = "read the file with networkx or igraph, and pass the graph"
+    for number, element in xml_elements(path, root="graphml", tags=tags, kind="GraphML", advice=advice):
         get = element.attrib.get
         if element.tag == "key" and get("for") in {"edge", "all"}:
             keys[get("attr.name") or get("id", "")] = element
         elif element.tag == "node":
-            rows.append((number, [get("id", "")], None))
+            data = {child.get("key"): child.text for child in element if child.tag == "data"}
+            names[get("id", "")] = data.get(_IGRAPH_NAME) or get("id", "")
         elif element.tag == "edge":
             edges.append((number, element))
         elif element.tag == "graph":
@@ -105,22 +113,25 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
             f"{path} has directed and undirected edges; expected one kind: write undirected edges in both "
             "directions"
         )
-    wanted = "weight" if weight is None else weight
     if isinstance(weight, str) and weight not in keys:
-        names = ", ".join(map(repr, keys)) or "none"
-        raise InputError(f"{path} has no edge attribute {weight!r}; found {names}: name one with weight=")
-    rows += _edges_of_xml(str(path), edges, keys.get(wanted) if isinstance(wanted, str) else None)
-    return GraphRows(directions == {"true"}, rows)
+        found = ", ".join(map(repr, keys)) or "none"
+        raise InputError(f"{path} has no edge attribute {weight!r}; found {found}: name one with weight=")
+    key = None if weight is False else keys.get("weight" if weight is None else str(weight))
+    nodes: list[Row] = [(0, [name], None) for name in _distinct(path, names)]
+    return GraphRows(directions == {"true"}, chain(nodes, _edges_of_xml(path, edges, key, names)))
 
 
-def _edges_of_xml(name: str, edges: Iterable[tuple[int, Element]], key: Element | None) -> Iterator[Row]:
+def _edges_of_xml(
+    path: Path, edges: Iterable[tuple[int, Element]], key: Element | None, names: Mapping[str, str]
+) -> Iterator[Row]:
     key_id = None if key is None else key.get("id")
     default = None if key is None else next((child.text for child in key if child.tag == "default"), None)
     for number, edge in edges:
         texts = {child.get("key"): child.text for child in edge if child.tag == "data"}
         value = default if key_id is None else texts.get(key_id, default)
-        weight = None if value is None else weight_of(name, "line", number, value)
-        yield number, [edge.get("source", ""), edge.get("target", "")], weight
+        weight = None if value is None else weight_of(str(path), "line", number, value)
+        ends = (edge.get("source", ""), edge.get("target", ""))
+        yield number, [names.get(end, end) for end in ends], weight
 
 
 def _pajek(path: Path, encoding: str, *, with_weights: bool) -> GraphRows:
@@ -142,12 +153,8 @@ def _pajek(path: Path, encoding: str, *, with_weights: bool) -> GraphRows:
     links = [link for listed in links for link in _pairs(path, *listed)]
     for _, _, fields in links:
         labels.update({vertex: vertex for vertex in fields[:2] if vertex not in labels})
-    if len({*labels.values()}) < len(labels):
-        seen: set[str] = set()
-        double = next(label for label in labels.values() if label in seen or seen.add(label))  # type: ignore[func-returns-value]
-        raise InputError(f"{path} has several vertices with the label {double!r}; expected distinct labels")
     weighted = with_weights and any(len(fields) > 2 for _, _, fields in links)
-    rows: list[Row] = [(0, [label], None) for label in labels.values()]
+    rows: list[Row] = [(0, [label], None) for label in _distinct(path, labels)]
     directed = any(section == "arcs" for _, section, _ in links)
     for number, section, fields in links:
         source, target = (labels[vertex] for vertex in fields[:2])
@@ -156,6 +163,14 @@ def _pajek(path: Path, encoding: str, *, with_weights: bool) -> GraphRows:
         if directed and section == "edges" and source != target:
             rows.append((number, [target, source], weight))
     return GraphRows(directed, rows)
+
+
+def _distinct(path: Path, names: Mapping[str, str]) -> list[str]:
+    """Return the names of nodes; raise ``InputError`` if two nodes have the same name."""
+    name, n_nodes = next(iter(Counter(names.values()).most_common(1)), ("", 0))
+    if n_nodes > 1:
+        raise InputError(f"{path} has {n_nodes} nodes named {name!r}; expected distinct names: rename them")
+    return list(names.values())
 
 
 def _pajek_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
