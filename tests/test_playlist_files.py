@@ -138,6 +138,9 @@ def test_examples_of_player_files(tmp_path):
     (tmp_path / "list.pls").write_text("[Playlist]\nFile1=a\nb c\n")
     with pytest.raises(InputError, match=r"list\.pls line 3: found 'b c'; expected File1="):
         adapters.playlists(tmp_path / "list.pls")
+    (tmp_path / "list.pls").write_text("[Playlist]\nFile1=a\nFile01=b\n")
+    with pytest.raises(InputError, match=r"list\.pls line 3: found 'File01=b'; .* distinct numbers"):
+        adapters.playlists(tmp_path / "list.pls")
     tracks = (
         "<track><title>Ceremony</title><creator>New Order</creator></track>"
         "<track><title>Alone</title></track>"
@@ -156,6 +159,8 @@ def test_examples_of_player_files(tmp_path):
     [
         ("<playlist><track/></playlist>", "track 0 has no location and no title"),
         ("<playlist><track>", "line 1: no element found"),
+        ("<?xml version='1.0' encoding='shift_jis'?><playlist/>", "multi-byte .*; expected XSPF in UTF-8"),
+        ("<?xml version='1.0' encoding='klingon'?><playlist/>", "unknown encoding: klingon; expected XSPF"),
         ("<?xml version='1.0'?><plist></plist>", "root element <plist>; expected XSPF: export"),
         (
             "<!DOCTYPE p [<!ENTITY a 'x'><!ENTITY b '&a;&a;'>]><playlist><track>&b;</track></playlist>",

@@ -29,7 +29,7 @@ _SUFFIXES = {
     ".pls": "PLS",
     ".xspf": "XML",
 }
-_PLS_FILE = re.compile(r"\s*file(\d+)\s*=(.*)", re.IGNORECASE)
+_PLS_FILE = re.compile(r"file(\d{1,18})", re.IGNORECASE)
 
 
 def file_playlists(
@@ -102,10 +102,15 @@ def _m3u(lines: Iterator[tuple[int, str]]) -> list[str]:
 def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
     files: dict[int, str] = {}
     for number, line in lines:
-        if found := _PLS_FILE.match(line):
-            files[int(found[1])] = found[2].strip()
-        elif "=" not in line and line.strip() and not line.lstrip().startswith(("[", ";", "#")):
-            raise InputError(f"{name} line {number}: found {line.strip()[:60]!r}; expected File1=… as in PLS")
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not key or key[0] in "[;#" or (equals and not key.lower().startswith("file")):
+            continue
+        found = _PLS_FILE.fullmatch(key)
+        if not (found and equals and int(found[1]) not in files):
+            raise InputError(
+                f"{name} line {number}: found {line.strip()[:60]!r}; expected File1=…, with distinct numbers"
+            )
+        files[int(found[1])] = value
     return [files[number] for number in sorted(files)]
 
 
