@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
-from item2vec.opening import open_text, reading
+from item2vec.errors import InputError
+from item2vec.opening import content_name, open_text, reading
 
-__all__ = ["HEAD_LINES", "first_line", "layout_of", "split_line", "suffix_of"]
+__all__ = ["HEAD_LINES", "MAX_LINE", "first_line", "layout_of", "numbered_lines", "split_line", "suffix_of"]
 
 HEAD_LINES = 1000
 """Number of lines from which a separator is detected."""
 
+MAX_LINE = 16 * 2**20
+"""Largest number of characters of a line."""
+
 _FIRST_CHARACTERS = 4096
-_MAX_SKIPPED = 16 * 2**20
 _STARTS = {
     "{": "JSON",
     "[playlist]": "PLS",
@@ -32,19 +37,33 @@ _STARTS = {
     "%%matrixmarket": "Matrix Market",
 }
 _FIRST_OF_STARTS = frozenset(start[0] for start in _STARTS)
-_COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 
 
 def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | None = None) -> str:
     """Return the start of the first line that is neither skipped nor blank nor a comment, or ""."""
     with reading(path), open_text(path, encoding, newline="\n") as file:
         for _ in range(skip_lines):
-            if not file.readline(_MAX_SKIPPED):
+            if not file.readline(MAX_LINE):
                 break
         while line := file.readline(_FIRST_CHARACTERS):
             if not line.isspace() and not (comment and line.lstrip().startswith(comment)):
                 return line.strip(" \t\r\n")
     return ""
+
+
+def numbered_lines(path: Path, encoding: str, max_line: int = MAX_LINE) -> Iterator[tuple[int, str]]:
+    """Yield numbered lines; raise ``InputError`` for a line of more characters than ``max_line``."""
+    with reading(path), open_text(path, encoding, newline="\n") as file:
+        for number in count(1):
+            line = file.readline(max_line)
+            if not line:
+                return
+            if len(line) == max_line and not line.endswith("\n"):
+                raise InputError(
+                    f"{path} line {number}: found a line of more than {max_line:,} characters; expected "
+                    "shorter lines: check that the file is text with line ends"
+                )
+            yield number, line
 
 
 def layout_of(line: str) -> str | None:
@@ -73,10 +92,9 @@ def split_line(line: str, sep: str) -> list[str]:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the suffix of a file name in lower case, without the suffix of a compression.
+    """Return the suffix of the name of a file in lower case, without the suffix of a compression.
 
     >>> suffix_of(Path("lists.JSONL.gz"))
     '.jsonl'
     """
-    name = Path(path.name.lower())
-    return Path(name.stem).suffix if name.suffix in _COMPRESSED else name.suffix
+    return Path(content_name(path)).suffix

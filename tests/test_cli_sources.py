@@ -75,11 +75,22 @@ def test_every_command_has_the_flags_of_playlists(item2vec, monkeypatch, command
         ("--edges x.txt --unit id", "--unit does not apply to sentences from --edges"),
         ("--edges x.txt --skip-lines 1", "--skip-lines does not apply to sentences from --edges"),
         ("--playlists x.txt --sep=", "sep is ''"),
+        ("--playlists tabs.txt", "pass --sep tab, or pass --sep ' ' for blanks and tabs"),
+        ("--playlists a.json", "name the field that is the item, such as --unit id"),
+        (
+            "--edges e.csv",
+            "no column 'source'; found 'a', 'b'; name the column with --source COLUMN, or pass --no",
+        ),
+        ("--edges l.txt", "4 fields"),
         ("--playlists x.txt --encoding klingon", "encoding is 'klingon'"),
     ],
 )
 def test_flags_of_another_source_are_refused(item2vec, tmp_path, words, message):
     (tmp_path / "x.txt").write_text("a b\nb c\n")
+    (tmp_path / "tabs.txt").write_text("u1\ta b\nu2\ta b\n")
+    (tmp_path / "a.json").write_text('{"items": [{"id": "a"}]}')
+    (tmp_path / "e.csv").write_text("a,b\nc,d\n")
+    (tmp_path / "l.txt").write_text("a b c d\n")
     code, out, err = item2vec("train", *words.split())
     assert (code, out) == (2, "")
     assert message in err

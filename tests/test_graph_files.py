@@ -159,7 +159,7 @@ def test_a_graph_of_networkx_itself():
 def test_examples_of_graph_objects():
     undirected = NetworkxGraph([1, 2, 3], [(1, 2)], False)
     assert readers.read_edges(undirected).nodes.ids == ("1", "2", "3")
-    with pytest.raises(ConfigError, match="directed=True is given for NetworkxGraph, which is undirected"):
+    with pytest.raises(ConfigError, match="NetworkxGraph is undirected; expected a directed graph"):
         adapters.walks(undirected, directed=True)
     with pytest.raises(InputError, match="no edge attribute 'cost'; found 'weight'"):
         readers.read_edges(NetworkxGraph("ab", [("a", "b", 2)], False), weight="cost")
@@ -187,7 +187,10 @@ def test_inputs():
     graph = readers.read_edges(INPUTS / "graph.net")
     assert graph.nodes.ids == ("Ann", "Bob", "Cid")
     assert (graph.neighbours_of("Bob"), graph.directed) == (["Ann", "Cid"], False)
-    with pytest.raises(InputError, match=r"no column 'source'; found 'from', 'to'.*source_column=.*'lines'"):
+    with pytest.raises(
+        InputError,
+        match=r"no column 'source'; found 'from', 'to'; .* with source_column=, or pass format='lines'",
+    ):
         readers.read_edges(INPUTS / "follows.csv")
 
 

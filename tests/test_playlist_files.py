@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import ids
 
 from item2vec import adapters
+from item2vec.adapters import playlist_files, playlist_json
 from item2vec.adapters.playlist_text import find_separator
 from item2vec.errors import ConfigError, InputError
 from item2vec.layouts import layout_of
@@ -259,7 +260,7 @@ def test_examples_of_separators(lines, sep):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("u1\ta b c\nu2\tb c\n", r"x\.txt: found blanks and tabs.*sep='\\t', or sep=' '"),
+        ("u1\ta b c\nu2\tb c\n", r"x\.txt: found blanks and tabs.*pass sep='\\t', or pass sep=' '"),
         ("Blue Monday\nCeremony\tAge\n", "found blanks and tabs"),
         ("u1\ta,b,c\nu2\tb,c\n", "found tabs and ',' in each line.*sep=','"),
         ("u1 a,b,c\nu2 b,c\n", "found blanks and ',' in each line"),
@@ -299,6 +300,19 @@ def test_files_without_playlists_are_errors(tmp_path, name, text, message):
         adapters.playlists(tmp_path / name)
 
 
+@pytest.mark.parametrize("start", ["", "[", "{", "a", "#EXTM3U\n"])
+def test_long_lines_and_documents_are_errors(tmp_path, monkeypatch, start):
+    monkeypatch.setattr(playlist_json, "MAX_DOCUMENT", 10_000)
+    monkeypatch.setattr(playlist_files, "MAX_DOCUMENT", 10_000)
+    monkeypatch.setattr(playlist_files, "MAX_LINE", 10_000)
+    (tmp_path / "x.gz").write_bytes(gzip.compress((start + " " * 10_000 + "x" * 20_000).encode()))
+    with pytest.raises(InputError, match=r"of more than 10,000 characters"):
+        adapters.playlists(tmp_path / "x.gz")
+    (tmp_path / "x.json").write_text("[\n" + '["a"],\n' * 2000)
+    with pytest.raises(InputError, match="line 1430: found a JSON document of more than 10,000 characters"):
+        adapters.playlists(tmp_path / "x.json")
+
+
 def test_a_unit_is_a_field_of_tracks(tmp_path):
     path = tmp_path / "x.json"
     path.write_text('{"items": [{"id": 5, "name": "A"}, {"id": "a", "name": "B"}]}')
@@ -306,18 +320,18 @@ def test_a_unit_is_a_field_of_tracks(tmp_path):
     with pytest.raises(InputError, match="item 0 has no field 'uri'; found 'id', 'name'"):
         adapters.playlists(path, unit="uri")
     path.write_text('{"items": ["a"]}')
-    with pytest.raises(InputError, match="found the id 'a'; expected an object"):
+    with pytest.raises(InputError, match="found the id 'a'; expected an object with the field 'id'"):
         adapters.playlists(path, unit="id")
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("list.m3u", {"sep": ","}, "found sep=',' for .*, which contains M3U"),
-        ("list.m3u", {"unit": "title"}, "found unit='title'"),
-        ("comma_blank.txt", {"unit": "title"}, "found unit='title' for .* contains lines of ids"),
-        ("playlists_array.json", {"sep": ","}, "found sep=','.* contains JSON"),
-        ("playlists_array.json", {"skip_fields": 1}, "found skip_fields=1.* contains JSON"),
+        ("list.m3u", {"sep": ","}, "sep is ',', which does not apply to M3U"),
+        ("list.m3u", {"unit": "title"}, "unit is 'title'.* M3U"),
+        ("comma_blank.txt", {"unit": "title"}, "unit is 'title', .* lines of ids"),
+        ("playlists_array.json", {"sep": ","}, "sep is ',', .* JSON"),
+        ("playlists_array.json", {"skip_fields": 1}, "skip fields is 1, .* JSON"),
     ],
 )
 def test_options_of_another_layout_are_errors(name, options, message):

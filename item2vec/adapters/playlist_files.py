@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from item2vec.adapters.playlist_json import json_playlists, track_field
+from item2vec.adapters.playlist_json import MAX_DOCUMENT, json_playlists, track_field
 from item2vec.adapters.playlist_text import text_playlists
 from item2vec.errors import ConfigError, InputError
-from item2vec.layouts import first_line, layout_of, suffix_of
+from item2vec.layouts import MAX_LINE, first_line, layout_of, numbered_lines, suffix_of
 from item2vec.markup import xml_elements
-from item2vec.opening import open_text, reading
+from item2vec.opening import ENCODING
 
 __all__ = ["Located", "file_playlists"]
 
@@ -38,7 +38,8 @@ def file_playlists(
     """Yield the playlists of a file, whose layout is recognised by its first line or by its suffix."""
     layout = _layout(path, first_line(path, encoding, skip_lines))
     _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)
-    lines = islice(_numbered_lines(path, encoding), skip_lines, None)
+    max_line = MAX_DOCUMENT if layout == "JSON" else MAX_LINE
+    lines = islice(_decoded_lines(path, encoding, max_line), skip_lines, None)
     name = str(path)
     if layout == "JSON":
         yield from json_playlists(name, lines, unit)
@@ -52,19 +53,17 @@ def file_playlists(
         yield from text_playlists(name, lines, sep=sep, skip_fields=skip_fields)
 
 
-def _numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def _decoded_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int, str]]:
     """Yield numbered lines; raise ``InputError`` for bytes that cannot be decoded."""
-    with reading(path), open_text(path, encoding, newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.encode()
-            except UnicodeEncodeError as error:
-                byte = ord(line[error.start]) - 0xDC00
-                raise InputError(
-                    f"{path} line {number}: byte {byte:#04x} is not {encoding} text; "
-                    "pass the encoding of the file, such as encoding='latin-1'"
-                ) from None
-            yield number, line
+    for number, line in numbered_lines(path, encoding, max_line):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(line[error.start]) - 0xDC00
+            raise InputError(
+                f"{path} line {number}: byte {byte:#04x} is not {encoding} text", remedies=[ENCODING]
+            ) from None
+        yield number, line
 
 
 def _layout(path: Path, first: str) -> str | None:
@@ -86,10 +85,8 @@ def _check_options(
     }.get(layout, {"skip_lines"})
     for option, value in options.items():
         if value and option not in applicable:
-            raise ConfigError(
-                f"found {option}={value!r} for {path}, which contains {layout or 'lines of ids'}; "
-                f"{option}= does not apply to this layout: omit it"
-            )
+            name, kind = option.replace("_", " "), layout or "lines of ids"
+            raise ConfigError(f"{name} is {value!r}, which does not apply to {kind}, as in {path}; omit it")
     if layout not in {None, "JSON", "XML", "M3U", "PLS"}:
         raise InputError(f"{path} is in the layout {layout}; expected playlists")
 

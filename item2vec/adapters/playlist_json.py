@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 
-__all__ = ["json_playlists", "track_field"]
+__all__ = ["MAX_DOCUMENT", "json_playlists", "track_field"]
+
+MAX_DOCUMENT = 256 * 2**20
+"""Largest number of characters of a line or document in JSON, which is read into memory."""
 
 _DECODER = json.JSONDecoder(parse_int=lambda digits: str(int(digits)))
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -45,12 +48,12 @@ def track_field(where: str, position: int, track: Any, unit: str) -> Any:
     """Return a field of a track; raise ``InputError`` if the track does not have the field."""
     if not isinstance(track, dict):
         raise InputError(
-            f"{where}: found the id {track!r}; expected an object, as unit={unit!r} is given: omit unit="
+            f"{where}: found the id {track!r}; expected an object with the field {unit!r}: omit the field"
         )
     if unit not in track:
         raise InputError(
-            f"{where}: item {position} has no field {unit!r}; found {_names(track)}: pass unit= with the "
-            "name of a field of all items"
+            f"{where}: item {position} has no field {unit!r}; found {_names(track)}",
+            remedies=[Remedy("unit", text="name a field of all items with {}")],
         )
     return track[unit]
 
@@ -75,7 +78,16 @@ def _values_of_lines(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tu
 def _values(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
     """Yield the line number and the content of each JSON value of a text, which is read into memory."""
     first, line = next(lines)
-    text = "".join(chain([line], (line for _, line in lines)))
+    parts, size = [line], len(line)
+    for number, line in lines:
+        parts.append(line)
+        size += len(line)
+        if size > MAX_DOCUMENT:
+            raise InputError(
+                f"{name} line {number}: found a JSON document of more than {MAX_DOCUMENT:,} characters; "
+                "expected JSON lines, with one playlist per line: convert the file"
+            )
+    text = "".join(parts)
     position, number = _skip_blanks(text, 0), first
     while position < len(text):
         try:
@@ -116,8 +128,8 @@ def _items(where: str, playlist: Any, unit: str | None) -> list[Any]:
     if unit is None and isinstance(first, dict):
         if "track_uri" not in first:
             raise InputError(
-                f"{where}: found items with the fields {_names(first)}; expected ids: pass unit= with the "
-                f"field that identifies an item, such as unit={_likely(first)!r}"
+                f"{where}: found items with the fields {_names(first)}; expected ids",
+                remedies=[Remedy("unit", _likely(first), "name the field that is the item, such as {}")],
             )
         unit = "track_uri"
     if unit is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.layouts import HEAD_LINES, layout_of, split_line
 
 __all__ = ["find_separator", "text_playlists"]
@@ -87,6 +87,6 @@ def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
 
 def _ambiguous(where: str, found: str, sep: str) -> InputError:
     return InputError(
-        f"{where}: found {found}; expected one separator between ids: pass sep={sep!r}, or sep=' ' for ids "
-        "separated by blanks and tabs"
+        f"{where}: found {found}; expected one separator between ids",
+        remedies=[Remedy("sep", sep), Remedy("sep", " ", "pass {} for blanks and tabs")],
     )

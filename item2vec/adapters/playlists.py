@@ -160,7 +160,7 @@ def _check_no_options(**options: object) -> None:
     for name, value in options.items():
         if value:
             raise ConfigError(
-                f"found {name}={value!r}, which applies only to files; omit it for lists of ids"
+                f"{name.replace('_', ' ')} is {value!r}, which applies only to files; omit it for lists"
             )
 
 

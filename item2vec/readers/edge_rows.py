@@ -10,9 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from item2vec.errors import InputError, InputTypeError, InvalidIdError
-from item2vec.layouts import HEAD_LINES, layout_of, split_line
-from item2vec.opening import open_text, reading
+from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
+from item2vec.layouts import HEAD_LINES, layout_of, numbered_lines, split_line
 from item2vec.readers.columns import IdColumn, id_text
 from item2vec.readers.faults import Fault, short_repr
 
@@ -21,6 +20,12 @@ __all__ = ["EdgeLines", "Row", "text_ids", "tuple_rows", "weight_of"]
 Row = tuple[int, list[str], float | None]
 """The line or row number, a node followed by its neighbours, and the weight of the edges."""
 
+_AS_ADJACENCY = Remedy(
+    "format",
+    "adjacency",
+    "pass {} for a node and its neighbours",
+    "rename a file of nodes and their neighbours to end in .adjlist",
+)
 _SEPARATORS = " \t,;|"
 
 
@@ -42,10 +47,8 @@ class EdgeLines:
         for number, fields in self._rows(_is_pair):
             if len(fields) > 3:
                 found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}, …)"
-                expected = (
-                    "an edge 'a b' or 'a b weight'; pass format='adjacency' for a node and its neighbours"
-                )
-                raise InputError(str(Fault(name, "line", number, found, expected)))
+                expected = "an edge 'a b' or 'a b weight'"
+                raise Fault(name, "line", number, found, expected, remedies=(_AS_ADJACENCY,)).exception()
             weighted = len(fields) == 3 and with_weights
             yield number, fields[:2], weight_of(name, "line", number, fields[2]) if weighted else None
 
@@ -65,20 +68,20 @@ class EdgeLines:
             if self.sep is None and sep == " " and (", " in line or "; " in line):
                 raise InputError(
                     f"{self.path} line {number}: found a comma or semicolon before a blank; expected one "
-                    "separator: pass sep=',', or sep=' ' if ids contain it"
+                    "separator",
+                    remedies=[Remedy("sep", ","), Remedy("sep", " ", "pass {} for blanks and tabs")],
                 )
             yield number, _fields(line, sep, quotes=self.quotes)
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         """Yield the number and the text of each line that is not blank and not a comment."""
-        with reading(self.path), open_text(self.path, self.encoding, newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                text = line.strip(" \t\r\n")
-                if layout := layout_of(text):
-                    found = f"{short_repr(text[:20])}, as in {layout}"
-                    raise InputError(str(Fault(str(self.path), "line", number, found, "an edge 'a b'")))
-                if text and not text.startswith("#"):
-                    yield number, text
+        for number, line in numbered_lines(self.path, self.encoding):
+            text = line.strip(" \t\r\n")
+            if layout := layout_of(text):
+                found = f"{short_repr(text[:20])}, as in {layout}"
+                raise Fault(str(self.path), "line", number, found, "an edge 'a b'").exception()
+            if text and not text.startswith("#"):
+                yield number, text
 
 
 def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from item2vec.arrays import Floats, Mask
-from item2vec.errors import ConfigError, InputError, InvalidIdError
+from item2vec.errors import ConfigError, InputError, InvalidIdError, Remedy
 from item2vec.graph import Graph
 from item2vec.layouts import suffix_of
 from item2vec.readers.collecting import read_columns
@@ -28,6 +28,7 @@ from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["read_edges"]
 
+_PARAMETERS = ("source_column", "target_column", "weight")
 _LOG = logging.getLogger("item2vec.readers")
 
 
@@ -143,16 +144,17 @@ def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
         return True
     missing = next(column for column in wanted if column not in {*table.names, *map(bare, table.names)})
     raise InputError(
-        f"{path} has no column {missing!r}; found {', '.join(map(short_repr, table.names[:20]))}: name the "
-        "columns with source_column= and target_column=, or pass format='lines' if there is no header"
+        f"{path} has no column {missing!r}; found {', '.join(map(short_repr, table.names[:20]))}",
+        remedies=[
+            Remedy(_PARAMETERS[wanted.index(missing)], text="name the column with {}"),
+            Remedy("format", "lines", "pass {} if there is no header"),
+        ],
     )
 
 
 def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
     if directed and not stated.directed:
-        raise ConfigError(
-            f"directed=True is given for {name}, which is undirected; omit it, or use a directed graph"
-        )
+        raise ConfigError(f"{name} is undirected; expected a directed graph, as directed is given: omit it")
     return stated.directed if directed is None else directed
 
 
@@ -190,7 +192,7 @@ def _graph(source: str, row_kind: str, rows: Iterable[Row], directed: bool) -> G
             weights.append(weight)
         if len(codes) > 1 and len(weights) not in (0, len(ends) // 2):
             found = f"an edge with{'out' if weight is None else ''} a weight"
-            raise InputError(str(Fault(source, row_kind, number, found, "weights on all edges or on none")))
+            raise Fault(source, row_kind, number, found, "weights on all edges or on none").exception()
     pairs = np.array(ends, dtype=np.int32).reshape(-1, 2)
     return Graph.from_codes(
         Vocabulary(tuple(code_of)),
@@ -222,4 +224,4 @@ def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> N
             check_ids((id_,))
         except InvalidIdError as error:
             fault = Fault.of_value(source, row_kind, number, "node", id_, IdColumn.expected, InvalidIdError)
-            raise fault.error(str(fault)) from error
+            raise fault.exception() from error

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 from xml.etree.ElementTree import Element
 
-from item2vec.errors import InputError
-from item2vec.layouts import first_line, layout_of, suffix_of
+from item2vec.errors import InputError, Remedy
+from item2vec.kinds import ARROW, ARROW_STREAM, PARQUET
+from item2vec.layouts import first_line, layout_of, numbered_lines, suffix_of
 from item2vec.markup import xml_elements
-from item2vec.opening import open_text, reading
+from item2vec.opening import file_kind
 from item2vec.readers.edge_rows import Row, weight_of
 from item2vec.readers.faults import Fault, short_repr
 
@@ -49,15 +50,16 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None) -> Gra
     InputError
         If the file is damaged, or in a graph format that is recognised but not read.
     """
-    layout = _layout(path, encoding) if path.is_file() else None
+    is_text = path.is_file() and file_kind(path) not in {PARQUET, ARROW, ARROW_STREAM}
+    layout = _layout(path, encoding) if is_text else None
     if layout == "XML":
         return _graphml(path, weight)
     if layout == "Pajek":
         return _pajek(path, encoding, with_weights=weight is not False)
     if layout == "METIS":
         raise InputError(
-            f"{path} is in the format METIS; expected an edge list: write one edge 'a b' per line, or pass "
-            "format='lines' if the file is an edge list"
+            f"{path} is in the format METIS; expected an edge list: write one edge 'a b' per line",
+            remedies=[Remedy("format", "lines", "pass {} if the file is an edge list")],
         )
     if layout in _READERS:
         raise InputError(
@@ -115,7 +117,10 @@ def _graphml(path: Path, weight: str | bool | None) -> GraphRows:
         )
     if isinstance(weight, str) and weight not in keys:
         found = ", ".join(map(repr, keys)) or "none"
-        raise InputError(f"{path} has no edge attribute {weight!r}; found {found}: name one with weight=")
+        raise InputError(
+            f"{path} has no edge attribute {weight!r}; found {found}",
+            remedies=[Remedy("weight", text="name an attribute with {}")],
+        )
     key = None if weight is False else keys.get("weight" if weight is None else str(weight))
     nodes: list[Row] = [(0, [name], None) for name in _distinct(path, names)]
     return GraphRows(directions == {"true"}, chain(nodes, _edges_of_xml(path, edges, key, names)))
@@ -174,11 +179,10 @@ def _distinct(path: Path, names: Mapping[str, str]) -> list[str]:
 
 
 def _pajek_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    with reading(path), open_text(path, encoding, newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            text = line.strip()
-            if text and not text.startswith("%"):
-                yield number, text
+    for number, line in numbered_lines(path, encoding):
+        text = line.strip()
+        if text and not text.startswith("%"):
+            yield number, text
 
 
 def _pairs(path: Path, number: int, section: str, fields: list[str]) -> list[tuple[int, str, list[str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.readers.edge_rows import Row, text_ids, weight_of
 from item2vec.readers.faults import short_repr
 from item2vec.readers.graph_files import GraphRows
@@ -51,7 +51,8 @@ def _attribute(source: Any, found: Iterable[str], weight: str | bool | None) -> 
     if isinstance(weight, str) and weight not in names:
         known = ", ".join(map(short_repr, names)) or "none"
         raise InputError(
-            f"{type(source).__name__} has no edge attribute {weight!r}; found {known}: name one with weight="
+            f"{type(source).__name__} has no edge attribute {weight!r}; found {known}",
+            remedies=[Remedy("weight", text="name an attribute with {}")],
         )
     if isinstance(weight, str):
         return weight
