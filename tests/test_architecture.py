@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
     {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes"},
-    {"interactions", "config", "metrics", "items", "kernels"},
+    {"interactions", "config", "metrics", "items", "kernels", "layouts", "markup"},
     {"sentences", "graph", "catalogue"},
     {"vectors", "shaping", "neighbours"},
     {"taste"},

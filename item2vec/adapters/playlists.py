@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
+import codecs
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from itertools import count
 from os import PathLike
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
+from item2vec.adapters.playlist_files import Located, file_playlists
 from item2vec.errors import ConfigError, InputError, InputTypeError
-from item2vec.opening import ENCODING
 from item2vec.sentences import Sentences
 from item2vec.shaping import Grouping, check_least, check_shape, shape_training_sentences
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["playlists"]
-
-Located = Iterator[tuple[str, Iterable[str]]]
-"""Pairs of a location, for error messages, and a playlist."""
 
 
 def playlists(
@@ -34,6 +28,7 @@ def playlists(
     skip_fields: int = 0,
     sep: str | None = None,
     encoding: str = "utf-8",
+    unit: str | None = None,
     min_length: int = 1,
     max_length: int | None = None,
     collapse_repeats: bool = False,
@@ -45,14 +40,27 @@ def playlists(
     Parameters
     ----------
     source
-        An iterable of iterables of ids, or the path of a file, which may be compressed (``.gz``). A file with
-        suffix ``.jsonl`` or ``.json`` contains JSON lines ``{"playlist_id": …, "items": […]}``. Any other
-        file contains text with one playlist per line.
+        An iterable of iterables of ids, or the path of a file, which may be compressed. The first line or,
+        failing that, the suffix of the file determines its layout:
+
+        - JSON lines, a JSON array or other JSON document. A playlist is ``{"items": […]}`` or a list;
+          ``{"playlists": [{"tracks": [{"track_uri": …}]}]}`` is the Million Playlist Dataset. Whole numbers
+          are read as text.
+        - M3U, PLS and XSPF: one playlist of the locations of its tracks (XSPF: without a location,
+          ``title by creator``).
+        - Otherwise text with one playlist per line.
     skip_lines, skip_fields
         Number of lines to skip at the start of a file, and number of fields to skip at the start of each line
         of text.
-    sep, encoding
-        Separator between ids in text (``None``: blanks and tabs), and encoding of a file.
+    sep
+        Separator between ids in text; blanks around ids are removed. ``" "`` means blanks and tabs. ``None``:
+        detected from the first 1,000 lines. These are blanks and tabs; a tab alone if ids contain blanks;
+        or, without blanks and tabs between ids, a comma, semicolon or pipe.
+    encoding
+        Encoding of a file. XML states its own encoding.
+    unit
+        Field of a track in JSON or XSPF that is the item, such as ``"artist_name"``. ``None``: the items are
+        ids, or have the field ``track_uri``.
     min_length, max_length
         Drop playlists of fewer than ``min_length`` items. Keep the last ``max_length`` items of a playlist.
     collapse_repeats
@@ -67,7 +75,8 @@ def playlists(
     Raises
     ------
     InputError
-        If a file cannot be read, or a line cannot be parsed. The message states the line number.
+        If a file cannot be read, a line cannot be parsed, or the separator is ambiguous. The message states
+        the line number.
     InputTypeError
         If an id is not text.
     InvalidIdError
@@ -83,20 +92,23 @@ def playlists(
     check_least("skip_lines", skip_lines, 0)
     check_least("skip_fields", skip_fields, 0)
     check_shape(min_length, max_length, group_by)
-    path = Path(source) if isinstance(source, str | PathLike) else None
-    is_json = path is not None and path.name.removesuffix(".gz").endswith((".jsonl", ".json"))
-    if (sep is not None or skip_fields) and (path is None or is_json):
-        raise ConfigError(
-            f"found the separator {sep!r} and {skip_fields} fields to skip, which apply only to text files "
-            "that are not JSON; expected none: omit them"
+    if sep == "":
+        raise ConfigError("sep is ''; expected a separator between ids, or None to detect it")
+    _check_encoding(encoding)
+    if isinstance(source, str | PathLike):
+        located = file_playlists(
+            Path(source),
+            sep=sep,
+            encoding=encoding,
+            skip_lines=skip_lines,
+            skip_fields=skip_fields,
+            unit=unit,
         )
-    if path is not None:
-        parse = _items_of_json if is_json else _splitter(sep, skip_fields)
-        located = _lines(path, _checked_encoding(encoding), skip_lines, parse)
     else:
+        _check_no_options(sep=sep, skip_lines=skip_lines, skip_fields=skip_fields, unit=unit)
         located = _numbered(source)
     sentences = _encoded(located, ordered)
-    if path is not None and not len(sentences):
+    if isinstance(source, str | PathLike) and not len(sentences):
         raise InputError(f"{source} contains no playlists; expected lines of ids, or JSON lines with items")
     return shape_training_sentences(
         sentences,
@@ -144,68 +156,18 @@ def _numbered(source: object) -> Located:
         yield f"sentence {number}", sentence
 
 
-def _lines(path: Path, encoding: str, skip: int, parse: Callable[[str], Iterable[str]]) -> Located:
-    """Yield the playlist of each line that is not empty. Only a line feed ends a line."""
-    number = 0
+def _check_no_options(**options: object) -> None:
+    for name, value in options.items():
+        if value:
+            raise ConfigError(
+                f"{name.replace('_', ' ')} is {value!r}, which applies only to files; omit it for lists"
+            )
+
+
+def _check_encoding(encoding: str) -> None:
     try:
-        with _open(path) as file:
-            for number, raw in enumerate(file, start=1):
-                line = raw.decode(encoding).removesuffix("\n").removesuffix("\r")
-                if number == 1:
-                    line = line.removeprefix("\ufeff")
-                if number > skip and line and (items := parse(line)):
-                    yield f"{path} line {number}", items
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} line {number}: byte {error.object[error.start]:#04x} is not {encoding} text",
-            remedies=[ENCODING],
+        codecs.lookup(encoding)
+    except LookupError:
+        raise ConfigError(
+            f"encoding is {encoding!r}; expected an encoding such as 'utf-8' or 'latin-1'"
         ) from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} line {number}: {error}; expected {{'items': ['id', …]}}") from None
-    except FileNotFoundError:
-        raise InputError(
-            f"no file {str(path)!r}; expected the path of a file, or a list of lists of ids"
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read beyond line {number}: {error}; "
-            "check that the file is readable and complete"
-        ) from error
-
-
-def _checked_encoding(encoding: str) -> str:
-    """Return the encoding; raise ``ConfigError`` unless it encodes a line feed as in ASCII.
-
-    Files are split into lines before they are decoded.
-    """
-    try:
-        if b"\n".decode(encoding) == "\n":
-            return encoding
-    except (LookupError, UnicodeError):
-        pass
-    raise ConfigError(
-        f"encoding is {encoding!r}; expected an encoding that extends ASCII, such as utf-8 or latin-1"
-    )
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _items_of_json(line: str) -> list[str]:
-    playlist = json.loads(line) if line.strip() else {"items": []}
-    items = playlist.get("items") if isinstance(playlist, dict) else None
-    if not isinstance(items, list):
-        raise ValueError(f"found {line[:60]!r}")
-    return items
-
-
-def _splitter(sep: str | None, skip_fields: int) -> Callable[[str], list[str]]:
-    """Return a function that splits a line into ids and drops empty fields."""
-    if sep == "":
-        raise ConfigError("sep is ''; expected a separator between ids, or None for blanks and tabs")
-    if sep is None:
-        return lambda line: [id_ for id_ in line.replace("\t", " ").split(" ") if id_][skip_fields:]
-    return lambda line: [id_ for id_ in line.split(sep)[skip_fields:] if id_]

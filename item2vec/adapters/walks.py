@@ -22,14 +22,14 @@ __all__ = ["walks"]
 
 
 def walks(
-    edges: Graph | str | PathLike[str] | Iterable[tuple[Any, ...]],
+    edges: Graph | str | PathLike[str] | Iterable[tuple[Any, ...]] | Any,
     *,
     walks_per_node: int = 10,
     walk_length: int = 80,
     p: float = 1.0,
     q: float = 1.0,
     seed: int = 7,
-    directed: bool = False,
+    directed: bool | None = None,
 ) -> Sentences:
     """Return random walks on a graph. Each pass starts one walk from every node, in random order.
 
@@ -41,8 +41,8 @@ def walks(
     Parameters
     ----------
     edges
-        A ``Graph``, or a source for ``readers.read_edges``: a file, a DataFrame, or tuples of source, target
-        and optionally weight.
+        A ``Graph``, or a source for ``readers.read_edges``: a file, a DataFrame, a graph of networkx or
+        igraph, or tuples of source, target and optionally weight.
     walks_per_node
         Number of passes, and of walks from each node.
     walk_length
@@ -52,7 +52,8 @@ def walks(
     seed
         Seed of the random number generator. Results do not depend on the number of threads.
     directed
-        Whether the edges are directed. Must be False for an undirected ``Graph``.
+        Whether the edges are directed. Must not be True for an undirected graph. ``None``: as the graph
+        states, or undirected.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def _check_bias(name: str, value: object) -> None:
         raise ConfigError(f"{name} is {value!r}; expected a number from 1e-300 to 1e300")
 
 
-def _graph(edges: Any, directed: bool) -> Graph:
+def _graph(edges: Any, directed: bool | None) -> Graph:
     if not isinstance(edges, Graph):
         from item2vec.readers import read_edges  # imports pandas, which a Graph does not need
 

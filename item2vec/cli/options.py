@@ -9,7 +9,7 @@ import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["As", "AsJson", "Gap", "ItemsFile", "K", "Models", "Store", "Where", "pairs"]
+__all__ = ["As", "AsJson", "Gap", "ItemsFile", "K", "Models", "Store", "Where", "pairs", "separator"]
 
 Models = Annotated[
     str | None,
@@ -76,6 +76,15 @@ class As:
         bool,
         typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),
     ]
+
+
+def separator(text: str) -> str:
+    r"""Return the value of ``--sep``. The word ``tab`` and ``\t`` mean a tab.
+
+    >>> separator("tab"), separator(r"\t"), separator("::")
+    ('\t', '\t', '::')
+    """
+    return "\t" if text in {"tab", r"\t"} else text
 
 
 def pairs(conditions: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from item2vec.cli.options import Gap, Store
+from item2vec.cli.options import Gap, Store, separator
 from item2vec.cli.settings import check_objective, location, model_config
 from item2vec.config import (
     DEFAULT_OBJECTIVE,
@@ -38,7 +38,7 @@ NEEDS_VALIDATION = "patience"
 
 @dataclass(frozen=True)
 class Source:
-    """The source of the sentences, and the options of its adapter.
+    """The source of the sentences, and the options of its reader and adapter.
 
     The source is the file ``playlists`` or ``edges`` if one of them is not ``None``, else the store.
 
@@ -208,6 +208,8 @@ def _source(
     playlists: Path | None, store: str | None, edges: Path | None = None, **adapter_options: Any
 ) -> Source:
     options = {name: value for name, value in adapter_options.items() if value is not None}
+    if "sep" in options:
+        options["sep"] = separator(options["sep"])
     return Source(playlists, edges, location("store", store), options)
 
 
@@ -229,9 +231,33 @@ PLAYLISTS = [
     inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
     _option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
     _option("skip_fields", int, help="Number of fields to skip at the start of each --playlists line."),
+    _option("unit", str, metavar="FIELD", help="Field of a --playlists track that is the item."),
+    _option(
+        "sep",
+        str,
+        help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",
+    ),
+    _option("encoding", str, help="Character encoding of text files [default: utf-8]."),
 ]
 WALKS = [
-    _option("edges", Path, metavar="FILE", help="Graph for random walks: an edge list, or an .adjlist file."),
+    _option(
+        "edges",
+        Path,
+        metavar="FILE",
+        help="Graph for random walks: edge list, table, .adjlist, GraphML or Pajek.",
+    ),
+    _option("source", str, metavar="COLUMN", help="Column of source nodes in --edges [default: source]."),
+    _option("target", str, metavar="COLUMN", help="Column of target nodes in --edges [default: target]."),
+    _option(
+        "weight",
+        str,
+        metavar="COLUMN",
+        help="Column of edge weights in --edges [default: weight, if there is one].",
+    ),
+    _option("weights", bool, help="Whether the --edges have weights [default: if the file has any]."),
+    _option("directed", bool, help="Whether the --edges are directed [default: as the file states, or not]."),
+    _option("header", bool, help="Whether an --edges table has a header [default: detected]."),
+    _option("quotes", bool, help="Whether quotes enclose fields of --edges [default: yes]."),
     _option("walks_per_node", int, help="Number of random walks from each node of the --edges graph."),
     _option("walk_length", int, help="Number of nodes per random walk."),
     _option("p", float, help="Return parameter p of node2vec."),

@@ -12,12 +12,29 @@ from item2vec.cli.remedies import remedies_for
 from item2vec.cli.settings import adapter_config
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError
+from item2vec.graph import Graph
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.store import Store
 
 __all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_titles"]
+
+
+PLAYLIST_OPTIONS = ("skip_lines", "skip_fields", "unit", "sep", "encoding")
+GRAPH_OPTIONS = {
+    "source": "source_column",
+    "target": "target_column",
+    "weight": "weight",
+    "weights": "weight",
+    "directed": "directed",
+    "header": "format",
+    "quotes": "quotes",
+    "sep": "sep",
+    "encoding": "encoding",
+}
+"""Maps the flags of ``--edges`` to the parameters of ``readers.read_edges``."""
+WALK_OPTIONS = ("walks_per_node", "walk_length", "p", "q")
 
 
 @remedies_for(encoding="encoding", sep="items_sep", columns="items_columns")
@@ -59,14 +76,23 @@ def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | Non
         raise ConfigError(
             f"got --playlists {source.playlists} and --edges {source.edges}; expected at most one of them"
         )
-    options = _checked_options(source, "--edges", "walks_per_node", "walk_length", "p", "q")
-    return adapters.walks(readers.read_edges(source.edges), seed=seed, **options), None, AdapterConfig()
+    options = _checked_options(source, "--edges", *GRAPH_OPTIONS, *WALK_OPTIONS)
+    graph = _read_graph(source.edges, {name: options.pop(name) for name in GRAPH_OPTIONS if name in options})
+    return adapters.walks(graph, seed=seed, **options), None, AdapterConfig()
+
+
+def _read_graph(path: Path, options: dict[str, Any]) -> Graph:
+    if options.pop("weights", None) is False:
+        options["weight"] = False
+    if (header := options.pop("header", None)) is not None:
+        options["header"] = "edges" if header else "lines"
+    return readers.read_edges(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
 
 
 def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]:
     """Return the playlists of a file, or all interactions and items of the store."""
     if source.playlists is not None:
-        options = _checked_options(source, "--playlists", "skip_lines", "skip_fields")
+        options = _checked_options(source, "--playlists", *PLAYLIST_OPTIONS)
         return adapters.playlists(source.playlists, **options), None
     _checked_options(source, "the store", "gap")
     with Store(source.store) as store:

@@ -19,6 +19,7 @@ __all__ = ["Command", "described", "remedies_for"]
 _FLAGS = {
     ("timestamp", None): "--no-timestamps",
     ("on_error", "skip"): "--skip-bad-rows",
+    ("format", "lines"): "--no-header",
 }
 _TAB = "\t"
 _NAMES = {"source_column": "source", "target_column": "target"}

@@ -14,7 +14,8 @@ No other package imports pandas or pyarrow. Data passes through the modules in t
       ▼
     one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph
 
-``edges.py`` also parses edge lists and adjacency lists without a header, and tuples, without a ``Table``.
+A graph does not require a ``Table``: ``edge_rows.py`` parses edge lists and adjacency lists without a header,
+and tuples; ``graph_files.py`` GraphML and Pajek; ``graph_objects.py`` graphs of networkx and igraph.
 """
 
 from __future__ import annotations

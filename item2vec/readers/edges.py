@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import re
+import logging
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
+from item2vec.arrays import Floats, Mask
+from item2vec.errors import ConfigError, InputError, InvalidIdError, Remedy
 from item2vec.graph import Graph
-from item2vec.opening import open_text, reading
+from item2vec.layouts import suffix_of
 from item2vec.readers.collecting import read_columns
-from item2vec.readers.columns import Column, IdColumn, WeightColumn, id_text
+from item2vec.readers.columns import Column, IdColumn, Values, WeightColumn
+from item2vec.readers.edge_rows import EdgeLines, Row, tuple_rows
 from item2vec.readers.faults import Fault, FaultReport, short_repr
+from item2vec.readers.graph_files import GraphRows, read_graph_file
+from item2vec.readers.graph_objects import graph_of_object
 from item2vec.readers.table import Table, bare
 from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
@@ -25,8 +28,8 @@ from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["read_edges"]
 
-_NAME_AS_ADJACENCY = "rename a file of nodes and their neighbours to end in .adjlist"
-_BLANKS = re.compile(r"[ \t]+")
+_PARAMETERS = ("source_column", "target_column", "weight")
+_LOG = logging.getLogger("item2vec.readers")
 
 
 def read_edges(
@@ -34,12 +37,13 @@ def read_edges(
     *,
     source_column: str = "source",
     target_column: str = "target",
-    weight: str | None = None,
-    directed: bool = False,
+    weight: str | bool | None = None,
+    directed: bool | None = None,
     columns: Sequence[str] | None = None,
     sep: str | None = None,
-    format: Literal["auto", "edges", "adjacency"] = "auto",  # noqa: A002 (named as on the command line)
+    format: Literal["auto", "edges", "lines", "adjacency"] = "auto",  # noqa: A002 (named as in networkx)
     encoding: str = "utf-8",
+    quotes: bool = True,
     connection: Any = None,
 ) -> Graph:
     r"""Read a graph. Nodes are in order of first appearance.
@@ -47,65 +51,132 @@ def read_edges(
     Parameters
     ----------
     source
-        One of: tuples ``(source, target)``, ``(source, target, weight)``, or ``(node,)`` for a node without
-        edges; the path of a text file; a table that ``read_interactions`` supports.
-    source_column, target_column, weight
-        Names of the columns of a table. ``weight=None``: the edges have no weights.
+        One of: a graph of networkx or igraph; tuples ``(source, target)``, ``(source, target, weight)``, or
+        ``(node,)`` for a node without edges; the path of a text file, a GraphML or a Pajek file; a table that
+        ``read_interactions`` supports.
+    source_column, target_column
+        Names of the columns of a table.
+    weight
+        Name of the column or edge attribute of weights. ``None``: the third field of lines and tuples, and
+        the column or attribute ``weight``, if there is one. ``False``: the edges have no weights.
     directed
-        Whether the edges are directed.
+        Whether the edges are directed. ``None``: as a graph, a GraphML or a Pajek file states; otherwise
+        undirected.
     format
         Format of a text file. ``"edges"``: a table if the suffix is ``.csv`` or ``.tsv``, or if the first
-        line or ``columns`` names the columns; otherwise one edge per line, ``a b`` or ``a b weight``.
-        ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``: adjacency list for the suffix
-        ``.adjlist``, otherwise edges. A line of an edge list or adjacency list may be a single node. Blank
-        lines and lines that start with ``#`` are skipped.
+        line or ``columns`` names the columns; otherwise lines. ``"lines"``: one edge per line, ``a b`` or
+        ``a b weight``, without a header. ``"adjacency"``: lines ``node neighbour neighbour …``. ``"auto"``:
+        adjacency list for the suffix ``.adjlist``, otherwise edges. A line of an edge list or adjacency list
+        may be a single node. Blank lines and lines that start with ``#`` are skipped.
     sep
-        Separator between ids. ``None``: blanks and tabs or, if the first line contains neither, a comma,
-        semicolon or pipe. Only ``\n`` ends a line of an edge list or adjacency list.
-    columns, encoding, connection
+        Separator between ids; ``" "`` means blanks and tabs. ``None``: the first of blanks and tabs, tab,
+        comma, semicolon and pipe that splits each of the first 1,000 lines into an edge. Only ``\n`` ends a
+        line of an edge list or adjacency list.
+    columns, encoding, quotes, connection
         See ``read_interactions``.
 
     Raises
     ------
     InputError
-        For the same reasons as in ``read_interactions``; or if a weight is not a finite number > 0, or only
-        some edges have a weight.
+        For the same reasons as in ``read_interactions``; if a weight is not a finite number > 0, or only
+        some edges have a weight; or if the file has a graph format that is not read.
+    ConfigError
+        If ``directed=True`` is given for a graph that states that it is undirected.
 
     Examples
     --------
     >>> read_edges([("ann", "bob"), ("bob", "cy"), ("dee",)])
     Graph(4 nodes, 2 edges, undirected, degrees 0 to 2)
     """
-    if format not in ("auto", "edges", "adjacency"):
-        raise InputError(f"format is {format!r}; expected 'auto', 'edges' or 'adjacency'")
-    kinds: dict[str, tuple[str | None, Callable[[str], Column]]] = {
-        "source_column": (source_column, IdColumn),
-        "target_column": (target_column, IdColumn),
-        "weight": (weight, WeightColumn),
-    }
-    parsers = {parameter: kind(column) for parameter, (column, kind) in kinds.items() if column is not None}
-    wanted = [column.name for column in parsers.values()]
-    if isinstance(source, str | PathLike):
-        path = Path(source)
-        if format == "adjacency" or (format == "auto" and _ends_in(path, ".adjlist")):
-            return _graph(str(path), "line", _adjacencies(path, sep, encoding), directed)
-    elif not (hasattr(source, "__arrow_c_stream__") or hasattr(source, "selected_columns")):
-        return _graph(type(source).__name__, "row", _tuples(source), directed)
+    if format not in ("auto", "edges", "lines", "adjacency"):
+        raise InputError(f"format is {format!r}; expected 'auto', 'edges', 'lines' or 'adjacency'")
+    path = Path(source) if isinstance(source, str | PathLike) else None
+    name, with_weights = str(path or type(source).__name__), weight is not False
+    if path is None:
+        stated = graph_of_object(source, weight)
+    else:
+        stated = read_graph_file(path, encoding, weight) if format in {"auto", "edges"} else None
+    if stated is not None:
+        row_kind = "edge" if path is None else "line"
+        return _graph(name, row_kind, stated.rows, _direction(name, stated, directed))
+    if path is None and not _is_table(source):
+        return _graph(name, "row", tuple_rows(source, with_weights=with_weights), bool(directed))
+    lines = None if path is None else EdgeLines(path, sep, encoding, quotes)
+    if lines and (format == "adjacency" or (format == "auto" and suffix_of(lines.path) == ".adjlist")):
+        return _graph(name, "line", lines.adjacencies(), bool(directed))
+    if lines and format == "lines":
+        return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
+    wanted = [source_column, target_column, *([weight] if isinstance(weight, str) else [])]
     table = open_table(
         source, wanted=wanted, sep=sep, columns=columns, encoding=encoding, connection=connection
     )
-    if isinstance(table, DelimitedFile) and columns is None and wanted == ["source", "target"]:
-        path = Path(source)
-        if not _ends_in(path, ".csv", ".tsv") and not {*wanted} <= {*map(bare, table.names)}:
-            return _graph(table.name, "line", _pairs(path, sep, encoding), directed)
-    return _graph_of_table(table, parsers, directed)
+    if lines and columns is None and _is_edge_list(table, lines.path, wanted):
+        return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
+    column = _weight_column(table, wanted) if weight is None else weight or None
+    parsers: dict[str, Column] = {
+        "source_column": IdColumn(source_column),
+        "target_column": IdColumn(target_column),
+        **({"weight": _EdgeWeights(str(column))} if column else {}),
+    }
+    return _graph_of_table(table, parsers, bool(directed))
 
 
-_Row = tuple[int, list[str], float | None]
-"""The line or row number, a node followed by its neighbours, and the weight of the edges."""
+class _EdgeWeights(WeightColumn):
+    """Parser of edge weights, which are finite, positive numbers."""
+
+    expected = "a finite number > 0"
+
+    def parse(self, values: Values) -> tuple[Floats, Mask]:
+        """Return a batch as float32, and a mask of its bad rows."""
+        weights, bad = super().parse(values)
+        return weights, bad | (weights == 0)
 
 
-def _graph(source: str, row_kind: str, rows: Iterable[_Row], directed: bool) -> Graph:
+def _is_table(source: object) -> bool:
+    return hasattr(source, "__arrow_c_stream__") or hasattr(source, "selected_columns")
+
+
+def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
+    """Return whether a text file has no header; raise ``InputError`` for a CSV file without the columns."""
+    if not isinstance(table, DelimitedFile) or {*wanted} <= {*table.names, *map(bare, table.names)}:
+        return False
+    if suffix_of(path) not in {".csv", ".tsv"} and wanted == ["source", "target"]:
+        return True
+    missing = next(column for column in wanted if column not in {*table.names, *map(bare, table.names)})
+    raise InputError(
+        f"{path} has no column {missing!r}; found {', '.join(map(short_repr, table.names[:20]))}",
+        remedies=[
+            Remedy(_PARAMETERS[wanted.index(missing)], text="name the column with {}"),
+            Remedy("format", "lines", "pass {} if there is no header"),
+        ],
+    )
+
+
+def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
+    if directed and not stated.directed:
+        raise ConfigError(f"{name} is undirected; expected a directed graph, as directed is given: omit it")
+    return stated.directed if directed is None else directed
+
+
+def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
+    """Return the column ``weight`` of a table, if any. Log it, or that the edges have no weights."""
+    others = [column for column in map(bare, table.names) if column not in ends]
+    if len(others) + len(ends) > len(table.names):
+        return None  # a column of nodes is missing
+    found = next((column for column in others if column.casefold() == "weight"), None)
+    if found:
+        _LOG.info("%s: column %r holds the weights of edges", table.name, found)
+    elif others:
+        names = ", ".join(map(short_repr, others[:10]))
+        _LOG.warning(
+            "%s: no column 'weight'; the edges have no weights, and the columns %s are not used",
+            table.name,
+            names,
+        )
+    return found
+
+
+def _graph(source: str, row_kind: str, rows: Iterable[Row], directed: bool) -> Graph:
     code_of: dict[str, int] = {}
     ends, weights = array("i"), array("f")
     for number, ids, weight in rows:
@@ -121,7 +192,7 @@ def _graph(source: str, row_kind: str, rows: Iterable[_Row], directed: bool) -> 
             weights.append(weight)
         if len(codes) > 1 and len(weights) not in (0, len(ends) // 2):
             found = f"an edge with{'out' if weight is None else ''} a weight"
-            raise InputError(str(Fault(source, row_kind, number, found, "weights on all edges or on none")))
+            raise Fault(source, row_kind, number, found, "weights on all edges or on none").exception()
     pairs = np.array(ends, dtype=np.int32).reshape(-1, 2)
     return Graph.from_codes(
         Vocabulary(tuple(code_of)),
@@ -147,54 +218,6 @@ def _graph_of_table(table: Table, parsers: Mapping[str, Column], directed: bool)
     )
 
 
-def _adjacencies(path: Path, sep: str | None, encoding: str) -> Iterator[_Row]:
-    for number, ids in _lines(path, sep, encoding):
-        yield number, ids, None
-
-
-def _pairs(path: Path, sep: str | None, encoding: str) -> Iterator[_Row]:
-    name = str(path)
-    for number, fields in _lines(path, sep, encoding):
-        if len(fields) > 3:
-            found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}, …)"
-            remedy = Remedy(
-                "format", "adjacency", "pass {} for a node and its neighbours", _NAME_AS_ADJACENCY
-            )
-            expected = "an edge 'a b' or 'a b weight'"
-            raise Fault(name, "line", number, found, expected, remedies=(remedy,)).exception()
-        yield number, fields[:2], _weight(name, "line", number, fields[2]) if len(fields) == 3 else None
-
-
-def _tuples(source: Iterable[Any]) -> Iterator[_Row]:
-    name = type(source).__name__
-    if not isinstance(source, Iterable):
-        raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples of two ids")
-    for number, edge in enumerate(source):
-        if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:
-            expected = "(source, target), (source, target, weight) or (node,)"
-            raise InputTypeError(str(Fault(name, "row", number, short_repr(edge), expected)))
-        ids = [id_text(node) for node in edge[:2]]
-        if None in ids:
-            node = edge[ids.index(None)]
-            raise InvalidIdError(
-                str(Fault(name, "row", number, f"node {short_repr(node)}", IdColumn.expected))
-            )
-        weight = _weight(name, "row", number, edge[2]) if len(edge) == 3 else None
-        yield number, [id_ for id_ in ids if id_ is not None], weight
-
-
-def _weight(source: str, row_kind: str, number: int, value: Any) -> float:
-    try:
-        weight = float(value)
-    except (TypeError, ValueError):
-        weight = math.nan
-    if not (math.isfinite(weight) and weight > 0):
-        raise InputError(
-            str(Fault(source, row_kind, number, f"weight {short_repr(value)}", "a finite number > 0"))
-        )
-    return weight
-
-
 def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> None:
     for id_ in ids:
         try:
@@ -202,26 +225,3 @@ def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> N
         except InvalidIdError as error:
             fault = Fault.of_value(source, row_kind, number, "node", id_, IdColumn.expected, InvalidIdError)
             raise fault.exception() from error
-
-
-def _lines(path: Path, sep: str | None, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the stripped fields of each line; skip comments and blank lines."""
-    first = True
-    with reading(path), open_text(path, encoding, newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            text = line.removesuffix("\n").removesuffix("\r").strip(" \t")
-            if not text or text.startswith("#"):
-                continue
-            if first and sep is None and not _BLANKS.search(text):
-                sep = next((mark for mark in ",;|" if mark in text), None)
-            first = False
-            if sep is None:
-                yield number, _BLANKS.split(text)
-            else:
-                yield number, [field.strip(" \t") for field in text.split(sep)]
-    if first:
-        raise InputError(f"{path} contains no edges; expected lines 'a b' or 'a b weight'")
-
-
-def _ends_in(path: Path, *suffixes: str) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith(suffixes)

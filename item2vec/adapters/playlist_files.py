@@ -1,0 +1,133 @@
+"""Playlists in a file: text, JSON, and the playlist files of media players (M3U, PLS, XSPF)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from item2vec.adapters.playlist_json import MAX_DOCUMENT, json_playlists, track_field
+from item2vec.adapters.playlist_text import text_playlists
+from item2vec.errors import ConfigError, InputError
+from item2vec.layouts import MAX_LINE, first_line, layout_of, numbered_lines, suffix_of
+from item2vec.markup import xml_elements
+from item2vec.opening import ENCODING
+
+__all__ = ["Located", "file_playlists"]
+
+Located = Iterator[tuple[str, Iterable[str]]]
+"""Pairs of a location, for error messages, and a playlist."""
+
+_SUFFIXES = {
+    ".json": "JSON",
+    ".jsonl": "JSON",
+    ".ndjson": "JSON",
+    ".m3u": "M3U",
+    ".m3u8": "M3U",
+    ".pls": "PLS",
+    ".xspf": "XML",
+}
+_PLS_FILE = re.compile(r"file(\d{1,18})", re.IGNORECASE)
+
+
+def file_playlists(
+    path: Path, *, sep: str | None, encoding: str, skip_lines: int, skip_fields: int, unit: str | None
+) -> Located:
+    """Yield the playlists of a file, whose layout is recognised by its first line or by its suffix."""
+    layout = _layout(path, first_line(path, encoding, skip_lines))
+    _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)
+    max_line = MAX_DOCUMENT if layout == "JSON" else MAX_LINE
+    lines = islice(_decoded_lines(path, encoding, max_line), skip_lines, None)
+    name = str(path)
+    if layout == "JSON":
+        yield from json_playlists(name, lines, unit)
+    elif layout == "M3U":
+        yield name, _m3u(lines)
+    elif layout == "PLS":
+        yield name, _pls(name, lines)
+    elif layout == "XML":
+        yield name, _xspf(path, unit)
+    else:
+        yield from text_playlists(name, lines, sep=sep, skip_fields=skip_fields)
+
+
+def _decoded_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int, str]]:
+    """Yield numbered lines; raise ``InputError`` for bytes that cannot be decoded."""
+    for number, line in numbered_lines(path, encoding, max_line):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(line[error.start]) - 0xDC00
+            raise InputError(
+                f"{path} line {number}: byte {byte:#04x} is not {encoding} text", remedies=[ENCODING]
+            ) from None
+        yield number, line
+
+
+def _layout(path: Path, first: str) -> str | None:
+    by_suffix = _SUFFIXES.get(suffix_of(path))
+    by_content = layout_of(first)
+    if by_content == "JSON" and by_suffix == "M3U" and first[:1] == "[":
+        return by_suffix  # the name of a file may start with "["
+    return by_content or by_suffix
+
+
+def _check_options(
+    path: Path, layout: str | None, *, sep: str | None, skip_fields: int, skip_lines: int, unit: str | None
+) -> None:
+    options: dict[str, Any] = {"sep": sep, "skip_fields": skip_fields, "unit": unit, "skip_lines": skip_lines}
+    applicable = {
+        None: {"sep", "skip_fields", "skip_lines"},
+        "JSON": {"unit", "skip_lines"},
+        "XML": {"unit"},
+    }.get(layout, {"skip_lines"})
+    for option, value in options.items():
+        if value and option not in applicable:
+            name, kind = option.replace("_", " "), layout or "lines of ids"
+            raise ConfigError(f"{name} is {value!r}, which does not apply to {kind}, as in {path}; omit it")
+    if layout not in {None, "JSON", "XML", "M3U", "PLS"}:
+        raise InputError(f"{path} is in the layout {layout}; expected playlists")
+
+
+def _m3u(lines: Iterator[tuple[int, str]]) -> list[str]:
+    stripped = (line.strip() for _, line in lines)
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def _pls(name: str, lines: Iterator[tuple[int, str]]) -> list[str]:
+    files: dict[int, str] = {}
+    for number, line in lines:
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not key or key[0] in "[;#" or (equals and not key.lower().startswith("file")):
+            continue
+        found = _PLS_FILE.fullmatch(key)
+        if not (found and equals and int(found[1]) not in files):
+            raise InputError(
+                f"{name} line {number}: found {line.strip()[:60]!r}; expected File1=…, with distinct numbers"
+            )
+        files[int(found[1])] = value
+    return [files[number] for number in sorted(files)]
+
+
+def _xspf(path: Path, unit: str | None) -> list[str]:
+    """Return the locations of the tracks, or else ``title by creator``; or the field ``unit`` of each."""
+    ids = []
+    tracks = xml_elements(
+        path, root="playlist", tags={"track"}, kind="XSPF", advice="export the playlist as XSPF or M3U"
+    )
+    for position, (number, element) in enumerate(tracks):
+        where = f"{path} line {number}"
+        track: dict[str, str] = {}
+        for child in element:
+            track.setdefault(child.tag, (child.text or "").strip())
+        if unit is not None:
+            ids.append(track_field(where, position, track, unit))
+        elif track.get("location"):
+            ids.append(track["location"])
+        elif track.get("title"):
+            ids.append(" by ".join(filter(None, (track["title"], track.get("creator")))))
+        else:
+            raise InputError(f"{where}: track {position} has no location and no title; expected one of them")
+    return ids

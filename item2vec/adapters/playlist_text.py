@@ -1,0 +1,92 @@
+"""Playlists in text with one playlist per line: the separator is detected, and lines are split into ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+from item2vec.errors import InputError, Remedy
+from item2vec.layouts import HEAD_LINES, layout_of, split_line
+
+__all__ = ["find_separator", "text_playlists"]
+
+_MARKS = ",;|"
+_PADDING = re.compile(r" *([\t,;|]) *")
+
+
+def text_playlists(
+    name: str, lines: Iterator[tuple[int, str]], *, sep: str | None, skip_fields: int
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the location and the ids of each line. Empty fields are dropped."""
+    head = list(islice(lines, HEAD_LINES))
+    found = find_separator([line for _, line in head], name) if sep is None else sep
+    for number, line in chain(head, lines):
+        where = f"{name} line {number}"
+        if layout := layout_of(line):
+            raise InputError(
+                f"{where} starts with {line.strip()[:20]!r}, as in {layout}; expected ids in each line of a "
+                "text file: save the playlists in one layout, such as JSON lines"
+            )
+        if sep is None and found == " " and (", " in line or "; " in line):
+            mark = "," if ", " in line else ";"
+            raise _ambiguous(where, f"blanks, and {mark!r} before a blank", mark)
+        if ids := [id_ for id_ in split_line(line, found)[skip_fields:] if id_]:
+            yield where, ids
+
+
+def find_separator(lines: Sequence[str], name: str) -> str:
+    r"""Return the separator between ids: a blank (for blanks and tabs), a tab, or one of ``,;|``.
+
+    Blanks beside a tab or one of ``,;|`` do not separate ids. The separator is
+
+    - a tab if ids contain blanks: every line with blanks has a tab, and at least one of these lines has
+      several tabs, or blanks before its first tab;
+    - one of ``,;|`` if no line contains blanks or tabs between ids;
+    - otherwise blanks and tabs.
+
+    Raises
+    ------
+    InputError
+        If the rule leaves a choice, for example in ``user<tab>a b c`` or ``user a,b,c``.
+
+    Examples
+    --------
+    >>> find_separator(["s1, s2", "s3"], "x.txt"), find_separator(["s1 s2", "s3"], "x.txt")
+    (',', ' ')
+    >>> find_separator(["Blue Monday\tAge of Consent\tCeremony"], "x.txt")
+    '\t'
+    """
+    lines = [_PADDING.sub(r"\1", line.strip(" \t\r\n")) for line in lines]
+    blank, tab = (any(char in line for line in lines) for char in " \t")
+    marks = [mark for mark in _MARKS if any(mark in line for line in lines)]
+    if blank and tab:
+        with_blank = [line for line in lines if " " in line]
+        if all("\t" in line for line in with_blank) and any(
+            line.count("\t") > 1 or " " in line.partition("\t")[0] for line in with_blank
+        ):
+            return "\t"
+        raise _ambiguous(name, "blanks and tabs", "\t")
+    if not (blank or tab):
+        if len(marks) > 1:
+            raise _ambiguous(name, " and ".join(map(repr, marks)), marks[0])
+        return marks[0] if marks else " "
+    for mark in marks:
+        if _lists_in_fields(lines, mark):
+            raise _ambiguous(name, f"{'tabs' if tab else 'blanks'} and {mark!r} in each line", mark)
+    return " "
+
+
+def _lists_in_fields(lines: Sequence[str], mark: str) -> bool:
+    """Return whether each line contains the mark, but not in each field, as in ``user a,b,c``."""
+    fields = [split_line(line, " ") for line in lines if " " in line or "\t" in line]
+    return all(any(mark in field for field in line) for line in fields) and not all(
+        mark in field for line in fields for field in line
+    )
+
+
+def _ambiguous(where: str, found: str, sep: str) -> InputError:
+    return InputError(
+        f"{where}: found {found}; expected one separator between ids",
+        remedies=[Remedy("sep", sep), Remedy("sep", " ", "pass {} for blanks and tabs")],
+    )

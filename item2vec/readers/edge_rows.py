@@ -1,0 +1,156 @@
+"""Rows of a graph: the nodes and the weight of an edge, from lines of text and from tuples."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
+from item2vec.layouts import HEAD_LINES, layout_of, numbered_lines, split_line
+from item2vec.readers.columns import IdColumn, id_text
+from item2vec.readers.faults import Fault, short_repr
+
+__all__ = ["EdgeLines", "Row", "text_ids", "tuple_rows", "weight_of"]
+
+Row = tuple[int, list[str], float | None]
+"""The line or row number, a node followed by its neighbours, and the weight of the edges."""
+
+_AS_ADJACENCY = Remedy(
+    "format",
+    "adjacency",
+    "pass {} for a node and its neighbours",
+    "rename a file of nodes and their neighbours to end in .adjlist",
+)
+_SEPARATORS = " \t,;|"
+
+
+@dataclass(frozen=True)
+class EdgeLines:
+    """An edge list or adjacency list without a header, and the options for reading it.
+
+    Blanks and tabs around fields are removed. Blank lines and lines that start with ``#`` are skipped.
+    """
+
+    path: Path
+    sep: str | None
+    encoding: str
+    quotes: bool
+
+    def pairs(self, *, with_weights: bool) -> Iterator[Row]:
+        """Yield the edges of lines ``a b`` or ``a b weight``, or the node of a line ``a``."""
+        name = str(self.path)
+        for number, fields in self._rows(_is_pair):
+            if len(fields) > 3:
+                found = f"{len(fields)} fields ({', '.join(map(short_repr, fields[:5]))}, …)"
+                expected = "an edge 'a b' or 'a b weight'"
+                raise Fault(name, "line", number, found, expected, remedies=(_AS_ADJACENCY,)).exception()
+            weighted = len(fields) == 3 and with_weights
+            yield number, fields[:2], weight_of(name, "line", number, fields[2]) if weighted else None
+
+    def adjacencies(self) -> Iterator[Row]:
+        """Yield the nodes of lines ``node neighbour neighbour …``."""
+        for number, ids in self._rows(bool):
+            yield number, ids, None
+
+    def _rows(self, is_row: Callable[[list[str]], bool]) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number and the fields of each line. ``is_row`` states which fields are an edge."""
+        lines = self._lines()
+        head = list(islice(lines, HEAD_LINES))
+        if not head:
+            raise InputError(f"{self.path} contains no edges; expected lines 'a b' or 'a b weight'")
+        sep = self.sep or _separator([line for _, line in head], is_row, quotes=self.quotes)
+        for number, line in chain(head, lines):
+            if self.sep is None and sep == " " and (", " in line or "; " in line):
+                raise InputError(
+                    f"{self.path} line {number}: found a comma or semicolon before a blank; expected one "
+                    "separator",
+                    remedies=[Remedy("sep", ","), Remedy("sep", " ", "pass {} for blanks and tabs")],
+                )
+            yield number, _fields(line, sep, quotes=self.quotes)
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        """Yield the number and the text of each line that is not blank and not a comment."""
+        for number, line in numbered_lines(self.path, self.encoding):
+            text = line.strip(" \t\r\n")
+            if layout := layout_of(text):
+                found = f"{short_repr(text[:20])}, as in {layout}"
+                raise Fault(str(self.path), "line", number, found, "an edge 'a b'").exception()
+            if text and not text.startswith("#"):
+                yield number, text
+
+
+def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
+    """Yield the edges of tuples ``(source, target)`` or ``(source, target, weight)``, or ``(node,)``."""
+    name = type(source).__name__
+    if not isinstance(source, Iterable):
+        raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples of two ids")
+    for number, edge in enumerate(source):
+        if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:
+            expected = "(source, target), (source, target, weight) or (node,)"
+            raise InputTypeError(str(Fault(name, "row", number, short_repr(edge), expected)))
+        weighted = len(edge) == 3 and with_weights
+        weight = weight_of(name, "row", number, edge[2]) if weighted else None
+        yield number, text_ids(name, "row", number, edge[:2]), weight
+
+
+def text_ids(source: str, row_kind: str, number: int, nodes: Iterable[Any]) -> list[str]:
+    """Return nodes as ids: text, or whole numbers as text."""
+    ids = []
+    for node in nodes:
+        id_ = id_text(node)
+        if id_ is None:
+            found = f"node {short_repr(node)}"
+            raise InvalidIdError(str(Fault(source, row_kind, number, found, IdColumn.expected)))
+        ids.append(id_)
+    return ids
+
+
+def weight_of(source: str, row_kind: str, number: int, value: Any) -> float:
+    """Return a weight as a number; raise ``InputError`` unless it is finite and positive."""
+    weight = _number(value)
+    if not (math.isfinite(weight) and weight > 0):
+        raise InputError(
+            str(Fault(source, row_kind, number, f"weight {short_repr(value)}", "a finite number > 0"))
+        )
+    return weight
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _is_pair(fields: list[str]) -> bool:
+    return len(fields) <= 2 or (len(fields) == 3 and not math.isnan(_number(fields[2])))
+
+
+def _separator(lines: Sequence[str], is_row: Callable[[list[str]], bool], *, quotes: bool) -> str:
+    """Return the first separator that splits each line into an edge, or else the first that splits any line.
+
+    Blanks beside a comma, semicolon or pipe do not separate ids.
+    """
+    splitting = []
+    for sep in _SEPARATORS:
+        rows = [_fields(line, sep, quotes=quotes) for line in lines]
+        if any(len(row) > 1 for row in rows):
+            padded = sep == " " and any(field.endswith((",", ";", "|")) for row in rows for field in row[:-1])
+            if not padded and all(map(is_row, rows)):
+                return sep
+            splitting.append(sep)
+    return splitting[0] if splitting else " "
+
+
+def _fields(line: str, sep: str, *, quotes: bool) -> list[str]:
+    if quotes and '"' in line and len(sep) == 1 and sep != " ":
+        try:
+            return next(csv.reader([line], delimiter=sep, skipinitialspace=True, strict=True))
+        except csv.Error:
+            pass
+    return split_line(line, sep)
