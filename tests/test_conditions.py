@@ -100,7 +100,10 @@ def test_examples_of_conditions(where, expected):
         ({"year": {"<=": "1990"}}, r"year is number, and cannot be compared by <= '1990'; expected a number"),
         ({"live": {"<": "true"}}, r"live is boolean, and cannot be compared by < 'true'"),
         ({"tags": {">": 7}}, r"tags is list of text, and cannot"),
-        ({"year": {"contains": "19"}}, r"year is number, and cannot contain '19'; expected an attribute that"),
+        (
+            {"year": {"contains": "19"}},
+            r"year is number, and cannot contain '19'; expected an attribute that",
+        ),
         ({"genre": {"contains": 7}}, r"genre is text, and cannot contain 7; expected text"),
         ({"any": [{"not": {"genre": {"<": 2}}}, {}]}, r"genre is text"),
     ],
@@ -114,7 +117,10 @@ def test_a_comparison_across_types_names_the_type_of_the_attribute(where, messag
     ("where", "message"),
     [
         ("genre", "where is 'genre'; expected a mapping"),
-        ({"genre": {}}, r"genre is \{\}; expected text, a number or a boolean, a list of these, or a mapping"),
+        (
+            {"genre": {}},
+            r"genre is \{\}; expected text, a number or a boolean, a list of these, or a mapping",
+        ),
         ({"genre": {"=": 1}}, r"genre is \{'=': 1\}; .* operators == != > >= < <= in not in contains"),
         ({"genre": {"in": "jazz"}}, "the value of in in genre is 'jazz'; expected a list"),
         ({"genre": {"==": ["jazz"]}}, r"the value of == in genre is \['jazz'\]; expected text"),
@@ -262,9 +268,8 @@ def evaluate(where, row, rows):
         elif name in ("any", "all"):
             truths.append((any_of if name == "any" else all_of)(evaluate(one, row, rows) for one in value))
         else:
-            if not isinstance(value, dict):
-                value = {"in" if isinstance(value, list) else "==": value}
-            for of, wanted in value.items():
+            plain = {"in" if isinstance(value, list) else "==": value}
+            for of, wanted in (value if isinstance(value, dict) else plain).items():
                 check_types([other.get(name) for other in rows.values()], of, wanted)
                 truths.append(of_cell(of, row.get(name), wanted))
     return all_of(truths)

@@ -38,8 +38,8 @@ class Expression:
         parsed = _EXPRESSION.fullmatch(text)
         if parsed is None or not parsed[1].strip():
             raise InputError(
-                f"the condition is {text!r}; expected NAME=VALUE, or another operator of != > >= < <= ~, "
-                "such as genre=jazz"
+                f"the condition is {text!r}; expected NAME=VALUE, such as genre=jazz, or another operator: "
+                "!= > >= < <= ~"
             )
         name, operator, value = parsed.groups()
         return cls(name.strip(), "=" if operator == "==" else operator, value.strip())
