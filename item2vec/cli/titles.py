@@ -74,11 +74,12 @@ def read_titles(
 def _checked_separator(file: ItemsFile, detected: str, sep: str | None, encoding: str) -> str:
     """Return the separator of a file without a header: ``sep`` if the first id would contain ``sep``.
 
-    Raise ``InputError`` if there is no separator, or ``::``, which separates fields, but may also be text.
+    Raise ``InputError`` if there is no separator, or if ``::`` may be one and no option confirms it.
     """
     with reading(file.path), open_text(file.path, encoding, newline="") as lines:
         line = next((line for line in lines if not line.isspace()), "").strip("\r\n")
-    first = line if detected == "::" else line.split(detected)[0]
+    is_certain = detected != "::" or file.columns is not None
+    first = line.split(detected)[0] if is_certain else line
     if sep is not None and sep in first:
         return sep
     if first == line or "::" in first:
