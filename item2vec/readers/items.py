@@ -106,7 +106,7 @@ def read_items(
                 f"{table.name} {table.row_kind}s {first[0]} and {row[0]} describe item {id_!r} differently; "
                 "expected one row per item"
             )
-    is_delimited = isinstance(table, DelimitedFile)
+    is_delimited = isinstance(table, DelimitedFile | DelimitedParts)
     types = declared_types(table.names) if is_delimited else {}
     return Items(
         Vocabulary(tuple(rows)),
