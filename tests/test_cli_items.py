@@ -118,7 +118,8 @@ def test_ingest_shows_the_types_of_attributes(item2vec, tmp_path, events):
 
 def test_the_encoding_applies_to_the_items_file(item2vec, tmp_path, events):
     words = ["ingest", "events.csv", "--items", str(INPUTS / "items_latin1.csv")]
-    assert item2vec(*words)[0] == 2
+    code, _, err = item2vec(*words)
+    assert (code, "--encoding latin-1" in err) == (2, True)
     assert item2vec(*words, "--encoding", "latin-1")[0] == 0
     assert stored(tmp_path) == {"i1": {"title": "Café del Mar"}, "i2": {"title": "Motörhead"}}
 
@@ -128,6 +129,18 @@ def test_encoding_of_the_items_file_of_other_commands(item2vec, tmp_path, shop):
     assert item2vec(*words)[0] == 2
     code, out, _ = item2vec(*words, "--encoding", "latin-1")
     assert (code, {row["item"]: row["title"] for row in json.loads(out)}["i2"]) == (0, "Motörhead")
+
+
+@pytest.mark.parametrize("source", [[], ["--playlists", "lists.txt"], ["--edges", "edges.csv"]])
+def test_the_encoding_of_training_applies_to_the_items_file(item2vec, tmp_path, shop, source):
+    (tmp_path / "lists.txt").write_text("i1 i2\n" * 9)
+    (tmp_path / "edges.csv").write_text("source,target\ni1,i2\n")
+    words = ["train", *source, "--epochs", "1", "--items", str(INPUTS / "items_latin1.csv")]
+    code, _, err = item2vec(*words)
+    assert (code, "--encoding latin-1" in err) == (2, True)
+    assert item2vec(*words, "--encoding", "latin-1")[0] == 0
+    rows = json.loads(item2vec("similar", "i1", "--json")[1])
+    assert rows[0]["title"] == "Motörhead"
 
 
 @pytest.mark.parametrize("flags", [["--items-sep", "::"], []])

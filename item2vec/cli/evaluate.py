@@ -79,15 +79,15 @@ def evaluate(
     Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
     """
     from item2vec.cli.reading import read_events
-    from item2vec.cli.titles import read_titles
+    from item2vec.cli.titles import read_titles_beside
     from item2vec.report import Study, write_report
 
     protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
     _check(protocol, at, fraction, report, repeats=repeats)
     cutoffs = [check_k(cutoff) for cutoff in k or CUTOFFS]
+    titles, source = read_titles_beside(items, source)
     events, stored_items = read_events(source)
-    encoding = source.adapter_options.get("encoding")
-    titles = read_titles(items, encoding=encoding) if items else stored_items
+    titles = stored_items if titles is None else titles
     with warnings.catch_warnings():
         # The text of each LeakWarning is printed with the result.
         warnings.simplefilter("ignore", LeakWarning)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from item2vec import readers
-from item2vec.cli.parameters import ItemsFile
+from item2vec.cli.parameters import ItemsFile, Source
 from item2vec.cli.remedies import remedies_for
 from item2vec.errors import InputError
 from item2vec.items import Items
@@ -17,7 +18,7 @@ from item2vec.readers.table import bare
 from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
 
-__all__ = ["read_titles"]
+__all__ = ["read_titles", "read_titles_beside"]
 
 ITEM, TITLE = "item_id", "title"
 ID_NAME = re.compile(r"(?:.*[^A-Za-z])?(?:id|ID|Id)|.*[a-z]I[dD]")
@@ -69,6 +70,21 @@ def read_titles(
     return readers.read_items(
         file.path, item=_id_column(names, item), title=_title_column(names), list_sep=file.list_sep, **options
     )
+
+
+def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items | None, Source]:
+    """Read the items file of a command that has a source, whose ``--encoding`` describes both.
+
+    If the source is the store, ``--encoding`` describes the items file only. It is not an option of the
+    returned source.
+    """
+    if items is None:
+        return None, source
+    options = dict(source.adapter_options)
+    titles = read_titles(items, encoding=options.get("encoding"))
+    if source.playlists is None and source.edges is None:
+        options.pop("encoding", None)
+    return titles, dataclasses.replace(source, adapter_options=options)
 
 
 def _checked_separator(file: ItemsFile, detected: str, sep: str | None, encoding: str) -> str:

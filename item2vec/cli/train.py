@@ -44,13 +44,13 @@ def train(
     """
     from item2vec import fit, load, publish
     from item2vec.cli.reading import read_sentences
-    from item2vec.cli.titles import read_titles
+    from item2vec.cli.titles import read_titles_beside
 
+    titles, source = read_titles_beside(items, source)
     sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed)
     start_vectors = None if start is None else load(start).vectors
     started = time.monotonic()
-    encoding = source.adapter_options.get("encoding")
-    titles = read_titles(items, encoding=encoding) if items else stored_items
+    titles = stored_items if titles is None else titles
     model = fit(sentences, config, items=titles, start=start_vectors, adapter=adapter)
     version = publish(model, location("models", models))
     facts = {
