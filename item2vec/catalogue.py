@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 
 from item2vec.arrays import Codes, Mask
+from item2vec.conditions import Condition, Where, parse
 from item2vec.interactions import read_only
-from item2vec.items import Items, Value, checked_conditions
+from item2vec.items import Items
 from item2vec.types import Vocabulary
 
 __all__ = ["Catalogue", "Eligible"]
@@ -42,7 +41,7 @@ class Catalogue:
         n_inactive = len(self.active) - np.count_nonzero(self.active)
         return f"Catalogue({len(self.items):,} items, {n_inactive:,} inactive, revision {self.revision})"
 
-    def where(self, conditions: Mapping[str, Any]) -> list[str]:
+    def where(self, conditions: Where) -> list[str]:
         """Return the ids of the active items that meet all conditions; see ``Items.where``."""
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
 
@@ -94,16 +93,13 @@ class Eligible:
         self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
 
-    def mask(self, where: Mapping[str, Any] | None = None) -> Mask | None:
+    def mask(self, where: Where | None = None) -> Mask | None:
         """Return a read-only mask of the model rows, or ``None`` if all rows may be recommended."""
-        return self._mask(frozenset(checked_conditions(where or {}).items()))
+        return self._mask(parse(where or {}))
 
 
-def _mask(
-    catalogue: Catalogue, codes: Codes, conditions: frozenset[tuple[str, frozenset[Value]]]
-) -> Mask | None:
-    # Items that are not in the catalogue have code -1, which selects the appended flag: true if there is no
-    # condition.
-    allowed = np.append(catalogue.active & catalogue.items.meets(dict(conditions)), not conditions)
+def _mask(catalogue: Catalogue, codes: Codes, condition: Condition) -> Mask | None:
+    # Items that are not in the catalogue have code -1, which selects the appended flag.
+    allowed = np.append(catalogue.active & catalogue.items.meets(condition), condition.matches_null())
     mask: Mask = read_only(allowed[codes], np.bool_)
     return None if mask.all() else mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from item2vec.arrays import Codes, Mask
 from item2vec.catalogue import Catalogue, Eligible
+from item2vec.conditions import Where
 from item2vec.config import AdapterConfig
 from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.recommender import Recommender
@@ -103,6 +104,11 @@ class Engine:
         version = self._live.version
         return None if version is None else version.id
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items of the store, with their attributes and active flags, at the current revision."""
+        return self._catalogue_cache.catalogue
+
     def status(self) -> dict[str, Any]:
         """Return the version in use and the error of the last failed reload, as JSON values.
 
@@ -123,7 +129,7 @@ class Engine:
         *,
         history: Iterable[str] | None = None,
         k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         exclude: Iterable[str] = (),
         allow: Iterable[str] | None = None,
         deny: Iterable[str] = (),
@@ -143,8 +149,8 @@ class Engine:
         k
             The number of items.
         where
-            Attributes that an item must have, such as ``{"genre": "jazz"}``; a list matches any of its
-            values.
+            Conditions on the attributes of the items, such as ``{"genre": ["jazz", "soul"], "year": {">=":
+            1990}}``; see ``item2vec.conditions``.
         exclude, allow, deny
             As in ``Recommender.recommend``.
         filter_seen
@@ -156,7 +162,8 @@ class Engine:
         InputError
             If no item has an attribute named in ``where``.
         InputTypeError
-            If both or neither of ``user`` and ``history`` are specified.
+            If both or neither of ``user`` and ``history`` are specified, or a value in ``where`` cannot be
+            compared with the values of its attribute.
         """
         if (user is None) == (history is None):
             arguments = "neither a user nor" if user is None else "a user and"
@@ -172,7 +179,7 @@ class Engine:
         users: Iterable[str],
         *,
         k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         exclude: Iterable[Iterable[str]] | None = None,
         allow: Iterable[str] | None = None,
         deny: Iterable[str] = (),
@@ -200,9 +207,7 @@ class Engine:
             eligible=eligible,
         )
 
-    def similar_items(
-        self, item: str, *, k: int = 10, where: Mapping[str, Any] | None = None
-    ) -> list[Recommendation]:
+    def similar_items(self, item: str, *, k: int = 10, where: Where | None = None) -> list[Recommendation]:
         """Return the ``k`` active items most similar to ``item``; see ``Recommender.similar_items``."""
         return self.analogy(positive=[item], k=k, where=where)
 
@@ -212,7 +217,7 @@ class Engine:
         positive: Iterable[str],
         negative: Iterable[str] = (),
         k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
     ) -> list[Recommendation]:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
         model, eligible = self._served(where)
@@ -233,7 +238,7 @@ class Engine:
         self._live.check()
         self._catalogue_cache.refresh()
 
-    def _served(self, where: Mapping[str, Any] | None) -> tuple[Recommender, Mask | None]:
+    def _served(self, where: Where | None) -> tuple[Recommender, Mask | None]:
         """Return the model and the mask of its rows that are active and meet ``where``."""
         model, catalogue, eligible = self.model, self._catalogue_cache.catalogue, self._eligible
         if (

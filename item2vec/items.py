@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arrays import Codes, Mask
-from item2vec.errors import InputError, InputTypeError
+from item2vec.arrays import Mask
+from item2vec.conditions import Column, Where, parse
+from item2vec.errors import InputError
 from item2vec.types import Vocabulary
 
-__all__ = ["Items", "checked_conditions"]
+__all__ = ["Items"]
 
-Value = str | float
+TITLE = "title"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,7 +25,7 @@ class Items:
     """Items with titles, for display, and attributes, for filters.
 
     ``titles[code]`` is ``None`` if the item has no title. ``attributes[code]`` maps attribute names to JSON
-    values. Filters match text, numbers, booleans, and the elements of lists.
+    values. Filters compare text, numbers, booleans, and the elements of lists.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Items:
 
     def __repr__(self) -> str:
         titled = sum(title is not None for title in self.titles)
-        names = ", ".join(self._names) or "none"
+        names = ", ".join(self.attribute_names) or "none"
         return f"Items({len(self):,} items, {titled:,} titles, attributes: {names})"
 
     def title(self, item: str) -> str:
@@ -76,37 +76,57 @@ class Items:
         code = int(self.vocabulary.encode([item])[0])
         return dict(self.attributes[code]) if code >= 0 else {}
 
-    def where(self, conditions: Mapping[str, Any]) -> list[str]:
+    def where(self, conditions: Where) -> list[str]:
         """Return the ids of the items that meet all conditions.
 
-        ``conditions`` maps the name of an attribute to a value, or to a list of alternative values. An
-        attribute that is a list matches if one of its elements matches. ``None`` and NaN match no item.
-        ``True`` equals 1.
+        ``conditions`` maps the name of an attribute to a value, to a list of alternative values, or to
+        operators with values. ``item2vec.conditions`` describes the whole language.
 
         Raises
         ------
         InputError
             If no item has an attribute of this name. The message suggests a similar name.
         InputTypeError
-            If a condition is not text, a number, a boolean, or a list of these.
+            If a condition is not of the form that ``item2vec.conditions`` describes, or its value cannot be
+            compared with the values of the attribute.
+
+        Examples
+        --------
+        >>> songs = Items.of({"s1": {"year": 1983, "tags": ["dance"]}, "s2": {"year": 1959}, "s3": {}})
+        >>> songs.where({"year": {">=": 1950, "<": 1960}})
+        ['s2']
+        >>> songs.where({"any": [{"tags": "dance"}, {"not": {"year": 1983}}]})
+        ['s1', 's2']
         """
         return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
 
-    def meets(self, conditions: Mapping[str, Any]) -> Mask:
+    def meets(self, conditions: Where) -> Mask:
         """Return a mask over item codes: True if the item meets all conditions (see ``where``).
 
         >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})
         array([False,  True])
         """
-        matches = np.ones(len(self), dtype=bool)
-        for name, values in checked_conditions(conditions).items():
+        return parse(conditions).matches(self)
+
+    def column(self, name: str) -> Column:
+        """Return the values of an attribute, or of the titles for ``"title"``. Cached per attribute.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute of this name. The message suggests a similar name.
+
+        Examples
+        --------
+        >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}, "s3": {}}).column("year")
+        Column(number; 2 distinct values in 2 of 3 rows)
+        """
+        if name not in self._columns:
             self._check_attribute(name)
-            codes_of = self._codes_by_value(name)
-            has_value = np.zeros(len(self), dtype=bool)
-            for value in values & codes_of.keys():
-                has_value[codes_of[value]] = True
-            matches &= has_value
-        return matches
+            is_title = name == TITLE and name not in self.attribute_names
+            cells = self.titles if is_title else (row.get(name) for row in self.attributes)
+            self._columns[name] = Column.of(cells)
+        return self._columns[name]
 
     def updated(self, changed: Items) -> Items:
         """Return the items updated by ``changed``: known items are replaced, new items are appended.
@@ -133,52 +153,25 @@ class Items:
         return Items(vocabulary, tuple(titles), tuple(attributes))
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
+    def attribute_names(self) -> tuple[str, ...]:
+        """The names of all attributes, in order of first appearance. Titles are not attributes."""
         return tuple(dict.fromkeys(name for row in self.attributes for name in row))
 
     @cached_property
-    def _columns(self) -> dict[str, dict[Value, Codes]]:
+    def _columns(self) -> dict[str, Column]:
         return {}
 
-    def _codes_by_value(self, name: str) -> dict[Value, Codes]:
-        """Map each value of an attribute to the codes of the items with this value. Cached per attribute."""
-        if name not in self._columns:
-            codes: defaultdict[Value, list[int]] = defaultdict(list)
-            for code, row in enumerate(self.attributes):
-                values = row.get(name)
-                for value in values if isinstance(values, list) else (values,):
-                    if isinstance(value, str | int | float):
-                        codes[value].append(code)
-            self._columns[name] = {value: np.array(rows, np.int32) for value, rows in codes.items()}
-        return self._columns[name]
-
     def _check_attribute(self, name: str) -> None:
-        if name in self._names:
+        names = dict.fromkeys(self.attribute_names)
+        if any(title is not None for title in self.titles):
+            names |= {TITLE: None}
+        if name in names:
             return
-        if not self._names:
+        if not self.attribute_names:
             raise InputError(
                 f"no item has an attribute {name!r}, because the items have no attributes; "
                 "load items with attributes"
             )
-        similar = difflib.get_close_matches(name, self._names, n=1)
-        remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {', '.join(self._names[:10])}"
+        similar = difflib.get_close_matches(name, names, n=1)
+        remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {', '.join([*names][:10])}"
         raise InputError(f"no item has an attribute {name!r}; {remedy}")
-
-
-def checked_conditions(conditions: Mapping[str, Any]) -> dict[str, frozenset[Value]]:
-    """Return the set of accepted values of each attribute, without ``None`` and NaN, which match no item.
-
-    >>> checked_conditions({"genre": ["jazz", None], "year": 1983})
-    {'genre': frozenset({'jazz'}), 'year': frozenset({1983})}
-    """
-    checked = {}
-    for name, condition in conditions.items():
-        if not isinstance(name, str):
-            raise InputTypeError(f"an attribute name is {name!r}; expected text")
-        values = condition if isinstance(condition, list | tuple | set | frozenset) else [condition]
-        if not all(isinstance(value, str | int | float | None) for value in values):
-            raise InputTypeError(
-                f"{name} is {condition!r}; expected text, a number, a boolean, or a list of these"
-            )
-        checked[name] = frozenset(v for v in values if v is not None and v == v)  # noqa: PLR0124
-    return checked

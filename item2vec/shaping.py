@@ -186,7 +186,7 @@ def _collapsed(sentences: Sentences) -> Sentences:
 
 def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
     groups: list[Any] = (
-        [group_by[0].about(id_).get(group_by[1]) for id_ in sentences.vocabulary.ids]
+        [_group_id(group_by[0].about(id_).get(group_by[1])) for id_ in sentences.vocabulary.ids]
         if isinstance(group_by, tuple)
         else [group_by.get(id_) for id_ in sentences.vocabulary.ids]
     )
@@ -199,6 +199,11 @@ def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
     code_of[[group is not None for group in groups]] = vocabulary.encode(group_ids)
     kept = sentences.keep(code_of[sentences.tokens] >= 0)
     return dataclasses.replace(kept, vocabulary=vocabulary, tokens=code_of[kept.tokens])
+
+
+def _group_id(value: Any) -> Any:
+    """Return an integer as text, as readers convert ids: the CSV field ``7`` is a number as an attribute."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _without_unused(sentences: Sentences) -> Sentences:

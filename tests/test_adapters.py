@@ -312,8 +312,9 @@ def test_filters_against_lists(rows, start, end, min_item_count, min_user_count)
 
 
 def test_a_group_is_one_id():
-    songs = Items.of({"a": {"genres": ["rock", "jazz"], "year": 1999}})
-    for attribute in ("genres", "year"):
+    songs = Items.of({"a": {"genres": ["rock", "jazz"], "year": 1999, "price": 1.5, "live": True}})
+    assert list(adapters.playlists([["a"]], group_by=(songs, "year"))) == [["1999"]]
+    for attribute in ("genres", "price", "live"):
         with pytest.raises(InputTypeError, match="the group of item 'a' is"):
             adapters.playlists([["a"]], group_by=(songs, attribute))
 

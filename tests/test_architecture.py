@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
-    {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes"},
+    {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes", "conditions"},
     {"interactions", "config", "metrics", "items", "kernels", "layouts", "markup"},
     {"sentences", "graph", "catalogue"},
     {"vectors", "shaping", "neighbours"},

@@ -9,6 +9,7 @@ import pytest
 from faults.promoted import captured_log, shared_model
 
 from item2vec import Engine, Interactions, Items, Recommender, adapters, publish, train
+from item2vec.conditions import parse
 from item2vec.config import AdapterConfig
 from item2vec.errors import BundleNotFoundError, InputError, InputTypeError, SchemaError, StoreError
 from item2vec.store import Store
@@ -178,6 +179,31 @@ def test_similar_items_and_analogy_take_conditions(places):
         assert engine.similar_items("a", k=2) == engine.model.similar_items("a", k=2)
         assert items_of(engine.similar_items("a", k=10, where={"genre": "jazz"})) == {"b"}
         assert items_of(engine.analogy(positive=["a"], negative=["c"], where={"genre": "rock"})) == {"d", "e"}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"genre": {"!=": "jazz"}}, "cde"),
+        ({"not": {"genre": "rock"}}, "ab"),
+        ({"any": [{"genre": {"contains": "ja"}}, {"genre": {"in": ["polka"]}}]}, "ab"),
+        (parse({"genre": {"<": "k"}}), "ab"),
+    ],
+)
+def test_every_answer_takes_operators_and_groups(places, where, expected):
+    with Engine(**places) as engine:
+        rules = {"k": 10, "where": where}
+        assert items_of(engine.recommend("nobody", **rules)) == {*expected}
+        assert items_of(engine.recommend_many(["nobody", "u0"], **rules)[1]) == {*expected} - {*"abc"}
+        assert items_of(engine.recommend(history=["a"], **rules)) == {*expected} - {"a"}
+        assert items_of(engine.similar_items("a", **rules)) == {*expected} - {"a"}
+        assert items_of(engine.analogy(positive=["a"], **rules)) == {*expected} - {"a"}
+        for name in ("any", "not"):
+            group = {"gnere": "jazz"} if name == "not" else [{"gnere": "jazz"}]
+            with pytest.raises(InputError, match="did you mean 'genre'"):
+                engine.recommend("u0", where={name: group})
+        with pytest.raises(InputTypeError, match="genre is text, and cannot be compared by > 7"):
+            engine.recommend("u0", where={"genre": {">": 7}})
 
 
 def test_explain_uses_the_history_of_the_user(places):

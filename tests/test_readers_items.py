@@ -51,8 +51,8 @@ def catalogues(draw):
 @pytest.mark.parametrize(
     ("name", "text", "options", "expected"),
     [
-        ("i.csv", "item_id,title,year\na,A,1983\nb,,\n", {}, {"a": {"title": "A", "year": "1983"}, "b": {}}),
-        ("i.csv", "item_id,year\na,1983\n", {}, {"a": {"year": "1983"}}),
+        ("i.csv", "item_id,title,year\na,A,1983\nb,,\n", {}, {"a": {"title": "A", "year": 1983}, "b": {}}),
+        ("i.csv", "item_id,year\na,1983\n", {}, {"a": {"year": 1983}}),
         ("i.csv", "id,name\na,A\n", {"item": "id", "title": "name"}, {"a": {"title": "A"}}),
         ("i.csv", "item_id,title\na,A\nb,B\na,A\n", {}, {"a": {"title": "A"}, "b": {"title": "B"}}),
         (
@@ -114,6 +114,91 @@ def test_type_suffixes_of_a_header_are_removed(tmp_path):
     path.write_text("item_id:token\tmovie_title:token_seq\tyear:token\n1\tToy Story\t1995\n")
     items = readers.read_items(path, title="movie_title")
     assert (items.titles, items.attributes) == (("Toy Story",), ({"year": "1995"},))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "-2", "0", ""], [1, -2, 0, None]),
+        (["1.50", "2", "-0.5"], [1.5, 2, -0.5]),
+        (["999999999999999999"], [999999999999999999]),
+        (["True", "FALSE", "", "true"], [True, False, None, True]),
+        *(
+            (["1", text], ["1", text])
+            for text in (
+                "007",
+                "00",
+                "+7",
+                "1e5",
+                " 7",
+                "7 ",
+                ".5",
+                "5.",
+                "1,5",
+                "1_0",
+                "NA",
+                "nan",
+                "-",
+                "٣",
+            )
+        ),
+        (["1", "9999999999999999999"], ["1", "9999999999999999999"]),
+        (["yes", "no"], ["yes", "no"]),
+        (["1", "true"], ["1", "true"]),
+        (["2024-03-01"], ["2024-03-01"]),
+        (["a|b"], ["a|b"]),
+        (["", ""], [None, None]),
+    ],
+)
+def test_columns_of_delimited_text_get_types(tmp_path, values, expected):
+    lines = [f's{n};"{value}"\n' for n, value in enumerate(values)]
+    (tmp_path / "i.csv").write_text("item_id;x\n" + "".join(lines))
+    found = [row.get("x") for row in readers.read_items(tmp_path / "i.csv", sep=";").attributes]
+    assert found == expected
+    assert [*map(type, found)] == [*map(type, expected)]
+
+
+def test_lists_are_split_by_a_separator(tmp_path):
+    path = tmp_path / "movies.csv"
+    path.write_text(
+        "item_id,title,genres,years,note\n1,A|B,Comedy | Drama,1990|1991,x\n2,B,Comedy,,y\n3,C,|,,z\n"
+    )
+    items = readers.read_items(path, list_sep="|")
+    assert items.titles == ("A|B", "B", "C")
+    assert items.attributes == (
+        {"genres": ["Comedy", "Drama"], "years": [1990, 1991], "note": "x"},
+        {"genres": ["Comedy"], "note": "y"},
+        {"note": "z"},
+    )
+    assert readers.read_items(path).about("1")["genres"] == "Comedy | Drama"
+    frame = pd.DataFrame({"item_id": ["1", "2"], "g": ["a|b", "7"], "n": [1, 2], "tags": [["x|y"], []]})
+    assert readers.read_items(frame, list_sep="|").attributes == (
+        {"g": ["a", "b"], "n": 1, "tags": ["x|y"]},
+        {"g": ["7"], "n": 2, "tags": []},
+    )
+    with pytest.raises(InputError, match="list_sep is ''"):
+        readers.read_items(path, list_sep="")
+
+
+def test_type_suffixes_of_recbole_declare_text_and_lists(tmp_path):
+    path = tmp_path / "ml.item"
+    path.write_text("item_id:token\tclass:token_seq\tn:float_seq\tzip:token\tx:float\n1\ta b\t1 2.5\t7\t7\n")
+    about = readers.read_items(path).about("1")
+    assert about == {"class": ["a", "b"], "n": [1, 2.5], "zip": "7", "x": 7}
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.integers(-(10**17), 10**17) | st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), min_size=1)
+    | st.lists(st.booleans(), min_size=1)
+    | st.lists(st.sampled_from(["a", "07", "1e3"]), min_size=1)
+)
+def test_values_that_pandas_writes_are_read_with_their_types(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("items") / "i.csv"
+    frame = pd.DataFrame({"item_id": range(len(values)), "x": pd.Series(values, dtype=object)})
+    frame.to_csv(path, index=False)
+    found = [row["x"] for row in readers.read_items(path).attributes]
+    assert found == values
 
 
 def test_typed_values_keep_their_types(tmp_path):

@@ -129,6 +129,22 @@ def test_an_unknown_attribute_is_refused(store, name):
         store.items_where({name: "jazz"})
 
 
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"year": {">": 1959, "<=": 1983}}, ["s1", "s2"]),
+        ({"year": {"!=": 1983}}, ["s2"]),
+        ({"not": {"live": True}}, ["s1"]),
+        ({"genre": {"contains": "soul"}}, ["s2"]),
+        ({"title": {"contains": "Monday"}}, ["s1"]),
+        ({"any": [{"tags": {"!=": "x"}}, {"year": 1983}]}, ["s1", "s2"]),
+    ],
+)
+def test_stored_attributes_keep_the_types_that_conditions_compare(store, where, expected):
+    store.ingest_items(SONGS)
+    assert store.items_where(where) == SONGS.where(where) == expected
+
+
 def test_an_attribute_of_inactive_items_only_is_accepted(store):
     store.ingest_items(SONGS)
     store.deactivate_items(["s1"])

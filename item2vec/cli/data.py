@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
+from item2vec.cli.parameters import ItemsFile, items_file
 from item2vec.cli.settings import location
+from item2vec.items import Items
 
 __all__ = ["db", "ingest"]
 
 db = typer.Typer(help="Create, migrate and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
 
 
+@items_file
 def ingest(
+    *,
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -34,23 +38,25 @@ def ingest(
     sep: options.As.Sep = None,
     encoding: options.As.Encoding = "utf-8",
     skip_bad_rows: options.As.SkipBad = False,
-    items: options.ItemsFile = None,
+    items: ItemsFile | None,
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Add interactions from files to the SQL store.
 
-    An interaction that is already in the store is counted as a duplicate and not added again.
+    An interaction that is already in the store is counted as a duplicate and not added again. --columns and
+    --sep describe FILE, --encoding FILE and --items. An attribute of --items is a number, a boolean
+    (true/false), or a list (--list-sep) if all its values are; otherwise it is text. The types are printed.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
-    from item2vec.cli.reading import read_titles
+    from item2vec.cli.titles import read_titles
     from item2vec.readers import read_interactions
     from item2vec.store import Store
 
     with Store(location("store", store)) as opened:
         opened.ensure_schema(create=True)
-        titles = None if items is None else read_titles(items)
+        titles = None if items is None else read_titles(items, item=item, sep=sep, encoding=encoding)
         n_rows = n_new = 0
         for file in files:
             interactions = read_interactions(
@@ -71,7 +77,23 @@ def ingest(
         if titles is not None:
             opened.ingest_items(titles)
         facts = {"rows": n_rows, "new": n_new, "duplicate": n_rows - n_new, **opened.summary()}
+        if titles is not None:
+            facts["attributes"] = _attributes(titles)
     show(facts, as_json=as_json)
+
+
+def _attributes(items: Items) -> list[dict[str, Any]]:
+    """Return the type of each attribute, its number of items with a value, and of distinct values."""
+    columns = {name: items.column(name) for name in items.attribute_names}
+    return [
+        {
+            "attribute": name,
+            "type": column.type,
+            "items": column.n_rows_with_values,
+            "distinct": column.n_distinct,
+        }
+        for name, column in columns.items()
+    ]
 
 
 @db.command()

@@ -12,7 +12,7 @@ import typer
 
 from item2vec.cli import options, parameters
 from item2vec.cli.output import echo, show, table
-from item2vec.cli.parameters import Source
+from item2vec.cli.parameters import ItemsFile, Source
 from item2vec.config import Config
 from item2vec.errors import ConfigError, LeakWarning
 from item2vec.types import check_k
@@ -34,6 +34,7 @@ SHOWN = ("hr", "recall", "ndcg", "mrr", "coverage", "novelty", "diversity")
 
 @parameters.source
 @parameters.settings
+@parameters.items_file
 def evaluate(
     *,
     source: Source,
@@ -67,7 +68,7 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML report to this file.")
     ] = None,
-    items: options.ItemsFile = None,
+    items: ItemsFile | None,
     config: Config,
     as_json: options.AsJson = False,
 ) -> None:
@@ -77,14 +78,16 @@ def evaluate(
 
     Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
     """
-    from item2vec.cli.reading import read_events, read_titles
+    from item2vec.cli.reading import read_events
+    from item2vec.cli.titles import read_titles_beside
     from item2vec.report import Study, write_report
 
     protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
     _check(protocol, at, fraction, report, repeats=repeats)
     cutoffs = [check_k(cutoff) for cutoff in k or CUTOFFS]
+    titles, source = read_titles_beside(items, source)
     events, stored_items = read_events(source)
-    titles = read_titles(items) if items else stored_items
+    titles = stored_items if titles is None else titles
     with warnings.catch_warnings():
         # The text of each LeakWarning is printed with the result.
         warnings.simplefilter("ignore", LeakWarning)

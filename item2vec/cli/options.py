@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from item2vec.errors import ConfigError
-
-__all__ = ["As", "AsJson", "Gap", "ItemsFile", "K", "Models", "Store", "Where", "pairs", "separator"]
+__all__ = ["As", "AsJson", "Gap", "K", "Models", "Store", "Where", "separator"]
 
 Models = Annotated[
     str | None,
@@ -39,18 +36,10 @@ K = Annotated[int, typer.Option("-k", "--k", help="Number of items to return.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=VALUE",
-        help="Return only active items with this attribute value in the store. May be repeated: an item must "
-        "match every NAME, with any of the values given for it.",
-    ),
-]
-ItemsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--items",
-        metavar="FILE",
-        help="File of item titles and attributes, with the columns item_id and title. Without a header, the "
-        "columns are id, title, artist and further attributes.",
+        metavar="CONDITION",
+        help="Return only active items whose attribute in the store meets a condition, compared by the "
+        "attribute's type: genre=jazz, genre!=rock, 'year>=1990', in_stock=true, title~blue (contains). May "
+        "be repeated: = conditions of one attribute are alternatives; all others must be met.",
     ),
 ]
 
@@ -85,18 +74,3 @@ def separator(text: str) -> str:
     ('\t', '\t', '::')
     """
     return "\t" if text in {"tab", r"\t"} else text
-
-
-def pairs(conditions: list[str]) -> dict[str, Any]:
-    """Parse ``name=value`` conditions into a filter that maps each name to the list of its values.
-
-    >>> pairs(["genre=jazz", "mood=calm", "mood=dark"])
-    {'genre': ['jazz'], 'mood': ['calm', 'dark']}
-    """
-    conditions_by_name: dict[str, Any] = {}
-    for condition in conditions:
-        name, equals, value = condition.partition("=")
-        if not (name and equals):
-            raise ConfigError(f"--where is {condition!r}; expected NAME=VALUE, such as genre=jazz")
-        conditions_by_name.setdefault(name, []).append(value)
-    return conditions_by_name

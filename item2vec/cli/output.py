@@ -61,24 +61,36 @@ def table(rows: Sequence[Mapping[str, Any]], *, exact: bool = False) -> str:
 
 
 def described(
-    recommendations: Sequence[Recommendation], items: Items | None, *, with_source: bool = False
+    recommendations: Sequence[Recommendation],
+    items: Items | None,
+    *,
+    with_source: bool = False,
+    as_json: bool = False,
 ) -> list[dict[str, Any]]:
     """Convert recommendations to rows of rank, item id and score.
 
     Titles and attributes are added from ``items`` if it is not ``None``; the source is added with
-    ``with_source``.
+    ``with_source``. Numbers and booleans among the attributes are text as in JSON (a year is not rounded and
+    has no thousands separator), or themselves with ``as_json``.
     """
     rows = []
     for rank, recommendation in enumerate(recommendations, start=1):
         id_ = recommendation.item
         row: dict[str, Any] = {"rank": rank, "item": id_}
         if items is not None:
-            row |= {"title": items.title(id_)} | items.about(id_)
+            about = items.about(id_)
+            if not as_json:
+                about = {name: _plain(value) for name, value in about.items()}
+            row |= {"title": items.title(id_)} | about
         row["score"] = recommendation.score
         if with_source:
             row["source"] = recommendation.source
         rows.append(row)
     return rows
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, int | float) else value
 
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -25,8 +25,19 @@ from item2vec.config import (
     objectives_with,
 )
 from item2vec.config.settings import Learned
+from item2vec.errors import ConfigError
 
-__all__ = ["MODEL_SETTINGS", "Source", "fixed_settings", "settings", "source", "source_with_walks"]
+__all__ = [
+    "MODEL_SETTINGS",
+    "ItemsFile",
+    "Source",
+    "fixed_settings",
+    "items_file",
+    "items_file_with_encoding",
+    "settings",
+    "source",
+    "source_with_walks",
+]
 
 Command = Callable[..., None]
 Owners = Mapping[str, Settings]
@@ -50,6 +61,23 @@ class Source:
     edges: Path | None
     store: str
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ItemsFile:
+    """The file of item titles and attributes of ``--items``, and the options that describe it.
+
+    ``columns`` and ``sep`` are ``None`` if they are detected, ``list_sep`` if there are no lists.
+
+    >>> ItemsFile(Path("u.item"), sep="|", encoding="latin-1").columns is None
+    True
+    """
+
+    path: Path
+    columns: tuple[str, ...] | None = None
+    sep: str | None = None
+    list_sep: str | None = None
+    encoding: str | None = None
 
 
 def _option_group(
@@ -213,6 +241,24 @@ def _source(
     return Source(playlists, edges, location("store", store), options)
 
 
+def _items_file(items: Path | None, **given: str | None) -> ItemsFile | None:
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if items is None:
+        if options:
+            flag = f"--{next(iter(options)).replace('_', '-')}"
+            raise ConfigError(f"{flag} describes the file of --items; add --items FILE, or omit {flag}")
+        return None
+    columns = options.get("items_columns")
+    sep = options.get("items_sep")
+    return ItemsFile(
+        items,
+        None if columns is None else tuple(columns.split(",")),
+        None if sep is None else separator(sep),
+        options.get("list_sep"),
+        options.get("encoding"),
+    )
+
+
 MODEL_SETTINGS: Mapping[str, Owners] = {
     **{name: {of: OBJECTIVES[of]() for of in objectives_with(name)} for name in SETTINGS_OF_TRAINING},
     **{name: dict.fromkeys(OBJECTIVES, TasteConfig()) for name in TasteConfig.model_fields},
@@ -238,6 +284,23 @@ PLAYLISTS = [
         help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",
     ),
     _option("encoding", str, help="Character encoding of text files [default: utf-8]."),
+]
+ITEMS = [
+    _option(
+        "items",
+        Path,
+        metavar="FILE",
+        help="File of item titles and attributes, with the columns item_id and title. Without a header, the "
+        "columns are id, title, artist and further attributes, unless --items-columns names them.",
+    ),
+    _option("items_columns", str, metavar="A,B,…", help="Column names of an --items file without a header."),
+    _option("items_sep", str, metavar="SEP", help="Column separator of --items [default: detected]."),
+    _option(
+        "list_sep",
+        str,
+        metavar="SEP",
+        help="Separator of lists in --items, such as '|': a text attribute that contains it is a list.",
+    ),
 ]
 WALKS = [
     _option(
@@ -291,3 +354,16 @@ source = _option_group("source", PLAYLISTS, _source)
 
 source_with_walks = _option_group("source", PLAYLISTS + WALKS, _source)
 """Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""
+
+items_file = _option_group("items", ITEMS, _items_file)
+"""Decorator that adds the options of a file of items, passed as ``items: ItemsFile | None``.
+
+The encoding is an option of the command or of its source.
+"""
+
+items_file_with_encoding = _option_group(
+    "items",
+    [*ITEMS, _option("encoding", str, help="Character encoding of --items [default: utf-8].")],
+    _items_file,
+)
+"""Decorator that adds the options of ``items_file`` and ``--encoding``."""

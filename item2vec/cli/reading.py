@@ -1,4 +1,4 @@
-"""Read sentences, events and item titles from the input files of a command, or from the store."""
+"""Read sentences and events from the input files of a command, or from the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from item2vec import adapters, readers
 from item2vec.adapters.histories import training_sentences
 from item2vec.cli.parameters import Source
-from item2vec.cli.remedies import remedies_for
 from item2vec.cli.settings import adapter_config
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError
@@ -18,7 +17,7 @@ from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.store import Store
 
-__all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences", "read_titles"]
+__all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences"]
 
 
 PLAYLIST_OPTIONS = ("skip_lines", "skip_fields", "unit", "sep", "encoding")
@@ -35,30 +34,6 @@ GRAPH_OPTIONS = {
 }
 """Maps the flags of ``--edges`` to the parameters of ``readers.read_edges``."""
 WALK_OPTIONS = ("walks_per_node", "walk_length", "p", "q")
-
-
-@remedies_for(encoding="encoding", sep="items_sep", columns="items_columns")
-def read_titles(path: Path) -> Items:
-    """Read items from a file, and infer the columns of ids and titles from its header.
-
-    The id column is ``item_id``, or else the first column. The title column is ``title``, or else the first
-    column whose name ends in "title" or "name". A first line without any of these names is not a header. The
-    columns are then id, title, artist and further attributes.
-    """
-    if path.suffix in {".jsonl", ".parquet", ".gz"} or not path.is_file():
-        return readers.read_items(path)
-    with path.open("rb") as file:
-        first = file.readline().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
-    sep = chr(max(b"\t,;|", key=first.count))
-    cells = [cell.strip('"') for cell in first.decode("utf-8", "replace").split(sep)]
-    names = [cell.partition(":")[0] for cell in cells]
-    title_columns = [name for name in names if name.lower().endswith(("title", "name"))]
-    if not title_columns and "item_id" not in names:
-        columns = ["item_id", "title", "artist", *(f"column_{i}" for i in range(4, len(names) + 1))]
-        return readers.read_items(path, columns=columns[: len(names)], sep=sep)
-    item = "item_id" if "item_id" in names else names[0]
-    title = "title" if "title" in names or not title_columns else title_columns[0]
-    return readers.read_items(path, item=item, title=title, sep=sep)
 
 
 def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None, AdapterConfig]:

@@ -10,7 +10,7 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
-from item2vec.cli.parameters import Source, settings, source_with_walks
+from item2vec.cli.parameters import ItemsFile, Source, items_file, settings, source_with_walks
 from item2vec.cli.settings import location
 from item2vec.config import Config
 
@@ -19,10 +19,11 @@ __all__ = ["export", "train"]
 
 @source_with_walks
 @settings
+@items_file
 def train(
     *,
     source: Source,
-    items: options.ItemsFile = None,
+    items: ItemsFile | None,
     config: Config,
     start: Annotated[
         Path | None,
@@ -42,12 +43,14 @@ def train(
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
     from item2vec import fit, load, publish
-    from item2vec.cli.reading import read_sentences, read_titles
+    from item2vec.cli.reading import read_sentences
+    from item2vec.cli.titles import read_titles_beside
 
+    titles, source = read_titles_beside(items, source)
     sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed)
     start_vectors = None if start is None else load(start).vectors
     started = time.monotonic()
-    titles = read_titles(items) if items else stored_items
+    titles = stored_items if titles is None else titles
     model = fit(sentences, config, items=titles, start=start_vectors, adapter=adapter)
     version = publish(model, location("models", models))
     facts = {

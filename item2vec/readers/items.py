@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from item2vec import files
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.items import Items
+from item2vec.readers.attributes import declared_types, typed
 from item2vec.readers.collecting import faults_of
 from item2vec.readers.columns import IdColumn, Values
 from item2vec.readers.faults import Fault, FaultReport
@@ -49,14 +50,27 @@ def read_items(
     columns: Sequence[str] | None = None,
     sep: str | None = None,
     encoding: str = "utf-8",
+    list_sep: str | None = None,
     connection: Any = None,
 ) -> Items:
     """Read titles and attributes of items from a source that ``read_interactions`` supports.
 
-    All columns except ``item`` and ``title`` become attributes. Attributes from delimited text are text.
-    Attributes from other sources are JSON values, with dates as ISO text. Null, NaN, and empty fields of
-    delimited text are missing values. Without a column ``"title"``, items have no titles. If an item has
-    several rows, the rows must be equal.
+    All columns except ``item`` and ``title`` become attributes. Null, NaN, and empty fields of delimited text
+    are missing values. Without a column ``"title"``, items have no titles. If an item has several rows, the
+    rows must be equal.
+
+    An attribute of delimited text is a number if all its values are plain decimal numbers (``7``, ``-1.50``,
+    but not ``007``, ``+7``, ``1e5`` or `` 7``), a boolean if all are ``true`` or ``false`` in any case, and
+    otherwise text. With a type suffix of RecBole in the header, ``:token`` is text, ``:token_seq`` and
+    ``:float_seq`` are lists separated by blanks. Attributes from other sources are JSON values, with dates as
+    ISO text.
+
+    Parameters
+    ----------
+    list_sep
+        Separator of lists, such as ``"|"``: an attribute that is text and contains the separator in at least
+        one item is a list in all items. The elements have no surrounding blanks, and empty ones are omitted.
+        The elements of a list from delimited text have a type in the same way.
 
     Raises
     ------
@@ -92,10 +106,14 @@ def read_items(
                 f"{table.name} {table.row_kind}s {first[0]} and {row[0]} describe item {id_!r} differently; "
                 "expected one row per item"
             )
+    is_delimited = isinstance(table, DelimitedFile | DelimitedParts)
+    types = declared_types(table.names) if is_delimited else {}
     return Items(
         Vocabulary(tuple(rows)),
         tuple(row_title for _, row_title, _ in rows.values()),
-        tuple(attributes for _, _, attributes in rows.values()),
+        tuple(
+            typed([row for _, _, row in rows.values()], types, list_sep=list_sep, infer_types=is_delimited)
+        ),
     )
 
 

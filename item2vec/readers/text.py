@@ -55,7 +55,7 @@ class DelimitedFile:
         if first is None:
             raise InputError(f"{path} is empty; expected rows{'' if columns else ' below a header'}")
         fits = _width_is(len(columns)) if columns is not None else _names_all(set(wanted))
-        self._sep = _check_separator(sep) if sep is not None else detect_separator(first, fits)
+        self.sep = _check_separator(sep) if sep is not None else detect_separator(first, fits)
         self._header_line = 0
         self.names = list(columns or ())
         if columns is None:
@@ -94,7 +94,7 @@ class DelimitedFile:
                     pa.csv.ReadOptions(
                         column_names=names, skip_rows=self._header_line, block_size=_BLOCK_BYTES
                     ),
-                    pa.csv.ParseOptions(delimiter=self._sep, quote_char=False),
+                    pa.csv.ParseOptions(delimiter=self.sep, quote_char=False),
                     pa.csv.ConvertOptions(
                         column_types=dict.fromkeys(names, pa.large_string()),
                         include_columns=[names[position] for position in positions],
@@ -107,7 +107,7 @@ class DelimitedFile:
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         with reading(self._path), open_text(self._path, self._encoding, newline="") as file:
-            for number, fields in _split(file, self._sep):
+            for number, fields in _split(file, self.sep):
                 is_blank = not fields or (fields != [""] and len(fields) == 1 and not fields[0].strip(" \t"))
                 if not is_blank:
                     yield number, fields

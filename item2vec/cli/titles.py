@@ -1,0 +1,127 @@
+"""Read the file of ``--items``: titles and attributes of items."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from item2vec import readers
+from item2vec.cli.parameters import ItemsFile, Source
+from item2vec.cli.remedies import remedies_for
+from item2vec.errors import InputError
+from item2vec.items import Items
+from item2vec.opening import open_text, reading
+from item2vec.readers.faults import short_repr
+from item2vec.readers.table import bare
+from item2vec.readers.tables import open_table
+from item2vec.readers.text import DelimitedFile
+
+__all__ = ["read_titles", "read_titles_beside"]
+
+ITEM, TITLE = "item_id", "title"
+ID_NAME = re.compile(r"(?:.*[^A-Za-z])?(?:id|ID|Id)|.*[a-z]I[dD]")
+"""Names such as ``id``, ``song_id``, ``movieId``, ``ASIN ID``, but not words such as ``madrid``."""
+
+
+@remedies_for(encoding="encoding", sep="items_sep", columns="items_columns")
+def read_titles(
+    file: ItemsFile, *, item: str = ITEM, sep: str | None = None, encoding: str | None = None
+) -> Items:
+    """Read items from a file.
+
+    For delimited text, the columns of ids and titles are inferred from the header, or from
+    ``--items-columns``. The id column is the first that exists of ``item``, ``item_id`` and the first column.
+    The title column is ``title``, or else the first column whose name ends in "title" or "name". The first
+    line is a header if it contains ``item`` or one of these names, or starts with the name of an id.
+    Otherwise the columns are id, title, artist and further attributes.
+
+    Parameters
+    ----------
+    item
+        Name of the id column, if the file has a column of this name.
+    sep
+        Separator of the file if neither ``--items-sep`` nor detection finds one.
+    encoding
+        Encoding of the file if it is not an option of the items file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or no separator is found.
+    """
+    options: dict[str, Any] = {"sep": file.sep, "columns": file.columns}
+    options["encoding"] = file.encoding or encoding or "utf-8"
+    table = open_table(file.path, wanted=[item], connection=None, **options)
+    if not isinstance(table, DelimitedFile):
+        item = item if item in table.names else ITEM
+        return readers.read_items(file.path, item=item, list_sep=file.list_sep, **options)
+    names = [bare(name) for name in table.names]
+    has_header = file.columns is None and _is_header(names, item)
+    if not has_header and file.sep is None:
+        options["sep"] = _checked_separator(file, table.sep, sep, options["encoding"])
+        names = [
+            bare(name) for name in open_table(file.path, wanted=[item], connection=None, **options).names
+        ]
+    if not has_header and file.columns is None:
+        names = [*[ITEM, TITLE, "artist"][: len(names)], *(f"column_{n}" for n in range(4, len(names) + 1))]
+        options["columns"] = names
+    return readers.read_items(
+        file.path, item=_id_column(names, item), title=_title_column(names), list_sep=file.list_sep, **options
+    )
+
+
+def read_titles_beside(items: ItemsFile | None, source: Source) -> tuple[Items | None, Source]:
+    """Read the items file of a command that has a source, whose ``--encoding`` describes both.
+
+    If the source is the store, ``--encoding`` describes the items file only. It is not an option of the
+    returned source.
+    """
+    if items is None:
+        return None, source
+    options = dict(source.adapter_options)
+    titles = read_titles(items, encoding=options.get("encoding"))
+    if source.playlists is None and source.edges is None:
+        options.pop("encoding", None)
+    return titles, dataclasses.replace(source, adapter_options=options)
+
+
+def _checked_separator(file: ItemsFile, detected: str, sep: str | None, encoding: str) -> str:
+    """Return the separator of a file without a header: ``sep`` if the first id would contain ``sep``.
+
+    Raise ``InputError`` if there is no separator, or if ``::`` may be one and no option confirms it.
+    """
+    with reading(file.path), open_text(file.path, encoding, newline="") as lines:
+        line = next((line for line in lines if not line.isspace()), "").strip("\r\n")
+    is_certain = detected != "::" or file.columns is not None
+    first = line.split(detected)[0] if is_certain else line
+    if sep is not None and sep in first:
+        return sep
+    if first == line or "::" in first:
+        raise _without_separator(file, first)
+    return detected
+
+
+def _without_separator(file: ItemsFile, field: str) -> InputError:
+    return InputError(
+        f"{file.path} has no header, and the separator is unknown: the first item id would be "
+        f"{short_repr(field)}; name the separator with --items-sep, such as '::'"
+    )
+
+
+def _is_header(names: Sequence[str], item: str) -> bool:
+    if {item, ITEM, TITLE} & {*names} or ID_NAME.fullmatch(names[0]):
+        return True
+    # A title in the first row may end in "name", but then the row starts with an id.
+    return _title_column(names) != TITLE and not any(map(str.isdigit, names[0]))
+
+
+def _id_column(names: Sequence[str], item: str) -> str:
+    return next(name for name in (item, ITEM, names[0]) if name in names)
+
+
+def _title_column(names: Sequence[str]) -> str:
+    if TITLE in names:
+        return TITLE
+    return next((name for name in names if name.lower().endswith(("title", "name"))), TITLE)

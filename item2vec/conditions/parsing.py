@@ -1,0 +1,107 @@
+"""``parse`` converts a mapping to a validated ``Condition``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from item2vec.conditions.columns import ORDERINGS, Scalar
+from item2vec.conditions.predicates import AllOf, AnyOf, Comparison, Condition, Negation
+from item2vec.errors import InputError, InputTypeError
+
+__all__ = ["MAX_DEPTH", "parse"]
+
+MAX_DEPTH = 32
+OPERATORS = ("==", "!=", *ORDERINGS, "in", "not in", "contains")
+_SCALAR = "text, a number or a boolean"
+_LISTS = (list, tuple, set, frozenset)
+
+
+def parse(where: Mapping[str, Any] | Condition) -> Condition:
+    """Convert a mapping to a condition; return a condition unchanged.
+
+    Raises
+    ------
+    InputTypeError
+        If the mapping or one of its parts is not of the form that the package's docstring describes.
+    InputError
+        If groups are nested more than 32 levels deep.
+
+    Examples
+    --------
+    >>> parse({"year": {">=": 1990}})
+    AllOf(parts=(Comparison(name='year', operator='>=', values=frozenset({1990})),))
+    >>> parse({"genre": ["jazz", "soul"]}) == parse({"genre": {"in": {"soul", "jazz"}}})
+    True
+    """
+    return where if isinstance(where, Condition) else _all_of(where, "where", 1)
+
+
+def _all_of(conditions: Any, place: str, depth: int) -> Condition:
+    if not isinstance(conditions, Mapping):
+        raise InputTypeError(
+            f"{place} is {conditions!r}; expected a mapping of attribute names, such as {{'genre': 'jazz'}}"
+        )
+    if depth > MAX_DEPTH:
+        raise InputError(f"conditions are nested more than {MAX_DEPTH} levels deep; simplify them")
+    parts: list[Condition] = []
+    for name, value in conditions.items():
+        if not isinstance(name, str):
+            raise InputTypeError(f"an attribute name is {name!r}; expected text")
+        if name == "not":
+            parts.append(Negation(_all_of(value, "not", depth + 1)))
+        elif name in ("any", "all"):
+            members = _members(name, value, depth)
+            parts.append(AnyOf(members) if name == "any" else AllOf(members))
+        else:
+            parts += _of_attribute(name, value)
+    return AllOf(tuple(parts))
+
+
+def _members(name: str, conditions: Any, depth: int) -> tuple[Condition, ...]:
+    if not isinstance(conditions, list | tuple):
+        raise InputTypeError(
+            f"{name} is {conditions!r}; expected a list of mappings (an attribute that is named {name!r} "
+            "must be renamed)"
+        )
+    return tuple(_all_of(member, f"a member of {name}", depth + 1) for member in conditions)
+
+
+def _of_attribute(name: str, value: Any) -> list[Condition]:
+    if not isinstance(value, Mapping):
+        operator = "in" if isinstance(value, _LISTS) else "=="
+        return [_comparison(name, operator, value, f"{name} is {value!r}")]
+    unknown = next((operator for operator in value if operator not in OPERATORS), None)
+    if unknown is not None or not value:
+        raise InputTypeError(
+            f"{name} is {dict(value)!r}; expected {_SCALAR}, a list of these, or a mapping with the "
+            f"operators {' '.join(OPERATORS)}"
+        )
+    return [
+        _comparison(name, operator, operand, f"the value of {operator} in {name} is {operand!r}")
+        for operator, operand in value.items()
+    ]
+
+
+def _comparison(name: str, operator: str, operand: Any, place: str) -> Condition:
+    if operator in ("in", "not in"):
+        if not isinstance(operand, _LISTS):
+            raise InputTypeError(f"{place}; expected a list")
+        values = frozenset(_scalar(value, place) for value in operand)
+    else:
+        values = frozenset([_scalar(operand, place)])
+    if operator in ("==", "!=", "in", "not in"):
+        comparison = Comparison(name, "in", values)
+        return Negation(comparison) if operator in ("!=", "not in") else comparison
+    return Comparison(name, operator, values)
+
+
+def _scalar(value: Any, place: str) -> Scalar | None:
+    """Return a value that can be compared, or ``None`` for NaN."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, str | int | float | None):
+        raise InputTypeError(f"{place}; expected {_SCALAR}, or a list of these")
+    return value if value == value else None  # noqa: PLR0124 (NaN)

@@ -1,0 +1,91 @@
+"""Types of attributes that are text in the source: numbers, booleans and lists."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from item2vec.errors import InputError
+from item2vec.readers.table import bare
+
+__all__ = ["declared_types", "typed"]
+
+# At most 18 digits, so that integers fit into 64 bits. A leading zero or plus sign belongs to a code.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?")
+_DECLARED = re.compile(r".+:((?:token|float)(?:_seq)?)")
+_BOOLEANS = {"true", "false"}
+
+
+def declared_types(header: Iterable[str]) -> dict[str, str]:
+    """Return the type suffixes of a header of RecBole by attribute name.
+
+    >>> declared_types(["item_id:token", "class:token_seq", "year"])
+    {'item_id': 'token', 'class': 'token_seq'}
+    """
+    matches = [(bare(cell), _DECLARED.fullmatch(cell.strip())) for cell in header]
+    return {name: match[1] for name, match in matches if match}
+
+
+def typed(
+    rows: Sequence[dict[str, Any]],
+    declared: Mapping[str, str],
+    *,
+    list_sep: str | None = None,
+    infer_types: bool = True,
+) -> list[dict[str, Any]]:
+    """Return the attributes of each item with text converted to the type of its attribute.
+
+    ``declared`` holds type suffixes of RecBole by attribute name. Without ``infer_types``, text is only split
+    into lists.
+
+    >>> typed([{"year": "1983", "code": "007", "on": "True"}, {"year": "2.5", "code": "8"}], {})
+    [{'year': 1983, 'code': '007', 'on': True}, {'year': 2.5, 'code': '8'}]
+    >>> typed([{"genres": "jazz|soul"}, {"genres": "pop"}, {"genres": "|"}], {}, list_sep="|")
+    [{'genres': ['jazz', 'soul']}, {'genres': ['pop']}, {}]
+    """
+    if list_sep == "":
+        raise InputError("list_sep is ''; expected the separator of lists, such as '|'")
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, str):
+                values[name].add(value)
+    converters = {}
+    for name, distinct in values.items():
+        suffix = declared.get(name, "")
+        is_split = list_sep is not None and any(list_sep in value for value in distinct)
+        sep = list_sep if is_split else " " if suffix.endswith("_seq") else None
+        elements = distinct if sep is None else {part for value in distinct for part in _split(value, sep)}
+        convert = _converter(elements) if infer_types and not suffix.startswith("token") else str
+        converters[name] = _list_converter(convert, sep) if sep is not None else convert
+    return [_converted(row, converters) for row in rows]
+
+
+def _converter(texts: Iterable[str]) -> Callable[[str], Any]:
+    """Return the function that converts each of the texts to a number or a boolean, or leaves it as text."""
+    if all(map(_NUMBER.fullmatch, texts)):
+        return _number
+    return _boolean if all(text.lower() in _BOOLEANS for text in texts) else str
+
+
+def _list_converter(convert: Callable[[str], Any], sep: str) -> Callable[[str], Any]:
+    return lambda text: [convert(element) for element in _split(text, sep)]
+
+
+def _converted(row: dict[str, Any], converters: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    new = {name: converters[name](value) if isinstance(value, str) else value for name, value in row.items()}
+    return {name: value for name, value in new.items() if value != [] or row[name] == []}
+
+
+def _split(text: str, sep: str) -> list[str]:
+    return [part for element in text.split(sep) if (part := element.strip())]
+
+
+def _number(text: str) -> float:
+    return float(text) if "." in text else int(text)
+
+
+def _boolean(text: str) -> bool:
+    return text.lower() == "true"

@@ -1,0 +1,249 @@
+"""The file of ``--items`` by its flags, the types that ``ingest`` shows, and ``--where`` by type."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from item2vec import Recommender, Sentences, publish, train
+from item2vec.cli.parameters import ItemsFile
+from item2vec.cli.titles import read_titles
+from item2vec.errors import InputError
+from item2vec.store import Store
+
+INPUTS = Path(__file__).parent / "inputs"
+
+
+@pytest.fixture
+def events(tmp_path):
+    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\nu,i1,1600000000\nu,i2,1600000100\n")
+
+
+def stored(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        items = store.items()
+    return {id_: {"title": items.title(id_)} | items.about(id_) for id_ in items.vocabulary}
+
+
+@pytest.fixture
+def shop(item2vec, tmp_path, events):
+    """A store with typed_items.parquet, and a published model of its items."""
+    assert item2vec("ingest", "events.csv", "--items", str(INPUTS / "typed_items.parquet"))[0] == 0
+    sentences = Sentences.of([[f"i{(n + k) % 10}" for k in range(5)] for n in range(10)])
+    publish(Recommender(train(sentences, vector_size=4, workers=1)), tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        (["year=1996"], {"i6"}),
+        (["price=1.5"], {"i1"}),
+        (["price=1.50"], {"i1"}),
+        (["in_stock=true", "year>=1994"], {"i4", "i6", "i8"}),
+        (["in_stock!=true", "year<1993"], {"i1"}),
+        (["year=1992", "year=1993", "year=1850"], {"i2", "i3"}),
+        (["year>1991", "year<=1993"], {"i2", "i3"}),
+        (["tags=x", "price>=9"], {"i7", "i9"}),
+        (["tags!=x", "price>=9"], {"i6", "i8"}),
+        (["title~T7"], {"i7"}),
+    ],
+)
+def test_where_compares_by_the_type_of_the_attribute(item2vec, shop, conditions, expected):
+    flags = [word for condition in conditions for word in ("--where", condition)]
+    for words in (["similar", "i0"], ["recommend", "i0"], ["recommend", "--user", "nobody"]):
+        code, out, err = item2vec(*words, "-k", "10", "--json", *flags)
+        assert (code, err) == (0, "")
+        assert {row["item"] for row in json.loads(out)} == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("yaer=1996", "no item has an attribute 'yaer'; did you mean 'year'?"),
+        ("year=latest", "year is number, and cannot be compared with 'latest'; expected a number"),
+        (
+            "in_stock=maybe",
+            "in_stock is boolean, and cannot be compared with 'maybe'; expected true or false",
+        ),
+        ("price~1", "price is number, and cannot contain 1;"),
+        ("year", "the condition is 'year'; expected NAME=VALUE"),
+    ],
+)
+def test_invalid_conditions_are_one_line_on_stderr(item2vec, shop, condition, message):
+    for words in ("similar i0", "recommend i0", "recommend --user u"):
+        code, out, err = item2vec(*words.split(), "--where", condition)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert message in err
+
+
+def test_numbers_of_a_table_have_no_separators(item2vec, shop, tmp_path):
+    words = [
+        "similar",
+        "i0",
+        "-k",
+        "1",
+        "--items",
+        str(INPUTS / "typed_items.parquet"),
+        "--where",
+        "year=1999",
+    ]
+    assert item2vec(*words)[1].splitlines()[1].split()[:6] == ["1", "i9", "T9", "1999", "13.5", "false"]
+    assert json.loads(item2vec(*words, "--json")[1])[0]["year"] == 1999
+
+
+def test_ingest_shows_the_types_of_attributes(item2vec, tmp_path, events):
+    (tmp_path / "songs.csv").write_text(
+        "item_id,title,year,code,live,genres\ni1,A,1983,007,true,a|b\ni2,B,1959.5,8,,b\ni3,C,,,FALSE,\n"
+    )
+    words = ["ingest", "events.csv", "--items", "songs.csv", "--list-sep", "|", "--json"]
+    facts = json.loads(item2vec(*words)[1])
+    assert facts["attributes"] == [
+        {"attribute": "year", "type": "number", "items": 2, "distinct": 2},
+        {"attribute": "code", "type": "text", "items": 2, "distinct": 2},
+        {"attribute": "live", "type": "boolean", "items": 2, "distinct": 2},
+        {"attribute": "genres", "type": "list of text", "items": 2, "distinct": 2},
+    ]
+    assert stored(tmp_path)["i1"] == {
+        "title": "A",
+        "year": 1983,
+        "code": "007",
+        "live": True,
+        "genres": ["a", "b"],
+    }
+    assert "attributes" not in json.loads(item2vec("ingest", "events.csv", "--json")[1])
+
+
+def test_the_encoding_applies_to_the_items_file(item2vec, tmp_path, events):
+    words = ["ingest", "events.csv", "--items", str(INPUTS / "items_latin1.csv")]
+    code, _, err = item2vec(*words)
+    assert (code, "--encoding latin-1" in err) == (2, True)
+    assert item2vec(*words, "--encoding", "latin-1")[0] == 0
+    assert stored(tmp_path) == {"i1": {"title": "Café del Mar"}, "i2": {"title": "Motörhead"}}
+
+
+def test_encoding_of_the_items_file_of_other_commands(item2vec, tmp_path, shop):
+    words = ["similar", "i0", "-k", "10", "--json", "--items", str(INPUTS / "items_latin1.csv")]
+    assert item2vec(*words)[0] == 2
+    code, out, _ = item2vec(*words, "--encoding", "latin-1")
+    assert (code, {row["item"]: row["title"] for row in json.loads(out)}["i2"]) == (0, "Motörhead")
+
+
+@pytest.mark.parametrize("source", [[], ["--playlists", "lists.txt"], ["--edges", "edges.csv"]])
+def test_the_encoding_of_training_applies_to_the_items_file(item2vec, tmp_path, shop, source):
+    (tmp_path / "lists.txt").write_text("i1 i2\n" * 9)
+    (tmp_path / "edges.csv").write_text("source,target\ni1,i2\n")
+    words = ["train", *source, "--epochs", "1", "--items", str(INPUTS / "items_latin1.csv")]
+    code, _, err = item2vec(*words)
+    assert (code, "--encoding latin-1" in err) == (2, True)
+    assert item2vec(*words, "--encoding", "latin-1")[0] == 0
+    rows = json.loads(item2vec("similar", "i1", "--json")[1])
+    assert rows[0]["title"] == "Motörhead"
+
+
+@pytest.mark.parametrize("flags", [["--items-sep", "::"], []])
+def test_an_items_file_with_double_colons(item2vec, tmp_path, flags):
+    shutil.copy(INPUTS / "double_colon.dat", tmp_path / "movies.dat")
+    (tmp_path / "ratings.dat").write_text("u::1::5::1600000000\nu::2::4::1600000100\n")
+    words = [
+        "ingest",
+        "ratings.dat",
+        "--columns",
+        "user_id,item_id,rating,timestamp",
+        "--items",
+        "movies.dat",
+    ]
+    code, _, err = item2vec(*words)
+    assert code == 2
+    assert (
+        "the first item id would be '1::Toy Story (1995)::Animation'; name the separator with --items-sep"
+        in err
+    )
+    assert item2vec(*words, "--sep", "::", *flags)[0] == 0
+    assert stored(tmp_path) == {
+        "1": {"title": "Toy Story (1995)", "artist": "Animation"},
+        "2": {"title": "Heat (1995)", "artist": "Action"},
+    }
+
+
+def test_double_colons_are_never_part_of_an_id(tmp_path):
+    path = tmp_path / "movies.dat"
+    path.write_text("1::Toy Story, The (1995)::Animation|Comedy|Drama\n")
+    for columns in (None, ("item_id", "title", "genres")):
+        with pytest.raises(InputError, match="name the separator with --items-sep"):
+            read_titles(ItemsFile(path, columns=columns))
+    items = read_titles(ItemsFile(path, columns=("item_id", "title", "genres"), list_sep="|"), sep="::")
+    assert items.about("1") == {"genres": ["Animation", "Comedy", "Drama"]}
+
+
+def test_the_items_file_of_movielens_by_flags_alone(item2vec, tmp_path, events):
+    rows = ["1|Pâté (1995)|01-Jan-1995||http://x/1|0|1", "2|Heat (1995)|01-Feb-1995||http://x/2|1|0"]
+    (tmp_path / "u.item").write_bytes("".join(row + "\n" for row in rows).encode("latin-1"))
+    flags = "--items u.item --items-columns item_id,title,released,video,url,unknown,Action --items-sep |"
+    assert item2vec("ingest", "events.csv", *flags.split(), "--encoding", "latin-1")[0] == 0
+    assert stored(tmp_path)["1"] == {
+        "title": "Pâté (1995)",
+        "released": "01-Jan-1995",
+        "url": "http://x/1",
+        "unknown": 0,
+        "Action": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "flags", [["--items-sep", ","], ["--items-columns", "item_id"], ["--list-sep", "|"]], ids=lambda f: f[0]
+)
+def test_flags_of_the_items_file_need_it(item2vec, events, flags):
+    code, _, err = item2vec("ingest", "events.csv", *flags)
+    assert (code, f"{flags[0]} describes the file of --items; add --items FILE" in err) == (2, True)
+
+
+ONE = {"s1": {"title": "Blue; Monday", "artist": "New, Order"}}
+NAMED = {"s1": {"title": "Blue"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", 'item_id,title,artist\ns1,Blue; Monday,"New, Order"\n', ONE),
+        ("a.csv", '"item_id";"title";"artist"\r\n"s1";"Blue; Monday";"New, Order"\r\n', ONE),
+        ("a.tsv", "s1\tBlue; Monday\tNew, Order\n", ONE),
+        ("a.txt", "\ufeffs1|Blue; Monday|New, Order\n", ONE),
+        ("A.CSV", "item_id,title\ns1,Blue\n", NAMED),
+        ("a.csv", "\n  \nitem_id,title\ns1,Blue\n", NAMED),
+        ("a.csv", "songId,songName\ns1,Blue\n", NAMED),
+        ("a.csv", "ISBN;Book-Title\ns1;Blue\n", NAMED),
+        ("a.csv", "name,item_id\nBlue,s1\n", NAMED),
+        ("a.csv", "track,title\ns1,Blue\n", NAMED),
+        ("a.csv", "movieId,genres\ns1,Blue\n", {"s1": {"title": "s1", "genres": "Blue"}}),
+        ("a.csv", "s1,Call Me by Your Name\n", {"s1": {"title": "Call Me by Your Name"}}),
+        ("a.csv", "s1,a,b,c,d\n", {"s1": {"title": "a", "artist": "b", "column_4": "c", "column_5": "d"}}),
+        ("a.csv", "item_id\ns1\n", {"s1": {"title": "s1"}}),
+        ("A.JSONL", '{"item_id": "s1", "title": "Blue"}\n', NAMED),
+        ("a.item", "item_id:token\tmovie_title:token_seq\ns1\tBlue\n", NAMED),
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_columns_of_titles_are_inferred(tmp_path, name, text, expected, compressed):
+    path = tmp_path / (f"{name}.gz" if compressed else name)
+    content = text.encode()
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    items = read_titles(ItemsFile(path))
+    assert {id_: {"title": items.title(id_)} | items.about(id_) for id_ in items.vocabulary} == expected
+
+
+def test_the_id_column_may_have_the_name_of_the_events_id_column(tmp_path):
+    frame = pd.DataFrame({"year": [1983], "sku": ["s1"], "title": ["Blue"]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        items = read_titles(ItemsFile(tmp_path / name), item="sku")
+        assert (items.title("s1"), items.about("s1")) == ("Blue", {"year": 1983})
+
+
+def test_a_list_of_ids_is_not_a_file_of_items(tmp_path):
+    (tmp_path / "ids.txt").write_text("s1\ns2\n")
+    with pytest.raises(InputError, match="the first item id would be 's1'"):
+        read_titles(ItemsFile(tmp_path / "ids.txt"))
