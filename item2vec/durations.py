@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 from item2vec.errors import ConfigError
 
-__all__ = ["DAY", "DEFAULT_GAP", "EPOCH", "SECOND", "microseconds_of", "seconds_of"]
+__all__ = [
+    "DAY",
+    "DEFAULT_GAP",
+    "EPOCH",
+    "PLAUSIBLE",
+    "SECOND",
+    "TICKS",
+    "UNIT_NAMES",
+    "microseconds_of",
+    "seconds_of",
+]
 
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 """Units of durations, in seconds."""
@@ -19,6 +29,15 @@ DEFAULT_GAP = "30min"
 """Default maximum pause between two interactions of a session."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of timestamp 0."""
+TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Units of epoch numbers, in ticks per second."""
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+"""Names of the units of epoch numbers in messages."""
+PLAUSIBLE = (631_152_000, 4_102_444_800)
+"""Start of 1990 and of 2100 in seconds. The unit of an epoch number is plausible if its date is in between.
+
+A number has at most one plausible unit.
+"""
 
 
 def seconds_of(duration: str | float | timedelta, name: str) -> float:

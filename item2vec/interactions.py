@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.arrays import Codes, Floats, Offsets
-from item2vec.durations import microseconds_of
+from item2vec.durations import PLAUSIBLE, TICKS, UNIT_NAMES, microseconds_of
 from item2vec.errors import InputError, InputTypeError, Remedy
 from item2vec.types import Vocabulary, as_history
 
@@ -250,8 +250,9 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         If timestamps have another type, or a ``datetime64`` is ``NaT``.
     InputError
         If integers appear to be in another unit: interpreted as seconds, milliseconds or nanoseconds, all
-        positive integers are dates from 1990 to 2100. Interpreted as microseconds, such integers are dates in
-        the first 48 days of 1970 or after the year 21900.
+        positive integers are dates from 1990 to 2100; or some of them are, and most are such dates in
+        microseconds. Interpreted as microseconds, these integers are dates in the first 48 days of 1970 or
+        after the year 21900.
     """
     has_dates = False
     if not isinstance(timestamps, np.ndarray):
@@ -275,18 +276,23 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     return column.astype(np.int64)
 
 
-_OTHER_UNITS = {"s": ("seconds", 1), "ms": ("milliseconds", 1_000), "ns": ("nanoseconds", 1_000_000_000)}
-_YEARS_1990_TO_2100 = (631_152_000, 4_102_444_800)  # in seconds since 1970
-
-
 def _check_unit(column: npt.NDArray[Any]) -> None:
     dated = column[column > 0]  # 0 and -1 often mean "missing"
-    oldest, newest = (int(dated.min()), int(dated.max())) if len(dated) else (0, 0)
-    first, last = _YEARS_1990_TO_2100
-    for unit, (name, per_second) in _OTHER_UNITS.items():
-        if first * per_second <= oldest <= newest <= last * per_second:
-            raise InputError(
-                f"timestamps appear to be {name} since 1970 (the largest is {newest}); expected "
-                "microseconds, datetime or datetime64: pass "
-                f"np.asarray(timestamps, dtype='datetime64[{unit}]')"
-            )
+    first, last = PLAUSIBLE
+    votes = {
+        unit: int(np.count_nonzero((dated >= first * ticks) & (dated < last * ticks)))
+        for unit, ticks in TICKS.items()
+    }
+    unit = max(votes, key=votes.__getitem__)
+    n_others = sum(votes.values()) - votes["us"]
+    if unit != "us" and votes[unit] == len(dated) > 0:
+        raise InputError(
+            f"timestamps appear to be {UNIT_NAMES[unit]} since 1970 (the largest is {int(dated.max())}); "
+            "expected microseconds, datetime or datetime64: pass "
+            f"np.asarray(timestamps, dtype='datetime64[{unit}]')"
+        )
+    if unit == "us" and n_others:
+        raise InputError(
+            f"{n_others:,} of {len(column):,} timestamps appear to be in another unit; expected microseconds "
+            "since 1970, as in most rows: correct these timestamps"
+        )

@@ -121,6 +121,12 @@ def test_whole_numbers_in_another_unit_are_errors_that_suggest_a_conversion(unit
     )
 
 
+@pytest.mark.parametrize("odd", [1_700_000_000, 1_700_000_000_000, 1_700_000_000_000_000_000])
+def test_one_number_in_another_unit_than_most_is_an_error(odd):
+    with pytest.raises(InputError, match="1 of 4 timestamps appear to be in another unit; expected micro"):
+        microseconds([1_700_000_000_000_000, odd, 1_700_000_000_000_001, 0])
+
+
 @pytest.mark.parametrize(
     "numbers",
     [

@@ -37,6 +37,8 @@ def ingest(
     columns: options.As.Columns = None,
     sep: options.As.Sep = None,
     encoding: options.As.Encoding = "utf-8",
+    time_unit: options.As.TimeUnit = None,
+    time_format: options.As.TimeFormat = None,
     skip_bad_rows: options.As.SkipBad = False,
     items: ItemsFile | None,
     store: options.Store = None,
@@ -70,6 +72,8 @@ def ingest(
                 columns=columns.split(",") if columns else None,
                 sep=sep,
                 encoding=encoding,
+                time_unit=time_unit,
+                time_format=time_format,
                 on_error="skip" if skip_bad_rows else "raise",
             )
             ingested = opened.ingest(interactions)

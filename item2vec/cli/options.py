@@ -61,6 +61,22 @@ class As:
     ]
     Sep = Annotated[str | None, typer.Option("--sep", help="Column separator [default: detected].")]
     Encoding = Annotated[str, typer.Option("--encoding", help="Character encoding of text files.")]
+    TimeUnit = Annotated[
+        str | None,
+        typer.Option(
+            "--time-unit",
+            metavar="s|ms|us|ns",
+            help="Unit of timestamps that are numbers [default: the unit on which the numbers agree].",
+        ),
+    ]
+    TimeFormat = Annotated[
+        str | None,
+        typer.Option(
+            "--time-format",
+            metavar="FORMAT",
+            help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. UTC without %z.",
+        ),
+    ]
     SkipBad = Annotated[
         bool,
         typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),

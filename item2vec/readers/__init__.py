@@ -9,7 +9,7 @@ No other package imports pandas or pyarrow. Data passes through the modules in t
     Table                        table.py: the interface, positions of columns by name
       │  .batches()              text.py: delimited text, JSON lines; columnar.py: Parquet, Arrow, …
       ▼
-    Batch                        columns.py: ids → codes, times → microseconds, weights; a mask of bad rows
+    Batch                        columns.py: ids → codes, weights; times.py: microseconds; masks of bad rows
       │  collecting.read_columns drops bad rows; faults.FaultReport raises or logs their faults
       ▼
     one array per column  ─▶     interactions.py → Interactions, items.py → Items, edges.py → Graph

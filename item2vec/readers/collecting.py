@@ -78,8 +78,9 @@ def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Seque
         column, value = columns[first], batch.columns[first][row]
         value = _python_value(value) if isinstance(value, pa.Scalar) else value
         number = batch.numbers[row] if batch.numbers is not None else row
-        name, expected, error = column.name, column.expected, column.error
-        yield Fault.of_value(batch.source, row_kind, number, name, value, expected, error)
+        expected, remedies = column.expected_for(value)
+        name, error = column.name, column.error
+        yield Fault.of_value(batch.source, row_kind, number, name, value, expected, error, remedies)
 
 
 def _python_value(scalar: pa.Scalar) -> Any:

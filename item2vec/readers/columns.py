@@ -1,16 +1,15 @@
 """Column parsers.
 
 A parser converts each batch of source values to codes, microseconds or weights, and returns a mask of the bad
-rows, which ``collecting.py`` drops.
+rows, which ``collecting.py`` drops. The parser of timestamps is in ``times.py``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -18,18 +17,29 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from item2vec.arrays import Codes, Floats, Mask, Offsets
-from item2vec.durations import SECOND, microseconds_of
-from item2vec.errors import InputError, InvalidIdError
+from item2vec.arrays import Codes, Floats, Mask
+from item2vec.errors import InputError, InvalidIdError, Remedy
 from item2vec.types import MAX_ID_BYTES, Vocabulary
 
-__all__ = ["Column", "IdColumn", "Mask", "TimeColumn", "Values", "WeightColumn", "id_text"]
+__all__ = [
+    "NUMBER",
+    "NUMBER_KINDS",
+    "Column",
+    "IdColumn",
+    "Mask",
+    "Values",
+    "WeightColumn",
+    "array_of",
+    "as_text",
+    "id_text",
+    "value_text",
+]
 
 Values: TypeAlias = "pa.Array | Sequence[Any]"
 """One column of a batch: an Arrow array, or a sequence of Python objects."""
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_INT64_END = 2.0**63
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+"""Pattern of numbers in text."""
 _TEXT_KINDS = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -37,19 +47,21 @@ _TEXT_KINDS = (
     pa.types.is_large_binary,
 )
 _ID_KINDS = (*_TEXT_KINDS, pa.types.is_integer, pa.types.is_floating)
-_NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 
 class Column(Protocol):
     """Parser of one column, which parses batches and concatenates the parsed batches.
 
-    ``expected`` describes a valid value in error messages. ``error`` is the type of the exception for an
-    invalid value.
+    ``error`` is the type of the exception for an invalid value.
     """
 
     name: str
-    expected: str
     error: type[InputError]
+
+    def expected_for(self, value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
+        """Return a description of valid values, and remedies, for an invalid value of the last batch."""
+        ...
 
     def parse(self, values: Values) -> tuple[Any, Mask]:
         """Return the parsed batch, and a mask of its bad rows."""
@@ -75,9 +87,13 @@ class IdColumn:
         self._indices: list[Codes] = []
         self._dictionaries: list[pa.Array] = []
 
+    def expected_for(self, _value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
+        """Return a description of valid values, without remedies."""
+        return self.expected, ()
+
     def parse(self, values: Values) -> tuple[tuple[Codes, pa.Array], Mask]:
         """Return the codes and the dictionary of a batch, and a mask of its bad rows."""
-        array = _array(values, id_text)
+        array = array_of(values, id_text)
         if not any(is_kind(array.type) for is_kind in _ID_KINDS):
             raise InputError(f"column {self.name!r} is of type {array.type}; expected text or whole numbers")
         encoded = array.dictionary_encode()
@@ -112,44 +128,6 @@ class IdColumn:
         return codes, Vocabulary(tuple(joined.dictionary.to_pylist()))
 
 
-class TimeColumn:
-    """Parser of timestamps: ISO text, typed timestamps and epoch numbers, converted to microseconds."""
-
-    error: type[InputError] = InputError
-    expected = "ISO text or an epoch number (the same kind in all rows)"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._kind: Literal["datetime", "epoch"] | None = None
-        self._chunks: list[npt.NDArray[Any]] = []
-
-    def parse(self, values: Values) -> tuple[npt.NDArray[Any], Mask]:
-        """Return a batch in microseconds, or as unscaled epoch numbers, and a mask of its bad rows."""
-        array = _as_text(_array(values, _value_text), self.name)
-        kind = _kind_of(array)
-        self._kind = self._kind or kind
-        if pa.types.is_large_string(array.type):
-            return _epochs(array, self.name) if self._kind == "epoch" else _microseconds_of_text(array)
-        if kind != self._kind:
-            return np.zeros(len(array), dtype=np.int64), np.ones(len(array), dtype=bool)
-        return _epochs(array, self.name) if kind == "epoch" else _microseconds(array)
-
-    def append(self, parsed: npt.NDArray[Any]) -> None:
-        """Append a parsed batch without bad rows."""
-        self._chunks.append(parsed)
-
-    def finish(self) -> Offsets:
-        """Return the appended batches in microseconds.
-
-        The largest epoch number determines the unit of all epoch numbers.
-        """
-        chunks = [chunk for chunk in self._chunks if len(chunk)]
-        if self._kind == "epoch" and chunks:
-            largest = max(max(-float(chunk.min()), float(chunk.max())) for chunk in chunks)
-            chunks = [_scaled(chunk, largest) for chunk in chunks]
-        return np.concatenate([np.empty(0, dtype=np.int64), *chunks])
-
-
 class WeightColumn:
     """Parser of weights, which are finite, non-negative numbers."""
 
@@ -160,9 +138,13 @@ class WeightColumn:
         self.name = name
         self._chunks: list[Floats] = []
 
+    def expected_for(self, _value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
+        """Return a description of valid values, without remedies."""
+        return self.expected, ()
+
     def parse(self, values: Values) -> tuple[Floats, Mask]:
         """Return a batch as float32, and a mask of its bad rows."""
-        numbers, bad = _numbers(_as_text(_array(values, _value_text), self.name), self.name)
+        numbers, bad = _numbers(as_text(array_of(values, value_text), self.name), self.name)
         with np.errstate(over="ignore"):
             weights = numbers.astype(np.float32)
         return weights, bad | ~np.isfinite(weights) | (weights < 0)
@@ -185,7 +167,8 @@ def id_text(value: Any) -> str | None:
     return str(value) if isinstance(value, UUID) else None
 
 
-def _value_text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
+    """Convert a number or a date to text. Text is returned unchanged; other values become ``None``."""
     if isinstance(value, str):
         return value
     if isinstance(value, date):
@@ -195,15 +178,16 @@ def _value_text(value: Any) -> str | None:
     return None
 
 
-def _array(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
+def array_of(values: Values, text_of: Callable[[Any], str | None]) -> pa.Array:
+    """Return a column as an Arrow array. ``text_of`` converts Python objects to text."""
     if not isinstance(values, pa.Array):
         return _text_array(values, text_of)
     if pa.types.is_dictionary(values.type):
-        return _array(values.dictionary_decode(), text_of)
+        return array_of(values.dictionary_decode(), text_of)
     return values.cast(pa.large_string()) if pa.types.is_null(values.type) else values
 
 
-def _as_text(array: pa.Array, name: str) -> pa.Array:
+def as_text(array: pa.Array, name: str) -> pa.Array:
     """Cast text and bytes of any Arrow type to large strings; return other types unchanged."""
     if not any(is_kind(array.type) for is_kind in _TEXT_KINDS):
         return array
@@ -219,7 +203,7 @@ def _as_text(array: pa.Array, name: str) -> pa.Array:
 
 def _ids_as_text(array: pa.Array, name: str) -> pa.Array:
     """Cast ids to large strings. Numbers that are not integers become null."""
-    array = _as_text(array, name)
+    array = as_text(array, name)
     if pa.types.is_floating(array.type):
         # pandas stores integers with missing values as floats
         numbers = array.to_numpy(zero_copy_only=False)
@@ -252,8 +236,8 @@ def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
     kind = array.type
     if pa.types.is_large_string(kind):
         text = pc.utf8_trim(array, " \t")
-        array = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
-    elif not any(is_kind(kind) for is_kind in _NUMBER_KINDS):
+        array = pc.if_else(pc.match_substring_regex(text, NUMBER), text, None)
+    elif not any(is_kind(kind) for is_kind in NUMBER_KINDS):
         raise InputError(f"column {name!r} is of type {kind}; expected numbers or text")
     bad = array.is_null().to_numpy(zero_copy_only=False)
     try:
@@ -264,74 +248,3 @@ def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
         return whole.fill_null(0).to_numpy(zero_copy_only=False), bad
     numbers = array.cast(pa.float64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     return numbers, bad | ~np.isfinite(numbers)
-
-
-def _epochs(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
-    """Return unscaled epoch numbers, and a mask of the numbers that are invalid or outside int64."""
-    if pa.types.is_uint64(array.type):
-        array = pc.if_else(pc.less(array, pa.scalar(1 << 63, pa.uint64())), array, None)
-    numbers, bad = _numbers(array, name)
-    if numbers.dtype.kind == "f":
-        bad = bad | ~(np.abs(numbers) < _INT64_END)
-    return np.where(bad, 0, numbers), bad
-
-
-def _scaled(numbers: npt.NDArray[Any], largest: float) -> Offsets:
-    if largest >= 1e17:
-        return np.rint(numbers / 1000).astype(np.int64) if numbers.dtype.kind == "f" else numbers // 1000
-    factor = SECOND if largest < 1e11 else 1_000 if largest < 1e14 else 1
-    scaled = numbers * factor
-    return np.rint(scaled).astype(np.int64) if scaled.dtype.kind == "f" else scaled
-
-
-def _microseconds(array: pa.Array) -> tuple[Offsets, Mask]:
-    if pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("ms"))
-    bad = array.is_null().to_numpy(zero_copy_only=False)
-    ticks = array.view(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    if array.type.unit == "ns":
-        return ticks // 1000, bad
-    factor = {"s": SECOND, "ms": 1_000, "us": 1}[array.type.unit]
-    bad = bad | (np.abs(ticks.astype(np.float64)) >= _INT64_END / factor)
-    return np.where(bad, 0, ticks) * factor, bad
-
-
-def _microseconds_of_text(array: pa.Array) -> tuple[Offsets, Mask]:
-    text = pc.utf8_trim(array, " \t")
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
-        try:
-            return _microseconds(text.cast(kind))
-        except pa.ArrowInvalid:
-            continue
-    return _microseconds(pa.array(map(_microseconds_of_iso, text.to_pylist()), pa.timestamp("us")))
-
-
-def _microseconds_of_iso(text: str | None) -> int | None:
-    """Convert ISO text, or BigQuery's variant (``2024-01-01 12:00:00 UTC``), to microseconds.
-
-    Other text becomes ``None``.
-    """
-    if not text or text.isdecimal():
-        return None
-    try:
-        return microseconds_of(datetime.fromisoformat(text.removesuffix(" UTC")))
-    except ValueError:
-        return None
-
-
-def _kind_of(array: pa.Array) -> Literal["datetime", "epoch"] | None:
-    """Return the kind of the timestamps in a column.
-
-    The kind follows from the Arrow type or, in a column of text, from the first valid value.
-    """
-    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        return "datetime"
-    if not pa.types.is_large_string(array.type):
-        return "epoch"
-    for text in array:
-        value = (text.as_py() or "").strip(" \t")
-        if re.match(_NUMBER, value, re.ASCII):
-            return "epoch"
-        if _microseconds_of_iso(value) is not None:
-            return "datetime"
-    return None

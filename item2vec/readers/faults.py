@@ -58,9 +58,9 @@ class Fault:
         value: Any,
         expected: str,
         error: type[InputError],
+        remedies: tuple[Remedy, ...] = (),
     ) -> Fault:
         """Create the fault of a value. The fault states the first byte that cannot be decoded, if any."""
-        remedies: tuple[Remedy, ...] = ()
         undecoded = _UNDECODED.search(value) if isinstance(value, str) else None
         if undecoded:
             byte = ord(undecoded[0]) - 0xDC00

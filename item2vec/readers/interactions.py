@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -12,9 +13,10 @@ import pyarrow as pa
 from item2vec.arrays import Codes
 from item2vec.interactions import Interactions
 from item2vec.readers.collecting import read_columns
-from item2vec.readers.columns import Column, IdColumn, TimeColumn, WeightColumn
+from item2vec.readers.columns import Column, IdColumn, WeightColumn
 from item2vec.readers.faults import Fault, FaultReport, OnError
 from item2vec.readers.tables import open_table
+from item2vec.readers.times import TimeColumn
 from item2vec.types import Vocabulary
 
 __all__ = ["read_interactions", "to_frame"]
@@ -32,6 +34,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     sep: str | None = None,
     columns: Sequence[str] | None = None,
     encoding: str = "utf-8",
+    time_unit: str | None = None,
+    time_format: str | None = None,
     on_error: OnError = "raise",
     on_skip: Callable[[Fault], None] | None = None,
     connection: Any = None,
@@ -63,6 +67,9 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     sep, columns, encoding
         For delimited text: the separator (``None``: tab, comma, semicolon or pipe, detected from the first
         line), the column names of a file without a header, and the encoding.
+    time_unit, time_format
+        Unit of all epoch numbers (``"s"``, ``"ms"``, ``"us"`` or ``"ns"``), or format of all timestamps as in
+        ``datetime.strptime``, such as ``"%d.%m.%Y %H:%M"``. ``None``: as in the notes.
     on_error, on_skip
         ``"raise"``: raise an error for the first bad row. ``"skip"``: skip bad rows, log a warning with their
         number and the first three faults (logger ``item2vec.readers``), and call ``on_skip`` with each
@@ -76,9 +83,24 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     a missing value. Integers in JSON, DataFrames and Parquet become text (``7`` becomes ``"7"``), even if
     pandas stores them as floats because of missing values.
 
-    Timestamps are ISO 8601 text, typed timestamps, or epoch numbers. Without a time zone, they are in UTC.
-    Numeric text is an epoch number, not a date (``20240101``). The largest number determines the unit of all
-    numbers: seconds below 1e11, milliseconds below 1e14, microseconds below 1e17, otherwise nanoseconds.
+    Timestamps are ISO 8601 text, typed timestamps, or epoch numbers, from year 1 to 9999. Timestamps without
+    a time zone are in UTC. The first batch of rows determines the kind and the unit of a column; a value that
+    contradicts them, in any batch, is a bad row:
+
+    - *Dates or numbers.* The more frequent kind of value is valid.
+    - *Unit.* The unit of an epoch number is seconds, milliseconds, microseconds or nanoseconds if its date is
+      then from 1990 to 2100. The most frequent unit is the unit of the column. If fewer than 90 % of the
+      numbers are dates in this unit (from 1900 to 2200, except for the first 48 days of 1970), there is no
+      common unit, which is an error. If no number has a unit (counters such as 0, 1, 2), all numbers are read
+      as seconds, and a warning is logged. ``time_unit`` disables this rule.
+    - *Layout.* Numbers such as 20240131 are dates if at least 90 % of the numbers are valid dates from 1900
+      to 2100 in this layout (``%Y%m%d``), also with hours, minutes and seconds. ``time_format="%Y%m%d"``
+      disables this rule.
+    - *Placeholders.* If at least 90 % of the other dates are from 1990 to 2100, a date on 0001-01-01,
+      1753-01-01, 1899-12-30, 1900-01-01, 1969-12-31, 1970-01-01 (epoch number 0 or -1) or 9999-12-31 stands
+      for a missing date, and is a bad row.
+    - *Rounding.* Numbers that are rounded to more than a second are bad rows: float32 numbers, and text such
+      as 1.70E+12 if all such numbers of a batch have few digits.
 
     Files are read in batches, and iterators of DataFrames one DataFrame at a time. A text file with quotes or
     a bad row is read by a slower parser.
@@ -100,7 +122,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     wanted: dict[str, tuple[str | None, Callable[[str], Column]]] = {
         "user": (user, IdColumn),
         "item": (item, IdColumn),
-        "timestamp": (timestamp, TimeColumn),
+        "timestamp": (timestamp, partial(TimeColumn, unit=time_unit, form=time_format)),
         "weight": (weight, WeightColumn),
         "event": (event, IdColumn),
         "session": (session, IdColumn),
