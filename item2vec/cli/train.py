@@ -74,9 +74,10 @@ def export(
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the item vectors to a file in word2vec format.
+    """Write the item vectors to a file in word2vec format, and their counts to FILE.vocab.
 
-    The file can be read by gensim and other tools.
+    Both files can be read by gensim (fvocab=) and other tools. The vectors are compressed if the suffix of
+    FILE is .gz. An id with white space is written as %: and the percent-encoded id.
 
     Example: item2vec export vectors.txt
     """
@@ -84,4 +85,10 @@ def export(
 
     vectors = load(location("models", models)).vectors
     vectors.save_word2vec(file, binary=binary)
-    show({"file": str(file), "items": len(vectors), "dimensions": vectors.input.shape[1]}, as_json=as_json)
+    facts = {
+        "file": str(file),
+        "counts": f"{file}.vocab",
+        "items": len(vectors),
+        "dimensions": vectors.input.shape[1],
+    }
+    show(facts, as_json=as_json)
