@@ -28,7 +28,7 @@ import numpy as np
 from item2vec.arrays import Doubles, Floats
 from item2vec.errors import InputError, WriteError
 from item2vec.matrices import finite_rows
-from item2vec.opening import open_bytes, reading
+from item2vec.opening import check_file, open_bytes, reading
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["counts_beside", "read_counts", "read_vectors", "write_counts", "write_vectors"]
@@ -86,12 +86,15 @@ def read_vectors(
     layout: _Layout | None = None
     with reading(path):
         try:
-            layout = _layout_of(path, binary)
-            n_rows = _most_rows(path, limit) if layout.n_rows is None else layout.n_rows
+            _check_format(path)
+            layout = _layout_of(path, binary, encoding)
+            n_rows = _most_rows(path, limit, encoding) if layout.n_rows is None else layout.n_rows
             matrix = _allocated(min(n_rows, limit or n_rows), layout.size)
-            with open_bytes(path) as file:
+            with open_bytes(path, encoding) as file:
                 rows = (_binary_rows if layout.binary else _text_rows)(file, layout, limit)
                 return _collected(path, rows, matrix, "row" if layout.binary else "line", encoding)
+        except InputError:
+            raise  # the file cannot be opened; the message contains its path
         except (ValueError, LookupError) as error:
             kind = layout or f"word2vec's {'binary' if binary else 'text'} format"
             raise InputError(f"{path} is not in {kind}: {error}") from error
@@ -125,7 +128,7 @@ def read_counts(path: Path, vocabulary: Vocabulary, encoding: str = "utf-8") -> 
     The count of an id that the file does not contain is 1; a warning contains the number of such ids.
     """
     counts = np.full(len(vocabulary), np.nan)
-    with reading(path), open_bytes(path) as file:
+    with reading(path), open_bytes(path, encoding) as file:
         numbered = _lines(file)
         while block := list(islice(numbered, 10_000)):
             found = [_count_of(path, number, line, encoding) for number, line in block]
@@ -191,12 +194,19 @@ def _allocated(n_rows: int, size: int) -> Floats:
         ) from error
 
 
-def _layout_of(path: Path, binary: bool | None) -> _Layout:
-    with open_bytes(path) as file:
+def _check_format(path: Path) -> None:
+    """Raise ``ValueError`` for a file of another library, with the way to convert it."""
+    check_file(path)
+    with path.open("rb") as file:
+        start = file.read(4)
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            raise ValueError(f"it is {what}")
+
+
+def _layout_of(path: Path, binary: bool | None, encoding: str) -> _Layout:
+    with open_bytes(path, encoding) as file:
         first = _line(file, 1).removeprefix(BOM)
-        for magic, what in _FOREIGN.items():
-            if first.startswith(magic):
-                raise ValueError(f"it is {what}")
         fields = first.split()
         if len(fields) == 2 and all(re.fullmatch(rb"[-+]?\d+", field) for field in fields):
             n_rows, size = map(int, fields)
@@ -216,10 +226,10 @@ def _layout_of(path: Path, binary: bool | None) -> _Layout:
 
 
 def _looks_binary(file: IO[bytes], size: int) -> bool:
-    """Return whether most of the last fields of the next line are not numbers."""
+    """Return whether the next line has an id, but most of its other fields are not numbers."""
     line = file.readline(MAX_LINE).rstrip(b"\r\n ")
-    fields = line.rsplit(b" ", size)[-size:]
-    return bool(line) and sum(map(_is_number, fields)) * 2 < len(fields)
+    numbers = line.rsplit(b" ", size)[1:]
+    return bool(line) and (not numbers or sum(map(_is_number, numbers)) * 2 < len(numbers))
 
 
 def _n_numbers(fields: list[bytes]) -> int:
@@ -235,10 +245,10 @@ def _is_number(field: bytes) -> bool:
     return True
 
 
-def _most_rows(path: Path, limit: int | None) -> int:
+def _most_rows(path: Path, limit: int | None, encoding: str) -> int:
     """Return the number of lines of a file, or ``limit`` if there are at least as many."""
     n_lines = 1
-    with open_bytes(path) as file:
+    with open_bytes(path, encoding) as file:
         while (limit is None or n_lines < limit) and (block := file.read(READ_BYTES)):
             n_lines += block.count(b"\n")
     return n_lines

@@ -180,7 +180,12 @@ LISTENS = [("u", "a", 0), ("u", "b", 1), ("v", "b", 1), ("u", "n", 2), ("v", "a"
             "a a",
             "n",
         ),
-        (lambda **o: k_fold(Sentences.of(["abc", "abcd", "cba"]), folds=3, **o)[0], None, None, None),
+        (
+            lambda **o: k_fold(Sentences.of([["a", "b"]] * 3), folds=3, **o)[0],
+            None,
+            None,
+            None,
+        ),
     ],
 )
 def test_every_split_has_the_filters(split, every, warm, long):

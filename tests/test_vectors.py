@@ -362,5 +362,5 @@ def test_the_wrong_format_and_trailing_data_are_rejected(tmp_path):
 
 def test_a_missing_file_is_an_input_error(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(InputError, match=r"cannot be read|no file"):
+        with pytest.raises(InputError, match=r"^(no file|.* is a folder)"):
             ItemVectors.load_word2vec(path)

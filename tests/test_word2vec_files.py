@@ -111,6 +111,14 @@ def test_the_binary_format_is_detected(tmp_path, end, compressed):
     assert ItemVectors.load(path, limit=7).input.tobytes() == rows[:7].tobytes()
 
 
+@pytest.mark.parametrize("first", [b"\n\n\n\n", b"    ", b"\r\n 1", b"1 2 "])
+@pytest.mark.parametrize("known", ["nan", "1", "x"])
+def test_binary_numbers_that_resemble_line_ends_and_blanks(tmp_path, known, first):
+    number = np.frombuffer(first, "<f4")[0]
+    content = b"2 3\n" + binary_of([known, "b"], [[number, 0.1, 0.2], [1, 2, 3]])
+    assert ItemVectors.load(written(tmp_path, content)).input[0, 0] == number
+
+
 @pytest.mark.parametrize("header", [b"", b"3 2\n"], ids=["GloVe", "word2vec"])
 def test_a_limit_is_a_number_of_rows(tmp_path, header):
     path = written(tmp_path, header + b"a 1 2\na 5 6\nb 3 4\n")
@@ -164,6 +172,7 @@ ODD = [
     suffix=st.sampled_from(["", ".gz"]),
     data=st.data(),
 )
+@example(known=["nan"], binary=True, suffix="", data=None)
 @example(known=ODD, binary=False, suffix="", data=None)
 @example(known=ODD, binary=True, suffix=".gz", data=None)
 def test_files_round_trip_with_ids_and_counts(tmp_path_factory, known, binary, suffix, data):
@@ -273,7 +282,7 @@ MALFORMED = {
     "a long id": (b"a 1 2\n" + b"x" * 513 + b" 1 2\n", "line 2: id at position 0 is 513 bytes long"),
     "not UTF-8": (b"a 1 2\n\xff 1 2\n", "line 2: .*pass the encoding"),
     "only zeros": (b"a 0 0\n", "no item has an input vector"),
-    "a pickle": (b"\x80\x04\x95rest", "a pickle, such as the result of gensim's save"),
+    "a pickle": (b"\x80\x04\x95rest", "a pickle"),
     "binary cut in a number": (b"2 2\n" + binary_of("ab", [[1, 2], [3, 4]])[:-1], "row 2 is incomplete"),
     "binary, a row missing": (b"3 2\n" + binary_of("ab", [[1, 2], [3, 4]]), "row 3 is incomplete"),
     "binary, a row too many": (b"1 2\n" + binary_of("ab", [[1, 2], [3, 4]]), "more than the 1 rows"),

@@ -74,10 +74,11 @@ def export(
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the item vectors to a file in word2vec format, and their counts to FILE.vocab.
+    """Write the item vectors to a file in word2vec format.
 
-    Both files can be read by gensim (fvocab=) and other tools. The vectors are compressed if the suffix of
-    FILE is .gz. An id with white space is written as %: and the percent-encoded id.
+    The counts of the items are written to FILE.vocab. Both files can be read by gensim (fvocab=) and other
+    tools. The vectors are compressed if the suffix of FILE is .gz. An id with white space is written as %:
+    and the percent-encoded id.
 
     Example: item2vec export vectors.txt
     """
