@@ -1,12 +1,25 @@
-"""Row-wise operations on matrices: norms, scaling to unit length, inner products, sampling of rows."""
+"""Row-wise operations on matrices: finite rows, norms, unit length, inner products, sampling of rows."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from item2vec.arrays import Doubles, Floats, Rows
+from item2vec.arrays import Doubles, Floats, Mask, Rows
 
-__all__ = ["row_norms", "row_products", "sample_rows", "unit_rows"]
+__all__ = ["finite_rows", "row_norms", "row_products", "sample_rows", "unit_rows"]
+
+
+def finite_rows(matrix: Floats) -> Mask:
+    """Return whether all numbers of each row of a float32 matrix are finite (bool, n rows).
+
+    The sum of finite float32 numbers is finite in float64. A sum needs no mask of the size of the matrix.
+
+    >>> finite_rows(np.array([[3e38, 3e38], [np.inf, -np.inf], [0, np.nan]], np.float32))
+    array([ True, False, False])
+    """
+    with np.errstate(invalid="ignore"):
+        finite: Mask = np.isfinite(matrix.sum(axis=1, dtype=np.float64))
+    return finite
 
 
 def row_products(matrix: Floats, other: Floats) -> Doubles:

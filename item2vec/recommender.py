@@ -293,8 +293,7 @@ class Recommender:
         distinct, inverse = np.unique(histories.codes, return_inverse=True)
         of_tokens = token_scores(self.vectors, self.taste, histories.codes, tastes, target)
         of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
-        sums = np.bincount(inverse, of_tokens).tolist()
-        shares = list(map(Share, self.vocabulary.decode(distinct), sums))
+        shares = list(map(Share, self.vocabulary.decode(distinct), np.bincount(inverse, of_tokens).tolist()))
         if self.taste.popularity and self.prior is not None:
             shares.append(Share(None, self.taste.popularity * float(self.prior[target])))
         return sorted(shares, key=lambda share: -share.share)
@@ -383,6 +382,7 @@ class Recommender:
                 f"eligible is {eligible.dtype} of shape {eligible.shape}; expected bool, one flag per item "
                 f"({len(self.vectors):,})"
             )
+        eligible = self.vectors.with_vector(eligible)
         if allow is None:
             return eligible
         allowed = np.zeros(len(self.vectors), dtype=bool)

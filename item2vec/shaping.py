@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ __all__ = [
     "shape_training_sentences",
 ]
 
+log = logging.getLogger(__name__)
+
 Grouping = Mapping[str, str] | tuple[Items, str]
 """A mapping from item ids to group ids, or ``(items, name)`` with the name of an attribute of the items."""
 
@@ -37,8 +40,15 @@ def shape_training_sentences(
     max_length: int | None,
     collapse_repeats: bool,
     group_by: Grouping | None,
+    drop_longer_than: int | None = None,
 ) -> Sentences:
-    """Apply ``group_collapse_truncate``; then drop sentences shorter than ``min_length``, and unused ids."""
+    """Drop overlong sentences; apply ``group_collapse_truncate``; drop short sentences and unused ids.
+
+    Sentences are overlong with more than ``drop_longer_than`` tokens, and short with fewer than
+    ``min_length`` tokens.
+    """
+    if drop_longer_than is not None and bool((sentences.lengths > drop_longer_than).any()):
+        sentences = _without_overlong(sentences, drop_longer_than)
     n_tokens = len(sentences.tokens)
     sentences = group_collapse_truncate(
         sentences, max_length=max_length, collapse_repeats=collapse_repeats, group_by=group_by
@@ -154,9 +164,16 @@ def _event_weights(selected: Iterable[str] | Mapping[str, float], event_names: V
     return weights
 
 
-def check_shape(min_length: int, max_length: int | None, group_by: Grouping | None) -> None:
+def check_shape(
+    min_length: int,
+    max_length: int | None,
+    group_by: Grouping | None,
+    drop_longer_than: int | None = None,
+) -> None:
     """Raise ``ConfigError`` if an argument of ``shape_training_sentences`` is invalid."""
     check_least("min_length", min_length, 1)
+    if drop_longer_than is not None:
+        check_least("drop_longer_than", drop_longer_than, min_length, " (min_length)")
     if max_length is not None:
         check_least("max_length", max_length, min_length, " (min_length)")
     is_pair = isinstance(group_by, tuple) and len(group_by) == 2 and isinstance(group_by[0], Items)
@@ -170,6 +187,19 @@ def check_least(name: str, value: int, least: int, origin: str = "") -> None:
     """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``; the message ends with ``origin``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} is {value!r}; expected an integer of at least {least}{origin}")
+
+
+def _without_overlong(sentences: Sentences, most: int) -> Sentences:
+    overlong = sentences.lengths > most
+    log.info(
+        "dropped %d of %d sentences with more than %d interactions (drop_longer_than), %d of %d interactions",
+        overlong.sum(),
+        len(overlong),
+        most,
+        sentences.lengths[overlong].sum(),
+        len(sentences.tokens),
+    )
+    return sentences.take(~overlong)
 
 
 def _collapsed(sentences: Sentences) -> Sentences:

@@ -1,4 +1,4 @@
-"""Item vectors, the result of training; reading and writing of word2vec files."""
+"""Item vectors, the result of training; files of word2vec and GloVe."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ import numpy.typing as npt
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
-from item2vec.matrices import unit_rows
+from item2vec.matrices import finite_rows, unit_rows
 from item2vec.ranking import top_k
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
+from item2vec.word2vec_files import counts_beside, read_counts, read_vectors, write_counts, write_vectors
 
 if TYPE_CHECKING:
     from item2vec.config.training import TrainConfig
@@ -52,7 +53,7 @@ class ItemVectors:
         The items, in the order of the rows.
     input
         Input vectors (float32, n items × dimensions). Similar items have a high cosine. A row of zeros means
-        that the item has no input vector, see ``has_input``.
+        that the item has no input vector, see ``has_input`` and ``has_vector``.
     output
         Output vectors (same shape), or ``None`` after hierarchical softmax. The inner product of the input
         vector of one item and the output vector of another is high if the second item occurs near the first.
@@ -76,7 +77,8 @@ class ItemVectors:
     Raises
     ------
     InputError
-        If shapes differ, a number is not finite, or an item has neither an input nor an output vector.
+        If shapes differ, a number is not finite, there is an output matrix and an item has neither an input
+        nor an output vector, or no item has an input vector.
 
     Examples
     --------
@@ -136,6 +138,22 @@ class ItemVectors:
         return read_only(self.input.any(axis=1), np.bool_)
 
     @cached_property
+    def has_vector(self) -> Mask:
+        """Whether each item has an input or an output vector (bool, n items).
+
+        Files of vectors may contain rows of zeros. Such an item is never recommended, and has no similar
+        items.
+        """
+        has_output = self.output is not None and self.output.any(axis=1)
+        return read_only(self.has_input | has_output, np.bool_)
+
+    def with_vector(self, eligible: Mask | None) -> Mask | None:
+        """Return a mask of items without those that have no vector; ``None`` stands for all items."""
+        if bool(self.has_vector.all()):
+            return eligible
+        return self.has_vector if eligible is None else eligible & self.has_vector
+
+    @cached_property
     def unit_input(self) -> Floats:
         """The input vectors, scaled to length 1. An item without an input vector has a row of zeros."""
         return read_only(unit_rows(self.input), np.float32)
@@ -157,7 +175,18 @@ class ItemVectors:
         """Return the unit vectors for comparing the items of ``rows`` with all items (n items × dimensions).
 
         These are the input vectors, or the output vectors if an item of ``rows`` has no input vector.
+
+        Raises
+        ------
+        InputError
+            If an item of ``rows`` has no vector.
         """
+        if not self.has_vector[rows].all():
+            item = self.vocabulary.ids[rows[int(np.argmin(self.has_vector[rows]))]]
+            raise InputError(
+                f"item {item!r} has no vector: its row is zero; expected an item with a vector, which can be "
+                "compared"
+            )
         return self.unit_input if self.has_input[rows].all() else self.unit_output
 
     def similarity(self, item: str, other: str) -> float:
@@ -187,6 +216,7 @@ class ItemVectors:
         target, named = self.analogy_target(positive, negative)
         scores = self.similarity_matrix(named) @ target
         scores[named] = -np.inf
+        scores[~self.has_vector] = -np.inf
         rows = top_k(scores, k)
         ids = self.vocabulary.decode(rows)
         return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
@@ -221,53 +251,87 @@ class ItemVectors:
         )
 
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
-        """Write the input vectors in word2vec's text or binary format.
+        """Write the input vectors in word2vec's text or binary format, and the counts beside them.
 
-        In this format, a space ends an id. White space and ``%`` in ids are therefore percent-encoded;
-        ``load_word2vec`` decodes them. An existing file is overwritten. Items without an input vector are
-        left out, and a warning is logged.
+        The counts are written to a file with the suffix ``.vocab`` in the layout of gensim's ``fvocab``
+        ("id count" per line). gensim reads only whole counts. Existing files are overwritten. The vectors are
+        compressed if the suffix of the path is ``.gz``. Items without an input vector are left out, and a
+        warning is logged.
+
+        In this format, a blank ends an id. An id with white space is therefore written as ``%:`` and the
+        percent-encoded id, such as ``%:new%20order``. ``load`` and ``load_word2vec`` decode such ids.
+
+        Raises
+        ------
+        WriteError
+            If a file cannot be written.
         """
         known = np.flatnonzero(self.has_input)
         if len(known) < len(self):
             skipped = len(self) - len(known)
             log.warning("%s leaves out %d of %d items: they have no input vector", path, skipped, len(self))
-        ids = [_encode_id(id_).encode() for id_ in self.vocabulary.decode(known)]
-        rows = self.input[known].astype("<f4", copy=False)
-        with Path(path).open("wb") as file:
-            file.write(f"{len(ids)} {self.input.shape[1]}\n".encode())
-            for id_, row in zip(ids, rows, strict=True):
-                numbers = row.tobytes() if binary else " ".join(map(repr, row.tolist())).encode()
-                file.write(id_ + b" " + numbers + b"\n")
+        kept = self if len(known) == len(self) else self.take(known)
+        write_vectors(Path(path), kept.vocabulary.ids, kept.input, binary=binary)
+        write_counts(counts_beside(Path(path)), kept.vocabulary.ids, kept.counts)
 
     @classmethod
-    def load_word2vec(cls, path: str | PathLike[str], *, binary: bool = False) -> ItemVectors:
-        """Read input vectors in word2vec's format, as written by ``save_word2vec``, gensim or word2vec.c.
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        limit: int | None = None,
+        binary: bool | None = None,
+        vocab: str | PathLike[str] | None = None,
+        encoding: str = "utf-8",
+    ) -> ItemVectors:
+        r"""Read input vectors in the formats of word2vec (text or binary) and GloVe, as is or compressed.
 
-        The format has no counts; they are set to 1.
+        A row of zeros is kept: its item has no vector. A row whose id occurs in an earlier row is dropped,
+        and a warning is logged. Ids are kept as they are, except ids that ``save_word2vec`` has encoded.
+
+        Parameters
+        ----------
+        path
+            The file. Its first line may contain the number of rows and the number of dimensions; without
+            such a line, the file has GloVe's format, whose ids may contain blanks.
+        limit
+            Maximum number of rows to read; the rest of the file is not checked. ``None``: all rows.
+        binary
+            Whether the file has word2vec's binary format. ``None``: detected by the content.
+        vocab
+            File of counts with a line "id count" per item, as written by ``save_word2vec``, gensim
+            (``fvocab``) or word2vec.c (``-save-vocab``). ``None``: the file with the name of ``path`` and the
+            suffix ``.vocab``, if it exists; otherwise all counts are 1.
+        encoding
+            Encoding of ids.
 
         Raises
         ------
         InputError
-            If the file cannot be read or is malformed. For text files, the message names the line.
+            If a file cannot be read or is malformed. The message names the line, or the row of a binary file.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "glove.txt"
+        ...     _ = file.write_text("the 0.1 0.2\nof 0.3 0.4\nand 0.5 0.6\n")
+        ...     ItemVectors.load(file, limit=2).vocabulary
+        Vocabulary(2 ids: 'the', 'of')
         """
+        vocabulary, matrix = read_vectors(Path(path), binary=binary, limit=limit, encoding=encoding)
+        beside = counts_beside(Path(path)) if vocab is None else Path(vocab)
+        has_counts = vocab is not None or beside.is_file()
+        counts = read_counts(beside, vocabulary, encoding) if has_counts else np.ones(len(vocabulary))
         try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        header, _, body = content.partition(b"\n")
-        try:
-            n_items, size = map(int, header.split())
-            if min(n_items, size) < 1 or n_items * size > len(body):
-                raise ValueError(
-                    f"line 1 declares {n_items} × {size} numbers; expected at least 1 × 1, and at most one "
-                    f"number per byte of the rest of the file ({len(body):,} bytes)"
-                )
-            ids, rows = (_binary_rows if binary else _text_rows)(body, n_items, size)
-            vocabulary = Vocabulary(tuple(_decode_id(id_.decode()) for id_ in ids))
-        except ValueError as error:
-            kind = "binary" if binary else "text"
-            raise InputError(f"{path} is not in word2vec's {kind} format: {error}") from error
-        return cls(vocabulary, rows, None, np.ones(n_items))
+            return cls(vocabulary, matrix, None, counts)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+    @classmethod
+    def load_word2vec(cls, path: str | PathLike[str], *, binary: bool = False) -> ItemVectors:
+        """Return the result of ``load`` for a file in word2vec's text or binary format."""
+        return cls.load(path, binary=binary)
 
 
 def _fault(vectors: ItemVectors) -> str | None:
@@ -277,7 +341,7 @@ def _fault(vectors: ItemVectors) -> str | None:
             continue
         if matrix.ndim != 2 or len(matrix) != n_items or matrix.shape != vectors.input.shape:
             return f"{name} has shape {matrix.shape}; expected {n_items} rows, one per item"
-        finite = np.isfinite(matrix).all(axis=1)
+        finite = finite_rows(matrix)
         if not bool(finite.all()):
             return f"{name} vector of {vectors.vocabulary.ids[int(np.argmin(finite))]!r} is not finite"
     if vectors.counts.shape != (n_items,) or not bool(
@@ -286,12 +350,9 @@ def _fault(vectors: ItemVectors) -> str | None:
         return "counts is invalid; expected one finite number >= 0 per item"
     if vectors.positions is not None and (problem := _positions_problem(vectors.positions, vectors.input)):
         return problem
-    has_vector = (
-        vectors.has_input if vectors.output is None else vectors.has_input | vectors.output.any(axis=1)
-    )
-    if not bool(has_vector.all()):
-        output_too = "" if vectors.output is None else ", and so is its output vector"
-        return f"input vector of {vectors.vocabulary.ids[int(np.argmin(has_vector))]!r} is zero{output_too}"
+    if vectors.output is not None and not bool(vectors.has_vector.all()):
+        item = vectors.vocabulary.ids[int(np.argmin(vectors.has_vector))]
+        return f"input vector of {item!r} is zero, and so is its output vector"
     return None if bool(vectors.has_input.any()) else "no item has an input vector"
 
 
@@ -304,50 +365,3 @@ def _positions_problem(positions: Floats, matrix: Floats) -> str | None:
     if not bool((positions[:, 0] > 0).all()):
         return "positions has weight 0 for the newest item; expected a weight above 0"
     return None
-
-
-_TO_ENCODE = {ord(blank): f"%{ord(blank):02X}" for blank in "% \t\n\r\x0b\x0c"}
-
-
-def _encode_id(id_: str) -> str:
-    return id_.translate(_TO_ENCODE)
-
-
-def _decode_id(id_: str) -> str:
-    for blank, code in _TO_ENCODE.items():
-        if blank != ord("%"):
-            id_ = id_.replace(code, chr(blank))
-    return id_.replace("%25", "%")
-
-
-def _text_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
-    lines = body.rstrip(b"\r\n").split(b"\n")
-    if len(lines) != n_items:
-        raise ValueError(f"found {len(lines)} rows; line 1 declares {n_items}")
-    ids: list[bytes] = []
-    rows: Floats = np.empty((n_items, size), np.float32)
-    for row, line in enumerate(lines):
-        id_, *numbers = line.rstrip(b"\r ").split(b" ")
-        if len(numbers) != size:
-            raise ValueError(f"line {row + 2} has {len(numbers)} numbers; expected {size}")
-        try:
-            with np.errstate(over="ignore"):  # __post_init__ rejects infinite numbers
-                rows[row] = numbers
-        except ValueError as error:
-            raise ValueError(f"line {row + 2}: {error}") from error
-        ids.append(id_)
-    return ids, rows
-
-
-def _binary_rows(body: bytes, n_items: int, size: int) -> tuple[list[bytes], Floats]:
-    ids: list[bytes] = []
-    rows: Floats = np.empty((n_items, size), np.float32)
-    start = 0
-    for row in range(n_items):
-        blank = body.index(b" ", start)
-        ids.append(body[start:blank].lstrip(b"\n"))
-        rows[row] = np.frombuffer(body, dtype="<f4", count=size, offset=blank + 1)
-        start = blank + 1 + 4 * size
-    if body[start:].strip(b"\n"):
-        raise ValueError(f"found more than the {n_items} rows that line 1 declares")
-    return ids, rows

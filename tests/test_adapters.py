@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
 from item2vec import Interactions, Items, adapters
+from item2vec.adapters.histories import chosen_interactions, training_sentences
+from item2vec.config import AdapterConfig
 from item2vec.durations import SECOND
 from item2vec.errors import ConfigError, InputError, InputTypeError, InvalidIdError
+from item2vec.kernels.cores import core_rows
 
 lists = st.lists(st.lists(ids, max_size=6), max_size=6)
 rows = st.lists(
@@ -309,6 +313,70 @@ def test_filters_against_lists(rows, start, end, min_item_count, min_user_count)
         min_user_count=min_user_count,
     )
     assert list(sentences) == expected
+
+
+def slow_core(kept, min_user_count, min_item_count):
+    """Return the k-core by repeated filters."""
+    while True:
+        users, items = [row[0] for row in kept], [row[1] for row in kept]
+        left = [
+            row
+            for row in kept
+            if users.count(row[0]) >= min_user_count and items.count(row[1]) >= min_item_count
+        ]
+        if len(left) == len(kept):
+            return kept
+        kept = left
+
+
+@settings(deadline=None)
+@given(rows, st.integers(1, 4), st.integers(1, 4))
+def test_a_core_equals_repeated_filters(rows, min_user_count, min_item_count):
+    least = {"min_user_count": min_user_count, "min_item_count": min_item_count}
+    interactions = interactions_of(rows)
+    numbered = [(*row[:2], number) for number, row in enumerate(rows)]
+    remaining = slow_core(numbered, min_user_count, min_item_count)
+    expected = interactions.take(np.array([row[2] for row in remaining], dtype=int))
+    assert list(adapters.histories(interactions, core=True, **least)) == list(adapters.histories(expected))
+    assert list(adapters.sessions(interactions, gap=5, core=True, **least)) == list(
+        adapters.sessions(expected, gap=5)
+    )
+    config = AdapterConfig(core=True, **least)
+    assert list(training_sentences(interactions, config)) == list(adapters.histories(expected))
+    assert len(chosen_interactions(interactions, config)) == len(remaining)
+
+
+def test_a_core_is_repeated_and_a_filter_is_not():
+    rows = [("u", "a", 1, ""), ("u", "b", 2, ""), ("v", "a", 1, ""), ("v", "c", 2, ""), ("w", "c", 3, "")]
+    least = {"min_user_count": 2, "min_item_count": 2}
+    assert list(adapters.histories(interactions_of(rows), **least)) == [["a", "c"]]
+    assert list(adapters.histories(interactions_of(rows), core=True, **least)) == []
+
+
+def test_a_core_of_a_long_chain_takes_linear_time():
+    n = 200_000  # repeated filters would remove two rows of 200,000 in each of 100,000 rounds
+    chain = np.arange(n, dtype=np.int32)
+    kept = core_rows((chain + 1) // 2, chain // 2, n // 2 + 1, n // 2, 2, 2)
+    assert not kept.any()
+
+
+@pytest.mark.parametrize("adapter", [adapters.histories, partial(adapters.sessions, gap=10)])
+def test_overlong_sentences_are_dropped_whole_and_counted(adapter, caplog):
+    caplog.set_level("INFO")
+    rows = [("robot", "ab"[n % 2], n, "") for n in range(9)] + [("u", "c", 1, ""), ("u", "b", 2, "")]
+    interactions = interactions_of(rows)
+    assert list(adapter(interactions, drop_longer_than=8, max_length=4)) == [["c", "b"]]
+    assert "dropped 1 of 2 sentences with more than 8 interactions (drop_longer_than), 9 of 11" in caplog.text
+    assert [len(sentence) for sentence in adapter(interactions, drop_longer_than=9, max_length=4)] == [4, 2]
+    config = AdapterConfig(drop_longer_than=8, kind="sessions", gap="10s")
+    assert list(training_sentences(interactions, config)) == [["c", "b"]]
+    with pytest.raises(ConfigError, match="drop_longer_than is 1; expected an integer of at least 2"):
+        adapter(interactions, min_length=2, drop_longer_than=1)
+
+
+def test_a_long_history_of_short_sessions_is_kept():
+    rows = [("u", "ab"[n % 2], 100 * n, "") for n in range(9)]
+    assert len(adapters.sessions(interactions_of(rows), gap=10, drop_longer_than=2)) == 9
 
 
 def test_a_group_is_one_id():

@@ -15,7 +15,7 @@ LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
     {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes", "conditions"},
     {"interactions", "config", "metrics", "items", "kernels", "layouts", "markup"},
-    {"sentences", "graph", "catalogue"},
+    {"sentences", "graph", "catalogue", "word2vec_files"},
     {"vectors", "shaping", "neighbours"},
     {"taste"},
     {"readers", "training", "index", "prior"},

@@ -94,6 +94,7 @@ def test_the_table_has_the_split_all_models_and_the_verdict(item2vec, playlists)
         ("--protocol leave-last-out --gap 1h", "leave-last-1-out: 24 queries"),
         ("--protocol random --fraction 0.3", "of each sentence: 24 queries"),
         ("--protocol prefix", "every prefix predicts the next item: 12 queries"),
+        ("--protocol prefix --fraction 0.5 --min-history 5 --cold-targets drop", "next item: 24 queries"),
         ("--protocol prefix --fraction 0.5", "every prefix predicts the next item: 72 queries"),
         ("--protocol prefix --gap 101s", "every prefix predicts the next item: 12 queries"),
     ],
@@ -134,6 +135,9 @@ def test_k_fold_evaluates_every_sentence_once(item2vec, playlists):
     [
         ("--protocol tempral", "--protocol is 'tempral'; expected one of temporal"),
         ("--playlists lists.txt --protocol temporal", "requires timestamps; playlists have none"),
+        ("--playlists lists.txt --cold-targets ignore", "--cold-targets is 'ignore'; expected keep or drop"),
+        ("--playlists lists.txt --min-history -1", "--min-history is -1; expected a number of items"),
+        ("--playlists lists.txt --min-history 99", "none of 24 queries is left"),
         ("--playlists lists.txt --at 2024-01-01", "--at does not apply to --protocol leave-last-out"),
         ("--playlists lists.txt --fraction 0.2", "--fraction does not apply to --protocol leave-last-out"),
         (

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 
@@ -106,6 +106,104 @@ def test_worked_examples_of_temporal_split(options, train, histories, targets):
 def test_worked_examples_of_temporal_folds(folds, expected):
     splits = temporal_folds(interactions_of(EVENTS), folds=folds, fraction=2 / 7, repeats=True)
     assert [(words(split.train), words(split.targets)) for split in splits] == expected
+
+
+@pytest.mark.parametrize(
+    ("folds", "window", "expected"),
+    [
+        (1, "2d", [("aba b", "c d b")]),  # the days 6 and 7
+        (1, timedelta(days=2, seconds=-1), [("aba b", "c d b")]),
+        (2, "3d", [("a", "b b"), ("ab b", "ac d b")]),  # the days 2 to 4, and 5 to 7
+        (3, "1d", [("ab b", "a"), ("aba b", "c"), ("abac b", "d b")]),
+    ],
+)
+def test_worked_examples_of_calendar_windows(folds, window, expected):
+    splits = temporal_folds(interactions_of(EVENTS), folds=folds, window=window, repeats=True)
+    assert [(words(split.train), words(split.targets)) for split in splits] == expected
+
+
+# --- cold targets and short histories
+
+
+@examples
+@given(corpora, corpora, corpora, st.booleans(), st.integers(0, 4))
+def test_filters_of_queries_agree_with_a_loop(train, histories, targets, drop, min_history):
+    n = min(len(histories), len(targets))
+    split = Split(
+        Sentences.of(train),
+        Sentences.of(histories[:n]),
+        Sentences.of(targets[:n]),
+        "by hand",
+        users=np.arange(n) // 2,
+        seen=Sentences.of(histories[:n]),
+    )
+    trained = {item for sentence in train for item in sentence}
+    queries, cold, empty, short = [], 0, 0, 0
+    for number, (past, future) in enumerate(zip(histories[:n], targets[:n], strict=True)):
+        left = [item for item in future if item in trained] if drop else future
+        cold += len(future) - len(left)
+        if drop and not left:
+            empty += 1
+        elif len(past) < min_history:
+            short += 1
+        else:
+            queries.append((past, left, number // 2, past))
+    if n and not queries:
+        with pytest.raises(InputError, match=f"none of {n} queries is left"):
+            split.filtered(cold_targets="drop" if drop else "keep", min_history=min_history)
+        return
+    found = split.filtered(cold_targets="drop" if drop else "keep", min_history=min_history)
+    assert list(zip(found.histories, found.targets, found.users, found.seen, strict=True)) == queries
+    assert list(found.train) == train
+    dropped = {
+        "targets that do not occur in the training part": cold,
+        "queries whose targets do not occur in it": empty,
+        f"queries with fewer than {min_history} items in the history": short,
+    }
+    assert found.dropped == {what: count for what, count in dropped.items() if count}
+
+
+TRAIN = Sentences.of(list(word) for word in ["abcde", "abd", "xbn"])
+LISTENS = [("u", "a", 0), ("u", "b", 1), ("v", "b", 1), ("u", "n", 2), ("v", "a", 2), ("w", "a", 2)]
+
+
+@pytest.mark.parametrize(
+    ("split", "every", "warm", "long"),
+    [
+        (partial(leave_last_out, TRAIN), "e d n", "d", "e"),
+        (partial(random_split, TRAIN, fraction=0.01, seed=2), None, None, None),
+        (partial(prefix_split, TRAIN, fraction=0.3), "b n", "b", None),
+        (partial(temporal_split, interactions_of(LISTENS), at="1970-01-03"), "n a a", "a a", "n"),
+        (
+            lambda **o: temporal_folds(interactions_of(LISTENS), folds=1, window="1d", **o)[0],
+            "n a a",
+            "a a",
+            "n",
+        ),
+        (
+            lambda **o: k_fold(Sentences.of([["a", "b"]] * 3), folds=3, **o)[0],
+            None,
+            None,
+            None,
+        ),
+    ],
+)
+def test_every_split_has_the_filters(split, every, warm, long):
+    shortest = max(split().histories.lengths)
+    for options, expected in (
+        ({}, every),
+        ({"cold_targets": "drop"}, warm),
+        ({"min_history": int(shortest)}, long),
+    ):
+        found = split(**options)
+        assert list(found.targets) == list(split().filtered(**options).targets)
+        assert expected is None or words(found.targets) == expected
+    assert min(split(min_history=int(shortest)).histories.lengths) == shortest
+    with pytest.raises(ConfigError, match="cold_targets is 'ignore'; expected 'keep' or 'drop'"):
+        split(cold_targets="ignore")
+    for least in (-1, 1.5, True):
+        with pytest.raises(ConfigError, match="min_history is"):
+            split(min_history=least)
 
 
 # --- leave-last-out
@@ -375,9 +473,15 @@ def test_a_split_by_time_needs_timestamps():
         ({"folds": 0}, "folds is 0"),
         ({"folds": 5, "fraction": 0.2}, "the test part is 1 of the events"),
         ({"folds": 3, "fraction": 0.01}, "the 3 test windows overlap"),
+        ({"window": "1d", "fraction": 0.1}, "window is '1d' and fraction is 0.1; expected one of the two"),
+        ({"window": "1h"}, "window of fold 1 of 3, which ends at 1970-01-04T22:00:00, contains no events"),
+        ({"window": "2d"}, "the training part before 1970-01-01T00:00:00 .*is empty"),
+        ({"window": "1000000d", "folds": 2}, "window of fold 1 of 2, which ends at .*contains no events"),
     ],
 )
 def test_errors_of_temporal_folds(options, message):
+    with pytest.raises(ConfigError, match="window is 'week'; expected a duration"):
+        temporal_folds(interactions_of([("u", "a", 1)]), window="week")
     with pytest.raises(InputError, match=message):
         temporal_folds(interactions_of([("u", str(day), day) for day in range(5)]), **options)
 

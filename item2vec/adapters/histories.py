@@ -14,6 +14,7 @@ from item2vec.durations import DEFAULT_GAP, SECOND, seconds_of
 from item2vec.errors import ConfigError, InputError, InputTypeError, Remedy
 from item2vec.interactions import Interactions
 from item2vec.items import Items
+from item2vec.kernels.cores import core_rows
 from item2vec.kernels.grouping import group_rows, label_pairs, sort_groups
 from item2vec.sentences import Sentences
 from item2vec.shaping import (
@@ -35,9 +36,19 @@ __all__ = [
 ]
 
 EVERYTHING = AdapterConfig()
+_SAME_NAMES = (
+    "min_item_count",
+    "min_user_count",
+    "core",
+    "min_length",
+    "max_length",
+    "drop_longer_than",
+    "collapse_repeats",
+)
+"""Settings of the adapter that are parameters of ``histories`` and ``sessions`` with the same name."""
 
 
-def histories(
+def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaults
     interactions: Interactions,
     *,
     start: datetime | None = None,
@@ -45,8 +56,10 @@ def histories(
     events: Iterable[str] | Mapping[str, float] | None = None,
     min_item_count: int = 1,
     min_user_count: int = 1,
+    core: bool = False,
     min_length: int = 1,
     max_length: int | None = None,
+    drop_longer_than: int | None = None,
     collapse_repeats: bool = False,
     group_by: Grouping | None = None,
     ordered: bool = True,
@@ -66,7 +79,13 @@ def histories(
         weight of each interaction by the weight of its event.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
-        with fewer than ``min_user_count`` interactions. Neither step is repeated.
+        with fewer than ``min_user_count`` interactions.
+    core
+        Whether the two steps are repeated until neither drops an interaction (k-core). Each remaining item
+        and user then has the minimum number of interactions. Without ``core``, each step is applied once.
+    drop_longer_than
+        After the filters above, drop sentences with more interactions, such as those of robots; a log message
+        contains their number. Dropped sentences count in ``min_item_count``.
     min_length, max_length, collapse_repeats, group_by, ordered
         See ``playlists``. ``max_length`` keeps the newest items.
 
@@ -76,12 +95,13 @@ def histories(
     >>> list(histories(listens))
     [['a', 'b'], ['b']]
     """
-    check_shape(min_length, max_length, group_by)
-    chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count)
+    check_shape(min_length, max_length, group_by, drop_longer_than)
+    chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count, core)
     rows, offsets = oldest_first(chosen)
     offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # a user without interactions has no sentence
     return shape_training_sentences(
         _sentences(chosen, rows, offsets, ordered),
+        drop_longer_than=drop_longer_than,
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
@@ -89,7 +109,7 @@ def histories(
     )
 
 
-def sessions(
+def sessions(  # noqa: PLR0913 - all settings are keyword arguments with defaults
     interactions: Interactions,
     *,
     gap: str | float | timedelta | None = DEFAULT_GAP,
@@ -98,8 +118,10 @@ def sessions(
     events: Iterable[str] | Mapping[str, float] | None = None,
     min_item_count: int = 1,
     min_user_count: int = 1,
+    core: bool = False,
     min_length: int = 1,
     max_length: int | None = None,
+    drop_longer_than: int | None = None,
     collapse_repeats: bool = False,
     group_by: Grouping | None = None,
     ordered: bool = True,
@@ -122,9 +144,9 @@ def sessions(
     >>> list(sessions(listens, gap="1min"))
     [['a', 'b'], ['c']]
     """
-    check_shape(min_length, max_length, group_by)
+    check_shape(min_length, max_length, group_by, drop_longer_than)
     pause = None if gap is None else round(seconds_of(gap, "gap") * SECOND)
-    chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count)
+    chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count, core)
     rows, offsets = oldest_first(chosen)
     if chosen.session is not None and chosen.sessions is not None:
         label = label_pairs(offsets, chosen.session[rows], len(chosen.sessions))
@@ -153,6 +175,7 @@ def sessions(
         offsets = np.append(np.flatnonzero(starts), len(starts))
     return shape_training_sentences(
         _sentences(chosen, rows, offsets, ordered),
+        drop_longer_than=drop_longer_than,
         min_length=min_length,
         max_length=max_length,
         collapse_repeats=collapse_repeats,
@@ -177,8 +200,7 @@ def training_sentences(
         "events": adapter.events,
         "group_by": grouping_of(adapter, items),
     }
-    for name in ("min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"):
-        options[name] = getattr(adapter, name)
+    options |= {name: getattr(adapter, name) for name in _SAME_NAMES}
     if adapter.kind == "histories":
         return histories(interactions, **options)
     return sessions(interactions, gap=adapter.gap, **options)
@@ -188,7 +210,13 @@ def chosen_interactions(interactions: Interactions, adapter: AdapterConfig) -> I
     """Return the interactions for training, after the filters by time, event and minimum counts."""
     adapter = adapter.resolved(interactions.timestamp)
     return _filtered(
-        interactions, adapter.since, None, adapter.events, adapter.min_item_count, adapter.min_user_count
+        interactions,
+        adapter.since,
+        None,
+        adapter.events,
+        adapter.min_item_count,
+        adapter.min_user_count,
+        adapter.core,
     )
 
 
@@ -215,6 +243,7 @@ def _filtered(
     events: Iterable[str] | Mapping[str, float] | None,
     min_item_count: int,
     min_user_count: int,
+    core: bool,
 ) -> Interactions:
     unchecked: object = interactions
     if not isinstance(unchecked, Interactions):
@@ -234,6 +263,11 @@ def _filtered(
         chosen = chosen.with_event_weights(events)
     elif events is not None:
         chosen = chosen.of_events(events)
+    if core and max(min_item_count, min_user_count) > 1:
+        n_users, n_items = len(chosen.users), len(chosen.items)
+        return chosen.take(
+            core_rows(chosen.user, chosen.item, n_users, n_items, min_user_count, min_item_count)
+        )
     for least, column, n in (
         (min_item_count, "item", len(chosen.items)),
         (min_user_count, "user", len(chosen.users)),

@@ -19,6 +19,7 @@ from item2vec.types import check_k
 
 if TYPE_CHECKING:
     from item2vec.evaluation import Split
+    from item2vec.evaluation.split import ColdTargets
     from item2vec.interactions import Interactions
     from item2vec.items import Items
     from item2vec.report import Study
@@ -28,6 +29,7 @@ __all__ = ["evaluate"]
 
 PROTOCOLS = ("temporal", "leave-last-out", "random", "prefix", "k-fold")
 WITH_REPEATS = ("temporal", "leave-last-out", "k-fold")
+COLD_TARGETS = ("keep", "drop")
 CUTOFFS = (5, 10, 20)
 SHOWN = ("hr", "recall", "ndcg", "mrr", "coverage", "novelty", "diversity")
 
@@ -61,6 +63,16 @@ def evaluate(
             help=f"Only for {', '.join(WITH_REPEATS)}: items of the history are also targets and candidates.",
         ),
     ] = False,
+    cold_targets: Annotated[
+        str,
+        typer.Option(
+            metavar="keep|drop",
+            help="Targets that do not occur in the training part: count as misses (keep), or drop them.",
+        ),
+    ] = "keep",
+    min_history: Annotated[
+        int, typer.Option(metavar="N", help="Minimum number of items in the history of an evaluated query.")
+    ] = 0,
     k: Annotated[
         list[int] | None,
         typer.Option("-k", "--k", help="Cut-off of the metrics; may be repeated [default: 5 10 20]."),
@@ -84,6 +96,8 @@ def evaluate(
 
     protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
     _check(protocol, at, fraction, report, repeats=repeats)
+    _check_filters(cold_targets, min_history)
+    kept: ColdTargets = "drop" if cold_targets == "drop" else "keep"
     cutoffs = [check_k(cutoff) for cutoff in k or CUTOFFS]
     titles, source = read_titles_beside(items, source)
     events, stored_items = read_events(source)
@@ -92,6 +106,7 @@ def evaluate(
         # The text of each LeakWarning is printed with the result.
         warnings.simplefilter("ignore", LeakWarning)
         splits = _splits(events, source, titles, protocol, at, fraction, config.train.seed, repeats=repeats)
+        splits = [split.filtered(cold_targets=kept, min_history=min_history) for split in splits]
         studies = [_study(split, config, cutoffs, titles, with_curve=report is not None) for split in splits]
     if report is not None:
         write_report(studies[0], report, now=datetime.now(UTC), seed=config.train.seed)
@@ -127,6 +142,14 @@ def _check(
     if not report.absolute().parent.is_dir():
         raise ConfigError(f"--report {report}: the folder {report.parent} does not exist; create it first")
     check_extra()
+
+
+def _check_filters(cold_targets: str, min_history: int) -> None:
+    """Raise ``ConfigError`` for an invalid option, before data are read."""
+    if cold_targets not in COLD_TARGETS:
+        raise ConfigError(f"--cold-targets is {cold_targets!r}; expected {' or '.join(COLD_TARGETS)}")
+    if min_history < 0:
+        raise ConfigError(f"--min-history is {min_history}; expected a number of items of at least 0")
 
 
 def _splits(

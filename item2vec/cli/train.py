@@ -76,7 +76,9 @@ def export(
 ) -> None:
     """Write the item vectors to a file in word2vec format.
 
-    The file can be read by gensim and other tools.
+    The counts of the items are written to FILE.vocab. Both files can be read by gensim (fvocab=) and other
+    tools. The vectors are compressed if the suffix of FILE is .gz. An id with white space is written as %:
+    and the percent-encoded id.
 
     Example: item2vec export vectors.txt
     """
@@ -84,4 +86,10 @@ def export(
 
     vectors = load(location("models", models)).vectors
     vectors.save_word2vec(file, binary=binary)
-    show({"file": str(file), "items": len(vectors), "dimensions": vectors.input.shape[1]}, as_json=as_json)
+    facts = {
+        "file": str(file),
+        "counts": f"{file}.vocab",
+        "items": len(vectors),
+        "dimensions": vectors.input.shape[1],
+    }
+    show(facts, as_json=as_json)

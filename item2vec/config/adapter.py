@@ -90,10 +90,16 @@ class AdapterConfig(Settings):
     """Minimum number of interactions of an item in training; rarer items are dropped."""
     min_user_count: Least = 1
     """Minimum number of interactions of a user in training; other users are dropped."""
+    core: bool = False
+    """Whether min_item_count and min_user_count are applied repeatedly until neither drops an interaction
+    (k-core). Otherwise each is applied once, first to items."""
     min_length: Least = 1
     """Minimum number of items in a training sentence; shorter sentences are dropped."""
     max_length: Least | None = None
     """Maximum number of items in a sentence; the newest are kept."""
+    drop_longer_than: Least | None = None
+    """Maximum number of interactions in a training sentence; longer sentences, such as those of robots,
+    are dropped."""
     collapse_repeats: bool = False
     """Merge consecutive repeats of an item into one."""
 

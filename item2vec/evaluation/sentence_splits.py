@@ -9,7 +9,7 @@ import numpy as np
 from item2vec.adapters import histories
 from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
-from item2vec.evaluation.split import Split
+from item2vec.evaluation.split import ColdTargets, Split
 from item2vec.evaluation.temporal_splits import span_of
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import label_pairs
@@ -32,7 +32,14 @@ _TOO_SHORT = "sentences too short for a query"
 _SEEN_TARGETS = "targets in the history, which recommendations exclude"
 
 
-def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: bool = False) -> Split:
+def leave_last_out(
+    sentences: Sentences | Interactions,
+    *,
+    n: int = 1,
+    repeats: bool = False,
+    cold_targets: ColdTargets = "keep",
+    min_history: int = 0,
+) -> Split:
     """Hold out the last ``n`` items of each sentence as targets; train on the items before them.
 
     The items before the targets are also the history of the query. Interactions are converted to one sentence
@@ -40,7 +47,7 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: 
 
     Recommendations exclude the items of the history. Held-out items that are in the history are therefore not
     targets, and ``dropped`` contains their number. With ``repeats``, they are targets, and recommendations
-    exclude no items.
+    exclude no items. ``cold_targets`` and ``min_history``: see ``Split.filtered``.
 
     The training part contains interactions of other users after the time of a query, which raises the metrics
     of every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
@@ -81,15 +88,23 @@ def leave_last_out(sentences: Sentences | Interactions, *, n: int = 1, repeats: 
         dropped=_dropped(whole, n, held_out & ~is_target),
         spans=spans,
         leak=leak,
-    )
+    ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
-def prefix_split(sentences: Sentences, *, test: Sentences | None = None, fraction: float = 0.1) -> Split:
+def prefix_split(
+    sentences: Sentences,
+    *,
+    test: Sentences | None = None,
+    fraction: float = 0.1,
+    cold_targets: ColdTargets = "keep",
+    min_history: int = 0,
+) -> Split:
     """Train on sessions, and predict the next item after every prefix of other sessions.
 
     The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences. The sentences
     should be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. The
     user of all these queries is the number of the session. Items of the prefix can be targets.
+    ``cold_targets`` and ``min_history`` (the length of a prefix): see ``Split.filtered``.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
     section 3.1; evaluated as in Wu et al., Session-based Recommendation with Graph Neural Networks, AAAI
@@ -116,16 +131,24 @@ def prefix_split(sentences: Sentences, *, test: Sentences | None = None, fractio
         users=session[positions],
         filter_seen=False,
         dropped=_counted("sessions too short for a query", test.lengths < 2),
-    )
+    ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
-def random_split(sentences: Sentences, *, fraction: float = 0.2, seed: int = 1) -> Split:
+def random_split(
+    sentences: Sentences,
+    *,
+    fraction: float = 0.2,
+    seed: int = 1,
+    cold_targets: ColdTargets = "keep",
+    min_history: int = 0,
+) -> Split:
     """Hold out a random share of the distinct items of each sentence as targets; train on the other items.
 
     The other items are also the history of the query. All tokens of a held-out item are held out. At least
     one item of a sentence is held out, and at least one remains. Sentences of one item are used for training
     only. The protocol is intended for sets. In ordered sentences, the training part contains items that occur
-    after the targets, which a ``LeakWarning`` reports.
+    after the targets, which a ``LeakWarning`` reports. ``cold_targets`` and ``min_history``: see
+    ``Split.filtered``.
 
     Source: Wang et al., Neural Graph Collaborative Filtering, SIGIR 2019, section 4.1 (80 % and 20 %).
 
@@ -165,17 +188,25 @@ def random_split(sentences: Sentences, *, fraction: float = 0.2, seed: int = 1) 
         protocol=f"random {100 * fraction:g} % of each sentence",
         dropped=_counted(_TOO_SHORT, ~long_enough),
         leak=leak,
-    )
+    ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
 def k_fold(
-    sentences: Sentences, *, folds: int = 5, n: int = 1, repeats: bool = False, seed: int = 1
+    sentences: Sentences,
+    *,
+    folds: int = 5,
+    n: int = 1,
+    repeats: bool = False,
+    seed: int = 1,
+    cold_targets: ColdTargets = "keep",
+    min_history: int = 0,
 ) -> list[Split]:
     """Hold out each fold of sentences in turn: train on the other folds, and predict the last ``n`` items.
 
     Each sentence is assigned to one fold at random. The test users do not occur in the training part ("strong
     generalisation"). As in ``leave_last_out``, the training part contains later interactions of other users,
-    which a ``LeakWarning`` reports. ``repeats`` has the same meaning as in ``leave_last_out``.
+    which a ``LeakWarning`` reports. ``repeats``, ``cold_targets`` and ``min_history`` have the same meaning
+    as in ``leave_last_out``.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.
@@ -213,7 +244,7 @@ def k_fold(
                 filter_seen=not repeats,
                 dropped=_dropped(test, n, held_out & ~is_target),
                 leak=leak,
-            )
+            ).filtered(cold_targets=cold_targets, min_history=min_history)
         )
     return splits
 

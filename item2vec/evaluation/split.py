@@ -6,16 +6,22 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
 from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.deprecated import Renamed
-from item2vec.errors import InputError
+from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import read_only
 from item2vec.sentences import Sentences
 
-__all__ = ["Split"]
+__all__ = ["ColdTargets", "Split"]
+
+ColdTargets = Literal["keep", "drop"]
+
+_COLD_TARGETS = "targets that do not occur in the training part"
+_COLD_QUERIES = "queries whose targets do not occur in it"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,10 +129,66 @@ class Split:
         return ~self._any_trained(self.targets)
 
     def _any_trained(self, sentences: Sentences) -> Mask:
-        codes = self.train.vocabulary.encode(sentences.vocabulary.ids)
-        trained = np.append(self.train.counts() > 0, False)[codes]
         owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
-        return np.bincount(owners, trained[sentences.tokens], minlength=len(sentences)) > 0
+        return np.bincount(owners, self._trained(sentences), minlength=len(sentences)) > 0
+
+    def _trained(self, sentences: Sentences) -> Mask:
+        """Return a mask of the tokens whose item occurs in the training part."""
+        codes = self.train.vocabulary.encode(sentences.vocabulary.ids)
+        trained: Mask = np.append(self.train.counts() > 0, False)[codes][sentences.tokens]
+        return trained
+
+    def filtered(self, *, cold_targets: ColdTargets = "keep", min_history: int = 0) -> Split:
+        """Drop cold targets and queries with short histories, and count them in ``dropped``.
+
+        Parameters
+        ----------
+        cold_targets
+            ``"drop"`` drops the target items that do not occur in the training part, which no model can
+            recommend, and then the queries without targets. ``"keep"`` keeps them; they count as misses.
+        min_history
+            Minimum number of items in the history of a query; other queries are dropped.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter is invalid.
+        InputError
+            If no query is left.
+
+        Examples
+        --------
+        >>> train = Sentences.of([["a", "b"], ["b"]])
+        >>> split = Split(train, train, Sentences.of([["b", "new"], ["new"]]), "by hand")
+        >>> split.filtered(cold_targets="drop").dropped
+        {'targets that do not occur in the training part': 2, 'queries whose targets do not occur in it': 1}
+        >>> list(split.filtered(min_history=2).histories)
+        [['a', 'b']]
+        """
+        if cold_targets not in get_args(ColdTargets):
+            raise ConfigError(f"cold_targets is {cold_targets!r}; expected 'keep' or 'drop'")
+        if isinstance(min_history, bool) or not isinstance(min_history, int) or min_history < 0:
+            raise ConfigError(f"min_history is {min_history!r}; expected a number of items of at least 0")
+        targets, dropped = self.targets, dict(self.dropped)
+        is_short = self.histories.lengths < min_history
+        is_cold = np.zeros(len(self), dtype=bool)
+        if cold_targets == "drop":
+            trained = self._trained(targets)
+            targets = targets.keep(trained)
+            is_cold = targets.lengths == 0
+            dropped[_COLD_TARGETS] = int((~trained).sum())
+            dropped[_COLD_QUERIES] = int(is_cold.sum())
+        too_short = int((is_short & ~is_cold).sum())
+        dropped[f"queries with fewer than {min_history} items in the history"] = too_short
+        kept = ~(is_short | is_cold)
+        if len(self) and not kept.any():
+            raise InputError(
+                f"none of {len(self):,} queries is left with cold_targets={cold_targets!r} and "
+                f"min_history={min_history}; expected at least one: use a lower min_history, or keep the "
+                "cold targets"
+            )
+        left = dataclasses.replace(self, targets=targets).take(kept)
+        return dataclasses.replace(left, dropped={what: n for what, n in dropped.items() if n})
 
     def as_sentences(self, most: int = 2000) -> Sentences:
         """Return at most ``most`` evenly spaced queries as validation sentences for ``item2vec.train``.

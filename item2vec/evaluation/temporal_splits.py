@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,9 @@ from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences, user_histories
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
+from item2vec.durations import SECOND, seconds_of
 from item2vec.errors import InputError, InputTypeError, Remedy
-from item2vec.evaluation.split import Split
+from item2vec.evaluation.split import ColdTargets, Split
 from item2vec.interactions import Interactions, microseconds
 from item2vec.items import Items
 from item2vec.sentences import Sentences
@@ -37,6 +38,8 @@ def temporal_split(
     repeats: bool = False,
     adapter: Adapter | AdapterConfig = histories,
     items: Items | None = None,
+    cold_targets: ColdTargets = "keep",
+    min_history: int = 0,
 ) -> Split:
     """Train on the events before a cut-off, and predict the new items of every user active after it.
 
@@ -64,6 +67,8 @@ def temporal_split(
         ``functools.partial(adapters.sessions, gap="2h")``, applies to the training sentences only.
     items
         Items with the attribute that ``group_by`` in the adapter settings specifies.
+    cold_targets, min_history
+        See ``Split.filtered``.
 
     Raises
     ------
@@ -93,22 +98,35 @@ def temporal_split(
     else:
         share = 0.1 if fraction is None else fraction
         (cut,) = _cuts(timestamps if end is None else timestamps[timestamps < end], [share])
-    return _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
+    split = _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
+    return split.filtered(cold_targets=cold_targets, min_history=min_history)
 
 
 def temporal_folds(
     interactions: Interactions,
     *,
     folds: int = 3,
-    fraction: float = 0.1,
+    fraction: float | None = None,
+    window: str | float | timedelta | None = None,
     repeats: bool = False,
     adapter: Adapter | AdapterConfig = histories,
     items: Items | None = None,
+    cold_targets: ColdTargets = "keep",
+    min_history: int = 0,
 ) -> list[Split]:
     """Split by time into several folds (rolling origin): train on all events before each test window.
 
-    The test windows are consecutive, and the last window ends with the last event. Each window contains about
-    ``fraction`` of all events. For the other parameters, see ``temporal_split``.
+    The test windows are consecutive, and the last window ends with the last event. For the other parameters,
+    see ``temporal_split``.
+
+    Parameters
+    ----------
+    fraction
+        Share of all events in each window, 0.1 by default. Windows contain different spans of time.
+    window
+        Length of each window, as an alternative to ``fraction``: text such as ``"7d"``, a ``timedelta``, or
+        seconds. With ``"7d"``, the last window contains the seven days up to the last event, the window
+        before it the seven days before them, and so on.
 
     Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
     Journal of Forecasting 16, 2000.
@@ -122,13 +140,24 @@ def temporal_folds(
     ...     print(list(fold.train), list(fold.targets), fold.protocol)
     [['a', 'b']] [['c']] temporal from 2024-01-03T00:00:00 (fold 1 of 2)
     [['a', 'b', 'c']] [['d']] temporal from 2024-01-04T00:00:00 (fold 2 of 2)
+    >>> [list(fold.targets) for fold in temporal_folds(listens, folds=1, window="2d")]
+    [[['c', 'd']]]
     """
     if folds < 1:
         raise InputError(f"folds is {folds}; expected at least 1")
-    cuts = _cuts(_timestamps(interactions), [fraction * left for left in range(folds, 0, -1)])
+    if window is not None and fraction is not None:
+        raise InputError(f"window is {window!r} and fraction is {fraction}; expected one of the two")
+    timestamps = _timestamps(interactions)
+    if window is None:
+        share = 0.1 if fraction is None else fraction
+        cuts = _cuts(timestamps, [share * left for left in range(folds, 0, -1)])
+    else:
+        cuts = _calendar_cuts(timestamps, round(seconds_of(window, "window") * SECOND), folds)
     reader = _Reader.of(adapter, items)
     splits = [
-        _split_at(interactions, cut, end, repeats, reader)
+        _split_at(interactions, cut, end, repeats, reader).filtered(
+            cold_targets=cold_targets, min_history=min_history
+        )
         for cut, end in zip(cuts, [*cuts[1:], None], strict=True)
     ]
     return [
@@ -272,6 +301,25 @@ def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
             "timestamps; use fewer folds or a larger fraction"
         )
     return [int(distinct[1:][index]) for index in cuts]
+
+
+def _calendar_cuts(timestamps: Offsets, window: int, folds: int) -> list[int]:
+    """Return the first timestamp of each of ``folds`` windows (microseconds) that end with the last event.
+
+    The start of a window belongs to the window before it, so that seven days contain seven dates.
+    """
+    ordered = np.sort(timestamps)
+    newest = int(ordered[-1]) if len(ordered) else 0
+    bounds = [max(newest - left * window, np.iinfo(np.int64).min) for left in range(folds, -1, -1)]
+    first = np.searchsorted(ordered, bounds, side="right")
+    empty = np.flatnonzero(np.diff(first) == 0)
+    if len(empty):
+        fold = int(empty[0]) + 1
+        raise InputError(
+            f"the window of fold {fold} of {folds}, which ends at {_iso(bounds[fold])}, contains no events; "
+            "use fewer folds or a longer window"
+        )
+    return [int(time) for time in ordered[first[:-1]]]
 
 
 def _timestamps(interactions: Interactions) -> Offsets:
