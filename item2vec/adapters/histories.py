@@ -177,7 +177,14 @@ def training_sentences(
         "events": adapter.events,
         "group_by": grouping_of(adapter, items),
     }
-    for name in ("min_item_count", "min_user_count", "min_length", "max_length", "collapse_repeats"):
+    for name in (
+        "min_item_count",
+        "min_user_count",
+        "min_length",
+        "max_length",
+        "collapse_repeats",
+        "ordered",
+    ):
         options[name] = getattr(adapter, name)
     if adapter.kind == "histories":
         return histories(interactions, **options)
