@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -16,11 +17,12 @@ from item2vec.arrays import Codes, Mask
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.conditions import Where
 from item2vec.config import AdapterConfig
+from item2vec.durations import microseconds_of
 from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import shape_histories
-from item2vec.store import History, Store
+from item2vec.store import History, Store, latest_plausible
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 from item2vec.versions.live import Live
 
@@ -250,14 +252,21 @@ class Engine:
         return model, eligible.mask(where)
 
     def _histories(self, users: Iterable[str], model: Recommender) -> tuple[Sentences, Sentences]:
-        """Return, for each user, the history that the model reads and the items that count as seen."""
+        """Return, for each user, the history that the model reads and the items that count as seen.
+
+        Events with implausible times in the future count as seen only. Training excludes them as well.
+        """
         user_ids = as_history(users, "users")
         sentences, codes, events = _sentences(self.store.histories(user_ids))
         adapter, items = model.adapter, self._catalogue_cache.catalogue.items
         seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
+        counted = (sentences, codes)
+        if sentences.timestamps is not None:
+            plausible = sentences.timestamps < microseconds_of(latest_plausible(datetime.now(UTC)))
+            sentences, codes = sentences.keep(plausible), codes[plausible]
         return (
             shape_histories(sentences, codes, events, adapter, items),
-            shape_histories(sentences, codes, events, seen, items),
+            shape_histories(*counted, events, seen, items),
         )
 
     def close(self) -> None:
@@ -311,12 +320,14 @@ def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabula
     items = [item for history in histories for item in history.items]
     names = [event for history in histories for event in history.events]
     vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
+    timestamps = [history.timestamps for history in histories if history.timestamps is not None]
+    dated = len(timestamps) == len(histories)
     sentences = Sentences(
         vocabulary,
         vocabulary.encode(items),
         offsets_of([len(history) for history in histories]),
         np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
-        np.concatenate([np.empty(0, np.int64), *(history.timestamps for history in histories)]),
+        np.concatenate([np.empty(0, np.int64), *timestamps]) if dated else None,
     )
     return sentences, events.encode(names), events
 

@@ -15,6 +15,7 @@ from item2vec.errors import BundleNotFoundError, InputError, InputTypeError, Sch
 from item2vec.store import Store
 from item2vec.versions import served_version
 
+FUTURE = datetime(9000, 1, 1)
 GENRES = {"a": "jazz", "b": "jazz", "c": "rock", "d": "rock", "e": "rock"}
 
 
@@ -68,6 +69,29 @@ def test_unknown_users_and_histories_get_popular_items(places, user):
         ranking = engine.recommend(user=user, k=3)
         assert [entry.source for entry in ranking] == ["popular"] * 3
         assert [entry.item for entry in ranking] == [entry.item for entry in engine.model.recommend([], k=3)]
+
+
+def test_an_event_dated_in_the_future_is_seen_but_not_in_the_history(places, tmp_path):
+    """Training ignores such an event, which would be the newest of the history."""
+    listens = Interactions.of(
+        user=["u"] * 3, item=["a", "b", "c"], timestamp=[datetime(2024, 1, 1), datetime(2024, 1, 2), FUTURE]
+    )
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest(listens)
+    with Engine(models=places["models"], store=f"sqlite:///{tmp_path}/item2vec.db") as engine:
+        assert engine.recommend("u", k=9) == engine.model.recommend(["a", "b"], exclude=["c"], k=9)
+        assert len(engine.explain("u", "d")) == 2
+
+
+def test_a_history_without_timestamps_is_served_in_the_order_of_its_file(places, tmp_path):
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest(Interactions.of(user=["u"] * 3, item=["c", "a", "b"]))
+    with Engine(models=places["models"], store=f"sqlite:///{tmp_path}/item2vec.db") as engine:
+        assert engine.recommend("u") == engine.model.recommend(["c", "a", "b"])
+        assert engine.recommend_many(["nobody", "u"])[1] == engine.recommend("u")
+        assert len(engine.explain("u", "d")) == 3
 
 
 REQUESTS = {

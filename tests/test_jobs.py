@@ -1,6 +1,7 @@
 """Jobs of the nightly run: dates in the future, and the expected number of tokens per epoch."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from strategies import corpora
 
 from item2vec import Interactions, Sentences, train
 from item2vec.config import AdapterConfig, TrainConfig
-from item2vec.errors import NothingToTrainError
+from item2vec.errors import ConfigError, NothingToTrainError
 from item2vec.retraining import jobs
 from item2vec.training.corpus import prepare
 
@@ -42,6 +43,42 @@ def test_interactions_dated_in_the_future_are_ignored_and_counted(days, url, tmp
     data = snapshot(url, tmp_path, days=days)
     example = {"user": "ann", "item": "wrong", "timestamp": "1970-01-04T00:00:00+00:00"}
     assert data == expected | {"future": 2, "future_example": example}
+
+
+@pytest.mark.parametrize(
+    ("ordered", "protocol"), [(True, "leave-last-1-out"), (False, "random 10 % of each sentence")]
+)
+def test_without_timestamps_the_last_items_or_random_items_are_held_out(url, tmp_path, ordered, protocol):
+    listens = cut(made_listens(60), 1.0)
+    fill(url, dataclasses.replace(listens, timestamp=None))
+    run = jobs.Jobs(QUICK.replace(adapter=AdapterConfig(ordered=ordered)))
+    data = run.snapshot(url, str(tmp_path / "snapshot"), NOW)
+    assert (data["interactions"], data["first"], data["last"], data["future"]) == (960, None, None, 0)
+    evaluation = run.train_and_evaluate()
+    assert evaluation["split"].startswith(f"Split({protocol}: ")
+    assert evaluation["queries"] > 30
+    assert evaluation["leaks"] or not ordered
+    assert run.train(None)["items"] == data["items"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"adapter": AdapterConfig(days=3)}, "days is 3, and the interactions have no timestamps"),
+        ({"evaluation": {"days": 3.0}}, r"\[evaluation\] days is 3, and the interactions have no timestamps"),
+    ],
+)
+def test_days_require_timestamps(tmp_path, settings, error):
+    url = fill(
+        f"sqlite:///{tmp_path}/item2vec.db", dataclasses.replace(cut(made_listens(60), 1.0), timestamp=None)
+    )
+    run = jobs.Jobs(QUICK.replace(**settings))
+    try:
+        run.snapshot(url, str(tmp_path / "snapshot"), NOW)
+        found = run.train_and_evaluate()["why"]
+    except ConfigError as refused:
+        found = str(refused)
+    assert re.match(error, found)
 
 
 def test_less_than_a_day_ahead_is_not_the_future(tmp_path):

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from databases import listens
 from stores import NOW, PROMOTION, connected, content, differences, fill
 from strategies import ODD_IDS
 
+from item2vec import Interactions
 from item2vec.errors import SchemaError, StoreError
 from item2vec.files import shipped
-from item2vec.store import Store
+from item2vec.store import Store, event_key
 from item2vec.store.connect import parse_url
 from item2vec.store.schema import Schema
 from item2vec.store.tables import metadata
@@ -182,6 +184,31 @@ def test_items_of_an_older_schema_have_revision_0_and_later_changes_are_read(old
         newer = store.catalogue(known)
         assert newer.revision == 1
         assert {*newer.where({})} - {*known.where({})} == {"y"}
+
+
+def test_events_of_an_older_schema_keep_their_order_until_their_file_is_ingested_again(store, url, engine):
+    rows = [("u", item, time) for time in (1, 2) for item in "hgfedcba"] + [("v", "x", 3)]
+    store.ingest(listens(*rows))
+    in_order_of_the_file = store.history("u").items
+    assert in_order_of_the_file == [*"hgfedcba"] * 2
+    schema = Schema(parse_url(url))
+    schema.downgrade("0003")
+    schema.upgrade(backup=False)
+    by_key = sorted(rows[:-1], key=lambda row: (row[2], event_key(row[0], row[1], "none", row[2])))
+    assert store.history("u").items == [row[1] for row in by_key] != in_order_of_the_file
+    assert len(store.interactions().timestamp) == len(rows)
+    assert store.ingest(listens(*rows)).n_new == 0
+    assert store.history("u").items == in_order_of_the_file
+    assert differences(engine) == []
+
+
+def test_a_downgrade_fails_if_events_have_no_timestamps(store, url, engine):
+    store.ingest(Interactions.of(user=["u"], item=["x"]))
+    with pytest.raises(RuntimeError, match="rows without timestamps"):
+        Schema(parse_url(url)).downgrade("0003")
+    assert store.current() == HEAD
+    assert differences(engine) == []
+    assert store.history("u").timestamps is None
 
 
 def test_a_downgrade_fails_if_two_folders_share_a_generation(store, url, engine):

@@ -53,8 +53,11 @@ event = st.tuples(st.sampled_from(ITEMS), st.sampled_from(EVENTS), st.sampled_fr
 users = st.lists(st.lists(event, min_size=1, max_size=12), min_size=1, max_size=5)
 
 
-def interactions_of(histories, prefix):
-    """Return each user's events before the cut, then one event of each kind, with a new item, after it."""
+def interactions_of(histories, prefix, resolution):
+    """Return each user's events before the cut, then one event of each kind, with a new item, after it.
+
+    Timestamps before the cut are rounded down to a multiple of ``resolution`` hours, so that some are equal.
+    """
     columns = {name: [] for name in ("user", "item", "event", "weight", "timestamp")}
 
     def add(user, item, name, weight, time):
@@ -65,6 +68,7 @@ def interactions_of(histories, prefix):
         user = f"{prefix}{number}"
         for place, (item, name, weight) in enumerate(events):
             hours = 24 * 39 * (place + 1) / len(events) + number / 60
+            hours = hours // resolution * resolution if resolution else hours
             add(user, item, name, weight, START + timedelta(hours=hours))
         for name in EVENTS:
             add(user, f"new {name}", name, 1, CUT + timedelta(hours=number))
@@ -98,18 +102,19 @@ def filled(store):
     return store
 
 
-@given(histories=users, shape=shapes, taste=tastes)
+@given(histories=users, shape=shapes, taste=tastes, resolution=st.sampled_from([None, 24, 24 * 100]))
 @settings(
     deadline=None,
     max_examples=25,
     suppress_health_check=[*HealthCheck],
 )
 def test_the_engine_recommends_as_the_split_was_evaluated(
-    filled, url, tmp_path_factory, histories, shape, taste
+    filled, url, tmp_path_factory, histories, shape, taste, resolution
 ):
-    events = interactions_of(histories, f"{next(NUMBERS)}-")  # users that occur in no other example
+    # The users occur in no other example.
+    events = interactions_of(histories, f"{next(NUMBERS)}-", resolution)
     past = events.between(end=CUT)
-    filled.ingest(past)
+    filled.ingest(past, repeats="keep")
     adapter = AdapterConfig(**shape)
     try:
         split = temporal_split(events, at=CUT, adapter=adapter, items=ITEMS_TABLE)

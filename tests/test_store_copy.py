@@ -70,6 +70,16 @@ def test_a_copy_of_the_copy_has_every_value(filled, engine, other, new_url):
         assert content(there) == content(engine)
 
 
+@pytest.mark.parametrize("timestamps", [None, [5] * 9])
+def test_a_copy_keeps_the_order_of_the_file(store, other, timestamps):
+    plays = Interactions.of(user=["u"] * 9, item=[*"ihgfedcba"], timestamp=timestamps)
+    store.ingest(plays)
+    store.copy_to(other)
+    assert other.history("u").items == [*"ihgfedcba"]
+    assert (other.history("u").timestamps is None) is (timestamps is None)
+    assert other.ingest(plays).n_duplicate == 9
+
+
 def test_a_copy_continues_the_sequences_of_the_source(filled, sql, other):
     for table in ("promotion", "run"):
         sql(f"DELETE FROM {table}")

@@ -1,6 +1,7 @@
 """A stateful test: after any sequence of writes, the store agrees with a model of dictionaries."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -35,8 +36,8 @@ class Row:
         return event_key(self.user, self.item, self.event, self.timestamp)
 
     @property
-    def order(self):
-        return self.user, self.timestamp, self.key
+    def moment(self):
+        return self.user, self.timestamp
 
 
 class Machine(RuleBasedStateMachine):
@@ -50,6 +51,7 @@ class Machine(RuleBasedStateMachine):
         self.store = Store(type(self).new_url())
         self.store.upgrade()
         self.events = {}  # (source, key) -> Row
+        self.positions = {}  # (source, key) -> lowest rank among the rows of a call with its user and time
         self.catalogue = {}  # id -> (title, attributes)
         self.inactive = set()
         self.known = None  # the catalogue of a reader that passes ``known``
@@ -96,13 +98,20 @@ class Machine(RuleBasedStateMachine):
         # datetime64 values, because small integers could be rejected as seconds since 1970.
         columns["timestamp"] = np.array(columns["timestamp"], dtype="datetime64[us]")
         before = len(self.events)
+        weights, n_rows = Counter(), Counter()
         for row in rows:
-            self.events.setdefault((source, row.key), row)
+            weights[row.key] += row.weight
+        for row in rows:
+            event, rank = (source, row.key), n_rows[row.moment]
+            self.events.setdefault(event, replace(row, weight=weights[row.key]))
+            self.positions[event] = min(rank, self.positions.get(event, rank))
             self.catalogue.setdefault(row.item, (None, {}))
+            n_rows[row.moment] += 1
         ingested = self.store.ingest(Interactions.of(**columns), source=source, batch_size=size)
         assert ingested.n_rows == len(rows)
         assert ingested.n_new == len(self.events) - before
-        assert ingested.n_duplicate == ingested.n_rows - ingested.n_new
+        assert ingested.n_repeats == len(rows) - len(weights)
+        assert ingested.n_duplicate == len(weights) - ingested.n_new
 
     @rule(
         some=st.dictionaries(
@@ -137,7 +146,7 @@ class Machine(RuleBasedStateMachine):
     def forget_user(self, user):
         gone = [key for key, row in self.events.items() if row.user == user]
         for key in gone:
-            del self.events[key]
+            del self.events[key], self.positions[key]
         assert self.store.forget_user(user) == len(gone)
 
     @rule()
@@ -146,20 +155,24 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users, limit=st.integers(1, 5))
     def history(self, user, limit):
-        rows = sorted((row.timestamp, *of) for of, row in self._rows() if row.user == user)[-limit:]
+        expected = [row for row in self._rows() if row.user == user][-limit:]
         history = self.store.history(user, limit=limit)
-        expected = [self.events[source, key] for _, key, source in rows]
         assert history.items == [row.item for row in expected]
         assert history.timestamps.tolist() == [row.timestamp for row in expected]
         assert history.weights.tolist() == np.float32([row.weight for row in expected]).tolist()
 
     def _rows(self):
-        return [((key, source), row) for (source, key), row in self.events.items()]
+        """Return the events in the order of the store."""
+
+        def order(event):
+            source, key = event
+            return *self.events[event].moment, self.positions[event], key, source
+
+        return [self.events[event] for event in sorted(self.events, key=order)]
 
     @rule(events=st.none() | st.lists(st.sampled_from(["none", "click", "other"]), max_size=2))
     def interactions(self, events):
-        ordered = sorted(self._rows(), key=lambda pair: (*pair[1].order, pair[0]))
-        rows = [row for _, row in ordered if events is None or row.event in events]
+        rows = [row for row in self._rows() if events is None or row.event in events]
         interactions = self.store.interactions(events=events)
         for name in ("user", "item", "event", "session"):
             expected = [getattr(row, name) for row in rows]

@@ -44,6 +44,7 @@ _SAME_NAMES = (
     "max_length",
     "drop_longer_than",
     "collapse_repeats",
+    "ordered",
 )
 """Settings of the adapter that are parameters of ``histories`` and ``sessions`` with the same name."""
 

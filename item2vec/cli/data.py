@@ -11,9 +11,12 @@ from item2vec.cli import options
 from item2vec.cli.output import show
 from item2vec.cli.parameters import ItemsFile, items_file
 from item2vec.cli.settings import location
+from item2vec.errors import ConfigError
 from item2vec.items import Items
 
 __all__ = ["db", "ingest"]
+
+DEFAULT_TIMESTAMP = "timestamp"
 
 db = typer.Typer(help="Create, migrate and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,7 +33,7 @@ def ingest(
     ],
     user: options.As.User = "user_id",
     item: options.As.Item = "item_id",
-    timestamp: options.As.Timestamp = "timestamp",
+    timestamp: options.As.Timestamp = DEFAULT_TIMESTAMP,
     weight: options.As.Weight = None,
     event: options.As.Event = None,
     session: options.As.Session = None,
@@ -39,6 +42,8 @@ def ingest(
     encoding: options.As.Encoding = "utf-8",
     time_unit: options.As.TimeUnit = None,
     time_format: options.As.TimeFormat = None,
+    no_timestamps: options.As.NoTimestamps = False,
+    repeats: options.As.Repeats = None,
     skip_bad_rows: options.As.SkipBad = False,
     items: ItemsFile | None,
     store: options.Store = None,
@@ -46,9 +51,11 @@ def ingest(
 ) -> None:
     """Add interactions from files to the SQL store.
 
-    An interaction that is already in the store is counted as a duplicate and not added again. --columns and
-    --sep describe FILE, --encoding FILE and --items. An attribute of --items is a number, a boolean
-    (true/false), or a list (--list-sep) if all its values are; otherwise it is text. The types are printed.
+    An interaction that is already in the store is counted as a duplicate and not added again. Events of a
+    user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file
+    are counted as repeats. --columns and --sep describe FILE, --encoding FILE and --items. An attribute of
+    --items is a number, a boolean (true/false), or a list (--list-sep) if all its values are; otherwise it is
+    text. The types are printed.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
@@ -56,16 +63,20 @@ def ingest(
     from item2vec.readers import read_interactions
     from item2vec.store import Store
 
+    if no_timestamps and timestamp != DEFAULT_TIMESTAMP:
+        raise ConfigError(f"got --no-timestamps and --timestamp {timestamp}; expected one of them")
+    if repeats not in {None, "keep", "merge"}:
+        raise ConfigError(f"--repeats is {repeats!r}; expected keep or merge")
     with Store(location("store", store)) as opened:
         opened.ensure_schema(create=True)
         titles = None if items is None else read_titles(items, item=item, sep=sep, encoding=encoding)
-        n_rows = n_new = 0
+        n_rows = n_new = n_duplicate = n_repeats = 0
         for file in files:
             interactions = read_interactions(
                 file,
                 user=user,
                 item=item,
-                timestamp=timestamp,
+                timestamp=None if no_timestamps else timestamp,
                 weight=weight,
                 event=event,
                 session=session,
@@ -76,11 +87,14 @@ def ingest(
                 time_format=time_format,
                 on_error="skip" if skip_bad_rows else "raise",
             )
-            ingested = opened.ingest(interactions)
+            ingested = opened.ingest(interactions, repeats=repeats)  # type: ignore[arg-type]  # checked above
             n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
+            n_duplicate += ingested.n_duplicate
+            n_repeats += ingested.n_repeats
         if titles is not None:
             opened.ingest_items(titles)
-        facts = {"rows": n_rows, "new": n_new, "duplicate": n_rows - n_new, **opened.summary()}
+        counts = {"rows": n_rows, "new": n_new, "duplicate": n_duplicate, "repeats": n_repeats}
+        facts = {**counts, **opened.summary()}
         if titles is not None:
             facts["attributes"] = _attributes(titles)
     show(facts, as_json=as_json)

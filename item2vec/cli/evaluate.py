@@ -45,7 +45,7 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help=f"Protocol by which data are held out: {', '.join(PROTOCOLS)} [default: temporal for "
-            "the store, leave-last-out for playlists].",
+            "the store, leave-last-out without timestamps, random for sets].",
         ),
     ] = None,
     at: Annotated[
@@ -90,17 +90,20 @@ def evaluate(
 
     Example: item2vec evaluate --playlists sample_data/playlists.jsonl --report report.html
     """
-    from item2vec.cli.reading import read_events
+    from item2vec.cli.reading import check_timestamps, default_protocol, read_events
     from item2vec.cli.titles import read_titles_beside
     from item2vec.report import Study, write_report
 
-    protocol = protocol or ("temporal" if source.playlists is None else "leave-last-out")
-    _check(protocol, at, fraction, report, repeats=repeats)
     _check_filters(cold_targets, min_history)
     kept: ColdTargets = "drop" if cold_targets == "drop" else "keep"
     cutoffs = [check_k(cutoff) for cutoff in k or CUTOFFS]
+    if protocol is not None:
+        _check(protocol, at, fraction, report, repeats=repeats)
     titles, source = read_titles_beside(items, source)
-    events, stored_items = read_events(source)
+    events, stored_items = read_events(source, now=datetime.now(UTC))
+    check_timestamps(protocol, events)
+    protocol = protocol or default_protocol(source, events)
+    _check(protocol, at, fraction, report, repeats=repeats)
     titles = stored_items if titles is None else titles
     with warnings.catch_warnings():
         # The text of each LeakWarning is printed with the result.
@@ -171,8 +174,7 @@ def _splits(
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
     adapter = adapter_of(source)
     if protocol == "temporal":
-        if isinstance(events, Sentences):
-            raise ConfigError("--protocol temporal requires timestamps; playlists have none: use the store")
+        assert not isinstance(events, Sentences), "check_timestamps refuses them"
         return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":

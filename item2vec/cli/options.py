@@ -77,6 +77,22 @@ class As:
             help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. UTC without %z.",
         ),
     ]
+    NoTimestamps = Annotated[
+        bool,
+        typer.Option(
+            "--no-timestamps",
+            help="Ingest interactions without timestamps. The order of the file is their order.",
+        ),
+    ]
+    Repeats = Annotated[
+        str | None,
+        typer.Option(
+            "--repeats",
+            metavar="keep|merge",
+            help="Rows of a file with equal user, item, event and timestamp: keep each as an event, or merge "
+            "them into one event with the sum of their weights [default: merge; with --no-timestamps: keep].",
+        ),
+    ]
     SkipBad = Annotated[
         bool,
         typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),

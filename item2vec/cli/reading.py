@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,18 @@ from item2vec.graph import Graph
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.store import Store
+from item2vec.store import Store, latest_plausible
 
-__all__ = ["adapter_of", "as_sentences", "read_events", "read_sentences"]
+__all__ = [
+    "adapter_of",
+    "as_sentences",
+    "check_timestamps",
+    "default_protocol",
+    "read_events",
+    "read_sentences",
+]
+
+log = logging.getLogger("item2vec.cli")
 
 
 PLAYLIST_OPTIONS = ("skip_lines", "skip_fields", "unit", "sep", "encoding")
@@ -36,13 +47,16 @@ GRAPH_OPTIONS = {
 WALK_OPTIONS = ("walks_per_node", "walk_length", "p", "q")
 
 
-def read_sentences(source: Source, *, seed: int) -> tuple[Sentences, Items | None, AdapterConfig]:
+def read_sentences(
+    source: Source, *, seed: int, now: datetime
+) -> tuple[Sentences, Items | None, AdapterConfig]:
     """Return the sentences of a source, the items of the store, and the adapter settings.
 
-    The items are ``None`` if the source is a file. ``seed`` is the random seed of the walks.
+    The items are ``None`` if the source is a file. ``seed`` is the random seed of the walks. For ``now``, see
+    ``read_events``.
     """
     if source.edges is None:
-        events, items = read_events(source)
+        events, items = read_events(source, now=now)
         adapter = adapter_of(source)
         if not isinstance(events, Sentences):
             adapter = adapter.resolved(events.timestamp)
@@ -64,14 +78,38 @@ def _read_graph(path: Path, options: dict[str, Any]) -> Graph:
     return readers.read_edges(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
 
 
-def read_events(source: Source) -> tuple[Sentences | Interactions, Items | None]:
-    """Return the playlists of a file, or all interactions and items of the store."""
+def read_events(source: Source, *, now: datetime) -> tuple[Sentences | Interactions, Items | None]:
+    """Return the playlists of a file, or the interactions and items of the store.
+
+    Interactions dated a day or more after ``now`` are omitted with a warning, as in a nightly run.
+    """
     if source.playlists is not None:
         options = _checked_options(source, "--playlists", *PLAYLIST_OPTIONS)
         return adapters.playlists(source.playlists, **options), None
     _checked_options(source, "the store", "gap")
+    end = latest_plausible(now)
     with Store(source.store) as store:
-        return store.interactions(), store.items()
+        if (ahead := store.ahead(end)) is not None:
+            facts = {"n": ahead.n, "user": ahead.user, "item": ahead.item, "timestamp": ahead.timestamp}
+            log.warning("interactions dated in the future are ignored", extra={"facts": facts})
+        return store.snapshot(end=end)
+
+
+def default_protocol(source: Source, events: Sentences | Interactions) -> str:
+    """Return the default protocol of an evaluation: ``temporal`` if there are timestamps.
+
+    Without timestamps, it is ``leave-last-out`` for ordered sentences, and ``random`` for sets.
+    """
+    if isinstance(events, Interactions) and events.timestamp is not None:
+        return "temporal"
+    return "leave-last-out" if adapter_of(source).ordered else "random"
+
+
+def check_timestamps(protocol: str | None, events: Sentences | Interactions) -> None:
+    """Raise ``ConfigError`` for the protocol ``temporal`` if the events have no timestamps."""
+    if protocol == "temporal" and (isinstance(events, Sentences) or events.timestamp is None):
+        kind = "playlists" if isinstance(events, Sentences) else "the interactions of the store"
+        raise ConfigError(f"--protocol temporal requires timestamps; {kind} have none: use another protocol")
 
 
 def as_sentences(events: Sentences | Interactions, adapter: AdapterConfig, items: Items | None) -> Sentences:

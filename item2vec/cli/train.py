@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def train(
     from item2vec.cli.titles import read_titles_beside
 
     titles, source = read_titles_beside(items, source)
-    sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed)
+    sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed, now=datetime.now(UTC))
     start_vectors = None if start is None else load(start).vectors
     started = time.monotonic()
     titles = stored_items if titles is None else titles

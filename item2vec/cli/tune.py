@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,15 +72,14 @@ def tune(
     """
     import item2vec
     from item2vec import files
-    from item2vec.cli.reading import adapter_of, read_events
+    from item2vec.cli.reading import adapter_of, check_timestamps, read_events
 
     if protocol is not None and protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
-    if protocol == "temporal" and source.playlists is not None:
-        raise ConfigError("--protocol temporal requires timestamps; playlists have none: use the store")
     if out is not None:
         _existing_toml(out)
-    events, items = read_events(source)
+    events, items = read_events(source, now=datetime.now(UTC))
+    check_timestamps(protocol, events)
     with warnings.catch_warnings():
         # The text of each TuningWarning is printed with the result.
         warnings.simplefilter("ignore", TuningWarning)

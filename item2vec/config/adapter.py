@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from item2vec.config.settings import Finite, Settings
 from item2vec.durations import DEFAULT_GAP, EPOCH, seconds_of
+from item2vec.errors import ConfigError
 
 __all__ = ["AdapterConfig", "Days", "Duration", "Least"]
 
@@ -102,6 +103,8 @@ class AdapterConfig(Settings):
     are dropped."""
     collapse_repeats: bool = False
     """Merge consecutive repeats of an item into one."""
+    ordered: bool = True
+    """Whether the order of the items in a training sentence has a meaning. If not, sentences are sets."""
 
     @model_validator(mode="after")
     def _check_start(self) -> Self:
@@ -112,9 +115,19 @@ class AdapterConfig(Settings):
     def resolved(self, timestamps: npt.NDArray[Any] | None) -> AdapterConfig:
         """Return the settings with ``days`` replaced by ``since``, given all timestamps (microseconds).
 
+        Raises
+        ------
+        ConfigError
+            If ``days`` is set, and the interactions have no timestamps.
+
         >>> AdapterConfig(days=1).resolved(np.array([0, 3 * 86_400_000_000])).since.day
         3
         """
+        if self.days is not None and timestamps is None:
+            raise ConfigError(
+                f"days is {self.days:g}, and the interactions have no timestamps; expected timestamps, or no "
+                "days: omit days in [adapter]"
+            )
         if self.days is None or timestamps is None or not len(timestamps):
             return self
         newest = EPOCH + timedelta(microseconds=int(np.max(timestamps)))

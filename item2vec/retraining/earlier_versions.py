@@ -41,6 +41,8 @@ COUNTED: tuple[Literal["interactions", "users", "items"], ...] = ("interactions"
 """Counts of a ``DataSummary`` that gates compare with the counts of the served version."""
 RENAMED = {"questions": "queries", "max_questions": "max_queries"}
 """Keys of older manifests and reports, and the present names of these keys."""
+ADDED = {"ordered": True, "core": False, "drop_longer_than": None}
+"""Settings of ``[adapter]`` that older manifests and reports lack, and the values that they imply."""
 
 log = logging.getLogger("item2vec.retrain")
 
@@ -145,13 +147,14 @@ def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a note or report in which the ``RENAMED`` keys of the evaluation have their present names."""
+    """Return a note or report whose evaluation has the present names of ``RENAMED`` keys, and ``ADDED``."""
     if not isinstance(evaluation := record.get("evaluation"), dict):
         return record
     evaluation = _renamed(evaluation)
     match evaluation:
-        case {"protocol": {"evaluation": dict(settings)} as protocol}:
-            evaluation["protocol"] = protocol | {"evaluation": _renamed(settings)}
+        case {"protocol": {"evaluation": dict(settings), "adapter": dict(adapter)} as protocol}:
+            present = {"evaluation": _renamed(settings), "adapter": ADDED | adapter}
+            evaluation["protocol"] = protocol | present
     return {**record, "evaluation": evaluation}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 from item2vec import bundle, files
 from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
-from item2vec.errors import InputError, NothingToTrainError
+from item2vec.errors import InputError, LeakWarning, NothingToTrainError
+from item2vec.evaluation.sentence_splits import leave_last_out, random_split
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal_splits import temporal_split
 from item2vec.fitting import fit
@@ -30,14 +32,10 @@ from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
 from item2vec.retraining.messages import DataSummary, EvaluationResult, Event, TrainingResult
 from item2vec.sentences import Sentences
-from item2vec.store import Ahead, Store
+from item2vec.store import Ahead, Store, latest_plausible
 from item2vec.versions import load
 
 __all__ = ["Jobs"]
-
-ALLOWED_AHEAD = timedelta(days=1)
-"""Time by which a timestamp may be ahead of the run's clock, because clocks and time zones differ.
-Interactions further ahead are excluded."""
 
 
 class Jobs:
@@ -65,7 +63,7 @@ class Jobs:
         reads all other interactions and the items. Interactions dated in the future are excluded because a
         single wrong date would be the end of the periods that ``days`` specifies in the settings.
         """
-        end = datetime.fromisoformat(now) + ALLOWED_AHEAD
+        end = latest_plausible(datetime.fromisoformat(now))
         with Store(store) as opened:
             ahead = opened.ahead(end)
             interactions, self.items = opened.snapshot(end=end)
@@ -80,14 +78,13 @@ class Jobs:
                 f"{opened!r} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
                 "least two of them in one sentence: ingest more interactions with item2vec ingest FILE"
             )
-        timestamps = chosen.timestamp
-        assert timestamps is not None
+        first, last = _span(chosen)
         return {
             "interactions": len(chosen),
             "users": int(np.unique(chosen.user).size),
             "items": int(np.unique(chosen.item).size),
-            "first": _iso(timestamps.min()),
-            "last": _iso(timestamps.max()),
+            "first": first,
+            "last": last,
             "future": ahead.n if ahead else 0,
             "future_example": _example(ahead) if ahead else None,
         }
@@ -170,21 +167,37 @@ def _example(ahead: Ahead) -> Event:
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
-    """Return a split that holds out the newest interactions.
+    """Return a split that holds out the newest interactions; without timestamps, see ``_split_of_undated``.
 
     Users without a history are excluded, because the model recommends the most popular items to all of them.
     """
-    split = temporal_split(
-        interactions,
-        **_cut_off(interactions, config.evaluation),
-        repeats=config.evaluation.repeats,
-        adapter=config.adapter,
-        items=items,
-    )
+    if interactions.timestamp is None:
+        split = _split_of_undated(training_sentences(interactions, config.adapter, items), config.evaluation)
+    else:
+        split = temporal_split(
+            interactions,
+            **_cut_off(interactions, config.evaluation),
+            repeats=config.evaluation.repeats,
+            adapter=config.adapter,
+            items=items,
+        )
     split = split.take(~split.cold_users())
     if len(split) <= config.evaluation.max_queries:
         return split
     return split.take(np.linspace(0, len(split) - 1, config.evaluation.max_queries).astype(np.intp))
+
+
+def _split_of_undated(sentences: Sentences, evaluation: EvaluationConfig) -> Split:
+    """Return a split that holds out the last item of each sentence, or random items of each set."""
+    if evaluation.days is not None:
+        raise InputError(
+            f"[evaluation] days is {evaluation.days:g}, and the interactions have no timestamps; omit days"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LeakWarning)  # the report of the run contains its text
+        if sentences.ordered:
+            return leave_last_out(sentences, repeats=evaluation.repeats)
+        return random_split(sentences, fraction=evaluation.fraction or 0.1)
 
 
 def _cut_off(interactions: Interactions, evaluation: EvaluationConfig) -> dict[str, Any]:
@@ -221,6 +234,12 @@ def _read_share(sentences: Sentences, min_count: int) -> float:
     """Return the expected number of tokens per epoch, divided by the number if weights are ignored."""
     unweighted = dataclasses.replace(sentences, weights=None)
     return _tokens_per_epoch(sentences, min_count) / _tokens_per_epoch(unweighted, min_count)
+
+
+def _span(interactions: Interactions) -> tuple[str | None, str | None]:
+    """Return the earliest and the latest timestamp as ISO text, or ``None`` without timestamps."""
+    timestamps = interactions.timestamp
+    return (None, None) if timestamps is None else (_iso(timestamps.min()), _iso(timestamps.max()))
 
 
 def _iso(microseconds: np.int64) -> str:

@@ -69,10 +69,10 @@ class DataSummary(TypedDict):
     """Number of distinct users."""
     items: int
     """Number of distinct items."""
-    first: str
-    """Earliest timestamp, ISO 8601, UTC."""
-    last: str
-    """Latest timestamp, ISO 8601, UTC."""
+    first: str | None
+    """Earliest timestamp, ISO 8601, UTC; ``None`` without timestamps."""
+    last: str | None
+    """Latest timestamp, ISO 8601, UTC; ``None`` without timestamps."""
     future: int
     """Number of interactions excluded because of a date in the future."""
     future_example: Event | None

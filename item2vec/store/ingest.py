@@ -1,13 +1,14 @@
-"""Ingestion of interactions in batches. Each event is stored once."""
+"""Ingestion of interactions in batches. Each event is stored once, with its position among equal times."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from itertools import repeat
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,57 +16,118 @@ import sqlalchemy as sa
 
 from item2vec.arrays import Codes, Offsets
 from item2vec.durations import microseconds_of
-from item2vec.errors import InputError, Remedy
+from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import Interactions
 from item2vec.store.ids import as_json, numbers_of
-from item2vec.store.tables import item, user_account
+from item2vec.store.moments import Moments, Repeats, merged
+from item2vec.store.tables import interaction, item, user_account
 from item2vec.types import Vocabulary, check_ids
 
-__all__ = ["NO_EVENT", "Batch", "Ingested", "batches", "check_timestamps", "event_key"]
+__all__ = ["NO_EVENT", "Batch", "Events", "Ingested", "RepeatPolicy", "event_key", "has_timestamps"]
 
+RepeatPolicy = Literal["keep", "merge"]
 BatchFacts = tuple[str, datetime, int]  # source, ingested_at, batch_id
 
 NO_EVENT = "none"
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, in microseconds
+FIRST_EVENT_LOCK = int.from_bytes(b"1stEvent")
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Number of rows in a call, number of new rows, and number of duplicates.
+    """Number of rows in a call, of new rows, of rows stored by earlier calls, and of repeats within the call.
 
-    If several rows of a call are the same new event, the first row is new and the other rows are duplicates.
+    A repeat has the user, item, event and timestamp of an earlier row of the call. Kept repeats are also new
+    or duplicates; merged repeats are neither: ``n_rows = n_new + n_duplicate + n_repeats``.
 
-    >>> Ingested(n_rows=3, n_new=2, n_duplicate=1).n_new
+    >>> Ingested(n_rows=4, n_new=2, n_duplicate=1, n_repeats=1).n_new
     2
     """
 
     n_rows: int
     n_new: int
     n_duplicate: int
+    n_repeats: int = 0
 
 
-def event_key(user: str, item: str, event: str, timestamp: int) -> str:
+def event_key(user: str, item: str, event: str, timestamp: int, occurrence: int = 0) -> str:
     """Return the key that identifies an event: 32 hexadecimal digits.
 
-    The first 16 digits are ``timestamp`` (microseconds since 1970) plus 2^63, so that events with similar
-    timestamps are adjacent in the index. The last 16 digits are the BLAKE2b-64 hash of user, item and event,
-    joined by NUL.
+    The first 16 digits are ``timestamp`` (microseconds since 1970; 0 without a timestamp) plus 2^63, so that
+    events with similar timestamps are adjacent in the index. The last 16 digits are the BLAKE2b-64 hash of
+    user, item and event, joined by NUL. For a repeat that is kept, ``occurrence`` is the number of earlier
+    rows with the same event, which is joined as well.
 
     >>> event_key("ann", "blue-monday", "none", 1_700_000_000_000_000)
     '80060a24181e4000d33544e5c7b3e3e9'
     """
     check_ids([user, item, event])
-    what = blake2b(f"{user}\0{item}\0{event}".encode(), digest_size=8).hexdigest()
+    what = blake2b(_hashed(user, item, event, occurrence).encode(), digest_size=8).hexdigest()
     return f"{timestamp + 2**63:016x}{what}"
 
 
-def check_timestamps(interactions: Interactions) -> Offsets:
-    """Return the timestamps; raise ``InputError`` if they are missing or outside the years 1 to 9999."""
+def _hashed(user: str, item: str, event: str, occurrence: int) -> str:
+    return f"{user}\0{item}\0{event}\0{occurrence}" if occurrence else f"{user}\0{item}\0{event}"
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Distinct events of one call of ``ingest``, in the order of the call.
+
+    Parameters
+    ----------
+    rows
+        The events. Without timestamps, ``timestamp`` is 0.
+    positions
+        Rank of each row among the rows of the call with the same user and timestamp (int32).
+    occurrence
+        Number of earlier rows of the call with the same user, item, event and timestamp (int64).
+    dated
+        Whether the events have timestamps.
+    n_repeats
+        Number of rows of the call that repeat an earlier row.
+    """
+
+    rows: Interactions
+    positions: Codes
+    occurrence: Offsets
+    dated: bool
+    n_repeats: int
+
+    @classmethod
+    def of(cls, rows: Interactions, moments: Moments, policy: RepeatPolicy | None) -> Events:
+        """Determine the positions of rows, and keep or merge repeats.
+
+        By default, repeats are merged if there are timestamps. Without timestamps, repeats are kept, because
+        the order of the rows is the only order.
+        """
+        if policy not in {*get_args(RepeatPolicy), None}:
+            raise ConfigError(f"repeats is {policy!r}; expected 'keep' or 'merge'")
+        dated = rows.timestamp is not None
+        _check_timestamps(rows)
+        positions, repeats = moments.positions(), Repeats.of(rows, moments)
+        occurrence = repeats.occurrence
+        if (policy or ("merge" if dated else "keep")) == "merge":
+            first = occurrence == 0
+            rows, positions, occurrence = merged(rows, repeats), positions[first], occurrence[first]
+        if not dated:
+            rows = dataclasses.replace(rows, timestamp=np.zeros(len(rows), dtype=np.int64))
+        return cls(rows, positions, occurrence, dated, repeats.n)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield the events in batches of at most ``size`` events."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Batch.of(self.rows.take(part), self.positions[part], self.occurrence[part], self.dated)
+
+
+def _check_timestamps(interactions: Interactions) -> None:
+    """Raise ``InputError`` if a timestamp is outside the years 1 to 9999."""
     if interactions.timestamp is None:
-        raise InputError(
-            "the interactions have no timestamps; the store requires them",
-            remedies=[Remedy("timestamp", text="pass {} when the interactions are read")],
-        )
+        return
     invalid = (interactions.timestamp < EARLIEST) | (interactions.timestamp > LATEST)
     if invalid.any():
         row = int(invalid.argmax())
@@ -73,7 +135,27 @@ def check_timestamps(interactions: Interactions) -> Offsets:
             f"timestamp in row {row} is {interactions.timestamp[row]}; expected microseconds since 1970, "
             "in the years 1 to 9999"
         )
-    return interactions.timestamp
+
+
+def has_timestamps(connection: sa.Connection) -> bool | None:
+    """Return whether the events of a store have timestamps; ``None`` if there are no events."""
+    dated = connection.scalar(sa.select(interaction.c.dated).limit(1))
+    return None if dated is None else bool(dated)
+
+
+def _check_kind(connection: sa.Connection, dated: bool) -> None:
+    """Raise ``InputError`` if events with timestamps would be added to events without them, or vice versa."""
+    stored = has_timestamps(connection)
+    if stored is None and connection.dialect.name == "postgresql":
+        # The first writers run one after another. SQLite has one writer at a time.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(FIRST_EVENT_LOCK)))
+        stored = has_timestamps(connection)
+    if stored is not None and stored is not dated:
+        words = {True: "have timestamps", False: "have no timestamps"}
+        raise InputError(
+            f"the interactions {words[dated]}, and those in the store {words[stored]}; expected the same, "
+            "because the two kinds cannot be ordered: use another store"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,30 +167,38 @@ class Batch:
     items: list[str]
     item: npt.NDArray[np.integer[Any]]
     timestamp: Offsets
+    dated: bool
     columns: dict[str, list[Any]]
 
     @classmethod
-    def of(cls, rows: Interactions) -> Batch:
-        """Create a batch from interactions, with the first row of each event key."""
-        keys, first = _keys(rows)
-        rows = rows.take(first)
+    def of(cls, rows: Interactions, positions: Codes, occurrence: Offsets, dated: bool) -> Batch:
+        """Create a batch from events, in ascending order of their keys."""
+        keys, order = _keys(rows, occurrence)
+        rows = rows.take(order)
         assert rows.timestamp is not None
         columns = {
             "event_key": keys,
+            "position": positions[order].tolist(),
             "event": _decoded(rows.events, rows.event, NO_EVENT, len(rows)),
             "weight": [1.0] * len(rows) if rows.weight is None else rows.weight.tolist(),
             "session": _decoded(rows.sessions, rows.session, None, len(rows)),
         }
         users, user = np.unique(rows.user, return_inverse=True)
         items, item = np.unique(rows.item, return_inverse=True)
-        return cls(rows.users.decode(users), user, rows.items.decode(items), item, rows.timestamp, columns)
+        ids = rows.users.decode(users), rows.items.decode(items)
+        return cls(ids[0], user, ids[1], item, rows.timestamp, dated, columns)
 
     def insert(self, connection: sa.Connection, facts: BatchFacts) -> int:
-        """Insert new events with their users and items; return the number of new events."""
+        """Insert new events with their users and items; return the number of new events.
+
+        An event that is already stored keeps its weight and session, and the lower of the two positions, so
+        that the order of ingestion does not matter.
+        """
+        _check_kind(connection, self.dated)
         user_id = numbers_of(connection, user_account, self.users)[self.user]
         item_id = numbers_of(connection, item, self.items)[self.item]
-        # Rows are ordered by user, then by key, which starts with the timestamp, like the primary key. All
-        # writers insert in this order, so that they cannot deadlock.
+        # Rows are ordered by user, then by key, which starts with the timestamp, similar to the primary key.
+        # All writers insert in this order, so that they cannot deadlock.
         order = np.argsort(user_id, kind="stable")
         rows = order.tolist()
         columns: dict[str, list[Any]] = {
@@ -116,34 +206,32 @@ class Batch:
             "item_id": item_id[order].tolist(),
             **{name: list(map(column.__getitem__, rows)) for name, column in self.columns.items()},
         }
-        insert = _insert_sqlite if connection.dialect.name == "sqlite" else _insert_postgresql
-        return insert(connection, columns, self.timestamp[order], facts)
+        same = dict(zip(("source", "ingested_at", "batch_id"), facts, strict=True)) | {"dated": self.dated}
+        if connection.dialect.name == "sqlite":
+            insert, lower_positions = _insert_sqlite, _lower_positions_sqlite
+        else:
+            insert, lower_positions = _insert_postgresql, _lower_positions_postgresql
+        n_new = insert(connection, columns, self.timestamp[order], same)
+        if n_new < len(rows):
+            lower_positions(connection, columns, facts[0])
+        return n_new
 
 
-def batches(interactions: Interactions, size: int) -> Iterator[Batch]:
-    """Yield interactions in batches of at most ``size`` rows."""
-    for start in range(0, len(interactions), size):
-        yield Batch.of(interactions.take(slice(start, start + size)))
-
-
-def _keys(rows: Interactions) -> tuple[list[str], Offsets]:
-    """Return the distinct event keys, ascending, and the first row of each key. Vectorised ``event_key``."""
+def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
+    """Return the event keys, ascending, and the row of each key. Vectorised ``event_key``."""
     assert rows.timestamp is not None
     users, items = rows.users.decode(rows.user), rows.items.decode(rows.item)
     events = _decoded(rows.events, rows.event, NO_EVENT, len(rows))
     hashes = b"".join(
-        blake2b(f"{user}\0{item}\0{event}".encode(), digest_size=8).digest()
-        for user, item, event in zip(users, items, events, strict=True)
+        blake2b(_hashed(*what).encode(), digest_size=8).digest()
+        for what in zip(users, items, events, occurrence.tolist(), strict=True)
     )
     key = np.empty((len(rows), 2), dtype=">u8")
     key[:, 0] = rows.timestamp.view(np.uint64) ^ np.uint64(2**63)
     key[:, 1] = np.frombuffer(hashes, dtype=">u8")
-    order = np.lexsort((key[:, 1], key[:, 0]))  # stable, so that equal keys keep the row order
-    key = key[order]
-    new = np.ones(len(rows), dtype=bool)
-    new[1:] = (key[1:] != key[:-1]).any(axis=1)
-    text = key[new].tobytes().hex()
-    return [text[at : at + 32] for at in range(0, len(text), 32)], order[new]
+    order = np.lexsort((key[:, 1], key[:, 0]))
+    text = key[order].tobytes().hex()
+    return [text[at : at + 32] for at in range(0, len(text), 32)], order
 
 
 def _decoded(vocabulary: Vocabulary | None, codes: Codes | None, missing: Any, n_rows: int) -> list[Any]:
@@ -151,16 +239,26 @@ def _decoded(vocabulary: Vocabulary | None, codes: Codes | None, missing: Any, n
 
 
 def _insert_sqlite(
-    connection: sa.Connection, columns: Mapping[str, list[Any]], timestamp: Offsets, facts: BatchFacts
+    connection: sa.Connection,
+    columns: Mapping[str, list[Any]],
+    timestamp: Offsets,
+    same: Mapping[str, Any],
 ) -> int:
-    source, ingested_at, batch_id = facts
     columns = {**columns, "occurred_at": timestamp.tolist()}
-    names = ", ".join((*columns, "source", "ingested_at", "batch_id"))
-    marks = ", ".join("?" * (len(columns) + 3))
+    same = {**same, "ingested_at": microseconds_of(same["ingested_at"])}
+    names = ", ".join((*columns, *same))
+    marks = ", ".join("?" * (len(columns) + len(same)))
     statement = f"INSERT INTO interaction ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
-    same = (source, microseconds_of(ingested_at), batch_id)
-    rows = list(zip(*columns.values(), *(repeat(value, len(timestamp)) for value in same), strict=True))
+    constants = (repeat(value, len(timestamp)) for value in same.values())
+    rows = list(zip(*columns.values(), *constants, strict=True))
     return connection.exec_driver_sql(statement, rows).rowcount
+
+
+def _lower_positions_sqlite(connection: sa.Connection, columns: Mapping[str, list[Any]], source: str) -> None:
+    statement = "UPDATE interaction SET position = ? WHERE source = ? AND event_key = ? AND position > ?"
+    position = columns["position"]
+    rows = list(zip(position, repeat(source), columns["event_key"], position, strict=False))
+    connection.exec_driver_sql(statement, rows)
 
 
 # Each column is bound as a JSON array, so that the number of parameters is independent of the number of rows.
@@ -168,22 +266,25 @@ def _insert_sqlite(
 POSTGRESQL_INSERT = sa.text("""
     WITH inserted AS (
         INSERT INTO interaction (
-            user_id, item_id, occurred_at, event_key, event, weight, session, source, ingested_at, batch_id
+            user_id, item_id, occurred_at, event_key, position, event, weight, session,
+            source, ingested_at, batch_id, dated
         )
         SELECT
             CAST(user_id AS bigint), CAST(item_id AS bigint),
             CAST(occurred_at AS timestamp) AT TIME ZONE 'UTC',
-            event_key, event, CAST(weight AS real), session,
-            CAST(:source AS text), CAST(:ingested_at AS timestamptz), CAST(:batch_id AS bigint)
+            event_key, CAST(position AS integer), event, CAST(weight AS real), session,
+            CAST(:source AS text), CAST(:ingested_at AS timestamptz), CAST(:batch_id AS bigint),
+            CAST(:dated AS boolean)
         FROM ROWS FROM (
             json_array_elements_text(CAST(:user_id AS json)),
             json_array_elements_text(CAST(:item_id AS json)),
             json_array_elements_text(CAST(:occurred_at AS json)),
             json_array_elements_text(CAST(:event_key AS json)),
+            json_array_elements_text(CAST(:position AS json)),
             json_array_elements_text(CAST(:event AS json)),
             json_array_elements_text(CAST(:weight AS json)),
             json_array_elements_text(CAST(:session AS json))
-        ) AS batch (user_id, item_id, occurred_at, event_key, event, weight, session)
+        ) AS batch (user_id, item_id, occurred_at, event_key, position, event, weight, session)
         ON CONFLICT DO NOTHING
         RETURNING 1
     )
@@ -191,12 +292,31 @@ POSTGRESQL_INSERT = sa.text("""
 """)
 
 
+LOWER_POSITIONS = sa.text("""
+    UPDATE interaction SET position = CAST(batch.position AS integer)
+    FROM ROWS FROM (
+        json_array_elements_text(CAST(:event_key AS json)),
+        json_array_elements_text(CAST(:position AS json))
+    ) AS batch (event_key, position)
+    WHERE interaction.source = :source AND interaction.event_key = batch.event_key
+        AND interaction.position > CAST(batch.position AS integer)
+""")
+
+
 def _insert_postgresql(
-    connection: sa.Connection, columns: Mapping[str, list[Any]], timestamp: Offsets, facts: BatchFacts
+    connection: sa.Connection,
+    columns: Mapping[str, list[Any]],
+    timestamp: Offsets,
+    same: Mapping[str, Any],
 ) -> int:
-    source, ingested_at, batch_id = facts
     arrays = {**columns, "occurred_at": np.datetime_as_string(timestamp.astype("datetime64[us]")).tolist()}
     parameters = {name: as_json(column) for name, column in arrays.items()}
-    same = {"source": source, "ingested_at": ingested_at, "batch_id": batch_id}
     n_new: int = connection.execute(POSTGRESQL_INSERT, {**parameters, **same}).scalar_one()
     return n_new
+
+
+def _lower_positions_postgresql(
+    connection: sa.Connection, columns: Mapping[str, list[Any]], source: str
+) -> None:
+    parameters = {name: as_json(columns[name]) for name in ("event_key", "position")}
+    connection.execute(LOWER_POSITIONS, {**parameters, "source": source})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ import sqlalchemy as sa
 
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.durations import SECOND
+from item2vec.errors import InputError
 from item2vec.interactions import Interactions, read_only
 from item2vec.store.connect import undamaged
-from item2vec.store.ingest import NO_EVENT
+from item2vec.store.ingest import NO_EVENT, has_timestamps
 from item2vec.store.tables import interaction, item, recommendation, user_account
 from item2vec.types import Vocabulary
 
@@ -25,10 +27,12 @@ __all__ = [
     "History",
     "days_before_the_last",
     "forget_user",
+    "latest_plausible",
     "read_ahead",
     "read_histories",
     "read_history",
     "read_interactions",
+    "read_snapshot",
     "summary",
 ]
 
@@ -39,6 +43,7 @@ ROWS_PER_FETCH = 10_000
 ALL = 2**63 - 1
 NO_SESSION = "none"
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
+ALLOWED_AHEAD = timedelta(days=1)
 DTYPES = {
     "user": np.int32,
     "item": np.int32,
@@ -53,12 +58,14 @@ DTYPES = {
 class History:
     """History of a user: items, oldest first, with timestamps (int64 microseconds), weights and events.
 
+    Without timestamps in the store, ``timestamps`` is ``None``, and items are in the order of their file.
+
     >>> len(History([], np.empty(0, np.int64), np.empty(0, np.float32), []))
     0
     """
 
     items: list[str]
-    timestamps: Offsets
+    timestamps: Offsets | None
     weights: Floats
     events: list[str]
 
@@ -80,6 +87,18 @@ class Ahead:
     timestamp: datetime
 
 
+def latest_plausible(now: datetime) -> datetime:
+    """Return the time from which on timestamps are implausible: one day after ``now``.
+
+    Clocks and time zones differ by up to a day. A later timestamp is wrong. It must not be the end of the
+    periods that settings such as ``days`` and ``half_life`` count back from the newest event.
+
+    >>> latest_plausible(datetime(2024, 1, 1, tzinfo=UTC)).isoformat()
+    '2024-01-02T00:00:00+00:00'
+    """
+    return now + ALLOWED_AHEAD
+
+
 def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:
     """Return the newest ``limit`` (``None``: all) interactions of a user, oldest first.
 
@@ -88,9 +107,10 @@ def read_history(connection: sa.Connection, user: str, limit: int | None) -> His
     parameters = {"user": user, "limit": ALL if limit is None else limit}
     with undamaged(connection):
         rows = connection.execute(_history(connection.dialect.name), parameters).all()[::-1]
+        dated = all(row[4] for row in rows)
         return History(
             [row[0] for row in rows],
-            read_only([row[1] for row in rows], np.int64),
+            read_only([row[1] for row in rows], np.int64) if dated else None,
             read_only([row[2] for row in rows], np.float32),
             [row[3] for row in rows],
         )
@@ -104,16 +124,24 @@ def read_histories(connection: sa.Connection, users: Sequence[str]) -> list[Hist
 def read_interactions(
     connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return interactions ordered by user, time and event key, independently of the order of ingestion.
+    """Return interactions ordered by user, time, position and event key, whatever the order of ingestion.
+
+    Raise ``InputError`` for a ``start`` or ``end`` if the interactions have no timestamps.
 
     The query orders rows by the row numbers of users. Chunks of rows are converted to arrays. At the end,
     the codes of users, items, events and sessions are renumbered in ascending order of ids.
     """
     _disable_timeout(connection)
+    dated = has_timestamps(connection) is not False
+    if not dated and (start is not None or end is not None):
+        raise InputError(
+            "the interactions in the store have no timestamps; a selection by time requires them: omit it, "
+            "or ingest the interactions with timestamps into another store"
+        )
     c = interaction.c
     timestamp_column = _microseconds(connection.dialect.name)
     statement = sa.select(c.user_id, c.item_id, c.event, c.weight, c.session, timestamp_column).order_by(
-        c.user_id, c.occurred_at, c.event_key, c.source
+        c.user_id, c.occurred_at, c.position, c.event_key, c.source
     )
     if start is not None:
         statement = statement.where(c.occurred_at >= _aware(start))
@@ -135,19 +163,31 @@ def read_interactions(
             columns["session"].append(session_names.codes([name or NO_SESSION for name in session]))
             columns["timestamp"].append(np.array(timestamp, dtype=np.int64))
         names = {"user": users.ids, "item": items.ids, "event": [*event_names.code_of]}
-        return _assemble(columns, {**names, "session": [*session_names.code_of]})
+        found = _assemble(columns, {**names, "session": [*session_names.code_of]})
+        return found if dated else dataclasses.replace(found, timestamp=None)
+
+
+def read_snapshot(
+    connection: sa.Connection, days: float | None, end: datetime | None, events: Sequence[str] | None
+) -> Interactions:
+    """Return the interactions of the last ``days`` days before the newest interaction before ``end``.
+
+    Without timestamps in the store, ``end`` is ignored, and ``days`` raises ``InputError``.
+    """
+    start = None if days is None else days_before_the_last(connection, days, end)
+    return read_interactions(connection, start, end if has_timestamps(connection) else None, events)
 
 
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
     """Return the number and the earliest of the interactions at or after ``start``, or ``None``."""
     _disable_timeout(connection)
     c = interaction.c
-    is_ahead = c.occurred_at >= _aware(start)
+    is_ahead = (c.occurred_at >= _aware(start)) & (c.dated == sa.true())
     first = (
         sa.select(user_account.c.external_id, item.c.external_id, c.occurred_at)
         .select_from(interaction.join(user_account).join(item))
         .where(is_ahead)
-        .order_by(c.occurred_at, c.user_id, c.event_key, c.source)
+        .order_by(c.occurred_at, c.user_id, c.position, c.event_key, c.source)
         .limit(1)
     )
     with undamaged(connection):
@@ -184,9 +224,10 @@ def forget_user(connection: sa.Connection, user: str) -> int:
 def summary(connection: sa.Connection) -> dict[str, Any]:
     """Return the numbers of interactions, users and items, and the first and last timestamp.
 
-    Timestamps are ISO 8601 text in UTC, or ``None`` if there are no interactions.
+    Timestamps are ISO 8601 text in UTC, or ``None`` if no interaction has a timestamp.
     """
-    bounds = (sa.func.min(interaction.c.occurred_at), sa.func.max(interaction.c.occurred_at))
+    dated = interaction.c.dated == sa.true()
+    bounds = (bound(interaction.c.occurred_at).filter(dated) for bound in (sa.func.min, sa.func.max))
     with undamaged(connection):
         n_interactions, first, last = connection.execute(sa.select(sa.func.count(), *bounds)).one()
     n_users = connection.scalar(sa.select(sa.func.count(user_account.c.id)))
@@ -266,9 +307,10 @@ def _history(dialect: str) -> sa.Select[Any]:
 
     It is cached, because building it takes longer than executing it.
     """
-    newest_first = [interaction.c[name].desc() for name in ("occurred_at", "event_key", "source")]
+    c = interaction.c
+    newest_first = [column.desc() for column in (c.occurred_at, c.position, c.event_key, c.source)]
     return (
-        sa.select(item.c.external_id, _microseconds(dialect), interaction.c.weight, interaction.c.event)
+        sa.select(item.c.external_id, _microseconds(dialect), c.weight, c.event, c.dated)
         .select_from(interaction.join(user_account).join(item))
         .where(user_account.c.external_id == sa.bindparam("user"))
         .order_by(*newest_first)

@@ -14,11 +14,14 @@ from item2vec.store.connect import undamaged
 from item2vec.store.ids import insert_into
 from item2vec.store.tables import promotion, run
 from item2vec.store.values import check_text, check_value
+from item2vec.types import check_ids
 
 __all__ = [
     "Promotion",
     "Run",
     "begin",
+    "check_config",
+    "check_promotion",
     "check_run",
     "close_interrupted",
     "finish",
@@ -71,6 +74,22 @@ class Promotion:
     actor: str
     reason: str | None
     promoted_at: datetime
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise ``InputError`` for settings of a run that lack a required key, or hold other than JSON values."""
+    if not {"models", "host"} <= config.keys():
+        raise InputError(
+            f"config has the keys {', '.join(config) or '(none)'}; expected models and host as well"
+        )
+    check_value(dict(config), "config")
+
+
+def check_promotion(row: Mapping[str, Any]) -> None:
+    """Raise ``InputError`` for an id or a text of a promotion that a database cannot store."""
+    check_ids([row[name] for name in ("version", "previous") if row[name] is not None])
+    for name in ("actor", "reason", "manifest_sha256"):
+        check_text("" if name == "reason" and row[name] is None else row[name], name)
 
 
 def check_run(status: str, reason: str | None, values: Mapping[str, Mapping[str, Any]]) -> None:

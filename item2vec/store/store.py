@@ -14,18 +14,19 @@ from typing import Any, Literal, TypeVar
 import sqlalchemy as sa
 
 from item2vec.catalogue import Catalogue
-from item2vec.errors import ConfigError, InputError
+from item2vec.errors import ConfigError
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.progress import progress_bar
-from item2vec.store import catalogue, copying, ingest, queries, runs
+from item2vec.store import catalogue, copying, queries, runs
 from item2vec.store.connect import Mode, begin_as, make_engine, parse_url, retried, shown, translated
-from item2vec.store.ingest import Ingested
+from item2vec.store.ingest import Events, Ingested, RepeatPolicy
+from item2vec.store.moments import Moments
+from item2vec.store.notices import log_notices
 from item2vec.store.queries import Ahead, History
 from item2vec.store.runs import Promotion, Run
 from item2vec.store.schema import Schema
 from item2vec.store.types import utc
-from item2vec.store.values import check_text, check_value
 from item2vec.types import as_history, check_ids, check_k
 
 __all__ = ["Store"]
@@ -67,9 +68,9 @@ class Store:
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
     ...     store.history("ann").items
     ...     store.items_where({"genre": "dance"})
-    '0003'
-    Ingested(n_rows=3, n_new=3, n_duplicate=0)
-    Ingested(n_rows=1, n_new=0, n_duplicate=1)
+    '0004'
+    Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0)
+    Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0)
     ['y', 'x']
     ['x']
     >>> folder.cleanup()
@@ -122,39 +123,46 @@ class Store:
         interactions: Interactions,
         *,
         source: str = "ingest",
+        repeats: RepeatPolicy | None = None,
         batch_size: int = 50_000,
         now: datetime | None = None,
     ) -> Ingested:
         """Add interactions, and their users and items. Events that are already stored are skipped.
 
-        Rows with equal source, user, item, event and timestamp are one event, with the weight and session of
-        the first row. Each batch is one transaction. After an interruption, repeat the call.
+        Each batch is one transaction. After an interruption, repeat the call. Events of one user with equal
+        timestamps, or without timestamps, keep the order of their rows. Implausible data are logged.
 
         Parameters
         ----------
         source
             Name of the source. The same event from two sources is stored twice.
+        repeats
+            Rows with the user, item, event and timestamp of an earlier row. ``"keep"`` stores each as a
+            further event; ``"merge"`` stores one event, with the sum of the weights and the first session. By
+            default, repeats are merged if there are timestamps, and kept otherwise.
         batch_size
-            Number of rows per transaction. Larger batches are faster, but other writers wait longer.
+            Number of events per transaction. Larger batches are faster, but other writers wait longer.
         now
             Time of ingestion, which is stored with each row. The default is the current time.
 
         Raises
         ------
         InputError
-            If timestamps are missing, or outside the years 1 to 9999.
+            If a timestamp is outside the years 1 to 9999, or the interactions have timestamps and those in
+            the store have none, or vice versa.
         """
         check_ids([source])
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}; expected an integer of at least 1")
-        ingest.check_timestamps(interactions)
-        facts = (source, utc(now or datetime.now(UTC)), secrets.randbits(63))
-        n_new = 0
-        with progress_bar("ingesting", -(-len(interactions) // batch_size)) as advance:
-            for batch in ingest.batches(interactions, batch_size):
+        moments, now = Moments.of(interactions), utc(now or datetime.now(UTC))
+        events = Events.of(interactions, moments, repeats)
+        log_notices(interactions, moments, events, by_default=repeats is None, now=now)
+        facts, n_new = (source, now, secrets.randbits(63)), 0
+        with progress_bar("ingesting", -(-len(events) // batch_size)) as advance:
+            for batch in events.batches(batch_size):
                 n_new += self._data("write", partial(batch.insert, facts=facts))
                 advance(f"{n_new:,} new")
-        return Ingested(len(interactions), n_new, len(interactions) - n_new)
+        return Ingested(len(interactions), n_new, len(events) - n_new, events.n_repeats)
 
     def ingest_items(self, items: Items) -> Ingested:
         """Add new items, and replace the titles and attributes of existing items, in batches.
@@ -196,9 +204,9 @@ class Store:
     ) -> Interactions:
         """Return interactions with ``start <= timestamp < end`` and an event in ``events`` (default: all).
 
-        Naive times are in UTC. Rows are ordered by user, time and event key. A column of events, sessions or
-        weights without values is ``None``. In other columns of events and sessions, a missing value is
-        ``"none"``. Memory use is 28 bytes per row, and 42 bytes per row at the end.
+        Naive times are in UTC. Rows are ordered by user, time, row of the file, and event key. A column of
+        timestamps, events, sessions or weights without values is ``None``. In other columns of events and
+        sessions, a missing value is ``"none"``. Memory use is 28 bytes per row, and 42 bytes at the end.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
@@ -209,14 +217,14 @@ class Store:
     ) -> tuple[Interactions, Items]:
         """Return interactions (see ``interactions``) and all items, read in one transaction.
 
-        ``days`` selects the last ``days`` days before the newest interaction before ``end``.
+        ``days`` selects the last ``days`` days before the newest interaction before ``end``, which is ignored
+        if the store has no timestamps.
         """
         names = None if events is None else as_history(events, "events")
         check_ids(names or ())
 
         def read(connection: sa.Connection) -> tuple[Interactions, Items]:
-            start = None if days is None else queries.days_before_the_last(connection, days, end)
-            interactions = queries.read_interactions(connection, start, end, names)
+            interactions = queries.read_snapshot(connection, days, end, names)
             return interactions, catalogue.read_items(connection)
 
         return self._data("read", read)
@@ -275,11 +283,7 @@ class Store:
         ``config`` holds the settings of the run as JSON values. The keys ``models`` (the models folder) and
         ``host`` are required for ``close_interrupted_runs``.
         """
-        if not {"models", "host"} <= config.keys():
-            raise InputError(
-                f"config has the keys {', '.join(config) or '(none)'}; expected models and host as well"
-            )
-        check_value(dict(config), "config")
+        runs.check_config(config)
         return self._data("write", partial(runs.begin, config=config, now=utc(now)))
 
     def finish_run(
@@ -307,10 +311,7 @@ class Store:
         self._data("write", partial(runs.finish, run_id=run_id, outcome=outcome))
 
     def close_interrupted_runs(self, models: str, host: str, now: datetime) -> int:
-        """Mark the unfinished runs of a models folder and host as failed; return their number.
-
-        The caller must hold the lock of the folder, so that no run is in progress.
-        """
+        """Mark unfinished runs of a locked models folder and of a host as failed; return their number."""
         return self._data("write", partial(runs.close_interrupted, models=models, host=host, now=utc(now)))
 
     def record_promotion(
@@ -326,11 +327,9 @@ class Store:
         now: datetime,
     ) -> None:
         """Record the version of a generation of ``CURRENT``. An existing record is not changed."""
-        check_ids([version] if previous is None else [version, previous])
-        for name, text in (("actor", actor), ("reason", reason or ""), ("manifest_sha256", manifest_sha256)):
-            check_text(text, name)
         row = {"generation": generation, "version": version, "previous": previous, "run_id": run_id}
         row |= {"manifest_sha256": manifest_sha256, "actor": actor, "reason": reason, "promoted_at": utc(now)}
+        runs.check_promotion(row)
         self._data("write", partial(runs.record, row=row))
 
     def runs(self, limit: int = 20) -> list[Run]:

@@ -6,7 +6,19 @@ import sqlalchemy as sa
 
 from item2vec.store.types import Boolean, Int64, Json, Key, UTCDateTime
 
-__all__ = ["interaction", "item", "metadata", "promotion", "recommendation", "run", "user_account"]
+__all__ = [
+    "UNKNOWN_POSITION",
+    "interaction",
+    "item",
+    "metadata",
+    "promotion",
+    "recommendation",
+    "run",
+    "user_account",
+]
+
+UNKNOWN_POSITION = 2**31 - 1
+"""Position of an event that an older version has stored. Another ingestion of its file replaces it."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -82,7 +94,17 @@ interaction = sa.Table(
     # Histories and snapshots are read in the order of the primary key. On SQLite, the table is stored in this
     # order (WITHOUT ROWID), so that a history is one seek, and a full read needs no sort.
     sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, autoincrement=False),
+    # 1970-01-01 for an event without a timestamp. All events of a store have timestamps, or none has.
     sa.Column("occurred_at", UTCDateTime, primary_key=True),
+    # Rank of the row among the rows of one ingestion with the same user and time. It is not part of the
+    # identity of the event: events of several ingestions may have equal positions.
+    sa.Column(
+        "position",
+        sa.Integer,
+        primary_key=True,
+        autoincrement=False,
+        server_default=str(UNKNOWN_POSITION),
+    ),
     sa.Column("event_key", Key, primary_key=True),
     sa.Column("source", Key, primary_key=True),
     sa.Column("item_id", Int64, sa.ForeignKey("item.id"), nullable=False),
@@ -91,10 +113,13 @@ interaction = sa.Table(
     sa.Column("session", Key),
     sa.Column("ingested_at", UTCDateTime, nullable=False),
     sa.Column("batch_id", Int64, nullable=False),
+    sa.Column("dated", Boolean, nullable=False, server_default=sa.true()),
     sa.UniqueConstraint("source", "event_key"),
     *_key_checks("event_key", "source", "event", "session"),
     # Also rejects NaN on PostgreSQL, where NaN is greater than all numbers. SQLite stores NaN as NULL.
     sa.CheckConstraint("weight >= 0 AND weight < 1e39", name="weight"),
+    sa.CheckConstraint("position >= 0", name="position"),
+    sa.CheckConstraint("dated IN (0, 1)", name="dated").ddl_if(dialect="sqlite"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )

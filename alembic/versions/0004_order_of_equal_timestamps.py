@@ -1,0 +1,45 @@
+"""Add positions, which order events with equal timestamps, and a flag for events without a timestamp.
+
+Events of older versions have an unknown position, after all known positions. They keep their order by key
+until their file is ingested again. If the store has events without timestamps, the downgrade fails, because
+an older version would date them to 1970.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+BOOLEAN = sa.Boolean().with_variant(sa.Integer(), "sqlite")
+UNKNOWN_POSITION = 2**31 - 1
+KEY = ("user_id", "occurred_at", "event_key", "source")
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("interaction") as batch:
+        batch.add_column(
+            sa.Column("position", sa.Integer(), server_default=str(UNKNOWN_POSITION), nullable=False)
+        )
+        batch.add_column(sa.Column("dated", BOOLEAN, server_default=sa.true(), nullable=False))
+        batch.create_check_constraint(op.f("ck_interaction_position"), "position >= 0")
+        if op.get_bind().dialect.name == "sqlite":  # on PostgreSQL, the type boolean implies it
+            batch.create_check_constraint(op.f("ck_interaction_dated"), "dated IN (0, 1)")
+        batch.drop_constraint(op.f("pk_interaction"), type_="primary")
+        batch.create_primary_key(op.f("pk_interaction"), [*KEY[:2], "position", *KEY[2:]])
+
+
+def downgrade() -> None:
+    undated = sa.text("SELECT 1 FROM interaction WHERE NOT dated LIMIT 1")
+    if op.get_bind().scalar(undated) is not None:
+        raise RuntimeError("interaction has rows without timestamps, which revision 0003 does not support")
+    with op.batch_alter_table("interaction") as batch:
+        batch.drop_constraint(op.f("pk_interaction"), type_="primary")
+        batch.create_primary_key(op.f("pk_interaction"), list(KEY))
+        batch.drop_constraint(op.f("ck_interaction_position"), type_="check")
+        if op.get_bind().dialect.name == "sqlite":
+            batch.drop_constraint(op.f("ck_interaction_dated"), type_="check")
+        batch.drop_column("dated")
+        batch.drop_column("position")

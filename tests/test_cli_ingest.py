@@ -1,0 +1,131 @@
+"""``item2vec ingest``, and the commands that read the store, on files as people have them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from item2vec import readers
+from item2vec.adapters import histories
+from item2vec.store import Store
+
+INPUTS = Path(__file__).parent / "inputs"
+QUICK = ("--epochs", "1", "--vector-size", "4", "--workers", "1")
+
+
+@pytest.fixture
+def ingest(item2vec, tmp_path, caplog):
+    """Return a function that ingests a file of ``inputs``; it returns the facts on stdout, and the warnings.
+
+    Pytest has installed a handler of log records, so that the command does not log to stderr.
+    """
+
+    def run(name, *words):
+        shutil.copy(INPUTS / name, tmp_path)
+        caplog.clear()
+        code, out, err = item2vec("ingest", name, *words, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out), caplog.text
+
+    return run
+
+
+def counts(facts):
+    return [facts[name] for name in ("rows", "new", "duplicate", "repeats")]
+
+
+def test_equal_dates_are_a_warning_and_keep_the_order_of_the_file(ingest):
+    facts, warned = ingest("same_day.csv", "--timestamp", "date")
+    assert counts(facts) == [600, 600, 0, 0]
+    assert "100 % of neighbouring events of a user have equal timestamps" in warned
+    read = readers.read_interactions(INPUTS / "same_day.csv", timestamp="date")
+    with Store("sqlite:///item2vec.db") as store:
+        stored = store.interactions()
+    assert sorted(histories(stored)) == sorted(histories(read))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "weights"),
+    [
+        ("--repeats keep", [4, 4, 0, 1], [1, 1, 1, 1]),
+        ("--repeats keep --weight quantity", [4, 4, 0, 1], [1, 3, 1, 2]),
+        ("--repeats merge", [4, 3, 0, 1], [2, 1, 1]),
+        ("--repeats merge --weight quantity", [4, 3, 0, 1], [4, 1, 2]),
+        ("--weight quantity", [4, 3, 0, 1], [4, 1, 2]),
+    ],
+)
+def test_repeats_are_counted_and_kept_or_merged(ingest, words, expected, weights):
+    facts, warned = ingest("repeats_of_one_day.csv", *words.split())
+    assert counts(facts) == expected
+    assert ("1 of 4 rows repeat the user, item, event and timestamp" in warned) is ("--repeats" not in words)
+    with Store("sqlite:///item2vec.db") as store:
+        assert store.history("u1").weights.tolist() == weights
+    _, n_events, _, n_repeats = expected
+    assert counts(ingest("repeats_of_one_day.csv", *words.split())[0]) == [4, 0, n_events, n_repeats]
+
+
+def test_a_file_without_timestamps_is_trained_evaluated_and_served(item2vec, ingest, tmp_path):
+    facts, warned = ingest("no_moments.csv", "--no-timestamps")
+    assert (counts(facts), facts["first"], facts["last"], warned) == ([200, 200, 0, 0], None, None, "")
+    assert item2vec("train", *QUICK)[0] == 0
+    code, out, _ = item2vec("recommend", "--user", "u0", "--json")
+    assert (code, {row["source"] for row in json.loads(out)}) == (0, {"model"})
+    for ordered, protocol in ((True, "leave-last-1-out"), (False, "random 20 % of each sentence")):
+        (tmp_path / "item2vec.toml").write_text(f"[adapter]\nordered = {str(ordered).lower()}\n")
+        code, out, _ = item2vec("evaluate", *QUICK, "--json")
+        assert code == 0
+        assert json.loads(out)["splits"][0].startswith(f"Split({protocol}: 12 queries")
+    for command in ("evaluate", "tune"):
+        code, _, err = item2vec(command, "--protocol", "temporal")
+        assert code == 2
+        assert "--protocol temporal requires timestamps; the interactions of the store have none" in err
+    (tmp_path / "item2vec.toml").write_text("[adapter]\ndays = 30\n")
+    code, _, err = item2vec("train", *QUICK)
+    assert code == 2
+    assert "days is 30, and the interactions have no timestamps" in err
+
+
+def test_files_with_and_without_timestamps_are_not_mixed(item2vec, ingest):
+    ingest("no_moments.csv", "--no-timestamps")
+    shutil.copy(INPUTS / "future.csv", ".")
+    code, out, err = item2vec("ingest", "future.csv")
+    assert (code, out) == (2, "")
+    assert "the interactions have timestamps, and those in the store have no timestamps" in err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_an_event_of_2099_is_named_and_does_not_end_the_days(item2vec, ingest, tmp_path, caplog, command):
+    (tmp_path / "item2vec.toml").write_text("[adapter]\ndays = 30\n")
+    _, warned = ingest("future.csv")
+    assert "1 of 101 events are dated in the future" in warned
+    assert "the first: user 'u1', item 'i1', 2099-01-01T00:00:00" in warned
+    words = (*QUICK, "--protocol", "leave-last-out", "--repeats") if command == "evaluate" else QUICK
+    code, out, _ = item2vec(command, *words, "--json")
+    assert code == 0
+    (ignored,) = [record for record in caplog.records if "in the future are ignored" in record.message]
+    assert (ignored.facts["n"], ignored.facts["user"], ignored.facts["item"]) == (1, "u1", "i1")
+    if command == "train":
+        assert json.loads(out)["tokens"] == 100
+
+
+def test_a_user_with_most_of_the_events_is_named(ingest):
+    facts, warned = ingest("null_users.csv")
+    assert counts(facts)[:2] == [150, 150]
+    assert "user 'NULL' has 149 of 150 events (99 %)" in warned
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--repeats drop", "--repeats is 'drop'; expected keep or merge"),
+        (
+            "--no-timestamps --timestamp date",
+            "got --no-timestamps and --timestamp date; expected one of them",
+        ),
+    ],
+)
+def test_invalid_options_are_refused(item2vec, words, message):
+    code, out, err = item2vec("ingest", "listens.csv", *words.split())
+    assert (code, out) == (2, "")
+    assert message in err
