@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, TrainingError, TuningWarning
 from item2vec.interactions import Interactions
 from item2vec.items import Items
+from item2vec.processes import usable_cpus
 from item2vec.sentences import Sentences
 from item2vec.tuning.finalists import (
     Decision,
@@ -244,7 +244,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered)
-    workers = Workers(jobs or len(os.sched_getaffinity(0)), clock, free)
+    workers = Workers(jobs or usable_cpus(), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
         "data": problem.fingerprint(),
