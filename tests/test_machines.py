@@ -18,11 +18,12 @@ from faults.made import made_model
 
 import item2vec
 from item2vec import bundle, files, processes
+from item2vec.cli import demo
 from item2vec.config import RetrainConfig
 from item2vec.errors import ConfigError, InputError, MissingExtraError, PlatformError, RunFailedError
 from item2vec.index import annoy, build, building, find, load, openable
 from item2vec.retraining.supervisor import Worker
-from item2vec.tuning.journal import Journal
+from item2vec.versions import locks
 from item2vec.versions.locks import claimed, leased, locked
 
 NOWHERE = Path("/nowhere")
@@ -320,18 +321,22 @@ def test_without_locks_the_command_line_stops_before_the_training(tmp_path):
 
 
 def test_without_locks_a_lease_is_empty_and_nothing_is_locked(tmp_path, monkeypatch):
-    for module in ("item2vec.files", "item2vec.versions.locks"):
-        monkeypatch.setattr(f"{module}.HAS_LOCKS", False)
+    for module in (files, locks):
+        monkeypatch.setattr(module, "HAS_LOCKS", False)
     (tmp_path / "manifest.json").touch()
     with leased(tmp_path):
         pass
     for block in (locked(tmp_path), claimed(tmp_path)):
         with pytest.raises(PlatformError, match="POSIX file locks"), block:
             pass
-    with pytest.raises(PlatformError, match="tune without study"):
-        Journal(tmp_path / "study", {}, lag=1)
+    for action in (
+        lambda: item2vec.tune([], study=tmp_path / "study"),
+        lambda: item2vec.retrain(models=tmp_path / "models", store="sqlite:///nowhere"),
+        lambda: item2vec.publish(made_model(), tmp_path / "models"),
+    ):
+        with pytest.raises(PlatformError, match="tune without study"):
+            action()
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
-    Journal(None, {}, lag=1).close()
 
 
 WITHOUT_ANNOY = """
@@ -403,3 +408,13 @@ assert list(processes._group_limits("cpu.max")) == []
     run(code)
     assert (Path("/proc/self/status")).read_text()
     assert processes.usable_cpus() == os.cpu_count()
+
+
+def test_without_gensim_vectors_are_trained_by_compiled_loops(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gensim", None)
+    monkeypatch.delitem(sys.modules, "item2vec.training.gensim_trainer", raising=False)
+    assert [name for name in demo._models() if "gensim" in name] == []
+    sentences = item2vec.adapters.playlists([["a", "b", "c"]] * 9)
+    with pytest.raises(MissingExtraError, match=r"gensim cannot.*set backend='numba'.*pip install gensim"):
+        item2vec.train(sentences, objective="skipgram")
+    assert len(item2vec.train(sentences, objective="skipgram", backend="numba", epochs=1)) == 3

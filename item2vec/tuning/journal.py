@@ -11,7 +11,7 @@ from typing import Any
 
 from item2vec.config import Config, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, CorruptBundleError
-from item2vec.files import check_locks, fcntl, flush
+from item2vec.files import fcntl, flush
 from item2vec.tuning.trial import Trial
 
 __all__ = ["Journal"]
@@ -37,8 +37,6 @@ class Journal:
     ------
     ConfigError
         If the file belongs to another study: other data, seed, metric or settings.
-    PlatformError
-        If there is a file, and the system has no POSIX file locks.
     CorruptBundleError
         If a line cannot be read as a header or a trial.
     """
@@ -50,8 +48,6 @@ class Journal:
         self._claimed: set[int] = set()
         self._n_lines = 0
         self._n_read = 0
-        if path is not None:
-            check_locks()
         # Closing any other descriptor of this file would release all locks of the process.
         self._descriptor = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if path is None:
