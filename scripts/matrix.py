@@ -94,6 +94,7 @@ def run(python, dependencies, uv, work):
     started = time.monotonic()
     command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not postgresql"]
     command += [f"tests/{name}.py" for name in TESTS]
+    environment["PYTHONPATH"] = str(ROOT)
     tests = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     print(tests.stdout, file=sys.stderr)
     outcome = re.sub(" in .*", "", tests.stdout.strip().rpartition("\n")[2])
