@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from item2vec.arrays import Codes, Floats, Rows
-from item2vec.errors import CorruptBundleError, InputError, MissingExtraError
+from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
 from item2vec.files import open_array, write_array, write_bytes
 from item2vec.index.exact import ExactIndex
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
@@ -52,8 +52,9 @@ def check_annoy() -> None:
     """Raise ``MissingExtraError`` if Annoy cannot be imported."""
     if WHY_MISSING is not None:
         raise MissingExtraError(
-            f"{WHY_MISSING}, and index='annoy' requires it: install a C++ compiler, then run: "
-            "pip install annoy; or use index='exact', which needs no Annoy"
+            f"{WHY_MISSING}, and an approximate index requires it: install a C++ compiler, then run: "
+            "pip install annoy",
+            remedies=[Remedy("index", "exact")],
         )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 
 __all__ = ["new_path", "path_to"]
 
@@ -45,7 +45,8 @@ def new_path() -> Iterator[Path]:
         except OSError as error:
             raise InputError(
                 f"the temporary file of an Annoy index could not be written ({error}): set TMPDIR to a "
-                "writable folder with free space, or build the model with index='exact'"
+                "writable folder with free space",
+                remedies=[Remedy("index", "exact")],
             ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
-from item2vec.errors import ConfigError, InputTypeError, MissingExtraError
+from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.sentences import Sentences
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, Trainer, run_epochs
@@ -116,7 +116,7 @@ def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
         from item2vec.training.gensim_trainer import GensimTrainer
     except ImportError as error:
         raise MissingExtraError(
-            f"gensim cannot be imported ({error}), and backend='gensim' requires it: set backend='numba', "
-            "or run: pip install gensim"
+            f"gensim cannot be imported ({error}), and this backend requires it: run pip install gensim",
+            remedies=[Remedy("backend", "numba")],
         ) from error
     return GensimTrainer(corpus, config)
