@@ -20,7 +20,8 @@
     ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or is on hold
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another process is changing the models folder
-    └── MissingExtraError    (ImportError)        an optional dependency is not installed
+    ├── MissingExtraError    (ImportError)        a dependency is not installed
+    └── PlatformError        (NotImplementedError)  the operating system lacks a required feature
 
 Each exception also derives from the builtin exception in parentheses. The message contains the invalid
 value, the expected value and the next step. If the next step is an argument, it is a ``Remedy``: ``str``
@@ -52,6 +53,7 @@ __all__ = [
     "LockHeldError",
     "MissingExtraError",
     "NothingToTrainError",
+    "PlatformError",
     "Remedy",
     "RunFailedError",
     "SchemaError",
@@ -221,7 +223,13 @@ class LockHeldError(Item2VecError, BlockingIOError):
 
 
 class MissingExtraError(Item2VecError, ImportError):
-    """An optional dependency is not installed. The message contains the pip command that installs it."""
+    """A dependency is not installed. The message contains the pip command that installs it."""
+
+    exit_code = 2
+
+
+class PlatformError(Item2VecError, NotImplementedError):
+    """The operating system lacks a required feature, such as POSIX file locks on Windows."""
 
     exit_code = 2
 

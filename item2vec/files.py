@@ -1,4 +1,4 @@
-"""Atomic, durable writes and checked reads of files.
+"""Atomic, durable writes, checked reads and locks of files.
 
 Arrays are stored as ``.npy`` without pickle, text as UTF-8, and JSON must be strict. A folder is written
 under a temporary name, flushed to the disk and renamed, so that readers never see a partially written folder.
@@ -7,12 +7,14 @@ under a temporary name, flushed to the disk and renamed, so that readers never s
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,10 +24,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.errors import BundleExistsError, CorruptBundleError
+from item2vec.errors import BundleExistsError, CorruptBundleError, PlatformError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "HAS_LOCKS",
+    "READ_REGULAR",
     "atomic_folder",
+    "check_locks",
+    "fcntl",
+    "flush",
     "open_array",
     "parse_json",
     "read_ids",
@@ -43,6 +55,11 @@ __all__ = [
 MAX_JSON_BYTES = 1 << 20
 MAX_NPY_HEADER_BYTES = 4096
 IDS_CHUNK_CHARACTERS = 1 << 16
+HAS_LOCKS = fcntl is not None
+"""Whether the system has POSIX file locks."""
+# O_NONBLOCK: opening a FIFO without a writer would otherwise block. Windows has none of these flags.
+READ_REGULAR = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
+"""Flags of ``os.open`` for a file that should be a regular file."""
 
 # The header that np.save writes for a C-ordered array. NumPy's reader parses the header as a Python literal,
 # which can raise almost any exception for a damaged header.
@@ -54,12 +71,36 @@ NPY_HEADER = re.compile(
 )
 
 
+def check_locks() -> None:
+    """Raise ``PlatformError`` if the system has no POSIX file locks."""
+    if not HAS_LOCKS:
+        raise PlatformError(
+            f"{sys.platform} has no POSIX file locks, which models folders and study files require: publish, "
+            "retrain and tune on Linux, macOS or WSL; fit, evaluate, recommend, and tune without study, "
+            "work here from Python"
+        )
+
+
+def flush(descriptor: int) -> None:
+    """Flush a file or folder to the disk. On macOS, the cache of the disk is flushed, too."""
+    command = getattr(fcntl, "F_FULLFSYNC", None)
+    if command is not None:
+        try:
+            fcntl.fcntl(descriptor, command)
+            return
+        except OSError as error:
+            # Network file systems, for example, do not support the command.
+            if error.errno in {errno.EIO, errno.ENOSPC}:
+                raise
+    os.fsync(descriptor)
+
+
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a new file and flush it to the disk."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        flush(file.fileno())
 
 
 def replace_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -88,7 +129,7 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> None:
         # Not np.save: if a write fails, it can lose the last 4 KB of an array without an error.
         file.write(array.reshape(-1).view(np.uint8).data)
         file.flush()
-        os.fsync(file.fileno())
+        flush(file.fileno())
 
 
 def write_ids(path: Path, ids: Sequence[str]) -> None:
@@ -215,9 +256,11 @@ def sha256(path: Path) -> str:
 
 def sync_folder(path: Path) -> None:
     """Flush the entries of a folder to the disk, so that a rename in it survives a power loss."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
+        return
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        flush(descriptor)
     finally:
         os.close(descriptor)
 

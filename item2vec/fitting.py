@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from item2vec.config import AdapterConfig, Config
+from item2vec.index.building import check_kind
 from item2vec.items import Items
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_for
@@ -38,6 +39,7 @@ def fit(
     Recommender(4 items × 32 dimensions, score='output', decay=0.5, index=exact)
     """
     config = (config or Config()).with_settings(**settings)
+    check_kind(config.index)
     vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
     taste, vocabulary = config.taste, vectors.vocabulary
     return Recommender(

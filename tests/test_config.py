@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import tomllib
 
@@ -23,6 +22,7 @@ from item2vec.config import (
     of_its_objective,
 )
 from item2vec.errors import ConfigError
+from item2vec.processes import usable_cpus
 
 NOT_DECAYS = [(), (0.5, 1.1), (0.5, 0), (np.nan,), (True, 0.5), ("0.5",), ((0.5,),), "0.5", {0.5: 0.9}]
 
@@ -33,7 +33,7 @@ def test_settings_of_gensim_have_the_names_of_gensim():
     gensim = {*sizes.split(), *losses.split()}
     assert gensim <= CBOW.model_fields.keys()
     assert gensim - {"cbow_mean"} <= SkipGram.model_fields.keys()
-    assert TrainConfig().workers == len(os.sched_getaffinity(0))
+    assert TrainConfig().workers == usable_cpus()
 
 
 @settings(deadline=None, max_examples=100)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults.child import run
+from faults.child import needs_proc, run
 
 from item2vec.errors import CorruptBundleError
 from item2vec.index import build, find, load
@@ -270,6 +270,7 @@ def test_a_loaded_index_survives_replacement_and_removal_of_its_file(saved):
     assert find(index, matrix[3], k=10).rows.tolist() == before
 
 
+@needs_proc
 def test_files_and_mappings_are_closed_with_the_index(saved):
     """A20: an Annoy object that loads again leaks a file and a mapping each time."""
     matrix, description = np.load(saved / "matrix.npy"), eval((saved / "description.txt").read_text())
@@ -286,6 +287,7 @@ def test_files_and_mappings_are_closed_with_the_index(saved):
     assert count_open() == before
 
 
+@needs_proc
 def test_a_failed_allocation_raises(saved):
     """A10, A21: Annoy does not check whether its allocations succeeded."""
     matrix = np.random.default_rng(6).normal(size=(4000, 64)).astype(np.float32)

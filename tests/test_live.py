@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from faults.child import run
+from faults.child import needs_proc, run
 from faults.made import all_rankings
 from faults.promoted import captured_log, promote, seed_of, shared_model
 
@@ -232,6 +232,7 @@ def mapped(path):
     return str(path) in Path("/proc/self/maps").read_text()
 
 
+@needs_proc
 def test_an_old_model_is_freed_with_its_last_reference(models, first, second):
     gc.collect()
     gc.disable()
@@ -254,6 +255,7 @@ def test_an_old_model_is_freed_with_its_last_reference(models, first, second):
         gc.enable()
 
 
+@needs_proc
 def test_a_failed_load_leaves_nothing_mapped(models, first, second):
     flip(second.path / "input.npy")
     with Live(models, every=None) as live:
@@ -285,6 +287,7 @@ def test_an_invalid_interval_is_refused(models, every):
         Live(models, every=every)
 
 
+@needs_proc
 def test_the_matrices_of_a_served_model_stay_memory_mapped(tmp_path):
     item2vec.publish(shared_model(0, n_items=10_000, size=256), tmp_path / "models")
     code = """

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults.child import needs_proc
 from faults.made import made_model
 from faults.operations import without_canary
 from nights import QUICK, InProcessWorker, changed, cut, fill, made_listens, shuffled
@@ -444,6 +445,7 @@ def running(healthy):
     run.communicate()
 
 
+@needs_proc
 def test_after_sigterm_a_run_ends_within_ten_seconds_and_cleans_up(running):
     run, models, url = running
     before, workers = versions.served_version(models), children_of(run.pid)

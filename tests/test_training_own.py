@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults.child import needs_proc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import corpora
@@ -505,6 +506,7 @@ def megabytes_of_a_training(setting):
     return held / 2**20, (kilobytes("VmHWM") - before) / 2**10
 
 
+@needs_proc
 @pytest.mark.parametrize(
     "setting",
     [

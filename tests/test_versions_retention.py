@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from faults.child import ENVIRONMENT, run
+from faults.child import ENVIRONMENT, needs_proc, run
 from faults.made import all_rankings, made_model
 from faults.operations import litter, loaded_meanwhile, served_seed, without_canary
 
@@ -170,6 +170,7 @@ def test_a_version_loaded_by_another_process_is_kept_until_that_process_ends(mod
     assert [version.id for version in versions.gc(models, keep=1)] == [first]
 
 
+@needs_proc
 def test_child_processes_do_not_inherit_a_lease(models):
     model = item2vec.load(models)
     seen = subprocess.run(
@@ -179,6 +180,7 @@ def test_child_processes_do_not_inherit_a_lease(models):
     assert model is not None
 
 
+@needs_proc
 def test_repeated_loads_leave_no_file_descriptor_open(models):
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(50):

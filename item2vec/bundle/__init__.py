@@ -253,9 +253,10 @@ def _finish_file(path: Path) -> FileEntry:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         status = os.fstat(file.fileno())
-        os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode) & ~0o222)
-        # Drop the file from the page cache, so that it is read back from the disk.
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if hasattr(os, "posix_fadvise"):
+            # Drop the file from the page cache, so that it is read back from the disk.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    path.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
     return FileEntry(size=status.st_size, sha256=digest)
 
 

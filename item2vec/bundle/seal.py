@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.errors import CorruptBundleError
-from item2vec.files import MAX_JSON_BYTES, parse_json
+from item2vec.files import MAX_JSON_BYTES, READ_REGULAR, parse_json
 
 __all__ = ["read_sealed", "sealed"]
 
@@ -77,9 +77,8 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _read_regular(path: Path) -> bytes:
-    # O_NONBLOCK: opening a FIFO without a writer would otherwise block.
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, READ_REGULAR)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a Path cannot open a descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise CorruptBundleError(

@@ -46,7 +46,9 @@ def train(
     from item2vec import fit, load, publish
     from item2vec.cli.reading import read_sentences
     from item2vec.cli.titles import read_titles_beside
+    from item2vec.files import check_locks
 
+    check_locks()  # publish requires them, after the training
     titles, source = read_titles_beside(items, source)
     sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed, now=datetime.now(UTC))
     start_vectors = None if start is None else load(start).vectors

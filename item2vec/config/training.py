@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -17,6 +16,7 @@ from item2vec.config.memories import (
 )
 from item2vec.config.settings import Decays, Finite, Flag, Learned, Settings, nearest
 from item2vec.errors import ConfigError
+from item2vec.processes import usable_cpus
 
 __all__ = [
     "CBOW",
@@ -41,10 +41,6 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
 """Default decay of tastes for vectors that were trained without a decay."""
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 class TrainConfig(Settings):
@@ -86,7 +82,7 @@ class TrainConfig(Settings):
     """Minimum number of occurrences of an item; rarer items are dropped."""
     min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
     """Final learning rate, at most ``alpha``; the rate decreases linearly."""
-    workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=_cores)
+    workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=usable_cpus)
     """Number of threads; all cores by default. With 1, the same input and seed give the same bytes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Seed of the random number generators."""

@@ -1,7 +1,7 @@
 """The Annoy index; the only module that imports Annoy.
 
 Annoy does not validate its arguments: an invalid file or number crashes the process. Therefore every number
-is checked before it is passed to Annoy, and every file is validated before Annoy maps it: the in-memory file
+is checked before it is passed to Annoy, and every file is validated before Annoy maps it: the temporary file
 of ``build`` and the file on disk of ``load``. A loaded forest is never saved, rebuilt or unloaded, so that
 threads can query it while another thread saves the index.
 """
@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import dataclasses
 import mmap
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
-from annoy import AnnoyIndex as Forest
 
 from item2vec.arrays import Codes, Floats, Rows
-from item2vec.errors import CorruptBundleError, InputError
+from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
 from item2vec.files import open_array, write_array, write_bytes
 from item2vec.index.exact import ExactIndex
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
+from item2vec.index.openable import new_path, path_to
 from item2vec.index.recall import recall_per_query
 from item2vec.index.search import MAX_NORM, as_matrix, find_many
 from item2vec.matrices import row_norms, sample_rows
 
-__all__ = ["AnnoyIndex", "Description"]
+try:
+    from annoy import AnnoyIndex as Forest
+
+    WHY_MISSING = None
+except ImportError as error:
+    WHY_MISSING = f"Annoy cannot be imported ({error})"
+
+__all__ = ["WHY_MISSING", "AnnoyIndex", "Description", "check_annoy"]
 
 TREES = 20
 SPARE = 10
@@ -40,6 +46,16 @@ UNIT_TOLERANCE = 1e-4
 SAME_VECTOR = 1e-3
 SAMPLED_QUERIES = 256
 SAMPLED_ITEMS = 1000
+
+
+def check_annoy() -> None:
+    """Raise ``MissingExtraError`` if Annoy cannot be imported."""
+    if WHY_MISSING is not None:
+        raise MissingExtraError(
+            f"{WHY_MISSING}, and an approximate index requires it: install a C++ compiler, then run: "
+            "pip install annoy",
+            remedies=[Remedy("index", "exact")],
+        )
 
 
 @dataclass(frozen=True)
@@ -120,8 +136,8 @@ class AnnoyIndex:
         norms = row_norms(matrix)
         scale = None if np.all(np.abs(norms - 1) < UNIT_TOLERANCE) else float(norms.max()) or 1.0
         groups, first = _distinct(matrix)
-        with os.fdopen(os.memfd_create("index.ann"), "rb") as file:
-            _build_trees(_path(file), matrix, first, scale, seed)
+        with new_path() as path:
+            _build_trees(path, matrix, first, scale, seed)
             description = Description(
                 annoy=str(Forest.__doc__),
                 rows=len(matrix),
@@ -133,9 +149,10 @@ class AnnoyIndex:
                 k=k,
                 recall=0.0,
                 seed=seed,
-                bytes=os.fstat(file.fileno()).st_size,
+                bytes=path.stat().st_size,
             )
-            index = cls._open(file, matrix, groups, description)
+            with path.open("rb") as file:
+                index = cls._open(file, path, matrix, groups, description)
         return index._tuned(queries, recall)
 
     @classmethod
@@ -160,20 +177,23 @@ class AnnoyIndex:
             )
         groups = np.asarray(open_array(folder / "groups.npy", np.int32, (saved.rows,)))
         try:
-            with (folder / "index.ann").open("rb") as file:
-                return cls._open(file, matrix, groups, saved)
+            with (folder / "index.ann").open("rb") as saved_file, path_to(saved_file) as (file, path):
+                return cls._open(file, path, matrix, groups, saved)
         except OSError as error:
             raise CorruptBundleError(f"{folder / 'index.ann'} cannot be read: {error.strerror}") from error
 
     @classmethod
-    def _open(cls, file: BinaryIO, matrix: Floats, groups: Codes, description: Description) -> AnnoyIndex:
+    def _open(
+        cls, file: BinaryIO, path: Path, matrix: Floats, groups: Codes, description: Description
+    ) -> AnnoyIndex:
+        """Validate an open file, then let Annoy map it by ``path``, which refers to the same file."""
         size = description.dimensions + (description.scale is not None)
         nodes = map_nodes(file, size, description.bytes)
         check_trees(nodes, description.nodes, description.trees)
         _check_vectors(nodes, matrix, groups, description)
         _reserve(2 * description.bytes)
         forest = Forest(size, "angular")
-        forest.load(_path(file), prefault=True)
+        forest.load(str(path), prefault=True)
         if forest.get_n_items() != description.nodes or forest.get_n_trees() < description.trees:
             raise CorruptBundleError(
                 f"Annoy reads {forest.get_n_items():,} items and {forest.get_n_trees()} trees; expected "
@@ -278,7 +298,7 @@ class AnnoyIndex:
         return bool(hits >= 0.999 * len(items))
 
 
-def _build_trees(path: str, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
+def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, seed: int) -> None:
     """Write a forest over the distinct rows to a file; one thread and a fixed seed make it reproducible."""
     size = matrix.shape[1] + (scale is not None)
     _reserve(3 * node_bytes(size) * (len(first) + 4 * TREES * (1 + len(first) // size)))
@@ -289,7 +309,7 @@ def _build_trees(path: str, matrix: Floats, first: Rows, scale: float | None, se
         for node, vector in enumerate(part.tolist(), start):
             forest.add_item(node, vector)
     forest.build(TREES, n_jobs=1)
-    forest.save(path)
+    forest.save(str(path))
 
 
 def _directions(rows: Floats, scale: float | None) -> Floats:
@@ -337,14 +357,9 @@ def _reserve(n_bytes: int) -> None:
     """
     n_bytes += SLACK_BYTES
     try:
-        mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE).close()
+        mmap.mmap(-1, n_bytes, access=mmap.ACCESS_COPY).close()
     except OSError as error:
         raise InputError(
             f"Annoy needs about {n_bytes >> 20:,} MiB of memory, which the system cannot allocate: build the "
             "model with index='exact'"
         ) from error
-
-
-def _path(file: BinaryIO) -> str:
-    """Return a path to the open file, which stays valid if another file gets its name."""
-    return f"/proc/self/fd/{file.fileno()}"

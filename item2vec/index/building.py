@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from item2vec.arrays import Floats
 from item2vec.errors import ConfigError, CorruptBundleError
-from item2vec.index.annoy import AnnoyIndex
+from item2vec.index.annoy import WHY_MISSING, AnnoyIndex, check_annoy
 from item2vec.index.exact import ExactIndex
 from item2vec.index.search import Index
 from item2vec.types import check_k
 
-__all__ = ["ANNOY_FROM_ROWS", "Kind", "build", "load"]
+__all__ = ["ANNOY_FROM_ROWS", "Kind", "build", "check_kind", "load"]
 
 Kind = Literal["auto", "exact", "annoy"]
 
 ANNOY_FROM_ROWS = 50_000
+
+log = logging.getLogger(__name__)
+
+
+def check_kind(kind: Kind) -> None:
+    """Check that an index of this kind can be built here.
+
+    Raises
+    ------
+    ConfigError
+        If ``kind`` is unknown.
+    MissingExtraError
+        If ``kind`` is "annoy" and Annoy is not installed.
+    """
+    if kind not in get_args(Kind):
+        raise ConfigError(f"index is {kind!r}; expected one of {', '.join(get_args(Kind))}")
+    if kind == "annoy":
+        check_annoy()
 
 
 def build(
@@ -32,7 +51,7 @@ def build(
 
     ``kind="auto"`` returns an exact index below 50,000 rows, where a scan is as fast as Annoy at recall 0.95
     (64 dimensions, ten excluded items). From 50,000 rows on, it returns an Annoy index, unless Annoy takes
-    longer than a scan to reach the recall.
+    longer than a scan to reach the recall, or Annoy is not installed, which is logged.
 
     Annoy's ``search_k`` is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions)
     reaches ``recall``. ``queries`` should resemble the queries that will be served; the default is a sample
@@ -42,6 +61,8 @@ def build(
     ------
     ConfigError
         If ``kind`` or ``recall`` is out of range.
+    MissingExtraError
+        If ``kind`` is "annoy" and Annoy is not installed.
     InputError
         If the matrix is empty, not float32 or not finite, or if Annoy cannot reach the recall.
 
@@ -51,13 +72,14 @@ def build(
     >>> build(np.eye(3, dtype=np.float32)).kind
     'exact'
     """
-    if kind not in get_args(Kind):
-        raise ConfigError(f"index is {kind!r}; expected one of {', '.join(get_args(Kind))}")
+    check_kind(kind)
     if not 0 < recall <= 1:
         raise ConfigError(f"recall is {recall!r}; expected a number above 0 and at most 1")
     check_k(k)
     if kind == "exact" or (kind == "auto" and len(matrix) < ANNOY_FROM_ROWS):
         return ExactIndex.build(matrix)
+    if WHY_MISSING is not None:
+        return _scan_without_annoy(matrix, "an approximate index could not be built")
     index = AnnoyIndex.build(matrix, queries=queries, recall=recall, k=k, seed=seed)
     return ExactIndex.build(matrix) if kind == "auto" and index.is_slower_than_a_scan else index
 
@@ -65,7 +87,8 @@ def build(
 def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     """Return the index that ``Index.save`` wrote into a folder, for the same matrix.
 
-    ``description`` is the dictionary that ``save`` returned.
+    ``description`` is the dictionary that ``save`` returned. If Annoy is not installed, an exact index takes
+    the place of an Annoy index, and a warning is logged.
 
     Raises
     ------
@@ -79,6 +102,8 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     'exact'
     """
     kind = description.get("kind") if isinstance(description, dict) else None
+    if kind == "annoy" and WHY_MISSING is not None:
+        return _scan_without_annoy(matrix, f"the index in {folder} was not loaded")
     if kind == "annoy":
         return AnnoyIndex.load(folder, matrix, description)
     if description == {"kind": "exact"}:
@@ -87,3 +112,14 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
         f"the description of the index is {description!r:.80}; expected kind 'exact' or 'annoy': save the "
         "model again"
     )
+
+
+def _scan_without_annoy(matrix: Floats, effect: str) -> ExactIndex:
+    log.warning(
+        "%s: %s, and each query scans all %s items; to install Annoy, install a C++ compiler, then run: "
+        "pip install annoy",
+        WHY_MISSING,
+        effect,
+        f"{len(matrix):,}",
+    )
+    return ExactIndex.build(matrix)

@@ -42,6 +42,7 @@ from typing import Any
 from item2vec import versions
 from item2vec.config import RetrainConfig
 from item2vec.errors import DurabilityError, GateRefusedError, Item2VecError, TrainingError
+from item2vec.files import check_locks
 from item2vec.retraining import gates, record
 from item2vec.retraining.earlier_versions import protocol_of
 from item2vec.retraining.gates import Gate
@@ -110,6 +111,8 @@ def retrain(
         If another run holds the lock of the models folder.
     RunFailedError
         If the worker process crashed, or exceeded a limit of time or memory.
+    PlatformError
+        If the system has no POSIX file locks (Windows).
     DurabilityError
         If the new version is served, but the disk did not confirm that it will survive a power loss.
     StoreError, SchemaError, CorruptBundleError, WriteError
@@ -131,6 +134,7 @@ def retrain(
     >>> result.version.generation, result.report["status"]
     (1, 'promoted')
     """
+    check_locks()
     config = config or RetrainConfig()
     if force is not None:
         versions.check_reason(force)

@@ -19,7 +19,7 @@ from item2vec import errors
 from item2vec.config import RetrainConfig
 from item2vec.durations import seconds_of
 from item2vec.errors import Item2VecError, RunFailedError
-from item2vec.processes import module_command
+from item2vec.processes import module_command, resident_memory, usable_memory
 from item2vec.retraining.messages import DataSummary, EvaluationResult, JobName, Request, TrainingResult
 
 __all__ = ["Worker"]
@@ -27,8 +27,6 @@ __all__ = ["Worker"]
 POLL_SECONDS = 0.25
 GIB = 1 << 30
 SHARE_OF_MEMORY = 0.75
-RESIDENT = ("RssAnon:", "RssShmem:")
-"""Memory that counts towards the limit: not the pages of mapped files, because the kernel can evict them."""
 
 
 class Worker:
@@ -53,7 +51,7 @@ class Worker:
     def __init__(self, config: RetrainConfig) -> None:
         self._limits = limits = config.limits
         self._deadline = time.monotonic() + seconds_of(limits.time, "limits.time")
-        self._memory = int(limits.memory * GIB) if limits.memory else int(SHARE_OF_MEMORY * _machine_memory())
+        self._memory = int(limits.memory * GIB) if limits.memory else int(SHARE_OF_MEMORY * usable_memory())
         self._buffer = b""
         self.peak = 0
         """Maximum of the observed memory use, in bytes."""
@@ -127,7 +125,7 @@ class Worker:
         return line
 
     def _check_limits(self, job: str) -> None:
-        used = _resident(self._process.pid)
+        used = resident_memory(self._process.pid)
         self.peak = max(self.peak, used)
         if used > self._memory:
             raise RunFailedError(
@@ -152,22 +150,3 @@ class Worker:
     ) -> None:
         self._process.kill()
         self._process.communicate()
-
-
-def _resident(pid: int) -> int:
-    """Return the size of the memory of a process that the kernel cannot evict, in bytes."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(RESIDENT))
-
-
-def _machine_memory() -> int:
-    """Return the memory size of the machine, or the lower limit of its container, in bytes."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return memory
-    return min(memory, int(limit)) if limit.isdecimal() else memory

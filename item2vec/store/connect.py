@@ -155,6 +155,8 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
     pragmas = {
         "journal_mode": "WAL",
         "synchronous": "FULL",
+        # On macOS, a flush also flushes the cache of the disk.
+        "fullfsync": "ON",
         # If foreign keys were enforced, DROP TABLE in a migration would fail for a referenced table.
         "foreign_keys": "OFF" if migrating else "ON",
         "cache_size": -65_536,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from item2vec.errors import SchemaError, StoreError
-from item2vec.files import shipped, sync_folder
+from item2vec.files import flush, shipped, sync_folder
 from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
 
 __all__ = ["Schema"]
@@ -142,7 +141,7 @@ def _back_up(database: Path, revision: str) -> None:
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("VACUUM INTO ?", (str(unfinished),))
         with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
+            flush(file.fileno())
         unfinished.replace(backup)
         sync_folder(database.parent)
     except OSError as error:

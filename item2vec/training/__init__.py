@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
-from item2vec.errors import ConfigError, InputTypeError
+from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.sentences import Sentences
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, Trainer, run_epochs
@@ -67,6 +67,8 @@ def train(
         before training begins.
     NothingToTrainError
         If fewer than two different items are left in sentences of two or more tokens.
+    MissingExtraError
+        If ``backend`` is "gensim", and gensim is not installed.
     TrainingError
         If the trainer skipped tokens, a vector is not finite, or no vector changed.
 
@@ -110,6 +112,11 @@ def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
         from item2vec.training.numba_trainer import NumbaTrainer
 
         return NumbaTrainer(corpus, config)
-    from item2vec.training.gensim_trainer import GensimTrainer
-
+    try:
+        from item2vec.training.gensim_trainer import GensimTrainer
+    except ImportError as error:
+        raise MissingExtraError(
+            f"gensim cannot be imported ({error}), and this backend requires it: run pip install gensim",
+            remedies=[Remedy("backend", "numba")],
+        ) from error
     return GensimTrainer(corpus, config)

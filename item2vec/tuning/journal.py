@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from item2vec.config import Config, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, CorruptBundleError
+from item2vec.files import fcntl, flush
 from item2vec.tuning.trial import Trial
 
 __all__ = ["Journal"]
@@ -159,7 +159,7 @@ class Journal:
         content = json.dumps(line, allow_nan=False).encode() + b"\n"
         self._n_read += os.pwrite(self._descriptor, content, self._n_read)
         self._n_lines += "number" in line
-        os.fsync(self._descriptor)
+        flush(self._descriptor)
 
 
 def _check_same(path: Path, header: Mapping[str, Any], about: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,8 +18,10 @@ from item2vec.adapters import histories
 from item2vec.config import AdapterConfig, Config
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, TrainingError, TuningWarning
+from item2vec.files import check_locks
 from item2vec.interactions import Interactions
 from item2vec.items import Items
+from item2vec.processes import usable_cpus
 from item2vec.sentences import Sentences
 from item2vec.tuning.finalists import (
     Decision,
@@ -205,6 +206,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         If no query can be held out from the data.
     TrainingError
         If the default configuration cannot be trained.
+    PlatformError
+        If ``study`` is given, and the system has no POSIX file locks (Windows).
 
     Warns
     -----
@@ -226,6 +229,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         raise ConfigError(f"trials is {trials!r}; expected an integer of at least 1")
     if trials is None and budget is None:
         budget = "5min"
+    if study is not None:
+        check_locks()
     starts = starts_of({"seed": seed, **fixed})
     clock = Clock(None if budget is None else seconds_of(budget, "budget"), now)
     hold_out = partial(
@@ -244,7 +249,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered)
-    workers = Workers(jobs or len(os.sched_getaffinity(0)), clock, free)
+    workers = Workers(jobs or usable_cpus(), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {
         "data": problem.fingerprint(),

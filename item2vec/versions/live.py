@@ -26,9 +26,10 @@ log = logging.getLogger(__name__)
 # A fork waits until no load is running. Otherwise, locks of the loading thread would remain locked in the
 # child.
 _loading = threading.RLock()
-os.register_at_fork(
-    before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
-)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(
+        before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
+    )
 
 
 @dataclass(frozen=True, eq=False)

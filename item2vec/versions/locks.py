@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import platform
 import re
@@ -18,12 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from item2vec.errors import LockHeldError
+from item2vec.files import HAS_LOCKS, READ_REGULAR, check_locks, fcntl
 
 __all__ = ["claimed", "leased", "locked"]
 
 MAX_NOTE_BYTES = 300
-# O_NONBLOCK: opening a FIFO without a writer would otherwise block.
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 10
 PAUSE = 0.01
 
@@ -37,6 +35,8 @@ def locked(models: Path, command: str = "publish") -> Iterator[None]:
 
     Raises
     ------
+    PlatformError
+        If the system has no POSIX file locks.
     LockHeldError
         If another run holds the lock. The message names the process, and the command that ends it.
 
@@ -51,6 +51,7 @@ def locked(models: Path, command: str = "publish") -> Iterator[None]:
     ...         print("already locked")
     already locked
     """
+    check_locks()
     path = models / "LOCK"
     # O_CLOEXEC: otherwise a child process would inherit the lock, and could hold it after this process ends.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -75,11 +76,13 @@ def leased(path: Path) -> contextlib.ExitStack:
 
     If the manifest cannot be opened, or the version is being removed, no lease is taken and no error is
     raised. Reading the version then fails: version ids are not reused, so its files cannot be replaced by
-    others.
+    others. On a system without POSIX file locks, no lease is taken either: there, no version is removed.
     """
     lease = contextlib.ExitStack()
+    if not HAS_LOCKS:
+        return lease
     with contextlib.suppress(OSError):
-        descriptor = os.open(path / "manifest.json", READ)
+        descriptor = os.open(path / "manifest.json", READ_REGULAR)
         lease.callback(os.close, descriptor)
         _lock_shared(descriptor)
     return lease
@@ -88,8 +91,9 @@ def leased(path: Path) -> contextlib.ExitStack:
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Yield whether a version has no lease. If so, no lease can be taken until the block ends."""
+    check_locks()
     try:
-        descriptor = os.open(path / "manifest.json", READ)
+        descriptor = os.open(path / "manifest.json", READ_REGULAR)
     except OSError as error:
         # A version without a manifest cannot be loaded. After any other error, assume that it is leased.
         yield error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}

@@ -66,6 +66,8 @@ def publish(
     ------
     ConfigError
         If the folder is a bundle, or spans several file systems.
+    PlatformError
+        If the system has no POSIX file locks (Windows).
     LockHeldError
         If another run holds the lock of the folder.
     GateRefusedError
@@ -181,6 +183,7 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
         raise ConfigError(
             f"{folder} is a bundle; expected a models folder, such as {folder.parent / 'models'}"
         )
+    files.check_locks()
     try:
         make_folder(folder)
         with locked(folder, command):

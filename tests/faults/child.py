@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from without_linux import PORTABLE, SITECUSTOMIZE
 
 TESTS = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+FOLDERS = [*([SITECUSTOMIZE] if PORTABLE else []), str(TESTS), str(TESTS.parent)]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(FOLDERS)}
+needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
 
 LIMIT_MEMORY = "import resource; resource.setrlimit(resource.RLIMIT_AS, ({0}, {0}))\n"
 

@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from faults.child import ENVIRONMENT, run
+from faults.child import ENVIRONMENT, needs_proc, run
 from faults.promoted import captured_log, promote, seed_of, shared_model
 
 import item2vec
@@ -263,10 +263,12 @@ def reload_many_times(places, n):
     run(GROWTH, places["models"], n, seconds=300)
 
 
+@needs_proc
 def test_reloads_leak_no_memory_or_descriptors(places):
     reload_many_times(places, 100)
 
 
+@needs_proc
 @pytest.mark.slow
 def test_a_thousand_reloads_leak_no_memory_or_descriptors(places):
     reload_many_times(places, 1000)

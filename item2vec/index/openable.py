@@ -1,0 +1,98 @@
+"""Files for libraries that open files by name only, such as Annoy.
+
+A name can refer to another file from one moment to the next. These functions return names that always refer
+to the same file: the name of an open descriptor (Linux, macOS), or a name in a private temporary folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from item2vec.errors import InputError, Remedy
+
+__all__ = ["new_path", "path_to"]
+
+DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
+NAME = "index.ann"
+
+
+@contextlib.contextmanager
+def new_path() -> Iterator[Path]:
+    """Yield a path at which to write a new temporary file: in memory on Linux, else on disk.
+
+    The file is removed at the end of the block. A memory map of it, or an open descriptor, stays valid.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> with new_path() as path:
+    ...     path.write_bytes(b"nodes"), path.read_bytes()
+    (5, b'nodes')
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            yield _in_memory(stack) or _on_disk(stack)
+        except OSError as error:
+            raise InputError(
+                f"the temporary file of an Annoy index could not be written ({error}): set TMPDIR to a "
+                "writable folder with free space",
+                remedies=[Remedy("index", "exact")],
+            ) from error
+
+
+@contextlib.contextmanager
+def path_to(file: BinaryIO) -> Iterator[tuple[BinaryIO, Path]]:
+    """Yield an open file and a path to it, which refers to this file even if other files get its name.
+
+    The file is the given file, or a temporary copy if the system has no paths of descriptors.
+
+    Raises
+    ------
+    InputError
+        If the copy cannot be written.
+    """
+    path = _descriptor_path(file)
+    if path is not None:
+        yield file, path
+        return
+    with new_path() as path:
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+        with path.open("rb") as copied:
+            yield copied, path
+
+
+def _in_memory(stack: contextlib.ExitStack) -> Path | None:
+    if not hasattr(os, "memfd_create"):
+        return None
+    try:
+        file = stack.enter_context(os.fdopen(os.memfd_create(NAME), "rb"))
+    except OSError:  # a sandbox may refuse the system call
+        return None
+    return _descriptor_path(file)
+
+
+def _on_disk(stack: contextlib.ExitStack) -> Path:
+    # Windows does not remove a mapped file: the folder then remains.
+    folder = tempfile.TemporaryDirectory(prefix="item2vec-", ignore_cleanup_errors=True)
+    return Path(stack.enter_context(folder)) / NAME
+
+
+def _descriptor_path(file: BinaryIO) -> Path | None:
+    """Return the path of the descriptor of an open file, or ``None`` if the system has no such paths."""
+    for folder in DESCRIPTORS:
+        path = folder / str(file.fileno())
+        with contextlib.suppress(OSError), path.open("rb") as same:
+            if os.path.samestat(os.fstat(same.fileno()), os.fstat(file.fileno())):
+                return path
+    return None
