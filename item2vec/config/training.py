@@ -115,7 +115,7 @@ class TrainConfig(Settings):
         """
         return TrainConfig(**{**self.given(), **changes})  # type: ignore[return-value]
 
-    def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
+    def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
         """Return the settings for such sentences, with the defaults that depend on the data."""
         return self
 
