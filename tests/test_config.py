@@ -303,11 +303,25 @@ def test_explicit_settings_override_the_defaults(first, then, own):
 
 
 def test_without_order_every_step_back_has_weight_1():
-    assert NextItem(vector_size=10).without_order().context_decay == (1.0, 1.0)
-    assert NextItem(epochs=3).without_order() == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0))
+    def without_order(config):
+        return config.for_data(100, ordered=False)
+
+    assert without_order(NextItem(vector_size=10)).context_decay == (1.0, 1.0)
+    assert without_order(NextItem(epochs=3)) == NextItem(epochs=3, context_decay=(1.0, 1.0, 1.0))
     config = NextItem(context_decay=(0.5, 0.7, 0.9))
-    assert config.without_order() == config
-    assert SkipGram(epochs=3).without_order() == SkipGram(epochs=3)
+    assert without_order(config) == config
+    assert without_order(SkipGram(epochs=3)) == SkipGram(epochs=3)
+
+
+@pytest.mark.parametrize(("n_tokens", "epochs"), [(0, 15), (250_000, 15), (810_000, 8), (10**7, 5)])
+def test_the_default_number_of_epochs_decreases_for_large_data(n_tokens, epochs):
+    assert NextItem(seed=3).for_data(n_tokens, ordered=True).epochs == epochs
+    assert NextItem(epochs=30).for_data(n_tokens, ordered=True) == NextItem(epochs=30)
+    assert SkipGram().for_data(n_tokens, ordered=True) == SkipGram()
+
+
+def test_small_ordered_data_do_not_change_the_settings():
+    assert NextItem().for_data(1000, ordered=True) == NextItem()
 
 
 def test_settings_of_other_objectives_in_old_bundles_are_dropped():
@@ -443,7 +457,7 @@ def test_default_part_weights_need_the_default_context_decay():
     assert weights(NextItem()) == weights(NextItem(vector_size=96)) == (1.0, 1.0, 0.5)
     assert weights(NextItem(), decay=0.5) is None
     assert weights(NextItem(context_decay=(0.5, 0.9))) is None
-    assert weights(NextItem().without_order()) is None
+    assert weights(NextItem().for_data(100, ordered=False)) is None
     assert weights(NextItem(), part_weights=(0, 1, 2)) == (0, 1, 2)
     assert weights(SkipGram()) is None
     for wrong in ((1.0,), (1.0, 1.0, 1.0), (0.0, 0.0)):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from item2vec.config.memories import (
+from item2vec.config.defaults import (
     DEFAULT_PART_WEIGHTS,
     MEMORIES,
+    epochs_for,
     fitting_memory,
     size_of_parts,
     tied_parts,
@@ -110,8 +111,8 @@ class TrainConfig(Settings):
         """
         return TrainConfig(**{**self.given(), **changes})  # type: ignore[return-value]
 
-    def without_order(self) -> Self:
-        """Return the settings for unordered sentences."""
+    def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
+        """Return the settings for such sentences, with the defaults that depend on the data."""
         return self
 
     @property
@@ -197,7 +198,8 @@ class NextItem(TrainConfig):
     alpha: Alpha = 0.08
     """Initial learning rate of row-wise Adagrad."""
     epochs: Epochs = 15
-    """Number of passes over the sentences."""
+    """Number of passes over the sentences. By default 15 up to 250,000 tokens; above, 15 · sqrt(250,000 /
+    tokens), but at least 5."""
 
     @property
     def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
@@ -217,15 +219,18 @@ class NextItem(TrainConfig):
         """
         return DEFAULT_PART_WEIGHTS if self.context_decay == MEMORIES[0] else None
 
-    def without_order(self) -> Self:
-        """Return the settings for unordered sentences: ``context_decay`` is 1, unless set explicitly.
+    def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
+        """Return the settings for sentences of this size and kind. Explicitly set settings do not change.
 
-        >>> NextItem(epochs=5).without_order().context_decay
-        (1.0, 1.0, 1.0)
+        Unordered sentences change ``context_decay`` to 1. Above 250,000 tokens, ``epochs`` decreases.
+
+        >>> NextItem().for_data(1_000_000, ordered=True).epochs
+        8
         """
-        if "context_decay" in self.given():
-            return self
-        return self.replace(context_decay=(1.0,) * len(self.context_decay))
+        decay = self.context_decay if ordered else (1.0,) * len(self.context_decay)
+        defaults = {"epochs": epochs_for(n_tokens, self.epochs), "context_decay": decay}
+        free = {n: v for n, v in defaults.items() if n not in self.given() and v != getattr(self, n)}
+        return self.replace(**free)
 
     def given(self) -> dict[str, Any]:
         """Return the settings that were set explicitly, except a ``context_decay`` equal to the default."""

@@ -89,8 +89,7 @@ def train(
         raise InputTypeError(
             f"sentences is {type(sentences).__name__}; expected Sentences; build them with item2vec.adapters"
         )
-    if not sentences.ordered:
-        config = config.without_order()
+    config = config.for_data(len(sentences.tokens), ordered=sentences.ordered)
     if start is not None:
         check_start(start, config)
     corpus = prepare(sentences, config)

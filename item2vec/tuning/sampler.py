@@ -145,6 +145,8 @@ class Sampler:
     share
         Share of the epochs of a configuration that a trial trains (above 0, up to 1). Trial 0 trains all
         epochs.
+    n_tokens
+        Number of tokens of the data, on which the default number of epochs depends.
     ordered
         Whether the order of items in a sentence is meaningful.
     """
@@ -156,12 +158,14 @@ class Sampler:
         seed: int,
         *,
         share: float = 1.0,
+        n_tokens: int = 0,
         ordered: bool = True,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if not ordered and "next_item" in starts:
-            start = starts["next_item"]
-            starts = {**starts, "next_item": start.replace(train=start.train.without_order())}
+        starts = {
+            objective: start.replace(train=start.train.for_data(n_tokens, ordered=ordered))
+            for objective, start in starts.items()
+        }
         self.default = next(iter(starts.values()))
         self._first = list(dict.fromkeys([self.default, *_first_configs(starts, fixed)]))
         self._families = {

@@ -16,6 +16,7 @@ from typing import Any
 
 from item2vec.adapters import histories
 from item2vec.config import AdapterConfig, Config
+from item2vec.config.defaults import FULL_EPOCHS_TOKENS
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, TrainingError, TuningWarning
 from item2vec.files import check_locks
@@ -52,7 +53,6 @@ TASTE = (
     "popularity_half_life",
 )
 MAX_TOKENS = 1_000_000
-FULL_EPOCHS_TOKENS = 250_000
 FINALISTS = 4
 MAX_SHARE_FOR_FINALS = 0.5
 SLACK = 1.2
@@ -248,7 +248,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
     share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
     free = tuple(name for name in TASTE if name not in fixed)
-    sampler = Sampler(starts, fixed, seed, share=share, ordered=problem.ordered)
+    sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
     workers = Workers(jobs or usable_cpus(), clock, free)
     plan = _Plan(sampler, whole, share, max(1.0, n_tokens / max_tokens), workers)
     about = {

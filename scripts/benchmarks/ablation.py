@@ -2,8 +2,8 @@
 
     scripts/benchmarks/ablation.py --data DIR [--only SET ...] [--seeds 2] [--json FILE]
 
-The last item of each history, the test target, is removed. The item before it is the target, ranked among all
-items. Printed are NDCG@10 over all users, and its change from the default.
+Sets, validation parts and samples are those of ``defaults.py``; test parts are not read. Printed are NDCG@10
+over all queries, and its change from the default.
 """
 
 import json
@@ -11,12 +11,14 @@ import time
 import warnings
 from statistics import mean, stdev
 
+import defaults
 import sets
 
 import item2vec
 from item2vec.errors import LeakWarning
-from item2vec.evaluation import evaluate, leave_last_out
+from item2vec.evaluation import evaluate
 
+SETS = ["amazon-beauty", "lastfm-sequences", "yoochoose-100k", "lastfm-2k"]
 CHANGES = {
     "the default": {},
     "one tied part": {"context_decay": ("learned",), "tied": 1},
@@ -54,13 +56,13 @@ SKIPGRAM = {
 
 def main():
     parser = sets.arguments(__doc__)
-    parser.add_argument("--only", nargs="+", default=["amazon-beauty", "lastfm-sequences"], metavar="SET")
+    parser.add_argument("--only", nargs="+", default=SETS, choices=defaults.SETS, metavar="SET")
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
     rows = []
     for name in arguments.only:
-        split = leave_last_out(leave_last_out(sets.sequences(arguments.data / name)).train)
+        split = defaults.SETS[name](sets.folder_of(name, arguments.data))
         print(f"\n{name}: {split}\n  {'next_item':<56}{'NDCG@10':>16}{'':>8}{'s':>7}", flush=True)
         baseline = None
         for objective, changes in (("next_item", CHANGES), ("skipgram", SKIPGRAM)):

@@ -18,6 +18,7 @@ protocol:
 import json
 import time
 import warnings
+from functools import partial
 from statistics import mean, stdev
 
 import node_labels
@@ -92,12 +93,12 @@ def unordered(folder):
     return split, ("recall@20", "ndcg@20"), {"metric": "ndcg@20"}
 
 
-def plays(folder):
+def plays(folder, number=1):
     """A3: a random 8:1:1 split; one tenth is the test part, and one is unused, as in the papers."""
     sentences = sets.plays(folder)
     sentences = sentences.take(sentences.lengths >= 10)
-    tested = random_split(sentences, fraction=0.1, seed=1)
-    train = random_split(tested.train, fraction=1 / 9, seed=2).train
+    tested = random_split(sentences, fraction=0.1, seed=2 * number - 1)
+    train = random_split(tested.train, fraction=1 / 9, seed=2 * number).train
     split = Split(train, train, tested.targets, "random 8:1:1")
     return split, ("recall@10", "ndcg@10"), {"metric": "ndcg@10"}
 
@@ -118,9 +119,9 @@ FAMILIES = {
 }
 
 
-def measure(name, read, folder, arguments):
+def measure(name, read, arguments):
     """Print and return the metrics of baselines, published models and item2vec on one set."""
-    split, names, how = read(folder)
+    split, names, how = read()
     cutoff = int(names[0].partition("@")[2])
     print(f"\n{name}: {split}\n  {'model':<36}{names[0]:>16}{names[1]:>16}", flush=True)
     rows = {}
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--budget", default="5min", help="time budget for tuning each set")
     parser.add_argument("--tuned-only", action="store_true", help="without baselines and defaults")
     parser.add_argument("--studies", type=sets.Path, help="folder of tuning studies, which are resumed")
+    parser.add_argument("--splits", type=int, default=1, help="number of random splits of lastfm-2k")
     parser.add_argument(
         "--seeds", type=int, default=3, help="number of trained models, for mean and standard deviation"
     )
@@ -232,7 +234,10 @@ def main() -> None:
             continue
         for files, read in FAMILIES.items():
             if all((folder / file).is_file() for file in files):
-                measured.append(measure(folder.name, read, folder, arguments))
+                splits = range(1, 1 + arguments.splits) if read is plays else [None]
+                for number in splits:
+                    split_of = partial(read, folder) if number is None else partial(read, folder, number)
+                    measured.append(measure(folder.name, split_of, arguments))
                 break
         else:
             if list(folder.glob("*adjlist*")) and list(folder.glob("*labels*")):

@@ -29,6 +29,8 @@ def split_of(name: str, data: Path) -> tuple[Split, dict[str, object]]:
     """Return the split of a set, and the arguments of ``tune`` for its training part."""
     if name == "sample_data":
         return temporal_split(readers.read_interactions(SAMPLE)), {"protocol": "temporal"}
+    if name == "movielens-100k":
+        return temporal_split(sets.ratings(data / name)), {"protocol": "temporal"}
     if name == "online-retail":
         return leave_last_out(sets.purchases(data / name), repeats=True), {
             "protocol": "last",
@@ -69,8 +71,8 @@ def row_of(name: str, split: Split, how: dict[str, object], budget: str, seed: i
 
 def main() -> None:
     parser: argparse.ArgumentParser = sets.arguments(__doc__)
-    names = ["amazon-beauty", "lastfm-sequences", "sample_data", "online-retail"]
-    parser.add_argument("--set", nargs="+", choices=names, default=names)
+    names = ["amazon-beauty", "lastfm-sequences", "sample_data", "online-retail", "movielens-100k"]
+    parser.add_argument("--set", nargs="+", choices=names, default=names[:4])
     parser.add_argument("--budget", nargs="+", default=["30s", "2min", "6min"])
     parser.add_argument("--seed", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()

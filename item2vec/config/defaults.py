@@ -1,13 +1,22 @@
-"""Defaults for the parts of next_item: ``context_decay``, dimensions, weights, and number of tied parts."""
+"""Defaults of next_item that depend on other settings or on the data."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from item2vec.config.settings import Learned
 
-__all__ = ["DEFAULT_PART_WEIGHTS", "MEMORIES", "fitting_memory", "size_of_parts", "tied_parts"]
+__all__ = [
+    "DEFAULT_PART_WEIGHTS",
+    "FULL_EPOCHS_TOKENS",
+    "MEMORIES",
+    "epochs_for",
+    "fitting_memory",
+    "size_of_parts",
+    "tied_parts",
+]
 
 DIMENSIONS_PER_PART = 128
 MEMORIES: tuple[tuple[float | Learned, ...], ...] = (
@@ -23,6 +32,9 @@ DEFAULT_PART_WEIGHTS = (1.0, 1.0, 0.5)
 The part with decay 0.3 has half the weight of the other parts. It is best at predicting the next item; the
 other parts are best at predicting the items of the next weeks.
 """
+FULL_EPOCHS_TOKENS = 250_000
+"""Number of tokens above which training needs fewer epochs, because an epoch has more updates."""
+MIN_EPOCHS = 5
 
 
 def fitting_memory(vector_size: int) -> tuple[float | Learned, ...]:
@@ -45,3 +57,13 @@ def size_of_parts(settings: Mapping[str, Any]) -> int:
 def tied_parts(settings: Mapping[str, Any]) -> int:
     """Return the default number of tied parts: half of the parts, rounded down."""
     return len(settings["context_decay"]) // 2
+
+
+def epochs_for(n_tokens: int, epochs: int) -> int:
+    """Return the number of epochs for this number of tokens; ``epochs`` is the number up to 250,000 tokens.
+
+    >>> epochs_for(250_000, 15), epochs_for(1_000_000, 15), epochs_for(10_000_000, 15)
+    (15, 8, 5)
+    """
+    share = math.sqrt(FULL_EPOCHS_TOKENS / max(n_tokens, FULL_EPOCHS_TOKENS))
+    return max(min(epochs, MIN_EPOCHS), round(share * epochs))
