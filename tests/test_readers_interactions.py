@@ -113,7 +113,12 @@ def as_csv(table, draw, *, header, **style):
         ("log.inter", "user_id:token,item_id:token,timestamp:float\nu,a,5\n", {}, [("u", "a", 5)]),
         ("log.csv", 'user_id,item_id,timestamp\n"u, v","a ""b""",5\n', {}, [("u, v", 'a "b"', 5)]),
         ("log.csv", "user_id,item_id,timestamp\n01, a ,5\nNA,a,6\n", {}, [("01", " a ", 5), ("NA", "a", 6)]),
-        ("log.csv", "user_id,item_id,timestamp\nu,a,5\n,b,6\n", {"on_error": "skip"}, [("u", "a", 5)]),
+        (
+            "log.csv",
+            "user_id,item_id,timestamp\nu,a,5\n,b,6\n",
+            {"on_error": "skip", "max_bad": 1},
+            [("u", "a", 5)],
+        ),
         ("log.jsonl", '{"user_id": 7, "item_id": "a", "timestamp": 5}\n', {}, [("7", "a", 5)]),
     ],
 )
@@ -205,7 +210,9 @@ def test_both_parsers_of_delimited_text_agree(folder, blank, body, on_error):
         path.write_text(blank + header + body, encoding="utf-8", newline="")
         skipped = []
         try:
-            read = readers.read_interactions(path, timestamp=None, on_error=on_error, on_skip=skipped.append)
+            read = readers.read_interactions(
+                path, timestamp=None, on_error=on_error, on_skip=skipped.append, max_bad=1
+            )
         except InputError as error:
             return type(error), str(error)
         return read.users, read.items, read.user.tolist(), read.item.tolist(), skipped
@@ -328,7 +335,9 @@ def test_whole_numbers_as_ids_become_text(folder):
     for source in (frame, folder / "numbers.jsonl", folder / "numbers.parquet", frame.astype("object")):
         assert readers.read_interactions(source, timestamp=None).users.ids == expected
     with_one_missing = pd.DataFrame({"user_id": [7, None, 1.5], "item_id": ["x"] * 3})
-    assert readers.read_interactions(with_one_missing, timestamp=None, on_error="skip").users.ids == ("7",)
+    assert readers.read_interactions(
+        with_one_missing, timestamp=None, on_error="skip", max_bad=1
+    ).users.ids == ("7",)
 
 
 def test_a_folder_of_parquet_files_is_one_table(tmp_path):
