@@ -162,6 +162,7 @@ def test_row_numbers_continue_across_chunks_and_partitions():
 )
 def test_skipping_keeps_exactly_the_good_rows(tmp_path_factory, rows, quoted):
     header = '"user_id",item_id,timestamp,weight\n' if quoted else HEADER
+    rows = [("u", "1", "2"), *rows]
     lines = [",".join((row[0], "i" + row[0], *row[1:])) if len(row) > 1 else row[0] for row in rows]
     path = write(tmp_path_factory.mktemp("skip") / "listens.csv", header + "\n".join(lines) + "\n")
     skipped = []
@@ -259,7 +260,7 @@ def test_sources_that_cannot_be_opened_are_reported(tmp_path):
         with pytest.raises(InputTypeError, match=r"rows"):
             readers.read_interactions(source)
     with pytest.raises(InputError, match="sep is"):
-        readers.read_interactions(path, sep="::")
+        readers.read_interactions(path, sep="")
     with pytest.raises(InputError, match="on_error is 'ignore'"):
         readers.read_interactions(path, on_error="ignore")
     with pytest.raises(InputError, match="has named columns"):

@@ -130,7 +130,7 @@ class DelimitedFile:
             batch, held, number = self._divide(held, number, positions, strays, final=True)
             yield batch
         if strays:
-            note = "%s line %s: a quote that is not closed was read as text (%s such lines)"
+            note = "%s line %s: a stray quote was read as text (such lines: %s)"
             _LOG.warning(note, self.name, strays[0], f"{len(strays):,}")
 
     def _blocks(self) -> Iterator[bytes]:
