@@ -124,7 +124,7 @@ def test_a_field_of_any_length_is_read_up_to_the_limit(write):
     review = "very, long\n" * 14_000
     path = write(f'{HEADER}u1,a,1700000000,"{review}"\nu1,b,1700000060,ok\n')
     assert len(readers.read_interactions(path)) == 2
-    with pytest.raises(InputError, match=r"line 2: a row of more than 100,000 bytes; .*max_line"):
+    with pytest.raises(InputError, match=r"line 2: a row of more than 100,000 bytes, .*max_line="):
         readers.read_interactions(path, max_line=100_000)
 
 
@@ -198,9 +198,9 @@ def test_a_line_of_a_gigabyte_is_an_error_in_bounded_memory(tmp_path, name, befo
         tracemalloc.stop()
 
 
-def test_a_million_columns_are_read_or_missing_columns_named(write):
-    names = ["user_id", "item_id", *map(str, range(10**6))]
-    path = write(",".join(names) + "\n" + ",".join(["u", "i", *["0"] * 10**6]) + "\n")
+def test_many_columns_are_read_or_missing_columns_named(write):
+    names = ["user_id", "item_id", *map(str, range(10**5))]
+    path = write(",".join(names) + "\n" + ",".join(["u", "i", *["0"] * 10**5]) + "\n")
     assert len(readers.read_interactions(path, timestamp=None)) == 1
     with pytest.raises(InputError, match="has no column 'when'"):
         readers.read_interactions(path, timestamp="when")
@@ -243,13 +243,13 @@ def test_more_bad_rows_than_allowed_are_an_error(write, kind):
 
     assert len(read(rows)) == 19
     with pytest.raises(
-        InputError, match=r"1 of 20 rows are bad \(5 %\): .*user_id ''.*at most 4.9 %.*max_bad=0.05"
+        InputError, match=r"1 of 20 rows are bad \(5 %\); expected at most 4.9 %: .*user_id ''.*max_bad=0.05"
     ):
         read(rows, max_bad=0.049)
-    with pytest.raises(InputError, match=r"4 of 23 rows are bad \(17.4 %\): .* · .* · .* · ….*max_bad=0.18"):
+    with pytest.raises(InputError, match=r"4 of 23 rows are bad \(17.4 %\); .* · .* · .* · ….*max_bad=0.18"):
         read(rows + rows[-1:] * 3)
     assert len(read(rows + rows[-1:] * 3, max_bad=0.18)) == 19
-    with pytest.raises(InputError, match=r"2 of 2 rows are bad: .*expected valid rows"):
+    with pytest.raises(InputError, match=r"2 of 2 rows are bad; expected a valid row: .*user_id"):
         read(rows[-1:] * 2, max_bad=1)
 
 

@@ -14,8 +14,9 @@ from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
 from item2vec.readers.json_lines import JsonLinesFile
 from item2vec.readers.table import Batch, Table
+from item2vec.readers.text import DelimitedFile
 
-__all__ = ["Part", "Parts"]
+__all__ = ["DelimitedParts", "Part", "joined"]
 
 Part: TypeAlias = "tuple[Table, Mapping[str, str | None]]"
 """A table, and the values of its partition columns."""
@@ -103,6 +104,16 @@ class Parts:
         ]
         records = [{**record, **partition} for record in batch.records] if batch.records is not None else None
         return dataclasses.replace(batch, columns=columns, records=records)
+
+
+class DelimitedParts(Parts):
+    """Table of the rows of several files of delimited text, whose values are text."""
+
+
+def joined(name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_columns: bool) -> Parts:
+    """Return the table of several parts."""
+    kind = DelimitedParts if isinstance(first[0], DelimitedFile) else Parts
+    return kind(name, first, parts, same_columns=same_columns)
 
 
 def _constant(value: str | None, n_rows: int) -> pa.Array:

@@ -68,7 +68,7 @@ def bare(cell: str) -> str:
     ('user_id', 'item_id', 'a:b')
     """
     cell = cell.strip()
-    typed = _TYPED_CELL.fullmatch(cell)
+    typed = _TYPED_CELL.fullmatch(cell) if ":" in cell else None
     return typed[1] if typed else cell
 
 

@@ -27,7 +27,7 @@ from item2vec.readers.columnar import ArrowFile, ArrowTable, PandasTable, Parque
 from item2vec.readers.faults import short_repr
 from item2vec.readers.folders import data_files, is_hidden, partition_of
 from item2vec.readers.json_lines import JsonLinesFile
-from item2vec.readers.parts import Part, Parts
+from item2vec.readers.parts import Part, joined
 from item2vec.readers.table import Table
 from item2vec.readers.text import DelimitedFile
 
@@ -178,7 +178,7 @@ def _joined(name: str, openers: Any, same_columns: bool) -> Table:
             yield open_part()
 
     name = f"{name} ({Path(first[0].name).name}, …)" if name else f"{first[0].name}, …"
-    return Parts(name, first, parts, same_columns=same_columns)
+    return joined(name, first, parts, same_columns=same_columns)
 
 
 def _files_of(source: Path, encoding: str) -> list[_File]:
