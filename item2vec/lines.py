@@ -121,17 +121,19 @@ def check_max_line(max_line: int) -> int:
 def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
     """Yield a function that reads a number of bytes (or characters) of a text file as UTF-8."""
     with open_text(path, encoding, newline="") as text:
-        if codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig"):
-            start = text.buffer.read(len(_BOM)).removeprefix(_BOM)
+        is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")
 
-            def read(size: int) -> bytes:
-                nonlocal start
-                data, start = start + text.buffer.read(size - len(start)), b""
-                return data
+        def source(size: int) -> bytes:
+            return text.buffer.read(size) if is_utf8 else text.read(size).encode("utf-8", "surrogateescape")
 
-            yield read
-        else:
-            yield lambda size: text.read(size).encode("utf-8", "surrogateescape")
+        start = source(len(_BOM)).removeprefix(_BOM)
+
+        def read(size: int) -> bytes:
+            nonlocal start
+            data, start = start + source(max(1, size - len(start))), b""
+            return data
+
+        yield read
 
 
 def _first_line_end(chunk: bytes, cr: bool) -> int:

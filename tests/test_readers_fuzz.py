@@ -49,6 +49,7 @@ def test_mutated_files_are_read_as_by_the_slow_reader_or_are_errors(tmp_path):
 )
 @example(body='u1{sep}"a\nu1{sep}i1\nu1{sep}a"\n', sep=",", quotes=True, block_bytes=7)
 @example(body='u1{sep}"a\nu1{sep}i1\nu1{sep}a"\n', sep="\t", quotes=True, block_bytes=7)
+@example(body="\ufeffu1{sep}i1\n", sep=",", quotes=True, block_bytes=1 << 22)
 @example(body="\n\n \n\ru1{sep}i1", sep=",", quotes=True, block_bytes=1 << 22)
 def test_any_text_is_read_as_by_the_slow_reader(tmp_path_factory, body, sep, quotes, block_bytes):
     content = ("user_id{sep}item_id\n" + body).replace("{sep}", sep)

@@ -226,7 +226,11 @@ def test_an_invalid_limit_is_an_error(write, max_line):
 def test_lines_have_numbers_and_a_limit(write):
     path = write(gzip.compress("\ufeffa\r\n\nb\rc".encode()), "lines.txt.gz")
     assert list(lines.lines_of(path)) == [(1, "a\r\n"), (2, "\n"), (3, "b\rc")]
-    assert list(lines.lines_of(write("é\n".encode("latin-1")), "latin-1")) == [(1, "é\n")]
+    for encoding in ("latin-1", "utf-16", "utf-16-le", "utf-8-sig"):
+        mark = "" if encoding in ("latin-1", "utf-16", "utf-8-sig") else "\ufeff"
+        assert list(lines.lines_of(write(f"{mark}é\n".encode(encoding)), encoding)) == [(1, "é\n")]
+    text = b"".join(b"%d" % n * 1999 + b"\r" for n in range(5))  # blocks of 2,000 bytes end between lines
+    assert b"".join(block for _, block in lines.blocks_of_lines(write(text), "utf-8", 2000, cr=True)) == text
     with pytest.raises(InputError, match="line 2: a line of more than 2,000 bytes"):
         list(lines.lines_of(write("a\n" + "b" * 2001 + "\n"), max_line=2000))
 

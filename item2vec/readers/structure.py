@@ -6,6 +6,7 @@ words are the method of Langdale and Lemire (Parsing gigabytes of JSON per secon
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -81,7 +82,7 @@ def structure_of(data: bytes, sep: str, *, quotes: bool) -> Structure | None:
     """
     separator = sep.encode()
     has_quotes = quotes and b'"' in data
-    if has_quotes and len(separator) > 1:
+    if (has_quotes and len(separator) > 1) or data.startswith(codecs.BOM_UTF8):  # Arrow would drop the mark
         return None
     text = np.frombuffer(data + b"\n", np.uint8)
     ends, returns = _positions(text, "\n"), _positions(text, "\r")
