@@ -70,6 +70,7 @@ def test_two_stray_quotes_do_not_merge_the_rows_between_them(write, caplog, end,
     with caplog.at_level(logging.WARNING):
         assert len(readers.read_interactions(path)) == len(rows)
     assert caplog.messages == [f"{path} line 3: a stray quote was read as text (such lines: 1)"]
+    assert readers.read_items(write(text), quotes=False).title("i1") == opening
     items = readers.read_items(write(text.replace(",", "\t")))
     assert items.title("i1") == opening
     assert items.title(f"i{between + 2}") == closing

@@ -15,10 +15,12 @@ For a separator of one or several characters:
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Dialect", "Row", "lines_in", "shapes_of"]
 
@@ -29,8 +31,7 @@ _CODE = re.compile(r"(?=\D*+\d)\S++", re.ASCII)
 Shape = re.Pattern[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Fields of a row, and the number of lines.
 
     ``stray`` is the offset of the first line that is itself a row, or 0. Such a row is read as text
@@ -66,6 +67,11 @@ class Dialect:
         if not self.quotes or '"' not in line:
             return self.as_text(line)
         index, position, length = first, 0, _length(line)
+        if len(self.sep) == 1:
+            try:  # the common case: correct quotes in one line
+                return Row(next(csv.reader((line[:length],), delimiter=self.sep, strict=True)), 1)
+            except csv.Error:
+                pass
         fields: list[str] = []
         stray = 0
         while True:
