@@ -66,7 +66,9 @@ def test_a_bad_row_of_text_is_reported_or_skipped(tmp_path, before, row, found, 
     assert str(raised.value).startswith(f"{path} line {line}: {found}")
     assert "; expected " in str(raised.value)
     skipped = []
-    read = readers.read_interactions(path, weight="weight", on_error="skip", on_skip=skipped.append)
+    read = readers.read_interactions(
+        path, weight="weight", on_error="skip", max_bad=1, on_skip=skipped.append
+    )
     assert [(fault.row_kind, fault.number) for fault in skipped] == [("line", line)]
     assert read.users.decode(read.user) == (
         ["ann", "ann"] if "bob" not in before else ["ann", "bob\nby\nname", "ann"]
@@ -102,7 +104,7 @@ def test_a_bad_row_of_json_lines_is_reported_or_skipped(tmp_path, row, found):
     with pytest.raises(InputError) as raised:
         readers.read_interactions(path, weight="weight")
     assert str(raised.value).startswith(f"{path} line 3: {found}; expected ")
-    assert len(readers.read_interactions(path, weight="weight", on_error="skip")) == 2
+    assert len(readers.read_interactions(path, weight="weight", on_error="skip", max_bad=1)) == 2
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "7", '"a"', "{'user_id': 1}", "[" * 100_000, "1" * 5_000])
@@ -111,7 +113,7 @@ def test_a_line_that_is_not_a_json_object_is_a_bad_row(tmp_path, line):
     path = write(tmp_path / "listens.jsonl", good + line + "\n" + good)
     with pytest.raises(InputError, match=r"line 2: .*expected a JSON object"):
         readers.read_interactions(path, timestamp=None)
-    assert len(readers.read_interactions(path, timestamp=None, on_error="skip")) == 2
+    assert len(readers.read_interactions(path, timestamp=None, on_error="skip", max_bad=1)) == 2
 
 
 def test_a_bad_row_of_a_table_is_reported_by_number(tmp_path):
@@ -124,7 +126,7 @@ def test_a_bad_row_of_a_table_is_reported_by_number(tmp_path):
     for source, name in (*sources, (tmp_path / "listens.parquet", None)):
         skipped = []
         read = readers.read_interactions(
-            source, timestamp=None, weight="weight", on_error="skip", on_skip=skipped.append
+            source, timestamp=None, weight="weight", on_error="skip", max_bad=1, on_skip=skipped.append
         )
         assert read.items.ids == ("1",)
         assert [str(fault).split("; expected")[0].replace("nan", "None") for fault in skipped] == [
@@ -160,10 +162,13 @@ def test_row_numbers_continue_across_chunks_and_partitions():
 )
 def test_skipping_keeps_exactly_the_good_rows(tmp_path_factory, rows, quoted):
     header = '"user_id",item_id,timestamp,weight\n' if quoted else HEADER
+    rows = [("u", "1", "2"), *rows]
     lines = [",".join((row[0], "i" + row[0], *row[1:])) if len(row) > 1 else row[0] for row in rows]
     path = write(tmp_path_factory.mktemp("skip") / "listens.csv", header + "\n".join(lines) + "\n")
     skipped = []
-    read = readers.read_interactions(path, weight="weight", on_error="skip", on_skip=skipped.append)
+    read = readers.read_interactions(
+        path, weight="weight", on_error="skip", max_bad=1, on_skip=skipped.append
+    )
     good = [row for row in rows if len(row) == 3 and row in (("u", "1", "2"), ("v", "2", "3"))]
     bad_lines = [line for line, row in enumerate(rows, start=2) if row not in good]
     assert [fault.number for fault in skipped] == bad_lines
@@ -178,7 +183,7 @@ def test_skipping_keeps_exactly_the_good_rows(tmp_path_factory, rows, quoted):
 def test_skipped_rows_are_logged_once(tmp_path, caplog):
     path = write(tmp_path / "listens.csv", HEADER + GOOD + "ann,x,?,1\n" * 5)
     with caplog.at_level(logging.WARNING, logger="item2vec.readers"):
-        readers.read_interactions(path, on_error="skip")
+        readers.read_interactions(path, on_error="skip", max_bad=1)
     (record,) = caplog.records
     assert record.message.startswith(f"{path}: skipped 5 of 6 rows: {path} line 3: timestamp '?'")
     assert "line 5" in record.message
@@ -255,7 +260,7 @@ def test_sources_that_cannot_be_opened_are_reported(tmp_path):
         with pytest.raises(InputTypeError, match=r"rows"):
             readers.read_interactions(source)
     with pytest.raises(InputError, match="sep is"):
-        readers.read_interactions(path, sep="::")
+        readers.read_interactions(path, sep="")
     with pytest.raises(InputError, match="on_error is 'ignore'"):
         readers.read_interactions(path, on_error="ignore")
     with pytest.raises(InputError, match="has named columns"):

@@ -43,7 +43,7 @@ def skipping(source, **options):
     """Return the timestamps and the row numbers of the rows that are not skipped, and the faults."""
     faults = []
     try:
-        read = readers.read_interactions(source, on_error="skip", on_skip=faults.append, **options)
+        read = readers.read_interactions(source, on_error="skip", max_bad=1, on_skip=faults.append, **options)
     except InputError:
         if not faults:
             raise

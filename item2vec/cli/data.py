@@ -11,7 +11,7 @@ from item2vec.cli import options
 from item2vec.cli.output import show
 from item2vec.cli.parameters import ItemsFile, items_file
 from item2vec.cli.settings import location
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, InputError
 from item2vec.items import Items
 
 __all__ = ["db", "ingest"]
@@ -44,7 +44,10 @@ def ingest(
     time_format: options.As.TimeFormat = None,
     no_timestamps: options.As.NoTimestamps = False,
     repeats: options.As.Repeats = None,
+    no_quotes: options.As.NoQuotes = False,
     skip_bad_rows: options.As.SkipBad = False,
+    max_bad: options.As.MaxBad = 0.05,
+    max_line: options.As.MaxLine = "16MB",
     items: ItemsFile | None,
     store: options.Store = None,
     as_json: options.AsJson = False,
@@ -85,12 +88,17 @@ def ingest(
                 encoding=encoding,
                 time_unit=time_unit,
                 time_format=time_format,
+                quotes=not no_quotes,
                 on_error="skip" if skip_bad_rows else "raise",
+                max_bad=max_bad,
+                max_line=options.size(max_line),
             )
             ingested = opened.ingest(interactions, repeats=repeats)  # type: ignore[arg-type]  # checked above
             n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
             n_duplicate += ingested.n_duplicate
             n_repeats += ingested.n_repeats
+        if not n_rows:
+            raise InputError(f"{', '.join(map(str, files))}: no row below the header; expected interactions")
         if titles is not None:
             opened.ingest_items(titles)
         counts = {"rows": n_rows, "new": n_new, "duplicate": n_duplicate, "repeats": n_repeats}

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
-__all__ = ["As", "AsJson", "Gap", "K", "Models", "Store", "Where", "separator"]
+from item2vec.errors import ConfigError
+
+__all__ = ["As", "AsJson", "Gap", "K", "Models", "Store", "Where", "separator", "size"]
+
+_SIZE = re.compile(r"(\d+)\s*([KMG]?)B?", re.IGNORECASE)
+
+
+def separator(text: str | None) -> str | None:
+    r"""Return the value of ``--sep``. The word ``tab`` and ``\t`` mean a tab.
+
+    >>> separator("tab"), separator(r"\t"), separator("::")
+    ('\t', '\t', '::')
+    """
+    return "\t" if text in ("tab", r"\t") else text
+
+
+def size(text: str) -> int:
+    """Return the number of bytes of a size.
+
+    >>> size("16MB"), size("512 kb"), size("1000")
+    (16777216, 524288, 1000)
+    """
+    parsed = _SIZE.fullmatch(text.strip())
+    if parsed is None:
+        raise ConfigError(f"--max-line is {text!r}; expected a number of bytes, such as 16MB or 1GB")
+    return int(parsed[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[parsed[2].upper()]
+
 
 Models = Annotated[
     str | None,
@@ -59,7 +86,28 @@ class As:
         str | None,
         typer.Option("--columns", metavar="A,B,…", help="Column names of a file without a header."),
     ]
-    Sep = Annotated[str | None, typer.Option("--sep", help="Column separator [default: detected].")]
+    Sep = Annotated[
+        str | None,
+        typer.Option(
+            "--sep",
+            metavar="TEXT",
+            callback=separator,
+            help="Column separator: one or several characters, or 'tab' [default: detected].",
+        ),
+    ]
+    NoQuotes = Annotated[
+        bool, typer.Option("--no-quotes", help="Read quotes in delimited text as ordinary characters.")
+    ]
+    MaxLine = Annotated[
+        str,
+        typer.Option("--max-line", metavar="SIZE", help="Largest length of a line of text."),
+    ]
+    MaxBad = Annotated[
+        float,
+        typer.Option(
+            "--max-bad", metavar="SHARE", help="Largest share of rows that --skip-bad-rows may skip."
+        ),
+    ]
     Encoding = Annotated[str, typer.Option("--encoding", help="Character encoding of text files.")]
     TimeUnit = Annotated[
         str | None,
@@ -97,12 +145,3 @@ class As:
         bool,
         typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),
     ]
-
-
-def separator(text: str) -> str:
-    r"""Return the value of ``--sep``. The word ``tab`` and ``\t`` mean a tab.
-
-    >>> separator("tab"), separator(r"\t"), separator("::")
-    ('\t', '\t', '::')
-    """
-    return "\t" if text in {"tab", r"\t"} else text

@@ -7,7 +7,8 @@ No other package imports pandas or pyarrow. Data passes through the modules in t
       │                          folders.py lists the files of a folder, parts.py joins several tables
       ▼
     Table                        table.py: the interface, positions of columns by name
-      │  .batches()              text.py: delimited text, JSON lines; columnar.py: Parquet, Arrow, …
+      │  .batches()              text.py: delimited text, with the rules of quoting.py; json_lines.py;
+      │                          columnar.py: Parquet, Arrow, …
       ▼
     Batch                        columns.py: ids → codes, weights; times.py: microseconds; masks of bad rows
       │  collecting.read_columns drops bad rows; faults.FaultReport raises or logs their faults

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
@@ -14,9 +13,7 @@ import pyarrow as pa
 from item2vec.arrays import Mask
 from item2vec.readers.columns import Column, Values
 from item2vec.readers.faults import Fault, FaultReport
-from item2vec.readers.parts import DelimitedParts
 from item2vec.readers.table import Batch, Table, positions_of
-from item2vec.readers.text import DelimitedFile, NotPlainError
 
 __all__ = ["faults_of", "read_columns"]
 
@@ -24,51 +21,33 @@ __all__ = ["faults_of", "read_columns"]
 def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultReport) -> dict[str, Any]:
     """Read columns of a table with one parser per parameter. Return the parsed columns without bad rows.
 
-    Delimited text is first parsed by Arrow. If the text contains a quote or a bad row, the file is read again
-    by a slower parser, which handles quotes and counts lines.
+    Raises
+    ------
+    InputError
+        If a row is bad and the report raises, or more rows are bad than the report allows.
     """
     positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
-    if isinstance(table, DelimitedFile | DelimitedParts):
-        quick_columns = copy.deepcopy(list(parsers.values()))
-        try:
-            _collect(table.quick_batches(positions), table.row_kind, quick_columns, None)
-        except NotPlainError:
-            quick_columns.clear()
-        else:
-            return _finish(dict(zip(parsers, quick_columns, strict=True)))
-    n_read = _collect(table.batches(positions), table.row_kind, list(parsers.values()), report)
-    report.log(n_read)
-    return _finish(parsers)
+    columns = list(parsers.values())
+    with ThreadPoolExecutor(len(columns)) as threads:  # Arrow releases the GIL
+        batches = table.batches(positions)
+        report.finish(sum(_append(batch, table.row_kind, columns, report, threads) for batch in batches))
+        return dict(zip(parsers, threads.map(lambda column: column.finish(), columns), strict=True))
 
 
-def _finish(parsers: Mapping[str, Column]) -> dict[str, Any]:
-    with ThreadPoolExecutor() as threads:
-        return dict(zip(parsers, threads.map(lambda column: column.finish(), parsers.values()), strict=True))
-
-
-def _collect(
-    batches: Iterator[Batch], row_kind: str, columns: Sequence[Column], report: FaultReport | None
+def _append(
+    batch: Batch, row_kind: str, columns: Sequence[Column], report: FaultReport, threads: ThreadPoolExecutor
 ) -> int:
-    """Append the valid rows to the columns, and return the number of valid rows.
-
-    Bad rows are added to the report. If ``report`` is ``None``, a bad row raises ``NotPlainError``.
-    """
-    n_read = 0
-    for batch in batches:
-        with ThreadPoolExecutor() as threads:  # Arrow releases the GIL
-            parsed = list(threads.map(lambda column, values: column.parse(values), columns, batch.columns))
-        masks = [is_bad for _, is_bad in parsed]
-        bad = np.logical_or.reduce(masks)
-        if batch.faults or bad.any():
-            if report is None:
-                raise NotPlainError
-            report.add([*batch.faults, *faults_of(batch, row_kind, columns, masks)])
-            good = [_kept(values, ~bad) for values in batch.columns]
-            parsed = [column.parse(values) for column, values in zip(columns, good, strict=True)]
-        for column, (values, _) in zip(columns, parsed, strict=True):
-            column.append(values)
-        n_read += len(bad) - int(np.count_nonzero(bad))
-    return n_read
+    """Append the valid rows of a batch to the columns, and return their number. Report the bad rows."""
+    parsed = list(threads.map(lambda column, values: column.parse(values), columns, batch.columns))
+    masks = [is_bad for _, is_bad in parsed]
+    bad = np.logical_or.reduce(masks)
+    if batch.faults or bad.any():
+        report.add([*batch.faults, *faults_of(batch, row_kind, columns, masks)])
+        good = [_kept(values, ~bad) for values in batch.columns]
+        parsed = [column.parse(values) for column, values in zip(columns, good, strict=True)]
+    for column, (values, _) in zip(columns, parsed, strict=True):
+        column.append(values)
+    return len(bad) - int(np.count_nonzero(bad))
 
 
 def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from item2vec.kinds import ARROW_STREAM, PARQUET, Kind
 from item2vec.opening import reading
 from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
-from item2vec.readers.table import BATCH_ROWS, Batch
+from item2vec.readers.table import BATCH_ROWS, Batch, one_ahead
 
 __all__ = ["ArrowFile", "ArrowTable", "PandasTable", "ParquetFile", "SelectTable"]
 
@@ -43,7 +42,7 @@ class ParquetFile:
             pq.ParquetFile(self._path, page_checksum_verification=True) as file,
         ):
             n_rows = 0
-            batches = _one_ahead(file.iter_batches(batch_size=_ARROW_ROWS, columns=names))
+            batches = one_ahead(file.iter_batches(batch_size=_ARROW_ROWS, columns=names))
             for batch in _numbered(self.name, batches, names):
                 n_rows += len(batch.numbers or ())
                 yield batch
@@ -150,15 +149,6 @@ class SelectTable:
                 columns = [[row[position] for row in rows] for position in positions]
                 yield Batch(self.name, range(start, start + len(rows)), columns)
                 start += len(rows)
-
-
-def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches. A thread decodes the next batch while the caller processes the current batch."""
-    with ThreadPoolExecutor(1) as thread:
-        upcoming = thread.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = thread.submit(next, batches, None)
-            yield batch
 
 
 def _sliced(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -108,7 +108,13 @@ def read_edges(
         return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
     wanted = [source_column, target_column, *([weight] if isinstance(weight, str) else [])]
     table = open_table(
-        source, wanted=wanted, sep=sep, columns=columns, encoding=encoding, connection=connection
+        source,
+        wanted=wanted,
+        sep=sep,
+        columns=columns,
+        encoding=encoding,
+        connection=connection,
+        quotes=quotes,
     )
     if lines and columns is None and _is_edge_list(table, lines.path, wanted):
         return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))

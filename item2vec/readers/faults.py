@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from typing import Any, Literal
 from item2vec.errors import InputError, Remedy
 from item2vec.opening import ENCODING
 
-__all__ = ["Fault", "FaultReport", "OnError", "short_repr"]
+__all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "short_repr"]
 
 OnError = Literal["raise", "skip"]
+
+MAX_BAD = 0.05
+"""Default of ``max_bad``: the largest share of bad rows that are skipped."""
 
 _LOG = logging.getLogger("item2vec.readers")
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -70,12 +74,23 @@ class Fault:
 
 
 class FaultReport:
-    """Handler of faults: raises the first fault, or counts skipped rows and logs their faults."""
+    """Handler of faults: raises the first fault, or counts skipped rows and logs their faults.
 
-    def __init__(self, source: str, on_error: OnError, on_skip: Callable[[Fault], None] | None) -> None:
+    ``max_bad`` is the largest share of rows that may be skipped.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        on_error: OnError,
+        on_skip: Callable[[Fault], None] | None,
+        max_bad: float = MAX_BAD,
+    ) -> None:
         if on_error not in ("raise", "skip"):
             raise InputError(f"on_error is {on_error!r}; expected 'raise' or 'skip'")
-        self._source, self._on_error, self._on_skip = source, on_error, on_skip
+        if isinstance(max_bad, bool) or not isinstance(max_bad, int | float) or not 0 <= max_bad <= 1:
+            raise InputError(f"max_bad is {max_bad!r}; expected a share of rows from 0 to 1, such as 0.05")
+        self._source, self._on_error, self._on_skip, self._max_bad = source, on_error, on_skip, max_bad
         self._n_skipped = 0
         self._first: list[Fault] = []
 
@@ -90,16 +105,31 @@ class FaultReport:
             if len(self._first) < 3:
                 self._first.append(fault)
 
-    def log(self, n_read: int) -> None:
-        """If rows were skipped, log a warning with the number of these rows and the first three faults."""
-        if self._n_skipped:
-            _LOG.warning(
-                "%s: skipped %s of %s rows: %s",
-                self._source,
-                f"{self._n_skipped:,}",
-                f"{n_read + self._n_skipped:,}",
-                self._summary(),
+    def finish(self, n_read: int) -> None:
+        """If rows were skipped, log a warning with the number of these rows and the first three faults.
+
+        Raises
+        ------
+        InputError
+            If no row was read, or the share of skipped rows is larger than ``max_bad``.
+        """
+        if not self._n_skipped:
+            return
+        n_rows = n_read + self._n_skipped
+        share = self._n_skipped / n_rows
+        skipped, summary = f"{self._n_skipped:,} of {n_rows:,} rows", self._summary()
+        if not n_read:
+            message = f"{self._source}: {skipped} are bad; expected a valid row: {summary.args[0]}"
+            raise InputError(message, remedies=summary.remedies)
+        if share > self._max_bad:
+            allowed = math.ceil(share * 100) / 100
+            text = "correct the rows, or allow more bad rows with {}"
+            raise InputError(
+                f"{self._source}: {skipped} are bad ({share * 100:.3g} %); expected at most "
+                f"{self._max_bad * 100:.3g} %: {summary.args[0]}",
+                remedies=[Remedy("max_bad", allowed, text, "correct the rows"), *summary.remedies],
             )
+        _LOG.warning("%s: skipped %s: %s", self._source, skipped, summary)
 
     def _summary(self) -> InputError:
         """Return the first three faults as one error. The command line renders its remedies as flags."""

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from item2vec.arrays import Codes
 from item2vec.interactions import Interactions
+from item2vec.lines import MAX_LINE
 from item2vec.readers.collecting import read_columns
 from item2vec.readers.columns import Column, IdColumn, WeightColumn
-from item2vec.readers.faults import Fault, FaultReport, OnError
+from item2vec.readers.faults import MAX_BAD, Fault, FaultReport, OnError
 from item2vec.readers.tables import open_table
 from item2vec.readers.times import TimeColumn
 from item2vec.types import Vocabulary
@@ -34,10 +35,13 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     sep: str | None = None,
     columns: Sequence[str] | None = None,
     encoding: str = "utf-8",
+    quotes: bool = True,
     time_unit: str | None = None,
     time_format: str | None = None,
     on_error: OnError = "raise",
     on_skip: Callable[[Fault], None] | None = None,
+    max_bad: float = MAX_BAD,
+    max_line: int = MAX_LINE,
     connection: Any = None,
 ) -> Interactions:
     """Read interactions from a table. Rows keep their order. Codes are in order of first appearance.
@@ -65,15 +69,22 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         Names of the columns; ``None`` omits an optional column. The name ``user_id`` also matches the header
         cell ``user_id:token``. Every row needs a value in each of these columns.
     sep, columns, encoding
-        For delimited text: the separator (``None``: tab, comma, semicolon or pipe, detected from the first
-        line), the column names of a file without a header, and the encoding.
+        For delimited text: the separator, of one or several characters (``None``: tab, comma, semicolon, pipe
+        or ``::``, detected from the first line, or named by Excel's line ``sep=;``), the column names of a
+        file without a header, and the encoding.
+    quotes
+        For delimited text: whether a field may be quoted, and then contain separators and line breaks.
+        False: quotes are ordinary characters.
     time_unit, time_format
         Unit of all epoch numbers (``"s"``, ``"ms"``, ``"us"`` or ``"ns"``), or format of all timestamps as in
         ``datetime.strptime``, such as ``"%d.%m.%Y %H:%M"``. ``None``: as in the notes.
-    on_error, on_skip
+    on_error, on_skip, max_bad
         ``"raise"``: raise an error for the first bad row. ``"skip"``: skip bad rows, log a warning with their
         number and the first three faults (logger ``item2vec.readers``), and call ``on_skip`` with each
-        ``Fault``.
+        ``Fault``. If no row is valid, or the share of bad rows is larger than ``max_bad``, an error states
+        the number of bad rows and the first three faults.
+    max_line
+        Largest length of a line of text, or of a row of several lines, in bytes. Memory is bounded by it.
     connection
         SQLAlchemy engine or connection that executes the select. Errors of SQLAlchemy are not converted.
 
@@ -102,8 +113,12 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     - *Rounding.* Numbers that are rounded to more than a second are bad rows: float32 numbers, and text such
       as 1.70E+12 if all such numbers of a batch have few digits.
 
-    Files are read in batches, and iterators of DataFrames one DataFrame at a time. A text file with quotes or
-    a bad row is read by a slower parser.
+    A quote opens a field only directly after a separator or a line start, and closes it only directly before
+    a separator or a line end. If no quote closes a field in this way, the quotes of the line are ordinary
+    characters. A quoted field that contains a line which is a row by itself is the sign of a stray quote: the
+    row is bad, or, if columns are separated by tabs or several characters, its first line is read as text.
+
+    Files are read in batches, and iterators of DataFrames one DataFrame at a time.
 
     Raises
     ------
@@ -135,9 +150,12 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         columns=columns,
         encoding=encoding,
         connection=connection,
+        quotes=quotes,
+        max_line=max_line,
     )
+    report = FaultReport(table.name, on_error, on_skip, max_bad)
     fields: dict[str, Any] = {}
-    for parameter, column in read_columns(table, parsers, FaultReport(table.name, on_error, on_skip)).items():
+    for parameter, column in read_columns(table, parsers, report).items():
         if isinstance(column, tuple):
             fields[parameter], fields[f"{parameter}s"] = column
         else:

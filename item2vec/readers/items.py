@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from item2vec import files
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.items import Items
+from item2vec.lines import MAX_LINE
 from item2vec.readers.attributes import declared_types, typed
 from item2vec.readers.collecting import faults_of
 from item2vec.readers.columns import IdColumn, Values
@@ -50,7 +51,9 @@ def read_items(
     columns: Sequence[str] | None = None,
     sep: str | None = None,
     encoding: str = "utf-8",
+    quotes: bool = True,
     list_sep: str | None = None,
+    max_line: int = MAX_LINE,
     connection: Any = None,
 ) -> Items:
     """Read titles and attributes of items from a source that ``read_interactions`` supports.
@@ -71,6 +74,8 @@ def read_items(
         Separator of lists, such as ``"|"``: an attribute that is text and contains the separator in at least
         one item is a list in all items. The elements have no surrounding blanks, and empty ones are omitted.
         The elements of a list from delimited text have a type in the same way.
+    columns, sep, encoding, quotes, max_line, connection
+        See ``read_interactions``.
 
     Raises
     ------
@@ -97,6 +102,8 @@ def read_items(
         encoding=encoding,
         connection=connection,
         same_columns=True,
+        quotes=quotes,
+        max_line=max_line,
     )
     rows: dict[str, _Row] = {}
     for id_, row in _rows(table, positions_of(table, wanted), title):

@@ -12,8 +12,9 @@ import pyarrow as pa
 from item2vec.errors import InputError
 from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
+from item2vec.readers.json_lines import JsonLinesFile
 from item2vec.readers.table import Batch, Table
-from item2vec.readers.text import DelimitedFile, JsonLinesFile
+from item2vec.readers.text import DelimitedFile
 
 __all__ = ["DelimitedParts", "Part", "joined"]
 
@@ -48,14 +49,11 @@ class Parts:
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
         """Yield all rows in batches. The numbers of lines or rows are those within their part."""
-        return self._batches(positions, lambda table: table.batches)
-
-    def _batches(self, positions: Sequence[int], reader_of: Callable[[Any], Any]) -> Iterator[Batch]:
         for table, partition in self._parts():
             self._check(table, partition)
             inner = {at: self._position(table, at) for at in positions if at < len(self._own)}
             read = [position for position in inner.values() if position is not None]
-            for batch in reader_of(table)(read or range(len(table.names))[:1]):
+            for batch in table.batches(read or range(len(table.names))[:1]):
                 yield self._completed(batch, positions, inner, partition)
 
     def _check(self, table: Table, partition: Mapping[str, str | None]) -> None:
@@ -109,11 +107,7 @@ class Parts:
 
 
 class DelimitedParts(Parts):
-    """Table of the rows of several files of delimited text."""
-
-    def quick_batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches, without line numbers (see ``DelimitedFile.quick_batches``)."""
-        return self._batches(positions, lambda table: table.quick_batches)
+    """Table of the rows of several files of delimited text, whose values are text."""
 
 
 def joined(name: str, first: Part, parts: Callable[[], Iterator[Part]], *, same_columns: bool) -> Parts:

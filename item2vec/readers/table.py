@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from item2vec.errors import InputError, Remedy
 from item2vec.readers.columns import Values
@@ -17,11 +18,15 @@ __all__ = [
     "Batch",
     "Table",
     "bare",
+    "one_ahead",
     "positions_of",
 ]
 
 BATCH_ROWS = 1 << 14
 
+_Item = TypeVar("_Item")
+
+_NAMES_COMPARED = 1000
 _TYPED_CELL = re.compile(r"(.+):(?:token|float)(?:_seq)?")
 
 
@@ -63,8 +68,24 @@ def bare(cell: str) -> str:
     ('user_id', 'item_id', 'a:b')
     """
     cell = cell.strip()
-    typed = _TYPED_CELL.fullmatch(cell)
+    typed = _TYPED_CELL.fullmatch(cell) if ":" in cell else None
     return typed[1] if typed else cell
+
+
+def one_ahead(iterator: Iterator[_Item]) -> Iterator[_Item]:
+    """Yield the elements. A thread computes the next element while the caller processes the current one.
+
+    The thread is not joined: the garbage collector may close this generator while another thread starts, and
+    a join would then wait for a lock of ``threading`` that its own thread holds.
+    """
+    thread = ThreadPoolExecutor(1)
+    try:
+        upcoming = thread.submit(next, iterator, None)
+        while (element := upcoming.result()) is not None:
+            upcoming = thread.submit(next, iterator, None)
+            yield element
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 def positions_of(table: Table, wanted: Mapping[str, str]) -> list[int]:
@@ -86,7 +107,9 @@ def _position(table: Table, parameter: str, name: str) -> int:
         if name in names:
             return names.index(name)
     found = ", ".join(map(short_repr, bare_names[:20])) + (", …" if len(bare_names) > 20 else "")
-    similar = difflib.get_close_matches(name.casefold(), [cell.casefold() for cell in bare_names], n=1)
+    similar = difflib.get_close_matches(
+        name.casefold(), [cell.casefold() for cell in bare_names[:_NAMES_COMPARED]], n=1
+    )
     likely = next((cell for cell in bare_names if [cell.casefold()] == similar), None)
     if likely is not None:
         remedies = [Remedy(parameter, likely, "did you mean {}?")]

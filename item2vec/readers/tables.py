@@ -21,13 +21,15 @@ import pyarrow as pa
 
 from item2vec.errors import InputError, InputTypeError
 from item2vec.kinds import ARROW, ARROW_STREAM, HEAD_BYTES, PARQUET, XML, ZSTD
+from item2vec.lines import MAX_LINE
 from item2vec.opening import content_name, decompressors, file_kind, open_bytes, reading
 from item2vec.readers.columnar import ArrowFile, ArrowTable, PandasTable, ParquetFile, SelectTable
 from item2vec.readers.faults import short_repr
 from item2vec.readers.folders import data_files, is_hidden, partition_of
+from item2vec.readers.json_lines import JsonLinesFile
 from item2vec.readers.parts import Part, joined
 from item2vec.readers.table import Table
-from item2vec.readers.text import DelimitedFile, JsonLinesFile
+from item2vec.readers.text import DelimitedFile
 
 __all__ = ["open_table"]
 
@@ -58,6 +60,8 @@ def open_table(
     encoding: str,
     connection: Any,
     same_columns: bool = False,
+    quotes: bool = True,
+    max_line: int = MAX_LINE,
 ) -> Table:
     """Return the table of a source: a file, folder, glob, DataFrame, select, or several of them.
 
@@ -68,7 +72,7 @@ def open_table(
     for name in wanted:
         if not isinstance(name, str):
             raise InputTypeError(f"the name of a column is {short_repr(name)}; expected text")
-    opener = _Opener(wanted, sep, columns, encoding, connection)
+    opener = _Opener(wanted, sep, columns, encoding, connection, quotes, max_line)
     if isinstance(source, str | PathLike):
         path = Path(source)
         files = _files_of(path, encoding)
@@ -89,6 +93,8 @@ class _Opener:
     columns: Sequence[str] | None
     encoding: str
     connection: Any
+    quotes: bool
+    max_line: int
 
     def openers(self, sources: Iterable[Any]) -> Iterator[Callable[[], Part]] | list[Callable[[], Part]]:
         """Return the functions that open the tables of several sources; a list if the sources are paths."""
@@ -110,11 +116,17 @@ class _Opener:
         format_ = _format_of(path, self.encoding)
         if format_ in (None, _TEXT):
             return DelimitedFile(
-                path, wanted=self.wanted, sep=self.sep, columns=self.columns, encoding=self.encoding
+                path,
+                wanted=self.wanted,
+                sep=self.sep,
+                columns=self.columns,
+                encoding=self.encoding,
+                quotes=self.quotes,
+                max_line=self.max_line,
             )
         self._check_named_columns(path)
         if format_ == _JSON:
-            return JsonLinesFile(path, self.encoding)
+            return JsonLinesFile(path, self.encoding, self.max_line)
         return ParquetFile(path) if format_ == PARQUET.name else ArrowFile(path, file_kind(path) or ARROW)
 
     def open_memory(self, source: Any) -> Table:

@@ -1,40 +1,42 @@
-"""Table classes for text files: delimited text and JSON lines."""
+"""Table class for delimited text. The rules of quotes are in ``quoting.py``."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import json
+import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-from item2vec.errors import InputError
-from item2vec.opening import open_bytes, open_text, reading
+from item2vec.errors import InputError, Remedy
+from item2vec.lines import MAX_LINE, blocks_of_lines, check_max_line, count_lines, too_long
 from item2vec.readers.faults import Fault, short_repr
-from item2vec.readers.table import BATCH_ROWS, Batch, bare
+from item2vec.readers.quoting import Dialect, Row, lines_in, shapes_of
+from item2vec.readers.structure import Structure, structure_of
+from item2vec.readers.table import Batch, bare, one_ahead
 
-__all__ = ["DelimitedFile", "JsonLinesFile", "NotPlainError", "detect_separator"]
+__all__ = ["DelimitedFile", "detect_separator"]
 
-_SEPARATORS = "\t,;|"
-_BLOCK_BYTES = 1 << 22
-_ROWS_SEARCHED_FOR_KEYS = 1000
-
-
-class NotPlainError(Exception):
-    """``quick_batches`` cannot parse a delimited file. The error is caught within this package."""
+_LOG = logging.getLogger("item2vec.readers")
+_SEPARATORS = ("\t", ",", ";", "|", "::")
+_STAND_IN = b"\x1f"
+_EXCEL_SEPARATOR = re.compile(r"sep=([^\"]{1,8})", re.IGNORECASE)
+_NO_QUOTES = Remedy("quotes", False, "read quotes as text with {}")
+_ROWS_WITH_SHAPES = 100
+_HEAD_BYTES = 1 << 18
+_QUICK_COLUMNS = 10_000
 
 
 class DelimitedFile:
-    r"""Table of delimited text. A quoted field may contain separators and line breaks.
+    r"""Table of delimited text. A quoted field may contain separators and line breaks (see ``quoting.py``).
 
     Rows end with ``\n``, ``\r\n`` or ``\r``. Blank lines are skipped. Blanks around a field belong to the
-    field. If a closing quote is not followed by a separator or the end of the row (``"Weird Al" Yankovic``),
-    the quotes in this line are ordinary characters.
+    field. A first line ``sep=;``, which Excel writes, states the separator and is not a row.
+
+    Arrow parses blocks of rows. ``Dialect.row`` parses the blocks that Arrow cannot parse, or would parse by
+    other rules.
     """
 
     row_kind = "line"
@@ -47,84 +49,167 @@ class DelimitedFile:
         sep: str | None,
         columns: Sequence[str] | None,
         encoding: str,
+        quotes: bool = True,
+        max_line: int = MAX_LINE,
     ) -> None:
         self.name = str(path)
-        self._path, self._encoding = path, encoding
-        with reading(path), open_text(path, encoding, newline="") as file:
-            first = next((line for line in file if not line.isspace()), None)
-        if first is None:
-            raise InputError(f"{path} is empty; expected rows{'' if columns else ' below a header'}")
+        self._path, self._encoding, self._max_line = path, encoding, check_max_line(max_line)
+        self._line, self._offset, lines, is_whole = self._head()
         fits = _width_is(len(columns)) if columns is not None else _names_all(set(wanted))
-        self.sep = _check_separator(sep) if sep is not None else detect_separator(first, fits)
-        self._header_line = 0
-        self.names = list(columns or ())
-        if columns is None:
-            self._header_line, self.names = next(self._records())
+        if excel := _EXCEL_SEPARATOR.fullmatch(lines[0].rstrip("\r\n")):
+            sep = excel[1] if sep is None else sep
+            self._skip(lines, 1)
+            self._skip(lines, next((i for i, line in enumerate(lines) if not line.isspace()), len(lines)))
+        elif columns is not None:
+            self._line, self._offset = 1, 0
+        if not lines:
+            raise InputError(f"{path} contains only {excel and excel[0]!r}; expected rows")
+        self.sep = sep = detect_separator(lines[0], fits) if sep is None else _check_separator(sep)
+        self.names = list(columns or self._header(lines, Dialect(sep, quotes)))
+        rows = _some_rows(lines, Dialect(sep, quotes), final=is_whole)
+        self._dialect = Dialect(sep, quotes, len(self.names), shapes_of(rows, len(self.names)))
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches, with line numbers. Quoted fields are supported."""
-        rows = self._records()
-        if self._header_line:
-            next(rows)
-        while True:
-            batch = self._batch(islice(rows, BATCH_ROWS), positions)
-            if not (batch.numbers or batch.faults):
-                return
-            yield batch
+        """Yield all rows in batches, with line numbers. A thread parses the next batch."""
+        return one_ahead(self._batches(positions))
 
-    def quick_batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches, without line numbers. Arrow's parser is faster than ``batches``.
+    def _head(self) -> tuple[int, int, list[str], bool]:
+        """Return the number and the position of the first line that is not blank, and the lines from there.
 
-        Raises
-        ------
-        NotPlainError
-            If the file contains a quote, a ragged row, or text that is not UTF-8. The error may be raised
-            after valid batches.
+        The flag is True if these are all lines of the file.
         """
-        if codecs.lookup(self._encoding).name != "utf-8":
-            raise NotPlainError
-        names = [str(position) for position in range(len(self.names))]
-        with reading(self._path), open_bytes(self._path) as file:
-            if any(b'"' in block for block in iter(lambda: file.read(_BLOCK_BYTES), b"")):
-                raise NotPlainError
-            file.seek(0)
-            try:
-                with pa.csv.open_csv(
-                    file,
-                    pa.csv.ReadOptions(
-                        column_names=names, skip_rows=self._header_line, block_size=_BLOCK_BYTES
-                    ),
-                    pa.csv.ParseOptions(delimiter=self.sep, quote_char=False),
-                    pa.csv.ConvertOptions(
-                        column_types=dict.fromkeys(names, pa.large_string()),
-                        include_columns=[names[position] for position in positions],
-                    ),
-                ) as reader:
-                    for batch in reader:
-                        yield Batch(self.name, None, batch.columns)
-            except pa.ArrowInvalid as error:
-                raise NotPlainError from error
+        line, offset, head = 1, 0, b""
+        for number, block in blocks_of_lines(self._path, self._encoding, self._max_line, cr=True):
+            if head:
+                head += block
+            elif text := block.lstrip(b" \t\r\n"):
+                n_blank = len(block) - len(text)
+                start = max(block.rfind(b"\n", 0, n_blank), block.rfind(b"\r", 0, n_blank)) + 1
+                line, offset, head = (
+                    number + count_lines(block[:start], cr=True),
+                    offset + start,
+                    block[start:],
+                )
+            else:
+                offset += len(block)
+            if len(head) > _HEAD_BYTES:
+                end = head.find(b"\n", _HEAD_BYTES) + 1 or len(head)
+                return line, offset, lines_in(head[:end]), False
+        if not head:
+            raise InputError(f"{self.name} is empty; expected rows")
+        return line, offset, lines_in(head), True
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        with reading(self._path), open_text(self._path, self._encoding, newline="") as file:
-            for number, fields in _split(file, self.sep):
-                is_blank = not fields or (fields != [""] and len(fields) == 1 and not fields[0].strip(" \t"))
-                if not is_blank:
-                    yield number, fields
+    def _skip(self, lines: list[str], n: int) -> None:
+        self._line += n
+        self._offset += len(_encoded(lines[:n]))
+        del lines[:n]
 
-    def _batch(self, rows: Iterator[tuple[int, list[str]]], positions: Sequence[int]) -> Batch:
-        width = len(self.names)
+    def _header(self, lines: list[str], dialect: Dialect) -> list[str]:
+        """Remove the header from the lines, and return its fields."""
+        header = _first_row(lines, dialect)
+        header = _first_row(lines, Dialect(dialect.sep, dialect.quotes, len(header.fields)))
+        if header.stray and not dialect.reads_stray_quotes:
+            raise self._stray(self._line, header).exception()
+        self._skip(lines, header.n_lines)
+        return header.fields
+
+    def _batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        number, held = self._line, b""
+        parts: list[bytes] = []
+        strays: list[int] = []
+        for block in self._blocks():
+            parts.append(block)
+            if sum(map(len, parts)) < 2 * len(held):
+                continue  # the row that was held may be long
+            data = b"".join(parts)
+            batch, held, number = self._divide(data, number, positions, strays, final=False)
+            parts = [held]
+            yield batch
+        held = b"".join(parts)
+        while held:
+            batch, held, number = self._divide(held, number, positions, strays, final=True)
+            yield batch
+        if strays:
+            note = "%s line %s: a stray quote was read as text (such lines: %s)"
+            _LOG.warning(note, self.name, strays[0], f"{len(strays):,}")
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the file after the header in blocks of whole lines."""
+        skip = self._offset
+        for _, block in blocks_of_lines(self._path, self._encoding, self._max_line, cr=True):
+            if skip < len(block):
+                yield block[skip:]
+            skip = max(0, skip - len(block))
+
+    def _divide(
+        self, data: bytes, number: int, positions: Sequence[int], strays: list[int], *, final: bool
+    ) -> tuple[Batch, bytes, int]:
+        """Divide a block into rows. Return the batch, the incomplete last row, and its line number."""
+        structure = None
+        if 1 < self._dialect.width <= _QUICK_COLUMNS:
+            structure = structure_of(data, self._dialect.sep, quotes=self._dialect.quotes)
+        if structure is not None and structure.end:
+            batch = self._quick_batch(structure, number, positions)
+            if batch is not None:
+                return batch, data[structure.end :], number + structure.n_lines
+        return self._slow_batch(data, number, positions, strays, final=final)
+
+    def _quick_batch(self, structure: Structure, number: int, positions: Sequence[int]) -> Batch | None:
+        """Parse complete rows with Arrow; return ``None`` if a row is ragged, not UTF-8, or too long."""
+        columns = _parsed_by_arrow(structure, self._dialect, positions)
+        if columns is None:
+            return None
+        n_rows = len(columns[0])
+        if n_rows == structure.n_lines:
+            return Batch(self.name, range(number, number + n_rows), columns)
+        lines = structure.lines_of_rows(self._dialect, self._max_line)
+        if lines is None or len(lines) != n_rows:
+            return None
+        return Batch(self.name, (number + lines).tolist(), columns)
+
+    def _slow_batch(
+        self, data: bytes, number: int, positions: Sequence[int], strays: list[int], *, final: bool
+    ) -> tuple[Batch, bytes, int]:
+        dialect, lines = self._dialect, lines_in(data)
         numbers: list[int] = []
         columns: list[list[str]] = [[] for _ in positions]
         faults: list[Fault] = []
-        for number, fields in rows:
-            if len(fields) != width:
-                faults.append(self._ragged(number, fields))
+        index = 0
+        while index < len(lines):
+            row = dialect.row(lines, index, final=final)
+            if row is None:
+                if len(_encoded(lines[index:])) <= self._max_line:
+                    break
+                row = self._unclosed(lines[index], number + index)
+            start, index = index, index + row.n_lines
+            if row.n_lines > 1 and len(_encoded(lines[start:index])) > self._max_line:
+                raise too_long(self.name, number + start, "row", self._max_line)
+            if len(row.fields) == 1 and not lines[start].strip(" \t\r\n"):
                 continue
-            numbers.append(number)
-            for column, position in zip(columns, positions, strict=True):
-                column.append(fields[position])
-        return Batch(self.name, numbers, columns, faults)
+            if row.stray and dialect.reads_stray_quotes:
+                strays.append(number + start)
+            if row.stray and not dialect.reads_stray_quotes:
+                faults.append(self._stray(number + start, row))
+            elif len(row.fields) != dialect.width:
+                faults.append(self._ragged(number + start, row.fields))
+            else:
+                numbers.append(number + start)
+                for column, position in zip(columns, positions, strict=True):
+                    column.append(row.fields[position])
+        return Batch(self.name, numbers, columns, faults), _encoded(lines[index:]), number + index
+
+    def _unclosed(self, line: str, number: int) -> Row:
+        """Return the line as text; if prose may contain the separator, raise ``InputError``."""
+        if not self._dialect.reads_stray_quotes:
+            error = too_long(self.name, number, "quoted field", self._max_line)
+            error.remedies = (_NO_QUOTES, *error.remedies)
+            raise error
+        return self._dialect.as_text(line, stray=1)
+
+    def _stray(self, number: int, row: Row) -> Fault:
+        found = f"a quoted field that contains line {number + row.stray}, which is a row by itself"
+        expected = "a closing quote before that line"
+        return Fault(self.name, self.row_kind, number, found, expected, remedies=(_NO_QUOTES,))
 
     def _ragged(self, number: int, fields: list[str]) -> Fault:
         expected = f"{len(self.names)} fields ({', '.join(map(short_repr, self.names[:10]))})"
@@ -132,91 +217,53 @@ class DelimitedFile:
         return Fault(self.name, self.row_kind, number, found, expected)
 
 
-class JsonLinesFile:
-    """Table of JSON lines, with one object per line. Blank lines are skipped."""
-
-    row_kind = "line"
-
-    def __init__(self, path: Path, encoding: str) -> None:
-        self.name = str(path)
-        self._path, self._encoding = path, encoding
-        head = list(islice(self._lines(), _ROWS_SEARCHED_FOR_KEYS))
-        if not head:
-            raise InputError(f"{path} is empty; expected one JSON object per line")
-        objects = [row for _, row in map(self._parsed, head) if isinstance(row, dict)]
-        self.names = list(dict.fromkeys(key for row in objects for key in row))
-        if not objects:
-            raise InputError(str(self._parsed(head[0])[1]))
-
-    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches, with line numbers. The value of a missing key is ``None``."""
-        keys = [self.names[position] for position in positions]
-        lines = self._lines()
-        while chunk := [self._parsed(line) for line in islice(lines, BATCH_ROWS)]:
-            numbers = [number for number, row in chunk if isinstance(row, dict)]
-            rows = [row for _, row in chunk if isinstance(row, dict)]
-            faults = [row for _, row in chunk if isinstance(row, Fault)]
-            yield Batch(self.name, numbers, [[row.get(key) for row in rows] for key in keys], faults, rows)
-
-    def _lines(self) -> Iterator[tuple[int, str]]:
-        with reading(self._path), open_text(self._path, self._encoding, newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.isspace():
-                    yield number, line
-
-    def _parsed(self, numbered: tuple[int, str]) -> tuple[int, dict[str, Any] | Fault]:
-        number, line = numbered
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            return number, value
-        return number, Fault(self.name, self.row_kind, number, short_repr(line.strip()), "a JSON object")
+def _parsed_by_arrow(
+    structure: Structure, dialect: Dialect, positions: Sequence[int]
+) -> list[pa.Array] | None:
+    data, delimiter = structure.text[: structure.end].tobytes(), structure.sep
+    if len(delimiter) > 1:
+        if _STAND_IN in data:
+            return None
+        data, delimiter = data.replace(delimiter, _STAND_IN), _STAND_IN
+    names = [str(position) for position in range(dialect.width)]
+    kept = sorted(set(positions))
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(data),
+            pa.csv.ReadOptions(column_names=names, block_size=len(data) + 1),
+            pa.csv.ParseOptions(
+                delimiter=delimiter.decode(),
+                quote_char='"' if structure.quoted else False,
+                newlines_in_values=structure.quoted,
+            ),
+            pa.csv.ConvertOptions(
+                column_types={names[position]: pa.large_string() for position in kept},
+                include_columns=[names[position] for position in kept],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return [table.column(names[position]).combine_chunks() for position in positions]
 
 
-class _Lines:
-    """Iterator that counts lines, and can push back lines of the current row."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._returned: list[str] = []
-        self.taken: list[str] = []
-        self.number = 0
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._returned.pop() if self._returned else next(self._lines)
-        self.number += 1
-        self.taken.append(line)
-        return line
-
-    def give_back_all_but_first(self) -> str:
-        """Push back all lines of the current row except the first line, and return the first line."""
-        first, *rest = self.taken
-        self._returned.extend(reversed(rest))
-        self.number -= len(rest)
-        return first
+def _first_row(lines: Sequence[str], dialect: Dialect) -> Row:
+    row = dialect.row(lines, 0)
+    assert row is not None
+    return row
 
 
-def _split(file: Iterator[str], sep: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the first line and the fields of each row.
-
-    If the quotes of a row are malformed, its first line is split at every separator, inside quotes too.
-    """
-    lines = _Lines(file)
-    rows = csv.reader(lines, delimiter=sep, strict=True)
-    while True:
-        number = lines.number + 1
-        lines.taken.clear()
-        try:
-            yield number, next(rows)
-        except StopIteration:
+def _some_rows(lines: Sequence[str], dialect: Dialect, *, final: bool) -> Iterator[list[str]]:
+    index = 0
+    for _ in range(_ROWS_WITH_SHAPES):
+        row = dialect.row(lines, index, final=final) if index < len(lines) else None
+        if row is None:
             return
-        except csv.Error:
-            yield number, lines.give_back_all_but_first().rstrip("\r\n").split(sep)
+        yield row.fields
+        index += row.n_lines
+
+
+def _encoded(lines: Sequence[str]) -> bytes:
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def detect_separator(line: str, fits: Callable[[list[str]], bool]) -> str:
@@ -227,8 +274,8 @@ def detect_separator(line: str, fits: Callable[[list[str]], bool]) -> str:
     >>> detect_separator("id;title, artist;year", _width_is(3)), detect_separator("a,b,c;d", _width_is(3))
     (';', ',')
     """
-    for sep in _SEPARATORS + " ":
-        if fits(next(_split(iter([line]), sep))[1]):
+    for sep in (*_SEPARATORS, " "):
+        if fits(_first_row([line], Dialect(sep, quotes=True)).fields):
             return sep
     return max(_SEPARATORS, key=line.count)
 
@@ -242,6 +289,9 @@ def _names_all(wanted: set[str]) -> Callable[[list[str]], bool]:
 
 
 def _check_separator(sep: str) -> str:
-    if len(sep) != 1 or sep in '"\r\n':
-        raise InputError(f"sep is {sep!r}; expected one character, such as ',' or a tab")
+    if not isinstance(sep, str) or not sep or any(mark in sep for mark in '"\r\n\0'):
+        raise InputError(
+            f"sep is {sep!r}; expected one or several characters, such as ',', a tab or '::', without quotes "
+            "and line ends"
+        )
     return sep

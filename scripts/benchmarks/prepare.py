@@ -1,9 +1,13 @@
 """Conversion of interactions to sentences, with and without reading Parquet, against pandas (BENCHMARKS B3).
 
     scripts/benchmarks/prepare.py [--rows 10000000] [--repeats 3] [--json FILE]
+    scripts/benchmarks/prepare.py --quoted [--rows 1000000]
 
 The file is synthetic: a million users, 100,000 items with Zipf popularity, and timestamps of one year in
 random order. Each measurement runs in its own process, so that peak memory (including reading) is separate.
+
+``--quoted`` reads a CSV file with four quoted columns instead, and compares with pyarrow's reading of the
+file and the conversion of its table to interactions.
 """
 
 import argparse
@@ -17,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import peers
+import pyarrow.csv
 
 from item2vec import adapters, readers
 
@@ -85,12 +90,36 @@ def child(work, path):
     print(json.dumps({"read": reading, "adapt": adapting, "peak_mb": peak_mb, "sentences": len(results[0])}))
 
 
+def quoted(rows, repeats):
+    """Print the seconds for a quoted file, and their ratio to pyarrow's reading and coding."""
+    random = np.random.default_rng(1)
+    user, item = random.integers(0, 50_000, rows), np.minimum(random.zipf(1.3, rows), 100_000)
+    time = 1_700_000_000 + random.integers(0, 365 * 86_400, rows)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quoted.csv"
+        with path.open("w") as file:
+            file.write('"user_id","item_id","timestamp","title"\n')
+            for u, i, t in zip(user.tolist(), item.tolist(), time.tolist(), strict=True):
+                file.write(f'"user{u}","item{i}","{t}","Title, no. {i} ""live"""\n')
+        ours, peer = peers.interleaved(
+            lambda: readers.read_interactions(path),
+            lambda: readers.read_interactions(pyarrow.csv.read_csv(path)),
+            repeats,
+        )
+        reading, _ = peers.interleaved(lambda: pyarrow.csv.read_csv(path), lambda: None, repeats)
+    middle, least, most = peers.ratio(peer, ours)
+    seconds = [f"{statistics.median(times):.2f} s" for times in (ours, reading, peer)]
+    print(f"{rows:,} quoted rows: {seconds[0]}; pyarrow's reading {seconds[1]}, with coding {seconds[2]};")
+    print(f"ratio {middle:.2f} ({least:.2f}–{most:.2f})")
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quoted", action="store_true", help="measure a file of quoted text only")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -98,6 +127,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.child:
         child(arguments.child, arguments.path)
+        return
+    if arguments.quoted:
+        quoted(min(arguments.rows, 1_000_000), arguments.repeats)
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,147 @@
+"""Read text files by blocks of whole lines, with a limit for the length of a line.
+
+The limit bounds memory: a file without line ends, such as a decompressed gigabyte of zeros, is an error and
+not one enormous line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from item2vec.errors import InputError, Remedy
+from item2vec.opening import open_text, reading
+
+__all__ = [
+    "MAX_LINE",
+    "blocks_of_lines",
+    "check_max_line",
+    "count_lines",
+    "lines_of",
+    "numbered_blocks",
+    "too_long",
+]
+
+MAX_LINE = 16 * 2**20
+"""Default of ``max_line``: the largest length of a line in bytes."""
+
+_LEAST_MAX_LINE = 1 << 10
+_BLOCK_BYTES = 1 << 22
+_BOM = b"\xef\xbb\xbf"
+
+
+def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> Iterator[tuple[int, str]]:
+    r"""Yield the number and the text of each line. Only ``\n`` ends a line, and is part of the text.
+
+    Parameters
+    ----------
+    path
+        A text file, which may be compressed.
+    encoding
+        Name of the encoding. Bytes that cannot be decoded become lone surrogates.
+    max_line
+        Largest length of a line, in bytes of UTF-8.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a line is longer than ``max_line``. The message states its number.
+
+    Examples
+    --------
+    >>> number, line = next(lines_of(Path("sample_data/items.csv")))
+    >>> number, line.split(",")[0]
+    (1, 'item_id')
+    """
+    for lines in numbered_blocks(path, encoding, max_line):
+        yield from lines
+
+
+def numbered_blocks(path: Path, encoding: str, max_line: int) -> Iterator[Iterator[tuple[int, str]]]:
+    """Yield the lines of ``lines_of`` in groups of a few megabytes."""
+    for number, block in blocks_of_lines(path, encoding, max_line):
+        yield enumerate(io.StringIO(block.decode("utf-8", "surrogateescape"), newline="\n"), number)
+
+
+def blocks_of_lines(
+    path: Path, encoding: str, max_line: int, *, cr: bool = False
+) -> Iterator[tuple[int, bytes]]:
+    r"""Yield the number of the first line and the UTF-8 bytes of each block of whole lines.
+
+    ``cr``: ``\r`` ends a line, too. The last line of the file may have no line end.
+    """
+    number, parts, held = 1, [b""], 0
+    with reading(path), _utf8(path, encoding) as read:
+        while chunk := read(min(_BLOCK_BYTES, max_line)):
+            if cr and chunk.endswith(b"\r"):
+                chunk += read(1)  # a line feed may follow
+            first, end = _first_line_end(chunk, cr), _last_line_end(chunk, cr)
+            if held + first > max_line:
+                raise too_long(path, number, "line", max_line)
+            if not end:
+                parts.append(chunk)
+                held += len(chunk)
+                continue
+            block = b"".join((*parts, chunk[:end]))
+            parts, held = [chunk[end:]], len(chunk) - end
+            yield number, block
+            number += count_lines(block, cr=cr)
+        if held:
+            yield number, b"".join(parts)
+
+
+def count_lines(block: bytes, *, cr: bool = False) -> int:
+    """Return the number of line ends in a block."""
+    n_lf = int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+    return n_lf + (block.count(b"\r") - block.count(b"\r\n") if cr and b"\r" in block else 0)
+
+
+def too_long(path: Path | str, number: int, what: str, max_line: int) -> InputError:
+    """Return the error for a line, or a row of several lines, that is longer than ``max_line``."""
+    return InputError(
+        f"{path} line {number}: a {what} of more than {max_line:,} bytes, the limit of a line; expected text "
+        "with line ends",
+        remedies=[Remedy("max_line", text="pass a larger {}")],
+    )
+
+
+def check_max_line(max_line: int) -> int:
+    """Return the limit; raise ``InputError`` if it is not a whole number of at least 1,024 bytes."""
+    if isinstance(max_line, bool) or not isinstance(max_line, int) or max_line < _LEAST_MAX_LINE:
+        raise InputError(f"max_line is {max_line!r}; expected a number of bytes >= {_LEAST_MAX_LINE}")
+    return max_line
+
+
+@contextlib.contextmanager
+def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
+    """Yield a function that reads a number of bytes (or characters) of a text file as UTF-8."""
+    with open_text(path, encoding, newline="") as text:
+        is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")
+
+        def source(size: int) -> bytes:
+            return text.buffer.read(size) if is_utf8 else text.read(size).encode("utf-8", "surrogateescape")
+
+        start = source(len(_BOM)).removeprefix(_BOM)
+
+        def read(size: int) -> bytes:
+            nonlocal start
+            data, start = start + source(max(1, size - len(start))), b""
+            return data
+
+        yield read
+
+
+def _first_line_end(chunk: bytes, cr: bool) -> int:
+    """Return the length of the first line, or of the chunk if it contains no line end."""
+    ends = [chunk.find(b"\n"), chunk.find(b"\r") if cr else -1]
+    return min((end for end in ends if end >= 0), default=len(chunk))
+
+
+def _last_line_end(chunk: bytes, cr: bool) -> int:
+    """Return the length of the whole lines of a chunk. A final carriage return is not yet a line end."""
+    return max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, len(chunk) - 1) if cr else -1) + 1
