@@ -33,6 +33,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, item2vec):
     """Run the commands of a page, then its Python blocks, in one folder with the sample data."""
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    shutil.copytree(ROOT / "tests" / "inputs", tmp_path / "tests" / "inputs")
     _shorten(tmp_path / "sample_data")
     for name in [name for name in os.environ if name.startswith("ITEM2VEC_")]:
         monkeypatch.delenv(name)
