@@ -278,10 +278,10 @@ WITHOUT_LOCKS = (
     + """
 sentences = adapters.playlists([[f"{first + step}" for step in range(6)] for first in range(40)])
 split = evaluation.leave_last_out(sentences)
-model = item2vec.fit(split.train, objective="skipgram", backend="gensim", vector_size=16, index="exact")
+model = item2vec.fit(split.train, objective="skipgram", backend="numba", vector_size=16, index="exact")
 assert len(model.recommend(["3", "4"], k=5)) == 5
 assert evaluation.evaluate(model, split).metrics
-assert item2vec.tune(sentences, trials=1, objective="skipgram", backend="gensim", epochs=1, jobs=1).config
+assert item2vec.tune(sentences, trials=1, objective="skipgram", epochs=1, jobs=1).config
 model.save(f"{folder}/songs")
 assert item2vec.load(f"{folder}/songs").recommend(["3", "4"], k=5) == model.recommend(["3", "4"], k=5)
 for action in (
@@ -361,7 +361,7 @@ building.ANNOY_FROM_ROWS = 10
 loaded = item2vec.load(sys.argv[1] + "/songs")
 print([[entry.item for entry in loaded.recommend([item], k=5)] for item in loaded.vocabulary.ids[:5]])
 sentences = adapters.playlists([[f"{first + step}" for step in range(6)] for first in range(40)])
-model = item2vec.fit(sentences, objective="skipgram", backend="gensim")
+model = item2vec.fit(sentences, objective="skipgram", backend="numba")
 print(loaded.index.kind, model.index.kind, len(model.similar_items("3", k=5)))
 item2vec.publish(loaded, sys.argv[1] + "/models")
 """
