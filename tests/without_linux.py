@@ -26,6 +26,8 @@ def remove():
             delattr(os, name)
     if hasattr(os, "process_cpu_count"):  # uses sched_getaffinity
         os.process_cpu_count = os.cpu_count
+    # joblib warns about a Linux without sched_getaffinity.
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count()))
     sys.addaudithook(hide)
     if SITECUSTOMIZE not in sys.path:  # item2vec passes it to its child processes
         sys.path.append(SITECUSTOMIZE)
