@@ -46,10 +46,15 @@ from item2vec.bundle.manifest import (
 from item2vec.config import AdapterConfig, NextItem, TasteConfig
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
+    FOLDER_MODE,
+    READ_ONLY_MODE,
     atomic_folder,
+    flush,
     open_array,
     read_ids,
+    set_mode,
     sha256,
+    unreadable,
     write_array,
     write_bytes,
     write_ids,
@@ -136,7 +141,8 @@ class Parts:
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
     """Write a model to a new folder atomically, and read it back from the disk.
 
-    The files are made read-only. Equal parts, notes and values of ``now`` produce identical files.
+    All users can read the files, whatever the umask is, and nobody can write to them. Equal parts, notes and
+    values of ``now`` produce identical files.
 
     Parameters
     ----------
@@ -156,7 +162,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     InputError
         If the note contains values other than JSON values, or ``now`` has no time zone.
     WriteError
-        If the disk is full or fails; all files are removed.
+        If the disk is full or fails, or a mode cannot be set; all files are removed.
 
     Examples
     --------
@@ -171,6 +177,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     """
     try:
         with atomic_folder(path) as folder:
+            set_mode(folder, FOLDER_MODE)
             index_settings = _write_parts(parts, folder)
             history_decay = None if parts.neighbours is None else parts.neighbours.decay
             entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
@@ -249,14 +256,15 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
 
 
 def _finish_file(path: Path) -> FileEntry:
-    """Make a flushed file read-only; return its size and SHA-256."""
+    """Make a file readable by all users, and read-only; return its size and SHA-256."""
+    set_mode(path, READ_ONLY_MODE)
     with path.open("rb") as file:
+        flush(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         status = os.fstat(file.fileno())
         if hasattr(os, "posix_fadvise"):
             # Drop the file from the page cache, so that it is read back from the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    path.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
     return FileEntry(size=status.st_size, sha256=digest)
 
 
@@ -271,9 +279,7 @@ def _read(path: Path, hashes: bool, manifest_sha256: str | None) -> tuple[Manife
             f"{path} contains an invalid model: {error}; use another copy of the bundle"
         ) from error
     except OSError as error:
-        raise CorruptBundleError(
-            f"{error.filename or path} cannot be read: {error.strerror}; check its permissions and the disk"
-        ) from error
+        raise unreadable(Path(error.filename or path), error) from error
 
 
 def _check_files(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:

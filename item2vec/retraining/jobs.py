@@ -146,6 +146,7 @@ class Jobs:
         """Write the HTML page of the run; return False, without a page, if there is no evaluation."""
         if self.study is not None:
             write_report(self.study, path, now=datetime.fromisoformat(now), run=report)
+            files.set_mode(Path(path), files.FILE_MODE)
         return self.study is not None
 
 
