@@ -471,14 +471,21 @@ def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     assert versions.served_version(models) == before
 
 
-def test_a_killed_worker_is_an_error(running):
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (signal.SIGKILL, 1, "the worker process ended in job 'train_and_evaluate' with signal SIGKILL"),
+        (signal.SIGBUS, 5, "read a page of a mapped file that the disk no longer provides (signal SIGBUS)"),
+    ],
+)
+def test_a_killed_worker_is_an_error(running, number, code, message):
     run, models, _ = running
     before = versions.served_version(models)
     (worker,) = children_of(run.pid)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker, number)
     _, stderr = run.communicate(timeout=60)
-    assert run.returncode == 1
-    assert "the worker process ended in job 'train_and_evaluate' with signal SIGKILL" in stderr
+    assert run.returncode == code
+    assert message in stderr
     assert versions.served_version(models) == before
 
 
