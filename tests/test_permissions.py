@@ -6,18 +6,16 @@ import os
 import re
 import shutil
 import stat
-import traceback
 from pathlib import Path
 
 import pytest
 from faults.made import made_model
+from users import NOBODY, as_nobody
 
 import item2vec
 from item2vec import versions
 from item2vec.errors import CorruptBundleError, WriteError
 from item2vec.versions.live import Live
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -28,40 +26,10 @@ def umask():
     os.umask(before)
 
 
-@pytest.fixture
-def outside(tmp_path):
-    """A folder that every user may enter; pytest's own folders are private."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    return tmp_path
-
-
 def modes(folder: Path) -> dict[str, int]:
     """Return the modes of a folder and of everything in it, with relative paths."""
     paths = [folder, *folder.rglob("*")]
     return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in paths}
-
-
-def as_nobody(action) -> str:
-    """Return the result of an action, or the traceback of its error, in a process of another user."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can start a process of another user")
-    read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            text = str(action())
-        except BaseException:  # noqa: BLE001 - the parent process shows it
-            text = traceback.format_exc()
-        os.write(write, text.encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as output:
-        text = output.read()
-    os.waitpid(child, 0)
-    return text
 
 
 def publish_everything(models: Path) -> None:
