@@ -43,6 +43,7 @@ from item2vec.bundle.manifest import (
     read_manifest,
     sealed_manifest,
 )
+from item2vec.bundle.plausible import check_norms
 from item2vec.config import AdapterConfig, NextItem, TasteConfig
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
@@ -160,7 +161,8 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     BundleExistsError
         If ``path`` already exists.
     InputError
-        If the note contains values other than JSON values, or ``now`` has no time zone.
+        If the norm of a vector is not below 1e18, the note contains values other than JSON values, or
+        ``now`` has no time zone.
     WriteError
         If the disk is full or fails, or a mode cannot be set; all files are removed.
 
@@ -175,6 +177,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     ...     read(Path(folder) / "songs").vectors, verify(Path(folder) / "songs") == manifest
     (ItemVectors(2 items × 2 dimensions, input only), True)
     """
+    check_norms(parts.vectors)
     try:
         with atomic_folder(path) as folder:
             set_mode(folder, FOLDER_MODE)
@@ -357,6 +360,7 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
         positions=_open_positions(path, manifest) if "positions.npy" in manifest.files else None,
         curve=manifest.epochs,
     )
+    check_norms(vectors)
     has_prior = "popularity.npy" in manifest.files
     prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if has_prior else None
     index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)
