@@ -1,4 +1,4 @@
-"""Atomic, durable writes, checked reads and locks of files.
+"""Atomic, durable writes, checked reads, modes and locks of files.
 
 Arrays are stored as ``.npy`` without pickle, text as UTF-8, and JSON must be strict. A folder is written
 under a temporary name, flushed to the disk and renamed, so that readers never see a partially written folder.
@@ -14,6 +14,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import sys
 import uuid
 from collections import Counter
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.errors import BundleExistsError, CorruptBundleError, PlatformError
+from item2vec.errors import BundleExistsError, CorruptBundleError, PlatformError, WriteError
 
 try:
     import fcntl
@@ -32,7 +33,10 @@ except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "FILE_MODE",
+    "FOLDER_MODE",
     "HAS_LOCKS",
+    "READ_ONLY_MODE",
     "READ_REGULAR",
     "atomic_folder",
     "check_locks",
@@ -42,10 +46,13 @@ __all__ = [
     "parse_json",
     "read_ids",
     "read_text",
+    "refusing_unreadable",
     "replace_bytes",
+    "set_mode",
     "sha256",
     "shipped",
     "sync_folder",
+    "unreadable",
     "write_array",
     "write_bytes",
     "write_ids",
@@ -60,6 +67,8 @@ HAS_LOCKS = fcntl is not None
 # O_NONBLOCK: opening a FIFO without a writer would otherwise block. Windows has none of these flags.
 READ_REGULAR = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 """Flags of ``os.open`` for a file that should be a regular file."""
+FOLDER_MODE, FILE_MODE, READ_ONLY_MODE = 0o755, 0o644, 0o444
+"""Modes of published folders, of files that are replaced, and of files that are written once."""
 
 # The header that np.save writes for a C-ordered array. NumPy's reader parses the header as a Python literal,
 # which can raise almost any exception for a damaged header.
@@ -95,19 +104,44 @@ def flush(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a new file and flush it to the disk."""
+def set_mode(path: Path, mode: int) -> None:
+    """Give a new file or folder a mode, whatever the umask is; a setgid bit is kept.
+
+    Raises
+    ------
+    WriteError
+        If the mode cannot be set, or the file system ignores it, so that others could not read the file.
+    """
+    mode |= stat.S_IMODE(path.stat().st_mode) & stat.S_ISGID
+    reason = "the file system ignores modes"
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        reason = str(error.strerror)
+    else:
+        if not mode & ~path.stat().st_mode:
+            return
+    raise WriteError(
+        f"{path} could not be given mode {mode:04o} ({reason}), with which other users can read it: "
+        "write to a file system with permissions, as the owner of the folder"
+    )
+
+
+def write_bytes(path: Path, content: bytes | memoryview, mode: int | None = None) -> None:
+    """Write a new file and flush it to the disk. Without ``mode``, the umask gives its mode."""
     with path.open("xb") as file:
+        if mode is not None:
+            set_mode(path, mode)
         file.write(content)
         file.flush()
         flush(file.fileno())
 
 
-def replace_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file atomically, replacing an existing one, and flush it to the disk."""
+def replace_bytes(path: Path, content: bytes | memoryview, mode: int | None = None) -> None:
+    """Write a file atomically as ``write_bytes`` does, replacing an existing one."""
     staging = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
-        write_bytes(staging, content)
+        write_bytes(staging, content, mode)
         staging.replace(path)
     finally:
         staging.unlink(missing_ok=True)
@@ -137,6 +171,44 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
     write_bytes(path, "".join(json.dumps(id_) + "\n" for id_ in ids).encode("ascii"))
 
 
+def unreadable(path: Path, error: OSError) -> CorruptBundleError:
+    """Return the error for a file or folder that cannot be read.
+
+    If permissions are the reason, the message names the path that lacks them, its mode and its owner.
+    """
+    message = f"{path} cannot be read: {error.strerror}"
+    if not isinstance(error, PermissionError):
+        return CorruptBundleError(f"{message}; check the disk and its mount")
+    effective = os.access in os.supports_effective_ids
+    absolute = path.absolute()
+    closed = [
+        folder
+        for folder in reversed(absolute.parents)
+        if not os.access(folder, os.X_OK, effective_ids=effective)
+    ]
+    blocker = closed[0] if closed else absolute
+    try:
+        status = blocker.stat()
+    except OSError:
+        return CorruptBundleError(f"{message}; check its permissions")
+    user = f", and this process runs as user {os.geteuid()}" if hasattr(os, "geteuid") else ""
+    return CorruptBundleError(
+        f"{message}: {blocker} has mode {stat.S_IMODE(status.st_mode):04o} and belongs to user "
+        f"{status.st_uid}{user}; as its owner, run: chmod a+rX {blocker}"
+    )
+
+
+@contextlib.contextmanager
+def refusing_unreadable() -> Iterator[None]:
+    """Raise the error of ``unreadable`` for a ``PermissionError`` in the block."""
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        raise unreadable(Path(os.fsdecode(error.filename)), error) from error
+
+
 def read_text(path: Path, max_bytes: int | None = None) -> str:
     """Read UTF-8 text.
 
@@ -155,9 +227,7 @@ def read_text(path: Path, max_bytes: int | None = None) -> str:
     except UnicodeDecodeError as error:
         raise CorruptBundleError(f"{path} is not UTF-8 text: {error}; use another copy") from error
     except OSError as error:
-        raise CorruptBundleError(
-            f"{path} cannot be read: {error.strerror}; check its permissions and the disk"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def parse_json(text: str, where: str | Path) -> Any:
@@ -221,9 +291,7 @@ def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) 
             content = file.read(MAX_NPY_HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise CorruptBundleError(
-            f"{path} cannot be read: {error.strerror}; check its permissions and the disk"
-        ) from error
+        raise unreadable(path, error) from error
     header = NPY_HEADER.match(content)
     if header is None or header.end() != 10 + int.from_bytes(header["length"], "little"):
         raise CorruptBundleError(

@@ -6,7 +6,10 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 
-__all__ = ["finite_rows", "row_norms", "row_products", "sample_rows", "unit_rows"]
+__all__ = ["MAX_NORM", "finite_rows", "invalid_row", "row_norms", "row_products", "sample_rows", "unit_rows"]
+
+MAX_NORM = 1e18
+"""Exclusive bound of the norm of a vector: an inner product of two vectors is then finite in float32."""
 
 
 def finite_rows(matrix: Floats) -> Mask:
@@ -20,6 +23,24 @@ def finite_rows(matrix: Floats) -> Mask:
     with np.errstate(invalid="ignore"):
         finite: Mask = np.isfinite(matrix.sum(axis=1, dtype=np.float64))
     return finite
+
+
+def invalid_row(matrix: Floats) -> tuple[int, float] | None:
+    """Return the first row whose norm is not below ``MAX_NORM``, and the norm; ``None`` if there is none.
+
+    The norms are computed only if a single number makes it necessary.
+
+    >>> invalid_row(np.array([[3, 4], [2.0**100, 0], [np.nan, 1]], np.float32)) == (1, 2.0**100)
+    True
+    """
+    if matrix.size == 0:
+        return None
+    largest = np.abs([matrix.min(), matrix.max()]).max()
+    if largest * np.sqrt(matrix.shape[1], dtype=np.float64) < MAX_NORM:
+        return None
+    norms = row_norms(matrix)
+    row = int(np.argmin(norms < MAX_NORM))
+    return None if norms[row] < MAX_NORM else (row, float(norms[row]))
 
 
 def row_products(matrix: Floats, other: Floats) -> Doubles:

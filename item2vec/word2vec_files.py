@@ -26,9 +26,10 @@ from urllib.parse import unquote
 import numpy as np
 
 from item2vec.arrays import Doubles, Floats
-from item2vec.errors import InputError, WriteError
+from item2vec.errors import InputError
 from item2vec.matrices import finite_rows
 from item2vec.opening import check_file, open_bytes, reading
+from item2vec.outputs import output
 from item2vec.types import Vocabulary, check_ids
 
 __all__ = ["counts_beside", "read_counts", "read_vectors", "write_counts", "write_vectors"]
@@ -172,16 +173,13 @@ def _decode_id(text: str) -> str:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    try:
-        with path.open("wb") as file:
-            if path.suffix != ".gz":
-                yield file
-                return
-            # Equal vectors are equal files without name and time. Higher levels are slow for numbers.
-            with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as compressed:
-                yield compressed
-    except OSError as error:
-        raise WriteError(f"{path} cannot be written: {error.strerror or error}") from error
+    with output(path) as file:
+        if path.suffix != ".gz":
+            yield file
+            return
+        # Equal vectors are equal files without name and time. Higher levels are slow for numbers.
+        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as compressed:
+            yield compressed
 
 
 def _allocated(n_rows: int, size: int) -> Floats:

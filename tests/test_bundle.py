@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -598,3 +599,46 @@ def test_an_invalid_popularity_prior_is_refused(popular, array, text):
     reseal(popular, {"popularity": array})
     with pytest.raises(CorruptBundleError, match=text):
         bundle.read(popular)
+
+
+# Norms.
+
+
+@pytest.mark.parametrize("name", ["input", "output"])
+@pytest.mark.parametrize(
+    ("value", "text"), [(3e38, "3e+38"), (-3e38, "3e+38"), (1.1e18, "1.1e+18"), (9e17, "1.8e+18")]
+)
+def test_a_resealed_vector_of_implausible_norm_is_refused(tmp_path, name, value, text):
+    made = made_vectors()
+    Recommender(made).save(tmp_path / "songs")
+    matrix = getattr(made, name).copy()
+    matrix[7, : 4 if text == "1.8e+18" else 1] = value
+    matrix[7, 4 if text == "1.8e+18" else 1 :] = 0
+    reseal(tmp_path / "songs", {name: matrix})
+    item = re.escape(repr(made.vocabulary.ids[7]))
+    with pytest.raises(
+        CorruptBundleError, match=rf"{name} vector of {item} has norm {re.escape(text)}; expected"
+    ):
+        bundle.read(tmp_path / "songs")
+
+
+def test_a_resealed_vector_below_the_bound_is_read(tmp_path):
+    made = made_vectors()
+    Recommender(made).save(tmp_path / "songs")
+    matrix = made.input.copy()
+    matrix[7] = 0
+    matrix[7, 0] = 9e17
+    reseal(tmp_path / "songs", {"input": matrix})
+    model = Recommender.from_parts(bundle.read(tmp_path / "songs"))
+    ranked = model.recommend([made.vocabulary.ids[7]], k=3)
+    assert np.isfinite([entry.score for entry in ranked]).all()
+
+
+def test_a_vector_of_implausible_norm_is_not_written(tmp_path):
+    made = made_vectors()
+    matrix = made.input.copy()
+    matrix[7, 0] = 3e38
+    parts = dataclasses.replace(Recommender(made).parts, vectors=dataclasses.replace(made, input=matrix))
+    with pytest.raises(InputError, match="has norm 3e"):
+        bundle.write(parts, tmp_path / "songs")
+    assert list(tmp_path.iterdir()) == []

@@ -410,7 +410,7 @@ def test_adapter_settings_apply_and_future_dates_are_ignored(listens, tmp_path, 
     assert result.report["evaluation"]["protocol"]["adapter"]["gap"] == "10h"
     example = {"user": "u0", "item": "wrong", "timestamp": "2099-01-01T00:00:00+00:00"}
     assert (result.report["data"]["future"], result.report["data"]["future_example"]) == (1, example)
-    (facts,) = [record.facts for record in caplog.records if "dated in the future" in record.message]
+    (facts,) = [record.facts for record in caplog.records if "dated in the future are ignored" in record.message]
     assert facts == {"n": 1, **example}
     assert "u0" not in str(versions.verify(tmp_path / "models").note)
 
@@ -471,14 +471,21 @@ def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     assert versions.served_version(models) == before
 
 
-def test_a_killed_worker_is_an_error(running):
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (signal.SIGKILL, 1, "the worker process ended in job 'train_and_evaluate' with signal SIGKILL"),
+        (signal.SIGBUS, 5, "read a page of a mapped file that the disk no longer provides (signal SIGBUS)"),
+    ],
+)
+def test_a_killed_worker_is_an_error(running, number, code, message):
     run, models, _ = running
     before = versions.served_version(models)
     (worker,) = children_of(run.pid)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker, number)
     _, stderr = run.communicate(timeout=60)
-    assert run.returncode == 1
-    assert "the worker process ended in job 'train_and_evaluate' with signal SIGKILL" in stderr
+    assert run.returncode == code
+    assert message in stderr
     assert versions.served_version(models) == before
 
 

@@ -216,7 +216,7 @@ def test_equal_vectors_are_equal_files(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_a_typed_error(tmp_path):
-    with pytest.raises(WriteError, match="cannot be written: No such file"):
+    with pytest.raises(WriteError, match="could not be written: No such file"):
         of("a", [[1]]).save_word2vec(tmp_path / "missing" / "vectors")
 
 

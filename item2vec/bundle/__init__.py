@@ -43,13 +43,19 @@ from item2vec.bundle.manifest import (
     read_manifest,
     sealed_manifest,
 )
+from item2vec.bundle.plausible import check_norms
 from item2vec.config import AdapterConfig, NextItem, TasteConfig
 from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
+    FOLDER_MODE,
+    READ_ONLY_MODE,
     atomic_folder,
+    flush,
     open_array,
     read_ids,
+    set_mode,
     sha256,
+    unreadable,
     write_array,
     write_bytes,
     write_ids,
@@ -136,7 +142,8 @@ class Parts:
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
     """Write a model to a new folder atomically, and read it back from the disk.
 
-    The files are made read-only. Equal parts, notes and values of ``now`` produce identical files.
+    All users can read the files, whatever the umask is, and nobody can write to them. Equal parts, notes and
+    values of ``now`` produce identical files.
 
     Parameters
     ----------
@@ -154,9 +161,10 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     BundleExistsError
         If ``path`` already exists.
     InputError
-        If the note contains values other than JSON values, or ``now`` has no time zone.
+        If the norm of a vector is not below 1e18, the note contains values other than JSON values, or
+        ``now`` has no time zone.
     WriteError
-        If the disk is full or fails; all files are removed.
+        If the disk is full or fails, or a mode cannot be set; all files are removed.
 
     Examples
     --------
@@ -169,8 +177,10 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     ...     read(Path(folder) / "songs").vectors, verify(Path(folder) / "songs") == manifest
     (ItemVectors(2 items × 2 dimensions, input only), True)
     """
+    check_norms(parts.vectors)
     try:
         with atomic_folder(path) as folder:
+            set_mode(folder, FOLDER_MODE)
             index_settings = _write_parts(parts, folder)
             history_decay = None if parts.neighbours is None else parts.neighbours.decay
             entries = {path.name: _finish_file(path) for path in sorted(folder.iterdir())}
@@ -249,14 +259,15 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
 
 
 def _finish_file(path: Path) -> FileEntry:
-    """Make a flushed file read-only; return its size and SHA-256."""
+    """Make a file readable by all users, and read-only; return its size and SHA-256."""
+    set_mode(path, READ_ONLY_MODE)
     with path.open("rb") as file:
+        flush(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         status = os.fstat(file.fileno())
         if hasattr(os, "posix_fadvise"):
             # Drop the file from the page cache, so that it is read back from the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    path.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
     return FileEntry(size=status.st_size, sha256=digest)
 
 
@@ -271,9 +282,7 @@ def _read(path: Path, hashes: bool, manifest_sha256: str | None) -> tuple[Manife
             f"{path} contains an invalid model: {error}; use another copy of the bundle"
         ) from error
     except OSError as error:
-        raise CorruptBundleError(
-            f"{error.filename or path} cannot be read: {error.strerror}; check its permissions and the disk"
-        ) from error
+        raise unreadable(Path(error.filename or path), error) from error
 
 
 def _check_files(path: Path, hashes: bool, manifest_sha256: str | None) -> Manifest:
@@ -351,6 +360,7 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
         positions=_open_positions(path, manifest) if "positions.npy" in manifest.files else None,
         curve=manifest.epochs,
     )
+    check_norms(vectors)
     has_prior = "popularity.npy" in manifest.files
     prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if has_prior else None
     index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)

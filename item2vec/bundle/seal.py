@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.errors import CorruptBundleError
-from item2vec.files import MAX_JSON_BYTES, READ_REGULAR, parse_json
+from item2vec.files import MAX_JSON_BYTES, READ_REGULAR, parse_json, unreadable
 
 __all__ = ["read_sealed", "sealed"]
 
@@ -88,9 +88,7 @@ def _read_regular(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        raise CorruptBundleError(
-            f"{path} cannot be read: {error.strerror}; check its permissions and the disk"
-        ) from error
+        raise unreadable(path, error) from error
     if len(text) > MAX_JSON_BYTES:
         raise CorruptBundleError(
             f"{path} has more than {MAX_JSON_BYTES:,} bytes; expected at most this size: it is damaged or "

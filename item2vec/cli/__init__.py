@@ -38,6 +38,7 @@ Only this package imports typer.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import signal
 import sys
@@ -46,6 +47,7 @@ from types import FrameType
 
 from item2vec.cli.app import app, environment_names
 from item2vec.cli.logs import log_to_stderr
+from item2vec.cli.output import discard_stdout
 from item2vec.cli.remedies import described
 from item2vec.cli.settings import check_environment
 from item2vec.errors import Item2VecError
@@ -63,7 +65,8 @@ def main(words: Sequence[str] | None = None) -> None:
     An ``Item2VecError`` is printed on stderr as one line and determines the exit code. On SIGTERM the command
     removes its temporary files and exits with code 1. The exception is ``retrain`` after it has replaced
     ``CURRENT``: its exit code is 6 if the publication was not finished, otherwise 0. If stdout is a closed
-    pipe, typer exits with code 1, except in ``retrain``, which ignores it.
+    pipe, typer exits with code 1, except in ``retrain``, which ignores it. If stdout cannot be written for
+    another reason, such as a full disk, the exit code is 1, too.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # titles are printed on terminals that lack their characters
@@ -74,11 +77,20 @@ def main(words: Sequence[str] | None = None) -> None:
         check_environment(environment_names())
         app(words)
     except Item2VecError as error:
-        sys.stderr.write(f"item2vec: {described(error)}\n")
-        sys.exit(error.exit_code)
+        _end(described(error), error.exit_code)
+    except OSError as error:
+        # Functions that open files raise an Item2VecError; the remaining output is that on stdout.
+        discard_stdout()
+        path = error.filename or "stdout"
+        _end(f"{path} could not be written: {error.strerror}; check the disk, or redirect the output", 1)
     except Stopped as stopped:
-        sys.stderr.write(f"item2vec: stopped by {stopped}\n")
-        sys.exit(1)
+        _end(f"stopped by {stopped}", 1)
+
+
+def _end(message: str, code: int) -> None:
+    with contextlib.suppress(OSError):  # stderr may be full, too
+        sys.stderr.write(f"item2vec: {message}\n")
+    sys.exit(code)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

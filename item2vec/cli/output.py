@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +14,7 @@ import typer
 from item2vec.items import Items
 from item2vec.types import Recommendation
 
-__all__ = ["described", "echo", "show", "show_rows", "table"]
+__all__ = ["described", "discard_stdout", "echo", "show", "show_rows", "table"]
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -20,6 +22,12 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})
 def echo(text: str) -> None:
     """Print a text on stdout in its encoding. ``main`` sets the error handler for other characters."""
     typer.echo(text, file=sys.stdout)  # without a file, typer replaces the encoding ASCII by UTF-8
+
+
+def discard_stdout() -> None:
+    """Discard what stdout could not write. Otherwise, Python would write it again at exit, and fail."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:

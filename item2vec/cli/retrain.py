@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import show
+from item2vec.cli.output import discard_stdout, show
 from item2vec.cli.parameters import settings
 from item2vec.cli.settings import location, retrain_config
 from item2vec.config import Config
@@ -80,7 +79,7 @@ def retrain(
     except OSError as error:
         # The model is already published, so an output error does not change the exit code.
         log.warning("the result was not printed", extra={"facts": {"error": error.strerror}})
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
 
 
 def _facts(report: Mapping[str, Any], path: str) -> dict[str, Any]:

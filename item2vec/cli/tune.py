@@ -71,8 +71,8 @@ def tune(
     Example: item2vec tune --playlists sample_data/playlists.jsonl --trials 3 --epochs 5
     """
     import item2vec
-    from item2vec import files
     from item2vec.cli.reading import adapter_of, check_timestamps, read_events
+    from item2vec.outputs import output
 
     if protocol is not None and protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
@@ -97,7 +97,8 @@ def tune(
             **fixed,
         )
     if out is not None:
-        files.replace_bytes(out, _updated(_existing_toml(out), tuning.config).encode())
+        with output(out) as file:
+            file.write(_updated(_existing_toml(out), tuning.config).encode())
     if as_json:
         show(_facts(tuning), as_json=True)
     else:

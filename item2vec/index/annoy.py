@@ -18,7 +18,7 @@ import numpy as np
 
 from item2vec.arrays import Codes, Floats, Rows
 from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
-from item2vec.files import open_array, write_array, write_bytes
+from item2vec.files import open_array, unreadable, write_array, write_bytes
 from item2vec.index.exact import ExactIndex
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
 from item2vec.index.openable import new_path, path_to
@@ -180,7 +180,7 @@ class AnnoyIndex:
             with (folder / "index.ann").open("rb") as saved_file, path_to(saved_file) as (file, path):
                 return cls._open(file, path, matrix, groups, saved)
         except OSError as error:
-            raise CorruptBundleError(f"{folder / 'index.ann'} cannot be read: {error.strerror}") from error
+            raise unreadable(folder / "index.ann", error) from error
 
     @classmethod
     def _open(

@@ -36,7 +36,7 @@ import numpy.typing as npt
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
-from item2vec.matrices import row_norms
+from item2vec.matrices import MAX_NORM, row_norms
 from item2vec.types import check_k
 
 __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"]
@@ -44,7 +44,6 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 
 BLOCK_BYTES = 1 << 25
 BLAS_ELEMENTS = 1 << 18
-MAX_NORM = 1e18
 GATHERED_SHARE = 0.25
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 

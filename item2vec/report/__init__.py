@@ -12,8 +12,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from item2vec import files
-from item2vec.errors import MissingExtraError, WriteError
+from item2vec.errors import MissingExtraError
+from item2vec.outputs import output
 from item2vec.report.study import OURS, Study
 
 __all__ = ["OURS", "Study", "check_extra", "write_report"]
@@ -79,9 +79,5 @@ def write_report(
     from item2vec.report.page import render
 
     content = render(study, now=now, seed=seed, run=run).encode()
-    try:
-        files.replace_bytes(Path(path), content)
-    except OSError as error:
-        raise WriteError(
-            f"{path} could not be written: {error.strerror}; check that the folder exists and is writable"
-        ) from error
+    with output(Path(path)) as file:
+        file.write(content)

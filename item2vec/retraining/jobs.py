@@ -31,6 +31,7 @@ from item2vec.report.study import OURS
 from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
 from item2vec.retraining.messages import DataSummary, EvaluationResult, Event, TrainingResult
+from item2vec.retraining.spool import Spool
 from item2vec.sentences import Sentences
 from item2vec.store import Ahead, Store, latest_plausible
 from item2vec.versions import load
@@ -41,8 +42,8 @@ __all__ = ["Jobs"]
 class Jobs:
     """The jobs of one run. A job reads attributes that earlier jobs have set."""
 
-    interactions: Interactions
-    """Interactions of the store, memory-mapped. Set by ``snapshot``."""
+    spool: Spool
+    """Interactions of the store, on disk. Set by ``snapshot``."""
     items: Items
     """Items of the store. Set by ``snapshot``."""
     adapter: AdapterConfig
@@ -67,15 +68,19 @@ class Jobs:
         with Store(store) as opened:
             ahead = opened.ahead(end)
             interactions, self.items = opened.snapshot(end=end)
-        self.interactions = _mapped(interactions, Path(folder))
+        self.spool = Spool(interactions, Path(folder))
         del interactions
-        self.adapter = self.config.adapter.resolved(self.interactions.timestamp)
-        chosen = chosen_interactions(self.interactions, self.adapter)
-        sentences = training_sentences(self.interactions, self.adapter, self.items)
+        with self.spool.opened() as mapped:
+            return self._summary(mapped, ahead, repr(opened), now)
+
+    def _summary(self, interactions: Interactions, ahead: Ahead | None, store: str, now: str) -> DataSummary:
+        self.adapter = self.config.adapter.resolved(interactions.timestamp)
+        chosen = chosen_interactions(interactions, self.adapter)
+        sentences = training_sentences(interactions, self.adapter, self.items)
         if not _tokens_per_epoch(sentences, self.config.model.train.min_count):
             ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
             raise NothingToTrainError(
-                f"{opened!r} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
+                f"{store} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
                 "least two of them in one sentence: ingest more interactions with item2vec ingest FILE"
             )
         first, last = _span(chosen)
@@ -91,9 +96,13 @@ class Jobs:
 
     def train_and_evaluate(self) -> EvaluationResult:
         """Train on the past, and evaluate the model and all baselines on the newest interactions."""
+        with self.spool.opened() as interactions:
+            return self._evaluated(interactions)
+
+    def _evaluated(self, interactions: Interactions) -> EvaluationResult:
         started = time.monotonic()
         try:
-            split = _split(self.interactions, self.config, self.items)
+            split = _split(interactions, self.config, self.items)
             if not len(split):
                 return {"queries": 0, "why": f"{split!r} has no user with a history"}
             model = fit(split.train, self.config.model, items=self.items)
@@ -120,7 +129,11 @@ class Jobs:
         ``compared_with`` is the bundle of the served version, or ``None``. The drift between the two models
         is reported. The training does not depend on the bundle.
         """
-        sentences = training_sentences(self.interactions, self.adapter, self.items)
+        with self.spool.opened() as interactions:
+            return self._trained(interactions, compared_with)
+
+    def _trained(self, interactions: Interactions, compared_with: str | None) -> TrainingResult:
+        sentences = training_sentences(interactions, self.adapter, self.items)
         self.model = fit(sentences, self.config.model, items=self.items, adapter=self.adapter)
         config, tokens_read = self.model.vectors.config, self.model.vectors.tokens_read
         assert config is not None
@@ -146,20 +159,8 @@ class Jobs:
         """Write the HTML page of the run; return False, without a page, if there is no evaluation."""
         if self.study is not None:
             write_report(self.study, path, now=datetime.fromisoformat(now), run=report)
+            files.set_mode(Path(path), files.FILE_MODE)
         return self.study is not None
-
-
-def _mapped(interactions: Interactions, folder: Path) -> Interactions:
-    """Write the columns of interactions into a new folder, and return them memory-mapped."""
-    folder.mkdir()
-    columns: dict[str, Any] = {}
-    for field in dataclasses.fields(interactions):
-        column = getattr(interactions, field.name)
-        if hasattr(column, "dtype"):
-            path = folder / f"{field.name}.npy"
-            files.write_array(path, column)
-            columns[field.name] = files.open_array(path, column.dtype, column.shape)
-    return dataclasses.replace(interactions, **columns)
 
 
 def _example(ahead: Ahead) -> Event:

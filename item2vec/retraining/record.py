@@ -121,9 +121,10 @@ class Record:
     def _write(self) -> None:
         if not self.path.parent.is_dir():
             self.path.parent.mkdir()
+            files.set_mode(self.path.parent, files.FOLDER_MODE)
             files.sync_folder(self.path.parent.parent)
         text = json.dumps(self.report, indent=1, ensure_ascii=False, allow_nan=False)
-        files.replace_bytes(self.path, text.encode() + b"\n")
+        files.replace_bytes(self.path, text.encode() + b"\n", files.FILE_MODE)
 
     def _draw(self, worker: Worker) -> None:
         page = self.path.with_suffix(".html")

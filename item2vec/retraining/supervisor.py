@@ -18,7 +18,7 @@ from typing import Any
 from item2vec import errors
 from item2vec.config import RetrainConfig
 from item2vec.durations import seconds_of
-from item2vec.errors import Item2VecError, RunFailedError
+from item2vec.errors import CorruptBundleError, Item2VecError, RunFailedError
 from item2vec.processes import module_command, resident_memory, usable_memory
 from item2vec.retraining.messages import DataSummary, EvaluationResult, JobName, Request, TrainingResult
 
@@ -38,7 +38,7 @@ class Worker:
 
     A job method raises the item2vec error that the job raised in the worker process, and ``WriteError`` for
     an ``OSError``. It raises ``RunFailedError`` for any other error, and if the worker process crashed or was
-    killed because it exceeded a limit.
+    killed because it exceeded a limit. It raises ``CorruptBundleError`` if a mapped file was truncated.
 
     Examples
     --------
@@ -116,9 +116,7 @@ class Worker:
             if poll.poll(POLL_SECONDS * 1000):
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
-                    raise RunFailedError(
-                        f"the worker process ended in job {job!r} with {self._exit()}; see its messages above"
-                    )
+                    raise self._ended(job)
                 self._buffer += chunk
             self._check_limits(job)
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -138,9 +136,19 @@ class Worker:
                 "raise time in [limits], or train on fewer days"
             )
 
-    def _exit(self) -> str:
+    def _ended(self, job: str) -> Item2VecError:
+        """Return the error for a worker process that ended during a job."""
         code = self._process.wait()
-        return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        ending = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        if code == -signal.SIGBUS:
+            return CorruptBundleError(
+                f"job {job!r} read a page of a mapped file that the disk no longer provides ({ending}): a "
+                "file in the models folder was truncated, or the disk failed; check the disk, and that no "
+                "other process writes to the models folder, then run the command again"
+            )
+        return RunFailedError(
+            f"the worker process ended in job {job!r} with {ending}; see its messages above"
+        )
 
     def __enter__(self) -> Worker:
         return self

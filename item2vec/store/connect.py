@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from item2vec.errors import ConfigError, InputError, Item2VecError, MissingExtraError, StoreError
+from item2vec.store.read_only import open_read_only_where_necessary, why_read_only
 
 __all__ = ["Mode", "begin_as", "make_engine", "parse_url", "retried", "shown", "translated", "undamaged"]
 
@@ -151,26 +152,33 @@ def _sqlite_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool) -> 
     assert url.database is not None
     if "timeout" not in url.query:
         options["connect_args"] = {"timeout": 600 if migrating else 10}
-    engine = sa.create_engine(url.set(database=str(Path(url.database).absolute())), **options)
-    pragmas = {
+    database = Path(url.database).absolute()
+    engine = sa.create_engine(url.set(database=str(database)), **options)
+    open_read_only_where_necessary(engine, database)
+    of_writers: dict[str, str | int] = {
         "journal_mode": "WAL",
         "synchronous": "FULL",
         # On macOS, a flush also flushes the cache of the disk.
         "fullfsync": "ON",
+    }
+    pragmas: dict[str, str | int] = {
         # If foreign keys were enforced, DROP TABLE in a migration would fail for a referenced table.
         "foreign_keys": "OFF" if migrating else "ON",
         "cache_size": -65_536,
     }
 
     @event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+    def set_up(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None
-        for name, value in pragmas.items():
+        for name, value in (pragmas if why_read_only(record) else of_writers | pragmas).items():
             connection.execute(f"PRAGMA {name}={value}").close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        missing = why_read_only(connection)
+        if missing and mode != "DEFERRED":
+            raise StoreError(f"{shown(url)} can only be read: {missing}; run the command as its owner")
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine

@@ -24,6 +24,7 @@ from item2vec.store.ingest import Events, Ingested, RepeatPolicy
 from item2vec.store.moments import Moments
 from item2vec.store.notices import log_notices
 from item2vec.store.queries import Ahead, History
+from item2vec.store.read_only import exists
 from item2vec.store.runs import Promotion, Run
 from item2vec.store.schema import Schema
 from item2vec.store.types import utc
@@ -95,7 +96,7 @@ class Store:
 
     def current(self) -> str | None:
         """Return the schema revision of the database; ``None`` if the database has no schema."""
-        if self._engine.dialect.name == "sqlite" and not Path(str(self._engine.url.database)).exists():
+        if self._engine.dialect.name == "sqlite" and not exists(Path(str(self._engine.url.database))):
             return None  # connecting would create the file
         return self._run("read", self._schema.current)
 

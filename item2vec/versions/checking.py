@@ -10,6 +10,7 @@ import numpy as np
 
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
+from item2vec.files import unreadable
 from item2vec.processes import module_command
 from item2vec.recommender import Recommender
 from item2vec.types import Recommendation
@@ -37,10 +38,7 @@ def manifest_of(folder: Path) -> tuple[Manifest, str]:
     try:
         return read_manifest(folder / "manifest.json")
     except OSError as error:
-        raise CorruptBundleError(
-            f"{folder / 'manifest.json'} cannot be read: {error.strerror}; check its permissions, "
-            "or use another copy of the bundle"
-        ) from error
+        raise unreadable(folder / "manifest.json", error) from error
 
 
 def run_canary(folder: Path, manifest_sha256: str) -> None:

@@ -22,7 +22,14 @@ from item2vec.errors import (
     Item2VecError,
     WriteError,
 )
-from item2vec.files import sync_folder, write_bytes
+from item2vec.files import (
+    FILE_MODE,
+    FOLDER_MODE,
+    refusing_unreadable,
+    set_mode,
+    sync_folder,
+    write_bytes,
+)
 from item2vec.versions.locks import locked
 
 __all__ = [
@@ -129,6 +136,8 @@ def read_state(path: Path, remedy: str) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except CorruptBundleError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
         raise CorruptBundleError(f"{error}. Alternatively, {remedy}") from error
 
 
@@ -161,7 +170,7 @@ def point_to(models: Path, version: Version) -> None:
         "previous": version.previous,
     }
     written = models / f"{CURRENT}.{uuid.uuid4().hex}.tmp"
-    write_bytes(written, sealed(content))
+    write_bytes(written, sealed(content), FILE_MODE)
     read_sealed(written)
     try:
         written.replace(models / CURRENT)
@@ -196,7 +205,9 @@ def write_access(models: Path, command: str) -> Iterator[None]:
     WriteError
         If a read or write fails, here or in the block.
     """
-    if not (models / VERSIONS).is_dir():
+    with refusing_unreadable():
+        has_versions = (models / VERSIONS).is_dir()
+    if not has_versions:
         raise BundleNotFoundError(
             f"{models} has no versions; train a model: "
             f"item2vec train --playlists FILE --models {models}, or item2vec retrain --models {models}"
@@ -261,11 +272,13 @@ def find(models: Path, version_id: str) -> Path:
         If there is no version with this id.
     """
     path = models / VERSIONS / version_id
-    if generation_of(version_id) is None or not os.path.lexists(path):
-        raise BundleNotFoundError(
-            f"{models} has no version {version_id!r}; list the versions: item2vec models list"
-        )
-    return path
+    with refusing_unreadable(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if generation_of(version_id) is not None:
+            path.lstat()
+            return path
+    raise BundleNotFoundError(
+        f"{models} has no version {version_id!r}; list the versions: item2vec models list"
+    )
 
 
 def next_generation(models: Path) -> int:
@@ -276,8 +289,12 @@ def next_generation(models: Path) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its missing parents, and flush each parent's directory entry to the disk."""
+    """Create a folder and its missing parents, and flush each parent's directory entry to the disk.
+
+    All users can read a new folder, whatever the umask is. The mode of an existing folder is not changed.
+    """
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
+        set_mode(path, FOLDER_MODE)
         sync_folder(path.parent)

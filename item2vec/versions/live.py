@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from item2vec.errors import ConfigError, Item2VecError
+from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
 from item2vec.versions.checking import check_rankings
 from item2vec.versions.layout import Version, served_version
@@ -250,6 +251,7 @@ class _Follower:
             del live
 
 
+@refusing_unreadable()
 def _load(models: Path) -> Served:
     if (models / "manifest.json").is_file():
         return Served(None, load(models), datetime.now(UTC))

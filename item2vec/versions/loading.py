@@ -12,6 +12,7 @@ from typing import TypeVar
 from item2vec import bundle
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import BundleNotFoundError, CorruptBundleError
+from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
 from item2vec.versions.layout import CURRENT, VERSIONS, Version, find, generation_of, served_version
 from item2vec.versions.locks import leased
@@ -23,6 +24,7 @@ MAX_RETRIES = 5
 Content = TypeVar("Content")
 
 
+@refusing_unreadable()
 def load(path: str | os.PathLike[str]) -> Recommender:
     """Load a model from a bundle, or the served version of a models folder.
 
@@ -34,7 +36,8 @@ def load(path: str | os.PathLike[str]) -> Recommender:
     BundleNotFoundError
         If the path holds neither a bundle nor a published version.
     CorruptBundleError
-        If the bundle or the served version is damaged; no other version is loaded in its place.
+        If the bundle or the served version is damaged; no other version is loaded in its place. Also if this
+        user may not read it; the message names the path and its mode.
 
     Examples
     --------
@@ -52,6 +55,7 @@ def load(path: str | os.PathLike[str]) -> Recommender:
     return Recommender.from_parts(bundle.read(folder))
 
 
+@refusing_unreadable()
 def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     """Load the served version of a models folder; return the version and its model.
 
@@ -80,6 +84,7 @@ def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     return version, model
 
 
+@refusing_unreadable()
 def list_versions(models: str | os.PathLike[str]) -> list[Version]:
     """Return all versions in a models folder, oldest first, including damaged versions.
 
@@ -94,6 +99,7 @@ def list_versions(models: str | os.PathLike[str]) -> list[Version]:
     ]
 
 
+@refusing_unreadable()
 def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  # noqa: A002 - as in Version
     """Check all files of a version, by default the served one, and return its manifest.
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from item2vec.errors import LockHeldError
-from item2vec.files import HAS_LOCKS, READ_REGULAR, check_locks, fcntl
+from item2vec.files import FILE_MODE, HAS_LOCKS, READ_REGULAR, check_locks, fcntl, set_mode
 
 __all__ = ["claimed", "leased", "locked"]
 
@@ -54,8 +54,11 @@ def locked(models: Path, command: str = "publish") -> Iterator[None]:
     check_locks()
     path = models / "LOCK"
     # O_CLOEXEC: otherwise a child process would inherit the lock, and could hold it after this process ends.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
+        status = os.fstat(descriptor)
+        if FILE_MODE & ~status.st_mode and status.st_uid == os.geteuid():
+            set_mode(path, FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -48,6 +48,10 @@ def publish(
 ) -> Version:
     """Write a model to a models folder as a new version, and serve it.
 
+    Folders are created with mode 0755, files with 0444, and ``CURRENT`` with 0644, whatever the umask is, so
+    that every user who may enter the models folder can load the version. The mode of an existing models
+    folder is not changed.
+
     The files are flushed to the disk, and a child process reads them back and queries the model. Then
     ``CURRENT`` is replaced atomically, so readers load either the old or the new version, complete.
 
@@ -75,7 +79,8 @@ def publish(
     CorruptBundleError
         If ``CURRENT`` is damaged, or the written version cannot be read back or fails a query.
     WriteError
-        If the disk is full or fails. After each of these errors, the served version is unchanged.
+        If the disk is full or fails, or a mode cannot be set. After each of these errors, the served version
+        is unchanged.
     DurabilityError
         If the model is served, but the disk did not confirm the flush of ``CURRENT``, so that a power loss
         may undo the publication.
@@ -179,7 +184,9 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
     1
     """
     folder, new = Path(models), None
-    if (folder / "manifest.json").exists():
+    with files.refusing_unreadable():
+        is_bundle = (folder / "manifest.json").exists()
+    if is_bundle:
         raise ConfigError(
             f"{folder} is a bundle; expected a models folder, such as {folder.parent / 'models'}"
         )
@@ -190,6 +197,7 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
             for name in (STAGING, VERSIONS):
                 make_folder(folder / name)
             sweep(folder)
+            _open_to_readers(folder / VERSIONS)
             _check_room(folder, room)
             new = Attempt(folder)
             try:
@@ -207,6 +215,12 @@ def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: i
             f"nothing was published in {folder}: {error.filename or 'a file'} could not be written "
             f"({error.strerror}); the served version is unchanged: check the disk, then run the command again"
         ) from error
+
+
+def _open_to_readers(versions: Path) -> None:
+    """Let all users read a folder that an earlier release may have created under a restrictive umask."""
+    if files.FOLDER_MODE & ~versions.stat().st_mode:
+        files.set_mode(versions, files.FOLDER_MODE)
 
 
 def _check_room(models: Path, room: int) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from item2vec.errors import ConfigError, WriteError
-from item2vec.files import sync_folder
+from item2vec.files import refusing_unreadable, sync_folder
 from item2vec.versions.layout import (
     DOOMED,
     VERSIONS,
@@ -135,6 +135,7 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
         ) from error
 
 
+@refusing_unreadable()
 def pinned(models: str | os.PathLike[str]) -> set[str]:
     """Return the ids of the pinned versions.
 

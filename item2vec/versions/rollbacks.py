@@ -20,7 +20,7 @@ from item2vec.errors import (
     InputError,
     LockHeldError,
 )
-from item2vec.files import replace_bytes, sync_folder
+from item2vec.files import FILE_MODE, replace_bytes, sync_folder
 from item2vec.versions.checking import manifest_of, run_canary
 from item2vec.versions.layout import (
     CURRENT,
@@ -137,7 +137,7 @@ def release(models: str | os.PathLike[str]) -> Hold | None:
 def write_hold(models: Path, hold: Hold) -> None:
     """Write ``HOLD``, and replace an existing one. The caller must hold the lock."""
     content = asdict(hold) | {"at": hold.at.isoformat(), "artefacts": list(hold.artefacts), "format": FORMAT}
-    replace_bytes(models / HOLD, sealed(content))
+    replace_bytes(models / HOLD, sealed(content), FILE_MODE)
 
 
 def check_not_held(models: Path, manifest: Manifest) -> None:

@@ -1,0 +1,83 @@
+"""Files that the user names for results: vectors, reports and settings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from item2vec.errors import WriteError
+from item2vec.files import flush, sync_folder
+
+__all__ = ["output"]
+
+
+@contextlib.contextmanager
+def output(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write results to. A regular file is replaced atomically at the end of the block.
+
+    A device or a pipe is written directly. A symbolic link is followed.
+
+    Raises
+    ------
+    WriteError
+        If the folder does not exist, or the disk is full or fails; an existing file is unchanged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with output(Path(folder) / "result.txt") as file:
+    ...         _ = file.write(b"result")
+    ...     (Path(folder) / "result.txt").read_bytes()
+    b'result'
+    """
+    try:
+        with _in_place(path) if _is_special(path) else _replacing(path.resolve()) as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, WriteError):
+            raise
+        raise WriteError(
+            f"{path} could not be written: {error.strerror or error}; {_advice(path)}"
+        ) from error
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether a path is an existing device, pipe or folder."""
+    return path.exists() and not path.is_file()
+
+
+@contextlib.contextmanager
+def _in_place(path: Path) -> Iterator[BinaryIO]:
+    with path.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    written = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
+    try:
+        with written.open("xb") as file:
+            yield file
+            file.flush()
+            flush(file.fileno())
+        if path.exists():
+            written.chmod(stat.S_IMODE(path.stat().st_mode))
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _advice(path: Path) -> str:
+    folder = path.absolute().parent
+    if not os.path.lexists(folder):
+        return f"the folder {folder} does not exist; create it, or choose another file"
+    if path.is_dir():
+        return "it is a folder; choose the name of a file"
+    return "check the disk and the permissions of the folder, or choose another file"

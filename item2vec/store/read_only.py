@@ -1,0 +1,144 @@
+"""SQLite files that this user may read, but not write.
+
+A database in WAL mode has two more files, ``-wal`` and ``-shm``, which even a reader creates. If this user
+may not create them, a database without changes in ``-wal`` is opened as *immutable*, that is, without locks.
+The state of its file is therefore compared before and after each transaction.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from item2vec.errors import StoreError
+from item2vec.files import unreadable
+
+__all__ = ["exists", "open_read_only_where_necessary", "why_read_only"]
+
+REASON, STATE = "item2vec_read_only", "item2vec_state"
+
+
+def exists(database: Path) -> bool:
+    """Return whether a file exists; raise ``StoreError`` if its folder may not be entered."""
+    try:
+        return database.exists()
+    except PermissionError as error:
+        raise StoreError(str(unreadable(database, error))) from error
+
+
+def open_read_only_where_necessary(engine: sa.Engine, database: Path) -> None:
+    """Let an engine open an existing file read-only if this user may not write to it or to its folder.
+
+    The reason is stored in ``info`` of the connection, see ``why_read_only``. Opening raises ``StoreError``
+    if the file may not be read, or has changes that cannot be read without write permission.
+    """
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        record.info.pop(REASON, None)
+        record.info.pop(STATE, None)
+        missing = _missing(database) if _readable(database) else None
+        if missing is None:
+            return
+        record.info[REASON] = missing
+        is_immutable = _must_be_immutable(database, missing)
+        if is_immutable:
+            record.info[STATE] = _state(database)
+        arguments[0] = f"{database.as_uri()}?mode=ro{'&immutable=1' if is_immutable else ''}"
+        options["uri"] = True
+
+    @event.listens_for(engine, "checkout")
+    def check_out(_connection: Any, record: Any, _proxy: Any) -> None:
+        if STATE in record.info and record.info[STATE] != _state(database):
+            raise sa.exc.DisconnectionError  # the pool then connects again
+
+    @event.listens_for(engine, "commit")
+    def check_unchanged(connection: sa.Connection) -> None:
+        if STATE in connection.info and connection.info[STATE] != _state(database):
+            busy = sqlite3.OperationalError("the database was changed while it was read without locks")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY  # the transaction is repeated
+            raise sa.exc.OperationalError(None, None, busy)
+
+
+def why_read_only(connection: Any) -> str | None:
+    """Return the permissions that this user lacks to write, or ``None`` if the connection can write."""
+    reason: str | None = connection.info.get(REASON)
+    return reason
+
+
+def _readable(database: Path) -> bool:
+    """Return whether a file exists; raise ``StoreError`` if it may not be read."""
+    if not exists(database):
+        return False
+    if not os.access(database, os.R_OK):
+        raise StoreError(str(unreadable(database, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))))
+    return True
+
+
+def _missing(database: Path) -> str | None:
+    """Return the permissions that this user lacks to write to a database, or ``None``."""
+    if hasattr(os, "statvfs") and os.statvfs(database).f_flag & os.ST_RDONLY:
+        return f"{database} is on a file system that is mounted read-only"
+    closed = [] if os.access(database, os.W_OK) else [database]
+    if not _may_create_beside(database) and not _can_write_beside(database):
+        closed.append(database.parent)
+    if not closed:
+        return None
+    user = f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
+    return f"{user} has no write permission for " + " and ".join(map(_with_mode, closed))
+
+
+def _with_mode(path: Path) -> str:
+    status = path.stat()
+    return f"{path} (mode {stat.S_IMODE(status.st_mode):04o}, user {status.st_uid})"
+
+
+def _beside(database: Path, suffix: str) -> Path:
+    return database.with_name(database.name + suffix)
+
+
+def _may_create_beside(database: Path) -> bool:
+    return os.access(database.parent, os.W_OK | os.X_OK)
+
+
+def _can_write_beside(database: Path) -> bool:
+    return all(os.access(_beside(database, suffix), os.W_OK) for suffix in ("-wal", "-shm"))
+
+
+def _must_be_immutable(database: Path, missing: str) -> bool:
+    """Return whether SQLite could read a database only as immutable.
+
+    Raises
+    ------
+    StoreError
+        If a killed process or a copy has left changes that only a writer can apply.
+    """
+    if _may_create_beside(database):
+        return False
+    wal, memory = _beside(database, "-wal"), _beside(database, "-shm")
+    if wal.exists() and memory.exists():
+        return False
+    for pending in (_beside(database, "-journal"), wal):
+        if pending.exists() and (size := pending.stat().st_size):
+            raise StoreError(
+                f"{pending} contains {size:,} bytes of changes, which only a writer can read, and {missing}: "
+                f"open the store once as its owner, such as with item2vec db current"
+            )
+    return True
+
+
+def _state(database: Path) -> tuple[int, ...]:
+    """Return numbers that change if a database is written: those of its file, and the size of ``-wal``."""
+    try:
+        file = database.stat()
+        wal = _beside(database, "-wal")
+        return file.st_ino, file.st_size, file.st_mtime_ns, wal.stat().st_size if wal.exists() else 0
+    except OSError:
+        return ()
