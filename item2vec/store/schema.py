@@ -29,7 +29,7 @@ ADVISORY_LOCK = int.from_bytes(b"item2vec")
 class Schema:
     """Schema of a database, with the folder of its migrations."""
 
-    url: sa.URL
+    url: sa.URL = field(repr=False)
     scripts: Path = field(default_factory=lambda: shipped("alembic"))
 
     def _config(self) -> Config:
