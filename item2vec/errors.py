@@ -17,7 +17,7 @@
     ├── DurabilityError      (OSError)            a version was published, but may not be on disk
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
     │   └── SchemaError                           its schema is missing, older or newer
-    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or is on hold
+    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or there is a hold
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another process is changing the models folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
@@ -269,7 +269,7 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or is on hold. The served version is unchanged.
+    """A new model did not pass every gate, or there is a hold. The served version is unchanged.
 
     ``report`` is the report of the run, if there was one.
     """
