@@ -47,6 +47,7 @@ NUMBERS = {
     "port",
     "tcp_user_timeout",
 }
+ARGUMENTS_OF_PSYCOPG = {"autocommit", "context", "cursor_factory", "prepare_threshold", "row_factory"}
 SHOWN = (
     SHOWN_OF_SQLITE
     | NUMBERS
@@ -155,7 +156,11 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
 
 
 def _parse_postgresql(url: sa.URL) -> sa.URL:
-    """Check the numbers among the parameters, which libpq and SQLAlchemy would convert."""
+    """Check the parameters whose errors would be those of SQLAlchemy and psycopg, and add the driver."""
+    if names := sorted(url.query.keys() & ARGUMENTS_OF_PSYCOPG):
+        raise ConfigError(
+            f"{shown(url)} has the parameters {', '.join(names)}; expected those of libpq, such as sslmode"
+        )
     for name in sorted(url.query.keys() & NUMBERS):
         values = url.normalized_query[name]
         if not all(re.fullmatch("-?[0-9]{1,9}(,[0-9]{1,5})*", value) for value in values):
@@ -275,17 +280,6 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
     except (sa.exc.ArgumentError, ValueError, TypeError):
         # Not chained: the message of the cause may contain a parameter that is a secret.
         raise ConfigError(f"{shown(url)} has invalid parameters; {SPELLING}") from None
-
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
-        try:
-            return dialect.connect(*arguments, **parameters)
-        except (ValueError, TypeError, AttributeError) as error:
-            # Some parameters are arguments of psycopg.connect, which expects other types than text.
-            raise ConfigError(
-                f"{shown(url)} has a parameter of the wrong type among {', '.join(sorted(url.query))}; "
-                "expected parameters of libpq"
-            ) from error
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
