@@ -14,7 +14,8 @@ from nights import TOML, InProcessWorker, fill, made_listens
 from item2vec import TasteConfig, adapters, fit, publish
 from item2vec.cli.app import tree
 from item2vec.cli.logs import _Lines
-from item2vec.errors import ConfigError, StoreError, masked, short_repr
+from item2vec.conditions import parse
+from item2vec.errors import ConfigError, Item2VecError, StoreError, masked, short_repr
 from item2vec.store import Store
 from item2vec.store.connect import parse_url, shown
 
@@ -274,6 +275,25 @@ def test_the_traceback_of_an_unexpected_error_contains_no_secret(secretive, monk
 def test_masked(text, expected):
     assert masked(text) == (text if expected is None else expected)
     assert masked(masked(text)) == masked(text)
+
+
+@pytest.mark.parametrize("value", [["a"] * 10**5, "a" * 10**6, {"a" * 1000: "b" * 10**6}], ids=type)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda value: TasteConfig(decay=value),
+        lambda value: fit(adapters.playlists([["a", "b"]]), vector_size=value),
+        Store,
+        parse,
+    ],
+)
+def test_no_message_contains_a_large_argument(call, value):
+    message = ""
+    try:
+        call(value)
+    except Item2VecError as error:
+        message = str(error)
+    assert len(message) < 5_000
 
 
 def test_messages_are_masked_however_they_are_made():

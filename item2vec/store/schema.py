@@ -74,9 +74,10 @@ class Schema:
         if "alembic_version" in names and columns == {
             name: set(table.columns.keys()) for name, table in metadata.tables.items()
         }:
+            statements = "DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('{}')"
+            advice = statements.format(self.head)
             remedy += (
-                f"; or, since its columns are those of revision {self.head}, run the SQL statements: DELETE "
-                f"FROM alembic_version; INSERT INTO alembic_version VALUES ('{self.head}')"
+                f"; or, as its columns are those of revision {self.head}, run the SQL statements: {advice}"
             )
         raise SchemaError(
             f"{shown(self.url)} has the tables {', '.join(found)}, and {state} in the table alembic_version; "
