@@ -95,7 +95,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _end(message: str, code: int) -> None:
     with contextlib.suppress(OSError):  # stderr may be full, too
-        sys.stderr.write(f"item2vec: {message}\n")
+        sys.stderr.write(masked(f"item2vec: {message}\n"))
     sys.exit(code)
 
 
