@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from item2vec.errors import ConfigError
+from item2vec.errors import (
+    ConfigError,
+    short_repr,
+)
 
 __all__ = [
     "DAY",
@@ -59,7 +62,7 @@ def seconds_of(duration: str | float | timedelta, name: str) -> float:
         expected = "above 0, such as '45s', '30min', '2h' or '1d'"
         if isinstance(seconds, int | float) and seconds >= 1e12:
             expected = "below 1e12 seconds"
-        raise ConfigError(f"{name} is {duration!r}; expected a duration {expected}")
+        raise ConfigError(f"{name} is {short_repr(duration)}; expected a duration {expected}")
     return float(seconds)
 
 

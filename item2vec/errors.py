@@ -17,7 +17,7 @@
     ├── DurabilityError      (OSError)            a version was published, but may not be on disk
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
     │   └── SchemaError                           its schema is missing, older or newer
-    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or is on hold
+    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or there is a hold
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another process is changing the models folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
@@ -34,6 +34,8 @@ evaluation overestimates the model. ``TuningWarning``: a tuning budget is too sm
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +64,64 @@ __all__ = [
     "TuningWarning",
     "UnknownItemError",
     "WriteError",
+    "masked",
+    "short_repr",
 ]
+
+LONGEST_VALUE = 80
+LONGEST_MESSAGE = 4_000
+# The value of a secret, in quotes (also in a repr that is cut) or up to the next white space.
+_VALUE = r"""(?:'(?:[^'\\]|\\.)*(?:'|$)|"(?:[^"\\]|\\.)*(?:"|$)|\S+)"""
+_NAME = r"(?:pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|signature|[-_]key|apikey|\bauth)"
+_NOT_A_PORT = r"""(?!\*\*\*|\d{1,5}(?:[/?,;:\s'")\]]|$))"""
+_SECRETS = (
+    # scheme://user:secret@host: up to the last @ of the line, because passwords may contain any character
+    re.compile(rf"""(:/+[^\s/:'"]*(?::|%3A)){_NOT_A_PORT}.*(?=@)""", re.IGNORECASE),
+    # the same without a host
+    re.compile(rf"""(:/+[^\s/:@'"]*:){_NOT_A_PORT}[^\s/?@'")\]]+"""),
+    # password=secret, 'sslpassword': 'secret'
+    re.compile(rf"""({_NAME}(?:['"]\s*:|['"]?\s*(?:=|%3D))\s*)(?!\*\*\*){_VALUE}""", re.IGNORECASE),
+    # ?key=secret
+    re.compile(r"""([?&;](?:key|sig)=)(?!\*\*\*)[^\s&;'")]+""", re.IGNORECASE),
+)
+_BOUNDED = reprlib.Repr()
+_BOUNDED.maxlevel = 5
+_BOUNDED.maxlist = _BOUNDED.maxtuple = _BOUNDED.maxdict = _BOUNDED.maxset = LONGEST_VALUE
+_BOUNDED.maxfrozenset = _BOUNDED.maxdeque = _BOUNDED.maxarray = LONGEST_VALUE
+_BOUNDED.maxstring = _BOUNDED.maxother = _BOUNDED.maxlong = LONGEST_MESSAGE
+
+
+def masked(text: str) -> str:
+    """Return a text with the secrets of URLs and of ``name=value`` pairs replaced by ``***``.
+
+    Messages of errors and log lines pass through this function. It recognises passwords in URLs, and values
+    with names such as password, token and api_key.
+
+    >>> masked("postgresql://ann:secret@db/shop?sslpassword=secret")
+    'postgresql://ann:***@db/shop?sslpassword=***'
+    >>> masked("host=db password = 'my secret' user=ann")
+    'host=db password = *** user=ann'
+    """
+    for secret in _SECRETS:
+        text = secret.sub(r"\1***", text)
+    return text
+
+
+def short_repr(value: Any) -> str:
+    """Return the repr of a value for a message: at most 80 characters, with secrets masked.
+
+    Large and deeply nested values are not rendered whole.
+
+    >>> short_repr(["a"] * 1_000_000)[-10:], short_repr("sqlite:///a.db?password=secret")
+    (" 'a', 'a'…", "'sqlite:///a.db?password=***'")
+    """
+    if isinstance(value, str | bytes):
+        value = value[:LONGEST_MESSAGE]
+    try:
+        text = masked(_BOUNDED.repr(value)[:LONGEST_MESSAGE])
+    except Exception:  # noqa: BLE001 - the repr of a foreign class can raise any exception
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +161,8 @@ class Item2VecError(Exception):
     """The base class of all exceptions that this package raises deliberately.
 
     ``remedies`` are arguments that avoid the error. The text of the exception is the message, followed by
-    the remedies.
+    the remedies. Secrets in the message are masked, and a message of more than 4,000 characters is shortened
+    in its middle, because messages contain arguments, and are written to logs and reports.
 
     >>> print(Item2VecError("no timestamps", remedies=[Remedy("timestamp", "when"), Remedy("gap", None)]))
     no timestamps; pass timestamp='when', or pass gap=None
@@ -111,7 +171,7 @@ class Item2VecError(Exception):
     exit_code = 1
 
     def __init__(self, *args: object, remedies: Sequence[Remedy] = ()) -> None:
-        super().__init__(*args)
+        super().__init__(*(_fit_for_display(part) if isinstance(part, str) else part for part in args))
         self.remedies = tuple(remedies)
 
     def __str__(self) -> str:
@@ -123,6 +183,12 @@ class Item2VecError(Exception):
         message = str(self.args[0]) if len(self.args) == 1 else super().__str__()
         advice = ", or ".join(filter(None, map(render, self.remedies)))
         return f"{message}; {advice}" if advice else message
+
+
+def _fit_for_display(message: str) -> str:
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 4 :]}"
+    return masked(message)
 
 
 class ConfigError(Item2VecError, ValueError):
@@ -203,7 +269,7 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or is on hold. The served version is unchanged.
+    """A new model did not pass every gate, or there is a hold. The served version is unchanged.
 
     ``report`` is the report of the run, if there was one.
     """

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.errors import BundleExistsError, CorruptBundleError, PlatformError, WriteError
+from item2vec.errors import BundleExistsError, CorruptBundleError, PlatformError, WriteError, short_repr
 
 try:
     import fcntl
@@ -380,7 +380,7 @@ def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"key {key!r} occurs twice")
+        raise ValueError(f"key {short_repr(key)} occurs twice")
     return value
 
 

@@ -13,7 +13,12 @@ import numpy.typing as npt
 
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.durations import PLAUSIBLE, TICKS, UNIT_NAMES, microseconds_of
-from item2vec.errors import InputError, InputTypeError, Remedy
+from item2vec.errors import (
+    InputError,
+    InputTypeError,
+    Remedy,
+    short_repr,
+)
 from item2vec.types import Vocabulary, as_history
 
 __all__ = ["Interactions", "microseconds", "read_only"]
@@ -56,7 +61,8 @@ class Interactions:
                 object.__setattr__(self, name, read_only(column, dtype))
                 if len(getattr(self, name)) != len(self.item):
                     raise InputError(
-                        f"column {name!r} has {len(column):,} rows; expected {len(self.item):,}, the number "
+                        f"column {short_repr(name)} has {len(column):,} rows; expected "
+                        f"{len(self.item):,}, the number "
                         "of rows of column 'item'"
                     )
         for name, vocabulary in (
@@ -164,7 +170,9 @@ class Interactions:
         if bool((codes < 0).any()):
             unknown = names[int(np.argmin(codes))]
             known = ", ".join(self.events.ids[:10])
-            raise InputError(f"unknown event {unknown!r}; expected an event of these interactions: {known}")
+            raise InputError(
+                f"unknown event {short_repr(unknown)}; expected an event of these interactions: {known}"
+            )
         selected = np.zeros(len(self.events), dtype=bool)
         selected[codes] = True
         return self.take(selected[self.event])
@@ -214,17 +222,18 @@ def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 def _check_codes(name: str, codes: Codes | None, vocabulary: Vocabulary | None) -> None:
     if codes is not None and vocabulary is None:
         raise InputError(
-            f"column {name!r} was passed without its vocabulary; pass {name}s as well, or neither"
+            f"column {short_repr(name)} was passed without its vocabulary; pass {name}s as well, or neither"
         )
     if codes is None and vocabulary is not None:
         raise InputError(
-            f"vocabulary {name}s was passed without column {name!r}; pass the column as well, or neither"
+            f"vocabulary {name}s was passed without column {short_repr(name)}; pass the "
+            f"column as well, or neither"
         )
     if codes is None or vocabulary is None or len(codes) == 0:
         return
     if codes.min() < 0 or codes.max() >= len(vocabulary):
         raise InputError(
-            f"column {name!r} holds a code outside 0 … {len(vocabulary) - 1}; "
+            f"column {short_repr(name)} holds a code outside 0 … {len(vocabulary) - 1}; "
             "expected codes of the column's vocabulary"
         )
 

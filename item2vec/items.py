@@ -12,7 +12,10 @@ import numpy as np
 
 from item2vec.arrays import Mask
 from item2vec.conditions import Column, Where, parse
-from item2vec.errors import InputError
+from item2vec.errors import (
+    InputError,
+    short_repr,
+)
 from item2vec.types import Vocabulary
 
 __all__ = ["Items"]
@@ -169,9 +172,9 @@ class Items:
             return
         if not self.attribute_names:
             raise InputError(
-                f"no item has an attribute {name!r}, because the items have no attributes; "
+                f"no item has an attribute {short_repr(name)}, because the items have no attributes; "
                 "load items with attributes"
             )
         similar = difflib.get_close_matches(name, names, n=1)
         remedy = f"did you mean {similar[0]!r}?" if similar else f"expected {', '.join([*names][:10])}"
-        raise InputError(f"no item has an attribute {name!r}; {remedy}")
+        raise InputError(f"no item has an attribute {short_repr(name)}; {remedy}")

@@ -11,7 +11,12 @@ import numpy as np
 
 from item2vec.arrays import Codes, Floats
 from item2vec.config import AdapterConfig
-from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.errors import (
+    ConfigError,
+    InputError,
+    InputTypeError,
+    short_repr,
+)
 from item2vec.interactions import microseconds
 from item2vec.items import Items
 from item2vec.sentences import Sentences
@@ -150,7 +155,8 @@ def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
         return None
     if items is None:
         raise ConfigError(
-            f"group_by={adapter.group_by!r} needs items with attributes; found no items: pass items="
+            f"group_by={short_repr(adapter.group_by)} needs items with attributes; found "
+            f"no items: pass items="
         )
     return items, adapter.group_by
 
@@ -179,14 +185,15 @@ def check_shape(
     is_pair = isinstance(group_by, tuple) and len(group_by) == 2 and isinstance(group_by[0], Items)
     if not (is_pair or isinstance(group_by, Mapping | None)):
         raise ConfigError(
-            f"group_by is {group_by!r}; expected a mapping from item ids to group ids, or (items, attribute)"
+            f"group_by is {short_repr(group_by)}; expected a mapping from item ids to "
+            f"group ids, or (items, attribute)"
         )
 
 
 def check_least(name: str, value: int, least: int, origin: str = "") -> None:
     """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``; the message ends with ``origin``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name} is {value!r}; expected an integer of at least {least}{origin}")
+        raise ConfigError(f"{name} is {short_repr(value)}; expected an integer of at least {least}{origin}")
 
 
 def _without_overlong(sentences: Sentences, most: int) -> Sentences:
@@ -222,7 +229,9 @@ def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
     )
     for id_, group in zip(sentences.vocabulary.ids, groups, strict=True):
         if not isinstance(group, str | None):
-            raise InputTypeError(f"the group of item {id_!r} is {group!r}; expected an id as text, or None")
+            raise InputTypeError(
+                f"the group of item {short_repr(id_)} is {short_repr(group)}; expected an id as text, or None"
+            )
     group_ids = [group for group in groups if group is not None]
     vocabulary = Vocabulary.of(group_ids)
     code_of = np.full(len(groups), -1, dtype=np.int32)

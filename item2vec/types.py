@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.arrays import Codes
-from item2vec.errors import InputError, InputTypeError, InvalidIdError, UnknownItemError
+from item2vec.errors import (
+    InputError,
+    InputTypeError,
+    InvalidIdError,
+    UnknownItemError,
+    short_repr,
+)
 
 __all__ = [
     "Recommendation",
@@ -108,7 +114,9 @@ class Vocabulary:
         if len(self._code_of) != len(self.ids):
             seen: set[str] = set()
             duplicate = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
-            raise InputError(f"id {duplicate!r} occurs twice in a vocabulary; expected distinct ids")
+            raise InputError(
+                f"id {short_repr(duplicate)} occurs twice in a vocabulary; expected distinct ids"
+            )
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> Vocabulary:
@@ -259,9 +267,13 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
     A string raises ``InputTypeError``, because it would be read character by character.
     """
     if isinstance(items, str):
-        raise InputTypeError(f"{name} is the text {items!r}; expected a list of ids, such as [{items!r}]")
+        raise InputTypeError(
+            f"{name} is the text {short_repr(items)}; expected a list of ids, such as [{short_repr(items)}]"
+        )
     if not isinstance(items, Iterable):
-        raise InputTypeError(f"{name} is {items!r}, of type {type(items).__name__}; expected a list of ids")
+        raise InputTypeError(
+            f"{name} is {short_repr(items)}, of type {type(items).__name__}; expected a list of ids"
+        )
     return list(items)
 
 
@@ -277,7 +289,7 @@ def check_k(k: int) -> int:
     item2vec.errors.InputError: k is 0; expected an integer of at least 1
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise InputTypeError(f"k is {k!r}; expected an integer of at least 1")
+        raise InputTypeError(f"k is {short_repr(k)}; expected an integer of at least 1")
     if k < 1:
         raise InputError(f"k is {k}; expected an integer of at least 1")
     return int(k)

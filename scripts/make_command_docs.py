@@ -18,7 +18,7 @@ this order of precedence. Unknown names are errors.
 |---|---|
 | 0 | success |
 | 2 | invalid configuration or input |
-| 3 | a gate rejected the new model, or the model is on hold after a rollback |
+| 3 | a gate rejected the new model, or a rollback holds promotions back |
 | 4 | nothing to train |
 | 5 | corrupt data or bundle |
 | 6 | published, but durability unknown |

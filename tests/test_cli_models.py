@@ -5,12 +5,13 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from faults.made import made_model
 from faults.operations import served_seed, without_canary
 
-from item2vec import publish, versions
+from item2vec import fit, publish, versions
 from item2vec.versions.locks import locked
 
 NOTE = {
@@ -185,3 +186,38 @@ def test_pin_gc_unpin(item2vec, models, ids):
     assert json_of(item2vec, "pin")["version"] == ids[2]
     assert item2vec("models", "gc", "--keep", "0")[0] == 2
     assert item2vec("models", "pin", ids[0])[0] == 2
+
+
+def test_train_publishes_nothing_between_a_rollback_and_its_release(item2vec, models, tmp_path):
+    lists = tmp_path / "lists.txt"
+    lists.write_text("a b c\nb c d\n")
+    train = ("train", "--playlists", str(lists), "--vector-size", "12")
+    assert item2vec("models", "rollback", "--reason", "jazz")[0] == 0
+    current, known = Path("models/CURRENT").read_bytes(), sorted(Path("models/versions").iterdir())
+    code, out, err = item2vec(*train)
+    assert (code, out) == (3, "")
+    assert "jazz" in err
+    assert "item2vec models release --models models" in err
+    assert Path("models/CURRENT").read_bytes() == current
+    assert sorted(Path("models/versions").iterdir()) == known
+    assert item2vec("models", "release")[0] == 0
+    assert item2vec(*train)[0] == 0
+    assert Path("models/CURRENT").read_bytes() != current
+
+
+def test_train_refuses_a_hold_before_the_training(item2vec, models, monkeypatch):
+    monkeypatch.setattr("item2vec.fit", lambda *_arguments, **_options: pytest.fail("trained"))
+    assert item2vec("models", "rollback", "--reason", "jazz")[0] == 0
+    assert item2vec("train", "--playlists", "none.txt")[0] == 3
+
+
+def test_train_publishes_nothing_if_a_rollback_is_made_during_the_training(item2vec, models, monkeypatch):
+    def fit_and_roll_back(*arguments, **options):
+        versions.rollback("models", reason="jazz")
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr("item2vec.fit", fit_and_roll_back)
+    Path("lists.txt").write_text("a b c\nb c d\n")
+    code, _, err = item2vec("train", "--playlists", "lists.txt", "--vector-size", "12")
+    assert (code, "jazz" in err) == (3, True)
+    assert versions.served_version("models").id == versions.held("models").to

@@ -60,6 +60,18 @@ def test_reading_creates_no_file(tmp_path):
         ("://ann:secret@db/shop", "is not a database URL"),
         ("ann:secret@db/shop", "is not a database URL"),
         ("postgresql://ann:se@secret@db/shop", "as %40"),
+        ("postgresql://db/shop?port=abc", "has the parameter port='abc'; expected a number"),
+        (
+            "postgresql://db/shop?autocommit=secret",
+            "has the parameters autocommit; expected those of libpq",
+        ),
+        ("postgresql://db/shop?row_factory=secret", "has the parameters row_factory"),
+        ("postgresql://db/shop?prepare_threshold=secret", "has the parameters prepare_threshold"),
+        ("postgresql://db/shop?connect_timeout=soon", "connect_timeout='soon'; expected a number"),
+        ("postgresql://db/shop?host=a:1&host=b:c", "invalid parameters"),
+        ("postgresql://db/shop?host=a&host=b&port=1&port=2&port=3", "invalid parameters"),
+        ("postgresql://ann@db:port/shop", "is not a database URL"),
+        ("sqlite://ann:secret@/a.db", "contains a user, a password or a port"),
         (None, "store is None"),
         ("", "is not a database URL"),
     ],
@@ -98,6 +110,35 @@ def test_an_unknown_server_option_is_an_error(cluster):
     url = f"postgresql://postgres@/postgres?host={cluster}&colour=blue"
     with Store(url) as store, pytest.raises(StoreError, match="colour"):
         store.upgrade()
+
+
+@pytest.mark.parametrize("revisions", [[], ["0003", "0004"]])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_lost_revision_is_an_error_with_advice(store, sql, url, revisions, is_whole):
+    sql("DELETE FROM alembic_version")
+    for revision in revisions:
+        sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
+    if not is_whole:
+        sql("DROP TABLE recommendation")
+    with Store(url) as later:
+        for call in (later.summary, later.upgrade, later.current):
+            with pytest.raises(
+                SchemaError, match=r"in the table alembic_version; .*restore a backup"
+            ) as raised:
+                call()
+        advice = str(raised.value).partition("SQL statements: ")[2]
+        assert bool(advice) == is_whole
+        if is_whole:
+            for statement in advice.split(";"):
+                sql(statement)
+            assert later.upgrade() == later.head
+            assert later.summary()["n_items"] == 0
+
+
+def test_tables_without_alembic_version_are_an_error_with_advice(store, sql, url):
+    sql("DROP TABLE alembic_version")
+    with Store(url) as later, pytest.raises(SchemaError, match=r"use an empty database$"):
+        later.upgrade()
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

@@ -122,6 +122,14 @@ def test_a_study_file_belongs_to_one_search(tmp_path):
     study.write_bytes(whole + b"{}\n")
     with pytest.raises(CorruptBundleError, match="line 3 is not a trial"):
         run()
+    study.write_bytes(
+        whole.replace(b'{"', b'{"number": 7, "', 1).replace(b'{"number', b'{"number": 7, "number')
+    )
+    with pytest.raises(CorruptBundleError, match=r"line \d is not strict JSON: key 'number' occurs twice"):
+        run()
+    study.write_bytes(b"\xff\n")
+    with pytest.raises(CorruptBundleError, match="line 1 is not UTF-8 text"):
+        run()
     study.write_bytes(b"not json\n")
-    with pytest.raises(CorruptBundleError, match="line 1 is not JSON"):
+    with pytest.raises(CorruptBundleError, match="line 1 is not strict JSON"):
         run()

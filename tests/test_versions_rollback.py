@@ -226,6 +226,19 @@ def test_a_damaged_hold_is_an_error_and_not_the_absence_of_one(models):
     assert versions.held(models).reason == "blues"
 
 
+@quick
+@pytest.mark.parametrize("name", ["CURRENT", "HOLD", "versions/{}/manifest.json"])
+def test_a_repeated_key_in_a_state_file_is_an_error(models, name):
+    versions.rollback(models, reason="jazz")
+    path = models / name.format(versions.served_version(models).id)
+    whole = path.read_bytes()
+    first = whole.index(b'"format"')
+    path.chmod(0o644)
+    path.write_bytes(whole[:first] + b'"format": 1,\n ' + whole[first:])
+    with pytest.raises(CorruptBundleError, match=r"key 'format' occurs twice"):
+        versions.held(models) if name == "HOLD" else item2vec.load(models)
+
+
 def test_release_without_a_hold(models):
     assert versions.release(models) is None
 

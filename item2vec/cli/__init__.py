@@ -42,6 +42,7 @@ import contextlib
 import io
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 
@@ -50,7 +51,7 @@ from item2vec.cli.logs import log_to_stderr
 from item2vec.cli.output import discard_stdout
 from item2vec.cli.remedies import described
 from item2vec.cli.settings import check_environment
-from item2vec.errors import Item2VecError
+from item2vec.errors import Item2VecError, masked
 
 __all__ = ["app", "main"]
 
@@ -62,7 +63,8 @@ class Stopped(BaseException):
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command given by ``words``, by default ``sys.argv[1:]``.
 
-    An ``Item2VecError`` is printed on stderr as one line and determines the exit code. On SIGTERM the command
+    An ``Item2VecError`` is printed on stderr as one line and determines the exit code. Any other exception is
+    printed as a traceback, with secrets masked; the exit code is 1. On SIGTERM the command
     removes its temporary files and exits with code 1. The exception is ``retrain`` after it has replaced
     ``CURRENT``: its exit code is 6 if the publication was not finished, otherwise 0. If stdout is a closed
     pipe, typer exits with code 1, except in ``retrain``, which ignores it. If stdout cannot be written for
@@ -83,13 +85,17 @@ def main(words: Sequence[str] | None = None) -> None:
         discard_stdout()
         path = error.filename or "stdout"
         _end(f"{path} could not be written: {error.strerror}; check the disk, or redirect the output", 1)
+    except Exception:  # noqa: BLE001 - printed as Python would, except for secrets
+        with contextlib.suppress(OSError):
+            sys.stderr.write(masked(traceback.format_exc()))
+        sys.exit(1)
     except Stopped as stopped:
         _end(f"stopped by {stopped}", 1)
 
 
 def _end(message: str, code: int) -> None:
     with contextlib.suppress(OSError):  # stderr may be full, too
-        sys.stderr.write(f"item2vec: {message}\n")
+        sys.stderr.write(masked(f"item2vec: {message}\n"))
     sys.exit(code)
 
 

@@ -9,12 +9,13 @@ import typer
 
 import item2vec
 from item2vec.cli import data, demo, evaluate, models, recommend, retrain, train, tune
-from item2vec.cli.remedies import Command
+from item2vec.cli.remedies import Command, Group
 
 __all__ = ["app", "environment_names", "tree"]
 
 app = typer.Typer(
     name="item2vec",
+    cls=Group,
     help="A recommender engine for sequences: playlists, click sessions and walks over graphs.",
     no_args_is_help=True,
     add_completion=False,

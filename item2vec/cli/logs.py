@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from item2vec.cli.remedies import described
-from item2vec.errors import Item2VecError
+from item2vec.errors import Item2VecError, masked
 
 __all__ = ["log_to_stderr"]
 
 
 class _Lines(logging.Formatter):
-    """Format each record as one line. The mapping ``facts`` of the record becomes the name=value pairs.
+    """Format each record as one line, with secrets masked.
 
+    The mapping ``facts`` of the record becomes the name=value pairs.
     Errors among the arguments of the record name flags of the running command.
     """
 
@@ -31,9 +32,10 @@ class _Lines(logging.Formatter):
             message += "\n" + self.formatException(record.exc_info)
         facts = getattr(record, "facts", {})
         words = [timestamp, record.levelname, record.name, _one_line(message)]
-        return " ".join(
+        line = " ".join(
             [*words, *(f"{name}={_value(value)}" for name, value in facts.items() if value is not None)]
         )
+        return masked(line)
 
 
 def log_to_stderr() -> None:

@@ -116,10 +116,10 @@ def rollback(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Serve another version, and put the replaced model on hold.
+    """Serve another version, and hold promotions back.
 
-    Nightly runs publish nothing until "item2vec models release". The rollback is also recorded in the
-    store, if the store is available.
+    The commands "train" and "retrain" publish nothing until "item2vec models release". The rollback is also
+    recorded in the store, if the store is available.
 
     Example: item2vec models rollback --reason "low diversity in recommendations"
     """
@@ -138,7 +138,7 @@ def rollback(
 
 @models.command()
 def release(models: options.Models = None, as_json: options.AsJson = False) -> None:
-    """End the hold of a rollback, so that nightly runs publish again.
+    """End the hold of a rollback, so that models are published again.
 
     Example: item2vec models release
     """

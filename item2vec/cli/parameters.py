@@ -59,7 +59,7 @@ class Source:
 
     playlists: Path | None
     edges: Path | None
-    store: str
+    store: str = field(repr=False)
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
 
 

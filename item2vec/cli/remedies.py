@@ -1,4 +1,4 @@
-"""Errors of the library on the command line: their remedies become flags of the running command."""
+"""Errors on the command line: remedies become flags of the running command, and secrets are masked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
-from item2vec.errors import Item2VecError, Remedy
+from item2vec.errors import Item2VecError, Remedy, masked
 
-__all__ = ["Command", "described", "remedies_for"]
+__all__ = ["Command", "Group", "described", "remedies_for"]
 
 _FLAGS = {
     ("timestamp", None): "--no-timestamps",
@@ -41,6 +41,30 @@ class Command(TyperCommand):
             raise
         finally:
             _running.reset(token)
+
+
+class Group(TyperGroup):
+    """Group of commands whose usage errors contain no secrets: an argument may be a store URL."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the options of the group; mask secrets in usage errors."""
+        with _masked_usage():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse and run the command; mask secrets in usage errors."""
+        with _masked_usage():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _masked_usage() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):  # of click's ClickException
+            error.message = masked(message)  # type: ignore[attr-defined]
+        raise
 
 
 def described(error: Item2VecError) -> str:

@@ -24,7 +24,7 @@ from item2vec.config import (
     TrainConfig,
     objectives_with,
 )
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, short_repr
 
 __all__ = [
     "FILE",
@@ -107,26 +107,45 @@ def _file() -> dict[str, Any]:
 
     If the file does not exist, the result is empty.
     """
+    content = _content()
+    known = {*LOCATIONS, *SECTIONS, "index"}
+    for name in content:
+        if name not in known:
+            raise ConfigError(f"{FILE}: unknown key {short_repr(name)}{_nearest(name, known)}")
+    for name, default in LOCATIONS.items():
+        if not isinstance(content.get(name, ""), str):
+            # Without the value, because it may contain a password.
+            found = _type_of(content[name])
+            raise ConfigError(f'{FILE}: {name} is {found}; expected text, such as {name} = "{default}"')
+    for section, settings in SECTIONS.items():
+        values = content.get(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{FILE}: {section} is {_type_of(values)}; expected the table [{section}]")
+        try:
+            settings(**values)
+        except (ConfigError, TypeError) as error:
+            raise ConfigError(f"{FILE} [{section}]: {error}") from error
+    return content
+
+
+def _content() -> dict[str, Any]:
+    """Parse item2vec.toml, whose keys TOML requires to be distinct."""
     try:
-        content = tomllib.loads(FILE.read_text(encoding="utf-8"))
+        return tomllib.loads(FILE.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ConfigError(f"{FILE} cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{FILE} is not UTF-8 text: {error}; save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{FILE} is not valid TOML: {error}; correct the file") from error
-    known = {*LOCATIONS, *SECTIONS, "index"}
-    for name in content:
-        if name not in known:
-            raise ConfigError(f"{FILE}: unknown key {name!r}{_nearest(name, known)}")
-    for section, settings in SECTIONS.items():
-        try:
-            settings(**content.get(section, {}))
-        except (ConfigError, TypeError) as error:
-            raise ConfigError(f"{FILE} [{section}]: {error}") from error
-    return content
+
+
+def _type_of(value: Any) -> str:
+    """Return the name of the TOML type of a value, with an article."""
+    names = {dict: "a table", list: "an array", str: "text", bool: "a boolean"}
+    return names.get(type(value), f"a value of type {type(value).__name__}")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

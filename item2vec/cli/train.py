@@ -39,7 +39,8 @@ def train(
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, random walks over a graph, or the histories in the store.
+    The sentences are playlists from a file, random walks over a graph, or the histories in the store. The
+    exit code is 3 if a rollback holds promotions back, until "item2vec models release".
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
@@ -47,15 +48,19 @@ def train(
     from item2vec.cli.reading import read_sentences
     from item2vec.cli.titles import read_titles_beside
     from item2vec.files import check_locks
+    from item2vec.versions.rollbacks import check_no_hold
 
-    check_locks()  # publish requires them, after the training
+    folder = location("models", models)
+    # Before the training, because publish requires both after it.
+    check_locks()
+    check_no_hold(folder)
     titles, source = read_titles_beside(items, source)
     sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed, now=datetime.now(UTC))
     start_vectors = None if start is None else load(start).vectors
     started = time.monotonic()
     titles = stored_items if titles is None else titles
     model = fit(sentences, config, items=titles, start=start_vectors, adapter=adapter)
-    version = publish(model, location("models", models))
+    version = publish(model, folder, during_hold=False)
     facts = {
         "version": version.id,
         "path": str(version.path),

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from item2vec.arrays import Codes, Mask
-from item2vec.errors import InputTypeError
+from item2vec.errors import (
+    InputTypeError,
+    short_repr,
+)
 
 __all__ = ["ORDERINGS", "Column", "Scalar", "Truth"]
 
@@ -148,7 +151,7 @@ class Column:
         start, stop = (len(self.numbers), self.n_distinct) if is_text else (0, len(self.numbers))
         if start == stop and self.n_distinct:
             raise InputTypeError(
-                f"{name} is {self.type}, and cannot be compared by {operator} {value!r}; expected "
+                f"{name} is {self.type}, and cannot be compared by {operator} {short_repr(value)}; expected "
                 f"{'a number' if is_text else 'text'}"
             )
         table = np.zeros(self.n_distinct, dtype=bool)
@@ -168,7 +171,9 @@ class Column:
         """
         if self.n_distinct and not self.is_list.any() and not (self.texts and isinstance(value, str)):
             expected = "text" if self.texts else "an attribute that is text or a list"
-            raise InputTypeError(f"{name} is {self.type}, and cannot contain {value!r}; expected {expected}")
+            raise InputTypeError(
+                f"{name} is {self.type}, and cannot contain {short_repr(value)}; expected {expected}"
+            )
         has_substring = np.zeros(self.n_distinct, dtype=bool)
         if isinstance(value, str):
             has_substring[len(self.numbers) :] = [value in text for text in self.texts]

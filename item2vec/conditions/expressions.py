@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from item2vec.conditions.columns import Column, Scalar
 from item2vec.conditions.predicates import AllOf, AnyOf, Comparison, Condition, Negation, Rows
-from item2vec.errors import InputError
+from item2vec.errors import (
+    InputError,
+    short_repr,
+)
 
 __all__ = ["Expression", "condition_of"]
 
@@ -38,7 +41,8 @@ class Expression:
         parsed = _EXPRESSION.fullmatch(text)
         if parsed is None or not parsed[1].strip():
             raise InputError(
-                f"the condition is {text!r}; expected NAME=VALUE, such as genre=jazz, or another operator: "
+                f"the condition is {short_repr(text)}; expected NAME=VALUE, such as "
+                f"genre=jazz, or another operator: "
                 "!= > >= < <= ~"
             )
         name, operator, value = parsed.groups()
@@ -94,7 +98,8 @@ def _values(expression: Expression, column: Column) -> set[Scalar]:
     if not values:
         expected = " or ".join("true or false" if kind == "boolean" else "a number" for kind in column.kinds)
         raise InputError(
-            f"{expression.name} is {column.type}, and cannot be compared with {expression.text!r}; expected "
+            f"{expression.name} is {column.type}, and cannot be compared with "
+            f"{short_repr(expression.text)}; expected "
             f"{expected}"
         )
     return values

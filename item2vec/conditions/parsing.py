@@ -9,7 +9,11 @@ import numpy as np
 
 from item2vec.conditions.columns import ORDERINGS, Scalar
 from item2vec.conditions.predicates import AllOf, AnyOf, Comparison, Condition, Negation
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import (
+    InputError,
+    InputTypeError,
+    short_repr,
+)
 
 __all__ = ["MAX_DEPTH", "parse"]
 
@@ -42,14 +46,15 @@ def parse(where: Mapping[str, Any] | Condition) -> Condition:
 def _all_of(conditions: Any, place: str, depth: int) -> Condition:
     if not isinstance(conditions, Mapping):
         raise InputTypeError(
-            f"{place} is {conditions!r}; expected a mapping of attribute names, such as {{'genre': 'jazz'}}"
+            f"{place} is {short_repr(conditions)}; expected a mapping of attribute names, "
+            f"such as {{'genre': 'jazz'}}"
         )
     if depth > MAX_DEPTH:
         raise InputError(f"conditions are nested more than {MAX_DEPTH} levels deep; simplify them")
     parts: list[Condition] = []
     for name, value in conditions.items():
         if not isinstance(name, str):
-            raise InputTypeError(f"an attribute name is {name!r}; expected text")
+            raise InputTypeError(f"an attribute name is {short_repr(name)}; expected text")
         if name == "not":
             parts.append(Negation(_all_of(value, "not", depth + 1)))
         elif name in ("any", "all"):
@@ -63,7 +68,8 @@ def _all_of(conditions: Any, place: str, depth: int) -> Condition:
 def _members(name: str, conditions: Any, depth: int) -> tuple[Condition, ...]:
     if not isinstance(conditions, list | tuple):
         raise InputTypeError(
-            f"{name} is {conditions!r}; expected a list of mappings (an attribute that is named {name!r} "
+            f"{name} is {short_repr(conditions)}; expected a list of mappings (an "
+            f"attribute that is named {short_repr(name)} "
             "must be renamed)"
         )
     return tuple(_all_of(member, f"a member of {name}", depth + 1) for member in conditions)
@@ -76,7 +82,8 @@ def _of_attribute(name: str, value: Any) -> list[Condition]:
     unknown = next((operator for operator in value if operator not in OPERATORS), None)
     if unknown is not None or not value:
         raise InputTypeError(
-            f"{name} is {dict(value)!r}; expected {_SCALAR}, a list of these, or a mapping with the "
+            f"{name} is {short_repr(dict(value))}; expected {_SCALAR}, a list of these, "
+            f"or a mapping with the "
             f"operators {' '.join(OPERATORS)}"
         )
     return [

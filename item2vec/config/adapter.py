@@ -14,7 +14,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from item2vec.config.settings import Finite, Settings
 from item2vec.durations import DEFAULT_GAP, EPOCH, seconds_of
-from item2vec.errors import ConfigError
+from item2vec.errors import (
+    ConfigError,
+    short_repr,
+)
 
 __all__ = ["AdapterConfig", "Days", "Duration", "Least"]
 
@@ -44,7 +47,8 @@ def _check_events(events: Any) -> Any:
     has_names = isinstance(events, tuple | Mapping) and all(isinstance(name, str) for name in events)
     if not has_names or not all(type(n) in {int, float} and 0 <= n < math.inf for n in weights.values()):
         raise ValueError(
-            f"events is {events!r}; expected names such as ['play'], or names with finite weights >= 0 such "
+            f"events is {short_repr(events)}; expected names such as ['play'], or names "
+            f"with finite weights >= 0 such "
             "as {'click': 1, 'purchase': 5}"
         )
     return {name: float(n) for name, n in weights.items()} if weights else events

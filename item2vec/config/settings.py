@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, short_repr
 
 __all__ = ["Decay", "Decays", "Finite", "Flag", "Learned", "Settings", "nearest"]
 
@@ -60,7 +60,7 @@ class Settings(BaseModel):
         """Return the error message for an unknown setting name."""
         near = nearest(name, cls.model_fields)
         hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(cls.model_fields)}"
-        return f"unknown setting {name!r}; {hint}"
+        return f"unknown setting {short_repr(name)}; {hint}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -97,9 +97,11 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
         else:
             values = NUMBERS.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")
             values = values.replace("greater than or equal to", "at least")
-            near = difflib.get_close_matches(str(fault["input"]), _choices(fault.get("ctx")), n=1)
+            near = difflib.get_close_matches(str(fault["input"])[:100], _choices(fault.get("ctx")), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            expected.setdefault(f"{name} is {fault['input']!r}; expected ", []).append(values + hint)
+            expected.setdefault(f"{name} is {short_repr(fault['input'])}; expected ", []).append(
+                values + hint
+            )
     messages += [found + ", or ".join(values) for found, values in expected.items()]
     return "; ".join(messages)
 

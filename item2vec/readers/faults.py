@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from item2vec.errors import InputError, Remedy
+from item2vec.errors import InputError, Remedy, short_repr
 from item2vec.opening import ENCODING
 
 __all__ = ["MAX_BAD", "Fault", "FaultReport", "OnError", "short_repr"]
@@ -21,7 +21,6 @@ MAX_BAD = 0.05
 
 _LOG = logging.getLogger("item2vec.readers")
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +135,3 @@ class FaultReport:
         messages = [fault.exception().args[0] for fault in self._first]
         further = [" · …"] if self._n_skipped > len(messages) else []
         return InputError(" · ".join(messages) + "".join(further), remedies=self._first[0].remedies)
-
-
-def short_repr(value: Any) -> str:
-    """Return the repr of a value, truncated to 80 characters, for error messages."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

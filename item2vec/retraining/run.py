@@ -33,7 +33,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -163,7 +163,7 @@ class _Run:
     attempt: Attempt
     record: Record
     worker: Worker
-    store: str
+    store: str = field(repr=False)
     config: RetrainConfig
     force: str | None
     now: datetime

@@ -17,7 +17,7 @@ import warnings
 from typing import TYPE_CHECKING, get_args
 
 from item2vec.config import RetrainConfig
-from item2vec.errors import Item2VecError, LeakWarning
+from item2vec.errors import Item2VecError, LeakWarning, masked
 from item2vec.retraining.messages import Done, Failed, JobName, Request
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _execute(jobs: Jobs, request: Request) -> Done | Failed:
         message = f"job {job!r} ran out of memory; add memory, or train on fewer days"
         return {"error": "RunFailedError", "message": message, "exit_code": 1}
     except Exception as error:  # noqa: BLE001 - the parent process raises RunFailedError
-        traceback.print_exc()
+        sys.stderr.write(masked(traceback.format_exc()))
         message = f"job {job!r} failed: {type(error).__name__}: {error}; see the traceback above"
         return {"error": "RunFailedError", "message": message, "exit_code": 1}
 

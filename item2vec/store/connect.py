@@ -17,7 +17,15 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from item2vec.errors import ConfigError, InputError, Item2VecError, MissingExtraError, StoreError
+from item2vec.errors import (
+    ConfigError,
+    InputError,
+    Item2VecError,
+    MissingExtraError,
+    StoreError,
+    masked,
+    short_repr,
+)
 from item2vec.store.read_only import open_read_only_where_necessary, why_read_only
 
 __all__ = ["Mode", "begin_as", "make_engine", "parse_url", "retried", "shown", "translated", "undamaged"]
@@ -26,6 +34,37 @@ T = TypeVar("T")
 Mode = Literal["read", "write", "migrate"]
 
 SPELLING = "expected sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+FILE_PATH = re.compile(r"([A-Za-z]:)?[^@=:?;&#]*")  # text that contains no password
+CONNECTION_STRING = re.compile(r"\s*\w+\s*=")  # of libpq, as in host=db password=secret
+# Parameters of URLs that contain no secrets. Messages contain no others.
+SHOWN_OF_SQLITE = {"cache", "check_same_thread", "immutable", "mode", "timeout", "uri", "vfs"}
+NUMBERS = {
+    "connect_timeout",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "port",
+    "tcp_user_timeout",
+}
+ARGUMENTS_OF_PSYCOPG = {"autocommit", "context", "cursor_factory", "prepare_threshold", "row_factory"}
+SHOWN = (
+    SHOWN_OF_SQLITE
+    | NUMBERS
+    | {
+        "application_name",
+        "channel_binding",
+        "client_encoding",
+        "dbname",
+        "gssencmode",
+        "host",
+        "hostaddr",
+        "options",
+        "sslmode",
+        "target_session_attrs",
+        "user",
+    }
+)
 OLDEST_SQLITE = (3, 38)  # supports STRICT tables, RETURNING, and built-in JSON functions
 ATTEMPTS, GIVE_UP_AFTER = 5, 20  # number of attempts; seconds
 
@@ -61,33 +100,44 @@ CORRUPT = 5  # exit code of the command line for damaged data
 def parse_url(text: str) -> sa.URL:
     """Parse a database URL and add the driver; raise ``ConfigError`` if the URL is invalid or unsupported.
 
+    A text that may contain a password is not part of the message.
+
     >>> parse_url("item2vec.db")
     Traceback (most recent call last):
     item2vec.errors.ConfigError: 'item2vec.db' is not a database URL; for a SQLite file write 'sqlite:///item2vec.db'
     """
     if not isinstance(text, str):
-        raise ConfigError(f"store is {text!r}; {SPELLING}")
-    masked = re.sub(":.*@", ":***@", text)
-    if "://" not in text:
-        raise ConfigError(f"{masked!r} is not a database URL; for a SQLite file write 'sqlite:///{masked}'")
+        raise ConfigError(
+            f"store is {'None' if text is None else f'of type {type(text).__name__}'}; {SPELLING}"
+        )
+    if FILE_PATH.fullmatch(text):
+        found = short_repr(text)
+        raise ConfigError(f"{found} is not a database URL; for a SQLite file write 'sqlite:///{found[1:]}")
+    if CONNECTION_STRING.match(text):
+        raise ConfigError(
+            f"the store is a connection string of name=value pairs, not a database URL; {SPELLING}"
+        )
+    unreadable = ConfigError(f"the store ({len(text):,} characters) is not a database URL; {SPELLING}")
     try:
         url = sa.make_url(text)
-    except (sa.exc.ArgumentError, ValueError) as error:
-        raise ConfigError(f"{masked!r} is not a database URL; {SPELLING}") from error
-    if "@" in (url.host or ""):
-        raise ConfigError(f"{masked!r} has more than one @; write an @ in the password as %40")
+    except (sa.exc.ArgumentError, ValueError):
+        # Not chained: the message of the cause contains a part of the text.
+        raise unreadable from None
+    if "@" in (url.host or "") or "@" in str(url.query.get("host", "")):
+        raise ConfigError("the store has more than one @; write an @ in the password as %40")
     if url.drivername in {"sqlite", "sqlite+pysqlite"}:
         return _parse_sqlite(url)
     if url.drivername in {"postgresql", "postgresql+psycopg"}:
-        return url.set(drivername="postgresql+psycopg")
-    raise ConfigError(f"unknown database {url.drivername!r} in {shown(url)}; {SPELLING}")
+        return _parse_postgresql(url)
+    raise ConfigError(f"unknown database {short_repr(url.drivername)} in {shown(url)}; {SPELLING}")
 
 
 def _parse_sqlite(url: sa.URL) -> sa.URL:
-    if url.host:
+    if url.host or url.username is not None or url.password is not None or url.port is not None:
         path = "/".join(part for part in (url.host, url.database) if part)
+        part = f"the host {short_repr(url.host)}" if url.host else "a user, a password or a port"
         raise ConfigError(
-            f"{shown(url)} contains the host {url.host!r}; SQLite has no host: write three slashes before "
+            f"{shown(url)} contains {part}; SQLite has no host: write three slashes before "
             f"the path, 'sqlite:///{path}'"
         )
     if not url.database or url.database.startswith((":memory:", "file:")):
@@ -96,7 +146,7 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
     timeout = url.query.get("timeout", "0")
     if url.query.keys() - {"timeout"} or not re.fullmatch(r"\d+(\.\d+)?", str(timeout)):
         parameters = ", ".join(
-            f"{name}={'***' if 'password' in name else value}" for name, value in url.query.items()
+            f"{name}={value if name in SHOWN_OF_SQLITE else '***'}" for name, value in url.query.items()
         )
         raise ConfigError(
             f"{shown(url)} has the parameters {parameters}; expected only timeout, a number of seconds, "
@@ -105,14 +155,42 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
     return url
 
 
-def shown(url: sa.URL) -> str:
-    """Return a URL as text, with passwords masked or removed.
+def _parse_postgresql(url: sa.URL) -> sa.URL:
+    """Check the parameters whose errors would be those of SQLAlchemy and psycopg, and add the driver."""
+    if names := sorted(url.query.keys() & ARGUMENTS_OF_PSYCOPG):
+        raise ConfigError(
+            f"{shown(url)} has the parameters {', '.join(names)}; expected those of libpq, such as sslmode"
+        )
+    for name in sorted(url.query.keys() & NUMBERS):
+        values = url.normalized_query[name]
+        if not all(re.fullmatch("-?[0-9]{1,9}(,[0-9]{1,5})*", value) for value in values):
+            raise ConfigError(
+                f"{shown(url)} has the parameter {name}={short_repr(values[0])}; expected a number"
+            )
+    return url.set(drivername="postgresql+psycopg")
 
-    >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?sslpassword=secret"))
-    'postgresql+psycopg://ann:***@db/shop'
+
+def shown(url: sa.URL) -> str:
+    """Return a URL as text for messages, logs and reports: without secrets.
+
+    The password is masked. Of the parameters, only those that are known to be no secrets remain.
+
+    >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?Token=secret&connect_timeout=3"))
+    'postgresql+psycopg://ann:***@db/shop?connect_timeout=3'
     """
-    secrets = [name for name in url.query if "password" in name]
-    return url.difference_update_query(secrets).render_as_string(hide_password=True)
+    hidden = [
+        name
+        for name, values in url.normalized_query.items()
+        if name not in SHOWN or any("@" in value or masked(value) != value for value in values)
+    ]
+    url = url.difference_update_query(hidden)
+    if "@" in (url.host or ""):
+        url = url.set(host="***")
+    if url.username is not None and ":" in url.username:
+        url = url.set(username="***")
+    if url.database is not None:
+        url = url.set(database=masked(url.database))
+    return masked(url.render_as_string(hide_password=True))
 
 
 def make_engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
@@ -199,6 +277,9 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
         engine = sa.create_engine(url, connect_args=connect_args, **options)
     except ImportError as error:
         raise MissingExtraError("PostgreSQL needs psycopg: pip install 'item2vec[postgres]'") from error
+    except (sa.exc.ArgumentError, ValueError, TypeError):
+        # Not chained: the message of the cause may contain a parameter that is a secret.
+        raise ConfigError(f"{shown(url)} has invalid parameters; {SPELLING}") from None
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
@@ -214,7 +295,7 @@ def _json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{value!r} is not a JSON value ({error}); "
+            f"{short_repr(value)} is not a JSON value ({error}); "
             "expected text, numbers, booleans, null, lists or mappings"
         ) from error
 

@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from item2vec.errors import SchemaError, StoreError
 from item2vec.files import flush, shipped, sync_folder
 from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
+from item2vec.store.tables import metadata
 
 __all__ = ["Schema"]
 
@@ -29,7 +30,7 @@ ADVISORY_LOCK = int.from_bytes(b"item2vec")
 class Schema:
     """Schema of a database, with the folder of its migrations."""
 
-    url: sa.URL
+    url: sa.URL = field(repr=False)
     scripts: Path = field(default_factory=lambda: shipped("alembic"))
 
     def _config(self) -> Config:
@@ -49,9 +50,39 @@ class Schema:
         return self._revisions[0]
 
     def current(self, connection: sa.Connection) -> str | None:
-        """Return the schema revision of the database; ``None`` if the database has no schema."""
-        heads = MigrationContext.configure(connection).get_current_heads()
-        return ", ".join(heads) or None
+        """Return the schema revision of the database; ``None`` if the database has no schema.
+
+        Raises
+        ------
+        SchemaError
+            If the database has tables of this package, but not exactly one revision.
+        """
+        revisions = MigrationContext.configure(connection).get_current_heads()
+        if len(revisions) != 1:
+            self._refuse_lost_revision(connection, revisions)
+        return revisions[0] if revisions else None
+
+    def _refuse_lost_revision(self, connection: sa.Connection, revisions: tuple[str, ...]) -> None:
+        inspector = sa.inspect(connection)
+        names = set(inspector.get_table_names())
+        found = sorted(metadata.tables.keys() & names)
+        if not found and not revisions:
+            return
+        state = f"the revisions {', '.join(revisions)}" if revisions else "no revision"
+        remedy = "restore a backup, or use an empty database"
+        columns = {name: {column["name"] for column in inspector.get_columns(name)} for name in found}
+        if "alembic_version" in names and columns == {
+            name: set(table.columns.keys()) for name, table in metadata.tables.items()
+        }:
+            statements = "DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('{}')"
+            advice = statements.format(self.head)
+            remedy += (
+                f"; or, as its columns are those of revision {self.head}, run the SQL statements: {advice}"
+            )
+        raise SchemaError(
+            f"{shown(self.url)} has the tables {', '.join(found)}, and {state} in the table alembic_version; "
+            f"expected one revision: {remedy}"
+        )
 
     def check(self, current: str | None) -> None:
         """Raise ``SchemaError`` unless ``current`` is the required revision."""

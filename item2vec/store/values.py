@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from item2vec.errors import InputError, InputTypeError
+from item2vec.errors import (
+    InputError,
+    InputTypeError,
+    short_repr,
+)
 
 __all__ = ["check_text", "check_value"]
 
@@ -20,9 +24,9 @@ def check_text(value: Any, what: str) -> None:
     item2vec.errors.InputError: title is 'a\x00b'; expected text without NUL or lone surrogates
     """
     if not isinstance(value, str):
-        raise InputTypeError(f"{what} is {value!r}; expected text")
+        raise InputTypeError(f"{what} is {short_repr(value)}; expected text")
     if not _is_storable(value):
-        raise InputError(f"{what} is {value!r}; expected text without NUL or lone surrogates")
+        raise InputError(f"{what} is {short_repr(value)}; expected text without NUL or lone surrogates")
 
 
 def check_value(value: Any, what: str, depth: int = 0) -> None:
@@ -45,11 +49,12 @@ def check_value(value: Any, what: str, depth: int = 0) -> None:
             check_value(element, what, depth + 1)
     elif not isinstance(value, int | float | None):
         raise InputTypeError(
-            f"{what} is {value!r} of type {type(value).__name__}; expected text, a number, a boolean, "
+            f"{what} is {short_repr(value)} of type {type(value).__name__}; expected "
+            f"text, a number, a boolean, "
             "null, or lists or mappings of these"
         )
     elif value is not None and not _is_storable(value):
-        raise InputError(f"{what} is {value!r}; expected a finite float or a signed 64-bit integer")
+        raise InputError(f"{what} is {short_repr(value)}; expected a finite float or a signed 64-bit integer")
 
 
 def _is_storable(value: str | float) -> bool:

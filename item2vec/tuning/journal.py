@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.config import Config, TasteConfig, TrainConfig
-from item2vec.errors import ConfigError, CorruptBundleError
-from item2vec.files import fcntl, flush
+from item2vec.errors import ConfigError, CorruptBundleError, short_repr
+from item2vec.files import fcntl, flush, parse_json
 from item2vec.tuning.trial import Trial
 
 __all__ = ["Journal"]
@@ -173,14 +173,14 @@ def _check_same(path: Path, header: Mapping[str, Any], about: Mapping[str, Any])
 
 def _parsed(path: Path | None, number: int, line: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(line)
-    except ValueError as error:
-        raise CorruptBundleError(
-            f"{path} line {number} is not JSON ({error}); expected a JSON object: delete the file"
-        ) from error
+        content = parse_json(line.decode(), f"{path} line {number}")
+    except UnicodeDecodeError as error:
+        raise CorruptBundleError(f"{path} line {number} is not UTF-8 text: delete the file") from error
+    except CorruptBundleError as error:
+        raise CorruptBundleError(f"{error}; expected a JSON object: delete the file") from error
     if not isinstance(content, dict):
         raise CorruptBundleError(
-            f"{path} line {number} is {content!r:.80}; expected a JSON object: delete the file"
+            f"{path} line {number} is {short_repr(content)}; expected a JSON object: delete the file"
         )
     return content
 

@@ -34,7 +34,7 @@ from item2vec.versions.layout import (
     sweep,
 )
 from item2vec.versions.locks import locked
-from item2vec.versions.rollbacks import check_not_held
+from item2vec.versions.rollbacks import check_no_hold, check_not_held
 
 __all__ = ["Attempt", "attempt", "publish"]
 
@@ -45,6 +45,7 @@ def publish(
     *,
     note: Mapping[str, Any] = {},
     now: datetime | None = None,
+    during_hold: bool = True,
 ) -> Version:
     """Write a model to a models folder as a new version, and serve it.
 
@@ -65,6 +66,9 @@ def publish(
         JSON values to store in the manifest.
     now
         The creation time to store in the manifest; by default the current time.
+    during_hold
+        Whether to publish while a rollback holds promotions back. The models from which a rollback was made
+        are refused in any case. The command line and nightly runs publish nothing during a hold.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def publish(
     LockHeldError
         If another run holds the lock of the folder.
     GateRefusedError
-        If the model is on hold after a rollback.
+        If the model is on hold after a rollback, or, without ``during_hold``, if there is a hold.
     CorruptBundleError
         If ``CURRENT`` is damaged, or the written version cannot be read back or fails a query.
     WriteError
@@ -96,6 +100,8 @@ def publish(
     """
     # Estimated size: input vectors, output vectors and an index of similar size. Twice that is required.
     with attempt(models, room=6 * model.vectors.input.nbytes) as new:
+        if not during_hold:
+            check_no_hold(new.models)
         bundle.write(model.parts, new.bundle_path, note=note, now=now or datetime.now(UTC))
         return new.commit()
 

@@ -35,7 +35,16 @@ from item2vec.versions.layout import (
 )
 from item2vec.versions.loading import list_versions
 
-__all__ = ["Hold", "artefact_digest", "check_not_held", "check_reason", "held", "release", "rollback"]
+__all__ = [
+    "Hold",
+    "artefact_digest",
+    "check_no_hold",
+    "check_not_held",
+    "check_reason",
+    "held",
+    "release",
+    "rollback",
+]
 
 HOLD = "HOLD"
 MAX_REASON = 1000
@@ -138,6 +147,17 @@ def write_hold(models: Path, hold: Hold) -> None:
     """Write ``HOLD``, and replace an existing one. The caller must hold the lock."""
     content = asdict(hold) | {"at": hold.at.isoformat(), "artefacts": list(hold.artefacts), "format": FORMAT}
     replace_bytes(models / HOLD, sealed(content), FILE_MODE)
+
+
+def check_no_hold(models: str | os.PathLike[str]) -> None:
+    """Raise ``GateRefusedError`` if a rollback holds promotions back."""
+    hold = held(models)
+    if hold is not None:
+        raise GateRefusedError(
+            f"promotions are held back since the rollback of {hold.version} to {hold.to} at "
+            f"{hold.at.isoformat(sep=' ')} ({hold.reason}); to allow them again: "
+            f"item2vec models release --models {models}"
+        )
 
 
 def check_not_held(models: Path, manifest: Manifest) -> None:
