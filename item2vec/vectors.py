@@ -132,8 +132,9 @@ class ItemVectors:
         """Whether each item has an input vector (bool, n items).
 
         If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
-        of sentences has no input vector. It can be recommended by its output vector, and is ignored in
-        histories.
+        of sentences has no input vector. After a single epoch of skip-gram or CBOW, this also holds for an
+        item that occurs only in the first windows. Such an item can be recommended by its output vector, and
+        is ignored in histories.
         """
         return read_only(self.input.any(axis=1), np.bool_)
 

@@ -24,7 +24,7 @@ from item2vec.config import TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, NothingToTrainError, TrainingError
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.training import gensim_trainer
-from item2vec.training.corpus import prepare
+from item2vec.training.corpus import prepare, split_long
 from item2vec.vectors import ItemVectors
 
 QUICK = {"objective": "skipgram", "vector_size": 4, "epochs": 3, "sample": 0, "workers": 1, "seed": 7}
@@ -500,16 +500,11 @@ def test_an_epoch_passes_every_token_once_in_short_sentences(lengths, block, lon
     words = np.array([str(token) for token in tokens], dtype=object)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gensim_trainer, "TOKENS_PER_BLOCK", block)
-        patch.setattr(gensim_trainer, "MAX_SENTENCE_TOKENS", longest)
-        read = list(gensim_trainer._Epoch(words, tokens, offsets_of(lengths)))
-    expected, start = [], 0
-    for length in lengths:
-        expected += [
-            words[cut : min(cut + longest, start + length)].tolist()
-            for cut in range(start, start + length, longest)
-        ]
-        start += length
-    assert read == expected
+        read = list(gensim_trainer._Epoch(words, tokens, split_long(offsets_of(lengths), longest)))
+    pieces = split_long(offsets_of(lengths), longest)
+    assert read == [words[start:end].tolist() for start, end in pairwise(pieces)]
+    assert [word for sentence in read for word in sentence] == words.tolist()
+    assert max(map(len, read), default=0) <= longest
 
 
 # --- results ---------------------------------------------------------------------------------------

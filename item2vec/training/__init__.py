@@ -57,8 +57,8 @@ def train(
     ItemVectors
         One row per item that occurs ``min_count`` times and in a sentence of two or more tokens, most
         frequent first. Items whose vectors did not change are left out, such as items that subsampling
-        skipped in every epoch; items that started from ``start`` are kept. With ``workers=1``, the same
-        sentences and settings give the same bytes in every process.
+        skipped in every epoch, and their number is logged; items that started from ``start`` are kept. With
+        ``workers=1``, the same sentences and settings give the same bytes in every process.
 
     Raises
     ------

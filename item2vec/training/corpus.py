@@ -13,7 +13,7 @@ from item2vec.errors import NothingToTrainError
 from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary
 
-__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare"]
+__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare", "split_long"]
 
 MAX_SENTENCE_TOKENS = 10_000
 """Maximum length of a sentence in word2vec (gensim's limit; longer ones are split), and of a window."""
@@ -91,6 +91,25 @@ def prepare(sentences: Sentences, config: TrainConfig) -> Corpus:
         n_read / len(unweighted.tokens),
         sentences.ordered,
     )
+
+
+def split_long(offsets: Offsets, longest: int = MAX_SENTENCE_TOKENS) -> Offsets:
+    """Return the offsets of the same sentences, split into the fewest pieces of at most ``longest`` tokens.
+
+    The pieces of a sentence differ in length by at most one token. A cut at every 10,000th token could leave
+    a piece of one token, which has no context and is not trained.
+
+    Examples
+    --------
+    >>> split_long(np.array([0, 3, 10]), longest=3)
+    array([ 0,  3,  5,  7, 10])
+    """
+    lengths = np.diff(offsets)
+    cuts = []
+    for i in np.flatnonzero(lengths > longest):
+        n_pieces = -(-lengths[i] // longest)
+        cuts.append(offsets[i] + np.arange(1, n_pieces) * lengths[i] // n_pieces)
+    return np.sort(np.concatenate([offsets, *cuts])) if cuts else offsets
 
 
 def _frequent(sentences: Sentences, min_count: int) -> Sentences:

@@ -13,6 +13,7 @@ from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
+from item2vec.training.checks import log_items_left_out
 from item2vec.training.corpus import Corpus
 from item2vec.training.validation import Validation
 from item2vec.vectors import Epoch, ItemVectors
@@ -63,9 +64,11 @@ def run_epochs(
 ) -> ItemVectors:
     """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
 
-    Rows that did not change are left out, except ``warm`` rows, which started from trained vectors. If only
-    earlier items are context, an item that occurs only at the end of sentences has a trained output vector
-    and no trained input vector; its row is kept, and its input vector is set to zero.
+    Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
+    number is logged. A row with a trained output vector and no trained input vector is kept, and its input
+    vector is set to zero. Such a row belongs to an item that occurs only at the end of sentences, if only
+    earlier items are context; or to an item that occurs only in the first windows of a single epoch, because
+    gradients of input vectors are proportional to output vectors, which start at zero.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def run_epochs(
         for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
             trainer.train_epoch(number, tokens, offsets)
             _check_finite(trainer, number + 1, config)
-            read[tokens] = True
+            read[_with_context(tokens, offsets)] = True
             tokens_read += len(tokens)
             if after_epoch is not None:
                 after_epoch(number + 1, vectors())
@@ -101,17 +104,32 @@ def run_epochs(
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
     moved = read & learned.has_input & (learned.input != initial.input).any(axis=1)
     kept = moved if warm is None else moved | warm
-    backward = _only_earlier_context(config)
-    if backward:
+    if _keeps_targets(config):
         kept = kept | (read & initial.output_moved(trainer).any(axis=1))
-    if not moved.any() and not (backward and warm is None and _has_outputs(trainer, config)):
+    outputs_suffice = _only_earlier_context(config) and warm is None and _has_outputs(trainer, config)
+    if not moved.any() and not outputs_suffice:
         raise TrainingError(f"no vector changed in {config.epochs} epochs: {_why_unchanged(config)}")
+    log_items_left_out(corpus, read, kept, config.epochs)
     return learned if kept.all() else learned.take(np.flatnonzero(kept))
 
 
 def _only_earlier_context(config: TrainConfig) -> bool:
     """Return whether the context of an item is only the items before it."""
     return config.forward_only if isinstance(config, SkipGram | CBOW) else True
+
+
+def _keeps_targets(config: TrainConfig) -> bool:
+    """Return whether an item is kept if only its output vector changed.
+
+    With subsampling, the item may have been a negative only: then its output vector says nothing about it.
+    """
+    return not isinstance(config, SkipGram | CBOW) or config.forward_only or config.sample == 0
+
+
+def _with_context(tokens: Codes, offsets: Offsets) -> Codes:
+    """Return the tokens of sentences of two or more tokens; a token alone is not trained."""
+    lengths = np.diff(offsets)
+    return tokens if lengths.min(initial=2) >= 2 else tokens[np.repeat(lengths >= 2, lengths)]
 
 
 def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
@@ -146,7 +164,10 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
 
 
 class _Start(NamedTuple):
-    """Copies of the matrices before training (n items × dimensions), to detect the rows that change."""
+    """Copies of the matrices before training (n items × dimensions), to detect the rows that change.
+
+    ``output`` is ``None`` if there is no output matrix, or if it starts at zero.
+    """
 
     input: Floats
     output: Floats | None
@@ -154,23 +175,22 @@ class _Start(NamedTuple):
 
     @classmethod
     def of(cls, trainer: Trainer, config: TrainConfig) -> _Start:
-        compared = trainer.output if _only_earlier_context(config) else None
-        output = None if compared is None else compared.copy()
+        output = None if trainer.output is None or not trainer.output.any() else trainer.output.copy()
         n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
         return cls(trainer.input.copy(), output, n_parts)
 
     def output_moved(self, trainer: Trainer) -> Mask:
         """Return a mask of the parts of output rows that training changed (n items × parts)."""
-        if self.output is None or trainer.output is None:
+        if trainer.output is None:
             return np.zeros((len(self.input), self.n_parts), np.bool_)
-        return ~self._equal(trainer.output, self.output)
+        return ~self._equal(trainer.output, 0 if self.output is None else self.output)
 
     def input_unmoved(self, trainer: Trainer) -> Mask:
         """Return a mask of the parts of input rows that training did not change (n items × parts)."""
         return self._equal(trainer.input, self.input)
 
-    def _equal(self, matrix: Floats, start: Floats) -> Mask:
-        equal: Mask = (matrix == start).reshape(len(start), self.n_parts, -1).all(axis=2)
+    def _equal(self, matrix: Floats, start: Floats | int) -> Mask:
+        equal: Mask = (matrix == start).reshape(len(matrix), self.n_parts, -1).all(axis=2)
         return equal
 
 
@@ -192,7 +212,7 @@ def _vectors(
     output = trainer.scored
     if copy and output is trainer.output and output is not None:
         output = output.copy()
-    if output is not None and _only_earlier_context(config):
+    if output is not None and _keeps_targets(config):
         unread = initial.input_unmoved(trainer) & initial.output_moved(trainer)
         if not unread.all():
             if warm is not None:

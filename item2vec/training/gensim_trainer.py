@@ -1,8 +1,8 @@
 """Training by gensim's word2vec. The only module that imports gensim.
 
 gensim receives decimal row numbers as words, so that no id can break its parser. Sentences are split at
-10,000 tokens, because gensim would silently truncate them. Each epoch is one call of gensim's ``train``, and
-the token counts that gensim reports are checked.
+10,000 tokens (``split_long``), because gensim would silently truncate them. Each epoch is one call of
+gensim's ``train``, and the token counts that gensim reports are checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from gensim.models import Word2Vec
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.config import CBOW, SkipGram
 from item2vec.errors import TrainingError
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
+from item2vec.training.checks import check_tokens_read
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
 
 __all__ = ["GensimTrainer"]
 
@@ -69,21 +70,15 @@ class GensimTrainer:
         if not expected:
             return
         trained, received = model.train(
-            _Epoch(self._words, tokens, offsets),
+            _Epoch(self._words, tokens, split_long(offsets)),
             total_words=expected,
             epochs=1,
             start_alpha=config.alpha - config.alpha_step * number,
         )
         if model.fault is not None:
             raise TrainingError(f"gensim failed in epoch {number + 1}: {model.fault!r}") from model.fault
-        counts = np.bincount(tokens, minlength=len(model.wv))
         keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
-        mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))
-        if received != expected or abs(trained - mean) > 1 + 8 * deviation:
-            raise TrainingError(
-                f"gensim trained {trained:,} of {received:,} tokens in epoch {number + 1}; expected "
-                f"{mean:,.0f} ± {8 * deviation:,.0f} of {expected:,}; the vectors are incomplete: train again"
-            )
+        check_tokens_read("gensim", number + 1, tokens, keep, trained=trained, received=received)
 
 
 class _Word2Vec(Word2Vec):
@@ -125,8 +120,7 @@ class _Epoch:
             block = self.words[self.tokens[self.offsets[start] : self.offsets[end]]].tolist()
             bounds = (self.offsets[start : end + 1] - self.offsets[start]).tolist()
             for left, right in pairwise(bounds):
-                for cut in range(left, right, MAX_SENTENCE_TOKENS):
-                    yield block[cut : min(cut + MAX_SENTENCE_TOKENS, right)]
+                yield block[left:right]
             start = end
 
 

@@ -11,7 +11,8 @@ from item2vec.config import CBOW, SkipGram
 from item2vec.interactions import read_only
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import Model, Rules, padded, train_sentences
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
+from item2vec.training.checks import check_tokens_read
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
 
 __all__ = ["NumbaTrainer"]
 
@@ -21,8 +22,8 @@ TOKENS_PER_TASK = 20_000
 class NumbaTrainer:
     """Trains ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
 
-    Sentences are split at 10,000 tokens, as in gensim. With one worker, the same corpus and settings give the
-    same bytes in every process. Several workers update the matrices without locks (Niu et al., Hogwild!,
+    Sentences are split at 10,000 tokens, as for gensim. With one worker, the same corpus and settings give
+    the same bytes in every process. Several workers update the matrices without locks (Niu et al., Hogwild!,
     NeurIPS 2011).
     """
 
@@ -64,9 +65,15 @@ class NumbaTrainer:
         """``None``, because word2vec learns no weights of steps back."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train each sentence once, at the learning rates of this epoch."""
+        """Train each sentence once, at the learning rates of this epoch; check that every token was read.
+
+        Raises
+        ------
+        TrainingError
+            If an unexpected number of tokens was read.
+        """
         config = self._config
-        offsets = _split_long(offsets)
+        offsets = split_long(offsets)
         tokens, offsets = read_only(tokens, np.int32), read_only(offsets, np.int64)
         alpha = config.alpha - config.alpha_step * number
         alpha_step = config.alpha_step / max(1, len(tokens))
@@ -81,8 +88,9 @@ class NumbaTrainer:
             )
 
         with ThreadPoolExecutor(config.workers) as threads:
-            for _ in threads.map(train, range(len(bounds) - 1)):
-                pass
+            n_read = sum(threads.map(train, range(len(bounds) - 1)))
+        keep = self._model.keep / 2.0**32 if len(self._model.keep) else np.ones(len(self.input))
+        check_tokens_read("numba", number + 1, tokens, keep, trained=n_read, received=len(tokens))
 
 
 def _aligned_zeros(n: int, vector_size: int) -> Floats:
@@ -103,10 +111,3 @@ def _keep(frequency: Offsets, sample: float) -> Words:
     ratio = sample * frequency.sum() / frequency
     probability: Doubles = np.minimum(np.sqrt(ratio) + ratio, 1)
     return (probability * 2.0**32).astype(np.uint64)
-
-
-def _split_long(offsets: Offsets) -> Offsets:
-    """Return the offsets of the same sentences split at ``MAX_SENTENCE_TOKENS`` tokens."""
-    long = np.flatnonzero(np.diff(offsets) > MAX_SENTENCE_TOKENS)
-    cuts = [np.arange(offsets[i], offsets[i + 1], MAX_SENTENCE_TOKENS)[1:] for i in long]
-    return np.sort(np.concatenate([offsets, *cuts])) if cuts else offsets

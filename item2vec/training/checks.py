@@ -1,0 +1,58 @@
+"""Comparison of trained and expected tokens: in total after each epoch, by item after training."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from item2vec.arrays import Codes, Doubles, Mask
+from item2vec.errors import TrainingError
+from item2vec.training.corpus import Corpus
+
+__all__ = ["check_tokens_read", "log_items_left_out"]
+
+log = logging.getLogger(__name__)
+
+
+def check_tokens_read(
+    backend: str, epoch: int, tokens: Codes, keep: Doubles, *, trained: int, received: int
+) -> None:
+    """Compare the number of tokens that a backend reports with the expected number.
+
+    ``keep`` is the probability, per item, that subsampling keeps a token. The number of ``trained`` tokens
+    may differ from its mean by eight standard deviations.
+
+    Raises
+    ------
+    TrainingError
+        If the numbers differ.
+    """
+    counts = np.bincount(tokens, minlength=len(keep))
+    mean, deviation = counts @ keep, np.sqrt(counts @ (keep * (1 - keep)))
+    if received != len(tokens) or abs(trained - mean) > 1 + 8 * deviation:
+        raise TrainingError(
+            f"{backend} trained {trained:,} of {received:,} tokens in epoch {epoch}; expected {mean:,.0f} ± "
+            f"{8 * deviation:,.0f} of {len(tokens):,}; the vectors are incomplete: train again"
+        )
+
+
+def log_items_left_out(corpus: Corpus, read: Mask, kept: Mask, epochs: int) -> None:
+    """Log the number of items without a trained vector, by reason, with the most frequent as an example.
+
+    ``read`` holds the items that occurred in a sentence of two or more tokens in any epoch.
+    """
+    reasons = {
+        "weights: no epoch read them next to another item": ~kept & ~read,
+        "subsampling skipped them, or the learning rate is too low": ~kept & read,
+    }
+    for reason, rows in reasons.items():
+        if rows.any():
+            log.warning(
+                "%s of %s items left out after %s epochs (%s); most frequent: %r; raise epochs to keep them",
+                f"{np.count_nonzero(rows):,}",
+                f"{len(kept):,}",
+                epochs,
+                reason,
+                corpus.vocabulary.ids[int(np.argmax(rows))],
+            )
