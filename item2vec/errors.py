@@ -113,7 +113,7 @@ def short_repr(value: Any) -> str:
     Large and deeply nested values are not rendered whole.
 
     >>> short_repr(["a"] * 1_000_000)[-10:], short_repr("sqlite:///a.db?password=secret")
-    (" 'a', 'a'…", "'sqlite:///a.db?password=***'")
+    (" 'a', 'a'…", "'sqlite:///a.db?password=***")
     """
     if isinstance(value, str | bytes):
         value = value[:LONGEST_MESSAGE]

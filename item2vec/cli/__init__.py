@@ -38,7 +38,6 @@ Only this package imports typer.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import signal
 import sys
@@ -48,7 +47,7 @@ from types import FrameType
 
 from item2vec.cli.app import app, environment_names
 from item2vec.cli.logs import log_to_stderr
-from item2vec.cli.output import discard_stdout
+from item2vec.cli.output import discard
 from item2vec.cli.remedies import described
 from item2vec.cli.settings import check_environment
 from item2vec.errors import Item2VecError, masked
@@ -82,21 +81,27 @@ def main(words: Sequence[str] | None = None) -> None:
         _end(described(error), error.exit_code)
     except OSError as error:
         # Functions that open files raise an Item2VecError; the remaining output is that on stdout.
-        discard_stdout()
+        discard(sys.stdout)
         path = error.filename or "stdout"
         _end(f"{path} could not be written: {error.strerror}; check the disk, or redirect the output", 1)
     except Exception:  # noqa: BLE001 - printed as Python would, except for secrets
-        with contextlib.suppress(OSError):
-            sys.stderr.write(masked(traceback.format_exc()))
+        _write_to_stderr(traceback.format_exc())
         sys.exit(1)
     except Stopped as stopped:
         _end(f"stopped by {stopped}", 1)
 
 
 def _end(message: str, code: int) -> None:
-    with contextlib.suppress(OSError):  # stderr may be full, too
-        sys.stderr.write(masked(f"item2vec: {message}\n"))
+    _write_to_stderr(f"item2vec: {message}\n")
     sys.exit(code)
+
+
+def _write_to_stderr(text: str) -> None:
+    """Write text with secrets masked. If stderr is full, nothing is written, and the exit code is kept."""
+    try:
+        sys.stderr.write(masked(text))
+    except OSError:
+        discard(sys.stderr)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -7,14 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
 from item2vec.items import Items
 from item2vec.types import Recommendation
 
-__all__ = ["described", "discard_stdout", "echo", "show", "show_rows", "table"]
+__all__ = ["described", "discard", "echo", "show", "show_rows", "table"]
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -24,10 +24,10 @@ def echo(text: str) -> None:
     typer.echo(text, file=sys.stdout)  # without a file, typer replaces the encoding ASCII by UTF-8
 
 
-def discard_stdout() -> None:
-    """Discard what stdout could not write. Otherwise, Python would write it again at exit, and fail."""
+def discard(stream: TextIO) -> None:
+    """Discard the text that a stream could not write, because Python would write it again at exit."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show(facts: Mapping[str, Any], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import discard_stdout, show
+from item2vec.cli.output import discard, show
 from item2vec.cli.parameters import settings
 from item2vec.cli.settings import location, retrain_config
 from item2vec.config import Config
@@ -79,7 +79,7 @@ def retrain(
     except OSError as error:
         # The model is already published, so an output error does not change the exit code.
         log.warning("the result was not printed", extra={"facts": {"error": error.strerror}})
-        discard_stdout()
+        discard(sys.stdout)
 
 
 def _facts(report: Mapping[str, Any], path: str) -> dict[str, Any]:
