@@ -328,6 +328,7 @@ def test_a_text_that_may_contain_a_password_is_not_part_of_the_message():
     for store in (
         "ann:pw@db",
         "host=db password=pw",
+        "db key2=pw",
         "postgresql//ann:pw@db",
         b"postgresql://a:pw@b",
         ["pw"],
