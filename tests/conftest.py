@@ -18,3 +18,5 @@ __all__ = [
     "store",
     "url",
 ]
+
+collect_ignore = ["portable/sitecustomize.py"]  # Debian has a module of this name
