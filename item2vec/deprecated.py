@@ -12,7 +12,8 @@ __all__ = ["Renamed", "module_getattr"]
 class Renamed:
     """A deprecated attribute. Reading it emits a warning and returns the attribute ``new``.
 
-    In the body of a class, ``askers = Renamed("users")`` defines the attribute ``askers``.
+    In a class body, ``questions = Renamed("queries")`` defines ``questions`` as a deprecated name of the
+    attribute ``queries``.
     """
 
     def __init__(self, new: str) -> None:

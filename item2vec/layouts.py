@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
-from item2vec.errors import InputError
+from item2vec.lines import MAX_LINE
 from item2vec.opening import content_name, open_text, reading
 
-__all__ = ["HEAD_LINES", "MAX_LINE", "first_line", "layout_of", "numbered_lines", "split_line", "suffix_of"]
+__all__ = ["HEAD_LINES", "first_line", "layout_of", "split_line", "suffix_of"]
 
 HEAD_LINES = 1000
 """Number of lines from which a separator is detected."""
-
-MAX_LINE = 16 * 2**20
-"""Largest number of characters of a line."""
 
 _FIRST_CHARACTERS = 4096
 _STARTS = {
@@ -49,21 +44,6 @@ def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | No
             if not line.isspace() and not (comment and line.lstrip().startswith(comment)):
                 return line.strip(" \t\r\n")
     return ""
-
-
-def numbered_lines(path: Path, encoding: str, max_line: int = MAX_LINE) -> Iterator[tuple[int, str]]:
-    """Yield numbered lines; raise ``InputError`` for a line of more characters than ``max_line``."""
-    with reading(path), open_text(path, encoding, newline="\n") as file:
-        for number in count(1):
-            line = file.readline(max_line)
-            if not line:
-                return
-            if len(line) == max_line and not line.endswith("\n"):
-                raise InputError(
-                    f"{path} line {number}: found a line of more than {max_line:,} characters; expected "
-                    "shorter lines: check that the file is text with line ends"
-                )
-            yield number, line
 
 
 def layout_of(line: str) -> str | None:

@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
     {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes", "conditions"},
-    {"interactions", "config", "metrics", "items", "kernels", "layouts", "lines", "markup", "outputs"},
-    {"sentences", "graph", "catalogue", "word2vec_files"},
+    {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs"},
+    {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"vectors", "shaping", "neighbours"},
     {"taste"},
     {"readers", "training", "index", "prior"},

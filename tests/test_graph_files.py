@@ -1,9 +1,9 @@
 """Graphs in files and objects of other libraries are read as the graph that was written, or are named."""
 
-import importlib.util
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+import networkx
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -148,10 +148,7 @@ def test_graph_objects_are_read(graph):
     assert adapters.walks(made, walks_per_node=1, walk_length=2).vocabulary.ids == tuple(graph[0])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("networkx") is None, reason="networkx is not installed")
 def test_a_graph_of_networkx_itself():
-    import networkx
-
     graph = networkx.karate_club_graph()
     assert readers.read_edges(graph).n_edges == graph.number_of_edges()
 

@@ -11,7 +11,8 @@ from typing import Any
 from item2vec.adapters.playlist_json import MAX_DOCUMENT, json_playlists, track_field
 from item2vec.adapters.playlist_text import text_playlists
 from item2vec.errors import ConfigError, InputError
-from item2vec.layouts import MAX_LINE, first_line, layout_of, numbered_lines, suffix_of
+from item2vec.layouts import first_line, layout_of, suffix_of
+from item2vec.lines import lines_of
 from item2vec.markup import xml_elements
 from item2vec.opening import ENCODING
 
@@ -33,12 +34,19 @@ _PLS_FILE = re.compile(r"file(\d{1,18})", re.IGNORECASE)
 
 
 def file_playlists(
-    path: Path, *, sep: str | None, encoding: str, skip_lines: int, skip_fields: int, unit: str | None
+    path: Path,
+    *,
+    sep: str | None,
+    encoding: str,
+    skip_lines: int,
+    skip_fields: int,
+    unit: str | None,
+    max_line: int,
 ) -> Located:
     """Yield the playlists of a file, whose layout is recognised by its first line or by its suffix."""
     layout = _layout(path, first_line(path, encoding, skip_lines))
     _check_options(path, layout, sep=sep, skip_fields=skip_fields, skip_lines=skip_lines, unit=unit)
-    max_line = MAX_DOCUMENT if layout == "JSON" else MAX_LINE
+    max_line = max(max_line, MAX_DOCUMENT) if layout == "JSON" else max_line
     lines = islice(_decoded_lines(path, encoding, max_line), skip_lines, None)
     name = str(path)
     if layout == "JSON":
@@ -55,7 +63,7 @@ def file_playlists(
 
 def _decoded_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int, str]]:
     """Yield numbered lines; raise ``InputError`` for bytes that cannot be decoded."""
-    for number, line in numbered_lines(path, encoding, max_line):
+    for number, line in lines_of(path, encoding, max_line):
         try:
             line.encode()
         except UnicodeEncodeError as error:

@@ -14,6 +14,7 @@ import numpy as np
 
 from item2vec.adapters.playlist_files import Located, file_playlists
 from item2vec.errors import ConfigError, InputError, InputTypeError
+from item2vec.lines import MAX_LINE, check_max_line
 from item2vec.sentences import Sentences
 from item2vec.shaping import Grouping, check_least, check_shape, shape_training_sentences
 from item2vec.types import Vocabulary, check_ids
@@ -29,6 +30,7 @@ def playlists(
     sep: str | None = None,
     encoding: str = "utf-8",
     unit: str | None = None,
+    max_line: int = MAX_LINE,
     min_length: int = 1,
     max_length: int | None = None,
     collapse_repeats: bool = False,
@@ -61,6 +63,8 @@ def playlists(
     unit
         Field of a track in JSON or XSPF that is the item, such as ``"artist_name"``. ``None``: the items are
         ids, or have the field ``track_uri``.
+    max_line
+        Largest length of a line of a file, in bytes. A JSON document may have 256 Mi characters.
     min_length, max_length
         Drop playlists of fewer than ``min_length`` items. Keep the last ``max_length`` items of a playlist.
     collapse_repeats
@@ -103,6 +107,7 @@ def playlists(
             skip_lines=skip_lines,
             skip_fields=skip_fields,
             unit=unit,
+            max_line=check_max_line(max_line),
         )
     else:
         _check_no_options(sep=sep, skip_lines=skip_lines, skip_fields=skip_fields, unit=unit)

@@ -102,8 +102,9 @@ def evaluate(
     titles, source = read_titles_beside(items, source)
     events, stored_items = read_events(source, now=datetime.now(UTC))
     check_timestamps(protocol, events)
-    protocol = protocol or default_protocol(source, events)
-    _check(protocol, at, fraction, report, repeats=repeats)
+    if protocol is None:
+        protocol = default_protocol(source, events)
+        _check(protocol, at, fraction, report, repeats=repeats)
     titles = stored_items if titles is None else titles
     with warnings.catch_warnings():
         # The text of each LeakWarning is printed with the result.

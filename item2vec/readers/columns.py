@@ -22,8 +22,6 @@ from item2vec.errors import InputError, InvalidIdError, Remedy
 from item2vec.types import MAX_ID_BYTES, Vocabulary
 
 __all__ = [
-    "NUMBER",
-    "NUMBER_KINDS",
     "Column",
     "IdColumn",
     "Mask",
@@ -32,13 +30,14 @@ __all__ = [
     "array_of",
     "as_text",
     "id_text",
+    "numeric",
     "value_text",
 ]
 
 Values: TypeAlias = "pa.Array | Sequence[Any]"
 """One column of a batch: an Arrow array, or a sequence of Python objects."""
 
-NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 """Pattern of numbers in text."""
 _TEXT_KINDS = (
     pa.types.is_string,
@@ -47,7 +46,7 @@ _TEXT_KINDS = (
     pa.types.is_large_binary,
 )
 _ID_KINDS = (*_TEXT_KINDS, pa.types.is_integer, pa.types.is_floating)
-NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+_NUMBER_KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
 
 class Column(Protocol):
@@ -228,17 +227,23 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
+def numeric(array: pa.Array, name: str, expected: str) -> pa.Array:
+    """Return a column of numbers unchanged, and a column of text with null where the text is not a number."""
+    if pa.types.is_large_string(array.type):
+        text = pc.utf8_trim(array, " \t")
+        return pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
+    if not any(is_kind(array.type) for is_kind in _NUMBER_KINDS):
+        raise InputError(f"column {name!r} is of type {array.type}; expected {expected}")
+    return array
+
+
 def _numbers(array: pa.Array, name: str) -> tuple[npt.NDArray[Any], Mask]:
     """Return the numbers, and a mask of the missing and non-finite numbers.
 
     The dtype is int64 if all numbers are integers, otherwise float64.
     """
     kind = array.type
-    if pa.types.is_large_string(kind):
-        text = pc.utf8_trim(array, " \t")
-        array = pc.if_else(pc.match_substring_regex(text, NUMBER), text, None)
-    elif not any(is_kind(kind) for is_kind in NUMBER_KINDS):
-        raise InputError(f"column {name!r} is of type {kind}; expected numbers or text")
+    array = numeric(array, name, "numbers or text")
     bad = array.is_null().to_numpy(zero_copy_only=False)
     try:
         whole = array.cast(pa.int64()) if not pa.types.is_floating(kind) else None

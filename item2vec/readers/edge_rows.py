@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.errors import InputError, InputTypeError, InvalidIdError, Remedy
-from item2vec.layouts import HEAD_LINES, layout_of, numbered_lines, split_line
+from item2vec.layouts import HEAD_LINES, layout_of, split_line
+from item2vec.lines import lines_of
 from item2vec.readers.columns import IdColumn, id_text
 from item2vec.readers.faults import Fault, short_repr
 
@@ -40,6 +41,7 @@ class EdgeLines:
     sep: str | None
     encoding: str
     quotes: bool
+    max_line: int
 
     def pairs(self, *, with_weights: bool) -> Iterator[Row]:
         """Yield the edges of lines ``a b`` or ``a b weight``, or the node of a line ``a``."""
@@ -75,7 +77,7 @@ class EdgeLines:
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         """Yield the number and the text of each line that is not blank and not a comment."""
-        for number, line in numbered_lines(self.path, self.encoding):
+        for number, line in lines_of(self.path, self.encoding, self.max_line):
             text = line.strip(" \t\r\n")
             if layout := layout_of(text):
                 found = f"{short_repr(text[:20])}, as in {layout}"

@@ -15,6 +15,7 @@ from item2vec.arrays import Floats, Mask
 from item2vec.errors import ConfigError, InputError, InvalidIdError, Remedy
 from item2vec.graph import Graph
 from item2vec.layouts import suffix_of
+from item2vec.lines import MAX_LINE, check_max_line
 from item2vec.readers.collecting import read_columns
 from item2vec.readers.columns import Column, IdColumn, Values, WeightColumn
 from item2vec.readers.edge_rows import EdgeLines, Row, tuple_rows
@@ -44,6 +45,7 @@ def read_edges(
     format: Literal["auto", "edges", "lines", "adjacency"] = "auto",  # noqa: A002 (named as in networkx)
     encoding: str = "utf-8",
     quotes: bool = True,
+    max_line: int = MAX_LINE,
     connection: Any = None,
 ) -> Graph:
     r"""Read a graph. Nodes are in order of first appearance.
@@ -72,7 +74,7 @@ def read_edges(
         Separator between ids; ``" "`` means blanks and tabs. ``None``: the first of blanks and tabs, tab,
         comma, semicolon and pipe that splits each of the first 1,000 lines into an edge. Only ``\n`` ends a
         line of an edge list or adjacency list.
-    columns, encoding, quotes, connection
+    columns, encoding, quotes, max_line, connection
         See ``read_interactions``.
 
     Raises
@@ -90,18 +92,19 @@ def read_edges(
     """
     if format not in ("auto", "edges", "lines", "adjacency"):
         raise InputError(f"format is {format!r}; expected 'auto', 'edges', 'lines' or 'adjacency'")
+    check_max_line(max_line)
     path = Path(source) if isinstance(source, str | PathLike) else None
     name, with_weights = str(path or type(source).__name__), weight is not False
     if path is None:
         stated = graph_of_object(source, weight)
     else:
-        stated = read_graph_file(path, encoding, weight) if format in {"auto", "edges"} else None
+        stated = read_graph_file(path, encoding, weight, max_line) if format in {"auto", "edges"} else None
     if stated is not None:
         row_kind = "edge" if path is None else "line"
         return _graph(name, row_kind, stated.rows, _direction(name, stated, directed))
     if path is None and not _is_table(source):
         return _graph(name, "row", tuple_rows(source, with_weights=with_weights), bool(directed))
-    lines = None if path is None else EdgeLines(path, sep, encoding, quotes)
+    lines = None if path is None else EdgeLines(path, sep, encoding, quotes, max_line)
     if lines and (format == "adjacency" or (format == "auto" and suffix_of(lines.path) == ".adjlist")):
         return _graph(name, "line", lines.adjacencies(), bool(directed))
     if lines and format == "lines":
@@ -115,6 +118,7 @@ def read_edges(
         encoding=encoding,
         connection=connection,
         quotes=quotes,
+        max_line=max_line,
     )
     if lines and columns is None and _is_edge_list(table, lines.path, wanted):
         return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from item2vec.arrays import Doubles, Mask, Offsets
 from item2vec.durations import DAY, PLAUSIBLE, SECOND, TICKS, UNIT_NAMES
 from item2vec.errors import InputError, Remedy
-from item2vec.readers.columns import NUMBER, NUMBER_KINDS
+from item2vec.readers.columns import numeric
 from item2vec.readers.dates import VALID, dates_of_format, is_placeholder
 
 __all__ = [
@@ -97,11 +97,7 @@ class Numbers:
 def numbers_of(array: pa.Array, name: str) -> Numbers:
     """Return the numbers of a column of numbers or text."""
     kind = array.type
-    if pa.types.is_large_string(kind):
-        text = pc.utf8_trim(array, " \t")
-        array = pc.if_else(pc.match_substring_regex(text, NUMBER), text, None)
-    elif not any(is_kind(kind) for is_kind in NUMBER_KINDS):
-        raise InputError(f"column {name!r} is of type {kind}; expected dates, numbers or text")
+    array = numeric(array, name, "dates, numbers or text")
     if pa.types.is_uint64(kind):
         array = pc.if_else(pc.less(array, pa.scalar(2**63, kind)), array, None)
     is_null = array.is_null().to_numpy(zero_copy_only=False)

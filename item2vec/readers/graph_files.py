@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element
 
 from item2vec.errors import InputError, Remedy
 from item2vec.kinds import ARROW, ARROW_STREAM, PARQUET
-from item2vec.layouts import first_line, layout_of, numbered_lines, suffix_of
+from item2vec.layouts import first_line, layout_of, suffix_of
+from item2vec.lines import lines_of
 from item2vec.markup import xml_elements
 from item2vec.opening import file_kind
 from item2vec.readers.edge_rows import Row, weight_of
@@ -42,7 +43,7 @@ _TOKEN = re.compile(r'"([^"]*)"|(\S+)')
 _SECTIONS = {"vertices", "arcs", "edges", "arcslist", "edgeslist"}
 
 
-def read_graph_file(path: Path, encoding: str, weight: str | bool | None) -> GraphRows | None:
+def read_graph_file(path: Path, encoding: str, weight: str | bool | None, max_line: int) -> GraphRows | None:
     """Return the graph of a GraphML or Pajek file, or ``None`` for a file in another layout.
 
     Raises
@@ -55,7 +56,7 @@ def read_graph_file(path: Path, encoding: str, weight: str | bool | None) -> Gra
     if layout == "XML":
         return _graphml(path, weight)
     if layout == "Pajek":
-        return _pajek(path, encoding, with_weights=weight is not False)
+        return _pajek(_pajek_lines(path, encoding, max_line), path, with_weights=weight is not False)
     if layout == "METIS":
         raise InputError(
             f"{path} is in the format METIS; expected an edge list: write one edge 'a b' per line",
@@ -139,12 +140,12 @@ def _edges_of_xml(
         yield number, [names.get(end, end) for end in ends], weight
 
 
-def _pajek(path: Path, encoding: str, *, with_weights: bool) -> GraphRows:
+def _pajek(lines: Iterator[tuple[int, str]], path: Path, *, with_weights: bool) -> GraphRows:
     """Read Pajek. Nodes are the labels of vertices, or their numbers. A missing weight is 1."""
     labels: dict[str, str] = {}
     links: list[tuple[int, str, list[str]]] = []
     section = ""
-    for number, line in _pajek_lines(path, encoding):
+    for number, line in lines:
         found = _SECTION.match(line)
         if found:
             section = found[1].lower()
@@ -178,8 +179,8 @@ def _distinct(path: Path, names: Mapping[str, str]) -> list[str]:
     return list(names.values())
 
 
-def _pajek_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    for number, line in numbered_lines(path, encoding):
+def _pajek_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int, str]]:
+    for number, line in lines_of(path, encoding, max_line):
         text = line.strip()
         if text and not text.startswith("%"):
             yield number, text
