@@ -124,6 +124,24 @@ def test_the_encoding_applies_to_the_items_file(item2vec, tmp_path, events):
     assert stored(tmp_path) == {"i1": {"title": "Café del Mar"}, "i2": {"title": "Motörhead"}}
 
 
+def test_a_stray_quote_and_a_long_line_of_the_items_file_have_a_way_out(item2vec, tmp_path, events):
+    rows = "".join(f"i{number},Song {number},{1980 + number}\n" for number in range(3, 9))
+    (tmp_path / "items.csv").write_text(
+        f'item_id,title,year\ni1,"Heroes,1977\ni2,Song 2,1982\n{rows}i9,Low Side",1989\n'
+    )
+    words = ("ingest", "events.csv", "--items", "items.csv")
+    code, _, err = item2vec(*words)
+    assert code == 2
+    assert "items.csv line 2" in err
+    assert err.rstrip().endswith("--no-quotes")
+    assert item2vec(*words, "--no-quotes")[0] == 0
+    assert stored(tmp_path)["i1"] == {"title": '"Heroes', "year": 1977}
+    assert len(stored(tmp_path)) == 9
+    (tmp_path / "items.csv").write_text(f"item_id,title\ni1,{'x' * 2000}\n")
+    code, _, err = item2vec(*words, "--max-line", "1KB")
+    assert (code, "of more than 1,024 bytes" in err) == (2, True)
+
+
 def test_encoding_of_the_items_file_of_other_commands(item2vec, tmp_path, shop):
     words = ["similar", "i0", "-k", "10", "--json", "--items", str(INPUTS / "items_latin1.csv")]
     assert item2vec(*words)[0] == 2

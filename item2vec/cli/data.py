@@ -56,9 +56,9 @@ def ingest(
 
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
     user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file
-    are counted as repeats. --columns and --sep describe FILE, --encoding FILE and --items. An attribute of
-    --items is a number, a boolean (true/false), or a list (--list-sep) if all its values are; otherwise it is
-    text. The types are printed.
+    are counted as repeats. --columns and --sep describe FILE; --encoding, --no-quotes and --max-line describe
+    FILE and --items. An attribute of --items is a number, a boolean (true/false), or a list (--list-sep) if
+    all its values are; otherwise it is text. The types are printed.
 
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
@@ -72,7 +72,12 @@ def ingest(
         raise ConfigError(f"--repeats is {repeats!r}; expected keep or merge")
     with Store(location("store", store)) as opened:
         opened.ensure_schema(create=True)
-        titles = None if items is None else read_titles(items, item=item, sep=sep, encoding=encoding)
+        text: dict[str, Any] = {
+            "encoding": encoding,
+            "quotes": not no_quotes,
+            "max_line": options.size(max_line),
+        }
+        titles = None if items is None else read_titles(items, item=item, sep=sep, **text)
         n_rows = n_new = n_duplicate = n_repeats = 0
         for file in files:
             interactions = read_interactions(
@@ -85,13 +90,11 @@ def ingest(
                 session=session,
                 columns=columns.split(",") if columns else None,
                 sep=sep,
-                encoding=encoding,
                 time_unit=time_unit,
                 time_format=time_format,
-                quotes=not no_quotes,
                 on_error="skip" if skip_bad_rows else "raise",
                 max_bad=max_bad,
-                max_line=options.size(max_line),
+                **text,
             )
             ingested = opened.ingest(interactions, repeats=repeats)  # type: ignore[arg-type]  # checked above
             n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new

@@ -12,6 +12,7 @@ from item2vec.cli.parameters import ItemsFile, Source
 from item2vec.cli.remedies import remedies_for
 from item2vec.errors import InputError
 from item2vec.items import Items
+from item2vec.lines import MAX_LINE
 from item2vec.opening import open_text, reading
 from item2vec.readers.faults import short_repr
 from item2vec.readers.table import bare
@@ -25,9 +26,17 @@ ID_NAME = re.compile(r"(?:.*[^A-Za-z])?(?:id|ID|Id)|.*[a-z]I[dD]")
 """Names such as ``id``, ``song_id``, ``movieId``, ``ASIN ID``, but not words such as ``madrid``."""
 
 
-@remedies_for(encoding="encoding", sep="items_sep", columns="items_columns")
+@remedies_for(
+    encoding="encoding", sep="items_sep", columns="items_columns", quotes="quotes", max_line="max_line"
+)
 def read_titles(
-    file: ItemsFile, *, item: str = ITEM, sep: str | None = None, encoding: str | None = None
+    file: ItemsFile,
+    *,
+    item: str = ITEM,
+    sep: str | None = None,
+    encoding: str | None = None,
+    quotes: bool = True,
+    max_line: int = MAX_LINE,
 ) -> Items:
     """Read items from a file.
 
@@ -45,6 +54,8 @@ def read_titles(
         Separator of the file if neither ``--items-sep`` nor detection finds one.
     encoding
         Encoding of the file if it is not an option of the items file.
+    quotes, max_line
+        See ``read_items``.
 
     Raises
     ------
@@ -52,6 +63,7 @@ def read_titles(
         If the file cannot be read, or no separator is found.
     """
     options: dict[str, Any] = {"sep": file.sep, "columns": file.columns}
+    options |= {"quotes": quotes, "max_line": max_line}
     options["encoding"] = file.encoding or encoding or "utf-8"
     table = open_table(file.path, wanted=[item], connection=None, **options)
     if not isinstance(table, DelimitedFile):
