@@ -11,7 +11,7 @@ for this taste are recommended. Data passes through these files and packages::
       │  training/, called by fitting.py
       ▼
     ItemVectors                        vectors.py: an input and an output vector per item
-      │  taste.py and prior.py compute queries, bonuses.py bonuses, index/ the best items
+      │  ranker.py: queries (taste.py, prior.py), bonuses.py, and the best rows (index/) within rules.py
       ▼
     Recommender                        recommender.py: recommendations for a history
       │  bundle/ saves a model in a folder; versions/ publishes it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -37,6 +37,11 @@ class Catalogue:
     def __post_init__(self) -> None:
         object.__setattr__(self, "active", read_only(self.active, np.bool_))
 
+    @classmethod
+    def of(cls, items: Items) -> Catalogue:
+        """Return a catalogue in which all items are active."""
+        return cls(items, np.ones(len(items), dtype=bool), revision=0)
+
     def __repr__(self) -> str:
         n_inactive = len(self.active) - np.count_nonzero(self.active)
         return f"Catalogue({len(self.items):,} items, {n_inactive:,} inactive, revision {self.revision})"
@@ -44,6 +49,17 @@ class Catalogue:
     def where(self, conditions: Where) -> list[str]:
         """Return the ids of the active items that meet all conditions; see ``Items.where``."""
         return self.items.vocabulary.decode(np.flatnonzero(self.items.meets(conditions) & self.active))
+
+    def with_attributes_of(self, items: Items) -> Catalogue:
+        """Return a catalogue with the titles and attributes of ``items``, and the same active flags.
+
+        >>> shelf = Catalogue(Items.of({"s1": {}, "s2": {}}), np.array([True, False]), revision=3)
+        >>> shelf.with_attributes_of(Items.of({"s1": {"year": 1}, "s2": {"year": 1}})).where({"year": 1})
+        ['s1']
+        """
+        joined = self.items.updated(items)
+        active = np.append(self.active, np.ones(len(joined) - len(self.items), dtype=bool))
+        return Catalogue(joined, active, self.revision)
 
     def updated(self, changed: Catalogue) -> Catalogue:
         """Return a catalogue with the items of ``changed`` added, or replaced if they are already present.
@@ -72,6 +88,9 @@ class Eligible:
         Items with their attributes and active flags.
     vocabulary
         Items of the model, in row order.
+    attributes
+        Items with attributes, such as those of the model, that are read if no item of the catalogue has an
+        attribute.
     before
         An ``Eligible`` of an older catalogue or model. Its item codes are reused if the vocabularies of model
         and catalogue are the same objects.
@@ -85,17 +104,37 @@ class Eligible:
     (array([ True, False,  True,  True]), array([False, False,  True, False]))
     """
 
-    def __init__(self, catalogue: Catalogue, vocabulary: Vocabulary, before: Eligible | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        vocabulary: Vocabulary,
+        *,
+        attributes: Items | None = None,
+        before: Eligible | None = None,
+    ) -> None:
         self.catalogue = catalogue
         self.vocabulary = vocabulary
+        self._fallback = attributes
         listed = catalogue.items.vocabulary
         is_same = before and before.vocabulary is vocabulary and before.catalogue.items.vocabulary is listed
         self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
 
+    def is_of(self, catalogue: Catalogue, vocabulary: Vocabulary, attributes: Items | None) -> bool:
+        """Return whether these are the objects that this object was created from."""
+        own = (self.catalogue, self.vocabulary, self._fallback)
+        return all(one is other for one, other in zip(own, (catalogue, vocabulary, attributes), strict=True))
+
     def mask(self, where: Where | None = None) -> Mask | None:
         """Return a read-only mask of the model rows, or ``None`` if all rows may be recommended."""
-        return self._mask(parse(where or {}))
+        return self._mask(parse({})) if not where else self._described._mask(parse(where))
+
+    @cached_property
+    def _described(self) -> Eligible:
+        """The same, with the attributes of ``attributes`` if the catalogue has none."""
+        if self._fallback is None or any(self.catalogue.items.attributes):
+            return self
+        return Eligible(self.catalogue.with_attributes_of(self._fallback), self.vocabulary)
 
 
 def _mask(catalogue: Catalogue, codes: Codes, condition: Condition) -> Mask | None:

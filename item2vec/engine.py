@@ -9,17 +9,17 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from os import PathLike
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from item2vec.arrays import Codes, Mask
+from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue, Eligible
-from item2vec.conditions import Where
 from item2vec.config import AdapterConfig
 from item2vec.durations import microseconds_of
 from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.recommender import Recommender
+from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import shape_histories
 from item2vec.store import History, Store, latest_plausible
@@ -131,11 +131,8 @@ class Engine:
         *,
         history: Iterable[str] | None = None,
         k: int = 10,
-        where: Where | None = None,
-        exclude: Iterable[str] = (),
-        allow: Iterable[str] | None = None,
-        deny: Iterable[str] = (),
         filter_seen: bool = True,
+        **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` best items for a user, best first; fewer only if fewer are eligible.
 
@@ -150,42 +147,38 @@ class Engine:
             Item ids, oldest first, in place of ``user``: for a visitor without a user id.
         k
             The number of items.
-        where
-            Conditions on the attributes of the items, such as ``{"genre": ["jazz", "soul"], "year": {">=":
-            1990}}``; see ``item2vec.conditions``.
-        exclude, allow, deny
-            As in ``Recommender.recommend``.
         filter_seen
             Exclude seen items: those of a user's events that the model's ``seen_events`` setting lists, by
             default all of them, and those of a visitor's ``history``.
+        rules
+            As in ``Recommender.recommend``. The attributes are those of the items in the store, or of the
+            model's items if the store has no attributes: ``where={"genre": ["jazz", "soul"], "year": {">=":
+            1990}}``; see ``item2vec.conditions``.
 
         Raises
         ------
         InputError
             If no item has an attribute named in ``where``.
         InputTypeError
-            If both or neither of ``user`` and ``history`` are specified, or a value in ``where`` cannot be
-            compared with the values of its attribute.
+            If both or neither of ``user`` and ``history`` are specified, an argument is unknown, or a value
+            in ``where`` cannot be compared with the values of its attribute.
         """
         if (user is None) == (history is None):
             arguments = "neither a user nor" if user is None else "a user and"
             raise InputTypeError(f"got {arguments} a history; expected one of the two")
-        rules: dict[str, Any] = {"k": k, "allow": allow, "deny": deny, "filter_seen": filter_seen}
-        if user is not None:
-            return self.recommend_many([user], where=where, exclude=[exclude], **rules)[0]
-        model, eligible = self._served(where)
-        return model.recommend(history or [], exclude=exclude, eligible=eligible, **rules)
+        if user is None:
+            return self._serving().recommend(history or [], k=k, filter_seen=filter_seen, **rules)
+        if rules.get("exclude") is not None:
+            rules["exclude"] = [rules["exclude"]]
+        return self.recommend_many([user], k=k, filter_seen=filter_seen, **rules)[0]
 
     def recommend_many(
         self,
         users: Iterable[str],
         *,
         k: int = 10,
-        where: Where | None = None,
-        exclude: Iterable[Iterable[str]] | None = None,
-        allow: Iterable[str] | None = None,
-        deny: Iterable[str] = (),
         filter_seen: bool = True,
+        **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]]:
         """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
 
@@ -193,25 +186,19 @@ class Engine:
         other rules apply to all users.
         """
         check_k(k)
-        model, eligible = self._served(where)
+        model = self._serving()
         histories, seen = self._histories(users, model)
         if filter_seen:
-            exclude = _merge_excluded(exclude, seen)
+            rules["exclude"] = _merge_excluded(rules.get("exclude"), seen)
             # With seen_events, the other items of the history stay eligible.
             filter_seen = model.adapter.seen_events is None
-        return model.recommend_many(
-            histories,
-            k=k,
-            exclude=exclude,
-            allow=allow,
-            deny=deny,
-            filter_seen=filter_seen,
-            eligible=eligible,
-        )
+        return model.recommend_many(histories, k=k, filter_seen=filter_seen, **rules)
 
-    def similar_items(self, item: str, *, k: int = 10, where: Where | None = None) -> list[Recommendation]:
+    def similar_items(
+        self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
         """Return the ``k`` active items most similar to ``item``; see ``Recommender.similar_items``."""
-        return self.analogy(positive=[item], k=k, where=where)
+        return self._serving().similar_items(item, k=k, **rules)
 
     def analogy(
         self,
@@ -219,11 +206,10 @@ class Engine:
         positive: Iterable[str],
         negative: Iterable[str] = (),
         k: int = 10,
-        where: Where | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
-        model, eligible = self._served(where)
-        return model.analogy(positive=positive, negative=negative, k=k, eligible=eligible)
+        return self._serving().analogy(positive=positive, negative=negative, k=k, **rules)
 
     def explain(self, user: str, item: str) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
@@ -240,16 +226,14 @@ class Engine:
         self._live.check()
         self._catalogue_cache.refresh()
 
-    def _served(self, where: Where | None) -> tuple[Recommender, Mask | None]:
-        """Return the model and the mask of its rows that are active and meet ``where``."""
+    def _serving(self) -> Recommender:
+        """Return the model with the attributes and active flags of the store."""
         model, catalogue, eligible = self.model, self._catalogue_cache.catalogue, self._eligible
-        if (
-            eligible is None
-            or eligible.catalogue is not catalogue
-            or eligible.vocabulary is not model.vocabulary
-        ):
-            self._eligible = eligible = Eligible(catalogue, model.vocabulary, before=eligible)
-        return model, eligible.mask(where)
+        if eligible is None or not eligible.is_of(catalogue, model.vocabulary, model.items):
+            self._eligible = eligible = Eligible(
+                catalogue, model.vocabulary, attributes=model.items, before=eligible
+            )
+        return model.with_catalogue(eligible)
 
     def _histories(self, users: Iterable[str], model: Recommender) -> tuple[Sentences, Sentences]:
         """Return, for each user, the history that the model reads and the items that count as seen.

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
-from item2vec.arrays import Floats, Mask, Rows
-from item2vec.bonuses import history_bonuses, token_bonuses
+from item2vec.arrays import Floats, Mask
+from item2vec.bonuses import token_bonuses
+from item2vec.catalogue import Catalogue, Eligible
 from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
 from item2vec.errors import InputError
 from item2vec.index.building import build
-from item2vec.index.search import Index, find, find_many
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
-from item2vec.prior import popularity_shares, queries_of, searched_matrix, typical_queries
-from item2vec.ranking import top_k
+from item2vec.prior import searched_matrix, typical_queries
+from item2vec.ranker import Ranker, Ranking
+from item2vec.row_rules import RowRules
+from item2vec.rules import RuleArguments, Rules
 from item2vec.sentences import Histories, Sentences, encode_histories
-from item2vec.taste import Tastes, read_tastes, token_scores
-from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
+from item2vec.taste import token_scores
+from item2vec.types import Recommendation, Share, Vocabulary, as_history
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Recommender"]
@@ -130,8 +132,8 @@ class Recommender:
         self.adapter = parts.adapter
         self.neighbours = parts.neighbours
         self.prior = parts.prior
-        self._popularity = popularity_shares(parts.vectors, self.taste, self.prior)
-        self._by_popularity: Rows = top_k(self._popularity, len(self._popularity))
+        self._ranker = Ranker(parts)
+        self._catalogue: Eligible | None = None
 
     def __repr__(self) -> str:
         taste, (n_items, size) = self.taste, self.vectors.input.shape
@@ -139,17 +141,6 @@ class Recommender:
         added = [name for name in ("repeat_bonus", "mixture", "popularity") if getattr(taste, name)]
         about += "".join(f", {name}={getattr(taste, name)}" for name in added)
         return f"Recommender({n_items:,} items × {size} dimensions, {about})"
-
-    @cached_property
-    def _input_index(self) -> Index:
-        """Index of the unit input vectors: ``index``, or an exact index that is built on first use."""
-        searched = self.taste.score == "cosine" and not self.taste.popularity
-        return self.index if searched else build(self.vectors.unit_input, kind="exact")
-
-    @cached_property
-    def _output_index(self) -> Index:
-        """Exact index of the unit output vectors, for items without an input vector. Built on first use."""
-        return build(self.vectors.unit_output, kind="exact")
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -163,17 +154,28 @@ class Recommender:
             return self
         return Recommender.from_parts(replace(self.parts, index=build(self.index.matrix, kind="exact")))
 
-    def similar_items(self, item: str, *, k: int = 10, eligible: Mask | None = None) -> list[Recommendation]:
+    def with_catalogue(self, eligible: Eligible) -> Recommender:
+        """Return the same model with the attributes and active flags of a store, in place of ``items``.
+
+        Inactive items are never returned. The two models share all data.
+        """
+        model = copy(self)
+        model._catalogue = eligible
+        return model
+
+    def similar_items(
+        self, item: str, *, k: int = 10, eligible: Mask | None = None, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
         """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
-        ``eligible`` (bool, one flag per item of ``vocabulary``) limits which items may be returned.
+        ``rules`` and ``eligible`` limit which items may be returned, as in ``recommend``.
 
         Raises
         ------
         UnknownItemError
             If the item is unknown. The message suggests the closest known ids.
         """
-        return self.analogy(positive=[item], k=k, eligible=eligible)
+        return self.analogy(positive=[item], k=k, eligible=eligible, **rules)
 
     def analogy(
         self,
@@ -182,41 +184,33 @@ class Recommender:
         negative: Iterable[str] = (),
         k: int = 10,
         eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the result of ``ItemVectors.analogy``, limited to ``eligible`` as in ``similar_items``."""
-        check_k(k)
+        """Return the result of ``ItemVectors.analogy``, limited by ``rules`` and ``eligible``."""
+        limits = self._row_rules(Rules.of(rules), eligible)
         target, named = self.vectors.analogy_target(positive, negative)
-        allowed = self._allowed(None, eligible)
-        index = self._input_index if self.vectors.has_input[named].all() else self._output_index
-        return self._listed(*find(index, target, k=k, excluded=named, allowed=allowed))
+        return self._listed(self._ranker.near(target, named, limits, k=k))
 
     def recommend(
         self,
         history: Iterable[str],
         *,
         k: int = 10,
-        exclude: Iterable[str] = (),
-        allow: Iterable[str] | None = None,
-        deny: Iterable[str] = (),
         filter_seen: bool = True,
         weights: Sequence[float] | npt.NDArray[Any] | None = None,
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
         eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a history, best first.
 
-        The result has ``k`` items, or all eligible items if there are fewer, for all filters and indexes.
+        The result has ``k`` items, or all eligible items if there are fewer, for all rules and indexes.
 
         Parameters
         ----------
         history
             Item ids, oldest first. Unknown items are ignored. If no item is known, the most popular eligible
             items (by the prior, if there is one) are returned, with ``source="popular"``.
-        exclude, deny
-            Items that may not be returned. In ``recommend_many``, ``exclude`` has a list per history, and
-            ``deny`` applies to all histories.
-        allow
-            If given, only these items may be returned.
         filter_seen
             Whether to exclude the items of the history.
         weights
@@ -226,45 +220,43 @@ class Recommender:
             ``half_life``.
         eligible
             ``allow`` as a mask (bool, one flag per item of ``vocabulary``). Both filters may be combined.
+        rules
+            ``where``, ``exclude``, ``allow`` and ``deny``; see ``item2vec.rules.Rules``. ``where`` requires
+            the attributes of ``items``.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute that a rule names.
+        InputTypeError
+            If an argument is unknown, or has the wrong type.
         """
-        histories = self._encoded(history, weights, timestamps)
-        return self._recommendations(
-            histories,
-            k=k,
-            exclude=[self._rows(exclude, "exclude")],
-            allowed=self._allowed(allow, eligible),
-            deny=deny,
-            filter_seen=filter_seen,
-        )[0]
+        encoded = self._encoded(history, weights, timestamps)
+        limits = self._row_rules(Rules.of(rules), eligible)
+        (ranking,) = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
+        return self._listed(ranking)
 
     def recommend_many(
         self,
         histories: Sentences | Iterable[Iterable[str]],
         *,
         k: int = 10,
-        exclude: Iterable[Iterable[str]] | None = None,
-        allow: Iterable[str] | None = None,
-        deny: Iterable[str] = (),
         filter_seen: bool = True,
         weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
         timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
         eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]]:
         """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
 
         ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
-        one list per history. ``exclude`` holds one list of items per history; ``allow``, ``deny`` and
-        ``eligible`` apply to all histories.
+        one list per history. ``exclude`` holds one list of items per history; ``eligible`` and the other
+        rules apply to all histories.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
-        return self._recommendations(
-            encoded,
-            k=k,
-            exclude=None if exclude is None else [self._rows(items, "exclude") for items in exclude],
-            allowed=self._allowed(allow, eligible),
-            deny=deny,
-            filter_seen=filter_seen,
-        )
+        limits = self._row_rules(Rules.of(rules, many=True), eligible)
+        rankings = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
+        return [self._listed(ranking) for ranking in rankings]
 
     def explain(
         self,
@@ -286,8 +278,8 @@ class Recommender:
             If the item is unknown.
         """
         target = self.vocabulary.code(item)
-        histories = self._with_input(self._encoded(history, weights, timestamps))
-        tastes = self._tastes(histories)
+        histories = self._ranker.with_input(self._encoded(history, weights, timestamps))
+        tastes = self._ranker.tastes(histories)
         if tastes.empty[0]:
             return []
         distinct, inverse = np.unique(histories.codes, return_inverse=True)
@@ -321,80 +313,22 @@ class Recommender:
             timestamps=None if timestamps is None else [timestamps],
         )
 
-    def _with_input(self, histories: Histories) -> Histories:
-        """Return histories without the items that have no input vector; these items count as unknown."""
-        has_input = self.vectors.has_input
-        return histories if bool(has_input.all()) else histories.keep(has_input[histories.codes])
+    def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
+        """Convert the rules of a request to arrays, with the attributes of the catalogue or of ``items``."""
+        catalogue = self._catalogue
+        if catalogue is None and rules.reads_attributes:
+            catalogue = self._own_catalogue
+        return RowRules.of(rules, self.vectors, catalogue, eligible)
 
-    def _tastes(self, histories: Histories) -> Tastes:
-        codes, offsets, weights, timestamps = histories
-        return read_tastes(self.vectors, self.taste, codes, offsets, weights=weights, timestamps=timestamps)
-
-    def _recommendations(
-        self,
-        histories: Histories,
-        *,
-        k: int,
-        exclude: Sequence[Rows] | None,
-        allowed: Mask | None,
-        deny: Iterable[str],
-        filter_seen: bool,
-    ) -> list[list[Recommendation]]:
-        check_k(k)
-        excluded = self._excluded(histories, exclude, self._rows(deny, "deny"), filter_seen)
-        readable = self._with_input(histories)
-        tastes = self._tastes(readable)
-        queried = np.flatnonzero(~tastes.empty)
-        bonuses = history_bonuses(readable, self.taste, self.neighbours, repeats=not filter_seen)
-        results = find_many(
-            self.index,
-            queries_of(tastes.vectors[queried], self.vectors, self.taste),
-            k=k,
-            excluded=[excluded[history] for history in queried],
-            allowed=allowed,
-            bonuses=None if bonuses is None else bonuses.take(queried),
-        )
-        result_of = dict(zip(queried.tolist(), results, strict=True))
-        return [
-            self._listed(*result_of[history]) if history in result_of else self._popular(k, rows, allowed)
-            for history, rows in enumerate(excluded)
-        ]
-
-    def _excluded(
-        self, histories: Histories, exclude: Sequence[Rows] | None, denied: Rows, filter_seen: bool
-    ) -> list[Rows]:
-        """Return the rows to exclude from each ranking: denied ones, its list in ``exclude``, its history."""
-        codes, bounds = histories.codes, pairwise(histories.offsets.tolist())
-        seen = [codes[left:right] if filter_seen else denied[:0] for left, right in bounds]
-        if exclude is not None and len(exclude) != len(seen):
-            raise InputError(f"exclude has {len(exclude)} lists; expected one per history ({len(seen)})")
-        own = [denied[:0]] * len(seen) if exclude is None else exclude
-        return [np.concatenate((denied, *pair)) for pair in zip(own, seen, strict=True)]
-
-    def _rows(self, items: Iterable[str], name: str) -> Rows:
-        codes = self.vocabulary.encode(as_history(items, name))
-        return codes[codes >= 0].astype(np.intp)
-
-    def _allowed(self, allow: Iterable[str] | None, eligible: Mask | None) -> Mask | None:
-        """Return the mask of rows that may be returned, or ``None`` for all rows."""
-        if eligible is not None and (eligible.dtype != bool or eligible.shape != (len(self.vectors),)):
+    @cached_property
+    def _own_catalogue(self) -> Eligible:
+        if self.items is None:
             raise InputError(
-                f"eligible is {eligible.dtype} of shape {eligible.shape}; expected bool, one flag per item "
-                f"({len(self.vectors):,})"
+                "a rule on attributes requires items with attributes, and the model has no items; "
+                "pass items= to Recommender or fit"
             )
-        eligible = self.vectors.with_vector(eligible)
-        if allow is None:
-            return eligible
-        allowed = np.zeros(len(self.vectors), dtype=bool)
-        allowed[self._rows(allow, "allow")] = True
-        return allowed if eligible is None else allowed & eligible
+        return Eligible(Catalogue.of(self.items), self.vocabulary)
 
-    def _popular(self, k: int, excluded: Rows, allowed: Mask | None) -> list[Recommendation]:
-        eligible = np.ones(len(self.vectors), dtype=bool) if allowed is None else allowed.copy()
-        eligible[excluded] = False
-        rows = self._by_popularity[eligible[self._by_popularity]][:k]
-        return self._listed(rows, self._popularity[rows], "popular")
-
-    def _listed(self, rows: Rows, scores: npt.NDArray[Any], source: str = "model") -> list[Recommendation]:
-        ids = self.vocabulary.decode(rows)
-        return [Recommendation(*pair, source) for pair in zip(ids, scores.tolist(), strict=True)]
+    def _listed(self, ranking: Ranking) -> list[Recommendation]:
+        ids, scores = self.vocabulary.decode(ranking.rows), ranking.scores.tolist()
+        return [Recommendation(*pair, ranking.source) for pair in zip(ids, scores, strict=True)]

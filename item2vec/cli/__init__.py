@@ -15,19 +15,21 @@ The path of ``item2vec recommend --user u42``:
 
 5. ``engine.py`` `Engine.recommend` calls ``engine.py`` `Engine.recommend_many` with one user:
 
-   a. ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
-   b. ``store/store.py`` `Store.histories` reads the user's events from SQL.
-   c. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
+   a. ``store/store.py`` `Store.histories` reads the user's events from SQL.
+   b. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
       items that count as seen. `Engine` adds the latter to ``exclude``.
 
 6. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 
    a. ``sentences.py`` `encode_histories` converts item ids to codes.
-   b. ``taste.py`` `read_tastes` computes the taste vector, a weighted mean of item vectors.
-   c. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
+   b. ``rules.py`` `Rules.of` validates the rules, and ``row_rules.py`` `RowRules.of` converts them to arrays:
+      ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
+   c. ``taste.py`` `read_tastes`, called by ``ranker.py`` `Ranker.rank`, computes the taste vector, a weighted
+      mean of item vectors.
+   d. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
       recommended, of repeats; none with the default settings.
-   d. ``prior.py`` `queries_of` appends the weight of the popularity prior, if the model has one.
-   e. ``index/search.py`` `find_many` returns the ``k`` eligible items with the highest scores.
+   e. ``prior.py`` `queries_of` appends the weight of the popularity prior, if the model has one.
+   f. ``index/search.py`` `find_many` returns the ``k`` eligible items with the highest scores.
 
 7. ``cli/output.py`` `described` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
 

@@ -3,9 +3,10 @@
 The eight steps from a history to recommendations::
 
     ids of a history → codes, with weights and timestamps              sentences.encode_histories
-      ▼ steps 1 to 4: Recommender._recommendations ─────────────────────────────────────────────
-      │ 1 exclude     rows of exclude, deny and, by default, history   Recommender._excluded
-      │ 2 filter      drop history items without an input vector       Recommender._with_input
+    rules → mask of allowed rows, rows of exclude and deny             row_rules.RowRules.of
+      ▼ steps 1 to 4: Ranker.rank ──────────────────────────────────────────────────────────────
+      │ 1 exclude     rows of exclude, deny and, by default, history   RowRules.excluded_from
+      │ 2 filter      drop history items without an input vector       Ranker.with_input
       │ 3 taste       weighted mean of the history's vectors           taste.read_tastes
       │ 4 query       taste + the popularity dimension                 prior.queries_of
       │               bonuses of repeats and neighbours                bonuses.history_bonuses
@@ -20,7 +21,7 @@ The eight steps from a history to recommendations::
     rows and scores → list[Recommendation]                             Recommender._listed
 
 If no item of a history is known, or the vectors cancel out, the history has no taste in step 3. Its result is
-the most popular eligible items (``Recommender._popular``). Rows with a bonus are added to the candidates of
+the most popular eligible items (``Ranker._popular``). Rows with a bonus are added to the candidates of
 an approximate index only, because a scan adds bonuses to the scores of all rows.
 """
 

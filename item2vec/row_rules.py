@@ -1,0 +1,119 @@
+"""``RowRules``: the rules of a request, as arrays over the rows of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Mask, Rows
+from item2vec.catalogue import Eligible
+from item2vec.errors import InputError
+from item2vec.rules import Rules
+from item2vec.types import Vocabulary
+from item2vec.vectors import ItemVectors
+
+__all__ = ["NO_ROWS", "RowRules", "rows_of"]
+
+NO_ROWS: Rows = np.empty(0, dtype=np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class RowRules:
+    """The rules of a request, as arrays over the rows of a model.
+
+    Attributes
+    ----------
+    allowed
+        The rows that may be returned (bool, one flag per row); ``None`` for all rows.
+    exclude
+        The excluded rows of each history; ``None`` for no rows.
+    denied
+        The rows that are excluded from all answers.
+    """
+
+    allowed: Mask | None = None
+    exclude: tuple[Rows, ...] | None = None
+    denied: Rows = field(default_factory=lambda: NO_ROWS)
+
+    @classmethod
+    def of(cls, rules: Rules, vectors: ItemVectors, eligible: Eligible | None, mask: Mask | None) -> RowRules:
+        """Convert rules to arrays.
+
+        Parameters
+        ----------
+        rules
+            The rules of a request.
+        vectors
+            The vectors of the model. An item without a vector is never returned.
+        eligible
+            The attributes and active flags of the model's items. ``None``: all items are active, and no rule
+            refers to attributes.
+        mask
+            Rows that the caller allows (bool, one flag per row); ``None`` for all rows.
+
+        Raises
+        ------
+        InputError
+            If ``where`` names an attribute that no item has, or ``mask`` has the wrong type or shape.
+
+        Examples
+        --------
+        >>> vectors = ItemVectors(Vocabulary(("a", "b", "c")), np.eye(3), None, np.ones(3))
+        >>> rows = RowRules.of(Rules.of({"allow": ["c", "a"], "deny": ["b"]}), vectors, None, None)
+        >>> rows.allowed, rows.denied
+        (array([ True, False,  True]), array([1]))
+        """
+        masks = [_checked(mask, len(vectors)), None if eligible is None else eligible.mask(rules.where)]
+        if rules.allow is not None:
+            masks.append(_mask_of(rows_of(vectors.vocabulary, rules.allow), len(vectors)))
+        exclude = rules.exclude
+        return cls(
+            vectors.with_vector(_intersection(masks)),
+            None if exclude is None else tuple(rows_of(vectors.vocabulary, own) for own in exclude),
+            rows_of(vectors.vocabulary, rules.deny) if rules.deny else NO_ROWS,
+        )
+
+    def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
+        """Return the rows to exclude from each answer: denied ones, its list in ``exclude``, and seen ones.
+
+        Raises
+        ------
+        InputError
+            If ``exclude`` does not have one list per answer.
+        """
+        exclude = [NO_ROWS] * len(seen) if self.exclude is None else self.exclude
+        if len(exclude) != len(seen):
+            raise InputError(f"exclude has {len(exclude)} lists; expected one per history ({len(seen)})")
+        return [np.concatenate((self.denied, *pair)) for pair in zip(exclude, seen, strict=True)]
+
+
+def rows_of(vocabulary: Vocabulary, items: Iterable[str]) -> Rows:
+    """Return the rows of the known items among ``items``."""
+    codes = vocabulary.encode(items)
+    return codes[codes >= 0].astype(np.intp)
+
+
+def _checked(mask: Mask | None, n_rows: int) -> Mask | None:
+    if mask is not None and (mask.dtype != bool or mask.shape != (n_rows,)):
+        raise InputError(
+            f"eligible is {mask.dtype} of shape {mask.shape}; expected bool, one flag per item ({n_rows:,})"
+        )
+    return mask
+
+
+def _mask_of(rows: Rows, n_rows: int) -> Mask:
+    mask = np.zeros(n_rows, dtype=bool)
+    mask[rows] = True
+    return mask
+
+
+def _intersection(masks: Iterable[Mask | None]) -> Mask | None:
+    given = [mask for mask in masks if mask is not None]
+    if len(given) < 2:
+        return given[0] if given else None
+    combined: Mask = np.logical_and.reduce(given)
+    return combined

@@ -1,0 +1,166 @@
+"""The rules of a request: validation, and the items that an answer may contain."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Vocabulary, load, publish
+from item2vec.errors import InputError, InputTypeError
+from item2vec.rules import RuleArguments, Rules
+from item2vec.store import Store
+
+SONGS = {
+    "a": {"genre": "jazz", "year": 1959},
+    "b": {"genre": ["jazz", "soul"], "year": 1990},
+    "c": {"genre": "soul"},
+    "d": {"genre": None, "year": 2001},
+    "e": {"year": 1975},
+}
+
+
+def songs(**more):
+    """A model in which songs follow in alphabetical order: a is nearest to b, then c, and so on."""
+    angles = np.arange(5) / 5
+    vectors = np.column_stack((np.cos(angles), np.sin(angles))).astype(np.float32)
+    return Recommender(
+        ItemVectors(Vocabulary(tuple("abcde")), vectors, None, np.arange(5, 0, -1)),
+        **{"items": Items.of(SONGS), "index": "exact"} | more,
+    )
+
+
+def ids(answer):
+    return "".join(one.item for one in answer)
+
+
+CALLS = {
+    "recommend": lambda model, **rules: model.recommend(["a"], **rules),
+    "popular": lambda model, **rules: model.recommend([], exclude=["a"], **rules),
+    "recommend_many": lambda model, **rules: model.recommend_many([["a"], ["a"]], **rules)[1],
+    "similar_items": lambda model, **rules: model.similar_items("a", **rules),
+    "analogy": lambda model, **rules: model.analogy(positive=["a"], **rules),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({}, "bcde"),
+        ({"where": None, "allow": None, "deny": None}, "bcde"),
+        ({"where": {"genre": "soul"}}, "bc"),
+        ({"where": {"year": {">": 1960}}}, "bde"),
+        ({"where": {"not": {"genre": "jazz"}}}, "c"),  # null never matches
+        ({"where": {"genre": "polka"}}, ""),
+        ({"where": {"year": {">": 1960}}, "deny": ["d", "unknown"]}, "be"),
+        ({"where": {"year": {">": 1960}}, "allow": ["d", "c", "unknown"]}, "d"),
+        ({"allow": []}, ""),
+        ({"deny": ["b", "c"], "k": 1}, "d"),
+    ],
+)
+def test_worked_answers(call, rules, expected):
+    assert ids(call(songs(), **rules)) == expected
+
+
+def test_exclude_holds_a_list_per_history_in_recommend_many():
+    model = songs()
+    assert ids(model.recommend(["a"], exclude=["b"])) == "cde"
+    assert ids(model.similar_items("a", exclude=(id_ for id_ in "bc"))) == "de"
+    assert [ids(one) for one in model.recommend_many([["a"], ["b"]], exclude=[["b"], []])] == ["cde", "acde"]
+    for wrong in ({"exclude": "bc"}, {"deny": "bc"}, {"allow": 3}):
+        with pytest.raises(InputTypeError, match="expected a list of ids"):
+            model.recommend(["a"], **wrong)
+
+
+def test_eligible_and_where_are_combined():
+    mask = np.array([True, True, False, True, True])
+    assert ids(songs().recommend(["a"], eligible=mask, where={"genre": "soul"})) == "b"
+
+
+def test_an_unknown_argument_is_an_error_that_names_the_nearest():
+    model = songs()
+    for call in CALLS.values():
+        with pytest.raises(InputTypeError, match="unknown argument 'wher'; did you mean 'where'"):
+            call(model, wher={})
+    with pytest.raises(TypeError, match="did you mean 'filter_seen'"):
+        model.recommend(["a"], filter_sen=False)
+    with pytest.raises(InputError, match="'zzz'; expected where, exclude, allow, deny"):
+        model.recommend(["a"], zzz=1)
+    with pytest.raises(InputError, match="no item has an attribute 'gnere'; did you mean 'genre'"):
+        model.recommend(["a"], where={"gnere": "jazz"})
+
+
+def test_where_requires_attributes():
+    with pytest.raises(InputError, match="the model has no items; pass items= to Recommender or fit"):
+        songs(items=None).recommend(["a"], where={"genre": "jazz"})
+    with pytest.raises(InputError, match="the items have no attributes; load items with attributes"):
+        songs(items=Items.of({"a": {}})).similar_items("a", where={"genre": "jazz"})
+
+
+def test_items_of_the_model_without_attributes_match_as_null():
+    known = songs(items=Items.of({"c": {"genre": "soul"}, "of another model": {"genre": "soul"}}))
+    assert ids(known.recommend(["a"], where={"genre": "soul"})) == "c"
+    assert ids(known.recommend(["a"], where={"not": {"genre": "jazz"}})) == "c"
+
+
+def test_a_bundle_keeps_attributes_and_their_types(tmp_path):
+    songs().save(tmp_path / "songs")
+    loaded = load(tmp_path / "songs")
+    for where in ({"genre": "soul"}, {"year": {"<": 1980}}, {"genre": {"contains": "jazz"}}):
+        assert loaded.recommend(["c"], where=where) == songs().recommend(["c"], where=where) != []
+
+
+def test_masks_are_computed_once_per_condition(monkeypatch):
+    model = songs()
+    expected = model.recommend(["a"], where={"genre": "soul"})
+    monkeypatch.setattr(Items, "meets", None)
+    assert model.recommend(["a"], where={"genre": ["soul"]}) == expected
+    assert ids(model.similar_items("a", where={"genre": {"==": "soul"}})) == "bc"
+
+
+def test_rules_are_values():
+    assert Rules.of({}) is Rules.EMPTY
+    given = {"where": {"genre": ["soul", "jazz"]}, "deny": iter("bc")}
+    rules = Rules.of(given)
+    assert rules == Rules.of({"where": {"genre": {"in": ["jazz", "soul"]}}, "deny": ["b", "c"]})
+    assert len({rules, Rules.of({"deny": ["b", "c"]}), Rules.EMPTY}) == 3
+    with pytest.raises(AttributeError):
+        rules.deny = ()
+    assert set(RuleArguments.__annotations__) == {field.name for field in fields(Rules)}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """An engine whose store has events and no attributes; those of the model's items apply."""
+    publish(songs(), tmp_path / "models")
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest(Interactions.of(user=["u"] * 2, item=["a", "d"], timestamp=[0, 1]))
+    with Engine(models=tmp_path / "models", store=f"sqlite:///{tmp_path}/item2vec.db") as engine:
+        yield engine
+
+
+def test_the_engine_reads_the_attributes_of_the_model_if_the_store_has_none(shop):
+    assert ids(shop.recommend("u", where={"genre": "soul"})) == "cb"
+    assert ids(shop.recommend(history=["a"], where={"year": {">": 1960}})) == "bde"
+    shop.store.deactivate_items(["d"])
+    assert ids(shop.recommend(history=["a"], where={"year": {">": 1960}})) == "be"
+    assert ids(shop.recommend(history=["a"])) == "bce"
+    shop.store.ingest_items(Items.of({"e": {"genre": "soul"}}))
+    assert ids(shop.recommend("u", where={"genre": "soul"})) == "e"
+
+
+def test_the_engine_has_the_same_rules(shop):
+    assert ids(shop.recommend("u", exclude=["c"])) == "be"
+    assert [ids(one) for one in shop.recommend_many(["u", "u"], exclude=[["c"], ["b", "e"]])] == ["be", "c"]
+    assert ids(shop.similar_items("a", deny=["b"], allow=["c", "b"])) == "c"
+    assert ids(shop.analogy(positive=["a"], exclude=["b"])) == "cde"
+    for request in (
+        lambda: shop.recommend("u", wher={}),
+        lambda: shop.recommend(history=["a"], wher={}),
+        lambda: shop.recommend_many(["u"], wher={}),
+        lambda: shop.similar_items("a", wher={}),
+        lambda: shop.analogy(positive=["a"], wher={}),
+    ):
+        with pytest.raises(InputTypeError, match="did you mean 'where'"):
+            request()
