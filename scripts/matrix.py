@@ -78,23 +78,27 @@ def name_of(requirement):
     return re.match("[A-Za-z0-9_-]+", requirement)[0]
 
 
+def install(python, dependencies, uv, folder):
+    """Install dependencies into a new virtual environment; return whether that succeeds."""
+    environment = {**os.environ, "VIRTUAL_ENV": str(folder), "UV_PYTHON_DOWNLOADS": "never"}
+    subprocess.run([uv, "venv", "--quiet", "--python", python, folder], check=True)
+    command = [uv, "pip", "install", "--quiet", "--resolution", RESOLUTIONS[dependencies]]
+    binary = {"scipy", *map(name_of, requirements())}.difference(FROM_SOURCE)
+    command += [word for name in sorted(binary) for word in ("--only-binary", name)]
+    return subprocess.run([*command, *requirements()], env=environment, check=False).returncode == 0
+
+
 def run(python, dependencies, uv, work):
     """Return the row of the table for one combination, and whether all tests passed."""
     folder = work / f"{Path(python).name}-{dependencies}-{time.monotonic_ns()}"
-    environment = {**os.environ, "VIRTUAL_ENV": str(folder), "UV_PYTHON_DOWNLOADS": "never"}
-    subprocess.run([uv, "venv", "--quiet", "--python", python, folder], check=True)
-    install = [uv, "pip", "install", "--quiet", "--resolution", RESOLUTIONS[dependencies]]
-    binary = {"scipy", *map(name_of, requirements())}.difference(FROM_SOURCE)
-    install += [word for name in sorted(binary) for word in ("--only-binary", name)]
-    installed = subprocess.run([*install, *requirements()], env=environment, check=False)
-    if installed.returncode:
+    if not install(python, dependencies, uv, folder):
         return [python, dependencies, *("" for _ in SHOWN), "not installed", ""], False
     command = [folder / "bin" / "python"]
     versions = json.loads(subprocess.check_output([*command, "-c", VERSIONS]))
     started = time.monotonic()
     command += ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not postgresql"]
     command += [f"tests/{name}.py" for name in TESTS]
-    environment["PYTHONPATH"] = str(ROOT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     tests = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     print(tests.stdout, file=sys.stderr)
     outcome = re.sub(" in .*", "", tests.stdout.strip().rpartition("\n")[2])

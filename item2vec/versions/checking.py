@@ -74,7 +74,8 @@ def run_canary(folder: Path, manifest_sha256: str) -> None:
 def check_rankings(model: Recommender, *, brief: bool = False) -> None:
     """Check the rankings of a model for a sample of items, at equal intervals of frequency rank.
 
-    The history of each query is one sampled item; it is passed to ``recommend`` and, with all others, to
+    Items without a vector, which a model of imported vectors may have, are neither sampled nor expected. The
+    history of each query is one sampled item; it is passed to ``recommend`` and, with all others, to
     ``recommend_many``. ``similar_items`` is called for each item. With ``brief``, the sample is smaller and
     ``similar_items`` is not called. This saves time in a serving process, and the memory of the matrix of
     unit vectors.
@@ -84,9 +85,10 @@ def check_rankings(model: Recommender, *, brief: bool = False) -> None:
     CorruptBundleError
         If a ranking is too short, repeats an item, or has a score that is not finite.
     """
-    n_items = len(model.vectors)
-    rows = np.linspace(0, n_items - 1, min(N_BRIEF_QUERIES if brief else N_QUERIES, n_items)).astype(int)
-    queries = model.vocabulary.decode(np.unique(rows))
+    with_vector = np.flatnonzero(model.vectors.has_vector)
+    n_items = len(with_vector)
+    sample = np.linspace(0, n_items - 1, min(N_BRIEF_QUERIES if brief else N_QUERIES, n_items)).astype(int)
+    queries = model.vocabulary.decode(with_vector[np.unique(sample)])
     expected = min(K, n_items - 1)
     for item in queries:
         if not brief:

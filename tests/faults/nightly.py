@@ -1,5 +1,6 @@
 """Nightly runs in separate processes, with injected faults: kill, stop, failing disk operations."""
 
+import contextlib
 import os
 import re
 import select
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from itertools import count
 
 import numpy as np
@@ -53,22 +55,39 @@ finally:
 """
 
 
-class Run:
-    """A retrain in a separate process; waits for ``begin``, and for ``end`` before the first job."""
+# A canary writes its process id into the working directory, and waits until that file is removed.
+WAIT_FOR_STRACE = """
+import os, sys, time
+if 'item2vec.versions.canary' in sys.orig_argv and os.environ.get("TRACED_CANARY"):
+    with open("canary.tmp", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename("canary.tmp", "canary")
+    while os.path.exists("canary"):
+        time.sleep(0.005)
+"""
 
-    def __init__(self, nights, seed, *, number=0, kind=""):
+
+class Run:
+    """A retrain in a separate process; waits for ``begin``, and for ``end`` before the first job.
+
+    With ``canary``, the canary waits for ``let_canary``.
+    """
+
+    def __init__(self, nights, seed, *, number=0, kind="", canary=False):
         words = [nights.models, nights.url, seed, number, kind]
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, *map(str, words)],
             cwd=nights.folder,
-            env=ENVIRONMENT | {"PYTHONPATH": f"{nights.folder}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"},
+            env=ENVIRONMENT
+            | {"PYTHONPATH": f"{nights.folder}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+            | ({"TRACED_CANARY": "1"} if canary else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
         )
-        self.worker = self.watched = None
+        self.folder, self.worker, self.watched = nights.folder, None, None
         self.pid = int(self.process.stdout.readline())
 
     def begin(self):
@@ -80,6 +99,15 @@ class Run:
         self.worker = int(line)
         self.watched = os.pidfd_open(self.worker)
         return True
+
+    def wait_for_canary(self):
+        """Continue until the canary waits; return its process id, or ``None`` if the run ended before that."""
+        self.resume()
+        while self.process.poll() is None:
+            with contextlib.suppress(FileNotFoundError):
+                return int((self.folder / "canary").read_text())
+            time.sleep(0.005)
+        return None
 
     def end(self):
         """Continue to the end; return the exit code, after the worker has ended too."""
@@ -114,16 +142,24 @@ class Run:
 
 
 class Nights:
-    """A store, a models folder, and the models served from it after each run."""
+    """A store, a models folder, and the models served from it after each run.
 
-    def __init__(self, folder):
+    With ``canary``, each run starts a canary, and all system calls that read a file are traced, too.
+    """
+
+    def __init__(self, folder, *, canary=False):
         self.folder = folder
         self.models, self.store = folder / "served" / "models", folder / "item2vec.db"
         self.models.parent.mkdir()
         listens = made_listens()
         self.url = fill(f"sqlite:///{self.store}", listens)
         item2vec.publish(item2vec.fit(histories(listens), changed(seed=9).model), self.models)
-        (without_canary(folder) / "item2vec.toml").write_text(SETTINGS)
+        if canary:
+            (folder / "sitecustomize.py").write_text(WAIT_FOR_STRACE)
+        else:
+            without_canary(folder)
+        self.calls = f"{strace.CALLS},{strace.READS}" if canary else strace.CALLS
+        (folder / "item2vec.toml").write_text(SETTINGS)
         self.models_by_seed, self.generations = {}, set()
         self.traces, self.numbers = {}, count()
 
@@ -138,19 +174,23 @@ class Nights:
         return seed
 
     def run(self, *options, of=(), seed=None, **operation):
-        """Retrain, with strace attached to the parent, the worker or both; return the exit code."""
-        run = self.last = Run(self, int(self.served() != 1) if seed is None else seed, **operation)
+        """Retrain, with strace attached to the parent, the worker or the canary; return the exit code."""
+        seed = int(self.served() != 1) if seed is None else seed
+        run = self.last = Run(self, seed, canary="canary" in of, **operation)
         tracers = []
 
         def attach(name, pid):
             if name in of:
                 self.traces[name] = self.folder / "served" / f"trace of {name} {next(self.numbers)}"
-                tracers.append(strace.attach(pid, self.traces[name], *options))
+                tracers.append(strace.attach(pid, self.traces[name], *options, calls=self.calls))
 
         try:
             attach("parent", run.pid)
             if run.begin():
                 attach("worker", run.worker)
+                if "canary" in of and (canary := run.wait_for_canary()) is not None:
+                    attach("canary", canary)
+                    (self.folder / "canary").unlink()
             ended = run.end()
             for tracer in tracers:
                 tracer.communicate(timeout=SECONDS)

@@ -15,6 +15,7 @@ CALLS = (
     "openat,write,writev,pwrite64,fsync,fdatasync,?rename,?renameat,renameat2,?mkdir,mkdirat,?rmdir,?unlink,unlinkat,"
     "?chmod,fchmod,fchmodat,ftruncate"
 )
+READS = "read,pread64,mmap,flock,getdents64"
 ACTION = """
 import os, sys
 import item2vec
@@ -55,10 +56,10 @@ def require():
         pytest.skip("strace is not installed, or may not attach to other processes")
 
 
-def attach(pid, trace, *options):
+def attach(pid, trace, *options, calls=CALLS):
     """Trace the main thread of a process; return the strace process once it has attached."""
     strace = subprocess.Popen(
-        ["strace", "-y", "-s", "0", "-o", str(trace), "-p", str(pid), "-e", f"trace={CALLS}", *options],
+        ["strace", "-y", "-s", "0", "-o", str(trace), "-p", str(pid), "-e", f"trace={calls}", *options],
         stderr=subprocess.PIPE,
         text=True,
     )
