@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 
-from item2vec.arrays import Codes, Mask
+from item2vec.arrays import Codes, Mask, Offsets, Rows
 from item2vec.conditions import Condition, Where, parse
 from item2vec.interactions import read_only
 from item2vec.items import Items
 from item2vec.types import Vocabulary
 
-__all__ = ["Catalogue", "Eligible"]
+__all__ = ["Catalogue", "Eligible", "Values"]
 
 CACHED_MASKS = 128
+CACHED_VALUES = 16
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +79,27 @@ class Catalogue:
         return Catalogue(items, active, changed.revision)
 
 
+class Values(NamedTuple):
+    """The values of an attribute by row, as codes.
+
+    The distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``: an element each for a list, and
+    none for null.
+    """
+
+    offsets: Offsets
+    codes: Codes
+
+    def of(self, row: int) -> list[int]:
+        """Return the values of a row."""
+        codes: list[int] = self.codes[self.offsets[row] : self.offsets[row + 1]].tolist()
+        return codes
+
+    def rows_with(self, values: Mask) -> Rows:
+        """Return the rows with at least one of these values (bool, one flag per value), ascending."""
+        entries = np.flatnonzero(values[self.codes])
+        return np.unique(np.searchsorted(self.offsets, entries, side="right") - 1)
+
+
 class Eligible:
     """Cached masks of the model rows that are active and meet the conditions of a request.
 
@@ -119,6 +142,7 @@ class Eligible:
         is_same = before and before.vocabulary is vocabulary and before.catalogue.items.vocabulary is listed
         self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
+        self._values = lru_cache(CACHED_VALUES)(partial(_values, catalogue.items, self._codes))
 
     def is_of(self, catalogue: Catalogue, vocabulary: Vocabulary, attributes: Items | None) -> bool:
         """Return whether these are the objects that this object was created from."""
@@ -128,6 +152,10 @@ class Eligible:
     def mask(self, where: Where | None = None) -> Mask | None:
         """Return a read-only mask of the model rows, or ``None`` if all rows may be recommended."""
         return self._mask(parse({})) if not where else self._described._mask(parse(where))
+
+    def values(self, name: str) -> Values:
+        """Return the values of an attribute by model row. Raise ``InputError`` if no item has it."""
+        return self._described._values(name)
 
     @cached_property
     def _described(self) -> Eligible:
@@ -142,3 +170,15 @@ def _mask(catalogue: Catalogue, codes: Codes, condition: Condition) -> Mask | No
     allowed = np.append(catalogue.active & catalogue.items.meets(condition), condition.matches_null())
     mask: Mask = read_only(allowed[codes], np.bool_)
     return None if mask.all() else mask
+
+
+def _values(items: Items, codes: Codes, name: str) -> Values:
+    column = items.column(name)
+    pairs = np.unique(column.rows.astype(np.int64) * max(1, column.n_distinct) + column.codes)
+    rows, values = np.divmod(pairs, max(1, column.n_distinct))
+    counts = np.bincount(rows, minlength=len(items) + 1)
+    starts = np.cumsum(counts) - counts
+    lengths = counts[codes]  # the code -1 of an item outside the catalogue selects the last count, which is 0
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    positions = np.arange(offsets[-1]) + np.repeat(starts[codes] - offsets[:-1], lengths)
+    return Values(read_only(offsets, np.int64), read_only(values[positions], np.int32))

@@ -95,11 +95,16 @@ def searched_matrix(vectors: ItemVectors, taste: TasteConfig, prior: Floats | No
     return np.column_stack((matrix, prior * np.float32(_factor_of_rows(vectors, taste))))
 
 
-def queries_of(tastes: Floats, vectors: ItemVectors, taste: TasteConfig) -> Floats:
-    """Convert taste vectors (n histories × dimensions) to queries for the rows of ``searched_matrix``."""
+def queries_of(
+    tastes: Floats, vectors: ItemVectors, taste: TasteConfig, popularity: float | None = None
+) -> Floats:
+    """Convert taste vectors (n histories × dimensions) to queries for the rows of ``searched_matrix``.
+
+    ``popularity`` replaces the weight of the prior in the taste, which must not be 0.
+    """
     if not taste.popularity:
         return tastes
-    factor = taste.popularity / _factor_of_rows(vectors, taste)
+    factor = (taste.popularity if popularity is None else popularity) / _factor_of_rows(vectors, taste)
     return np.column_stack((tastes, np.full(len(tastes), factor, dtype=np.float32)))
 
 

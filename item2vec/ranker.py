@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from item2vec.arrays import Floats, Rows
 from item2vec.bonuses import history_bonuses
 from item2vec.bundle import Parts
 from item2vec.index.building import build
-from item2vec.index.search import Index, find, find_many
+from item2vec.index.search import Index
 from item2vec.prior import popularity_shares, queries_of
 from item2vec.ranking import top_k
 from item2vec.row_rules import NO_ROWS, RowRules
+from item2vec.selection import select
 from item2vec.sentences import Histories
+from item2vec.sources import Popular, Ranking, Searched, Source, boosted
 from item2vec.taste import Tastes, read_tastes
 from item2vec.types import check_k
 
 __all__ = ["Ranker", "Ranking"]
 
-
-class Ranking(NamedTuple):
-    """Rows (intp), best first, their scores (float32, or float64 for popularity), and the source of both.
-
-    >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
-    'model'
-    """
-
-    rows: Rows
-    scores: npt.NDArray[Any]
-    source: str = "model"
+_Kind = Literal["score", "input", "output"]
 
 
 class Ranker:
@@ -59,17 +49,9 @@ class Ranker:
         self.parts = parts
         self._popularity = popularity_shares(parts.vectors, parts.taste, parts.prior)
         self._by_popularity: Rows = top_k(self._popularity, len(self._popularity))
-
-    @cached_property
-    def _input_index(self) -> Index:
-        """Index of the unit input vectors: ``index``, or an exact index that is built on first use."""
-        searched = self.parts.taste.score == "cosine" and not self.parts.taste.popularity
-        return self.parts.index if searched else build(self.parts.vectors.unit_input, kind="exact")
-
-    @cached_property
-    def _output_index(self) -> Index:
-        """Exact index of the unit output vectors, for items without an input vector. Built on first use."""
-        return build(self.parts.vectors.unit_output, kind="exact")
+        self._indexes: dict[tuple[_Kind, bool], Index] = {("score", False): parts.index}
+        if parts.taste.score == "cosine" and not parts.taste.popularity:
+            self._indexes["input", False] = parts.index
 
     def near(self, target: Floats, named: Rows, rules: RowRules, *, k: int) -> Ranking:
         """Return the ``k`` eligible rows with the highest inner products with a query of unit vectors.
@@ -78,9 +60,10 @@ class Ranker:
         input vector, the query is compared with output vectors.
         """
         check_k(k)
-        index = self._input_index if self.parts.vectors.has_input[named].all() else self._output_index
-        (excluded,) = rules.excluded_from([named])
-        return Ranking(*find(index, target, k=k, excluded=excluded, allowed=rules.allowed))
+        kind: _Kind = "input" if self.parts.vectors.has_input[named].all() else "output"
+        index, queries = self._with_popularity(kind, target[None], rules.popularity or 0)
+        source = Searched(index, queries, rules.excluded_from([named]), rules.allowed)
+        return self._selected(source, rules, k)[0]
 
     def rank(self, histories: Histories, rules: RowRules, *, k: int, filter_seen: bool) -> list[Ranking]:
         """Return the ``k`` best eligible rows for each history.
@@ -94,18 +77,23 @@ class Ranker:
         excluded = rules.excluded_from(seen)
         readable = self.with_input(histories)
         tastes = self.tastes(readable)
-        queried = np.flatnonzero(~tastes.empty)
+        queried, unqueried = np.flatnonzero(~tastes.empty), np.flatnonzero(tastes.empty)
         bonuses = history_bonuses(readable, parts.taste, parts.neighbours, repeats=not filter_seen)
-        found = find_many(
-            parts.index,
-            queries_of(tastes.vectors[queried], parts.vectors, parts.taste),
-            k=k,
-            excluded=[excluded[history] for history in queried],
-            allowed=rules.allowed,
-            bonuses=None if bonuses is None else bonuses.take(queried),
+        index, queries = self._queries(tastes.vectors[queried], rules.popularity)
+        searched = Searched(
+            index,
+            queries,
+            [excluded[history] for history in queried],
+            rules.allowed,
+            None if bonuses is None else bonuses.take(queried),
         )
-        ranking_of = {number: Ranking(*one) for number, one in zip(queried.tolist(), found, strict=True)}
-        return [ranking_of.get(n) or self._popular(k, rows, rules) for n, rows in enumerate(excluded)]
+        own = [excluded[history] for history in unqueried]
+        popular = Popular(self._by_popularity, self._popularity, own, rules.allowed)
+        ranking_of: dict[int, Ranking] = {}
+        for numbers, source in ((queried, searched), (unqueried, popular)):
+            if len(numbers):
+                ranking_of |= zip(numbers.tolist(), self._selected(source, rules, k), strict=True)
+        return [ranking_of[number] for number in range(len(excluded))]
 
     def with_input(self, histories: Histories) -> Histories:
         """Return histories without the items that have no input vector; these items count as unknown."""
@@ -118,9 +106,41 @@ class Ranker:
         codes, offsets, weights, timestamps = histories
         return read_tastes(vectors, taste, codes, offsets, weights=weights, timestamps=timestamps)
 
-    def _popular(self, k: int, excluded: Rows, rules: RowRules) -> Ranking:
-        n_rows = len(self._by_popularity)
-        eligible = np.ones(n_rows, dtype=bool) if rules.allowed is None else rules.allowed.copy()
-        eligible[excluded] = False
-        rows = self._by_popularity[eligible[self._by_popularity]][:k]
-        return Ranking(rows, self._popularity[rows], "popular")
+    def _selected(self, source: Source, rules: RowRules, k: int) -> list[Ranking]:
+        return select(boosted(source, rules.factors), rules, self.parts.vectors, k)
+
+    def _queries(self, tastes: Floats, popularity: float | None) -> tuple[Index, Floats]:
+        """Return the index to search, and the query of each taste; ``popularity`` replaces the weight."""
+        if self.parts.taste.popularity or not popularity:
+            queries = queries_of(tastes, self.parts.vectors, self.parts.taste, popularity)
+            return self.parts.index, queries
+        return self._with_popularity("score", tastes, popularity)
+
+    def _with_popularity(self, kind: _Kind, queries: Floats, popularity: float) -> tuple[Index, Floats]:
+        """Return an index, and its queries with the weight of the prior; without the prior if it is 0."""
+        if not popularity:
+            return self._index(kind), queries
+        weights = np.full(len(queries), popularity, dtype=np.float32)
+        return self._index(kind, with_prior=True), np.column_stack((queries, weights))
+
+    def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
+        """Return the index of the scores, or an exact index of the unit vectors. Built on first use.
+
+        With a prior, the index is exact, and its rows end with the prior.
+        """
+        index = self._indexes.get((kind, with_prior))
+        if index is None:
+            matrix = self._index(kind).matrix if with_prior else self._units(kind)
+            rows = np.column_stack((matrix, self._prior)) if with_prior else matrix
+            index = self._indexes[kind, with_prior] = build(rows, kind="exact")
+        return index
+
+    def _units(self, kind: _Kind) -> Floats:
+        vectors = self.parts.vectors
+        return vectors.unit_input if kind == "input" else vectors.unit_output
+
+    @property
+    def _prior(self) -> Floats:
+        """The prior of the model; without one, log(1 + count of the item in training)."""
+        prior = self.parts.prior
+        return np.log1p(self.parts.vectors.counts).astype(np.float32) if prior is None else prior

@@ -221,8 +221,8 @@ class Recommender:
         eligible
             ``allow`` as a mask (bool, one flag per item of ``vocabulary``). Both filters may be combined.
         rules
-            ``where``, ``exclude``, ``allow`` and ``deny``; see ``item2vec.rules.Rules``. ``where`` requires
-            the attributes of ``items``.
+            ``where exclude allow deny at_most diversity boost popularity``; see ``item2vec.rules.Rules``.
+            Rules on attributes require ``items``.
 
         Raises
         ------

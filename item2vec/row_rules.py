@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Mask, Rows
-from item2vec.catalogue import Eligible
+from item2vec.arrays import Doubles, Mask, Rows
+from item2vec.catalogue import Eligible, Values
 from item2vec.errors import InputError
 from item2vec.rules import Rules
 from item2vec.types import Vocabulary
@@ -33,11 +33,22 @@ class RowRules:
         The excluded rows of each history; ``None`` for no rows.
     denied
         The rows that are excluded from all answers.
+    factors
+        The factor of each row in ``boost`` (float64, n rows); ``None`` if all are 1.
+    caps
+        For each attribute in ``at_most``: the values of the rows, and the largest number of rows with the
+        same value.
+    diversity, popularity
+        As in ``Rules``.
     """
 
     allowed: Mask | None = None
     exclude: tuple[Rows, ...] | None = None
     denied: Rows = field(default_factory=lambda: NO_ROWS)
+    factors: Doubles | None = None
+    caps: tuple[tuple[Values, int], ...] = ()
+    diversity: float = 0.0
+    popularity: float | None = None
 
     @classmethod
     def of(cls, rules: Rules, vectors: ItemVectors, eligible: Eligible | None, mask: Mask | None) -> RowRules:
@@ -58,7 +69,7 @@ class RowRules:
         Raises
         ------
         InputError
-            If ``where`` names an attribute that no item has, or ``mask`` has the wrong type or shape.
+            If a rule names an attribute that no item has, or ``mask`` has the wrong type or shape.
 
         Examples
         --------
@@ -75,6 +86,10 @@ class RowRules:
             vectors.with_vector(_intersection(masks)),
             None if exclude is None else tuple(rows_of(vectors.vocabulary, own) for own in exclude),
             rows_of(vectors.vocabulary, rules.deny) if rules.deny else NO_ROWS,
+            _factors(rules, vectors.vocabulary, eligible),
+            tuple((eligible.values(name), most) for name, most in rules.at_most) if eligible else (),
+            rules.diversity,
+            rules.popularity,
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
@@ -89,6 +104,19 @@ class RowRules:
         if len(exclude) != len(seen):
             raise InputError(f"exclude has {len(exclude)} lists; expected one per history ({len(seen)})")
         return [np.concatenate((self.denied, *pair)) for pair in zip(exclude, seen, strict=True)]
+
+
+def _factors(rules: Rules, vocabulary: Vocabulary, eligible: Eligible | None) -> Doubles | None:
+    if not rules.boost:
+        return None
+    factors = np.ones(len(vocabulary))
+    for target, factor in rules.boost:
+        if isinstance(target, str):
+            factors[rows_of(vocabulary, [target])] *= factor
+        elif eligible is not None:
+            mask = eligible.mask(target)
+            factors[slice(None) if mask is None else mask] *= factor
+    return factors
 
 
 def rows_of(vocabulary: Vocabulary, items: Iterable[str]) -> Rows:

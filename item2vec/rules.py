@@ -1,4 +1,4 @@
-"""``Rules``: which items an answer may contain.
+"""``Rules``: which items an answer may contain, and in which order.
 
 The public methods take the rules as keyword arguments, listed once in ``RuleArguments``. ``Rules.of``
 validates them. ``item2vec.row_rules`` converts the ids and attributes to arrays over the rows of a model.
@@ -7,17 +7,20 @@ validates them. ``item2vec.row_rules`` converts the ids and attributes to arrays
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict, cast
 
+import numpy as np
+
 from item2vec.conditions import Condition, Where, parse
-from item2vec.errors import InputTypeError, short_repr
+from item2vec.errors import InputError, InputTypeError, short_repr
 from item2vec.types import as_history
 
 __all__ = ["RuleArguments", "Rules"]
 
 OTHER_ARGUMENTS = ("k", "filter_seen", "weights", "timestamps", "eligible")
+SMALLEST, LARGEST = 1e-6, 1e6
 
 
 class RuleArguments(TypedDict, total=False):
@@ -26,20 +29,44 @@ class RuleArguments(TypedDict, total=False):
     ``where``: a condition on the attributes of the items, see ``item2vec.conditions``. ``exclude`` and
     ``deny``: ids of items that may not be returned; ``recommend_many`` takes one list of ``exclude`` per
     history. ``allow``: only these items may be returned.
+
+    ``at_most``: the largest number of items with the same value of an attribute, such as ``{"artist": 2}``.
+    ``diversity``: 0 to 1, the weight of the similarity to items of higher rank. ``boost``: factors by item,
+    such as ``{"y": 1.2}``, or pairs of a condition or an item and a factor, such as ``[({"genre": "jazz"},
+    1.5)]``. ``popularity``: the weight of the popularity prior, in place of the model's.
     """
 
     where: Where | None
     exclude: Iterable[Any] | None
     allow: Iterable[str] | None
     deny: Iterable[str] | None
+    at_most: Mapping[str, int] | None
+    diversity: float | None
+    boost: Mapping[str, float] | Iterable[tuple[Where | str, float]] | None
+    popularity: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Validated rules of a request. Immutable, and reusable for any number of requests.
 
-    An item is returned only if it is active, meets ``where``, is in ``allow`` (if given), is not in
-    ``exclude`` or ``deny``, and has not been seen (unless ``filter_seen=False``). Unknown ids are ignored.
+    Rules are applied in this order:
+
+    1. Eligibility. An item is returned only if it is active, meets ``where``, is in ``allow`` (if given), is
+       not in ``exclude`` or ``deny``, and has not been seen (unless ``filter_seen=False``). Unknown ids are
+       ignored.
+    2. Relevance. The score of an item includes the bonuses of the model, and the prior with the weight
+       ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative score, so
+       that a factor above 1 always raises an item. The factors of an item are multiplied.
+    3. Selection of ``k`` items in order of score; equal scores are ordered by row. ``at_most`` skips an item
+       if its value has been selected often enough. An item without the attribute is never skipped, and an
+       item with a list of values counts for each of them. ``diversity`` selects from a pool of the best
+       ``max(50, 5 * k)`` items in order of maximal marginal relevance: (1 - d) · r - d · c, where r is the
+       score scaled to 0…1 within the pool, and c is the largest cosine to an item selected before.
+
+    Exactly ``k`` items are returned if ``k`` items are eligible and ``at_most`` admits them. Source of
+    maximal marginal relevance: Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998,
+    equation 1.
 
     Attributes
     ----------
@@ -51,11 +78,21 @@ class Rules:
         Ids of the items that may be returned; ``None`` for all items.
     deny
         Ids of items that are excluded from all answers.
+    at_most
+        Pairs of an attribute and the largest number of items with the same value.
+    diversity
+        The weight of the similarity to items of higher rank, from 0 (order of score) to 1.
+    boost
+        Pairs of an id, or a condition on attributes, and a factor.
+    popularity
+        The weight of the popularity prior; ``None`` for the model's weight. A model without a prior uses
+        log(1 + count of the item in training).
 
     Examples
     --------
-    >>> Rules.of({"deny": ["x"], "exclude": ["y"]})
-    Rules(where=None, exclude=(('y',),), allow=None, deny=('x',))
+    >>> rules = Rules.of({"deny": ["x"], "exclude": ["y"], "at_most": {"artist": 2}, "boost": {"z": 1.2}})
+    >>> rules.deny, rules.exclude, rules.at_most, rules.boost
+    (('x',), (('y',),), (('artist', 2),), (('z', 1.2),))
     >>> Rules.of({}) is Rules.EMPTY
     True
     """
@@ -64,13 +101,18 @@ class Rules:
     exclude: tuple[tuple[str, ...], ...] | None = None
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] = ()
+    at_most: tuple[tuple[str, int], ...] = ()
+    diversity: float = 0.0
+    boost: tuple[tuple[str | Condition, float], ...] = ()
+    popularity: float | None = None
 
     EMPTY: ClassVar[Rules]
 
     @property
     def reads_attributes(self) -> bool:
         """Whether a rule refers to attributes of the items."""
-        return self.where is not None
+        conditions = (self.where, *(target for target, _ in self.boost))
+        return bool(self.at_most) or any(isinstance(part, Condition) for part in conditions)
 
     @classmethod
     def of(cls, arguments: RuleArguments, *, many: bool = False) -> Rules:
@@ -83,7 +125,7 @@ class Rules:
         InputTypeError
             If an argument is not the name of a rule, or a rule has a value of the wrong type.
         InputError
-            If conditions are nested too deeply.
+            If a number is out of range, or conditions are nested too deeply.
         """
         if not arguments:
             return cls.EMPTY
@@ -97,18 +139,58 @@ def _ids(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _excluded(value: Any, many: bool) -> tuple[tuple[str, ...], ...]:
-    return (
-        tuple(_ids(own, "exclude") for own in as_history(value, "exclude"))
-        if many
-        else (_ids(value, "exclude"),)
+    if not many:
+        return (_ids(value, "exclude"),)
+    return tuple(_ids(own, "exclude") for own in as_history(value, "exclude"))
+
+
+def _caps(value: Any) -> tuple[tuple[str, int], ...]:
+    expected = "expected the largest number of items by attribute, such as {'artist': 2}"
+    if not isinstance(value, Mapping):
+        raise InputTypeError(f"at_most is {short_repr(value)}; {expected}")
+    for name, most in value.items():
+        is_number = isinstance(most, int | np.integer) and not isinstance(most, bool)
+        if not isinstance(name, str) or not is_number:
+            raise InputTypeError(f"at_most is {short_repr(dict(value))}; {expected}")
+        if most < 1:
+            raise InputError(f"at_most of {short_repr(name)} is {most}; expected at least 1")
+    return tuple((name, int(most)) for name, most in value.items())
+
+
+def _boosts(value: Any) -> tuple[tuple[str | Condition, float], ...]:
+    expected = (
+        "expected a mapping of items to factors, such as {'y': 1.2}, or a list of pairs of a condition or an "
+        "item and a factor, such as [({'genre': 'jazz'}, 1.5)]"
     )
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InputTypeError(f"boost is {short_repr(value)}; {expected}")
+    boosts = []
+    for pair in value.items() if isinstance(value, Mapping) else value:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputTypeError(f"boost contains {short_repr(pair)}; {expected}")
+        target, factor = pair
+        factor = _number(factor, f"the factor of {short_repr(target)} in boost", SMALLEST, LARGEST)
+        boosts.append((target if isinstance(target, str) else parse(target), factor))
+    return tuple(boosts)
 
 
-_PARSERS: dict[str, Any] = {
+def _number(value: Any, name: str, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InputTypeError(f"{name} is {short_repr(value)}; expected a number from {least:g} to {most:g}")
+    if not least <= value <= most:
+        raise InputError(f"{name} is {value!r}; expected a number from {least:g} to {most:g}")
+    return float(value)
+
+
+_PARSERS: dict[str, Callable[[Any, bool], Any]] = {
     "where": lambda value, _: parse(value),
     "exclude": _excluded,
     "allow": lambda value, _: _ids(value, "allow"),
     "deny": lambda value, _: _ids(value, "deny"),
+    "at_most": lambda value, _: _caps(value),
+    "diversity": lambda value, _: _number(value, "diversity", 0, 1),
+    "boost": lambda value, _: _boosts(value),
+    "popularity": lambda value, _: _number(value, "popularity", 0, LARGEST),
 }
 
 Rules.EMPTY = Rules()
@@ -116,10 +198,8 @@ Rules.EMPTY = Rules()
 
 def _check_names(arguments: Mapping[str, Any]) -> None:
     for name in arguments:
-        if name in RuleArguments.__annotations__:
+        if name in _PARSERS:
             continue
-        near = difflib.get_close_matches(name, [*RuleArguments.__annotations__, *OTHER_ARGUMENTS], n=1)
-        hint = (
-            f"did you mean {near[0]!r}?" if near else f"expected {', '.join(RuleArguments.__annotations__)}"
-        )
+        near = difflib.get_close_matches(name, [*_PARSERS, *OTHER_ARGUMENTS], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(_PARSERS)}"
         raise InputTypeError(f"unknown argument {short_repr(name)}; {hint}")

@@ -56,10 +56,105 @@ CALLS = {
         ({"where": {"year": {">": 1960}}, "allow": ["d", "c", "unknown"]}, "d"),
         ({"allow": []}, ""),
         ({"deny": ["b", "c"], "k": 1}, "d"),
+        ({"at_most": {"genre": 1}}, "bde"),  # b is jazz and soul; d and e have no genre
+        ({"at_most": {"genre": 1}, "k": 2}, "bd"),
+        ({"at_most": {"genre": 1}, "deny": ["b"]}, "cde"),
+        ({"at_most": {"genre": 2, "year": 1}}, "bcde"),
+        ({"boost": {"e": 100.0, "unknown": 2.0}}, "ebcd"),
+        ({"boost": {"b": 0.01}}, "cdeb"),
+        ({"boost": [({"genre": "soul"}, 0.01)]}, "debc"),
+        ({"boost": [({"genre": "soul"}, 0.01), ("c", 1e6)], "k": 2}, "cd"),
+        ({"boost": [({"genre": "soul"}, 0.01), ({"genre": "jazz"}, 100)]}, "bdec"),  # .01 · 100 = 1
+        ({"diversity": 0}, "bcde"),
+        ({"diversity": 1}, "becd"),  # after b, the farthest
+        ({"diversity": 1, "k": 2, "where": {"year": {"<": 1999}}}, "be"),
+        ({"diversity": 1, "at_most": {"genre": 1}}, "bed"),
     ],
 )
 def test_worked_answers(call, rules, expected):
     assert ids(call(songs(), **rules)) == expected
+
+
+def test_a_negative_score_is_divided_by_a_boost():
+    axes = np.array([[1, 0], [-1, 0], [-0.8, 0.6]], np.float32)
+    model = Recommender(ItemVectors(Vocabulary(tuple("abc")), axes, None, np.ones(3)), index="exact")
+    found = model.recommend(["a"], boost={"b": 2.0})
+    assert (ids(found), [one.score for one in found]) == ("bc", pytest.approx([-0.5, -0.8]))
+    assert model.similar_items("a", boost={"c": 0.5})[0].score == pytest.approx(-1)
+    assert ids(model.similar_items("a", boost={"c": 0.5})) == "bc"
+
+
+def test_popularity_of_a_request_replaces_the_weight_of_the_model():
+    plain = songs()
+    weighted = songs(popularity=0.5, prior=np.log1p(np.arange(5, 0, -1)).astype(np.float32))
+    gains = dict(zip("abcde", 0.5 * np.log1p([5, 4, 3, 2, 1]), strict=True))
+    before = dict(plain.recommend(["c"]))
+    expected = {item: score + gains[item] for item, score in before.items()}
+    assert dict(plain.recommend(["c"], popularity=0.5)) == pytest.approx(expected)
+    assert dict(weighted.recommend(["c"])) == pytest.approx(expected)
+    assert dict(weighted.recommend(["c"], popularity=0)) == pytest.approx(before)
+    assert dict(weighted.recommend(["c"], popularity=0.5)) == dict(weighted.recommend(["c"]))
+    cosines = dict(plain.similar_items("c"))
+    assert weighted.similar_items("c") == plain.similar_items("c")
+    found = dict(weighted.similar_items("c", popularity=0.5))
+    assert found == pytest.approx({item: score + gains[item] for item, score in cosines.items()})
+
+
+def test_diversity_is_maximal_marginal_relevance():
+    rows = np.array([[1, 0], [0.8, 0.6], [0.8, 0.6], [0.6, -0.8], [0, 1]], np.float32)
+    model = Recommender(ItemVectors(Vocabulary(tuple("abcde")), rows, None, np.ones(5)), index="exact")
+    # The scores .8, .8, .6, 0 of b, c, d, e are scaled to 1, 1, .75, 0. Their cosines to b are 1, 1, 0, .6.
+    assert ids(model.similar_items("a", diversity=0.5)) == "bdce"  # after b: c 0, d .375, e -.3
+    assert ids(model.similar_items("a", diversity=0.1)) == "bcde"  # after b: c .8, d .675, e -.06
+
+
+def test_a_cap_is_filled_from_below_the_pool():
+    """Of 200 songs, the best 100 are by one artist, so that the second song by another is far below."""
+    angles = np.linspace(0, 1.5, 200)
+    rows = np.column_stack((np.cos(angles), np.sin(angles))).astype(np.float32)
+    names = [f"s{row:03}" for row in range(200)]
+    items = Items.of({name: {"artist": "one" if row < 100 else name} for row, name in enumerate(names)})
+    vectors = ItemVectors(Vocabulary(tuple(names)), rows, None, np.ones(200))
+    model = Recommender(vectors, index="exact", items=items)
+    for rules in ({}, {"diversity": 0.2}):
+        found = model.similar_items("s000", k=4, at_most={"artist": 1}, **rules)
+        assert [one.item for one in found] == ["s001", "s100", "s101", "s102"]
+        batch = model.recommend_many([["s000"], ["s150"]], k=4, at_most={"artist": 1}, **rules)
+        assert [one.item for one in batch[0]] == ["s001", "s100", "s101", "s102"]
+        assert batch[1] == model.recommend(["s150"], k=4, at_most={"artist": 1}, **rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "error", "message"),
+    [
+        ({"at_most": {"genre": 0}}, InputError, "at_most of 'genre' is 0; expected at least 1"),
+        ({"at_most": ["genre"]}, InputTypeError, r"expected the largest number of items by attribute"),
+        ({"at_most": {"genre": True}}, InputTypeError, "at_most is {'genre': True}"),
+        ({"at_most": {"gnere": 1}}, InputError, "did you mean 'genre'"),
+        ({"diversity": 1.5}, InputError, "diversity is 1.5; expected a number from 0 to 1"),
+        ({"diversity": float("nan")}, InputError, "diversity is nan"),
+        ({"diversity": "0.5"}, InputTypeError, "diversity is '0.5'"),
+        ({"boost": {"b": 0}}, InputError, "the factor of 'b' in boost is 0; expected a number from 1e-06"),
+        ({"boost": {"b": "2"}}, InputTypeError, "the factor of 'b' in boost is '2'"),
+        ({"boost": "b"}, InputTypeError, "boost is 'b'; expected a mapping of items to factors"),
+        ({"boost": ["b"]}, InputTypeError, "boost contains 'b'; expected a mapping"),
+        ({"boost": [({"gnere": "jazz"}, 2)]}, InputError, "did you mean 'genre'"),
+        ({"popularity": -1}, InputError, "popularity is -1; expected a number from 0 to 1e"),
+    ],
+)
+def test_values_out_of_range_are_errors(rules, error, message):
+    with pytest.raises(error, match=message):
+        songs().recommend(["a"], **rules)
+    with pytest.raises(error, match=message):
+        songs().analogy(positive=["a"], **rules)
+
+
+def test_rules_on_attributes_require_attributes_and_others_do_not():
+    bare = songs(items=None)
+    assert ids(bare.recommend(["a"], boost={"e": 100}, diversity=0.1, popularity=0.1, k=2)) == "eb"
+    for rules in ({"at_most": {"genre": 1}}, {"boost": [({"genre": "soul"}, 2)]}):
+        with pytest.raises(InputError, match="the model has no items"):
+            bare.recommend(["a"], **rules)
 
 
 def test_exclude_holds_a_list_per_history_in_recommend_many():
@@ -142,6 +237,8 @@ def shop(tmp_path):
 
 def test_the_engine_reads_the_attributes_of_the_model_if_the_store_has_none(shop):
     assert ids(shop.recommend("u", where={"genre": "soul"})) == "cb"
+    assert ids(shop.recommend("u", at_most={"genre": 1})) == "ce"
+    assert ids(shop.recommend("u", boost=[({"genre": "jazz"}, 100)])) == "bce"
     assert ids(shop.recommend(history=["a"], where={"year": {">": 1960}})) == "bde"
     shop.store.deactivate_items(["d"])
     assert ids(shop.recommend(history=["a"], where={"year": {">": 1960}})) == "be"

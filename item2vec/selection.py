@@ -1,0 +1,156 @@
+"""Selection of k rows from a source: caps by attribute (``at_most``), and diversity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Doubles, Floats, Rows
+from item2vec.catalogue import Values
+from item2vec.matrices import unit_rows
+from item2vec.row_rules import RowRules
+from item2vec.sources import Ranking, Source
+from item2vec.vectors import ItemVectors
+
+__all__ = ["select"]
+
+OVER_FETCHED = 4
+"""Number of rows per selected row that are read first if there are caps."""
+
+POOL = 50
+POOL_PER_ITEM = 5
+
+
+def select(source: Source, rules: RowRules, vectors: ItemVectors, k: int) -> list[Ranking]:
+    """Return ``k`` rows of each query of a source, as ``at_most`` and ``diversity`` of the rules require.
+
+    ``item2vec.rules.Rules`` describes both. Rows are read in blocks of doubling size until ``k`` rows are
+    selected or no eligible row is left. The result is therefore that of a selection from all rows in order.
+    """
+    if not rules.caps and not rules.diversity:
+        return source.best(k)
+    pool = max(POOL, POOL_PER_ITEM * k) if rules.diversity else 0
+    n = pool or OVER_FETCHED * k
+    return [
+        _select(_Stream(source, query, first, n, len(vectors)), rules, vectors, k, pool)
+        for query, first in enumerate(source.best(n))
+    ]
+
+
+def _select(stream: _Stream, rules: RowRules, vectors: ItemVectors, k: int, pool: int) -> Ranking:
+    caps = _Caps(rules.caps)
+    chosen: list[Ranking] = []
+    n_left = k
+    for block in stream.blocks():
+        if pool and not chosen:
+            positions = _most_diverse(block, vectors, rules.diversity, n_left, caps)
+        else:
+            positions = _first(block.rows, n_left, caps)
+        chosen.append(Ranking(block.rows[positions], block.scores[positions], block.source))
+        n_left -= len(positions)
+        if not n_left:
+            break
+        stream.leave_out(caps.full_rows())
+    rows = np.concatenate([ranking.rows for ranking in chosen])
+    return Ranking(rows, np.concatenate([ranking.scores for ranking in chosen]), chosen[0].source)
+
+
+class _Stream:
+    """The rows of one query in order of score, in blocks of doubling size."""
+
+    def __init__(self, source: Source, query: int, first: Ranking, n: int, n_rows: int) -> None:
+        self._source = source
+        self._query = query
+        self._first = first
+        self._n = n
+        self._is_left = np.ones(n_rows, dtype=bool)
+
+    def blocks(self) -> Iterator[Ranking]:
+        """Yield the first block, then blocks of the best rows that are neither yielded nor left out."""
+        block, n = self._first, self._n
+        yield block
+        source = self._source.take(self._query)
+        while len(block.rows) == n:
+            self.leave_out(block.rows)
+            n *= 2
+            (block,) = source.within(self._is_left).best(n)
+            yield block
+
+    def leave_out(self, rows: Rows) -> None:
+        """Leave rows out of the blocks to come."""
+        self._is_left[rows] = False
+
+
+class _Caps:
+    """The number of selected rows by value of each capped attribute."""
+
+    def __init__(self, caps: tuple[tuple[Values, int], ...]) -> None:
+        self._caps: list[tuple[Values, int, dict[int, int]]] = [(values, most, {}) for values, most in caps]
+
+    def admit(self, row: int) -> bool:
+        """Count a row and return True, unless one of its values has reached its limit."""
+        own = [(values.of(row), most, counts) for values, most, counts in self._caps]
+        if any(counts.get(value, 0) >= most for codes, most, counts in own for value in codes):
+            return False
+        for codes, _, counts in own:
+            for value in codes:
+                counts[value] = counts.get(value, 0) + 1
+        return True
+
+    def full_rows(self) -> Rows:
+        """Return the rows with a value that has reached its limit."""
+        parts = [np.empty(0, dtype=np.intp)]
+        for values, most, counts in self._caps:
+            is_full = np.zeros(int(values.codes.max(initial=0)) + 1, dtype=bool)
+            is_full[[value for value, count in counts.items() if count >= most]] = True
+            parts.append(values.rows_with(is_full))
+        return np.concatenate(parts)
+
+
+def _first(rows: Rows, k: int, caps: _Caps) -> list[int]:
+    """Return the positions of the first ``k`` rows that the caps admit."""
+    positions: list[int] = []
+    for position, row in enumerate(rows.tolist()):
+        if len(positions) == k:
+            break
+        if caps.admit(row):
+            positions.append(position)
+    return positions
+
+
+def _most_diverse(pool: Ranking, vectors: ItemVectors, diversity: float, k: int, caps: _Caps) -> list[int]:
+    """Return the positions of up to ``k`` rows of a pool by maximal marginal relevance, in this order."""
+    units = _units(pool.rows, vectors)
+    relevance = (1 - diversity) * _scaled(pool.scores)
+    marginal = relevance
+    nearest = np.full(len(pool.rows), -np.inf)
+    is_left = np.ones(len(pool.rows), dtype=bool)
+    positions: list[int] = []
+    while len(positions) < k and is_left.any():
+        position = int(np.argmax(np.where(is_left, marginal, -np.inf)))
+        is_left[position] = False
+        if not caps.admit(int(pool.rows[position])):
+            continue
+        positions.append(position)
+        nearest = np.maximum(nearest, np.einsum("ij,j->i", units, units[position]))
+        marginal = relevance - diversity * nearest
+    return positions
+
+
+def _scaled(scores: npt.NDArray[Any]) -> Doubles:
+    """Return scores scaled to 0…1; equal scores become 0."""
+    if not len(scores):
+        return np.zeros(0)
+    least = float(scores[-1])
+    scaled: Doubles = (scores.astype(np.float64) - least) / (float(scores[0]) - least or 1.0)
+    return scaled
+
+
+def _units(rows: Rows, vectors: ItemVectors) -> Floats:
+    """Return the unit input vectors of rows, or the unit output vectors if a row has no input vector."""
+    if vectors.output is not None and not vectors.has_input[rows].all():
+        return unit_rows(vectors.output[rows])
+    return unit_rows(vectors.input[rows])

@@ -1,0 +1,152 @@
+"""Sources of rows in order of score: searched in an index, multiplied by factors, or by popularity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.index.bonuses import Bonuses
+from item2vec.index.search import Index, find_many
+
+__all__ = ["Boosted", "Popular", "Ranking", "Searched", "Source", "boosted"]
+
+
+class Ranking(NamedTuple):
+    """Rows (intp), best first, their scores (float32, or float64), and the source of both.
+
+    >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
+    'model'
+    """
+
+    rows: Rows
+    scores: npt.NDArray[Any]
+    source: str = "model"
+
+
+class Source(Protocol):
+    """The eligible rows for each of several queries, in order of score; equal scores are ordered by row."""
+
+    def best(self, n: int) -> list[Ranking]:
+        """Return the ``n`` best rows of each query, or all eligible rows if there are fewer."""
+
+    def take(self, query: int) -> Source:
+        """Return a source for one of the queries."""
+
+    def within(self, mask: Mask) -> Source:
+        """Return a source of the rows selected by a mask (bool, one flag per row)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """The rows with the highest scores in an index; see ``find_many`` for the fields."""
+
+    index: Index
+    queries: Floats
+    excluded: Sequence[npt.NDArray[Any]]
+    allowed: Mask | None
+    bonuses: Bonuses | None = None
+
+    def best(self, n: int) -> list[Ranking]:
+        """Return the result of ``find_many``."""
+        found = find_many(
+            self.index,
+            self.queries,
+            k=n,
+            excluded=self.excluded,
+            allowed=self.allowed,
+            bonuses=self.bonuses,
+        )
+        return [Ranking(*one) for one in found]
+
+    def take(self, query: int) -> Searched:
+        """Return a source for one of the queries."""
+        return replace(
+            self,
+            queries=self.queries[query : query + 1],
+            excluded=[self.excluded[query]],
+            bonuses=None if self.bonuses is None else self.bonuses.take(np.array([query])),
+        )
+
+    def within(self, mask: Mask) -> Searched:
+        """Return a source of the rows selected by a mask."""
+        return replace(self, allowed=mask if self.allowed is None else self.allowed & mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Popular:
+    """The most popular rows: ``order`` holds all rows, best first, and ``scores`` a score per row."""
+
+    order: Rows
+    scores: Doubles
+    excluded: Sequence[npt.NDArray[Any]]
+    allowed: Mask | None
+
+    def best(self, n: int) -> list[Ranking]:
+        """Return the ``n`` most popular eligible rows, with ``source="popular"``."""
+        return [self._best_of(n, excluded) for excluded in self.excluded]
+
+    def _best_of(self, n: int, excluded: npt.NDArray[Any]) -> Ranking:
+        eligible = np.ones(len(self.order), dtype=bool) if self.allowed is None else self.allowed.copy()
+        eligible[excluded] = False
+        rows = self.order[eligible[self.order]][:n]
+        return Ranking(rows, self.scores[rows], "popular")
+
+    def take(self, query: int) -> Popular:
+        """Return a source for one of the queries."""
+        return replace(self, excluded=[self.excluded[query]])
+
+    def within(self, mask: Mask) -> Popular:
+        """Return a source of the rows selected by a mask."""
+        return replace(self, allowed=mask if self.allowed is None else self.allowed & mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Boosted:
+    """The rows of several disjoint sources, each with a factor of its scores.
+
+    A positive score is multiplied by the factor, and a negative score is divided by it. Within a part, the
+    factor does not change the order, so that the best rows are among the best rows of the parts. Products are
+    computed in float64, in which different scores of type float32 have different products.
+    """
+
+    parts: tuple[tuple[float, Source], ...]
+
+    def best(self, n: int) -> list[Ranking]:
+        """Return the ``n`` rows with the highest scores after multiplication."""
+        found = [(factor, part.best(n)) for factor, part in self.parts]
+        per_query = zip(*(rankings for _, rankings in found), strict=True)
+        factors = [factor for factor, _ in found]
+        return [_merged(factors, rankings, n) for rankings in per_query]
+
+    def take(self, query: int) -> Boosted:
+        """Return a source for one of the queries."""
+        return Boosted(tuple((factor, part.take(query)) for factor, part in self.parts))
+
+    def within(self, mask: Mask) -> Boosted:
+        """Return a source of the rows selected by a mask."""
+        return Boosted(tuple((factor, part.within(mask)) for factor, part in self.parts))
+
+
+def boosted(source: Source, factors: Doubles | None) -> Source:
+    """Return a source whose scores are multiplied by a factor per row (float64, n rows; ``None``: all 1).
+
+    >>> rows = Popular(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
+    >>> boosted(rows, np.array([1.0, 1.0, 2.0])).best(2)[0].rows
+    array([0, 2])
+    """
+    if factors is None:
+        return source
+    return Boosted(tuple((float(one), source.within(factors == one)) for one in np.unique(factors)))
+
+
+def _merged(factors: Sequence[float], rankings: Sequence[Ranking], n: int) -> Ranking:
+    pairs = zip(factors, (ranking.scores.astype(np.float64) for ranking in rankings), strict=True)
+    scores = np.concatenate([np.where(own > 0, own * factor, own / factor) for factor, own in pairs])
+    rows = np.concatenate([ranking.rows for ranking in rankings])
+    order = np.lexsort((rows, -scores))[:n]
+    return Ranking(rows[order], scores[order], rankings[0].source)
