@@ -37,16 +37,17 @@ import numpy.typing as npt
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
+from item2vec.index.results import SearchResult, SearchResults, best_of, check_rows, row_lists
+from item2vec.index.scan import margins, near_best
+from item2vec.kernels.scanning import RowLists
 from item2vec.matrices import MAX_NORM, row_norms
 from item2vec.types import check_k
 
-__all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"]
+__all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many", "search"]
 
 
 BLOCK_BYTES = 1 << 25
-BLAS_ELEMENTS = 1 << 18
 GATHERED_SHARE = 0.25
-NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
 
 class Index(Protocol):
@@ -69,17 +70,6 @@ class Index(Protocol):
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write and flush the index's files into an existing folder; return the description for ``load``."""
-
-
-class SearchResult(NamedTuple):
-    """Rows (intp), best first, and their scores (float32): inner products with the query plus bonuses.
-
-    >>> SearchResult(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).rows
-    array([2, 0])
-    """
-
-    rows: Rows
-    scores: Floats
 
 
 def find(
@@ -116,14 +106,9 @@ def find_many(
     allowed: npt.ArrayLike | None = None,
     bonuses: Bonuses | None = None,
 ) -> list[SearchResult]:
-    """Return the result of ``find``, bit for bit, for each row of ``queries`` (n queries × dimensions).
+    """Return the result of ``find``, bit for bit, for each row of ``queries``; see ``search``.
 
-    ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries. An exact index
-    processes blocks of queries as matrix products, 32 MB of scores at a time. An approximate index is used
-    only if at least a quarter of the rows are allowed; otherwise the allowed rows are scanned.
-
-    ``bonuses`` are added to the inner products. They are never negative, so each of the best ``k`` rows has
-    a bonus, or is among the ``k`` rows with the highest inner products.
+    ``excluded`` holds an array of rows per query; ``allowed`` applies to all queries.
 
     Examples
     --------
@@ -132,24 +117,46 @@ def find_many(
     >>> [rows.tolist() for rows, _ in find_many(index, index.matrix, k=1, excluded=[[0], [], [2]])]
     [[1], [1], [0]]
     """
+    lists = row_lists([()] * len(queries) if excluded is None else excluded, len(index.matrix))
+    return list(search(index, queries, k=k, excluded=lists, allowed=allowed, bonuses=bonuses))
+
+
+def search(
+    index: Index,
+    queries: Floats,
+    *,
+    k: int,
+    excluded: RowLists,
+    allowed: npt.ArrayLike | None = None,
+    bonuses: Bonuses | None = None,
+) -> SearchResults:
+    """Return the results of ``find_many`` in flat arrays; ``excluded`` holds a list of rows per query.
+
+    A scan processes blocks of queries, with at most 8 million scores per block, so that memory is bounded.
+    An approximate index is used only if at least a quarter of the rows are allowed; otherwise the allowed
+    rows are scanned.
+
+    ``bonuses`` are added to the inner products. They are never negative, so each of the best ``k`` rows has
+    a bonus, or is among the ``k`` rows with the highest inner products.
+    """
     queries = _checked_queries(index, queries)
     n_rows = len(index.matrix)
     k = min(check_k(k), n_rows)
-    excluded_rows = _as_rows([()] * len(queries) if excluded is None else excluded, n_rows)
-    assert len(excluded_rows) == len(queries), (
-        f"{len(excluded_rows)} arrays of excluded rows for {len(queries)} queries"
+    assert len(excluded.offsets) == len(queries) + 1, (
+        f"{len(excluded.offsets) - 1} arrays of excluded rows for {len(queries)} queries"
     )
+    check_rows(excluded, n_rows)
     mask = None if allowed is None else _as_mask(allowed, n_rows)
     scan = _scan_of(index.matrix, mask)
     if bonuses is not None:
-        bonuses = _eligible_bonuses(bonuses, mask, excluded_rows, n_rows)
+        bonuses = _eligible_bonuses(bonuses, mask, excluded, n_rows)
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
-    results: list[SearchResult] = []
+    results = []
     for start in range(0, len(queries), size):
-        block = slice(start, start + size)
-        own = None if bonuses is None else bonuses.take(np.arange(len(queries))[block])
-        results += _find_block(index, scan, queries[block], k, excluded_rows[block], own)
-    return results
+        block = np.arange(start, min(start + size, len(queries)))
+        own = None if bonuses is None else bonuses.take(block)
+        results.append(_search_block(index, scan, queries[block], k, excluded.take(block), own))
+    return SearchResults.joined(results)
 
 
 def as_matrix(matrix: Floats) -> Floats:
@@ -189,53 +196,68 @@ def _checked_queries(index: Index, queries: Floats) -> Floats:
     return queries
 
 
-def _as_rows(arrays: Sequence[npt.ArrayLike], n_rows: int) -> list[Rows]:
-    rows = [np.asarray(array) if np.size(array) else NO_ROWS for array in arrays]
-    numbers = np.concatenate([NO_ROWS, *rows], dtype=np.intp, casting="same_kind")
-    if len(numbers):
-        assert 0 <= numbers.min() <= numbers.max() < n_rows, "a row is out of range; drop unknown items"
-    return rows
-
-
 def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
     array = np.asarray(allowed)
     if array.dtype == np.bool_:
         assert array.shape == (n_rows,), f"a mask of shape {array.shape} for {n_rows} rows"
         return array
     mask = np.zeros(n_rows, dtype=np.bool_)
-    mask[_as_rows([array], n_rows)[0]] = True
+    mask[row_lists([array], n_rows).rows] = True
     return mask
 
 
-def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: list[Rows], n_rows: int) -> Bonuses:
+def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: RowLists, n_rows: int) -> Bonuses:
     """Drop the bonuses of rows that are excluded or not allowed."""
-    assert len(bonuses) == len(excluded), f"bonuses of {len(bonuses)} queries for {len(excluded)}"
+    n_queries = len(excluded.offsets) - 1
+    assert len(bonuses) == n_queries, f"bonuses of {len(bonuses)} queries for {n_queries}"
     if allowed is not None:
         bonuses = bonuses.keep(allowed[bonuses.rows])
-    owners = np.repeat(np.arange(len(excluded)), [len(rows) for rows in excluded])
-    return bonuses.without(owners, np.concatenate([NO_ROWS, *excluded]), n_rows)
+    owners = np.repeat(np.arange(n_queries), np.diff(excluded.offsets))
+    return bonuses.without(owners, excluded.rows, n_rows)
 
 
-def _find_block(
-    index: Index, scan: _Scan, queries: Floats, k: int, excluded: list[Rows], bonuses: Bonuses | None
-) -> list[SearchResult]:
-    candidates = [
-        None if scan.rows is not None else _over_fetched(index, query, k, rows, scan)
-        for query, rows in zip(queries, excluded, strict=True)
-    ]
+def _search_block(
+    index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
+) -> SearchResults:
+    fetched = {} if scan.rows is not None else _fetched(index, scan, queries, k, excluded, bonuses)
+    unsettled = [number for number in range(len(queries)) if number not in fetched]
+    if not fetched:
+        candidates = _near_best(index, scan, queries, k, excluded, bonuses)
+    else:
+        to_scan = np.array(unsettled, dtype=np.intp)
+        own = None if bonuses is None else bonuses.take(to_scan)
+        scanned = _near_best(index, scan, queries[to_scan], k, excluded.take(to_scan), own)
+        fetched |= zip(unsettled, scanned.lists(), strict=True)
+        candidates = row_lists([fetched[number] for number in range(len(queries))], len(index.matrix))
+    owners = candidates.owners
+    scores = _exact_scores(index.matrix, candidates.rows, queries, owners)
     if bonuses is not None:
-        with_bonus = np.split(bonuses.rows, bonuses.offsets[1:-1])
-        pairs = zip(candidates, with_bonus, strict=True)
-        candidates = [None if rows is None else np.union1d(rows, added) for rows, added in pairs]
-    to_scan = [number for number, rows in enumerate(candidates) if rows is None]
-    if to_scan:
-        own = None if bonuses is None else bonuses.take(np.array(to_scan))
-        margins = _margins(index, queries[to_scan], own)
-        own_excluded = [excluded[number] for number in to_scan]
-        scanned = _near_best(scan, queries[to_scan], margins, k, own_excluded, own)
-        for number, rows in zip(to_scan, scanned, strict=True):
-            candidates[number] = rows
-    return _cut(index.matrix, queries, [rows for rows in candidates if rows is not None], k, bonuses)
+        scores += bonuses.at(owners, candidates.rows, len(index.matrix))
+    return best_of(candidates, scores, k)
+
+
+def _fetched(
+    index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
+) -> dict[int, Rows]:
+    """Return the candidates of an approximate index by query, without the queries that request a scan."""
+    fetched = {}
+    for number, (query, rows) in enumerate(zip(queries, excluded.lists(), strict=True)):
+        found = _over_fetched(index, query, k, rows, scan)
+        if found is not None:
+            fetched[number] = found
+            if bonuses is not None:
+                own = slice(bonuses.offsets[number], bonuses.offsets[number + 1])
+                fetched[number] = np.union1d(found, bonuses.rows[own])
+    return fetched
+
+
+def _near_best(
+    index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
+) -> RowLists:
+    rounding = margins(queries, index.largest_norm, bonuses)
+    return near_best(
+        scan.matrix, queries, rounding, k, excluded, bonuses, rows=scan.rows, allowed=scan.allowed
+    )
 
 
 def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
@@ -276,95 +298,6 @@ def _scan_of(matrix: Floats, allowed: Mask | None) -> _Scan:
         rows = np.flatnonzero(allowed)
         return _Scan(matrix[rows], rows)
     return _Scan(matrix, allowed=allowed, n_allowed=n_allowed)
-
-
-def _near_best(
-    scan: _Scan,
-    queries: Floats,
-    margins: Floats,
-    k: int,
-    excluded: list[Rows],
-    bonuses: Bonuses | None,
-) -> list[Rows]:
-    """Return, for each query, the eligible rows whose exact score may be among the best ``k``, ascending.
-
-    The order in which BLAS adds terms depends on the shape of the block. Its scores therefore only select
-    candidates, with a margin for rounding. ``_cut`` computes the scores that are returned.
-    """
-    scores = _products(queries, scan.matrix)
-    gathered = scan.rows
-    if bonuses is not None:
-        columns = bonuses.rows if gathered is None else np.searchsorted(gathered, bonuses.rows)
-        scores[bonuses.owners, columns] += bonuses.values
-    if scan.allowed is not None:
-        scores[:, ~scan.allowed] = -np.inf
-    for own_scores, rows in zip(scores, excluded, strict=True):
-        if len(rows):
-            own_scores[rows if gathered is None else np.isin(gathered, rows)] = -np.inf
-    floors = np.maximum(_kth_best(scores, k) - margins, np.finfo(np.float32).min)
-    owners, rows = np.divmod(np.flatnonzero(scores >= floors[:, None]), scores.shape[1])
-    if gathered is not None:
-        rows = gathered[rows]
-    return np.split(rows, np.searchsorted(owners, np.arange(1, len(queries))))
-
-
-def _margins(index: Index, queries: Floats, bonuses: Bonuses | None) -> Floats:
-    """Return, per query, twice the maximum difference of a score between two orders of summation."""
-    float32 = np.finfo(np.float32)
-    rounding = float32.eps * index.largest_norm * row_norms(queries)
-    margins = 2 * (queries.shape[1] + 1) * (rounding + float32.tiny)
-    if bonuses is not None:
-        margins += 4 * (float32.eps * bonuses.largest + rounding)
-    rounded: Floats = margins.astype(np.float32)
-    return rounded
-
-
-def _products(queries: Floats, matrix: Floats) -> Floats:
-    if len(queries) > 1:
-        products: Floats = queries @ matrix.T
-        return products
-    # OpenBLAS computes small pieces on this thread. Waking another thread takes longer than the scan of one
-    # query, and up to a scheduler tick if the cores are busy with other requests.
-    scores = np.empty((1, len(matrix)), dtype=np.float32)
-    step = max(1, BLAS_ELEMENTS // matrix.shape[1])
-    for start in range(0, len(matrix), step):
-        np.dot(matrix[start : start + step], queries[0], out=scores[0, start : start + step])
-    return scores
-
-
-def _kth_best(scores: Floats, k: int) -> Floats:
-    """Return, per query, a close lower bound on the k-th best score; ``-inf`` if there are too few rows.
-
-    The bound is the k-th best maximum of groups of columns. It takes a tenth of the time of a full partition.
-    """
-    n_queries, n_rows = scores.shape
-    width = min(64, max(1, n_rows // (4 * k)))
-    n_groups = n_rows // width
-    if n_groups < k:
-        return np.full(n_queries, -np.inf, dtype=np.float32)
-    maxima = scores[:, : width * n_groups].reshape(n_queries, width, n_groups).max(axis=1)
-    kth: Floats = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k]
-    return kth
-
-
-def _cut(
-    matrix: Floats, queries: Floats, candidates: list[Rows], k: int, bonuses: Bonuses | None
-) -> list[SearchResult]:
-    """Compute exact scores of candidates, add bonuses, and return the best ``k`` rows of each query."""
-    counts = np.array([len(rows) for rows in candidates])
-    rows = np.concatenate(candidates)
-    owners = np.repeat(np.arange(len(candidates)), counts)
-    scores = _exact_scores(matrix, rows, queries, owners)
-    if bonuses is not None:
-        scores += bonuses.at(owners, rows, len(matrix))
-    order = np.lexsort((rows, -scores, owners))
-    rows, scores = rows[order], scores[order]
-    starts = np.cumsum(counts) - counts
-    stops = starts + np.minimum(counts, k)
-    return [
-        SearchResult(rows[start:stop], scores[start:stop])
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
-    ]
 
 
 def _exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> Floats:

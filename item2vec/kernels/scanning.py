@@ -1,0 +1,138 @@
+"""Selection of the rows that may be among the best k of each query, in one pass over blocks of scores."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Floats, Mask, Offsets, Rows
+from item2vec.kernels.compiled import compiled
+
+__all__ = ["RowLists", "keep_rows"]
+
+_CHUNK = 64
+
+
+class RowLists(NamedTuple):
+    """A list of rows per query: ``rows[offsets[i]:offsets[i + 1]]`` (intp) is the list of query ``i``."""
+
+    rows: Rows
+    offsets: Offsets
+
+    @property
+    def owners(self) -> Rows:
+        """The query of each entry of ``rows``."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def lists(self) -> list[Rows]:
+        """Return the list of each query."""
+        return [self.rows[start:stop] for start, stop in pairwise(self.offsets.tolist())]
+
+    def take(self, queries: Rows) -> RowLists:
+        """Return the lists of these queries, in this order.
+
+        >>> RowLists(np.array([4, 7, 9]), np.array([0, 1, 3])).take(np.array([1, 0]))
+        RowLists(rows=array([7, 9, 4]), offsets=array([0, 2, 3]))
+        """
+        lengths = np.diff(self.offsets)[queries]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][queries] - offsets[:-1], lengths)
+        return RowLists(self.rows[positions], offsets)
+
+
+@compiled
+def keep_rows(
+    scores: Floats,
+    first: int,
+    margins: Floats,
+    excluded: RowLists,
+    allowed: Mask,
+    rows_of_columns: Rows,
+    highest: Floats,
+) -> tuple[Rows, Rows, Floats]:
+    """Return the entries of a block of scores that are at least the k-th best so far, minus a margin.
+
+    ``scores`` (n queries × m) holds the scores of columns ``first`` to ``first + m``. The row of a column is
+    ``rows_of_columns[column]``, or the column itself if ``rows_of_columns`` is empty. Rows that are excluded
+    (sorted lists) or not allowed (an empty mask allows all) are skipped. ``highest`` (n queries × k) is a
+    min-heap per query of the highest scores of all blocks so far, filled with ``-inf`` before the first.
+
+    Returns queries, rows and scores of the entries, in order of queries, then of columns.
+
+    Examples
+    --------
+    >>> scores = np.array([[3, 1, 2, 5]], np.float32)
+    >>> nothing = RowLists(np.empty(0, np.intp), np.zeros(2, np.int64))
+    >>> highest = np.full((1, 2), -np.inf, np.float32)
+    >>> every = np.zeros(1, np.float32), nothing, np.empty(0, np.bool_), np.empty(0, np.intp)
+    >>> keep_rows(scores, 10, *every, highest)[1], highest
+    (array([10, 11, 12, 13]), array([[3., 5.]], dtype=float32))
+    """
+    n_queries, n_columns = scores.shape
+    owners, rows, kept = np.empty(1024, np.intp), np.empty(1024, np.intp), np.empty(1024, np.float32)
+    n = 0
+    for query in range(n_queries):
+        heap, margin = highest[query], margins[query]
+        out = excluded.rows[excluded.offsets[query] : excluded.offsets[query + 1]]
+        for start in range(0, n_columns, _CHUNK):
+            chunk = scores[query, start : start + _CHUNK]
+            if not _any_reaches(chunk, heap[0] - margin):
+                continue
+            if n + _CHUNK > len(rows):
+                owners, rows, kept = _doubled(owners), _doubled(rows), _doubled(kept)
+            for i in range(len(chunk)):
+                if chunk[i] < heap[0] - margin:
+                    continue
+                column = first + start + i
+                row = rows_of_columns[column] if len(rows_of_columns) else column
+                if (len(allowed) and not allowed[row]) or _contains(out, row):
+                    continue
+                owners[n], rows[n], kept[n] = query, row, chunk[i]
+                n += 1
+                if chunk[i] > heap[0]:
+                    _replace_lowest(heap, chunk[i])
+    return owners[:n], rows[:n], kept[:n]
+
+
+@compiled
+def _any_reaches(scores: Floats, floor: float) -> bool:
+    n = 0
+    for i in range(len(scores)):  # without an early exit, so that LLVM vectorises the loop
+        n += scores[i] >= floor
+    return n > 0
+
+
+@compiled
+def _doubled(array: Rows) -> Rows:
+    larger = np.empty(2 * len(array), array.dtype)
+    for i in range(len(array)):
+        larger[i] = array[i]
+    return larger
+
+
+@compiled
+def _contains(ascending: Rows, row: int) -> bool:
+    left, right = 0, len(ascending)
+    while left < right:
+        middle = (left + right) // 2
+        if ascending[middle] < row:
+            left = middle + 1
+        else:
+            right = middle
+    return left < len(ascending) and ascending[left] == row
+
+
+@compiled
+def _replace_lowest(heap: Floats, score: float) -> None:
+    """Replace the root of a min-heap."""
+    parent, child = 0, 1
+    while child < len(heap):
+        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= score:
+            break
+        heap[parent] = heap[child]
+        parent, child = child, 2 * child + 1
+    heap[parent] = score
