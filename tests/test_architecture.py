@@ -17,7 +17,7 @@ LAYERS = [
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"vectors", "shaping", "neighbours"},
-    {"taste", "row_rules"},
+    {"taste", "row_rules", "cold"},
     {"readers", "training", "index", "prior"},
     {"adapters", "bundle", "bonuses"},
     {"ranker"},
