@@ -159,10 +159,10 @@ def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 
     kept = [rows[complete[rows]] for rows in lists]
     positions = np.array([number for number, rows in enumerate(kept) if len(rows)], dtype=np.intp)
     lengths = _median_lengths(vectors, n_parts)
-    sums = np.zeros((len(positions), len(lengths), vectors.input.shape[1] // n_parts), dtype=np.float32)
-    for own_sum, position in zip(sums, positions.tolist(), strict=True):
-        own_sum += _unit_parts(vectors, kept[position], n_parts).sum(axis=0)
-    return _cold(positions, sums, lengths, vectors.output is not None)
+    sums = [_unit_parts(vectors, kept[position], n_parts).sum(axis=0) for position in positions.tolist()]
+    shape = (-1, len(lengths), vectors.input.shape[1] // n_parts)
+    parts = np.array(sums, dtype=np.float32).reshape(shape)
+    return _cold(positions, parts, lengths, vectors.output is not None)
 
 
 class _Indicators(NamedTuple):
@@ -203,7 +203,7 @@ def _most_frequent(values: Sequence[Value], entries: _Indicators, n: int) -> dic
 def _indicators(
     values: Sequence[Value], entries: _Indicators, features: Mapping[Value, int], n_rows: int
 ) -> _Indicators:
-    """Number the values of ``entries`` by ``features``, drop all others, and add the constant to each row."""
+    """Renumber the values of ``entries`` by ``features``; all others become the constant of each row."""
     n_features = len(features)
     columns = np.array([features.get(value, n_features) for value in values], dtype=np.intp)[entries.columns]
     rows = np.concatenate((entries.rows, np.arange(n_rows)))

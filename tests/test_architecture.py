@@ -20,7 +20,7 @@ LAYERS = [
     {"taste", "row_rules", "cold"},
     {"readers", "training", "index", "prior"},
     {"adapters", "bundle", "bonuses"},
-    {"ranker"},
+    {"ranker", "extension"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
     {"engine", "report", "tuning"},
