@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arrays import Mask
+from item2vec.arrays import Mask, Rows
 from item2vec.conditions import Column, Where, parse
 from item2vec.errors import (
     InputError,
@@ -68,6 +68,22 @@ class Items:
         titled = sum(title is not None for title in self.titles)
         names = ", ".join(self.attribute_names) or "none"
         return f"Items({len(self):,} items, {titled:,} titles, attributes: {names})"
+
+    def take(self, codes: Rows) -> Items:
+        """Return the items of these codes, in this order; ``self`` if these are all codes in their order.
+
+        >>> Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}}).take(np.array([1])).vocabulary.ids
+        ('s2',)
+        """
+        if np.array_equal(codes, np.arange(len(self))):
+            return self
+        chosen = codes.tolist()
+        titles, attributes = self.titles, self.attributes
+        return Items(
+            self.vocabulary.take(codes),
+            tuple(titles[code] for code in chosen),
+            tuple(attributes[code] for code in chosen),
+        )
 
     def title(self, item: str) -> str:
         """Return the title of an item, or the item's id if the item has no title or is unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
 from item2vec.errors import InputError
+from item2vec.extension import NOTHING, Extension
 from item2vec.index.building import build
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
@@ -134,6 +135,7 @@ class Recommender:
         self.prior = parts.prior
         self._ranker = Ranker(parts)
         self._catalogue: Eligible | None = None
+        self._extension = Extension(parts)
 
     def __repr__(self) -> str:
         taste, (n_items, size) = self.taste, self.vectors.input.shape
@@ -161,6 +163,39 @@ class Recommender:
         """
         model = copy(self)
         model._catalogue = eligible
+        return model
+
+    def with_items(self, items: Items, *, together: Mapping[str, Iterable[str]] = NOTHING) -> Recommender:
+        """Return a model with a row for each new item, whose vectors are computed without training.
+
+        The attributes of a new item predict its vectors by ridge regression from the attributes of the
+        model's ``items``; see ``item2vec.cold``. An item without a known attribute value gets the mean of the
+        vectors of the items that occurred together with it. New items are searched exactly, and all rules
+        apply to them. Items of the model do not change.
+
+        Parameters
+        ----------
+        items
+            The items to add, with titles and attributes. Known items, and items that get no vector, are left
+            out.
+        together
+            Ids of items that occurred together with an item, by item.
+
+        Examples
+        --------
+        >>> from item2vec import adapters, train
+        >>> lists = adapters.playlists([["a", "b"], ["b", "a"], ["c", "d"], ["d", "c"]] * 20)
+        >>> genres = {"a": {"genre": "jazz"}, "b": {"genre": "jazz"}, "c": {"genre": "soul"}, "d": {}}
+        >>> model = Recommender(train(lists, vector_size=8, workers=1, seed=7), items=Items.of(genres))
+        >>> newer = model.with_items(Items.of({"new": {"genre": "jazz"}}))
+        >>> [(item.item, item.source) for item in newer.recommend(["a", "b"], k=1)]
+        [('new', 'attributes')]
+        """
+        parts = self._extension.applied(self.parts, items, together=together)
+        if parts is self.parts:
+            return self
+        model = Recommender.from_parts(parts)
+        model._extension = self._extension
         return model
 
     def similar_items(
@@ -331,4 +366,8 @@ class Recommender:
 
     def _listed(self, ranking: Ranking) -> list[Recommendation]:
         ids, scores = self.vocabulary.decode(ranking.rows), ranking.scores.tolist()
-        return [Recommendation(*pair, ranking.source) for pair in zip(ids, scores, strict=True)]
+        sources = [ranking.source] * len(ids)
+        if ranking.source == "model":
+            trained = self.vectors.counts[ranking.rows] > 0
+            sources = ["model" if one else "attributes" for one in trained.tolist()]
+        return list(map(Recommendation, ids, scores, sources))

@@ -41,7 +41,8 @@ class Recommendation:
     """A recommended item with its score and its source.
 
     ``score`` is a cosine in [-1, 1] or an inner product, depending on the model's ``score`` setting. It ranks
-    the items of one result and is not a probability. ``source`` is ``"model"``, or ``"popular"`` if the
+    the items of one result and is not a probability. ``source`` is ``"model"``, ``"attributes"`` for an item
+    that occurs in no training sentence and whose vectors come from its attributes, or ``"popular"`` if the
     history has no known item. The score of a popular item is its share of the training tokens. If the
     model has a popularity prior with a half-life, these tokens are discounted by age.
 

@@ -1,0 +1,275 @@
+"""Vectors of new items, which occur in no training sentence, computed without training.
+
+The attributes of an item predict its vectors, by ridge regression from the attributes of the trained items to
+their vectors. An item without attributes gets the mean of the vectors of items that occurred near it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.errors import ConfigError
+from item2vec.interactions import read_only
+from item2vec.items import Items
+from item2vec.vectors import ItemVectors
+
+__all__ = ["AttributeRegression", "ColdVectors", "mean_vectors"]
+
+PENALTY = 3.0
+MAX_VALUES = 2_000
+MAX_ITEMS = 20_000
+ROWS_PER_BLOCK = 1 << 12
+SAMPLED_LENGTHS = 1 << 12
+NO_ROWS = np.empty(0, dtype=np.intp)
+
+Value = tuple[str, str | float]
+"""The name of an attribute, and one of its values."""
+
+
+class ColdVectors(NamedTuple):
+    """Vectors of new items (float32, n items × dimensions), without rows for items that got no vector.
+
+    ``positions`` holds the position of each row's item in the items of the call. ``output`` is ``None`` if
+    the model has no output matrix.
+    """
+
+    positions: Rows
+    input: Floats
+    output: Floats | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AttributeRegression:
+    """Ridge regression from the attribute values of items to their vectors.
+
+    Features are a constant and an indicator per attribute value. The elements of a list are values; numbers
+    are compared for equality. Targets are the input and output vectors, with each part scaled to length 1.
+    Each part of a predicted vector is scaled to the median length of this part in the trained vectors. A
+    prediction is much shorter than the vectors from which it is estimated, so that its inner products with
+    tastes would always be lower than theirs.
+
+    Attributes
+    ----------
+    features
+        The position of each attribute value in ``weights``.
+    weights
+        The weights of the values, then of the constant (float32, (n values + 1) × parts × dimensions of a
+        part). The parts of the input matrix precede those of the output matrix, if there is one.
+    lengths
+        The median length of each of these parts (float64).
+    has_output
+        Whether there is an output matrix.
+
+    Examples
+    --------
+    >>> from item2vec.types import Vocabulary
+    >>> rows = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
+    >>> vectors = ItemVectors(Vocabulary(("a", "b", "c", "d")), rows, rows, np.ones(4))
+    >>> songs = Items.of({"a": {"genre": "jazz"}, "b": {"genre": "jazz"}, "c": {"genre": "soul"}})
+    >>> regression = AttributeRegression.fit(vectors, songs, penalty=0.1)
+    >>> regression
+    AttributeRegression(2 values)
+    >>> new = regression.predict(Items.of({"e": {"genre": "pop"}, "f": {"genre": "soul"}}))
+    >>> new.positions, new.output.round(1)
+    (array([1]), array([[0., 1.]], dtype=float32))
+    """
+
+    features: Mapping[Value, int]
+    weights: Floats
+    lengths: Doubles
+    has_output: bool
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: ItemVectors,
+        items: Items,
+        *,
+        n_parts: int = 1,
+        penalty: float = PENALTY,
+        max_values: int = MAX_VALUES,
+    ) -> AttributeRegression:
+        """Solve the regression over the 20,000 most frequent trained items that ``items`` describes.
+
+        Parameters
+        ----------
+        vectors
+            The trained vectors.
+        items
+            Attributes of trained items. Other items are ignored.
+        n_parts
+            The number of equal parts of a vector, which a score compares separately (``taste.decays``).
+        penalty
+            The weight of the squared norm of the regression weights.
+        max_values
+            The maximum number of attribute values: those of the most items. Time grows with its cube.
+
+        Raises
+        ------
+        ConfigError
+            If ``penalty`` or ``max_values`` is not positive.
+        """
+        if not 0 < penalty < np.inf or max_values < 1:
+            raise ConfigError(
+                f"found penalty={penalty}, max_values={max_values}; expected positive, finite numbers"
+            )
+        rows = vectors.vocabulary.encode(items.vocabulary.ids).astype(np.intp)
+        described = np.flatnonzero((rows >= 0) & _complete(vectors)[rows])
+        described = described[np.argsort(rows[described])[:MAX_ITEMS]]
+        values, entries = _values(items, described)
+        features = _most_frequent(values, entries, max_values)
+        indicators = _indicators(values, entries, features, len(described))
+        gram = _gram(indicators, len(features) + 1)
+        gram[np.diag_indices_from(gram)] += penalty
+        products = _products(_unit_parts(vectors, rows[described], n_parts), indicators, len(gram))
+        weights = np.linalg.solve(gram, products.reshape(len(gram), -1)).reshape(products.shape)
+        lengths = _median_lengths(vectors, n_parts)
+        return cls(features, read_only(weights, np.float32), lengths, vectors.output is not None)
+
+    def __repr__(self) -> str:
+        return f"AttributeRegression({len(self.features):,} values)"
+
+    def predict(self, items: Items) -> ColdVectors:
+        """Return the vectors of items by their attributes; no row for an item without a known value."""
+        values, entries = _values(items, np.arange(len(items)))
+        indicators = _indicators(values, entries, self.features, len(items))
+        positions, starts, n_columns = np.unique(indicators.rows, return_index=True, return_counts=True)
+        weights = self.weights[indicators.columns]
+        sums = np.add.reduceat(weights, starts, axis=0) if len(items) else weights
+        known = n_columns > 1
+        return _cold(positions[known], sums[known], self.lengths, self.has_output)
+
+
+def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 1) -> ColdVectors:
+    """Return, for each list of rows, the mean of their vectors; no row for a list without a vector.
+
+    Parts are scaled to length 1 before the mean, and to their median length in ``vectors`` after it.
+
+    >>> from item2vec.types import Vocabulary
+    >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.array([[2, 0], [0, 4]]), None, np.ones(2))
+    >>> mean_vectors(vectors, [np.array([0, 1]), np.array([], dtype=int)]).input.round(2)
+    array([[2.12, 2.12]], dtype=float32)
+    """
+    complete = _complete(vectors)
+    kept = [rows[complete[rows]] for rows in lists]
+    positions = np.array([number for number, rows in enumerate(kept) if len(rows)], dtype=np.intp)
+    lengths = _median_lengths(vectors, n_parts)
+    sums = [_unit_parts(vectors, kept[position], n_parts).sum(axis=0) for position in positions.tolist()]
+    shape = (-1, len(lengths), vectors.input.shape[1] // n_parts)
+    parts = np.array(sums, dtype=np.float32).reshape(shape)
+    return _cold(positions, parts, lengths, vectors.output is not None)
+
+
+class _Indicators(NamedTuple):
+    """The entries of a matrix of indicators that are 1: distinct pairs, in ascending order of rows."""
+
+    rows: Rows
+    columns: Rows
+
+    @classmethod
+    def of(cls, rows: Rows, columns: Rows, n_columns: int) -> _Indicators:
+        numbers = np.sort(rows * n_columns + columns)  # np.unique takes ten times as long
+        return cls(*np.divmod(numbers[np.diff(numbers, prepend=-1) > 0], n_columns))
+
+
+def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
+    """Return all attribute values of items, and which of the described items (rows) has which (columns)."""
+    row_of = np.full(len(items), -1, dtype=np.intp)
+    row_of[described] = np.arange(len(described))
+    values: list[Value] = []
+    rows, columns = [NO_ROWS], [NO_ROWS]
+    for name in items.attribute_names:
+        column = items.column(name)
+        rows.append(row_of[column.rows])
+        columns.append(column.codes + np.intp(len(values)))
+        values += [(name, number) for number in column.numbers]
+        values += [(name, text) for text in column.texts]
+    own = np.concatenate(rows) >= 0
+    pairs = np.concatenate(rows)[own], np.concatenate(columns)[own]
+    return values, _Indicators.of(*pairs, max(1, len(values)))
+
+
+def _most_frequent(values: Sequence[Value], entries: _Indicators, n: int) -> dict[Value, int]:
+    counts = np.bincount(entries.columns, minlength=len(values))
+    chosen = np.argsort(-counts, kind="stable")[: min(n, np.count_nonzero(counts))]
+    return {values[number]: position for position, number in enumerate(chosen.tolist())}
+
+
+def _indicators(
+    values: Sequence[Value], entries: _Indicators, features: Mapping[Value, int], n_rows: int
+) -> _Indicators:
+    """Renumber the values of ``entries`` by ``features``; all others become the constant of each row."""
+    n_features = len(features)
+    columns = np.array([features.get(value, n_features) for value in values], dtype=np.intp)[entries.columns]
+    rows = np.concatenate((entries.rows, np.arange(n_rows)))
+    return _Indicators.of(rows, np.concatenate((columns, np.full(n_rows, n_features))), n_features + 1)
+
+
+def _gram(indicators: _Indicators, n_features: int) -> Doubles:
+    """Return the number of rows that have both features, per pair of features (n features × n features)."""
+    gram = np.zeros((n_features, n_features))
+    for start in range(0, int(indicators.rows[-1]) + 1 if len(indicators.rows) else 0, ROWS_PER_BLOCK):
+        part = slice(*np.searchsorted(indicators.rows, [start, start + ROWS_PER_BLOCK]))
+        rows, columns = indicators.rows[part] - start, indicators.columns[part]
+        n_columns = np.bincount(rows)
+        partners = n_columns[rows]
+        within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
+        first_of_row = np.repeat((np.cumsum(n_columns) - n_columns)[rows], partners)
+        np.add.at(gram, (np.repeat(columns, partners), columns[first_of_row + within]), 1.0)
+    return gram
+
+
+def _products(targets: Floats, indicators: _Indicators, n_features: int) -> Doubles:
+    """Return, for each feature, the sum of the targets of all rows that have it."""
+    sums = np.zeros((n_features, *targets.shape[1:]))
+    by_feature = np.argsort(indicators.columns, kind="stable")
+    bounds = np.searchsorted(indicators.columns[by_feature], np.arange(1, n_features))
+    for feature, entries in enumerate(np.split(by_feature, bounds)):
+        sums[feature] = targets[indicators.rows[entries]].sum(axis=0)  # reduceat takes five times as long
+    return sums
+
+
+def _complete(vectors: ItemVectors) -> Mask:
+    """Return a mask of the items with a vector in each matrix."""
+    return vectors.has_input if vectors.output is None else vectors.has_input & vectors.output.any(axis=1)
+
+
+def _parts(vectors: ItemVectors, rows: Rows, n_parts: int) -> Floats:
+    """Return the parts of the vectors of rows (n rows × parts of all matrices × dimensions of a part)."""
+    matrices = [vectors.input] if vectors.output is None else [vectors.input, vectors.output]
+    shape = (len(rows), n_parts, vectors.input.shape[1] // n_parts)
+    return np.concatenate([matrix[rows].reshape(shape) for matrix in matrices], axis=1)
+
+
+def _unit_parts(vectors: ItemVectors, rows: Rows, n_parts: int) -> Floats:
+    return _scaled(_parts(vectors, rows, n_parts), 1.0)
+
+
+def _scaled(parts: Floats, lengths: Doubles | float) -> Floats:
+    """Scale parts to these lengths. A part of zeros stays as it is."""
+    current = _norms(parts)
+    factors = (lengths / np.where(current > 0, current, 1.0)).astype(np.float32)
+    scaled: Floats = parts * factors[:, :, None]
+    return scaled
+
+
+def _median_lengths(vectors: ItemVectors, n_parts: int) -> Doubles:
+    """Return the median length of each part of the matrices, over a sample of equidistant rows."""
+    rows = np.flatnonzero(_complete(vectors))
+    parts = _parts(vectors, rows[:: -(-len(rows) // SAMPLED_LENGTHS) or 1], n_parts)
+    return np.median(_norms(parts), axis=0) if len(parts) else np.zeros(parts.shape[1])
+
+
+def _norms(parts: Floats) -> Doubles:
+    norms: Doubles = np.sqrt(np.einsum("ijk,ijk->ij", parts, parts, dtype=np.float64))
+    return norms
+
+
+def _cold(positions: Rows, parts: Floats, lengths: Doubles, has_output: bool) -> ColdVectors:
+    scaled = _scaled(parts, lengths).reshape(len(parts), 1 + has_output, -1)
+    return ColdVectors(positions, scaled[:, 0], scaled[:, 1] if has_output else None)

@@ -1,0 +1,107 @@
+"""``Extension``: a model with rows for new items, whose vectors are computed without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from item2vec.bundle import Parts
+from item2vec.cold import AttributeRegression, ColdVectors, mean_vectors
+from item2vec.index.extended import extended
+from item2vec.items import Items
+from item2vec.prior import searched_matrix
+from item2vec.row_rules import rows_of
+from item2vec.taste import decays
+from item2vec.types import Vocabulary
+
+__all__ = ["NOTHING", "Extension"]
+
+NOTHING: Mapping[str, Iterable[str]] = MappingProxyType({})
+
+
+class Extension:
+    """Adds new items to a model.
+
+    The regression is computed from the items of the model on first use, and then reused. It predicts the
+    vectors of new items by their attributes. An item without a known attribute value gets the mean of the
+    vectors of the items that occurred together with it.
+
+    Parameters
+    ----------
+    parts
+        The parts of a trained model.
+
+    Examples
+    --------
+    >>> from item2vec import ItemVectors, Recommender
+    >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.ones(2))
+    >>> songs = Items.of({"a": {"genre": "jazz"}, "b": {"genre": "soul"}})
+    >>> parts = Recommender(vectors, items=songs).parts
+    >>> more = Items.of({"c": {"genre": "soul"}, "d": {}, "e": {}})
+    >>> added = Extension(parts).applied(parts, more, together={"d": ["a"]}).vectors
+    >>> added.vocabulary.ids, added.counts
+    (('a', 'b', 'c', 'd'), array([1., 1., 0., 1.]))
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._n_parts = len(decays(parts.taste))
+
+    @cached_property
+    def regression(self) -> AttributeRegression | None:
+        """The regression from the attributes of the model's items; ``None`` if they have no attributes."""
+        items = self.parts.items
+        if items is None or not items.attribute_names:
+            return None
+        return AttributeRegression.fit(self.parts.vectors, items, n_parts=self._n_parts)
+
+    def applied(self, parts: Parts, items: Items, *, together: Mapping[str, Iterable[str]]) -> Parts:
+        """Return ``parts``, of the same model or an extension of it, with a row for each new item.
+
+        ``together`` maps items to the items that occurred together with them. An item that gets no vector is
+        left out. A row from attributes has count 0, any other row count 1.
+        """
+        new = _unknown(items, parts)
+        if self.regression is not None and len(new):
+            parts = _with_rows(parts, new, self.regression.predict(new), count=0.0)
+            new = _unknown(new, parts)
+        near = [rows_of(parts.vectors.vocabulary, together.get(item, ())) for item in new.vocabulary]
+        if any(map(len, near)):
+            parts = _with_rows(
+                parts, new, mean_vectors(parts.vectors, near, n_parts=self._n_parts), count=1.0
+            )
+        return parts
+
+
+def _unknown(items: Items, parts: Parts) -> Items:
+    return items.take(np.flatnonzero(parts.vectors.vocabulary.encode(items.vocabulary.ids) < 0))
+
+
+def _with_rows(parts: Parts, items: Items, cold: ColdVectors, *, count: float) -> Parts:
+    if not len(cold.positions):
+        return parts
+    added = items.take(cold.positions)
+    vectors, n = parts.vectors, len(added)
+    outputs = [matrix for matrix in (vectors.output, cold.output) if matrix is not None]
+    longer = replace(
+        vectors,
+        vocabulary=Vocabulary((*vectors.vocabulary.ids, *added.vocabulary.ids)),
+        input=np.concatenate((vectors.input, cold.input)),
+        output=np.concatenate(outputs) if outputs else None,
+        counts=np.append(vectors.counts, np.full(n, count)),
+    )
+    prior = None if parts.prior is None else np.append(parts.prior, np.zeros(n, dtype=np.float32))
+    table = parts.neighbours
+    return replace(
+        parts,
+        vectors=longer,
+        index=extended(parts.index, searched_matrix(longer, parts.taste, prior)),
+        items=added if parts.items is None else parts.items.updated(added),
+        neighbours=table
+        and replace(table, offsets=np.append(table.offsets, np.repeat(table.offsets[-1:], n))),
+        prior=prior,
+    )

@@ -1,0 +1,60 @@
+"""An approximate index with rows added after it was built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from item2vec.arrays import Floats, Rows
+from item2vec.index.exact import ExactIndex
+from item2vec.index.search import Index, as_matrix
+
+__all__ = ["ExtendedIndex", "extended"]
+
+
+@dataclass(frozen=True, eq=False)
+class ExtendedIndex:
+    """An approximate index of the first rows of a matrix; all other rows are candidates of every query.
+
+    Their scores are computed exactly, as those of all candidates, so that no added row is missed.
+
+    >>> from item2vec.index.building import build
+    >>> base = build(np.eye(3, 2, dtype=np.float32), kind="annoy")
+    >>> extended(base, np.ones((5, 2), np.float32)).candidates(np.ones(2, np.float32), 1)[-2:]
+    array([3, 4])
+    """
+
+    base: Index
+    matrix: Floats
+    largest_norm: float
+
+    @property
+    def kind(self) -> str:
+        """The kind of the index of the first rows."""
+        return self.base.kind
+
+    def candidates(self, query: Floats, n: int) -> Rows | None:
+        """Return the candidates of the index, and all added rows; ``None`` to request a scan of all rows."""
+        rows = self.base.candidates(query, n)
+        if rows is None:
+            return None
+        return np.concatenate((rows, np.arange(len(self.base.matrix), len(self.matrix))))
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Return the description of an exact index: the index of the first rows does not fit all rows."""
+        return ExactIndex(self.matrix, self.largest_norm).save(folder)
+
+
+def extended(base: Index, matrix: Floats) -> Index:
+    """Return an index of a matrix whose first rows are those of ``base``; no index is built.
+
+    Adding rows to an extended index extends the index that was built.
+    """
+    exact = ExactIndex.build(as_matrix(matrix))
+    if base.kind == "exact":
+        return exact
+    built = base.base if isinstance(base, ExtendedIndex) else base
+    return ExtendedIndex(built, exact.matrix, exact.largest_norm)
