@@ -30,8 +30,9 @@ def fit(
     """Train vectors on sentences, and return a recommender.
 
     ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``
-    and ``start`` are passed to ``train``, ``items`` and ``adapter`` to ``Recommender``. If the taste has a
-    ``mixture`` or a ``popularity``, the table of neighbours or the prior is computed from the same sentences.
+    and ``start`` are passed to ``train``, ``adapter`` to ``Recommender``, and ``items`` to both. If the taste
+    has a ``mixture`` or a ``popularity``, the table of neighbours or the prior is computed from the same
+    sentences.
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
@@ -40,8 +41,11 @@ def fit(
     """
     config = (config or Config()).with_settings(**settings)
     check_kind(config.index)
-    vectors = train(sentences, config=config.train, validation=validation, taste=config.taste, start=start)
-    taste, vocabulary = config.taste, vectors.vocabulary
+    train_config, taste = config.train, config.taste
+    vectors = train(
+        sentences, items=items, config=train_config, validation=validation, taste=taste, start=start
+    )
+    vocabulary = vectors.vocabulary
     return Recommender(
         vectors,
         **taste.model_dump(),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from item2vec import TrainConfig
 from item2vec.kernels import dense
 from item2vec.kernels.alias import item_alias_table
+from item2vec.kernels.attributes import Attributes
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
 from item2vec.training.next_item import _draws, _ordered_histories, _unordered_histories
 
@@ -51,6 +52,8 @@ class Case:
         position_rate=0.0,
         squares=0.05,
         seed=5,
+        n_attributes=0,
+        attributes_only=0.0,
     ):
         random = np.random.default_rng(seed)
         self.x, self.y = random.normal(0, 0.5, (2, n_items, n_parts, dim)).astype(np.float32)
@@ -69,6 +72,10 @@ class Case:
         _, self.n_before = _ordered_histories(self.tokens, np.cumsum([0, *lengths]))
         self.order = random.permutation(np.flatnonzero(self.n_before)).astype(np.int32)
         self.n_blocks = -(-len(self.order) // BLOCK)
+        self.has = random.random((n_items, n_attributes)) < 0.4  # whether an item has an attribute
+        self.shared = random.normal(0, 0.3, (2, n_attributes, n_parts, dim)).astype(np.float32)
+        self.shared_squares = (squares * (1 + random.random((2, n_attributes)))).astype(np.float32)
+        self.attributes_only = attributes_only
 
     def part(self, dtype=np.float32):
         """Return a part with copies of the arrays; a tied part has one matrix and one accumulator."""
@@ -76,7 +83,14 @@ class Case:
         if self.tied:
             y, y_squares = x, x_squares
         positions = self.positions.astype(dtype), self.position_squares.astype(dtype)
-        return Part(self.number, x, y, x_squares, y_squares, *positions)
+        return Part(self.number, x, y, x_squares, y_squares, *positions, self.attributes(dtype))
+
+    def attributes(self, dtype):
+        x, y, x_squares, y_squares = (a.astype(dtype) for a in (*self.shared, *self.shared_squares))
+        if self.tied:
+            y, y_squares = x, x_squares
+        offsets, codes = np.cumsum([0, *self.has.sum(axis=1)]), np.nonzero(self.has)[1].astype(np.int32)
+        return Attributes(offsets, codes, x, y, x_squares, y_squares, self.attributes_only)
 
     def trained(self, alpha=0.05, alpha_step=0.0, first=0, last=None):
         """Return the part and the loss after the kernel."""
@@ -94,19 +108,19 @@ class Case:
         loss = 0.0
         for block in range(self.n_blocks):
             drawn = drawn_block(self, block)
-            matrices = part.input[:, self.number], part.output[:, self.number], part.positions
-            loss += loss_of(self, *matrices, drawn)
+            loss += loss_of(self, *rows_of(self, part, drawn), part.positions, drawn)
             step(self, part, drawn, alpha - alpha_step * block)
         return part, loss
 
 
 class Drawn(NamedTuple):
-    """The draws of a block: targets, their histories with dropout masks, and negatives."""
+    """The draws of a block: targets, their histories with dropout masks, negatives, items with own row."""
 
     targets: np.ndarray
     contexts: list
     kept: list
     negatives: np.ndarray
+    has_own: np.ndarray
 
 
 def drawn_block(case, block):
@@ -122,7 +136,18 @@ def drawn_block(case, block):
         targets.append(case.tokens[index])
         contexts.append(case.tokens[index - n : index][::-1])
         kept.append(mask)
-    return Drawn(np.array(targets), contexts, kept, negatives_of(case.draws, key))
+    drawn = [mixed(key ^ GOLDEN * (item + 1) % WORD) >> 32 for item in range(len(case.has))]
+    has_own = (np.array(drawn) >= int(case.attributes_only * 2**32)) | ~case.has.any(axis=1)
+    return Drawn(np.array(targets), contexts, kept, negatives_of(case.draws, key), has_own)
+
+
+def rows_of(case, part, drawn):
+    """Return the input and output rows of the items: own vectors plus the vectors of their attributes."""
+    own, shared = (part.input, part.output), (part.attributes.input, part.attributes.output)
+    return [
+        x[:, case.number] * drawn.has_own[:, None] + case.has @ s[:, case.number]
+        for x, s in zip(own, shared, strict=True)
+    ]
 
 
 def negatives_of(draws, key):
@@ -181,7 +206,7 @@ def through_norm(gradient, rows):
 
 def step(case, part, drawn, rate):
     """Train a part on a block, one occurrence of an item after another, as the kernel does."""
-    x, y = part.input[:, case.number], part.output[:, case.number]
+    x, y = rows_of(case, part, drawn)
     tastes, rows, chances = softmax_of(case, x, y, part.positions, drawn)
     shares = shares_of(part.positions, drawn)
     missing = chances[:, 0] - 1
@@ -203,20 +228,34 @@ def step(case, part, drawn, rate):
     def learn(row, matrix, squares, gradient):
         if gradient.any():
             squares[row] += (gradient**2).mean()
-            shrunk = matrix[row] * (1 - rate * case.rules.weight_decay)
-            matrix[row] = shrunk - rate * gradient / np.sqrt(squares[row] + 1e-10)
+            shrunk = matrix[row, case.number] * (1 - rate * case.rules.weight_decay)
+            matrix[row, case.number] = shrunk - rate * gradient / np.sqrt(squares[row] + 1e-10)
 
-    for item, gradient in zip(drawn.negatives, of_negatives, strict=True):
-        learn(item, y, part.output_squares, gradient)
-    for item, gradient in zip(drawn.targets, of_targets, strict=True):
-        learn(item, y, part.output_squares, gradient)
-    for error, context, share in zip(errors, drawn.contexts, shares, strict=True):
-        for item, weight in zip(context, share, strict=True):
-            learn(item, x, part.input_squares, weight * error)
+    def learn_all(items, gradients, matrix, squares, shared, shared_squares):
+        """Train items once per occurrence, and attributes on their summed gradients."""
+        of_attributes = np.zeros((case.has.shape[1], matrix.shape[2]))
+        for item, gradient in zip(items, gradients, strict=True):
+            of_attributes += np.outer(case.has[item], gradient)
+            if drawn.has_own[item]:
+                learn(item, matrix, squares, gradient)
+        for attribute, gradient in enumerate(of_attributes):
+            learn(attribute, shared, shared_squares, gradient)
+
+    _, _, x_shared, y_shared, x_shared_squares, y_shared_squares, _ = part.attributes
+    targets = np.concatenate((drawn.negatives, drawn.targets))
+    of_outputs = np.concatenate((of_negatives, of_targets))
+    learn_all(targets, of_outputs, part.output, part.output_squares, y_shared, y_shared_squares)
+    of_inputs = [weight * error for error, share in zip(errors, shares, strict=True) for weight in share]
+    context = np.concatenate(drawn.contexts)
+    learn_all(context, of_inputs, part.input, part.input_squares, x_shared, x_shared_squares)
+
+
+def arrays_of(part):
+    return [*part[1:-1], *part.attributes[2:-1]]
 
 
 def assert_equal(trained, expected, atol):
-    for array, expected_array in zip(trained[0][1:], expected[0][1:], strict=True):
+    for array, expected_array in zip(arrays_of(trained[0]), arrays_of(expected[0]), strict=True):
         np.testing.assert_allclose(array, expected_array, atol=atol, rtol=1e-3)
     assert trained[1] == pytest.approx(expected[1], rel=1e-5, abs=1e-5)
 
@@ -245,6 +284,8 @@ def cases(draw):
         tied=draw(st.booleans()),
         position_rate=draw(st.sampled_from([0.0, 0.1])),
         squares=draw(st.sampled_from([0.01, 1.0])),
+        n_attributes=draw(st.sampled_from([0, 1, 5])),
+        attributes_only=draw(st.sampled_from([0.0, 0.4])),
         seed=draw(st.integers(0, 2**32)),
     )
 
@@ -271,13 +312,15 @@ def test_many_blocks_equal_the_numpy_reference(negative, cosine):
 
 
 def test_blocks_trained_in_two_calls_equal_blocks_trained_in_one():
-    case = Case([20] * 60, n_items=50, dim=8, cosine=True, position_rate=0.1)
+    case = Case([20] * 60, n_items=50, dim=8, cosine=True, position_rate=0.1, n_attributes=5)
     whole, loss = case.trained(0.05, 0.01)
     part, first = case.trained(0.05, 0.01, last=2)
-    _, case.x, case.y, *squares, case.positions, case.position_squares = part
+    _, case.x, case.y, *squares, case.positions, case.position_squares, attributes = part
+    _, _, *shared, x_shared_squares, y_shared_squares, _ = attributes
+    case.shared, case.shared_squares = np.array(shared), np.array([x_shared_squares, y_shared_squares])
     case.squares = np.array(squares)
     rest, second = case.trained(0.05, 0.01, first=2)
-    for array, expected in zip(rest[1:], whole[1:], strict=True):
+    for array, expected in zip(arrays_of(rest), arrays_of(whole), strict=True):
         assert array.tobytes() == expected.tobytes()
     assert first + second == pytest.approx(loss)
 
@@ -288,19 +331,21 @@ def test_blocks_trained_in_two_calls_equal_blocks_trained_in_one():
     st.sampled_from([0.0, 0.5]),
     st.booleans(),
     st.booleans(),
+    st.sampled_from([(0, 0.0), (4, 0.0), (4, 0.5)]),
     st.integers(0, 999),
 )
-def test_a_step_follows_the_numerical_gradient_of_the_loss(negative, dropout, cosine, tied, seed):
+def test_a_step_follows_the_numerical_gradient_of_the_loss(negative, dropout, cosine, tied, attributes, seed):
     """With accumulators so large that they hardly change, steps are proportional to gradients."""
     options = {"dropout": dropout, "weight_decay": 0.0, "squares": 1e6, "seed": seed}
     options |= {"cosine": cosine, "tied": tied, "position_rate": 10.0}
+    options |= {"n_attributes": attributes[0], "attributes_only": attributes[1]}
     case = Case([5, 1, 7, 3], n_items=7, dim=3, negative=negative, **options)
     drawn = drawn_block(case, 0)
     start = case.part(np.float64)
     after, _ = case.trained(alpha=10.0)
 
     def loss():
-        return loss_of(case, start.input[:, 0], start.output[:, 0], start.positions, drawn)
+        return loss_of(case, *rows_of(case, start, drawn), start.positions, drawn)
 
     def slope_of(matrix):
         slope = np.zeros_like(matrix)
@@ -313,16 +358,16 @@ def test_a_step_follows_the_numerical_gradient_of_the_loss(negative, dropout, co
             matrix[index] = value
         return slope
 
-    slopes = slope_of(start.input), slope_of(start.output), slope_of(start.positions)
-    assert np.abs(slopes[0]).max() > 0.05
-    for slope, now, before, squares in zip(
-        slopes,
-        (after.input, after.output, after.positions),
-        (start.input, start.output, start.positions),
-        (start.input_squares[:, None, None], start.output_squares[:, None, None], start.position_squares),
-        strict=True,
-    ):
-        np.testing.assert_allclose((now - before) * np.sqrt(squares) / 10, -slope, atol=5e-4, rtol=1e-3)
+    def learned(part):
+        matrices = part.input, part.output, part.attributes.input, part.attributes.output
+        squares = [array[:, None, None] for array in (*part[3:5], *part.attributes[4:6])]
+        return [*zip(matrices, squares, strict=True), (part.positions, part.position_squares)]
+
+    slopes = [slope_of(matrix) for matrix, _ in learned(start)]
+    assert max(np.abs(slope).max() for slope in slopes[:1] + slopes[2:3] if slope.size) > 0.05
+    for slope, (now, _), (before, squares) in zip(slopes, learned(after), learned(start), strict=True):
+        atol = 5e-4 * max(1, np.abs(slope).max(initial=0))  # rows without an own vector may be short
+        np.testing.assert_allclose((now - before) * np.sqrt(squares) / 10, -slope, atol=atol, rtol=1e-3)
 
 
 @pytest.mark.parametrize("cosine", [False, True])

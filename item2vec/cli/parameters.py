@@ -43,6 +43,7 @@ Command = Callable[..., None]
 Owners = Mapping[str, Settings]
 """Maps each objective that has a certain setting to a settings object with default values."""
 
+TEXTS = tuple[str, ...]
 # The setting of early stopping. It requires validation sentences, and ``item2vec train`` has none.
 NEEDS_VALIDATION = "patience"
 
@@ -128,7 +129,7 @@ def _setting(name: str, owners: Owners) -> inspect.Parameter:
         envvar=f"ITEM2VEC_{name.upper()}",
         help=" ".join(help_),
         rich_help_panel="Settings of the model",
-        metavar="<float or learned,…>" if several else None,
+        metavar=("<name,…>" if TEXTS in kinds else "<float or learned,…>") if several else None,
     )
 
 
@@ -223,6 +224,8 @@ def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
 
     For example, ``"5"`` becomes ``5``, and ``"learned,0.9"`` becomes ``("learned", 0.9)``.
     """
+    if TEXTS in kinds:
+        return tuple(text.split(","))
     if int in kinds and text.removeprefix("-").isdecimal():
         return int(text)
     if any(get_origin(kind) is tuple for kind in kinds):

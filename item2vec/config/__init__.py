@@ -11,6 +11,7 @@ from item2vec.config.nightly import (
     RetentionConfig,
     RetrainConfig,
 )
+from item2vec.config.saved import of_its_objective
 from item2vec.config.settings import Settings
 from item2vec.config.taste import TasteConfig
 from item2vec.config.training import (
@@ -24,7 +25,6 @@ from item2vec.config.training import (
     TrainConfig,
     Training,
     objectives_with,
-    of_its_objective,
 )
 
 __all__ = [

@@ -11,7 +11,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from item2vec.errors import ConfigError, short_repr
 
-__all__ = ["Decay", "Decays", "Finite", "Flag", "Learned", "Settings", "nearest"]
+__all__ = [
+    "Alpha",
+    "Decay",
+    "Decays",
+    "Epochs",
+    "Exponent",
+    "Finite",
+    "Flag",
+    "Learned",
+    "Names",
+    "Settings",
+    "VectorSize",
+    "Window",
+    "nearest",
+]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Flag = Annotated[
@@ -23,7 +37,31 @@ Learned = Literal["learned"]
 """Alternative to a decay: the weight of each step back is learned."""
 Decays = Annotated[tuple[Decay | Learned, ...], Field(min_length=1)]
 
+VectorSize = Annotated[int, Field(ge=1, le=4096)]
+Window = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"]
+Exponent = Annotated[Finite, Field(ge=-2, le=2)]
+Alpha = Annotated[Finite, Field(gt=0, le=1000)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
+
+
+def _names(names: Any) -> Any:
+    """Split text at commas, and check names.
+
+    >>> _names("brand,category")
+    ('brand', 'category')
+    """
+    split = tuple(names.split(",")) if isinstance(names, str) else names
+    if not isinstance(split, tuple) or not all(isinstance(name, str) and name for name in split):
+        raise ValueError(f"found {short_repr(names)}; expected names such as ('brand', 'category')")
+    if len(set(split)) < len(split):
+        raise ValueError(f"found {short_repr(names)}; expected each name once")
+    return split
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""Distinct names; text is split at commas."""
 
 
 class Settings(BaseModel):

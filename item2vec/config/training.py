@@ -15,7 +15,20 @@ from item2vec.config.defaults import (
     size_of_parts,
     tied_parts,
 )
-from item2vec.config.settings import Decays, Finite, Flag, Learned, Settings, nearest
+from item2vec.config.settings import (
+    Alpha,
+    Decays,
+    Epochs,
+    Exponent,
+    Finite,
+    Flag,
+    Learned,
+    Names,
+    Settings,
+    VectorSize,
+    Window,
+    nearest,
+)
 from item2vec.errors import ConfigError
 from item2vec.processes import usable_cpus
 
@@ -29,15 +42,9 @@ __all__ = [
     "SkipGram",
     "TrainConfig",
     "Training",
+    "class_of",
     "objectives_with",
-    "of_its_objective",
 ]
-
-VectorSize = Annotated[int, Field(ge=1, le=4096)]
-Window = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"]
-Exponent = Annotated[Finite, Field(ge=-2, le=2)]
-Alpha = Annotated[Finite, Field(gt=0, le=1000)]
-Epochs = Annotated[int, Field(ge=1, le=100_000)]
 
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
@@ -92,7 +99,7 @@ class TrainConfig(Settings):
 
     def __new__(cls, **settings: Any) -> Self:
         """Create an instance of the objective's class."""
-        return super().__new__(_class_of(settings) if cls is TrainConfig else cls)  # type: ignore[return-value]
+        return super().__new__(class_of(settings) if cls is TrainConfig else cls)  # type: ignore[return-value]
 
     def __init__(self, **settings: Any) -> None:
         # The objective counts as set explicitly, so that every dump and copy includes it.
@@ -195,6 +202,11 @@ class NextItem(TrainConfig):
     """Probability that a history item is dropped, drawn independently for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
     """Weight decay of each vector that an update changes, multiplied by the learning rate."""
+    attributes: Names = ()
+    """Attributes whose vectors are added to those of the items. Each distinct value has vectors; so has each
+    element of a list."""
+    attributes_only: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    """Probability, per item and block, that an item with attributes is represented by these alone."""
     alpha: Alpha = 0.08
     """Initial learning rate of row-wise Adagrad."""
     epochs: Epochs = 15
@@ -361,23 +373,6 @@ def objectives_with(name: str) -> tuple[str, ...]:
     return tuple(objective for objective, settings in OBJECTIVES.items() if name in settings.model_fields)
 
 
-def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the training settings of a bundle without settings of other objectives.
-
-    item2vec 0.1.0 wrote the settings of all objectives. Its next_item had no ``similarity`` and no ``tied``;
-    the equivalent values are added.
-
-    >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
-    {'objective': 'skipgram', 'window': 5}
-    >>> of_its_objective({"objective": "next_item", "epochs": 5})
-    {'similarity': 'inner', 'tied': 0, 'objective': 'next_item', 'epochs': 5}
-    """
-    cls = _class_of(settings)
-    foreign = set(SETTINGS_OF_TRAINING) - cls.model_fields.keys()
-    own = {name: value for name, value in settings.items() if name not in foreign}
-    return {"similarity": "inner", "tied": 0, **own} if cls is NextItem else own
-
-
 def _from_mapping(settings: object) -> object:
     return TrainConfig(**settings) if isinstance(settings, Mapping) else settings
 
@@ -386,7 +381,8 @@ Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_from_mapping)
 """Type of a field that holds the settings of any objective."""
 
 
-def _class_of(settings: Mapping[str, Any]) -> type[TrainConfig]:
+def class_of(settings: Mapping[str, Any]) -> type[TrainConfig]:
+    """Return the class of the settings of an objective, by default next_item."""
     objective = settings.get("objective", DEFAULT_OBJECTIVE)
     if not isinstance(objective, str) or objective not in OBJECTIVES:
         near = nearest(str(objective), OBJECTIVES)

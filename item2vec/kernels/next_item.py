@@ -46,6 +46,19 @@ import numpy as np
 
 from item2vec.arrays import Codes, Floats, Words
 from item2vec.kernels.alias import drawn_item
+from item2vec.kernels.attributes import (
+    TINY,
+    Attributes,
+    Gradients,
+    add_gradient,
+    add_row,
+    dot_row,
+    has_own,
+    learn,
+    learn_attributes,
+    no_gradients,
+    read_row,
+)
 from item2vec.kernels.compiled import compiled, inlined
 from item2vec.kernels.dense import (
     add,
@@ -65,15 +78,14 @@ __all__ = ["BLOCK", "Draws", "Part", "Rules", "train_blocks"]
 BLOCK = 256
 """Number of predictions per block."""
 
-_TINY = np.float32(1e-10)
-
 
 class Part(NamedTuple):
     """One part of the vectors: part ``number`` of ``input`` and ``output`` (n items × parts × dimensions).
 
     ``input_squares`` and ``output_squares`` (n items) are Adagrad's accumulators. In a tied part, ``output``
     is ``input`` and both accumulators are the same array. ``positions`` holds theta, the logarithm of the
-    weight of each step back, newest item first; ``position_squares`` holds its accumulators.
+    weight of each step back, newest item first; ``position_squares`` holds its accumulators. A row of the two
+    matrices is an item's own vector, to which the vectors of its ``attributes`` are added.
     """
 
     number: int
@@ -83,6 +95,7 @@ class Part(NamedTuple):
     output_squares: Floats
     positions: Floats
     position_squares: Floats
+    attributes: Attributes
 
 
 class Draws(NamedTuple):
@@ -128,6 +141,7 @@ class _Memory(NamedTuple):
     scores: Floats  # block × negatives; later the probability of each negative
     slopes: Floats  # derivative of the loss by each target's logit: probability - 1
     powers: Codes  # powers of two, as the bits of a float32
+    gradients: Gradients
 
 
 @compiled
@@ -166,6 +180,7 @@ def train_blocks(
         np.empty((BLOCK, n), np.float32),
         np.empty(BLOCK, np.float32),
         np.empty(n, np.int32),
+        no_gradients(part.attributes),
     )
     loss = 0.0
     for block in range(first, last):
@@ -204,8 +219,8 @@ def _train_block(
     if rules.cosine:
         _pass_norms(draws, rules, memory, n)
     if rules.position_rate > 0:
-        _learn_positions(part, rules, memory, tokens, n_before, indices)
-    _learn_rows(part, draws, rules, memory, tokens, n_before, indices, rate)
+        _learn_positions(part, rules, memory, tokens, n_before, indices, key)
+    _learn_rows(part, draws, rules, memory, tokens, n_before, indices, key, rate)
     return loss
 
 
@@ -221,7 +236,7 @@ def _read_tastes(
 ) -> None:
     """Compute the taste of each history, and the weight of each history item in its taste."""
     dropped = np.uint64(rules.dropout * 2.0**32)
-    weights = memory.weights
+    weights, shared = memory.weights, part.attributes
     for j in range(len(weights)):
         weights[j] = np.exp(part.positions[j])
     for i in range(len(indices)):
@@ -237,7 +252,8 @@ def _read_tastes(
         for j in range(n):
             if share[j] > 0:
                 share[j] /= total
-                add(taste, part.input[tokens[indices[i] - 1 - j], part.number], share[j])
+                item = tokens[indices[i] - 1 - j]
+                add_row(taste, share[j], part.input, shared.input, shared, part.number, item, key)
         if rules.cosine:
             memory.lengths[i] = to_length(taste, np.float32(rules.scale))
 
@@ -247,11 +263,12 @@ def _read_outputs(
     part: Part, draws: Draws, rules: Rules, memory: _Memory, tokens: Codes, indices: Codes, key: np.uint64
 ) -> None:
     """Draw the negatives; copy the output rows of negatives and targets, scaled to length 1 for cosines."""
+    output, shared, number = part.output, part.attributes, part.number
     for k in range(draws.negative):
         if len(draws.table) > 0:
             bits = mix(key - GOLDEN * np.uint64(k + 1))
             memory.negatives[k] = np.int32(drawn_item(draws.table, len(draws.table), bits))
-        memory.rows[k] = part.output[memory.negatives[k], part.number]
+        read_row(memory.rows[k], output, shared.output, shared, number, memory.negatives[k], key)
         if rules.cosine:
             memory.row_lengths[k] = to_length(memory.rows[k], np.float32(1))
     for start in range(0, draws.negative, 16):  # transposes 16 rows at a time: one cache line per column
@@ -260,7 +277,7 @@ def _read_outputs(
             for k in range(start, end):
                 memory.columns[d, k] = memory.rows[k, d]
     for i in range(len(indices)):
-        memory.targets[i] = part.output[tokens[indices[i]], part.number]
+        read_row(memory.targets[i], output, shared.output, shared, number, tokens[indices[i]], key)
         if rules.cosine:
             memory.target_lengths[i] = to_length(memory.targets[i], np.float32(1))
 
@@ -309,10 +326,16 @@ def _pass_norms(draws: Draws, rules: Rules, memory: _Memory, n: int) -> None:
 
 @inlined
 def _learn_positions(
-    part: Part, rules: Rules, memory: _Memory, tokens: Codes, n_before: Codes, indices: Codes
+    part: Part,
+    rules: Rules,
+    memory: _Memory,
+    tokens: Codes,
+    n_before: Codes,
+    indices: Codes,
+    key: np.uint64,
 ) -> None:
     """Take an Adagrad step of theta. ``memory.weights`` is reused for the gradient of theta."""
-    gradient, rate = memory.weights, np.float32(rules.position_rate)
+    shared, gradient, rate = part.attributes, memory.weights, np.float32(rules.position_rate)
     gradient[:] = 0
     for i in range(len(indices)):
         taste_gradient = memory.taste_gradient[i]
@@ -321,11 +344,12 @@ def _learn_positions(
         for j in range(min(n_before[indices[i]], len(gradient))):
             share = memory.share[i, j]
             if share > 0:
-                row = part.input[tokens[indices[i] - 1 - j], part.number]
-                gradient[j] += share * (dot(row, taste_gradient) - mean)
+                item = tokens[indices[i] - 1 - j]
+                along = dot_row(taste_gradient, part.input, shared.input, shared, part.number, item, key)
+                gradient[j] += share * (along - mean)
     for j in range(len(gradient)):
         part.position_squares[j] += gradient[j] * gradient[j]
-        part.positions[j] -= rate * gradient[j] / np.sqrt(part.position_squares[j] + _TINY)
+        part.positions[j] -= rate * gradient[j] / np.sqrt(part.position_squares[j] + TINY)
 
 
 @inlined
@@ -337,41 +361,34 @@ def _learn_rows(
     tokens: Codes,
     n_before: Codes,
     indices: Codes,
+    key: np.uint64,
     rate: np.float32,
 ) -> None:
     """Take one Adagrad step for each negative, each target and each history item."""
-    input_, output, one = part.input, part.output, np.float32(1)
+    shared, gradients = part.attributes, memory.gradients
     shrink = rate * np.float32(rules.weight_decay)
     for k in range(draws.negative):
-        row, gradient = memory.negatives[k], memory.row_gradient[k]
-        square, factor = mean_square(gradient), one / memory.row_lengths[k]
-        _learn(output[row, part.number], part.output_squares, row, gradient, square, factor, rate, shrink)
+        item, gradient = memory.negatives[k], memory.row_gradient[k]
+        square, factor = mean_square(gradient), np.float32(1) / memory.row_lengths[k]
+        if has_own(shared, item, key):
+            row = part.output[item, part.number]
+            learn(row, part.output_squares, item, gradient, square, factor, rate, shrink)
+        add_gradient(gradients, shared, item, gradient, factor)
     for i in range(len(indices)):
-        row, gradient = tokens[indices[i]], memory.targets[i] if rules.cosine else memory.taste[i]
+        item, gradient = tokens[indices[i]], memory.targets[i] if rules.cosine else memory.taste[i]
         square, factor = mean_square(gradient), memory.slopes[i] / memory.target_lengths[i]
-        _learn(output[row, part.number], part.output_squares, row, gradient, square, factor, rate, shrink)
+        if has_own(shared, item, key):
+            row = part.output[item, part.number]
+            learn(row, part.output_squares, item, gradient, square, factor, rate, shrink)
+        add_gradient(gradients, shared, item, gradient, factor)
+    learn_attributes(shared.output, shared.output_squares, part.number, gradients, rate, shrink)
     for i in range(len(indices)):
         gradient, square = memory.taste_gradient[i], mean_square(memory.taste_gradient[i])
         for j in range(min(n_before[indices[i]], len(part.positions))):
-            row, share = tokens[indices[i] - 1 - j], memory.share[i, j]
-            _learn(input_[row, part.number], part.input_squares, row, gradient, square, share, rate, shrink)
-
-
-@vectorised
-def _learn(
-    learned: Floats,
-    squares: Floats,
-    row: int,
-    gradient: Floats,
-    square: np.float32,
-    factor: np.float32,
-    rate: np.float32,
-    shrink: np.float32,
-) -> None:
-    """Take an Adagrad step of a row by ``factor * gradient``; ``square`` is ``np.mean(gradient**2)``."""
-    if square * factor == 0:
-        return
-    squares[row] += square * factor * factor
-    step = rate * factor / np.sqrt(squares[row] + _TINY)
-    for d in range(len(learned)):
-        learned[d] = learned[d] * (np.float32(1) - shrink) - step * gradient[d]
+            item, share = tokens[indices[i] - 1 - j], memory.share[i, j]
+            if share > 0:
+                if has_own(shared, item, key):
+                    row = part.input[item, part.number]
+                    learn(row, part.input_squares, item, gradient, square, share, rate, shrink)
+                add_gradient(gradients, shared, item, gradient, share)
+    learn_attributes(shared.input, shared.input_squares, part.number, gradients, rate, shrink)

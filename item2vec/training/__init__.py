@@ -6,7 +6,9 @@ from typing import Any
 
 from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
+from item2vec.items import Items
 from item2vec.sentences import Sentences
+from item2vec.training.attributes import ItemAttributes
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, Trainer, run_epochs
 from item2vec.training.validation import Validation
@@ -19,6 +21,7 @@ __all__ = ["AfterEpoch", "train"]
 def train(
     sentences: Sentences,
     *,
+    items: Items | None = None,
     config: TrainConfig | None = None,
     validation: Sentences | None = None,
     taste: TasteConfig | None = None,
@@ -33,6 +36,10 @@ def train(
     sentences
         The training data. In each epoch, the tokens of unordered sentences are shuffled, and a token below
         the median weight is read with probability weight / median.
+    items
+        Items with their attributes, for ``attributes=["brand", "category"]``, a setting of next_item. The
+        vectors of an item are then the sum of its own vectors and those of its attributes. A new item, which
+        no sentence contains, has the sum of its attributes' vectors, and a count of 0.
     config
         Settings of training; the default is ``NextItem()``. ``settings``, such as ``vector_size=64``,
         override fields of ``config`` (``NextItem``, ``SkipGram`` or ``CBOW``).
@@ -56,15 +63,18 @@ def train(
     -------
     ItemVectors
         One row per item that occurs ``min_count`` times and in a sentence of two or more tokens, most
-        frequent first. Items whose vectors did not change are left out, such as items that subsampling
-        skipped in every epoch, and their number is logged; items that started from ``start`` are kept. With
-        ``workers=1``, the same sentences and settings give the same bytes in every process.
+        frequent first; then one row per new item of ``items``, if there are ``attributes``. Items whose
+        vectors did not change are left out, such as items that subsampling skipped in every epoch, and their
+        number is logged; items that started from ``start`` are kept. With ``workers=1``, the same sentences
+        and settings give the same bytes in every process.
 
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range, or ``start`` was trained with incompatible settings. Raised
-        before training begins.
+        If a setting is unknown or out of range, ``attributes`` is set without ``items``, or ``start`` was
+        trained with incompatible settings. Raised before training begins.
+    InputError
+        If no item has an attribute of a name in ``attributes``.
     NothingToTrainError
         If fewer than two different items are left in sentences of two or more tokens.
     MissingExtraError
@@ -78,6 +88,10 @@ def train(
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"], ["d", "a"]])
     >>> train(playlists, vector_size=8, window=2, epochs=5, seed=7)
     ItemVectors(4 items × 8 dimensions, input and output)
+    >>> items = Items.of({"a": {"genre": "jazz"}, "b": {"genre": "soul"}, "new": {"genre": "jazz"}})
+    >>> vectors = train(playlists, items=items, attributes=["genre"], vector_size=8, epochs=5, seed=7)
+    >>> vectors.counts[vectors.vocabulary.code("new")]
+    np.float64(0.0)
     """
     model = Config(train=(config or TrainConfig()).replace(**settings), taste=taste or TasteConfig())
     config = model.train
@@ -92,20 +106,36 @@ def train(
     config = config.for_data(len(sentences.tokens), ordered=sentences.ordered)
     if start is not None:
         check_start(start, config)
+    _check_items(items, config)
     corpus = prepare(sentences, config)
     measured = None if validation is None else Validation(validation, model.taste)
 
-    trainer = _trainer(corpus, config)
+    trainer = _trainer(corpus, config, items)
     warm = None if start is None else initialise(trainer, corpus, config, start)
     return run_epochs(trainer, corpus, config, measured, after_epoch, warm)
 
 
-def _trainer(corpus: Corpus, config: TrainConfig) -> Trainer:
+def _check_items(items: Items | None, config: TrainConfig) -> None:
+    if not isinstance(config, NextItem) or not config.attributes:
+        return
+    if items is None:
+        raise ConfigError(
+            f"attributes={list(config.attributes)} needs items with these attributes; pass items=, or leave "
+            "attributes out"
+        )
+    for name in config.attributes:
+        items.column(name)  # raises an error for an unknown name
+
+
+def _trainer(corpus: Corpus, config: TrainConfig, items: Items | None) -> Trainer:
     """Return the trainer of an objective and backend; only the libraries of this trainer are imported."""
     if isinstance(config, NextItem):
         from item2vec.training.next_item import NextItemTrainer
 
-        return NextItemTrainer(corpus, config)
+        if items is None or not config.attributes:
+            return NextItemTrainer(corpus, config)
+        attributes = ItemAttributes.of(items, config.attributes, corpus.vocabulary)
+        return NextItemTrainer(corpus, config, attributes)
     assert isinstance(config, SkipGram | CBOW)
     if config.backend == "numba":
         from item2vec.training.numba_trainer import NumbaTrainer

@@ -13,9 +13,11 @@ from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
+from item2vec.training.attributes import NewItems
 from item2vec.training.checks import log_items_left_out
 from item2vec.training.corpus import Corpus
 from item2vec.training.validation import Validation
+from item2vec.types import Vocabulary
 from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["AfterEpoch", "Trainer", "run_epochs"]
@@ -45,6 +47,19 @@ class Trainer(Protocol):
         ...
 
     @property
+    def input_of_attributes(self) -> Floats | None:
+        """For each item, the sum of the input vectors of its attributes; ``None`` without attributes.
+
+        ``scored`` includes the output vectors of the attributes, ``input`` and ``output`` no attributes.
+        """
+        ...
+
+    @property
+    def new_items(self) -> NewItems | None:
+        """The items that have attributes only, and their vectors; ``None`` if there are none."""
+        ...
+
+    @property
     def positions(self) -> Floats | None:
         """Learned weights of the steps back in a history (parts × steps); ``None`` if none are learned."""
         ...
@@ -65,10 +80,11 @@ def run_epochs(
     """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
 
     Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
-    number is logged. A row with a trained output vector and no trained input vector is kept, and its input
-    vector is set to zero. Such a row belongs to an item that occurs only at the end of sentences, if only
-    earlier items are context; or to an item that occurs only in the first windows of a single epoch, because
-    gradients of input vectors are proportional to output vectors, which start at zero.
+    number is logged. Rows of items that have attributes only are appended. A row with a trained output vector
+    and no trained input vector is kept, and its own input vector is set to zero. Such a row belongs to an
+    item that occurs only at the end of sentences, if only earlier items are context; or to an item that
+    occurs only in the first windows of a single epoch, because gradients of input vectors are proportional to
+    output vectors, which start at zero.
 
     Raises
     ------
@@ -80,7 +96,7 @@ def run_epochs(
     read = np.zeros(len(corpus.vocabulary), np.bool_)
     tokens_read = 0
     curve: list[Epoch] = []
-    best: ItemVectors | None = None
+    best: tuple[ItemVectors, NewItems | None] | None = None
     with progress_bar("training", config.epochs) as advance:
         for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
             trainer.train_epoch(number, tokens, offsets)
@@ -97,10 +113,10 @@ def run_epochs(
             advance(f"HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
             leader = max(curve, key=lambda epoch: epoch.ndcg)
             if config.patience is not None and leader is curve[-1]:
-                best = current
+                best = current, trainer.new_items
             if config.patience is not None and number + 1 - leader.epoch >= config.patience:
                 break
-    learned = best or vectors(copy=False)
+    learned, new_items = best or (vectors(copy=False), trainer.new_items)
     learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
     moved = read & learned.has_input & (learned.input != initial.input).any(axis=1)
     kept = moved if warm is None else moved | warm
@@ -110,7 +126,8 @@ def run_epochs(
     if not moved.any() and not outputs_suffice:
         raise TrainingError(f"no vector changed in {config.epochs} epochs: {_why_unchanged(config)}")
     log_items_left_out(corpus, read, kept, config.epochs)
-    return learned if kept.all() else learned.take(np.flatnonzero(kept))
+    learned = learned if kept.all() else learned.take(np.flatnonzero(kept))
+    return learned if new_items is None else _with_new_items(learned, new_items)
 
 
 def _only_earlier_context(config: TrainConfig) -> bool:
@@ -218,4 +235,19 @@ def _vectors(
             if warm is not None:
                 unread &= ~warm[:, None]
             input_.reshape(*unread.shape, -1)[unread] = 0
+    if trainer.input_of_attributes is not None:
+        input_ = input_ + trainer.input_of_attributes
     return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config, positions=trainer.positions)
+
+
+def _with_new_items(vectors: ItemVectors, new: NewItems) -> ItemVectors:
+    """Append rows with a count of 0. Items are left out if training has changed none of their attributes."""
+    assert vectors.output is not None
+    rows = np.flatnonzero(new.input.any(axis=1) | new.output.any(axis=1))
+    return replace(
+        vectors,
+        vocabulary=Vocabulary((*vectors.vocabulary.ids, *(new.ids[row] for row in rows))),
+        input=np.concatenate((vectors.input, new.input[rows])),
+        output=np.concatenate((vectors.output, new.output[rows])),
+        counts=np.append(vectors.counts, np.zeros(len(rows))),
+    )

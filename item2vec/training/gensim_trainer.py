@@ -56,6 +56,14 @@ class GensimTrainer:
     def positions(self) -> None:
         """``None``, because word2vec learns no weights of steps back."""
 
+    @property
+    def input_of_attributes(self) -> None:
+        """``None``, because attributes are a setting of next_item."""
+
+    @property
+    def new_items(self) -> None:
+        """``None``, because attributes are a setting of next_item."""
+
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
         """Train one epoch, at the learning rates of this epoch; check that gensim read every token.
 

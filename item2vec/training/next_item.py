@@ -11,7 +11,9 @@ from item2vec.config import NextItem
 from item2vec.config.settings import Learned
 from item2vec.errors import InputError
 from item2vec.kernels.alias import item_alias_table
+from item2vec.kernels.attributes import Attributes, sums_of
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
+from item2vec.training.attributes import ItemAttributes, NewItems
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
 
 __all__ = ["NextItemTrainer"]
@@ -42,7 +44,7 @@ class NextItemTrainer:
         If the corpus has too many tokens for int32 indices.
     """
 
-    def __init__(self, corpus: Corpus, config: NextItem) -> None:
+    def __init__(self, corpus: Corpus, config: NextItem, attributes: ItemAttributes | None = None) -> None:
         _check_size(len(corpus.tokens), ordered=corpus.ordered)
         n, n_parts = len(corpus.vocabulary), len(config.context_decay)
         shape = (n, n_parts, config.vector_size // n_parts)
@@ -50,14 +52,16 @@ class NextItemTrainer:
         cosine = config.similarity == "cosine"
         self._input = _random_rows(random, shape, unit=cosine)
         self._output = _random_rows(random, shape, unit=True) if cosine else np.zeros(shape, np.float32)
+        self._attributes = attributes or ItemAttributes.none(n)
+        self._shared_input, self._shared_output = np.zeros((2, self._attributes.n, *shape[1:]), np.float32)
         longest = min(int(np.diff(corpus.offsets).max()) - 1, MAX_SENTENCE_TOKENS)
         window = longest if config.window == "full" else min(config.window, longest)
+        self._config = config
         self._parts = [
             self._part(number, decay, window, tied=number < config.tied)
             for number, decay in enumerate(config.context_decay)
         ]
         self._draws = _draws(corpus.frequency, config)
-        self._config = config
         self._ordered = corpus.ordered
 
     def _part(self, number: int, decay: float | Learned, window: int, *, tied: bool) -> Part:
@@ -70,26 +74,75 @@ class NextItemTrainer:
             squares if tied else np.zeros_like(squares),
             positions := _log_weights(decay, window),
             np.zeros_like(positions),
+            self._attributes_of_part(tied=tied),
+        )
+
+    def _attributes_of_part(self, *, tied: bool) -> Attributes:
+        attributes, squares = self._attributes, np.zeros(self._attributes.n, np.float32)
+        return Attributes(
+            attributes.offsets[: len(self._input) + 1],
+            attributes.codes,
+            self._shared_input,
+            self._shared_input if tied else self._shared_output,
+            squares,
+            squares if tied else np.zeros_like(squares),
+            self._config.attributes_only,
         )
 
     @property
     def input(self) -> Floats:
-        """Input vectors."""
+        """Input vectors, without those of the attributes."""
         return self._input.reshape(len(self._input), -1)
 
     @property
     def output(self) -> Floats:
-        """Trained output vectors of the untied parts; the columns of tied parts are not used."""
+        """Output vectors of the untied parts, without those of the attributes.
+
+        The columns of tied parts are not used.
+        """
         return self._output.reshape(len(self._output), -1)
 
     @property
     def scored(self) -> Floats:
-        """Output vectors for scoring.
+        """Output vectors for scoring, including those of the attributes.
 
         In tied parts, these are the input vectors. For cosines, each part of a row is scaled to length 1.
         """
-        rows = self._output.copy()
-        rows[:, : self._config.tied] = self._input[:, : self._config.tied]
+        rows = self._with_tied_parts(self._input, self._output)
+        if self._attributes.n:
+            rows += self._output_sums[: len(rows)]
+        return self._as_scored(rows)
+
+    @property
+    def input_of_attributes(self) -> Floats | None:
+        """For each item, the sum of the input vectors of its attributes; ``None`` without attributes."""
+        if not self._attributes.n:
+            return None
+        return self._input_sums[: len(self._input)].reshape(len(self._input), -1)
+
+    @property
+    def new_items(self) -> NewItems | None:
+        """The items that have attributes only, and their vectors; ``None`` if there are none."""
+        if not self._attributes.new_items:
+            return None
+        input_, output = self._input_sums[len(self._input) :], self._output_sums[len(self._input) :]
+        return NewItems(self._attributes.new_items, input_.reshape(len(input_), -1), self._as_scored(output))
+
+    @property
+    def _input_sums(self) -> Floats:
+        return sums_of(self._attributes.offsets, self._attributes.codes, self._shared_input)
+
+    @property
+    def _output_sums(self) -> Floats:
+        shared = self._with_tied_parts(self._shared_input, self._shared_output)
+        return sums_of(self._attributes.offsets, self._attributes.codes, shared)
+
+    def _with_tied_parts(self, input_: Floats, output: Floats) -> Floats:
+        rows = output.copy()
+        rows[:, : self._config.tied] = input_[:, : self._config.tied]
+        return rows
+
+    def _as_scored(self, rows: Floats) -> Floats:
         if self._config.similarity == "cosine":
             rows /= np.maximum(np.sqrt(np.einsum("ijk,ijk->ij", rows, rows)), MIN_NORM)[:, :, None]
         return rows.reshape(len(rows), -1)

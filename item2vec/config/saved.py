@@ -1,0 +1,27 @@
+"""Settings of training as bundles contain them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from item2vec.config.training import SETTINGS_OF_TRAINING, NextItem, class_of
+
+__all__ = ["of_its_objective"]
+
+
+def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the training settings of a bundle without settings of other objectives.
+
+    item2vec 0.1.0 wrote the settings of all objectives. Its next_item had no ``similarity`` and no ``tied``;
+    the equivalent values are added.
+
+    >>> of_its_objective({"objective": "skipgram", "window": 5, "dropout": 0.3})
+    {'objective': 'skipgram', 'window': 5}
+    >>> of_its_objective({"objective": "next_item", "epochs": 5})
+    {'similarity': 'inner', 'tied': 0, 'objective': 'next_item', 'epochs': 5}
+    """
+    cls = class_of(settings)
+    foreign = set(SETTINGS_OF_TRAINING) - cls.model_fields.keys()
+    own = {name: value for name, value in settings.items() if name not in foreign}
+    return {"similarity": "inner", "tied": 0, **own} if cls is NextItem else own

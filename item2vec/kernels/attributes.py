@@ -1,0 +1,195 @@
+"""Rows of next_item as sums: an item's own vector plus the vectors of its attributes.
+
+With ``W`` the own vectors, ``A`` the vectors of attributes, and ``attributes_of[i]`` the codes of item i::
+
+    row[i] = kept[i] * W[i] + A[attributes_of[i]].sum(axis=0)
+    dW[i] = kept[i] * drow[i]
+    dA[a] = sum of drow over all occurrences in the block of items with the attribute a
+
+``kept[i]`` is 0 with probability ``dropout``, drawn per block, if the item has attributes. The item is then
+represented by its attributes alone, as an item without interactions (DropoutNet, Volkovs et al., NIPS 2017).
+
+An item's own vector is updated once per occurrence; the vector of an attribute, which may occur in most
+predictions of a block, once per block. Source of the sums: Kula, Metadata Embeddings for User and Item
+Cold-start Recommendations (LightFM), CBRecSys 2015, section 3.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.kernels.compiled import compiled, inlined
+from item2vec.kernels.dense import add, dot, mean_square, vectorised
+from item2vec.kernels.random import GOLDEN, HALF, mix
+
+__all__ = [
+    "Attributes",
+    "Gradients",
+    "add_gradient",
+    "add_row",
+    "dot_row",
+    "has_own",
+    "learn",
+    "learn_attributes",
+    "no_gradients",
+    "read_row",
+    "sums_of",
+]
+
+TINY = np.float32(1e-10)
+
+
+class Attributes(NamedTuple):
+    """The attributes of the items, and the vectors of the attributes (n attributes × parts × dimensions).
+
+    Item i has the attributes ``codes[offsets[i] : offsets[i + 1]]``. The matrices and Adagrad's accumulators
+    are as in ``next_item.Part``.
+    """
+
+    offsets: Offsets
+    codes: Codes
+    input: Floats
+    output: Floats
+    input_squares: Floats
+    output_squares: Floats
+    dropout: float
+
+
+class Gradients(NamedTuple):
+    """Working memory: sums of the gradients of attributes in a block, and the attributes with a sum."""
+
+    sums: Floats  # n attributes × dimensions
+    has_sum: Codes  # n attributes, 0 or 1
+    touched: Codes
+    n_touched: Codes  # one number
+
+
+@inlined
+def no_gradients(attributes: Attributes) -> Gradients:
+    """Allocate the working memory."""
+    n, size = attributes.input.shape[0], attributes.input.shape[2]
+    sums = np.zeros((n, size), np.float32)
+    return Gradients(sums, np.zeros(n, np.int32), np.empty(n, np.int32), np.zeros(1, np.int32))
+
+
+@inlined
+def has_own(attributes: Attributes, item: int, key: np.uint64) -> bool:
+    """Return whether an item's own vector is part of its row in the block with this key."""
+    if attributes.dropout == 0 or attributes.offsets[item] == attributes.offsets[item + 1]:
+        return True
+    drawn = mix(key ^ GOLDEN * np.uint64(item + 1)) >> HALF
+    return bool(drawn >= np.uint64(attributes.dropout * 2.0**32))
+
+
+@inlined
+def read_row(
+    to: Floats, own: Floats, shared: Floats, attributes: Attributes, number: int, item: int, key: np.uint64
+) -> None:
+    """Write the row of an item to ``to``; ``own`` and ``shared`` are the matrices of items and attributes."""
+    if has_own(attributes, item, key):
+        to[:] = own[item, number]
+    else:
+        to[:] = np.float32(0)
+    for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
+        add(to, shared[attributes.codes[place], number], np.float32(1))
+
+
+@inlined
+def add_row(
+    to: Floats,
+    factor: np.float32,
+    own: Floats,
+    shared: Floats,
+    attributes: Attributes,
+    number: int,
+    item: int,
+    key: np.uint64,
+) -> None:
+    """Add ``factor`` times the row of an item to ``to``."""
+    if has_own(attributes, item, key):
+        add(to, own[item, number], factor)
+    for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
+        add(to, shared[attributes.codes[place], number], factor)
+
+
+@inlined
+def dot_row(
+    vector: Floats,
+    own: Floats,
+    shared: Floats,
+    attributes: Attributes,
+    number: int,
+    item: int,
+    key: np.uint64,
+) -> np.float32:
+    """Return the inner product of a vector and the row of an item."""
+    total = dot(own[item, number], vector) if has_own(attributes, item, key) else np.float32(0)
+    for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
+        total += dot(shared[attributes.codes[place], number], vector)
+    return total
+
+
+@inlined
+def add_gradient(
+    gradients: Gradients, attributes: Attributes, item: int, gradient: Floats, factor: np.float32
+) -> None:
+    """Add ``factor * gradient``, the gradient of the row of an item, to the sums of the item's attributes."""
+    for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
+        attribute = attributes.codes[place]
+        if gradients.has_sum[attribute] == 0:
+            gradients.has_sum[attribute] = 1
+            gradients.touched[gradients.n_touched[0]] = attribute
+            gradients.n_touched[0] += 1
+        add(gradients.sums[attribute], gradient, factor)
+
+
+@inlined
+def learn_attributes(
+    shared: Floats, squares: Floats, number: int, gradients: Gradients, rate: np.float32, shrink: np.float32
+) -> None:
+    """Take one Adagrad step of each attribute with a gradient, and set the gradients to zero."""
+    for place in range(gradients.n_touched[0]):
+        attribute = gradients.touched[place]
+        gradient, one = gradients.sums[attribute], np.float32(1)
+        square = mean_square(gradient)
+        learn(shared[attribute, number], squares, attribute, gradient, square, one, rate, shrink)
+        gradient[:] = 0
+        gradients.has_sum[attribute] = 0
+    gradients.n_touched[0] = 0
+
+
+@vectorised
+def learn(
+    learned: Floats,
+    squares: Floats,
+    row: int,
+    gradient: Floats,
+    square: np.float32,
+    factor: np.float32,
+    rate: np.float32,
+    shrink: np.float32,
+) -> None:
+    """Take an Adagrad step of a row by ``factor * gradient``; ``square`` is ``np.mean(gradient**2)``."""
+    if square * factor == 0:
+        return
+    squares[row] += square * factor * factor
+    step = rate * factor / np.sqrt(squares[row] + TINY)
+    for d in range(len(learned)):
+        learned[d] = learned[d] * (np.float32(1) - shrink) - step * gradient[d]
+
+
+@compiled
+def sums_of(offsets: Offsets, codes: Codes, shared: Floats) -> Floats:
+    """Return the sum of the attribute vectors of each item (n items × parts × dimensions).
+
+    >>> sums_of(np.array([0, 2, 2]), np.int32([0, 1]), np.float32([[[1, 2]], [[3, 4]]])).tolist()
+    [[[4.0, 6.0]], [[0.0, 0.0]]]
+    """
+    sums = np.zeros((len(offsets) - 1, shared.shape[1], shared.shape[2]), np.float32)
+    for item in range(len(offsets) - 1):
+        for place in range(offsets[item], offsets[item + 1]):
+            sums[item] += shared[codes[place]]
+    return sums

@@ -1,0 +1,97 @@
+"""Attributes of the items in training: one code for each distinct value of each attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.items import Items
+from item2vec.types import Vocabulary
+
+__all__ = ["ItemAttributes", "NewItems"]
+
+
+class NewItems(NamedTuple):
+    """Items that occur in no sentence, and their vectors, which are sums of vectors of attributes.
+
+    ``output`` holds the output vectors for scoring.
+    """
+
+    ids: tuple[str, ...]
+    input: Floats
+    output: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ItemAttributes:
+    """The attribute codes of the trained items, and of new items, which occur in no sentence.
+
+    Item i has the codes ``codes[offsets[i] : offsets[i + 1]]`` (int32), ascending and distinct. Trained items
+    come first, in the order of their vectors, then the new items. ``n`` is the number of codes.
+    """
+
+    offsets: Offsets
+    codes: Codes
+    n: int
+    new_items: tuple[str, ...]
+
+    @classmethod
+    def none(cls, n_items: int) -> ItemAttributes:
+        """Return the attributes of items that have none."""
+        return cls(np.zeros(n_items + 1, np.int64), np.empty(0, np.int32), 0, ())
+
+    @classmethod
+    def of(cls, items: Items, names: Sequence[str], trained: Vocabulary) -> ItemAttributes:
+        """Encode the attributes ``names`` of ``items``, for vectors of the items ``trained``.
+
+        Each distinct value of an attribute is a code, also if it is a number; an element of a list is a
+        value. Missing values have no code. Neither have values of a single item, since nothing can be
+        learned from them for another item, nor values that no trained item has. Items without a code are not
+        new items.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute of this name. The message suggests a similar name.
+
+        Examples
+        --------
+        >>> items = Items.of({"a": {"genre": ["jazz", "soul"]}, "b": {"genre": "jazz", "year": 1959}, "c": {},
+        ...     "new": {"genre": "jazz", "year": 1959}, "odd": {"genre": "polka"}})
+        >>> encoded = ItemAttributes.of(items, ["genre", "year"], Vocabulary(("b", "a", "c")))
+        >>> encoded.offsets.tolist(), encoded.codes.tolist(), encoded.n, encoded.new_items
+        ([0, 2, 3, 3, 5], [0, 1, 0, 0, 1], 2, ('new',))
+        """
+        owner, value, n_values = _values(items, names)
+        row_of = trained.encode(items.vocabulary.ids).astype(np.int64)
+        n_owners = np.bincount(value, minlength=n_values)
+        is_learned = np.bincount(value[row_of[owner] >= 0], minlength=n_values) > 0
+        shared = (n_owners >= 2) & is_learned
+        owner, value = owner[shared[value]], (np.cumsum(shared) - 1)[value[shared[value]]]
+        new = np.unique(owner[row_of[owner] < 0])
+        row_of[new] = len(trained) + np.arange(len(new))
+        order = np.lexsort((value, row_of[owner]))
+        lengths = np.bincount(row_of[owner], minlength=len(trained) + len(new))
+        return cls(
+            np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))),
+            value[order].astype(np.int32),
+            int(np.count_nonzero(shared)),
+            tuple(items.vocabulary.decode(new)),
+        )
+
+
+def _values(items: Items, names: Sequence[str]) -> tuple[Offsets, Offsets, int]:
+    """Return the distinct pairs of an item and a value of it, and the number of distinct values."""
+    columns = [items.column(name) for name in names]
+    starts = np.cumsum([0, *(column.n_distinct for column in columns)])
+    n_values = int(starts[-1])
+    rows = np.concatenate([column.rows for column in columns]).astype(np.int64)
+    values = np.concatenate(
+        [column.codes + start for column, start in zip(columns, starts[:-1], strict=True)]
+    )
+    owner, value = np.divmod(np.unique(rows * n_values + values), max(n_values, 1))
+    return owner, value, n_values
