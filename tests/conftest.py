@@ -1,7 +1,7 @@
 import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
 from commands import item2vec
-from databases import cluster, engine, memory, new_url, other_url, sql, store, url
+from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
 from users import outside
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "new_url",
     "other_url",
     "outside",
+    "server",
     "sql",
     "store",
     "url",

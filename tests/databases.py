@@ -1,12 +1,15 @@
 """Fixtures for databases: SQLite files, and a temporary PostgreSQL cluster if it is installed."""
 
+import contextlib
 import importlib.util
 import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,30 +48,77 @@ def _unprivileged():
     return {"user": "postgres" if "postgres" in known else "nobody", "extra_groups": []}
 
 
+class Server:
+    """A PostgreSQL server with a socket in a temporary folder. The superuser is ``postgres``."""
+
+    def __init__(self):
+        self._initdb, self._pg_ctl = _program("initdb"), _program("pg_ctl")
+        self.folder = tempfile.mkdtemp(prefix="item2vec-pg-", dir=MEMORY)
+        self._user = _unprivileged()
+        if "user" in self._user:
+            shutil.chown(self.folder, self._user["user"])
+
+    def _run(self, *command, check=True):
+        options = {"cwd": self.folder, "stdout": subprocess.DEVNULL, **self._user}
+        return subprocess.run(command, check=check, **options).returncode
+
+    def create(self):
+        self._run(self._initdb, "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+
+    def start(self):
+        """Start the server; after ``kill``, once its processes have released their memory."""
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off"
+        command = self._pg_ctl, "start", "-w", "-D", "data", "-l", "log", "-o", options
+        for _ in range(100):
+            if self._run(*command, check=False) == 0:
+                return
+            time.sleep(0.1)
+        pytest.fail((Path(self.folder) / "log").read_text()[-2000:])
+
+    def stop(self, mode="fast"):
+        self._run(self._pg_ctl, "stop", "-m", mode, "-D", "data")
+
+    @contextlib.contextmanager
+    def outage(self, how):
+        """Stop the server, or kill its main process, whose children then end; start it again at the end."""
+        if how == "killed":
+            os.kill(
+                int((Path(self.folder) / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL
+            )
+        else:
+            self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def program(self, name, *arguments):
+        """Run a client program of PostgreSQL that connects to this server, and return its output."""
+        command = [_program(name), "-h", self.folder, "-U", "postgres", *arguments]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+
 @pytest.fixture(scope="session")
-def cluster():
-    """Run a PostgreSQL cluster; yield the folder of its socket. The superuser is ``postgres``."""
+def server():
+    """Run a PostgreSQL server, and yield it."""
     if importlib.util.find_spec("psycopg") is None:
         _missing("psycopg")
-    initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
-    folder = tempfile.mkdtemp(prefix="item2vec-pg-", dir=MEMORY)
-    user = _unprivileged()
-    if "user" in user:
-        shutil.chown(folder, user["user"])
-
-    def run(*command):
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, **user)
-
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    server = Server()
     try:
-        run(initdb, "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-        run(pg_ctl, "start", "-w", "-D", "data", "-l", "log", "-o", options)
+        server.create()
+        server.start()
         try:
-            yield folder
+            yield server
         finally:
-            run(pg_ctl, "stop", "-m", "immediate", "-D", "data")
+            server.stop("immediate")
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(server.folder)
+
+
+@pytest.fixture(scope="session")
+def cluster(server):
+    """Return the folder of the socket of the PostgreSQL server."""
+    return server.folder
 
 
 @pytest.fixture

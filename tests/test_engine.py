@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -166,6 +167,53 @@ def test_the_previous_catalogue_is_used_while_the_store_fails(places, second_sto
         monkeypatch.undo()
         second_store.deactivate_items(["d"])
         assert "d" not in items_of(engine.recommend(history=["a"], k=10))
+
+
+def test_one_request_at_a_time_waits_for_the_store(places, monkeypatch):
+    entered, released = threading.Event(), threading.Event()
+
+    def hang(*_):
+        entered.set()
+        assert released.wait(60)
+        raise StoreError("the server does not respond")
+
+    with Engine(**places, reload_every=1e-9) as engine, ThreadPoolExecutor(1) as thread:
+        expected = engine.recommend(history=["a"], k=10)
+        monkeypatch.setattr(Store, "catalogue", hang)
+        first = thread.submit(engine.recommend, history=["a"], k=10)
+        assert entered.wait(60)
+        try:
+            assert [engine.recommend(history=["a"], k=10) for _ in range(3)] == [expected] * 3
+        finally:
+            released.set()
+        assert first.result() == expected
+
+
+def test_the_catalogue_of_a_failing_store_is_read_at_increasing_intervals(places, monkeypatch):
+    clock, attempts = [1000.0], []
+    original = Store.catalogue
+
+    def fail(*_):
+        attempts.append(clock[0] - 1000)
+        raise StoreError("the server restarts")
+
+    monkeypatch.setattr("item2vec.engine.time.monotonic", lambda: clock[0])
+    with Engine(**places, reload_every=2) as engine:
+
+        def requests_until(second):
+            while clock[0] < 1000 + second:
+                clock[0] += 1
+                engine.recommend(history=["a"])
+
+        monkeypatch.setattr(Store, "catalogue", fail)
+        engine.store.last_change = object()  # a change that failed
+        requests_until(250)
+        assert attempts == [1, 5, 13, 29, 61, 121, 181, 241]
+        monkeypatch.setattr(Store, "catalogue", lambda *args: attempts.append("read") or original(*args))
+        requests_until(301)
+        assert attempts[8:] == ["read"]
+        requests_until(305)
+        assert attempts[8:] == ["read"] * 3
 
 
 def test_a_history_in_place_of_a_user_is_passed_to_the_model(places):

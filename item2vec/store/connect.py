@@ -66,6 +66,8 @@ SHOWN = (
     }
 )
 OLDEST_SQLITE = (3, 38)  # supports STRICT tables, RETURNING, and built-in JSON functions
+# Without the limits of TCP, a query would wait for a quarter of an hour after a loss of the network.
+OF_CONNECTIONS = {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 60}
 ATTEMPTS, GIVE_UP_AFTER = 5, 20  # number of attempts; seconds
 
 SQLITE_BUSY, SQLITE_LOCKED = 5, 6
@@ -270,7 +272,7 @@ def _postgresql_engine(url: sa.URL, options: dict[str, Any], *, migrating: bool)
         # In another time zone, timestamps of the first day of year 1 or the last day of 9999 would overflow.
         "timezone": "UTC",
     }
-    connect_args = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+    connect_args = {name: value for name, value in OF_CONNECTIONS.items() if name not in url.query}
     if not migrating:
         options["pool_pre_ping"] = True
     try:

@@ -101,7 +101,7 @@ class Run:
         return True
 
     def wait_for_canary(self):
-        """Continue until the canary waits; return its process id, or ``None`` if the run ended before that."""
+        """Continue until the canary waits; return its process id, or ``None`` if the run ends before."""
         self.resume()
         while self.process.poll() is None:
             with contextlib.suppress(FileNotFoundError):

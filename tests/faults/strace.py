@@ -34,6 +34,7 @@ except operations.Item2VecError:
 """
 # Files that need not survive a power loss: the note in LOCK, and a run's snapshot.
 OF_NO_USE_LATER = re.compile("/models/(LOCK|staging/[^/]+/snapshot)")
+VARIABLE = re.compile("g[0-9]{10}-[0-9a-f]{8}|[0-9a-f]{32}|[0-9]{8}T[0-9]{6}Z")
 LINE = re.compile(r"([\d.]+ )?(?P<call>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
 
 
@@ -110,14 +111,28 @@ def points(trace, target):
 
     ``target`` is a path, which may be the start of longer ones, or a pattern to search in the arguments.
     """
+    return [(call, n) for call, n, _ in _points(trace, target)]
+
+
+def distinct(trace, target):
+    """Return the first of the points that have equal names, paths and modes of opening.
+
+    Paths are equal if they differ in version ids, times and random names only.
+    """
+    found = {}
+    for call, n, arguments in _points(trace, target):
+        path = VARIABLE.sub("#", " ".join(re.findall(r'[<"](/[^>"]*)[>"]', arguments)))
+        found.setdefault((call, path, "O_CREAT" in arguments), (call, n))
+    return list(found.values())
+
+
+def _points(trace, target):
     pattern = target if isinstance(target, re.Pattern) else re.compile(re.escape(str(target)))
     seen = Counter()
-    calls = []
     for call, arguments, _ in calls_in(trace):
         seen[call] += 1
         if pattern.search(arguments):
-            calls.append((call, seen[call]))
-    return calls
+            yield call, seen[call], arguments
 
 
 def not_flushed(trace, models):
