@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.config import AdapterConfig
@@ -31,6 +32,7 @@ __all__ = ["Engine"]
 log = logging.getLogger(__name__)
 
 
+@checked
 class Engine:
     """Recommendations for users, computed from the published model and the histories in the SQL store.
 

@@ -136,9 +136,10 @@ def find_many(
     n_rows = len(index.matrix)
     k = min(check_k(k), n_rows)
     excluded_rows = _as_rows([()] * len(queries) if excluded is None else excluded, n_rows)
-    assert len(excluded_rows) == len(queries), (
-        f"{len(excluded_rows)} arrays of excluded rows for {len(queries)} queries"
-    )
+    if len(excluded_rows) != len(queries):
+        raise InputError(
+            f"found {len(excluded_rows)} arrays of excluded rows; expected {len(queries)}, one per query"
+        )
     mask = None if allowed is None else _as_mask(allowed, n_rows)
     scan = _scan_of(index.matrix, mask)
     if bonuses is not None:
@@ -192,15 +193,16 @@ def _checked_queries(index: Index, queries: Floats) -> Floats:
 def _as_rows(arrays: Sequence[npt.ArrayLike], n_rows: int) -> list[Rows]:
     rows = [np.asarray(array) if np.size(array) else NO_ROWS for array in arrays]
     numbers = np.concatenate([NO_ROWS, *rows], dtype=np.intp, casting="same_kind")
-    if len(numbers):
-        assert 0 <= numbers.min() <= numbers.max() < n_rows, "a row is out of range; drop unknown items"
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < n_rows:
+        raise InputError(f"a row is outside 0 … {n_rows - 1}; expected rows of the index: drop unknown items")
     return rows
 
 
 def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
     array = np.asarray(allowed)
     if array.dtype == np.bool_:
-        assert array.shape == (n_rows,), f"a mask of shape {array.shape} for {n_rows} rows"
+        if array.shape != (n_rows,):
+            raise InputError(f"found a mask of shape {array.shape} ; expected {n_rows} flags, one per row")
         return array
     mask = np.zeros(n_rows, dtype=np.bool_)
     mask[_as_rows([array], n_rows)[0]] = True
@@ -209,7 +211,8 @@ def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
 
 def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: list[Rows], n_rows: int) -> Bonuses:
     """Drop the bonuses of rows that are excluded or not allowed."""
-    assert len(bonuses) == len(excluded), f"bonuses of {len(bonuses)} queries for {len(excluded)}"
+    if len(bonuses) != len(excluded):
+        raise InputError(f"found bonuses of {len(bonuses)} queries; expected {len(excluded)}, one per query")
     if allowed is not None:
         bonuses = bonuses.keep(allowed[bonuses.rows])
     owners = np.repeat(np.arange(len(excluded)), [len(rows) for rows in excluded])
