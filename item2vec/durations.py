@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from item2vec.errors import (
     ConfigError,
+    InputTypeError,
     short_repr,
 )
 
@@ -71,6 +72,13 @@ def microseconds_of(time: datetime) -> int:
 
     >>> microseconds_of(datetime(1970, 1, 1, 1, tzinfo=UTC))
     3600000000
+
+    Raises
+    ------
+    InputTypeError
+        If the value is not a ``datetime``.
     """
+    if not isinstance(time, datetime):
+        raise InputTypeError(f"a time is {short_repr(time)}; expected a datetime")
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (aware - EPOCH) // timedelta(microseconds=1)

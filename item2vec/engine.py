@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.config import AdapterConfig
@@ -33,6 +34,7 @@ MAX_RETRY_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
+@checked
 class Engine:
     """Recommendations for users, computed from the published model and the histories in the SQL store.
 

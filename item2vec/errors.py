@@ -118,7 +118,8 @@ def short_repr(value: Any) -> str:
     if isinstance(value, str | bytes):
         value = value[:LONGEST_MESSAGE]
     try:
-        text = masked(_BOUNDED.repr(value)[:LONGEST_MESSAGE])
+        # The repr of an array has several lines.
+        text = masked(re.sub(r"\s*\n\s*", " ", _BOUNDED.repr(value)[:LONGEST_MESSAGE]))
     except Exception:  # noqa: BLE001 - the repr of a foreign class can raise any exception
         text = f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

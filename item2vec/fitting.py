@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from item2vec.arguments import checked
 from item2vec.config import AdapterConfig, Config
 from item2vec.index.building import check_kind
 from item2vec.items import Items
@@ -17,6 +18,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["fit"]
 
 
+@checked
 def fit(
     sentences: Sentences,
     config: Config | None = None,

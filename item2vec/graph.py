@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from item2vec.arguments import as_array, check_fields, checked
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
-from item2vec.types import Vocabulary
+from item2vec.types import Vocabulary, as_history
 
 __all__ = ["Graph"]
 
@@ -40,6 +42,7 @@ class Graph:
     directed: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "offsets", read_only(self.offsets, np.int64))
         object.__setattr__(self, "neighbours", read_only(self.neighbours, np.int32))
         if self.weights is not None:
@@ -50,6 +53,7 @@ class Graph:
             raise InputError(f"graph is inconsistent: {fault}")
 
     @classmethod
+    @checked
     def of(
         cls,
         edges: Iterable[tuple[str, str] | tuple[str, str, float]],
@@ -57,9 +61,11 @@ class Graph:
         directed: bool = False,
     ) -> Graph:
         """Create a graph from ``(source, target)`` or ``(source, target, weight)`` tuples."""
-        rows = list(edges)
+        rows: list[tuple[Any, ...]] = [tuple(as_history(edge, "an edge")) for edge in edges]
+        if not all(len(row) in (2, 3) for row in rows):
+            raise InputError("an edge has not two or three elements; expected (source, target[, weight])")
         nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
-        weights = np.array([edge[2] for edge in rows if len(edge) > 2], dtype=np.float32)
+        weights = as_array([edge[2] for edge in rows if len(edge) > 2], np.float32)
         if len(weights) not in (0, len(rows)):
             raise InputError(
                 f"{len(weights)} of {len(rows)} edges have a weight; expected weights on all edges or on none"
@@ -73,6 +79,7 @@ class Graph:
         )
 
     @classmethod
+    @checked
     def from_codes(
         cls,
         nodes: Vocabulary,
@@ -87,6 +94,9 @@ class Graph:
         Duplicate edges are merged, and their weights are summed. In an undirected graph, the edges
         ``(a, b)`` and ``(b, a)`` are duplicates.
         """
+        for name, column in (("source", source), ("target", target), ("weights", weights)):
+            if column is not None and column.shape != (len(source),):
+                raise InputError(f"{name} has shape {column.shape}; expected ({len(source)},), as source")
         if weights is not None:
             check_edge_weights(weights)
         for end in (source, target):
@@ -157,13 +167,14 @@ def _fault(graph: Graph) -> str | None:
     starts[offsets] = True
     if not bool(np.all((np.diff(neighbours) > 0) | starts[1:-1])):
         return "the neighbours of a node are not strictly ascending; expected distinct, ascending codes"
-    if graph.weights is not None and len(graph.weights) != len(neighbours):
+    if graph.weights is not None and graph.weights.shape != neighbours.shape:
         return f"{len(graph.weights)} weights for {len(neighbours)} neighbours; expected equal numbers"
     return None
 
 
 def check_edge_weights(weights: Floats) -> None:
     """Raise ``InputError`` unless all edge weights are finite and positive."""
+    weights = weights.ravel()
     good = np.isfinite(weights) & (weights > 0)
     if not bool(good.all()):
         edge = int(np.flatnonzero(~good)[0])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arguments import as_array, check_fields, check_rows, checked
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.durations import PLAUSIBLE, TICKS, UNIT_NAMES, microseconds_of
 from item2vec.errors import (
@@ -55,16 +56,18 @@ class Interactions:
     sessions: Vocabulary | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, dtype in _DTYPES.items():
             column = getattr(self, name)
-            if column is not None:
+            if column is not None or name in ("user", "item"):
                 object.__setattr__(self, name, read_only(column, dtype))
-                if len(getattr(self, name)) != len(self.item):
-                    raise InputError(
-                        f"column {short_repr(name)} has {len(column):,} rows; expected "
-                        f"{len(self.item):,}, the number "
-                        "of rows of column 'item'"
-                    )
+        for name in _DTYPES:
+            column = getattr(self, name)
+            if column is not None and column.shape != self.item.shape[:1]:
+                raise InputError(
+                    f"column {name!r} has {len(column):,} rows; expected {len(self.item):,}, the number "
+                    "of rows of column 'item'"
+                )
         for name, vocabulary in (
             ("user", self.users),
             ("item", self.items),
@@ -77,6 +80,7 @@ class Interactions:
             raise InputError(f"weight in row {row} is {self.weight[row]}; expected a finite number >= 0")
 
     @classmethod
+    @checked
     def of(
         cls,
         *,
@@ -127,11 +131,15 @@ class Interactions:
         parts += [name for name in ("weight", "event", "session") if getattr(self, name) is not None]
         return f"Interactions({', '.join(parts)})"
 
+    @checked
     def take(self, rows: npt.NDArray[Any] | slice) -> Interactions:
         """Return the rows that a mask, positions or a slice select. The vocabularies do not change."""
+        if not isinstance(rows, slice):
+            check_rows(rows, len(self))
         changed = {name: getattr(self, name)[rows] for name in _DTYPES if getattr(self, name) is not None}
         return dataclasses.replace(self, **changed)
 
+    @checked
     def between(self, start: datetime | None = None, end: datetime | None = None) -> Interactions:
         """Return the interactions with ``start <= timestamp < end``. Naive datetimes are in UTC.
 
@@ -152,6 +160,7 @@ class Interactions:
             keep &= self.timestamp < microseconds_of(end)
         return self.take(keep)
 
+    @checked
     def of_events(self, events: Iterable[str]) -> Interactions:
         """Return the interactions whose event is in ``events``.
 
@@ -177,6 +186,7 @@ class Interactions:
         selected[codes] = True
         return self.take(selected[self.event])
 
+    @checked
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
         """Return the interactions whose event is in ``weights``, with weights multiplied by the event weight.
 
@@ -211,10 +221,9 @@ _DTYPES: dict[str, type] = {
 def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a read-only, C-contiguous view of an array. Copy only if the dtype or memory layout differs.
 
-    A number outside the range of a float dtype becomes infinite.
+    A number outside the range of a float dtype becomes infinite. See ``as_array`` for errors.
     """
-    with np.errstate(over="ignore"):
-        view = np.ascontiguousarray(array, dtype=dtype).view()
+    view = as_array(array, dtype).view()
     view.flags.writeable = False
     return view
 
@@ -265,10 +274,15 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     """
     has_dates = False
     if not isinstance(timestamps, np.ndarray):
-        timestamps = list(timestamps)
+        timestamps = as_history(timestamps, "timestamps")
         has_dates = any(isinstance(time, datetime) for time in timestamps)
         timestamps = [microseconds_of(time) if isinstance(time, datetime) else time for time in timestamps]
-    column = np.asarray(timestamps)
+    try:
+        column = np.asarray(timestamps)
+    except ValueError as error:
+        raise InputTypeError(
+            f"timestamps are {short_repr(timestamps)}; expected a flat list of times"
+        ) from error
     if column.size == 0:
         return np.zeros(0, dtype=np.int64)
     if column.dtype.kind not in "iuM":
@@ -280,6 +294,10 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
         if np.isnat(column).any():
             raise InputTypeError("a timestamp is NaT; expected datetime64 without NaT: remove these rows")
         column = column.astype("datetime64[us]")
+    elif column.dtype.kind == "u" and column.max() > np.iinfo(np.int64).max:
+        raise InputError(
+            f"the largest timestamp is {column.max()}; expected at most 2**63 - 1 microseconds since 1970"
+        )
     elif not has_dates:
         _check_unit(column)
     return column.astype(np.int64)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from item2vec.arguments import check_fields, checked
 from item2vec.arrays import Mask, Rows
 from item2vec.conditions import Column, Where, parse
 from item2vec.errors import (
@@ -46,6 +47,7 @@ class Items:
     attributes: tuple[Mapping[str, Any], ...]
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not len(self.vocabulary) == len(self.titles) == len(self.attributes):
             raise InputError(
                 f"{len(self.vocabulary)} ids, {len(self.titles)} titles, {len(self.attributes)} attributes; "
@@ -53,6 +55,7 @@ class Items:
             )
 
     @classmethod
+    @checked
     def of(cls, rows: Mapping[str, Mapping[str, Any]]) -> Items:
         """Create items from ``{id: {"title": ..., attribute: value, ...}}``."""
         return cls(
@@ -95,6 +98,7 @@ class Items:
         code = int(self.vocabulary.encode([item])[0])
         return dict(self.attributes[code]) if code >= 0 else {}
 
+    @checked
     def where(self, conditions: Where) -> list[str]:
         """Return the ids of the items that meet all conditions.
 
@@ -119,6 +123,7 @@ class Items:
         """
         return self.vocabulary.decode(np.flatnonzero(self.meets(conditions)))
 
+    @checked
     def meets(self, conditions: Where) -> Mask:
         """Return a mask over item codes: True if the item meets all conditions (see ``where``).
 
@@ -127,6 +132,7 @@ class Items:
         """
         return parse(conditions).matches(self)
 
+    @checked
     def column(self, name: str) -> Column:
         """Return the values of an attribute, or of the titles for ``"title"``. Cached per attribute.
 
@@ -147,6 +153,7 @@ class Items:
             self._columns[name] = Column.of(cells)
         return self._columns[name]
 
+    @checked
     def updated(self, changed: Items) -> Items:
         """Return the items updated by ``changed``: known items are replaced, new items are appended.
 

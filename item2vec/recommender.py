@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
+from item2vec.arguments import checked
 from item2vec.arrays import Floats, Mask
 from item2vec.bonuses import token_bonuses
 from item2vec.catalogue import Catalogue, Eligible
@@ -37,6 +38,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Recommender"]
 
 
+@checked
 class Recommender:
     """A model: item vectors, the settings of tastes and scores, and a search index.
 
@@ -118,6 +120,7 @@ class Recommender:
         )
 
     @classmethod
+    @checked
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
         """Return a model of existing parts, such as those read from a bundle."""
         model = cls.__new__(cls)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
+from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets
 from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, InputTypeError
 from item2vec.interactions import microseconds, read_only
@@ -59,6 +60,7 @@ class Sentences(Sequence[list[str]]):
     ordered: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "tokens", read_only(self.tokens, np.int32))
         object.__setattr__(self, "offsets", read_only(self.offsets, np.int64))
         if self.weights is not None:
@@ -70,9 +72,10 @@ class Sentences(Sequence[list[str]]):
             raise InputError(f"sentences are inconsistent: {fault}")
 
     @classmethod
+    @checked
     def of(cls, sentences: Iterable[Iterable[str]], *, ordered: bool = True) -> Sentences:
         """Create sentences from lists of ids. Codes are assigned in order of first appearance."""
-        lists = [as_history(sentence, "a sentence") for sentence in sentences]
+        lists = [as_history(sentence, "a sentence") for sentence in as_history(sentences, "sentences")]
         ids = [id_ for sentence in lists for id_ in sentence]
         vocabulary = Vocabulary.of(ids)
         tokens = vocabulary.encode(ids)
@@ -130,22 +133,26 @@ class Sentences(Sequence[list[str]]):
         digest.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
         return digest.hexdigest()
 
+    @checked
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:
         """Return the sentences selected by a mask, or by positions and in the order of the positions.
 
         The vocabulary does not change.
         """
+        check_rows(sentences, len(self), "sentences")
         rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
         return self.regroup(source, offsets)
 
+    @checked
     def keep(self, tokens: Mask) -> Sentences:
         """Return the sentences with only the tokens that a mask selects (one flag per token).
 
         The number of sentences does not change.
         """
+        check_rows(tokens, len(self.tokens), "tokens")
         kept_before = np.concatenate(([0], np.cumsum(tokens, dtype=np.int64)))
         return self.regroup(np.flatnonzero(tokens), kept_before[self.offsets])
 
@@ -177,12 +184,14 @@ class Sentences(Sequence[list[str]]):
             ordered=self.ordered and other.ordered,
         )
 
+    @checked
     def regroup(self, source: npt.NDArray[Any], offsets: Offsets) -> Sentences:
         """Return sentences of the tokens at positions ``source``, split at ``offsets``. Positions may repeat.
 
         >>> list(Sentences.of([["a", "b", "c"]]).regroup(np.array([0, 0, 1]), np.array([0, 1, 3])))
         [['a'], ['a', 'b']]
         """
+        check_rows(source, len(self.tokens), "source")
         columns = {name: column[source] for name, column in self._columns().items()}
         return dataclasses.replace(self, tokens=self.tokens[source], offsets=offsets, **columns)
 
@@ -191,6 +200,7 @@ class Sentences(Sequence[list[str]]):
         columns = {name: getattr(self, name) for name in _COLUMNS}
         return {name: column for name, column in columns.items() if column is not None}
 
+    @checked
     def save(self, path: str | PathLike[str]) -> None:
         """Write the sentences to a new folder, for ``Sentences.open``."""
         with files.atomic_folder(Path(path)) as folder:
@@ -212,6 +222,7 @@ class Sentences(Sequence[list[str]]):
             files.write_json(folder / "sentences.json", header)
 
     @classmethod
+    @checked
     def open(cls, path: str | PathLike[str]) -> Sentences:
         """Open saved sentences as read-only memory maps. The checksum of each file is verified first.
 

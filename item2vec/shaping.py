@@ -192,7 +192,7 @@ def check_shape(
 
 def check_least(name: str, value: int, least: int, origin: str = "") -> None:
     """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``; the message ends with ``origin``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
         raise ConfigError(f"{name} is {short_repr(value)}; expected an integer of at least {least}{origin}")
 
 

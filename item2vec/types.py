@@ -173,9 +173,13 @@ class Vocabulary:
     def decode(self, codes: Iterable[int]) -> list[str]:
         """Return the ids of codes, in the same order."""
         ids = self.ids
-        if isinstance(codes, np.ndarray):
-            codes = codes.tolist()
-        return [ids[code] for code in codes]
+        codes = codes.tolist() if isinstance(codes, np.ndarray) else codes
+        try:
+            return [ids[code] for code in codes]
+        except (IndexError, TypeError) as error:
+            raise InputError(
+                f"codes are {short_repr(codes)}; expected integers from 0 to {len(ids) - 1}"
+            ) from error
 
     def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
         """Return a new vocabulary of the ids of these codes, renumbered in this order."""
@@ -188,6 +192,7 @@ class Vocabulary:
         fraction of a second.
         """
         _as_text([id_])
+        check_k(n)
         wanted = id_.strip().casefold()
         near = (known for known in self.ids if abs(len(known) - len(wanted)) <= 3)
         first = islice(near, MAX_CLOSEST_CHARACTERS // (len(wanted) + 1))
@@ -275,6 +280,8 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
         raise InputTypeError(
             f"{name} is {short_repr(items)}, of type {type(items).__name__}; expected a list of ids"
         )
+    if isinstance(items, np.ndarray) and items.ndim == 0:
+        raise InputTypeError(f"{name} is {short_repr(items)}, without dimensions; expected a list of ids")
     return list(items)
 
 
@@ -291,6 +298,6 @@ def check_k(k: int) -> int:
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise InputTypeError(f"k is {short_repr(k)}; expected an integer of at least 1")
-    if k < 1:
-        raise InputError(f"k is {k}; expected an integer of at least 1")
+    if not 1 <= k < 2**63:
+        raise InputError(f"k is {short_repr(int(k))}; expected an integer of at least 1")
     return int(k)

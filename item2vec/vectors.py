@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
@@ -102,6 +103,7 @@ class ItemVectors:
     positions: Floats | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "input", read_only(self.input, np.float32))
         object.__setattr__(self, "counts", read_only(self.counts, np.float64))
         if self.output is not None:
@@ -182,6 +184,7 @@ class ItemVectors:
         InputError
             If an item of ``rows`` has no vector.
         """
+        check_rows(rows, len(self))
         if not self.has_vector[rows].all():
             item = self.vocabulary.ids[rows[int(np.argmin(self.has_vector[rows]))]]
             raise InputError(
@@ -203,6 +206,7 @@ class ItemVectors:
         """
         return self.analogy(positive=[item], k=k)
 
+    @checked
     def analogy(
         self, *, positive: Iterable[str], negative: Iterable[str] = (), k: int = 10
     ) -> list[Recommendation]:
@@ -241,8 +245,10 @@ class ItemVectors:
             )
         return target / norm, rows
 
+    @checked
     def take(self, rows: npt.NDArray[Any]) -> ItemVectors:
         """Return the vectors of these rows, in this order."""
+        check_rows(rows, len(self))
         return dataclasses.replace(
             self,
             vocabulary=self.vocabulary.take(rows),
@@ -251,6 +257,7 @@ class ItemVectors:
             counts=self.counts[rows],
         )
 
+    @checked
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
         """Write the input vectors in word2vec's text or binary format, and the counts beside them.
 
@@ -276,6 +283,7 @@ class ItemVectors:
         write_counts(counts_beside(Path(path)), kept.vocabulary.ids, kept.counts)
 
     @classmethod
+    @checked
     def load(
         cls,
         path: str | PathLike[str],
@@ -330,6 +338,7 @@ class ItemVectors:
             raise InputError(f"{path}: {error}") from error
 
     @classmethod
+    @checked
     def load_word2vec(cls, path: str | PathLike[str], *, binary: bool = False) -> ItemVectors:
         """Return the result of ``load`` for a file in word2vec's text or binary format."""
         return cls.load(path, binary=binary)

@@ -446,7 +446,7 @@ def test_training_tokens_keep_their_timestamps_whatever_the_adapter_does(events,
         ({"at": 7}, "at is 7; expected a datetime"),
         ({"at": "1970-01-02", "fraction": 0.5}, "expected one of the two"),
         ({"fraction": 1.0}, "the test part is 1 of the events; expected a number above 0 and below 1"),
-        ({"fraction": float("nan")}, "nan of the events"),
+        ({"fraction": float("nan")}, "fraction is nan; expected a number"),
         ({"until": "1970-01-02"}, "the 1 events have 1 distinct timestamps; expected at least 2"),
         (
             {"adapter": partial(adapters.histories, min_length=9), "fraction": 0.5},

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from item2vec.adapters.playlist_files import Located, file_playlists
+from item2vec.arguments import checked_except
 from item2vec.errors import ConfigError, InputError, InputTypeError
 from item2vec.lines import MAX_LINE, check_max_line
 from item2vec.sentences import Sentences
@@ -22,6 +23,7 @@ from item2vec.types import Vocabulary, check_ids
 __all__ = ["playlists"]
 
 
+@checked_except("skip_lines", "skip_fields", "min_length", "max_length", "group_by")
 def playlists(
     source: str | PathLike[str] | Iterable[Iterable[str]],
     *,
@@ -155,7 +157,7 @@ def _check_new(ids: list[str], where: str) -> None:
 
 
 def _numbered(source: object) -> Located:
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
         raise InputTypeError(f"source is {source!r}; expected a path, or a list of lists of ids")
     for number, sentence in enumerate(source):
         yield f"sentence {number}", sentence
@@ -172,7 +174,7 @@ def _check_no_options(**options: object) -> None:
 def _check_encoding(encoding: str) -> None:
     try:
         codecs.lookup(encoding)
-    except LookupError:
+    except (LookupError, ValueError):
         raise ConfigError(
             f"encoding is {encoding!r}; expected an encoding such as 'utf-8' or 'latin-1'"
         ) from None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from item2vec.arguments import checked
 from item2vec.errors import ConfigError, short_repr
 
 __all__ = [
@@ -94,6 +95,7 @@ class Settings(BaseModel):
         return {name: value for name, value in self if name in self.model_fields_set}
 
     @classmethod
+    @checked
     def explain_unknown(cls, name: str) -> str:
         """Return the error message for an unknown setting name."""
         near = nearest(name, cls.model_fields)

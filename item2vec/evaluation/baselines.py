@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes, Doubles, Offsets
 from item2vec.durations import DAY
 from item2vec.errors import InputError
@@ -62,6 +63,7 @@ class Baseline(ABC):
     ties: ClassVar[Ties] = "as answered"
     source: ClassVar[str] = "model"
 
+    @checked
     def __init__(self, sentences: Sentences) -> None:
         counts = sentences.counts()
         codes = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
@@ -73,6 +75,7 @@ class Baseline(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.vocabulary):,} items)"
 
+    @checked
     def recommend_many(
         self,
         histories: Sentences | Iterable[Iterable[str]],
@@ -147,6 +150,7 @@ class Popularity(_SameForAll):
 
     ties: ClassVar[Ties] = "for"
 
+    @checked
     def __init__(self, sentences: Sentences) -> None:
         super().__init__(sentences)
         self._rank(self.counts.astype(np.float64))
@@ -184,6 +188,7 @@ class RecentPopularity(_SameForAll):
     [('b', 1.0), ('a', 0.25)]
     """
 
+    @checked
     def __init__(self, sentences: Sentences, *, half_life: float = 7.0, decay: float = 0.9) -> None:
         super().__init__(sentences)
         if not 0 < half_life < np.inf:
@@ -233,6 +238,7 @@ class ItemKNN(Baseline):
     [('a', 0.82, 'model'), ('c', -1.0, 'popular')]
     """
 
+    @checked
     def __init__(self, sentences: Sentences, *, k: int = 100, max_items: int = 2000) -> None:
         super().__init__(sentences)
         if max_items < 2:
@@ -261,6 +267,7 @@ class MarkovChain(Baseline):
     [('b', 0.67, 'model')]
     """
 
+    @checked
     def __init__(self, sentences: Sentences) -> None:
         super().__init__(sentences)
         n_items = len(self.vocabulary)
@@ -299,6 +306,7 @@ class Random(Baseline):
     2
     """
 
+    @checked
     def __init__(self, sentences: Sentences, *, seed: int = 1) -> None:
         super().__init__(sentences)
         self.seed = seed

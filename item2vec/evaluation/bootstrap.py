@@ -8,6 +8,7 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Offsets
 from item2vec.errors import InputError
+from item2vec.shaping import check_least
 
 __all__ = ["CELLS_PER_BLOCK", "NOISE", "intervals", "sums_by_cluster"]
 
@@ -92,6 +93,7 @@ def sums_by_cluster(values: Doubles, clusters: Offsets) -> tuple[Doubles, Double
 
 def _resamples(n: int, n_resamples: int, seed: int) -> Iterator[Doubles]:
     """Yield blocks of resamples: the number of times that each of ``n`` clusters is drawn (resamples × n)."""
+    check_least("seed", seed, 0)
     random = np.random.default_rng(seed)
     step = max(1, CELLS_PER_BLOCK // n)
     for start in range(0, n_resamples, step):

@@ -9,15 +9,16 @@ from typing import cast, get_args
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Doubles
-from item2vec.errors import ConfigError, InputError, LeakWarning
+from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, short_repr
 from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY, BeyondAccuracy
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
 from item2vec.evaluation.rankings import Model, Rankings, Ties, rank_all
 from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
 from item2vec.metrics.accuracy import ACCURACY
-from item2vec.types import check_k
+from item2vec.types import as_history, check_k
 from item2vec.vectors import ItemVectors
 
 __all__ = ["METRICS", "evaluate"]
@@ -27,6 +28,7 @@ METRICS = (*ACCURACY, *BEYOND_ACCURACY)
 """Names of all metrics, without a cut-off."""
 
 
+@checked
 def evaluate(
     model: Model,
     split: Split,
@@ -86,6 +88,8 @@ def evaluate(
     >>> evaluate(Popularity(train), split, k=2, metrics=["hr", "mrr"])
     Evaluation(2 queries: hr@2 1.0000, mrr@2 0.7500)
     """
+    if not callable(getattr(model, "recommend_many", None)):
+        raise InputTypeError(f"model is {short_repr(model)}; expected a model, with recommend_many")
     cutoffs = _cutoffs(k)
     names = _metric_names(metrics)
     _check_queries(split)
@@ -118,9 +122,9 @@ def _tie_rule(ties: object) -> Ties:
 
 
 def _metric_names(metrics: Iterable[str]) -> list[str]:
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    names = [metrics] if isinstance(metrics, str) else list(as_history(metrics, "metrics"))
     for name in names:
-        if name not in METRICS:
+        if not isinstance(name, str) or name not in METRICS:
             raise ConfigError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
     return names
 
@@ -163,5 +167,5 @@ def _leaks(model: Model, split: Split) -> tuple[str, ...]:
     excess = trained_beyond(vectors, split.train) if isinstance(vectors, ItemVectors) else None
     leaks = [*find_leaks(split), *([excess] if excess else [])]
     for leak in leaks:
-        warnings.warn(leak, LeakWarning, stacklevel=3)
+        warnings.warn(leak, LeakWarning, stacklevel=4)
     return (*([split.leak] if split.leak else []), *leaks)

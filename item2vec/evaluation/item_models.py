@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Doubles, Floats
 from item2vec.errors import InputError
 from item2vec.evaluation.baselines import (
@@ -52,6 +53,7 @@ class Transitions(Baseline):
     [('b', 0.3, 'model')]
     """
 
+    @checked
     def __init__(self, sentences: Sentences) -> None:
         super().__init__(sentences)
         self._table = transitions(self._numbered(sentences))
@@ -79,6 +81,7 @@ class LinkPropagation(Baseline):
     [('b', 0.5, 'model'), ('c', -1.0, 'popular')]
     """
 
+    @checked
     def __init__(self, sentences: Sentences) -> None:
         super().__init__(sentences)
         self._table = link_propagation(self._numbered(sentences))
@@ -119,6 +122,7 @@ class EASE(Baseline):
     [('a', 0.67, 'model'), ('c', -1.0, 'popular')]
     """
 
+    @checked
     def __init__(self, sentences: Sentences, *, l2: float = 250.0) -> None:
         super().__init__(sentences)
         n_items = len(self.vocabulary)
@@ -167,6 +171,7 @@ def _ease_weights(gram: Doubles, l2: float) -> Floats:
     return inverse.astype(np.float32)
 
 
+@checked
 def baselines(split: Split) -> dict[str, Baseline]:
     """Train the baselines on the training part of a split, and return them by name.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Mask, Offsets
 from item2vec.evaluation.split import Split
 from item2vec.sentences import Sentences
@@ -18,6 +19,7 @@ _SAMPLE = 10_000
 _ROUNDING = 1e-6  # the relative error of a sum of float32 weights is about 1e-7
 
 
+@checked
 def find_leaks(split: Split) -> list[str]:
     """Return a message for each leak of queries into the training part; an empty list if there is no leak.
 

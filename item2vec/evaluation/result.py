@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from item2vec.arguments import checked
 from item2vec.arrays import Doubles, Offsets
 from item2vec.deprecated import Renamed
 from item2vec.evaluation.bootstrap import intervals
@@ -68,6 +69,7 @@ class Evaluation:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         return f"Evaluation({self.n_queries:,} queries: {metrics})"
 
+    @checked
     def intervals(self, *, level: float = 0.95, seed: int = 1) -> dict[str, tuple[float, float]]:
         """Return the confidence interval of each metric in ``per_query``, by the bootstrap over users.
 

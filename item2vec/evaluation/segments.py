@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Mask
 from item2vec.errors import InputError
 from item2vec.evaluation.result import Evaluation
@@ -34,6 +35,7 @@ class Segment:
     metrics: Mapping[str, float]
 
 
+@checked
 def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     """Return the metrics by history length, by popularity of the target, and by coldness.
 
@@ -76,6 +78,7 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     ]
 
 
+@checked
 def by_coldness(split: Split) -> dict[str, Split]:
     """Divide the queries of a split into three splits: ``"warm"``, ``"cold users"`` and ``"cold items"``.
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from item2vec.adapters import histories
+from item2vec.arguments import checked_except
 from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.split import ColdTargets, Split
@@ -14,6 +15,7 @@ from item2vec.evaluation.temporal_splits import span_of
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences, offsets_of
+from item2vec.shaping import check_least
 
 __all__ = [
     "first_positions",
@@ -32,6 +34,7 @@ _TOO_SHORT = "sentences too short for a query"
 _SEEN_TARGETS = "targets in the history, which recommendations exclude"
 
 
+@checked_except("min_history")
 def leave_last_out(
     sentences: Sentences | Interactions,
     *,
@@ -78,7 +81,7 @@ def leave_last_out(
             share = 100 * (future[targets.offsets[:-1][has_target]] < past.max()).mean()
             leak += f": {share:.0f} % of the queries are older than the newest event of the training part"
     leak = f"{leak}; {_REMEDY}"
-    warnings.warn(leak, LeakWarning, stacklevel=2)
+    warnings.warn(leak, LeakWarning, stacklevel=3)
     return Split(
         train=train,
         histories=train.take(has_target),
@@ -91,6 +94,7 @@ def leave_last_out(
     ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
+@checked_except("min_history")
 def prefix_split(
     sentences: Sentences,
     *,
@@ -134,6 +138,7 @@ def prefix_split(
     ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
+@checked_except("min_history")
 def random_split(
     sentences: Sentences,
     *,
@@ -158,6 +163,7 @@ def random_split(
     >>> list(split.train), list(split.histories), list(split.targets)
     ([['a', 'b'], ['b']], [['a', 'b']], [['c']])
     """
+    check_least("seed", seed, 0)
     _check_fraction(fraction)
     sentence = np.repeat(np.arange(len(sentences)), sentences.lengths)
     pair, first, pair_of = np.unique(
@@ -180,7 +186,7 @@ def random_split(
             f"random-split of ordered sentences trains on items after the targets; {_REMEDY}; pass "
             "ordered=False for sentences whose order has no meaning"
         )
-        warnings.warn(leak, LeakWarning, stacklevel=2)
+        warnings.warn(leak, LeakWarning, stacklevel=3)
     return Split(
         train=train,
         histories=train.take(long_enough),
@@ -191,6 +197,7 @@ def random_split(
     ).filtered(cold_targets=cold_targets, min_history=min_history)
 
 
+@checked_except("min_history")
 def k_fold(
     sentences: Sentences,
     *,
@@ -219,6 +226,7 @@ def k_fold(
     [['a', 'b'], ['c', 'a']] [['b']] [['c']]
     [['a', 'b'], ['b', 'c']] [['c']] [['a']]
     """
+    check_least("seed", seed, 0)
     _check_n(n)
     if not 2 <= folds <= len(sentences):
         raise InputError(
@@ -227,7 +235,7 @@ def k_fold(
         )
     fold_of = np.random.default_rng(seed).permutation(len(sentences)) % folds
     leak = f"k-fold trains on interactions of other users after the time of a query; {_REMEDY}"
-    warnings.warn(leak, LeakWarning, stacklevel=2)
+    warnings.warn(leak, LeakWarning, stacklevel=3)
     splits = []
     for fold in range(folds):
         test = sentences.take(fold_of == fold)

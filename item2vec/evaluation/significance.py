@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Doubles
 from item2vec.errors import InputError
 from item2vec.evaluation.bootstrap import CELLS_PER_BLOCK, NOISE, intervals, sums_by_cluster
@@ -35,6 +36,7 @@ class Comparison:
     p_value: float
 
 
+@checked
 def compare(first: Evaluation, second: Evaluation, metric: str = "ndcg@10", *, seed: int = 1) -> Comparison:
     """Compare the values per query of two models that were evaluated on the same queries.
 

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from item2vec.arguments import check_fields, checked, checked_except
 from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.deprecated import Renamed
 from item2vec.errors import ConfigError, InputError
@@ -76,6 +77,7 @@ class Split:
     askers = Renamed("users")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         n = len(self.histories)
         if len(self.targets) != n:
             raise InputError(
@@ -138,6 +140,7 @@ class Split:
         trained: Mask = np.append(self.train.counts() > 0, False)[codes][sentences.tokens]
         return trained
 
+    @checked_except("min_history")
     def filtered(self, *, cold_targets: ColdTargets = "keep", min_history: int = 0) -> Split:
         """Drop cold targets and queries with short histories, and count them in ``dropped``.
 
@@ -190,6 +193,7 @@ class Split:
         left = dataclasses.replace(self, targets=targets).take(kept)
         return dataclasses.replace(left, dropped={what: n for what, n in dropped.items() if n})
 
+    @checked
     def as_sentences(self, most: int = 2000) -> Sentences:
         """Return at most ``most`` evenly spaced queries as validation sentences for ``item2vec.train``.
 
@@ -199,9 +203,10 @@ class Split:
         >>> Split(history, history, Sentences.of([["b", "c"]]), "by hand").as_sentences()[0]
         ['a', 'b']
         """
-        queries = np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.intp)
+        queries = np.linspace(0, len(self) - 1, min(max(most, 0), len(self))).astype(np.intp)
         return Sentences.of([[*self.histories[query], self.targets[query][0]] for query in queries.tolist()])
 
+    @checked
     def take(self, queries: Mask | Rows) -> Split:
         """Return a split with the same training part and a subset of the queries (a mask or positions)."""
         return dataclasses.replace(

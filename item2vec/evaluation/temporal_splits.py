@@ -14,6 +14,7 @@ import numpy as np
 
 from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences, user_histories
+from item2vec.arguments import checked_except
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.durations import SECOND, seconds_of
@@ -29,6 +30,7 @@ __all__ = ["Adapter", "span_of", "temporal_folds", "temporal_split"]
 Adapter = Callable[[Interactions], Sentences]
 
 
+@checked_except("min_history")
 def temporal_split(
     interactions: Interactions,
     *,
@@ -102,6 +104,7 @@ def temporal_split(
     return split.filtered(cold_targets=cold_targets, min_history=min_history)
 
 
+@checked_except("min_history")
 def temporal_folds(
     interactions: Interactions,
     *,

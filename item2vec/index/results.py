@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.arrays import Floats, Offsets, Rows
+from item2vec.errors import InputError
 from item2vec.kernels.scanning import RowLists
 
 __all__ = ["NO_ROWS", "SearchResult", "SearchResults", "best_of", "row_lists"]
@@ -92,9 +93,9 @@ def row_lists(arrays: Sequence[npt.ArrayLike], n_rows: int) -> RowLists:
 
 
 def check_rows(lists: RowLists, n_rows: int) -> None:
-    """Fail an assertion if a row number is out of range."""
-    if len(lists.rows):
-        assert 0 <= lists.rows.min() <= lists.rows.max() < n_rows, "a row is out of range; drop unknown items"
+    """Raise ``InputError`` if a row number is out of range."""
+    if len(lists.rows) and not 0 <= lists.rows.min() <= lists.rows.max() < n_rows:
+        raise InputError(f"a row is outside 0 … {n_rows - 1}; expected rows of the index: drop unknown items")
 
 
 def _offsets(counts: npt.NDArray[np.integer]) -> Offsets:

@@ -142,9 +142,9 @@ def search(
     queries = _checked_queries(index, queries)
     n_rows = len(index.matrix)
     k = min(check_k(k), n_rows)
-    assert len(excluded.offsets) == len(queries) + 1, (
-        f"{len(excluded.offsets) - 1} arrays of excluded rows for {len(queries)} queries"
-    )
+    if len(excluded.offsets) != len(queries) + 1:
+        n_arrays = len(excluded.offsets) - 1
+        raise InputError(f"found {n_arrays} arrays of excluded rows; expected {len(queries)}, one per query")
     check_rows(excluded, n_rows)
     mask = None if allowed is None else _as_mask(allowed, n_rows)
     scan = _scan_of(index.matrix, mask)
@@ -199,7 +199,8 @@ def _checked_queries(index: Index, queries: Floats) -> Floats:
 def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
     array = np.asarray(allowed)
     if array.dtype == np.bool_:
-        assert array.shape == (n_rows,), f"a mask of shape {array.shape} for {n_rows} rows"
+        if array.shape != (n_rows,):
+            raise InputError(f"found a mask of shape {array.shape}; expected {n_rows} flags, one per row")
         return array
     mask = np.zeros(n_rows, dtype=np.bool_)
     mask[row_lists([array], n_rows).rows] = True
@@ -209,7 +210,8 @@ def _as_mask(allowed: npt.ArrayLike, n_rows: int) -> Mask:
 def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: RowLists, n_rows: int) -> Bonuses:
     """Drop the bonuses of rows that are excluded or not allowed."""
     n_queries = len(excluded.offsets) - 1
-    assert len(bonuses) == n_queries, f"bonuses of {len(bonuses)} queries for {n_queries}"
+    if len(bonuses) != n_queries:
+        raise InputError(f"found bonuses of {len(bonuses)} queries; expected {n_queries}, one per query")
     if allowed is not None:
         bonuses = bonuses.keep(allowed[bonuses.rows])
     owners = np.repeat(np.arange(n_queries), np.diff(excluded.offsets))

@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arguments import checked
 from item2vec.arrays import Doubles, Mask
+from item2vec.errors import InputError, short_repr
+from item2vec.types import check_k
 
 __all__ = ["ACCURACY", "hits_of_ranks", "hr", "mean_average_precision", "mrr", "ndcg", "precision", "recall"]
 
 Counts = npt.NDArray[Any]
 
 
+@checked
 def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
     """Convert the rank of one target per query to hits (queries × places).
 
@@ -32,39 +36,45 @@ def hits_of_ranks(ranks: npt.NDArray[Any], places: int) -> Mask:
     array([[False,  True, False],
            [False, False, False]])
     """
-    hits: Mask = ranks[:, None] == np.arange(1, places + 1)
+    if ranks.ndim != 1:
+        raise InputError(f"ranks have shape {ranks.shape}; expected one rank per query")
+    hits: Mask = ranks[:, None] == np.arange(1, check_k(places) + 1)
     return hits
 
 
+@checked
 def hr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     """Return the hit rate: 1 for queries with a target among the first ``k`` ranks, else 0.
 
     >>> hr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([1., 0.])
     """
-    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
+    return np.asarray(first_ranks(hits, k).any(axis=1), dtype=np.float64)
 
 
+@checked
 def recall(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return the share of the targets that are among the first ``k`` ranks.
 
     >>> recall(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    shares: Doubles = hits[:, :k].sum(axis=1) / n_targets
+    shares: Doubles = first_ranks(hits, k).sum(axis=1) / _checked_targets(n_targets, hits)
     return shares
 
 
+@checked
 def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     """Return the number of targets among the first ``k`` ranks, divided by ``k`` even for shorter rankings.
 
     >>> precision(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    shares: Doubles = hits[:, :k].sum(axis=1) / np.float64(k)
+    shares: Doubles = first_ranks(hits, k).sum(axis=1) / np.float64(k)
     return shares
 
 
+@checked
 def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return NDCG: the sum of ``1 / log2(rank + 1)`` over the hits in the first ``k`` ranks / its maximum.
 
@@ -74,13 +84,14 @@ def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     >>> ndcg(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3).round(3)
     array([0.693, 1.   ])
     """
-    n_ranks = min(k, hits.shape[1])
-    gains = 1.0 / np.log2(np.arange(2, k + 2))
-    best = np.cumsum(gains)[np.minimum(n_targets, k).astype(np.intp) - 1]
-    normalised: Doubles = hits[:, :n_ranks] @ gains[:n_ranks] / best
+    within = first_ranks(hits, k)
+    n_targets = np.minimum(_checked_targets(n_targets, hits), k).astype(np.intp)
+    gains = 1.0 / np.log2(np.arange(2, max(within.shape[1], n_targets.max(initial=0)) + 2))
+    normalised: Doubles = within @ gains[: within.shape[1]] / np.cumsum(gains)[n_targets - 1]
     return normalised
 
 
+@checked
 def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     """Return the reciprocal rank of the first hit among the first ``k`` ranks; 0 without a hit.
 
@@ -89,10 +100,11 @@ def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
     >>> mrr(np.array([[False, True, True], [False, False, True]]), np.array([2, 1]), k=2)
     array([0.5, 0. ])
     """
-    first = hits[:, :k].argmax(axis=1)
-    return np.where(hits[:, :k].any(axis=1), 1.0 / (first + 1), 0.0)
+    within = first_ranks(hits, k)
+    return np.where(within.any(axis=1), 1.0 / (within.argmax(axis=1) + 1), 0.0)
 
 
+@checked
 def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     """Return the average precision: the sum of the precisions at the hits / the number of all targets.
 
@@ -101,10 +113,25 @@ def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
     >>> mean_average_precision(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3)
     array([0.58333333, 1.        ])
     """
-    within = hits[:, :k]
+    within = first_ranks(hits, k)
     precisions = np.cumsum(within, axis=1) / np.arange(1, within.shape[1] + 1)
-    averaged: Doubles = (precisions * within).sum(axis=1) / n_targets
+    averaged: Doubles = (precisions * within).sum(axis=1) / _checked_targets(n_targets, hits)
     return averaged
+
+
+def first_ranks(table: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+    """Return the first ``k`` ranks of a table (queries × ranks)."""
+    if table.ndim != 2:
+        raise InputError(f"an array has shape {table.shape}; expected queries × ranks")
+    return table[:, : check_k(k)]
+
+
+def _checked_targets(n_targets: Counts, hits: Mask) -> Counts:
+    if n_targets.shape != hits.shape[:1] or not (n_targets >= 1).all():
+        raise InputError(
+            f"n_targets is {short_repr(n_targets)}; expected {len(hits)} numbers of at least 1, one per query"
+        )
+    return n_targets
 
 
 ACCURACY: dict[str, Callable[[Mask, Counts, int], Doubles]] = {

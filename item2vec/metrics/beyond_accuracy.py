@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes, Doubles, Mask, Rows
+from item2vec.errors import InputError
+from item2vec.metrics.accuracy import first_ranks
 
 __all__ = ["coverage", "diversity", "gini", "novelty", "popularity_bias", "serendipity"]
 
 Counts = npt.NDArray[Any]
 
 
+@checked
 def coverage(items: Codes, k: int, counts: Counts) -> float:
     """Return the catalogue coverage: the share of all items in the first ``k`` ranks of at least one ranking.
 
@@ -31,6 +35,7 @@ def coverage(items: Codes, k: int, counts: Counts) -> float:
     return float(np.count_nonzero(exposure) / max(len(exposure), 1))
 
 
+@checked
 def gini(items: Codes, k: int, counts: Counts) -> float:
     """Return the Gini coefficient of exposure, the number of times that an item is in the first ``k`` ranks.
 
@@ -46,6 +51,7 @@ def gini(items: Codes, k: int, counts: Counts) -> float:
     return float(((2 * rank - n - 1) @ exposure) / max(n * exposure.sum(), 1))
 
 
+@checked
 def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Doubles:
     """Return the mean self-information of the first ``k`` items.
 
@@ -65,6 +71,7 @@ def novelty(items: Codes, k: int, n_holding: Counts, n_sentences: int) -> Double
     return _mean(surprise, items, k)
 
 
+@checked
 def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -> Doubles:
     """Return the mean count of the first ``k`` items, divided by the mean count of history items, minus 1.
 
@@ -78,6 +85,7 @@ def popularity_bias(items: Codes, k: int, counts: Counts, of_histories: float) -
     return _mean(counts.astype(np.float64), items, k) / of_histories - 1
 
 
+@checked
 def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -> Doubles:
     """Return the intra-list diversity: 1 minus the mean cosine of all pairs of the first ``k`` items.
 
@@ -88,11 +96,12 @@ def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -
     >>> diversity(np.array([[0, 1, 2]]), 3, np.array([[0, 0.25, 0.5]]))
     array([0.75])
     """
-    n_filled = (items[:, :k] >= 0).sum(axis=1)
+    n_filled = (first_ranks(items, k) >= 0).sum(axis=1)
     n_pairs = n_filled * (n_filled - 1) // 2
-    return np.where(n_pairs > 0, 1 - similarity[:, :k].sum(axis=1) / np.maximum(n_pairs, 1), 0.0)
+    return np.where(n_pairs > 0, 1 - first_ranks(similarity, k).sum(axis=1) / np.maximum(n_pairs, 1), 0.0)
 
 
+@checked
 def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
     """Return the share of the first ``k`` ranks that contain an unexpected target.
 
@@ -103,19 +112,21 @@ def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
     >>> serendipity(np.array([[True, True]]), np.array([[True, False]]), k=2)
     array([0.5])
     """
-    shares: Doubles = (hits[:, :k] & ~expected[:, :k]).sum(axis=1) / np.float64(k)
+    shares: Doubles = (first_ranks(hits, k) & ~first_ranks(expected, k)).sum(axis=1) / np.float64(k)
     return shares
 
 
 def _exposure(items: Codes, k: int, counts: Counts) -> Rows:
     """Return the number of rankings with the item in the first ``k`` ranks, per item of the training part."""
-    shown = items[:, :k]
+    if counts.ndim != 1:
+        raise InputError(f"counts have shape {counts.shape}; expected one number per item")
+    shown = first_ranks(items, k)
     return np.bincount(shown[shown >= 0], minlength=len(counts))[counts > 0]
 
 
 def _mean(of_item: Doubles, items: Codes, k: int) -> Doubles:
     """Return the mean of ``of_item`` over the items at the first ``k`` ranks; 0 for an empty ranking."""
-    shown = items[:, :k]
+    shown = first_ranks(items, k)
     total = np.append(of_item, 0.0)[shown].sum(axis=1)
     mean: Doubles = total / np.maximum((shown >= 0).sum(axis=1), 1)
     return mean

@@ -89,7 +89,7 @@ class EdgeLines:
 def tuple_rows(source: Any, *, with_weights: bool) -> Iterator[Row]:
     """Yield the edges of tuples ``(source, target)`` or ``(source, target, weight)``, or ``(node,)``."""
     name = type(source).__name__
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable) or not getattr(source, "ndim", 1):
         raise InputTypeError(f"cannot read edges from {name}; expected a path, a table, or tuples of two ids")
     for number, edge in enumerate(source):
         if isinstance(edge, str) or not isinstance(edge, Iterable) or not 1 <= len(edge := tuple(edge)) <= 3:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from item2vec.arguments import checked
 from item2vec.arrays import Floats, Mask
 from item2vec.errors import ConfigError, InputError, InvalidIdError, Remedy
 from item2vec.graph import Graph
@@ -33,6 +34,7 @@ _PARAMETERS = ("source_column", "target_column", "weight")
 _LOG = logging.getLogger("item2vec.readers")
 
 
+@checked
 def read_edges(
     source: str | PathLike[str] | Any,
     *,

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes
 from item2vec.interactions import Interactions
 from item2vec.lines import MAX_LINE
@@ -23,6 +24,7 @@ from item2vec.types import Vocabulary
 __all__ = ["read_interactions", "to_frame"]
 
 
+@checked
 def read_interactions(  # noqa: PLR0913 (one parameter per column)
     source: str | PathLike[str] | Any,
     *,
@@ -163,6 +165,7 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     return Interactions(**fields)
 
 
+@checked
 def to_frame(interactions: Interactions) -> pd.DataFrame:
     """Convert interactions to a DataFrame, which ``read_interactions`` can read.
 

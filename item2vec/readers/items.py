@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from item2vec import files
+from item2vec.arguments import checked
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.items import Items
 from item2vec.lines import MAX_LINE
@@ -43,6 +44,7 @@ _SCHEMA = pa.schema(
 )
 
 
+@checked
 def read_items(
     source: str | PathLike[str] | Any,
     *,
@@ -124,6 +126,7 @@ def read_items(
     )
 
 
+@checked
 def write_items(items: Items, path: Path) -> None:
     """Write items to a new Parquet file, with columns ``item``, ``title`` and ``attributes``.
 
@@ -157,6 +160,7 @@ def write_items(items: Items, path: Path) -> None:
     files.write_bytes(path, sink.getvalue().to_pybytes())
 
 
+@checked
 def open_items(path: Path) -> Items:
     """Read a file written by ``write_items``.
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from item2vec.errors import InputError, Remedy
+from item2vec.errors import InputError, InputTypeError, Remedy
 from item2vec.readers.columns import Values
 from item2vec.readers.faults import Fault, short_repr
 
@@ -67,6 +67,8 @@ def bare(cell: str) -> str:
     >>> bare("user_id:token"), bare(" item_id"), bare("a:b")
     ('user_id', 'item_id', 'a:b')
     """
+    if not isinstance(cell, str):
+        raise InputTypeError(f"a column name is {short_repr(cell)}; expected text")
     cell = cell.strip()
     typed = _TYPED_CELL.fullmatch(cell) if ":" in cell else None
     return typed[1] if typed else cell

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from item2vec.arguments import checked
 from item2vec.errors import MissingExtraError
 from item2vec.outputs import output
 from item2vec.report.study import OURS, Study
@@ -39,6 +40,7 @@ def check_extra() -> None:
         ) from error
 
 
+@checked
 def write_report(
     study: Study,
     path: str | PathLike[str],

@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from item2vec.arguments import checked
+from item2vec.errors import InputTypeError, short_repr
 from item2vec.evaluation.evaluate import evaluate
 from item2vec.evaluation.item_models import baselines
 from item2vec.evaluation.rankings import Rankings
@@ -18,6 +20,7 @@ from item2vec.items import Items
 from item2vec.progress import progress_bar
 from item2vec.recommender import Recommender
 from item2vec.sentences import offsets_of
+from item2vec.types import check_k
 
 __all__ = ["OURS", "Study"]
 
@@ -62,6 +65,7 @@ class Study:
     items: Items | None = None
 
     @classmethod
+    @checked
     def of(
         cls,
         model: Recommender,
@@ -71,7 +75,7 @@ class Study:
         items: Items | None = None,
     ) -> Study:
         """Train all baselines on the training part of a split, and evaluate the model and the baselines."""
-        cutoffs = sorted({k} if isinstance(k, int) else set(k))
+        cutoffs = sorted({check_k(cutoff) for cutoff in ([k] if isinstance(k, int) else k)})
         rivals = baselines(split)
         with progress_bar("evaluating", total=1 + len(rivals)) as advance:
             evaluation = evaluate(model, split, k=cutoffs)
@@ -83,6 +87,7 @@ class Study:
         return cls(model, split, evaluation, evaluations, cutoffs, items or model.items)
 
     @classmethod
+    @checked
     def pooled(cls, studies: Sequence[Study]) -> Study:
         """Combine studies of several splits, such as the folds of a cross-validation, into one study.
 
@@ -90,6 +95,8 @@ class Study:
         without values per query (``coverage``, ``gini``) are averaged over the studies. A single study is
         returned unchanged.
         """
+        if not studies or not all(isinstance(study, Study) for study in studies):
+            raise InputTypeError(f"studies are {short_repr(studies)}; expected at least one Study")
         first = studies[0]
         if len(studies) == 1:
             return first

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes, Offsets
 from item2vec.durations import microseconds_of
 from item2vec.errors import ConfigError, InputError
@@ -50,6 +51,7 @@ class Ingested:
     n_repeats: int = 0
 
 
+@checked
 def event_key(user: str, item: str, event: str, timestamp: int, occurrence: int = 0) -> str:
     """Return the key that identifies an event: 32 hexadecimal digits.
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from item2vec.arguments import checked
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.durations import SECOND
 from item2vec.errors import InputError
@@ -87,6 +88,7 @@ class Ahead:
     timestamp: datetime
 
 
+@checked
 def latest_plausible(now: datetime) -> datetime:
     """Return the time from which on timestamps are implausible: one day after ``now``.
 
@@ -96,7 +98,7 @@ def latest_plausible(now: datetime) -> datetime:
     >>> latest_plausible(datetime(2024, 1, 1, tzinfo=UTC)).isoformat()
     '2024-01-02T00:00:00+00:00'
     """
-    return now + ALLOWED_AHEAD
+    return min(now, datetime.max.replace(tzinfo=now.tzinfo) - ALLOWED_AHEAD) + ALLOWED_AHEAD
 
 
 def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:

@@ -80,7 +80,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Raise ``InputError`` for settings of a run that lack a required key, or hold other than JSON values."""
     if not {"models", "host"} <= config.keys():
         raise InputError(
-            f"config has the keys {', '.join(config) or '(none)'}; expected models and host as well"
+            f"config has the keys {', '.join(map(str, config)) or '(none)'}; expected models and host as well"
         )
     check_value(dict(config), "config")
 

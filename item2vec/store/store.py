@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
+from item2vec.arguments import checked
 from item2vec.catalogue import Catalogue
 from item2vec.errors import ConfigError
 from item2vec.interactions import Interactions
@@ -37,6 +38,7 @@ T = TypeVar("T")
 ITEMS_PER_BATCH = 10_000
 
 
+@checked
 class Store:
     """Store of interactions, items, users and runs in a SQLite or PostgreSQL database.
 
@@ -364,9 +366,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _set_active(self, items: Iterable[str], *, active: bool) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from item2vec.arguments import checked
 from item2vec.bundle.seal import FORMAT, read_sealed, sealed
 from item2vec.errors import (
     BundleNotFoundError,
@@ -71,6 +72,7 @@ class Version:
     previous: str | None
 
 
+@checked
 def served_version(models: str | os.PathLike[str]) -> Version:
     """Return the served version.
 

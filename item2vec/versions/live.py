@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from item2vec.arguments import checked
 from item2vec.errors import ConfigError, Item2VecError
 from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
@@ -116,6 +117,7 @@ class Live:
     >>> folder.cleanup()
     """
 
+    @checked
     def __init__(self, models: str | os.PathLike[str], *, every: float | None = 2.0) -> None:
         if every is not None and not 0 < every <= threading.TIMEOUT_MAX:
             raise ConfigError(f"every is {every}; expected a positive number of seconds, or None")
@@ -223,6 +225,7 @@ class Live:
 class _Follower:
     """A thread that checks ``CURRENT`` periodically, until its ``Live`` is closed or deleted."""
 
+    @checked
     def __init__(self, live: Live, every: float) -> None:
         self.process = os.getpid()
         self._live = weakref.ref(live)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from item2vec import bundle
+from item2vec.arguments import checked
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import BundleNotFoundError, CorruptBundleError
 from item2vec.files import refusing_unreadable
@@ -25,6 +26,7 @@ Content = TypeVar("Content")
 
 
 @refusing_unreadable()
+@checked
 def load(path: str | os.PathLike[str]) -> Recommender:
     """Load a model from a bundle, or the served version of a models folder.
 
@@ -56,6 +58,7 @@ def load(path: str | os.PathLike[str]) -> Recommender:
 
 
 @refusing_unreadable()
+@checked
 def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
     """Load the served version of a models folder; return the version and its model.
 
@@ -85,6 +88,7 @@ def load_served(models: str | os.PathLike[str]) -> tuple[Version, Recommender]:
 
 
 @refusing_unreadable()
+@checked
 def list_versions(models: str | os.PathLike[str]) -> list[Version]:
     """Return all versions in a models folder, oldest first, including damaged versions.
 
@@ -100,6 +104,7 @@ def list_versions(models: str | os.PathLike[str]) -> list[Version]:
 
 
 @refusing_unreadable()
+@checked
 def verify(models: str | os.PathLike[str], id: str | None = None) -> Manifest:  # noqa: A002 - as in Version
     """Check all files of a version, by default the served one, and return its manifest.
 

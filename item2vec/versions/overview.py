@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from item2vec.arguments import checked
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.errors import CorruptBundleError
 from item2vec.versions.layout import Version, served_version_or_none
@@ -38,6 +39,7 @@ class Overview:
     states: tuple[str, ...]
 
 
+@checked
 def overview(models: str | os.PathLike[str]) -> list[Overview]:
     """Return a summary of each version in a models folder, oldest first. Damaged files raise no error.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from item2vec import bundle, files
+from item2vec.arguments import checked
 from item2vec.errors import (
     ConfigError,
     CorruptBundleError,
@@ -39,6 +40,7 @@ from item2vec.versions.rollbacks import check_no_hold, check_not_held
 __all__ = ["Attempt", "attempt", "publish"]
 
 
+@checked
 def publish(
     model: Recommender,
     models: str | os.PathLike[str],
@@ -161,6 +163,7 @@ class Attempt:
 
 
 @contextlib.contextmanager
+@checked
 def attempt(models: str | os.PathLike[str], *, command: str = "publish", room: int = 0) -> Iterator[Attempt]:
     """Lock a models folder and yield an ``Attempt`` to write a version; remove temporary files at the end.
 

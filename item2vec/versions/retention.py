@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from item2vec.arguments import checked
 from item2vec.errors import ConfigError, WriteError
 from item2vec.files import refusing_unreadable, sync_folder
 from item2vec.versions.layout import (
@@ -26,6 +27,7 @@ __all__ = ["gc", "pin", "pinned", "unpin"]
 PINS = "pins"
 
 
+@checked
 def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
     """Remove old versions, and return the removed versions.
 
@@ -65,6 +67,7 @@ def gc(models: str | os.PathLike[str], *, keep: int = 5) -> list[Version]:
         return [version for version in versions if version.id not in kept and _remove(folder, version)]
 
 
+@checked
 def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in Version
     """Protect a version from removal until ``unpin``. The lock of the models folder is not required.
 
@@ -100,6 +103,7 @@ def pin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in 
             ) from error
 
 
+@checked
 def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as in Version
     """End the protection of a pinned version; a version that is not pinned is left unchanged.
 
@@ -136,6 +140,7 @@ def unpin(models: str | os.PathLike[str], id: str) -> None:  # noqa: A002 - as i
 
 
 @refusing_unreadable()
+@checked
 def pinned(models: str | os.PathLike[str]) -> set[str]:
     """Return the ids of the pinned versions.
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from item2vec.arguments import checked
 from item2vec.bundle.manifest import Manifest, read_manifest
 from item2vec.bundle.seal import FORMAT, sealed
 from item2vec.errors import (
@@ -71,6 +72,7 @@ class Hold:
     artefacts: tuple[str, ...]
 
 
+@checked
 def held(models: str | os.PathLike[str]) -> Hold | None:
     """Return the hold of a models folder, or ``None`` if there is no hold.
 
@@ -114,6 +116,7 @@ def held(models: str | os.PathLike[str]) -> Hold | None:
     )
 
 
+@checked
 def release(models: str | os.PathLike[str]) -> Hold | None:
     """End the hold of a models folder; return the hold, or ``None`` if there was no hold.
 
@@ -176,6 +179,7 @@ def artefact_digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
+@checked
 def rollback(
     models: str | os.PathLike[str], *, to: str | None = None, reason: str, now: datetime | None = None
 ) -> Version:
@@ -253,6 +257,7 @@ def rollback(
     return version
 
 
+@checked
 def check_reason(reason: str) -> None:
     """Raise ``ConfigError`` if the reason is empty, over 1,000 bytes, not UTF-8, or contains a NUL."""
     try:

@@ -1,0 +1,275 @@
+"""Checks of arguments of public functions: types by annotation, arrays of numbers, and row numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.errors import InputError, InputTypeError, short_repr
+
+__all__ = ["as_array", "check_fields", "check_rows", "checked", "checked_except"]
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+MOST = 2**63 - 1
+"""Largest magnitude of an integer argument: that of int64, in which arrays and SQL store integers."""
+
+
+class _Kind(NamedTuple):
+    """The values that an annotation accepts, and their description in messages.
+
+    All values of exactly one of ``types`` are accepted; they need no call of ``accepts``.
+    """
+
+    accepts: Callable[[Any], bool]
+    expected: str
+    types: frozenset[type] = frozenset()
+
+
+_Kinds = Mapping[str, _Kind]
+
+
+def checked(target: T) -> T:
+    """Check the types of arguments against the annotations; raise ``InputTypeError`` for a mismatch.
+
+    The target is a function, or a class, whose public methods and ``__init__`` are checked. Integers exclude
+    booleans, and fit into int64. Numbers exclude NaN. Paths contain no NUL and no lone surrogate. Not
+    checked: default values, elements of lists, choices of a ``Literal``, protocols, and annotations with a
+    class that is imported for type checking only.
+
+    >>> @checked
+    ... def half(number: float | None) -> float:
+    ...     return number / 2
+    >>> half("a")
+    Traceback (most recent call last):
+    item2vec.errors.InputTypeError: number is 'a'; expected a number, or None
+    """
+    if isinstance(target, type):
+        for name, method in list(vars(target).items()):
+            if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
+                setattr(target, name, checked(method))
+        return target
+    return checked_except()(target)
+
+
+def checked_except(*unchecked: str) -> Callable[[T], T]:
+    """Return ``checked`` for a function that checks some arguments itself, with better messages."""
+
+    def decorate(function: T) -> T:
+        names = list(inspect.signature(function).parameters)
+
+        @functools.cache  # annotations may name classes that are defined after the function
+        def kinds() -> _Kinds:
+            annotations = function.__annotations__.items()
+            return _kinds_of({k: v for k, v in annotations if k not in unchecked}, function.__globals__)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            _require(chain(zip(names, args, strict=False), kwargs.items()), kinds())
+            return function(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def check_fields(record: object) -> None:
+    """Check the fields of a dataclass as ``checked`` does, except arrays, which ``as_array`` converts."""
+    kinds = _kinds_of_fields(type(record))  # type: ignore[arg-type]
+    _require(((name, getattr(record, name)) for name in kinds), kinds)
+
+
+@functools.cache
+def _kinds_of_fields(record: type[Any]) -> _Kinds:
+    annotations = {field.name: str(field.type) for field in dataclasses.fields(record)}
+    kinds = _kinds_of(annotations, vars(sys.modules[record.__module__]))
+    return {name: kind for name, kind in kinds.items() if "array" not in kind.expected}
+
+
+def _require(values: Iterable[tuple[str, Any]], kinds: _Kinds) -> None:
+    for name, value in values:
+        kind = kinds.get(name)
+        if kind is not None and type(value) not in kind.types and not kind.accepts(value):
+            raise InputTypeError(f"{name} is {short_repr(value)}; expected {kind.expected}")
+
+
+def _kinds_of(annotations: Mapping[str, str], space: dict[str, Any]) -> _Kinds:
+    kinds = {}
+    for name, text in annotations.items():
+        try:
+            kind = _kind_of(eval(text, space))  # noqa: S307 - an annotation of this package
+        except NameError:  # a class that is imported for type checking only
+            continue
+        if kind is not _ANYTHING:
+            kinds[name] = kind
+    return kinds
+
+
+def _kind_of(hint: Any) -> _Kind:
+    outer, parts = get_origin(hint) or hint, get_args(hint)
+    if outer in (Union, types.UnionType):
+        return _union([_kind_of(part) for part in parts])
+    if outer is Literal:
+        return _instances(tuple({type(option) for option in parts}), " or ".join(map(repr, parts)))
+    if outer is np.ndarray:
+        return _array(parts[1])
+    if outer is Iterable:
+        return _Kind(_is_iterable, f"a list{_of_ids(hint)}", frozenset((list, tuple)))
+    is_class = isinstance(outer, type) and not getattr(outer, "_is_protocol", False)
+    return _KINDS.get(outer) or (_instances(outer, outer.__name__) if is_class else _ANYTHING)
+
+
+def _union(kinds: list[_Kind]) -> _Kind:
+    if _ANYTHING in kinds:
+        return _ANYTHING
+    if _PATH in kinds:
+        kinds = [kind for kind in kinds if kind is not _TEXT]
+    accepted = [kind.accepts for kind in kinds]
+    *first, last = dict.fromkeys(kind.expected for kind in kinds)
+    expected = f"{', '.join(first)}, or {last}" if first else last
+    types_ = frozenset[type]().union(*(kind.types for kind in kinds))
+    return _Kind(lambda value: any(accepts(value) for accepts in accepted), expected, types_)
+
+
+def _instances(kinds: type | tuple[type, ...], expected: str) -> _Kind:
+    types_ = frozenset(kinds if isinstance(kinds, tuple) else (kinds,))
+    return _Kind(lambda value: isinstance(value, kinds), expected, types_)
+
+
+def _of_ids(hint: Any) -> str:
+    """Return the description of the elements of ``Iterable[str]`` and ``Iterable[Iterable[str]]``."""
+    (element,) = get_args(hint) or (Any,)
+    if element is str:
+        return " of ids"
+    return f" of lists{inner}" if get_origin(element) is Iterable and (inner := _of_ids(element)) else ""
+
+
+def _array(dtype: Any) -> _Kind:
+    element = next(iter(get_args(dtype)), Any)
+    letters, of = "biufcmM", ""
+    if isinstance(element, type) and issubclass(element, np.generic):
+        integers = issubclass(element, np.integer)
+        letters, of = ("b", " of booleans") if element is np.bool_ else ("biuf", " of numbers")
+        letters, of = ("iu", " of integers") if integers else (letters, of)
+
+    def accepts(value: object) -> bool:
+        return isinstance(value, np.ndarray) and value.dtype.kind in letters and value.ndim > 0
+
+    return _Kind(accepts, f"an array{of}")
+
+
+def _is_integer(value: Any) -> bool:
+    integral = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return integral and -MOST <= value <= MOST
+
+
+def _is_number(value: Any) -> bool:
+    return not math.isnan(value) if isinstance(value, (float, np.floating)) else _is_integer(value)
+
+
+def _is_path(value: object) -> bool:
+    if isinstance(value, PathLike):
+        value = value.__fspath__()
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_iterable(value: object) -> bool:
+    return isinstance(value, Iterable) and not (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, bytes)
+
+
+_ANYTHING = _Kind(lambda _: True, "")
+_TEXT = _instances(str, "text")
+_PATH = _Kind(_is_path, "a path")
+_KINDS: dict[Any, _Kind] = {
+    Any: _ANYTHING,
+    object: _ANYTHING,
+    None: _instances(NoneType, "None"),
+    NoneType: _instances(NoneType, "None"),
+    int: _Kind(_is_integer, "an integer"),
+    float: _Kind(_is_number, "a number"),
+    bool: _instances((bool, np.bool_), "True or False"),
+    str: _TEXT,
+    PathLike: _PATH,
+    Path: _Kind(lambda value: isinstance(value, Path) and _is_path(value), "a pathlib.Path"),
+    datetime: _instances(datetime, "a datetime"),
+    Callable: _Kind(callable, "a function"),
+    Mapping: _instances((dict, Mapping), "a dict"),
+    Sequence: _Kind(_is_sequence, "a list", frozenset((list, tuple))),
+}
+
+
+def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a C-contiguous array of a dtype, without a copy if possible.
+
+    A number outside the range of a float dtype becomes infinite.
+
+    Raises
+    ------
+    InputTypeError
+        If the values are no numbers, or rows differ in length.
+    InputError
+        If an integer exceeds the range of the dtype, or NaN would become an integer.
+
+    Examples
+    --------
+    >>> as_array(["a"], np.float32)
+    Traceback (most recent call last):
+    item2vec.errors.InputTypeError: found ['a']; expected numbers that fit into float32
+    """
+    expected = f"expected numbers that fit into {np.dtype(dtype)}"
+    try:
+        with np.errstate(over="ignore", invalid="raise"):
+            return np.ascontiguousarray(values, dtype=dtype)
+    except OverflowError as error:
+        raise InputError(f"found {short_repr(values)}; {expected}") from error
+    except (TypeError, ValueError, FloatingPointError) as error:
+        raise InputTypeError(f"found {short_repr(values)}; {expected}") from error
+
+
+def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
+    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or holds row numbers below ``n``.
+
+    Negative row numbers count from the end, as in NumPy.
+
+    >>> check_rows(np.array([3]), 3)
+    Traceback (most recent call last):
+    item2vec.errors.InputError: rows are array([3]); expected a mask of 3 flags, or row numbers from 0 to 2
+    """
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        array = np.empty(0, object)
+    if array.dtype == bool:
+        good = array.shape == (n,)
+    elif array.size:
+        good = array.ndim == 1 and array.dtype.kind in "iu" and -n <= array.min() and array.max() < n
+    else:
+        good = array.ndim == 1 and array.dtype != object
+    if not good:
+        raise InputError(
+            f"{name} are {short_repr(rows)}; expected a mask of {n} flags, or row numbers from 0 to {n - 1}"
+        )

@@ -1,0 +1,206 @@
+"""Every public function and method returns a result or raises an error of this package, whatever it is given.
+
+``hostile.calls_of`` lists a valid call of each; one argument at a time is replaced by each hostile value.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from hostile import CASES, World, arguments_of, calls_of, consumed
+
+import item2vec
+from item2vec import adapters, evaluation, metrics, readers, report, store, tuning, versions
+from item2vec.arguments import as_array, check_rows, checked
+from item2vec.errors import InputError, InputTypeError, Item2VecError, short_repr
+
+LEFT = {
+    ("train", "after_epoch"): "a callable that raises: its exception propagates, as documented",
+    ("temporal_split", "adapter"): "a callable that raises",
+    ("temporal_folds", "adapter"): "a callable that raises",
+    ("temporal_folds", "folds"): "2**63 folds do not end",
+    ("tune", "data"): "a search takes seconds",
+    ("NextItem.for_data", "n_tokens"): "computed by train",
+    ("NextItem.for_data", "ordered"): "computed by train",
+    ("TrainConfig.explain_unknown", "name"): "the name of a setting",
+    **{(f, a): "an array" for f in ("histories", "sessions") for a in ("core", "collapse_repeats")},
+    ("Config", "train"): "keys that are not text",
+    ("Config", "taste"): "keys that are not text",
+    ("Baseline.recommend_many", "exclude"): "fewer lists than histories",
+}
+"""Arguments that are left out, with the reason."""
+NOT_CALLED = {"Model", "retrain", "tune", "attempt", "write_report", "check_extra", "to_toml"}
+"""A protocol; calls that take seconds, or that have no arguments."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patched, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patched.chdir(folder)
+        logging.disable(logging.CRITICAL)
+        made = World(folder)
+        yield made
+        made.close()
+        logging.disable(logging.NOTSET)
+
+
+def test_a_hostile_argument_gives_a_result_or_an_error_of_ours(world):
+    faults = []
+    for function, valid in calls_of(world):
+        name = function.__qualname__
+        for argument in arguments_of(function, valid):
+            if name == "tune" or (name, argument) in LEFT:
+                continue
+            for case, make in CASES.items():
+                try:
+                    result = consumed(function(**{**valid, argument: make()}))
+                except Item2VecError:
+                    continue
+                except Exception as error:  # noqa: BLE001 - the test lists all of them
+                    faults.append(f"{name}({argument}: {case}): {error!r:.120}")
+                else:
+                    if hasattr(result, "close"):
+                        result.close()
+    assert not faults, "\n".join(faults)
+
+
+def test_every_public_function_is_called(world):
+    called = {function.__qualname__.rpartition(".")[2] for function, _ in calls_of(world)}
+    called |= {function.__qualname__.partition(".")[0] for function, _ in calls_of(world)}
+    public = {
+        name
+        for module in (item2vec, adapters, evaluation, metrics, readers, report, store, tuning, versions)
+        for name in module.__all__
+        if inspect.isfunction(getattr(module, name))
+    }
+    assert public - called <= NOT_CALLED
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda w: w.model.recommend(None), "history is None, of type NoneType; expected a list of ids"),
+        (
+            lambda w: w.model.recommend(["a"], deny=None),
+            "deny is None, of type NoneType; expected a list of ids",
+        ),
+        (lambda w: w.model.recommend(["a"], weights=["a"]), "weights are ['a']; expected finite numbers"),
+        (lambda w: w.store.items_where("g"), "conditions is 'g'; expected a dict"),
+        (lambda w: w.model.recommend(["a"], timestamps=[2**64]), "expected"),
+        (lambda w: item2vec.Interactions.of(user=["u"], item=["a"], timestamp=[2**63]), "expected at most"),
+        (lambda w: item2vec.Sentences.of([["a"]]).take(np.array([1])), "row numbers from 0 to 0"),
+        (lambda w: w.model.save("a\0b"), "path is 'a\\x00b'; expected"),
+    ],
+)
+def test_the_message_names_the_argument(world, call, message):
+    with pytest.raises(InputError) as caught:
+        call(world)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- the checks ------------------------------------------------------------------------------------
+
+
+@checked
+def sample(n: int, share: float = 0.5, name: str | None = None, flag: bool = False) -> tuple[object, ...]:
+    return n, share, name, flag
+
+
+@pytest.mark.parametrize(
+    "good", [{"n": np.int64(3)}, {"n": -1, "share": 2, "name": "a"}, {"n": 0, "flag": np.True_}]
+)
+def test_values_of_the_annotated_type_pass(good):
+    assert sample(**good)[0] == good["n"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"n": True},
+        {"n": 2**63},
+        {"n": 1.0},
+        {"n": 1, "share": float("nan")},
+        {"n": 1, "share": "1"},
+        {"n": 1, "name": b"a"},
+        {"n": 1, "flag": 1},
+    ],
+)
+def test_values_of_another_type_are_refused(bad):
+    with pytest.raises(InputTypeError, match=f"{list(bad)[-1]} is .*; expected"):
+        sample(**bad)
+
+
+def test_a_message_is_short():
+    class Unprintable:
+        def __repr__(self):
+            raise RuntimeError
+
+    for value in (["a"] * 10**6, "a" * 10**6, 10**10_000, Unprintable(), {"a": ["b" * 1000] * 99}):
+        assert len(short_repr(value)) <= 80
+
+
+@pytest.mark.parametrize("values", [["a"], [None], [[1], [1, 2]], object()])
+def test_values_that_are_no_numbers_are_refused(values):
+    with pytest.raises(InputTypeError, match="expected numbers that fit into int32"):
+        as_array(values, np.int32)
+    with pytest.raises(InputError):
+        as_array([2**70], np.int64)
+
+
+@pytest.mark.parametrize("rows", [[3], [-4], [0.5], [[0]], ["a"], [True], [[1], [1, 2]]])
+def test_rows_out_of_range_are_refused(rows):
+    with pytest.raises(InputError, match="a mask of 3 flags, or row numbers from 0 to 2"):
+        check_rows(rows, 3)
+    check_rows(np.array([0, 2]), 3)
+    check_rows(np.array([True, False, True]), 3)
+
+
+# --- without asserts -------------------------------------------------------------------------------
+
+WRONG = """
+import numpy as np
+from item2vec import Interactions, Items, Recommender, Sentences, Vocabulary, ItemVectors, train
+from item2vec.index.search import find_many
+from item2vec.tuning import tune
+vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), np.eye(2), np.ones(2))
+model = Recommender(vectors)
+calls = [
+    lambda: model.recommend(None),
+    lambda: model.recommend(["a"], k=0),
+    lambda: model.recommend(["a"], weights=[float("nan")]),
+    lambda: model.recommend_many([["a"], ["b"]], exclude=[["a"]]),
+    lambda: model.similar_items("a", eligible=np.ones(9, bool)),
+    lambda: find_many(model.index, np.ones((2, 2), np.float32), k=1, excluded=[]),
+    lambda: Sentences(Vocabulary(("a",)), [7], [0, 1]),
+    lambda: Interactions.of(user=["u"], item=["a", "b"]),
+    lambda: Items.of({"a": {"g": 1}}).where("g"),
+    lambda: train(Sentences.of([["a"]])),
+    lambda: train(Sentences.of([["a", "b"]]), config=3),
+    lambda: tune(3, trials=1),
+]
+for call in calls:
+    try:
+        print(repr(call()))
+    except Exception as error:
+        print(type(error).__module__, type(error).__name__, error)
+"""
+
+
+def test_errors_are_the_same_without_asserts():
+    with_asserts, without = (
+        subprocess.run([sys.executable, *flags, "-c", WRONG], capture_output=True, text=True, check=True)
+        for flags in ([], ["-O"])
+    )
+    assert without.stdout == with_asserts.stdout
+    lines = with_asserts.stdout.splitlines()
+    assert len(lines) == 12
+    assert all(line.startswith("item2vec.errors ") for line in lines), lines
