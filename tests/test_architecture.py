@@ -23,8 +23,8 @@ LAYERS = [
     {"ranker"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
-    {"engine", "report", "tuning"},
-    {"retraining"},
+    {"report", "tuning", "view"},
+    {"engine", "retraining"},
     {"cli"},
 ]
 IMPORTERS = {
