@@ -6,26 +6,23 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from os import PathLike
 from types import TracebackType
 from typing import Any, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from item2vec.arguments import checked
-from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue, Eligible
-from item2vec.config import AdapterConfig
-from item2vec.durations import microseconds_of
-from item2vec.errors import InputError, InputTypeError, StoreError
+from item2vec.errors import InputError, StoreError
+from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
-from item2vec.sentences import Sentences, offsets_of
-from item2vec.shaping import shape_histories
-from item2vec.store import History, Store, latest_plausible
-from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
+from item2vec.store import Store
+from item2vec.types import Recommendation, Share
 from item2vec.versions.live import Live
+from item2vec.view import View
 
 __all__ = ["Engine"]
 
@@ -52,7 +49,7 @@ class Engine:
     models
         A models folder, whose newly published versions are loaded, or a single bundle, which is loaded once.
     store
-        URL of the SQL store.
+        URL of the SQL store. ``None``: there are no users, and all items of the model are active.
     reload_every
         Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, they
         are checked only by ``refresh``.
@@ -90,13 +87,16 @@ class Engine:
         self,
         *,
         models: str | PathLike[str] = "models",
-        store: str = "sqlite:///item2vec.db",
+        store: str | None = "sqlite:///item2vec.db",
         reload_every: float | None = 2.0,
     ) -> None:
         self._live = Live(models, every=reload_every)
-        self.store = Store(store)
-        self.store.check_schema()
-        self._catalogue_cache = _CatalogueCache(self.store, every=reload_every)
+        self._store = None if store is None else Store(store)
+        if self._store is not None:
+            self._store.check_schema()
+        self._catalogue_cache = (
+            None if self._store is None else _CatalogueCache(self._store, every=reload_every)
+        )
         self._eligible: Eligible | None = None
 
     @property
@@ -111,9 +111,16 @@ class Engine:
         return None if version is None else version.id
 
     @property
+    def store(self) -> Store:
+        """The store. Without one, an ``InputError`` is raised."""
+        if self._store is None:
+            raise InputError("the engine has no store; pass store= to Engine")
+        return self._store
+
+    @property
     def catalogue(self) -> Catalogue:
         """The items of the store, with their attributes and active flags, at the current revision."""
-        return self._catalogue_cache.catalogue
+        return self.view().catalogue
 
     def status(self) -> dict[str, Any]:
         """Return the version in use and the error of the last failed reload, as JSON values.
@@ -134,6 +141,8 @@ class Engine:
         user: str | None = None,
         *,
         history: Iterable[str] | None = None,
+        weights: Sequence[float] | npt.NDArray[Any] | None = None,
+        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
         k: int = 10,
         filter_seen: bool = True,
         **rules: Unpack[RuleArguments],
@@ -149,6 +158,8 @@ class Engine:
             The id of a user. The user's events in the store become a history by the model's adapter settings.
         history
             Item ids, oldest first, in place of ``user``: for a visitor without a user id.
+        weights, timestamps
+            Those of the items of ``history``, as in ``Recommender.recommend``.
         k
             The number of items.
         filter_seen
@@ -167,14 +178,8 @@ class Engine:
             If both or neither of ``user`` and ``history`` are specified, an argument is unknown, or a value
             in ``where`` cannot be compared with the values of its attribute.
         """
-        if (user is None) == (history is None):
-            arguments = "neither a user nor" if user is None else "a user and"
-            raise InputTypeError(f"got {arguments} a history; expected one of the two")
-        if user is None:
-            return self._serving().recommend(history or [], k=k, filter_seen=filter_seen, **rules)
-        if rules.get("exclude") is not None:
-            rules["exclude"] = [rules["exclude"]]
-        return self.recommend_many([user], k=k, filter_seen=filter_seen, **rules)[0]
+        own: dict[str, Any] = {"history": history, "weights": weights, "timestamps": timestamps}
+        return self.view().recommend(user, **own, k=k, filter_seen=filter_seen, **rules)
 
     def recommend_many(
         self,
@@ -189,20 +194,13 @@ class Engine:
         All users are served by the same model and catalogue. ``exclude`` holds a list of items per user; the
         other rules apply to all users.
         """
-        check_k(k)
-        model = self._serving()
-        histories, seen = self._histories(users, model)
-        if filter_seen:
-            rules["exclude"] = _merge_excluded(rules.get("exclude"), seen)
-            # With seen_events, the other items of the history stay eligible.
-            filter_seen = model.adapter.seen_events is None
-        return model.recommend_many(histories, k=k, filter_seen=filter_seen, **rules)
+        return self.view().recommend_many(users, k=k, filter_seen=filter_seen, **rules)
 
     def similar_items(
         self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]
     ) -> list[Recommendation]:
         """Return the ``k`` active items most similar to ``item``; see ``Recommender.similar_items``."""
-        return self._serving().similar_items(item, k=k, **rules)
+        return self.view().similar_items(item, k=k, **rules)
 
     def analogy(
         self,
@@ -213,54 +211,43 @@ class Engine:
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
-        return self._serving().analogy(positive=positive, negative=negative, k=k, **rules)
+        return self.view().analogy(positive=positive, negative=negative, k=k, **rules)
 
     def explain(self, user: str, item: str) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
 
         The history is that of the user, including inactive items. See ``Recommender.explain``.
         """
-        model = self.model
-        history, _ = self._histories([user], model)
-        timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
-        return model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
+        return self.view().explain(user, item)
 
     def refresh(self) -> None:
         """Load a newly published version and changes of the catalogue now."""
         self._live.check()
-        self._catalogue_cache.refresh()
+        if self._catalogue_cache is not None:
+            self._catalogue_cache.refresh()
 
-    def _serving(self) -> Recommender:
-        """Return the model with the attributes and active flags of the store."""
-        model, catalogue, eligible = self.model, self._catalogue_cache.catalogue, self._eligible
+    def view(self) -> View:
+        """Return the current version and catalogue, for several queries that must be consistent."""
+        served = self._live.served
+        return self.view_of(served.model, None if served.version is None else served.version.id)
+
+    def view_of(self, model: Recommender, version: str | None) -> View:
+        """Return a view of a model, such as an earlier version, with the current catalogue."""
+        cache, eligible = self._catalogue_cache, self._eligible
+        if cache is None:
+            items = Items.of({}) if model.items is None else model.items
+            return View(model, version, Catalogue(items, np.ones(len(items), dtype=bool), revision=0), None)
+        catalogue = cache.catalogue
         if eligible is None or not eligible.is_of(catalogue, model.vocabulary, model.items):
-            self._eligible = eligible = Eligible(
-                catalogue, model.vocabulary, attributes=model.items, before=eligible
-            )
-        return model.with_catalogue(eligible)
-
-    def _histories(self, users: Iterable[str], model: Recommender) -> tuple[Sentences, Sentences]:
-        """Return, for each user, the history that the model reads and the items that count as seen.
-
-        Events with implausible times in the future count as seen only. Training excludes them as well.
-        """
-        user_ids = as_history(users, "users")
-        sentences, codes, events = _sentences(self.store.histories(user_ids))
-        adapter, items = model.adapter, self._catalogue_cache.catalogue.items
-        seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
-        counted = (sentences, codes)
-        if sentences.timestamps is not None:
-            plausible = sentences.timestamps < microseconds_of(latest_plausible(datetime.now(UTC)))
-            sentences, codes = sentences.keep(plausible), codes[plausible]
-        return (
-            shape_histories(sentences, codes, events, adapter, items),
-            shape_histories(*counted, events, seen, items),
-        )
+            eligible = Eligible(catalogue, model.vocabulary, attributes=model.items, before=eligible)
+            self._eligible = eligible
+        return View(model.with_catalogue(eligible), version, catalogue, self._store)
 
     def close(self) -> None:
         """Stop the background thread, and close the connections of the store."""
         self._live.close()
-        self.store.close()
+        if self._store is not None:
+            self._store.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -281,6 +268,7 @@ class _CatalogueCache:
     def __init__(self, store: Store, *, every: float | None) -> None:
         self._store = store
         self._delay = self._every = math.inf if every is None else every
+        self._next_check = 0.0
         self._is_failing = False
         # A tuple, so that both values are replaced in one step.
         self._cached: tuple[object, Catalogue | None] = (None, None)
@@ -314,30 +302,3 @@ class _CatalogueCache:
         self._is_failing, self._delay = False, self._every
         self._cached = (last_change, catalogue)
         return catalogue
-
-
-def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabulary]:
-    """Convert histories to sentences; also return the event code of each token, and the event vocabulary."""
-    items = [item for history in histories for item in history.items]
-    names = [event for history in histories for event in history.events]
-    vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
-    timestamps = [history.timestamps for history in histories if history.timestamps is not None]
-    dated = len(timestamps) == len(histories)
-    sentences = Sentences(
-        vocabulary,
-        vocabulary.encode(items),
-        offsets_of([len(history) for history in histories]),
-        np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
-        np.concatenate([np.empty(0, np.int64), *timestamps]) if dated else None,
-    )
-    return sentences, events.encode(names), events
-
-
-def _merge_excluded(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
-    """Return the union of excluded and seen items for each user."""
-    excluded = [as_history(items, "exclude") for items in ([[]] * len(seen) if exclude is None else exclude)]
-    if len(excluded) != len(seen):
-        raise InputError(
-            f"exclude has {len(excluded)} lists for {len(seen)} users; expected one list per user"
-        )
-    return [[*items, *seen_items] for items, seen_items in zip(excluded, seen, strict=True)]

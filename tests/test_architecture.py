@@ -35,8 +35,8 @@ LAYERS = [
     {"ranker", "extension"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
-    {"engine", "report", "tuning"},
-    {"retraining"},
+    {"report", "tuning", "view"},
+    {"engine", "retraining"},
     {"cli"},
 ]
 IMPORTERS = {

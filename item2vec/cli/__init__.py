@@ -13,11 +13,12 @@ The path of ``item2vec recommend --user u42``:
    b. ``store/store.py`` `Store.check_schema` compares the schema of the store with the required one.
    c. ``store/store.py`` `Store.catalogue` reads the items, their attributes and their active flags.
 
-5. ``engine.py`` `Engine.recommend` calls ``engine.py`` `Engine.recommend_many` with one user:
+5. ``engine.py`` `Engine.recommend` passes the query to an ``Engine.view``, which holds one version and one
+   catalogue; ``view.py`` `View.recommend` calls ``view.py`` `View.recommend_many` with one user:
 
    a. ``store/store.py`` `Store.histories` reads the user's events from SQL.
    b. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
-      items that count as seen. `Engine` adds the latter to ``exclude``.
+      items that count as seen. `View` adds the latter to ``exclude``.
 
 6. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 

@@ -1,0 +1,168 @@
+"""``View``: the queries of an engine, answered by one version and one catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Codes
+from item2vec.catalogue import Catalogue
+from item2vec.config import AdapterConfig
+from item2vec.durations import microseconds_of
+from item2vec.errors import InputError, InputTypeError
+from item2vec.items import Items
+from item2vec.recommender import Recommender
+from item2vec.rules import RuleArguments
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.shaping import shape_histories
+from item2vec.store import History, Store, latest_plausible
+from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
+
+__all__ = ["View"]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A version and a catalogue, which answer any number of queries. Immutable.
+
+    ``Engine.view`` returns the current one. All answers of a view are consistent with each other, also while
+    another version is published. Only histories are read from the store when they are queried.
+
+    Parameters
+    ----------
+    model
+        The model of the version, with the catalogue.
+    version
+        The id of the version; ``None`` for a single bundle.
+    catalogue
+        The items of the store with their active flags, or those of the model if there is no store.
+    store
+        The store of the users' histories; ``None`` if only histories are queried.
+    """
+
+    model: Recommender
+    version: str | None
+    catalogue: Catalogue
+    store: Store | None
+
+    @property
+    def items(self) -> Items | None:
+        """Titles and attributes: those of the store, or of the model if the store has none."""
+        listed = self.catalogue.items
+        described = any(listed.attributes) or any(title is not None for title in listed.titles)
+        return listed if described else self.model.items
+
+    def recommend(
+        self,
+        user: str | None = None,
+        *,
+        history: Iterable[str] | None = None,
+        weights: Sequence[float] | npt.NDArray[Any] | None = None,
+        timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        k: int = 10,
+        filter_seen: bool = True,
+        **rules: Unpack[RuleArguments],
+    ) -> list[Recommendation]:
+        """Return the ``k`` best items for a user or a history, best first; see ``Engine.recommend``."""
+        if (user is None) == (history is None):
+            arguments = "neither a user nor" if user is None else "a user and"
+            raise InputTypeError(f"got {arguments} a history; expected one of the two")
+        if history is not None:
+            own: dict[str, Any] = {"weights": weights, "timestamps": timestamps}
+            return self.model.recommend(history, k=k, filter_seen=filter_seen, **own, **rules)
+        if weights is not None or timestamps is not None:
+            raise InputTypeError("got weights or timestamps for a user; expected them with history= only")
+        if rules.get("exclude") is not None:
+            rules["exclude"] = [rules["exclude"]]
+        return self.recommend_many([str(user)], k=k, filter_seen=filter_seen, **rules)[0]
+
+    def recommend_many(
+        self, users: Iterable[str], *, k: int = 10, filter_seen: bool = True, **rules: Unpack[RuleArguments]
+    ) -> list[list[Recommendation]]:
+        """Return the recommendations of each user; see ``Engine.recommend_many``."""
+        check_k(k)
+        histories, seen = self._histories(users)
+        if filter_seen:
+            rules["exclude"] = _merge_excluded(rules.get("exclude"), seen)
+            # With seen_events, the other items of the history stay eligible.
+            filter_seen = self.model.adapter.seen_events is None
+        return self.model.recommend_many(histories, k=k, filter_seen=filter_seen, **rules)
+
+    def similar_items(
+        self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
+        """Return the ``k`` active items most similar to ``item``; see ``Recommender.similar_items``."""
+        return self.model.similar_items(item, k=k, **rules)
+
+    def analogy(
+        self,
+        *,
+        positive: Iterable[str],
+        negative: Iterable[str] = (),
+        k: int = 10,
+        **rules: Unpack[RuleArguments],
+    ) -> list[Recommendation]:
+        """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
+        return self.model.analogy(positive=positive, negative=negative, k=k, **rules)
+
+    def explain(self, user: str, item: str) -> list[Share]:
+        """Return the contribution of each history item to the score of ``item``; see ``Engine.explain``."""
+        history, _ = self._histories([user])
+        timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
+        return self.model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
+
+    def history(self, user: str) -> list[str]:
+        """Return the items of a user's history that the model reads, oldest first."""
+        return list(self._histories([user])[0][0])
+
+    def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
+        """Return, for each user, the history that the model reads and the items that count as seen.
+
+        Events with implausible times in the future count as seen only. Training excludes them as well.
+        """
+        user_ids = as_history(users, "users")
+        if self.store is None:
+            raise InputError("users have no histories, because the engine has no store; pass history=")
+        sentences, codes, events = _sentences(self.store.histories(user_ids))
+        adapter, items = self.model.adapter, self.catalogue.items
+        seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
+        counted = (sentences, codes)
+        if sentences.timestamps is not None:
+            plausible = sentences.timestamps < microseconds_of(latest_plausible(datetime.now(UTC)))
+            sentences, codes = sentences.keep(plausible), codes[plausible]
+        return (
+            shape_histories(sentences, codes, events, adapter, items),
+            shape_histories(*counted, events, seen, items),
+        )
+
+
+def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabulary]:
+    """Convert histories to sentences; also return the event code of each token, and the event vocabulary."""
+    items = [item for history in histories for item in history.items]
+    names = [event for history in histories for event in history.events]
+    vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
+    timestamps = [history.timestamps for history in histories if history.timestamps is not None]
+    dated = len(timestamps) == len(histories)
+    sentences = Sentences(
+        vocabulary,
+        vocabulary.encode(items),
+        offsets_of([len(history) for history in histories]),
+        np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
+        np.concatenate([np.empty(0, np.int64), *timestamps]) if dated else None,
+    )
+    return sentences, events.encode(names), events
+
+
+def _merge_excluded(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
+    """Return the union of excluded and seen items for each user."""
+    excluded = [as_history(items, "exclude") for items in ([[]] * len(seen) if exclude is None else exclude)]
+    if len(excluded) != len(seen):
+        raise InputError(
+            f"exclude has {len(excluded)} lists for {len(seen)} users; expected one list per user"
+        )
+    return [[*items, *seen_items] for items, seen_items in zip(excluded, seen, strict=True)]
