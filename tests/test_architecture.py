@@ -13,24 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
-<<<<<<< HEAD
-    {"types", "files", "matrices", "progress", "ranking", "durations", "opening", "processes", "conditions"},
+    {"arguments", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
+    | {"processes", "conditions"},
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
-=======
-    {
-        "arguments",
-        "types",
-        "files",
-        "matrices",
-        "progress",
-        "ranking",
-        "durations",
-        "opening",
-        "processes",
-        "conditions",
-    },
-    {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs"},
->>>>>>> 82b413e (Arguments are checked at the boundary; every error is one of item2vec.errors, also under python -O)
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"vectors", "shaping", "neighbours"},
     {"taste", "row_rules"},
