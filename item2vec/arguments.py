@@ -10,7 +10,6 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 from os import PathLike
 from pathlib import Path
 from types import NoneType
@@ -79,7 +78,8 @@ def checked_except(*unchecked: str) -> Callable[[T], T]:
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            _require(chain(zip(names, args, strict=False), kwargs.items()), kinds())
+            _require(zip(names, args, strict=False), kinds())
+            _require(kwargs.items(), kinds())
             return function(*args, **kwargs)
 
         return call  # type: ignore[return-value]

@@ -13,18 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
-    {
-        "arguments",
-        "types",
-        "files",
-        "matrices",
-        "progress",
-        "ranking",
-        "durations",
-        "opening",
-        "processes",
-        "conditions",
-    },
+    {"arguments", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
+    | {"processes", "conditions"},
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"vectors", "shaping", "neighbours"},
