@@ -143,14 +143,14 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
 def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
     """Return the table for sentences: transitions if they are ordered, link propagation otherwise.
 
-    The table has a row per item of ``vocabulary``; other items are left out.
+    The table has a row per item of ``vocabulary``; other items, and tokens of negative weight, are left out.
 
     Examples
     --------
     >>> table_for(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a"))).items
     array([1, 0], dtype=int32)
     """
-    codes, offsets = encode_histories(vocabulary, sentences)[:2]
+    codes, offsets = encode_histories(vocabulary, sentences.liked)[:2]
     known = Sentences(vocabulary, codes, offsets, ordered=sentences.ordered)
     return transitions(known) if sentences.ordered else link_propagation(known)
 

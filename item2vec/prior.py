@@ -38,13 +38,14 @@ def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | N
 
     With a ``half_life`` in days, a token counts ``0.5 ** (age / half_life)``, where the newest token of all
     sentences has age 0. Without a ``half_life`` or timestamps, a token counts 1. Counts are multiplied by the
-    weights of the tokens.
+    weights of the tokens. Tokens of negative weight do not count.
 
     >>> from dataclasses import replace
     >>> lists = replace(Sentences.of([["a", "a", "b"]]), timestamps=np.array([0, 0, 3]) * DAY)
     >>> np.expm1(prior_for(lists, Vocabulary(("a", "b", "c")), half_life=1.5))
     array([0.5, 1. , 0. ], dtype=float32)
     """
+    sentences = sentences.liked
     codes = vocabulary.encode(sentences.vocabulary.ids)[sentences.tokens]
     tokens = np.ones(len(codes)) if sentences.weights is None else sentences.weights.astype(np.float64)
     if half_life is not None and sentences.timestamps is not None and len(codes):

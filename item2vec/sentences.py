@@ -35,6 +35,7 @@ class Sentences(Sequence[list[str]]):
 
     ``tokens`` (int32) holds the codes of all sentences. ``offsets`` (int64) has length n sentences + 1, from
     0 to the number of tokens. ``weights`` (float32) holds the training weight of each token, or is ``None``.
+    A token of negative weight is a dislike of its user; it is not trained, and a history moves away from it.
     ``timestamps`` (int64) holds the time of each token's interaction in microseconds since 1970-01-01 UTC, or
     is ``None``. ``ordered=False`` means that the order of tokens in a sentence carries no information;
     training then shuffles each sentence in each epoch.
@@ -67,8 +68,7 @@ class Sentences(Sequence[list[str]]):
             object.__setattr__(self, "weights", read_only(self.weights, np.float32))
         if self.timestamps is not None:
             object.__setattr__(self, "timestamps", read_only(self.timestamps, np.int64))
-        fault = _fault(self)
-        if fault:
+        if fault := _fault(self):
             raise InputError(f"sentences are inconsistent: {fault}")
 
     @classmethod
@@ -121,17 +121,19 @@ class Sentences(Sequence[list[str]]):
         shape = (self.ordered, len(self), len(self.tokens), self.weights is not None)
         timed = b"" if self.timestamps is None else b"timestamps"
         digest = hashlib.sha256(str(shape).encode() + timed)
-        columns = [
-            (self.tokens, "<i4"),
-            (self.offsets, "<i8"),
-            (self.weights, "<f4"),
-            (self.timestamps, "<i8"),
-        ]
-        for array, dtype in columns:
+        arrays = (self.tokens, self.offsets, self.weights, self.timestamps)
+        for array, dtype in zip(arrays, ("<i4", "<i8", "<f4", "<i8"), strict=True):
             if array is not None:
                 digest.update(np.ascontiguousarray(array, dtype=dtype).data)
         digest.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
         return digest.hexdigest()
+
+    @property
+    def liked(self) -> Sentences:
+        """The sentences without the tokens of negative weight; the sentences themselves if there are none."""
+        if self.weights is None or not bool((self.weights < 0).any()):
+            return self
+        return self.keep(self.weights >= 0)
 
     @checked
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:
@@ -293,13 +295,22 @@ class Histories(NamedTuple):
     """Histories encoded with the vocabulary of a model, oldest item first.
 
     ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the item codes of history ``i``. ``weights`` (float64)
-    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``.
+    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``. An entry
+    of negative weight is a disliked item.
     """
 
     codes: Codes
     offsets: Offsets
     weights: Doubles | None = None
     timestamps: Offsets | None = None
+
+    @property
+    def disliked(self) -> Mask | None:
+        """Whether each entry of ``codes`` has a negative weight; ``None`` if none has."""
+        if self.weights is None:
+            return None
+        mask = self.weights < 0
+        return mask if bool(mask.any()) else None
 
     def keep(self, items: Mask) -> Histories:
         """Return the histories with only the entries that a mask selects (one flag per entry of ``codes``).
@@ -365,9 +376,9 @@ def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
         with np.errstate(over="ignore"):
             column = np.asarray(weights, dtype=np.float32).astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InputTypeError(f"weights are {weights!r}; expected finite numbers >= 0") from error
-    if not bool(np.all(np.isfinite(column) & (column >= 0))):
-        raise InputError(f"weights are {weights!r}; expected finite numbers >= 0")
+        raise InputTypeError(f"weights are {weights!r}; expected finite numbers") from error
+    if not bool(np.isfinite(column).all()):
+        raise InputError(f"weights are {weights!r}; expected finite numbers")
     return column
 
 
@@ -393,6 +404,6 @@ def _fault(sentences: Sentences) -> str | None:
     for name, column in sentences._columns().items():
         if len(column) != len(tokens):
             return f"{len(column)} {name} for {len(tokens)} tokens; expected equal numbers"
-    if weights is not None and not bool(np.all(np.isfinite(weights) & (weights >= 0))):
-        return "a weight is negative or not finite; expected finite numbers >= 0"
+    if weights is not None and not bool(np.isfinite(weights).all()):
+        return "a weight is not finite; expected finite numbers"
     return None

@@ -102,6 +102,9 @@ def shape_histories(
     Events are filtered by name and time, and weighted; then ``group_collapse_truncate`` is applied. Serving
     and evaluation both call this function, so that their histories are equal.
 
+    Events with a negative weight in ``adapter.events`` are dislikes. They come first in the history, in their
+    order, with negative weights. They neither count in ``max_length`` nor are collapsed.
+
     Parameters
     ----------
     all_events
@@ -130,17 +133,23 @@ def shape_histories(
         kept &= all_events.timestamps >= microseconds([adapter.since])[0]
     if adapter.events is not None and event_codes is not None and event_names is not None:
         weight_of = _event_weights(adapter.events, event_names)
-        kept &= weight_of[event_codes] >= 0
+        kept &= ~np.isnan(weight_of[event_codes])
         if isinstance(adapter.events, Mapping):
             base = np.float32(1) if all_events.weights is None else all_events.weights
-            weights = np.maximum(weight_of[event_codes], 0) * base
+            weights = np.nan_to_num(weight_of[event_codes]) * base
             all_events = dataclasses.replace(all_events, weights=weights)
-    return group_collapse_truncate(
-        all_events if bool(kept.all()) else all_events.keep(kept),
+    chosen = all_events if bool(kept.all()) else all_events.keep(kept)
+    grouping = grouping_of(adapter, items)
+    histories = group_collapse_truncate(
+        chosen.liked,
         max_length=adapter.max_length,
         collapse_repeats=adapter.collapse_repeats,
-        group_by=grouping_of(adapter, items),
+        group_by=grouping,
     )
+    if chosen.liked is chosen or chosen.weights is None:
+        return histories
+    dislikes = chosen.keep(chosen.weights < 0)
+    return _joined(dislikes if grouping is None else _grouped(dislikes, grouping), histories)
 
 
 def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
@@ -162,8 +171,8 @@ def grouping_of(adapter: AdapterConfig, items: Items | None) -> Grouping | None:
 
 
 def _event_weights(selected: Iterable[str] | Mapping[str, float], event_names: Vocabulary) -> Floats:
-    """Return the weight of each event code. The weight of an event that is not selected is -1."""
-    weights = np.full(len(event_names), -1, dtype=np.float32)
+    """Return the weight of each event code. The weight of an event that is not selected is NaN."""
+    weights = np.full(len(event_names), np.nan, dtype=np.float32)
     for name in selected:
         if name in event_names:
             weights[event_names.code(name)] = selected[name] if isinstance(selected, Mapping) else 1
@@ -207,6 +216,14 @@ def _without_overlong(sentences: Sentences, most: int) -> Sentences:
         len(sentences.tokens),
     )
     return sentences.take(~overlong)
+
+
+def _joined(first: Sentences, second: Sentences) -> Sentences:
+    """Return the sentences of two corpora with as many sentences, each followed by its counterpart."""
+    both = first + second
+    n = len(first)
+    order = np.column_stack((np.arange(n), n + np.arange(n))).reshape(-1)
+    return dataclasses.replace(both.take(order), offsets=first.offsets + second.offsets)
 
 
 def _collapsed(sentences: Sentences) -> Sentences:

@@ -169,7 +169,6 @@ def test_illegal_ids_are_errors(illegal):
         ([0, 1], [0, 2], [1.0], "1 weights for 2 tokens"),
         ([0, 1], [0, 2], [1.0, np.nan], "finite"),
         ([0, 1], [0, 2], [1.0, np.inf], "finite"),
-        ([0, 1], [0, 2], [1.0, -1.0], "negative"),
     ],
 )
 def test_inconsistent_columns_are_errors(tokens, offsets, column, message):

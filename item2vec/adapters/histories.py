@@ -77,7 +77,8 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
         Keep interactions with ``start <= timestamp < end``. Naive datetimes are in UTC.
     events
         Names of the events to keep. A mapping, such as ``{"click": 1, "purchase": 5}``, also multiplies the
-        weight of each interaction by the weight of its event.
+        weight of each interaction by the weight of its event. Events of negative weight are dislikes, and are
+        dropped.
     min_item_count, min_user_count
         After the filters above, drop items with fewer than ``min_item_count`` interactions; then drop users
         with fewer than ``min_user_count`` interactions.
@@ -261,7 +262,7 @@ def _filtered(
     if start is not None or end is not None:
         chosen = chosen.between(start, end)
     if isinstance(events, Mapping):
-        chosen = chosen.with_event_weights(events)
+        chosen = chosen.with_event_weights({name: weight for name, weight in events.items() if weight >= 0})
     elif events is not None:
         chosen = chosen.of_events(events)
     if core and max(min_item_count, min_user_count) > 1:

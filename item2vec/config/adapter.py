@@ -45,11 +45,10 @@ def _utc(time: datetime) -> datetime:
 def _check_events(events: Any) -> Any:
     weights = dict(events) if isinstance(events, Mapping) else {}
     has_names = isinstance(events, tuple | Mapping) and all(isinstance(name, str) for name in events)
-    if not has_names or not all(type(n) in {int, float} and 0 <= n < math.inf for n in weights.values()):
+    if not has_names or not all(type(n) in {int, float} and abs(n) < math.inf for n in weights.values()):
         raise ValueError(
             f"events is {short_repr(events)}; expected names such as ['play'], or names "
-            f"with finite weights >= 0 such "
-            "as {'click': 1, 'purchase': 5}"
+            "with finite weights such as {'click': 1, 'purchase': 5, 'dislike': -1}"
         )
     return {name: float(n) for name, n in weights.items()} if weights else events
 
@@ -84,7 +83,9 @@ class AdapterConfig(Settings):
     """Use only interactions from this time on. A nightly run with ``days`` sets ``since`` in the model."""
     events: Events | None = None
     """Use only events with these names, such as ["play", "purchase"]. A mapping, such as
-    {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name."""
+    {click = 1, purchase = 5}, also multiplies the weights of interactions by a factor per event name. Events
+    of negative weight, such as {dislike = -1}, are dislikes: training drops them, histories move away from
+    their items, and these items are not recommended."""
     seen_events: tuple[str, ...] | None = None
     """Events that mark an item as seen, so that it is not recommended. By default all events of the user,
     independently of ``events`` and ``days``."""

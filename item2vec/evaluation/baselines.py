@@ -11,6 +11,7 @@ import numpy as np
 
 from item2vec.arguments import checked
 from item2vec.arrays import Codes, Doubles, Offsets
+from item2vec.dislikes import split_dislikes
 from item2vec.durations import DAY
 from item2vec.errors import InputError
 from item2vec.evaluation.rankings import Ties
@@ -87,13 +88,15 @@ class Baseline(ABC):
         """Return the ``k`` items with the highest scores for each history, best first.
 
         ``filter_seen`` excludes the items of the history. ``exclude`` contains further items to exclude, one
-        sentence per history. Unknown items are ignored. A ranking is shorter than ``k`` only if fewer than
-        ``k`` items are eligible.
+        sentence per history. Items of negative weight are always excluded. Unknown items are ignored. A
+        ranking is shorter than ``k`` only if fewer than ``k`` items are eligible.
         """
         n_items = len(self.vocabulary)
         k = min(check_k(k), n_items)
-        codes, offsets = encode_histories(self.vocabulary, histories)[:2]
-        parts = [_Excluded(codes, offsets)] if filter_seen else []
+        encoded = encode_histories(self.vocabulary, histories)
+        liked, disliked = split_dislikes(encoded)
+        codes, offsets = liked.codes, liked.offsets
+        parts = [_Excluded(*(encoded if filter_seen else disliked)[:2])]
         if exclude is not None:
             parts.append(_Excluded(*encode_histories(self.vocabulary, exclude)[:2]))
         excluded = _merged(parts, len(offsets) - 1)

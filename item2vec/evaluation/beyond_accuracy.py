@@ -62,7 +62,7 @@ class BeyondAccuracy:
     @cached_property
     def _history_popularity(self) -> float:
         """Mean count of the trained items of a history, averaged over histories with trained items."""
-        histories = self._split.histories
+        histories = self._split.histories.liked
         code_of = self._rankings.vocabulary.encode(histories.vocabulary.ids)
         counts = np.append(self._counts, 0)[code_of[histories.tokens]]
         owners = np.repeat(np.arange(len(histories)), histories.lengths)

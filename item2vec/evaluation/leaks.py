@@ -73,6 +73,7 @@ def trained_beyond(vectors: ItemVectors, train: Sentences) -> str | None:
     the model was trained on 3 tokens more than the training part contains: it counts item 'b' 5 times, the \
 training part 2 times; expected a model trained on split.train alone
     """
+    train = train.liked
     counts = np.bincount(train.tokens, train.weights, minlength=len(train.vocabulary))
     counts = np.append(counts, 0.0)[train.vocabulary.encode(vectors.vocabulary.ids)]
     excess = vectors.counts - counts

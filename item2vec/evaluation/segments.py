@@ -112,7 +112,7 @@ def _means(evaluation: Evaluation, mask: Mask) -> dict[str, float]:
 
 
 def _by_length(split: Split) -> Iterator[tuple[str, Mask]]:
-    lengths = split.histories.lengths
+    lengths = split.histories.liked.lengths
     for least, beyond in pairwise(LENGTHS):
         name = str(least) if beyond == least + 1 else f"{least} to {beyond - 1}"
         yield name, (lengths >= least) & (lengths < beyond)

@@ -173,7 +173,7 @@ class Split:
         if isinstance(min_history, bool) or not isinstance(min_history, int) or min_history < 0:
             raise ConfigError(f"min_history is {min_history!r}; expected a number of items of at least 0")
         targets, dropped = self.targets, dict(self.dropped)
-        is_short = self.histories.lengths < min_history
+        is_short = self.histories.liked.lengths < min_history
         is_cold = np.zeros(len(self), dtype=bool)
         if cold_targets == "drop":
             trained = self._trained(targets)

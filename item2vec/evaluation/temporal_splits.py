@@ -197,8 +197,8 @@ class _Reader:
         return user_histories(interactions, self.config, self.items)
 
     def chosen(self, interactions: Interactions) -> Sentences:
-        """Return the items of each user whose event types are in ``events``."""
-        return self._of(interactions, self.config.events)
+        """Return the items of each user whose event types are in ``events``, without dislikes."""
+        return self._of(interactions, self.config.events).liked
 
     def seen(self, interactions: Interactions) -> Sentences:
         """Return the items of each user whose event types are in ``seen_events``."""

@@ -59,14 +59,16 @@ class Corpus:
 
 
 def prepare(sentences: Sentences, config: TrainConfig) -> Corpus:
-    """Drop tokens of weight 0, then rare items, then sentences of one token; number items by frequency.
+    """Drop tokens without a positive weight, rare items, and sentences of one token; number the other items.
+
+    Items are numbered by frequency. Tokens of weight 0 count in ``read_share``, and dislikes do not.
 
     Raises
     ------
     NothingToTrainError
         If fewer than two items are left.
     """
-    positive = sentences
+    positive = sentences = sentences.liked
     if sentences.weights is not None and not sentences.weights.all():
         positive = sentences.keep(sentences.weights > 0)
     frequent = _frequent(positive, config.min_count)

@@ -215,6 +215,7 @@ def _events(data: Data) -> Interactions:
     """Return the data as interactions, with one user per sentence."""
     if isinstance(data, Interactions):
         return data
+    data = data.liked
     users = Vocabulary(tuple(map(str, range(len(data)))))
     user = np.repeat(np.arange(len(data), dtype=np.int32), data.lengths)
     return Interactions(users, data.vocabulary, user, data.tokens, data.timestamps, data.weights)

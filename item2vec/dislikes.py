@@ -1,0 +1,217 @@
+"""Disliked items: the user vector moves away from them, and their neighbours are recommended last.
+
+Items are disliked by the argument ``disliked`` of a request, or by a negative weight in a history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets, Rows
+from item2vec.config import TasteConfig
+from item2vec.matrices import unit_rows
+from item2vec.sentences import Histories, offsets_of
+from item2vec.taste import Tastes, cosine_divisor, scored_matrix
+from item2vec.vectors import ItemVectors
+
+__all__ = ["Dislikes", "dislike_scores", "move_away", "nearer_to_dislikes", "split_dislikes"]
+
+PUSH = 0.3
+"""Length of the step away from the dislikes, relative to the length of the user vector.
+
+Chosen on validation data of movielens-100k (docs/benchmarks.md, "Rules"): the largest step at which hits are
+as many as without dislikes.
+"""
+NEAR_DUPLICATE = 0.5
+"""Cosine above which an item is a near-duplicate of a disliked item, if there is no history to compare."""
+ROUNDING = 1e-6
+
+
+class Dislikes(NamedTuple):
+    """The disliked items of each history: ``codes[offsets[i]:offsets[i + 1]]`` (int32) for history ``i``.
+
+    ``strengths`` (float64, above 0) has one number per entry of ``codes``; 1 is a plain dislike.
+    """
+
+    codes: Codes
+    offsets: Offsets
+    strengths: Doubles
+
+    def take(self, histories: Rows) -> Dislikes:
+        """Return the disliked items of these histories, in this order; a history may repeat."""
+        lengths = np.diff(self.offsets)[histories]
+        offsets = offsets_of(lengths)
+        entries = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][histories] - offsets[:-1], lengths)
+        return Dislikes(self.codes[entries], offsets, self.strengths[entries])
+
+    def of(self, history: int) -> tuple[Codes, Doubles]:
+        """Return the codes and strengths of a history."""
+        own = slice(self.offsets[history], self.offsets[history + 1])
+        return self.codes[own], self.strengths[own]
+
+
+def split_dislikes(histories: Histories, further: Sequence[Rows] | None = None) -> tuple[Histories, Dislikes]:
+    """Divide histories into their other entries, and the disliked items.
+
+    Entries of negative weight are disliked, with their absolute weight as strength. ``further`` holds other
+    disliked rows of each history, of strength 1. A disliked item is removed from its history, in spite of
+    other entries of the item.
+
+    Examples
+    --------
+    >>> weights = np.array([1.0, 2.0, -3.0])
+    >>> histories = Histories(np.array([4, 5, 4], np.int32), np.array([0, 3]), weights)
+    >>> liked, dislikes = split_dislikes(histories)
+    >>> liked.codes, dislikes
+    (array([5], dtype=int32), Dislikes(codes=array([4], dtype=int32), offsets=array([0, 1]), \
+strengths=array([3.])))
+    """
+    negative = histories.disliked
+    n_further = 0 if further is None else sum(map(len, further))
+    n = len(histories.offsets) - 1
+    if negative is None and not n_further:
+        none = np.zeros(n + 1, np.int64)
+        return histories, Dislikes(np.empty(0, np.int32), none, np.empty(0))
+    codes, owners, strengths = _negative_entries(histories, negative)
+    if further is not None:
+        codes = np.concatenate((codes, *further), dtype=np.int32, casting="same_kind")
+        owners = np.concatenate((owners, np.repeat(np.arange(n), list(map(len, further)))))
+        strengths = np.concatenate((strengths, np.ones(n_further)))
+    order = np.argsort(owners, kind="stable")
+    dislikes = Dislikes(codes[order], offsets_of(np.bincount(owners, minlength=n)), strengths[order])
+    n_rows = int(max(codes.max(initial=0), histories.codes.max(initial=0))) + 1
+    keys = _owners(histories.offsets) * n_rows + histories.codes
+    return histories.keep(~np.isin(keys, owners * n_rows + codes)), dislikes
+
+
+def move_away(
+    tastes: Tastes, histories: Histories, dislikes: Dislikes, vectors: ItemVectors, taste: TasteConfig
+) -> tuple[Tastes, Doubles]:
+    """Move user vectors away from disliked items, and towards the items of the history; keep their lengths.
+
+    A user vector v becomes the vector of the same length in the direction of::
+
+        v + 0.3 · |v| · Σ s (h - d) / n
+
+    where h is the mean of the unit vectors of the history items of positive weight, d the unit vector of one
+    of the ``n`` disliked items, and s its strength. h and d are rows of the scored matrix: output vectors for
+    ``score="output"``. If a score is a mean of cosines of parts, each part is moved separately.
+
+    Returns
+    -------
+    tuple
+        The moved tastes, and the length of each step after scaling (float64, n histories × moved parts), for
+        ``dislike_scores``.
+
+    Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. Moving
+    only away from d, or between input vectors, loses hits (docs/benchmarks.md, "Rules").
+    """
+    n_groups = _n_groups(vectors, taste, tastes)
+    if not len(dislikes.codes):
+        return tastes, np.zeros((len(tastes.vectors), n_groups))
+    moved, scales = tastes.vectors.copy(), np.array(tastes.scales)
+    steps = np.zeros((len(moved), n_groups))
+    for history in np.flatnonzero(np.diff(dislikes.offsets) > 0).tolist():
+        if tastes.empty[history]:
+            continue
+        before = tastes.vectors[history].astype(np.float64).reshape(n_groups, -1)
+        direction = _directions(histories, history, dislikes, tastes, vectors, taste, n_groups).sum(axis=0)
+        lengths = np.linalg.norm(before, axis=1)
+        after = before + PUSH * lengths[:, None] * direction
+        new_lengths = np.linalg.norm(after, axis=1)
+        factors = np.divide(lengths, new_lengths, out=np.ones(n_groups), where=new_lengths > 0)
+        moved[history] = (after * factors[:, None]).reshape(-1)
+        scales[history] *= factors if n_groups > 1 else factors[0]
+        steps[history] = PUSH * lengths * factors
+    empty = tastes.empty | ~moved.any(axis=1)
+    return Tastes(moved, tastes.weights, scales, empty), steps
+
+
+def dislike_scores(
+    histories: Histories,
+    dislikes: Dislikes,
+    moved: tuple[Tastes, Doubles],
+    vectors: ItemVectors,
+    taste: TasteConfig,
+    item: int,
+) -> Doubles:
+    """Return the contributions of a step to the score of an item, for one history (float64).
+
+    The first contributions are those of the history's entries, the others those of the disliked items. They
+    are in addition to ``token_scores``. ``moved`` is the result of ``move_away``.
+    """
+    tastes, steps = moved
+    n_groups = steps.shape[1]
+    terms = _directions(histories, 0, dislikes, tastes, vectors, taste, n_groups)
+    row = scored_matrix(vectors, taste)[item].astype(np.float64).reshape(n_groups, -1)
+    scores: Doubles = np.einsum("tgd,gd,g->t", terms, row, steps[0])
+    return scores
+
+
+def nearer_to_dislikes(matrix: Floats, rows: Rows, liked: Codes, disliked: Codes) -> Mask:
+    """Return whether the largest cosine of each row to a disliked row exceeds that to a liked row.
+
+    Without liked rows, the cosine to a disliked row is compared with 0.5. Differences up to 1e-6 count as
+    equal. ``rows``, ``liked`` and ``disliked`` are row numbers of ``matrix``.
+
+    Source: best_score of Qdrant's recommendation API. There, such points have scores below all others.
+
+    Examples
+    --------
+    >>> matrix = np.array([[1, 0], [0, 1], [0.9, 0.1], [0.1, 0.9]], np.float32)
+    >>> nearer_to_dislikes(matrix, np.array([2, 3]), liked=np.array([0]), disliked=np.array([1]))
+    array([False,  True])
+    """
+    candidates = unit_rows(matrix[rows]).astype(np.float64)
+    nearest = _largest_cosines(candidates, matrix, disliked)
+    limits = _largest_cosines(candidates, matrix, liked) if len(liked) else np.full(len(rows), NEAR_DUPLICATE)
+    demoted: Mask = nearest > limits + ROUNDING
+    return demoted
+
+
+def _largest_cosines(candidates: Doubles, matrix: Floats, rows: Codes) -> Doubles:
+    others = unit_rows(matrix[np.unique(rows)]).astype(np.float64)
+    largest: Doubles = (candidates @ others.T).max(axis=1)
+    return largest
+
+
+def _n_groups(vectors: ItemVectors, taste: TasteConfig, tastes: Tastes) -> int:
+    """Return the number of parts that are moved separately: those whose cosines are averaged, or 1."""
+    score = taste.as_trained(vectors.config, has_output=vectors.output is not None).score
+    by_part = score == "output" and cosine_divisor(vectors, taste) is not None
+    return tastes.weights.shape[1] if by_part else 1
+
+
+def _directions(
+    histories: Histories,
+    history: int,
+    dislikes: Dislikes,
+    tastes: Tastes,
+    vectors: ItemVectors,
+    taste: TasteConfig,
+    n_groups: int,
+) -> Doubles:
+    """Return the term of each entry and of each disliked item in a step (float64, n × parts × dimensions)."""
+    matrix = scored_matrix(vectors, taste)
+    own = slice(histories.offsets[history], histories.offsets[history + 1])
+    counted = tastes.weights[own].any(axis=1).astype(np.float64)
+    codes, strengths = dislikes.of(history)
+    share = strengths.sum() / len(codes)
+    factors = np.concatenate((share * counted / counted.sum(), -strengths / len(codes)))
+    rows = matrix[np.concatenate((histories.codes[own], codes))]
+    unit = unit_rows(rows.reshape(len(rows) * n_groups, -1)).reshape(len(rows), n_groups, -1)
+    terms: Doubles = unit * factors[:, None, None]
+    return terms
+
+
+def _negative_entries(histories: Histories, negative: Mask | None) -> tuple[Codes, Rows, Doubles]:
+    if negative is None or histories.weights is None:
+        return np.empty(0, np.int32), np.empty(0, np.intp), np.empty(0)
+    return histories.codes[negative], _owners(histories.offsets)[negative], -histories.weights[negative]
+
+
+def _owners(offsets: Offsets) -> Rows:
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

@@ -1,0 +1,157 @@
+"""Interests: a history divided into clusters of similar items, each with its own user vector."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Codes, Doubles, Floats, Rows
+from item2vec.index.search import SearchResult
+from item2vec.sentences import Histories, offsets_of
+
+__all__ = ["Interests", "best_of", "clusters", "divide"]
+
+MAX_CLUSTERED = 100
+"""Largest number of distinct items that are clustered; older items join the cluster with the nearest mean."""
+AUTO_DISTANCE = 2.0
+AUTO_MOST = 5
+
+
+class Interests(NamedTuple):
+    """Histories divided into interests.
+
+    ``histories`` has one history per interest, with its entries in their order. ``owners`` (intp, ascending)
+    is the history of each interest; the interest of the newest entry comes first. ``medoids`` (int32) is the
+    item that is nearest to the centre of each interest; -1 for an empty history.
+    """
+
+    histories: Histories
+    owners: Rows
+    medoids: Codes
+
+
+def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Interests:
+    """Divide each history into ``n`` interests, or fewer if it has fewer distinct items.
+
+    ``unit`` holds the unit vectors of the items. See ``clusters``. An empty history is one empty interest.
+
+    Source: Pal et al., PinnerSage: multi-modal user embedding framework for recommendations at Pinterest,
+    KDD 2020, sections 4.1 and 4.2 (Ward's clustering, medoids). There, the medoids are the user vectors.
+
+    Examples
+    --------
+    >>> unit = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+    >>> both = divide(Histories(np.array([0, 2, 1], np.int32), np.array([0, 3])), unit, 2)
+    >>> both.histories.codes, both.histories.offsets, both.medoids
+    (array([0, 1, 2], dtype=int32), array([0, 2, 3]), array([1, 2], dtype=int32))
+    """
+    labels = np.zeros(len(histories.codes), dtype=np.intp)
+    counts, medoids = [], []
+    for start, stop in zip(histories.offsets[:-1].tolist(), histories.offsets[1:].tolist(), strict=True):
+        codes = histories.codes[start:stop]
+        labels[start:stop], own_medoids = _own_interests(codes, unit, n)
+        counts.append(max(1, len(own_medoids)))
+        medoids += own_medoids or [-1]
+    offsets = offsets_of(counts)
+    interest = labels + np.repeat(offsets[:-1], np.diff(histories.offsets))
+    order = np.argsort(interest, kind="stable")
+    divided = Histories(
+        histories.codes[order],
+        offsets_of(np.bincount(interest, minlength=offsets[-1])),
+        None if histories.weights is None else histories.weights[order],
+        None if histories.timestamps is None else histories.timestamps[order],
+    )
+    owners = np.repeat(np.arange(len(counts)), counts)
+    return Interests(divided, owners, np.array(medoids, dtype=np.int32))
+
+
+def clusters(unit: Floats | Doubles, n: int | Literal["auto"]) -> Rows:
+    """Return the cluster of each unit vector (intp, numbered from 0 in order of their first vectors).
+
+    The two clusters with the lowest increase of the sum of squares are merged until ``n`` are left; with
+    ``"auto"``, until at most 5 are left and the root of twice the increase is above 2.0 for the next two.
+
+    Source: Ward, Hierarchical grouping to optimize an objective function, JASA 58, 1963.
+
+    Examples
+    --------
+    >>> clusters(np.array([[1, 0], [0, 1], [0.8, 0.6]], np.float32), 2)
+    array([0, 1, 0])
+    """
+    squares, sizes = _square_distances(unit.astype(np.float64), unit.astype(np.float64)), np.ones(len(unit))
+    np.fill_diagonal(squares, np.inf)
+    members = [[number] for number in range(len(unit))]
+    for n_left in range(len(unit), 1 if n == "auto" else n, -1):
+        first, second = divmod(int(np.argmin(squares)), len(unit))
+        nearest = squares[first, second]
+        if n == "auto" and n_left <= AUTO_MOST and nearest > AUTO_DISTANCE**2:
+            break
+        weights = sizes + sizes[first], sizes + sizes[second]
+        merged = weights[0] * squares[first] + weights[1] * squares[second] - sizes * nearest
+        merged /= weights[0] + sizes[second]
+        sizes[first] += sizes[second]
+        members[first] += members[second]
+        members[second] = []
+        squares[first], squares[:, first], squares[first, first] = merged, merged, np.inf
+        squares[second], squares[:, second] = np.inf, np.inf
+    labels = np.empty(len(unit), dtype=np.intp)
+    for number, cluster in enumerate(filter(None, members)):
+        labels[cluster] = number
+    return labels
+
+
+def best_of(results: list[SearchResult], n: int) -> tuple[SearchResult, Rows]:
+    """Merge rankings of the same history: the ``n`` best rows by their highest score.
+
+    The second value is the number of the ranking with this score; the first of equal ones.
+
+    Examples
+    --------
+    >>> rankings = [SearchResult(np.array([7, 5]), np.array([3, 1], np.float32)),
+    ...             SearchResult(np.array([5, 2]), np.array([2, 0], np.float32))]
+    >>> best_of(rankings, 2)
+    (SearchResult(rows=array([7, 5]), scores=array([3., 2.], dtype=float32)), array([0, 1]))
+    """
+    rows = np.concatenate([result.rows for result in results])
+    scores = np.concatenate([result.scores for result in results])
+    source = np.repeat(np.arange(len(results)), [len(result.rows) for result in results])
+    order = np.lexsort((rows, -scores))  # stable: the first ranking comes first among equal scores
+    first = np.sort(np.unique(rows[order], return_index=True)[1])[:n]
+    kept = order[first]
+    return SearchResult(rows[kept], scores[kept]), source[kept]
+
+
+def _own_interests(codes: Codes, unit: Floats, n: int | Literal["auto"]) -> tuple[Rows, list[int]]:
+    """Return the interest of each entry of one history, and the medoid of each interest."""
+    if not len(codes):
+        return np.empty(0, np.intp), []
+    newest_first, inverse = _distinct_newest_first(codes)
+    vectors = unit[newest_first].astype(np.float64)
+    newest, older = vectors[:MAX_CLUSTERED], vectors[MAX_CLUSTERED:]
+    labels = clusters(newest, n)
+    means = np.stack([newest[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
+    if len(older):
+        labels = np.concatenate((labels, _square_distances(older, means).argmin(axis=1)))
+    medoids = []
+    for label, mean in enumerate(means):
+        own = np.flatnonzero(labels == label)
+        distances = np.square(vectors[own] - mean).sum(axis=1)
+        medoids.append(int(newest_first[own[int(distances.argmin())]]))
+    return labels[inverse], medoids
+
+
+def _distinct_newest_first(codes: Codes) -> tuple[Codes, Rows]:
+    """Return the distinct codes, newest first, and the position of each entry among them."""
+    distinct, first, inverse = np.unique(codes[::-1], return_index=True, return_inverse=True)
+    by_age = np.argsort(first)
+    place = np.empty(len(distinct), dtype=np.intp)
+    place[by_age] = np.arange(len(distinct))
+    return distinct[by_age], place[inverse[::-1]]
+
+
+def _square_distances(vectors: Doubles, others: Doubles) -> Doubles:
+    """Return the square of the distance of each pair (float64, n vectors × n others)."""
+    squares = np.square(vectors).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
+    distances: Doubles = np.maximum(squares - 2 * vectors @ others.T, 0)
+    return distances

@@ -1,0 +1,106 @@
+"""User vectors: one or several per history, read from its interests and moved away from its dislikes."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Codes, Doubles, Rows
+from item2vec.config import TasteConfig
+from item2vec.dislikes import Dislikes, dislike_scores, move_away
+from item2vec.interests import divide
+from item2vec.sentences import Histories, offsets_of
+from item2vec.taste import Tastes, read_tastes, token_scores
+from item2vec.vectors import ItemVectors
+
+__all__ = ["UserVectors", "read_user_vectors"]
+
+
+class UserVectors(NamedTuple):
+    """The user vectors of several histories.
+
+    ``tastes`` and ``histories`` have one entry per user vector: the vector, and the part of the history that
+    it was read from. ``owners`` is the history of each user vector, ascending. ``dislikes`` are the disliked
+    items, per user vector, and ``steps`` the steps away from them (see ``move_away``). ``medoids`` is the
+    central item of each interest; ``None`` without interests.
+    """
+
+    histories: Histories
+    tastes: Tastes
+    owners: Rows
+    dislikes: Dislikes
+    steps: Doubles
+    medoids: Codes | None = None
+
+    def shares(
+        self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int
+    ) -> tuple[Codes, Doubles]:
+        """Return what each entry of a history adds to the inner product of a user vector and an item.
+
+        The result is the item of each entry, disliked items included, and its contribution (float64).
+        """
+        one = _take(self, number)
+        codes = one.histories.codes
+        scores = token_scores(vectors, taste, codes, one.tastes, item)
+        if not len(one.dislikes.codes):
+            return codes, scores
+        added = dislike_scores(one.histories, one.dislikes, (one.tastes, one.steps), vectors, taste, item)
+        added[: len(codes)] += scores
+        return np.concatenate((codes, one.dislikes.codes)), added
+
+
+def read_user_vectors(
+    histories: Histories,
+    dislikes: Dislikes,
+    vectors: ItemVectors,
+    taste: TasteConfig,
+    interests: int | Literal["auto"] | None = None,
+) -> UserVectors:
+    """Return the user vectors of histories whose items all have input vectors.
+
+    The user vectors of a history are the same in every batch, to the last bit.
+
+    Parameters
+    ----------
+    histories, dislikes
+        The result of ``split_dislikes``.
+    interests
+        The number of interests of a history, or ``"auto"``; ``None`` for one user vector per history.
+
+    Examples
+    --------
+    >>> from item2vec.dislikes import split_dislikes
+    >>> from item2vec.types import Vocabulary
+    >>> vectors = ItemVectors(Vocabulary(("a", "b", "c")), np.eye(3), None, np.ones(3))
+    >>> both = Histories(np.array([0, 2], np.int32), np.array([0, 2]))
+    >>> read_user_vectors(*split_dislikes(both), vectors, TasteConfig(), interests=2).tastes.vectors
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    owners, medoids = np.arange(len(histories.offsets) - 1), None
+    if interests is not None:
+        histories, owners, medoids = divide(histories, vectors.unit_input, interests)
+        dislikes = dislikes.take(owners)
+    codes, offsets, weights, timestamps = histories
+    tastes = read_tastes(vectors, taste, codes, offsets, weights=weights, timestamps=timestamps)
+    tastes, steps = move_away(tastes, histories, dislikes, vectors, taste)
+    return UserVectors(histories, tastes, owners, dislikes, steps, medoids)
+
+
+def _take(users: UserVectors, number: int) -> UserVectors:
+    """Return one user vector."""
+    offsets = users.histories.offsets
+    entries = np.zeros(len(users.histories.codes), dtype=bool)
+    entries[offsets[number] : offsets[number + 1]] = True
+    kept = users.histories.keep(entries)
+    tastes = users.tastes
+    one = np.array([number])
+    return UserVectors(
+        kept._replace(offsets=offsets_of([len(kept.codes)])),
+        Tastes(tastes.vectors[one], tastes.weights[entries], tastes.scales[one], tastes.empty[one]),
+        users.owners[one],
+        users.dislikes.take(one),
+        users.steps[one],
+        None if users.medoids is None else users.medoids[one],
+    )
