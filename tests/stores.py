@@ -14,6 +14,7 @@ from item2vec.store.connect import begin_as, make_engine, parse_url
 from item2vec.store.tables import metadata
 
 NOW = datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+LATER = datetime(2024, 1, 2, tzinfo=UTC)
 RUN = {"started_at": NOW, "status": "promoted", "gates": {"recall": 0.5}}
 PROMOTION = {
     "generation": 1,
@@ -26,6 +27,9 @@ PROMOTION = {
 ADDED = {"revision", "position", "dated"}
 """Columns that revisions after the first have added."""
 RECOMMENDATION = {"version": "g1", "user_id": 1, "rank": 1, "item_id": 2, "score": 0.5}
+IMPRESSION = {"user_id": 1, "shown_at": NOW, "item_id": 2}
+LATER_TABLES = {"impression"}
+"""Tables that revisions after the first have added."""
 
 
 @contextmanager
@@ -47,7 +51,8 @@ def fill(store, engine):
     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop"], "\n": [0.1, None]}}))
     store.deactivate_items(["y"])
     with engine.begin() as connection:
-        for name, row in (("run", RUN), ("promotion", PROMOTION), ("recommendation", RECOMMENDATION)):
+        of_table = {"run": RUN, "promotion": PROMOTION, "recommendation": RECOMMENDATION}
+        for name, row in of_table.items():
             connection.execute(metadata.tables[name].insert(), row)
             if name == "promotion":
                 named = [
@@ -56,16 +61,23 @@ def fill(store, engine):
             else:
                 named = [{"version": id_} for id_ in ODD_IDS]
             connection.execute(metadata.tables[name].insert(), [{**row, **names} for names in named])
+        shown = [{**IMPRESSION, "item_id": n, "version": id_} for n, id_ in enumerate(ODD_IDS, 1)]
+        connection.execute(
+            metadata.tables["impression"].insert(),
+            [{**IMPRESSION, "shown_at": LATER, "version": None}, *shown],
+        )
 
 
-def content(engine):
+def content(engine, *, without=()):
     """Return the row count and content hash of each table, over the columns in ``metadata``.
 
-    Columns that a downgrade drops are omitted.
+    Columns that a downgrade drops are omitted, and the tables in ``without``.
     """
     contents = {}
     with engine.begin() as connection:
         for name, table in metadata.tables.items():
+            if name in without:
+                continue
             columns = [column for column in table.columns if column.name not in ADDED]
             rows = sorted(map(repr, connection.execute(sa.select(*columns))))
             contents[name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())

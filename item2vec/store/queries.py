@@ -20,7 +20,7 @@ from item2vec.errors import InputError
 from item2vec.interactions import Interactions, read_only
 from item2vec.store.connect import undamaged
 from item2vec.store.ingest import NO_EVENT, has_timestamps
-from item2vec.store.tables import interaction, item, recommendation, user_account
+from item2vec.store.tables import impression, interaction, item, recommendation, user_account
 from item2vec.types import Vocabulary
 
 __all__ = [
@@ -212,12 +212,13 @@ def days_before_the_last(
 
 
 def forget_user(connection: sa.Connection, user: str) -> int:
-    """Delete a user, and the user's interactions and recommendations. Return the number of interactions."""
+    """Delete a user and all rows of the user in all tables; return the number of interactions."""
     is_user = user_account.c.external_id == user
     number = connection.scalar(sa.select(user_account.c.id).where(is_user).with_for_update())
     if number is None:
         return 0
-    connection.execute(sa.delete(recommendation).where(recommendation.c.user_id == number))
+    for table in (recommendation, impression):
+        connection.execute(sa.delete(table).where(table.c.user_id == number))
     deleted = connection.execute(sa.delete(interaction).where(interaction.c.user_id == number)).rowcount
     connection.execute(sa.delete(user_account).where(user_account.c.id == number))
     return deleted

@@ -21,6 +21,7 @@ from item2vec.items import Items
 from item2vec.progress import progress_bar
 from item2vec.store import catalogue, copying, queries, runs
 from item2vec.store.connect import Mode, begin_as, make_engine, parse_url, retried, shown, translated
+from item2vec.store.impressions import Impressions
 from item2vec.store.ingest import Events, Ingested, RepeatPolicy
 from item2vec.store.moments import Moments
 from item2vec.store.notices import log_notices
@@ -71,7 +72,7 @@ class Store:
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
     ...     store.history("ann").items
     ...     store.items_where({"genre": "dance"})
-    '0004'
+    '0005'
     Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0)
     Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0)
     ['y', 'x']
@@ -87,6 +88,7 @@ class Store:
         self._inherited: list[sa.Engine] = []
         self._checked = False
         self.last_change = object()  # replaced by each change of items through this store
+        self.impressions = Impressions(self._data)  # the items that were shown to users
 
     def __repr__(self) -> str:
         return f"Store({shown(self._url)!r})"
@@ -244,8 +246,7 @@ class Store:
 
     def histories(self, users: Iterable[str]) -> list[History]:
         """Return the history of each user, read in one transaction."""
-        names = as_history(users, "users")
-        check_ids(names)
+        check_ids(names := as_history(users, "users"))
         return self._data("read", partial(queries.read_histories, users=names))
 
     def items(self) -> Items:
@@ -273,7 +274,7 @@ class Store:
         return self._data("read", queries.summary)
 
     def forget_user(self, user: str) -> int:
-        """Delete a user with all interactions and recommendations; return the number of interactions.
+        """Delete a user and all rows of the user in all tables; return the number of interactions.
 
         Models that were trained on these interactions are not changed.
         """
@@ -370,8 +371,7 @@ class Store:
         self.close()
 
     def _set_active(self, items: Iterable[str], *, active: bool) -> int:
-        ids = as_history(items, "items")
-        check_ids(ids)
+        check_ids(ids := as_history(items, "items"))
         return self._change_items(partial(catalogue.set_active, ids=sorted(set(ids)), active=active))
 
     def _change_items(self, change: Callable[[sa.Connection], int]) -> int:

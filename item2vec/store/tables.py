@@ -8,6 +8,7 @@ from item2vec.store.types import Boolean, Int64, Json, Key, UTCDateTime
 
 __all__ = [
     "UNKNOWN_POSITION",
+    "impression",
     "interaction",
     "item",
     "metadata",
@@ -170,6 +171,18 @@ recommendation = sa.Table(
     sa.Column("item_id", Int64, sa.ForeignKey("item.id"), nullable=False),
     sa.Column("score", sa.Double().with_variant(sa.REAL(), "sqlite"), nullable=False),
     sa.CheckConstraint("rank >= 1", name="rank"),
+    *_key_checks("version"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+impression = sa.Table(
+    "impression",
+    metadata,
+    sa.Column("user_id", Int64, sa.ForeignKey("user_account.id"), primary_key=True, autoincrement=False),
+    sa.Column("shown_at", UTCDateTime, primary_key=True),
+    sa.Column("item_id", Int64, sa.ForeignKey("item.id"), primary_key=True, autoincrement=False),
+    sa.Column("version", Key),
     *_key_checks("version"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
