@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from item2vec import adapters, errors, evaluation, readers
+    from item2vec.batch import recommend_all
     from item2vec.config.model import Config
     from item2vec.config.taste import TasteConfig
     from item2vec.config.training import CBOW, NextItem, SkipGram, TrainConfig
@@ -67,6 +68,7 @@ _MODULE_OF = {
     "fit": "fitting",
     "load": "versions",
     "publish": "versions",
+    "recommend_all": "batch",
     "retrain": "retraining",
     "train": "training",
     "tune": "tuning",
@@ -97,6 +99,7 @@ __all__ = [
     "load",
     "publish",
     "readers",
+    "recommend_all",
     "retrain",
     "train",
     "tune",

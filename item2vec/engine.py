@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.errors import InputError, StoreError
@@ -181,20 +182,38 @@ class Engine:
         own: dict[str, Any] = {"history": history, "weights": weights, "timestamps": timestamps}
         return self.view().recommend(user, **own, k=k, filter_seen=filter_seen, **rules)
 
+    @overload
     def recommend_many(
         self,
         users: Iterable[str],
         *,
         k: int = 10,
+        as_arrays: Literal[False] = False,
         filter_seen: bool = True,
         **rules: Unpack[RuleArguments],
-    ) -> list[list[Recommendation]]:
+    ) -> list[list[Recommendation]]: ...
+    @overload
+    def recommend_many(
+        self, users: Iterable[str], *, as_arrays: Literal[True], **arguments: Any
+    ) -> Answers: ...
+    def recommend_many(  # type: ignore[misc] - the second overload is short
+        self,
+        users: Iterable[str],
+        *,
+        k: int = 10,
+        as_arrays: bool = False,
+        filter_seen: bool = True,
+        **rules: Unpack[RuleArguments],
+    ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
 
         All users are served by the same model and catalogue. ``exclude`` holds a list of items per user; the
-        other rules apply to all users.
+        other rules apply to all users. With ``as_arrays``, the result is an ``Answers``, with the user ids.
         """
-        return self.view().recommend_many(users, k=k, filter_seen=filter_seen, **rules)
+        view = self.view()
+        if as_arrays:
+            return view.recommend_many(users, k=k, as_arrays=True, filter_seen=filter_seen, **rules)
+        return view.recommend_many(users, k=k, filter_seen=filter_seen, **rules)
 
     def similar_items(
         self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]

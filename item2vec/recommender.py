@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
+from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.arrays import Floats, Mask
 from item2vec.bonuses import token_bonuses
@@ -274,26 +275,48 @@ class Recommender:
         (ranking,) = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
         return self._listed(ranking)
 
+    @overload
     def recommend_many(
         self,
         histories: Sentences | Iterable[Iterable[str]],
         *,
         k: int = 10,
+        as_arrays: Literal[False] = False,
         filter_seen: bool = True,
         weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
         timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
-    ) -> list[list[Recommendation]]:
+    ) -> list[list[Recommendation]]: ...
+    @overload
+    def recommend_many(
+        self, histories: Sentences | Iterable[Iterable[str]], *, as_arrays: Literal[True], **arguments: Any
+    ) -> Answers: ...
+    def recommend_many(  # type: ignore[misc] - the second overload is short
+        self,
+        histories: Sentences | Iterable[Iterable[str]],
+        *,
+        k: int = 10,
+        as_arrays: bool = False,
+        filter_seen: bool = True,
+        weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
+        timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
+        eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
+    ) -> list[list[Recommendation]] | Answers:
         """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
 
         ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
         one list per history. ``exclude`` holds one list of items per history; ``eligible`` and the other
         rules apply to all histories.
+
+        With ``as_arrays``, the result is an ``Answers``: arrays in place of an object per item.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
         rankings = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
+        if as_arrays:
+            return Answers.of(rankings, k, self.vocabulary, titles=self.items)
         return [self._listed(ranking) for ranking in rankings]
 
     def explain(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from item2vec.answers import Answers
 from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue
 from item2vec.config import AdapterConfig
@@ -81,17 +82,41 @@ class View:
             rules["exclude"] = [rules["exclude"]]
         return self.recommend_many([str(user)], k=k, filter_seen=filter_seen, **rules)[0]
 
+    @overload
     def recommend_many(
-        self, users: Iterable[str], *, k: int = 10, filter_seen: bool = True, **rules: Unpack[RuleArguments]
-    ) -> list[list[Recommendation]]:
+        self,
+        users: Iterable[str],
+        *,
+        k: int = 10,
+        as_arrays: Literal[False] = False,
+        filter_seen: bool = True,
+        **rules: Unpack[RuleArguments],
+    ) -> list[list[Recommendation]]: ...
+    @overload
+    def recommend_many(
+        self, users: Iterable[str], *, as_arrays: Literal[True], **arguments: Any
+    ) -> Answers: ...
+    def recommend_many(  # type: ignore[misc] - the second overload is short
+        self,
+        users: Iterable[str],
+        *,
+        k: int = 10,
+        as_arrays: bool = False,
+        filter_seen: bool = True,
+        **rules: Unpack[RuleArguments],
+    ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations of each user; see ``Engine.recommend_many``."""
         check_k(k)
+        users = as_history(users, "users")
         histories, seen = self._histories(users)
         if filter_seen:
             rules["exclude"] = _merge_excluded(rules.get("exclude"), seen)
             # With seen_events, the other items of the history stay eligible.
             filter_seen = self.model.adapter.seen_events is None
-        return self.model.recommend_many(histories, k=k, filter_seen=filter_seen, **rules)
+        if not as_arrays:
+            return self.model.recommend_many(histories, k=k, filter_seen=filter_seen, **rules)
+        answers = self.model.recommend_many(histories, k=k, as_arrays=True, filter_seen=filter_seen, **rules)
+        return replace(answers, users=tuple(users), titles=self.items)
 
     def similar_items(
         self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]

@@ -20,13 +20,13 @@ LAYERS = [
     {"vectors", "shaping", "neighbours"},
     {"taste", "row_rules", "cold"},
     {"readers", "training", "index", "prior"},
-    {"adapters", "bundle", "bonuses", "sources"},
+    {"adapters", "answers", "bundle", "bonuses", "sources"},
     {"selection"},
     {"ranker", "extension"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
     {"report", "tuning", "view"},
-    {"engine", "retraining"},
+    {"batch", "engine", "retraining"},
     {"cli"},
 ]
 IMPORTERS = {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import described, show_rows
+from item2vec.cli.output import described, show, show_rows
 from item2vec.cli.parameters import ItemsFile, items_file_with_encoding
 from item2vec.cli.settings import location
 from item2vec.errors import ConfigError
 from item2vec.items import Items
+from item2vec.rules import RuleArguments
 
 __all__ = ["recommend", "similar"]
 
@@ -28,22 +31,43 @@ def recommend(
     deny: Annotated[
         list[str] | None, typer.Option(metavar="ITEM", help="Id of an item to exclude; may be repeated.")
     ] = None,
+    every_user: Annotated[
+        bool,
+        typer.Option("--all", help="Recommend for all users of the store; requires --out or --to-store."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
+    ] = None,
+    to_store: Annotated[
+        bool, typer.Option("--to-store", help="With --all: fill the table recommendation of the store.")
+    ] = False,
     items: ItemsFile | None,
     models: options.Models = None,
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Recommend items for a user of the store, or for a history.
+    """Recommend items for a user of the store, for a history, or for all users of the store.
 
     With item ids and without --where, the store is not read, so inactive items may be recommended. Titles
     are read from the file --items if it is given, otherwise from the model, which stores the titles known at
     training time.
+
+    --all writes files or rows in blocks of users. After an interruption, run the same command again: finished
+    blocks are kept.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
     from item2vec import Engine, load
     from item2vec.conditions import Expression, condition_of
 
+    if every_user:
+        if user is not None or history:
+            raise ConfigError("got --all together with a user or item ids; expected one of them")
+        request = _EveryUser(out, to_store, k, tuple(where or ()), tuple(deny or ()))
+        show(request.run(location("models", models), location("store", store)), as_json=as_json)
+        return
+    if out is not None or to_store:
+        raise ConfigError("got --out or --to-store without --all; expected --all as well")
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
@@ -95,6 +119,39 @@ def similar(
         model = load(location("models", models))
         neighbours = model.similar_items(item, k=k)
     show_rows(described(neighbours, _titles(items, model.items), as_json=as_json), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _EveryUser:
+    """The options of ``recommend --all``."""
+
+    out: Path | None
+    to_store: bool
+    k: int
+    where: tuple[str, ...]
+    deny: tuple[str, ...]
+
+    def run(self, models: str, url: str) -> dict[str, Any]:
+        """Recommend for all users; return a summary."""
+        from item2vec import recommend_all
+        from item2vec.conditions import Expression, condition_of
+        from item2vec.store import Store
+        from item2vec.versions.loading import load_served
+
+        if (self.out is None) != self.to_store:
+            found = "neither --out nor --to-store" if self.out is None else "both --out and --to-store"
+            raise ConfigError(f"got {found}; expected one of them")
+        version, model = load_served(models)
+        with Store(url) as store:
+            store.check_schema()
+            expressions = [Expression.of(condition) for condition in self.where]
+            rules: RuleArguments = {"deny": self.deny}
+            if expressions:
+                rules["where"] = condition_of(expressions, store.catalogue().items)
+            target: Any = {"to_store": store} if self.to_store else {"out": self.out}
+            done = recommend_all(model, store, k=self.k, version=version.id, **target, **rules)
+        place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}
+        return {**place, "version": version.id, "k": self.k, **asdict(done)}
 
 
 def _titles(file: ItemsFile | None, model_items: Items | None) -> Items | None:

@@ -32,8 +32,8 @@ def near_best(
 
     ``matrix`` holds the ``rows`` of the index, or all rows if ``rows`` is ``None``. The order in which BLAS
     adds terms depends on the shape of the block. Its scores therefore only select candidates, with a margin
-    ``rounding`` (see ``margins``). The scores of several queries are computed in tiles that fit into the
-    cache of a core.
+    ``rounding`` (see ``margins``). The scores of several queries without bonuses are computed in tiles that
+    fit into the cache of a core.
     """
     if not len(matrix) or not len(queries):
         return RowLists(NO_ROWS, np.zeros(len(queries) + 1, np.int64))
@@ -44,18 +44,16 @@ def near_best(
         NO_MASK if allowed is None else np.require(allowed, requirements=["C", "W"]),  # one compiled copy
         NO_ROWS if rows is None else rows,
     )
-    columns = (
-        None if bonuses is None else bonuses.rows if rows is None else np.searchsorted(rows, bonuses.rows)
-    )
-    width = len(matrix) if len(queries) == 1 else max(256, TILE_ELEMENTS // len(queries))
+    is_tiled = len(queries) > 1 and bonuses is None
+    width = max(256, TILE_ELEMENTS // len(queries)) if is_tiled else len(matrix)
     tile = np.empty(len(queries) * min(width, len(matrix)), dtype=np.float32)
     kept = []
     for start in range(0, len(matrix), width):
         part = matrix[start : start + width]
         scores = _products(queries, part, tile[: len(queries) * len(part)].reshape(len(queries), -1))
         if bonuses is not None:
-            inside = (columns >= start) & (columns < start + width)
-            scores[bonuses.owners[inside], columns[inside] - start] += bonuses.values[inside]
+            columns = bonuses.rows if rows is None else np.searchsorted(rows, bonuses.rows)
+            scores[bonuses.owners, columns] += bonuses.values
         kept.append(keep_rows(scores, start, *filters, highest))
     owners, found, found_scores = map(np.concatenate, zip(*kept, strict=True))
     near = np.flatnonzero(found_scores >= (highest[:, 0] - rounding)[owners])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from item2vec.kernels.compiled import compiled
 __all__ = ["RowLists", "keep_rows"]
 
 _CHUNK = 64
+
+Entries = TypeVar("Entries", Rows, Floats)
 
 
 class RowLists(NamedTuple):
@@ -105,7 +107,7 @@ def _any_reaches(scores: Floats, floor: float) -> bool:
 
 
 @compiled
-def _doubled(array: Rows) -> Rows:
+def _doubled(array: Entries) -> Entries:
     larger = np.empty(2 * len(array), array.dtype)
     for i in range(len(array)):
         larger[i] = array[i]

@@ -27,10 +27,10 @@ PAUSE = 0.01
 
 
 @contextlib.contextmanager
-def locked(models: Path, command: str = "publish") -> Iterator[None]:
-    """Hold the exclusive lock of an existing models folder, without waiting for it. Readers need no lock.
+def locked(folder: Path, command: str = "publish", *, name: str = "LOCK") -> Iterator[None]:
+    """Hold the exclusive lock of an existing folder, without waiting for it. Readers need no lock.
 
-    ``LOCK`` is never deleted: otherwise two processes could each lock a different file of that name. Its
+    The file is never deleted: otherwise two processes could each lock a different file of that name. Its
     content is a note that names the process holding the lock, used only in error messages.
 
     Raises
@@ -52,7 +52,7 @@ def locked(models: Path, command: str = "publish") -> Iterator[None]:
     already locked
     """
     check_locks()
-    path = models / "LOCK"
+    path = folder / name
     # O_CLOEXEC: otherwise a child process would inherit the lock, and could hold it after this process ends.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:

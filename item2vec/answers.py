@@ -1,0 +1,146 @@
+"""``Answers``: the recommendations of many users, as arrays and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Codes, Floats, Rows
+from item2vec.errors import InputError
+from item2vec.interactions import read_only
+from item2vec.items import Items
+from item2vec.types import Recommendation, Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Answers"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answers:
+    """The recommendations for n histories, with k per history. Immutable.
+
+    Attributes
+    ----------
+    items
+        The item of each rank as a code of ``vocabulary`` (int32, n × k), best first; -1 where an answer has
+        fewer than k items.
+    scores
+        The scores of the items (float32, n × k); NaN where ``items`` is -1.
+    vocabulary
+        The items of the model.
+    sources
+        The source of each answer, such as ``"model"`` or ``"popular"`` (n).
+    users
+        The user of each answer (n); ``None`` if the histories have no user ids.
+    titles
+        Items with titles, for ``to_frame``.
+
+    Examples
+    --------
+    >>> songs = Vocabulary(("a", "b", "c"))
+    >>> answers = Answers.of([([2, 0], [0.5, 0.25], "model"), ([1], [0.1], "popular")], 2, songs)
+    >>> answers
+    Answers(2 × 2)
+    >>> answers.items
+    array([[ 2,  0],
+           [ 1, -1]], dtype=int32)
+    >>> answers[1]
+    [Recommendation(item='b', score=0.10000000149011612, source='popular')]
+    """
+
+    items: Codes
+    scores: Floats
+    vocabulary: Vocabulary
+    sources: tuple[str, ...]
+    users: tuple[str, ...] | None = None
+    titles: Items | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", read_only(self.items, np.int32))
+        object.__setattr__(self, "scores", read_only(self.scores, np.float32))
+        if self.users is not None and len(self.users) != len(self.items):
+            raise InputError(
+                f"found {len(self.users):,} users for {len(self.items):,} answers; expected equal numbers"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        rankings: Iterable[tuple[Rows | Sequence[int], npt.NDArray[Any] | Sequence[float], str]],
+        k: int,
+        vocabulary: Vocabulary,
+        *,
+        users: Sequence[str] | None = None,
+        titles: Items | None = None,
+    ) -> Answers:
+        """Return answers of rankings of at most ``k`` rows: rows, scores and source."""
+        columns = tuple(zip(*rankings, strict=True))
+        all_rows, all_scores, sources = columns[:3] or ((), (), ())
+        counts = np.array([len(rows) for rows in all_rows], dtype=np.int64)
+        filled = np.arange(k) < counts[:, None]
+        items = np.full(filled.shape, -1, dtype=np.int32)
+        scores = np.full(filled.shape, np.nan, dtype=np.float32)
+        items[filled] = np.concatenate([np.empty(0, np.int32), *all_rows])
+        scores[filled] = np.concatenate([np.empty(0, np.float32), *all_scores])
+        return cls(items, scores, vocabulary, sources, None if users is None else tuple(users), titles)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"Answers({self.items.shape[0]:,} × {self.items.shape[1]:,})"
+
+    def __getitem__(self, number: int) -> list[Recommendation]:
+        """Return one answer as ``recommend`` does; scores are rounded to float32."""
+        filled = self.items[number] >= 0
+        ids = self.vocabulary.decode(self.items[number][filled])
+        pairs = zip(ids, self.scores[number][filled].tolist(), strict=True)
+        return [Recommendation(item, score, self.sources[number]) for item, score in pairs]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of ``to_frame``: arrays, and (codes, texts) for a column of text.
+
+        >>> columns = Answers.of([([2, 0], [0.5, 0.25], "model")], 2, Vocabulary(("a", "b", "c"))).columns()
+        >>> columns["rank"], columns["item"]
+        (array([1, 2], dtype=int32), (array([2, 0], dtype=int32), ('a', 'b', 'c')))
+        """
+        owners, ranks = np.nonzero(self.items >= 0)
+        codes = self.items[owners, ranks]
+        names = tuple(dict.fromkeys(self.sources))
+        of_answers = np.array([names.index(source) for source in self.sources], dtype=np.int32)
+        return {
+            "user": owners if self.users is None else (owners.astype(np.int32), self.users),
+            "rank": (ranks + 1).astype(np.int32),
+            "item": (codes, self.vocabulary.ids),
+            "score": self.scores[owners, ranks],
+            "source": (of_answers[owners], names),
+            "title": (codes, self._titles()),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a DataFrame with the columns ``user rank item score source title``, a row per item.
+
+        Rows are in the order of the histories, then of the ranks, which start at 1. ``user`` is the user id,
+        or the position of the history if there are no user ids. ``title`` is missing for unknown titles.
+
+        >>> Answers.of([([2, 0], [0.5, 0.25], "model")], 2, Vocabulary(("a", "b", "c"))).to_frame()
+           user  rank item  score source title
+        0     0     1    c   0.50  model  None
+        1     0     2    a   0.25  model  None
+        """
+        from item2vec.readers.writing import data_frame
+
+        return data_frame(self.columns())
+
+    def _titles(self) -> Sequence[str | None]:
+        """Return the title of each item of ``vocabulary``; ``None`` if it is unknown."""
+        if self.titles is None:
+            return [None] * len(self.vocabulary)
+        known = (*self.titles.titles, None)
+        return [known[code] for code in self.titles.vocabulary.encode(self.vocabulary.ids).tolist()]
