@@ -18,6 +18,7 @@ from item2vec.catalogue import Catalogue, Eligible
 from item2vec.config import AdapterConfig
 from item2vec.durations import microseconds_of
 from item2vec.errors import InputError, InputTypeError, StoreError
+from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, offsets_of
@@ -110,6 +111,11 @@ class Engine:
     def catalogue(self) -> Catalogue:
         """The items of the store, with their attributes and active flags, at the current revision."""
         return self._catalogue_cache.catalogue
+
+    @property
+    def items(self) -> Items:
+        """The items whose attributes rules read: those of the store or, if they have none, of the model."""
+        return self._eligible_in(self.model).items
 
     def status(self) -> dict[str, Any]:
         """Return the version in use and the error of the last failed reload, as JSON values.
@@ -228,12 +234,16 @@ class Engine:
 
     def _serving(self) -> Recommender:
         """Return the model with the attributes and active flags of the store."""
-        model, catalogue, eligible = self.model, self._catalogue_cache.catalogue, self._eligible
+        model = self.model
+        return model.with_catalogue(self._eligible_in(model))
+
+    def _eligible_in(self, model: Recommender) -> Eligible:
+        catalogue, eligible = self._catalogue_cache.catalogue, self._eligible
         if eligible is None or not eligible.is_of(catalogue, model.vocabulary, model.items):
             self._eligible = eligible = Eligible(
                 catalogue, model.vocabulary, attributes=model.items, before=eligible
             )
-        return model.with_catalogue(eligible)
+        return eligible
 
     def _histories(self, users: Iterable[str], model: Recommender) -> tuple[Sentences, Sentences]:
         """Return, for each user, the history that the model reads and the items that count as seen.

@@ -9,6 +9,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import described, show_rows
 from item2vec.cli.parameters import ItemsFile, items_file_with_encoding
+from item2vec.cli.rules import RuleOptions, rule_options
 from item2vec.cli.settings import location
 from item2vec.errors import ConfigError
 from item2vec.items import Items
@@ -16,6 +17,7 @@ from item2vec.items import Items
 __all__ = ["recommend", "similar"]
 
 
+@rule_options
 @items_file_with_encoding
 def recommend(
     *,
@@ -24,10 +26,7 @@ def recommend(
     ] = None,
     user: Annotated[str | None, typer.Option(help="Id of a user whose history is in the store.")] = None,
     k: options.K = 10,
-    where: options.Where = None,
-    deny: Annotated[
-        list[str] | None, typer.Option(metavar="ITEM", help="Id of an item to exclude; may be repeated.")
-    ] = None,
+    rules: RuleOptions,
     items: ItemsFile | None,
     models: options.Models = None,
     store: options.Store = None,
@@ -35,41 +34,38 @@ def recommend(
 ) -> None:
     """Recommend items for a user of the store, or for a history.
 
-    With item ids and without --where, the store is not read, so inactive items may be recommended. Titles
-    are read from the file --items if it is given, otherwise from the model, which stores the titles known at
-    training time.
+    With item ids and without --where and --at-most, the store is not read, so inactive items may be
+    recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
+    the titles known at training time.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
     from item2vec import Engine, load
-    from item2vec.conditions import Expression, condition_of
 
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
-    denied = deny or []
-    expressions = [Expression.of(condition) for condition in where or []]
-    if user is None and not where:
+    if user is None and not rules.read_attributes:
         # No events and no attributes are needed, so the store is not opened.
         model = load(location("models", models))
-        recommendations = model.recommend(history or [], k=k, deny=denied)
+        recommendations = model.recommend(history or [], k=k, **rules.arguments())
     else:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
             model = engine.model
-            condition = condition_of(expressions, engine.catalogue.items)
             recommendations = engine.recommend(
-                user, history=history or None, k=k, where=condition, deny=denied
+                user, history=history or None, k=k, **rules.arguments(engine.items)
             )
     rows = described(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
 
 
+@rule_options
 @items_file_with_encoding
 def similar(
     *,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="Item id.")],
     k: options.K = 10,
-    where: options.Where = None,
+    rules: RuleOptions,
     items: ItemsFile | None,
     models: options.Models = None,
     store: options.Store = None,
@@ -77,23 +73,21 @@ def similar(
 ) -> None:
     """List the items most similar to an item, by cosine similarity.
 
-    Without --where, the store is not read, so inactive items may be listed. Titles are read from the file
-    --items if it is given, otherwise from the model, which stores the titles known at training time.
+    Without --where and --at-most, the store is not read, so inactive items may be listed. Titles are read
+    from the file --items if it is given, otherwise from the model, which stores the titles known at training
+    time.
 
     Example: item2vec similar blue-harbour -k 5
     """
     from item2vec import Engine, load
-    from item2vec.conditions import Expression, condition_of
 
-    if where:
-        expressions = [Expression.of(condition) for condition in where]
+    if rules.read_attributes:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
             model = engine.model
-            condition = condition_of(expressions, engine.catalogue.items)
-            neighbours = engine.similar_items(item, k=k, where=condition)
+            neighbours = engine.similar_items(item, k=k, **rules.arguments(engine.items))
     else:
         model = load(location("models", models))
-        neighbours = model.similar_items(item, k=k)
+        neighbours = model.similar_items(item, k=k, **rules.arguments())
     show_rows(described(neighbours, _titles(items, model.items), as_json=as_json), as_json=as_json)
 
 
