@@ -149,6 +149,11 @@ class Eligible:
         own = (self.catalogue, self.vocabulary, self._fallback)
         return all(one is other for one, other in zip(own, (catalogue, vocabulary, attributes), strict=True))
 
+    @property
+    def items(self) -> Items:
+        """The items whose attributes are read."""
+        return self._described.catalogue.items
+
     def mask(self, where: Where | None = None) -> Mask | None:
         """Return a read-only mask of the model rows, or ``None`` if all rows may be recommended."""
         return self._mask(parse({})) if not where else self._described._mask(parse(where))
