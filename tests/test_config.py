@@ -100,6 +100,8 @@ def test_an_error_lists_all_names_if_none_is_similar():
 
 
 RANGES = [
+    ("attributes", [(), ("brand",), ("brand", "year")], [("a", "a"), ("",), (1,), 5, None, ""]),
+    ("attributes_only", [0, 0.5], [1, -0.1, np.nan, "0", None]),
     ("vector_size", [2, 4096], [0, -1, 4097, 64.0, "64", None, True]),
     ("window", [1, 5, 1_000_000, "full"], [0, -5, 2**31, 10**30, 5.0, "ful", "5", None, True]),
     ("min_count", [1, 10**6], [0, -1, 1.5, True, None]),

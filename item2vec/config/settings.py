@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from item2vec.arguments import checked
 from item2vec.errors import ConfigError, short_repr
@@ -47,17 +47,15 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
 
-def _names(names: Any) -> Any:
-    """Split text at commas, and check names.
-
-    >>> _names("brand,category")
-    ('brand', 'category')
-    """
+def _names(names: Any, about: ValidationInfo) -> Any:
+    """Split text at commas, and check names."""
     split = tuple(names.split(",")) if isinstance(names, str) else names
     if not isinstance(split, tuple) or not all(isinstance(name, str) and name for name in split):
-        raise ValueError(f"found {short_repr(names)}; expected names such as ('brand', 'category')")
+        raise ValueError(
+            f"{about.field_name} is {short_repr(names)}; expected names such as ('brand', 'year')"
+        )
     if len(set(split)) < len(split):
-        raise ValueError(f"found {short_repr(names)}; expected each name once")
+        raise ValueError(f"{about.field_name} is {short_repr(names)}; expected each name once")
     return split
 
 

@@ -89,10 +89,12 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 
     Norms and duplicates are computed on all rows. The other statistics are computed on at most 2,000 rows and
     500 queries, sampled with the seed. Items without an input vector contribute their output vector only.
+    Items with a count of 0 do not count: those with the same attributes have equal vectors.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)
-    rows = np.flatnonzero(vectors.has_input)
+    trained = vectors.counts > 0
+    rows = np.flatnonzero(vectors.has_input & trained if trained.any() else vectors.has_input)
     matrix = vectors.input if len(rows) == len(vectors) else vectors.input[rows]
     sample = unit_rows(matrix[sample_rows(random, len(rows), SAMPLED_ROWS)]).astype(np.float64)
     norms = row_norms(matrix)

@@ -57,7 +57,7 @@ class Problem:
 
     A user has the same number in all folds. ``few`` is a subset of the queries of the newest fold, used for
     intermediate scores and for the choice of a taste. ``few_rows`` are the positions of these queries in the
-    fold.
+    fold. ``items`` are for the training.
     """
 
     folds: tuple[Split, ...]
@@ -66,6 +66,7 @@ class Problem:
     k: int
     protocol: Protocol
     few_rows: Rows
+    items: Items | None = None
 
     @property
     def timed(self) -> bool:
@@ -183,7 +184,7 @@ def make_problem(
         )
     folds = tuple(split.take(sample_rows(random, len(split), MAX_QUERIES)) for split in splits)
     few_rows = sample_rows(random, len(folds[0]), FEW_QUERIES)
-    return Problem(folds, folds[0].take(few_rows), name, k, chosen, few_rows)
+    return Problem(folds, folds[0].take(few_rows), name, k, chosen, few_rows, items)
 
 
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:

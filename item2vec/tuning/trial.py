@@ -182,7 +182,8 @@ def run_trial(
         return ended("unfinished", 0.0, reason)
     try:
         split = problem.folds[fold]
-        vectors = train(split.train, config=config.train.replace(workers=1), after_epoch=watch)
+        training = config.train.replace(workers=1)
+        vectors = train(split.train, items=problem.items, config=training, after_epoch=watch)
         table = table_for(split.train, vectors.vocabulary) if "mixture" in free else None
         best = best_taste(problem, vectors, config, free, table)
         if number:
