@@ -30,7 +30,7 @@ __all__ = ["Adapter", "span_of", "temporal_folds", "temporal_split"]
 Adapter = Callable[[Interactions], Sentences]
 
 
-@checked_except("min_history")
+@checked_except("interactions", "min_history")
 def temporal_split(
     interactions: Interactions,
     *,
@@ -104,7 +104,7 @@ def temporal_split(
     return split.filtered(cold_targets=cold_targets, min_history=min_history)
 
 
-@checked_except("min_history")
+@checked_except("interactions", "min_history")
 def temporal_folds(
     interactions: Interactions,
     *,
