@@ -125,21 +125,18 @@ class _EveryUser:
 
     def run(self, models: str, url: str) -> dict[str, Any]:
         """Recommend for all users; return a summary."""
-        from item2vec import recommend_all
-        from item2vec.store import Store
-        from item2vec.versions.loading import load_served
+        from item2vec import Engine, Items, recommend_all
 
         if (self.out is None) != self.to_store:
             found = "neither --out nor --to-store" if self.out is None else "both --out and --to-store"
             raise ConfigError(f"got {found}; expected one of them")
-        version, model = load_served(models)
-        with Store(url) as store:
-            store.check_schema()
-            rules = self.rules.arguments(store.catalogue().items)
+        with Engine(models=models, store=url, reload_every=None) as engine:
+            view, store = engine.view(), engine.store
+            rules = self.rules.arguments(view.items or Items.of({}))
             target: Any = {"to_store": store} if self.to_store else {"out": self.out}
-            done = recommend_all(model, store, k=self.k, version=version.id, **target, **rules)
+            done = recommend_all(engine.model, store, k=self.k, version=view.version, **target, **rules)
         place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}
-        return {**place, "version": version.id, "k": self.k, **asdict(done)}
+        return {**place, "version": view.version, "k": self.k, **asdict(done)}
 
 
 def _titles(file: ItemsFile | None, model_items: Items | None) -> Items | None:

@@ -1,0 +1,304 @@
+"""Recommendations of all users: every user once, equal to ``recommend``, also after SIGKILL."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from commands import item2vec  # noqa: F401 - a fixture
+
+from item2vec import (
+    Engine,
+    Interactions,
+    Items,
+    ItemVectors,
+    Recommender,
+    Sentences,
+    publish,
+    recommend_all,
+)
+from item2vec.config import AdapterConfig
+from item2vec.errors import ConfigError, CorruptBundleError, InputError, LockHeldError
+from item2vec.store import Store
+from item2vec.store.tables import item, recommendation, user_account
+from item2vec.versions.locks import locked
+
+N_ITEMS = 30
+KILLS = 2
+WORKER = """
+import sys, time
+from test_batch import histories, model
+from item2vec import batch
+def slowly(columns, write=batch.parquet):
+    time.sleep(0.02)
+    return write(columns)
+batch.parquet = slowly
+batch.recommend_all(model(), histories(), k=5, out=sys.argv[1], block_users=10, where={"even": [True, False]})
+"""
+
+
+def model(seed=1, **settings):
+    random = np.random.default_rng(seed)
+    items = Items.of({f"i{row}": {"even": row % 2 == 0} for row in range(N_ITEMS)})
+    vectors = ItemVectors(items.vocabulary, random.normal(size=(N_ITEMS, 8)), None, np.ones(N_ITEMS))
+    return Recommender(vectors, decay=0.8, items=items, **settings)
+
+
+def histories(n=300):
+    random = np.random.default_rng(2)
+    return {
+        f"user {number}": [f"i{row}" for row in random.integers(N_ITEMS + 5, size=random.integers(0, 6))]
+        for number in range(n)
+    }
+
+
+def interactions():
+    pairs = [(user, item) for user, own in histories(40).items() for item in own]
+    return Interactions.of(
+        user=[user for user, _ in pairs],
+        item=[item for _, item in pairs],
+        timestamp=list(range(len(pairs))),
+        event=["view" if number % 3 else "buy" for number in range(len(pairs))],
+    )
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).glob("part-*")}
+
+
+def as_lists(frame):
+    return {
+        user: list(zip(own["item"], own["score"], own["source"], strict=True))
+        for user, own in frame.groupby("user", sort=False)
+    }
+
+
+def expected(entries):
+    return [(entry.item, np.float32(entry.score), entry.source) for entry in entries]
+
+
+def test_files_hold_what_recommend_returns(tmp_path):
+    own = histories(45)
+    done = recommend_all(model(), own, k=5, out=tmp_path, block_users=10, deny=["i3"])
+    assert len(contents(tmp_path)) == done.n_blocks == 5
+    assert (done.n_users, done.n_resumed) == (45, 0)
+    frame = pd.read_parquet(tmp_path)
+    assert list(frame.columns) == ["user", "rank", "item", "score", "source"]
+    assert len(frame) == done.n_rows
+    found = as_lists(frame)
+    assert list(found) == list(own)
+    for user, history in own.items():
+        assert found[user] == expected(model().recommend(history, k=5, deny=["i3"]))
+    assert (frame.groupby("user")["rank"].apply(list).map(len) == 5).all()
+    assert frame["rank"].tolist() == [1, 2, 3, 4, 5] * 45
+
+
+def test_blocks_do_not_change_the_rows(tmp_path):
+    frames = []
+    for size in (1, 7, 1000):
+        recommend_all(model(), histories(25), k=4, out=tmp_path / str(size), block_users=size)
+        frames.append(pd.read_parquet(tmp_path / str(size)))
+    assert frames[0].equals(frames[1])
+    assert frames[0].equals(frames[2])
+
+
+@pytest.mark.parametrize("seen_events", [None, ["buy"]])
+def test_interactions_are_read_by_the_adapter_of_the_model(tmp_path, seen_events):
+    adapter = AdapterConfig(events=["view"], seen_events=seen_events)
+    recommend_all(model(adapter=adapter), interactions(), k=5, out=tmp_path / "files")
+    publish(model(adapter=adapter), tmp_path / "models")
+    url = f"sqlite:///{tmp_path}/item2vec.db"
+    with Store(url) as store:
+        store.upgrade()
+        store.ingest(interactions())
+    found = as_lists(pd.read_parquet(tmp_path / "files"))
+    with Engine(models=tmp_path / "models", store=url) as engine:
+        for user in interactions().users.ids:
+            assert found[user] == expected(engine.recommend(user, k=5))
+
+
+def test_sentences_take_user_ids(tmp_path):
+    sentences = Sentences.of([["i1"], ["i2", "i3"]])
+    recommend_all(model(), sentences, k=2, out=tmp_path / "a", users=["ann", "bob"])
+    recommend_all(model(), sentences, k=2, out=tmp_path / "b")
+    assert pd.read_parquet(tmp_path / "a")["user"].tolist() == ["ann", "ann", "bob", "bob"]
+    assert pd.read_parquet(tmp_path / "b")["user"].tolist() == ["0", "0", "1", "1"]
+    for users in (["ann"], ["ann", "ann"]):
+        with pytest.raises(InputError, match="distinct user ids for 2 histories"):
+            recommend_all(model(), sentences, out=tmp_path / "c", users=users)
+
+
+def test_a_killed_run_resumes_with_every_user_once(tmp_path):
+    """The process is killed with SIGKILL while it writes, and continues where it was."""
+    arguments = {"k": 5, "block_users": 10, "where": {"even": [False, True]}}
+    recommend_all(model(), histories(), out=tmp_path / "whole", **arguments)
+    folder = tmp_path / "killed"
+    finished = [0]
+    for kill in range(KILLS):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(folder)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))},
+        )
+        while worker.poll() is None and len(contents(folder)) <= finished[-1] + 3 * (kill > 0):
+            time.sleep(0.005)
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
+        finished.append(len(contents(folder)))
+    (folder / ".part-00029.parquet.0.tmp").write_bytes(b"half")
+    done = recommend_all(model(), histories(), out=folder, **arguments)
+    assert 0 < done.n_resumed == finished[-1] < done.n_blocks == 30
+    assert contents(folder) == contents(tmp_path / "whole")
+    assert not list(folder.glob(".*.tmp"))
+    frame = pd.read_parquet(folder)
+    assert frame["user"].drop_duplicates().tolist() == list(histories())
+    assert len(frame) == done.n_rows == 5 * 300
+    again = recommend_all(model(), histories(), out=folder, **arguments)
+    assert (again.n_resumed, again.n_rows) == (30, done.n_rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"k": 4}, "k"),
+        ({"deny": ["i1"]}, "rules"),
+        ({"filter_seen": False}, "filter_seen"),
+        ({"version": "g2"}, "version"),
+        ({"block_users": 3}, "block_users"),
+    ],
+)
+def test_another_request_does_not_resume(tmp_path, change, named):
+    recommend_all(model(), histories(5), k=5, out=tmp_path, block_users=2)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError, match=f"another {named};"):
+        recommend_all(model(), histories(5), **{"k": 5, "out": tmp_path, "block_users": 2} | change)
+    assert contents(tmp_path) == before
+
+
+def test_another_model_or_other_histories_do_not_resume(tmp_path):
+    recommend_all(model(), histories(5), out=tmp_path)
+    with pytest.raises(ConfigError, match="another model;"):
+        recommend_all(model(seed=9), histories(5), out=tmp_path)
+    with pytest.raises(ConfigError, match="another histories;"):
+        recommend_all(model(), histories(6), out=tmp_path)
+
+
+def test_a_folder_of_other_files_and_a_damaged_file_are_errors(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"notes\.txt"):
+        recommend_all(model(), histories(5), out=tmp_path)
+    (tmp_path / "notes.txt").unlink()
+    recommend_all(model(), histories(5), out=tmp_path)
+    (tmp_path / "part-00000.parquet").write_bytes(b"no")
+    with pytest.raises(CorruptBundleError, match="remove it"):
+        recommend_all(model(), histories(5), out=tmp_path)
+
+
+def test_a_second_process_does_not_write_to_the_folder(tmp_path):
+    with locked(tmp_path, name="_LOCK"), pytest.raises(LockHeldError):
+        recommend_all(model(), histories(5), out=tmp_path)
+
+
+@pytest.mark.parametrize("place", [{}, {"out": "x", "to_store": "y"}])
+def test_one_target_is_required(place):
+    with pytest.raises(ConfigError, match="out and to_store; expected one"):
+        recommend_all(model(), histories(5), **place)
+
+
+def test_exclude_is_refused(tmp_path):
+    with pytest.raises(InputError, match="expected deny"):
+        recommend_all(model(), histories(5), out=tmp_path, exclude=[["i1"]])
+
+
+@pytest.fixture
+def filled(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest(interactions())
+        store.deactivate_items(["i1"])
+        yield store
+
+
+def stored(store, version="g1"):
+    """The table of a version as (user, rank, item, score)."""
+    joined = recommendation.join(user_account).join(item)
+    select = (
+        sa.select(
+            user_account.c.external_id, recommendation.c.rank, item.c.external_id, recommendation.c.score
+        )
+        .select_from(joined)
+        .where(recommendation.c.version == version)
+        .order_by(user_account.c.id, recommendation.c.rank)
+    )
+    return store._data("read", lambda connection: [tuple(row) for row in connection.execute(select)])
+
+
+def test_the_table_of_a_store_is_filled_once_per_version(filled):
+    arguments = {"k": 5, "to_store": filled, "block_users": 7}
+    done = recommend_all(model(), filled, version="g1", **arguments)
+    rows = stored(filled)
+    assert len(rows) == done.n_rows == 5 * done.n_users
+    again = recommend_all(model(), filled, version="g1", **arguments)
+    assert (again.n_rows, again.n_resumed) == (0, again.n_blocks)
+    recommend_all(model(seed=5), filled, version="g2", **arguments)
+    assert stored(filled) == rows
+    assert "i1" not in {row[2] for row in rows}
+    user = rows[0][0]
+    filled._data(
+        "write",
+        lambda connection: connection.execute(
+            sa.delete(recommendation).where(recommendation.c.version == "g1", recommendation.c.rank > 0)
+        ),
+    )
+    filled.forget_user(user)
+    assert recommend_all(model(), filled, version="g1", **arguments).n_users == done.n_users - 1
+    assert stored(filled) == [row for row in rows if row[0] != user]
+
+
+def test_files_and_table_of_a_store_agree_with_the_engine(filled, tmp_path):
+    publish(model(), tmp_path / "models")
+    recommend_all(model(), filled, k=5, out=tmp_path / "files", block_users=9)
+    recommend_all(model(), filled, k=5, to_store=filled, version="g1", block_users=9)
+    frame = pd.read_parquet(tmp_path / "files")
+    own = zip(frame["user"], frame["rank"], frame["item"], map(float, frame["score"]), strict=True)
+    assert sorted(own) == sorted(stored(filled))
+    found = as_lists(frame)
+    with Engine(models=tmp_path / "models", store=f"sqlite:///{tmp_path}/item2vec.db") as engine:
+        for user in found:
+            assert found[user] == expected(engine.recommend(user, k=5))
+        answers = engine.recommend_many(list(found), k=5, as_arrays=True)
+    assert answers.to_frame()["user"].tolist() == frame["user"].tolist()
+
+
+def test_users_who_arrive_during_a_run_are_left_out(filled, tmp_path):
+    recommend_all(model(), filled, k=5, out=tmp_path / "files", block_users=9)
+    n_users = len(interactions().users)
+    (tmp_path / "files" / "part-00002.parquet").unlink()
+    filled.ingest(Interactions.of(user=["late"], item=["i2"], timestamp=[1], event=["view"]))
+    done = recommend_all(model(), filled, k=5, out=tmp_path / "files", block_users=9)
+    assert (done.n_users, done.n_resumed) == (n_users, done.n_blocks - 1)
+    assert "late" not in set(pd.read_parquet(tmp_path / "files")["user"])
+
+
+def test_the_command_writes_files_and_the_table(item2vec, tmp_path, filled):  # noqa: F811
+    publish(model(), tmp_path / "models")
+    code, out, _ = item2vec(
+        "recommend", "--all", "--out", "recs", "-k", "3", "--where", "even=true", "--json"
+    )
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["n_users"] == len(set(pd.read_parquet(tmp_path / "recs")["user"]))
+    assert summary["n_rows"] == 3 * summary["n_users"]
+    assert item2vec("recommend", "--all", "--out", "recs", "-k", "4")[0] == 2
+    code, out, _ = item2vec("recommend", "--all", "--to-store", "-k", "3", "--json")
+    assert (code, json.loads(out)["n_rows"]) == (0, len(stored(filled, summary["version"])))
+    for wrong in (["--all"], ["--out", "x"], ["--all", "--user", "u", "--out", "x"]):
+        code, _, err = item2vec("recommend", *wrong)
+        assert code == 2
+        assert "expected" in err
