@@ -1,0 +1,120 @@
+"""The scan of a batch, in tiles and with filters, keeps every row that a full sort of each query returns."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from item2vec.index import scan
+from item2vec.index.bonuses import Bonuses
+from item2vec.index.building import build
+from item2vec.index.results import row_lists
+from item2vec.index.search import find, find_many
+from item2vec.kernels.scanning import RowLists, keep_rows
+
+
+@st.composite
+def batches(draw):
+    """Matrices and queries of small integers: many ties, and exact sums."""
+    n_rows, dims, n_queries = draw(st.integers(1, 700)), draw(st.integers(1, 4)), draw(st.integers(2, 5))
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    matrix = random.integers(-3, 4, size=(n_rows, dims)).astype(np.float32)
+    queries = draw(
+        hnp.arrays(np.float32, (n_queries, dims), elements=st.integers(-3, 3)).filter(
+            lambda array: array.any(axis=1).all()
+        )
+    )
+    excluded = [random.integers(n_rows, size=size) for size in random.integers(0, 40, size=n_queries)]
+    share = draw(st.sampled_from([None, 0.0, 0.1, 0.6, 1.0]))
+    allowed = None if share is None else random.random(n_rows) < share
+    bonuses = None
+    if draw(st.booleans()):
+        owners, rows = np.nonzero(random.random((n_queries, n_rows)) < 0.1)
+        values = random.integers(0, 9, size=len(rows)).astype(np.float32)
+        bonuses = Bonuses(rows, values, np.searchsorted(owners, np.arange(n_queries + 1)))
+    return matrix, queries, draw(st.integers(1, 90)), excluded, allowed, bonuses
+
+
+def by_sorting(matrix, query, k, excluded, allowed, bonus):
+    scores = matrix @ query + bonus
+    rows = np.arange(len(matrix)) if allowed is None else np.flatnonzero(allowed)
+    rows = rows[~np.isin(rows, excluded)]
+    return rows[np.lexsort((rows, -scores[rows]))][:k].tolist()
+
+
+@settings(deadline=None, max_examples=150)
+@given(batches(), st.sampled_from([1, 1 << 18]))
+def test_a_batch_equals_a_full_sort_of_each_query(batch, tile):
+    matrix, queries, k, excluded, allowed, bonuses = batch
+    dense = np.zeros((len(queries), len(matrix)), dtype=np.float32)
+    if bonuses is not None:
+        dense[bonuses.owners, bonuses.rows] = bonuses.values
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "TILE_ELEMENTS", tile)
+        found = find_many(
+            build(matrix, kind="exact"), queries, k=k, excluded=excluded, allowed=allowed, bonuses=bonuses
+        )
+    for query, own, bonus, result in zip(queries, excluded, dense, found, strict=True):
+        assert result.rows.tolist() == by_sorting(matrix, query, k, own, allowed, bonus)
+        assert result.scores.tolist() == (matrix @ query + bonus)[result.rows].tolist()
+
+
+def test_near_equal_rows_of_a_batch_are_scored_one_by_one():
+    random = np.random.default_rng(1)
+    matrix = random.normal(size=(1, 33)) * (1 + 6e-8 * random.normal(size=(900, 33)))
+    index = build(matrix.astype(np.float32), kind="exact")
+    queries = index.matrix[:7]
+    for query, together in zip(queries, find_many(index, queries, k=9), strict=True):
+        alone = find(index, query, k=9)
+        assert alone.rows.tolist() == together.rows.tolist()
+        assert alone.scores.tobytes() == together.scores.tobytes()
+
+
+def test_a_read_only_mask_is_used():
+    allowed = np.arange(300) % 2 == 0
+    allowed.flags.writeable = False
+    index = build(np.eye(300, 4, dtype=np.float32))
+    (found, _) = find_many(index, np.ones((2, 4), np.float32), k=3, allowed=allowed)
+    assert found.rows.tolist() == [0, 2, 4]
+
+
+def kept_rows(blocks, k, margin=0.0, excluded=((),), allowed=(), rows=()):
+    """Return the rows that blocks of scores of one query keep, and the highest scores."""
+    highest = np.full((1, k), -np.inf, np.float32)
+    lists = row_lists([sorted(own) for own in excluded], 10**6)
+    filters = (
+        np.full(1, margin, np.float32),
+        RowLists(*lists),
+        np.array(allowed, dtype=bool),
+        np.array(rows, dtype=np.intp),
+    )
+    kept, first = [], 0
+    for block in blocks:
+        kept += keep_rows(np.array([block], np.float32), first, *filters, highest)[1].tolist()
+        first += len(block)
+    return kept, sorted(highest[0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("blocks", "arguments", "kept", "highest"),
+    [
+        ([[1, 5, 2], [4, 3]], {"k": 1}, [0, 1], [5]),
+        ([[1, 5, 2], [4, 6]], {"k": 2}, [0, 1, 2, 3, 4], [5, 6]),
+        ([[5, 5, 5]], {"k": 1}, [0, 1, 2], [5]),
+        ([[5, 4, 2]], {"k": 1, "margin": 1}, [0, 1], [5]),
+        ([[9, 5, 8]], {"k": 1, "excluded": [[0, 2]]}, [1], [5]),
+        ([[9, 5], [8]], {"k": 1, "allowed": [False, True, False]}, [1], [5]),
+        ([[1, 2]], {"k": 3, "rows": [40, 70], "excluded": [[40]]}, [70], [-np.inf, -np.inf, 2]),
+        ([[0] * 70 + [1] + [0] * 70], {"k": 1}, [*range(71)], [1]),
+    ],
+    ids=["running best", "two best", "ties", "margin", "excluded", "allowed", "rows of columns", "chunks"],
+)
+def test_kept_rows(blocks, arguments, kept, highest):
+    assert kept_rows(blocks, **arguments) == (kept, highest)
+
+
+def test_more_entries_than_the_first_arrays_hold():
+    kept, _ = kept_rows([range(5000)], k=3)
+    assert kept == [*range(5000)]
