@@ -196,7 +196,7 @@ class Engine:
     def recommend_many(
         self, users: Iterable[str], *, as_arrays: Literal[True], **arguments: Any
     ) -> Answers: ...
-    def recommend_many(  # type: ignore[misc] - the second overload is short
+    def recommend_many(  # type: ignore[misc]  # the second overload is short
         self,
         users: Iterable[str],
         *,

@@ -292,7 +292,7 @@ class Recommender:
     def recommend_many(
         self, histories: Sentences | Iterable[Iterable[str]], *, as_arrays: Literal[True], **arguments: Any
     ) -> Answers: ...
-    def recommend_many(  # type: ignore[misc] - the second overload is short
+    def recommend_many(  # type: ignore[misc]  # the second overload is short
         self,
         histories: Sentences | Iterable[Iterable[str]],
         *,

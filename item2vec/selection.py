@@ -54,8 +54,15 @@ def _select(stream: _Stream, rules: RowRules, vectors: ItemVectors, k: int, pool
         if not n_left:
             break
         stream.leave_out(caps.full_rows())
+    if len(chosen) == 1:
+        return chosen[0]
     rows = np.concatenate([ranking.rows for ranking in chosen])
-    return Ranking(rows, np.concatenate([ranking.scores for ranking in chosen]), chosen[0].source)
+    scores = np.concatenate([ranking.scores for ranking in chosen])
+    if not pool:
+        # A search with other rows left out may find a row that an approximate index had missed before.
+        order = np.lexsort((rows, -scores))
+        rows, scores = rows[order], scores[order]
+    return Ranking(rows, scores, chosen[0].source)
 
 
 class _Stream:
@@ -144,9 +151,8 @@ def _scaled(scores: npt.NDArray[Any]) -> Doubles:
     """Return scores scaled to 0…1; equal scores become 0."""
     if not len(scores):
         return np.zeros(0)
-    least = float(scores[-1])
-    scaled: Doubles = (scores.astype(np.float64) - least) / (float(scores[0]) - least or 1.0)
-    return scaled
+    shifted: Doubles = scores.astype(np.float64) - float(scores.min())
+    return shifted / (shifted.max() or 1.0)
 
 
 def _units(rows: Rows, vectors: ItemVectors) -> Floats:

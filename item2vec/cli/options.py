@@ -9,7 +9,7 @@ import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["As", "AsJson", "Gap", "K", "Models", "Store", "Where", "separator", "size"]
+__all__ = ["As", "AsJson", "Gap", "K", "Models", "Store", "separator", "size"]
 
 _SIZE = re.compile(r"(\d+)\s*([KMG]?)B?", re.IGNORECASE)
 
@@ -60,15 +60,6 @@ Gap = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 K = Annotated[int, typer.Option("-k", "--k", help="Number of items to return.")]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="CONDITION",
-        help="Return only active items whose attribute in the store meets a condition, compared by the "
-        "attribute's type: genre=jazz, genre!=rock, 'year>=1990', in_stock=true, title~blue (contains). May "
-        "be repeated: = conditions of one attribute are alternatives; all others must be met.",
-    ),
-]
 
 
 class As:

@@ -34,6 +34,7 @@ __all__ = [
     "fixed_settings",
     "items_file",
     "items_file_with_encoding",
+    "option_group",
     "settings",
     "source",
     "source_with_walks",
@@ -81,7 +82,7 @@ class ItemsFile:
     encoding: str | None = None
 
 
-def _option_group(
+def option_group(
     name: str, options: Iterable[inspect.Parameter], make: Callable[..., Any]
 ) -> Callable[[Command], Command]:
     """Return a decorator that replaces the parameter ``name`` of a command by ``options``.
@@ -330,14 +331,14 @@ WALKS = [
     _option("q", float, help="In-out parameter q of node2vec."),
 ]
 
-settings = _option_group(
+settings = option_group(
     "config",
     [_setting(name, owners) for name, owners in MODEL_SETTINGS.items() if name != NEEDS_VALIDATION],
     _model_config,
 )
 """Decorator that adds an option for each model setting, passed to the command as ``config: Config``."""
 
-fixed_settings = _option_group(
+fixed_settings = option_group(
     "fixed",
     [
         _setting(name, owners)
@@ -352,19 +353,19 @@ The dictionary contains only options that are set by a flag or an environment va
 ``item2vec.toml``.
 """
 
-source = _option_group("source", PLAYLISTS, _source)
+source = option_group("source", PLAYLISTS, _source)
 """Decorator that adds the options for playlists and the store, passed as ``source: Source``."""
 
-source_with_walks = _option_group("source", PLAYLISTS + WALKS, _source)
+source_with_walks = option_group("source", PLAYLISTS + WALKS, _source)
 """Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""
 
-items_file = _option_group("items", ITEMS, _items_file)
+items_file = option_group("items", ITEMS, _items_file)
 """Decorator that adds the options of a file of items, passed as ``items: ItemsFile | None``.
 
 The encoding is an option of the command or of its source.
 """
 
-items_file_with_encoding = _option_group(
+items_file_with_encoding = option_group(
     "items",
     [*ITEMS, _option("encoding", str, help="Character encoding of --items [default: utf-8].")],
     _items_file,

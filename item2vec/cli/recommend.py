@@ -11,14 +11,15 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import described, show, show_rows
 from item2vec.cli.parameters import ItemsFile, items_file_with_encoding
+from item2vec.cli.rules import RuleOptions, rule_options
 from item2vec.cli.settings import location
 from item2vec.errors import ConfigError
 from item2vec.items import Items
-from item2vec.rules import RuleArguments
 
 __all__ = ["recommend", "similar"]
 
 
+@rule_options
 @items_file_with_encoding
 def recommend(
     *,
@@ -27,10 +28,7 @@ def recommend(
     ] = None,
     user: Annotated[str | None, typer.Option(help="Id of a user whose history is in the store.")] = None,
     k: options.K = 10,
-    where: options.Where = None,
-    deny: Annotated[
-        list[str] | None, typer.Option(metavar="ITEM", help="Id of an item to exclude; may be repeated.")
-    ] = None,
+    rules: RuleOptions,
     every_user: Annotated[
         bool,
         typer.Option("--all", help="Recommend for all users of the store; requires --out or --to-store."),
@@ -48,9 +46,9 @@ def recommend(
 ) -> None:
     """Recommend items for a user of the store, for a history, or for all users of the store.
 
-    With item ids and without --where, the store is not read, so inactive items may be recommended. Titles
-    are read from the file --items if it is given, otherwise from the model, which stores the titles known at
-    training time.
+    With item ids and without --where and --at-most, the store is not read, so inactive items may be
+    recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
+    the titles known at training time.
 
     --all writes files or rows in blocks of users. After an interruption, run the same command again: finished
     blocks are kept.
@@ -58,12 +56,11 @@ def recommend(
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
     from item2vec import Engine, load
-    from item2vec.conditions import Expression, condition_of
 
     if every_user:
         if user is not None or history:
             raise ConfigError("got --all together with a user or item ids; expected one of them")
-        request = _EveryUser(out, to_store, k, tuple(where or ()), tuple(deny or ()))
+        request = _EveryUser(out, to_store, k, rules)
         show(request.run(location("models", models), location("store", store)), as_json=as_json)
         return
     if out is not None or to_store:
@@ -71,29 +68,27 @@ def recommend(
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
-    denied = deny or []
-    expressions = [Expression.of(condition) for condition in where or []]
-    if user is None and not where:
+    if user is None and not rules.read_attributes:
         # No events and no attributes are needed, so the store is not opened.
         model = load(location("models", models))
-        recommendations = model.recommend(history or [], k=k, deny=denied)
+        recommendations = model.recommend(history or [], k=k, **rules.arguments())
     else:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
             model = engine.model
-            condition = condition_of(expressions, engine.catalogue.items)
             recommendations = engine.recommend(
-                user, history=history or None, k=k, where=condition, deny=denied
+                user, history=history or None, k=k, **rules.arguments(engine.view().items)
             )
     rows = described(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
 
 
+@rule_options
 @items_file_with_encoding
 def similar(
     *,
     item: Annotated[str, typer.Argument(metavar="ITEM", help="Item id.")],
     k: options.K = 10,
-    where: options.Where = None,
+    rules: RuleOptions,
     items: ItemsFile | None,
     models: options.Models = None,
     store: options.Store = None,
@@ -101,23 +96,21 @@ def similar(
 ) -> None:
     """List the items most similar to an item, by cosine similarity.
 
-    Without --where, the store is not read, so inactive items may be listed. Titles are read from the file
-    --items if it is given, otherwise from the model, which stores the titles known at training time.
+    Without --where and --at-most, the store is not read, so inactive items may be listed. Titles are read
+    from the file --items if it is given, otherwise from the model, which stores the titles known at training
+    time.
 
     Example: item2vec similar blue-harbour -k 5
     """
     from item2vec import Engine, load
-    from item2vec.conditions import Expression, condition_of
 
-    if where:
-        expressions = [Expression.of(condition) for condition in where]
+    if rules.read_attributes:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
             model = engine.model
-            condition = condition_of(expressions, engine.catalogue.items)
-            neighbours = engine.similar_items(item, k=k, where=condition)
+            neighbours = engine.similar_items(item, k=k, **rules.arguments(engine.view().items))
     else:
         model = load(location("models", models))
-        neighbours = model.similar_items(item, k=k)
+        neighbours = model.similar_items(item, k=k, **rules.arguments())
     show_rows(described(neighbours, _titles(items, model.items), as_json=as_json), as_json=as_json)
 
 
@@ -128,13 +121,11 @@ class _EveryUser:
     out: Path | None
     to_store: bool
     k: int
-    where: tuple[str, ...]
-    deny: tuple[str, ...]
+    rules: RuleOptions
 
     def run(self, models: str, url: str) -> dict[str, Any]:
         """Recommend for all users; return a summary."""
         from item2vec import recommend_all
-        from item2vec.conditions import Expression, condition_of
         from item2vec.store import Store
         from item2vec.versions.loading import load_served
 
@@ -144,10 +135,7 @@ class _EveryUser:
         version, model = load_served(models)
         with Store(url) as store:
             store.check_schema()
-            expressions = [Expression.of(condition) for condition in self.where]
-            rules: RuleArguments = {"deny": self.deny}
-            if expressions:
-                rules["where"] = condition_of(expressions, store.catalogue().items)
+            rules = self.rules.arguments(store.catalogue().items)
             target: Any = {"to_store": store} if self.to_store else {"out": self.out}
             done = recommend_all(model, store, k=self.k, version=version.id, **target, **rules)
         place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}

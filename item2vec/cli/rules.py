@@ -1,0 +1,120 @@
+"""The options of a request's rules, passed to a command as one argument."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+import typer
+
+from item2vec.cli.parameters import option_group
+from item2vec.conditions import Expression, condition_of
+from item2vec.errors import ConfigError, short_repr
+from item2vec.items import Items
+from item2vec.rules import RuleArguments
+
+__all__ = ["RuleOptions", "rule_options"]
+
+ITEM = "Id of an item {}; may be repeated."
+OPTIONS: Mapping[str, tuple[Any, str, str]] = {
+    "where": (
+        list[str],
+        "CONDITION",
+        "Return only active items whose attribute in the store meets a condition, compared by the "
+        "attribute's type: genre=jazz, genre!=rock, 'year>=1990', in_stock=true, title~blue (contains). May "
+        "be repeated: = conditions of one attribute are alternatives; all others must be met.",
+    ),
+    "allow": (list[str], "ITEM", ITEM.format("that may be returned, in place of all items")),
+    "exclude": (list[str], "ITEM", ITEM.format("to exclude")),
+    "deny": (list[str], "ITEM", ITEM.format("to exclude")),
+    "at_most": (
+        list[str],
+        "NAME=N",
+        "Return at most N items with the same value of an attribute, such as artist=2; may be repeated.",
+    ),
+    "diversity": (float, "0…1", "Weight of the similarity to items of higher rank; 0: order of score."),
+    "boost": (list[str], "ITEM=FACTOR", "Factor of the score of an item, such as y=1.2; may be repeated."),
+    "popularity": (float, "WEIGHT", "Weight of the popularity prior, in place of the model's."),
+}
+"""Type, metavar and help by name of the rule."""
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """The rules of the options. ``conditions`` are those of ``--where``, whose types are not yet known.
+
+    >>> RuleOptions.of(at_most=["artist=2"], boost=["y=1.2"], deny=[]).arguments()
+    {'at_most': {'artist': 2}, 'boost': {'y': 1.2}}
+    """
+
+    conditions: tuple[Expression, ...]
+    others: RuleArguments
+
+    @classmethod
+    def of(cls, **values: Any) -> RuleOptions:
+        """Parse the values of the options by name of the rule.
+
+        Raises
+        ------
+        ConfigError
+            If a value is not of the form NAME=NUMBER.
+        InputError
+            If a condition is malformed.
+        """
+        given = {name: value for name, value in values.items() if value is not None and value != []}
+        conditions = tuple(map(Expression.of, given.pop("where", ())))
+        if "at_most" in given:
+            given["at_most"] = _numbers(given["at_most"], int, "--at-most", "artist=2")
+        if "boost" in given:
+            given["boost"] = _numbers(given["boost"], float, "--boost", "y=1.2")
+        return cls(conditions, cast("RuleArguments", given))
+
+    @property
+    def read_attributes(self) -> bool:
+        """Whether a rule refers to attributes of the items."""
+        return bool(self.conditions) or "at_most" in self.others
+
+    def arguments(self, items: Items | None = None) -> RuleArguments:
+        """Return the arguments of ``recommend``; ``items`` have the attributes of the conditions.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute of a condition, or a value is not of its type.
+        """
+        if not self.conditions:
+            return self.others
+        return {**self.others, "where": condition_of(self.conditions, items or Items.of({}))}
+
+
+def _numbers(pairs: Sequence[str], convert: Any, flag: str, example: str) -> dict[str, Any]:
+    numbers = {}
+    for pair in pairs:
+        name, equals, number = pair.rpartition("=")
+        try:
+            numbers[name] = convert(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise ConfigError(f"{flag} is {short_repr(pair)}; expected a name and a number: {flag} {example}")
+    return numbers
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    kind, metavar, help_ = OPTIONS[name]
+    option = typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=help_)
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
+    # A parameter named popularity would be a setting of the model.
+    return inspect.Parameter(
+        f"rule_{name}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _rules(**values: Any) -> RuleOptions:
+    return RuleOptions.of(**{name.removeprefix("rule_"): value for name, value in values.items()})
+
+
+rule_options = option_group("rules", map(_parameter, OPTIONS), _rules)
+"""Decorator that replaces the parameter ``rules`` of a command by the options of the rules."""
