@@ -123,11 +123,6 @@ class Engine:
         """The items of the store, with their attributes and active flags, at the current revision."""
         return self.view().catalogue
 
-    @property
-    def items(self) -> Items:
-        """The items whose attributes rules read: those of the store or, if they have none, of the model."""
-        return self.view().items or Items.of({})
-
     def status(self) -> dict[str, Any]:
         """Return the version in use and the error of the last failed reload, as JSON values.
 

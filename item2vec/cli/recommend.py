@@ -76,7 +76,7 @@ def recommend(
         with Engine(models=location("models", models), store=location("store", store)) as engine:
             model = engine.model
             recommendations = engine.recommend(
-                user, history=history or None, k=k, **rules.arguments(engine.items)
+                user, history=history or None, k=k, **rules.arguments(engine.view().items)
             )
     rows = described(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
@@ -107,7 +107,7 @@ def similar(
     if rules.read_attributes:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
             model = engine.model
-            neighbours = engine.similar_items(item, k=k, **rules.arguments(engine.items))
+            neighbours = engine.similar_items(item, k=k, **rules.arguments(engine.view().items))
     else:
         model = load(location("models", models))
         neighbours = model.similar_items(item, k=k, **rules.arguments())
@@ -132,7 +132,7 @@ class _EveryUser:
             raise ConfigError(f"got {found}; expected one of them")
         with Engine(models=models, store=url, reload_every=None) as engine:
             view, store = engine.view(), engine.store
-            rules = self.rules.arguments(engine.items)
+            rules = self.rules.arguments(engine.view().items)
             target: Any = {"to_store": store} if self.to_store else {"out": self.out}
             done = recommend_all(view.model, store, k=self.k, version=view.version, **target, **rules)
         place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}

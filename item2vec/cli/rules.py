@@ -77,16 +77,16 @@ class RuleOptions:
         return bool(self.conditions) or "at_most" in self.others
 
     def arguments(self, items: Items | None = None) -> RuleArguments:
-        """Return the arguments of ``recommend``; ``items`` has the types of the attributes in conditions.
+        """Return the arguments of ``recommend``; ``items`` have the attributes of the conditions.
 
         Raises
         ------
         InputError
             If no item has an attribute of a condition, or a value is not of its type.
         """
-        if items is None or not self.conditions:
+        if not self.conditions:
             return self.others
-        return {**self.others, "where": condition_of(self.conditions, items)}
+        return {**self.others, "where": condition_of(self.conditions, items or Items.of({}))}
 
 
 def _numbers(pairs: Sequence[str], convert: Any, flag: str, example: str) -> dict[str, Any]:
