@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Unpack, overload
@@ -248,9 +249,10 @@ class Engine:
     def view(self) -> View:
         """Return the current version and catalogue, for several queries that must be consistent."""
         served = self._live.served
-        return self.view_of(served.model, None if served.version is None else served.version.id)
+        version = None if served.version is None else served.version.id
+        return self.view_of(served.model, version, created_at=served.created_at)
 
-    def view_of(self, model: Recommender, version: str | None) -> View:
+    def view_of(self, model: Recommender, version: str | None, *, created_at: datetime | None = None) -> View:
         """Return a view of a model, such as an earlier version, with the current catalogue."""
         cache, eligible = self._catalogue_cache, self._eligible
         if cache is None:
@@ -260,7 +262,7 @@ class Engine:
         if eligible is None or not eligible.is_of(catalogue, model.vocabulary, model.items):
             eligible = Eligible(catalogue, model.vocabulary, attributes=model.items, before=eligible)
             self._eligible = eligible
-        return View(model.with_catalogue(eligible), version, catalogue, self._store)
+        return View(model.with_catalogue(eligible), version, catalogue, self._store, created_at)
 
     def close(self) -> None:
         """Stop the background thread, and close the connections of the store."""

@@ -44,12 +44,15 @@ class View:
         The items of the store with their active flags, or those of the model if there is no store.
     store
         The store of the users' histories; ``None`` if only histories are queried.
+    created_at
+        The time of the version's creation, if it is known.
     """
 
     model: Recommender
     version: str | None
     catalogue: Catalogue
     store: Store | None
+    created_at: datetime | None = None
 
     @property
     def items(self) -> Items | None:
@@ -148,7 +151,8 @@ class View:
     def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
         """Return, for each user, the history that the model reads and the items that count as seen.
 
-        Events with implausible times in the future count as seen only. Training excludes them as well.
+        Events with implausible times in the future count as seen only. Training excludes them as well. If the
+        clock is behind the creation of the model, that time is used, because training counted such events.
         """
         user_ids = as_history(users, "users")
         if self.store is None:
@@ -158,7 +162,9 @@ class View:
         seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
         counted = (sentences, codes)
         if sentences.timestamps is not None:
-            plausible = sentences.timestamps < microseconds_of(latest_plausible(datetime.now(UTC)))
+            now = datetime.now(UTC)
+            now = now if self.created_at is None else max(now, self.created_at)
+            plausible = sentences.timestamps < microseconds_of(latest_plausible(now))
             sentences, codes = sentences.keep(plausible), codes[plausible]
         return (
             shape_histories(sentences, codes, events, adapter, items),

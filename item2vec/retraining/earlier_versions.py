@@ -29,6 +29,7 @@ __all__ = [
     "PromotedScore",
     "protocol_of",
     "read_earlier_results",
+    "report_order",
 ]
 
 NOTE = "retrain"
@@ -134,9 +135,20 @@ def _note(version: Version) -> Mapping[str, Any] | None:
     return _with_present_keys(note) if isinstance(note, Mapping) else None
 
 
+def report_order(path: Path) -> tuple[int, str]:
+    """Return the sort key of a report's file, TIME-ID.json: the generation in the id, then the time.
+
+    The clock of an earlier run may have been ahead of the present one.
+
+    >>> report_order(Path("20240101T000000Z-g0000000012-0a1b2c3d.json"))[0]
+    12
+    """
+    return generation_of(path.stem.partition("-")[2]) or 0, path.name
+
+
 def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
     """Yield version, data and evaluation from the report of each promoted run, newest first."""
-    for path in sorted(runs.glob("[0-9]*.json"), reverse=True):
+    for path in sorted(runs.glob("[0-9]*.json"), key=report_order, reverse=True):
         try:
             report = files.parse_json(files.read_text(path), path)
         except CorruptBundleError:

@@ -79,9 +79,10 @@ class Jobs:
         sentences = training_sentences(interactions, self.adapter, self.items)
         if not _tokens_per_epoch(sentences, self.config.model.train.min_count):
             ignored = f", without {ahead.n:,} dated a day or more ahead of {now}" if ahead else ""
+            remedy = "check the clock of this machine, and ingest" if ahead else "ingest"
             raise NothingToTrainError(
                 f"{store} holds {len(chosen):,} interactions that [adapter] selects{ignored}; expected at "
-                "least two of them in one sentence: ingest more interactions with item2vec ingest FILE"
+                f"least two of them in one sentence: {remedy} more interactions with item2vec ingest FILE"
             )
         first, last = _span(chosen)
         return {

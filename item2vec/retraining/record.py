@@ -9,9 +9,10 @@ import math
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,19 +20,21 @@ from typing import Any, Literal
 import item2vec
 from item2vec import files, versions
 from item2vec.config import RetrainConfig
-from item2vec.errors import MissingExtraError, SchemaError, StoreError
+from item2vec.errors import CorruptBundleError, MissingExtraError, SchemaError, StoreError
 from item2vec.retraining.earlier_versions import (
     NOTE,
     RUNS,
     EarlierResults,
     protocol_of,
     read_earlier_results,
+    report_order,
 )
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.supervisor import Worker
-from item2vec.store import Store
+from item2vec.store import Store, latest_plausible
 from item2vec.store.connect import parse_url, shown
 from item2vec.versions import Attempt, Version
+from item2vec.versions.checking import manifest_of
 
 __all__ = ["Record", "begin", "rollback"]
 
@@ -60,6 +63,8 @@ class Record:
     """Results of earlier versions, with which gates compare the new version."""
     report: dict[str, Any] = field(default_factory=dict)
     """Contents of the report."""
+    started: float = field(default_factory=time.monotonic)
+    """Start of the run by the monotonic clock, in seconds."""
 
     def add_gates(self, gates: Sequence[Gate]) -> None:
         """Append gates to the report."""
@@ -93,7 +98,8 @@ class Record:
         the write to the store is limited to ``STORE_SECONDS``. The HTML page is omitted with ``hurried``, for
         failed runs, and without an evaluation.
         """
-        now = datetime.now(UTC)
+        # Not the clock, which may have been set back during the run.
+        now = self.now + timedelta(seconds=time.monotonic() - self.started)
         self.report |= {
             "status": status,
             "reason": reason,
@@ -134,8 +140,9 @@ class Record:
                 self._write()
 
     def _prune(self) -> None:
-        paths = sorted(self.path.parent.glob("[0-9]*"))
-        kept = sorted({path.stem for path in paths})[-self.report["config"]["retention"]["reports"] :]
+        paths = sorted(self.path.parent.glob("[0-9]*"), key=report_order)
+        stems = [*dict.fromkeys(path.stem for path in paths if path.stem != self.path.stem), self.path.stem]
+        kept = stems[-self.report["config"]["retention"]["reports"] :]
         for path in paths:
             if path.stem not in kept:
                 path.unlink()
@@ -166,6 +173,7 @@ def begin(
     for unfinished in (attempt.models / RUNS).glob(".*.tmp"):
         unfinished.unlink()
     if attempt.before is not None:
+        _check_clock(attempt.before, now)
         _record_served(store, attempt.before, now)
     store.close_interrupted_runs(folder, host, now=now)
     settings = config.model_dump(mode="json")
@@ -186,6 +194,15 @@ def begin(
     }
     path = attempt.models / RUNS / f"{now:%Y%m%dT%H%M%SZ}-{attempt.id}.json"
     return Record(store, run_id, path, now, earlier, report)
+
+
+def _check_clock(served: Version, now: datetime) -> None:
+    """Log a warning if the clock of this run is a day or more behind the creation of the served version."""
+    with contextlib.suppress(CorruptBundleError):
+        created_at = manifest_of(served.path)[0].created_at
+        if created_at is not None and created_at >= latest_plausible(now):
+            facts = {"clock": now.isoformat(), "version": served.id, "created_at": created_at.isoformat()}
+            log.warning("the clock is behind the served version; check the clock", extra={"facts": facts})
 
 
 def _record_served(store: Store, served: Version, now: datetime) -> None:

@@ -15,7 +15,7 @@ from item2vec.arguments import checked
 from item2vec.errors import ConfigError, Item2VecError
 from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
-from item2vec.versions.checking import check_rankings
+from item2vec.versions.checking import check_rankings, manifest_of
 from item2vec.versions.layout import Version, served_version
 from item2vec.versions.loading import load, load_served
 
@@ -36,7 +36,9 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A loaded model, its version (``None`` for a single bundle), and the time of loading.
+    """A loaded model, its version (``None`` for a single bundle), and the times of loading and of creation.
+
+    ``created_at`` is ``None`` if the manifest holds no time.
 
     >>> Served(version=None, model=None, loaded_at=datetime(2024, 2, 29, tzinfo=UTC)).loaded_at.year
     2024
@@ -45,6 +47,7 @@ class Served:
     version: Version | None
     model: Recommender
     loaded_at: datetime
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +260,8 @@ class _Follower:
 @refusing_unreadable()
 def _load(models: Path) -> Served:
     if (models / "manifest.json").is_file():
-        return Served(None, load(models), datetime.now(UTC))
+        created_at = manifest_of(models)[0].created_at
+        return Served(None, load(models), datetime.now(UTC), created_at)
     version, model = load_served(models)
     check_rankings(model, brief=True)
-    return Served(version, model, datetime.now(UTC))
+    return Served(version, model, datetime.now(UTC), manifest_of(version.path)[0].created_at)
