@@ -182,8 +182,8 @@ class Engine:
     ) -> list[list[Recommendation]]:
         """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
 
-        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user; the
-        other rules apply to all users.
+        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user, and
+        ``disliked`` may do so; the other rules apply to all users.
         """
         check_k(k)
         model = self._serving()
@@ -211,15 +211,21 @@ class Engine:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
         return self._serving().analogy(positive=positive, negative=negative, k=k, **rules)
 
-    def explain(self, user: str, item: str) -> list[Share]:
+    def radio(
+        self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
+        """Return ``n`` active items that continue a playlist; see ``Recommender.radio``."""
+        return self._serving().radio(seed, n, **rules)
+
+    def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
 
         The history is that of the user, including inactive items. See ``Recommender.explain``.
         """
-        model = self.model
+        model = self._serving()
         history, _ = self._histories([user], model)
         timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
-        return model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
+        return model.explain(history[0], item, weights=history.weights, timestamps=timestamps, **rules)
 
     def refresh(self) -> None:
         """Load a newly published version and changes of the catalogue now."""
