@@ -151,7 +151,7 @@ def dislike_scores(
     return scores
 
 
-def nearer_to_dislikes(matrix: Floats, rows: Rows, liked: Codes, disliked: Codes) -> Mask:
+def nearer_to_dislikes(matrix: Floats, rows: Rows, *, liked: Rows | Codes, disliked: Rows | Codes) -> Mask:
     """Return whether the largest cosine of each row to a disliked row exceeds that to a liked row.
 
     Without liked rows, the cosine to a disliked row is compared with 0.5. Differences up to 1e-6 count as
@@ -172,7 +172,7 @@ def nearer_to_dislikes(matrix: Floats, rows: Rows, liked: Codes, disliked: Codes
     return demoted
 
 
-def _largest_cosines(candidates: Doubles, matrix: Floats, rows: Codes) -> Doubles:
+def _largest_cosines(candidates: Doubles, matrix: Floats, rows: Rows | Codes) -> Doubles:
     others = unit_rows(matrix[np.unique(rows)]).astype(np.float64)
     largest: Doubles = (candidates @ others.T).max(axis=1)
     return largest

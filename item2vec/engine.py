@@ -208,8 +208,9 @@ class Engine:
     ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
 
-        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user; the
-        other rules apply to all users. With ``as_arrays``, the result is an ``Answers``, with the user ids.
+        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user, and
+        ``disliked`` may do so; the other rules apply to all users. With ``as_arrays``, the result is an
+        ``Answers``, with the user ids.
         """
         view = self.view()
         if as_arrays:
@@ -233,12 +234,18 @@ class Engine:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
         return self.view().analogy(positive=positive, negative=negative, k=k, **rules)
 
-    def explain(self, user: str, item: str) -> list[Share]:
+    def radio(
+        self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
+        """Return ``n`` active items that continue a playlist; see ``Recommender.radio``."""
+        return self.view().radio(seed, n, **rules)
+
+    def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
 
         The history is that of the user, including inactive items. See ``Recommender.explain``.
         """
-        return self.view().explain(user, item)
+        return self.view().explain(user, item, **rules)
 
     def refresh(self) -> None:
         """Load a newly published version and changes of the catalogue now."""

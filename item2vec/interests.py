@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Floats, Rows
-from item2vec.index.search import SearchResult
 from item2vec.sentences import Histories, offsets_of
 
-__all__ = ["Interests", "best_of", "clusters", "divide"]
+__all__ = ["Interests", "clusters", "divide"]
 
 MAX_CLUSTERED = 100
 """Largest number of distinct items that are clustered; older items join the cluster with the nearest mean."""
@@ -99,27 +98,6 @@ def clusters(unit: Floats | Doubles, n: int | Literal["auto"]) -> Rows:
     for number, cluster in enumerate(filter(None, members)):
         labels[cluster] = number
     return labels
-
-
-def best_of(results: list[SearchResult], n: int) -> tuple[SearchResult, Rows]:
-    """Merge rankings of the same history: the ``n`` best rows by their highest score.
-
-    The second value is the number of the ranking with this score; the first of equal ones.
-
-    Examples
-    --------
-    >>> rankings = [SearchResult(np.array([7, 5]), np.array([3, 1], np.float32)),
-    ...             SearchResult(np.array([5, 2]), np.array([2, 0], np.float32))]
-    >>> best_of(rankings, 2)
-    (SearchResult(rows=array([7, 5]), scores=array([3., 2.], dtype=float32)), array([0, 1]))
-    """
-    rows = np.concatenate([result.rows for result in results])
-    scores = np.concatenate([result.scores for result in results])
-    source = np.repeat(np.arange(len(results)), [len(result.rows) for result in results])
-    order = np.lexsort((rows, -scores))  # stable: the first ranking comes first among equal scores
-    first = np.sort(np.unique(rows[order], return_index=True)[1])[:n]
-    kept = order[first]
-    return SearchResult(rows[kept], scores[kept]), source[kept]
 
 
 def _own_interests(codes: Codes, unit: Floats, n: int | Literal["auto"]) -> tuple[Rows, list[int]]:

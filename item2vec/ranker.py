@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
-from item2vec.arrays import Floats, Rows
-from item2vec.bonuses import history_bonuses
+from item2vec.arrays import Codes, Doubles, Floats, Mask, Rows
+from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.bundle import Parts
+from item2vec.dislikes import Dislikes, nearer_to_dislikes, split_dislikes
+from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
 from item2vec.index.search import Index
 from item2vec.prior import popularity_shares, queries_of
@@ -17,9 +22,10 @@ from item2vec.ranking import top_k
 from item2vec.row_rules import NO_ROWS, RowRules
 from item2vec.selection import select
 from item2vec.sentences import Histories
-from item2vec.sources import Popular, Ranking, Searched, Source, boosted
-from item2vec.taste import Tastes, read_tastes
+from item2vec.sources import Demoting, Popular, Ranking, Searched, Source, boosted
+from item2vec.taste import scored_matrix
 from item2vec.types import check_k
+from item2vec.user_vectors import UserVectors, read_user_vectors
 
 __all__ = ["Ranker", "Ranking"]
 
@@ -41,7 +47,7 @@ class Ranker:
     >>> from item2vec import ItemVectors, Recommender, Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("a", "b", "c")), np.eye(3), None, np.ones(3))
     >>> ranker = Ranker(Recommender(vectors).parts)
-    >>> ranker.near(vectors.unit_input[1], np.array([1]), RowRules(), k=2).rows
+    >>> ranker.near(vectors.unit_input[1], np.array([1]), RowRules(), n_positive=1, k=2).rows
     array([0, 2])
     """
 
@@ -53,61 +59,134 @@ class Ranker:
         if parts.taste.score == "cosine" and not parts.taste.popularity:
             self._indexes["input", False] = parts.index
 
-    def near(self, target: Floats, named: Rows, rules: RowRules, *, k: int) -> Ranking:
+    def near(self, target: Floats, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
         """Return the ``k`` eligible rows with the highest inner products with a query of unit vectors.
 
-        ``named`` are the rows that the query was computed from. They are left out. If one of them has no
-        input vector, the query is compared with output vectors.
+        ``named`` are the rows that the query was computed from, the first ``n_positive`` of them positive.
+        They are left out. If one of them has no input vector, the query is compared with output vectors.
         """
         check_k(k)
         kind: _Kind = "input" if self.parts.vectors.has_input[named].all() else "output"
         index, queries = self._with_popularity(kind, target[None], rules.popularity or 0)
-        source = Searched(index, queries, rules.excluded_from([named]), rules.allowed)
-        return self._selected(source, rules, k)[0]
+        (disliked,) = rules.disliked_by(1)
+        excluded = rules.excluded_from([np.concatenate((named, disliked))])
+        source = Searched(index, queries, excluded, rules.allowed)
+        demoted = _nearer(self._index(kind).matrix, named[:n_positive], disliked)
+        return self._selected(source, rules, k, [demoted])[0]
 
     def rank(self, histories: Histories, rules: RowRules, *, k: int, filter_seen: bool) -> list[Ranking]:
         """Return the ``k`` best eligible rows for each history.
 
-        For a history without a taste, these are the most popular eligible rows.
+        For a history without a user vector, these are the most popular eligible rows.
         """
         check_k(k)
-        parts, codes = self.parts, histories.codes
-        bounds = pairwise(histories.offsets.tolist())
-        seen = [codes[left:right] if filter_seen else NO_ROWS for left, right in bounds]
+        liked, dislikes = split_dislikes(histories, rules.disliked_by(len(histories.offsets) - 1))
+        entries, offsets = histories.codes, histories.offsets
+        bounds = pairwise(offsets.tolist())
+        seen: list[Rows | Codes] = [entries[left:right] if filter_seen else NO_ROWS for left, right in bounds]
+        if len(dislikes.codes):
+            seen = [
+                np.append(rows, dislikes.of(number)[0]).astype(np.intp) for number, rows in enumerate(seen)
+            ]
         excluded = rules.excluded_from(seen)
-        readable = self.with_input(histories)
-        tastes = self.tastes(readable)
-        queried, unqueried = np.flatnonzero(~tastes.empty), np.flatnonzero(tastes.empty)
-        bonuses = history_bonuses(readable, parts.taste, parts.neighbours, repeats=not filter_seen)
-        index, queries = self._queries(tastes.vectors[queried], rules.popularity)
-        searched = Searched(
-            index,
-            queries,
-            [excluded[history] for history in queried],
-            rules.allowed,
-            None if bonuses is None else bonuses.take(queried),
-        )
+        readable = self.with_input(liked)
+        users = self.user_vectors(readable, dislikes, rules)
+        bonuses = history_bonuses(readable, self.parts.taste, self.parts.neighbours, repeats=not filter_seen)
+        searched, queried = self._searched(users, rules, excluded, bonuses)
+        unqueried = np.setdiff1d(np.arange(len(excluded)), queried)
         own = [excluded[history] for history in unqueried]
         popular = Popular(self._by_popularity, self._popularity, own, rules.allowed)
         ranking_of: dict[int, Ranking] = {}
         for numbers, source in ((queried, searched), (unqueried, popular)):
             if len(numbers):
-                ranking_of |= zip(numbers.tolist(), self._selected(source, rules, k), strict=True)
+                demoted = [self._demoted(liked, dislikes, number) for number in numbers.tolist()]
+                rankings = self._selected(source, rules, k, demoted)
+                ranking_of |= zip(numbers.tolist(), rankings, strict=True)
         return [ranking_of[number] for number in range(len(excluded))]
+
+    def radio(self, seed: Codes, rules: RowRules, *, n: int) -> Ranking:
+        """Return ``n`` rows, each the best eligible row for the seed and the rows before it.
+
+        ``at_most`` and ``diversity`` take the rows before into account. The result has fewer rows if no
+        eligible row is left.
+        """
+        check_k(n)
+        rows, scores, sources = np.empty(0, np.intp), [], []
+        while len(rows) < n:
+            codes = np.concatenate((seed, rows)).astype(np.int32)
+            so_far = Histories(codes, np.array([0, len(codes)]))
+            (best,) = self.rank(so_far, replace(rules, selected=rows), k=1, filter_seen=True)
+            if not len(best.rows):
+                break
+            rows = np.append(rows, best.rows)
+            scores.append(best.scores[0])
+            sources.append(best.source)
+        return Ranking(rows, np.array(scores), sources[0] if sources else "model")
+
+    def explain(self, histories: Histories, rules: RowRules, row: int) -> tuple[Codes, Doubles, int | None]:
+        """Return what each item of one history adds to the score of a row, before boosts and the prior.
+
+        The result is the distinct items (disliked ones included), their contributions (float64), and the
+        central item of the interest with the highest score. It is empty for a history without a user vector.
+        """
+        vectors, taste = self.parts.vectors, self.parts.taste
+        liked, dislikes = split_dislikes(histories, rules.disliked_by(1))
+        readable = self.with_input(liked)
+        users = self.user_vectors(readable, dislikes, rules)
+        known = np.flatnonzero(~users.tastes.empty)
+        if not len(known):
+            return np.empty(0, np.int32), np.empty(0), None
+        best = known[int(np.argmax(users.tastes.vectors[known] @ scored_matrix(vectors, taste)[row]))]
+        codes, scores = users.shares(best, vectors, taste, row)
+        codes = np.concatenate((codes, readable.codes))
+        scores = np.concatenate((scores, token_bonuses(readable, taste, self.parts.neighbours, row)))
+        distinct, inverse = np.unique(codes, return_inverse=True)
+        medoid = None if users.medoids is None else int(users.medoids[best])
+        return distinct, np.bincount(inverse, scores).astype(np.float64), medoid
+
+    def user_vectors(self, histories: Histories, dislikes: Dislikes, rules: RowRules) -> UserVectors:
+        """Return the user vectors of histories whose items all have input vectors (see ``with_input``)."""
+        return read_user_vectors(histories, dislikes, self.parts.vectors, self.parts.taste, rules.interests)
+
+    def prior_share(self, row: int, popularity: float | None) -> float:
+        """Return what the popularity prior adds to the score of a row."""
+        weight = self.parts.taste.popularity if popularity is None else popularity
+        return weight * float(self._prior[row]) if weight else 0.0
 
     def with_input(self, histories: Histories) -> Histories:
         """Return histories without the items that have no input vector; these items count as unknown."""
         has_input = self.parts.vectors.has_input
         return histories if bool(has_input.all()) else histories.keep(has_input[histories.codes])
 
-    def tastes(self, histories: Histories) -> Tastes:
-        """Return the taste of each history, whose items all have input vectors (see ``with_input``)."""
-        vectors, taste = self.parts.vectors, self.parts.taste
-        codes, offsets, weights, timestamps = histories
-        return read_tastes(vectors, taste, codes, offsets, weights=weights, timestamps=timestamps)
+    def _searched(
+        self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
+    ) -> tuple[Searched, Rows]:
+        """Return the source of the histories with user vectors, and the numbers of these histories."""
+        known = np.flatnonzero(~users.tastes.empty)
+        owners = users.owners[known]
+        index, queries = self._queries(users.tastes.vectors[known], rules.popularity)
+        queried, starts = np.unique(owners, return_index=True)
+        source = Searched(
+            index,
+            queries,
+            [excluded[history] for history in owners],
+            rules.allowed,
+            None if bonuses is None else bonuses.take(owners),
+            None if users.medoids is None else np.append(starts, len(owners)),
+        )
+        return source, queried
 
-    def _selected(self, source: Source, rules: RowRules, k: int) -> list[Ranking]:
-        return select(boosted(source, rules.factors), rules, self.parts.vectors, k)
+    def _demoted(self, liked: Histories, dislikes: Dislikes, history: int) -> Callable[[Rows], Mask] | None:
+        """Return the function that selects the rows nearer to a disliked item than to the history."""
+        own = slice(liked.offsets[history], liked.offsets[history + 1])
+        matrix = scored_matrix(self.parts.vectors, self.parts.taste)
+        return _nearer(matrix, liked.codes[own], dislikes.of(history)[0])
+
+    def _selected(
+        self, source: Source, rules: RowRules, k: int, demoted: list[Callable[[Rows], Mask] | None]
+    ) -> list[Ranking]:
+        ordered = Demoting(boosted(source, rules.factors), demoted)
+        return select(ordered, rules, self.parts.vectors, k)
 
     def _queries(self, tastes: Floats, popularity: float | None) -> tuple[Index, Floats]:
         """Return the index to search, and the query of each taste; ``popularity`` replaces the weight."""
@@ -144,3 +223,9 @@ class Ranker:
         """The prior of the model; without one, log(1 + count of the item in training)."""
         prior = self.parts.prior
         return np.log1p(self.parts.vectors.counts).astype(np.float32) if prior is None else prior
+
+
+def _nearer(matrix: Floats, liked: Rows | Codes, disliked: Rows | Codes) -> Callable[[Rows], Mask] | None:
+    if not len(disliked):
+        return None
+    return partial(nearer_to_dislikes, matrix, liked=liked, disliked=disliked)

@@ -17,7 +17,6 @@ from item2vec import bundle
 from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.arrays import Floats, Mask
-from item2vec.bonuses import token_bonuses
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
@@ -32,7 +31,6 @@ from item2vec.ranker import Ranker, Ranking
 from item2vec.row_rules import RowRules
 from item2vec.rules import RuleArguments, Rules
 from item2vec.sentences import Histories, Sentences, encode_histories
-from item2vec.taste import token_scores
 from item2vec.types import Recommendation, Share, Vocabulary, as_history
 from item2vec.vectors import ItemVectors
 
@@ -227,8 +225,52 @@ class Recommender:
     ) -> list[Recommendation]:
         """Return the result of ``ItemVectors.analogy``, limited by ``rules`` and ``eligible``."""
         limits = self._row_rules(Rules.of(rules), eligible)
+        positive = as_history(positive, "positive")
         target, named = self.vectors.analogy_target(positive, negative)
-        return self._listed(self._ranker.near(target, named, limits, k=k))
+        return self._listed(self._ranker.near(target, named, limits, n_positive=len(positive), k=k))
+
+    def radio(
+        self,
+        seed: str | Iterable[str],
+        n: int = 10,
+        *,
+        eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
+    ) -> list[Recommendation]:
+        """Return ``n`` items that continue a playlist, in the order in which they are played.
+
+        Each item is the best one for the seed and the items before it, and none is repeated. The score is
+        that at the time of its choice. ``at_most`` counts all returned items, and ``diversity`` compares with
+        all of them. The result is shorter if no eligible item is left.
+
+        Parameters
+        ----------
+        seed
+            An item id, or the ids of a playlist, oldest first. Unknown items of a playlist are ignored.
+        n
+            The number of items.
+        eligible, rules
+            As in ``recommend``. The items of the seed are never returned.
+
+        Raises
+        ------
+        UnknownItemError
+            If the seed is the id of an unknown item.
+
+        Examples
+        --------
+        >>> from item2vec import Vocabulary
+        >>> angles = np.arange(5) / 5
+        >>> rows = np.column_stack((np.cos(angles), np.sin(angles)))
+        >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcde")), rows, None, np.ones(5)), decay=0.1)
+        >>> [song for song, score in model.radio("b", 4)]
+        ['a', 'c', 'd', 'e']
+        """
+        if isinstance(seed, str):
+            self.vocabulary.code(seed)
+        played = self._encoded([seed] if isinstance(seed, str) else seed, None, None)
+        limits = self._row_rules(Rules.of(rules), eligible)
+        return self._listed(self._ranker.radio(played.codes, limits, n=n))
 
     def recommend(
         self,
@@ -253,15 +295,16 @@ class Recommender:
         filter_seen
             Whether to exclude the items of the history.
         weights
-            Weight of each history item, in the same order: finite, not negative, converted to float32.
+            Weight of each history item, in the same order: finite, converted to float32. An item of negative
+            weight is disliked, with the absolute weight as strength; it is never returned.
         timestamps
             Time of each history item (``datetime``, ``datetime64``, or microseconds since 1970), for
             ``half_life``.
         eligible
             ``allow`` as a mask (bool, one flag per item of ``vocabulary``). Both filters may be combined.
         rules
-            ``where exclude allow deny at_most diversity boost popularity``; see ``item2vec.rules.Rules``.
-            Rules on attributes require ``items``.
+            ``where exclude allow deny disliked at_most diversity boost popularity interests``; see
+            ``item2vec.rules.Rules``. Rules on attributes require ``items``.
 
         Raises
         ------
@@ -307,8 +350,8 @@ class Recommender:
         """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
 
         ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
-        one list per history. ``exclude`` holds one list of items per history; ``eligible`` and the other
-        rules apply to all histories.
+        one list per history. ``exclude`` holds one list of items per history, and ``disliked`` may do so;
+        ``eligible`` and the other rules apply to all histories.
 
         With ``as_arrays``, the result is an ``Answers``: arrays in place of an object per item.
         """
@@ -316,7 +359,7 @@ class Recommender:
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
         rankings = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
         if as_arrays:
-            return Answers.of(rankings, k, self.vocabulary, titles=self.items)
+            return Answers.of([ranking[:3] for ranking in rankings], k, self.vocabulary, titles=self.items)
         return [self._listed(ranking) for ranking in rankings]
 
     def explain(
@@ -326,29 +369,34 @@ class Recommender:
         *,
         weights: Sequence[float] | npt.NDArray[Any] | None = None,
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
+        **rules: Unpack[RuleArguments],
     ) -> list[Share]:
         """Return the contribution of each history item to the score of an item, largest first.
 
-        The shares sum to the score that ``recommend`` returns for the same history, weights and timestamps,
-        including bonuses. An item that occurs several times in the history has one share, which is the sum.
-        The share of the popularity prior has ``item=None``. The list is empty if no history item is known.
+        The shares sum to the score that ``recommend`` returns for the same history, weights, timestamps and
+        rules, including bonuses and boosts. An item that occurs several times in the history has one share,
+        which is the sum. Disliked items have shares as well. The share of the popularity prior has
+        ``item=None``. With ``interests``, ``interest`` is the central item of the interest with the highest
+        score. The list is empty if no history item is known.
 
         Raises
         ------
         UnknownItemError
             If the item is unknown.
         """
-        target = self.vocabulary.code(item)
-        histories = self._ranker.with_input(self._encoded(history, weights, timestamps))
-        tastes = self._ranker.tastes(histories)
-        if tastes.empty[0]:
+        row = self.vocabulary.code(item)
+        limits = self._row_rules(Rules.of(rules), None)
+        codes, scores, medoid = self._ranker.explain(self._encoded(history, weights, timestamps), limits, row)
+        if not len(codes):
             return []
-        distinct, inverse = np.unique(histories.codes, return_inverse=True)
-        of_tokens = token_scores(self.vectors, self.taste, histories.codes, tastes, target)
-        of_tokens += token_bonuses(histories, self.taste, self.neighbours, target)
-        shares = list(map(Share, self.vocabulary.decode(distinct), np.bincount(inverse, of_tokens).tolist()))
-        if self.taste.popularity and self.prior is not None:
-            shares.append(Share(None, self.taste.popularity * float(self.prior[target])))
+        items: list[str | None] = [*self.vocabulary.decode(codes)]
+        prior = self._ranker.prior_share(row, limits.popularity)
+        if prior or self.taste.popularity:
+            items, scores = [*items, None], np.append(scores, prior)
+        factor = 1.0 if limits.factors is None else float(limits.factors[row])
+        scores = scores * factor if scores.sum() > 0 else scores / factor
+        interest = None if medoid is None else self.vocabulary.ids[medoid]
+        shares = [Share(*pair, interest) for pair in zip(items, scores.tolist(), strict=True)]
         return sorted(shares, key=lambda share: -share.share)
 
     def save(self, path: str | PathLike[str]) -> None:

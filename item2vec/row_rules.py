@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,12 @@ class RowRules:
     caps
         For each attribute in ``at_most``: the values of the rows, and the largest number of rows with the
         same value.
-    diversity, popularity
+    diversity, popularity, interests
         As in ``Rules``.
+    disliked
+        The disliked rows for all answers, or for each answer.
+    selected
+        Rows that were selected before; they count in ``caps`` and in diversity.
     """
 
     allowed: Mask | None = None
@@ -49,6 +53,9 @@ class RowRules:
     caps: tuple[tuple[Values, int], ...] = ()
     diversity: float = 0.0
     popularity: float | None = None
+    disliked: Rows | tuple[Rows, ...] = field(default_factory=lambda: NO_ROWS)
+    interests: int | Literal["auto"] | None = None
+    selected: Rows = field(default_factory=lambda: NO_ROWS)
 
     @classmethod
     def of(cls, rules: Rules, vectors: ItemVectors, eligible: Eligible | None, mask: Mask | None) -> RowRules:
@@ -90,6 +97,8 @@ class RowRules:
             tuple((eligible.values(name), most) for name, most in rules.at_most) if eligible else (),
             rules.diversity,
             rules.popularity,
+            _disliked(rules.disliked, vectors.vocabulary),
+            rules.interests,
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
@@ -104,6 +113,30 @@ class RowRules:
         if len(exclude) != len(seen):
             raise InputError(f"exclude has {len(exclude)} lists; expected one per history ({len(seen)})")
         return [np.concatenate((self.denied, *pair)) for pair in zip(exclude, seen, strict=True)]
+
+    def disliked_by(self, n: int) -> list[Rows]:
+        """Return the disliked rows of each of ``n`` answers.
+
+        Raises
+        ------
+        InputError
+            If ``disliked`` has one list per answer, and another number of lists.
+        """
+        if isinstance(self.disliked, np.ndarray):
+            return [self.disliked] * n
+        if len(self.disliked) != n:
+            raise InputError(
+                f"disliked has {len(self.disliked)} lists; expected one per history ({n}), or one list of ids"
+            )
+        return list(self.disliked)
+
+
+def _disliked(
+    ids: tuple[str, ...] | tuple[tuple[str, ...], ...], vocabulary: Vocabulary
+) -> Rows | tuple[Rows, ...]:
+    if ids and isinstance(ids[0], tuple):
+        return tuple(rows_of(vocabulary, own) for own in ids)
+    return rows_of(vocabulary, cast("tuple[str, ...]", ids)) if ids else NO_ROWS
 
 
 def _factors(rules: Rules, vocabulary: Vocabulary, eligible: Eligible | None) -> Doubles | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypedDict, cast
+from typing import Any, ClassVar, Literal, TypedDict, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from item2vec.types import as_history
 
 __all__ = ["RuleArguments", "Rules"]
 
+_Interests = int | Literal["auto"] | None
 OTHER_ARGUMENTS = ("k", "filter_seen", "weights", "timestamps", "eligible")
 SMALLEST, LARGEST = 1e-6, 1e6
 
@@ -34,6 +35,9 @@ class RuleArguments(TypedDict, total=False):
     ``diversity``: 0 to 1, the weight of the similarity to items of higher rank. ``boost``: factors by item,
     such as ``{"y": 1.2}``, or pairs of a condition or an item and a factor, such as ``[({"genre": "jazz"},
     1.5)]``. ``popularity``: the weight of the popularity prior, in place of the model's.
+
+    ``disliked``: ids of items that the user dislikes; in ``recommend_many``, ids for all histories, or one
+    list per history. ``interests``: the number of interests of a history, or ``"auto"``.
     """
 
     where: Where | None
@@ -44,6 +48,8 @@ class RuleArguments(TypedDict, total=False):
     diversity: float | None
     boost: Mapping[str, float] | Iterable[tuple[Where | str, float]] | None
     popularity: float | None
+    disliked: Iterable[Any] | None
+    interests: _Interests
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +59,23 @@ class Rules:
     Rules are applied in this order:
 
     1. Eligibility. An item is returned only if it is active, meets ``where``, is in ``allow`` (if given), is
-       not in ``exclude`` or ``deny``, and has not been seen (unless ``filter_seen=False``). Unknown ids are
-       ignored.
-    2. Relevance. The score of an item includes the bonuses of the model, and the prior with the weight
+       not in ``exclude``, ``deny`` or ``disliked``, and has not been seen (unless ``filter_seen=False``).
+       Unknown ids are ignored.
+    2. Relevance. The score of an item is that of the user vector, moved away from ``disliked`` items and
+       items of negative weight; with ``interests``, the highest score of several user vectors, one for each
+       cluster of the history. It includes the bonuses of the model, and the prior with the weight
        ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative score, so
        that a factor above 1 always raises an item. The factors of an item are multiplied.
-    3. Selection of ``k`` items in order of score; equal scores are ordered by row. ``at_most`` skips an item
+    3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
+       history come after all others, in order of score. The cosines are those of the scored vectors; in
+       ``similar_items`` and ``analogy``, the items of the query stand for the history. Without a history, the
+       cosine to a disliked item is compared with 0.5.
+    4. Selection of ``k`` items in order of score; equal scores are ordered by row. ``at_most`` skips an item
        if its value has been selected often enough. An item without the attribute is never skipped, and an
        item with a list of values counts for each of them. ``diversity`` selects from a pool of the best
        ``max(50, 5 * k)`` items in order of maximal marginal relevance: (1 - d) · r - d · c, where r is the
-       score scaled to 0…1 within the pool, and c is the largest cosine to an item selected before.
+       score scaled to 0…1 within the pool, and c is the largest cosine to an item selected before. Demoted
+       items are selected after all others.
 
     Exactly ``k`` items are returned if ``k`` items are eligible and ``at_most`` admits them. Source of
     maximal marginal relevance: Carbonell & Goldstein, The Use of MMR, Diversity-Based Reranking, SIGIR 1998,
@@ -87,6 +100,11 @@ class Rules:
     popularity
         The weight of the popularity prior; ``None`` for the model's weight. A model without a prior uses
         log(1 + count of the item in training).
+    disliked
+        Ids of disliked items for all histories, or a tuple of ids per history.
+    interests
+        The number of interests of a history, ``"auto"``, or ``None`` for one user vector. It has no effect on
+        similar items and analogies.
 
     Examples
     --------
@@ -105,6 +123,8 @@ class Rules:
     diversity: float = 0.0
     boost: tuple[tuple[str | Condition, float], ...] = ()
     popularity: float | None = None
+    disliked: tuple[str, ...] | tuple[tuple[str, ...], ...] = ()
+    interests: _Interests = None
 
     EMPTY: ClassVar[Rules]
 
@@ -142,6 +162,23 @@ def _excluded(value: Any, many: bool) -> tuple[tuple[str, ...], ...]:
     if not many:
         return (_ids(value, "exclude"),)
     return tuple(_ids(own, "exclude") for own in as_history(value, "exclude"))
+
+
+def _disliked(value: Any, many: bool) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
+    ids: tuple[Any, ...] = _ids(value, "disliked")
+    if many and ids and not isinstance(ids[0], str):
+        return tuple(_ids(own, "disliked") for own in ids)
+    return ids
+
+
+def _interests(value: Any) -> int | str:
+    if isinstance(value, str) and value == "auto":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InputTypeError(f"interests is {short_repr(value)}; expected 'auto' or an integer of at least 1")
+    if value < 1:
+        raise InputError(f"interests is {value}; expected 'auto' or an integer of at least 1")
+    return int(value)
 
 
 def _caps(value: Any) -> tuple[tuple[str, int], ...]:
@@ -191,6 +228,8 @@ _PARSERS: dict[str, Callable[[Any, bool], Any]] = {
     "diversity": lambda value, _: _number(value, "diversity", 0, 1),
     "boost": lambda value, _: _boosts(value),
     "popularity": lambda value, _: _number(value, "popularity", 0, LARGEST),
+    "disliked": _disliked,
+    "interests": lambda value, _: _interests(value),
 }
 
 Rules.EMPTY = Rules()

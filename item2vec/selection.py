@@ -20,6 +20,9 @@ __all__ = ["select"]
 OVER_FETCHED = 4
 """Number of rows per selected row that are read first if there are caps."""
 
+DEMOTION = 3.0
+"""Larger than any difference of two marginal relevances, which are between -1 and 1."""
+
 POOL = 50
 POOL_PER_ITEM = 5
 
@@ -42,11 +45,13 @@ def select(source: Source, rules: RowRules, vectors: ItemVectors, k: int) -> lis
 
 def _select(stream: _Stream, rules: RowRules, vectors: ItemVectors, k: int, pool: int) -> Ranking:
     caps = _Caps(rules.caps)
+    for row in rules.selected.tolist():
+        caps.admit(row)
     chosen: list[Ranking] = []
     n_left = k
     for block in stream.blocks():
         if pool and not chosen:
-            positions = _most_diverse(block, vectors, rules.diversity, n_left, caps)
+            positions = _most_diverse(block, vectors, rules, n_left, caps)
         else:
             positions = _first(block.rows, n_left, caps)
         chosen.append(Ranking(block.rows[positions], block.scores[positions], block.source))
@@ -128,12 +133,18 @@ def _first(rows: Rows, k: int, caps: _Caps) -> list[int]:
     return positions
 
 
-def _most_diverse(pool: Ranking, vectors: ItemVectors, diversity: float, k: int, caps: _Caps) -> list[int]:
+def _most_diverse(pool: Ranking, vectors: ItemVectors, rules: RowRules, k: int, caps: _Caps) -> list[int]:
     """Return the positions of up to ``k`` rows of a pool by maximal marginal relevance, in this order."""
-    units = _units(pool.rows, vectors)
+    diversity, n_before = rules.diversity, len(rules.selected)
+    units = _units(np.concatenate((rules.selected, pool.rows)), vectors)
+    before, units = units[:n_before], units[n_before:]
     relevance = (1 - diversity) * _scaled(pool.scores)
-    marginal = relevance
+    if pool.demoted is not None:
+        relevance[pool.demoted] -= DEMOTION
     nearest = np.full(len(pool.rows), -np.inf)
+    for unit in before:
+        nearest = np.maximum(nearest, np.einsum("ij,j->i", units, unit))
+    marginal = relevance - diversity * nearest if n_before else relevance
     is_left = np.ones(len(pool.rows), dtype=bool)
     positions: list[int] = []
     while len(positions) < k and is_left.any():
@@ -151,8 +162,9 @@ def _scaled(scores: npt.NDArray[Any]) -> Doubles:
     """Return scores scaled to 0…1; equal scores become 0."""
     if not len(scores):
         return np.zeros(0)
-    shifted: Doubles = scores.astype(np.float64) - float(scores.min())
-    return shifted / (shifted.max() or 1.0)
+    least, most = float(scores.min()), float(scores.max())
+    scaled: Doubles = (scores.astype(np.float64) - least) / (most - least or 1.0)
+    return scaled
 
 
 def _units(rows: Rows, vectors: ItemVectors) -> Floats:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.search import Index, find_many
 
-__all__ = ["Boosted", "Popular", "Ranking", "Searched", "Source", "boosted"]
+__all__ = ["Boosted", "Demoting", "Popular", "Ranking", "Searched", "Source", "boosted"]
 
 
 class Ranking(NamedTuple):
@@ -21,11 +22,15 @@ class Ranking(NamedTuple):
 
     >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
     'model'
+
+    ``demoted`` (bool) marks the rows that come after all others in spite of their scores; ``None`` if there
+    are none.
     """
 
     rows: Rows
     scores: npt.NDArray[Any]
     source: str = "model"
+    demoted: Mask | None = None
 
 
 class Source(Protocol):
@@ -43,16 +48,21 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """The rows with the highest scores in an index; see ``find_many`` for the fields."""
+    """The rows with the highest scores in an index; see ``find_many`` for the fields.
+
+    With ``offsets``, several queries have one answer: the rows with the highest of their scores. The queries
+    of answer ``i`` are ``offsets[i]`` to ``offsets[i + 1]``, and ``excluded`` must be the same for them.
+    """
 
     index: Index
     queries: Floats
     excluded: Sequence[npt.NDArray[Any]]
     allowed: Mask | None
     bonuses: Bonuses | None = None
+    offsets: Rows | None = None
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the result of ``find_many``."""
+        """Return the results of ``find_many``, merged by answer."""
         found = find_many(
             self.index,
             self.queries,
@@ -61,15 +71,20 @@ class Searched:
             allowed=self.allowed,
             bonuses=self.bonuses,
         )
-        return [Ranking(*one) for one in found]
+        rankings = [Ranking(*one) for one in found]
+        if self.offsets is None:
+            return rankings
+        return [_best_of(rankings[start:stop], n) for start, stop in pairwise(self.offsets.tolist())]
 
     def take(self, query: int) -> Searched:
-        """Return a source for one of the queries."""
+        """Return a source for one of the answers."""
+        start, stop = (query, query + 1) if self.offsets is None else self.offsets[query : query + 2].tolist()
         return replace(
             self,
-            queries=self.queries[query : query + 1],
-            excluded=[self.excluded[query]],
-            bonuses=None if self.bonuses is None else self.bonuses.take(np.array([query])),
+            queries=self.queries[start:stop],
+            excluded=self.excluded[start:stop],
+            bonuses=None if self.bonuses is None else self.bonuses.take(np.arange(start, stop)),
+            offsets=None if self.offsets is None else np.array([0, stop - start]),
         )
 
     def within(self, mask: Mask) -> Searched:
@@ -132,6 +147,48 @@ class Boosted:
         return Boosted(tuple((factor, part.within(mask)) for factor, part in self.parts))
 
 
+@dataclass(frozen=True, eq=False)
+class Demoting:
+    """The rows of a source, with those that a function of each answer selects after all others.
+
+    ``is_demoted`` holds a function of row numbers per answer, or ``None`` for an answer without such rows.
+    """
+
+    source: Source
+    is_demoted: Sequence[Callable[[Rows], Mask] | None]
+
+    def best(self, n: int) -> list[Ranking]:
+        """Return the ``n`` first rows; twice as many are read until ``n`` of them are not demoted."""
+        if not any(self.is_demoted):
+            return self.source.best(n)
+        return [
+            Ranking(first.rows[:n], first.scores[:n], first.source)
+            if function is None
+            else self._best_of(query, function, first, n)
+            for query, (function, first) in enumerate(
+                zip(self.is_demoted, self.source.best(2 * n), strict=True)
+            )
+        ]
+
+    def _best_of(self, query: int, function: Callable[[Rows], Mask], found: Ranking, n: int) -> Ranking:
+        n_read = 2 * n
+        demoted = function(found.rows)
+        while np.count_nonzero(~demoted) < n and len(found.rows) == n_read:
+            n_read *= 2
+            (found,) = self.source.take(query).best(n_read)
+            demoted = function(found.rows)
+        order = np.argsort(demoted, kind="stable")[:n]
+        return Ranking(found.rows[order], found.scores[order], found.source, demoted[order])
+
+    def take(self, query: int) -> Demoting:
+        """Return a source for one of the answers."""
+        return Demoting(self.source.take(query), [self.is_demoted[query]])
+
+    def within(self, mask: Mask) -> Demoting:
+        """Return a source of the rows selected by a mask."""
+        return Demoting(self.source.within(mask), self.is_demoted)
+
+
 def boosted(source: Source, factors: Doubles | None) -> Source:
     """Return a source whose scores are multiplied by a factor per row (float64, n rows; ``None``: all 1).
 
@@ -142,6 +199,17 @@ def boosted(source: Source, factors: Doubles | None) -> Source:
     if factors is None:
         return source
     return Boosted(tuple((float(one), source.within(factors == one)) for one in np.unique(factors)))
+
+
+def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:
+    """Return the ``n`` best rows of several rankings of ``n`` rows each, by the highest score of a row."""
+    if len(rankings) == 1:
+        return rankings[0]
+    rows = np.concatenate([ranking.rows for ranking in rankings])
+    scores = np.concatenate([ranking.scores for ranking in rankings])
+    order = np.lexsort((rows, -scores))
+    kept = order[np.sort(np.unique(rows[order], return_index=True)[1])[:n]]
+    return Ranking(rows[kept], scores[kept])
 
 
 def _merged(factors: Sequence[float], rankings: Sequence[Ranking], n: int) -> Ranking:

@@ -138,11 +138,17 @@ class View:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
         return self.model.analogy(positive=positive, negative=negative, k=k, **rules)
 
-    def explain(self, user: str, item: str) -> list[Share]:
+    def radio(
+        self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
+        """Return ``n`` active items that continue a playlist; see ``Recommender.radio``."""
+        return self.model.radio(seed, n, **rules)
+
+    def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``; see ``Engine.explain``."""
         history, _ = self._histories([user])
         timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
-        return self.model.explain(history[0], item, weights=history.weights, timestamps=timestamps)
+        return self.model.explain(history[0], item, weights=history.weights, timestamps=timestamps, **rules)
 
     def history(self, user: str) -> list[str]:
         """Return the items of a user's history that the model reads, oldest first."""

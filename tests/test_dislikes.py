@@ -115,7 +115,7 @@ def test_worked_demotions(liked, disliked, demoted):
     angles = np.radians([0, 60.1, 90])
     matrix = 3 * np.column_stack((np.cos(angles), np.sin(angles))).astype(np.float32)
     codes = [IDS.encode(list(ids)) for ids in (liked, disliked)]
-    found = nearer_to_dislikes(matrix, np.arange(3), *codes)
+    found = nearer_to_dislikes(matrix, np.arange(3), liked=codes[0], disliked=codes[1])
     assert "".join(IDS.decode(np.flatnonzero(found))) == demoted
 
 
@@ -134,7 +134,7 @@ configs = st.none() | st.sampled_from(
 entries = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([-2.0, -1.0, 0.0, 1.0, 3.0])), max_size=7)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     lists=st.lists(entries, min_size=1, max_size=4),
     taste=tastes,

@@ -42,7 +42,15 @@ shapes = st.fixed_dictionaries(
         "kind": st.sampled_from(["histories", "sessions"]),
         "days": st.none() | st.floats(1, 40),
         "events": st.none()
-        | st.sampled_from([("purchase",), ("click", "purchase"), {"click": 1, "purchase": 5}, {"view": 0.5}]),
+        | st.sampled_from(
+            [
+                ("purchase",),
+                ("click", "purchase"),
+                {"click": 1, "purchase": 5},
+                {"view": 0.5},
+                {"click": 2, "purchase": 1, "view": -0.5},
+            ]
+        ),
         "seen_events": st.none() | st.sampled_from([("purchase",), ("view", "click")]),
         "max_length": st.none() | st.integers(1, 4),
         "collapse_repeats": st.booleans(),
@@ -130,11 +138,14 @@ def test_the_engine_recommends_as_the_split_was_evaluated(
     where = {} if adapter.group_by else {"genre": ["jazz", "soul"]}
     allowed = None if adapter.group_by else ITEMS_TABLE.where(where)
     with_seen = model.recommend_many(split.histories, k=5, filter_seen=False)
+    several = model.recommend_many(split.histories, interests=2, disliked=["i5"], **rules)
     filtered = model.recommend_many(split.histories, allow=allowed, deny=["i3"], **rules)
     with Engine(models=bundle, store=url, reload_every=None) as engine:
         assert [engine.recommend(user, k=5) for user in names] == expected
         assert engine.recommend_many(names, k=5) == expected
         assert [engine.recommend(user, k=5, filter_seen=False) for user in names] == with_seen
+        further = {"interests": 2, "disliked": ["i5"]}
+        assert [engine.recommend(user, k=5, **further) for user in names] == several
         assert [engine.recommend(user, k=5, where=where, deny=["i3"]) for user in names] == filtered
         for user, ranking in zip(names * 2, expected + with_seen, strict=True):
             if ranking and ranking[0].source == "model":
