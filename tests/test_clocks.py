@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 FORWARD = datetime(2099, 1, 1, tzinfo=UTC)
 BACK = datetime(2003, 1, 1, tzinfo=UTC)  # after all interactions of made_listens
 PRESENT = datetime(2026, 1, 1, tzinfo=UTC)
-NIGHTS = [PRESENT, FORWARD, BACK, PRESENT + DAY, FORWARD, PRESENT + 2 * DAY]
+NIGHTS = [PRESENT, FORWARD, BACK, PRESENT + DAY]
 KEEP_TWO = QUICK.replace(retention=RetentionConfig(pages=False, reports=2, versions=2))
 
 
