@@ -271,5 +271,7 @@ def _norms(parts: Floats) -> Doubles:
 
 
 def _cold(positions: Rows, parts: Floats, lengths: Doubles, has_output: bool) -> ColdVectors:
-    scaled = _scaled(parts, lengths).reshape(len(parts), 1 + has_output, -1)
+    n_matrices = 1 + has_output
+    size = parts.shape[1] * parts.shape[2] // n_matrices
+    scaled = _scaled(parts, lengths).reshape(len(parts), n_matrices, size)
     return ColdVectors(positions, scaled[:, 0], scaled[:, 1] if has_output else None)

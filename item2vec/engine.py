@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Unpack, overload
@@ -21,7 +21,7 @@ from item2vec.errors import InputError, StoreError
 from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
-from item2vec.store import Store
+from item2vec.store import Ingested, Store
 from item2vec.types import Recommendation, Share
 from item2vec.versions.live import Live
 from item2vec.view import View
@@ -29,8 +29,9 @@ from item2vec.view import View
 __all__ = ["Engine"]
 
 MAX_RETRY_SECONDS = 60.0
+MAX_NEW_ITEMS = 20_000
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @checked
@@ -100,6 +101,8 @@ class Engine:
             None if self._store is None else _CatalogueCache(self._store, every=reload_every)
         )
         self._eligible: Eligible | None = None
+        # A tuple, so that all values are replaced in one step.
+        self._added: tuple[object, object, Recommender] = (None, None, self._live.model)
 
     @property
     def model(self) -> Recommender:
@@ -147,6 +150,8 @@ class Engine:
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
         k: int = 10,
         filter_seen: bool = True,
+        log: bool = False,
+        exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` best items for a user, best first; fewer only if fewer are eligible.
@@ -167,6 +172,12 @@ class Engine:
         filter_seen
             Exclude seen items: those of a user's events that the model's ``seen_events`` setting lists, by
             default all of them, and those of a visitor's ``history``.
+        log
+            Record the answer in the store, as impressions of the user, in one transaction after the answer is
+            computed. If the store cannot be written, a warning is logged.
+        exclude_shown
+            Exclude the items that were shown to the user in the last ``exclude_shown``: a duration such as
+            ``"7d"``, a number of seconds, or a ``timedelta``. Only answers with ``log=True`` count as shown.
         rules
             As in ``Recommender.recommend``. The attributes are those of the items in the store, or of the
             model's items if the store has no attributes: ``where={"genre": ["jazz", "soul"], "year": {">=":
@@ -181,6 +192,7 @@ class Engine:
             in ``where`` cannot be compared with the values of its attribute.
         """
         own: dict[str, Any] = {"history": history, "weights": weights, "timestamps": timestamps}
+        own |= {"log": log, "exclude_shown": exclude_shown}
         return self.view().recommend(user, **own, k=k, filter_seen=filter_seen, **rules)
 
     @overload
@@ -191,6 +203,8 @@ class Engine:
         k: int = 10,
         as_arrays: Literal[False] = False,
         filter_seen: bool = True,
+        log: bool = False,
+        exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]]: ...
     @overload
@@ -204,6 +218,8 @@ class Engine:
         k: int = 10,
         as_arrays: bool = False,
         filter_seen: bool = True,
+        log: bool = False,
+        exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
@@ -212,10 +228,10 @@ class Engine:
         ``disliked`` may do so; the other rules apply to all users. With ``as_arrays``, the result is an
         ``Answers``, with the user ids.
         """
-        view = self.view()
-        if as_arrays:
-            return view.recommend_many(users, k=k, as_arrays=True, filter_seen=filter_seen, **rules)
-        return view.recommend_many(users, k=k, filter_seen=filter_seen, **rules)
+        shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown, "as_arrays": as_arrays}
+        answers: list[list[Recommendation]] | Answers
+        answers = self.view().recommend_many(users, k=k, filter_seen=filter_seen, **shown, **rules)
+        return answers
 
     def similar_items(
         self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]
@@ -266,10 +282,38 @@ class Engine:
             items = Items.of({}) if model.items is None else model.items
             return View(model, version, Catalogue(items, np.ones(len(items), dtype=bool), revision=0), None)
         catalogue = cache.catalogue
+        model = self._extended(model, catalogue.items)
         if eligible is None or not eligible.is_of(catalogue, model.vocabulary, model.items):
             eligible = Eligible(catalogue, model.vocabulary, attributes=model.items, before=eligible)
             self._eligible = eligible
         return View(model.with_catalogue(eligible), version, catalogue, self._store, created_at)
+
+    def add_items(self, items: Items) -> Ingested:
+        """Add items to the store, or replace their titles and attributes; see ``Store.ingest_items``.
+
+        The next answer may contain them: an item that the model does not know gets vectors from its
+        attributes, as in ``Recommender.with_items``, and ``source="attributes"``. Rows that another process
+        adds to the store have the same effect when the catalogue is next read.
+        """
+        return self.store.ingest_items(items)
+
+    def _extended(self, model: Recommender, items: Items) -> Recommender:
+        """Return the model with rows for the newest items of the catalogue that it does not know."""
+        base, listed, extended = self._added
+        if base is model and listed is items:
+            return extended
+        unknown = np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)
+        if model.adapter.group_by is not None or not len(unknown):
+            extended = model  # the rows of a model of groups are not items
+        else:
+            extended = model.with_items(
+                items.take(np.delete(np.arange(len(items)), unknown[:-MAX_NEW_ITEMS]))
+            )
+            if len(unknown) > MAX_NEW_ITEMS:
+                message = "%d items of the store are not in the model; only the newest %d get vectors"
+                logger.warning(message, len(unknown), MAX_NEW_ITEMS)
+        self._added = (model, items, extended)
+        return extended
 
     def close(self) -> None:
         """Stop the background thread, and close the connections of the store."""
@@ -314,7 +358,7 @@ class _CatalogueCache:
                 return self.refresh()
             except StoreError as error:
                 if not self._is_failing:
-                    log.warning("still using %r: %s", catalogue, error)
+                    logger.warning("still using %r: %s", catalogue, error)
                 self._is_failing, self._delay = True, min(2 * self._delay, MAX_RETRY_SECONDS)
                 self._next_check = time.monotonic() + self._delay
         return catalogue

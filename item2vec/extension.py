@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -26,9 +25,10 @@ NOTHING: Mapping[str, Iterable[str]] = MappingProxyType({})
 class Extension:
     """Adds new items to a model.
 
-    The regression is computed from the items of the model on first use, and then reused. It predicts the
-    vectors of new items by their attributes. An item without a known attribute value gets the mean of the
-    vectors of the items that occurred together with it.
+    The regression is computed on first use, and then reused: from the attributes of the model's items, or of
+    the given items if those of the model have none. It predicts the vectors of new items by their attributes.
+    An item without a known attribute value gets the mean of the vectors of the items that occurred together
+    with it.
 
     Parameters
     ----------
@@ -50,14 +50,16 @@ class Extension:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._n_parts = len(decays(parts.taste))
+        self._fitted: AttributeRegression | None = None
 
-    @cached_property
-    def regression(self) -> AttributeRegression | None:
-        """The regression from the attributes of the model's items; ``None`` if they have no attributes."""
-        items = self.parts.items
-        if items is None or not items.attribute_names:
-            return None
-        return AttributeRegression.fit(self.parts.vectors, items, n_parts=self._n_parts)
+    def _regression(self, items: Items) -> AttributeRegression | None:
+        """Return the regression; ``None`` if neither the model's items nor ``items`` have attributes."""
+        if self._fitted is None:
+            own = self.parts.items
+            described = items if own is None or not own.attribute_names else own
+            if described.attribute_names:
+                self._fitted = AttributeRegression.fit(self.parts.vectors, described, n_parts=self._n_parts)
+        return self._fitted
 
     def applied(self, parts: Parts, items: Items, *, together: Mapping[str, Iterable[str]]) -> Parts:
         """Return ``parts``, of the same model or an extension of it, with a row for each new item.
@@ -66,8 +68,8 @@ class Extension:
         left out. A row from attributes has count 0, any other row count 1.
         """
         new = _unknown(items, parts)
-        if self.regression is not None and len(new):
-            parts = _with_rows(parts, new, self.regression.predict(new), count=0.0)
+        if len(new) and (regression := self._regression(items)) is not None:
+            parts = _with_rows(parts, new, regression.predict(new), count=0.0)
             new = _unknown(new, parts)
         near = [rows_of(parts.vectors.vocabulary, together.get(item, ())) for item in new.vocabulary]
         if any(map(len, near)):

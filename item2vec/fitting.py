@@ -9,7 +9,7 @@ from item2vec.config import AdapterConfig, Config
 from item2vec.index.building import check_kind
 from item2vec.items import Items
 from item2vec.neighbours import table_for
-from item2vec.prior import prior_for
+from item2vec.prior import prior_of
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences
 from item2vec.training import train
@@ -33,8 +33,8 @@ def fit(
 
     ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``
     and ``start`` are passed to ``train``, ``adapter`` to ``Recommender``, and ``items`` to both. If the taste
-    has a ``mixture`` or a ``popularity``, the table of neighbours or the prior is computed from the same
-    sentences.
+    has a ``mixture``, the table of neighbours is computed from the same sentences. So is the prior, if the
+    taste has a ``popularity``, or the sentences have timestamps (``prior.prior_of``).
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
@@ -55,5 +55,5 @@ def fit(
         items=items,
         adapter=adapter,
         neighbours=table_for(sentences, vocabulary) if taste.mixture else None,
-        prior=prior_for(sentences, vocabulary, taste.popularity_half_life) if taste.popularity else None,
+        prior=prior_of(sentences, vocabulary, taste),
     )

@@ -53,7 +53,7 @@ class Ranker:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._popularity = popularity_shares(parts.vectors, parts.taste, parts.prior)
+        self._popularity = popularity_shares(parts.vectors, parts.prior)
         self._by_popularity: Rows = top_k(self._popularity, len(self._popularity))
         self._indexes: dict[tuple[_Kind, bool], Index] = {("score", False): parts.index}
         if parts.taste.score == "cosine" and not parts.taste.popularity:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Unpack, overload
 
 import numpy as np
@@ -14,8 +15,8 @@ from item2vec.answers import Answers
 from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue
 from item2vec.config import AdapterConfig
-from item2vec.durations import microseconds_of
-from item2vec.errors import InputError, InputTypeError
+from item2vec.durations import EPOCH, microseconds_of, seconds_of
+from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
@@ -25,6 +26,8 @@ from item2vec.store import History, Store, latest_plausible
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 
 __all__ = ["View"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,8 @@ class View:
         timestamps: Sequence[Any] | npt.NDArray[Any] | None = None,
         k: int = 10,
         filter_seen: bool = True,
+        log: bool = False,
+        exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` best items for a user or a history, best first; see ``Engine.recommend``."""
@@ -77,13 +82,18 @@ class View:
             arguments = "neither a user nor" if user is None else "a user and"
             raise InputTypeError(f"got {arguments} a history; expected one of the two")
         if history is not None:
+            if log or exclude_shown is not None:
+                raise InputTypeError("log and exclude_shown require a user; got a history")
             own: dict[str, Any] = {"weights": weights, "timestamps": timestamps}
             return self.model.recommend(history, k=k, filter_seen=filter_seen, **own, **rules)
         if weights is not None or timestamps is not None:
             raise InputTypeError("got weights or timestamps for a user; expected them with history= only")
         if rules.get("exclude") is not None:
             rules["exclude"] = [rules["exclude"]]
-        return self.recommend_many([str(user)], k=k, filter_seen=filter_seen, **rules)[0]
+        shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown}
+        answers: list[list[Recommendation]]
+        answers = self.recommend_many([str(user)], k=k, filter_seen=filter_seen, **shown, **rules)
+        return answers[0]
 
     @overload
     def recommend_many(
@@ -93,6 +103,8 @@ class View:
         k: int = 10,
         as_arrays: Literal[False] = False,
         filter_seen: bool = True,
+        log: bool = False,
+        exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]]: ...
     @overload
@@ -106,20 +118,31 @@ class View:
         k: int = 10,
         as_arrays: bool = False,
         filter_seen: bool = True,
+        log: bool = False,
+        exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]] | Answers:
         """Return the recommendations of each user; see ``Engine.recommend_many``."""
         check_k(k)
-        users = as_history(users, "users")
-        histories, seen = self._histories(users)
+        names = as_history(users, "users")
+        histories, seen = self._histories(names)
         if filter_seen:
-            rules["exclude"] = _merge_excluded(rules.get("exclude"), seen)
+            rules["exclude"] = _merged(rules.get("exclude"), seen)
             # With seen_events, the other items of the history stay eligible.
             filter_seen = self.model.adapter.seen_events is None
-        if not as_arrays:
-            return self.model.recommend_many(histories, k=k, filter_seen=filter_seen, **rules)
-        answers = self.model.recommend_many(histories, k=k, as_arrays=True, filter_seen=filter_seen, **rules)
-        return replace(answers, users=tuple(users), titles=self.items)
+        if exclude_shown is not None:
+            age = timedelta(seconds=seconds_of(exclude_shown, "exclude_shown"))
+            rules["exclude"] = _merged(rules.get("exclude"), self._shown(names, age))
+        request: dict[str, Any] = {"k": k, "filter_seen": filter_seen, **rules}
+        answers: list[list[Recommendation]] | Answers
+        if as_arrays:
+            arrays: Answers = self.model.recommend_many(histories, as_arrays=True, **request)
+            answers = replace(arrays, users=tuple(names), titles=self.items)
+        else:
+            answers = self.model.recommend_many(histories, **request)
+        if log:
+            self._record(names, [answers[number] for number in range(len(names))])
+        return answers
 
     def similar_items(
         self, item: str, *, k: int = 10, **rules: Unpack[RuleArguments]
@@ -153,6 +176,20 @@ class View:
     def history(self, user: str) -> list[str]:
         """Return the items of a user's history that the model reads, oldest first."""
         return list(self._histories([user])[0][0])
+
+    def _shown(self, users: Sequence[str], age: timedelta) -> list[list[str]]:
+        assert self.store is not None, "_histories raises an error without a store"
+        now = datetime.now(UTC)
+        return self.store.impressions.since(users, now - min(age, now - EPOCH))
+
+    def _record(self, users: Sequence[str], answers: Sequence[Sequence[Recommendation]]) -> None:
+        """Record the answers as impressions. If the store fails, a warning is logged."""
+        assert self.store is not None, "_histories raises an error without a store"
+        items = [[one.item for one in answer] for answer in answers]
+        try:
+            self.store.impressions.record(users, items, version=self.version, now=datetime.now(UTC))
+        except StoreError as error:
+            logger.warning("the answers for %d users were not recorded: %s", len(users), error)
 
     def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
         """Return, for each user, the history that the model reads and the items that count as seen.
@@ -195,7 +232,7 @@ def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabula
     return sentences, events.encode(names), events
 
 
-def _merge_excluded(exclude: Iterable[Iterable[str]] | None, seen: Sentences) -> list[list[str]]:
+def _merged(exclude: Iterable[Iterable[str]] | None, seen: Collection[Sequence[str]]) -> list[list[str]]:
     """Return the union of excluded and seen items for each user."""
     excluded = [as_history(items, "exclude") for items in ([[]] * len(seen) if exclude is None else exclude)]
     if len(excluded) != len(seen):
