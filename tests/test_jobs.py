@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from nights import QUICK, changed, cut, fill, made_listens
 from strategies import corpora
 
-from item2vec import Interactions, Sentences, train
-from item2vec.config import AdapterConfig, TrainConfig
+from item2vec import Interactions, Items, NextItem, Sentences, train
+from item2vec.config import AdapterConfig, Config, RetrainConfig, TrainConfig
 from item2vec.errors import ConfigError, NothingToTrainError
 from item2vec.retraining import jobs
+from item2vec.store import Store
 from item2vec.training.corpus import prepare
 
 NOW = "1970-01-03T00:00:00+00:00"
@@ -59,6 +60,22 @@ def test_without_timestamps_the_last_items_or_random_items_are_held_out(url, tmp
     assert evaluation["queries"] > 30
     assert evaluation["leaks"] or not ordered
     assert run.train(None)["items"] == data["items"]
+
+
+def test_attributes_are_read_from_the_items_of_the_store(url, tmp_path):
+    listens = made_listens(60)
+    fill(url, listens)
+    rows = {item: {"genre": item.split()[0]} for item in listens.items.ids}
+    with Store(url) as store:
+        store.ingest_items(Items.of(rows | {"new": {"genre": "g0"}, "odd": {"genre": "polka"}}))
+    training = NextItem(attributes=("genre",), vector_size=24, epochs=1, workers=1)
+    config = QUICK.replace(model=Config(train=training))
+    run = jobs.Jobs(RetrainConfig.model_validate_json(config.model_dump_json(exclude_unset=True)))
+    run.snapshot(url, str(tmp_path / "snapshot"), NOW)
+    assert run.train_and_evaluate()["queries"]
+    run.train(None)
+    assert run.model.vectors.vocabulary.ids[-1] == "new"
+    assert "odd" not in run.model.vectors
 
 
 @pytest.mark.parametrize(

@@ -297,9 +297,10 @@ def test_training_equals_the_numpy_reference(case):
 
 
 @pytest.mark.parametrize("cosine", [False, True])
-@pytest.mark.parametrize("negative", [None, 30])
-def test_many_blocks_equal_the_numpy_reference(negative, cosine):
+@pytest.mark.parametrize(("negative", "n_attributes"), [(None, 0), (30, 0), (30, 6)])
+def test_many_blocks_equal_the_numpy_reference(negative, n_attributes, cosine):
     options = {"negative": negative, "weight_decay": 0.003, "cosine": cosine}
+    options |= {"n_attributes": n_attributes}
     case = Case([20] * 130, n_items=50, dim=13, n_parts=2, number=1, **options)
     assert case.n_blocks == 10
     assert len(case.order) % BLOCK
