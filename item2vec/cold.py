@@ -21,6 +21,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["AttributeRegression", "ColdVectors", "mean_vectors"]
 
 PENALTY = 3.0
+HALF_WEIGHT_COUNT = 3.0
 MAX_VALUES = 2_000
 MAX_ITEMS = 20_000
 ROWS_PER_BLOCK = 1 << 12
@@ -48,7 +49,8 @@ class AttributeRegression:
     """Ridge regression from the attribute values of items to their vectors.
 
     Features are a constant and an indicator per attribute value. The elements of a list are values; numbers
-    are compared for equality. Targets are the input and output vectors, with each part scaled to length 1.
+    are compared for equality. Targets are the input and output vectors, with each part scaled to length 1,
+    and an item of count c has the weight c / (c + 3), because its vectors are learned from c tokens.
     Each part of a predicted vector is scaled to the median length of this part in the trained vectors. A
     prediction is much shorter than the vectors from which it is estimated, so that its inner products with
     tastes would always be lower than theirs.
@@ -124,9 +126,12 @@ class AttributeRegression:
         values, entries = _values(items, described)
         features = _most_frequent(values, entries, max_values)
         indicators = _indicators(values, entries, features, len(described))
-        gram = _gram(indicators, len(features) + 1)
-        gram[np.diag_indices_from(gram)] += penalty
-        products = _products(_unit_parts(vectors, rows[described], n_parts), indicators, len(gram))
+        counts = np.maximum(vectors.counts[rows[described]], 1.0)
+        reliability = counts / (counts + HALF_WEIGHT_COUNT)
+        gram = _gram(indicators, reliability, len(features) + 1)
+        gram[np.diag_indices_from(gram)] += penalty * (reliability.mean() if len(reliability) else 1.0)
+        targets = _unit_parts(vectors, rows[described], n_parts)
+        products = _products(targets * reliability[:, None, None], indicators, len(gram))
         weights = np.linalg.solve(gram, products.reshape(len(gram), -1)).reshape(products.shape)
         lengths = _median_lengths(vectors, n_parts)
         return cls(features, read_only(weights, np.float32), lengths, vectors.output is not None)
@@ -210,8 +215,8 @@ def _indicators(
     return _Indicators.of(rows, np.concatenate((columns, np.full(n_rows, n_features))), n_features + 1)
 
 
-def _gram(indicators: _Indicators, n_features: int) -> Doubles:
-    """Return the number of rows that have both features, per pair of features (n features × n features)."""
+def _gram(indicators: _Indicators, weights: Doubles, n_features: int) -> Doubles:
+    """Return the sum of the weights of the rows with both features (n features × n features)."""
     gram = np.zeros((n_features, n_features))
     for start in range(0, int(indicators.rows[-1]) + 1 if len(indicators.rows) else 0, ROWS_PER_BLOCK):
         part = slice(*np.searchsorted(indicators.rows, [start, start + ROWS_PER_BLOCK]))
@@ -220,11 +225,12 @@ def _gram(indicators: _Indicators, n_features: int) -> Doubles:
         partners = n_columns[rows]
         within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
         first_of_row = np.repeat((np.cumsum(n_columns) - n_columns)[rows], partners)
-        np.add.at(gram, (np.repeat(columns, partners), columns[first_of_row + within]), 1.0)
+        own = np.repeat(weights[rows + start], partners)
+        np.add.at(gram, (np.repeat(columns, partners), columns[first_of_row + within]), own)
     return gram
 
 
-def _products(targets: Floats, indicators: _Indicators, n_features: int) -> Doubles:
+def _products(targets: Doubles, indicators: _Indicators, n_features: int) -> Doubles:
     """Return, for each feature, the sum of the targets of all rows that have it."""
     sums = np.zeros((n_features, *targets.shape[1:]))
     by_feature = np.argsort(indicators.columns, kind="stable")
