@@ -10,6 +10,7 @@ import numpy as np
 
 from item2vec.arrays import Codes, Mask, Offsets, Rows
 from item2vec.conditions import Condition, Where, parse
+from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.items import Items
 from item2vec.types import Vocabulary
@@ -143,6 +144,16 @@ class Eligible:
         self._codes: Codes = before._codes if before and is_same else listed.encode(vocabulary.ids)
         self._mask = lru_cache(CACHED_MASKS)(partial(_mask, catalogue, self._codes))
         self._values = lru_cache(CACHED_VALUES)(partial(_values, catalogue.items, self._codes))
+
+    @classmethod
+    def of_model(cls, items: Items | None, vocabulary: Vocabulary) -> Eligible:
+        """Return the attributes of a model's items; raise ``InputError`` if the model has none."""
+        if items is None:
+            raise InputError(
+                "a rule on attributes requires items with attributes, and the model has no items; "
+                "pass items= to Recommender or fit"
+            )
+        return cls(Catalogue.of(items), vocabulary)
 
     def is_of(self, catalogue: Catalogue, vocabulary: Vocabulary, attributes: Items | None) -> bool:
         """Return whether these are the objects that this object was created from."""

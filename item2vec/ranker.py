@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Floats, Mask, Rows
+from item2vec.arrays import Codes, Floats, Mask, Rows
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.bundle import Parts
 from item2vec.dislikes import Dislikes, nearer_to_dislikes, split_dislikes
@@ -24,7 +24,7 @@ from item2vec.selection import select
 from item2vec.sentences import Histories
 from item2vec.sources import Demoting, Popular, Ranking, Searched, Source, boosted
 from item2vec.taste import scored_matrix
-from item2vec.types import check_k
+from item2vec.types import Share, check_k
 from item2vec.user_vectors import UserVectors, read_user_vectors
 
 __all__ = ["Ranker", "Ranking"]
@@ -123,35 +123,33 @@ class Ranker:
             sources.append(best.source)
         return Ranking(rows, np.array(scores), sources[0] if sources else "model")
 
-    def explain(self, histories: Histories, rules: RowRules, row: int) -> tuple[Codes, Doubles, int | None]:
-        """Return what each item of one history adds to the score of a row, before boosts and the prior.
-
-        The result is the distinct items (disliked ones included), their contributions (float64), and the
-        central item of the interest with the highest score. It is empty for a history without a user vector.
-        """
+    def explain(self, histories: Histories, rules: RowRules, row: int) -> list[Share]:
+        """Return the shares of one history in the score of a row; see ``Recommender.explain``."""
         vectors, taste = self.parts.vectors, self.parts.taste
         liked, dislikes = split_dislikes(histories, rules.disliked_by(1))
         readable = self.with_input(liked)
         users = self.user_vectors(readable, dislikes, rules)
         known = np.flatnonzero(~users.tastes.empty)
         if not len(known):
-            return np.empty(0, np.int32), np.empty(0), None
+            return []
         best = known[int(np.argmax(users.tastes.vectors[known] @ scored_matrix(vectors, taste)[row]))]
-        codes, scores = users.shares(best, vectors, taste, row)
-        codes = np.concatenate((codes, readable.codes))
-        scores = np.concatenate((scores, token_bonuses(readable, taste, self.parts.neighbours, row)))
-        distinct, inverse = np.unique(codes, return_inverse=True)
-        medoid = None if users.medoids is None else int(users.medoids[best])
-        return distinct, np.bincount(inverse, scores).astype(np.float64), medoid
+        codes, terms = users.shares(best, vectors, taste, row)
+        terms = np.concatenate((terms, token_bonuses(readable, taste, self.parts.neighbours, row)))
+        distinct, inverse = np.unique(np.concatenate((codes, readable.codes)), return_inverse=True)
+        items: list[str | None] = [*vectors.vocabulary.decode(distinct)]
+        scores = np.bincount(inverse, terms).astype(np.float64)
+        popularity = taste.popularity if rules.popularity is None else rules.popularity
+        if popularity:
+            items, scores = [*items, None], np.append(scores, popularity * float(self._prior[row]))
+        factor = 1.0 if rules.factors is None else float(rules.factors[row])
+        scores = scores * factor if scores.sum() > 0 else scores / factor
+        interest = None if users.medoids is None else vectors.vocabulary.ids[users.medoids[best]]
+        shares = [Share(*pair, interest) for pair in zip(items, scores.tolist(), strict=True)]
+        return sorted(shares, key=lambda share: -share.share)
 
     def user_vectors(self, histories: Histories, dislikes: Dislikes, rules: RowRules) -> UserVectors:
         """Return the user vectors of histories whose items all have input vectors (see ``with_input``)."""
         return read_user_vectors(histories, dislikes, self.parts.vectors, self.parts.taste, rules.interests)
-
-    def prior_share(self, row: int, popularity: float | None) -> float:
-        """Return what the popularity prior adds to the score of a row."""
-        weight = self.parts.taste.popularity if popularity is None else popularity
-        return weight * float(self._prior[row]) if weight else 0.0
 
     def with_input(self, histories: Histories) -> Histories:
         """Return histories without the items that have no input vector; these items count as unknown."""

@@ -10,18 +10,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
-import numpy as np
 import numpy.typing as npt
 
 from item2vec import bundle
 from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.arrays import Floats, Mask
-from item2vec.catalogue import Catalogue, Eligible
+from item2vec.catalogue import Eligible
 from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
-from item2vec.errors import InputError
 from item2vec.extension import NOTHING, Extension
 from item2vec.index.building import build
 from item2vec.items import Items
@@ -239,27 +237,10 @@ class Recommender:
     ) -> list[Recommendation]:
         """Return ``n`` items that continue a playlist, in the order in which they are played.
 
-        Each item is the best one for the seed and the items before it, and none is repeated. The score is
-        that at the time of its choice. ``at_most`` counts all returned items, and ``diversity`` compares with
-        all of them. The result is shorter if no eligible item is left.
+        Each item is the best one for the seed and the items before it, and none is repeated. ``at_most`` and
+        ``diversity`` take all returned items into account. The seed is an item id, which must be known, or
+        the ids of a playlist, oldest first. The result is shorter if no eligible item is left.
 
-        Parameters
-        ----------
-        seed
-            An item id, or the ids of a playlist, oldest first. Unknown items of a playlist are ignored.
-        n
-            The number of items.
-        eligible, rules
-            As in ``recommend``. The items of the seed are never returned.
-
-        Raises
-        ------
-        UnknownItemError
-            If the seed is the id of an unknown item.
-
-        Examples
-        --------
-        >>> from item2vec import Vocabulary
         >>> angles = np.arange(5) / 5
         >>> rows = np.column_stack((np.cos(angles), np.sin(angles)))
         >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcde")), rows, None, np.ones(5)), decay=0.1)
@@ -268,7 +249,7 @@ class Recommender:
         """
         if isinstance(seed, str):
             self.vocabulary.code(seed)
-        played = self._encoded([seed] if isinstance(seed, str) else seed, None, None)
+        played = self._encoded([seed] if isinstance(seed, str) else seed)
         limits = self._row_rules(Rules.of(rules), eligible)
         return self._listed(self._ranker.radio(played.codes, limits, n=n))
 
@@ -351,9 +332,8 @@ class Recommender:
 
         ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
         one list per history. ``exclude`` holds one list of items per history, and ``disliked`` may do so;
-        ``eligible`` and the other rules apply to all histories.
-
-        With ``as_arrays``, the result is an ``Answers``: arrays in place of an object per item.
+        ``eligible`` and the other rules apply to all histories. With ``as_arrays``, the result is an
+        ``Answers``: arrays in place of an object per item.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
@@ -379,25 +359,11 @@ class Recommender:
         ``item=None``. With ``interests``, ``interest`` is the central item of the interest with the highest
         score. The list is empty if no history item is known.
 
-        Raises
-        ------
-        UnknownItemError
-            If the item is unknown.
+        Raises ``UnknownItemError`` if the item is unknown.
         """
         row = self.vocabulary.code(item)
         limits = self._row_rules(Rules.of(rules), None)
-        codes, scores, medoid = self._ranker.explain(self._encoded(history, weights, timestamps), limits, row)
-        if not len(codes):
-            return []
-        items: list[str | None] = [*self.vocabulary.decode(codes)]
-        prior = self._ranker.prior_share(row, limits.popularity)
-        if prior or self.taste.popularity:
-            items, scores = [*items, None], np.append(scores, prior)
-        factor = 1.0 if limits.factors is None else float(limits.factors[row])
-        scores = scores * factor if scores.sum() > 0 else scores / factor
-        interest = None if medoid is None else self.vocabulary.ids[medoid]
-        shares = [Share(*pair, interest) for pair in zip(items, scores.tolist(), strict=True)]
-        return sorted(shares, key=lambda share: -share.share)
+        return self._ranker.explain(self._encoded(history, weights, timestamps), limits, row)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model atomically into a new folder; ``item2vec.load`` reads it back.
@@ -409,18 +375,10 @@ class Recommender:
         """
         bundle.write(self.parts, Path(path))
 
-    def _encoded(
-        self,
-        history: Iterable[str],
-        weights: Sequence[float] | npt.NDArray[Any] | None,
-        timestamps: Sequence[Any] | npt.NDArray[Any] | None,
-    ) -> Histories:
-        return encode_histories(
-            self.vocabulary,
-            [as_history(history)],
-            weights=None if weights is None else [weights],
-            timestamps=None if timestamps is None else [timestamps],
-        )
+    def _encoded(self, history: Iterable[str], weights: Any = None, timestamps: Any = None) -> Histories:
+        own = {"weights": weights, "timestamps": timestamps}
+        columns = {name: [column] for name, column in own.items() if column is not None}
+        return encode_histories(self.vocabulary, [as_history(history)], **columns)
 
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
         """Convert the rules of a request to arrays, with the attributes of the catalogue or of ``items``."""
@@ -431,12 +389,7 @@ class Recommender:
 
     @cached_property
     def _own_catalogue(self) -> Eligible:
-        if self.items is None:
-            raise InputError(
-                "a rule on attributes requires items with attributes, and the model has no items; "
-                "pass items= to Recommender or fit"
-            )
-        return Eligible(Catalogue.of(self.items), self.vocabulary)
+        return Eligible.of_model(self.items, self.vocabulary)
 
     def _listed(self, ranking: Ranking) -> list[Recommendation]:
         ids, scores = self.vocabulary.decode(ranking.rows), ranking.scores.tolist()
