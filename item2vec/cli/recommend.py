@@ -28,6 +28,10 @@ def recommend(
     deny: Annotated[
         list[str] | None, typer.Option(metavar="ITEM", help="Id of an item to exclude; may be repeated.")
     ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Record the answer in the store, as shown.")] = False,
+    exclude_shown: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Exclude items shown in this time, such as 7d.")
+    ] = None,
     items: ItemsFile | None,
     models: options.Models = None,
     store: options.Store = None,
@@ -47,6 +51,8 @@ def recommend(
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
+    if user is None and (log or exclude_shown is not None):
+        raise ConfigError("--log and --exclude-shown require --user; got item ids")
     denied = deny or []
     expressions = [Expression.of(condition) for condition in where or []]
     if user is None and not where:
@@ -55,10 +61,16 @@ def recommend(
         recommendations = model.recommend(history or [], k=k, deny=denied)
     else:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
-            model = engine.model
-            condition = condition_of(expressions, engine.catalogue.items)
-            recommendations = engine.recommend(
-                user, history=history or None, k=k, where=condition, deny=denied
+            view = engine.view()
+            model = view.model
+            recommendations = view.recommend(
+                user,
+                history=history or None,
+                k=k,
+                log=log,
+                exclude_shown=exclude_shown,
+                where=condition_of(expressions, view.catalogue.items),
+                deny=denied,
             )
     rows = described(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
