@@ -28,7 +28,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if "```sh" in page.read_text()], ids=lambda page: page.name
+    "page",
+    [page for page in PAGES if blocks(page, "sh") or blocks(page, "python")],
+    ids=lambda page: page.name,
 )
 def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, item2vec):
     """Run the commands of a page, then its Python blocks, in one folder with the sample data."""

@@ -189,6 +189,23 @@ def test_fit_counts_the_prior_on_the_training_sentences():
     made = fit(lists, popularity=0.5, popularity_half_life=2, **SMALL)
     assert made.prior.tolist() == prior_for(lists, made.vocabulary, 2).tolist()
     assert made.prior.tolist() != fit(lists, popularity=0.5, **SMALL).prior.tolist()
-    assert fit(lists, **SMALL).prior is None
+    undated = fit(dataclasses.replace(lists, timestamps=None), **SMALL)
+    assert undated.prior is None
     assert made.exact.prior is made.prior
-    assert not made.prior.flags.writeable
+
+
+def test_recent_items_are_the_fallback_of_a_model_that_is_trained_on_timestamps():
+    lists = timed([["a", "b"], ["a", "b"], ["a", "b"], ["c", "b"]], [0, 0, 0, 0, 0, 0, 20, 20])
+    model = fit(lists, **SMALL)
+    assert model.taste.popularity == 0
+    assert model.prior.tolist() == prior_for(lists, model.vocabulary, 7.0).tolist()
+    answer = model.recommend(["unheard-of"], k=3)
+    assert [(one.item, one.source) for one in answer] == [(item, "popular") for item in "bca"]
+    assert sum(one.score for one in answer) == pytest.approx(1)
+    assert [one.item for one in model.recommend([], k=3, deny=["c"])] == ["b", "a"]
+    slower = fit(lists, popularity_half_life=90.0, **SMALL)
+    assert [one.item for one in slower.recommend([], k=3)] == ["b", "a", "c"]
+    assert model.recommend(["a"], k=2) == fit(dataclasses.replace(lists, timestamps=None), **SMALL).recommend(
+        ["a"], k=2
+    )
+    assert not model.prior.flags.writeable

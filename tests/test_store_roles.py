@@ -64,19 +64,26 @@ def record(store):
     assert store.promotions()[0].run_id == store.runs()[0].id == run_id
 
 
+def show(store):
+    users, now = ["ann", repr(store)], datetime.now(UTC)
+    assert store.impressions.record(users, [["x"], ["new"]], version="g1", now=now) == 2
+    assert store.impressions.since(users, now) == [["x"], ["new"]]
+
+
 def forget(store):
+    store.impressions.delete(before=NOW)
     store.forget_user("ann")
 
 
 MAY = {
-    "item2vec": {ingest, read, record, forget},
+    "item2vec": {ingest, read, record, show, forget},
     "item2vec_ingest": {ingest, read},
     "item2vec_nightly": {read, record},
-    "item2vec_serving": {read},
+    "item2vec_serving": {read, show},
 }
 
 
-@pytest.mark.parametrize("work", [ingest, read, record, forget], ids=lambda work: work.__name__)
+@pytest.mark.parametrize("work", [ingest, read, record, show, forget], ids=lambda work: work.__name__)
 @pytest.mark.parametrize("role", MAY)
 def test_a_role_has_the_privileges_for_its_tasks_only(as_role, role, work):
     with as_role("item2vec") as owner:

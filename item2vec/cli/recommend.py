@@ -39,6 +39,10 @@ def recommend(
         bool, typer.Option("--to-store", help="With --all: fill the table recommendation of the store.")
     ] = False,
     rules: RuleOptions,
+    log: Annotated[bool, typer.Option("--log", help="Record the answer in the store, as shown.")] = False,
+    exclude_shown: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Exclude items shown in this time, such as 7d.")
+    ] = None,
     items: ItemsFile | None,
     models: options.Models = None,
     store: options.Store = None,
@@ -68,15 +72,23 @@ def recommend(
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
+    if user is None and (log or exclude_shown is not None):
+        raise ConfigError("--log and --exclude-shown require --user; got item ids")
     if user is None and not rules.read_attributes:
         # No events and no attributes are needed, so the store is not opened.
         model = load(location("models", models))
         recommendations = model.recommend(history or [], k=k, **rules.arguments())
     else:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
-            model = engine.model
-            recommendations = engine.recommend(
-                user, history=history or None, k=k, **rules.arguments(engine.view().items)
+            view = engine.view()
+            model = view.model
+            recommendations = view.recommend(
+                user,
+                history=history or None,
+                k=k,
+                log=log,
+                exclude_shown=exclude_shown,
+                **rules.arguments(view.items),
             )
     rows = described(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
