@@ -7,7 +7,8 @@ Vectors and histories are synthetic, seen items are filtered, and the index is e
 environment with implicit; without it, only item2vec is measured. implicit gets the taste vectors as user
 factors, so it computes none; item2vec starts at the histories. ``--threads`` sets the threads of both;
 without it, each uses its default. Every measurement runs in its own process, in turns; the table shows the
-fastest round. "memory" is the peak minus the memory before the call.
+fastest round. "CPU s" is the processor time of all threads, which other processes affect less. "memory" is
+the peak minus the memory before the call.
 """
 
 import argparse
@@ -151,13 +152,16 @@ def compare(arguments, folder):
     print(
         f"{arguments.users:,} users, {arguments.items:,} items × {arguments.size}, k={K}, {threads} threads"
     )
-    print(f"{'':<22}{'seconds':>9}{'users/s':>11}{'memory MB':>11}{'same rows':>11}")
+    print(f"{'':<22}{'seconds':>9}{'CPU s':>9}{'users/s':>11}{'memory MB':>11}{'same rows':>11}")
     reference = np.load(folder / f"{names[0]}.npy")
     for name in names:
         best = min(round_["seconds"] for round_ in rounds[name])
+        cpu = min(round_["cpu"] for round_ in rounds[name])
         memory = max(round_["mb"] for round_ in rounds[name])
         same = (np.sort(np.load(folder / f"{name}.npy"), axis=1) == np.sort(reference, axis=1)).mean()
-        print(f"{name:<22}{best:>9.2f}{arguments.users / best:>11,.0f}{memory:>11.0f}{same:>11.4f}")
+        print(
+            f"{name:<22}{best:>9.2f}{cpu:>9.2f}{arguments.users / best:>11,.0f}{memory:>11.0f}{same:>11.4f}"
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps(rounds, indent=1))
 
