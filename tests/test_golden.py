@@ -82,6 +82,8 @@ def test_a_golden_models_folder_is_served_and_can_be_written(folder, tmp_path):
         assert live.check()
         assert (published.generation, published.previous) == (4, first.id)
         check_answers(live.model, queries(folder, "skipgram"))
+    # The first version has an item without a vector.
+    assert versions.rollback(models, to=first.id, reason="a test").id == first.id
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
