@@ -6,10 +6,10 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Mask
 from item2vec.config import TasteConfig
+from item2vec.histories import Histories
 from item2vec.index.bonuses import Bonuses
 from item2vec.kernels.cooccurrence import log_shares
 from item2vec.neighbours import NeighbourTable
-from item2vec.sentences import Histories
 from item2vec.taste import history_weights
 
 __all__ = ["history_bonuses", "token_bonuses"]
@@ -37,7 +37,7 @@ def history_bonuses(
 
     Examples
     --------
-    >>> from item2vec.sentences import encode_histories
+    >>> from item2vec.histories import encode_histories
     >>> from item2vec.types import Vocabulary
     >>> histories = encode_histories(Vocabulary(("a", "b")), [["b", "b"], ["a", "b"]])
     >>> history_bonuses(histories, TasteConfig(repeat_bonus=3.0), None, repeats=True).rows
@@ -61,7 +61,7 @@ def token_bonuses(
 
     Examples
     --------
-    >>> from item2vec.sentences import encode_histories
+    >>> from item2vec.histories import encode_histories
     >>> from item2vec.types import Vocabulary
     >>> histories = encode_histories(Vocabulary(("a", "b")), [["b", "a", "b"]])
     >>> token_bonuses(histories, TasteConfig(repeat_bonus=3.0), None, 1)

@@ -12,8 +12,9 @@ import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets, Rows
 from item2vec.config import TasteConfig
+from item2vec.histories import Histories
 from item2vec.matrices import unit_rows
-from item2vec.sentences import Histories, offsets_of
+from item2vec.sentences import offsets_of
 from item2vec.taste import Tastes, cosine_divisor, scored_matrix
 from item2vec.vectors import ItemVectors
 

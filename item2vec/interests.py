@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Floats, Rows
-from item2vec.sentences import Histories, offsets_of
+from item2vec.histories import Histories
+from item2vec.sentences import offsets_of
 
 __all__ = ["Interests", "clusters", "divide"]
 

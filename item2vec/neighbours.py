@@ -9,10 +9,11 @@ import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.errors import InputError
+from item2vec.histories import encode_histories
 from item2vec.interactions import read_only
 from item2vec.kernels.cooccurrence import SparseRows, links, newest_items
 from item2vec.kernels.transitions import windowed_transitions
-from item2vec.sentences import Sentences, encode_histories
+from item2vec.sentences import Sentences
 from item2vec.types import Vocabulary, check_k
 
 __all__ = ["NeighbourTable", "link_propagation", "table_for", "transitions"]

@@ -14,6 +14,7 @@ from item2vec.arrays import Codes, Floats, Mask, Rows
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.bundle import Parts
 from item2vec.dislikes import Dislikes, nearer_to_dislikes, split_dislikes
+from item2vec.histories import Histories
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
 from item2vec.index.search import Index
@@ -21,7 +22,6 @@ from item2vec.prior import popularity_shares, queries_of
 from item2vec.ranking import top_k
 from item2vec.row_rules import NO_ROWS, RowRules
 from item2vec.selection import select
-from item2vec.sentences import Histories
 from item2vec.sources import Demoting, Popular, Ranking, Searched, Source, boosted
 from item2vec.taste import scored_matrix
 from item2vec.types import Share, check_k

@@ -21,6 +21,7 @@ from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
 from item2vec.extension import NOTHING, Extension
+from item2vec.histories import Histories, encode_histories
 from item2vec.index.building import build
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
@@ -28,7 +29,7 @@ from item2vec.prior import searched_matrix, typical_queries
 from item2vec.ranker import Ranker, Ranking
 from item2vec.row_rules import RowRules
 from item2vec.rules import RuleArguments, Rules
-from item2vec.sentences import Histories, Sentences, encode_histories
+from item2vec.sentences import Sentences
 from item2vec.types import Recommendation, Share, Vocabulary, as_history
 from item2vec.vectors import ItemVectors
 

@@ -1,4 +1,4 @@
-"""Training corpus (``Sentences``) and encoded histories (``Histories``): item codes in flat arrays."""
+"""Training corpus (``Sentences``): item codes in flat arrays."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
 from item2vec.arguments import check_fields, check_rows, checked
-from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, InputTypeError
-from item2vec.interactions import microseconds, read_only
+from item2vec.arrays import Codes, Floats, Mask, Offsets
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError
+from item2vec.interactions import read_only
 from item2vec.types import Vocabulary, as_history
 
-__all__ = ["Histories", "Sentences", "encode_histories", "offsets_of"]
+__all__ = ["Sentences", "offsets_of"]
 
 _FORMAT = 2
 _READABLE = (1, _FORMAT)
@@ -289,107 +289,6 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
-
-
-class Histories(NamedTuple):
-    """Histories encoded with the vocabulary of a model, oldest item first.
-
-    ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the item codes of history ``i``. ``weights`` (float64)
-    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``. An entry
-    of negative weight is a disliked item.
-    """
-
-    codes: Codes
-    offsets: Offsets
-    weights: Doubles | None = None
-    timestamps: Offsets | None = None
-
-    @property
-    def disliked(self) -> Mask | None:
-        """Whether each entry of ``codes`` has a negative weight; ``None`` if none has."""
-        if self.weights is None:
-            return None
-        mask = self.weights < 0
-        return mask if bool(mask.any()) else None
-
-    def keep(self, items: Mask) -> Histories:
-        """Return the histories with only the entries that a mask selects (one flag per entry of ``codes``).
-
-        The number of histories does not change.
-        """
-        return Histories(
-            self.codes[items],
-            offsets_of(items)[self.offsets],
-            None if self.weights is None else self.weights[items],
-            None if self.timestamps is None else self.timestamps[items],
-        )
-
-
-def encode_histories(
-    vocabulary: Vocabulary,
-    histories: Sentences | Iterable[Iterable[str]],
-    *,
-    weights: Iterable[Sequence[float] | npt.NDArray[Any]] | None = None,
-    timestamps: Iterable[Sequence[Any] | npt.NDArray[Any]] | None = None,
-) -> Histories:
-    """Encode histories with their weights and timestamps. Items that are not in the vocabulary are dropped.
-
-    If histories are lists of ids, ``weights`` and ``timestamps`` hold one list per history, with one value
-    per item. If histories are ``Sentences``, which contain weights and timestamps, both must be ``None``.
-    Weights are rounded to float32, the dtype of weights in ``Sentences``.
-
-    Raises
-    ------
-    InputError
-        If weights or timestamps differ in length from the histories, or are passed with ``Sentences``.
-
-    Examples
-    --------
-    >>> encode_histories(Vocabulary(("a", "b")), [["b", "z"], ["z"], ["a"]])
-    Histories(codes=array([1, 0], dtype=int32), offsets=array([0, 1, 1, 2]), weights=None, timestamps=None)
-    """
-    if isinstance(histories, str):
-        raise InputTypeError(f"histories is the text {histories!r}; expected a list of lists of ids")
-    if isinstance(histories, Sentences):
-        if weights is not None or timestamps is not None:
-            raise InputError(
-                "found weights= or timestamps= together with Sentences, which contain both; "
-                "expected neither: remove the arguments"
-            )
-        codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
-        own_weights = None if histories.weights is None else histories.weights.astype(np.float64)
-        encoded = Histories(codes, histories.offsets, own_weights, histories.timestamps)
-    else:
-        lists = [as_history(history, "a history") for history in as_history(histories, "histories")]
-        lengths = [len(history) for history in lists]
-        encoded = Histories(
-            vocabulary.encode(item for history in lists for item in history),
-            offsets_of(lengths),
-            None if weights is None else _joined("weights", map(_weights, weights), lengths),
-            None if timestamps is None else _joined("timestamps", map(microseconds, timestamps), lengths),
-        )
-    return encoded.keep(encoded.codes >= 0)
-
-
-def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:
-    try:
-        with np.errstate(over="ignore"):
-            column = np.asarray(weights, dtype=np.float32).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputTypeError(f"weights are {weights!r}; expected finite numbers") from error
-    if not bool(np.isfinite(column).all()):
-        raise InputError(f"weights are {weights!r}; expected finite numbers")
-    return column
-
-
-def _joined(name: str, columns: Iterable[npt.NDArray[Any]], lengths: Sequence[int]) -> npt.NDArray[Any]:
-    """Concatenate the columns of all histories; raise ``InputError`` if a length differs from ``lengths``."""
-    arrays = list(columns)
-    if [array.shape for array in arrays] != [(length,) for length in lengths]:
-        found = ", ".join(str(array.size) for array in arrays[:5])
-        expected = ", ".join(map(str, lengths[:5]))
-        raise InputError(f"{name} have lengths {found}; expected {expected}, the lengths of the histories")
-    return np.concatenate([np.empty(0, arrays[0].dtype if arrays else np.float64), *arrays])
 
 
 def _fault(sentences: Sentences) -> str | None:

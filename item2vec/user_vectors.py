@@ -9,8 +9,9 @@ import numpy as np
 from item2vec.arrays import Codes, Doubles, Rows
 from item2vec.config import TasteConfig
 from item2vec.dislikes import Dislikes, dislike_scores, move_away
+from item2vec.histories import Histories
 from item2vec.interests import divide
-from item2vec.sentences import Histories, offsets_of
+from item2vec.sentences import offsets_of
 from item2vec.taste import Tastes, read_tastes, token_scores
 from item2vec.vectors import ItemVectors
 

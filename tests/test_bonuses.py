@@ -15,9 +15,9 @@ from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.config import TasteConfig
 from item2vec.durations import DAY
 from item2vec.errors import ConfigError
+from item2vec.histories import encode_histories
 from item2vec.index import Bonuses, build, find_many
 from item2vec.neighbours import NeighbourTable, link_propagation, table_for, transitions
-from item2vec.sentences import encode_histories
 
 N_ITEMS = 30
 IDS = [f"i{code:02}" for code in range(N_ITEMS)]

@@ -14,9 +14,9 @@ from item2vec.config import AdapterConfig, TasteConfig
 from item2vec.dislikes import move_away, nearer_to_dislikes, split_dislikes
 from item2vec.errors import ConfigError
 from item2vec.evaluation import Popularity, temporal_split
+from item2vec.histories import Histories, encode_histories
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_for
-from item2vec.sentences import Histories, encode_histories
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.training.corpus import prepare
 from item2vec.types import Vocabulary as Ids

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Vocabulary
 from item2vec.errors import InputError, InputTypeError
+from item2vec.histories import Histories
 from item2vec.interests import MAX_CLUSTERED, clusters, divide
-from item2vec.sentences import Histories, offsets_of
+from item2vec.sentences import offsets_of
 
 
 def unit(*degrees):

@@ -11,9 +11,9 @@ from item2vec import Engine, Interactions, Items, ItemVectors, NextItem, Recomme
 from item2vec.config import AdapterConfig
 from item2vec.dislikes import split_dislikes
 from item2vec.errors import InputError, InputTypeError, UnknownItemError
+from item2vec.histories import encode_histories
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import queries_of
-from item2vec.sentences import encode_histories
 from item2vec.store import Store
 from item2vec.taste import scored_matrix
 from item2vec.user_vectors import read_user_vectors

@@ -22,7 +22,7 @@ The path of ``item2vec recommend --user u42``:
 
 6. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 
-   a. ``sentences.py`` `encode_histories` converts item ids to codes.
+   a. ``histories.py`` `encode_histories` converts item ids to codes.
    b. ``rules.py`` `Rules.of` validates the rules, and ``row_rules.py`` `RowRules.of` converts them to arrays:
       ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
    c. ``taste.py`` `read_tastes`, called by ``ranker.py`` `Ranker.rank`, computes the taste vector, a weighted

@@ -15,9 +15,10 @@ from item2vec.dislikes import split_dislikes
 from item2vec.durations import DAY
 from item2vec.errors import InputError
 from item2vec.evaluation.rankings import Ties
+from item2vec.histories import encode_histories
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
-from item2vec.sentences import Sentences, encode_histories, offsets_of
+from item2vec.sentences import Sentences, offsets_of
 from item2vec.types import Recommendation, check_k
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 The eight steps from a history to recommendations::
 
-    ids of a history → codes, with weights and timestamps              sentences.encode_histories
+    ids of a history → codes, with weights and timestamps              histories.encode_histories
     rules → mask of allowed rows, rows of exclude and deny             row_rules.RowRules.of
       ▼ steps 1 to 4: Ranker.rank ──────────────────────────────────────────────────────────────
       │ 1 exclude     rows of exclude, deny and, by default, history   RowRules.excluded_from

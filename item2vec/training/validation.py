@@ -7,8 +7,9 @@ import numpy as np
 from item2vec.arrays import Doubles
 from item2vec.config import TasteConfig
 from item2vec.errors import InputError
+from item2vec.histories import encode_histories
 from item2vec.metrics.accuracy import hits_of_ranks, hr, ndcg
-from item2vec.sentences import Sentences, encode_histories
+from item2vec.sentences import Sentences
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.vectors import Epoch, ItemVectors
 
