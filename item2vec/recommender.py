@@ -21,7 +21,7 @@ from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
 from item2vec.extension import NOTHING, Extension
-from item2vec.index.building import build
+from item2vec.index.building import Kind, build
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import searched_matrix, typical_queries
@@ -49,7 +49,7 @@ class Recommender:
         The fields of ``TasteConfig``. By default, score, decay and part weights of next_item vectors are
         taken from the training settings. Vectors without an output matrix are scored by cosine by default.
     index
-        ``"exact"``, ``"annoy"``, or ``"auto"``: exact if a scan is as fast as Annoy.
+        ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: exact while a scan is as fast, then FAISS.
     recall
         Minimum recall@10 of an approximate index against exact search, measured when it is built.
     items
@@ -91,7 +91,7 @@ class Recommender:
         mixture: float = 0.0,
         popularity: float = 0.0,
         popularity_half_life: float | None = None,
-        index: Literal["auto", "exact", "annoy"] = "auto",
+        index: Kind = "auto",
         recall: float = 0.95,
         items: Items | None = None,
         adapter: AdapterConfig | None = None,
