@@ -131,7 +131,7 @@ def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
     """Return the factor of the prior in indexed rows; in queries, the weight of the prior is divided by it.
 
     The factor gives the prior an equal share of the norms of rows and queries. With a larger share in the
-    rows, Annoy would split them by popularity only, and inspect more nodes for the same recall.
+    rows, an approximate index would separate them by popularity only, and need more effort for the recall.
     """
     product = taste.popularity * (cosine_divisor(vectors, taste) or 1.0)
     return math.sqrt(max(product, sys.float_info.min))  # the product of tiny numbers is 0

@@ -22,7 +22,7 @@ from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
 from item2vec.extension import NOTHING, Extension
 from item2vec.histories import Histories, encode_histories
-from item2vec.index.building import build
+from item2vec.index.building import Kind, build
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import searched_matrix, typical_queries
@@ -50,7 +50,7 @@ class Recommender:
         The fields of ``TasteConfig``. By default, score, decay and part weights of next_item vectors are
         taken from the training settings. Vectors without an output matrix are scored by cosine by default.
     index
-        ``"exact"``, ``"annoy"``, or ``"auto"``: exact if a scan is as fast as Annoy.
+        ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: exact while a scan is as fast, then FAISS.
     recall
         Minimum recall@10 of an approximate index against exact search, measured when it is built.
     items
@@ -92,7 +92,7 @@ class Recommender:
         mixture: float = 0.0,
         popularity: float = 0.0,
         popularity_half_life: float | None = None,
-        index: Literal["auto", "exact", "annoy"] = "auto",
+        index: Kind = "auto",
         recall: float = 0.95,
         items: Items | None = None,
         adapter: AdapterConfig | None = None,
@@ -127,8 +127,7 @@ class Recommender:
 
     def _set_parts(self, parts: bundle.Parts) -> None:
         self.parts = parts
-        self.vectors = parts.vectors
-        self.taste = parts.taste
+        self.vectors, self.taste = parts.vectors, parts.taste
         self.index = parts.index
         self.items = parts.items
         self.adapter = parts.adapter
@@ -140,8 +139,8 @@ class Recommender:
 
     def __repr__(self) -> str:
         taste, (n_items, size) = self.taste, self.vectors.input.shape
-        about = f"score={taste.score!r}, decay={taste.decay}, index={self.index.kind}"
         added = [name for name in ("repeat_bonus", "mixture", "popularity") if getattr(taste, name)]
+        about = f"score={taste.score!r}, decay={taste.decay}, index={self.index.kind}"
         about += "".join(f", {name}={getattr(taste, name)}" for name in added)
         return f"Recommender({n_items:,} items × {size} dimensions, {about})"
 
@@ -377,9 +376,9 @@ class Recommender:
         bundle.write(self.parts, Path(path))
 
     def _encoded(self, history: Iterable[str], weights: Any = None, timestamps: Any = None) -> Histories:
-        own = {"weights": weights, "timestamps": timestamps}
-        columns = {name: [column] for name, column in own.items() if column is not None}
-        return encode_histories(self.vocabulary, [as_history(history)], **columns)
+        columns = {"weights": weights, "timestamps": timestamps}
+        own = {name: [column] for name, column in columns.items() if column is not None}
+        return encode_histories(self.vocabulary, [as_history(history)], **own)
 
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
         """Convert the rules of a request to arrays, with the attributes of the catalogue or of ``items``."""

@@ -34,6 +34,7 @@ IMPORTERS = {
     "numba": "kernels/",
     "llvmlite": "kernels/",
     "annoy": "index/annoy.py",
+    "faiss": "index/faiss.py",
     "pandas": "readers/",
     "pyarrow": "readers/",
     "sqlalchemy": "store/",

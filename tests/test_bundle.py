@@ -127,7 +127,8 @@ def parts(draw):
     priors = st.lists(st.floats(0, 40, width=32), min_size=n_items, max_size=n_items)
     priors = priors.map(lambda values: np.array(values, np.float32))
     prior = draw(priors if taste.popularity else st.none() | priors)
-    index = build(searched_matrix(vectors, taste, prior), kind=draw(st.sampled_from(["exact", "annoy"])))
+    kind = draw(st.sampled_from(["exact", "faiss", "annoy"]))
+    index = build(searched_matrix(vectors, taste, prior), kind=kind)
     neighbours = draw(tables(n_items) if taste.mixture else st.none() | tables(n_items))
     return bundle.Parts(vectors, taste, index, items, neighbours=neighbours, prior=prior)
 
@@ -167,7 +168,7 @@ def test_a_bundle_round_trip_preserves_every_bit(tmp_path_factory, parts, note, 
     assert loaded.recommend_many(histories, k=3) == expected.recommend_many(histories, k=3)
 
 
-@pytest.mark.parametrize("index", ["exact", "annoy"])
+@pytest.mark.parametrize("index", ["exact", "faiss", "annoy"])
 @pytest.mark.parametrize("score", ["cosine", "output"])
 def test_a_loaded_model_ranks_like_the_saved_one(tmp_path, index, score):
     model = made_model(400, score=score, index=index, items=True)
@@ -175,7 +176,7 @@ def test_a_loaded_model_ranks_like_the_saved_one(tmp_path, index, score):
     assert all_rankings(item2vec.load(tmp_path / "songs")) == all_rankings(model)
 
 
-@pytest.mark.parametrize("index", ["exact", "annoy"])
+@pytest.mark.parametrize("index", ["exact", "faiss", "annoy"])
 @pytest.mark.parametrize("score", ["cosine", "output"])
 def test_items_without_an_input_vector_have_none_after_loading(tmp_path, index, score):
     made = made_vectors(200)

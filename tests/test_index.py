@@ -7,16 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from item2vec.errors import ConfigError, InputError
-from item2vec.index.building import ANNOY_FROM_ROWS, build, load
+from item2vec.index import faiss
+from item2vec.index.building import APPROXIMATE_FROM_ROWS, build, load
 from item2vec.index.exact import ExactIndex
 from item2vec.index.search import find, find_many
 
-KINDS = ("exact", "annoy")
+APPROXIMATE = ("faiss", "annoy")
+KINDS = ("exact", *APPROXIMATE)
+
+
+@pytest.fixture
+def graphs_for_all_sizes(monkeypatch):
+    """Search the graph of small matrices, too, for which a scan is faster."""
+    monkeypatch.setattr(faiss, "SCANNED_PER_STEP", 1)
 
 
 def clustered(n_rows, dims=64, seed=0):
@@ -79,11 +87,13 @@ def test_exact_search_equals_a_full_sort(search):
     assert list(zip(found.scores.tolist(), found.rows.tolist(), strict=True)) == expected
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.parametrize("kind", APPROXIMATE)
+@pytest.mark.usefixtures("graphs_for_all_sizes")
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(searches())
-def test_annoy_returns_the_scores_of_a_full_sort_and_only_eligible_rows(search):
+def test_an_approximate_index_returns_the_scores_of_a_full_sort_and_only_eligible_rows(kind, search):
     matrix, query, k, excluded, allowed = search
-    index = build(matrix, kind="annoy", queries=query[None], recall=1.0)
+    index = build(matrix, kind=kind, queries=query[None], recall=1.0)
     found = find(index, query, k=k, excluded=excluded, allowed=as_mask(allowed, matrix))
     expected = best_by_sorting(*search)
     assert found.scores.tolist() == [score for score, _ in expected]
@@ -96,7 +106,7 @@ def test_annoy_returns_the_scores_of_a_full_sort_and_only_eligible_rows(search):
 class PoorIndex(ExactIndex):
     """An index that returns half as many candidates as requested, which the protocol allows."""
 
-    def candidates(self, query, n):
+    def candidates(self, query, n, n_scanned):
         return np.arange(n // 2) if n <= len(self.matrix) else None
 
 
@@ -132,15 +142,15 @@ def test_exact_search_agrees_with_float64_up_to_rounding(seed, dims, n_rows, k):
     assert order.tolist() == list(range(min(k, n_rows)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_equals_single_queries_bit_for_bit(kind):
-    matrix = clustered(20_000, dims=24)
+@pytest.mark.parametrize(("kind", "n_rows"), [("exact", 20_000), ("faiss", 6_500), ("annoy", 20_000)])
+def test_a_batch_equals_single_queries_bit_for_bit(kind, n_rows):
+    matrix = clustered(n_rows, dims=24)
     matrix[5000:6000] = matrix[4999] * (1 + 6e-8 * np.random.default_rng(2).normal(size=(1000, 24)))
     queries = np.concatenate([tastes(unit(matrix), 430), matrix[4990:5010]])
     rng = np.random.default_rng(3)
-    excluded = [rng.integers(20_000, size=size) for size in rng.integers(0, 30, size=len(queries))]
+    excluded = [rng.integers(n_rows, size=size) for size in rng.integers(0, 30, size=len(queries))]
     index = build(matrix, kind=kind, queries=queries)
-    few, most = np.arange(0, 20_000, 9), np.arange(3000, 20_000)
+    few, most = np.arange(0, n_rows, 9), np.arange(3000, n_rows)
     for allowed in (None, few, as_mask(most, matrix)):
         together = find_many(index, queries, k=10, excluded=excluded, allowed=allowed)
         for query, rows, found in zip(queries, excluded, together, strict=True):
@@ -163,32 +173,36 @@ def test_a_row_has_the_same_score_in_every_index_and_with_every_filter():
     assert len(scores) == 3000
 
 
+@pytest.mark.parametrize(("kind", "n_rows"), [("faiss", 5_000), ("annoy", 20_000)])
 @pytest.mark.parametrize("lengths", ["one", "many"])
-def test_annoy_reaches_the_requested_recall(lengths):
-    matrix = clustered(20_000)
+def test_an_approximate_index_reaches_the_requested_recall(kind, n_rows, lengths):
+    matrix = clustered(n_rows)
     queries = tastes(unit(matrix), 600)
     if lengths == "one":
         matrix = unit(matrix)
-    index = build(matrix, kind="annoy", queries=queries[:256], recall=0.95)
+    index = build(matrix, kind=kind, queries=queries[:256], recall=0.95)
     assert index.description.recall >= 0.95
     exact = build(matrix, kind="exact")
-    half = np.random.default_rng(4).random(20_000) < 0.5
+    half = np.random.default_rng(4).random(n_rows) < 0.5
     for n_excluded, allowed in ((0, None), (25, None), (0, half), (25, half)):
         best = find_many(exact, queries[256:], k=10 + n_excluded, allowed=allowed)
         excluded = [found.rows[:n_excluded] for found in best]
         approximate = find_many(index, queries[256:], k=10, excluded=excluded, allowed=allowed)
         hits = [np.isin(a.rows, b.rows[n_excluded:]).mean() for a, b in zip(approximate, best, strict=True)]
         assert np.mean(hits) >= 0.945
-    assert index.description.search_k < 0.2 * len(matrix)
+    effort = index.description.search_k if kind == "annoy" else index.description.effort
+    assert effort < 0.2 * len(matrix)
 
 
+@pytest.mark.usefixtures("graphs_for_all_sizes")
+@pytest.mark.parametrize("kind", APPROXIMATE)
 @pytest.mark.parametrize("dims", [8, 64])
-def test_many_equal_rows_hide_no_other_row(dims):
+def test_many_equal_rows_hide_no_other_row(kind, dims):
     rng = np.random.default_rng(5)
     matrix = unit(rng.normal(size=(1500, dims)).astype(np.float32))
     crowd = rng.permutation(1500)[:500]
     matrix[crowd] = matrix[crowd[0]]
-    index = build(matrix, kind="annoy")
+    index = build(matrix, kind=kind)
     found = find_many(index, matrix, k=10)
     assert index.description.nodes == 1001
     is_distinct = ~np.isin(np.arange(1500), crowd)
@@ -198,17 +212,20 @@ def test_many_equal_rows_hide_no_other_row(dims):
     assert find(index, matrix[crowd[0]], k=10).rows.tolist() == np.sort(crowd)[:10].tolist()
 
 
+@pytest.mark.usefixtures("graphs_for_all_sizes")
+@pytest.mark.parametrize("kind", APPROXIMATE)
 @pytest.mark.parametrize("spread", [1e-5, 0.1])
-def test_many_nearly_equal_rows_hide_no_other_row(spread):
+def test_many_nearly_equal_rows_hide_no_other_row(kind, spread):
     """A query with an item's own vector retrieves the item, independently of the requested recall."""
     rng = np.random.default_rng(6)
     matrix = rng.normal(size=(1500, 16)).astype(np.float32)
     matrix[:500] = matrix[0] + spread * rng.normal(size=(500, 16))
     matrix = unit(matrix)
-    found = find_many(build(matrix, kind="annoy", recall=0.1), matrix, k=10)
+    found = find_many(build(matrix, kind=kind, recall=0.1), matrix, k=10)
     assert np.mean([result.scores[0] > 1 - 1e-6 for result in found]) > 0.998
 
 
+@pytest.mark.usefixtures("graphs_for_all_sizes")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "matrix",
@@ -224,6 +241,7 @@ def test_every_row_of_a_degenerate_matrix_is_found(kind, matrix, tmp_path):
     assert find(again, query, k=3).scores.tolist() == find(index, query, k=3).scores.tolist()
 
 
+@pytest.mark.usefixtures("graphs_for_all_sizes")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loaded_index_returns_the_same_results(kind, tmp_path):
     matrix = clustered(3000, dims=20)
@@ -244,31 +262,34 @@ def test_a_loaded_index_returns_the_same_results(kind, tmp_path):
             assert found.scores.tobytes() == expected.scores.tobytes()
 
 
-def test_the_same_seed_builds_the_same_file(tmp_path):
+@pytest.mark.parametrize(("kind", "name"), [("faiss", "index.faiss"), ("annoy", "index.ann")])
+def test_the_same_seed_builds_the_same_file(kind, name, tmp_path):
     matrix = clustered(2000, dims=10)
 
     def build_and_save(seed):
         folder = tmp_path / f"{seed}-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        description = build(matrix, kind="annoy", seed=seed).save(folder)
-        return (folder / "index.ann").read_bytes(), description
+        description = build(matrix, kind=kind, seed=seed).save(folder)
+        return (folder / name).read_bytes(), description
 
     assert build_and_save(7) == build_and_save(7)
     assert build_and_save(7)[0] != build_and_save(8)[0]
 
 
 def test_auto_depends_on_the_number_of_rows():
-    matrix = np.tile(clustered(500, dims=16), (ANNOY_FROM_ROWS // 500, 1))
+    matrix = np.tile(clustered(500, dims=16), (APPROXIMATE_FROM_ROWS // 500, 1))
     assert build(matrix[:-1]).kind == "exact"
-    assert build(matrix).kind == "annoy"
-    assert build(matrix[:50], kind="annoy").kind == "annoy"
+    assert build(matrix).kind == "faiss"
+    assert build(matrix[:50], kind="faiss").kind == "faiss"
     assert build(matrix, kind="exact").kind == "exact"
 
 
-def test_threads_get_correct_results_while_another_saves(tmp_path):
-    matrix = clustered(8000, dims=32)
+@pytest.mark.usefixtures("graphs_for_all_sizes")
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_threads_get_correct_results_while_another_saves(kind, tmp_path):
+    matrix = clustered(4000, dims=32)
     queries = tastes(unit(matrix), 200)
-    index = build(matrix, kind="annoy", queries=queries)
+    index = build(matrix, kind=kind, queries=queries)
     expected = [find(index, query, k=10).rows.tolist() for query in queries]
     done = threading.Event()
 
@@ -341,8 +362,8 @@ def test_an_invalid_matrix_is_rejected(kind, matrix):
 
 def test_settings_are_checked():
     matrix = np.eye(3, dtype=np.float32)
-    with pytest.raises(ConfigError, match="exact, annoy"):
-        build(matrix, kind="faiss")
+    with pytest.raises(ConfigError, match="exact, faiss, annoy"):
+        build(matrix, kind="hnsw")
     for recall in (0, 1.1, float("nan")):
         with pytest.raises(ConfigError, match="recall"):
             build(matrix, recall=recall)
@@ -380,17 +401,32 @@ def test_a_mask_of_the_wrong_shape_fails_an_assertion(mask):
         )
 
 
-def test_an_approximate_index_is_bypassed_only_if_few_rows_are_allowed():
+def test_an_approximate_index_is_asked_for_as_many_rows_as_filters_require():
     class Counted(PoorIndex):
-        def candidates(self, query, n):
-            requested.append(n)
-            return super().candidates(query, n)
+        def candidates(self, query, n, n_scanned):
+            requested.append((n, n_scanned))
+            return super().candidates(query, n, n_scanned) if n_scanned == 400 else None
 
     index = Counted.build(clustered(400, dims=8))
-    for n_allowed, expected in ((400, [5]), (200, [10]), (100, [20]), (99, [])):
+    for n_allowed, n_excluded, expected in (
+        (400, 0, (5, 400)),
+        (400, 3, (8, 400)),
+        (400, 300, (10, 400)),  # excluded rows are rarely all among the best
+        (200, 0, (17, 400)),  # 5 of 17 rows are allowed at worst: 8.5 - 2 standard deviations of 2.1
+        (100, 0, (36, 400)),
+        (99, 0, (36, 396)),  # few rows are copied before the scan, which takes the time of four
+        (5, 0, (756, 20)),
+    ):
         requested = []
-        find(index, np.ones(8, np.float32), k=5, allowed=np.arange(400) < n_allowed)
-        assert requested[:1] == expected
+        found = find(
+            index,
+            np.ones(8, np.float32),
+            k=5,
+            allowed=np.arange(400) < n_allowed,
+            excluded=np.arange(400 - n_excluded, 400),
+        )
+        assert requested[0] == expected
+        assert len(found.rows) == 5
 
 
 def test_no_queries_give_no_results_and_no_allowed_rows_an_empty_one():

@@ -339,9 +339,9 @@ def test_without_locks_a_lease_is_empty_and_nothing_is_locked(tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
-WITHOUT_ANNOY = """
+WITHOUT_LIBRARY = """
 import sys
-sys.modules["annoy"] = None
+sys.modules[sys.argv[2]] = None
 import logging
 logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
 import item2vec
@@ -351,13 +351,14 @@ from item2vec.errors import MissingExtraError
 """
 
 
-def test_without_annoy_models_are_searched_by_a_scan(tmp_path):
+@pytest.mark.parametrize("library", ["annoy", "faiss"])
+def test_without_the_library_of_an_index_models_are_searched_by_a_scan(library, tmp_path):
     """Training, the choice of an index, loading, publishing and saving again."""
-    saved = made_model(index="annoy")
+    saved = made_model(index=library)
     saved.save(tmp_path / "songs")
     answers = [[entry.item for entry in saved.recommend([item], k=5)] for item in saved.vocabulary.ids[:5]]
     code = """
-building.ANNOY_FROM_ROWS = 10
+building.APPROXIMATE_FROM_ROWS = 10
 loaded = item2vec.load(sys.argv[1] + "/songs")
 print([[entry.item for entry in loaded.recommend([item], k=5)] for item in loaded.vocabulary.ids[:5]])
 sentences = adapters.playlists([[f"{first + step}" for step in range(6)] for first in range(40)])
@@ -365,13 +366,15 @@ model = item2vec.fit(sentences, objective="skipgram", backend="numba")
 print(loaded.index.kind, model.index.kind, len(model.similar_items("3", k=5)))
 item2vec.publish(loaded, sys.argv[1] + "/models")
 """
-    lines = run(WITHOUT_ANNOY + code, tmp_path, seconds=300).splitlines()
-    assert lines[1] == str(answers)
-    assert lines[3] == "exact exact 5"
-    for line, effect in ((lines[0], "was not loaded"), (lines[2], "could not be built")):
-        assert line.startswith("WARNING Annoy cannot be imported")
-        assert effect in line
-        assert "pip install annoy" in line
+    lines = run(WITHOUT_LIBRARY + code, tmp_path, library, seconds=300).splitlines()
+    warnings = [line for line in lines if line.startswith("WARNING")]
+    assert [line for line in lines if line not in warnings] == [str(answers), "exact exact 5"]
+    assert "was not loaded" in warnings[0]
+    assert all("pip install " + library in line for line in warnings)
+    if library == "faiss":
+        assert "could not be built" in warnings[1]
+    else:
+        assert len(warnings) == 1
     assert item2vec.load(tmp_path / "models").index.kind == "exact"
 
 
@@ -386,9 +389,17 @@ def test_without_annoy_a_request_for_it_fails_before_the_training(monkeypatch):
         item2vec.fit(sentences, index="annoy")
 
 
-@pytest.mark.parametrize("kind", ["Annoy", "faiss", None])
+def test_without_faiss_a_request_for_it_fails_before_the_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    sentences = item2vec.adapters.playlists([["a", "b", "c"]] * 9)
+    monkeypatch.setattr("item2vec.fitting.train", None)
+    with pytest.raises(MissingExtraError, match=r"FAISS.*pip install faiss-cpu; pass index='exact'"):
+        item2vec.fit(sentences, index="faiss")
+
+
+@pytest.mark.parametrize("kind", ["Annoy", "hnsw", None])
 def test_an_unknown_kind_of_index_is_refused(kind):
-    with pytest.raises(ConfigError, match="expected one of auto, exact, annoy"):
+    with pytest.raises(ConfigError, match="expected one of auto, exact, faiss, annoy"):
         building.check_kind(kind)
 
 

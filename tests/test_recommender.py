@@ -204,7 +204,7 @@ def test_exclude_applies_per_history():
         model("cosine", 1.0, "exact").recommend_many([["i01"], ["i01"]], exclude=[[]])
 
 
-@pytest.mark.parametrize("index", ["exact", "annoy"])
+@pytest.mark.parametrize("index", ["exact", "faiss", "annoy"])
 def test_similar_items_and_analogy_leave_out_the_query_items(index):
     cosines = model("cosine", 1.0, index)
     assert [item for item, _ in cosines.similar_items("i03", k=5)] == [

@@ -12,7 +12,7 @@
     popularity.npy   float32, one per item: the popularity prior; optional
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
                      int64, int32, float32: the table of neighbours; optional
-    index.ann, groups.npy    an Annoy index; absent if the index is exact
+    index.faiss or index.ann, groups.npy    an approximate index; absent if the index is exact
 
 Reading a bundle unpickles no objects and opens no files outside its folder. Checksums detect damage, not
 tampering: load bundles only from trusted sources.

@@ -32,11 +32,19 @@ from item2vec.vectors import Epoch, ItemVectors
 
 __all__ = ["FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
 
-KNOWN_FEATURES = frozenset({"bonuses", "popularity", "positions"})
+KNOWN_FEATURES = frozenset({"bonuses", "faiss", "popularity", "positions"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
 NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
 OPTIONAL = frozenset(
-    {"groups.npy", "index.ann", "items.parquet", "output.npy", "popularity.npy", "positions.npy"}
+    {
+        "groups.npy",
+        "index.ann",
+        "index.faiss",
+        "items.parquet",
+        "output.npy",
+        "popularity.npy",
+        "positions.npy",
+    }
 )
 ALLOWED = REQUIRED | NEIGHBOURS | OPTIONAL
 
@@ -125,6 +133,7 @@ def describe(
     """
     uses = {
         "bonuses": bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None,
+        "faiss": index.get("kind") == "faiss",
         "popularity": has_prior,
         "positions": vectors.positions is not None,
     }
@@ -210,7 +219,7 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
 
 def _libraries() -> dict[str, str]:
     versions = {"item2vec": __version__, "numpy": np.__version__, "python": platform.python_version()}
-    for name in ("annoy", "gensim"):
+    for name in ("annoy", "faiss-cpu", "gensim"):
         with contextlib.suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions

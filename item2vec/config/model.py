@@ -27,8 +27,8 @@ class Config(Settings):
     """Settings of training."""
     taste: TasteConfig = Field(default_factory=TasteConfig)
     """Settings of tastes and scores."""
-    index: Literal["auto", "exact", "annoy"] = "auto"
-    """Index for search: exact, approximate (annoy), or chosen by number of items and speed (auto)."""
+    index: Literal["auto", "exact", "faiss", "annoy"] = "auto"
+    """Index for search: exact, approximate (faiss, annoy), or exact while a scan is as fast (auto)."""
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with some settings of training, taste or index changed, by name.

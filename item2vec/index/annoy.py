@@ -16,14 +16,15 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Rows
+from item2vec.arrays import Floats, Rows
 from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
-from item2vec.files import open_array, unreadable, write_array, write_bytes
-from item2vec.index.exact import ExactIndex
+from item2vec.files import unreadable, write_bytes
+from item2vec.index.directions import direction_of, directions, scale_of
+from item2vec.index.groups import Groups
 from item2vec.index.nodes import Nodes, check_trees, map_nodes, node_bytes
 from item2vec.index.openable import new_path, path_to
-from item2vec.index.recall import recall_per_query
-from item2vec.index.search import MAX_NORM, as_matrix, find_many
+from item2vec.index.search import MAX_NORM, as_matrix
+from item2vec.index.tuning import Yardstick
 from item2vec.matrices import row_norms, sample_rows
 
 try:
@@ -42,9 +43,7 @@ MAX_INT32 = 2**31 - 1
 ROWS_AT_ONCE = 1 << 12
 SLACK_BYTES = 1 << 25
 SCANNED_PER_NODE = 10
-UNIT_TOLERANCE = 1e-4
 SAME_VECTOR = 1e-3
-SAMPLED_QUERIES = 256
 SAMPLED_ITEMS = 1000
 
 
@@ -69,7 +68,7 @@ class Description:
     nodes: int
     """The number of distinct rows; each has one node."""
     scale: float | None
-    """The largest norm of a row; ``None`` if all norms are 1. See ``_directions``."""
+    """The largest norm of a row; ``None`` if all norms are 1. See ``directions``."""
     trees: int
     search_k: int
     """The number of nodes to inspect for ``k`` results."""
@@ -108,10 +107,8 @@ class Description:
 class AnnoyIndex:
     """Approximate index: a forest of random trees over the distinct rows.
 
-    One extra dimension gives all rows the same norm, which turns inner products into angles (Bachrach et al.,
-    Speeding up the Xbox recommender system using a Euclidean transformation for inner-product spaces, RecSys
-    2014). Unit rows need no extra dimension. Equal rows share one node, because many equal vectors would fill
-    whole subtrees and hide other items.
+    The rows get equal norms (see ``directions``). Equal rows share one node, because many equal vectors would
+    fill whole subtrees and hide other items.
     """
 
     kind: ClassVar[str] = "annoy"
@@ -120,9 +117,7 @@ class AnnoyIndex:
     description: Description
     forest: Forest
     nodes: Nodes
-    groups: Codes
-    members: Rows
-    offsets: Rows
+    groups: Groups
 
     @classmethod
     def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> AnnoyIndex:
@@ -133,16 +128,14 @@ class AnnoyIndex:
                 f"the vectors have {matrix.shape[1]} dimensions and {len(matrix):,} rows; expected at most "
                 f"{MAX_DIMENSIONS} and {MAX_INT32 // TREES:,}, Annoy's limits: use the exact index"
             )
-        norms = row_norms(matrix)
-        scale = None if np.all(np.abs(norms - 1) < UNIT_TOLERANCE) else float(norms.max()) or 1.0
-        groups, first = _distinct(matrix)
+        scale, groups = scale_of(matrix), Groups.of(matrix)
         with new_path() as path:
-            _build_trees(path, matrix, first, scale, seed)
+            _build_trees(path, matrix, groups.first, scale, seed)
             description = Description(
                 annoy=str(Forest.__doc__),
                 rows=len(matrix),
                 dimensions=matrix.shape[1],
-                nodes=len(first),
+                nodes=groups.n_groups,
                 scale=scale,
                 trees=TREES,
                 search_k=1,
@@ -175,7 +168,7 @@ class AnnoyIndex:
                 f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
                 "of the matrix: rebuild the index"
             )
-        groups = np.asarray(open_array(folder / "groups.npy", np.int32, (saved.rows,)))
+        groups = Groups.load(folder, saved.rows, saved.nodes)
         try:
             with (folder / "index.ann").open("rb") as saved_file, path_to(saved_file) as (file, path):
                 return cls._open(file, path, matrix, groups, saved)
@@ -184,7 +177,7 @@ class AnnoyIndex:
 
     @classmethod
     def _open(
-        cls, file: BinaryIO, path: Path, matrix: Floats, groups: Codes, description: Description
+        cls, file: BinaryIO, path: Path, matrix: Floats, groups: Groups, description: Description
     ) -> AnnoyIndex:
         """Validate an open file, then let Annoy map it by ``path``, which refers to the same file."""
         size = description.dimensions + (description.scale is not None)
@@ -206,8 +199,6 @@ class AnnoyIndex:
             forest=forest,
             nodes=nodes,
             groups=groups,
-            members=np.argsort(groups, kind="stable"),
-            offsets=np.searchsorted(np.sort(groups), np.arange(description.nodes + 1)),
         )
 
     @property
@@ -215,36 +206,23 @@ class AnnoyIndex:
         """Whether inspecting ``search_k`` nodes takes longer than a scan of all rows."""
         return self.description.search_k * SCANNED_PER_NODE > self.description.rows
 
-    def candidates(self, query: Floats, n: int) -> Rows | None:
-        """Return the rows of about the ``n`` best nodes, or ``None`` if a scan of all rows is as fast.
+    def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
+        """Return the rows of about the ``n`` best nodes, or ``None`` if a scan is as fast.
 
         If ``n`` is larger than the ``k`` of the measured recall, proportionally more nodes are inspected.
         """
         effort = self.description.search_k * max(n, self.description.k) // self.description.k
-        if n > self.description.k and effort * SCANNED_PER_NODE > self.description.rows:
+        if n > self.description.k and effort * SCANNED_PER_NODE > n_scanned:
             return None
-        direction = (query / row_norms(query[None])[0]).tolist()
-        if self.description.scale is not None:
-            direction.append(0.0)
-        nodes = self.forest.get_nns_by_vector(direction, n + SPARE, effort)
-        return self._rows_of(np.array(nodes, dtype=np.intp), n)
+        direction = direction_of(query, self.description.scale)
+        nodes = self.forest.get_nns_by_vector(direction.tolist(), n + SPARE, effort)
+        return self.groups.rows_of(np.array(nodes, dtype=np.intp), n)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write ``index.ann`` and ``groups.npy`` into an existing folder and flush them to disk."""
         write_bytes(folder / "index.ann", self.nodes.data)
-        write_array(folder / "groups.npy", self.groups)
+        self.groups.save(folder)
         return dataclasses.asdict(self.description)
-
-    def _rows_of(self, nodes: Rows, n: int) -> Rows:
-        """Return the rows of nodes, and at most ``n`` rows per node.
-
-        The rows of a node are equal, and so have equal scores.
-        """
-        if self.description.nodes == self.description.rows:
-            return nodes
-        starts = self.offsets[nodes]
-        stops = np.minimum(self.offsets[nodes + 1], starts + n)
-        return np.concatenate([self.members[a:b] for a, b in zip(starts, stops, strict=True)])
 
     def _tuned(self, queries: Floats | None, recall: float) -> AnnoyIndex:
         """Return the index with the first ``search_k`` that suffices.
@@ -252,17 +230,14 @@ class AnnoyIndex:
         It must reach the recall, and retrieve sampled items by queries with their own vectors.
         """
         rng = np.random.default_rng(self.description.seed)
-        queries = self._sample_queries(queries, rng)
+        yardstick = Yardstick.of(self.matrix, queries, k=self.description.k, random=rng)
         items = sample_rows(rng, self.description.nodes, SAMPLED_ITEMS)
-        exact = find_many(ExactIndex(self.matrix, self.largest_norm), queries, k=self.description.k)
         all_nodes = min(self.description.nodes * self.description.trees, MAX_INT32)
         search_k = self.description.k * self.description.trees
         while True:
-            candidate = self._with(min(search_k, all_nodes))
-            recalls = recall_per_query(candidate, queries, exact, self.description.k)
-            candidate = self._with(min(search_k, all_nodes), float(recalls.mean()))
-            error = float(recalls.std()) / len(recalls) ** 0.5
-            if candidate.description.recall - 2 * error >= recall and candidate._retrieves(items):
+            measured, certain = yardstick.recall(self._with(min(search_k, all_nodes)))
+            candidate = self._with(min(search_k, all_nodes), measured)
+            if certain >= recall and candidate._retrieves(items):
                 return candidate
             if search_k >= all_nodes:
                 raise InputError(
@@ -270,15 +245,6 @@ class AnnoyIndex:
                     "use the exact index, or a lower recall"
                 )
             search_k += search_k // 2
-
-    def _sample_queries(self, queries: Floats | None, rng: np.random.Generator) -> Floats:
-        """Return a sample of the queries, or of the non-zero rows if there are no queries."""
-        if queries is None or not len(queries):
-            rows = np.flatnonzero(self.matrix.any(axis=1))
-            if not len(rows):
-                return np.ones((1, self.description.dimensions), dtype=np.float32)
-            return self.matrix[rows[sample_rows(rng, len(rows), SAMPLED_QUERIES)]]
-        return queries[sample_rows(rng, len(queries), SAMPLED_QUERIES)]
 
     def _with(self, search_k: int, recall: float = 0.0) -> AnnoyIndex:
         return dataclasses.replace(
@@ -305,43 +271,20 @@ def _build_trees(path: Path, matrix: Floats, first: Rows, scale: float | None, s
     forest = Forest(size, "angular")
     forest.set_seed(seed & MAX_INT32)
     for start in range(0, len(first), ROWS_AT_ONCE):
-        part = _directions(matrix[first[start : start + ROWS_AT_ONCE]], scale)
+        part = directions(matrix[first[start : start + ROWS_AT_ONCE]], scale)
         for node, vector in enumerate(part.tolist(), start):
             forest.add_item(node, vector)
     forest.build(TREES, n_jobs=1)
     forest.save(str(path))
 
 
-def _directions(rows: Floats, scale: float | None) -> Floats:
-    """Return unit vectors whose angles to a query rank the rows by their inner products with the query."""
-    if scale is None:
-        return rows
-    scaled = rows / np.float32(scale)
-    rest = np.sqrt(np.maximum(0, 1 - row_norms(scaled) ** 2))
-    return np.column_stack((scaled, rest.astype(np.float32)))
-
-
-def _distinct(matrix: Floats) -> tuple[Codes, Rows]:
-    """Group equal rows: return the group of each row, and the first row of each group.
-
-    Groups are numbered by their first rows.
-    """
-    # Adding 0 turns -0.0 into 0.0.
-    raw = (matrix + np.float32(0)).view(np.dtype((np.void, matrix.itemsize * matrix.shape[1])))
-    _, first, group = np.unique(raw[:, 0], return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(first), dtype=np.int32)
-    rank[order] = np.arange(len(first))
-    return rank[group], first[order]
-
-
-def _check_vectors(nodes: Nodes, matrix: Floats, groups: Codes, description: Description) -> None:
+def _check_vectors(nodes: Nodes, matrix: Floats, groups: Groups, description: Description) -> None:
     """Raise ``CorruptBundleError`` unless every row equals the vector of its node."""
-    is_valid = np.array_equal(np.unique(groups), np.arange(description.nodes))
+    is_valid = groups.is_valid
     for start in range(0, len(matrix), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         if is_valid:
-            vectors, rows = nodes["vector"][groups[part]], _directions(matrix[part], description.scale)
+            vectors, rows = nodes["vector"][groups.codes[part]], directions(matrix[part], description.scale)
             is_valid = np.allclose(vectors, rows, rtol=0, atol=1e-6)
     if not is_valid:
         raise CorruptBundleError(

@@ -10,14 +10,15 @@ from item2vec.arrays import Floats
 from item2vec.errors import ConfigError, CorruptBundleError
 from item2vec.index.annoy import WHY_MISSING, AnnoyIndex, check_annoy
 from item2vec.index.exact import ExactIndex
+from item2vec.index.faiss import FaissIndex, check_faiss, why_missing
 from item2vec.index.search import Index
 from item2vec.types import check_k
 
-__all__ = ["ANNOY_FROM_ROWS", "Kind", "build", "check_kind", "load"]
+__all__ = ["APPROXIMATE_FROM_ROWS", "Kind", "build", "check_kind", "load"]
 
-Kind = Literal["auto", "exact", "annoy"]
+Kind = Literal["auto", "exact", "faiss", "annoy"]
 
-ANNOY_FROM_ROWS = 50_000
+APPROXIMATE_FROM_ROWS = 50_000
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,14 @@ def check_kind(kind: Kind) -> None:
     ConfigError
         If ``kind`` is unknown.
     MissingExtraError
-        If ``kind`` is "annoy" and Annoy is not installed.
+        If the library of the index is not installed.
     """
     if kind not in get_args(Kind):
         raise ConfigError(f"index is {kind!r}; expected one of {', '.join(get_args(Kind))}")
     if kind == "annoy":
         check_annoy()
+    if kind == "faiss":
+        check_faiss()
 
 
 def build(
@@ -49,11 +52,11 @@ def build(
 ) -> Index:
     """Return an index over the rows of a float32 matrix (n rows × dimensions), which may be a memory map.
 
-    ``kind="auto"`` returns an exact index below 50,000 rows, where a scan is as fast as Annoy at recall 0.95
-    (64 dimensions, ten excluded items). From 50,000 rows on, it returns an Annoy index, unless Annoy takes
-    longer than a scan to reach the recall, or Annoy is not installed, which is logged.
+    ``kind="auto"`` returns an exact index below 50,000 rows, where the time of a scan matters little. From
+    50,000 rows on, it returns a FAISS index, unless a scan is as fast at this recall, or FAISS is not
+    installed, which is logged.
 
-    Annoy's ``search_k`` is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions)
+    The effort of a search is raised until recall@``k`` on a sample of ``queries`` (n queries × dimensions)
     reaches ``recall``. ``queries`` should resemble the queries that will be served; the default is a sample
     of the rows.
 
@@ -62,7 +65,7 @@ def build(
     ConfigError
         If ``kind`` or ``recall`` is out of range.
     MissingExtraError
-        If ``kind`` is "annoy" and Annoy is not installed.
+        If the library of the index is not installed.
     InputError
         If the matrix is empty, not float32 or not finite, or if Annoy cannot reach the recall.
 
@@ -76,19 +79,21 @@ def build(
     if not 0 < recall <= 1:
         raise ConfigError(f"recall is {recall!r}; expected a number above 0 and at most 1")
     check_k(k)
-    if kind == "exact" or (kind == "auto" and len(matrix) < ANNOY_FROM_ROWS):
+    if kind == "exact" or (kind == "auto" and len(matrix) < APPROXIMATE_FROM_ROWS):
         return ExactIndex.build(matrix)
-    if WHY_MISSING is not None:
-        return _scan_without_annoy(matrix, "an approximate index could not be built")
-    index = AnnoyIndex.build(matrix, queries=queries, recall=recall, k=k, seed=seed)
+    if kind == "annoy":
+        return AnnoyIndex.build(matrix, queries=queries, recall=recall, k=k, seed=seed)
+    if (reason := why_missing()) is not None:
+        return _scan_instead(matrix, reason, "an approximate index could not be built", "faiss-cpu")
+    index = FaissIndex.build(matrix, queries=queries, recall=recall, k=k, seed=seed)
     return ExactIndex.build(matrix) if kind == "auto" and index.is_slower_than_a_scan else index
 
 
 def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     """Return the index that ``Index.save`` wrote into a folder, for the same matrix.
 
-    ``description`` is the dictionary that ``save`` returned. If Annoy is not installed, an exact index takes
-    the place of an Annoy index, and a warning is logged.
+    ``description`` is the dictionary that ``save`` returned. If the library of the index is not installed, an
+    exact index takes its place, and a warning is logged.
 
     Raises
     ------
@@ -102,24 +107,28 @@ def load(folder: Path, matrix: Floats, description: dict[str, Any]) -> Index:
     'exact'
     """
     kind = description.get("kind") if isinstance(description, dict) else None
-    if kind == "annoy" and WHY_MISSING is not None:
-        return _scan_without_annoy(matrix, f"the index in {folder} was not loaded")
+    if kind == "annoy" or kind == "faiss":  # noqa: PLR1714 - a damaged kind may not be hashable
+        reason, package = (WHY_MISSING, "annoy") if kind == "annoy" else (why_missing(), "faiss-cpu")
+        if reason is not None:
+            return _scan_instead(matrix, reason, f"the index in {folder} was not loaded", package)
     if kind == "annoy":
         return AnnoyIndex.load(folder, matrix, description)
+    if kind == "faiss":
+        return FaissIndex.load(folder, matrix, description)
     if description == {"kind": "exact"}:
         return ExactIndex.build(matrix)
     raise CorruptBundleError(
-        f"the description of the index is {description!r:.80}; expected kind 'exact' or 'annoy': save the "
-        "model again"
+        f"the description of the index is {description!r:.80}; expected kind 'exact', 'faiss' or 'annoy': "
+        "save the model again"
     )
 
 
-def _scan_without_annoy(matrix: Floats, effect: str) -> ExactIndex:
+def _scan_instead(matrix: Floats, reason: str, effect: str, package: str) -> ExactIndex:
     log.warning(
-        "%s: %s, and each query scans all %s items; to install Annoy, install a C++ compiler, then run: "
-        "pip install annoy",
-        WHY_MISSING,
+        "%s: %s, and each query scans all %s items; to install the library, run: pip install %s",
+        reason,
         effect,
         f"{len(matrix):,}",
+        package,
     )
     return ExactIndex.build(matrix)

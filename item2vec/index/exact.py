@@ -32,7 +32,7 @@ class ExactIndex:
         matrix = as_matrix(matrix)
         return cls(matrix, float(row_norms(matrix).max()))
 
-    def candidates(self, query: Floats, n: int) -> Rows | None:  # noqa: ARG002
+    def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:  # noqa: ARG002
         """Return ``None``, to request a scan of all rows."""
         return None
 

@@ -23,7 +23,7 @@ class ExtendedIndex:
 
     >>> from item2vec.index.building import build
     >>> base = build(np.eye(3, 2, dtype=np.float32), kind="annoy")
-    >>> extended(base, np.ones((5, 2), np.float32)).candidates(np.ones(2, np.float32), 1)[-2:]
+    >>> extended(base, np.ones((5, 2), np.float32)).candidates(np.ones(2, np.float32), 1, 5)[-2:]
     array([3, 4])
     """
 
@@ -36,9 +36,9 @@ class ExtendedIndex:
         """The kind of the index of the first rows."""
         return self.base.kind
 
-    def candidates(self, query: Floats, n: int) -> Rows | None:
-        """Return the candidates of the index, and all added rows; ``None`` to request a scan of all rows."""
-        rows = self.base.candidates(query, n)
+    def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
+        """Return the candidates of the index, and all added rows; ``None`` to request a scan."""
+        rows = self.base.candidates(query, n, n_scanned)
         if rows is None:
             return None
         return np.concatenate((rows, np.arange(len(self.base.matrix), len(self.matrix))))

@@ -27,9 +27,12 @@ an approximate index only, because a scan adds bonuses to the scores of all rows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +50,7 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 
 
 BLOCK_BYTES = 1 << 25
-GATHERED_SHARE = 0.25
+GATHERED_COST = 4
 
 
 class Index(Protocol):
@@ -55,7 +58,7 @@ class Index(Protocol):
 
     @property
     def kind(self) -> str:
-        """The name of the implementation: ``"exact"`` or ``"annoy"``."""
+        """The name of the implementation: ``"exact"``, ``"faiss"`` or ``"annoy"``."""
 
     @property
     def matrix(self) -> Floats:
@@ -65,8 +68,11 @@ class Index(Protocol):
     def largest_norm(self) -> float:
         """The largest Euclidean norm of a row."""
 
-    def candidates(self, query: Floats, n: int) -> Rows | None:
-        """Return about ``n`` of the best rows, in any order, or ``None`` to request a scan of all rows."""
+    def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
+        """Return about ``n`` of the best rows, in any order, or ``None`` to request a scan.
+
+        The scan takes the time of a scan of ``n_scanned`` rows of the matrix.
+        """
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write and flush the index's files into an existing folder; return the description for ``load``."""
@@ -133,8 +139,8 @@ def search(
     """Return the results of ``find_many`` in flat arrays; ``excluded`` holds a list of rows per query.
 
     A scan processes blocks of queries, with at most 8 million scores per block, so that memory is bounded.
-    An approximate index is used only if at least a quarter of the rows are allowed; otherwise the allowed
-    rows are scanned.
+    An approximate index returns more candidates the fewer rows are allowed; once a scan of the allowed rows
+    is as fast, they are scanned.
 
     ``bonuses`` are added to the inner products. They are never negative, so each of the best ``k`` rows has
     a bonus, or is among the ``k`` rows with the highest inner products.
@@ -147,7 +153,7 @@ def search(
         raise InputError(f"found {n_arrays} arrays of excluded rows; expected {len(queries)}, one per query")
     check_rows(excluded, n_rows)
     mask = None if allowed is None else _as_mask(allowed, n_rows)
-    scan = _scan_of(index.matrix, mask)
+    scan = _Scan(index.matrix, mask)
     if bonuses is not None:
         bonuses = _eligible_bonuses(bonuses, mask, excluded, n_rows)
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
@@ -221,7 +227,7 @@ def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: RowLists
 def _search_block(
     index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> SearchResults:
-    fetched = {} if scan.rows is not None else _fetched(index, scan, queries, k, excluded, bonuses)
+    fetched = _fetched(index, scan, queries, k, excluded, bonuses)
     unsettled = [number for number in range(len(queries)) if number not in fetched]
     if not fetched:
         candidates = _near_best(index, scan, queries, k, excluded, bonuses)
@@ -257,17 +263,18 @@ def _near_best(
     index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> RowLists:
     rounding = margins(queries, index.largest_norm, bonuses)
-    return near_best(
-        scan.matrix, queries, rounding, k, excluded, bonuses, rows=scan.rows, allowed=scan.allowed
-    )
+    matrix, rows, allowed = scan.parts
+    return near_best(matrix, queries, rounding, k, excluded, bonuses, rows=rows, allowed=allowed)
 
 
 def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
     """Return at least ``k`` eligible candidates of an approximate index, or ``None`` to request a scan."""
-    n = k + len(excluded)
+    n = k + min(k, len(excluded))
     if scan.allowed is not None:
-        n = n * len(scan.allowed) // max(1, scan.n_allowed)
-    while (rows := index.candidates(query, n)) is not None:
+        # So many candidates that enough of them are allowed, even two standard deviations below the mean.
+        share = max(1, scan.n_allowed) / len(scan.allowed)
+        n = math.ceil((n + 2 * math.sqrt(n * (1 - share))) / share)
+    while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
         if scan.allowed is not None:
             rows = rows[scan.allowed[rows]]
         if len(excluded):
@@ -278,28 +285,32 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Sc
     return None
 
 
-class _Scan(NamedTuple):
-    """The rows to scan.
-
-    If few rows are allowed, ``matrix`` is a copy of these rows, and ``rows`` holds their row numbers.
-    Otherwise ``matrix`` is the whole matrix, ``allowed`` the mask of allowed rows, and ``n_allowed`` their
-    number. If all rows are allowed, ``allowed`` is ``None``.
-    """
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """The rows of a matrix to scan: those that the mask ``allowed`` selects; all rows if it is ``None``."""
 
     matrix: Floats
-    rows: Rows | None = None
-    allowed: Mask | None = None
-    n_allowed: int = 0
+    allowed: Mask | None
 
+    @cached_property
+    def n_allowed(self) -> int:
+        return len(self.matrix) if self.allowed is None else int(np.count_nonzero(self.allowed))
 
-def _scan_of(matrix: Floats, allowed: Mask | None) -> _Scan:
-    if allowed is None:
-        return _Scan(matrix)
-    n_allowed = int(np.count_nonzero(allowed))
-    if n_allowed < len(matrix) * GATHERED_SHARE:
-        rows = np.flatnonzero(allowed)
-        return _Scan(matrix[rows], rows)
-    return _Scan(matrix, allowed=allowed, n_allowed=n_allowed)
+    @property
+    def n_scanned(self) -> int:
+        """The number of rows of the matrix that are read in the time of this scan."""
+        return min(len(self.matrix), self.n_allowed * GATHERED_COST)
+
+    @cached_property
+    def parts(self) -> tuple[Floats, Rows | None, Mask | None]:
+        """The rows to read, their row numbers if only allowed rows are read, and otherwise the mask.
+
+        If few rows are allowed, they are copied when the first query is scanned.
+        """
+        if self.allowed is None or self.n_scanned == len(self.matrix):
+            return self.matrix, None, self.allowed
+        rows = np.flatnonzero(self.allowed)
+        return self.matrix[rows], rows, None
 
 
 def _exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> Floats:

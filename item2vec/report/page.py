@@ -27,7 +27,7 @@ from item2vec.report.study import OURS, Study
 __all__ = ["render"]
 
 CURVES = ("hr", "ndcg", "recall")
-LIBRARIES = ("numpy", "numba", "gensim", "annoy", "pandas", "pyarrow", "openTSNE", "plotly")
+LIBRARIES = ("numpy", "numba", "gensim", "faiss-cpu", "annoy", "pandas", "pyarrow", "openTSNE", "plotly")
 EXAMPLES = 3
 LAST_ITEMS = 8
 

@@ -65,7 +65,7 @@ for event, what in list(seen):
 """
 
 
-@pytest.fixture(params=["exact", "annoy"])
+@pytest.fixture(params=["exact", "faiss", "annoy"])
 def bundle(request, tmp_path):
     made_model(index=request.param, items=True).save(tmp_path / "songs")
     return tmp_path / "songs"

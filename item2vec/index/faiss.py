@@ -1,0 +1,330 @@
+"""The FAISS index; the only module that imports FAISS.
+
+FAISS validates the files that it reads: numbers of nodes out of range are rejected. It reads the file from a
+memory map that this module opens, so that processes share the memory, and no other file can take the place of
+the file that was checked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Floats, Rows
+from item2vec.errors import CorruptBundleError, InputError, MissingExtraError, Remedy
+from item2vec.files import unreadable, write_bytes
+from item2vec.index.directions import direction_of, directions, scale_of
+from item2vec.index.groups import Groups
+from item2vec.index.search import MAX_NORM, as_matrix
+from item2vec.index.tuning import Yardstick
+from item2vec.matrices import row_norms, sample_rows
+
+__all__ = ["Description", "FaissIndex", "check_faiss", "why_missing"]
+
+FILE = "index.faiss"
+LINKS = 16
+BUILD_EFFORT = 128
+SPARE = 10
+WIDE = 10
+SCANNED_PER_STEP = 80
+SAMPLED_ITEMS = 1000
+CHECKED_ROWS = 1000
+ONE_THREAD_BELOW_ROWS = 5_000
+MAX_INT32 = 2**31 - 1
+ROUNDING = 1e-3
+SAME_COSINE = 1e-3
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def why_missing() -> str | None:
+    """Return why FAISS cannot be imported, or ``None`` if it can."""
+    try:
+        _faiss()
+    except ImportError as error:
+        return f"FAISS cannot be imported ({error})"
+    return None
+
+
+def check_faiss() -> None:
+    """Raise ``MissingExtraError`` if FAISS cannot be imported."""
+    if (reason := why_missing()) is not None:
+        raise MissingExtraError(
+            f"{reason}, and index='faiss' requires it; run: pip install faiss-cpu",
+            remedies=[Remedy("index", "exact")],
+        )
+
+
+@dataclass(frozen=True)
+class Description:
+    """The parameters of a saved index, which ``load`` needs. They are part of the manifest of a bundle."""
+
+    faiss: str
+    """The version and the compiler options of the FAISS library that built the index."""
+    rows: int
+    dimensions: int
+    nodes: int
+    """The number of distinct rows; each has one node."""
+    scale: float | None
+    """The largest norm of a row; ``None`` if all norms are 1. See ``directions``."""
+    links: int
+    """M: the number of links of a node per level, twice as many on the lowest level."""
+    effort: int
+    """efSearch: the number of best nodes to keep during a search for ``k`` results."""
+    wide_effort: int
+    """The same for ten times as many results, which filters need."""
+    k: int
+    recall: float
+    """Recall@k against exact search, measured with this ``effort``."""
+    seed: int
+    bytes: int
+    """The size of ``index.faiss``."""
+    kind: str = "faiss"
+
+    @classmethod
+    def read(cls, fields: dict[str, Any]) -> Description:
+        """Return a description of saved fields, after checking every number that is passed to FAISS."""
+        counts = ("rows", "dimensions", "nodes", "links", "effort", "wide_effort", "k", "bytes")
+        scale = fields.get("scale", 0)
+        is_valid = (
+            set(fields) == {field.name for field in dataclasses.fields(cls)}
+            and all(type(fields[name]) is int and fields[name] >= 1 for name in counts)
+            and fields["nodes"] <= fields["rows"]
+            and fields["effort"] <= fields["wide_effort"] <= MAX_INT32
+            and (scale is None or (type(scale) is float and 0 < scale < MAX_NORM))
+        )
+        if not is_valid:
+            raise CorruptBundleError(
+                f"the description of the index is {fields!r:.200}; expected the fields that save() wrote: "
+                "save the model again"
+            )
+        return cls(**fields)
+
+    def effort_for(self, n: int) -> int:
+        """Return the effort for ``n`` results, on the straight line through the two measured efforts."""
+        slope = (self.wide_effort - self.effort) / (WIDE * self.k - self.k)
+        return int(self.effort + max(1.0, slope) * max(0, n - self.k))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FaissIndex:
+    """Approximate index: a hierarchical navigable small world graph over the distinct rows.
+
+    Malkov & Yashunin, Efficient and robust approximate nearest neighbor search using HNSW graphs, 2018. The
+    rows get equal norms (see ``directions``); in a graph of inner products, short rows are not reachable. The
+    nodes store 16-bit floats, because ``find_many`` computes exact scores of candidates. The graph does not
+    depend on the number of threads that build it.
+    """
+
+    kind: ClassVar[str] = "faiss"
+    matrix: Floats
+    largest_norm: float
+    description: Description
+    content: Bytes
+    graph: Any
+    groups: Groups
+
+    @classmethod
+    def build(cls, matrix: Floats, *, queries: Floats | None, recall: float, k: int, seed: int) -> FaissIndex:
+        """Build the graph, and raise the effort until the measured recall reaches ``recall``.
+
+        The recall is always reached, because a scan takes the place of a search that would not be faster.
+        """
+        faiss, matrix = _faiss(), as_matrix(matrix)
+        scale, groups = scale_of(matrix), Groups.of(matrix)
+        content = _graph_bytes(matrix, groups.first, scale, seed)
+        description = Description(
+            faiss=f"{faiss.__version__} {faiss.get_compile_options().strip()}",
+            rows=len(matrix),
+            dimensions=matrix.shape[1],
+            nodes=groups.n_groups,
+            scale=scale,
+            links=LINKS,
+            effort=1,
+            wide_effort=1,
+            k=min(k, len(matrix)),
+            recall=0.0,
+            seed=seed,
+            bytes=len(content),
+        )
+        return cls._open(content, matrix, groups, description)._tuned(queries, recall)
+
+    @classmethod
+    def load(cls, folder: Path, matrix: Floats, description: dict[str, Any]) -> FaissIndex:
+        """Memory-map a saved index of this matrix.
+
+        A file that is truncated, in another format, or built from other vectors is rejected. A damaged vector
+        or link within range is not detected here, and would lose candidates; the checksums of the bundle
+        detect it.
+
+        Raises
+        ------
+        CorruptBundleError
+            If the files and the description do not belong to this matrix. Rebuild the index.
+        """
+        matrix = as_matrix(matrix)
+        saved = Description.read(description)
+        if (saved.rows, saved.dimensions) != matrix.shape:
+            raise CorruptBundleError(
+                f"the index has shape ({saved.rows}, {saved.dimensions}); expected {matrix.shape}, the shape "
+                "of the matrix: rebuild the index"
+            )
+        groups = Groups.load(folder, saved.rows, saved.nodes)
+        return cls._open(_mapped(folder / FILE, saved.bytes), matrix, groups, saved)
+
+    @classmethod
+    def _open(cls, content: Bytes, matrix: Floats, groups: Groups, description: Description) -> FaissIndex:
+        graph = _graph_of(content)
+        _check_graph(graph, matrix, groups, description)
+        return cls(matrix, float(row_norms(matrix).max()), description, content, graph, groups)
+
+    @property
+    def is_slower_than_a_scan(self) -> bool:
+        """Whether a search for ``k`` results takes longer than a scan of all rows."""
+        return self.description.effort * SCANNED_PER_STEP > self.description.rows
+
+    def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
+        """Return the rows of about the ``n`` best nodes, or ``None`` if a scan is as fast."""
+        effort = self.description.effort_for(n)
+        if effort * SCANNED_PER_STEP > n_scanned:
+            return None
+        nodes = self._nearest(direction_of(query, self.description.scale), n + SPARE, effort)[0]
+        return self.groups.rows_of(nodes, n)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write ``index.faiss`` and ``groups.npy`` into an existing folder and flush them to disk."""
+        write_bytes(folder / FILE, self.content.data)
+        self.groups.save(folder)
+        return dataclasses.asdict(self.description)
+
+    def _nearest(self, direction: Floats, n: int, effort: int) -> tuple[Rows, Floats]:
+        """Return the best nodes by cosine, best first, and their cosines; at most ``n``."""
+        settings = _faiss().SearchParametersHNSW(efSearch=effort)
+        cosines, nodes = self.graph.search(direction[None], min(n, self.description.nodes), params=settings)
+        found = nodes[0] >= 0
+        return nodes[0][found], cosines[0][found]
+
+    def _tuned(self, queries: Floats | None, recall: float) -> FaissIndex:
+        """Return the index with the first efforts that suffice for ``k`` and for ten times as many results.
+
+        Sampled items must also be retrieved by queries with their own vectors.
+        """
+        random, k = np.random.default_rng(self.description.seed), self.description.k
+        yardstick = Yardstick.of(self.matrix, queries, k=WIDE * k, random=random)
+        items = sample_rows(random, self.description.nodes, SAMPLED_ITEMS)
+        plain, effort = yardstick.within(k), k
+        while True:
+            index = self._with(effort=effort, wide_effort=effort)
+            measured, certain = plain.recall(index)
+            if certain >= recall and (index.is_slower_than_a_scan or index._retrieves(items)):
+                break
+            effort += 1 + effort // 2
+        wide = effort + (WIDE - 1) * k
+        while yardstick.recall(self._with(effort=effort, wide_effort=wide))[1] < recall:
+            wide += wide // 4
+        return self._with(effort=effort, wide_effort=wide, recall=measured)
+
+    def _with(self, **changes: Any) -> FaissIndex:
+        return dataclasses.replace(self, description=dataclasses.replace(self.description, **changes))
+
+    def _retrieves(self, items: Rows) -> bool:
+        """Return whether at least 99.9 % of these nodes are retrieved by a query with their own vector.
+
+        A node also counts as retrieved if all results are equal to it, up to the rounding to 16 bits.
+        """
+        rows = directions(self.matrix[self.groups.first[items]], self.description.scale)
+        n, hits = self.description.k + SPARE, 0
+        for item, direction in zip(items.tolist(), rows, strict=True):
+            nodes, cosines = self._nearest(direction, n, self.description.effort)
+            hits += item in nodes or cosines[-1] > 1 - SAME_COSINE
+        return bool(hits >= 0.999 * len(items))
+
+
+def _faiss() -> ModuleType:
+    """Return FAISS, which takes 0.1 s to load."""
+    import faiss
+
+    module: ModuleType = faiss
+    return module
+
+
+def _graph_bytes(matrix: Floats, first: Rows, scale: float | None, seed: int) -> Bytes:
+    """Return a graph over the distinct rows, as FAISS saves it."""
+    faiss = _faiss()
+    rows = directions(matrix if len(first) == len(matrix) else matrix[first], scale)
+    kind, metric = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    try:
+        graph = faiss.IndexHNSWSQ(rows.shape[1], kind, LINKS, metric)
+        graph.hnsw.efConstruction = BUILD_EFFORT
+        graph.hnsw.rng = faiss.RandomGenerator(seed & MAX_INT32)
+        graph.train(rows[:1])
+        # The threads of OpenMP belong to the thread that started them. After a fork, they are missing, and a
+        # second build on the same thread would wait for them forever.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_add, graph, rows).result()
+        content: Bytes = faiss.serialize_index(graph)
+    except (MemoryError, RuntimeError) as error:
+        raise InputError(
+            f"FAISS could not build the index ({error!s:.200}): build the model with index='exact'",
+        ) from error
+    return content
+
+
+def _add(graph: Any, rows: Floats) -> None:
+    if len(rows) < ONE_THREAD_BELOW_ROWS:
+        _faiss().omp_set_num_threads(1)
+    graph.add(rows)
+
+
+def _mapped(path: Path, n_bytes: int) -> Bytes:
+    """Map a file read-only, after checking its size."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == n_bytes:
+                return np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    raise CorruptBundleError(f"{path.name} has {size:,} bytes; expected {n_bytes:,}: rebuild the index")
+
+
+def _graph_of(content: Bytes) -> Any:
+    """Return the graph of a file; it refers to the memory of ``content``."""
+    faiss = _faiss()
+    reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(content), len(content))
+    try:
+        return faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
+    except (MemoryError, RuntimeError) as error:
+        raise CorruptBundleError(
+            f"{FILE} is damaged, or not an index of FAISS ({error!s:.200}): rebuild the index"
+        ) from error
+
+
+def _check_graph(graph: Any, matrix: Floats, groups: Groups, description: Description) -> None:
+    """Raise ``CorruptBundleError`` unless the graph has the described shape and vectors of the matrix."""
+    faiss = _faiss()
+    expected = (description.dimensions + (description.scale is not None), description.nodes)
+    is_valid = (
+        isinstance(graph, faiss.IndexHNSWSQ)
+        and (graph.d, graph.ntotal) == expected
+        and graph.metric_type == faiss.METRIC_INNER_PRODUCT
+        and groups.is_valid
+    )
+    if is_valid:
+        rows = np.linspace(0, len(matrix) - 1, num=CHECKED_ROWS).astype(np.intp)
+        vectors = graph.reconstruct_batch(groups.codes[rows].astype(np.int64))
+        wanted = directions(matrix[rows], description.scale)
+        is_valid = np.allclose(vectors, wanted, rtol=0, atol=ROUNDING)
+    if not is_valid:
+        raise CorruptBundleError(
+            f"{FILE} was built over other vectors, or other groups of equal vectors; expected the vectors "
+            "of the matrix: rebuild the index"
+        )

@@ -1,0 +1,84 @@
+"""Groups of equal rows: an approximate index stores each distinct row once.
+
+Many equal rows would be each other's only neighbours, and hide other rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from item2vec.arrays import Codes, Floats, Rows
+from item2vec.files import open_array, write_array
+
+__all__ = ["Groups"]
+
+FILE = "groups.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The group of each row (int32); groups are numbered by their first rows.
+
+    >>> groups = Groups.of(np.array([[1, 0], [2, 0], [1, 0]], dtype=np.float32))
+    >>> groups.codes.tolist(), groups.first.tolist(), groups.rows_of(np.array([0]), n=5).tolist()
+    ([0, 1, 0], [0, 1], [0, 2])
+    """
+
+    codes: Codes
+    n_groups: int
+
+    @classmethod
+    def of(cls, matrix: Floats) -> Groups:
+        """Group the equal rows of a float32 matrix."""
+        # Adding 0 turns -0.0 into 0.0.
+        raw = (matrix + np.float32(0)).view(np.dtype((np.void, matrix.itemsize * matrix.shape[1])))
+        _, first, group = np.unique(raw[:, 0], return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        rank = np.empty(len(first), dtype=np.int32)
+        rank[order] = np.arange(len(first))
+        return cls(rank[group], len(first))
+
+    @classmethod
+    def load(cls, folder: Path, n_rows: int, n_groups: int) -> Groups:
+        """Read the groups that ``save`` wrote; see ``is_valid``."""
+        return cls(np.asarray(open_array(folder / FILE, np.int32, (n_rows,))), n_groups)
+
+    def save(self, folder: Path) -> None:
+        """Write ``groups.npy`` into an existing folder and flush it to disk."""
+        write_array(folder / FILE, self.codes)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the groups have the numbers 0 to ``n_groups - 1``."""
+        return not self._are_repeated or np.array_equal(np.unique(self.codes), np.arange(self.n_groups))
+
+    @property
+    def first(self) -> Rows:
+        """The first row of each group."""
+        return self._members[self._offsets[:-1]] if self._are_repeated else np.arange(len(self.codes))
+
+    def rows_of(self, groups: Rows, n: int) -> Rows:
+        """Return the rows of groups, and at most ``n`` rows per group. Rows of a group have equal scores."""
+        if not self._are_repeated:
+            return groups
+        starts = self._offsets[groups]
+        stops = np.minimum(self._offsets[groups + 1], starts + n)
+        return np.concatenate([groups[:0], *map(self._members.__getitem__, map(slice, starts, stops))])
+
+    @cached_property
+    def _are_repeated(self) -> bool:
+        """Whether a row occurs twice. If not, the numbers of groups are those of rows."""
+        return not np.array_equal(self.codes, np.arange(self.n_groups))
+
+    @cached_property
+    def _members(self) -> Rows:
+        """The rows of all groups, group after group."""
+        return np.argsort(self.codes, kind="stable")
+
+    @cached_property
+    def _offsets(self) -> Rows:
+        return np.searchsorted(self.codes[self._members], np.arange(self.n_groups + 1))
