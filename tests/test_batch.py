@@ -211,9 +211,29 @@ def test_one_target_is_required(place):
         recommend_all(model(), histories(5), **place)
 
 
-def test_exclude_is_refused(tmp_path):
-    with pytest.raises(InputError, match="expected deny"):
-        recommend_all(model(), histories(5), out=tmp_path, exclude=[["i1"]])
+@pytest.mark.parametrize("rules", [{"exclude": [["i1"]]}, {"disliked": [["i1"], []]}])
+def test_lists_per_user_are_refused(tmp_path, rules):
+    with pytest.raises(InputError, match="expected deny or ids"):
+        recommend_all(model(), histories(5), out=tmp_path, **rules)
+
+
+def test_an_iterator_of_ids_applies_to_every_block(tmp_path):
+    recommend_all(model(), histories(9), k=9, out=tmp_path, block_users=2, deny=iter(["i1", "i2"]))
+    assert not set(pd.read_parquet(tmp_path)["item"]) & {"i1", "i2"}
+
+
+def test_the_text_of_rules_does_not_depend_on_the_hash_seed():
+    code = "from item2vec.batch import _canonical; print(_canonical((frozenset({'a', 'b', 'c', 'd'}),)))"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for seed in "12"
+    }
+    assert texts == {b"(('a', 'b', 'c', 'd'))\n"}
 
 
 @pytest.fixture
