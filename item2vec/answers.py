@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Codes, Floats, Rows
+from item2vec.arrays import Codes, Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.items import Items
@@ -34,8 +34,9 @@ class Answers:
         The scores of the items (float32, n × k); NaN where ``items`` is -1.
     vocabulary
         The items of the model.
-    sources
-        The source of each answer, such as ``"model"`` or ``"popular"`` (n).
+    source, sources
+        The source of each item as a position in ``sources`` (int8, n × k), which holds texts such as
+        ``"model"`` and ``"popular"``; -1 where ``items`` is -1.
     users
         The user of each answer (n); ``None`` if the histories have no user ids.
     titles
@@ -57,6 +58,7 @@ class Answers:
     items: Codes
     scores: Floats
     vocabulary: Vocabulary
+    source: npt.NDArray[np.int8]
     sources: tuple[str, ...]
     users: tuple[str, ...] | None = None
     titles: Items | None = None
@@ -64,6 +66,7 @@ class Answers:
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", read_only(self.items, np.int32))
         object.__setattr__(self, "scores", read_only(self.scores, np.float32))
+        object.__setattr__(self, "source", read_only(self.source, np.int8))
         if self.users is not None and len(self.users) != len(self.items):
             raise InputError(
                 f"found {len(self.users):,} users for {len(self.items):,} answers; expected equal numbers"
@@ -76,19 +79,27 @@ class Answers:
         k: int,
         vocabulary: Vocabulary,
         *,
-        users: Sequence[str] | None = None,
+        untrained: Mask | None = None,
         titles: Items | None = None,
     ) -> Answers:
-        """Return answers of rankings of at most ``k`` rows: rows, scores and source."""
+        """Return answers of rankings of at most ``k`` rows: rows, scores and source.
+
+        The source ``"model"`` becomes ``"attributes"`` for ``untrained`` rows (bool, one flag per row).
+        """
         columns = tuple(zip(*rankings, strict=True))
-        all_rows, all_scores, sources = columns[:3] or ((), (), ())
+        all_rows, all_scores, of_answers = columns or ((), (), ())
         counts = np.array([len(rows) for rows in all_rows], dtype=np.int64)
         filled = np.arange(k) < counts[:, None]
         items = np.full(filled.shape, -1, dtype=np.int32)
         scores = np.full(filled.shape, np.nan, dtype=np.float32)
         items[filled] = np.concatenate([np.empty(0, np.int32), *all_rows])
         scores[filled] = np.concatenate([np.empty(0, np.float32), *all_scores])
-        return cls(items, scores, vocabulary, sources, None if users is None else tuple(users), titles)
+        sources = tuple(dict.fromkeys(("model", "attributes", *of_answers)))
+        of_rows = np.array([sources.index(source) for source in of_answers], dtype=np.int8)
+        source = np.where(filled, of_rows[:, None], -1).astype(np.int8)
+        if untrained is not None:
+            source[(source == 0) & np.append(untrained, False)[items]] = 1
+        return cls(items, scores, vocabulary, source, sources, titles=titles)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -100,8 +111,8 @@ class Answers:
         """Return one answer as ``recommend`` does; scores are rounded to float32."""
         filled = self.items[number] >= 0
         ids = self.vocabulary.decode(self.items[number][filled])
-        pairs = zip(ids, self.scores[number][filled].tolist(), strict=True)
-        return [Recommendation(item, score, self.sources[number]) for item, score in pairs]
+        sources = [self.sources[code] for code in self.source[number][filled].tolist()]
+        return list(map(Recommendation, ids, self.scores[number][filled].tolist(), sources))
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of ``to_frame``: arrays, and (codes, texts) for a column of text.
@@ -112,14 +123,12 @@ class Answers:
         """
         owners, ranks = np.nonzero(self.items >= 0)
         codes = self.items[owners, ranks]
-        names = tuple(dict.fromkeys(self.sources))
-        of_answers = np.array([names.index(source) for source in self.sources], dtype=np.int32)
         return {
             "user": owners if self.users is None else (owners.astype(np.int32), self.users),
             "rank": (ranks + 1).astype(np.int32),
             "item": (codes, self.vocabulary.ids),
             "score": self.scores[owners, ranks],
-            "source": (of_answers[owners], names),
+            "source": (self.source[owners, ranks].astype(np.int32), self.sources),
             "title": (codes, self._titles()),
         }
 

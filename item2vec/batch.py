@@ -128,9 +128,11 @@ def recommend_all(
     k = check_k(k)
     if (out is None) == (to_store is None):
         raise ConfigError(f"got {'neither' if out is None else 'both'} of out and to_store; expected one")
-    if rules.get("exclude") is not None:
-        raise InputError("exclude has a list per user; expected deny, which applies to all users")
-    read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
+    read: dict[str, Any] = {
+        name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()
+    }
+    if read.get("exclude") is not None or any(not isinstance(one, str) for one in read.get("disliked") or ()):
+        raise InputError("exclude or disliked has a list per user; expected deny or ids, for all users")
     request = _Request(k, filter_seen, read)
     if to_store is not None:
         if histories is not to_store or version is None:

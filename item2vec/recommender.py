@@ -339,7 +339,8 @@ class Recommender:
         limits = self._row_rules(Rules.of(rules, many=True), eligible)
         rankings = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
         if as_arrays:
-            return Answers.of([ranking[:3] for ranking in rankings], k, self.vocabulary, titles=self.items)
+            found, untrained = [ranking[:3] for ranking in rankings], self.vectors.counts == 0
+            return Answers.of(found, k, self.vocabulary, untrained=untrained, titles=self.items)
         return [self._listed(ranking) for ranking in rankings]
 
     def explain(

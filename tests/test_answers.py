@@ -1,5 +1,7 @@
 """Answers as arrays and as a table are those of the lists."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,5 +78,16 @@ def test_answers_are_immutable():
 
 
 def test_the_number_of_users_is_checked():
+    answers = Answers.of([([0], [1.0], "model")], 1, Vocabulary(("a",)))
     with pytest.raises(InputError, match="2 users for 1 answers"):
-        Answers.of([([0], [1.0], "model")], 1, Vocabulary(("a",)), users=["ann", "bob"])
+        replace(answers, users=("ann", "bob"))
+
+
+def test_items_without_training_have_another_source():
+    rankings = [([1, 0], [2.0, 1.0], "model"), ([1], [0.5], "popular")]
+    answers = Answers.of(rankings, 2, Vocabulary(("a", "b")), untrained=np.array([False, True]))
+    assert [[entry.source for entry in answer] for answer in (answers[0], answers[1])] == [
+        ["attributes", "model"],
+        ["popular"],
+    ]
+    assert answers.to_frame()["source"].tolist() == ["attributes", "model", "popular"]

@@ -24,6 +24,7 @@ from item2vec import (
     publish,
     recommend_all,
 )
+from item2vec.batch import _canonical
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, CorruptBundleError, InputError, LockHeldError
 from item2vec.store import Store
@@ -211,9 +212,21 @@ def test_one_target_is_required(place):
         recommend_all(model(), histories(5), **place)
 
 
-def test_exclude_is_refused(tmp_path):
-    with pytest.raises(InputError, match="expected deny"):
-        recommend_all(model(), histories(5), out=tmp_path, exclude=[["i1"]])
+@pytest.mark.parametrize("rules", [{"exclude": [["i1"]]}, {"disliked": [["i1"], []]}])
+def test_lists_per_user_are_refused(tmp_path, rules):
+    with pytest.raises(InputError, match="expected deny or ids"):
+        recommend_all(model(), histories(5), out=tmp_path, **rules)
+
+
+def test_an_iterator_of_ids_applies_to_every_block(tmp_path):
+    recommend_all(model(), histories(9), k=9, out=tmp_path, block_users=2, deny=iter(["i1", "i2"]))
+    assert not set(pd.read_parquet(tmp_path)["item"]) & {"i1", "i2"}
+
+
+def test_the_text_of_rules_does_not_depend_on_the_hash_seed():
+    """The order of a set differs between processes."""
+    letters = "abcdefghij"
+    assert _canonical((frozenset(letters), "x")) == f"(({', '.join(map(repr, letters))}), 'x')"
 
 
 @pytest.fixture
