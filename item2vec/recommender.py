@@ -129,8 +129,7 @@ class Recommender:
         self.parts = parts
         self.vectors, self.taste = parts.vectors, parts.taste
         self.index = parts.index
-        self.items = parts.items
-        self.adapter = parts.adapter
+        self.items, self.adapter = parts.items, parts.adapter
         self.neighbours = parts.neighbours
         self.prior = parts.prior
         self._ranker = Ranker(parts)
