@@ -110,9 +110,9 @@ def move_away(
     Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. Moving
     only away from d, or between input vectors, loses hits (docs/benchmarks.md, "Rules").
     """
-    n_groups = _n_groups(vectors, taste, tastes)
     if not len(dislikes.codes):
-        return tastes, np.zeros((len(tastes.vectors), n_groups))
+        return tastes, np.zeros((len(tastes.vectors), 1))
+    n_groups = _n_groups(vectors, taste, tastes)
     moved, scales = tastes.vectors.copy(), np.array(tastes.scales)
     steps = np.zeros((len(moved), n_groups))
     for history in np.flatnonzero(np.diff(dislikes.offsets) > 0).tolist():

@@ -93,7 +93,7 @@ class Ranker:
         users = self.user_vectors(readable, dislikes, rules)
         bonuses = history_bonuses(readable, self.parts.taste, self.parts.neighbours, repeats=not filter_seen)
         searched, queried = self._searched(users, rules, excluded, bonuses)
-        unqueried = np.setdiff1d(np.arange(len(excluded)), queried)
+        unqueried = np.delete(np.arange(len(excluded)), queried)
         own = [excluded[history] for history in unqueried]
         popular = Popular(self._by_popularity, self._popularity, own, rules.allowed)
         ranking_of: dict[int, Ranking] = {}
@@ -176,6 +176,8 @@ class Ranker:
 
     def _demoted(self, liked: Histories, dislikes: Dislikes, history: int) -> Callable[[Rows], Mask] | None:
         """Return the function that selects the rows nearer to a disliked item than to the history."""
+        if not len(dislikes.codes):
+            return None
         own = slice(liked.offsets[history], liked.offsets[history + 1])
         matrix = scored_matrix(self.parts.vectors, self.parts.taste)
         return _nearer(matrix, liked.codes[own], dislikes.of(history)[0])

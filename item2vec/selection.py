@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Doubles, Floats, Rows
+from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.catalogue import Values
 from item2vec.matrices import unit_rows
 from item2vec.row_rules import RowRules
@@ -54,7 +54,8 @@ def _select(stream: _Stream, rules: RowRules, vectors: ItemVectors, k: int, pool
             positions = _most_diverse(block, vectors, rules, n_left, caps)
         else:
             positions = _first(block.rows, n_left, caps)
-        chosen.append(Ranking(block.rows[positions], block.scores[positions], block.source))
+        demoted = None if block.demoted is None else block.demoted[positions]
+        chosen.append(Ranking(block.rows[positions], block.scores[positions], block.source, demoted))
         n_left -= len(positions)
         if not n_left:
             break
@@ -65,9 +66,14 @@ def _select(stream: _Stream, rules: RowRules, vectors: ItemVectors, k: int, pool
     scores = np.concatenate([ranking.scores for ranking in chosen])
     if not pool:
         # A search with other rows left out may find a row that an approximate index had missed before.
-        order = np.lexsort((rows, -scores))
+        demoted = np.concatenate([_is_demoted(ranking) for ranking in chosen])
+        order = np.lexsort((rows, -scores, demoted))
         rows, scores = rows[order], scores[order]
     return Ranking(rows, scores, chosen[0].source)
+
+
+def _is_demoted(ranking: Ranking) -> Mask:
+    return np.zeros(len(ranking.rows), dtype=bool) if ranking.demoted is None else ranking.demoted
 
 
 class _Stream:

@@ -161,13 +161,19 @@ class Demoting:
         """Return the ``n`` first rows; twice as many are read until ``n`` of them are not demoted."""
         if not any(self.is_demoted):
             return self.source.best(n)
+        if all(self.is_demoted):
+            found = self.source.best(2 * n)
+        else:
+            # Of an approximate index, the best n rows among 2 n may differ from the best n.
+            found = [
+                first if function is None else self.source.take(query).best(2 * n)[0]
+                for query, (function, first) in enumerate(
+                    zip(self.is_demoted, self.source.best(n), strict=True)
+                )
+            ]
         return [
-            Ranking(first.rows[:n], first.scores[:n], first.source)
-            if function is None
-            else self._best_of(query, function, first, n)
-            for query, (function, first) in enumerate(
-                zip(self.is_demoted, self.source.best(2 * n), strict=True)
-            )
+            first if function is None else self._best_of(query, function, first, n)
+            for query, (function, first) in enumerate(zip(self.is_demoted, found, strict=True))
         ]
 
     def _best_of(self, query: int, function: Callable[[Rows], Mask], found: Ranking, n: int) -> Ranking:
@@ -198,7 +204,8 @@ def boosted(source: Source, factors: Doubles | None) -> Source:
     """
     if factors is None:
         return source
-    return Boosted(tuple((float(one), source.within(factors == one)) for one in np.unique(factors)))
+    distinct = [1.0, *np.unique(factors[factors != 1]).tolist()]
+    return Boosted(tuple((factor, source.within(factors == factor)) for factor in distinct))
 
 
 def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:

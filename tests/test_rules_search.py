@@ -243,5 +243,7 @@ def test_an_index_that_misses_items_gives_exactly_k_eligible_items(kind, row, k,
     assert all(chosen.count(artist) <= most for artist in chosen)
     scores = [one.score for one in answer]
     assert scores == sorted(scores, reverse=True)
-    batch = model.recommend_many([["i3"], [f"i{row}"]], k=k, **rules)
-    assert batch == [model.recommend(["i3"], k=k, **rules), answer]
+    disliked = [[], [f"i{(row + 1) % 400}"]]
+    batch = model.recommend_many([["i3"], [f"i{row}"]], k=k, disliked=disliked, **rules)
+    alone = [model.recommend([f"i{row}"], k=k, disliked=disliked[1], **rules)]
+    assert batch == [model.recommend(["i3"], k=k, **rules), *alone]

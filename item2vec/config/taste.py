@@ -67,6 +67,8 @@ class TasteConfig(Settings):
         weights = self.part_weights
         if weights is None and train is not None and decay == train.taste_decay:
             weights = train.part_weights
+        if (score, decay, weights) == (self.score, self.decay, self.part_weights):
+            return self  # validation would take longer than a taste
         return self.replace(score=score, decay=decay, part_weights=weights)
 
     @model_validator(mode="after")
