@@ -31,6 +31,7 @@ from item2vec import (
     versions,
 )
 from item2vec.bundle import Parts
+from item2vec.rules import RuleArguments
 
 CASES = {
     "None": lambda: None,
@@ -75,16 +76,52 @@ CASES = {
 """Hostile values, by name. Each call of a case returns a new value, because a generator is read once."""
 
 
+def hostile_values(valid):
+    """Yield hostile values by name: of each case, and of each case as an element of the valid list or dict."""
+    yield from ((case, make()) for case, make in CASES.items())
+    if isinstance(valid, dict) and valid:
+        yield from ((f"{case} as a value", {**valid, next(iter(valid)): make()}) for case, make in CASES.items())
+    elif isinstance(valid, list):
+        yield from ((f"{case} in the list", [*valid, make()]) for case, make in CASES.items())
+
+
 def consumed(result):
     """Read the results of an iterator, so that errors of its elements occur here."""
     return list(result) if isinstance(result, Iterator) else result
 
 
 def arguments_of(function, valid):
-    """Return the names of the arguments that can be passed by name."""
+    """Return the names of the arguments that can be passed by name, including rules."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = [name for name, each in inspect.signature(function).parameters.items() if each.kind in kinds]
-    return list(dict.fromkeys([*names, *valid]))
+    parameters = inspect.signature(function).parameters
+    names = [name for name, each in parameters.items() if each.kind in kinds]
+    rules = RuleArguments.__annotations__ if "rules" in parameters else ()
+    return list(dict.fromkeys([*names, *rules, *valid]))
+
+
+def public_calls(packages):
+    """Return the functions, and the classes and methods with arguments, in ``__all__`` of packages, by name."""
+    found = {}
+    for package in packages:
+        for name in package.__all__:
+            value = getattr(package, name)
+            if inspect.isfunction(value) and inspect.signature(value).parameters:
+                found[value.__qualname__] = value
+            elif isinstance(value, type) and not issubclass(value, BaseException):
+                found |= _methods_of(value)
+    return found
+
+
+def _methods_of(cls):
+    own = [each for each in cls.__mro__ if each.__module__.startswith("item2vec")]
+    found = {cls.__qualname__: cls} if any({"__init__", "__post_init__"} <= vars(each).keys() or
+        ("__init__" in vars(each) and not hasattr(each, "__dataclass_fields__")) for each in own) else {}
+    for each in own:
+        for name, value in vars(each).items():
+            method = getattr(value, "__func__", value)
+            if inspect.isfunction(method) and not name.startswith("_") and len(inspect.signature(method).parameters) > 1:
+                found[method.__qualname__] = method
+    return found
 
 
 def sentences(*, times=True):
