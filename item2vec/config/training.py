@@ -378,7 +378,7 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 def _from_mapping(settings: object) -> object:
     is_named = isinstance(settings, Mapping) and all(isinstance(name, str) for name in settings)
-    return TrainConfig(**settings) if is_named else settings
+    return TrainConfig(**settings) if is_named else settings  # type: ignore[arg-type]
 
 
 Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_from_mapping)]
