@@ -172,6 +172,10 @@ def _array(dtype: Any) -> _Kind:
     return _Kind(accepts, f"an array{of}")
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1))
+
+
 def _is_integer(value: Any) -> bool:
     integral = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return integral and -MOST <= value <= MOST
@@ -211,7 +215,7 @@ _KINDS: dict[Any, _Kind] = {
     NoneType: _instances(NoneType, "None"),
     int: _Kind(_is_integer, "an integer"),
     float: _Kind(_is_number, "a number"),
-    bool: _instances((bool, np.bool_), "True or False"),
+    bool: _Kind(_is_flag, "True or False", frozenset((bool,))),
     str: _TEXT,
     PathLike: _PATH,
     Path: _Kind(lambda value: isinstance(value, Path) and _is_path(value), "a pathlib.Path"),

@@ -18,12 +18,14 @@ from item2vec import (
     Sentences,
     Vocabulary,
     adapters,
+    conditions,
     config,
     evaluation,
     fit,
     metrics,
     publish,
     readers,
+    recommend_all,
     report,
     store,
     train,
@@ -31,6 +33,7 @@ from item2vec import (
     versions,
 )
 from item2vec.bundle import Parts
+from item2vec.rules import RuleArguments
 
 CASES = {
     "None": lambda: None,
@@ -75,16 +78,59 @@ CASES = {
 """Hostile values, by name. Each call of a case returns a new value, because a generator is read once."""
 
 
+def hostile_values(valid):
+    """Yield hostile values by name: each case, and each case as an element of the valid list or dict."""
+    yield from ((case, make()) for case, make in CASES.items())
+    if isinstance(valid, dict) and valid:
+        yield from (
+            (f"{case} as a value", {**valid, next(iter(valid)): make()}) for case, make in CASES.items()
+        )
+    elif isinstance(valid, list):
+        yield from ((f"{case} in the list", [*valid, make()]) for case, make in CASES.items())
+
+
 def consumed(result):
     """Read the results of an iterator, so that errors of its elements occur here."""
     return list(result) if isinstance(result, Iterator) else result
 
 
 def arguments_of(function, valid):
-    """Return the names of the arguments that can be passed by name."""
+    """Return the names of the arguments that can be passed by name, including rules."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = [name for name, each in inspect.signature(function).parameters.items() if each.kind in kinds]
-    return list(dict.fromkeys([*names, *valid]))
+    parameters = inspect.signature(function).parameters
+    names = [name for name, each in parameters.items() if each.kind in kinds]
+    rules = RuleArguments.__annotations__ if "rules" in parameters else ()
+    return list(dict.fromkeys([*names, *rules, *valid]))
+
+
+def public_calls(packages):
+    """Return the functions, classes and methods with arguments in ``__all__`` of packages, by name."""
+    found = {}
+    for package in packages:
+        for name in package.__all__:
+            value = getattr(package, name)
+            if inspect.isfunction(value) and inspect.signature(value).parameters:
+                found[value.__qualname__] = value
+            elif isinstance(value, type) and not issubclass(value, BaseException):
+                found |= _methods_of(value)
+    return found
+
+
+def _methods_of(cls):
+    found = {}
+    for each in cls.__mro__:
+        if not each.__module__.startswith("item2vec") or getattr(each, "_is_protocol", False):
+            continue
+        own = vars(each)
+        if "__post_init__" in own or ("__init__" in own and "__dataclass_fields__" not in own):
+            found[cls.__qualname__] = cls
+        for name, value in own.items():
+            method = getattr(value, "__func__", value)
+            if inspect.isfunction(method) and not name.startswith("_"):
+                found |= (
+                    {method.__qualname__: method} if len(inspect.signature(method).parameters) > 1 else {}
+                )
+    return found
 
 
 def sentences(*, times=True):
@@ -158,11 +204,17 @@ def calls_of(world):
     hits = {"hits": np.array([[True, False]]), "n_targets": np.array([2]), "k": 2}
     yield train, {"sentences": s, **small}
     yield fit, {"sentences": s, **small}
-    yield tune, {"data": s, "trials": 0}
+    yield tune, {"data": Sentences.of([["a"]]), "trials": 1}  # an error after the checks of arguments
     yield publish, {"model": w.model, "models": w.folder / "other"}
     yield versions.load, {"path": w.models}
-    for settings in (config.NextItem, config.SkipGram, config.CBOW, config.Config, config.TasteConfig):
-        yield settings, {}
+    yield recommend_all, {"model": w.model, "histories": {"u": ["a"]}, "k": 2, "out": w.folder / "all"}
+    for name in config.__all__:
+        if isinstance(getattr(config, name), type):
+            yield getattr(config, name), {}
+    yield config.objectives_with, {"name": "epochs"}
+    yield config.of_its_objective, {"settings": {"objective": "skipgram"}}
+    yield config.TasteConfig().as_trained, {"trained": config.NextItem(), "has_output": True}
+    yield config.AdapterConfig().resolved, {"timestamps": w.interactions.timestamp}
     yield config.NextItem().for_data, {"n_tokens": 9, "ordered": True}
     yield config.NextItem().replace, {"epochs": 3}
     yield config.Config().with_settings, {"epochs": 3}
@@ -196,6 +248,9 @@ def calls_of(world):
     yield w.items.where, {"conditions": {"g": "jazz"}}
     yield w.items.title, {"item": "a"}
     yield w.items.updated, {"changed": w.items}
+    yield w.items.take, {"codes": rows}
+    yield conditions.parse, {"where": {"g": "jazz", "year": {">=": 1990, "in": [1990, 1991]}}}
+    yield conditions.condition_of, {"expressions": ["g=jazz"], "items": w.items}
     yield Graph, {"nodes": w.graph.nodes, "offsets": w.graph.offsets, "neighbours": w.graph.neighbours}
     yield Graph.from_codes, {"nodes": w.graph.nodes, "source": rows, "target": rows}
     yield Graph.of, {"edges": [("a", "b")]}
@@ -210,6 +265,7 @@ def calls_of(world):
     yield v.similarity_matrix, {"rows": rows}
     yield v.take, {"rows": rows}
     yield v.with_vector, {"eligible": np.ones(7, bool)}
+    yield ItemVectors.load_word2vec, {"path": w.folder / "vectors.txt"}
     yield v.save_word2vec, {"path": w.folder / "saved.txt"}
     # serving
     m = w.model
@@ -219,6 +275,8 @@ def calls_of(world):
     yield m.recommend_many, {"histories": [["a", "b"], ["c"]]}
     yield m.analogy, {"positive": ["a"]}
     yield m.similar_items, {"item": "a"}
+    yield m.radio, {"seeds": ["a"]}
+    yield m.with_items, {"items": Items.of({"new": {"g": "jazz"}}), "together": {"new": ["a"]}}
     yield m.explain, {"history": ["a", "b"], "item": "c"}
     yield m.save, {"path": w.folder / "bundle"}
     yield Engine, {"models": w.models, "store": w.url, "reload_every": None}
@@ -227,6 +285,11 @@ def calls_of(world):
     yield e.recommend_many, {"users": ["u1"]}
     yield e.analogy, {"positive": ["a"]}
     yield e.similar_items, {"item": "a"}
+    yield e.radio, {"seeds": ["a"]}
+    yield e.view_of, {"model": m, "version": None}
+    yield e.view().recommend, {"user": "u1"}
+    yield e.view().explain, {"user": "u1", "item": "c"}
+    yield e.view().history, {"user": "u1"}
     yield e.explain, {"user": "u1", "item": "c"}
     # input
     yield adapters.histories, {"interactions": w.interactions}
@@ -318,6 +381,7 @@ def calls_of(world):
     # versions
     folder = {"models": w.models}
     yield versions.Live, {**folder, "every": None}
+    yield versions.attempt, folder
     yield versions.check_reason, {"reason": "why"}
     yield versions.gc, folder
     yield versions.held, folder

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from item2vec.arguments import checked_except
 from item2vec.arrays import Offsets
 from item2vec.config import AdapterConfig
 from item2vec.durations import DEFAULT_GAP, SECOND, seconds_of
@@ -48,7 +49,14 @@ _SAME_NAMES = (
 )
 """Settings of the adapter that are parameters of ``histories`` and ``sessions`` with the same name."""
 
+CHECKED_HERE = (
+    *("interactions", "gap", "start", "end", "min_item_count", "min_user_count"),
+    *("min_length", "max_length", "drop_longer_than", "group_by"),
+)
+"""Arguments that are checked in this file and by ``check_shape``."""
 
+
+@checked_except(*CHECKED_HERE)
 def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaults
     interactions: Interactions,
     *,
@@ -111,6 +119,7 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     )
 
 
+@checked_except(*CHECKED_HERE)
 def sessions(  # noqa: PLR0913 - all settings are keyword arguments with defaults
     interactions: Interactions,
     *,
@@ -262,7 +271,8 @@ def _filtered(
     if start is not None or end is not None:
         chosen = chosen.between(start, end)
     if isinstance(events, Mapping):
-        chosen = chosen.with_event_weights({name: weight for name, weight in events.items() if weight >= 0})
+        disliked = {name for name, weight in events.items() if isinstance(weight, int | float) and weight < 0}
+        chosen = chosen.with_event_weights({n: weight for n, weight in events.items() if n not in disliked})
     elif events is not None:
         chosen = chosen.of_events(events)
     if core and max(min_item_count, min_user_count) > 1:

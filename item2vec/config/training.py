@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
+from item2vec.arguments import checked
 from item2vec.config.defaults import (
     DEFAULT_PART_WEIGHTS,
     MEMORIES,
@@ -142,6 +143,7 @@ class TrainConfig(Settings):
         return None
 
     @classmethod
+    @checked
     def explain_unknown(cls, name: str) -> str:
         """Return the error message for an unknown name; it names the objectives with such a setting."""
         own = cls.model_fields["objective"].default
@@ -231,6 +233,7 @@ class NextItem(TrainConfig):
         """
         return DEFAULT_PART_WEIGHTS if self.context_decay == MEMORIES[0] else None
 
+    @checked
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:
         """Return the settings for sentences of this size and kind. Explicitly set settings do not change.
 
@@ -374,7 +377,8 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 
 def _from_mapping(settings: object) -> object:
-    return TrainConfig(**settings) if isinstance(settings, Mapping) else settings
+    is_named = isinstance(settings, Mapping) and all(isinstance(name, str) for name in settings)
+    return TrainConfig(**settings) if is_named else settings  # type: ignore[arg-type]
 
 
 Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_from_mapping)]

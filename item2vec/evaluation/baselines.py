@@ -100,6 +100,11 @@ class Baseline(ABC):
         parts = [_Excluded(*(encoded if filter_seen else disliked)[:2])]
         if exclude is not None:
             parts.append(_Excluded(*encode_histories(self.vocabulary, exclude)[:2]))
+            if len(parts[1].offsets) != len(offsets):
+                raise InputError(
+                    f"exclude has {len(parts[1].offsets) - 1:,} lists; expected one per history "
+                    f"({len(offsets) - 1:,})"
+                )
         excluded = _merged(parts, len(offsets) - 1)
         n_needed = np.minimum(k + np.diff(excluded.offsets), n_items)
         candidates = self._candidates(Histories(codes, offsets, n_needed))

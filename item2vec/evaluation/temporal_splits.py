@@ -151,6 +151,8 @@ def temporal_folds(
     if window is not None and fraction is not None:
         raise InputError(f"window is {window!r} and fraction is {fraction}; expected one of the two")
     timestamps = _timestamps(interactions)
+    if folds > max(len(timestamps), 1):
+        raise InputError(f"folds is {folds}; expected at most the number of events ({len(timestamps):,})")
     if window is None:
         share = 0.1 if fraction is None else fraction
         cuts = _cuts(timestamps, [share * left for left in range(folds, 0, -1)])

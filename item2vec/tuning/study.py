@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from item2vec.adapters import histories
+from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig, Config
 from item2vec.config.defaults import FULL_EPOCHS_TOKENS
 from item2vec.durations import seconds_of
@@ -112,6 +113,7 @@ class Tuning:
         return f"Tuning({', '.join([*parts, *self.warnings])})"
 
 
+@checked_except("data", "budget", "trials", "seed", "jobs")
 def tune(  # noqa: PLR0913 - keyword arguments with defaults
     data: Sentences | Interactions,
     *,
@@ -261,7 +263,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         all_trials = _search(plan, problem, journal, trials)
     tuning = _conclude(plan, problem, all_trials, seed)
     for text in tuning.warnings:
-        warnings.warn(text, TuningWarning, stacklevel=2)
+        warnings.warn(text, TuningWarning, stacklevel=3)
     return tuning
 
 
