@@ -117,8 +117,8 @@ def test_every_public_function_and_method_is_called(world):
             "expected at most the number of events (60)",
         ),
         (
-            lambda w: evaluation.Popularity(w.sentences).recommend_many([["a"], ["b"]], exclude=[["a"]]),
-            "exclude has 1 lists; expected one per history (2)",
+            lambda w: evaluation.Popularity(w.sentences).recommend_many([["a"]], exclude=[]),
+            "exclude has 0 lists; expected one per history (1)",
         ),
     ],
 )
