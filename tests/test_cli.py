@@ -68,6 +68,8 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
         ("recommend a --where genre=soul --json", {"c"}),
         ("recommend --user nobody --where genre=jazz --json", {"a", "b"}),
         ("recommend a --at-most genre=1 --exclude d --json", {"b", "c"}),
+        ("recommend a --disliked d --interests 2 --where genre=jazz --where genre=soul --json", {"b", "c"}),
+        ("recommend a d --interests auto --exclude c --json", {"b"}),
         ("similar a --allow b --allow c --deny c --boost b=2 --diversity 0.5 --popularity 0.1 --json", {"b"}),
     ):
         code, out, _ = item2vec(*words.split())
@@ -90,6 +92,7 @@ def test_where_selects_items_by_their_attributes_in_the_store(item2vec, tmp_path
         ("recommend --user u --where jazz", 2, "expected NAME=VALUE"),
         ("recommend a --at-most genre", 2, "--at-most is 'genre'; expected a name and a number"),
         ("recommend a --boost b=high", 2, "--boost is 'b=high'; expected a name and a number: --boost y=1.2"),
+        ("recommend a --interests many", 2, "--interests is 'many'; expected an integer, or auto"),
         ("similar a --diversity 2", 2, "diversity is 2.0; expected a number from 0 to 1"),
         ("recommend --user u", 2, "item2vec db upgrade"),
         ("train --playlists nowhere.txt", 2, "nowhere.txt"),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item2vec import Items, ItemVectors, Recommender, Sentences, Vocabulary
+from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sentences, Vocabulary, publish
 from item2vec.index.building import Kind
 from item2vec.neighbours import NeighbourTable
+from item2vec.store import Store
 
 N_ITEMS = 90
 IDS = [f"i{code:02}" for code in range(N_ITEMS)]
@@ -247,3 +248,40 @@ def test_an_index_that_misses_items_gives_exactly_k_eligible_items(kind, row, k,
     batch = model.recommend_many([["i3"], [f"i{row}"]], k=k, disliked=disliked, **rules)
     alone = [model.recommend([f"i{row}"], k=k, disliked=disliked[1], **rules)]
     assert batch == [model.recommend(["i3"], k=k, **rules), *alone]
+
+
+INACTIVE = {"i02", "i05", "i40", "i77"}
+LISTENED = {"u1": ["i03", "i20", "i41"], "u2": ["i40"], "u3": []}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """An engine with attributes, inactive items and histories in its store."""
+    folder = tmp_path_factory.mktemp("rules")
+    pairs = [(user, item) for user, items in LISTENED.items() for item in items]
+    users, items = zip(*pairs, strict=True)
+    publish(model("exact", "output", 0.0, 0.0), folder / "models")
+    with Store(f"sqlite:///{folder}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest_items(Items.of({item: SONGS.get(item, {}) for item in IDS}))
+        store.ingest(Interactions.of(user=users, item=items, timestamp=range(len(items))))
+        store.deactivate_items(INACTIVE)
+    with Engine(models=folder / "models", store=f"sqlite:///{folder}/item2vec.db") as engine:
+        yield engine
+
+
+@settings(max_examples=30, deadline=None)
+@given(histories, ks, rule_sets, st.booleans())
+def test_an_engine_applies_the_same_rules_to_active_items(engine, history, k, rules, filter_seen):
+    local = model("exact", "output", 0.0, 0.0)
+    active = {**rules, "deny": rules.get("deny", set()) | INACTIVE}
+
+    def expected(history):
+        return local.recommend(history, k=k, filter_seen=filter_seen, **active)
+
+    request = {"k": k, "filter_seen": filter_seen, **rules}
+    assert engine.recommend(history=history, **request) == expected(history)
+    by_user = [expected(items) for items in LISTENED.values()]
+    assert [engine.recommend(user, **request) for user in LISTENED] == by_user
+    assert engine.recommend_many(LISTENED, **request) == by_user
+    assert engine.similar_items("i03", k=k, **rules) == local.similar_items("i03", k=k, **active)

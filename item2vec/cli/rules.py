@@ -37,6 +37,12 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
     "diversity": (float, "0…1", "Weight of the similarity to items of higher rank; 0: order of score."),
     "boost": (list[str], "ITEM=FACTOR", "Factor of the score of an item, such as y=1.2; may be repeated."),
     "popularity": (float, "WEIGHT", "Weight of the popularity prior, in place of the model's."),
+    "disliked": (
+        list[str],
+        "ITEM",
+        ITEM.format("that is disliked: it is not returned, and items near it come last"),
+    ),
+    "interests": (str, "N|auto", "Number of interests in the history, each with a vector of its own."),
 }
 """Type, metavar and help by name of the rule."""
 
@@ -69,6 +75,8 @@ class RuleOptions:
             given["at_most"] = _numbers(given["at_most"], int, "--at-most", "artist=2")
         if "boost" in given:
             given["boost"] = _numbers(given["boost"], float, "--boost", "y=1.2")
+        if given.get("interests", "auto") != "auto":
+            given["interests"] = _integer(given["interests"])
         return cls(conditions, cast("RuleArguments", given))
 
     @property
@@ -100,6 +108,13 @@ def _numbers(pairs: Sequence[str], convert: Any, flag: str, example: str) -> dic
         if not equals or not name:
             raise ConfigError(f"{flag} is {short_repr(pair)}; expected a name and a number: {flag} {example}")
     return numbers
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"--interests is {short_repr(text)}; expected an integer, or auto") from error
 
 
 def _parameter(name: str) -> inspect.Parameter:
