@@ -192,6 +192,7 @@ def test_fit_counts_the_prior_on_the_training_sentences():
     undated = fit(dataclasses.replace(lists, timestamps=None), **SMALL)
     assert undated.prior is None
     assert made.exact.prior is made.prior
+    assert not made.prior.flags.writeable
 
 
 def test_recent_items_are_the_fallback_of_a_model_that_is_trained_on_timestamps():
