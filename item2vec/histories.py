@@ -21,22 +21,14 @@ class Histories(NamedTuple):
     """Histories encoded with the vocabulary of a model, oldest item first.
 
     ``codes[offsets[i]:offsets[i + 1]]`` (int32) are the item codes of history ``i``. ``weights`` (float64)
-    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``. An entry
-    of negative weight is a disliked item.
+    and ``timestamps`` (int64 microseconds) have one value per entry of ``codes``, or are ``None``. A negative
+    weight marks a disliked item.
     """
 
     codes: Codes
     offsets: Offsets
     weights: Doubles | None = None
     timestamps: Offsets | None = None
-
-    @property
-    def disliked(self) -> Mask | None:
-        """Whether each entry of ``codes`` has a negative weight; ``None`` if none has."""
-        if self.weights is None:
-            return None
-        mask = self.weights < 0
-        return mask if bool(mask.any()) else None
 
     def keep(self, items: Mask) -> Histories:
         """Return the histories with only the entries that a mask selects (one flag per entry of ``codes``).
