@@ -58,7 +58,7 @@ def weighted(sentences, column):
 
 def untrained(sentences, config):
     corpus = prepare(sentences, config)
-    return corpus.vocabulary, _trainer(corpus, config).input.copy()
+    return corpus.vocabulary, _trainer(corpus, config, None).input.copy()
 
 
 def fingerprint(vectors):
@@ -428,7 +428,7 @@ def test_no_learning_rate_gives_vectors_that_are_not_finite(own, alpha, negative
 class Diverging:
     """A trainer whose second epoch writes a number that is not finite."""
 
-    positions = None
+    positions = input_of_attributes = new_items = None
 
     def __init__(self, n_items, name, number):
         self.input, self.output = np.zeros((2, n_items, 4), np.float32)
