@@ -73,8 +73,9 @@ def checked_except(*unchecked: str) -> Callable[[T], T]:
 
         @functools.cache  # annotations may name classes that are defined after the function
         def kinds() -> _Kinds:
-            annotations = function.__annotations__.items()
-            return _kinds_of({k: v for k, v in annotations if k not in unchecked}, function.__globals__)
+            left_out = {*unchecked, "return"}
+            annotations = {k: v for k, v in function.__annotations__.items() if k not in left_out}
+            return _kinds_of(annotations, function.__globals__)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.adapters.histories import user_histories
 from item2vec.answers import Answers
+from item2vec.arguments import checked
 from item2vec.catalogue import Eligible
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError
@@ -61,6 +62,7 @@ class Recommended:
     n_resumed: int
 
 
+@checked
 def recommend_all(
     model: Recommender,
     histories: Store | Interactions | Sentences | Mapping[str, Iterable[str]],
@@ -131,7 +133,8 @@ def recommend_all(
     read: dict[str, Any] = {
         name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()
     }
-    if read.get("exclude") is not None or any(not isinstance(one, str) for one in read.get("disliked") or ()):
+    disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
+    if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
         raise InputError("exclude or disliked has a list per user; expected deny or ids, for all users")
     request = _Request(k, filter_seen, read)
     if to_store is not None:

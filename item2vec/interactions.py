@@ -203,7 +203,10 @@ class Interactions:
         assert kept.event is not None
         assert kept.events is not None
         factor = np.zeros(len(kept.events), dtype=np.float32)
-        factor[kept.events.encode(weights)] = as_array(list(weights.values()), np.float32)
+        factors = as_array(list(weights.values()), np.float32)
+        if factors.shape != (len(weights),):
+            raise InputError(f"weights are {short_repr(weights)}; expected a number per event")
+        factor[kept.events.encode(weights)] = factors
         base = np.float32(1) if kept.weight is None else kept.weight
         return dataclasses.replace(kept, weight=factor[kept.event] * base)
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arguments import check_fields, checked
+from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Mask, Rows
 from item2vec.conditions import Column, Where, parse
 from item2vec.errors import (
     InputError,
+    InputTypeError,
     short_repr,
 )
 from item2vec.types import Vocabulary
@@ -58,6 +59,11 @@ class Items:
     @checked
     def of(cls, rows: Mapping[str, Mapping[str, Any]]) -> Items:
         """Create items from ``{id: {"title": ..., attribute: value, ...}}``."""
+        for item, row in rows.items():
+            if not isinstance(row, Mapping):
+                raise InputTypeError(
+                    f"the attributes of item {short_repr(item)} are {short_repr(row)}; expected a dict"
+                )
         return cls(
             Vocabulary(tuple(rows)),
             tuple(row.get("title") for row in rows.values()),
@@ -72,12 +78,14 @@ class Items:
         names = ", ".join(self.attribute_names) or "none"
         return f"Items({len(self):,} items, {titled:,} titles, attributes: {names})"
 
+    @checked
     def take(self, codes: Rows) -> Items:
         """Return the items of these codes, in this order; ``self`` if these are all codes in their order.
 
         >>> Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}}).take(np.array([1])).vocabulary.ids
         ('s2',)
         """
+        check_rows(codes, len(self), "codes")
         if np.array_equal(codes, np.arange(len(self))):
             return self
         chosen = codes.tolist()

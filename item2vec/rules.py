@@ -202,7 +202,7 @@ def _boosts(value: Any) -> tuple[tuple[str | Condition, float], ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InputTypeError(f"boost is {short_repr(value)}; {expected}")
     boosts = []
-    for pair in value.items() if isinstance(value, Mapping) else value:
+    for pair in value.items() if isinstance(value, Mapping) else as_history(value, "boost"):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise InputTypeError(f"boost contains {short_repr(pair)}; {expected}")
         target, factor = pair

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.answers import Answers
+from item2vec.arguments import checked
 from item2vec.arrays import Codes
 from item2vec.catalogue import Catalogue
 from item2vec.config import AdapterConfig
@@ -30,6 +31,7 @@ __all__ = ["View"]
 logger = logging.getLogger(__name__)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class View:
     """A version and a catalogue, which answer any number of queries. Immutable.
@@ -234,7 +236,8 @@ def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabula
 
 def _merged(exclude: Iterable[Iterable[str]] | None, seen: Collection[Sequence[str]]) -> list[list[str]]:
     """Return the union of excluded and seen items for each user."""
-    excluded = [as_history(items, "exclude") for items in ([[]] * len(seen) if exclude is None else exclude)]
+    given = [[]] * len(seen) if exclude is None else as_history(exclude, "exclude")
+    excluded = [as_history(items, "exclude") for items in given]
     if len(excluded) != len(seen):
         raise InputError(
             f"exclude has {len(excluded)} lists for {len(seen)} users; expected one list per user"

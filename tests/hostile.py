@@ -213,10 +213,13 @@ def calls_of(world):
             yield getattr(config, name), {}
     yield config.objectives_with, {"name": "epochs"}
     yield config.of_its_objective, {"settings": {"objective": "skipgram"}}
-    yield config.TasteConfig().as_trained, {"trained": config.NextItem(), "has_output": True}
+    yield config.TasteConfig().as_trained, {"train": config.NextItem(), "has_output": True}
     yield config.AdapterConfig().resolved, {"timestamps": w.interactions.timestamp}
     yield config.NextItem().for_data, {"n_tokens": 9, "ordered": True}
     yield config.NextItem().replace, {"epochs": 3}
+    yield config.SkipGram().for_data, {"n_tokens": 9, "ordered": True}
+    yield config.TasteConfig().replace, {"decay": 0.5}
+    yield config.TasteConfig.explain_unknown, {"name": "decays"}
     yield config.Config().with_settings, {"epochs": 3}
     yield config.NextItem.explain_unknown, {"name": "epoch"}
     # values
@@ -250,7 +253,6 @@ def calls_of(world):
     yield w.items.updated, {"changed": w.items}
     yield w.items.take, {"codes": rows}
     yield conditions.parse, {"where": {"g": "jazz", "year": {">=": 1990, "in": [1990, 1991]}}}
-    yield conditions.condition_of, {"expressions": ["g=jazz"], "items": w.items}
     yield Graph, {"nodes": w.graph.nodes, "offsets": w.graph.offsets, "neighbours": w.graph.neighbours}
     yield Graph.from_codes, {"nodes": w.graph.nodes, "source": rows, "target": rows}
     yield Graph.of, {"edges": [("a", "b")]}
@@ -275,7 +277,7 @@ def calls_of(world):
     yield m.recommend_many, {"histories": [["a", "b"], ["c"]]}
     yield m.analogy, {"positive": ["a"]}
     yield m.similar_items, {"item": "a"}
-    yield m.radio, {"seeds": ["a"]}
+    yield m.radio, {"seed": "a"}
     yield m.with_items, {"items": Items.of({"new": {"g": "jazz"}}), "together": {"new": ["a"]}}
     yield m.explain, {"history": ["a", "b"], "item": "c"}
     yield m.save, {"path": w.folder / "bundle"}
@@ -285,7 +287,8 @@ def calls_of(world):
     yield e.recommend_many, {"users": ["u1"]}
     yield e.analogy, {"positive": ["a"]}
     yield e.similar_items, {"item": "a"}
-    yield e.radio, {"seeds": ["a"]}
+    yield e.radio, {"seed": "a"}
+    yield e.add_items, {"items": Items.of({"new": {"g": "jazz"}})}
     yield e.view_of, {"model": m, "version": None}
     yield e.view().recommend, {"user": "u1"}
     yield e.view().explain, {"user": "u1", "item": "c"}

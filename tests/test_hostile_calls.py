@@ -48,9 +48,9 @@ NOT_CALLED = {
     **dict.fromkeys(
         (
             *("Column.of", "Column.equal_to_any", "Column.ordered", "Column.containing"),
-            *("Condition", "Condition.truth", "Condition.matches", "Expression.of"),
+            *("Condition", "Condition.truth", "Condition.matches", "Expression.of", "condition_of"),
         ),
-        "made by parse and condition_of, which check their arguments",
+        "made by parse, or by the command line",
     ),
 }
 """Public names that are not called, with the reason."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from item2vec.arguments import checked
 from item2vec.config.training import SETTINGS_OF_TRAINING, NextItem, class_of
 
 __all__ = ["of_its_objective"]
 
 
+@checked
 def of_its_objective(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the training settings of a bundle without settings of other objectives.
 

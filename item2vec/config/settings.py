@@ -69,6 +69,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     def __init__(self, **settings: Any) -> None:
+        for name, value in settings.items():
+            if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
+                raise ConfigError(f"{name} is {short_repr(value)}; expected names as keys")
         try:
             super().__init__(**{name: _plain(value) for name, value in settings.items()})
         except ValidationError as error:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from item2vec.arguments import checked
 from item2vec.config.settings import Decay, Decays, Finite, Learned, Settings
 from item2vec.config.training import PLAIN_DECAY, TrainConfig
 
@@ -52,6 +53,7 @@ class TasteConfig(Settings):
     """Age in days at which the count of a token in the popularity prior is halved, if training data have
     timestamps. By default counts are not discounted."""
 
+    @checked
     def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
         """Return a copy in which unset score, decay and part weights have the defaults for a training.
 

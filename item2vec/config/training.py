@@ -367,6 +367,7 @@ SETTINGS_OF_TRAINING = tuple(
 """Names of the settings of all objectives."""
 
 
+@checked
 def objectives_with(name: str) -> tuple[str, ...]:
     """Return the objectives that have a setting of this name.
 
@@ -377,8 +378,7 @@ def objectives_with(name: str) -> tuple[str, ...]:
 
 
 def _from_mapping(settings: object) -> object:
-    is_named = isinstance(settings, Mapping) and all(isinstance(name, str) for name in settings)
-    return TrainConfig(**settings) if is_named else settings  # type: ignore[arg-type]
+    return TrainConfig(**settings) if isinstance(settings, Mapping) else settings
 
 
 Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_from_mapping)]
