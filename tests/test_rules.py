@@ -64,7 +64,7 @@ CALLS = {
         ({"boost": {"b": 0.01}}, "cdeb"),
         ({"boost": [({"genre": "soul"}, 0.01)]}, "debc"),
         ({"boost": [({"genre": "soul"}, 0.01), ("c", 1e6)], "k": 2}, "cd"),
-        ({"boost": [({"genre": "soul"}, 0.01), ({"genre": "jazz"}, 100)]}, "bdec"),  # .01 · 100 = 1
+        ({"boost": [({"genre": "soul"}, 0.01), ({"genre": "jazz"}, 0.1)]}, "decb"),  # b: .01 · .1
         ({"diversity": 0}, "bcde"),
         ({"diversity": 1}, "becd"),  # after b, the farthest
         ({"diversity": 1, "k": 2, "where": {"year": {"<": 1999}}}, "be"),

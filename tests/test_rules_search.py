@@ -245,9 +245,10 @@ def test_an_index_that_misses_items_gives_exactly_k_eligible_items(kind, row, k,
     scores = [one.score for one in answer]
     assert scores == sorted(scores, reverse=True)
     disliked = [[], [f"i{(row + 1) % 400}"]]
-    batch = model.recommend_many([["i3"], [f"i{row}"]], k=k, disliked=disliked, **rules)
-    alone = [model.recommend([f"i{row}"], k=k, disliked=disliked[1], **rules)]
-    assert batch == [model.recommend(["i3"], k=k, **rules), *alone]
+    for own in (rules, {}):
+        batch = model.recommend_many([["i3"], [f"i{row}"]], k=k, disliked=disliked, **own)
+        alone = [model.recommend([f"i{row}"], k=k, disliked=disliked[1], **own)]
+        assert batch == [model.recommend(["i3"], k=k, **own), *alone]
 
 
 INACTIVE = {"i02", "i05", "i40", "i77"}
