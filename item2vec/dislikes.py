@@ -70,10 +70,10 @@ def split_dislikes(histories: Histories, further: Sequence[Rows] | None = None) 
     (array([5], dtype=int32), Dislikes(codes=array([4], dtype=int32), offsets=array([0, 1]), \
 strengths=array([3.])))
     """
-    negative = histories.disliked
+    negative = np.zeros(len(histories.codes), bool) if histories.weights is None else histories.weights < 0
     n_further = 0 if further is None else sum(map(len, further))
     n = len(histories.offsets) - 1
-    if negative is None and not n_further:
+    if not negative.any() and not n_further:
         none = np.zeros(n + 1, np.int64)
         return histories, Dislikes(np.empty(0, np.int32), none, np.empty(0))
     codes, owners, strengths = _negative_entries(histories, negative)
@@ -208,8 +208,8 @@ def _directions(
     return terms
 
 
-def _negative_entries(histories: Histories, negative: Mask | None) -> tuple[Codes, Rows, Doubles]:
-    if negative is None or histories.weights is None:
+def _negative_entries(histories: Histories, negative: Mask) -> tuple[Codes, Rows, Doubles]:
+    if histories.weights is None:
         return np.empty(0, np.int32), np.empty(0, np.intp), np.empty(0)
     return histories.codes[negative], _owners(histories.offsets)[negative], -histories.weights[negative]
 

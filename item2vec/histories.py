@@ -30,14 +30,6 @@ class Histories(NamedTuple):
     weights: Doubles | None = None
     timestamps: Offsets | None = None
 
-    @property
-    def disliked(self) -> Mask | None:
-        """Whether each entry of ``codes`` has a negative weight; ``None`` if none has."""
-        if self.weights is None:
-            return None
-        mask = self.weights < 0
-        return mask if bool(mask.any()) else None
-
     def keep(self, items: Mask) -> Histories:
         """Return the histories with only the entries that a mask selects (one flag per entry of ``codes``).
 

@@ -131,9 +131,8 @@ class Sentences(Sequence[list[str]]):
     @property
     def liked(self) -> Sentences:
         """The sentences without the tokens of negative weight; the sentences themselves if there are none."""
-        if self.weights is None or not bool((self.weights < 0).any()):
-            return self
-        return self.keep(self.weights >= 0)
+        weights = np.zeros(0) if self.weights is None else self.weights
+        return self.keep(weights >= 0) if bool((weights < 0).any()) else self
 
     @checked
     def take(self, sentences: npt.NDArray[Any]) -> Sentences:

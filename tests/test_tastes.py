@@ -104,6 +104,14 @@ def test_demoted_items_are_the_last_to_be_selected():
         assert ids(model.recommend(["c"], disliked=["a"], diversity=diversity))[-1] == "b"
 
 
+def test_more_rows_are_read_until_enough_are_not_demoted():
+    model = songs(0, 5, 10, 15, 20, 90, 170)
+    raised = dict.fromkeys("bcde", 1000.0)
+    for k, expected in ((1, "g"), (2, "ge"), (6, "gedcb")):
+        assert ids(model.recommend(["f"], disliked=["a"], boost=raised, k=k)) == expected
+        assert ids(model.recommend_many([["g"], ["f"]], disliked=["a"], boost=raised, k=k)[1]) == expected
+
+
 @st.composite
 def requests(draw):
     entry = st.tuples(st.integers(0, 29), st.sampled_from([1.0, 1.0, 2.0, 0.0, -1.0, -2.0]))
