@@ -1,0 +1,115 @@
+"""Latency and recall of single queries under filters, beside hnswlib and FAISS used by hand, on one core.
+
+    taskset -c 0 scripts/benchmarks/latency.py --rows 100000 --dimensions 64
+
+Vectors and queries are those of ``index_table.py`` (unit rows). Requests of all kinds are interleaved. Times
+are CPU times of the calling thread, so that other work on the machine disturbs them little. "×" is the ratio
+to the median of a plain search. hnswlib is measured if it is installed.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from index_table import data
+
+from item2vec import ItemVectors, Recommender, Vocabulary
+from item2vec.index import build, find
+
+K = 10
+SHARES = (0.5, 0.05, 0.005, 0.0001)
+
+
+def by_hand(matrix, effort):
+    """Return search functions of FAISS (the graph of the index) and hnswlib at the same effort."""
+    searches = {}
+    try:
+        import hnswlib
+    except ImportError:
+        return searches
+    index = hnswlib.Index("ip", matrix.shape[1])
+    index.init_index(len(matrix), M=16, ef_construction=128, random_seed=1)
+    index.add_items(matrix)
+    index.set_ef(effort)
+    index.set_num_threads(1)
+    searches["hnswlib by hand"] = lambda query: index.knn_query(query, K)[0][0]
+    return searches
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--dimensions", type=int, default=64)
+    parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    matrix, queries = data(arguments.rows, arguments.dimensions, "unit")
+    started = time.perf_counter()
+    index = build(matrix, kind="faiss", queries=queries[-256:])
+    exact = build(matrix, kind="exact")
+    print(f"built in {time.perf_counter() - started:.0f} s: {index.description}", flush=True)
+    random = np.random.default_rng(5)
+    vectors = ItemVectors(
+        Vocabulary(tuple(f"i{row}" for row in range(len(matrix)))), matrix, None, np.ones(len(matrix))
+    )
+    model = Recommender(vectors, score="cosine", index="exact")
+    model = Recommender.from_parts(type(model.parts)(vectors, model.taste, index, None))
+    histories = [[f"i{row}" for row in rows] for rows in random.integers(len(matrix), size=(64, 10))]
+    cases = {"index, plain": {}}
+    for share in SHARES:
+        cases[f"index, {100 * share:g} % allowed"] = {"allowed": random.random(len(matrix)) < share}
+    took, hits = defaultdict(list), defaultdict(list)
+    hand = by_hand(matrix, index.description.effort)
+    graph, faiss = index.graph, __import__("faiss")
+    settings = faiss.SearchParametersHNSW(efSearch=index.description.effort)
+    hand["FAISS by hand"] = lambda query: graph.search(query[None], K, params=settings)[1][0]
+
+    def run(name, search, query, best):
+        started = time.thread_time()
+        rows = search(query)
+        took[name].append(time.thread_time() - started)
+        if best is not None:
+            hits[name].append(len(np.intersect1d(rows, best)) / max(1, len(best)))
+
+    for number, query in enumerate(queries[: arguments.queries]):
+        best = find(exact, query, k=K + 500).rows
+        for name, search in hand.items():
+            run(name, search, query, best[:K])
+        for name, filters in cases.items():
+            truth = find(exact, query, k=K, **filters).rows
+            run(name, lambda query, filters=filters: find(index, query, k=K, **filters).rows, query, truth)
+        run(
+            "index, 500 best seen",
+            lambda query, seen=best[:500]: find(index, query, k=K, excluded=seen).rows,
+            query,
+            best[500:],
+        )
+        seen = random.integers(len(matrix), size=500)
+        run(
+            "index, 500 others seen",
+            lambda query, seen=seen: find(index, query, k=K, excluded=seen).rows,
+            query,
+            find(exact, query, k=K, excluded=seen).rows,
+        )
+        run("scan, plain", lambda query: find(exact, query, k=K).rows, query, best[:K])
+        history = histories[number % len(histories)]
+        run("Recommender.recommend", lambda _query, h=history: model.recommend(h, k=K), query, None)
+    plain = np.median(took["index, plain"])
+    print(f"{'':28} {'p50 ms':>8} {'p99 ms':>8} {'×':>7} {'recall':>7}")
+    figures = {}
+    for name, seconds in took.items():
+        p50, p99 = np.percentile(seconds, [50, 99]) * 1000
+        recall = float(np.mean(hits[name])) if hits[name] else float("nan")
+        figures[name] = (p50, p99, recall)
+        print(f"{name:28} {p50:8.3f} {p99:8.3f} {p50 / plain / 1000:7.2f} {recall:7.3f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
