@@ -1,6 +1,7 @@
 """New items: vectors by ridge regression or as means, and models with rows for them."""
 
 import dataclasses
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -37,13 +38,19 @@ def ridge(vectors, items, new, *, n_parts, penalty):
     names = [("genre", genre) for genre in GENRES] + [("tags", tag) for tag in "xy"]
 
     def features(rows):
-        has = [[float(v == row[n] or v in row[n]) for n, v in names] for row in rows.attributes]
-        return np.column_stack((has, np.ones(len(has))))
+        has = np.array([[v == row[n] or v in row[n] for n, v in names] for row in rows.attributes])
+        pairs = [has[:, i] & has[:, j] for i, j in combinations(range(len(names)), 2)]
+        return has, np.column_stack(pairs)
+
+    def matrix_of(rows):
+        common = features(items)[1].sum(axis=0) >= 5
+        has, pairs = features(rows)
+        return np.column_stack((has, pairs[:, common], np.ones(len(has)))).astype(float)
 
     def parts(matrix):
         return np.asarray(matrix, dtype=np.float64).reshape(len(matrix), n_parts, -1)
 
-    known, wanted = features(items), features(new)
+    known, wanted = matrix_of(items), matrix_of(new)
     weights = vectors.counts / (vectors.counts + 3)
     gram = known.T @ (known * weights[:, None]) + penalty * weights.mean() * np.eye(known.shape[1])
     found = []
@@ -78,7 +85,9 @@ def test_an_item_without_a_known_value_gets_no_vector():
 
 def test_only_the_values_of_the_most_items_are_features():
     items = Items.of({"i0": {"g": "a"}, "i1": {"g": "b"}, "i2": {"g": "b"}, "unknown": {"g": "a"}})
-    assert AttributeRegression.fit(vectors_of(4), items, max_values=1).features == {("g", "b"): 0}
+    assert AttributeRegression.fit(vectors_of(4), items, max_values=1).features == {
+        frozenset({("g", "b")}): 0
+    }
 
 
 def test_items_without_both_vectors_are_not_learned_from():
