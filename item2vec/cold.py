@@ -24,12 +24,14 @@ PENALTY = 3.0
 HALF_WEIGHT_COUNT = 3.0
 MAX_VALUES = 2_000
 MAX_ITEMS = 20_000
-ROWS_PER_BLOCK = 1 << 12
+MAX_PAIRED = 12
+MIN_PAIR_COUNT = 5
+ROWS_PER_BLOCK = 1 << 10
 SAMPLED_LENGTHS = 1 << 12
 NO_ROWS = np.empty(0, dtype=np.intp)
 
-Value = tuple[str, str | float]
-"""The name of an attribute, and one of its values."""
+Value = frozenset[tuple[str, str | float]]
+"""The name of an attribute and one of its values, or two of these."""
 
 
 class ColdVectors(NamedTuple):
@@ -48,8 +50,9 @@ class ColdVectors(NamedTuple):
 class AttributeRegression:
     """Ridge regression from the attribute values of items to their vectors.
 
-    Features are a constant and an indicator per attribute value. The elements of a list are values; numbers
-    are compared for equality. Targets are the input and output vectors, with each part scaled to length 1,
+    Features are a constant, an indicator per attribute value, and one per pair of values that at least five
+    items have. The elements of a list are values; numbers are compared for equality. Items with more than 12
+    values have no pairs. Targets are the input and output vectors, with each part scaled to length 1,
     and an item of count c has the weight c / (c + 3), because its vectors are learned from c tokens.
     Each part of a predicted vector is scaled to the median length of this part in the trained vectors. A
     prediction is much shorter than the vectors from which it is estimated, so that its inner products with
@@ -58,7 +61,7 @@ class AttributeRegression:
     Attributes
     ----------
     features
-        The position of each attribute value in ``weights``.
+        The position of each attribute value, or pair of values, in ``weights``.
     weights
         The weights of the values, then of the constant (float32, (n values + 1) × parts × dimensions of a
         part). The parts of the input matrix precede those of the output matrix, if there is one.
@@ -75,7 +78,7 @@ class AttributeRegression:
     >>> songs = Items.of({"a": {"genre": "jazz"}, "b": {"genre": "jazz"}, "c": {"genre": "soul"}})
     >>> regression = AttributeRegression.fit(vectors, songs, penalty=0.1)
     >>> regression
-    AttributeRegression(2 values)
+    AttributeRegression(2 features)
     >>> new = regression.predict(Items.of({"e": {"genre": "pop"}, "f": {"genre": "soul"}}))
     >>> new.positions, new.output.round(1)
     (array([1]), array([[0., 1.]], dtype=float32))
@@ -109,7 +112,8 @@ class AttributeRegression:
         penalty
             The weight of the squared norm of the regression weights.
         max_values
-            The maximum number of attribute values: those of the most items. Time grows with its cube.
+            The maximum number of features: values first, those of the most items first. Time grows with its
+            cube.
 
         Raises
         ------
@@ -137,7 +141,7 @@ class AttributeRegression:
         return cls(features, read_only(weights, np.float32), lengths, vectors.output is not None)
 
     def __repr__(self) -> str:
-        return f"AttributeRegression({len(self.features):,} values)"
+        return f"AttributeRegression({len(self.features):,} features)"
 
     def predict(self, items: Items) -> ColdVectors:
         """Return the vectors of items by their attributes; no row for an item without a known value."""
@@ -183,7 +187,7 @@ class _Indicators(NamedTuple):
 
 
 def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
-    """Return all attribute values of items, and which of the described items (rows) has which (columns)."""
+    """Return all values of items, with pairs, and which of the described items (rows) has which (columns)."""
     row_of = np.full(len(items), -1, dtype=np.intp)
     row_of[described] = np.arange(len(described))
     values: list[Value] = []
@@ -192,16 +196,40 @@ def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
         column = items.column(name)
         rows.append(row_of[column.rows])
         columns.append(column.codes + np.intp(len(values)))
-        values += [(name, number) for number in column.numbers]
-        values += [(name, text) for text in column.texts]
+        values += [frozenset({(name, number)}) for number in column.numbers]
+        values += [frozenset({(name, text)}) for text in column.texts]
     own = np.concatenate(rows) >= 0
-    pairs = np.concatenate(rows)[own], np.concatenate(columns)[own]
-    return values, _Indicators.of(*pairs, max(1, len(values)))
+    single = _Indicators.of(np.concatenate(rows)[own], np.concatenate(columns)[own], max(1, len(values)))
+    return _with_pairs(values, single)
+
+
+def _with_pairs(values: list[Value], single: _Indicators) -> tuple[list[Value], _Indicators]:
+    """Add the pairs of values of each row that has at most 12 values."""
+    few = np.bincount(single.rows)[single.rows] <= MAX_PAIRED
+    owners, first, second = _partners(_Indicators(single.rows[few], single.columns[few]))
+    kept = first < second
+    numbers, pair_of = np.unique(first[kept] * len(values) + second[kept], return_inverse=True)
+    pairs = [values[one] | values[other] for one, other in zip(*np.divmod(numbers, len(values)), strict=True)]
+    rows = np.concatenate((single.rows, owners[kept]))
+    columns = np.concatenate((single.columns, len(values) + pair_of))
+    return values + pairs, _Indicators.of(rows, columns, max(1, len(values) + len(pairs)))
+
+
+def _partners(indicators: _Indicators) -> tuple[Rows, Rows, Rows]:
+    """Return all ordered pairs of columns of each row: the row, the first and the second column."""
+    rows, columns = indicators
+    n_columns = np.bincount(rows)
+    partners = n_columns[rows]
+    within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
+    first_of_row = np.repeat((np.cumsum(n_columns) - n_columns)[rows], partners)
+    return np.repeat(rows, partners), np.repeat(columns, partners), columns[first_of_row + within]
 
 
 def _most_frequent(values: Sequence[Value], entries: _Indicators, n: int) -> dict[Value, int]:
     counts = np.bincount(entries.columns, minlength=len(values))
-    chosen = np.argsort(-counts, kind="stable")[: min(n, np.count_nonzero(counts))]
+    is_pair = np.array([len(value) > 1 for value in values], dtype=bool)
+    usable = np.flatnonzero(counts >= np.where(is_pair, MIN_PAIR_COUNT, 1))
+    chosen = usable[np.lexsort((-counts[usable], is_pair[usable]))][:n]
     return {values[number]: position for position, number in enumerate(chosen.tolist())}
 
 
@@ -220,13 +248,8 @@ def _gram(indicators: _Indicators, weights: Doubles, n_features: int) -> Doubles
     gram = np.zeros((n_features, n_features))
     for start in range(0, int(indicators.rows[-1]) + 1 if len(indicators.rows) else 0, ROWS_PER_BLOCK):
         part = slice(*np.searchsorted(indicators.rows, [start, start + ROWS_PER_BLOCK]))
-        rows, columns = indicators.rows[part] - start, indicators.columns[part]
-        n_columns = np.bincount(rows)
-        partners = n_columns[rows]
-        within = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
-        first_of_row = np.repeat((np.cumsum(n_columns) - n_columns)[rows], partners)
-        own = np.repeat(weights[rows + start], partners)
-        np.add.at(gram, (np.repeat(columns, partners), columns[first_of_row + within]), own)
+        rows, first, second = _partners(_Indicators(indicators.rows[part] - start, indicators.columns[part]))
+        np.add.at(gram, (first, second), weights[rows + start])
     return gram
 
 

@@ -1,6 +1,7 @@
 """New items: vectors by ridge regression or as means, and models with rows for them."""
 
 import dataclasses
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from item2vec.cold import AttributeRegression, mean_vectors
 from item2vec.errors import ConfigError
 from item2vec.index.building import build
 from item2vec.index.extended import extended
+from item2vec.index.search import find
 from item2vec.neighbours import NeighbourTable
 
 GENRES = ("jazz", "rock", "soul")
@@ -37,13 +39,19 @@ def ridge(vectors, items, new, *, n_parts, penalty):
     names = [("genre", genre) for genre in GENRES] + [("tags", tag) for tag in "xy"]
 
     def features(rows):
-        has = [[float(v == row[n] or v in row[n]) for n, v in names] for row in rows.attributes]
-        return np.column_stack((has, np.ones(len(has))))
+        has = np.array([[v == row[n] or v in row[n] for n, v in names] for row in rows.attributes])
+        pairs = [has[:, i] & has[:, j] for i, j in combinations(range(len(names)), 2)]
+        return has, np.column_stack(pairs)
+
+    def matrix_of(rows):
+        common = features(items)[1].sum(axis=0) >= 5
+        has, pairs = features(rows)
+        return np.column_stack((has, pairs[:, common], np.ones(len(has)))).astype(float)
 
     def parts(matrix):
         return np.asarray(matrix, dtype=np.float64).reshape(len(matrix), n_parts, -1)
 
-    known, wanted = features(items), features(new)
+    known, wanted = matrix_of(items), matrix_of(new)
     weights = vectors.counts / (vectors.counts + 3)
     gram = known.T @ (known * weights[:, None]) + penalty * weights.mean() * np.eye(known.shape[1])
     found = []
@@ -78,7 +86,9 @@ def test_an_item_without_a_known_value_gets_no_vector():
 
 def test_only_the_values_of_the_most_items_are_features():
     items = Items.of({"i0": {"g": "a"}, "i1": {"g": "b"}, "i2": {"g": "b"}, "unknown": {"g": "a"}})
-    assert AttributeRegression.fit(vectors_of(4), items, max_values=1).features == {("g", "b"): 0}
+    assert AttributeRegression.fit(vectors_of(4), items, max_values=1).features == {
+        frozenset({("g", "b")}): 0
+    }
 
 
 def test_items_without_both_vectors_are_not_learned_from():
@@ -163,8 +173,26 @@ def test_the_base_of_an_extended_index_is_the_index_that_was_built():
     once = extended(base, matrix[:80])
     twice = extended(once, matrix)
     assert (twice.kind, twice.base) == ("annoy", base)
-    assert {*range(60, 90)} <= {*twice.candidates(matrix[0], 3).tolist()}
-    assert extended(build(matrix[:60], kind="exact"), matrix).candidates(matrix[0], 3) is None
+    assert {*range(60, 90)} <= {*twice.candidates(matrix[0], 3, 90).tolist()}
+    assert extended(build(matrix[:60], kind="exact"), matrix).candidates(matrix[0], 3, 90) is None
+
+
+def test_added_rows_do_not_replace_the_candidates_of_the_index():
+    """The nearest rows of the index are excluded by the filter, and enough added rows are allowed."""
+
+    @dataclasses.dataclass
+    class Nearest:
+        matrix: np.ndarray
+        kind = "nearest"
+
+        def candidates(self, query, n, n_scanned):
+            return None if n > 20 else np.argsort(-(self.matrix @ query), kind="stable")[:n]
+
+    ones = np.ones((40, 1), dtype=np.float32)
+    matrix = np.concatenate((np.arange(40, 0, -1, dtype=np.float32)[:, None], 0.5 * ones[:5]))
+    index = extended(Nearest(matrix[:40]), matrix)
+    allowed = np.arange(45) >= 12
+    assert find(index, ones[0], k=5, allowed=allowed).rows.tolist() == [12, 13, 14, 15, 16]
 
 
 tastes = st.fixed_dictionaries(

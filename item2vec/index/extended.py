@@ -32,6 +32,11 @@ class ExtendedIndex:
     largest_norm: float
 
     @property
+    def n_built(self) -> int:
+        """The number of rows that the index was built for."""
+        return len(self.base.matrix)
+
+    @property
     def kind(self) -> str:
         """The kind of the index of the first rows."""
         return self.base.kind
@@ -41,7 +46,7 @@ class ExtendedIndex:
         rows = self.base.candidates(query, n, n_scanned)
         if rows is None:
             return None
-        return np.concatenate((rows, np.arange(len(self.base.matrix), len(self.matrix))))
+        return np.concatenate((rows, np.arange(self.n_built, len(self.matrix))))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Return the description of an exact index: the index of the first rows does not fit all rows."""

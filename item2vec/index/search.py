@@ -274,12 +274,14 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Sc
         # So many candidates that enough of them are allowed, even two standard deviations below the mean.
         share = max(1, scan.n_allowed) / len(scan.allowed)
         n = math.ceil((n + 2 * math.sqrt(n * (1 - share))) / share)
+    # Rows that were added after the index was built are always candidates, and must not replace its own.
+    n_built = getattr(index, "n_built", len(index.matrix))
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
         if scan.allowed is not None:
             rows = rows[scan.allowed[rows]]
         if len(excluded):
             rows = rows[~np.isin(rows, excluded)]
-        if len(rows) >= k:
+        if np.count_nonzero(rows < n_built) >= k:
             return rows
         n *= 2
     return None
