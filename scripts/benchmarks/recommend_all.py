@@ -53,7 +53,7 @@ def whole(folder, out, k):
 
 
 def killed(folder, out, k, kills, seconds):
-    """Kill ``kills`` processes at random times, each within a fifth of the time of a whole run; then finish."""
+    """Kill ``kills`` processes at random times, each within a fifth of a whole run; then finish."""
     clock, found, started = random.Random(7), [], time.perf_counter()
     for _ in range(kills):
         waited = clock.uniform(0.02, 0.2) * seconds
