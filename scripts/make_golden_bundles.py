@@ -8,7 +8,7 @@ with the lowest and the newest allowed dependencies, and writes with each of the
 DIR/VERSION-numpy-VERSION. The default of DIR is tests/golden. A folder holds:
 
     skipgram/      skip-gram vectors of gensim with an Annoy index, equal vectors and titles
-    next_item/     next_item vectors with learned positions, table of neighbours, popularity prior, adapter
+    next_item/     next_item vectors with learned positions, FAISS index, table of neighbours, prior, adapter
     imported/      input vectors only, one of them zero, without training settings
     models/        a models folder after two promotions and a rollback
     store.db.gz    a SQLite store with a row in every table that this version fills
@@ -95,7 +95,7 @@ def models():
         mixture=0.5,
         popularity=0.3,
         half_life=3600.0,
-        index="exact",
+        index="faiss",
         **settings,
     )
     of_another_program = _changed(np.random.default_rng(3).normal(size=(len(songs), 8)))
