@@ -113,7 +113,7 @@ def test_every_public_function_and_method_is_called(world):
         (lambda w: item2vec.Sentences.of([["a"]]).take(np.array([1])), "row numbers from 0 to 0"),
         (lambda w: w.model.save("a\0b"), "path is 'a\\x00b'; expected"),
         (
-            lambda w: evaluation.temporal_folds(w.interactions, folds=61),
+            lambda w: evaluation.temporal_folds(w.interactions, folds=1001),
             "expected at most the number of events (60)",
         ),
         (

@@ -151,7 +151,7 @@ def temporal_folds(
     if window is not None and fraction is not None:
         raise InputError(f"window is {window!r} and fraction is {fraction}; expected one of the two")
     timestamps = _timestamps(interactions)
-    if folds > max(len(timestamps), 1):
+    if folds > max(len(timestamps), 1000):  # the list of cut-offs would not fit into memory
         raise InputError(f"folds is {folds}; expected at most the number of events ({len(timestamps):,})")
     if window is None:
         share = 0.1 if fraction is None else fraction
