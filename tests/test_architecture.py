@@ -18,7 +18,7 @@ LAYERS = [
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"histories", "vectors", "shaping"},
-    {"taste", "row_rules", "cold", "neighbours", "interests"},
+    {"taste", "row_rules", "cold", "mapping", "neighbours", "interests"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
     {"selection"},
@@ -27,6 +27,7 @@ LAYERS = [
     {"fitting", "evaluation", "versions", "store"},
     {"report", "tuning", "view"},
     {"batch", "engine", "retraining"},
+    {"service"},
     {"cli"},
 ]
 IMPORTERS = {
@@ -43,10 +44,14 @@ IMPORTERS = {
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
     "plotly": "report/",
-    "openTSNE": "report/",
+    "openTSNE": ("report/", "mapping/"),
     "tomlkit": "cli/tune.py",
     "typer": "cli/",
-    "pydantic": ("config/", "bundle/", "cli/"),
+    "pydantic": ("config/", "bundle/", "cli/", "service/"),
+    "fastapi": "service/",
+    "starlette": "service/",
+    "uvicorn": "service/",
+    "prometheus_client": "service/",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import item2vec
-from item2vec.cli import data, demo, evaluate, models, recommend, retrain, train, tune
+from item2vec.cli import data, demo, evaluate, explore, models, recommend, retrain, serve, train, tune
 from item2vec.cli.remedies import Command, Group
 
 __all__ = ["app", "environment_names", "tree"]
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(demo.demo)
+app.command("playground")(explore.playground)
 app.command("ingest")(data.ingest)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
@@ -30,6 +31,8 @@ app.command("tune")(tune.tune)
 app.command("retrain")(retrain.retrain)
 app.command("similar")(recommend.similar)
 app.command("recommend")(recommend.recommend)
+app.command("serve")(serve.serve)
+app.command("explore")(explore.explore)
 app.command("export")(train.export)
 app.add_typer(models.models, name="models")
 app.add_typer(data.db, name="db")

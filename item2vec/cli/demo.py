@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from item2vec.interactions import Interactions
     from item2vec.items import Items
 
-__all__ = ["demo"]
+__all__ = ["demo", "publish_sample"]
 
 Say = Callable[[str], None]
 SEED = 7
 USERS = ("u42", "u7", "u100")
+OURS = "item2vec (next_item)"
 MODELS: dict[str, dict[str, Any]] = {
-    "item2vec (next_item)": {"context_decay": (0.98,), "tied": 1},
+    OURS: {"context_decay": (0.98,), "tied": 1},
     "gensim (skip-gram)": {"objective": "skipgram"},
 }
 """Settings of the two models to compare. Those of next_item were chosen on validation: one slow decay, and
@@ -71,6 +72,16 @@ def demo(
     say(_next_steps(folder))
     if as_json:
         show({"version": version.id, "path": str(version.path), "held_out": results}, as_json=True)
+
+
+def publish_sample(folder: Path, say: Say) -> None:
+    """Ingest the sample data into a folder's store, train the demo's model, and publish it."""
+    from item2vec import Recommender, adapters, publish, train
+
+    listens, songs = _ingest(folder, f"sqlite:///{folder}/item2vec.db", say)
+    say("Training")
+    vectors = train(adapters.histories(listens), seed=SEED, **MODELS[OURS])
+    publish(Recommender(vectors, items=songs), folder / "models")
 
 
 def _models() -> dict[str, dict[str, Any]]:
@@ -167,6 +178,7 @@ def _next_steps(folder: Path) -> str:
     locations = f"--models {folder}/models --store sqlite:///{folder}/item2vec.db"
     return f"""
 Try next
+  {program} playground
   {program} similar blue-harbour --models {folder}/models
   {program} recommend --user u10 --where genre=jazz {locations}
   {program} ingest YOUR-FILE.csv && {program} train && {program} recommend --user USER"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -88,6 +88,8 @@ class Events:
         Whether the events have timestamps.
     n_repeats
         Number of rows of the call that repeat an earlier row.
+    keys
+        The key that the caller gave each row, or ``None``.
     """
 
     rows: Interactions
@@ -95,14 +97,26 @@ class Events:
     occurrence: Offsets
     dated: bool
     n_repeats: int
+    keys: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, rows: Interactions, moments: Moments, policy: RepeatPolicy | None) -> Events:
+    def of(
+        cls,
+        rows: Interactions,
+        moments: Moments,
+        policy: RepeatPolicy | None,
+        keys: Sequence[str] | None = None,
+    ) -> Events:
         """Determine the positions of rows, and keep or merge repeats.
 
         By default, repeats are merged if there are timestamps. Without timestamps, repeats are kept, because
-        the order of the rows is the only order.
+        the order of the rows is the only order. Repeats with ``keys`` are kept.
         """
+        if keys is not None:
+            check_ids(keys)
+            if len(keys) != len(rows):
+                raise InputError(f"found {len(keys):,} keys; expected one per row ({len(rows):,})")
+            policy = "keep"
         if policy not in {*get_args(RepeatPolicy), None}:
             raise ConfigError(f"repeats is {policy!r}; expected 'keep' or 'merge'")
         dated = rows.timestamp is not None
@@ -114,7 +128,7 @@ class Events:
             rows, positions, occurrence = merged(rows, repeats), positions[first], occurrence[first]
         if not dated:
             rows = dataclasses.replace(rows, timestamp=np.zeros(len(rows), dtype=np.int64))
-        return cls(rows, positions, occurrence, dated, repeats.n)
+        return cls(rows, positions, occurrence, dated, repeats.n, None if keys is None else tuple(keys))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -123,7 +137,9 @@ class Events:
         """Yield the events in batches of at most ``size`` events."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield Batch.of(self.rows.take(part), self.positions[part], self.occurrence[part], self.dated)
+            rows, occurrence = self.rows.take(part), self.occurrence[part]
+            keys, order = _keys(rows, occurrence) if self.keys is None else _hashed_keys(self.keys[part])
+            yield Batch.of(rows.take(order), self.positions[part][order], keys, self.dated)
 
 
 def _check_timestamps(interactions: Interactions) -> None:
@@ -173,14 +189,12 @@ class Batch:
     columns: dict[str, list[Any]]
 
     @classmethod
-    def of(cls, rows: Interactions, positions: Codes, occurrence: Offsets, dated: bool) -> Batch:
+    def of(cls, rows: Interactions, positions: Codes, keys: list[str], dated: bool) -> Batch:
         """Create a batch from events, in ascending order of their keys."""
-        keys, order = _keys(rows, occurrence)
-        rows = rows.take(order)
         assert rows.timestamp is not None
         columns = {
             "event_key": keys,
-            "position": positions[order].tolist(),
+            "position": positions.tolist(),
             "event": _decoded(rows.events, rows.event, NO_EVENT, len(rows)),
             "weight": [1.0] * len(rows) if rows.weight is None else rows.weight.tolist(),
             "session": _decoded(rows.sessions, rows.session, None, len(rows)),
@@ -234,6 +248,13 @@ def _keys(rows: Interactions, occurrence: Offsets) -> tuple[list[str], Offsets]:
     order = np.lexsort((key[:, 1], key[:, 0]))
     text = key[order].tobytes().hex()
     return [text[at : at + 32] for at in range(0, len(text), 32)], order
+
+
+def _hashed_keys(keys: Sequence[str]) -> tuple[list[str], Offsets]:
+    """Return event keys that depend on the caller's keys only, ascending, and the row of each key."""
+    hashed = [blake2b(key.encode(), digest_size=16).hexdigest() for key in keys]
+    order = np.argsort(np.array(hashed), kind="stable")
+    return [hashed[row] for row in order.tolist()], order
 
 
 def _decoded(vocabulary: Vocabulary | None, codes: Codes | None, missing: Any, n_rows: int) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -107,8 +107,8 @@ class Store:
     def upgrade(self, *, backup: bool = True) -> str:
         """Create the schema, or migrate it to the required revision; return the revision.
 
-        The migration is one exclusive transaction, which is rolled back after an error. A SQLite file with
-        an older schema is first copied to ``FILE.REVISION.backup``, unless ``backup=False``.
+        The migration is one transaction. With ``backup``, an older SQLite file is first copied to
+        ``FILE.REVISION.backup``.
         """
         return self._schema.upgrade(backup=backup)
 
@@ -129,6 +129,7 @@ class Store:
         *,
         source: str = "ingest",
         repeats: RepeatPolicy | None = None,
+        keys: Sequence[str] | None = None,
         batch_size: int = 50_000,
         now: datetime | None = None,
     ) -> Ingested:
@@ -145,6 +146,8 @@ class Store:
             Rows with the user, item, event and timestamp of an earlier row. ``"keep"`` stores each as a
             further event; ``"merge"`` stores one event, with the sum of the weights and the first session. By
             default, repeats are merged if there are timestamps, and kept otherwise.
+        keys
+            A key per row, which identifies the event in place of user, item, event and timestamp.
         batch_size
             Number of events per transaction. Larger batches are faster, but other writers wait longer.
         now
@@ -153,14 +156,14 @@ class Store:
         Raises
         ------
         InputError
-            If a timestamp is outside the years 1 to 9999, or the interactions have timestamps and those in
-            the store have none, or vice versa.
+            If a timestamp is outside the years 1 to 9999, or only the interactions or only the events of the
+            store have timestamps.
         """
         check_ids([source])
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}; expected an integer of at least 1")
         moments, now = Moments.of(interactions), utc(now or datetime.now(UTC))
-        events = Events.of(interactions, moments, repeats)
+        events = Events.of(interactions, moments, repeats, keys)
         log_notices(interactions, moments, events, by_default=repeats is None, now=now)
         facts, n_new = (source, now, secrets.randbits(63)), 0
         with progress_bar("ingesting", -(-len(events) // batch_size)) as advance:

@@ -1,0 +1,48 @@
+"""The commands ``explore`` and ``playground``: the explorer on a models folder, and on the sample data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.demo import publish_sample
+from item2vec.cli.output import echo
+from item2vec.cli.serve import start
+from item2vec.cli.settings import location
+
+__all__ = ["explore", "playground"]
+
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a free port.")]
+
+
+def explore(*, port: Port = 8000, models: options.Models = None) -> None:
+    """Open the explorer on a models folder, without a store.
+
+    The page shows recommendations for a history, similar items, analogies, a map of the catalogue, and the
+    versions. Attributes and titles are those of the items that the model contains.
+
+    Example: item2vec explore --models models
+    """
+    start(models=location("models", models), store=None, port=port)
+
+
+def playground(
+    *,
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the store and models; created if missing.")
+    ] = Path("item2vec-playground"),
+    port: Port = 8000,
+) -> None:
+    """Train a model on the sample data, and serve it with the explorer. No data are needed.
+
+    A folder of an earlier playground is served as it is.
+
+    Example: item2vec playground
+    """
+    models, store = folder / "models", f"sqlite:///{folder}/item2vec.db"
+    if not (models / "CURRENT").exists():
+        publish_sample(folder, echo)
+    start(models=str(models), store=store, port=port)

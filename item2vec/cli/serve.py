@@ -1,0 +1,66 @@
+"""The command ``serve``: the HTTP service."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.output import echo
+from item2vec.cli.settings import location
+from item2vec.errors import ConfigError, MissingExtraError
+
+__all__ = ["serve", "start"]
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a free port.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
+    keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="API keys: a line 'read KEY' or 'write KEY' per key [default: no keys]."
+        ),
+    ] = None,
+    reload_every: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Seconds between two checks for a new version.")
+    ] = 2.0,
+    max_in_flight: Annotated[
+        int, typer.Option(min=1, help="Requests in progress; further requests get status 503.")
+    ] = 64,
+    models: options.Models = None,
+    store: options.Store = None,
+) -> None:
+    """Serve recommendations over HTTP, and the explorer at /.
+
+    The newest published version is loaded without interruption. GET /docs describes the routes. Without
+    --keys, every client that reaches the address may read and write.
+
+    Example: item2vec serve --port 8000 --keys keys.txt
+    """
+    if reload_every <= 0:
+        raise ConfigError(f"--reload-every is {reload_every}; expected a number of seconds above 0")
+    start(
+        models=location("models", models),
+        store=location("store", store),
+        host=host,
+        port=port,
+        workers=workers,
+        keys=keys,
+        reload_every=reload_every,
+        limits={"max_in_flight": max_in_flight},
+    )
+
+
+def start(**settings: Any) -> None:
+    """Run a server with the fields of ``service.Settings``; print its address."""
+    try:
+        from item2vec.service import Settings, run
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{error.name} is not installed; the service needs it: pip install 'item2vec[serve]'"
+        ) from error
+    run(Settings(**settings), announce=lambda url: echo(f"item2vec explorer and API: {url}  (Ctrl+C stops)"))

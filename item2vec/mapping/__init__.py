@@ -1,0 +1,7 @@
+"""Maps of a catalogue: positions of the items on a plane, so that similar items are close."""
+
+from __future__ import annotations
+
+from item2vec.mapping.layout import layout
+
+__all__ = ["layout"]

@@ -1,0 +1,190 @@
+"""Admission of requests: authentication, limits on concurrency, bodies and time, and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from item2vec.service.keys import ApiKeys, Right, key_of
+from item2vec.service.limits import Limits
+from item2vec.service.metrics import Metrics
+from item2vec.service.problems import Problem, problem_response
+
+__all__ = ["Admission"]
+
+WITHOUT_KEY = "/livez"
+READING = {"GET", "HEAD", "OPTIONS", "POST"}
+WRITING_ROUTES = ("/v1/events",)
+CHALLENGE = 'Bearer realm="item2vec", Basic realm="item2vec"'
+BODY_TYPES = {"application/json"}
+
+log = logging.getLogger(__name__)
+
+
+class Admission:
+    """ASGI middleware that refuses requests before a route reads them.
+
+    A request passes in this order: key (401, 403), number of requests in progress (503), type and encoding of
+    the body (415), size of the body (413, without reading more than the limit), time until the body has
+    arrived (408) and until the answer is ready (503). ``/livez`` needs no key, and is never refused because
+    of the load.
+
+    Parameters
+    ----------
+    app
+        The application.
+    keys
+        API keys, or ``None`` if all requests are allowed.
+    limits
+        Limits of the service.
+    metrics
+        Counters that are updated for each request.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: ApiKeys | None, limits: Limits, metrics: Metrics) -> None:
+        self._app = app
+        self._keys = keys
+        self._limits = limits
+        self._metrics = metrics
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._admit(scope, receive, sending)
+        except Problem as problem:
+            await problem_response(problem)(scope, receive, sending)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.observe(route, scope["method"], status, time.perf_counter() - start)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == WITHOUT_KEY:
+            await self._app(scope, receive, send)
+            return
+        headers = _headers(scope)
+        self._check_key(scope, headers)
+        if self._in_flight >= self._limits.max_in_flight:
+            self._metrics.refuse()
+            raise Problem(503, f"{self._in_flight} requests are in progress, the limit; try again later")
+        self._in_flight += 1
+        self._metrics.begin()
+        try:
+            body = await self._body(headers, receive)
+            await self._answer(scope, _replay(body, receive), send)
+        finally:
+            self._in_flight -= 1
+            self._metrics.end()
+
+    def _check_key(self, scope: Scope, headers: dict[str, str]) -> None:
+        if self._keys is None:
+            return
+        key = key_of(headers.get("authorization"), headers.get("x-api-key"))
+        right = None if key is None else self._keys.right_of(key)
+        if right is None:
+            detail = "the request has no API key" if key is None else "the API key is unknown"
+            raise Problem(
+                401,
+                f"{detail}; send one in the header Authorization: Bearer KEY, or X-API-Key: KEY",
+                headers={"WWW-Authenticate": CHALLENGE},
+            )
+        if _needed(scope) == "write" and right != "write":
+            raise Problem(403, "the API key may only read; send a key with the right to write")
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        """Read the body of a request; at most ``max_body`` bytes are kept."""
+        limit = self._limits.max_body
+        declared = headers.get("content-length", "0")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        has_body = declared != "0" or "transfer-encoding" in headers
+        if has_body:
+            _check_type(headers)
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._limits.body_timeout):
+                size, more = 0, True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Problem(408, "the connection was closed before the body had arrived")
+                    part = message.get("body", b"")
+                    size, more = size + len(part), message.get("more_body", False)
+                    if size > limit:
+                        raise _too_large(limit)
+                    parts.append(part)
+        except TimeoutError:
+            seconds = self._limits.body_timeout
+            raise Problem(408, f"the body did not arrive within {seconds:g} seconds") from None
+        return b"".join(parts)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                await self._app(scope, receive, sending)
+        except TimeoutError:
+            log.error("no answer to %s %s within %g s", scope["method"], scope["path"], self._limits.timeout)
+            if started:
+                raise
+            raise Problem(503, "the answer was not ready in time; try again later") from None
+
+
+def _needed(scope: Scope) -> Right:
+    """Return the right that a request needs: POST routes read, except those that store events."""
+    if scope["method"] in READING and scope["path"].rstrip("/") not in WRITING_ROUTES:
+        return "read"
+    return "write"
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _check_type(headers: dict[str, str]) -> None:
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise Problem(415, "the body is compressed; expected a body without Content-Encoding")
+    media, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").replace('"', "").lower()
+    if media.strip().lower() not in BODY_TYPES or charset not in {"", "charset=utf-8", "charset=utf8"}:
+        raise Problem(415, "the body has another type; expected Content-Type: application/json in UTF-8")
+
+
+def _too_large(limit: int) -> Problem:
+    # The rest of the body is not read, so the connection cannot be used for another request.
+    return Problem(
+        413, f"the body is too large; expected at most {limit:,} bytes", headers={"Connection": "close"}
+    )
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that delivers a body that has been read, then the original messages."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replaying() -> MutableMapping[str, Any]:
+        return messages.pop() if messages else await receive()
+
+    return replaying

@@ -1,0 +1,63 @@
+"""The HTTP application: routes, admission and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+import item2vec
+from item2vec.service.admission import Admission
+from item2vec.service.keys import ApiKeys
+from item2vec.service.limits import Limits
+from item2vec.service.metrics import Metrics
+from item2vec.service.problems import handle_errors
+from item2vec.service.routes import catalogue, events, explorer, operations, recommendations
+from item2vec.service.serving import Serving
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    serving: Serving, *, keys: ApiKeys | None = None, limits: Limits | None = None, explorer_page: bool = True
+) -> FastAPI:
+    """Return the ASGI application of the service.
+
+    Parameters
+    ----------
+    serving
+        The engine, which is closed when the application shuts down.
+    keys
+        API keys; with ``None``, all requests are allowed.
+    limits
+        Limits of requests and concurrency.
+    explorer_page
+        Whether ``/`` is the explorer.
+    """
+    limits, metrics = limits or Limits(), Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        serving.start()
+        try:
+            yield
+        finally:
+            serving.close()
+
+    app = FastAPI(
+        title="item2vec",
+        version=item2vec.__version__,
+        description="Recommendations, similar items and analogies from the published model.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.serving, app.state.limits, app.state.metrics = serving, limits, metrics
+    modules = [recommendations, catalogue, events, operations, *([explorer] if explorer_page else [])]
+    for module in modules:
+        router: APIRouter = module.router
+        app.include_router(router)
+    handle_errors(app)
+    app.add_middleware(Admission, keys=keys, limits=limits, metrics=metrics)
+    return app

@@ -1,0 +1,74 @@
+"""Conversion of reported events to interactions, and their storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from item2vec.durations import PLAUSIBLE, SECOND, TICKS, microseconds_of
+from item2vec.errors import InputError, short_repr
+from item2vec.interactions import Interactions
+from item2vec.service.schemas import Event
+from item2vec.store import Store
+from item2vec.store.ingest import NO_EVENT
+
+__all__ = ["instant", "stored"]
+
+SOURCE = "http"
+
+
+def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None) -> tuple[int, int]:
+    """Store events; return the numbers of new events and of known events.
+
+    Events with a key are stored once per key; the others once per user, item, event and timestamp.
+    """
+    now = now or datetime.now(UTC)
+    groups: dict[tuple[bool, bool], list[Event]] = {}
+    for event in events:
+        groups.setdefault((event.key is not None, event.session is not None), []).append(event)
+    n_new = 0
+    for (has_keys, has_sessions), group in groups.items():
+        keys = [str(event.key) for event in group] if has_keys else None
+        rows = _interactions(group, has_sessions=has_sessions, now=now)
+        n_new += store.ingest(rows, source=SOURCE, keys=keys, now=now).n_new
+    return n_new, len(events) - n_new
+
+
+def instant(value: str | int | None, now: datetime) -> int:
+    """Return microseconds since 1970 of ISO 8601 text, or of a number of s, ms, µs or ns since 1970.
+
+    The unit of a number is the one that places it between the years 1990 and 2100.
+
+    >>> from datetime import timedelta
+    >>> time = datetime(2024, 1, 1, tzinfo=UTC)
+    >>> {instant(value, time) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000, None)}
+    {1704067200000000}
+    """
+    if value is None:
+        return microseconds_of(now)
+    if isinstance(value, str):
+        try:
+            return microseconds_of(datetime.fromisoformat(value))
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"timestamp is {short_repr(value)}; expected ISO 8601, such as 2024-02-29T12:00:00Z"
+            ) from None
+    for ticks in TICKS.values():
+        if PLAUSIBLE[0] <= value / ticks < PLAUSIBLE[1]:
+            return value * SECOND // ticks
+    raise InputError(
+        f"timestamp is {value}; expected ISO 8601, or a number of seconds, milliseconds, microseconds or "
+        "nanoseconds since 1970, in the years 1990 to 2099"
+    )
+
+
+def _interactions(events: Sequence[Event], *, has_sessions: bool, now: datetime) -> Interactions:
+    weighted = any(event.weight is not None for event in events)
+    return Interactions.of(
+        user=[event.user for event in events],
+        item=[event.item for event in events],
+        timestamp=[instant(event.timestamp, now) for event in events],
+        weight=[1.0 if event.weight is None else event.weight for event in events] if weighted else None,
+        event=[event.event or NO_EVENT for event in events],
+        session=[str(event.session) for event in events] if has_sessions else None,
+    )

@@ -1,0 +1,30 @@
+// The page: loads the facts of the served model, and shows the view that the address names.
+
+import { get } from "./api.js";
+import * as compare from "./compare.js";
+import * as map from "./map.js";
+import * as recommend from "./recommend.js";
+import * as runs from "./runs.js";
+import * as similar from "./similar.js";
+import { changed, state } from "./state.js";
+
+const VIEWS = { recommend, similar, analogy: {}, map, compare, runs };
+
+function show() {
+  const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "recommend";
+  for (const other of Object.keys(VIEWS)) document.getElementById(`view-${other}`).hidden = other !== name;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.getAttribute("href") === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  VIEWS[name].open?.().catch(() => {});
+}
+
+state.facts = await get("explorer/facts");
+const { version, n_items, objective } = state.facts;
+document.getElementById("version").textContent = `${version ?? "single model"} · ${n_items.toLocaleString("en")} items · ${objective}`;
+document.getElementById("load-user").hidden = !state.facts.has_store;
+for (const module of [recommend, similar, map, compare]) module.start();
+addEventListener("hashchange", show);
+show();
+changed();

@@ -1,0 +1,218 @@
+// The view Map: the catalogue on a canvas, with panning, zooming, titles on hover and marked items.
+
+import { get, post } from "./api.js";
+import { element } from "./dom.js";
+import { searchField } from "./search.js";
+import { onChange, state } from "./state.js";
+
+const by = (id) => document.getElementById(id);
+// Okabe & Ito's colours, which colour-blind readers can tell apart, and four more.
+const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7d00", "#7a4fb5", "#b23a48", "#3d8b8b", "#6b8e23", "#a0522d"];
+const OTHER = "#8b928d";
+const CELLS = 128; // cells of the grid for hit tests, per side
+const view = { x: 0.5, y: 0.5, scale: 1 };
+let map = null; // {ids, titles, x, y, group, names}
+let grid = null;
+let neighbours = [];
+let positionOf = new Map();
+
+export function start() {
+  const canvas = by("map-canvas");
+  const names = state.facts.attributes.map((attribute) => attribute.name);
+  by("map-colour").replaceChildren(...["", ...names].map((name) => element("option", { value: name, textContent: name || "none" })));
+  by("map-colour").value = state.facts.colour ?? "";
+  by("map-colour").addEventListener("change", () => load().catch(() => {}));
+  searchField(document.querySelector('[data-search="map"]'), (item) => focus(item.item).catch(() => {}));
+  by("map-in").addEventListener("click", () => zoom(1.5));
+  by("map-out").addEventListener("click", () => zoom(1 / 1.5));
+  by("map-reset").addEventListener("click", () => moveTo(0.5, 0.5, 1));
+  listen(canvas);
+  new ResizeObserver(draw).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  onChange(draw);
+}
+
+/** Load the map when its view is opened for the first time. */
+export async function open() {
+  if (!map) await load();
+  draw();
+}
+
+async function load() {
+  by("map-status").textContent = "Computing the map…";
+  const colour = by("map-colour").value;
+  map = await get(`explorer/map?colour=${encodeURIComponent(colour)}`);
+  positionOf = new Map(map.ids.map((id, at) => [id, at]));
+  grid = Array.from({ length: CELLS * CELLS }, () => []);
+  for (let at = 0; at < map.ids.length; at++) grid[cellOf(map.x[at], map.y[at])].push(at);
+  by("map-legend").replaceChildren(
+    ...map.names.map((name, group) =>
+      element("li", {}, element("i", { style: `background:${colourOf(group)}` }), name ?? "other"),
+    ),
+  );
+  by("map-status").textContent = `${map.ids.length.toLocaleString("en")} items`;
+  draw();
+}
+
+/** Show an item and its neighbours in the middle of the map. */
+async function focus(id) {
+  const at = positionOf.get(id);
+  if (at === undefined) return;
+  neighbours = [at];
+  moveTo(map.x[at], map.y[at], Math.max(view.scale, 6));
+  const answer = await post("v1/similar", { item: id, k: 10 });
+  neighbours = [at, ...answer.items.map((item) => positionOf.get(item.item)).filter((other) => other !== undefined)];
+  by("map-status").textContent = `${map.titles[at]}: near ${answer.items.slice(0, 5).map((item) => item.title ?? item.item).join(", ")}`;
+  draw();
+}
+
+function colourOf(group) {
+  return map.names[group] == null ? OTHER : COLOURS[group % COLOURS.length];
+}
+
+function cellOf(x, y) {
+  const place = (value) => Math.min(CELLS - 1, Math.max(0, Math.floor(value * CELLS)));
+  return place(y) * CELLS + place(x);
+}
+
+function frame() {
+  const { width, height } = by("map-canvas").getBoundingClientRect();
+  const size = Math.min(width, height) * 0.94 * view.scale;
+  return { width, height, size, left: width / 2 - view.x * size, top: height / 2 - view.y * size };
+}
+
+function draw() {
+  const canvas = by("map-canvas");
+  if (!map || !canvas.offsetParent) return;
+  const { width, height, size, left, top } = frame();
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  const dot = Math.min(6, Math.max(1, (0.9 * size) / Math.sqrt(map.ids.length) / 12));
+  const groups = Array.from({ length: Math.max(1, map.names.length) }, () => []);
+  for (let at = 0; at < map.ids.length; at++) groups[map.group[at] ?? 0].push(at);
+  context.globalAlpha = 0.75;
+  groups.forEach((members, group) => {
+    context.fillStyle = map.names.length ? colourOf(group) : COLOURS[0];
+    for (const at of members) {
+      const [x, y] = [left + map.x[at] * size, top + map.y[at] * size];
+      if (x > -5 && y > -5 && x < width + 5 && y < height + 5) context.fillRect(x - dot, y - dot, 2 * dot, 2 * dot);
+    }
+  });
+  context.globalAlpha = 1;
+  const text = getComputedStyle(document.body).color;
+  const marked = state.history.map((item) => positionOf.get(item.item)).filter((at) => at !== undefined);
+  ring(context, neighbours, 6, text, { left, top, size });
+  ring(context, marked, 9, text, { left, top, size });
+  label(context, [...neighbours.slice(0, 6), ...marked], text, { left, top, size });
+}
+
+function ring(context, points, radius, colour, { left, top, size }) {
+  context.strokeStyle = colour;
+  context.lineWidth = 2;
+  for (const at of points) {
+    context.beginPath();
+    context.arc(left + map.x[at] * size, top + map.y[at] * size, radius, 0, 2 * Math.PI);
+    context.stroke();
+  }
+}
+
+function label(context, points, colour, { left, top, size }) {
+  context.fillStyle = colour;
+  context.font = "13px system-ui, sans-serif";
+  for (const at of points) context.fillText(map.titles[at], left + map.x[at] * size + 11, top + map.y[at] * size + 4);
+}
+
+function moveTo(x, y, scale) {
+  Object.assign(view, { x, y, scale: Math.min(400, Math.max(0.5, scale)) });
+  draw();
+}
+
+/** Zoom by a factor around a point of the canvas, by default its middle. */
+function zoom(factor, px, py) {
+  const { width, height, size, left, top } = frame();
+  const [x, y] = [((px ?? width / 2) - left) / size, ((py ?? height / 2) - top) / size];
+  const scale = Math.min(400, Math.max(0.5, view.scale * factor));
+  const kept = view.scale / scale;
+  moveTo(x + (view.x - x) * kept, y + (view.y - y) * kept, scale);
+}
+
+/** Return the item nearest to a point of the canvas, within 10 pixels. */
+function itemAt(px, py) {
+  if (!map) return -1;
+  const { size, left, top } = frame();
+  const [x, y, reach] = [(px - left) / size, (py - top) / size, 10 / size];
+  let [best, nearest] = [-1, reach * reach];
+  const step = 1 / CELLS;
+  for (let v = y - reach; v < y + reach + step; v += step) {
+    for (let u = x - reach; u < x + reach + step; u += step) {
+      for (const at of grid[cellOf(Math.min(u, x + reach), Math.min(v, y + reach))]) {
+        const distance = (map.x[at] - x) ** 2 + (map.y[at] - y) ** 2;
+        if (distance < nearest) [best, nearest] = [at, distance];
+      }
+    }
+  }
+  return best;
+}
+
+function listen(canvas) {
+  const tip = by("map-tip");
+  const pointers = new Map();
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    pointers.set(event.pointerId, place(event));
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const [px, py] = place(event);
+    const before = pointers.get(event.pointerId);
+    if (before) {
+      const { size } = frame();
+      const others = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
+      if (others.length === 1) {
+        const [ox, oy] = others[0];
+        zoom(Math.hypot(px - ox, py - oy) / Math.max(1, Math.hypot(before[0] - ox, before[1] - oy)), ox, oy);
+      } else moveTo(view.x - (px - before[0]) / size, view.y - (py - before[1]) / size, view.scale);
+      pointers.set(event.pointerId, [px, py]);
+      return;
+    }
+    const at = itemAt(px, py);
+    tip.hidden = at < 0;
+    if (at >= 0) {
+      tip.textContent = map.titles[at];
+      tip.style.left = `${Math.min(px + 12, canvas.clientWidth - 120)}px`;
+      tip.style.top = `${py + 12}px`;
+    }
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
+  }
+  canvas.addEventListener("pointerleave", () => (tip.hidden = true));
+  canvas.addEventListener("click", (event) => {
+    const at = itemAt(...place(event));
+    if (at >= 0) focus(map.ids[at]).catch(() => {});
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY / 300), ...place(event));
+    },
+    { passive: false },
+  );
+  canvas.addEventListener("keydown", (event) => {
+    const step = 0.1 / view.scale;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    if (moves[event.key]) moveTo(view.x + moves[event.key][0], view.y + moves[event.key][1], view.scale);
+    else if (event.key === "+" || event.key === "=") zoom(1.5);
+    else if (event.key === "-") zoom(1 / 1.5);
+    else if (event.key === "0") moveTo(0.5, 0.5, 1);
+    else return;
+    event.preventDefault();
+  });
+}

@@ -1,0 +1,93 @@
+// Search fields: a combobox (WAI-ARIA) whose list holds the items that match, typing errors included.
+
+import { get } from "./api.js";
+import { element, nameOf } from "./dom.js";
+
+const DELAY = 120; // milliseconds after the last key
+let number = 0;
+
+/** Turn an empty element into a search field; `choose(item)` is called with the chosen item. */
+export function searchField(place, choose) {
+  const id = `search-${++number}`;
+  const input = element("input", {
+    id,
+    type: "search",
+    autocomplete: "off",
+    spellcheck: false,
+    role: "combobox",
+    "aria-expanded": "false",
+    "aria-controls": `${id}-list`,
+    "aria-autocomplete": "list",
+  });
+  const list = element("ul", { id: `${id}-list`, role: "listbox", hidden: true, "aria-label": "Items found" });
+  place.classList.add("search");
+  place.append(element("label", { for: id, textContent: place.dataset.label }), input, list);
+  let [items, active, timer, latest] = [[], -1, 0, 0];
+
+  function close() {
+    list.hidden = true;
+    active = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  }
+
+  function mark(position) {
+    active = position;
+    [...list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === active)));
+    if (active >= 0) {
+      input.setAttribute("aria-activedescendant", list.children[active].id);
+      list.children[active].scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  function pick(item) {
+    input.value = "";
+    close();
+    choose({ item: item.item, title: item.title ?? undefined });
+  }
+
+  async function find() {
+    const query = input.value.trim();
+    const order = ++latest;
+    if (!query) return close();
+    const found = await get(`v1/items?k=8&q=${encodeURIComponent(query)}`);
+    if (order !== latest) return;
+    items = found.items;
+    list.replaceChildren(
+      ...items.map((item, at) =>
+        element(
+          "li",
+          {
+            id: `${id}-${at}`,
+            role: "option",
+            "aria-selected": "false",
+            onmousedown: (event) => event.preventDefault(),
+            onclick: () => pick(item),
+          },
+          nameOf(item),
+          " ",
+          element("small", { textContent: item.item }),
+        ),
+      ),
+    );
+    list.hidden = !items.length;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+    mark(items.length ? 0 : -1);
+  }
+
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => find().catch(() => {}), DELAY);
+  });
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+    else if (event.key === "Enter" && active >= 0) {
+      event.preventDefault();
+      pick(items[active]);
+    } else if (["ArrowDown", "ArrowUp"].includes(event.key) && items.length && !list.hidden) {
+      event.preventDefault();
+      mark((active + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length);
+    }
+  });
+}

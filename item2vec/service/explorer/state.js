@@ -1,0 +1,31 @@
+// The state of the page: the served model, and the history and dislikes that all views share.
+
+const listeners = new Set();
+
+export const state = {
+  facts: null, // of the served model: version, attributes, whether there is a store
+  history: [], // {item, title}, oldest first
+  dislikes: [],
+};
+
+/** Call a function after each change of the state. */
+export function onChange(listener) {
+  listeners.add(listener);
+}
+
+export function changed() {
+  for (const listener of listeners) listener();
+}
+
+/** Add an item to a list of the state, unless the list has it. */
+export function add(list, item) {
+  if (!state[list].some((other) => other.item === item.item)) {
+    state[list] = [...state[list], item];
+    changed();
+  }
+}
+
+export function removeFrom(list, id) {
+  state[list] = state[list].filter((other) => other.item !== id);
+  changed();
+}

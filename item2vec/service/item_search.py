@@ -1,0 +1,104 @@
+"""Search of items by id and title, tolerant of typing errors (trigrams)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Codes, Doubles, Offsets
+from item2vec.items import Items
+from item2vec.types import Vocabulary
+
+__all__ = ["ItemSearch"]
+
+LONGEST_TEXT = 200
+_WORD = re.compile(r"[^\W_]+")
+
+
+class ItemSearch:
+    """Index of the trigrams of ids and titles.
+
+    The score of a text is the share of the query's trigrams that it contains, as in PostgreSQL's pg_trgm
+    (``word_similarity``), plus a tenth of the share of its own trigrams that the query contains, so that
+    shorter texts come first. The score of an item is the higher one of its id and its title.
+
+    Parameters
+    ----------
+    vocabulary
+        Ids of the items that are searched.
+    items
+        Titles, if there are any.
+    counts
+        Number of tokens of each item (n items); of equal scores, the more frequent item comes first.
+
+    Examples
+    --------
+    >>> ids = Vocabulary(("s1", "s2"))
+    >>> titles = Items.of({"s1": {"title": "Blue Monday"}, "s2": {"title": "Bizarre Love Triangle"}})
+    >>> ItemSearch(ids, titles, np.array([5, 3])).best("blue mnday", k=1)
+    ['s1']
+    """
+
+    def __init__(self, vocabulary: Vocabulary, items: Items | None, counts: npt.ArrayLike) -> None:
+        self._vocabulary = vocabulary
+        self._counts: Doubles = np.asarray(counts, dtype=np.float64)
+        texts, owners = list(vocabulary.ids), list(range(len(vocabulary)))
+        if items is not None:
+            for code, title in zip(
+                vocabulary.encode(items.vocabulary.ids).tolist(), items.titles, strict=True
+            ):
+                if code >= 0 and title:
+                    texts.append(title)
+                    owners.append(code)
+        self._owners: Codes = np.array(owners, dtype=np.int32)
+        grams, documents = _trigrams(texts)
+        self._lengths = np.bincount(documents, minlength=len(texts))
+        order = np.argsort(grams, kind="stable")
+        self._documents = documents[order].astype(np.int32)
+        self._grams, starts = np.unique(grams[order], return_index=True)
+        self._bounds: Offsets = np.append(starts, len(grams))
+
+    def best(self, query: str, *, k: int = 10) -> list[str]:
+        """Return the ids of the ``k`` best items, best first, of those with a common trigram."""
+        wanted = np.unique(_trigrams([query])[0])
+        if not len(wanted) or not len(self._grams):
+            return []
+        places = np.minimum(np.searchsorted(self._grams, wanted), len(self._grams) - 1)
+        places = places[self._grams[places] == wanted]
+        lists = [self._documents[self._bounds[place] : self._bounds[place + 1]] for place in places]
+        documents, common = np.unique(np.concatenate([np.empty(0, np.int32), *lists]), return_counts=True)
+        scores = common / len(wanted) + 0.1 * common / self._lengths[documents]
+        items, inverse = np.unique(self._owners[documents], return_inverse=True)
+        best = np.zeros(len(items))
+        np.maximum.at(best, inverse, scores)
+        order = np.lexsort((items, -self._counts[items], -best))[:k]
+        return self._vocabulary.decode(items[order])
+
+
+def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the distinct trigrams of each text as numbers, and the number of the text of each trigram.
+
+    Texts are case-folded, without accents; each word has two blanks before it, so that a prefix counts more.
+    """
+    padded = [_padded(text) for text in texts]
+    lengths = np.array([len(text) for text in padded])
+    characters = np.frombuffer("".join(padded).encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
+    if len(characters) < 3 or not padded:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    grams = characters[:-2] << 42 | characters[1:-1] << 21 | characters[2:]
+    documents = np.repeat(np.arange(len(padded)), lengths)
+    inside = documents[:-2] == documents[2:]
+    distinct, codes = np.unique(grams[inside], return_inverse=True)
+    pairs = np.unique(documents[:-2][inside] * np.int64(len(distinct)) + codes)
+    return distinct[pairs % len(distinct)], pairs // len(distinct)
+
+
+def _padded(text: str) -> str:
+    folded = text[:LONGEST_TEXT].casefold()
+    if not folded.isascii():
+        folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+    return "".join(f"  {word}" for word in _WORD.findall(folded))

@@ -1,0 +1,39 @@
+"""Limits of the HTTP service on requests, bodies and concurrency."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from item2vec.config.settings import Settings
+
+__all__ = ["Limits"]
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Limits(Settings):
+    """Limits of the HTTP service.
+
+    >>> Limits(max_k=50).max_history
+    10000
+    """
+
+    max_k: Count = 1_000
+    """Largest number of items in an answer."""
+    max_history: Count = 10_000
+    """Largest number of ids in a history or in another list of a request."""
+    max_batch: Count = 1_000
+    """Largest number of requests in a batch, and of events in a request."""
+    max_body: Count = 1 << 20
+    """Largest size of a request body in bytes."""
+    max_depth: Count = 32
+    """Largest nesting depth of the JSON in a request."""
+    max_in_flight: Count = 64
+    """Largest number of requests in progress. Further requests get status 503 with Retry-After."""
+    body_timeout: Seconds = 10.0
+    """Seconds until the body of a request must have arrived."""
+    timeout: Seconds = 30.0
+    """Seconds until the answer to a request must be ready."""

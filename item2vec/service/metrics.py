@@ -1,0 +1,102 @@
+"""Metrics of the HTTP service in Prometheus' text format."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counters and histograms of one service.
+
+    With several workers, the environment variable ``PROMETHEUS_MULTIPROC_DIR`` names a folder through which
+    the metrics of all workers are added up.
+
+    >>> metrics = Metrics()
+    >>> metrics.observe("/livez", "GET", 200, 0.001)
+    >>> b'item2vec_requests_total{method="GET",route="/livez",status="200"} 1.0' in metrics.text()
+    True
+    """
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "item2vec_requests_total", "Answered requests.", ["route", "method", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "item2vec_request_seconds", "Time to an answer.", ["route"], buckets=BUCKETS, registry=registry
+        )
+        self._in_flight = Gauge(
+            "item2vec_requests_in_flight",
+            "Requests in progress.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._refused = Counter(
+            "item2vec_requests_refused_total", "Requests refused because of the load.", registry=registry
+        )
+        self._degraded = Counter(
+            "item2vec_degraded_answers_total",
+            "Answers without a part of the service.",
+            ["part"],
+            registry=registry,
+        )
+        self._generation = Gauge(
+            "item2vec_model_generation",
+            "Generation of the served version.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._loaded = Gauge(
+            "item2vec_model_loaded_timestamp_seconds",
+            "Time at which the served version was loaded.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request, and record its duration in seconds. ``route`` is the template of the path."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def begin(self) -> None:
+        """Count a request in progress."""
+        self._in_flight.inc()
+
+    def end(self) -> None:
+        """Count the end of a request."""
+        self._in_flight.dec()
+
+    def refuse(self) -> None:
+        """Count a request that was refused because of the load."""
+        self._refused.inc()
+
+    def degrade(self, part: str) -> None:
+        """Count an answer that was computed without a part of the service, such as the store."""
+        self._degraded.labels(part).inc()
+
+    def serve(self, generation: int | None, loaded_at: float) -> None:
+        """Record the served version: its generation, and the time of loading in seconds since 1970."""
+        self._generation.set(generation or 0)
+        self._loaded.set(loaded_at)
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,0 +1,132 @@
+"""Errors as problem details: ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from item2vec.errors import InputError, Item2VecError, StoreError, UnknownItemError, short_repr
+
+__all__ = ["MEDIA_TYPE", "Problem", "fields_of", "handle_errors", "problem_of", "problem_response"]
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+log = logging.getLogger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 - the name of RFC 9457
+    """An error that is sent to the client.
+
+    ``errors`` lists the invalid fields, each with the keys ``field``, ``found`` and ``expected``.
+
+    >>> Problem(404, "unknown item 'x'").status
+    404
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        if status in {429, 503}:
+            self.headers.setdefault("Retry-After", str(RETRY_SECONDS))
+
+    def body(self) -> dict[str, Any]:
+        """Return the problem details as JSON values.
+
+        >>> Problem(404, "unknown item 'x'").body()["title"]
+        'Not Found'
+        """
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return body | ({"errors": self.errors} if self.errors else {})
+
+
+def problem_of(error: Item2VecError) -> Problem:
+    """Convert an error of this package to a problem that contains no path, SQL or stack trace.
+
+    >>> problem_of(InputError("k is 0; expected an integer of at least 1")).status
+    422
+    """
+    if isinstance(error, UnknownItemError):
+        return Problem(404, str(error))
+    if isinstance(error, InputError):
+        return Problem(422, str(error))
+    log.error("a request failed: %s", error)
+    if isinstance(error, StoreError):
+        return Problem(503, "the store is unavailable; try again")
+    return Problem(500, "the service failed; its log contains the error")
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return the response of a problem."""
+    content = json.dumps(problem.body(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return Response(content, problem.status, problem.headers, MEDIA_TYPE)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Convert all exceptions of an application's routes to problem responses."""
+
+    async def of_problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return problem_response(error)
+
+    async def of_package(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Item2VecError)
+        return problem_response(problem_of(error))
+
+    async def of_validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(Problem(422, "the request is invalid", errors=fields_of(error.errors())))
+
+    async def of_routing(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem_response(Problem(error.status_code, str(error.detail), headers=error.headers))
+
+    async def of_bug(_: Request, _error: Exception) -> Response:
+        return problem_response(Problem(500, "the service failed; its log contains the error"))
+
+    app.add_exception_handler(Problem, of_problem)
+    app.add_exception_handler(Item2VecError, of_package)
+    app.add_exception_handler(RequestValidationError, of_validation)
+    app.add_exception_handler(HTTPException, of_routing)
+    app.add_exception_handler(Exception, of_bug)
+
+
+def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Convert the errors of a validation; a field is a path such as ``history[2].weight``."""
+    return [
+        {
+            "field": _path(error["loc"]),
+            "found": short_repr(error.get("input")),
+            "expected": str(error["msg"]),
+        }
+        for error in errors[:100]
+    ]
+
+
+def _path(location: Sequence[Any]) -> str:
+    steps = [step for step in location if step not in {"body", "query", "path"}]
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return path.lstrip(".") or "body"

@@ -1,0 +1,97 @@
+"""Shared by the routes: the service behind a request, documented errors, and answers as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from item2vec.items import Items
+from item2vec.service.limits import Limits
+from item2vec.service.metrics import Metrics
+from item2vec.service.problems import MEDIA_TYPE, Problem, fields_of
+from item2vec.service.schemas import ProblemDetails, Recommend, Rules
+from item2vec.service.serving import Answered, Serving
+
+__all__ = ["ERRORS", "Context", "InService", "as_json", "check_limits", "json_response", "validated"]
+
+_PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {**_PROBLEM, "description": "No API key, or an unknown one"},
+    403: {**_PROBLEM, "description": "The API key may not write"},
+    404: {**_PROBLEM, "description": "Unknown item, version or run"},
+    408: {**_PROBLEM, "description": "The body did not arrive in time"},
+    413: {**_PROBLEM, "description": "The body is too large"},
+    415: {**_PROBLEM, "description": "The body is not JSON, or is compressed"},
+    422: {**_PROBLEM, "description": "Invalid input"},
+    429: {**_PROBLEM, "description": "Too many requests"},
+    500: {**_PROBLEM, "description": "An error of the service"},
+    503: {**_PROBLEM, "description": "No model is loaded, too many requests, or the store is unavailable"},
+}
+
+
+class Context:
+    """The engine, limits and metrics of the application that answers a request."""
+
+    def __init__(self, request: Request) -> None:
+        self.serving: Serving = request.app.state.serving
+        self.limits: Limits = request.app.state.limits
+        self.metrics: Metrics = request.app.state.metrics
+
+
+InService = Annotated[Context, Depends(Context)]
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Return a JSON response. NaN cannot occur in it."""
+    content = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(content.encode(), status, media_type="application/json")
+
+
+def validated(model: type[Rules], fields: dict[str, Any]) -> Any:
+    """Validate fields that were query parameters; raise ``Problem`` with the invalid fields."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise Problem(422, "the request is invalid", errors=fields_of(error.errors())) from None
+
+
+def check_limits(request: Rules, limits: Limits) -> None:
+    """Raise ``Problem`` if a request exceeds a limit that the schema does not contain."""
+    if request.k > limits.max_k:
+        raise _above("k", request.k, limits.max_k)
+    lists = {name: getattr(request, name) for name in ("exclude", "allow", "deny", "disliked")}
+    if isinstance(request, Recommend):
+        lists["history"] = request.history
+    for name, values in lists.items():
+        if values is not None and len(values) > limits.max_history:
+            raise _above(name, len(values), limits.max_history, "elements")
+
+
+def as_json(answered: Answered) -> dict[str, Any]:
+    """Return an answer as JSON values."""
+    items: Items | None = answered.view.items
+    answer: dict[str, Any] = {
+        "version": answered.view.version,
+        "items": [_item(item, items, answered.why) for item in answered.items],
+    }
+    return answer | ({"degraded": list(answered.degraded)} if answered.degraded else {})
+
+
+def _item(item: Any, items: Items | None, why: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {"item": item.item, "score": item.score, "source": item.source}
+    title = None if items is None else items.title(item.item)
+    if title is not None and title != item.item:
+        row["title"] = title
+    if item.item in why:
+        row["why"] = [{"item": share.item, "share": share.share} for share in why[item.item]]
+    return row
+
+
+def _above(field: str, found: int, limit: int, unit: str = "") -> Problem:
+    found_text = f"{found:,} {unit}".strip()
+    error = {"field": field, "found": found_text, "expected": f"at most {limit:,} {unit}".strip()}
+    return Problem(422, f"{field} is above the limit of {limit:,}", errors=[error])

@@ -1,0 +1,29 @@
+"""Events that clients report."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from item2vec.service.events import stored
+from item2vec.service.problems import Problem
+from item2vec.service.routes.common import ERRORS, InService, json_response
+from item2vec.service.schemas import EventList, EventsAnswer
+from item2vec.service.strict_route import StrictRoute
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["events"], responses=ERRORS)
+
+
+@router.post("/events", response_model=EventsAnswer)
+def store_events(body: EventList, context: InService) -> Response:
+    """Store events. An event with the key of a stored event is counted as known, and not stored again.
+
+    Without a timestamp, the time of the request is used. Without a key, an event is known if its user, item,
+    event and timestamp are stored.
+    """
+    if len(body.events) > context.limits.max_batch:
+        raise Problem(422, f"{len(body.events)} events; expected at most {context.limits.max_batch:,}")
+    new, known = stored(context.serving.engine.store, body.events)
+    return json_response({"new": new, "known": known})

@@ -1,0 +1,108 @@
+"""Recommendations, similar items and analogies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi import Query as FromQuery
+from starlette.responses import Response
+
+from item2vec.errors import Item2VecError
+from item2vec.service.problems import Problem, problem_of
+from item2vec.service.routes.common import (
+    ERRORS,
+    Context,
+    InService,
+    as_json,
+    check_limits,
+    json_response,
+    validated,
+)
+from item2vec.service.schemas import (
+    Analogy,
+    Answer,
+    Batch,
+    BatchAnswer,
+    Query,
+    Recommend,
+    SimilarBody,
+    SimilarQuery,
+)
+from item2vec.service.serving import Answered
+from item2vec.service.strict_route import StrictRoute
+
+__all__ = ["router"]
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["recommendations"], responses=ERRORS)
+
+
+@router.get("/users/{user}/recommendations", response_model=Answer)
+def of_user(user: str, query: Annotated[Query, FromQuery()], context: InService) -> Response:
+    """Recommend items to a user of the store. A user without a history gets the most popular items."""
+    return _recommended(validated(Recommend, {**query.rules(), "user": user}), context)
+
+
+@router.post("/recommendations", response_model=Answer)
+def of_request(request: Recommend, context: InService) -> Response:
+    """Recommend items to a user of the store, or for a history."""
+    return _recommended(request, context)
+
+
+@router.post("/recommendations/batch", response_model=BatchAnswer)
+def of_batch(batch: Batch, context: InService) -> Response:
+    """Answer several requests by the same version. An invalid request has an error in place of an answer."""
+    view = context.serving.engine.view()
+    answers: list[dict[str, Any]] = []
+    for fields in batch.requests:
+        try:
+            request = validated(Recommend, fields)
+            check_limits(request, context.limits)
+            answers.append(as_json(context.serving.recommend(_arguments(request), view)))
+        except Problem as problem:
+            answers.append(problem.body())
+        except Item2VecError as error:
+            answers.append(problem_of(error).body())
+    return json_response({"answers": answers})
+
+
+@router.get("/items/{item}/similar", response_model=Answer)
+def similar(item: str, query: Annotated[SimilarQuery, FromQuery()], context: InService) -> Response:
+    """List the items that are most similar to an item."""
+    return _near(validated(SimilarBody, {**query.rules(), "item": item}), context)
+
+
+@router.post("/similar", response_model=Answer)
+def similar_of_body(request: SimilarBody, context: InService) -> Response:
+    """List the items that are most similar to an item, whose id is in the body."""
+    return _near(request, context)
+
+
+@router.post("/analogies", response_model=Answer)
+def analogy(request: Analogy, context: InService) -> Response:
+    """List the items that are near the positive items, and far from the negative items."""
+    check_limits(request, context.limits)
+    view = context.serving.engine.view()
+    rules = request.arguments()
+    items = view.analogy(positive=request.positive, negative=request.negative, **rules)
+    return json_response(as_json(Answered(view, items)))
+
+
+def _recommended(request: Recommend, context: Context) -> Response:
+    check_limits(request, context.limits)
+    answered = context.serving.recommend(_arguments(request))
+    for part in answered.degraded:
+        context.metrics.degrade(part)
+    return json_response(as_json(answered))
+
+
+def _near(request: SimilarBody, context: Context) -> Response:
+    check_limits(request, context.limits)
+    view = context.serving.engine.view()
+    items = view.similar_items(request.item, **request.arguments())
+    return json_response(as_json(Answered(view, items)))
+
+
+def _arguments(request: Recommend) -> dict[str, Any]:
+    given = request.model_dump(include={"user", "history", "explain"}, exclude_none=True)
+    return request.arguments() | given

@@ -1,0 +1,261 @@
+"""Requests and answers of the HTTP service, validated strictly: no unknown fields, no type conversions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from item2vec.errors import InputError
+from item2vec.service.strict_json import parse
+
+__all__ = [
+    "Analogy",
+    "Answer",
+    "Batch",
+    "BatchAnswer",
+    "CompareBody",
+    "EventList",
+    "EventsAnswer",
+    "HistoryItem",
+    "ItemAnswer",
+    "ItemBody",
+    "ItemWithId",
+    "Query",
+    "Recommend",
+    "Rules",
+    "SearchAnswer",
+    "SimilarBody",
+    "SimilarQuery",
+]
+
+Id = Annotated[str, Field(min_length=1, max_length=512)]
+Ids = Annotated[list[Id], Field(max_length=10_000)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Conditions = Annotated[dict[str, Any], Field(max_length=100)]
+Timestamp = Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Rules(_Strict):
+    """The rules of an answer."""
+
+    k: Annotated[int, Field(ge=1)] = 10
+    where: Conditions | None = None
+    exclude: Ids = []
+    allow: Ids | None = None
+    deny: Ids = []
+    disliked: Ids = []
+    at_most: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(max_length=10)] = {}
+    diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+    boost: Annotated[dict[Id, Annotated[Finite, Field(gt=0, le=1e6)]], Field(max_length=10_000)] = {}
+    popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
+    interests: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None = None
+    explain: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of ``Engine.recommend`` that differ from their defaults, and ``k``.
+
+        >>> Rules(k=5, deny=["a"]).arguments()
+        {'deny': ['a'], 'k': 5}
+        """
+        given = self.model_dump(include=set(Rules.model_fields) - {"explain"}, exclude_defaults=True)
+        return given | {"k": self.k}
+
+
+class HistoryItem(_Strict):
+    """An item of a history. ``timestamp`` is ISO 8601 text, or a number of s, ms or µs since 1970."""
+
+    item: Id
+    timestamp: Timestamp | None = None
+    weight: Annotated[Finite, Field(ge=-1e6, le=1e6)] | None = None
+
+
+class Recommend(Rules):
+    """A request for recommendations: for a user of the store, or for a history, oldest item first."""
+
+    user: Id | None = None
+    history: Annotated[list[Id | HistoryItem], Field(max_length=10_000)] | None = None
+    filter_seen: bool = True
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.user is None) == (self.history is None):
+            raise ValueError("expected either user or history")
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of ``Engine.recommend`` except user and history."""
+        return super().arguments() | ({} if self.filter_seen else {"filter_seen": False})
+
+
+class CompareBody(Recommend):
+    """A request for the recommendations of a version."""
+
+    version: Id
+
+
+class Batch(_Strict):
+    """Several requests for recommendations. Each is validated by itself."""
+
+    requests: Annotated[list[dict[str, Any]], Field(max_length=1_000)]
+
+
+class SimilarBody(Rules):
+    """A request for similar items."""
+
+    item: Id
+
+
+class Analogy(Rules):
+    """A request for items that are near the positive items, and far from the negative items."""
+
+    positive: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
+    negative: Annotated[list[Id], Field(max_length=1_000)] = []
+
+
+class Event(_Strict):
+    """An event. Events with the same ``key`` are stored once."""
+
+    user: Id
+    item: Id
+    timestamp: Timestamp | None = None
+    event: Id | None = None
+    weight: Annotated[Finite, Field(ge=-1e6, le=1e6)] | None = None
+    session: Id | None = None
+    key: Id | None = None
+
+
+class EventList(_Strict):
+    """Events to store."""
+
+    events: Annotated[list[Event], Field(min_length=1, max_length=1_000)]
+
+
+class ItemBody(_Strict):
+    """Changes of an item; omitted fields keep their values. ``attributes`` replaces all attributes."""
+
+    title: Annotated[str, Field(max_length=10_000)] | None = None
+    attributes: Annotated[dict[str, Any], Field(max_length=1_000)] | None = None
+    active: bool | None = None
+
+
+class ItemWithId(ItemBody):
+    """Changes of an item whose id is in the body."""
+
+    item: Id
+
+
+def _from_json(value: Any) -> Any:
+    """Parse the JSON of a query parameter. Several values are an error of the field's type."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse(value.encode("utf-8", "surrogatepass"))
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+def _interests(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+JsonText = BeforeValidator(_from_json)
+_AS_TEXT = {"type": "string", "contentMediaType": "application/json"}
+
+
+class SimilarQuery(BaseModel):
+    """The rules of an answer as query parameters. ``where``, ``at_most`` and ``boost`` are JSON objects."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k: Annotated[int, Field(ge=1)] = 10
+    where: Annotated[Conditions | None, JsonText, Field(json_schema_extra=_AS_TEXT)] = None
+    exclude: Ids = []
+    allow: Ids | None = None
+    deny: Ids = []
+    disliked: Ids = []
+    at_most: Annotated[dict[str, int], JsonText, Field(json_schema_extra=_AS_TEXT)] = {}
+    diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+    boost: Annotated[dict[str, float], JsonText, Field(json_schema_extra=_AS_TEXT)] = {}
+    popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
+    interests: Annotated[int | Literal["auto"] | None, BeforeValidator(_interests)] = None
+    explain: bool = False
+
+    def rules(self) -> dict[str, Any]:
+        """Return the parameters as fields of a request in JSON."""
+        fields: dict[str, Any] = self.model_dump(exclude_unset=True)
+        return fields
+
+
+class Query(SimilarQuery):
+    """The rules of recommendations as query parameters."""
+
+    filter_seen: bool = True
+
+
+class Share(BaseModel):
+    """Contribution of a history item to a score."""
+
+    item: str | None
+    share: float
+
+
+class AnsweredItem(BaseModel):
+    """A recommended item."""
+
+    item: str
+    score: float
+    title: str | None = None
+    source: str | None = None
+    why: list[Share] | None = None
+
+
+class Answer(BaseModel):
+    """Recommendations, best first. ``degraded`` lists the parts of the service that are unavailable."""
+
+    version: str | None
+    items: list[AnsweredItem]
+    degraded: list[str] | None = None
+
+
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+class BatchAnswer(BaseModel):
+    """An answer, or an error, per request."""
+
+    answers: list[Answer | ProblemDetails]
+
+
+class EventsAnswer(BaseModel):
+    """Numbers of stored events, and of events that had been stored before."""
+
+    new: int
+    known: int
+
+
+class ItemAnswer(BaseModel):
+    """An item of the catalogue. ``count`` is the number of its tokens in training."""
+
+    item: str
+    title: str | None
+    attributes: dict[str, Any]
+    count: int
+    active: bool
+
+
+class SearchAnswer(BaseModel):
+    """Items that match a search, best first."""
+
+    items: list[ItemAnswer]

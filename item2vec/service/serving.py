@@ -1,0 +1,215 @@
+"""The engine behind the service: loaded in the background, and used with fallbacks when the store fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from item2vec.engine import Engine
+from item2vec.errors import Item2VecError, StoreError
+from item2vec.recommender import Recommender
+from item2vec.service.item_search import ItemSearch
+from item2vec.service.problems import Problem
+from item2vec.store import Run
+from item2vec.types import Recommendation, Vocabulary
+from item2vec.versions import load
+from item2vec.versions.layout import find
+from item2vec.versions.overview import Overview, overview
+from item2vec.view import View
+
+__all__ = ["Answered", "Serving"]
+
+RETRY_SECONDS = 1.0
+STORE_PAUSE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """Recommendations, the view of the engine that they were computed with, and the unavailable parts."""
+
+    view: View
+    items: Sequence[Recommendation]
+    degraded: tuple[str, ...] = ()
+    why: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Serving:
+    """An engine that is opened in the background, so that the process answers before a model is published.
+
+    Parameters
+    ----------
+    models, store, reload_every
+        Arguments of ``Engine``.
+    """
+
+    def __init__(self, models: str, store: str | None, *, reload_every: float = 2.0) -> None:
+        self._arguments: dict[str, Any] = {"models": models, "store": store, "reload_every": reload_every}
+        self._engine: Engine | None = None
+        self._why_not_ready = "the model is being loaded"
+        self._stopped = threading.Event()
+        self._search: tuple[View, ItemSearch] | None = None
+        self._store_paused_until = 0.0
+        self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
+
+    def start(self) -> None:
+        """Open the engine in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop opening, and close the engine."""
+        self._stopped.set()
+        self._thread.join()
+        if self._engine is not None:
+            self._engine.close()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine. While no model is loaded, a ``Problem`` with status 503 is raised."""
+        if self._engine is None:
+            raise Problem(503, f"no model is loaded: {self._why_not_ready}")
+        return self._engine
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model is loaded."""
+        return self._engine is not None
+
+    @property
+    def has_store(self) -> bool:
+        """Whether the service has a store with users and events."""
+        return self._arguments["store"] is not None
+
+    @property
+    def degraded(self) -> list[str]:
+        """The parts of the service that are unavailable: the store, or the newest version."""
+        failed = ["reload"] if self.engine.status()["failure"] else []
+        return (["store"] if time.monotonic() < self._store_paused_until else []) + failed
+
+    def recommend(self, request: Mapping[str, Any], view: View | None = None) -> Answered:
+        """Return recommendations for the fields of a request: ``user`` or ``history``, and rules.
+
+        If the store fails, a user's recommendations are the most popular items within the rules.
+        """
+        view = view or self.engine.view()
+        rules = dict(request)
+        user, history, explain = (rules.pop(name, None) for name in ("user", "history", "explain"))
+        if user is None:
+            return self._of_history(view, history, explain, rules)
+        degraded: tuple[str, ...] = ()
+        items: Sequence[Recommendation] = []
+        if time.monotonic() >= self._store_paused_until:
+            try:
+                items = view.recommend(user, **rules)
+                why = {item.item: view.explain(user, item.item) for item in items} if explain else {}
+                return Answered(view, items, degraded, why)
+            except StoreError as error:
+                # For a moment, requests do not wait for a store that has just failed.
+                self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
+                log.warning("serving users without their histories: %s", error)
+        return Answered(view, view.recommend(history=[], **rules), ("store",))
+
+    def _of_history(
+        self, view: View, history: Sequence[Any], explain: bool | None, rules: dict[str, Any]
+    ) -> Answered:
+        tokens = [{"item": token} if isinstance(token, str) else token for token in history]
+        ids = [token["item"] for token in tokens]
+        columns: dict[str, Any] = {}
+        if any(token.get("weight") is not None for token in tokens):
+            columns["weights"] = [1.0 if token.get("weight") is None else token["weight"] for token in tokens]
+        items = view.recommend(history=ids, **columns, **rules)
+        why = {item.item: view.model.explain(ids, item.item, **columns) for item in items} if explain else {}
+        return Answered(view, items, (), why)
+
+    def view_of(self, version: str) -> View:
+        """Return a view of a version of the models folder, with the current catalogue."""
+        view = self.engine.view()
+        if view.version == version:
+            return view
+        if version not in {row["id"] for row in self.versions()}:
+            raise Problem(404, f"unknown version {version[:80]!r}; GET /v1/versions lists the known ones")
+        return self.engine.view_of(_load(find(Path(self._arguments["models"]), version)), version)
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Return the versions of the models folder as JSON values, newest first."""
+        self.engine.view()
+        models = Path(self._arguments["models"])
+        rows = [_version(row) for row in overview(models)] if (models / "versions").is_dir() else []
+        return rows[::-1]
+
+    def runs(self, limit: int) -> list[dict[str, Any]]:
+        """Return the latest nightly runs as JSON values, newest first."""
+        engine = self.engine
+        return [] if not self.has_store else [_run(run) for run in engine.store.runs(limit)]
+
+    def search(self, query: str, k: int) -> tuple[View, list[str]]:
+        """Return the items whose ids or titles are most similar to a query."""
+        view, cached = self.engine.view(), self._search
+        if cached is None or cached[0].model is not view.model or cached[0].catalogue is not view.catalogue:
+            self._search = cached = (view, _search_of(view))
+        return view, cached[1].best(query, k=k)
+
+    def _open(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._engine = Engine(**self._arguments)
+            except Item2VecError as error:
+                if str(error) != self._why_not_ready:
+                    log.warning("no model is loaded yet: %s", error)
+                self._why_not_ready = type(error).__name__
+                self._stopped.wait(RETRY_SECONDS)
+            else:
+                log.info("serving %s", self._engine.version)
+                return
+
+
+def _search_of(view: View) -> ItemSearch:
+    """Return an index of the items of the model and of the catalogue."""
+    known, listed = view.model.vocabulary, view.catalogue.items.vocabulary
+    added = [id_ for id_ in listed.ids if id_ not in known]
+    counts = np.append(view.model.vectors.counts, np.zeros(len(added)))
+    return ItemSearch(Vocabulary((*known.ids, *added)), view.items, counts)
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path) -> Recommender:
+    return load(path)
+
+
+def _version(row: Overview) -> dict[str, Any]:
+    manifest = None if row.manifest is None else row.manifest.model_dump(mode="json")
+    about: dict[str, Any] = {} if manifest is None else manifest
+    train = about.get("train") or {}
+    return {
+        "id": row.version.id,
+        "states": list(row.states),
+        "created_at": about.get("created_at"),
+        "items": about.get("n_items"),
+        "size": row.size,
+        "objective": train.get("objective"),
+        "train": train,
+        "taste": about.get("taste"),
+        "index": about.get("index"),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "started_at": run.started_at.isoformat(),
+        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
+        "status": run.status,
+        "version": run.version,
+        "reason": run.reason,
+        "gates": dict(run.gates),
+        "metrics": dict(run.metrics),
+    }

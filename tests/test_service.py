@@ -1,0 +1,375 @@
+"""The HTTP service: routes, shapes, errors, keys, limits and fallbacks, on a real store and models folder."""
+
+import json
+import threading
+import time
+
+import pytest
+from starlette.testclient import TestClient
+
+from item2vec import Recommender, adapters, publish, readers, train
+from item2vec.errors import StoreError
+from item2vec.items import Items
+from item2vec.service import ApiKeys, Limits, Serving, create_app
+from item2vec.store import Store
+
+READ, WRITE = "a-key-that-only-reads", "a-key-that-also-writes"
+SLASH = "a/b c%é"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("service")
+    listens = readers.read_interactions("sample_data/listens.csv.gz")
+    listens = listens.take(listens.item < 60)
+    songs = readers.read_items("sample_data/items.csv")
+    with Store(f"sqlite:///{folder}/item2vec.db") as store:
+        store.upgrade()
+        store.ingest(listens)
+        store.ingest_items(songs)
+        store.ingest_items(Items.of({SLASH: {"title": "An id with a slash"}}))
+    sentences = adapters.histories(listens)
+    model = Recommender(
+        train(sentences, vector_size=16, epochs=2, workers=1, objective="skipgram", backend="numba"),
+        items=songs,
+    )
+    publish(model, folder / "models")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(folder):
+    return create_app(Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db", reload_every=0.2))
+
+
+@pytest.fixture(scope="module")
+def client(app):
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def wait_until_ready(client, **headers):
+    while client.get("/readyz", headers=headers).status_code == 503:
+        time.sleep(0.01)
+
+
+def is_problem(answer, status):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
+    assert answer.json()["status"] == status
+    for secret in ("/work", "/tmp", "SELECT", "Traceback", ".py"):
+        assert secret not in answer.text
+    return answer.json()
+
+
+def ids(answer):
+    assert answer.status_code == 200, answer.text
+    return [item["item"] for item in answer.json()["items"]]
+
+
+def test_health_names_the_served_version(client, app):
+    assert client.get("/livez").json() == {"status": "alive"}
+    ready = client.get("/readyz").json()
+    assert ready.keys() == {"version", "generation", "loaded_at", "age_s", "degraded"}
+    assert ready["version"] == app.state.serving.engine.version
+    assert ready["generation"] == 1
+    assert ready["degraded"] == []
+
+
+def test_an_answer_is_that_of_the_engine(client, app):
+    engine = app.state.serving.engine
+    answer = client.get("/v1/users/u42/recommendations?k=5").json()
+    assert answer["version"] == engine.version
+    expected = engine.recommend("u42", k=5)
+    assert [(item["item"], item["score"], item["source"]) for item in answer["items"]] == [
+        (item.item, item.score, item.source) for item in expected
+    ]
+    assert answer["items"][0]["title"] == engine.model.items.title(expected[0].item)
+    assert client.post("/v1/recommendations", json={"user": "u42", "k": 5}).json() == answer
+
+
+def test_rules_in_a_query_are_those_of_a_body(client):
+    denied = ids(client.get("/v1/users/u42/recommendations"))[:2]
+    query = {"k": 3, "where": json.dumps({"year": {">=": 1970}}), "deny": denied, "filter_seen": "false"}
+    body = {"user": "u42", "k": 3, "where": {"year": {">=": 1970}}, "deny": denied, "filter_seen": False}
+    by_query, by_body = (
+        client.get("/v1/users/u42/recommendations", params=query),
+        client.post("/v1/recommendations", json=body),
+    )
+    assert ids(by_query) == ids(by_body)
+    assert not set(denied) & set(ids(by_query))
+
+
+def test_a_history_may_have_weights(client, app):
+    model = app.state.serving.engine.model
+    first, second = model.vocabulary.ids[:2]
+    history = [{"item": first, "weight": 3}, second]
+    answer = client.post("/v1/recommendations", json={"history": history, "k": 4})
+    assert ids(answer) == [item.item for item in model.recommend([first, second], weights=[3, 1], k=4)]
+
+
+def test_explanations_name_history_items(client, app):
+    history = list(app.state.serving.engine.model.vocabulary.ids[:2])
+    answer = client.post("/v1/recommendations", json={"history": history, "k": 2, "explain": True}).json()
+    for item in answer["items"]:
+        assert {share["item"] for share in item["why"]} == set(history)
+        assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-5)
+
+
+def test_a_user_without_history_gets_popular_items(client):
+    answer = client.get("/v1/users/nobody/recommendations?k=3")
+    assert len(ids(answer)) == 3
+    assert {item["source"] for item in answer.json()["items"]} == {"popular"}
+
+
+def test_a_batch_has_an_error_in_place_of_an_answer(client):
+    requests = [
+        {"user": "u42", "k": 2},
+        {"k": 2},
+        {"history": ["unknown"], "k": 0},
+        {"user": "u7", "where": {"nothing": 1}},
+    ]
+    answers = client.post("/v1/recommendations/batch", json={"requests": requests}).json()["answers"]
+    assert [answer.get("status", 200) for answer in answers] == [200, 422, 422, 422]
+    assert len(answers[0]["items"]) == 2
+
+
+def test_similar_items_and_analogies(client, app):
+    engine = app.state.serving.engine
+    item, other = engine.model.vocabulary.ids[:2]
+    expected = [found.item for found in engine.similar_items(item, k=3)]
+    assert ids(client.get(f"/v1/items/{item}/similar?k=3")) == expected
+    assert ids(client.post("/v1/similar", json={"item": item, "k": 3})) == expected
+    analogy = client.post("/v1/analogies", json={"positive": [item], "negative": [other], "k": 3})
+    assert ids(analogy) == [found.item for found in engine.analogy(positive=[item], negative=[other], k=3)]
+    is_problem(client.get("/v1/items/unknown-song/similar"), 404)
+
+
+def test_search_forgives_typing_errors(client):
+    found = client.get("/v1/items", params={"q": "909 stpes", "k": 3}).json()["items"]
+    assert found[0]["item"] == "909-steps"
+    assert found[0].keys() == {"item", "title", "attributes", "count", "active"}
+    assert client.get("/v1/items/909-steps").json() == found[0]
+    assert len(client.get("/v1/items?k=4").json()["items"]) == 4
+
+
+def test_an_item_is_changed_removed_and_returned(client, app):
+    item = ids(client.post("/v1/recommendations", json={"history": []}))[0]
+    assert client.put(f"/v1/items/{item}", json={"title": "New title"}).json()["title"] == "New title"
+    before = client.get(f"/v1/items/{item}").json()
+    assert client.delete(f"/v1/items/{item}").json()["active"] is False
+    assert item not in ids(client.post("/v1/recommendations", json={"history": [], "k": 50}))
+    assert client.put(f"/v1/items/{item}", json={"active": True}).json() == before
+    assert item in ids(client.post("/v1/recommendations", json={"history": [], "k": 50}))
+    is_problem(client.delete("/v1/items/unknown-song"), 404)
+
+
+def test_ids_that_paths_cannot_carry(client):
+    assert client.get("/v1/items", params={"item": SLASH}).json()["items"][0]["item"] == SLASH
+    assert client.put("/v1/items", json={"item": SLASH, "title": "Renamed"}).json()["title"] == "Renamed"
+    assert client.request("DELETE", "/v1/items", params={"item": SLASH}).json()["active"] is False
+    client.put("/v1/items", json={"item": SLASH, "active": True})
+
+
+def test_events_are_stored_once_per_key(client, app):
+    events = [
+        {"user": "http", "item": "909-steps", "key": "k1"},
+        {"user": "http", "item": "blue-harbour", "key": "k2", "timestamp": "2024-05-01T10:00:00Z"},
+        {"user": "http", "item": "blue-harbour", "timestamp": 1_714_557_600_000},
+    ]
+    assert client.post("/v1/events", json={"events": events}).json() == {"new": 3, "known": 0}
+    assert client.post("/v1/events", json={"events": events}).json() == {"new": 0, "known": 3}
+    assert sorted(app.state.serving.engine.store.history("http").items) == [
+        "909-steps",
+        "blue-harbour",
+        "blue-harbour",
+    ]
+
+
+INVALID = {
+    "k of 0": ("k", {"user": "u42", "k": 0}),
+    "k above the limit": ("k", {"user": "u42", "k": 1_001}),
+    "a boolean as a number": ("k", {"user": "u42", "k": True}),
+    "a number as text": ("k", {"user": "u42", "k": "5"}),
+    "an unknown field": ("limit", {"user": "u42", "limit": 5}),
+    "neither user nor history": ("body", {}),
+    "both": ("body", {"user": "u42", "history": []}),
+    "a number as an id": ("user", {"user": 42}),
+    "an empty id": ("history[1].constrained-str", {"history": ["a", ""]}),
+    "a list": ("body", []),
+    "diversity above 1": ("diversity", {"user": "u42", "diversity": 1.5}),
+    "a long history": ("history", {"history": ["a"] * 10_001}),
+}
+
+
+@pytest.mark.parametrize(("field", "body"), INVALID.values(), ids=INVALID)
+def test_invalid_input_names_the_field(client, field, body):
+    problem = is_problem(client.post("/v1/recommendations", json=body), 422)
+    named = [error["field"] for error in problem["errors"]]
+    assert any(name.startswith(field.partition("[")[0]) for name in named), named
+    assert all(error.keys() == {"field", "found", "expected"} for error in problem["errors"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"Content-Type": "text/plain"}, b"{}", 415),
+        ({"Content-Type": "application/json; charset=utf-16"}, b"{}", 415),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, b"\x1f\x8b", 415),
+        ({"Content-Type": "application/json"}, b" " * (1 << 20) + b" ", 413),
+        ({"Content-Type": "application/json"}, b"[" * 100_000, 422),
+        ({"Content-Type": "application/json"}, b'{"history": ["a"], "popularity": NaN}', 422),
+        ({"Content-Type": "application/json"}, b'{"history": ["a"], "history": ["b"]}', 422),
+        ({"Content-Type": "application/json"}, b'{"k": ' + b"9" * 5_000 + b"}", 422),
+        ({"Content-Type": "application/json"}, b'{"user": "\xff"}', 422),
+        ({"Content-Type": "application/json"}, b'{"user": "\\ud800"}', 422),
+        ({"Content-Type": "application/json"}, b"", 422),
+    ],
+)
+def test_hostile_bodies_are_refused(client, headers, body, status):
+    is_problem(client.post("/v1/recommendations", content=body, headers=headers), status)
+
+
+def test_a_chunked_body_is_refused_at_the_limit(client):
+    sent = []
+
+    def chunks():
+        for _ in range(64):
+            sent.append(1)
+            yield b" " * (1 << 16)
+
+    answer = client.post(
+        "/v1/recommendations", content=chunks(), headers={"Content-Type": "application/json"}
+    )
+    is_problem(answer, 413)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%00", "a%00b", "CURRENT", "~", "%ff", "x" * 2_000]
+)
+@pytest.mark.parametrize(
+    "route", ["/v1/items/{}", "/v1/versions/{}", "/v1/runs/{}", "/explorer/{}", "/v1/items/{}/similar"]
+)
+def test_hostile_names_open_no_file(client, route, name):
+    answer = client.get(route.format(name))
+    assert answer.status_code in ({200, 404, 405} if name == ".." else {404, 422}), answer.text
+    assert "root:" not in answer.text
+
+
+def test_unknown_routes_and_methods_are_problems(client):
+    is_problem(client.get("/v1/nothing"), 404)
+    is_problem(client.delete("/v1/recommendations"), 405)
+    is_problem(client.get("/v1/users/u42/recommendations?limit=5"), 422)
+
+
+def test_versions_and_runs_are_listed(client, app):
+    listed = client.get("/v1/versions").json()["versions"]
+    assert [row["id"] for row in listed] == [app.state.serving.engine.version]
+    assert client.get(f"/v1/versions/{listed[0]['id']}").json() == listed[0]
+    assert client.get("/v1/runs").json() == {"runs": []}
+    is_problem(client.get("/v1/runs/7"), 404)
+
+
+def test_metrics_count_requests_by_route(client):
+    client.get("/v1/users/u42/recommendations")
+    text = client.get("/metrics").text
+    assert (
+        'item2vec_requests_total{method="GET",route="/v1/users/{user}/recommendations",status="200"}' in text
+    )
+    assert "item2vec_model_generation 1.0" in text
+    assert all(line.startswith(("#", "item2vec_")) for line in text.splitlines())
+
+
+def test_every_route_but_livez_needs_a_key(folder):
+    keys = ApiKeys.of([("read", READ), ("write", WRITE)])
+    app = create_app(Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db"), keys=keys)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until_ready(client, Authorization=f"Bearer {READ}")
+        assert client.get("/livez").status_code == 200
+        for route in [
+            *app.openapi()["paths"],
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/explorer/main.js",
+            "/nothing",
+        ]:
+            if route != "/livez":
+                problem = is_problem(client.get(route), 401)
+                assert "WWW-Authenticate" in client.get(route, headers={"X-API-Key": "wrong"}).headers
+                assert READ not in str(problem)
+        assert client.get("/readyz", headers={"X-API-Key": READ}).status_code == 200
+        event = {"events": [{"user": "u", "item": "909-steps", "key": "k9"}]}
+        is_problem(client.post("/v1/events", json=event, headers={"X-API-Key": READ}), 403)
+        is_problem(client.put("/v1/items/x", json={}, headers={"X-API-Key": READ}), 403)
+        assert client.post("/v1/events", json=event, headers={"X-API-Key": WRITE}).status_code == 200
+
+
+def test_requests_above_the_limit_are_refused(folder, monkeypatch):
+    app = create_app(
+        Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db"), limits=Limits(max_in_flight=1)
+    )
+    entered, release = threading.Event(), threading.Event()
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until_ready(client)
+        plain = app.state.serving.recommend
+
+        def slow(*arguments):
+            entered.set()
+            release.wait()
+            return plain(*arguments)
+
+        monkeypatch.setattr(app.state.serving, "recommend", slow)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(client.get("/v1/users/u42/recommendations")))
+        thread.start()
+        entered.wait()
+        refused = client.get("/v1/users/u42/recommendations")
+        assert is_problem(refused, 503)
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert client.get("/livez").status_code == 200
+        release.set()
+        thread.join()
+        assert answers[0].status_code == 200
+        assert client.get("/v1/versions").status_code == 200
+
+
+def test_without_the_store_users_get_popular_items(client, app, monkeypatch):
+    engine = app.state.serving.engine
+
+    def fail(*_, **__):
+        raise StoreError("connection to postgresql://secret@db/ failed; start the server")
+
+    monkeypatch.setattr(engine.store, "histories", fail)
+    answer = client.get("/v1/users/u42/recommendations?k=3").json()
+    assert answer["degraded"] == ["store"]
+    assert {item["source"] for item in answer["items"]} == {"popular"}
+    assert "degraded" not in client.post("/v1/recommendations", json={"history": ["909-steps"]}).json()
+    assert client.get("/readyz").json()["degraded"] == ["store"]
+    monkeypatch.setattr(engine.store, "ingest", fail)
+    problem = is_problem(client.post("/v1/events", json={"events": [{"user": "u", "item": "i"}]}), 503)
+    assert "secret" not in str(problem)
+    monkeypatch.undo()
+    while "degraded" in client.get("/v1/users/u42/recommendations?k=3").json():
+        time.sleep(0.05)
+
+
+def test_a_new_version_is_served_without_a_restart(client, app, folder):
+    model = app.state.serving.engine.model
+    version = publish(Recommender.from_parts(model.parts), folder / "models")
+    while client.get("/readyz").json()["version"] != version.id:
+        time.sleep(0.01)
+    assert client.get("/v1/users/u42/recommendations").json()["version"] == version.id
+
+
+def test_before_a_model_is_published_the_service_is_not_ready(tmp_path):
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as store:
+        store.upgrade()
+    app = create_app(Serving(f"{tmp_path}/models", f"sqlite:///{tmp_path}/item2vec.db"))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/livez").status_code == 200
+        for route in ("/readyz", "/v1/users/u42/recommendations", "/v1/items?q=a"):
+            assert "Retry-After" in client.get(route).headers
+            is_problem(client.get(route), 503)

@@ -1,0 +1,165 @@
+"""The service's strict JSON, API keys and item search."""
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from item2vec.errors import ConfigError, InputError
+from item2vec.items import Items
+from item2vec.service.events import instant
+from item2vec.service.item_search import ItemSearch
+from item2vec.service.keys import ApiKeys, key_of
+from item2vec.service.strict_json import parse
+from item2vec.types import Vocabulary
+
+REFUSED = {
+    "not JSON": (b"{", "not JSON"),
+    "empty": (b"", "not JSON"),
+    "a byte that is not UTF-8": (b'"\xff"', "UTF-8"),
+    "UTF-16": ('{"k": 1}'.encode("utf-16"), "UTF-8"),
+    "NaN": (b'{"k": NaN}', "finite"),
+    "infinity": (b"[-Infinity]", "finite"),
+    "a float above the largest": (b"1e999", "1.8e308"),
+    "an integer of 5,000 digits": (b"1" * 5_000, "digits"),
+    "a repeated key": (b'{"k": 1, "k": 2}', "repeats the key 'k'"),
+    "a lone surrogate": (rb'"\ud800"', "surrogate"),
+    "100,000 levels of lists": (b"[" * 100_000, "deep"),
+    "100,000 levels of objects": (b'{"a":' * 100_000, "deep"),
+    "one level too many": (b"[" * 33 + b"]" * 33, "deep"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED)
+def test_invalid_json_is_refused(body, message):
+    with pytest.raises(InputError, match=message):
+        parse(body)
+
+
+def test_brackets_in_strings_are_not_levels():
+    text = json.dumps({"a": "[" * 100 + '"' + "\\" + "{" * 100})
+    assert parse(text.encode()) == json.loads(text)
+    assert parse(b"[" * 32 + b"]" * 32)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(values)
+def test_valid_json_is_parsed_as_by_json(value):
+    assert parse(
+        json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), max_depth=50
+    ) == json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def test_an_unclosed_string_of_escapes_is_scanned_in_linear_time():
+    """In quadratic time, this test would run for minutes."""
+    with pytest.raises(InputError):
+        parse(b'"' + b'\\"' * 500_000)
+
+
+def test_keys_are_read_from_a_file(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("# nightly job\nwrite  a-key-that-writes-events\n\nread a-key-that-only-reads\n")
+    keys = ApiKeys.read(file)
+    assert keys.right_of("a-key-that-writes-events") == "write"
+    assert keys.right_of("a-key-that-only-reads") == "read"
+    assert keys.right_of("a-key-that-only-read") is None
+    assert "a-key" not in repr(keys)
+
+
+@pytest.mark.parametrize(
+    "line", ["secret-key-without-a-right", "admin secret-key-of-an-admin", "read short", "read"]
+)
+def test_an_invalid_line_of_keys_is_refused_without_showing_it(tmp_path, line):
+    (tmp_path / "keys").write_text(f"read a-key-that-only-reads\n{line}\n")
+    with pytest.raises(ConfigError, match="line 2") as refused:
+        ApiKeys.read(tmp_path / "keys")
+    assert "secret" not in str(refused.value)
+    assert "short" not in str(refused.value)
+
+
+def test_a_file_without_keys_is_refused(tmp_path):
+    (tmp_path / "keys").write_text("# none\n")
+    for path in (tmp_path / "keys", tmp_path / "missing"):
+        with pytest.raises(ConfigError):
+            ApiKeys.read(path)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        ("Bearer abc", "abc"),
+        ("bearer abc", "abc"),
+        ("Basic OmFiYw==", "abc"),
+        ("Basic %%%", None),
+        ("Digest x", None),
+        (None, None),
+    ],
+)
+def test_the_key_of_a_request(authorization, expected):
+    assert key_of(authorization, None) == expected
+
+
+SONGS = Items.of(
+    {
+        "blue-monday": {"title": "Blue Monday"},
+        "blue-train": {"title": "Blue Train"},
+        "cafe": {"title": "Café Bleu"},
+        "s4": {"title": "Monday, Monday"},
+        "訪問": {},
+    }
+)
+SEARCH = ItemSearch(SONGS.vocabulary, SONGS, np.array([5, 9, 1, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("blue monday", "blue-monday"),
+        ("blue mnday", "blue-monday"),  # a missing letter
+        ("bleu train", "blue-train"),  # transposed letters
+        ("CAFE", "cafe"),  # case and accents
+        ("blu", "blue-train"),  # of two prefixes, the more frequent item
+        ("s4", "s4"),  # an id
+        ("訪問", "訪問"),
+    ],
+)
+def test_search_tolerates_typing_errors(query, first):
+    assert SEARCH.best(query, k=1) == [first]
+
+
+@pytest.mark.parametrize("query", ["", "   ", "!?", "zzz"])
+def test_a_search_without_a_match_is_empty(query):
+    assert SEARCH.best(query) == []
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=6), st.text(max_size=8))
+def test_search_is_the_definition(ids, query):
+    """Every item that shares a trigram is found; an item found by its own id comes before a worse match."""
+    ids = [id_ for id_ in ids if "\0" not in id_ and id_.isprintable()]
+    found = ItemSearch(Vocabulary(tuple(ids)), None, np.ones(len(ids))).best(query, k=10)
+    assert set(found) <= set(ids)
+    assert len(set(found)) == len(found)
+    if query in ids and any(character.isalnum() for character in query):
+        assert query in found
+
+
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["yesterday", 20240101, 10**18 * 7, 5, "2024-13-01"])
+def test_an_unclear_timestamp_is_refused(value):
+    with pytest.raises(InputError, match="expected ISO 8601"):
+        instant(value, NOW)
