@@ -161,7 +161,7 @@ class Store:
         """
         check_ids([source])
         if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}; expected an integer of at least 1")
+            raise ConfigError(f"batch_size is {batch_size}; expected at least 1")
         moments, now = Moments.of(interactions), utc(now or datetime.now(UTC))
         events = Events.of(interactions, moments, repeats, keys)
         log_notices(interactions, moments, events, by_default=repeats is None, now=now)
