@@ -71,12 +71,10 @@ class Store:
     ...     store.ingest(listens)
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
     ...     store.history("ann").items
-    ...     store.items_where({"genre": "dance"})
     '0005'
     Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0)
     Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0)
     ['y', 'x']
-    ['x']
     >>> folder.cleanup()
     """
 
@@ -156,8 +154,7 @@ class Store:
         Raises
         ------
         InputError
-            If a timestamp is outside the years 1 to 9999, or only the interactions or only the events of the
-            store have timestamps.
+            If a timestamp is invalid, or only one of interactions and store has timestamps.
         """
         check_ids([source])
         if batch_size < 1:
