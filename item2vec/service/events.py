@@ -34,18 +34,14 @@ def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None
     return n_new, len(events) - n_new
 
 
-def instant(value: str | int | None, now: datetime) -> int:
+def instant(value: str | int) -> int:
     """Return microseconds since 1970 of ISO 8601 text, or of a number of s, ms, µs or ns since 1970.
 
     The unit of a number is the one that places it between the years 1990 and 2100.
 
-    >>> from datetime import timedelta
-    >>> time = datetime(2024, 1, 1, tzinfo=UTC)
-    >>> {instant(value, time) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000, None)}
+    >>> {instant(value) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000)}
     {1704067200000000}
     """
-    if value is None:
-        return microseconds_of(now)
     if isinstance(value, str):
         try:
             return microseconds_of(datetime.fromisoformat(value))
@@ -67,7 +63,9 @@ def _interactions(events: Sequence[Event], *, has_sessions: bool, now: datetime)
     return Interactions.of(
         user=[event.user for event in events],
         item=[event.item for event in events],
-        timestamp=[instant(event.timestamp, now) for event in events],
+        timestamp=[
+            microseconds_of(now) if event.timestamp is None else instant(event.timestamp) for event in events
+        ],
         weight=[1.0 if event.weight is None else event.weight for event in events] if weighted else None,
         event=[event.event or NO_EVENT for event in events],
         session=[str(event.session) for event in events] if has_sessions else None,

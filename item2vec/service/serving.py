@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from item2vec.engine import Engine
-from item2vec.errors import Item2VecError, StoreError
+from item2vec.errors import InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
+from item2vec.service.events import instant
 from item2vec.service.item_search import ItemSearch
 from item2vec.service.problems import Problem
 from item2vec.store import Run
@@ -126,6 +127,8 @@ class Serving:
         columns: dict[str, Any] = {}
         if any(token.get("weight") is not None for token in tokens):
             columns["weights"] = [1.0 if token.get("weight") is None else token["weight"] for token in tokens]
+        if any(token.get("timestamp") is not None for token in tokens):
+            columns["timestamps"] = _timestamps(tokens)
         items = view.recommend(history=ids, **columns, **rules)
         why = {item.item: view.model.explain(ids, item.item, **columns) for item in items} if explain else {}
         return Answered(view, items, (), why)
@@ -170,6 +173,15 @@ class Serving:
             else:
                 log.info("serving %s", self._engine.version)
                 return
+
+
+def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:
+    for number, token in enumerate(tokens):
+        if token.get("timestamp") is None:
+            raise InputError(
+                f"history[{number}] has no timestamp; expected one for each item of the history, or none"
+            )
+    return [instant(token["timestamp"]) for token in tokens]
 
 
 def _search_of(view: View) -> ItemSearch:
