@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from functools import lru_cache
 from typing import Any
-
-import numpy as np
 
 from item2vec.arrays import Floats
 from item2vec.items import Items
@@ -14,7 +12,7 @@ from item2vec.mapping import layout
 from item2vec.recommender import Recommender
 from item2vec.view import View
 
-__all__ = ["facts", "map_data"]
+__all__ = ["Maps", "facts", "map_data"]
 
 COLOURS = 12
 SUGGESTED = 50
@@ -37,10 +35,38 @@ def facts(view: View, *, has_store: bool) -> dict[str, Any]:
     }
 
 
-def map_data(view: View, attribute: str | None) -> dict[str, Any]:
+class Maps:
+    """The positions of the items of the latest model, computed in the background.
+
+    >>> Maps().positions is None
+    True
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._model: Recommender | None = None
+        self.positions: Floats | None = None
+
+    def of(self, model: Recommender) -> Floats | None:
+        """Return the positions of the items of a model; ``None`` while they are being computed."""
+        with self._lock:
+            if self._model is not None and self._model.vectors is model.vectors:
+                return self.positions
+            self._model, self.positions = model, None
+        threading.Thread(target=self._compute, args=(model,), name="item2vec-map", daemon=True).start()
+        return None
+
+    def _compute(self, model: Recommender) -> None:
+        positions = layout(model.vectors)
+        with self._lock:
+            if self._model is model:
+                self.positions = positions
+
+
+def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, Any]:
     """Return the map of a model as JSON values: ids, titles, positions from 0 to 1, and colour groups."""
     ids, items = view.model.vocabulary.ids, view.items
-    positions = _positions(view.model).round(4)
+    positions = positions.round(4)
     values = [None] * len(ids) if attribute is None or items is None else _values(items, ids, attribute)
     common = [value for value, _ in Counter(filter(None, values)).most_common(COLOURS)]
     number_of = {value: number for number, value in enumerate(common)}
@@ -81,9 +107,3 @@ def _values(items: Items, ids: tuple[str, ...], attribute: str) -> list[str | No
         first = _scalars(items.about(id_).get(attribute))[:1]
         values.append(str(first[0]) if first else None)
     return values
-
-
-@lru_cache(maxsize=2)
-def _positions(model: Recommender) -> Floats:
-    positions: Floats = np.asarray(layout(model.vectors))
-    return positions

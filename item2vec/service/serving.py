@@ -17,6 +17,7 @@ from item2vec.engine import Engine
 from item2vec.errors import InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
 from item2vec.service.events import instant
+from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearch
 from item2vec.service.problems import Problem
 from item2vec.store import Run
@@ -59,6 +60,7 @@ class Serving:
         self._why_not_ready = "the model is being loaded"
         self._stopped = threading.Event()
         self._search: tuple[View, ItemSearch] | None = None
+        self.maps = Maps()
         self._store_paused_until = 0.0
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 

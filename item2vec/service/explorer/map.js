@@ -10,6 +10,8 @@ const by = (id) => document.getElementById(id);
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7d00", "#7a4fb5", "#b23a48", "#3d8b8b", "#6b8e23", "#a0522d"];
 const OTHER = "#8b928d";
 const CELLS = 128; // cells of the grid for hit tests, per side
+const LABELS = 5; // of the newest items of the history
+const POLL = 1000; // milliseconds between two requests while the service computes the map
 const view = { x: 0.5, y: 0.5, scale: 1 };
 let map = null; // {ids, titles, x, y, group, names}
 let grid = null;
@@ -41,7 +43,12 @@ export async function open() {
 async function load() {
   by("map-status").textContent = "Computing the map…";
   const colour = by("map-colour").value;
-  map = await get(`explorer/map?colour=${encodeURIComponent(colour)}`);
+  let answer;
+  do {
+    if (answer) await new Promise((resolve) => setTimeout(resolve, POLL));
+    answer = await get(`explorer/map?colour=${encodeURIComponent(colour)}`);
+  } while (answer.status === "computing");
+  map = answer;
   positionOf = new Map(map.ids.map((id, at) => [id, at]));
   grid = Array.from({ length: CELLS * CELLS }, () => []);
   for (let at = 0; at < map.ids.length; at++) grid[cellOf(map.x[at], map.y[at])].push(at);
@@ -90,7 +97,7 @@ function draw() {
   canvas.height = Math.round(height * ratio);
   const context = canvas.getContext("2d");
   context.scale(ratio, ratio);
-  const dot = Math.min(6, Math.max(1, (0.9 * size) / Math.sqrt(map.ids.length) / 12));
+  const dot = Math.min(6, Math.max(1, size / Math.sqrt(map.ids.length) / 8));
   const groups = Array.from({ length: Math.max(1, map.names.length) }, () => []);
   for (let at = 0; at < map.ids.length; at++) groups[map.group[at] ?? 0].push(at);
   context.globalAlpha = 0.75;
@@ -106,7 +113,7 @@ function draw() {
   const marked = state.history.map((item) => positionOf.get(item.item)).filter((at) => at !== undefined);
   ring(context, neighbours, 6, text, { left, top, size });
   ring(context, marked, 9, text, { left, top, size });
-  label(context, [...neighbours.slice(0, 6), ...marked], text, { left, top, size });
+  label(context, [...neighbours.slice(0, 6), ...marked.slice(-LABELS)], text, { left, top, size });
 }
 
 function ring(context, points, radius, colour, { left, top, size }) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any
@@ -89,11 +88,12 @@ def history(context: InService, user: Id) -> Response:
 
 @router.get("/explorer/map")
 def positions(context: InService, colour: Annotated[str, FromQuery(max_length=512)] = "") -> Response:
-    """Return the positions, titles and colour groups of all items of the model."""
-    return Response(
-        json.dumps(map_data(context.serving.engine.view(), colour or None), separators=(",", ":")).encode(),
-        media_type="application/json",
-    )
+    """Return the positions, titles and colour groups of all items; status 202 while they are computed."""
+    view = context.serving.engine.view()
+    placed = context.serving.maps.of(view.model)
+    if placed is None:
+        return json_response({"status": "computing"}, 202)
+    return json_response(map_data(view, placed, colour or None))
 
 
 @router.post("/explorer/compare")
