@@ -21,6 +21,7 @@ WITHOUT_KEY = "/livez"
 READING = {"GET", "HEAD", "OPTIONS", "POST"}
 WRITING_ROUTES = ("/v1/events",)
 CHALLENGE = 'Bearer realm="item2vec", Basic realm="item2vec"'
+DRAINED = 8  # a body of up to 8 times the limit is read to its end, so that the client gets the answer
 BODY_TYPES = {"application/json"}
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Admission:
     """ASGI middleware that refuses requests before a route reads them.
 
     A request passes in this order: key (401, 403), number of requests in progress (503), type and encoding of
-    the body (415), size of the body (413, without reading more than the limit), time until the body has
+    the body (415), size of the body (413, without keeping more than the limit), time until the body has
     arrived (408) and until the answer is ready (503). ``/livez`` needs no key, and is never refused because
     of the load.
 
@@ -111,7 +112,7 @@ class Admission:
         """Read the body of a request; at most ``max_body`` bytes are kept."""
         limit = self._limits.max_body
         declared = headers.get("content-length", "0")
-        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > DRAINED * limit:
             raise _too_large(limit)
         has_body = declared != "0" or "transfer-encoding" in headers
         if has_body:
@@ -126,9 +127,10 @@ class Admission:
                         raise Problem(408, "the connection was closed before the body had arrived")
                     part = message.get("body", b"")
                     size, more = size + len(part), message.get("more_body", False)
-                    if size > limit:
+                    if size <= limit:
+                        parts.append(part)
+                    elif size > DRAINED * limit or not more:
                         raise _too_large(limit)
-                    parts.append(part)
         except TimeoutError:
             seconds = self._limits.body_timeout
             raise Problem(408, f"the body did not arrive within {seconds:g} seconds") from None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
 
 import item2vec
 from item2vec.service.admission import Admission
@@ -17,6 +19,8 @@ from item2vec.service.routes import catalogue, events, explorer, operations, rec
 from item2vec.service.serving import Serving
 
 __all__ = ["create_app"]
+
+JSON_PARAMETERS = {"where", "at_most", "boost"}
 
 
 def create_app(
@@ -59,5 +63,19 @@ def create_app(
         router: APIRouter = module.router
         app.include_router(router)
     handle_errors(app)
+    app.openapi_schema = _describe(app)
     app.add_middleware(Admission, keys=keys, limits=limits, metrics=metrics)
     return app
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description. Query parameters that are JSON objects have the content type JSON."""
+    described = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    for methods in described["paths"].values():
+        for route in methods.values():
+            for parameter in route.get("parameters", []):
+                if parameter["in"] == "query" and parameter["name"] in JSON_PARAMETERS:
+                    parameter["content"] = {"application/json": {"schema": parameter.pop("schema")}}
+    return described

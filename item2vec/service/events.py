@@ -50,7 +50,7 @@ def instant(value: str | int) -> int:
                 f"timestamp is {short_repr(value)}; expected ISO 8601, such as 2024-02-29T12:00:00Z"
             ) from None
     for ticks in TICKS.values():
-        if PLAUSIBLE[0] <= value / ticks < PLAUSIBLE[1]:
+        if PLAUSIBLE[0] * ticks <= value < PLAUSIBLE[1] * ticks:
             return value * SECOND // ticks
     raise InputError(
         f"timestamp is {value}; expected ISO 8601, or a number of seconds, milliseconds, microseconds or "

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from item2vec.errors import InputError, Item2VecError, StoreError, UnknownItemError, short_repr
 
@@ -100,9 +101,10 @@ def handle_errors(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return problem_response(Problem(422, "the request is invalid", errors=fields_of(error.errors())))
 
-    async def of_routing(_: Request, error: Exception) -> Response:
+    async def of_routing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem_response(Problem(error.status_code, str(error.detail), headers=error.headers))
+        headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+        return problem_response(Problem(error.status_code, str(error.detail), headers=headers))
 
     async def of_bug(_: Request, _error: Exception) -> Response:
         return problem_response(Problem(500, "the service failed; its log contains the error"))
@@ -112,6 +114,15 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, of_validation)
     app.add_exception_handler(HTTPException, of_routing)
     app.add_exception_handler(Exception, of_bug)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of all routes whose path matches."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
 
 def fields_of(errors: Sequence[Any]) -> list[dict[str, str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from item2vec.durations import PLAUSIBLE
 from item2vec.errors import InputError
 from item2vec.service.strict_json import parse
 
@@ -32,8 +33,31 @@ __all__ = [
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 Ids = Annotated[list[Id], Field(max_length=10_000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Factor = Annotated[Finite, Field(gt=0, le=1e6)]
 Conditions = Annotated[dict[str, Any], Field(max_length=100)]
-Timestamp = Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)]
+UNITS = (10**0, 10**3, 10**6, 10**9)  # s, ms, µs and ns since 1970, in the years 1990 to 2099
+Timestamp = Annotated[
+    Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)],
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                *(
+                    {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": PLAUSIBLE[1] * unit - 1}
+                    for unit in UNITS
+                ),
+            ]
+        }
+    ),
+]
+
+
+def _whole(value: Any) -> Any:
+    """Convert a float without a fraction, such as 10.0, to an integer: JSON does not tell them apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = BeforeValidator(_whole)
 
 
 class _Strict(BaseModel):
@@ -43,17 +67,17 @@ class _Strict(BaseModel):
 class Rules(_Strict):
     """The rules of an answer."""
 
-    k: Annotated[int, Field(ge=1)] = 10
+    k: Annotated[int, Field(ge=1, le=1_000), Whole] = 10
     where: Conditions | None = None
     exclude: Ids = []
     allow: Ids | None = None
     deny: Ids = []
     disliked: Ids = []
-    at_most: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(max_length=10)] = {}
+    at_most: Annotated[dict[str, Annotated[int, Field(ge=1), Whole]], Field(max_length=10)] = {}
     diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
-    boost: Annotated[dict[Id, Annotated[Finite, Field(gt=0, le=1e6)]], Field(max_length=10_000)] = {}
+    boost: Annotated[dict[Id, Factor], Field(max_length=10_000)] = {}
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
-    interests: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None = None
+    interests: Annotated[int, Field(ge=1, le=20), Whole] | Literal["auto"] | None = None
     explain: bool = False
 
     def arguments(self) -> dict[str, Any]:
@@ -77,8 +101,13 @@ class HistoryItem(_Strict):
 class Recommend(Rules):
     """A request for recommendations: for a user of the store, or for a history, oldest item first."""
 
-    user: Id | None = None
-    history: Annotated[list[Id | HistoryItem], Field(max_length=10_000)] | None = None
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["user"]}, {"required": ["history"]}]}
+    )
+
+    # Not None in the schema: a request has one of the two fields.
+    user: Annotated[Id, Field(default=None)]
+    history: Annotated[list[Id | HistoryItem], Field(default=None, max_length=10_000)]
     filter_seen: bool = True
 
     @model_validator(mode="after")
@@ -164,7 +193,6 @@ def _interests(value: Any) -> Any:
 
 
 JsonText = BeforeValidator(_from_json)
-_AS_TEXT = {"type": "string", "contentMediaType": "application/json"}
 
 
 class SimilarQuery(BaseModel):
@@ -172,17 +200,19 @@ class SimilarQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    k: Annotated[int, Field(ge=1)] = 10
-    where: Annotated[Conditions | None, JsonText, Field(json_schema_extra=_AS_TEXT)] = None
+    k: Annotated[int, Field(ge=1, le=1_000)] = 10
+    where: Annotated[Conditions, JsonText] = {}
     exclude: Ids = []
     allow: Ids | None = None
     deny: Ids = []
     disliked: Ids = []
-    at_most: Annotated[dict[str, int], JsonText, Field(json_schema_extra=_AS_TEXT)] = {}
+    at_most: Annotated[dict[str, Annotated[int, Field(ge=1), Whole]], JsonText] = {}
     diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
-    boost: Annotated[dict[str, float], JsonText, Field(json_schema_extra=_AS_TEXT)] = {}
+    boost: Annotated[dict[Id, Factor], JsonText] = {}
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
-    interests: Annotated[int | Literal["auto"] | None, BeforeValidator(_interests)] = None
+    interests: Annotated[
+        Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None, BeforeValidator(_interests)
+    ] = None
     explain: bool = False
 
     def rules(self) -> dict[str, Any]:

@@ -26,7 +26,10 @@ Id = Annotated[str, FromQuery(min_length=1, max_length=512)]
 
 @router.get("/items", response_model=SearchAnswer)
 def search(
-    context: InService, q: Text = "", item: Id | None = None, k: Annotated[int, FromQuery(ge=1)] = 10
+    context: InService,
+    q: Text = "",
+    item: Id | None = None,
+    k: Annotated[int, FromQuery(ge=1, le=1_000)] = 10,
 ) -> Response:
     """Search items by id and title, tolerant of typing errors; or, with ``item``, return this item.
 

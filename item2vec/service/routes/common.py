@@ -20,6 +20,7 @@ __all__ = ["ERRORS", "Context", "InService", "as_json", "check_limits", "json_re
 
 _PROBLEM = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"content": {"text/plain": {}}, "description": "Not an HTTP request"},
     401: {**_PROBLEM, "description": "No API key, or an unknown one"},
     403: {**_PROBLEM, "description": "The API key may not write"},
     404: {**_PROBLEM, "description": "Unknown item, version or run"},

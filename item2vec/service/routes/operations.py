@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi import Query as FromQuery
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from item2vec.service.metrics import CONTENT_TYPE_LATEST
 from item2vec.service.problems import Problem
@@ -43,7 +43,7 @@ def readyz(context: InService) -> Response:
     )
 
 
-@router.get("/metrics")
+@router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=PlainTextResponse)
 def metrics(context: InService) -> Response:
     """Return metrics in Prometheus' text format."""
     if context.serving.is_ready:
