@@ -1,4 +1,4 @@
-"""The commands ``serve``, ``explore`` and ``playground`` as processes: the page, signals, workers, the browser."""
+"""The commands ``serve`` and ``explore`` as processes: the page, signals, workers, the browser."""
 
 import json
 import os
@@ -94,8 +94,8 @@ def test_the_requests_of_the_page_are_answered(service, folder):
     commands = [part for part in re.split(r"\n(?=curl|item2vec)", block) if part.startswith("curl")]
     assert len(commands) == 7
     for command in commands:
-        command = command.replace("localhost:8000", service.url.removeprefix("http://"))
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        own = command.replace("localhost:8000", service.url.removeprefix("http://"))
+        done = subprocess.run(["bash", "-c", own], capture_output=True, text=True, check=True)
         answer = json.loads(done.stdout)
         assert "status" not in answer, answer
 
@@ -136,7 +136,7 @@ def test_an_address_in_use_is_an_error(service, folder):
     CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"), reason="chromium is not installed"
 )
 def test_the_explorer_in_a_browser(service):
-    """Each action, by keyboard where it is a search; no error, no request to another host, no serious finding."""
+    """Each action; no error, no request to another host, no serious finding, no overflow at 360 pixels."""
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import sync_playwright
 
