@@ -21,7 +21,7 @@ WITHOUT_KEY = "/livez"
 READING = {"GET", "HEAD", "OPTIONS", "POST"}
 WRITING_ROUTES = ("/v1/events",)
 CHALLENGE = 'Bearer realm="item2vec", Basic realm="item2vec"'
-DRAINED = 8  # a body of up to 8 times the limit is read to its end, so that the client gets the answer
+DRAINED = 64  # a body of up to 64 times the limit is read to its end, so that the client gets the answer
 BODY_TYPES = {"application/json"}
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 
 import item2vec
 from item2vec.service.admission import Admission
@@ -49,7 +48,7 @@ def create_app(
         finally:
             serving.close()
 
-    app = FastAPI(
+    app = _Application(
         title="item2vec",
         version=item2vec.__version__,
         description="Recommendations, similar items and analogies from the published model.",
@@ -63,19 +62,19 @@ def create_app(
         router: APIRouter = module.router
         app.include_router(router)
     handle_errors(app)
-    app.openapi_schema = _describe(app)
     app.add_middleware(Admission, keys=keys, limits=limits, metrics=metrics)
     return app
 
 
-def _describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description. Query parameters that are JSON objects have the content type JSON."""
-    described = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
-    )
-    for methods in described["paths"].values():
-        for route in methods.values():
-            for parameter in route.get("parameters", []):
-                if parameter["in"] == "query" and parameter["name"] in JSON_PARAMETERS:
-                    parameter["content"] = {"application/json": {"schema": parameter.pop("schema")}}
-    return described
+class _Application(FastAPI):
+    """An application whose query parameters that are JSON objects have the content type JSON."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description."""
+        description = super().openapi()
+        for methods in description["paths"].values():
+            for route in methods.values():
+                for parameter in route.get("parameters", []):
+                    if parameter["name"] in JSON_PARAMETERS and "schema" in parameter:
+                        parameter["content"] = {"application/json": {"schema": parameter.pop("schema")}}
+        return description

@@ -43,7 +43,7 @@ Timestamp = Annotated[
             "anyOf": [
                 {"type": "string", "format": "date-time"},
                 *(
-                    {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": PLAUSIBLE[1] * unit - 1}
+                    {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": (PLAUSIBLE[1] - 1) * unit}
                     for unit in UNITS
                 ),
             ]
@@ -153,7 +153,7 @@ class Event(_Strict):
     item: Id
     timestamp: Timestamp | None = None
     event: Id | None = None
-    weight: Annotated[Finite, Field(ge=-1e6, le=1e6)] | None = None
+    weight: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
     session: Id | None = None
     key: Id | None = None
 

@@ -81,7 +81,7 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
     with _listening(settings.host, settings.port) as listener:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         announce(f"http://{host}:{listener.getsockname()[1]}")
-        # uvicorn raises the signal again after the shutdown, which would end the process with another exit code.
+        # uvicorn raises the signal again after the shutdown, which would change the exit code.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         if settings.workers == 1:
