@@ -240,8 +240,8 @@ class Recommender:
         ``diversity`` take all returned items into account. The seed is an item id, which must be known, or
         the ids of a playlist, oldest first. The result is shorter if no eligible item is left.
 
-        >>> angles = np.arange(5) / 5
-        >>> rows = np.column_stack((np.cos(angles), np.sin(angles)))
+        >>> import numpy as np
+        >>> rows = np.column_stack((np.cos(np.arange(5) / 5), np.sin(np.arange(5) / 5)))
         >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcde")), rows, None, np.ones(5)), decay=0.1)
         >>> [song for song, score in model.radio("b", 4)]
         ['a', 'c', 'd', 'e']

@@ -13,7 +13,7 @@ from faults.promoted import captured_log, promote, seed_of, shared_model
 
 import item2vec
 from item2vec import versions
-from item2vec.errors import BundleNotFoundError, ConfigError
+from item2vec.errors import BundleNotFoundError, ConfigError, InputTypeError
 from item2vec.versions.live import Live
 from item2vec.versions.locks import claimed
 
@@ -283,7 +283,7 @@ def test_folders_without_a_published_version(tmp_path):
 
 @pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), 1e30])
 def test_an_invalid_interval_is_refused(models, every):
-    with pytest.raises(ConfigError, match="seconds"):
+    with pytest.raises((ConfigError, InputTypeError), match=r"every is .*; expected a (positive )?number"):
         Live(models, every=every)
 
 
@@ -293,9 +293,13 @@ def test_the_matrices_of_a_served_model_stay_memory_mapped(tmp_path):
     code = """
 import re, sys
 from pathlib import Path
+import numpy as np
+import item2vec
 from item2vec.versions.live import Live
 def private():
     return int(re.search(r"Private_Dirty: +([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1]) >> 10
+small = item2vec.ItemVectors(item2vec.Vocabulary(("a", "b")), np.eye(2), None, np.ones(2))
+item2vec.Recommender(small).recommend(["a"])  # loads the compiled loops
 before = private()
 model = Live(sys.argv[1]).model
 model.recommend(["item-7", "item-70"])

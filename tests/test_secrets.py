@@ -149,7 +149,7 @@ def secretive(item2vec, tmp_path, caplog):
 
 def test_commands_with_a_store_are_known():
     flags = {words for words, command in COMMANDS.items() for p in command.params if "--store" in p.opts}
-    assert flags == set(WITH_STORE)
+    assert flags == {*WITH_STORE, "item2vec serve"}  # a service starts before its store is opened
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -197,7 +197,7 @@ def test_no_message_of_the_settings_file_contains_a_secret(secretive, toml, tmp_
         secretive(*words)
 
 
-@pytest.mark.parametrize("words", sorted(set(COMMANDS) - {"item2vec demo"}))
+@pytest.mark.parametrize("words", sorted(set(COMMANDS) - {"item2vec demo", "item2vec playground"}))
 def test_no_argument_is_repeated_with_its_secret(secretive, words):
     given = words.split()[1:]
     for flag in (flag for flag, first in FLAGS.items() if first == words):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arguments import checked
+from item2vec.arguments import checked_except
 from item2vec.arrays import Codes
 from item2vec.errors import ConfigError
 from item2vec.graph import Graph
@@ -22,7 +22,7 @@ from item2vec.shaping import check_least
 __all__ = ["walks"]
 
 
-@checked
+@checked_except("walks_per_node", "walk_length", "p", "q", "seed")
 def walks(
     edges: Graph | str | PathLike[str] | Iterable[tuple[Any, ...]] | Any,
     *,

@@ -18,7 +18,7 @@ __all__ = ["explore", "playground"]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a free port.")]
 
 
-def explore(*, port: Port = 8000, models: options.Models = None) -> None:
+def explore(*, port: Port = 8000, models: options.Models = None, as_json: options.AsJson = False) -> None:
     """Open the explorer on a models folder, without a store.
 
     The page shows recommendations for a history, similar items, analogies, a map of the catalogue, and the
@@ -26,7 +26,7 @@ def explore(*, port: Port = 8000, models: options.Models = None) -> None:
 
     Example: item2vec explore --models models
     """
-    start(models=location("models", models), store=None, port=port)
+    start(models=location("models", models), store=None, port=port, as_json=as_json)
 
 
 def playground(
@@ -35,8 +35,9 @@ def playground(
         Path, typer.Option(metavar="DIR", help="Folder of the store and models; created if missing.")
     ] = Path("item2vec-playground"),
     port: Port = 8000,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Train a model on the sample data, and serve it with the explorer. No data are needed.
+    """Train a model on the sample data, and open the explorer on it.
 
     A folder of an earlier playground is served as it is.
 
@@ -44,5 +45,5 @@ def playground(
     """
     models, store = folder / "models", f"sqlite:///{folder}/item2vec.db"
     if not (models / "CURRENT").exists():
-        publish_sample(folder, echo)
-    start(models=str(models), store=store, port=port)
+        publish_sample(folder, (lambda _: None) if as_json else echo)
+    start(models=str(models), store=store, port=port, as_json=as_json)

@@ -48,7 +48,7 @@ def recommend(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Recommend items for a user of the store, for a history, or for all users of the store.
+    """Recommend items for a user, for a history, or for all users.
 
     With item ids and without --where and --at-most, the store is not read, so inactive items may be
     recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import echo
+from item2vec.cli.output import echo, show
 from item2vec.cli.settings import location
 from item2vec.errors import ConfigError, MissingExtraError
 
@@ -18,7 +19,7 @@ def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 chooses a free port.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Number of processes.")] = 1,
+    processes: Annotated[int, typer.Option("--workers", min=1, max=256, help="Number of processes.")] = 1,
     keys: Annotated[
         str | None,
         typer.Option(
@@ -33,6 +34,7 @@ def serve(
     ] = 64,
     models: options.Models = None,
     store: options.Store = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Serve recommendations over HTTP, and the explorer at /.
 
@@ -48,14 +50,15 @@ def serve(
         store=location("store", store),
         host=host,
         port=port,
-        workers=workers,
+        workers=processes,
         keys=keys,
         reload_every=reload_every,
         limits={"max_in_flight": max_in_flight},
+        as_json=as_json,
     )
 
 
-def start(**settings: Any) -> None:
+def start(*, as_json: bool = False, **settings: Any) -> None:
     """Run a server with the fields of ``service.Settings``; print its address."""
     try:
         from item2vec.service import Settings, run
@@ -63,4 +66,11 @@ def start(**settings: Any) -> None:
         raise MissingExtraError(
             f"{error.name} is not installed; the service needs it: pip install 'item2vec[serve]'"
         ) from error
-    run(Settings(**settings), announce=lambda url: echo(f"item2vec explorer and API: {url}  (Ctrl+C stops)"))
+    run(Settings(**settings), announce=partial(_announce, as_json))
+
+
+def _announce(as_json: bool, url: str) -> None:
+    if as_json:
+        show({"url": url}, as_json=True)
+    else:
+        echo(f"item2vec explorer and API: {url}  (Ctrl+C stops)")

@@ -84,7 +84,7 @@ class Rules(_Strict):
         """Return the arguments of ``Engine.recommend`` that differ from their defaults, and ``k``.
 
         >>> Rules(k=5, deny=["a"]).arguments()
-        {'deny': ['a'], 'k': 5}
+        {'k': 5, 'deny': ['a']}
         """
         given = self.model_dump(include=set(Rules.model_fields) - {"explain"}, exclude_defaults=True)
         return given | {"k": self.k}

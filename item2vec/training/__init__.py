@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from item2vec.arguments import checked
+from item2vec.arguments import checked_except
 from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
@@ -19,7 +19,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["AfterEpoch", "train"]
 
 
-@checked
+@checked_except("sentences", "start")
 def train(
     sentences: Sentences,
     *,

@@ -19,7 +19,7 @@ function describe(path, method, route) {
     element("p", { textContent: route.description ?? route.summary }),
   );
   const fields = [
-    ...(route.parameters ?? []).map((parameter) => ({ name: parameter.name, place: parameter.in, type: typeOf(parameter.schema), required: parameter.required ? "yes" : "" })),
+    ...(route.parameters ?? []).map((parameter) => ({ name: parameter.name, place: parameter.in, type: typeOf(parameter.schema ?? parameter.content["application/json"].schema), required: parameter.required ? "yes" : "" })),
     ...Object.entries(body?.properties ?? {}).map(([name, schema]) => ({ name, place: "body", type: typeOf(schema), required: body.required?.includes(name) ? "yes" : "" })),
   ];
   if (fields.length) {
