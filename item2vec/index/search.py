@@ -269,11 +269,8 @@ def _near_best(
 
 def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
     """Return at least ``k`` eligible candidates of an approximate index, or ``None`` to request a scan."""
-    n = k + min(k, len(excluded))
-    if scan.allowed is not None:
-        # So many candidates that enough of them are allowed, even two standard deviations below the mean.
-        share = max(1, scan.n_allowed) / len(scan.allowed)
-        n = math.ceil((n + 2 * math.sqrt(n * (1 - share))) / share)
+    # Usually few of the excluded rows are among the best. If not, the second search allows for all of them.
+    n = _n_candidates(k + min(k, len(excluded)), scan)
     # Rows that were added after the index was built are always candidates, and must not replace its own.
     n_built = getattr(index, "n_built", len(index.matrix))
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
@@ -283,8 +280,16 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Sc
             rows = rows[~np.isin(rows, excluded)]
         if np.count_nonzero(rows < n_built) >= k:
             return rows
-        n *= 2
+        n = max(2 * n, _n_candidates(k + len(excluded), scan))
     return None
+
+
+def _n_candidates(n: int, scan: _Scan) -> int:
+    """Return the number of rows of which ``n`` are allowed, even two standard deviations below the mean."""
+    if scan.allowed is None:
+        return n
+    share = max(1, scan.n_allowed) / len(scan.allowed)
+    return math.ceil((n + 2 * math.sqrt(n * (1 - share))) / share)
 
 
 @dataclass(frozen=True, eq=False)
