@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -123,9 +124,12 @@ def main():
             answers = asyncio.run(load(port, 1, 1, options.users))
         gap = max(1, options.seconds // max(1, options.promotions))
 
+        promoting = threading.Lock()
+
         def promote(second):
-            if second % gap == gap - 1:
+            if second % gap == gap - 1 and promoting.acquire(blocking=False):
                 item2vec.publish(model, folder / "models")
+                promoting.release()
 
         results = {"steady": summary(asyncio.run(load(port, options.rate, 10, options.users)))}
         print("steady", results["steady"], flush=True)
