@@ -199,10 +199,12 @@ def check_shape(
         )
 
 
-def check_least(name: str, value: int, least: int, origin: str = "") -> None:
-    """Raise ``ConfigError`` unless ``value`` is an integer >= ``least``; the message ends with ``origin``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
+def check_least(name: str, value: int, least: int, origin: str = "", *, most: float = 2**63 - 1) -> None:
+    """Raise ``ConfigError`` unless ``least <= value <= most``; the message ends with ``origin``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} is {short_repr(value)}; expected an integer of at least {least}{origin}")
+    if value > most:
+        raise ConfigError(f"{name} is {short_repr(value)}; expected an integer of at most {most}{origin}")
 
 
 def _without_overlong(sentences: Sentences, most: int) -> Sentences:

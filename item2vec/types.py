@@ -288,7 +288,7 @@ def as_history(items: Iterable[T], name: str = "history") -> Sequence[T]:
 
 
 def check_k(k: int) -> int:
-    """Return ``k`` as an ``int`` if it is an integer of at least 1; raise an error otherwise.
+    """Return ``k`` as an ``int`` of at most 2^63 - 1; raise an error unless it is an integer of at least 1.
 
     Examples
     --------
@@ -300,6 +300,6 @@ def check_k(k: int) -> int:
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise InputTypeError(f"k is {short_repr(k)}; expected an integer of at least 1")
-    if not 1 <= k < 2**63:
+    if k < 1:
         raise InputError(f"k is {short_repr(int(k))}; expected an integer of at least 1")
-    return int(k)
+    return min(int(k), 2**63 - 1)

@@ -171,9 +171,16 @@ class View:
 
     def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``; see ``Engine.explain``."""
+        return self.explanations(user, [item], **rules)[0]
+
+    def explanations(
+        self, user: str, items: Iterable[str], **rules: Unpack[RuleArguments]
+    ) -> list[list[Share]]:
+        """Return the result of ``explain`` for each item; the user's history is read once."""
         history, _ = self._histories([user])
         timestamps = None if history.timestamps is None else history.timestamps.view("datetime64[us]")
-        return self.model.explain(history[0], item, weights=history.weights, timestamps=timestamps, **rules)
+        own: dict[str, Any] = {"weights": history.weights, "timestamps": timestamps, **rules}
+        return [self.model.explain(history[0], item, **own) for item in items]
 
     def history(self, user: str) -> list[str]:
         """Return the items of a user's history that the model reads, oldest first."""

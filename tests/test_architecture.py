@@ -44,7 +44,7 @@ IMPORTERS = {
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
     "plotly": "report/",
-    "openTSNE": ("report/", "mapping/"),
+    "openTSNE": "mapping/tsne.py",
     "tomlkit": "cli/tune.py",
     "typer": "cli/",
     "pydantic": ("config/", "bundle/", "cli/", "service/"),

@@ -207,7 +207,7 @@ def test_many_equal_rows_hide_no_other_row(kind, dims):
     assert index.description.nodes == 1001
     is_distinct = ~np.isin(np.arange(1500), crowd)
     retrieves_itself = np.array([result.rows[0] == row for row, result in enumerate(found)])
-    assert retrieves_itself[is_distinct].mean() >= (0.999 if kind == "annoy" else 0.97)
+    assert retrieves_itself[is_distinct].mean() >= (0.999 if kind == "annoy" else 0.98)
     assert all(np.isin(found[row].rows, crowd).all() for row in crowd)
     assert find(index, matrix[crowd[0]], k=10).rows.tolist() == np.sort(crowd)[:10].tolist()
 
@@ -222,7 +222,7 @@ def test_many_nearly_equal_rows_hide_no_other_row(kind, spread):
     matrix[:500] = matrix[0] + spread * rng.normal(size=(500, 16))
     matrix = unit(matrix)
     found = find_many(build(matrix, kind=kind, recall=0.1), matrix, k=10)
-    least = 0.998 if kind == "annoy" else 0.97
+    least = 0.998 if kind == "annoy" else 0.98
     assert np.mean([result.scores[0] > 1 - 1e-6 for result in found]) > least
 
 

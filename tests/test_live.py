@@ -13,7 +13,7 @@ from faults.promoted import captured_log, promote, seed_of, shared_model
 
 import item2vec
 from item2vec import versions
-from item2vec.errors import BundleNotFoundError, ConfigError, InputTypeError
+from item2vec.errors import BundleNotFoundError, ConfigError
 from item2vec.versions.live import Live
 from item2vec.versions.locks import claimed
 
@@ -283,7 +283,7 @@ def test_folders_without_a_published_version(tmp_path):
 
 @pytest.mark.parametrize("every", [0, -1, float("nan"), float("inf"), 1e30])
 def test_an_invalid_interval_is_refused(models, every):
-    with pytest.raises((ConfigError, InputTypeError), match=r"every is .*; expected a (positive )?number"):
+    with pytest.raises(ConfigError, match="seconds"):
         Live(models, every=every)
 
 

@@ -150,7 +150,7 @@ def test_an_explicit_encoding_is_used_as_it_stands(tmp_path):
 @pytest.mark.parametrize("encoding", ["klingon", "hex", None, "utf-8\0"])
 def test_an_unknown_encoding_is_an_error(tmp_path, encoding):
     path = write(tmp_path / "listens.csv", TEXT.encode())
-    with pytest.raises(InputError, match=r"expected (text|an encoding such as 'utf-8' or 'latin-1')"):
+    with pytest.raises(InputError, match="expected an encoding such as 'utf-8' or 'latin-1'"):
         readers.read_interactions(path, encoding=encoding)
 
 

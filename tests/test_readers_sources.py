@@ -254,7 +254,7 @@ def test_sources_that_are_not_tables_are_errors(tmp_path):
     with pytest.raises(InputError, match="Table 1 and DataFrame 0 are of different kinds"):
         readers.read_interactions([frame(("u", "i")), pa.table(frame(("u", "i")))], timestamp=None)
     for name in (["user_id"], 0, ("user_id",), {"user_id"}):
-        with pytest.raises(InputTypeError, match=r"(the name of a column|user) is .*; expected text"):
+        with pytest.raises(InputTypeError, match=r"the name of a column is .*; expected text"):
             readers.read_interactions(path, user=name, timestamp=None)
 
 

@@ -311,7 +311,9 @@ def test_a_report_replaces_a_file_atomically(study, tmp_path):
 
 @pytest.mark.parametrize("library", ["jinja2", "plotly.offline", "openTSNE"])
 def test_a_missing_library_is_an_error_that_names_the_extra(study, tmp_path, monkeypatch, library):
-    for name in [name for name in sys.modules if name.startswith("item2vec.report.")]:
+    for name in [
+        name for name in sys.modules if name.startswith(("item2vec.report.", "item2vec.mapping.tsne"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'item2vec\[report\]'"):

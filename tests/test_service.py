@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from shops import open_shop
 from starlette.testclient import TestClient
 
-from item2vec import Recommender, adapters, publish, readers, train
+from item2vec import Recommender, publish
 from item2vec.errors import StoreError
 from item2vec.items import Items
 from item2vec.service import ApiKeys, Limits, Serving, create_app
@@ -21,20 +22,9 @@ SLASH = "a/b c%é"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
-    listens = readers.read_interactions("sample_data/listens.csv.gz")
-    listens = listens.take(listens.item < 60)
-    songs = readers.read_items("sample_data/items.csv")
+    open_shop(folder, n_items=60)
     with Store(f"sqlite:///{folder}/item2vec.db") as store:
-        store.upgrade()
-        store.ingest(listens)
-        store.ingest_items(songs)
         store.ingest_items(Items.of({SLASH: {"title": "An id with a slash"}}))
-    sentences = adapters.histories(listens)
-    model = Recommender(
-        train(sentences, vector_size=16, epochs=2, workers=1, objective="skipgram", backend="numba"),
-        items=songs,
-    )
-    publish(model, folder / "models")
     return folder
 
 
@@ -117,6 +107,18 @@ def test_explanations_name_history_items(client, app):
     for item in answer["items"]:
         assert {share["item"] for share in item["why"]} == set(history)
         assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("of", ["history", "user"])
+def test_explanations_add_up_to_scores_that_rules_change(client, app, of):
+    ids_ = app.state.serving.engine.model.vocabulary.ids
+    first = client.post("/v1/recommendations", json={"history": [], "k": 1}).json()["items"][0]["item"]
+    request = {"history": list(ids_[:3])} if of == "history" else {"user": "u42"}
+    rules = {"boost": {first: 2.0}, "disliked": [ids_[5]], "popularity": 0.3, "interests": 2}
+    answer = client.post("/v1/recommendations", json={**request, **rules, "k": 5, "explain": True}).json()
+    assert len(answer["items"]) == 5
+    for item in answer["items"]:
+        assert sum(share["share"] for share in item["why"]) == pytest.approx(item["score"], abs=1e-4)
 
 
 def test_a_user_without_history_gets_popular_items(client):

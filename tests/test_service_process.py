@@ -13,9 +13,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from shops import open_shop
 
-from item2vec import Recommender, adapters, publish, readers, train
-from item2vec.store import Store
+from item2vec import Recommender, publish
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -24,23 +24,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
-    listens = readers.read_interactions("sample_data/listens.csv.gz")
-    listens = listens.take(listens.item < 200)
-    songs = readers.read_items("sample_data/items.csv")
-    with Store(f"sqlite:///{folder}/item2vec.db") as store:
-        store.upgrade()
-        store.ingest(listens)
-        store.ingest_items(songs)
-    vectors = train(
-        adapters.histories(listens),
-        vector_size=16,
-        epochs=2,
-        workers=1,
-        objective="skipgram",
-        backend="numba",
-    )
-    publish(Recommender(vectors, items=songs), folder / "models")
-    publish(Recommender(vectors, items=songs, decay=1.0), folder / "models")
+    model = open_shop(folder, n_items=200)
+    publish(Recommender(model.vectors, items=model.items, decay=1.0), folder / "models")
     return folder
 
 

@@ -152,7 +152,7 @@ def test_settings_out_of_range_are_errors(setting):
         adapters.walks(EDGES, **setting)
 
 
-@pytest.mark.parametrize("walk_length", [10**14, 10**18])
+@pytest.mark.parametrize("walk_length", [10**14, 10**25])
 def test_walks_that_do_not_fit_into_memory_are_errors(walk_length):
     with pytest.raises(ConfigError, match="lower walks_per_node or walk_length"):
         adapters.walks(EDGES, walk_length=walk_length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from os import PathLike
@@ -68,7 +69,7 @@ def walks(
     Sentences(6 sentences, 18 tokens, 3 items, lengths 3 to 3)
     """
     check_least("walks_per_node", walks_per_node, 1)
-    check_least("walk_length", walk_length, 1)
+    check_least("walk_length", walk_length, 1, most=math.inf)
     check_least("seed", seed, 0)
     if seed >= 2**32:
         raise ConfigError(f"seed is {seed}; expected an integer below 2**32")

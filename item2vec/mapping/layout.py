@@ -7,6 +7,7 @@ import importlib.util
 import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Rows
+from item2vec.mapping.components import components
 from item2vec.vectors import ItemVectors
 
 __all__ = ["layout"]
@@ -14,8 +15,6 @@ __all__ = ["layout"]
 LANDMARKS = 3_000
 NEAREST = 8
 SHARPNESS = 20.0
-PERPLEXITY = 30
-MIN_TSNE_ITEMS = 5
 BLOCK = 8_192
 
 
@@ -27,7 +26,7 @@ def layout(vectors: ItemVectors, *, seed: int = 1) -> Floats:
     first two principal components are used. Equal arguments give equal positions.
 
     Source: van der Maaten & Hinton, Visualizing Data using t-SNE, JMLR 2008; openTSNE: Poličar, Stražar &
-    Zupan, Journal of Statistical Software 2024; initialisation: Kobak & Berens, Nature Communications 2019.
+    Zupan, Journal of Statistical Software 2024.
 
     Examples
     --------
@@ -39,7 +38,7 @@ def layout(vectors: ItemVectors, *, seed: int = 1) -> Floats:
     """
     units = vectors.similarity_matrix(np.arange(len(vectors)))
     chosen = _landmarks(vectors, seed)
-    placed = _tsne(units[chosen], seed)
+    placed = _placed(units[chosen], seed)
     positions = np.empty((len(units), 2))
     positions[chosen] = placed
     others = np.setdiff1d(np.arange(len(units)), chosen)
@@ -73,22 +72,9 @@ def _between(units: Floats, landmarks: Floats, placed: Doubles) -> Doubles:
     return means
 
 
-def _tsne(units: Floats, seed: int) -> Doubles:
-    centred = units.astype(np.float64) - units.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    start: Doubles = np.pad(centred @ axes[:, ::-1][:, :2], ((0, 0), (0, 1)))[:, :2]
-    if len(units) < MIN_TSNE_ITEMS or importlib.util.find_spec("openTSNE") is None:
-        return start
-    from openTSNE import TSNE
+def _placed(units: Floats, seed: int) -> Doubles:
+    if importlib.util.find_spec("openTSNE") is None:
+        return components(units).astype(np.float64)
+    from item2vec.mapping.tsne import tsne
 
-    # Noise is added because t-SNE does not separate equal vectors with equal initial positions.
-    start = start / max(start[:, 0].std(), 1e-6) + np.random.default_rng(seed).normal(0, 0.01, start.shape)
-    tsne = TSNE(
-        perplexity=min(PERPLEXITY, (len(units) - 1) / 3),
-        initialization=1e-4 * start,
-        metric="cosine",
-        neighbors="exact",
-        n_jobs=1,
-        random_state=seed,
-    )
-    return np.asarray(tsne.fit(units), dtype=np.float64)
+    return tsne(units, seed).astype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from item2vec.arguments import checked
+from item2vec.arguments import checked, checked_except
 from item2vec.arrays import Codes
 from item2vec.interactions import Interactions
 from item2vec.lines import MAX_LINE
@@ -24,7 +24,7 @@ from item2vec.types import Vocabulary
 __all__ = ["read_interactions", "to_frame"]
 
 
-@checked
+@checked_except("user", "item", "timestamp", "weight", "event", "session", "encoding")
 def read_interactions(  # noqa: PLR0913 (one parameter per column)
     source: str | PathLike[str] | Any,
     *,
@@ -144,7 +144,11 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
         "event": (event, IdColumn),
         "session": (session, IdColumn),
     }
-    parsers = {parameter: kind(column) for parameter, (column, kind) in wanted.items() if column is not None}
+    parsers = {
+        parameter: kind(column)  # type: ignore[arg-type]  # open_table refuses None
+        for parameter, (column, kind) in wanted.items()
+        if column is not None or parameter in {"user", "item"}
+    }
     table = open_table(
         source,
         wanted=[column.name for column in parsers.values()],

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from openTSNE import TSNE
 
 from item2vec.arrays import Doubles, Floats, Offsets, Rows
 from item2vec.items import Items
+from item2vec.mapping.tsne import tsne
 from item2vec.vectors import ItemVectors
 
 __all__ = ["Map", "draw_map"]
 
 MAX_ITEMS = 2000
-MIN_TSNE_ITEMS = 5
-PERPLEXITY = 30
 MAX_VALUES = 20
 COLORS = 12
 MIN_COVERED = 0.5
@@ -59,7 +57,7 @@ def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
     number_of = {value: number for number, value in enumerate(common)}
     return Map(
         titles=[items.title(id_) if items else id_ for id_ in ids],
-        positions=_layout(vectors.unit_input[rows], seed),
+        positions=tsne(vectors.unit_input[rows], seed),
         attribute=attribute,
         names=names if attribute else [],
         groups=np.array([number_of.get(value or "", len(common)) for value in values], dtype=np.int64),
@@ -74,30 +72,6 @@ def _sampled_rows(vectors: ItemVectors, seed: int) -> Rows:
     weights = vectors.counts[rows] + 1
     random = np.random.default_rng(seed)
     return np.sort(random.choice(rows, MAX_ITEMS, replace=False, p=weights / weights.sum()))
-
-
-def _layout(units: Floats, seed: int) -> Floats:
-    """Return positions on a plane by t-SNE, initialised with the first two principal components.
-
-    Source of the initialisation: Kobak & Berens, The art of using t-SNE for single-cell transcriptomics,
-    Nature Communications 2019.
-    """
-    n_items = len(units)
-    left, scales, _ = np.linalg.svd(units - units.mean(axis=0), full_matrices=False)
-    start = np.pad(left * scales, ((0, 0), (0, 1)))[:, :2]
-    if n_items < MIN_TSNE_ITEMS:
-        return start
-    # Noise is added because t-SNE does not separate equal vectors with equal initial positions.
-    start = start / max(start[:, 0].std(), 1e-6) + np.random.default_rng(seed).normal(0, 0.01, start.shape)
-    tsne = TSNE(
-        perplexity=min(PERPLEXITY, (n_items - 1) / 3),
-        initialization=1e-4 * start,
-        metric="cosine",
-        neighbors="exact",
-        n_jobs=1,
-        random_state=seed,
-    )
-    return np.asarray(tsne.fit(units), dtype=np.float32)
 
 
 def _colour_attribute(attributes: list[dict[str, Any]]) -> tuple[str | None, list[str | None]]:

@@ -22,9 +22,7 @@ __all__ = ["create_app"]
 JSON_PARAMETERS = {"where", "at_most", "boost"}
 
 
-def create_app(
-    serving: Serving, *, keys: ApiKeys | None = None, limits: Limits | None = None, explorer_page: bool = True
-) -> FastAPI:
+def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits | None = None) -> FastAPI:
     """Return the ASGI application of the service.
 
     Parameters
@@ -35,8 +33,6 @@ def create_app(
         API keys; with ``None``, all requests are allowed.
     limits
         Limits of requests and concurrency.
-    explorer_page
-        Whether ``/`` is the explorer.
     """
     limits, metrics = limits or Limits(), Metrics()
 
@@ -57,8 +53,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.serving, app.state.limits, app.state.metrics = serving, limits, metrics
-    modules = [recommendations, catalogue, events, operations, *([explorer] if explorer_page else [])]
-    for module in modules:
+    for module in (recommendations, catalogue, events, operations, explorer):
         router: APIRouter = module.router
         app.include_router(router)
     handle_errors(app)

@@ -67,13 +67,14 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
     """Return the map of a model as JSON values: ids, titles, positions from 0 to 1, and colour groups."""
     ids, items = view.model.vocabulary.ids, view.items
     positions = positions.round(4)
-    values = [None] * len(ids) if attribute is None or items is None else _values(items, ids, attribute)
+    codes = [] if items is None else items.vocabulary.encode(ids).tolist()
+    values = [None] * len(ids) if attribute is None or items is None else _values(items, codes, attribute)
     common = [value for value, _ in Counter(filter(None, values)).most_common(COLOURS)]
     number_of = {value: number for number, value in enumerate(common)}
     names: list[str | None] = [*common, *([None] if set(values) - set(common) else [])] if common else []
     return {
         "ids": list(ids),
-        "titles": list(ids) if items is None else [items.title(id_) for id_ in ids],
+        "titles": list(ids) if items is None else _titles(items, codes, ids),
         "x": positions[:, 0].tolist(),
         "y": positions[:, 1].tolist(),
         "group": [number_of.get(value or "", len(common)) for value in values] if common else [0] * len(ids),
@@ -100,10 +101,14 @@ def _scalars(value: Any) -> list[Any]:
     )
 
 
-def _values(items: Items, ids: tuple[str, ...], attribute: str) -> list[str | None]:
-    """Return the value of an attribute as text per item; of a list, the first value."""
+def _titles(items: Items, codes: list[int], ids: tuple[str, ...]) -> list[str]:
+    return [(items.titles[code] if code >= 0 else None) or id_ for code, id_ in zip(codes, ids, strict=True)]
+
+
+def _values(items: Items, codes: list[int], attribute: str) -> list[str | None]:
+    """Return the value of an attribute as text per item code; of a list, the first value."""
     values = []
-    for id_ in ids:
-        first = _scalars(items.about(id_).get(attribute))[:1]
+    for code in codes:
+        first = _scalars(items.attributes[code].get(attribute))[:1] if code >= 0 else []
         values.append(str(first[0]) if first else None)
     return values

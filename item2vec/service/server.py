@@ -46,7 +46,6 @@ class Settings:
     keys: str | None = None
     reload_every: float = 2.0
     limits: dict[str, Any] | None = None
-    log_level: str = "info"
 
 
 def application(settings: Settings) -> FastAPI:
@@ -73,7 +72,6 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
     """
     app = application(settings)
     options: dict[str, Any] = {
-        "log_level": settings.log_level,
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,

@@ -31,6 +31,7 @@ __all__ = ["Answered", "Serving"]
 
 RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
+SCORE_RULES = ("disliked", "boost", "popularity", "interests")
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +109,12 @@ class Serving:
         user, history, explain = (rules.pop(name, None) for name in ("user", "history", "explain"))
         if user is None:
             return self._of_history(view, history, explain, rules)
-        degraded: tuple[str, ...] = ()
-        items: Sequence[Recommendation] = []
         if time.monotonic() >= self._store_paused_until:
             try:
                 items = view.recommend(user, **rules)
-                why = {item.item: view.explain(user, item.item) for item in items} if explain else {}
-                return Answered(view, items, degraded, why)
+                ids = [item.item for item in items] if explain else []
+                why = view.explanations(user, ids, **_of_scores(rules)) if ids else []
+                return Answered(view, items, (), dict(zip(ids, why, strict=True)))
             except StoreError as error:
                 # For a moment, requests do not wait for a store that has just failed.
                 self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
@@ -132,7 +132,8 @@ class Serving:
         if any(token.get("timestamp") is not None for token in tokens):
             columns["timestamps"] = _timestamps(tokens)
         items = view.recommend(history=ids, **columns, **rules)
-        why = {item.item: view.model.explain(ids, item.item, **columns) for item in items} if explain else {}
+        own = columns | _of_scores(rules)
+        why = {item.item: view.model.explain(ids, item.item, **own) for item in items} if explain else {}
         return Answered(view, items, (), why)
 
     def view_of(self, version: str) -> View:
@@ -175,6 +176,11 @@ class Serving:
             else:
                 log.info("serving %s", self._engine.version)
                 return
+
+
+def _of_scores(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules that change scores, so that the shares of an explanation add up to the score."""
+    return {name: value for name, value in rules.items() if name in SCORE_RULES}
 
 
 def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 
-from item2vec.arguments import checked
+from item2vec.arguments import checked, checked_except
 from item2vec.catalogue import Catalogue
 from item2vec.errors import ConfigError
 from item2vec.interactions import Interactions
@@ -64,9 +64,9 @@ class Store:
     Examples
     --------
     >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
+    >>> folder = tempfile.mkdtemp()
     >>> listens = Interactions.of(user=["ann", "bob", "ann"], item=["x", "x", "y"], timestamp=[3, 1, 2])
-    >>> with Store(f"sqlite:///{folder.name}/item2vec.db") as store:
+    >>> with Store(f"sqlite:///{folder}/item2vec.db") as store:
     ...     store.upgrade()
     ...     store.ingest(listens)
     ...     store.ingest_items(Items.of({"x": {"title": "Blue Monday", "genre": ["synth-pop", "dance"]}}))
@@ -75,9 +75,9 @@ class Store:
     Ingested(n_rows=3, n_new=3, n_duplicate=0, n_repeats=0)
     Ingested(n_rows=1, n_new=0, n_duplicate=1, n_repeats=0)
     ['y', 'x']
-    >>> folder.cleanup()
     """
 
+    @checked_except("url")
     def __init__(self, url: str) -> None:
         self._url = parse_url(url)
         self._schema = Schema(self._url)

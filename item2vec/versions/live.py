@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from item2vec.arguments import checked
-from item2vec.errors import ConfigError, Item2VecError
+from item2vec.arguments import checked, checked_except
+from item2vec.errors import ConfigError, Item2VecError, short_repr
 from item2vec.files import refusing_unreadable
 from item2vec.recommender import Recommender
 from item2vec.versions.checking import check_rankings, manifest_of
@@ -120,10 +120,11 @@ class Live:
     >>> folder.cleanup()
     """
 
-    @checked
+    @checked_except("every")
     def __init__(self, models: str | os.PathLike[str], *, every: float | None = 2.0) -> None:
-        if every is not None and not 0 < every <= threading.TIMEOUT_MAX:
-            raise ConfigError(f"every is {every}; expected a positive number of seconds, or None")
+        is_number = isinstance(every, int | float) and not isinstance(every, bool)
+        if every is not None and not (is_number and 0 < every <= threading.TIMEOUT_MAX):
+            raise ConfigError(f"every is {short_repr(every)}; expected a positive number of seconds, or None")
         self._models = Path(models)
         with _loading:
             self._served = _load(self._models)

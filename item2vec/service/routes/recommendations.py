@@ -52,6 +52,8 @@ def of_request(request: Recommend, context: InService) -> Response:
 @router.post("/recommendations/batch", response_model=BatchAnswer)
 def of_batch(batch: Batch, context: InService) -> Response:
     """Answer several requests by the same version. An invalid request has an error in place of an answer."""
+    if len(batch.requests) > context.limits.max_batch:
+        raise Problem(422, f"{len(batch.requests)} requests; expected at most {context.limits.max_batch:,}")
     view = context.serving.engine.view()
     answers: list[dict[str, Any]] = []
     for fields in batch.requests:
