@@ -128,7 +128,7 @@ def test_an_address_in_use_is_an_error(service, folder):
 def test_the_explorer_in_a_browser(service):
     """Each action; no error, no request to another host, no serious finding, no overflow at 360 pixels."""
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -157,9 +157,15 @@ def test_the_explorer_in_a_browser(service):
         page.locator("#filters input").fill("techno")
         page.locator("#cap").fill("1")
         page.locator("#cap-attribute").select_option("artist")
-        page.locator("#diversity").fill("0.5")
-        page.wait_for_timeout(300)
-        assert page.locator("#results li").count() >= 1
+        with page.expect_response(
+            lambda answer: '"diversity":0.5' in (answer.request.post_data or "")
+        ) as last:
+            page.locator("#diversity").fill("0.5")
+        items = last.value.json()["items"]
+        expect(page.locator("#results li")).to_have_count(len(items))
+        shown = [json.loads(service.get(f"/v1/items/{item['item']}")[1])["attributes"] for item in items]
+        assert {song["genre"] for song in shown} == {"techno"}
+        assert len({song["artist"] for song in shown}) == len(shown)
         assert page.evaluate("document.documentElement.scrollWidth") == 360
         for view, name in (("similar", "similar"), ("analogy", "positive")):
             page.goto(f"{service.url}/#{view}")
