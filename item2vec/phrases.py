@@ -1,0 +1,388 @@
+"""Phrases: frequent pairs of consecutive items, such as the songs of an album, joined into one token."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from item2vec import files
+from item2vec.arguments import check_fields, checked
+from item2vec.arrays import Codes, Doubles, Mask, Offsets
+from item2vec.errors import CorruptBundleError, InputError, short_repr
+from item2vec.sentences import Sentences
+from item2vec.types import Recommendation, Vocabulary, as_history, check_k
+
+__all__ = ["PhraseRecommender", "Phrases"]
+
+Scoring = Literal["count", "npmi"]
+_FORMAT = 1
+
+
+class _Pair(NamedTuple):
+    first: str
+    second: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Phrases:
+    """Pairs of tokens that are joined into one token wherever they are consecutive.
+
+    ``passes`` holds the pairs of each pass, with their scores. The tokens of a pair of a later pass may be
+    joined tokens of an earlier pass, so that two passes join up to four items. Within a sentence, pairs are
+    joined from left to right, and a token belongs to one pair at most.
+
+    Source: Mikolov et al., Distributed Representations of Words and Phrases and their Compositionality, 2013,
+    equation 6; Bouma, Normalized (Pointwise) Mutual Information in Collocation Extraction, 2009.
+
+    Examples
+    --------
+    >>> sentences = Sentences.of([["side-a", "side-b", "x"], ["y", "side-a", "side-b"], ["x", "y"]])
+    >>> phrases = Phrases.learn(sentences, min_count=1, threshold=1)
+    >>> phrases
+    Phrases(1 of 2 items)
+    >>> joined = phrases.join(sentences)
+    >>> joined[0]
+    ['side-a + side-b', 'x']
+    >>> phrases.expand(joined[0])
+    ['side-a', 'side-b', 'x']
+    """
+
+    passes: tuple[Mapping[tuple[str, str], float], ...]
+    delimiter: str = " + "
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        frozen = tuple(MappingProxyType(dict(pairs)) for pairs in self.passes)
+        object.__setattr__(self, "passes", frozen)
+        Vocabulary(tuple(self.parts))  # raises an error for an id that is too long
+
+    @classmethod
+    @checked
+    def learn(
+        cls,
+        sentences: Sentences,
+        *,
+        min_count: float = 5,
+        threshold: float | None = None,
+        scoring: Scoring = "count",
+        passes: int = 1,
+        delimiter: str = " + ",
+    ) -> Self:
+        """Find the pairs of consecutive items that occur more often than chance predicts.
+
+        ``min_count``, ``threshold`` and ``scoring`` have the meaning of gensim's ``Phrases``, and select the
+        same pairs. Tokens of negative weight are not joined.
+
+        Parameters
+        ----------
+        sentences
+            Ordered sentences.
+        min_count
+            With "count", the number that is subtracted from the count of each pair. With "npmi", the minimum
+            count of a pair.
+        threshold
+            A pair is joined if its score is above this number; by default 10 with "count", and .5 with
+            "npmi".
+        scoring
+            "count": (pairs - min_count) · V / (count of the first · count of the second), where V is the
+            number of distinct items and pairs. "npmi": normalised pointwise mutual information, from -1 to 1.
+        passes
+            Number of passes. Each further pass joins pairs of the tokens of the pass before, with the same
+            settings.
+        delimiter
+            Text between the ids of a joined token.
+
+        Raises
+        ------
+        InputError
+            If the sentences are unordered, ``passes`` is below 1, ``scoring`` is unknown, or a joined token
+            equals another token.
+        """
+        if not sentences.ordered:
+            raise InputError("sentences are unordered; expected ordered sentences, because phrases are runs")
+        if scoring not in {"count", "npmi"}:
+            raise InputError(f"scoring is {short_repr(scoring)}; expected 'count' or 'npmi'")
+        if passes < 1:
+            raise InputError(f"passes is {passes}; expected at least 1")
+        threshold = threshold if threshold is not None else {"count": 10.0, "npmi": 0.5}[scoring]
+        found: list[dict[tuple[str, str], float]] = []
+        for _ in range(passes):
+            pairs = {
+                (first, second): score
+                for first, second, score in _scored(sentences, min_count, scoring)
+                if score > threshold
+            }
+            if not pairs:
+                break
+            sentences = _joined(sentences, pairs, delimiter)
+            found.append(pairs)
+        return cls(tuple(found), delimiter)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.passes))
+
+    def __repr__(self) -> str:
+        lengths = sorted({len(parts) for parts in self.parts.values()})
+        sizes = f" of {lengths[0]}" + (f" to {lengths[-1]}" if len(lengths) > 1 else "") if lengths else ""
+        return f"Phrases({len(self):,}{sizes} items)"
+
+    @cached_property
+    def parts(self) -> Mapping[str, tuple[str, ...]]:
+        """The items of each joined token, in order."""
+        parts: dict[str, tuple[str, ...]] = {}
+        for first, second in (pair for pairs in self.passes for pair in pairs):
+            joined = self._join(first, second)
+            items = (*parts.get(first, (first,)), *parts.get(second, (second,)))
+            if parts.setdefault(joined, items) != items:
+                raise _ambiguous(joined, self.delimiter)
+        return MappingProxyType(parts)
+
+    @checked
+    def join(self, sentences: Sentences) -> Sentences:
+        """Return the sentences with joined tokens.
+
+        A joined token has the largest weight and the last timestamp of its items.
+
+        Raises
+        ------
+        InputError
+            If the sentences are unordered, or a joined token equals an item of the sentences.
+        """
+        if not sentences.ordered:
+            raise InputError("sentences are unordered; expected ordered sentences, because phrases are runs")
+        for pairs in self.passes:
+            sentences = _joined(sentences, pairs, self.delimiter)
+        return sentences
+
+    @checked
+    def join_history(self, history: Iterable[str]) -> list[str]:
+        """Return the tokens of one history, oldest first; equal to ``join`` of a sentence.
+
+        >>> Phrases(({("a", "b"): 12.0},)).join_history(["a", "b", "b", "a"])
+        ['a + b', 'b', 'a']
+        """
+        tokens = list(as_history(history))
+        for pairs in self.passes:
+            joined: list[str] = []
+            position = 0
+            while position < len(tokens):
+                is_pair = tuple(tokens[position : position + 2]) in pairs
+                joined.append(self._join(*tokens[position : position + 2]) if is_pair else tokens[position])
+                position += 1 + is_pair
+            tokens = joined
+        return tokens
+
+    @checked
+    def expand(self, tokens: Iterable[str]) -> list[str]:
+        """Return the items of tokens, in order.
+
+        >>> Phrases(({("a", "b"): 12.0},)).expand(["a + b", "c"])
+        ['a', 'b', 'c']
+        """
+        return [item for token in as_history(tokens) for item in self.parts.get(token, (token,))]
+
+    @checked
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the phrases to a JSON file, which is replaced atomically, for ``Phrases.load``."""
+        passes = [[[*pair, score] for pair, score in pairs.items()] for pairs in self.passes]
+        content = {"format": _FORMAT, "kind": "phrases", "delimiter": self.delimiter, "passes": passes}
+        files.replace_bytes(Path(path), json.dumps(content, ensure_ascii=False).encode())
+
+    @classmethod
+    @checked
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read phrases from a file of ``save``.
+
+        Raises
+        ------
+        BundleNotFoundError, CorruptBundleError
+            If the file is missing, or its content is not that of ``save``.
+        """
+        content = files.parse_json(files.read_text(Path(path)), Path(path))
+        try:
+            if content["format"] != _FORMAT or content["kind"] != "phrases":
+                raise ValueError(f"format {content['format']!r} and kind {content['kind']!r}")
+            passes = [[_Pair(*row) for row in rows] for rows in content["passes"]]
+            return cls(
+                tuple({(row.first, row.second): float(row.score) for row in rows} for rows in passes),
+                content["delimiter"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptBundleError(
+                f"{path} does not contain phrases ({error}); expected a file of Phrases.save: write it again"
+            ) from error
+
+    def _join(self, first: str, second: str) -> str:
+        return f"{first}{self.delimiter}{second}"
+
+
+class _Model(Protocol):
+    """A model of joined tokens, such as a ``Recommender``."""
+
+    def recommend_many(
+        self, histories: list[list[str]], *, k: int, filter_seen: bool
+    ) -> list[list[Recommendation]]: ...
+
+
+@dataclass(frozen=True)
+class PhraseRecommender:
+    """Recommends items by a model of joined tokens.
+
+    Histories are joined, and the recommended tokens are replaced by their items, in order. An item has the
+    score of its first token. Items of the history are left out, unless ``filter_seen=False``.
+
+    Parameters
+    ----------
+    model
+        A model trained on ``phrases.join(sentences)``.
+    phrases
+        The phrases.
+
+    Examples
+    --------
+    >>> from item2vec import fit
+    >>> sentences = Sentences.of([["side-a", "side-b", "x"], ["y", "side-a", "side-b"], ["x", "y"]] * 4)
+    >>> phrases = Phrases.learn(sentences, min_count=1, threshold=1)
+    >>> model = PhraseRecommender(fit(phrases.join(sentences), epochs=2), phrases)
+    >>> sorted(item.item for item in model.recommend(["x"], k=3))
+    ['side-a', 'side-b', 'y']
+    """
+
+    model: _Model
+    phrases: Phrases
+
+    def recommend(
+        self, history: Iterable[str], *, k: int = 10, filter_seen: bool = True
+    ) -> list[Recommendation]:
+        """Return up to ``k`` items for a history, oldest first; fewer only if fewer are eligible."""
+        return self.recommend_many([as_history(history)], k=k, filter_seen=filter_seen)[0]
+
+    def recommend_many(
+        self, histories: Iterable[Iterable[str]], *, k: int = 10, filter_seen: bool = True
+    ) -> list[list[Recommendation]]:
+        """Return the items of several histories, in order."""
+        check_k(k)
+        lists = [list(as_history(history)) for history in as_history(histories, "histories")]
+        answers: list[list[Recommendation]] = [[] for _ in lists]
+        open_rows, n_tokens = list(range(len(lists))), k
+        while open_rows:
+            joined = [self.phrases.join_history(lists[row]) for row in open_rows]
+            found = self.model.recommend_many(joined, k=n_tokens, filter_seen=False)
+            for row, tokens in zip(open_rows, found, strict=True):
+                answers[row] = self._items(tokens, set(lists[row]) if filter_seen else set())[:k]
+            open_rows = [
+                row
+                for row, tokens in zip(open_rows, found, strict=True)
+                if len(answers[row]) < k and len(tokens) == n_tokens
+            ]
+            n_tokens *= 2
+        return answers
+
+    def _items(self, tokens: list[Recommendation], seen: set[str]) -> list[Recommendation]:
+        best: dict[str, Recommendation] = {}
+        for token in tokens:
+            for item in self.phrases.expand([token.item]):
+                if item not in seen:
+                    best.setdefault(item, dataclasses.replace(token, item=item))
+        return list(best.values())
+
+
+def _scored(sentences: Sentences, min_count: float, scoring: Scoring) -> Iterable[_Pair]:
+    """Yield each pair of consecutive tokens with its score."""
+    first, second, counts = _pair_counts(sentences)
+    item_counts = sentences.counts()
+    n_first, n_second = item_counts[first].astype(np.float64), item_counts[second].astype(np.float64)
+    if scoring == "count":
+        n_distinct = np.count_nonzero(item_counts) + len(counts)
+        scores = (counts - min_count) / (n_first * n_second) * n_distinct
+    else:
+        scores = _npmi(n_first, n_second, counts, len(sentences.tokens))
+        scores[counts < min_count] = -np.inf
+    ids = sentences.vocabulary.ids
+    rows = zip(first.tolist(), second.tolist(), scores.tolist(), strict=True)
+    return (_Pair(ids[a], ids[b], score) for a, b, score in rows)
+
+
+def _npmi(n_first: Doubles, n_second: Doubles, n_pairs: Offsets, n_tokens: int) -> Doubles:
+    """Return ln(p(a, b) / (p(a) p(b))) / -ln p(a, b)."""
+    p_pair = n_pairs / n_tokens
+    information = np.log(p_pair / (n_first / n_tokens * (n_second / n_tokens)))
+    return np.asarray(information / -np.log(p_pair))
+
+
+def _pair_counts(sentences: Sentences) -> tuple[Codes, Codes, Offsets]:
+    """Return the distinct pairs of consecutive tokens and their counts."""
+    starts = np.flatnonzero(_starts_pair(sentences))
+    n_items = max(len(sentences.vocabulary), 1)
+    keys = sentences.tokens[starts].astype(np.int64) * n_items + sentences.tokens[starts + 1]
+    distinct, counts = np.unique(keys, return_counts=True)
+    return (distinct // n_items).astype(np.int32), (distinct % n_items).astype(np.int32), counts
+
+
+def _starts_pair(sentences: Sentences) -> Mask:
+    """Return a mask of the tokens that have a next token in their sentence, both of non-negative weight."""
+    starts = np.ones(len(sentences.tokens), dtype=bool)
+    ends = sentences.offsets[1:][sentences.lengths > 0]
+    starts[ends - 1] = False
+    if sentences.weights is not None:
+        positive = sentences.weights >= 0
+        starts &= positive
+        starts[:-1] &= positive[1:]
+    return starts
+
+
+def _joined(sentences: Sentences, pairs: Mapping[tuple[str, str], float], delimiter: str) -> Sentences:
+    """Return the sentences with these pairs joined, from left to right."""
+    old = sentences.vocabulary
+    known = [pair for pair in pairs if pair[0] in old and pair[1] in old]
+    joined_ids = [f"{first}{delimiter}{second}" for first, second in known]
+    if duplicate := next((id_ for id_ in joined_ids if id_ in old), None):
+        raise _ambiguous(duplicate, delimiter)
+    vocabulary = Vocabulary(tuple(dict.fromkeys((*old.ids, *joined_ids))))
+    n_items = max(len(old), 1)
+    keys = old.encode([a for a, _ in known]).astype(np.int64) * n_items + old.encode([b for _, b in known])
+    order = np.argsort(keys)
+    keys, new_codes = keys[order], vocabulary.encode(joined_ids)[order]
+
+    starts = np.flatnonzero(_starts_pair(sentences))
+    wanted = sentences.tokens[starts].astype(np.int64) * n_items + sentences.tokens[starts + 1]
+    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    is_pair = keys[place] == wanted if len(keys) else np.zeros(len(starts), dtype=bool)
+    starts, place = _leftmost(starts[is_pair], place[is_pair])
+    tokens = sentences.tokens.copy()
+    tokens[starts + 1] = new_codes[place]
+    kept = np.ones(len(tokens), dtype=bool)
+    kept[starts] = False
+    weights = sentences.weights
+    if weights is not None:
+        weights = weights.copy()
+        weights[starts + 1] = np.maximum(weights[starts], weights[starts + 1])
+    whole = dataclasses.replace(sentences, vocabulary=vocabulary, tokens=tokens, weights=weights)
+    return whole.keep(kept)
+
+
+def _leftmost(starts: Offsets, place: Offsets) -> tuple[Offsets, Offsets]:
+    """Drop the pairs that overlap a pair to their left: every second pair of a run of consecutive starts."""
+    if not len(starts):
+        return starts, place
+    is_first = np.diff(starts, prepend=starts[0] - 2) != 1
+    first = np.maximum.accumulate(np.where(is_first, starts, 0))
+    kept = (starts - first) % 2 == 0
+    return starts[kept], place[kept]
+
+
+def _ambiguous(joined: str, delimiter: str) -> InputError:
+    return InputError(
+        f"joined token {short_repr(joined)} equals another token; expected distinct tokens: set another "
+        f"delimiter than {delimiter!r}"
+    )
