@@ -18,7 +18,7 @@ LAYERS = [
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"histories", "vectors", "shaping"},
-    {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases"},
+    {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases"} | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
     {"selection"},
