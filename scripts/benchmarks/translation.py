@@ -64,10 +64,9 @@ def results(first, second, seed):
     }
     both = item2vec.train(join_catalogues(first, second, known, seed=seed), **settings)
     names = np.array([id_[0] for id_ in both.vocabulary.ids])
+    in_a, in_b = (both.take(np.flatnonzero(names == name)) for name in "ab")
     identity = np.eye(both.input.shape[1], dtype=np.float32)
-    maps["joint training"] = Translation(
-        both.take(np.flatnonzero(names == "a")), both.take(np.flatnonzero(names == "b")), identity
-    )
+    maps["joint training"] = Translation(in_a, in_b, identity)
     for title, translation in maps.items():
         for csls in (False, True):
             yield f"{title}, {'CSLS' if csls else 'cosine'}", translation.precision(held_out, csls=csls)
