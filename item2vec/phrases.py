@@ -18,8 +18,9 @@ from item2vec import files
 from item2vec.arguments import check_fields, checked
 from item2vec.arrays import Codes, Doubles, Mask, Offsets
 from item2vec.errors import CorruptBundleError, InputError, short_repr
+from item2vec.outputs import output
 from item2vec.sentences import Sentences
-from item2vec.types import Recommendation, Vocabulary, as_history, check_k
+from item2vec.types import Recommendation, Vocabulary, as_history, check_ids, check_k
 
 __all__ = ["PhraseRecommender", "Phrases"]
 
@@ -172,6 +173,7 @@ class Phrases:
         ['a + b', 'b', 'a']
         """
         tokens = list(as_history(history))
+        check_ids(tokens)
         for pairs in self.passes:
             joined: list[str] = []
             position = 0
@@ -189,14 +191,23 @@ class Phrases:
         >>> Phrases(({("a", "b"): 12.0},)).expand(["a + b", "c"])
         ['a', 'b', 'c']
         """
-        return [item for token in as_history(tokens) for item in self.parts.get(token, (token,))]
+        tokens = list(as_history(tokens))
+        check_ids(tokens)
+        return [item for token in tokens for item in self.parts.get(token, (token,))]
 
     @checked
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the phrases to a JSON file, which is replaced atomically, for ``Phrases.load``."""
+        """Write the phrases to a JSON file, which is replaced atomically, for ``Phrases.load``.
+
+        Raises
+        ------
+        WriteError
+            If the file cannot be written.
+        """
         passes = [[[*pair, score] for pair, score in pairs.items()] for pairs in self.passes]
         content = {"format": _FORMAT, "kind": "phrases", "delimiter": self.delimiter, "passes": passes}
-        files.replace_bytes(Path(path), json.dumps(content, ensure_ascii=False).encode())
+        with output(Path(path)) as file:
+            file.write(json.dumps(content, ensure_ascii=False).encode())
 
     @classmethod
     @checked
@@ -234,6 +245,7 @@ class _Model(Protocol):
     ) -> list[list[Recommendation]]: ...
 
 
+@checked
 @dataclass(frozen=True)
 class PhraseRecommender:
     """Recommends items by a model of joined tokens.

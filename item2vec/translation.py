@@ -17,6 +17,7 @@ from item2vec.interactions import read_only
 from item2vec.matrices import unit_rows
 from item2vec.ranking import top_k
 from item2vec.sentences import Sentences
+from item2vec.shaping import check_least
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 from item2vec.vectors import ItemVectors
 
@@ -233,6 +234,7 @@ def join_catalogues(
     >>> list(join_catalogues(shop_a, shop_b, [("a1", "b1")], swap=1.0))
     [['b1', 'a2'], ['a1', 'b2']]
     """
+    check_least("seed", seed, 0)
     if not 0 <= swap <= 1:
         raise InputError(f"swap is {swap}; expected a probability, from 0 to 1")
     known = set(source.vocabulary.ids)

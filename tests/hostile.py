@@ -23,12 +23,14 @@ from item2vec import (
     evaluation,
     fit,
     metrics,
+    phrases,
     publish,
     readers,
     recommend_all,
     report,
     store,
     train,
+    translation,
     tune,
     versions,
 )
@@ -319,6 +321,34 @@ def calls_of(world):
     ):
         yield baseline, {"sentences": s}
     yield evaluation.Popularity(s).recommend_many, {"histories": [["a"]]}
+    pairs = [("a", "b"), ("c", "d")]
+    translation_ = translation.align(w.vectors, w.vectors, pairs)
+    yield translation.align, {"source": w.vectors, "target": w.vectors, "pairs": pairs, "penalty": 1.0}
+    yield translation.Translation, {"source": w.vectors, "target": w.vectors, "matrix": np.eye(4)}
+    yield translation_.translate, {"item": "a", "k": 2}
+    yield translation_.precision, {"pairs": pairs, "k": [1]}
+    others = Sentences.of([["x", "y"]])
+    yield translation.join_catalogues, {"source": s, "target": others, "pairs": [("a", "x")], "swap": 0.5}
+    learned = phrases.Phrases.learn(s, min_count=1, threshold=0.1)
+    yield phrases.Phrases, {"passes": ({("a", "b"): 1.0},), "delimiter": "+"}
+    yield phrases.Phrases.learn, {"sentences": s, "min_count": 1, "threshold": 1.0, "passes": 1}
+    yield learned.join, {"sentences": s}
+    yield learned.join_history, {"history": ["a", "b"]}
+    yield learned.expand, {"tokens": ["a"]}
+    yield learned.save, {"path": w.folder / "phrases.json"}
+    yield phrases.Phrases.load, {"path": w.folder / "phrases.json"}
+    by_phrases = phrases.PhraseRecommender(m, learned)
+    yield phrases.PhraseRecommender, {"model": m, "phrases": learned}
+    yield by_phrases.recommend, {"history": ["a"], "k": 2}
+    yield by_phrases.recommend_many, {"histories": [["a"]], "k": 2}
+    edges = evaluation.hide_edges(w.graph, share=0.5)
+    yield evaluation.hide_edges, {"graph": w.graph, "share": 0.5, "seed": 7}
+    yield evaluation.HiddenEdges, {"known": w.graph, "sources": edges.sources, "targets": edges.targets}
+    yield edges.auc, {"score": evaluation.cosines(w.vectors), "negatives": 2, "seed": 7}
+    yield evaluation.cosines, {"vectors": w.vectors}
+    for links in (evaluation.CommonNeighbours, evaluation.AdamicAdar):
+        yield links, {"graph": w.graph}
+        yield links(w.graph).score_pairs, {"sources": ["a"], "targets": ["b"]}
     yield evaluation.evaluate, {"model": m, "split": w.split, "k": 2}
     yield evaluation.baselines, {"split": w.split}
     yield evaluation.by_coldness, {"split": w.split}

@@ -21,9 +21,11 @@ from item2vec import (
     config,
     evaluation,
     metrics,
+    phrases,
     readers,
     report,
     store,
+    translation,
     tuning,
     versions,
 )
@@ -31,12 +33,13 @@ from item2vec.arguments import as_array, check_rows, checked
 from item2vec.errors import InputError, InputTypeError, Item2VecError, short_repr
 
 PUBLIC = (
-    *(item2vec, adapters, conditions, config, evaluation, metrics, readers, report, store, tuning, versions),
+    *(item2vec, adapters, conditions, config, evaluation, metrics, phrases, readers, report, store),
+    *(translation, tuning, versions),
 )
 """Packages whose names are public."""
 LONGEST = 700
 """Bound of the length of a message, in characters."""
-OWN_FUNCTIONS = {"after_epoch", "adapter", "now"}
+OWN_FUNCTIONS = {"after_epoch", "adapter", "now", "score"}
 """Arguments that are functions of the caller, whose exceptions propagate."""
 NOT_CALLED = {
     "retrain": "takes seconds; its settings are checked by RetrainConfig",

@@ -19,6 +19,7 @@ from item2vec.evaluation.baselines import (
 from item2vec.evaluation.evaluate import METRICS, evaluate
 from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.leaks import find_leaks
+from item2vec.evaluation.links import AdamicAdar, CommonNeighbours, HiddenEdges, cosines, hide_edges
 from item2vec.evaluation.rankings import Model, Rankings
 from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.segments import Segment, by_coldness, segments
@@ -33,8 +34,11 @@ if not TYPE_CHECKING:
 __all__ = [
     "EASE",
     "METRICS",
+    "AdamicAdar",
+    "CommonNeighbours",
     "Comparison",
     "Evaluation",
+    "HiddenEdges",
     "ItemKNN",
     "LinkPropagation",
     "MarkovChain",
@@ -49,8 +53,10 @@ __all__ = [
     "baselines",
     "by_coldness",
     "compare",
+    "cosines",
     "evaluate",
     "find_leaks",
+    "hide_edges",
     "k_fold",
     "leave_last_out",
     "prefix_split",

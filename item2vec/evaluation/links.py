@@ -1,0 +1,293 @@
+"""Link prediction: hidden edges of a graph as an evaluation, and baselines from common neighbours."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arguments import check_fields, check_rows, checked
+from item2vec.arrays import Codes, Doubles
+from item2vec.errors import InputError
+from item2vec.evaluation.baselines import Baseline, Histories
+from item2vec.evaluation.split import Split
+from item2vec.graph import Graph
+from item2vec.interactions import read_only
+from item2vec.kernels.cooccurrence import SparseRows, best_sums
+from item2vec.matrices import row_products
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.shaping import check_least
+from item2vec.vectors import ItemVectors
+
+__all__ = ["AdamicAdar", "CommonNeighbours", "HiddenEdges", "cosines", "hide_edges"]
+
+PairScores = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.floating]]
+"""Function of the ids of the sources and of the targets of pairs. It returns a score per pair."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HiddenEdges:
+    """A graph without some of its edges, which a model predicts; the result of ``hide_edges``.
+
+    Attributes
+    ----------
+    known
+        The graph of the other edges, with all nodes.
+    sources, targets
+        The codes of both nodes of each hidden edge (int32).
+    """
+
+    known: Graph
+    sources: Codes
+    targets: Codes
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("sources", "targets"):
+            object.__setattr__(self, name, read_only(getattr(self, name), np.int32))
+            check_rows(getattr(self, name), len(self.known), name)
+        if self.sources.ndim != 1 or self.sources.shape != self.targets.shape:
+            raise InputError(
+                f"sources has shape {self.sources.shape}, and targets {self.targets.shape}; expected one code "
+                "per edge"
+            )
+
+    def __repr__(self) -> str:
+        return f"HiddenEdges({len(self.sources):,} edges, hidden from {self.known!r})"
+
+    @cached_property
+    def split(self) -> Split:
+        """The queries for ``evaluate``: a node, with the other nodes of its hidden edges as targets.
+
+        The history is the node itself. Its known neighbours are not recommended. A sentence of the training
+        part is the unordered list of a node's known neighbours, so that the count of a node is its degree. A
+        node whose edges are all hidden has no query, and its edges count in ``dropped``.
+        """
+        adjacency = Sentences(self.known.nodes, self.known.neighbours, self.known.offsets, ordered=False)
+        nodes, others = self.sources, self.targets
+        if not self.known.directed:
+            nodes, others = np.concatenate((nodes, others)), np.concatenate((others, self.sources))
+        connected = np.bincount(self.known.neighbours, minlength=len(self.known)) + self.known.degrees > 0
+        kept = connected[nodes] & connected[others]
+        nodes, others = nodes[kept], others[kept]
+        order = np.lexsort((others, nodes))
+        queries, counts = np.unique(nodes, return_counts=True)
+        return Split(
+            adjacency,
+            Sentences(self.known.nodes, queries, np.arange(len(queries) + 1)),
+            Sentences(self.known.nodes, others[order], offsets_of(counts), ordered=False),
+            "hidden edges",
+            seen=adjacency.take(queries),
+            dropped={"edges of nodes without a known edge": int(np.count_nonzero(~kept))},
+        )
+
+    @checked
+    def auc(self, score: PairScores, *, negatives: int = 10, seed: int = 7) -> float:
+        """Return the probability that a hidden edge has a higher score than a pair without an edge.
+
+        The pairs without an edge are drawn uniformly, ``negatives`` for each hidden edge. Ties count one
+        half.
+
+        Source: Fawcett, An introduction to ROC analysis, 2006, section 7; Grover & Leskovec, node2vec, KDD
+        2016, section 4.4.
+
+        Raises
+        ------
+        InputError
+            If ``negatives`` is below 1, ``score`` does not return a finite number per pair, or every pair of
+            nodes has an edge.
+        """
+        check_least("negatives", negatives, 1)
+        check_least("seed", seed, 0)
+        positive = self._scores(score, self.sources, self.targets)
+        negative = np.sort(self._scores(score, *self._pairs_without_edge(negatives * len(positive), seed)))
+        ranks = [np.searchsorted(negative, positive, side) for side in ("left", "right")]
+        return float(np.mean(ranks) / len(negative))
+
+    def _scores(self, score: PairScores, sources: Codes, targets: Codes) -> Doubles:
+        nodes = self.known.nodes
+        scores = np.asarray(score(nodes.decode(sources), nodes.decode(targets)), dtype=np.float64)
+        if scores.shape != sources.shape or not bool(np.isfinite(scores).all()):
+            raise InputError(
+                f"score returned an array of shape {scores.shape} for {len(sources)} pairs; expected a finite "
+                "number per pair"
+            )
+        return scores
+
+    def _pairs_without_edge(self, n: int, seed: int) -> tuple[Codes, Codes]:
+        """Draw pairs of different nodes that have neither a known nor a hidden edge, with replacement."""
+        n_nodes = len(self.known)
+        known = np.repeat(np.arange(n_nodes), self.known.degrees) * n_nodes + self.known.neighbours
+        hidden = self.sources.astype(np.int64) * n_nodes + self.targets
+        back = np.empty(0, np.int64)
+        if not self.known.directed:
+            back = self.targets.astype(np.int64) * n_nodes + self.sources
+        edges = np.unique(np.concatenate((known, hidden, back)))
+        n_possible = n_nodes * (n_nodes - 1) - np.count_nonzero(edges // n_nodes != edges % n_nodes)
+        if not n_possible:
+            raise InputError("every pair of nodes has an edge; expected some pairs without an edge")
+        random = np.random.default_rng(seed)
+        drawn = np.empty(0, np.int64)
+        while len(drawn) < n:
+            pairs = random.integers(n_nodes**2, size=2 * n)
+            is_free = (pairs // n_nodes != pairs % n_nodes) & ~np.isin(pairs, edges)
+            drawn = np.concatenate((drawn, pairs[is_free]))
+        return (drawn[:n] // n_nodes).astype(np.int32), (drawn[:n] % n_nodes).astype(np.int32)
+
+
+@checked
+def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdges:
+    """Hide a random share of the edges of a graph. Loops are neither hidden nor kept.
+
+    Raises
+    ------
+    InputError
+        If ``share`` is not between 0 and 1, or no edge is hidden or left.
+
+    Examples
+    --------
+    >>> friends = Graph.of([("ann", "bob"), ("bob", "cy"), ("cy", "ann"), ("cy", "dan")])
+    >>> hide_edges(friends, share=0.25)
+    HiddenEdges(1 edges, hidden from Graph(4 nodes, 3 edges, undirected, degrees 1 to 3))
+    """
+    check_least("seed", seed, 0)
+    if not 0 < share < 1:
+        raise InputError(f"share is {share}; expected a share of the edges, above 0 and below 1")
+    source = np.repeat(np.arange(len(graph), dtype=np.int32), graph.degrees)
+    once = source != graph.neighbours if graph.directed else source < graph.neighbours
+    source, target = source[once], graph.neighbours[once]
+    weights = None if graph.weights is None else graph.weights[once]
+    hidden = np.zeros(len(source), dtype=bool)
+    hidden[np.random.default_rng(seed).permutation(len(source))[: round(share * len(source))]] = True
+    if not hidden.any() or hidden.all():
+        raise InputError(
+            f"{np.count_nonzero(hidden)} of {len(source)} edges would be hidden; expected some hidden and "
+            "some known edges: change share"
+        )
+    known = Graph.from_codes(
+        graph.nodes,
+        source[~hidden],
+        target[~hidden],
+        None if weights is None else weights[~hidden],
+        directed=graph.directed,
+    )
+    return HiddenEdges(known, source[hidden], target[hidden])
+
+
+def cosines(vectors: ItemVectors) -> PairScores:
+    """Return a function of pairs of nodes for ``HiddenEdges.auc``: the cosine of their input vectors.
+
+    The score of a node without a vector is 0.
+    """
+
+    def score(sources: Sequence[str], targets: Sequence[str]) -> Doubles:
+        unit = np.concatenate((vectors.unit_input, np.zeros((1, vectors.input.shape[1]), np.float32)))
+        rows = vectors.vocabulary.encode(sources), vectors.vocabulary.encode(targets)
+        return row_products(unit[rows[0]], unit[rows[1]])
+
+    return score
+
+
+class _Neighbours(Baseline):
+    """Base class of the baselines that sum a weight over the common neighbours of two nodes.
+
+    In a directed graph, these are the nodes between them on paths of two edges.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        adjacency = Sentences(graph.nodes, graph.neighbours, graph.offsets, ordered=False)
+        super().__init__(adjacency)
+        n = len(self.vocabulary)
+        self._graph = graph
+        codes = graph.nodes.encode(self.vocabulary.ids)
+        taken = adjacency.take(codes)
+        self._friends, self._offsets = self._number_of[taken.tokens], taken.offsets
+        weights = self._weights(np.diff(self._offsets).astype(np.float64))
+        scores = np.repeat(weights, np.diff(self._offsets))
+        self._rows = SparseRows(self._friends, scores, self._offsets[:n], self._offsets[1:])
+
+    @abstractmethod
+    def _weights(self, degrees: Doubles) -> Doubles:
+        """Return the weight of a common neighbour of each degree."""
+
+    def score_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Doubles:
+        """Return the score of each pair of nodes, for ``HiddenEdges.auc``; 0 for an unknown node."""
+        first, second = self.vocabulary.encode(sources), self.vocabulary.encode(targets)
+        if len(first) != len(second):
+            raise InputError(f"found {len(first)} sources and {len(second)} targets; expected pairs of nodes")
+        order = np.argsort(first, kind="stable")
+        scores = np.zeros(len(first))
+        sums = np.zeros(len(self.vocabulary))
+        for block in np.split(order, np.flatnonzero(np.diff(first[order])) + 1):
+            if not len(block) or first[block[0]] < 0:
+                continue
+            reached, added = self._around(int(first[block[0]]))
+            np.add.at(sums, reached, added)
+            scores[block] = np.where(second[block] >= 0, sums[second[block]], 0)
+            sums[reached] = 0
+        return scores
+
+    def _around(self, node: int) -> tuple[Codes, Doubles]:
+        """Return the neighbours of the neighbours of a node, with repeats, and the weights of the paths."""
+        friends = self._friends[self._offsets[node] : self._offsets[node + 1]]
+        spans = [slice(self._offsets[friend], self._offsets[friend + 1]) for friend in friends]
+        empty = np.empty(0, np.int32)
+        reached = np.concatenate([empty, *(self._rows.items[span] for span in spans)])
+        return reached, np.concatenate([empty, *(self._rows.scores[span] for span in spans)])
+
+    def _candidates(self, histories: Histories) -> SparseRows:
+        lengths = np.diff(self._offsets)[histories.codes]
+        ends = np.concatenate(([0], np.cumsum(lengths)))
+        friends = [
+            self._friends[self._offsets[node] : self._offsets[node + 1]] for node in histories.codes.tolist()
+        ]
+        codes = np.concatenate([np.empty(0, np.int32), *friends])
+        offsets = ends[histories.offsets]
+        return best_sums(codes, offsets, np.ones(len(codes)), self._rows, histories.n_needed)
+
+
+class CommonNeighbours(_Neighbours):
+    """Recommend the nodes with the most neighbours in common with a node.
+
+    Source: Liben-Nowell & Kleinberg, The link-prediction problem for social networks, 2007.
+
+    Examples
+    --------
+    >>> friends = Graph.of([("ann", "bob"), ("bob", "cy"), ("ann", "dan"), ("dan", "cy"), ("dan", "eve")])
+    >>> [tuple(item) for item in CommonNeighbours(friends).recommend_many([["ann"]], k=2)[0]]
+    [('cy', 2.0), ('eve', 1.0)]
+    >>> CommonNeighbours(friends).score_pairs(["ann", "ann"], ["cy", "eve"])
+    array([2., 1.])
+    """
+
+    @checked
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+
+    def _weights(self, degrees: Doubles) -> Doubles:
+        return np.ones(len(degrees))
+
+
+class AdamicAdar(_Neighbours):
+    """Recommend by common neighbours, each with the weight 1 / log(degree).
+
+    Source: Adamic & Adar, Friends and neighbors on the Web, Social Networks 2003.
+
+    Examples
+    --------
+    >>> friends = Graph.of([("ann", "bob"), ("bob", "cy"), ("ann", "dan"), ("dan", "cy"), ("dan", "eve")])
+    >>> AdamicAdar(friends).score_pairs(["ann"], ["cy"]).round(4)  # 1 / log(2) + 1 / log(3)
+    array([2.3529])
+    """
+
+    @checked
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+
+    def _weights(self, degrees: Doubles) -> Doubles:
+        # A node of degree 1 is no common neighbour of two nodes.
+        return np.divide(1.0, np.log(degrees), out=np.ones(len(degrees)), where=degrees > 1)
