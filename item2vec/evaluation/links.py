@@ -52,8 +52,8 @@ class HiddenEdges:
             check_rows(getattr(self, name), len(self.known), name)
         if self.sources.ndim != 1 or self.sources.shape != self.targets.shape:
             raise InputError(
-                f"sources has shape {self.sources.shape}, and targets {self.targets.shape}; expected one code "
-                "per edge"
+                f"sources has shape {self.sources.shape}, targets has shape {self.targets.shape}; expected "
+                "one code per edge"
             )
 
     def __repr__(self) -> str:
@@ -113,8 +113,8 @@ class HiddenEdges:
         scores = np.asarray(score(nodes.decode(sources), nodes.decode(targets)), dtype=np.float64)
         if scores.shape != sources.shape or not bool(np.isfinite(scores).all()):
             raise InputError(
-                f"score returned an array of shape {scores.shape} for {len(sources)} pairs; expected a finite "
-                "number per pair"
+                f"score returned an array of shape {scores.shape} for {len(sources)} pairs; expected a "
+                "finite number per pair"
             )
         return scores
 

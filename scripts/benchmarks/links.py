@@ -1,10 +1,10 @@
-"""Link prediction: hidden friendships, predicted by vectors of random walks, common neighbours and Adamic–Adar.
+"""Link prediction: hidden edges, predicted by vectors of random walks, common neighbours, Adamic–Adar.
 
     scripts/benchmarks/links.py --data DIR [--only GRAPH …] [--seeds 3] [--json FILE]
 
-A tenth of the edges is hidden. AUC compares the hidden edges with random pairs without an edge, ten per hidden
-edge. HR@10, MRR@10 and NDCG@10 rank all nodes that are no known neighbours of a node, for up to 2,000 nodes with
-hidden edges. Walks: 5 of 40 steps from each node, 128 dimensions, one epoch; blogcatalog has 10,312 nodes.
+A tenth of the edges is hidden. AUC compares the hidden edges with random pairs without an edge, ten per
+hidden edge. HR@10, MRR@10 and NDCG@10 rank all nodes that are no known neighbours of a node, for up to 2,000
+nodes with hidden edges. Walks: 5 of 40 steps from each node, 128 dimensions, one epoch.
 """
 
 import json
