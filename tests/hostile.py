@@ -20,6 +20,7 @@ from item2vec import (
     adapters,
     conditions,
     config,
+    contexts,
     evaluation,
     fit,
     metrics,
@@ -321,6 +322,16 @@ def calls_of(world):
     ):
         yield baseline, {"sentences": s}
     yield evaluation.Popularity(s).recommend_many, {"histories": [["a"]]}
+    yield adapters.pairs, {"items": ["a"], "contexts": ["x"]}
+    of_contexts = contexts.ContextVectors(w.vectors, Vocabulary(("x", "y")), np.ones((2, 4)))
+    yield (
+        contexts.ContextVectors,
+        {"items": w.vectors, "contexts": Vocabulary(("x",)), "output": np.ones((1, 4))},
+    )
+    yield contexts.ContextVectors.of, {"vectors": w.vectors}
+    yield of_contexts.items_for, {"context": "x", "k": 2}
+    yield of_contexts.contexts_of, {"item": "a", "k": 2}
+    yield of_contexts.similar_contexts, {"context": "x", "k": 2}
     pairs = [("a", "b"), ("c", "d")]
     translation_ = translation.align(w.vectors, w.vectors, pairs)
     yield translation.align, {"source": w.vectors, "target": w.vectors, "pairs": pairs, "penalty": 1.0}

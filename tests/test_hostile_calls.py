@@ -19,6 +19,7 @@ from item2vec import (
     adapters,
     conditions,
     config,
+    contexts,
     evaluation,
     metrics,
     phrases,
@@ -33,7 +34,7 @@ from item2vec.arguments import as_array, check_rows, checked
 from item2vec.errors import InputError, InputTypeError, Item2VecError, short_repr
 
 PUBLIC = (
-    *(item2vec, adapters, conditions, config, evaluation, metrics, phrases, readers, report, store),
+    *(item2vec, adapters, conditions, config, contexts, evaluation, metrics, phrases, readers, report, store),
     *(translation, tuning, versions),
 )
 """Packages whose names are public."""

@@ -42,7 +42,7 @@ class NumbaTrainer:
             inputs.reshape(-1),
             outputs.reshape(-1),
             inputs.shape[1],
-            item_alias_table(corpus.frequency.astype(np.float64) ** config.ns_exponent),
+            item_alias_table(_noise(corpus, config)),
             _keep(corpus.frequency, config.sample),
         )
         full = config.window == "full"
@@ -107,6 +107,20 @@ def _aligned_zeros(n: int, vector_size: int) -> Floats:
     buffer = np.zeros(n * size + 16, np.float32)
     skip = -buffer.ctypes.data % 64 // 4
     return buffer[skip : skip + n * size].reshape(n, size)
+
+
+def _noise(corpus: Corpus, config: SkipGram | CBOW) -> Doubles:
+    """Return the sampling weight of each item as a negative.
+
+    With ``forward_only``, the first token of a sentence is never predicted. An item that occurs only there,
+    such as the item of an item-context pair, is no negative.
+    """
+    weights: Doubles = corpus.frequency.astype(np.float64) ** config.ns_exponent
+    if config.forward_only:
+        predicted = np.ones(len(corpus.tokens), dtype=bool)
+        predicted[corpus.offsets[:-1]] = False
+        weights[np.bincount(corpus.tokens[predicted], minlength=len(weights)) == 0] = 0
+    return weights
 
 
 def _keep(frequency: Offsets, sample: float) -> Words:
