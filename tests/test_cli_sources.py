@@ -61,8 +61,16 @@ def test_every_command_has_the_flags_of_playlists(item2vec, monkeypatch, command
 
     monkeypatch.setattr(adapters, "playlists", playlists)
     words = "--playlists x.txt --skip-lines 1 --skip-fields 2 --encoding latin-1 --sep tab --unit id"
+    words += " --collapse-repeats"
     assert item2vec(command, *words.split()) == (2, "", "item2vec: read x.txt\n")
-    assert given == {"skip_lines": 1, "skip_fields": 2, "encoding": "latin-1", "sep": "\t", "unit": "id"}
+    assert given == {
+        "skip_lines": 1,
+        "skip_fields": 2,
+        "encoding": "latin-1",
+        "sep": "\t",
+        "unit": "id",
+        "collapse_repeats": True,
+    }
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,9 @@ PLAYLISTS = [
     _option("skip_fields", int, help="Number of fields to skip at the start of each --playlists line."),
     _option("unit", str, metavar="FIELD", help="Field of a --playlists track that is the item."),
     _option(
+        "collapse_repeats", bool, help="Merge consecutive repeats of an item in --playlists [default: no]."
+    ),
+    _option(
         "sep",
         str,
         help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",

@@ -31,7 +31,7 @@ __all__ = [
 log = logging.getLogger("item2vec.cli")
 
 
-PLAYLIST_OPTIONS = ("skip_lines", "skip_fields", "unit", "sep", "encoding")
+PLAYLIST_OPTIONS = ("skip_lines", "skip_fields", "unit", "collapse_repeats", "sep", "encoding")
 GRAPH_OPTIONS = {
     "source": "source_column",
     "target": "target_column",
