@@ -18,7 +18,8 @@ LAYERS = [
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"histories", "vectors", "shaping"},
-    {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases"} | {"translation"},
+    {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases", "contexts"}
+    | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
     {"selection"},
