@@ -114,7 +114,11 @@ def nightly_keys():
 
 
 def page():
-    commands = {words: command for words, command in tree() if not hasattr(command, "commands")}
+    commands = {
+        words: command
+        for words, command in tree()
+        if not hasattr(command, "commands") or command.invoke_without_command
+    }
     parameters = {p.name: p for command in commands.values() for p in command.params}
     settings = {name: parameters[name] for name in MODEL_SETTINGS if name in parameters}
     sections = [section(words, command, settings) for words, command in commands.items()]

@@ -18,10 +18,10 @@ from item2vec.config import RetrainConfig
 from item2vec.errors import CorruptBundleError
 from item2vec.versions import Version, list_versions
 from item2vec.versions.layout import generation_of
+from item2vec.versions.overview import NOTE
 
 __all__ = [
     "COUNTED",
-    "NOTE",
     "RUNS",
     "EarlierResults",
     "EarlierScore",
@@ -32,8 +32,6 @@ __all__ = [
     "report_order",
 ]
 
-NOTE = "retrain"
-"""Key of the run's entry in the note of a manifest."""
 RUNS = "runs"
 """Name of the subfolder of the models folder that holds the reports of runs."""
 PROMOTIONS = 7

@@ -22,7 +22,6 @@ from item2vec import files, versions
 from item2vec.config import RetrainConfig
 from item2vec.errors import CorruptBundleError, MissingExtraError, SchemaError, StoreError
 from item2vec.retraining.earlier_versions import (
-    NOTE,
     RUNS,
     EarlierResults,
     protocol_of,
@@ -35,6 +34,7 @@ from item2vec.store import Store, latest_plausible
 from item2vec.store.connect import parse_url, shown
 from item2vec.versions import Attempt, Version
 from item2vec.versions.checking import manifest_of
+from item2vec.versions.overview import NOTE
 
 __all__ = ["Record", "begin", "rollback"]
 
