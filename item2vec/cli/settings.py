@@ -32,6 +32,7 @@ __all__ = [
     "check_environment",
     "check_objective",
     "location",
+    "metrics_path",
     "model_config",
     "retrain_config",
 ]
@@ -40,6 +41,8 @@ FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 LOCATIONS = {"models": "models", "store": "sqlite:///item2vec.db"}
+EXAMPLES = {**LOCATIONS, "metrics_file": "/var/lib/node_exporter/item2vec.prom"}
+"""Top-level keys of the settings file that are text, each with an example."""
 RETRAIN_SECTIONS: dict[str, type[Settings]] = {
     "adapter": AdapterConfig,
     "evaluation": EvaluationConfig,
@@ -53,6 +56,11 @@ SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfi
 def location(name: str, flag: str | None) -> str:
     """Return the models folder or the store URL: from the flag, else the settings file, else the default."""
     return flag or _file().get(name) or LOCATIONS[name]
+
+
+def metrics_path(flag: str | None) -> str | None:
+    """Return the metrics file of ``retrain``: from the flag, else from the settings file; else ``None``."""
+    return flag or _file().get("metrics_file")
 
 
 def model_config(flags: Mapping[str, Any]) -> Config:
@@ -108,15 +116,15 @@ def _file() -> dict[str, Any]:
     If the file does not exist, the result is empty.
     """
     content = _content()
-    known = {*LOCATIONS, *SECTIONS, "index"}
+    known = {*EXAMPLES, *SECTIONS, "index"}
     for name in content:
         if name not in known:
             raise ConfigError(f"{FILE}: unknown key {short_repr(name)}{_nearest(name, known)}")
-    for name, default in LOCATIONS.items():
+    for name, example in EXAMPLES.items():
         if not isinstance(content.get(name, ""), str):
             # Without the value, because it may contain a password.
             found = _type_of(content[name])
-            raise ConfigError(f'{FILE}: {name} is {found}; expected text, such as {name} = "{default}"')
+            raise ConfigError(f'{FILE}: {name} is {found}; expected text, such as {name} = "{example}"')
     for section, settings in SECTIONS.items():
         values = content.get(section, {})
         if not isinstance(values, dict):
