@@ -16,6 +16,7 @@ from item2vec.config import (
     Config,
     EvaluationConfig,
     GatesConfig,
+    IngestConfig,
     LimitsConfig,
     RetentionConfig,
     RetrainConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "adapter_config",
     "check_environment",
     "check_objective",
+    "ingest_config",
     "location",
     "metrics_path",
     "model_config",
@@ -50,7 +52,12 @@ RETRAIN_SECTIONS: dict[str, type[Settings]] = {
     "retention": RetentionConfig,
     "limits": LimitsConfig,
 }
-SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig, **RETRAIN_SECTIONS}
+SECTIONS: dict[str, type[Settings]] = {
+    "train": TrainConfig,
+    "taste": TasteConfig,
+    "ingest": IngestConfig,
+    **RETRAIN_SECTIONS,
+}
 
 
 def location(name: str, flag: str | None) -> str:
@@ -100,6 +107,19 @@ def adapter_config(gap: str | None) -> AdapterConfig:
     """Return the adapter settings of the settings file; ``gap`` overrides ``kind`` and ``gap``."""
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
     return AdapterConfig(**{**_file().get("adapter", {}), **sessions})
+
+
+def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
+    """Return the settings of ``[ingest]``, overridden by flags that were given."""
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    if "timestamp" in given and "no_timestamps" in given:
+        raise ConfigError(f"got --no-timestamps and --timestamp {given['timestamp']}; expected one of them")
+    if given.get("repeats", "keep") not in {"keep", "merge"}:
+        raise ConfigError(f"--repeats is {given['repeats']!r}; expected keep or merge")
+    replaced = {"timestamp": "no_timestamps", "no_timestamps": "timestamp"}
+    hidden = {replaced[name] for name in given if name in replaced}
+    in_file = {name: value for name, value in _file().get("ingest", {}).items() if name not in hidden}
+    return IngestConfig(**{**in_file, **given})
 
 
 def check_environment(known: Iterable[str]) -> None:
