@@ -201,6 +201,22 @@ def test_pin_gc_unpin(item2vec, models, ids):
     assert item2vec("models", "pin", ids[0])[0] == 2
 
 
+def test_gc_removes_old_reports_and_pages(item2vec, models, ids, tmp_path):
+    runs = models / "runs"
+    runs.mkdir()
+    for day, id_ in enumerate(ids, start=1):
+        for suffix in ("json", "html"):
+            (runs / f"2024030{4 - day}T000000Z-{id_}.{suffix}").write_text("{}")  # the clock was set back
+    assert json_of(item2vec, "gc") == []
+    (tmp_path / "item2vec.toml").write_text("[retention]\nreports = 2\n")
+    assert json_of(item2vec, "gc") == [{"removed": f"20240303T000000Z-{ids[0]}"}]
+    assert json_of(item2vec, "gc", "--reports", "1") == [{"removed": f"20240302T000000Z-{ids[1]}"}]
+    assert sorted(path.name for path in runs.iterdir()) == [
+        f"20240301T000000Z-{ids[2]}.{suffix}" for suffix in ("html", "json")
+    ]
+    assert item2vec("models", "gc", "--reports", "0")[0] == 2
+
+
 def test_train_publishes_nothing_between_a_rollback_and_its_release(item2vec, models, tmp_path):
     lists = tmp_path / "lists.txt"
     lists.write_text("a b c\nb c d\n")

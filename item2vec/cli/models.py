@@ -10,7 +10,7 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show, show_rows
-from item2vec.cli.settings import location
+from item2vec.cli.settings import location, retention
 from item2vec.errors import ConfigError, CorruptBundleError
 
 if TYPE_CHECKING:
@@ -157,19 +157,29 @@ def release(models: options.Models = None, as_json: options.AsJson = False) -> N
 @models.command()
 def gc(
     keep: Annotated[int, typer.Option(metavar="N", help="Number of newest versions to keep.")] = 5,
+    reports: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of newest reports and pages of runs to keep [default: reports of [retention], 100].",
+        ),
+    ] = None,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove old versions.
+    """Remove old versions, and old reports and pages of runs.
 
     The served, previous and pinned versions, and versions loaded by a process, are always kept.
 
     Example: item2vec models gc --keep 5
     """
+    from item2vec.retraining.record import remove_old_reports
     from item2vec.versions import gc
 
-    removed = gc(location("models", models), keep=keep)
-    show_rows([{"removed": version.id} for version in removed], as_json=as_json)
+    folder, n_reports = location("models", models), retention().reports if reports is None else reports
+    removed = [version.id for version in gc(folder, keep=keep)]
+    removed += remove_old_reports(folder, keep=n_reports)
+    show_rows([{"removed": name} for name in removed], as_json=as_json)
 
 
 @models.command()

@@ -36,6 +36,7 @@ __all__ = [
     "location",
     "metrics_path",
     "model_config",
+    "retention",
     "retrain_config",
 ]
 
@@ -101,6 +102,11 @@ def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
     }
     return RetrainConfig(model=model, **{**sections, "adapter": adapter_config(gap)})
+
+
+def retention() -> RetentionConfig:
+    """Return the settings of ``[retention]`` in the settings file."""
+    return RetentionConfig(**_file().get("retention", {}))
 
 
 def adapter_config(gap: str | None) -> AdapterConfig:
