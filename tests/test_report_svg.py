@@ -59,7 +59,7 @@ def test_bars_have_the_heights_of_their_values():
         {"type": "bar", "name": "a", "x": ["1<br>9", "2"], "y": [1.0, 0.5], "marker": {"color": "red"}},
         {"type": "bar", "name": "b", "x": ["1<br>9", "2"], "y": [0.0, 0.25], "marker": {"color": "blue"}},
     ]
-    elements = drawn(figure(bars))
+    elements = drawn(figure(bars, yaxis={}))
     full = HEIGHT - BOTTOM - TOP
     heights = [(bar["text"], float(bar["height"]) / full) for bar in elements["rect"]]
     assert heights == [("a, 1: 1", 1.0), ("b, 1: 0", 0.0), ("a, 2: 0.5", 0.5), ("b, 2: 0.25", 0.25)]
