@@ -57,12 +57,12 @@ def test_a_scale_contains_its_values_and_is_linear(values):
 def test_bars_have_the_heights_of_their_values():
     bars = [
         {"type": "bar", "name": "a", "x": ["1<br>9", "2"], "y": [1.0, 0.5], "marker": {"color": "red"}},
-        {"type": "bar", "name": "b", "x": ["1<br>9", "2"], "y": [0.0, 0.25], "marker": {"color": "blue"}},
+        {"type": "bar", "name": "b", "x": ["1<br>9", "2"], "y": [0.75, 0.25], "marker": {"color": "blue"}},
     ]
     elements = drawn(figure(bars, yaxis={}))
     full = HEIGHT - BOTTOM - TOP
     heights = [(bar["text"], float(bar["height"]) / full) for bar in elements["rect"]]
-    assert heights == [("a, 1: 1", 1.0), ("b, 1: 0", 0.0), ("a, 2: 0.5", 0.5), ("b, 2: 0.25", 0.25)]
+    assert heights == [("a, 1: 1", 1.0), ("b, 1: 0.75", 0.75), ("a, 2: 0.5", 0.5), ("b, 2: 0.25", 0.25)]
     assert all(float(bar["y"]) + float(bar["height"]) == HEIGHT - BOTTOM for bar in elements["rect"])
     assert [bar["fill"] for bar in elements["rect"]] == ["red", "blue"] * 2
     assert {"1", "9", "2", "k", "0", "0.6"} <= {text["text"] for text in elements["text"]}
