@@ -55,12 +55,12 @@ class Run:
     gates: Mapping[str, Any]
     metrics: Mapping[str, Any]
 
-    def gates_with(self, *, passed: bool) -> list[str]:
+    def _gates_with(self, *, passed: bool) -> list[str]:
         """Return the names of the gates that were passed, or of those that were not, in order of their check.
 
         >>> now = datetime(2024, 1, 1)
         >>> gates = {"queries": {"passed": True}, "finite": {"passed": False}}
-        >>> Run(1, now, now, "refused", None, "finite", {}, gates, {}).gates_with(passed=False)
+        >>> Run(1, now, now, "refused", None, "finite", {}, gates, {})._gates_with(passed=False)
         ['finite']
         """
         return [
@@ -94,8 +94,8 @@ class Run:
             "reason": self.reason,
             "metric": None if value is None else metric,
             "value": value,
-            "passed": self.gates_with(passed=True),
-            "refused": self.gates_with(passed=False),
+            "passed": self._gates_with(passed=True),
+            "refused": self._gates_with(passed=False),
             "gates": dict(self.gates),
             "metrics": dict(self.metrics),
         }
