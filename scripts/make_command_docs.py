@@ -5,7 +5,7 @@ from pathlib import Path
 
 from item2vec.cli.app import tree
 from item2vec.cli.parameters import MODEL_SETTINGS
-from item2vec.config import RetrainConfig, TasteConfig
+from item2vec.config import IngestConfig, RetrainConfig, TasteConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 HEAD = """# Commands
@@ -46,11 +46,18 @@ gap = "2h"
 
 [gates]
 min_queries = 200
+
+[ingest]
+user = "customer"
+item = "product"
+timestamp = "ordered_at"
 ```
 
-`index` and the keys of `[train]` and `[taste]` are the [settings of the model](#settings-of-the-model). The
-keys of the other sections are the settings of nightly runs, described in [retraining.md](retraining.md);
-`[adapter]` also applies to `train`, `evaluate` and `tune` on the store.
+`index` and the keys of `[train]` and `[taste]` are the [settings of the model](#settings-of-the-model), and
+the keys of `[ingest]` the flags of [ingest](#item2vec-ingest) that describe interactions. The keys of the
+other sections are the settings of nightly runs, described in [retraining.md](retraining.md); `[adapter]` also
+applies to `train`, `evaluate` and `tune` on the store. A top-level key `metrics_file` is the flag of
+[retrain](#item2vec-retrain).
 """
 SETTINGS_HEAD = """## Settings of the model
 
@@ -103,22 +110,29 @@ def settings_section(all_settings):
     return "\n".join(lines) + "\n"
 
 
-def nightly_keys():
-    """Return the Markdown table of the item2vec.toml settings of nightly runs."""
+def section_keys():
+    """Return the Markdown table of the item2vec.toml settings of nightly runs and of ingest."""
     lines = ["| section | key | meaning |", "|---|---|---|"]
-    for name, field in RetrainConfig.model_fields.items():
-        for key, setting in field.annotation.model_fields.items() if name != "model" else ():
+    sections = {
+        name: field.annotation for name, field in RetrainConfig.model_fields.items() if name != "model"
+    }
+    for name, settings in {**sections, "ingest": IngestConfig}.items():
+        for key, setting in settings.model_fields.items():
             default = "" if setting.default is None else f" Default: `{json.dumps(setting.default)}`."
             lines.append(f"| `[{name}]` | `{key}` | {cell(setting.description)}{default} |")
     return "\n".join(lines) + "\n"
 
 
 def page():
-    commands = {words: command for words, command in tree() if not hasattr(command, "commands")}
+    commands = {
+        words: command
+        for words, command in tree()
+        if not hasattr(command, "commands") or command.invoke_without_command
+    }
     parameters = {p.name: p for command in commands.values() for p in command.params}
     settings = {name: parameters[name] for name in MODEL_SETTINGS if name in parameters}
     sections = [section(words, command, settings) for words, command in commands.items()]
-    return "\n".join([HEAD, nightly_keys(), settings_section(settings), *sections])
+    return "\n".join([HEAD, section_keys(), settings_section(settings), *sections])
 
 
 if __name__ == "__main__":

@@ -417,7 +417,7 @@ def calls_of(world):
     yield t.interactions, {}
     yield t.items_where, {"conditions": {"g": "jazz"}}
     yield t.promotions, {}
-    yield t.runs, {}
+    yield t.runs, {"limit": 3, "id": 1}
     yield t.snapshot, {}
     yield t.upgrade, {}
     promoted = {"generation": 9, "version": "g9", "previous": None, "manifest_sha256": "0" * 64}

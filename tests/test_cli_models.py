@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,19 @@ def test_list_prints_the_versions_even_if_current_or_hold_is_damaged(item2vec, m
     code, out, err = item2vec("models", "list")
     assert (code, len(out.splitlines())) == (5, 4)
     assert name in err
+
+
+def test_list_shows_the_score_of_a_run_and_the_age(item2vec, tmp_path):
+    evaluation = {"protocol": {"metric": "ndcg@5"}, "metrics": {"ndcg@5": 0.25, "hr@5": 0.5}}
+    notes = {"retrain": {"evaluation": evaluation}}, {"retrain": {"evaluation": 3}}, {}
+    for days, note in enumerate(notes, start=1):
+        now = datetime.now(UTC) - timedelta(days=days, hours=1)
+        publish(made_model(), tmp_path / "models", note=note, now=now)
+    rows = json_of(item2vec, "list")
+    assert [(row["metric"], row["value"]) for row in rows] == [("ndcg@5", 0.25), (None, None), (None, None)]
+    assert [round(row["age_s"] / 3_600) for row in rows] == [25, 49, 73]
+    lines = item2vec("models", "list")[1].splitlines()
+    assert re.split(r" +", lines[1])[-6:-2] == ["1", "d", "ndcg@5", "0.250"]
 
 
 def test_an_empty_folder_has_no_versions_and_the_error_names_train(item2vec):
@@ -186,6 +199,22 @@ def test_pin_gc_unpin(item2vec, models, ids):
     assert json_of(item2vec, "pin")["version"] == ids[2]
     assert item2vec("models", "gc", "--keep", "0")[0] == 2
     assert item2vec("models", "pin", ids[0])[0] == 2
+
+
+def test_gc_removes_old_reports_and_pages(item2vec, models, ids, tmp_path):
+    runs = models / "runs"
+    runs.mkdir()
+    for day, id_ in enumerate(ids, start=1):
+        for suffix in ("json", "html"):
+            (runs / f"2024030{4 - day}T000000Z-{id_}.{suffix}").write_text("{}")  # the clock was set back
+    assert json_of(item2vec, "gc") == []
+    (tmp_path / "item2vec.toml").write_text("[retention]\nreports = 2\n")
+    assert json_of(item2vec, "gc") == [{"removed": f"20240303T000000Z-{ids[0]}"}]
+    assert json_of(item2vec, "gc", "--reports", "1") == [{"removed": f"20240302T000000Z-{ids[1]}"}]
+    assert sorted(path.name for path in runs.iterdir()) == [
+        f"20240301T000000Z-{ids[2]}.{suffix}" for suffix in ("html", "json")
+    ]
+    assert item2vec("models", "gc", "--reports", "0")[0] == 2
 
 
 def test_train_publishes_nothing_between_a_rollback_and_its_release(item2vec, models, tmp_path):

@@ -83,7 +83,7 @@ def commands() -> dict[str, list[str]]:
         words, command = stack.pop()
         children = getattr(command, "commands", {})
         stack += [(f"{words} {name}".strip(), child) for name, child in children.items()]
-        if not children:
+        if words and (not children or command.invoke_without_command):
             leaves[words] = command
     return leaves
 

@@ -36,7 +36,14 @@ def test_the_page_shows_gates_and_drift(tmp_path):
     page = tmp_path / "run.html"
     write_report(Study.of(model, split), page, now=datetime(2025, 1, 1, tzinfo=UTC), run=run)
     text = page.read_text()
-    assert "Run g0000000002-0a1b2c3d: refused" in text
+    assert "<b>Refused</b> <code>g0000000002-0a1b2c3d</code>: " in text
+    assert (
+        text.index('id="run"')
+        < text.index('id="verdict"')
+        < text.index('id="metrics"')
+        < text.index('id="gates"')
+    )
+    assert len(text.encode()) < 500_000
     assert "<td>0.125</td><td>0.5</td><td></td>" in text
     assert "<td>nan</td>" in text
     assert "Drift from g0000000001-0a1b2c3d" in text

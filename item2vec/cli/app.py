@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import item2vec
-from item2vec.cli import data, demo, evaluate, explore, models, recommend, retrain, serve, train, tune
+from item2vec.cli import data, demo, evaluate, explore, models, recommend, retrain, runs, serve, train, tune
 from item2vec.cli.remedies import Command, Group
 
 __all__ = ["app", "environment_names", "tree"]
@@ -35,8 +35,9 @@ app.command("serve")(serve.serve)
 app.command("explore")(explore.explore)
 app.command("export")(train.export)
 app.add_typer(models.models, name="models")
+app.add_typer(runs.runs, name="runs")
 app.add_typer(data.db, name="db")
-for group in (app, models.models, data.db):
+for group in (app, models.models, runs.runs, data.db):
     for registered in group.registered_commands:
         registered.cls = Command
 

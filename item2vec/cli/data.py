@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
-from item2vec.cli.parameters import ItemsFile, items_file
+from item2vec.cli.parameters import ItemsFile, interactions_format, items_file
 from item2vec.cli.settings import location
+from item2vec.config import IngestConfig
 from item2vec.errors import ConfigError, InputError
 from item2vec.items import Items
 
-__all__ = ["db", "ingest"]
+if TYPE_CHECKING:
+    from item2vec.interactions import Interactions
 
-DEFAULT_TIMESTAMP = "timestamp"
+__all__ = ["db", "ingest"]
 
 db = typer.Typer(help="Create, migrate and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @items_file
+@interactions_format
 def ingest(
     *,
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="FILE…",
+            metavar="[FILE…]",
             help="CSV, TSV, JSON lines, Parquet or Arrow files, also compressed; folders of them; patterns.",
         ),
-    ],
-    user: options.As.User = "user_id",
-    item: options.As.Item = "item_id",
-    timestamp: options.As.Timestamp = DEFAULT_TIMESTAMP,
-    weight: options.As.Weight = None,
-    event: options.As.Event = None,
-    session: options.As.Session = None,
-    columns: options.As.Columns = None,
-    sep: options.As.Sep = None,
-    encoding: options.As.Encoding = "utf-8",
-    time_unit: options.As.TimeUnit = None,
-    time_format: options.As.TimeFormat = None,
-    no_timestamps: options.As.NoTimestamps = False,
-    repeats: options.As.Repeats = None,
-    no_quotes: options.As.NoQuotes = False,
-    skip_bad_rows: options.As.SkipBad = False,
-    max_bad: options.As.MaxBad = 0.05,
-    max_line: options.As.MaxLine = "16MB",
+    ] = None,
+    from_sql: Annotated[
+        str | None,
+        typer.Option(
+            "--from-sql",
+            metavar="URL",
+            help="Database to read in place of files, SQLite or PostgreSQL; requires --query or --table.",
+        ),
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="SELECT that returns the interactions.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="Table or view of the interactions.")
+    ] = None,
+    read: IngestConfig,
     items: ItemsFile | None,
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Add interactions from files to the SQL store.
+    """Add interactions from files, or from another database, to the SQL store.
 
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
     user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file
@@ -60,48 +63,33 @@ def ingest(
     FILE and --items. An attribute of --items is a number, a boolean (true/false), or a list (--list-sep) if
     all its values are; otherwise it is text. The types are printed.
 
+    --from-sql reads the rows in blocks, in one transaction that only reads. The password may be in ~/.pgpass
+    in place of the URL. The flags that describe interactions are also keys of [ingest] in item2vec.toml.
+
     Example: item2vec ingest sample_data/listens.csv.gz --items sample_data/items.csv
     """
     from item2vec.cli.titles import read_titles
-    from item2vec.readers import read_interactions
     from item2vec.store import Store
 
-    if no_timestamps and timestamp != DEFAULT_TIMESTAMP:
-        raise ConfigError(f"got --no-timestamps and --timestamp {timestamp}; expected one of them")
-    if repeats not in {None, "keep", "merge"}:
-        raise ConfigError(f"--repeats is {repeats!r}; expected keep or merge")
+    source = _source(files or [], from_sql, query, table)
+    sep = options.separator(read.sep)
+    text: dict[str, Any] = {
+        "encoding": read.encoding,
+        "quotes": not read.no_quotes,
+        "max_line": options.size(read.max_line),
+    }
     with Store(location("store", store)) as opened:
         opened.ensure_schema(create=True)
-        text: dict[str, Any] = {
-            "encoding": encoding,
-            "quotes": not no_quotes,
-            "max_line": options.size(max_line),
-        }
-        titles = None if items is None else read_titles(items, item=item, sep=sep, **text)
+        titles = None if items is None else read_titles(items, item=read.item, sep=sep, **text)
         n_rows = n_new = n_duplicate = n_repeats = 0
-        for file in files:
-            interactions = read_interactions(
-                file,
-                user=user,
-                item=item,
-                timestamp=None if no_timestamps else timestamp,
-                weight=weight,
-                event=event,
-                session=session,
-                columns=columns.split(",") if columns else None,
-                sep=sep,
-                time_unit=time_unit,
-                time_format=time_format,
-                on_error="skip" if skip_bad_rows else "raise",
-                max_bad=max_bad,
-                **text,
-            )
-            ingested = opened.ingest(interactions, repeats=repeats)  # type: ignore[arg-type]  # checked above
+        for interactions in _interactions(source, sep=sep, **_columns(read), **text):
+            ingested = opened.ingest(interactions, repeats=read.repeats)
             n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
             n_duplicate += ingested.n_duplicate
             n_repeats += ingested.n_repeats
         if not n_rows:
-            raise InputError(f"{', '.join(map(str, files))}: no row below the header; expected interactions")
+            found = "the query" if files is None else ", ".join(map(str, files))
+            raise InputError(f"{found}: no row below the header; expected interactions")
         if titles is not None:
             opened.ingest_items(titles)
         counts = {"rows": n_rows, "new": n_new, "duplicate": n_duplicate, "repeats": n_repeats}
@@ -109,6 +97,57 @@ def ingest(
         if titles is not None:
             facts["attributes"] = _attributes(titles)
     show(facts, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A query of another database, or one of its tables."""
+
+    url: str = field(repr=False)
+    query: str | None
+    table: str | None
+
+
+def _source(
+    files: list[Path], from_sql: str | None, query: str | None, table: str | None
+) -> list[Path] | _Query:
+    """Return the files, or the query; raise ``ConfigError`` unless the flags name exactly one of them."""
+    if from_sql is None:
+        for flag, value in (("--query", query), ("--table", table)):
+            if value is not None:
+                raise ConfigError(f"got {flag} without --from-sql; add --from-sql URL, or omit {flag}")
+        if not files:
+            raise ConfigError("got no source of interactions; expected FILE, or --from-sql URL --query SQL")
+        return files
+    if files:
+        raise ConfigError(f"got --from-sql and {files[0]}; expected one of them")
+    if (query is None) == (table is None):
+        found = "no query" if query is None else "--query and --table"
+        raise ConfigError(f"got --from-sql with {found}; expected --query SQL or --table NAME")
+    return _Query(from_sql, query, table)
+
+
+def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[Interactions]:
+    from item2vec.readers import read_interactions
+    from item2vec.store.source import reading_from, select_all
+
+    if not isinstance(source, _Query):
+        for file in source:
+            yield read_interactions(file, **arguments)
+        return
+    with reading_from(source.url) as connection:
+        query = source.query or select_all(connection, source.table or "")
+        interactions = read_interactions(query, connection=connection, **arguments)
+    yield interactions
+
+
+def _columns(read: IngestConfig) -> dict[str, Any]:
+    """Return the arguments of ``read_interactions`` for the columns and the bad rows."""
+    names = ("user", "item", "weight", "event", "session", "columns", "time_unit", "time_format", "max_bad")
+    return {name: getattr(read, name) for name in names} | {
+        "timestamp": None if read.no_timestamps else read.timestamp,
+        "on_error": "skip" if read.skip_bad_rows else "raise",
+    }
 
 
 def _attributes(items: Items) -> list[dict[str, Any]]:

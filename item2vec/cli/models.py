@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show, show_rows
-from item2vec.cli.settings import location
+from item2vec.cli.settings import location, retention
 from item2vec.errors import ConfigError, CorruptBundleError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
     """List all versions and their states, oldest first.
 
     States: served, previous (served before it), pinned, leased (loaded by a process), held (on hold since a
-    rollback), damaged.
+    rollback), damaged. The score is the metric of the gates on the held-out interactions, as recorded by
+    "item2vec retrain"; versions of other commands have none.
 
     Example: item2vec models list
     """
@@ -39,7 +41,8 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
     from item2vec.versions.layout import served_version_or_none
 
     folder = Path(location("models", models))
-    show_rows([_row(entry) for entry in overview(folder)], as_json=as_json)
+    rows = [_row(entry) for entry in overview(folder)]
+    show_rows(rows if as_json else [_as_text(row) for row in rows], as_json=as_json)
     # CURRENT and HOLD are checked after the list is printed, so that it is printed even if they are damaged.
     served_version_or_none(folder)
     held(folder)
@@ -154,19 +157,29 @@ def release(models: options.Models = None, as_json: options.AsJson = False) -> N
 @models.command()
 def gc(
     keep: Annotated[int, typer.Option(metavar="N", help="Number of newest versions to keep.")] = 5,
+    reports: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Number of newest reports and pages of runs to keep [default: reports of [retention], 100].",
+        ),
+    ] = None,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove old versions.
+    """Remove old versions, and old reports and pages of runs.
 
     The served, previous and pinned versions, and versions loaded by a process, are always kept.
 
     Example: item2vec models gc --keep 5
     """
+    from item2vec.retraining.record import remove_old_reports
     from item2vec.versions import gc
 
-    removed = gc(location("models", models), keep=keep)
-    show_rows([{"removed": version.id} for version in removed], as_json=as_json)
+    folder, n_reports = location("models", models), retention().reports if reports is None else reports
+    removed = [version.id for version in gc(folder, keep=keep)]
+    removed += remove_old_reports(folder, keep=n_reports)
+    show_rows([{"removed": name} for name in removed], as_json=as_json)
 
 
 @models.command()
@@ -199,11 +212,34 @@ def unpin(version: Id = None, models: options.Models = None, as_json: options.As
 
 def _row(entry: Overview) -> dict[str, Any]:
     created_at = entry.manifest and entry.manifest.created_at
+    age = (datetime.now(UTC) - created_at).total_seconds() if created_at else None
+    metric, score = entry.score or (None, None)
     return {
         "version": entry.version.id,
         "generation": entry.version.generation,
         "states": list(entry.states),
         "created_at": created_at.isoformat(sep=" ", timespec="seconds") if created_at else None,
+        "age_s": None if age is None else round(age),
+        "metric": metric,
+        "value": score,
         "items": entry.manifest.n_items if entry.manifest else None,
         "bytes": entry.size,
     }
+
+
+def _as_text(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of ``models list`` for a table, with the age in days, hours or minutes."""
+    age = None if row["age_s"] is None else _age(row["age_s"])
+    return {"age" if name == "age_s" else name: value for name, value in (row | {"age_s": age}).items()}
+
+
+def _age(seconds: int) -> str:
+    """Return a duration in the largest unit that fits; 0 min if the clock is behind.
+
+    >>> _age(59), _age(7_199), _age(200_000)
+    ('0 min', '1 h', '2 d')
+    """
+    for name, length in (("d", 86_400), ("h", 3_600)):
+        if seconds >= length:
+            return f"{seconds // length} {name}"
+    return f"{max(seconds, 0) // 60} min"

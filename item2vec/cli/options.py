@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["As", "AsJson", "Gap", "K", "Models", "Store", "separator", "size"]
+__all__ = ["INTERACTIONS", "AsJson", "Gap", "K", "Models", "Store", "separator", "size"]
 
 _SIZE = re.compile(r"(\d+)\s*([KMG]?)B?", re.IGNORECASE)
 
@@ -62,22 +62,27 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 K = Annotated[int, typer.Option("-k", "--k", help="Number of items to return.")]
 
 
-class As:
-    """Options that specify the columns and the format of an input file."""
-
-    User = Annotated[str, typer.Option("--user", metavar="COLUMN", help="Column of user ids.")]
-    Item = Annotated[str, typer.Option("--item", metavar="COLUMN", help="Column of item ids.")]
-    Timestamp = Annotated[str, typer.Option("--timestamp", metavar="COLUMN", help="Column of timestamps.")]
-    Weight = Annotated[str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights.")]
-    Event = Annotated[str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names.")]
-    Session = Annotated[
+INTERACTIONS: dict[str, Any] = {
+    "user": Annotated[
+        str | None, typer.Option("--user", metavar="COLUMN", help="Column of user ids [default: user_id].")
+    ],
+    "item": Annotated[
+        str | None, typer.Option("--item", metavar="COLUMN", help="Column of item ids [default: item_id].")
+    ],
+    "timestamp": Annotated[
+        str | None,
+        typer.Option("--timestamp", metavar="COLUMN", help="Column of timestamps [default: timestamp]."),
+    ],
+    "weight": Annotated[str | None, typer.Option("--weight", metavar="COLUMN", help="Column of weights.")],
+    "event": Annotated[str | None, typer.Option("--event", metavar="COLUMN", help="Column of event names.")],
+    "session": Annotated[
         str | None, typer.Option("--session", metavar="COLUMN", help="Column of session ids.")
-    ]
-    Columns = Annotated[
+    ],
+    "columns": Annotated[
         str | None,
         typer.Option("--columns", metavar="A,B,…", help="Column names of a file without a header."),
-    ]
-    Sep = Annotated[
+    ],
+    "sep": Annotated[
         str | None,
         typer.Option(
             "--sep",
@@ -85,45 +90,34 @@ class As:
             callback=separator,
             help="Column separator: one or several characters, or 'tab' [default: detected].",
         ),
-    ]
-    NoQuotes = Annotated[
-        bool, typer.Option("--no-quotes", help="Read quotes in delimited text as ordinary characters.")
-    ]
-    MaxLine = Annotated[
-        str,
-        typer.Option("--max-line", metavar="SIZE", help="Largest length of a line of text."),
-    ]
-    MaxBad = Annotated[
-        float,
-        typer.Option(
-            "--max-bad", metavar="SHARE", help="Largest share of rows that --skip-bad-rows may skip."
-        ),
-    ]
-    Encoding = Annotated[str, typer.Option("--encoding", help="Character encoding of text files.")]
-    TimeUnit = Annotated[
+    ],
+    "encoding": Annotated[
+        str | None, typer.Option("--encoding", help="Character encoding of text files [default: utf-8].")
+    ],
+    "time_unit": Annotated[
         str | None,
         typer.Option(
             "--time-unit",
             metavar="s|ms|us|ns",
             help="Unit of timestamps that are numbers [default: the unit on which the numbers agree].",
         ),
-    ]
-    TimeFormat = Annotated[
+    ],
+    "time_format": Annotated[
         str | None,
         typer.Option(
             "--time-format",
             metavar="FORMAT",
             help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. UTC without %z.",
         ),
-    ]
-    NoTimestamps = Annotated[
-        bool,
+    ],
+    "no_timestamps": Annotated[
+        bool | None,
         typer.Option(
             "--no-timestamps",
             help="Ingest interactions without timestamps. The order of the file is their order.",
         ),
-    ]
-    Repeats = Annotated[
+    ],
+    "repeats": Annotated[
         str | None,
         typer.Option(
             "--repeats",
@@ -131,8 +125,25 @@ class As:
             help="Rows of a file with equal user, item, event and timestamp: keep each as an event, or merge "
             "them into one event with the sum of their weights [default: merge; with --no-timestamps: keep].",
         ),
-    ]
-    SkipBad = Annotated[
-        bool,
+    ],
+    "no_quotes": Annotated[
+        bool | None, typer.Option("--no-quotes", help="Read quotes in delimited text as ordinary characters.")
+    ],
+    "skip_bad_rows": Annotated[
+        bool | None,
         typer.Option("--skip-bad-rows", help="Skip and count invalid rows instead of failing."),
-    ]
+    ],
+    "max_bad": Annotated[
+        float | None,
+        typer.Option(
+            "--max-bad",
+            metavar="SHARE",
+            help="Largest share of rows that --skip-bad-rows may skip [default: 0.05].",
+        ),
+    ],
+    "max_line": Annotated[
+        str | None,
+        typer.Option("--max-line", metavar="SIZE", help="Largest length of a line of text [default: 16MB]."),
+    ],
+}
+"""Options that specify the columns and the format of interactions; the names are those of ``[ingest]``."""

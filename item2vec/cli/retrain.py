@@ -12,7 +12,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import discard, show
 from item2vec.cli.parameters import settings
-from item2vec.cli.settings import location, retrain_config
+from item2vec.cli.settings import location, metrics_path, retrain_config
 from item2vec.config import Config
 from item2vec.errors import ConfigError, GateRefusedError
 
@@ -38,6 +38,15 @@ def retrain(
         str | None,
         typer.Option(
             metavar="TEXT", help="Reason for --force; recorded in the report, the manifest and the store."
+        ),
+    ] = None,
+    metrics_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.prom",
+            envvar="ITEM2VEC_METRICS_FILE",
+            help="File to write the metrics of the run to, for the textfile collector of Prometheus' "
+            "node_exporter.",
         ),
     ] = None,
     config: Config,
@@ -68,6 +77,7 @@ def retrain(
             store=location("store", store),
             config=retrain_config(config, gap),
             force=reason,
+            metrics_file=metrics_path(metrics_file),
         )
     except GateRefusedError as error:
         if error.report is not None and as_json:

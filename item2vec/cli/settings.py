@@ -16,6 +16,7 @@ from item2vec.config import (
     Config,
     EvaluationConfig,
     GatesConfig,
+    IngestConfig,
     LimitsConfig,
     RetentionConfig,
     RetrainConfig,
@@ -31,8 +32,11 @@ __all__ = [
     "adapter_config",
     "check_environment",
     "check_objective",
+    "ingest_config",
     "location",
+    "metrics_path",
     "model_config",
+    "retention",
     "retrain_config",
 ]
 
@@ -40,6 +44,8 @@ FILE = Path("item2vec.toml")
 PREFIX = "ITEM2VEC_"
 READ_ELSEWHERE = {"ITEM2VEC_BENCH_DATA"}
 LOCATIONS = {"models": "models", "store": "sqlite:///item2vec.db"}
+EXAMPLES = {**LOCATIONS, "metrics_file": "/var/lib/node_exporter/item2vec.prom"}
+"""Top-level keys of the settings file that are text, each with an example."""
 RETRAIN_SECTIONS: dict[str, type[Settings]] = {
     "adapter": AdapterConfig,
     "evaluation": EvaluationConfig,
@@ -47,12 +53,22 @@ RETRAIN_SECTIONS: dict[str, type[Settings]] = {
     "retention": RetentionConfig,
     "limits": LimitsConfig,
 }
-SECTIONS: dict[str, type[Settings]] = {"train": TrainConfig, "taste": TasteConfig, **RETRAIN_SECTIONS}
+SECTIONS: dict[str, type[Settings]] = {
+    "train": TrainConfig,
+    "taste": TasteConfig,
+    "ingest": IngestConfig,
+    **RETRAIN_SECTIONS,
+}
 
 
 def location(name: str, flag: str | None) -> str:
     """Return the models folder or the store URL: from the flag, else the settings file, else the default."""
     return flag or _file().get(name) or LOCATIONS[name]
+
+
+def metrics_path(flag: str | None) -> str | None:
+    """Return the metrics file of ``retrain``: from the flag, else from the settings file; else ``None``."""
+    return flag or _file().get("metrics_file")
 
 
 def model_config(flags: Mapping[str, Any]) -> Config:
@@ -88,10 +104,28 @@ def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
     return RetrainConfig(model=model, **{**sections, "adapter": adapter_config(gap)})
 
 
+def retention() -> RetentionConfig:
+    """Return the settings of ``[retention]`` in the settings file."""
+    return RetentionConfig(**_file().get("retention", {}))
+
+
 def adapter_config(gap: str | None) -> AdapterConfig:
     """Return the adapter settings of the settings file; ``gap`` overrides ``kind`` and ``gap``."""
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
     return AdapterConfig(**{**_file().get("adapter", {}), **sessions})
+
+
+def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:
+    """Return the settings of ``[ingest]``, overridden by flags that were given."""
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    if "timestamp" in given and "no_timestamps" in given:
+        raise ConfigError(f"got --no-timestamps and --timestamp {given['timestamp']}; expected one of them")
+    if given.get("repeats", "keep") not in {"keep", "merge"}:
+        raise ConfigError(f"--repeats is {given['repeats']!r}; expected keep or merge")
+    replaced = {"timestamp": "no_timestamps", "no_timestamps": "timestamp"}
+    hidden = {replaced[name] for name in given if name in replaced}
+    in_file = {name: value for name, value in _file().get("ingest", {}).items() if name not in hidden}
+    return IngestConfig(**{**in_file, **given})
 
 
 def check_environment(known: Iterable[str]) -> None:
@@ -108,15 +142,15 @@ def _file() -> dict[str, Any]:
     If the file does not exist, the result is empty.
     """
     content = _content()
-    known = {*LOCATIONS, *SECTIONS, "index"}
+    known = {*EXAMPLES, *SECTIONS, "index"}
     for name in content:
         if name not in known:
             raise ConfigError(f"{FILE}: unknown key {short_repr(name)}{_nearest(name, known)}")
-    for name, default in LOCATIONS.items():
+    for name, example in EXAMPLES.items():
         if not isinstance(content.get(name, ""), str):
             # Without the value, because it may contain a password.
             found = _type_of(content[name])
-            raise ConfigError(f'{FILE}: {name} is {found}; expected text, such as {name} = "{default}"')
+            raise ConfigError(f'{FILE}: {name} is {found}; expected text, such as {name} = "{example}"')
     for section, settings in SECTIONS.items():
         values = content.get(section, {})
         if not isinstance(values, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from item2vec.config.adapter import AdapterConfig
+from item2vec.config.ingest import IngestConfig
 from item2vec.config.model import Config
 from item2vec.config.nightly import (
     EvaluationConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "Config",
     "EvaluationConfig",
     "GatesConfig",
+    "IngestConfig",
     "LimitsConfig",
     "NextItem",
     "RetentionConfig",

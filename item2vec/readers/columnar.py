@@ -1,4 +1,4 @@
-"""Table classes for Parquet and Arrow IPC files, for DataFrames and for SQL selects."""
+"""Table classes for Parquet and Arrow IPC files, for DataFrames and for SQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from item2vec.readers.columns import Values
 from item2vec.readers.faults import short_repr
 from item2vec.readers.table import BATCH_ROWS, Batch, one_ahead
 
-__all__ = ["ArrowFile", "ArrowTable", "PandasTable", "ParquetFile", "SelectTable"]
+__all__ = ["ArrowFile", "ArrowTable", "PandasTable", "ParquetFile", "QueryTable", "SelectTable"]
 
 _ARROW_ROWS = 1 << 21
 
@@ -144,11 +144,48 @@ class SelectTable:
                 connection = stack.enter_context(connection.connect())
             result = connection.execute(self._select, execution_options={"yield_per": BATCH_ROWS})
             stack.callback(result.close)
-            start = 0
-            for rows in result.partitions():
-                columns = [[row[position] for row in rows] for position in positions]
-                yield Batch(self.name, range(start, start + len(rows)), columns)
-                start += len(rows)
+            yield from _batches_of(self.name, result, positions)
+
+
+class QueryTable:
+    """Table of the result of a SQL query, streamed from a SQLAlchemy connection.
+
+    The query is executed once, by a cursor on the server if the database has such cursors. Reading consumes
+    the result.
+    """
+
+    name = "the query"
+    row_kind = "row"
+
+    def __init__(self, query: str, connection: Any) -> None:
+        if not hasattr(connection, "exec_driver_sql"):
+            raise InputTypeError(
+                f"connection is {short_repr(connection)}; expected a SQLAlchemy connection, which executes "
+                "the query",
+                remedies=[Remedy("connection")],
+            )
+        # Without no_parameters, a driver would read % in the query as the place of a parameter.
+        options = {"yield_per": BATCH_ROWS, "no_parameters": True}
+        self._result = connection.exec_driver_sql(query, execution_options=options)
+        if not self._result.returns_rows:
+            raise InputError("the query returns no rows; expected a SELECT")
+        self.names = [str(name) for name in self._result.keys()]  # noqa: SIM118 (not a mapping)
+
+    def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
+        """Yield all rows in batches of at most ``BATCH_ROWS`` rows."""
+        yield from _batches_of(self.name, self._result, positions)
+
+    def close(self) -> None:
+        """Close the cursor."""
+        self._result.close()
+
+
+def _batches_of(name: str, result: Any, positions: Sequence[int]) -> Iterator[Batch]:
+    start = 0
+    for rows in result.partitions(BATCH_ROWS):
+        columns = [[row[position] for row in rows] for position in positions]
+        yield Batch(name, range(start, start + len(rows)), columns)
+        start += len(rows)
 
 
 def _sliced(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -15,6 +16,7 @@ from item2vec.arrays import Codes
 from item2vec.interactions import Interactions
 from item2vec.lines import MAX_LINE
 from item2vec.readers.collecting import read_columns
+from item2vec.readers.columnar import QueryTable
 from item2vec.readers.columns import Column, IdColumn, WeightColumn
 from item2vec.readers.faults import MAX_BAD, Fault, FaultReport, OnError
 from item2vec.readers.tables import open_table
@@ -62,7 +64,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
           Iceberg and Hudi tables are errors, because their files also contain deleted rows.
         - A pattern of paths, such as ``"events-*.csv"`` (``**`` for any number of folders), unless a file has
           this name.
-        - A DataFrame of pandas, polars or another library that exports Arrow streams; a SQLAlchemy select.
+        - A DataFrame of pandas, polars or another library that exports Arrow streams; a SQLAlchemy select, or
+          the text of a SQL query, with a ``connection``.
         - A list, tuple or iterator of paths, or of DataFrames or Arrow record batches.
 
         Several files or DataFrames are read as if their rows were concatenated. All of them need the columns
@@ -88,7 +91,8 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     max_line
         Largest length of a line of text, or of a row of several lines, in bytes. Memory is bounded by it.
     connection
-        SQLAlchemy engine or connection that executes the select. Errors of SQLAlchemy are not converted.
+        SQLAlchemy engine or connection that executes the select, or connection that executes the text of a
+        query. Errors of SQLAlchemy are not converted.
 
     Notes
     -----
@@ -161,7 +165,9 @@ def read_interactions(  # noqa: PLR0913 (one parameter per column)
     )
     report = FaultReport(table.name, on_error, on_skip, max_bad)
     fields: dict[str, Any] = {}
-    for parameter, column in read_columns(table, parsers, report).items():
+    with closing(table) if isinstance(table, QueryTable) else nullcontext():
+        parsed = read_columns(table, parsers, report)
+    for parameter, column in parsed.items():
         if isinstance(column, tuple):
             fields[parameter], fields[f"{parameter}s"] = column
         else:

@@ -23,7 +23,7 @@ from item2vec.errors import InputError, InputTypeError
 from item2vec.kinds import ARROW, ARROW_STREAM, HEAD_BYTES, PARQUET, XML, ZSTD
 from item2vec.lines import MAX_LINE
 from item2vec.opening import content_name, decompressors, file_kind, open_bytes, reading
-from item2vec.readers.columnar import ArrowFile, ArrowTable, PandasTable, ParquetFile, SelectTable
+from item2vec.readers.columnar import ArrowFile, ArrowTable, PandasTable, ParquetFile, QueryTable, SelectTable
 from item2vec.readers.faults import short_repr
 from item2vec.readers.folders import data_files, is_hidden, partition_of
 from item2vec.readers.json_lines import JsonLinesFile
@@ -63,7 +63,7 @@ def open_table(
     quotes: bool = True,
     max_line: int = MAX_LINE,
 ) -> Table:
-    """Return the table of a source: a file, folder, glob, DataFrame, select, or several of them.
+    """Return the table of a source: a file, folder, glob, DataFrame, select, query, or several of them.
 
     ``wanted`` holds column names, from which the separator of delimited text is detected. ``same_columns``:
     all files must have equal columns; otherwise only the columns that are read must be equal.
@@ -73,6 +73,8 @@ def open_table(
         if not isinstance(name, str):
             raise InputTypeError(f"the name of a column is {short_repr(name)}; expected text")
     opener = _Opener(wanted, sep, columns, encoding, connection, quotes, max_line)
+    if isinstance(source, str) and connection is not None:
+        return opener.open_query(source)
     if isinstance(source, str | PathLike):
         path = Path(source)
         files = _files_of(path, encoding)
@@ -128,6 +130,11 @@ class _Opener:
         if format_ == _JSON:
             return JsonLinesFile(path, self.encoding, self.max_line)
         return ParquetFile(path) if format_ == PARQUET.name else ArrowFile(path, file_kind(path) or ARROW)
+
+    def open_query(self, query: str) -> Table:
+        """Return the table of the result of a SQL query."""
+        self._check_named_columns("a query")
+        return QueryTable(query, self.connection)
 
     def open_memory(self, source: Any) -> Table:
         """Return the table of a DataFrame or a select."""

@@ -1,6 +1,6 @@
 """Comparison of a model with the baselines (``Study``), and its HTML page (``write_report``).
 
-Only this package imports jinja2, plotly and openTSNE, which the extra ``report`` installs.
+Only this package imports jinja2, which the extra ``report`` installs with openTSNE.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from item2vec.report.study import OURS, Study
 
 __all__ = ["OURS", "Study", "check_extra", "write_report"]
 
-LIBRARIES = {"jinja2", "openTSNE", "plotly"}
+LIBRARIES = {"jinja2", "openTSNE"}
 
 
 def check_extra() -> None:
@@ -51,15 +51,15 @@ def write_report(
 ) -> None:
     """Write a study as a self-contained HTML page.
 
-    The page works without a network. An existing file is replaced atomically. Equal arguments give equal
-    pages. ``now`` is the date on the page; without it, the page has no date. ``run`` is the report of a
-    nightly run (``Retrained.report``). With it, the page begins with the gates of the run and the drift from
-    the served version.
+    The page works without a network and without scripts. An existing file is replaced atomically. Equal
+    arguments give equal pages. ``now`` is the date on the page; without it, the page has no date. ``run`` is
+    the report of a nightly run (``Retrained.report``). With it, the page begins with the outcome of the run,
+    and contains its gates and the drift from the served version.
 
     Raises
     ------
     MissingExtraError
-        If jinja2, plotly or openTSNE is not installed.
+        If jinja2 or openTSNE is not installed.
     WriteError
         If the file cannot be written.
 

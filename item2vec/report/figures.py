@@ -1,4 +1,4 @@
-"""Charts of a report, as plotly figures in JSON. Titles and attributes of items are escaped."""
+"""Charts of a report, as plotly figures in JSON, which ``svg.py`` draws."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ __all__ = [
 Figure = dict[str, Any]
 
 ACCENT = "#1f6feb"
-RIVAL = "#d97706"
-QUIET = (
-    "#94a3b8", "#7c6fa8", "#6b9080", "#b58ba0", "#a8a29e", "#8d9440", "#5b97a6", "#b08968",
-)  # fmt: skip
-TRAINING = "#334155"
+BEST = "#64748b"
+"""Colour of the best baseline."""
+BASELINE = "#9aa7b8"
+"""Colour of all other baselines."""
+TRAINING = "#d97706"
 PALETTE = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377",
     "#e69f00", "#8c564b", "#009988", "#7f3c8d", "#a5aa99", "#3969ac",
@@ -47,10 +47,9 @@ MAX_POINTS = 200
 
 
 def colors(study: Study) -> dict[str, str]:
-    """Return the colour of each model by name. All charts use these colours."""
-    quiet = iter(QUIET)
-    highlighted = {OURS: ACCENT, study.best_baseline: RIVAL}
-    return {name: highlighted.get(name) or next(quiet) for name in study.evaluations}
+    """Return the colour of each model by name: an accent for the model, and greys for the baselines."""
+    highlighted = {OURS: ACCENT, study.best_baseline: BEST}
+    return {name: highlighted.get(name, BASELINE) for name in study.evaluations}
 
 
 def headline(study: Study) -> Figure:
@@ -108,7 +107,7 @@ def coverage(study: Study) -> Figure:
 
 def segment_bars(study: Study, ours: Sequence[Segment], best: Sequence[Segment]) -> Figure:
     """Return a bar chart of ``study.metric`` by segment, for the model and the best baseline."""
-    names = [f"{segment.name}<br>{segment.n_queries:,}" for segment in ours]
+    names = [f"{_brief(segment.name)}<br>{segment.n_queries:,}" for segment in ours]
     bars = [
         {
             "type": "bar",
@@ -118,11 +117,16 @@ def segment_bars(study: Study, ours: Sequence[Segment], best: Sequence[Segment])
             "marker": {"color": color},
             "hovertemplate": "%{y:.4f}",
         }
-        for name, parts, color in ((OURS, ours, ACCENT), (study.best_baseline, best, RIVAL))
+        for name, parts, color in ((OURS, ours, ACCENT), (study.best_baseline, best, BEST))
     ]
     figure = _figure(bars, category="x")
     figure["layout"]["xaxis"]["tickfont"] = {"size": 11}
     return figure
+
+
+def _brief(segment: str) -> str:
+    """Return the name of a segment, short enough for a label below a bar."""
+    return segment.replace(" or more", "+").replace(" to ", "–")
 
 
 def training_curve(curve: Sequence[Epoch]) -> Figure:
@@ -137,7 +141,7 @@ def training_curve(curve: Sequence[Epoch]) -> Figure:
             "y": _numbers(getattr(point, name) for point in curve),
             "line": {"color": color},
         }
-        for name, color in (("ndcg", ACCENT), ("hr", RIVAL))
+        for name, color in (("ndcg", ACCENT), ("hr", TRAINING))
     ]
     figure = _figure(lines, x="epoch", from_zero="y")
     figure["layout"]["showlegend"] = True
@@ -234,10 +238,10 @@ def _points(item_map: Map, selected: Mask, name: str | None, color: str | Double
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "other" if name is None else _escaped(name),
+        "name": "other" if name is None else name,
         "x": _numbers(item_map.positions[selected, 0]),
         "y": _numbers(item_map.positions[selected, 1]),
-        "text": [_escaped(item_map.titles[row]) for row in np.flatnonzero(selected)],
+        "text": [item_map.titles[row] for row in np.flatnonzero(selected)],
         "hoverinfo": "text",
         "marker": marker,
     }
@@ -257,7 +261,7 @@ def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
     """Return name, occurrences per item, and colour of the training part, the model and the best baseline."""
     counts = study.split.train.counts()
     exposures = [("training", counts.astype(np.float64), TRAINING)]
-    for name, color in ((OURS, ACCENT), (study.best_baseline, RIVAL)):
+    for name, color in ((OURS, ACCENT), (study.best_baseline, BEST)):
         items = study.evaluations[name].rankings.items[:, : study.k]
         recommended = np.bincount(items[items >= 0], minlength=len(counts))[: len(counts)]
         exposures.append((name, recommended.astype(np.float64), color))
@@ -266,6 +270,7 @@ def _exposures(study: Study) -> list[tuple[str, Doubles, str]]:
 
 def _lines(study: Study, lines: Mapping[str, Sequence[float]]) -> Figure:
     cutoffs, color_of = _cutoffs(study), colors(study)
+    widths = {OURS: 3, study.best_baseline: 2.5}
     traces = [
         {
             "type": "scatter",
@@ -273,7 +278,7 @@ def _lines(study: Study, lines: Mapping[str, Sequence[float]]) -> Figure:
             "name": name,
             "x": cutoffs,
             "y": _numbers(values),
-            "line": {"color": color_of[name], "width": 3 if name == OURS else 1.5},
+            "line": {"color": color_of[name], "width": widths.get(name, 1.5)},
             "hovertemplate": "%{y:.4f}",
         }
         for name, values in lines.items()
@@ -318,8 +323,3 @@ def _figure(
 
 def _numbers(values: Any) -> list[float]:
     return [float(f"{float(value):.6g}") for value in values]
-
-
-def _escaped(text: str) -> str:
-    """Escape the HTML characters of a text, because plotly interprets some HTML in labels."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

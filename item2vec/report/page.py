@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -13,21 +12,41 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 import item2vec
 from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY
 from item2vec.evaluation.segments import segments
 from item2vec.metrics.accuracy import ACCURACY
-from item2vec.report import figures
+from item2vec.report import figures, svg
 from item2vec.report.embedding import draw_map
 from item2vec.report.study import OURS, Study
 
 __all__ = ["render"]
 
 CURVES = ("hr", "ndcg", "recall")
-LIBRARIES = ("numpy", "numba", "gensim", "faiss-cpu", "annoy", "pandas", "pyarrow", "openTSNE", "plotly")
+LIBRARIES = ("numpy", "numba", "gensim", "faiss-cpu", "annoy", "pandas", "pyarrow", "openTSNE")
+MEANINGS = {
+    "hr": "Share of the queries with a target among the first k recommendations.",
+    "recall": "Share of a query's targets among the first k recommendations.",
+    "precision": "Share of the first k recommendations that are targets.",
+    "ndcg": "Order of the hits: 1 if the targets come first, less the lower they are ranked.",
+    "mrr": "1 / rank of the first hit, 0 without a hit.",
+    "map": "Mean of the precisions at the hits, over all targets.",
+    "coverage": "Share of all items that are recommended to at least one query.",
+    "novelty": "Mean self-information of the recommended items, in bits: rare items have more.",
+    "diversity": "1 minus the mean similarity of two items of the same recommendations.",
+    "gini": "Concentration: 0 if all items are recommended equally often, 1 if only one is recommended.",
+    "popularity-bias": "Mean popularity of recommended items relative to that of history items; 0 if equal.",
+    "serendipity": "Share of the first k recommendations that are targets, but not among the k most popular.",
+}
+"""Meaning of each metric, in one line."""
+SEGMENTS = {
+    "history length": "Items in the history",
+    "popularity": "Popularity of the target",
+    "known": "Known users and items",
+}
+"""Headings of the groups of segments."""
+BIAS = "popularity-bias"
 EXAMPLES = 3
 LAST_ITEMS = 8
 
@@ -43,17 +62,16 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
     )
     item_map = draw_map(study.model.vectors, study.items, seed=seed)
     charts = {
-        "headline": figures.headline(study),
+        study.metric: figures.headline(study),
         **{name: figures.curve_over_k(study, name) for name in CURVES},
         "coverage": figures.coverage(study),
         "exposure": figures.exposure_by_popularity(study),
-        "lorenz": figures.lorenz(study),
+        "concentration": figures.lorenz(study),
         "map": figures.embedding_map(item_map),
     }
     by_segment = dict(_segment_charts(study))
-    curve = study.model.vectors.curve
-    if curve:
-        charts["training"] = figures.training_curve(curve)
+    if study.model.vectors.curve:
+        charts["training"] = figures.training_curve(study.model.vectors.curve)
     return environment.get_template("page.html.jinja").render(
         study=study,
         run=run,
@@ -61,15 +79,50 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
         ours=OURS,
         now=now,
         tables=[list(ACCURACY), list(BEYOND_ACCURACY)],
-        colors=figures.colors(study),
-        training_color=figures.TRAINING,
+        meanings=MEANINGS,
+        best=_best_values(study),
+        legend=_legend(study),
+        legend_of_segments=dict(list(_legend(study).items())[:2]),
+        exposed={"training part": figures.TRAINING, **_legend(study)},
         curves=CURVES,
-        segments=by_segment,
+        segments={name: SEGMENTS[name] for name in by_segment},
+        about=_about(study),
         item_map=item_map,
         examples=list(_examples(study, seed)),
         facts=_facts(study, seed),
-        figures=_json({**charts, **by_segment}),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 -- source code of a library, without text of users
+        charts={name: svg.draw(chart, name) for name, chart in {**charts, **by_segment}.items()},
+    )
+
+
+def _best_values(study: Study) -> dict[str, float]:
+    """Return the best value of each metric. Low concentration, and a bias near 0, are better."""
+    best = {}
+    for metric in study.evaluation.metrics:
+        values = [evaluation.metrics[metric] for evaluation in study.evaluations.values()]
+        name = metric.partition("@")[0]
+        best[metric] = (
+            min(values) if name == "gini" else min(values, key=abs) if name == BIAS else max(values)
+        )
+    return best
+
+
+def _legend(study: Study) -> dict[str, str]:
+    """Return the colours of the model, of the best baseline, and of the other baselines if there are any."""
+    best = study.best_baseline
+    legend = {OURS: figures.ACCENT, f"{best} (best baseline)": figures.BEST}
+    if len(study.baselines) > 1:
+        legend["other baselines"] = figures.BASELINE
+    return {name: svg.themed(color) for name, color in legend.items()}
+
+
+def _about(study: Study) -> str:
+    """Return the model and the split as a sentence."""
+    vectors, split = study.model.vectors, study.split
+    objective = f"{vectors.config.objective}, " if vectors.config else ""
+    return (
+        f"{len(vectors):,} items, {vectors.input.shape[1]} dimensions, {objective}index "
+        f"{study.model.index.kind}. Split: {split.protocol}; {len(split):,} queries, "
+        f"{len(split.targets.tokens):,} targets."
     )
 
 
@@ -83,7 +136,8 @@ def _segment_charts(study: Study) -> Iterator[tuple[str, figures.Figure]]:
         for evaluation in evaluations
     )
     for by in ours:
-        yield by, figures.segment_bars(study, ours[by], best[by])
+        if len(ours[by]) > 1:
+            yield by, figures.segment_bars(study, ours[by], best[by])
 
 
 def _examples(study: Study, seed: int) -> Iterator[dict[str, Any]]:
@@ -122,12 +176,16 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
     vectors, train = study.model.vectors, study.split.train
     return {
         "Data": {
-            "split": repr(study.split),
-            "training part": repr(train),
+            "protocol": study.split.protocol,
+            "queries": f"{len(study.split):,}",
+            "targets": f"{len(study.split.targets.tokens):,}",
+            "training part": f"{len(train):,} sentences, {len(train.tokens):,} tokens",
+            **{f"time of {part}": f"{first} to {last}" for part, (first, last) in study.split.spans.items()},
+            **{f"dropped: {what}": f"{n:,}" for what, n in study.split.dropped.items() if n},
             "fingerprint of the training part (SHA-256)": train.fingerprint(),
         },
-        "Training": vectors.config.model_dump() if vectors.config else {"configuration": "unknown"},
-        "Taste": study.model.taste.model_dump(),
+        "Training": _plain(vectors.config.model_dump()) if vectors.config else {"configuration": "unknown"},
+        "Taste": _plain(study.model.taste.model_dump()),
         "Index": {"kind": study.model.index.kind, "items": len(vectors)},
         "Versions": {
             "item2vec": item2vec.__version__,
@@ -138,7 +196,13 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _json(value: Any) -> Markup:
-    """Return JSON for a script element, with ``<`` escaped so that no text can end the element."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 -- ``<`` is escaped
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as text for readers: lists without brackets, and no value for an unset setting."""
+    return {
+        name: ", ".join(map(str, value))
+        if isinstance(value, tuple | list)
+        else ""
+        if value is None
+        else value
+        for name, value in settings.items()
+    }

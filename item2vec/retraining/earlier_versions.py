@@ -6,9 +6,11 @@ that are missing, not finite or out of range are ignored.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeGuard
 
@@ -18,22 +20,21 @@ from item2vec.config import RetrainConfig
 from item2vec.errors import CorruptBundleError
 from item2vec.versions import Version, list_versions
 from item2vec.versions.layout import generation_of
+from item2vec.versions.overview import NOTE
 
 __all__ = [
     "COUNTED",
-    "NOTE",
     "RUNS",
     "EarlierResults",
     "EarlierScore",
     "EvaluationProtocol",
     "PromotedScore",
+    "last_promotion",
     "protocol_of",
     "read_earlier_results",
     "report_order",
 ]
 
-NOTE = "retrain"
-"""Key of the run's entry in the note of a manifest."""
 RUNS = "runs"
 """Name of the subfolder of the models folder that holds the reports of runs."""
 PROMOTIONS = 7
@@ -44,6 +45,9 @@ RENAMED = {"questions": "queries", "max_questions": "max_queries"}
 """Keys of older manifests and reports, and the present names of these keys."""
 ADDED = {"ordered": True, "core": False, "drop_longer_than": None}
 """Settings of ``[adapter]`` that older manifests and reports lack, and the values that they imply."""
+
+IN_A_REPORT = ("version", "forced", "data", "evaluation", "finished_at")
+"""Parts of the report of a promoted run that are read."""
 
 log = logging.getLogger("item2vec.retrain")
 
@@ -135,6 +139,14 @@ def _note(version: Version) -> Mapping[str, Any] | None:
     return _with_present_keys(note) if isinstance(note, Mapping) else None
 
 
+def last_promotion(models: Path) -> datetime | None:
+    """Return the end of the last promoted run by the reports in the models folder; ``None`` without one."""
+    for report in _promoted_reports(models / RUNS):
+        with contextlib.suppress(TypeError, ValueError):
+            return datetime.fromisoformat(report["finished_at"])
+    return None
+
+
 def report_order(path: Path) -> tuple[int, str]:
     """Return the sort key of a report's file, TIME-ID.json: the generation in the id, then the time.
 
@@ -147,14 +159,14 @@ def report_order(path: Path) -> tuple[int, str]:
 
 
 def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield version, data and evaluation from the report of each promoted run, newest first."""
+    """Yield the parts ``IN_A_REPORT`` of the report of each promoted run, newest first."""
     for path in sorted(runs.glob("[0-9]*.json"), key=report_order, reverse=True):
         try:
             report = files.parse_json(files.read_text(path), path)
         except CorruptBundleError:
             continue
         if isinstance(report, Mapping) and report.get("status") == "promoted":
-            record = {name: report.get(name) for name in ("version", "forced", "data", "evaluation")}
+            record = {name: report.get(name) for name in IN_A_REPORT}
             yield _with_present_keys(record)
 
 

@@ -20,9 +20,15 @@ from typing import Any, Literal
 import item2vec
 from item2vec import files, versions
 from item2vec.config import RetrainConfig
-from item2vec.errors import CorruptBundleError, MissingExtraError, SchemaError, StoreError
+from item2vec.errors import (
+    ConfigError,
+    CorruptBundleError,
+    MissingExtraError,
+    SchemaError,
+    StoreError,
+    WriteError,
+)
 from item2vec.retraining.earlier_versions import (
-    NOTE,
     RUNS,
     EarlierResults,
     protocol_of,
@@ -35,8 +41,10 @@ from item2vec.store import Store, latest_plausible
 from item2vec.store.connect import parse_url, shown
 from item2vec.versions import Attempt, Version
 from item2vec.versions.checking import manifest_of
+from item2vec.versions.layout import write_access
+from item2vec.versions.overview import NOTE
 
-__all__ = ["Record", "begin", "rollback"]
+__all__ = ["Record", "begin", "remove_old_reports", "rollback"]
 
 STORE_SECONDS = 3
 """Time limit in seconds for the write to the store at the end of an interrupted run."""
@@ -140,12 +148,8 @@ class Record:
                 self._write()
 
     def _prune(self) -> None:
-        paths = sorted(self.path.parent.glob("[0-9]*"), key=report_order)
-        stems = [*dict.fromkeys(path.stem for path in paths if path.stem != self.path.stem), self.path.stem]
-        kept = stems[-self.report["config"]["retention"]["reports"] :]
-        for path in paths:
-            if path.stem not in kept:
-                path.unlink()
+        keep = self.report["config"]["retention"]["reports"]
+        _remove_reports(self.path.parent, keep, newest=self.path.stem)
 
     def _write_to_store(
         self, status: Status, version: Version | None, reason: str | None, now: datetime
@@ -217,6 +221,41 @@ def _record_served(store: Store, served: Version, now: datetime) -> None:
         reason = "interrupted after it was promoted"
         store.finish_run(made_by.id, status="promoted", version=served.id, reason=reason, now=now)
     _record_promotion(store, served, "found", run_id=made_by.id if made_by else None, reason=None, now=now)
+
+
+def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str]:
+    """Remove the JSON reports and the HTML pages of all but the newest ``keep`` runs; return their names.
+
+    Raises
+    ------
+    ConfigError
+        If ``keep`` is less than 1.
+    LockHeldError
+        If a run holds the lock of the folder.
+    WriteError
+        If the disk fails; some reports may already be removed.
+    """
+    if keep < 1:
+        raise ConfigError(f"reports is {keep}; expected at least 1")
+    folder = Path(models) / RUNS
+    with write_access(Path(models), "models gc"):
+        try:
+            return _remove_reports(folder, keep)
+        except OSError as error:
+            raise WriteError(
+                f"old reports in {folder} could not be removed: {error.strerror}; check the permissions"
+            ) from error
+
+
+def _remove_reports(folder: Path, keep: int, newest: str | None = None) -> list[str]:
+    """Remove the files of all but the newest ``keep`` reports. ``newest`` is last in any order of names."""
+    paths = sorted(folder.glob("[0-9]*"), key=report_order)
+    stems = dict.fromkeys(path.stem for path in paths if path.stem != newest)
+    removed = [*stems, *([newest] if newest else [])][:-keep]
+    for path in paths:
+        if path.stem in removed:
+            path.unlink()
+    return removed
 
 
 def rollback(models: str | os.PathLike[str], store: str, *, to: str | None = None, reason: str) -> Version:

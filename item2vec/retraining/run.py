@@ -44,6 +44,7 @@ from item2vec.config import RetrainConfig
 from item2vec.errors import DurabilityError, GateRefusedError, Item2VecError, TrainingError
 from item2vec.files import check_locks
 from item2vec.retraining import gates, record
+from item2vec.retraining import metrics_file as metrics
 from item2vec.retraining.earlier_versions import protocol_of
 from item2vec.retraining.gates import Gate
 from item2vec.retraining.record import Record
@@ -75,6 +76,7 @@ def retrain(
     config: RetrainConfig | None = None,
     force: str | None = None,
     now: datetime | None = None,
+    metrics_file: str | PathLike[str] | None = None,
 ) -> Retrained:
     """Train on the interactions in the store, evaluate, and publish the model if it passes the gates.
 
@@ -100,6 +102,9 @@ def retrain(
         holds promotions back.
     now
         Start time of the run; the current time by default.
+    metrics_file
+        File for the textfile collector of Prometheus' node_exporter, whose name ends with ``.prom``. It is
+        replaced at the end of the run, also after a refusal or an error. By default, none is written.
 
     Raises
     ------
@@ -135,16 +140,28 @@ def retrain(
     (1, 'promoted')
     """
     check_locks()
-    config = config or RetrainConfig()
     if force is not None:
         versions.check_reason(force)
     now = (now or datetime.now(UTC)).astimezone(UTC)
+    with metrics.metrics_file(metrics_file, models) as measured:
+        return _retrained(models, store, config or RetrainConfig(), force, now, measured)
+
+
+def _retrained(
+    models: str | PathLike[str],
+    store: str,
+    config: RetrainConfig,
+    force: str | None,
+    now: datetime,
+    measured: metrics.Measured,
+) -> Retrained:
     result: Retrained | None = None
     try:
         with Store(store) as opened:
             opened.check_schema()
             with versions.attempt(models, command="retrain", room=_room(models)) as attempt:
                 started = record.begin(opened, attempt, store_url=store, config=config, force=force, now=now)
+                measured.record = started
                 with Worker(config) as worker:
                     result = _Run(attempt, started, worker, store, config, force, now).run()
     except BaseException as error:

@@ -20,7 +20,6 @@ from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearch
 from item2vec.service.problems import Problem
-from item2vec.store import Run
 from item2vec.types import Recommendation, Vocabulary
 from item2vec.versions import load
 from item2vec.versions.layout import find
@@ -155,7 +154,7 @@ class Serving:
     def runs(self, limit: int) -> list[dict[str, Any]]:
         """Return the latest nightly runs as JSON values, newest first."""
         engine = self.engine
-        return [] if not self.has_store else [_run(run) for run in engine.store.runs(limit)]
+        return [] if not self.has_store else [run.as_json() for run in engine.store.runs(limit)]
 
     def search(self, query: str, k: int) -> tuple[View, list[str]]:
         """Return the items whose ids or titles are most similar to a query."""
@@ -219,17 +218,4 @@ def _version(row: Overview) -> dict[str, Any]:
         "train": train,
         "taste": about.get("taste"),
         "index": about.get("index"),
-    }
-
-
-def _run(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "started_at": run.started_at.isoformat(),
-        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
-        "status": run.status,
-        "version": run.version,
-        "reason": run.reason,
-        "gates": dict(run.gates),
-        "metrics": dict(run.metrics),
     }

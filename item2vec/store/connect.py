@@ -28,7 +28,17 @@ from item2vec.errors import (
 )
 from item2vec.store.read_only import open_read_only_where_necessary, why_read_only
 
-__all__ = ["Mode", "begin_as", "make_engine", "parse_url", "retried", "shown", "translated", "undamaged"]
+__all__ = [
+    "Mode",
+    "begin_as",
+    "code_of",
+    "make_engine",
+    "parse_url",
+    "retried",
+    "shown",
+    "translated",
+    "undamaged",
+]
 
 T = TypeVar("T")
 Mode = Literal["read", "write", "migrate"]
@@ -321,11 +331,12 @@ def retried(transaction: Callable[[], T]) -> T:
 def _is_transient(error: DBAPIError) -> bool:
     if error.connection_invalidated:
         return True
-    code = _code_of(error.orig)
+    code = code_of(error.orig)
     return code in {SQLITE_BUSY, SQLITE_LOCKED} or code in TRANSIENT_STATES
 
 
-def _code_of(error: BaseException | None) -> int | str:
+def code_of(error: BaseException | None) -> int | str:
+    """Return SQLite's primary result code or PostgreSQL's SQLSTATE; "08" if there is none."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF
     return getattr(error, "sqlstate", None) or "08"
@@ -369,7 +380,7 @@ def _damaged(message: str) -> StoreError:
 
 
 def _explained(cause: BaseException | None, where: str) -> StoreError:
-    code = _code_of(cause)
+    code = code_of(cause)
     advice = NEXT_STEP.get(code) or NEXT_STEP.get(str(code)[:2])
     # Further lines of the message are omitted, because they may contain rows of data.
     message = (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -55,6 +55,51 @@ class Run:
     gates: Mapping[str, Any]
     metrics: Mapping[str, Any]
 
+    def _gates_with(self, *, passed: bool) -> list[str]:
+        """Return the names of the gates that were passed, or of those that were not, in order of their check.
+
+        >>> now = datetime(2024, 1, 1)
+        >>> gates = {"queries": {"passed": True}, "finite": {"passed": False}}
+        >>> Run(1, now, now, "refused", None, "finite", {}, gates, {})._gates_with(passed=False)
+        ['finite']
+        """
+        return [
+            name
+            for name, gate in self.gates.items()
+            if isinstance(gate, Mapping) and gate.get("passed") is passed
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as JSON values, for the command ``runs`` and for HTTP.
+
+        ``seconds`` is the duration, ``None`` until the run has ended. ``passed`` and ``refused`` are names of
+        gates. ``value`` is the value of ``metric``, by which gates compare models, on the held-out
+        interactions; both are ``None`` if nothing was evaluated.
+
+        >>> metrics = {"ndcg@10": 0.5}
+        >>> Run(1, datetime(2024, 1, 1), None, "failed", None, "", {}, {}, metrics).as_json()["value"]
+        0.5
+        """
+        ended = self.finished_at
+        metric = _metric_of(self.config)
+        value = self.metrics.get(metric)
+        return {
+            "id": self.id,
+            "run": self.config.get("run"),
+            "started_at": self.started_at.isoformat(),
+            "finished_at": None if ended is None else ended.isoformat(),
+            "seconds": None if ended is None else (ended - self.started_at).total_seconds(),
+            "status": self.status,
+            "version": self.version,
+            "reason": self.reason,
+            "metric": None if value is None else metric,
+            "value": value,
+            "passed": self._gates_with(passed=True),
+            "refused": self._gates_with(passed=False),
+            "gates": dict(self.gates),
+            "metrics": dict(self.metrics),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
@@ -143,10 +188,19 @@ def record(connection: sa.Connection, row: Mapping[str, Any]) -> None:
     connection.execute(insert.on_conflict_do_nothing(index_elements=["generation", "version"]))
 
 
-def runs(connection: sa.Connection, limit: int) -> list[Run]:
-    """Return the newest ``limit`` runs, newest first."""
+def _metric_of(config: Mapping[str, Any]) -> str:
+    """Return the metric of the gates by the recorded settings; NDCG@10 if they are unknown."""
+    match config:
+        case {"settings": {"evaluation": {"k": int(k)}}}:
+            return f"ndcg@{k}"
+    return "ndcg@10"
+
+
+def runs(connection: sa.Connection, limit: int, number: int | None) -> list[Run]:
+    """Return the newest ``limit`` runs, newest first, or the run of an id."""
+    selected = sa.select(run).order_by(run.c.id.desc()).limit(limit)
     with undamaged(connection):
-        rows = connection.execute(sa.select(run).order_by(run.c.id.desc()).limit(limit))
+        rows = connection.execute(selected if number is None else selected.where(run.c.id == number))
         return [Run(**row) for row in rows.mappings()]
 
 

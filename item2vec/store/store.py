@@ -336,9 +336,9 @@ class Store:
         runs.check_promotion(row)
         self._data("write", partial(runs.record, row=row))
 
-    def runs(self, limit: int = 20) -> list[Run]:
-        """Return the newest ``limit`` runs, newest first."""
-        return self._data("read", partial(runs.runs, limit=check_k(limit)))
+    def runs(self, limit: int = 20, *, id: int | None = None) -> list[Run]:  # noqa: A002 - as in Run
+        """Return the newest ``limit`` runs, newest first. With ``id``, return only the run of this id."""
+        return self._data("read", partial(runs.runs, limit=check_k(limit), number=id))
 
     def promotions(self, limit: int = 20) -> list[Promotion]:
         """Return the newest ``limit`` promotions and rollbacks, newest first."""

@@ -15,9 +15,11 @@ from item2vec.versions.locks import claimed
 from item2vec.versions.retention import pinned
 from item2vec.versions.rollbacks import artefact_digest, held
 
-__all__ = ["Overview", "overview"]
+__all__ = ["NOTE", "Overview", "overview"]
 
 MANIFEST = "manifest.json"
+NOTE = "retrain"
+"""Key of a run's entry in the note of a manifest."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,15 @@ class Overview:
     manifest: Manifest | None
     size: int
     states: tuple[str, ...]
+
+    @property
+    def score(self) -> tuple[str, float] | None:
+        """Metric and score of the version on held-out interactions, as recorded by its run of ``retrain``."""
+        match self.manifest.note.get(NOTE) if self.manifest else None:
+            case {"evaluation": {"protocol": {"metric": str(metric)}, "metrics": dict(metrics)}}:
+                score = metrics.get(metric)
+                return (metric, score) if isinstance(score, float) else None
+        return None
 
 
 @checked

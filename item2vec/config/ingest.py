@@ -1,0 +1,67 @@
+"""Settings of ``item2vec ingest``: the columns and the format of files of interactions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from item2vec.config.settings import Finite, Settings
+
+__all__ = ["IngestConfig"]
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+def _split(names: Any) -> Any:
+    return tuple(names.split(",")) if isinstance(names, str) else names
+
+
+class IngestConfig(Settings):
+    """Settings of the section ``[ingest]``, named as the flags of ``item2vec ingest``.
+
+    >>> IngestConfig(user="customer").item
+    'item_id'
+    """
+
+    user: Name = "user_id"
+    """Column of user ids."""
+    item: Name = "item_id"
+    """Column of item ids."""
+    timestamp: Name = "timestamp"
+    """Column of timestamps."""
+    weight: Name | None = None
+    """Column of weights."""
+    event: Name | None = None
+    """Column of event names."""
+    session: Name | None = None
+    """Column of session ids."""
+    columns: Annotated[tuple[str, ...] | None, BeforeValidator(_split)] = None
+    """Column names of a file without a header."""
+    sep: Name | None = None
+    """Column separator: one or several characters, or "tab". Default: detected."""
+    encoding: Name = "utf-8"
+    """Character encoding of text files."""
+    time_unit: Name | None = None
+    """Unit of timestamps that are numbers: s, ms, us or ns. Default: the unit on which the numbers agree."""
+    time_format: Name | None = None
+    """Format of timestamps, as in Python's strptime. UTC without %z."""
+    no_timestamps: bool = False
+    """Ingest interactions without timestamps. The order of the file is their order."""
+    repeats: Literal["keep", "merge"] | None = None
+    """Rows of a file with equal user, item, event and timestamp: keep each as an event, or merge them into
+    one event with the sum of their weights. Default: merge; with no_timestamps: keep."""
+    no_quotes: bool = False
+    """Read quotes in delimited text as ordinary characters."""
+    skip_bad_rows: bool = False
+    """Skip and count invalid rows instead of failing."""
+    max_bad: Finite = 0.05
+    """Largest share of rows that skip_bad_rows may skip."""
+    max_line: Name = "16MB"
+    """Largest length of a line of text."""
+
+    @model_validator(mode="after")
+    def _check_timestamps(self) -> Self:
+        if self.no_timestamps and "timestamp" in self.model_fields_set:
+            raise ValueError(f"got no_timestamps and timestamp {self.timestamp}; expected one of them")
+        return self
