@@ -19,7 +19,7 @@ import pytest
 import item2vec
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PACKAGES = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "store", "tuning")
 
 
