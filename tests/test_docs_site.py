@@ -18,7 +18,9 @@ def documented():
             yield getattr(importlib.import_module(module), name)
 
 
-@pytest.mark.parametrize("package", ["item2vec", *(f"item2vec.{name}" for name in PACKAGES)])
+@pytest.mark.parametrize(
+    "package", ["item2vec", *(f"item2vec.{name}" for name in (*PACKAGES, "phrases", "translation"))]
+)
 def test_every_public_name_is_in_the_reference(package):
     module = importlib.import_module(package)
     public = {name: getattr(module, name) for name in module.__all__}
