@@ -9,6 +9,7 @@ import pytest
 from test_docs import PACKAGES
 
 ROOT = Path(__file__).parent.parent
+MODULES = ("item2vec", *(f"item2vec.{name}" for name in (*PACKAGES, "contexts", "phrases", "translation")))
 
 
 def documented():
@@ -18,9 +19,7 @@ def documented():
             yield getattr(importlib.import_module(module), name)
 
 
-@pytest.mark.parametrize(
-    "package", ["item2vec", *(f"item2vec.{name}" for name in (*PACKAGES, "phrases", "translation"))]
-)
+@pytest.mark.parametrize("package", MODULES)
 def test_every_public_name_is_in_the_reference(package):
     module = importlib.import_module(package)
     public = {name: getattr(module, name) for name in module.__all__}
