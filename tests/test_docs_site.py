@@ -44,3 +44,10 @@ def test_every_route_is_in_the_page_of_http():
 def test_files_that_a_page_of_the_root_links_exist(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "scripts" / "mkdocs.yml").read_text()
+    listed = re.findall(r"^ +- (?:[^\n:]+: )?(\S+\.md)$", text, re.MULTILINE)
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(pages)
