@@ -23,7 +23,7 @@ __all__ = ["Dislikes", "dislike_scores", "move_away", "nearer_to_dislikes", "spl
 PUSH = 0.3
 """Length of the step away from the dislikes, relative to the length of the user vector.
 
-Chosen on validation data of movielens-100k (docs/benchmarks.md, "Rules"): the largest step at which hits are
+Chosen on validation data of movielens-100k (docs/benchmarks/rules.md): the largest step at which hits are
 as many as without dislikes.
 """
 NEAR_DUPLICATE = 0.5
@@ -108,7 +108,7 @@ def move_away(
         ``dislike_scores``.
 
     Source: Rocchio, Relevance feedback in information retrieval, in: The SMART Retrieval System, 1971. Moving
-    only away from d, or between input vectors, loses hits (docs/benchmarks.md, "Rules").
+    only away from d, or between input vectors, loses hits (docs/benchmarks/rules.md).
     """
     if not len(dislikes.codes):
         return tastes, np.zeros((len(tastes.vectors), 1))

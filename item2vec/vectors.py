@@ -48,6 +48,9 @@ class Epoch:
 class ItemVectors:
     """The input and output matrices of word2vec, one row per item, most frequent item first.
 
+    gensim's training loss is not recorded. It varies between runs with several workers, and its float32 sum
+    stops changing near 2**27.
+
     Attributes
     ----------
     vocabulary
@@ -71,9 +74,6 @@ class ItemVectors:
     positions
         Learned weight of a history item by position, newest first, for each part of the vectors (float32,
         parts × positions); ``None`` if not learned.
-
-    gensim's training loss is not recorded. It varies between runs with several workers, and its float32 sum
-    stops changing near 2**27.
 
     Raises
     ------

@@ -31,6 +31,8 @@ COPIED = (
     "pyproject.toml",
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
 )
 SECONDS = 300
 PASSED, FAILED = 0, 1

@@ -1,5 +1,6 @@
 """Documentation is executed: code blocks, commands, and the examples of public names."""
 
+import csv
 import doctest
 import gzip
 import importlib
@@ -19,12 +20,32 @@ import pytest
 import item2vec
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PACKAGES = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "store", "tuning")
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    """Return the code blocks in a language, each with the block of its output, if one follows."""
+    pattern = rf"^```{language}\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?"
+    return re.findall(pattern, page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def form(output: str) -> list[list[str]]:
+    """Return the parts of an output that do not depend on the data.
+
+    These are all columns of a line without a number, which is a header; the first column of a row, and the
+    first word of a sentence. Numbers and the ids of versions are replaced.
+
+    >>> form("rank  item\\n   1  blue-harbour\\n\\nversion  g0000000001-70977a7c\\nndcg is 0.2, and so on")
+    [['rank', 'item'], ['#'], ['version'], ['ndcg']]
+    """
+    found = []
+    for line in filter(None, map(str.strip, output.splitlines())):
+        columns = re.split(r"\s{2,}", line)
+        if re.search(r"\d", line):
+            columns = columns[:1] if len(columns) > 1 else line.split()[:1]
+        found.append([re.sub(r"-[0-9a-f]{8}\b|[\d.,]+", "#", column) for column in columns])
+    return found
 
 
 @pytest.mark.parametrize(
@@ -32,8 +53,11 @@ def blocks(page: Path, language: str) -> list[str]:
     [page for page in PAGES if blocks(page, "sh") or blocks(page, "python")],
     ids=lambda page: page.name,
 )
-def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, item2vec):
-    """Run the commands of a page, then its Python blocks, in one folder with the sample data."""
+def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys, item2vec):
+    """Run the commands of a page, then its Python blocks, in one folder with the sample data.
+
+    The form of an output that the page shows is that of the output of the block before it.
+    """
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     shutil.copytree(ROOT / "tests" / "inputs", tmp_path / "tests" / "inputs")
     _shorten(tmp_path / "sample_data")
@@ -42,23 +66,32 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, item2ve
     # Smaller settings make the same commands several times as fast.
     monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
     monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "48")
+    # The HTML page of a nightly run takes longer than its other steps; a page may replace the file.
+    (tmp_path / "item2vec.toml").write_text("[retention]\npages = false\n")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    for block in blocks(page, "sh"):
+    for block, shown in blocks(page, "sh"):
+        printed = ""
         for is_command, lines in groupby(block.splitlines(), lambda line: line.startswith("item2vec ")):
             if not is_command:
-                _run(["bash", "-e", "-c", "\n".join(lines)], tmp_path)
+                printed += _run(["bash", "-e", "-c", "\n".join(lines)], tmp_path)
                 continue
             for line in lines:
                 # In this process: starting another takes a second.
                 code, out, err = item2vec(*shlex.split(line)[1:])
                 assert code == 0, f"{line}\n{out}\n{err}"
-    for block in blocks(page, "python"):
-        exec(compile(block, f"{page.name}: {block}", "exec"), {"__name__": "__main__"})
+                printed += out
+        assert not shown or form(printed) == form(shown), block
+    names = {"__name__": "__main__"}
+    for block, shown in blocks(page, "python"):
+        exec(compile(block, f"{page.name}: {block}", "exec"), names)
+        printed = capsys.readouterr().out
+        assert not shown or form(printed) == form(shown), block
 
 
-def _run(step: list[str], folder: Path) -> None:
+def _run(step: list[str], folder: Path) -> str:
     done = subprocess.run(step, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{step[-1]}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def _shorten(folder: Path) -> None:
@@ -70,6 +103,21 @@ def _shorten(folder: Path) -> None:
     items = {line.partition(",")[0] for line in (folder / "items.csv").read_text().splitlines()[1:501]}
     kept = [row for row in rows if row.split(",")[0] in users and row.split(",")[1] in items]
     listens.write_bytes(gzip.compress("".join([header, *kept]).encode()))
+
+
+def test_songs_that_pages_show_exist():
+    """The rows of items in shown outputs are those of the sample data."""
+    rows = list(csv.reader((ROOT / "sample_data" / "items.csv").read_text().splitlines()))
+    known = {tuple(row) for row in rows[1:]}
+    shown = [
+        columns[1:7]
+        for page in PAGES
+        for _, output in blocks(page, "sh")
+        for columns in (re.split(r"\s{2,}", line.strip()) for line in output.splitlines())
+        if len(columns) >= 8 and columns[0].isdigit()
+    ]
+    assert shown
+    assert [row for row in shown if tuple(row) not in known] == []
 
 
 def commands() -> dict[str, list[str]]:
@@ -96,7 +144,8 @@ def test_the_command_reference_is_up_to_date():
 def test_every_command_in_the_docs_exists():
     known = commands()
     for page in PAGES:
-        for line in re.findall(r"^(?:\$ )?item2vec ([^#\n]*)", page.read_text(), flags=re.MULTILINE):
+        text = re.sub(r"^```text\n.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for line in re.findall(r"^(?:\$ )?item2vec ([^#\n]*)", text, flags=re.MULTILINE):
             words = shlex.split(line)
             named = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in known), None)
             assert named, f"{page.name}: no command in {line!r}"

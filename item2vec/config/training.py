@@ -57,8 +57,8 @@ class TrainConfig(Settings):
 
     ``TrainConfig(objective=…)`` creates an instance of the objective's class, by default ``NextItem``.
     Settings with gensim's names have gensim's meaning. The defaults are the best settings over eight data
-    sets of item sequences (docs/benchmarks.md). gensim's defaults suit text, which has more tokens, and in
-    which rare words matter less.
+    sets of item sequences (docs/benchmarks/defaults.md). gensim's defaults suit text, which has more tokens,
+    and in which rare words matter less.
 
     Raises
     ------

@@ -49,6 +49,9 @@ def temporal_split(
     empty for users without earlier events. The targets are the distinct items that the user interacted with
     at or after the cut-off, in order of time. All events of the training part are before the cut-off.
 
+    Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
+    existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
+
     Parameters
     ----------
     interactions
@@ -76,9 +79,6 @@ def temporal_split(
     ------
     InputError
         If there are no timestamps, or the training part or the test part is empty.
-
-    Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
-    existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
 
     Examples
     --------
@@ -122,6 +122,9 @@ def temporal_folds(
     The test windows are consecutive, and the last window ends with the last event. For the other parameters,
     see ``temporal_split``.
 
+    Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
+    Journal of Forecasting 16, 2000.
+
     Parameters
     ----------
     fraction
@@ -130,9 +133,6 @@ def temporal_folds(
         Length of each window, as an alternative to ``fraction``: text such as ``"7d"``, a ``timedelta``, or
         seconds. With ``"7d"``, the last window contains the seven days up to the last event, the window
         before it the seven days before them, and so on.
-
-    Source: Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International
-    Journal of Forecasting 16, 2000.
 
     Examples
     --------

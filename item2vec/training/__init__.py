@@ -56,7 +56,7 @@ def train(
         Known items start at their vectors. New items start at the mean of the known items within three
         positions of them, or at random if there are none. Items that occur in no sentence are left out.
         Learning rate and number of epochs do not change. With half of the epochs, next_item is nearly as
-        accurate as after training from scratch; skip-gram gains little (docs/benchmarks.md).
+        accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.

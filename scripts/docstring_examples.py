@@ -1,0 +1,18 @@
+"""An extension of mkdocstrings: examples of a docstring need no section "Examples" to be drawn as code."""
+
+import re
+from typing import Any
+
+import griffe
+
+EXAMPLE = re.compile(r"^>>> ", flags=re.MULTILINE)
+
+
+class DocstringExamples(griffe.Extension):
+    """Insert the heading of numpydoc before the first example of a docstring that has none."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        text = obj.docstring.value if obj.docstring else ""
+        first = EXAMPLE.search(text)
+        if first and "Examples\n-----" not in text:
+            obj.docstring.value = f"{text[: first.start()]}Examples\n--------\n{text[first.start() :]}"
