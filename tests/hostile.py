@@ -355,6 +355,7 @@ def calls_of(world):
     edges = evaluation.hide_edges(w.graph, share=0.5)
     yield evaluation.hide_edges, {"graph": w.graph, "share": 0.5, "seed": 7}
     yield evaluation.HiddenEdges, {"known": w.graph, "sources": edges.sources, "targets": edges.targets}
+    yield edges.split, {"train": s}
     yield edges.auc, {"score": evaluation.cosines(w.vectors), "negatives": 2, "seed": 7}
     yield evaluation.cosines, {"vectors": w.vectors}
     for links in (evaluation.CommonNeighbours, evaluation.AdamicAdar):

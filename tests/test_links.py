@@ -42,11 +42,11 @@ def test_edges_are_either_known_or_hidden(edges, share, seed):
 
 
 def test_queries_are_nodes_and_targets_their_hidden_neighbours():
-    split = hidden([*PATH, ("x", "x")], ("a", "c"), ("c", "e"), ("a", "x")).split
+    split = hidden([*PATH, ("x", "x")], ("a", "c"), ("c", "e"), ("a", "x")).split()
     queries = dict(zip((history[0] for history in split.histories), map(sorted, split.targets), strict=True))
     assert queries == {"a": ["c", "x"], "c": ["a", "e"], "e": ["c"], "x": ["a"]}
     assert [sorted(seen) for seen in split.seen] == [["b"], ["b", "d"], ["d"], ["x"]]
-    split = hide_edges(Graph.of([("a", "b"), ("c", "d")]), share=0.5).split
+    split = hide_edges(Graph.of([("a", "b"), ("c", "d")]), share=0.5).split()
     assert (len(split), split.dropped) == (0, {"edges of nodes without a known edge": 2})
 
 
@@ -92,9 +92,9 @@ def test_a_model_is_evaluated_without_oneself_and_known_neighbours():
     edges = hidden(PATH, ("a", "c"))
     matrix = np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0, 1], [0.1, 0.9]])
     vectors = ItemVectors(edges.known.nodes, matrix, None, np.ones(5))
-    result = evaluate(Recommender(vectors, score="cosine", index="exact"), edges.split, k=[1])
+    result = evaluate(Recommender(vectors, score="cosine", index="exact"), edges.split(), k=[1])
     assert result.metrics["hr@1"] == 1.0  # a: b is known, c follows; c: b and d are known, a follows
-    assert evaluate(CommonNeighbours(edges.known), edges.split, k=[1]).metrics["mrr@1"] == 1.0
+    assert evaluate(CommonNeighbours(edges.known), edges.split(), k=[1]).metrics["mrr@1"] == 1.0
 
 
 @pytest.mark.parametrize(

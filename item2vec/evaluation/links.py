@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +58,17 @@ class HiddenEdges:
     def __repr__(self) -> str:
         return f"HiddenEdges({len(self.sources):,} edges, hidden from {self.known!r})"
 
-    @cached_property
-    def split(self) -> Split:
-        """The queries for ``evaluate``: a node, with the other nodes of its hidden edges as targets.
+    @checked
+    def split(self, train: Sentences | None = None) -> Split:
+        """Return the queries for ``evaluate``: a node, with the other nodes of its hidden edges as targets.
 
-        The history is the node itself. Its known neighbours are not recommended. A sentence of the training
-        part is the unordered list of a node's known neighbours, so that the count of a node is its degree. A
-        node whose edges are all hidden has no query, and its edges count in ``dropped``.
+        The history is the node itself. Its known neighbours are not recommended. A node whose edges are all
+        hidden has no query, and its edges count in ``dropped``.
+
+        Parameters
+        ----------
+        train
+            The walks on which the model was trained. ``None``: the lists of each node's known neighbours.
         """
         adjacency = Sentences(self.known.nodes, self.known.neighbours, self.known.offsets, ordered=False)
         nodes, others = self.sources, self.targets
@@ -77,7 +80,7 @@ class HiddenEdges:
         order = np.lexsort((others, nodes))
         queries, counts = np.unique(nodes, return_counts=True)
         return Split(
-            adjacency,
+            adjacency if train is None else train,
             Sentences(self.known.nodes, queries, np.arange(len(queries) + 1)),
             Sentences(self.known.nodes, others[order], offsets_of(counts), ordered=False),
             "hidden edges",

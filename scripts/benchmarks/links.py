@@ -25,9 +25,8 @@ OBJECTIVES = {
 MAX_QUERIES = 2_000
 
 
-def models(hidden, seed):
+def models(hidden, walks, seed):
     """Yield the name of each model, the model, and its scores of pairs."""
-    walks = adapters.walks(hidden.known, walks_per_node=5, walk_length=40, seed=seed)
     for name, settings in OBJECTIVES.items():
         vectors = item2vec.train(walks, **settings, epochs=1, seed=seed)
         yield f"{name}, cosine", item2vec.Recommender(vectors, score="cosine"), cosines(vectors)
@@ -39,7 +38,7 @@ def models(hidden, seed):
     by_degree = lambda sources, targets: np.array(  # noqa: E731
         [degrees[a] * degrees[b] for a, b in zip(sources, targets, strict=True)]
     )
-    yield "degree", Popularity(hidden.split.train), by_degree
+    yield "degree", Popularity(hidden.split().train), by_degree
 
 
 def main():
@@ -54,9 +53,10 @@ def main():
         for seed in range(1, options.seeds + 1):
             hidden = hide_edges(graph, seed=seed)
             random = np.random.default_rng(seed)
-            queries = random.permutation(len(hidden.split))[:MAX_QUERIES]
-            split = hidden.split.take(np.sort(queries))
-            for title, model, score in models(hidden, seed):
+            walks = adapters.walks(hidden.known, walks_per_node=5, walk_length=40, seed=seed)
+            split = hidden.split(walks)
+            split = split.take(np.sort(random.permutation(len(split))[:MAX_QUERIES]))
+            for title, model, score in models(hidden, walks, seed):
                 metrics = evaluate(model, split, k=10).metrics
                 auc = float("nan") if score is None else hidden.auc(score, seed=seed)
                 row = {"auc": auc} | {m: metrics[m] for m in ("hr@10", "mrr@10", "ndcg@10")}
