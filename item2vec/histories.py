@@ -86,7 +86,8 @@ def encode_histories(
             None if weights is None else _joined("weights", map(_weights, weights), lengths),
             None if timestamps is None else _joined("timestamps", map(microseconds, timestamps), lengths),
         )
-    return encoded.keep(encoded.codes >= 0)
+    known = encoded.codes >= 0
+    return encoded if bool(known.all()) else encoded.keep(known)
 
 
 def _weights(weights: Sequence[float] | npt.NDArray[Any]) -> Doubles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Literal
 
@@ -23,7 +23,7 @@ from item2vec.ranking import top_k
 from item2vec.row_rules import NO_ROWS, RowRules
 from item2vec.selection import select
 from item2vec.sources import Demoting, Popular, Ranking, Searched, Source, boosted
-from item2vec.taste import scored_matrix
+from item2vec.taste import TasteReader, scored_matrix
 from item2vec.types import Share, check_k
 from item2vec.user_vectors import UserVectors, read_user_vectors
 
@@ -93,15 +93,17 @@ class Ranker:
         users = self.user_vectors(readable, dislikes, rules)
         bonuses = history_bonuses(readable, self.parts.taste, self.parts.neighbours, repeats=not filter_seen)
         searched, queried = self._searched(users, rules, excluded, bonuses)
-        unqueried = np.delete(np.arange(len(excluded)), queried)
-        own = [excluded[history] for history in unqueried]
-        popular = Popular(self._by_popularity, self._popularity, own, rules.allowed)
+        sources: list[tuple[Rows, Source]] = [(queried, searched)] if len(queried) else []
+        if len(queried) < len(excluded):
+            unqueried = np.delete(np.arange(len(excluded)), queried)
+            own = [excluded[history] for history in unqueried]
+            popular = Popular(self._by_popularity, self._popularity, own, rules.allowed)
+            sources.append((unqueried, popular))
         ranking_of: dict[int, Ranking] = {}
-        for numbers, source in ((queried, searched), (unqueried, popular)):
-            if len(numbers):
-                demoted = [self._demoted(liked, dislikes, number) for number in numbers.tolist()]
-                rankings = self._selected(source, rules, k, demoted)
-                ranking_of |= zip(numbers.tolist(), rankings, strict=True)
+        for numbers, source in sources:
+            demoted = [self._demoted(liked, dislikes, number) for number in numbers.tolist()]
+            rankings = self._selected(source, rules, k, demoted)
+            ranking_of |= zip(numbers.tolist(), rankings, strict=True)
         return [ranking_of[number] for number in range(len(excluded))]
 
     def radio(self, seed: Codes, rules: RowRules, *, n: int) -> Ranking:
@@ -149,28 +151,31 @@ class Ranker:
 
     def user_vectors(self, histories: Histories, dislikes: Dislikes, rules: RowRules) -> UserVectors:
         """Return the user vectors of histories whose items all have input vectors (see ``with_input``)."""
-        return read_user_vectors(histories, dislikes, self.parts.vectors, self.parts.taste, rules.interests)
+        return read_user_vectors(histories, dislikes, self._reader, rules.interests)
 
     def with_input(self, histories: Histories) -> Histories:
         """Return histories without the items that have no input vector; these items count as unknown."""
-        has_input = self.parts.vectors.has_input
-        return histories if bool(has_input.all()) else histories.keep(has_input[histories.codes])
+        has_input = self.parts.vectors.has_input[histories.codes]
+        return histories if bool(has_input.all()) else histories.keep(has_input)
 
     def _searched(
         self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
     ) -> tuple[Searched, Rows]:
         """Return the source of the histories with user vectors, and the numbers of these histories."""
         known = np.flatnonzero(~users.tastes.empty)
-        owners = users.owners[known]
+        owners = queried = users.owners[known]
         index, queries = self._queries(users.tastes.vectors[known], rules.popularity)
-        queried, starts = np.unique(owners, return_index=True)
+        offsets = None
+        if users.medoids is not None:
+            queried, starts = np.unique(owners, return_index=True)
+            offsets = np.append(starts, len(owners))
         source = Searched(
             index,
             queries,
             [excluded[history] for history in owners],
             rules.allowed,
             None if bonuses is None else bonuses.take(owners),
-            None if users.medoids is None else np.append(starts, len(owners)),
+            offsets,
         )
         return source, queried
 
@@ -217,6 +222,10 @@ class Ranker:
     def _units(self, kind: _Kind) -> Floats:
         vectors = self.parts.vectors
         return vectors.unit_input if kind == "input" else vectors.unit_output
+
+    @cached_property
+    def _reader(self) -> TasteReader:
+        return TasteReader.of(self.parts.vectors, self.parts.taste)
 
     @property
     def _prior(self) -> Floats:

@@ -16,6 +16,7 @@ from item2vec.errors import ConfigError
 from item2vec.vectors import ItemVectors
 
 __all__ = [
+    "TasteReader",
     "Tastes",
     "cosine_divisor",
     "decays",
@@ -114,16 +115,15 @@ def history_weights(
            [0.286, 0.333],
            [0.571, 0.333]])
     """
-    lengths = np.diff(offsets)
+    lengths = offsets[1:] - offsets[:-1]
     steps_back = np.repeat(offsets[1:], lengths) - 1 - np.arange(offsets[-1])
-    weights_by_part = np.column_stack(
-        [
-            _learned_weights(positions, number, steps_back)
-            if decay == "learned"
-            else np.power(decay, steps_back.astype(np.float64))
-            for number, decay in enumerate(decays(taste))
-        ]
-    )
+    parts = decays(taste)
+    weights_by_part = np.empty((len(steps_back), len(parts)))
+    for number, decay in enumerate(parts):
+        if decay == "learned":
+            weights_by_part[:, number] = _learned_weights(positions, number, steps_back)
+        else:
+            weights_by_part[:, number] = np.power(decay, steps_back.astype(np.float64))
     if taste.last_n is not None:
         weights_by_part[steps_back >= taste.last_n] = 0.0
     if timestamps is not None and taste.half_life is not None:
@@ -149,21 +149,52 @@ def read_tastes(
 
     The taste of a history is the same in every batch, to the last bit.
     """
-    taste = _with_trained_defaults(taste, vectors)
-    _check_parts(vectors, taste)
-    matrix = taste_matrix(vectors, taste)
-    weights_by_part = history_weights(
-        offsets, taste, weights=weights, timestamps=timestamps, positions=vectors.positions
-    )
-    sums = _weighted_sums(matrix, rows, weights_by_part, offsets)
-    typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
-    smallest = SMALLEST_NORM * typical
-    empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < smallest
-    n_parts = weights_by_part.shape[1]
-    sums_by_part = sums.reshape(len(sums), n_parts, sums.shape[1] // n_parts)
-    scales = _scales(sums_by_part, taste, cosine_divisor(vectors, taste), smallest)
-    scaled = (sums_by_part * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
-    return Tastes(scaled, weights_by_part, scales, empty | ~scaled.any(axis=1))
+    reader = TasteReader.of(vectors, taste)
+    return reader.read(rows, offsets, weights=weights, timestamps=timestamps)
+
+
+@dataclass(frozen=True, eq=False)
+class TasteReader:
+    """All that ``read_tastes`` derives from vectors and settings, for use with many histories.
+
+    ``matrix`` is that of ``taste_matrix``, ``divisor`` that of ``cosine_divisor``, and ``smallest`` the length
+    below which a sum of vectors counts as zero.
+    """
+
+    vectors: ItemVectors
+    taste: TasteConfig
+    matrix: Floats
+    divisor: float | None
+    smallest: float
+
+    @classmethod
+    def of(cls, vectors: ItemVectors, taste: TasteConfig) -> TasteReader:
+        """Return a reader; raise ``ConfigError`` as ``scored_matrix`` does."""
+        taste = _with_trained_defaults(taste, vectors)
+        _check_parts(vectors, taste)
+        matrix = taste_matrix(vectors, taste)
+        typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
+        return cls(vectors, taste, matrix, cosine_divisor(vectors, taste), SMALLEST_NORM * float(typical))
+
+    def read(
+        self,
+        rows: Codes,
+        offsets: Offsets,
+        *,
+        weights: Doubles | None = None,
+        timestamps: Offsets | None = None,
+    ) -> Tastes:
+        """Return the result of ``read_tastes``."""
+        weights_by_part = history_weights(
+            offsets, self.taste, weights=weights, timestamps=timestamps, positions=self.vectors.positions
+        )
+        sums = _weighted_sums(self.matrix, rows, weights_by_part, offsets)
+        empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < self.smallest
+        n_parts = weights_by_part.shape[1]
+        sums_by_part = sums.reshape(len(sums), n_parts, sums.shape[1] // n_parts)
+        scales = _scales(sums_by_part, self.taste, self.divisor, self.smallest)
+        scaled = (sums_by_part * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
+        return Tastes(scaled, weights_by_part, scales, empty | ~scaled.any(axis=1))
 
 
 def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: Tastes, item: int) -> Doubles:
@@ -240,20 +271,29 @@ def _weighted_sums(matrix: Floats, rows: Codes, weights_by_part: Doubles, offset
     sums = np.zeros((len(offsets) - 1, size))
     counted = np.flatnonzero(weights_by_part.any(axis=1))
     starts = np.searchsorted(counted, offsets)
-    filled = np.flatnonzero(np.diff(starts))
-    block_of = starts[filled] // TOKENS_PER_BLOCK
-    for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
+    filled = np.flatnonzero(starts[1:] - starts[:-1])
+    for block in _blocks(filled, starts[filled] // TOKENS_PER_BLOCK):
         tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
         terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * weights_by_part[tokens, :, None]
         sums[block] = np.add.reduceat(terms.reshape(-1, size), starts[block] - starts[block[0]], axis=0)
     return sums
 
 
+def _blocks(histories: Rows, block_of: Rows) -> list[Rows]:
+    """Divide histories by their blocks, which ascend."""
+    if not len(histories) or block_of[0] == block_of[-1]:
+        return [histories][: len(histories)]
+    return np.split(histories, np.flatnonzero(np.diff(block_of)) + 1)
+
+
 def _reduce(
     operation: np.ufunc, values: npt.NDArray[Any], offsets: Offsets, of_none: float
 ) -> npt.NDArray[Any]:
+    filled = np.flatnonzero(offsets[1:] - offsets[:-1])
+    if len(filled) == len(offsets) - 1 > 0:
+        every: npt.NDArray[Any] = operation.reduceat(values, offsets[:-1])
+        return every
     result = np.full((len(offsets) - 1, *values.shape[1:]), of_none, dtype=values.dtype)
-    filled = np.flatnonzero(np.diff(offsets))
     if len(filled):
         result[filled] = operation.reduceat(values, offsets[filled])
     return result

@@ -12,7 +12,7 @@ from item2vec.dislikes import Dislikes, dislike_scores, move_away
 from item2vec.histories import Histories
 from item2vec.interests import divide
 from item2vec.sentences import offsets_of
-from item2vec.taste import Tastes, read_tastes, token_scores
+from item2vec.taste import TasteReader, Tastes, token_scores
 from item2vec.vectors import ItemVectors
 
 __all__ = ["UserVectors", "read_user_vectors"]
@@ -54,8 +54,7 @@ class UserVectors(NamedTuple):
 def read_user_vectors(
     histories: Histories,
     dislikes: Dislikes,
-    vectors: ItemVectors,
-    taste: TasteConfig,
+    reader: TasteReader,
     interests: int | Literal["auto"] | None = None,
 ) -> UserVectors:
     """Return the user vectors of histories whose items all have input vectors.
@@ -66,6 +65,8 @@ def read_user_vectors(
     ----------
     histories, dislikes
         The result of ``split_dislikes``.
+    reader
+        The vectors, and the settings of tastes.
     interests
         The number of interests of a history, or ``"auto"``; ``None`` for one user vector per history.
 
@@ -74,18 +75,19 @@ def read_user_vectors(
     >>> from item2vec.dislikes import split_dislikes
     >>> from item2vec.types import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("a", "b", "c")), np.eye(3), None, np.ones(3))
+    >>> reader = TasteReader.of(vectors, TasteConfig())
     >>> both = Histories(np.array([0, 2], np.int32), np.array([0, 2]))
-    >>> read_user_vectors(*split_dislikes(both), vectors, TasteConfig(), interests=2).tastes.vectors
+    >>> read_user_vectors(*split_dislikes(both), reader, interests=2).tastes.vectors
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
     owners, medoids = np.arange(len(histories.offsets) - 1), None
     if interests is not None:
-        histories, owners, medoids = divide(histories, vectors.unit_input, interests)
+        histories, owners, medoids = divide(histories, reader.vectors.unit_input, interests)
         dislikes = dislikes.take(owners)
     codes, offsets, weights, timestamps = histories
-    tastes = read_tastes(vectors, taste, codes, offsets, weights=weights, timestamps=timestamps)
-    tastes, steps = move_away(tastes, histories, dislikes, vectors, taste)
+    tastes = reader.read(codes, offsets, weights=weights, timestamps=timestamps)
+    tastes, steps = move_away(tastes, histories, dislikes, reader.vectors, reader.taste)
     return UserVectors(histories, tastes, owners, dislikes, steps, medoids)
 
 

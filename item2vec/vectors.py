@@ -152,9 +152,13 @@ class ItemVectors:
 
     def with_vector(self, eligible: Mask | None) -> Mask | None:
         """Return a mask of items without those that have no vector; ``None`` stands for all items."""
-        if bool(self.has_vector.all()):
+        if self._all_have_vectors:
             return eligible
         return self.has_vector if eligible is None else eligible & self.has_vector
+
+    @cached_property
+    def _all_have_vectors(self) -> bool:
+        return bool(self.has_vector.all())
 
     @cached_property
     def unit_input(self) -> Floats:

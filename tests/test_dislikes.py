@@ -17,7 +17,7 @@ from item2vec.evaluation import Popularity, temporal_split
 from item2vec.histories import Histories, encode_histories
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_for
-from item2vec.taste import read_tastes, scored_matrix
+from item2vec.taste import TasteReader, read_tastes, scored_matrix
 from item2vec.training.corpus import prepare
 from item2vec.types import Vocabulary as Ids
 from item2vec.user_vectors import read_user_vectors
@@ -76,13 +76,13 @@ ACROSS = [[1, 0], [0, 1], [-1, 0]]
 )
 def test_worked_steps(lists, weights, moved):
     vectors, taste = of(ACROSS), TasteConfig(score="cosine", decay=1.0)
-    users = read_user_vectors(*split_dislikes(encoded([lists], weights and [weights])), vectors, taste)
+    users = read_user_vectors(*split_dislikes(encoded([lists], weights and [weights])), TasteReader.of(vectors, taste))
     assert users.tastes.vectors[0] == pytest.approx(np.array(moved) / np.hypot(*moved))
 
 
 def test_the_step_is_computed_with_scored_vectors_and_keeps_the_length():
     vectors = of([[3, 0], [0, 9]], output=[[0, 2], [5, 0]])
-    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[1, -1]])), vectors, TasteConfig(decay=1.0))
+    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[1, -1]])), TasteReader.of(vectors, TasteConfig(decay=1.0)))
     moved = np.array([3, 0]) + 0.3 * 3 * (np.array([0, 1]) - np.array([1, 0]))
     assert users.tastes.vectors[0] == pytest.approx(3 * moved / np.hypot(*moved))
 
@@ -91,12 +91,12 @@ def test_parts_with_separate_cosines_are_moved_separately():
     config = NextItem(vector_size=4, context_decay=(0.5, 0.9), tied=0, temperature=0.1)
     rows = [[1, 0, 0, 1], [0, 1, 0, 1]]
     vectors, taste = of(rows, config=config), TasteConfig(decay=(0.5, 0.9), part_weights=(1, 0))
-    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[1, -1]])), vectors, taste)
+    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[1, -1]])), TasteReader.of(vectors, taste))
     assert users.tastes.vectors[0] == pytest.approx([*10 * np.array([1.3, -0.3]) / np.hypot(1.3, 0.3), 0, 0])
 
 
 def test_a_history_of_dislikes_only_has_no_user_vector():
-    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[-1, -1]])), of(ACROSS), TasteConfig())
+    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[-1, -1]])), TasteReader.of(of(ACROSS), TasteConfig()))
     assert users.tastes.empty.tolist() == [True]
     assert not users.tastes.vectors.any()
 
@@ -149,7 +149,7 @@ def test_lengths_batches_and_shares(lists, taste, config, interests, seed):
     both = encoded(
         [[IDS.ids[code] for code, _ in one] for one in lists], [[w for _, w in one] for one in lists]
     )
-    users = read_user_vectors(*split_dislikes(both), vectors, taste, interests)
+    users = read_user_vectors(*split_dislikes(both), TasteReader.of(vectors, taste), interests)
     plain = read_tastes(vectors, taste, *users.histories[:2], weights=users.histories.weights)
     known = ~users.tastes.empty
     lengths = [np.linalg.norm(one.vectors[known], axis=1) for one in (users.tastes, plain)]
@@ -162,7 +162,7 @@ def test_lengths_batches_and_shares(lists, taste, config, interests, seed):
     for number in range(len(lists)):
         own = users.owners == number
         one = encoded([[IDS.ids[code] for code, _ in lists[number]]], [[w for _, w in lists[number]]])
-        alone = read_user_vectors(*split_dislikes(one), vectors, taste, interests)
+        alone = read_user_vectors(*split_dislikes(one), TasteReader.of(vectors, taste), interests)
         assert np.array_equal(alone.tastes.vectors, users.tastes.vectors[own])
 
 

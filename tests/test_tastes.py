@@ -15,7 +15,7 @@ from item2vec.histories import encode_histories
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import queries_of
 from item2vec.store import Store
-from item2vec.taste import scored_matrix
+from item2vec.taste import TasteReader, scored_matrix
 from item2vec.user_vectors import read_user_vectors
 
 ARTISTS = ("one", "two", None)
@@ -157,7 +157,7 @@ def brute_force(model, entries, request):
     every = [(code, weight) for code, weight in entries if code not in request["disliked"] or weight < 0]
     every += [(code, -1.0) for code in request["disliked"]]
     one = encode_histories(names, [[names.ids[c] for c, _ in every]], weights=[[w for _, w in every]])
-    users = read_user_vectors(*split_dislikes(one), vectors, taste, request["interests"])
+    users = read_user_vectors(*split_dislikes(one), TasteReader.of(vectors, taste), request["interests"])
     known = ~users.tastes.empty
     left = set(range(30)) - disliked - {names.code(item) for item in request["deny"]}
     if request["filter_seen"]:

@@ -11,6 +11,7 @@ import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -208,8 +209,8 @@ class FaissIndex:
 
     def _nearest(self, direction: Floats, n: int, effort: int) -> tuple[Rows, Floats]:
         """Return the best nodes by cosine, best first, and their cosines; at most ``n``."""
-        settings = _faiss().SearchParametersHNSW(efSearch=effort)
-        cosines, nodes = self.graph.search(direction[None], min(n, self.description.nodes), params=settings)
+        n, settings = min(n, self.description.nodes), _settings(effort)
+        cosines, nodes = self.graph.search(direction[None], n, params=settings)
         found = nodes[0] >= 0
         return nodes[0][found], cosines[0][found]
 
@@ -255,6 +256,12 @@ def _faiss() -> ModuleType:
 
     module: ModuleType = faiss
     return module
+
+
+@lru_cache(maxsize=1024)
+def _settings(effort: int) -> Any:
+    """Return the settings of a search, which FAISS only reads."""
+    return _faiss().SearchParametersHNSW(efSearch=effort)
 
 
 def _graph_bytes(matrix: Floats, first: Rows, scale: float | None, seed: int) -> Bytes:

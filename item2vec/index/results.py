@@ -73,10 +73,13 @@ def best_of(candidates: RowLists, scores: Floats, k: int) -> SearchResults:
     array([7, 9])
     """
     rows, offsets = candidates
-    counts, owners = np.diff(offsets), candidates.owners
+    if len(offsets) == 2:
+        order = np.lexsort((rows, -scores))[:k]
+        return SearchResults(rows[order], scores[order], np.array([0, len(order)]))
+    owners = candidates.owners
     order = np.lexsort((rows, -scores, owners))
     order = order[np.arange(len(rows)) - offsets[owners] < k]
-    return SearchResults(rows[order], scores[order], _offsets(np.minimum(counts, k)))
+    return SearchResults(rows[order], scores[order], _offsets(np.minimum(np.diff(offsets), k)))
 
 
 def row_lists(arrays: Sequence[npt.ArrayLike], n_rows: int) -> RowLists:

@@ -157,6 +157,8 @@ def search(
     if bonuses is not None:
         bonuses = _eligible_bonuses(bonuses, mask, excluded, n_rows)
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
+    if len(queries) <= size:
+        return _search_block(index, scan, queries, k, excluded, bonuses)
     results = []
     for start in range(0, len(queries), size):
         block = np.arange(start, min(start + size, len(queries)))
@@ -228,15 +230,16 @@ def _search_block(
     index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> SearchResults:
     fetched = _fetched(index, scan, queries, k, excluded, bonuses)
-    unsettled = [number for number in range(len(queries)) if number not in fetched]
     if not fetched:
         candidates = _near_best(index, scan, queries, k, excluded, bonuses)
     else:
-        to_scan = np.array(unsettled, dtype=np.intp)
-        own = None if bonuses is None else bonuses.take(to_scan)
-        scanned = _near_best(index, scan, queries[to_scan], k, excluded.take(to_scan), own)
-        fetched |= zip(unsettled, scanned.lists(), strict=True)
-        candidates = row_lists([fetched[number] for number in range(len(queries))], len(index.matrix))
+        unsettled = [number for number in range(len(queries)) if number not in fetched]
+        if unsettled:
+            to_scan = np.array(unsettled, dtype=np.intp)
+            own = None if bonuses is None else bonuses.take(to_scan)
+            scanned = _near_best(index, scan, queries[to_scan], k, excluded.take(to_scan), own)
+            fetched |= zip(unsettled, scanned.lists(), strict=True)
+        candidates = RowLists.of([fetched[number] for number in range(len(queries))])
     owners = candidates.owners
     scores = _exact_scores(index.matrix, candidates.rows, queries, owners)
     if bonuses is not None:
@@ -277,11 +280,18 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Sc
         if scan.allowed is not None:
             rows = rows[scan.allowed[rows]]
         if len(excluded):
-            rows = rows[~np.isin(rows, excluded)]
+            rows = rows[~_is_in(rows, excluded)]
         if np.count_nonzero(rows < n_built) >= k:
             return rows
         n = max(2 * n, _n_candidates(k + len(excluded), scan))
     return None
+
+
+def _is_in(rows: Rows, others: Rows) -> Mask:
+    """Return the result of ``np.isin`` for some rows; faster for so few."""
+    ascending = np.sort(others)
+    found: Mask = ascending[np.searchsorted(ascending[:-1], rows)] == rows
+    return found
 
 
 def _n_candidates(n: int, scan: _Scan) -> int:

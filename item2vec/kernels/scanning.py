@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -23,9 +24,21 @@ class RowLists(NamedTuple):
     rows: Rows
     offsets: Offsets
 
+    @classmethod
+    def of(cls, lists: Sequence[Rows]) -> RowLists:
+        """Return lists of rows in flat arrays; at least one list.
+
+        >>> RowLists.of([np.array([3]), np.array([1, 2])])
+        RowLists(rows=array([3, 1, 2]), offsets=array([0, 1, 3]))
+        """
+        rows = lists[0] if len(lists) == 1 else np.concatenate(lists)
+        return cls(rows, np.array([0, *accumulate(map(len, lists))]))
+
     @property
     def owners(self) -> Rows:
         """The query of each entry of ``rows``."""
+        if len(self.offsets) == 2:
+            return np.zeros(len(self.rows), dtype=np.intp)
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def lists(self) -> list[Rows]:
