@@ -155,8 +155,8 @@ class Ranker:
 
     def with_input(self, histories: Histories) -> Histories:
         """Return histories without the items that have no input vector; these items count as unknown."""
-        has_input = self.parts.vectors.has_input[histories.codes]
-        return histories if bool(has_input.all()) else histories.keep(has_input)
+        has_input = self.parts.vectors.has_input
+        return histories if self._all_have_input else histories.keep(has_input[histories.codes])
 
     def _searched(
         self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
@@ -222,6 +222,10 @@ class Ranker:
     def _units(self, kind: _Kind) -> Floats:
         vectors = self.parts.vectors
         return vectors.unit_input if kind == "input" else vectors.unit_output
+
+    @cached_property
+    def _all_have_input(self) -> bool:
+        return bool(self.parts.vectors.has_input.all())
 
     @cached_property
     def _reader(self) -> TasteReader:

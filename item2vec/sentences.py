@@ -286,7 +286,8 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
     array([0, 2, 2, 5])
     """
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    offsets[1:] = lengths
+    np.add.accumulate(offsets, out=offsets)
     return offsets
 
 

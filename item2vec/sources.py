@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
-from item2vec.index.search import Index, find_many
+from item2vec.index.search import Index, search
+from item2vec.kernels.scanning import RowLists
 
 __all__ = ["Boosted", "Demoting", "Popular", "Ranking", "Searched", "Source", "boosted"]
 
@@ -48,7 +49,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """The rows with the highest scores in an index; see ``find_many`` for the fields.
+    """The rows with the highest scores in an index; see ``search`` for the fields.
 
     With ``offsets``, several queries have one answer: the rows with the highest of their scores. The queries
     of answer ``i`` are ``offsets[i]`` to ``offsets[i + 1]``, and ``excluded`` must be the same for them.
@@ -62,12 +63,12 @@ class Searched:
     offsets: Rows | None = None
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the results of ``find_many``, merged by answer."""
-        found = find_many(
+        """Return the results of ``search``, merged by answer."""
+        found = search(
             self.index,
             self.queries,
             k=n,
-            excluded=self.excluded,
+            excluded=RowLists.of(self.excluded),
             allowed=self.allowed,
             bonuses=self.bonuses,
         )

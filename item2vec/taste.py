@@ -131,7 +131,9 @@ def history_weights(
         weights_by_part *= np.exp2((timestamps - newest) / (taste.half_life * DAY))[:, None]
     if weights is not None:
         weights_by_part *= weights[:, None]
-    total = np.repeat(_reduce(np.add, weights_by_part, offsets, 0.0), lengths, axis=0)
+    total = _reduce(np.add, weights_by_part, offsets, 0.0)
+    if len(total) != 1:
+        total = np.repeat(total, lengths, axis=0)
     shares: Doubles = np.divide(weights_by_part, total, out=np.zeros_like(weights_by_part), where=total > 0)
     return shares
 
@@ -155,15 +157,16 @@ def read_tastes(
 
 @dataclass(frozen=True, eq=False)
 class TasteReader:
-    """All that ``read_tastes`` derives from vectors and settings, for use with many histories.
+    """The values that ``read_tastes`` derives from vectors and settings, for use with many histories.
 
-    ``matrix`` is that of ``taste_matrix``, ``divisor`` that of ``cosine_divisor``, and ``smallest`` the length
-    below which a sum of vectors counts as zero.
+    ``matrix`` is the result of ``taste_matrix``, ``divisor`` that of ``cosine_divisor``, and ``smallest`` the
+    length below which a sum of vectors counts as zero.
     """
 
     vectors: ItemVectors
     taste: TasteConfig
     matrix: Floats
+    part_weights: Doubles
     divisor: float | None
     smallest: float
 
@@ -174,7 +177,8 @@ class TasteReader:
         _check_parts(vectors, taste)
         matrix = taste_matrix(vectors, taste)
         typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
-        return cls(vectors, taste, matrix, cosine_divisor(vectors, taste), SMALLEST_NORM * float(typical))
+        divisor, smallest = cosine_divisor(vectors, taste), SMALLEST_NORM * float(typical)
+        return cls(vectors, taste, matrix, _part_weights(taste), divisor, smallest)
 
     def read(
         self,
@@ -192,9 +196,20 @@ class TasteReader:
         empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < self.smallest
         n_parts = weights_by_part.shape[1]
         sums_by_part = sums.reshape(len(sums), n_parts, sums.shape[1] // n_parts)
-        scales = _scales(sums_by_part, self.taste, self.divisor, self.smallest)
+        scales = self._scales(sums_by_part)
         scaled = (sums_by_part * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
         return Tastes(scaled, weights_by_part, scales, empty | ~scaled.any(axis=1))
+
+    def _scales(self, sums: Doubles) -> Doubles:
+        """Return ``Tastes.scales`` for the sums of histories (n histories × parts × dimensions of a part)."""
+        weights, smallest = self.part_weights, self.smallest
+        if self.divisor is None:
+            return np.broadcast_to(weights, sums.shape[:2])
+        squares = np.einsum("ijk,ijk->ij", sums, sums)
+        if self.taste.score == "cosine":
+            squares = (squares * weights**2).sum(axis=1, keepdims=True)
+        lengths = np.sqrt(squares)
+        return weights / (np.where(lengths < smallest, 1.0, lengths) * self.divisor)
 
 
 def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: Tastes, item: int) -> Doubles:
@@ -224,18 +239,6 @@ def cosine_divisor(vectors: ItemVectors, taste: TasteConfig) -> float | None:
 
 def _part_weights(taste: TasteConfig) -> Doubles:
     return np.ones(len(decays(taste))) if taste.part_weights is None else np.array(taste.part_weights)
-
-
-def _scales(sums: Doubles, taste: TasteConfig, divisor: float | None, smallest: float) -> Doubles:
-    """Return ``Tastes.scales`` for the sums of histories (n histories × parts × dimensions of a part)."""
-    weights = _part_weights(taste)
-    if divisor is None:
-        return np.broadcast_to(weights, sums.shape[:2])
-    squares = np.einsum("ijk,ijk->ij", sums, sums)
-    if taste.score == "cosine":
-        squares = (squares * weights**2).sum(axis=1, keepdims=True)
-    lengths = np.sqrt(squares)
-    return weights / (np.where(lengths < smallest, 1.0, lengths) * divisor)
 
 
 def _with_trained_defaults(taste: TasteConfig, vectors: ItemVectors) -> TasteConfig:
@@ -268,32 +271,31 @@ def _learned_weights(positions: Floats | None, part: int, steps_back: Rows) -> D
 def _weighted_sums(matrix: Floats, rows: Codes, weights_by_part: Doubles, offsets: Offsets) -> Doubles:
     """Return the weighted sum of the rows of each history, per part (float64, n histories × dimensions)."""
     n_parts, size = weights_by_part.shape[1], matrix.shape[1]
+    is_counted = weights_by_part.any(axis=1)
+    if 0 < len(rows) <= TOKENS_PER_BLOCK and (offsets[1:] > offsets[:-1]).all() and is_counted.all():
+        terms = matrix[rows].reshape(len(rows), n_parts, -1) * weights_by_part[:, :, None]
+        return _reduce(np.add, terms.reshape(-1, size), offsets, 0.0)
     sums = np.zeros((len(offsets) - 1, size))
-    counted = np.flatnonzero(weights_by_part.any(axis=1))
+    counted = np.flatnonzero(is_counted)
     starts = np.searchsorted(counted, offsets)
-    filled = np.flatnonzero(starts[1:] - starts[:-1])
-    for block in _blocks(filled, starts[filled] // TOKENS_PER_BLOCK):
+    filled = np.flatnonzero(np.diff(starts))
+    block_of = starts[filled] // TOKENS_PER_BLOCK
+    for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
         tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
         terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * weights_by_part[tokens, :, None]
         sums[block] = np.add.reduceat(terms.reshape(-1, size), starts[block] - starts[block[0]], axis=0)
     return sums
 
 
-def _blocks(histories: Rows, block_of: Rows) -> list[Rows]:
-    """Divide histories by their blocks, which ascend."""
-    if not len(histories) or block_of[0] == block_of[-1]:
-        return [histories][: len(histories)]
-    return np.split(histories, np.flatnonzero(np.diff(block_of)) + 1)
-
-
 def _reduce(
     operation: np.ufunc, values: npt.NDArray[Any], offsets: Offsets, of_none: float
 ) -> npt.NDArray[Any]:
-    filled = np.flatnonzero(offsets[1:] - offsets[:-1])
-    if len(filled) == len(offsets) - 1 > 0:
-        every: npt.NDArray[Any] = operation.reduceat(values, offsets[:-1])
+    starts = offsets[:-1]
+    is_filled = starts < offsets[1:]
+    if len(values) and is_filled.all():
+        every: npt.NDArray[Any] = operation.reduceat(values, starts)
         return every
-    result = np.full((len(offsets) - 1, *values.shape[1:]), of_none, dtype=values.dtype)
-    if len(filled):
-        result[filled] = operation.reduceat(values, offsets[filled])
+    result = np.full((len(starts), *values.shape[1:]), of_none, dtype=values.dtype)
+    if len(values):
+        result[is_filled] = operation.reduceat(values, starts[is_filled])
     return result

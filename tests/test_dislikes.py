@@ -76,13 +76,17 @@ ACROSS = [[1, 0], [0, 1], [-1, 0]]
 )
 def test_worked_steps(lists, weights, moved):
     vectors, taste = of(ACROSS), TasteConfig(score="cosine", decay=1.0)
-    users = read_user_vectors(*split_dislikes(encoded([lists], weights and [weights])), TasteReader.of(vectors, taste))
+    users = read_user_vectors(
+        *split_dislikes(encoded([lists], weights and [weights])), TasteReader.of(vectors, taste)
+    )
     assert users.tastes.vectors[0] == pytest.approx(np.array(moved) / np.hypot(*moved))
 
 
 def test_the_step_is_computed_with_scored_vectors_and_keeps_the_length():
     vectors = of([[3, 0], [0, 9]], output=[[0, 2], [5, 0]])
-    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[1, -1]])), TasteReader.of(vectors, TasteConfig(decay=1.0)))
+    users = read_user_vectors(
+        *split_dislikes(encoded(["ab"], [[1, -1]])), TasteReader.of(vectors, TasteConfig(decay=1.0))
+    )
     moved = np.array([3, 0]) + 0.3 * 3 * (np.array([0, 1]) - np.array([1, 0]))
     assert users.tastes.vectors[0] == pytest.approx(3 * moved / np.hypot(*moved))
 
@@ -96,7 +100,9 @@ def test_parts_with_separate_cosines_are_moved_separately():
 
 
 def test_a_history_of_dislikes_only_has_no_user_vector():
-    users = read_user_vectors(*split_dislikes(encoded(["ab"], [[-1, -1]])), TasteReader.of(of(ACROSS), TasteConfig()))
+    users = read_user_vectors(
+        *split_dislikes(encoded(["ab"], [[-1, -1]])), TasteReader.of(of(ACROSS), TasteConfig())
+    )
     assert users.tastes.empty.tolist() == [True]
     assert not users.tastes.vectors.any()
 

@@ -228,7 +228,7 @@ class FaissIndex:
             measured, certain = plain.recall(index)
             if certain >= recall and (index.is_slower_than_a_scan or index._retrieves(items)):
                 break
-            effort += 1 + effort // 2
+            effort += 1 + effort // 8
         wide = effort + (WIDE - 1) * k
         while yardstick.recall(self._with(effort=effort, wide_effort=wide))[1] < recall:
             wide += wide // 4
