@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
-from item2vec.kernels.scanning import RowLists, keep_rows
+from item2vec.kernels.scanning import RowLists, keep_rows, products_of_rows
 from item2vec.matrices import row_norms
 
-__all__ = ["margins", "near_best"]
+__all__ = ["Scan", "margins", "near_best"]
 
 BLAS_ELEMENTS = 1 << 18
 TILE_ELEMENTS = 1 << 18
+GATHERED_COST = 1.5
+"""Time to read one of a few rows of a matrix, relative to that of one of all rows."""
 NO_MASK: Mask = np.empty(0, dtype=np.bool_)
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 
 
 def near_best(
-    matrix: Floats,
+    scan: Scan,
     queries: Floats,
     rounding: Floats,
     k: int,
     excluded: RowLists,
     bonuses: Bonuses | None,
-    *,
-    rows: Rows | None,
-    allowed: Mask | None,
 ) -> RowLists:
     """Return, for each query, the eligible rows whose exact score may be among the best ``k``, ascending.
 
-    ``matrix`` holds the ``rows`` of the index, or all rows if ``rows`` is ``None``. The order in which BLAS
-    adds terms depends on the shape of the block. Its scores therefore only select candidates, with a margin
-    ``rounding`` (see ``margins``). The scores of several queries without bonuses are computed in tiles that
-    fit into the cache of a core.
+    The order in which BLAS adds terms depends on the shape of the block. Its scores therefore only select
+    candidates, with a margin ``rounding`` (see ``margins``). The scores of several queries without bonuses
+    are computed in tiles that fit into the cache of a core.
     """
-    if not len(matrix) or not len(queries):
+    rows, allowed = scan.rows, scan.allowed if scan.rows is None else None
+    n_rows = len(scan.matrix) if rows is None else len(rows)
+    if not n_rows or not len(queries):
         return RowLists(NO_ROWS, np.zeros(len(queries) + 1, np.int64))
     highest = np.full((len(queries), k), -np.inf, dtype=np.float32)
     filters = (
@@ -45,12 +48,16 @@ def near_best(
         NO_ROWS if rows is None else rows,
     )
     is_tiled = len(queries) > 1 and bonuses is None
-    width = max(256, TILE_ELEMENTS // len(queries)) if is_tiled else len(matrix)
-    tile = np.empty(len(queries) * min(width, len(matrix)), dtype=np.float32)
+    width = max(256, TILE_ELEMENTS // len(queries)) if is_tiled else n_rows
+    tile = np.empty(len(queries) * min(width, n_rows), dtype=np.float32)
     kept = []
-    for start in range(0, len(matrix), width):
-        part = matrix[start : start + width]
-        scores = _products(queries, part, tile[: len(queries) * len(part)].reshape(len(queries), -1))
+    for start in range(0, n_rows, width):
+        n_columns = min(width, n_rows - start)
+        scores = tile[: len(queries) * n_columns].reshape(len(queries), n_columns)
+        if rows is not None and len(queries) == 1:
+            products_of_rows(_read_only(scan.matrix), rows, _read_only(queries[0]), scores[0])
+        else:
+            _products(queries, scan.matrix_of_rows[start : start + width], scores)
         if bonuses is not None:
             columns = bonuses.rows if rows is None else np.searchsorted(rows, bonuses.rows)
             scores[bonuses.owners, columns] += bonuses.values
@@ -59,6 +66,36 @@ def near_best(
     near = np.flatnonzero(found_scores >= (highest[:, 0] - rounding)[owners])
     near = near[np.argsort(owners[near], kind="stable")]
     return RowLists(found[near], np.searchsorted(owners[near], np.arange(len(queries) + 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The rows of a matrix to scan: those that the mask ``allowed`` selects; all rows if it is ``None``."""
+
+    matrix: Floats
+    allowed: Mask | None
+
+    @cached_property
+    def n_allowed(self) -> int:
+        """The number of allowed rows."""
+        return len(self.matrix) if self.allowed is None else int(np.count_nonzero(self.allowed))
+
+    @property
+    def n_scanned(self) -> int:
+        """The number of rows of the matrix that are read in the time of this scan."""
+        return min(len(self.matrix), int(self.n_allowed * GATHERED_COST))
+
+    @cached_property
+    def rows(self) -> Rows | None:
+        """The rows to read; ``None`` if all rows are read, because most of them are allowed."""
+        if self.allowed is None or self.n_scanned == len(self.matrix):
+            return None
+        return np.flatnonzero(self.allowed)
+
+    @cached_property
+    def matrix_of_rows(self) -> Floats:
+        """The rows of the matrix to read; a copy, unless all rows are read."""
+        return self.matrix if self.rows is None else self.matrix[self.rows]
 
 
 def margins(queries: Floats, largest_norm: float, bonuses: Bonuses | None) -> Floats:
@@ -72,16 +109,23 @@ def margins(queries: Floats, largest_norm: float, bonuses: Bonuses | None) -> Fl
     return rounded
 
 
-def _products(queries: Floats, matrix: Floats, scores: Floats) -> Floats:
+def _products(queries: Floats, matrix: Floats, scores: Floats) -> None:
     """Write the inner products of queries and rows to ``scores`` (n queries × n rows)."""
     if len(queries) > 1:
-        return np.dot(queries, matrix.T, out=scores)
+        np.dot(queries, matrix.T, out=scores)
+        return
     # OpenBLAS computes small pieces on this thread. Waking another thread takes longer than the scan of one
     # query, and up to a scheduler tick if the cores are busy with other requests.
     step = max(1, BLAS_ELEMENTS // matrix.shape[1])
     for start in range(0, len(matrix), step):
         np.dot(matrix[start : start + step], queries[0], out=scores[0, start : start + step])
-    return scores
+
+
+def _read_only(array: Floats) -> Floats:
+    """Return a read-only view; numba compiles a loop once more for arrays that may be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _ascending(lists: RowLists) -> RowLists:

@@ -29,8 +29,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,7 +39,7 @@ from item2vec.arrays import Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.results import SearchResult, SearchResults, best_of, check_rows, row_lists
-from item2vec.index.scan import margins, near_best
+from item2vec.index.scan import Scan, margins, near_best
 from item2vec.kernels.scanning import RowLists
 from item2vec.matrices import MAX_NORM, row_norms
 from item2vec.types import check_k
@@ -50,7 +48,6 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 
 
 BLOCK_BYTES = 1 << 25
-GATHERED_COST = 4
 
 
 class Index(Protocol):
@@ -153,7 +150,7 @@ def search(
         raise InputError(f"found {n_arrays} arrays of excluded rows; expected {len(queries)}, one per query")
     check_rows(excluded, n_rows)
     mask = None if allowed is None else _as_mask(allowed, n_rows)
-    scan = _Scan(index.matrix, mask)
+    scan = Scan(index.matrix, mask)
     if bonuses is not None:
         bonuses = _eligible_bonuses(bonuses, mask, excluded, n_rows)
     size = max(1, BLOCK_BYTES // (index.matrix.itemsize * n_rows))
@@ -227,7 +224,7 @@ def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: RowLists
 
 
 def _search_block(
-    index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
+    index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> SearchResults:
     fetched = _fetched(index, scan, queries, k, excluded, bonuses)
     if not fetched:
@@ -248,7 +245,7 @@ def _search_block(
 
 
 def _fetched(
-    index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
+    index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> dict[int, Rows]:
     """Return the candidates of an approximate index by query, without the queries that request a scan."""
     fetched = {}
@@ -263,14 +260,13 @@ def _fetched(
 
 
 def _near_best(
-    index: Index, scan: _Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
+    index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> RowLists:
     rounding = margins(queries, index.largest_norm, bonuses)
-    matrix, rows, allowed = scan.parts
-    return near_best(matrix, queries, rounding, k, excluded, bonuses, rows=rows, allowed=allowed)
+    return near_best(scan, queries, rounding, k, excluded, bonuses)
 
 
-def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: _Scan) -> Rows | None:
+def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: Scan) -> Rows | None:
     """Return at least ``k`` eligible candidates of an approximate index, or ``None`` to request a scan."""
     # Usually few of the excluded rows are among the best. If not, the second search allows for all of them.
     n = _n_candidates(k + min(k, len(excluded)), scan)
@@ -294,40 +290,12 @@ def _is_in(rows: Rows, others: Rows) -> Mask:
     return found
 
 
-def _n_candidates(n: int, scan: _Scan) -> int:
+def _n_candidates(n: int, scan: Scan) -> int:
     """Return the number of rows of which ``n`` are allowed, even two standard deviations below the mean."""
     if scan.allowed is None:
         return n
     share = max(1, scan.n_allowed) / len(scan.allowed)
     return math.ceil((n + 2 * math.sqrt(n * (1 - share))) / share)
-
-
-@dataclass(frozen=True, eq=False)
-class _Scan:
-    """The rows of a matrix to scan: those that the mask ``allowed`` selects; all rows if it is ``None``."""
-
-    matrix: Floats
-    allowed: Mask | None
-
-    @cached_property
-    def n_allowed(self) -> int:
-        return len(self.matrix) if self.allowed is None else int(np.count_nonzero(self.allowed))
-
-    @property
-    def n_scanned(self) -> int:
-        """The number of rows of the matrix that are read in the time of this scan."""
-        return min(len(self.matrix), self.n_allowed * GATHERED_COST)
-
-    @cached_property
-    def parts(self) -> tuple[Floats, Rows | None, Mask | None]:
-        """The rows to read, their row numbers if only allowed rows are read, and otherwise the mask.
-
-        If few rows are allowed, they are copied when the first query is scanned.
-        """
-        if self.allowed is None or self.n_scanned == len(self.matrix):
-            return self.matrix, None, self.allowed
-        rows = np.flatnonzero(self.allowed)
-        return self.matrix[rows], rows, None
 
 
 def _exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> Floats:

@@ -10,8 +10,9 @@ import numpy as np
 
 from item2vec.arrays import Floats, Mask, Offsets, Rows
 from item2vec.kernels.compiled import compiled
+from item2vec.kernels.dense import dot
 
-__all__ = ["RowLists", "keep_rows"]
+__all__ = ["RowLists", "keep_rows", "products_of_rows"]
 
 _CHUNK = 64
 
@@ -109,6 +110,20 @@ def keep_rows(
                 if chunk[i] > heap[0]:
                     _replace_lowest(heap, chunk[i])
     return owners[:n], rows[:n], kept[:n]
+
+
+@compiled
+def products_of_rows(matrix: Floats, rows: Rows, query: Floats, products: Floats) -> None:
+    """Write the inner product of a query and each of some rows of a matrix to ``products``.
+
+    >>> products = np.empty(2, np.float32)
+    >>> query = np.arange(3, dtype=np.float32)
+    >>> products_of_rows(np.eye(3, dtype=np.float32), np.array([2, 0]), query, products)
+    >>> products
+    array([2., 0.], dtype=float32)
+    """
+    for i in range(len(rows)):
+        products[i] = dot(matrix[rows[i]], query)
 
 
 @compiled

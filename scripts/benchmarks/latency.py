@@ -1,10 +1,11 @@
 """Latency and recall of single queries under filters, beside hnswlib and FAISS used by hand, on one core.
 
-    taskset -c 0 scripts/benchmarks/latency.py --rows 100000 --dimensions 64
+    taskset -c 0 scripts/benchmarks/latency.py --rows 100000 --dimensions 64 [--rules]
 
 Vectors and queries are those of ``index_table.py`` (unit rows). Requests of all kinds are interleaved. Times
 are CPU times of the calling thread, so that other work on the machine disturbs them little. "×" is the ratio
-to the median of a plain search. hnswlib is measured if it is installed.
+to the median of a plain search, or of a plain ``Recommender.recommend``. hnswlib is measured if it is
+installed. ``--rules`` measures the rules of ``Recommender.recommend`` as well.
 """
 
 import argparse
@@ -12,16 +13,41 @@ import json
 import os
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from index_table import data
 
-from item2vec import ItemVectors, Recommender, Vocabulary
+from item2vec import Items, ItemVectors, Recommender, Vocabulary
 from item2vec.index import build, find
 
 K = 10
 SHARES = (0.5, 0.05, 0.005, 0.0001)
+
+
+def rules(n_rows, random):
+    """Return requests with rules by name. The attribute ``brand`` of ``catalogue`` has 1,000 values."""
+    some = [f"i{row}" for row in random.integers(n_rows, size=20)]
+    requests = {
+        f"where, {share:g} %": {"where": {"rank": {"<": share / 100}}} for share in (50, 20, 10, 5, 0.5)
+    }
+    return requests | {
+        "deny of 20 items": {"deny": some},
+        "at_most 2 per brand": {"at_most": {"brand": 2}},
+        "diversity of 0.3": {"diversity": 0.3},
+        "popularity": {"popularity": 0.01},
+        "boost of one item": {"boost": {some[0]: 1.2}},
+        "boost of 5 %": {"boost": [({"rank": {"<": 0.05}}, 1.2)]},
+        "one disliked item": {"disliked": some[:1]},
+    }
+
+
+def catalogue(n_rows, random):
+    """Return items with a brand, and a number drawn from 0 to 1."""
+    ranks, brands = random.random(n_rows).tolist(), random.integers(1000, size=n_rows).tolist()
+    pairs = enumerate(zip(ranks, brands, strict=True))
+    return Items.of({f"i{row}": {"rank": rank, "brand": f"b{brand}"} for row, (rank, brand) in pairs})
 
 
 def by_hand(matrix, effort):
@@ -45,6 +71,7 @@ def main():
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dimensions", type=int, default=64)
     parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--rules", action="store_true", help="also measure the rules of recommend")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     matrix, queries = data(arguments.rows, arguments.dimensions, "unit")
@@ -57,7 +84,9 @@ def main():
         Vocabulary(tuple(f"i{row}" for row in range(len(matrix)))), matrix, None, np.ones(len(matrix))
     )
     model = Recommender(vectors, score="cosine", index="exact")
-    model = Recommender.from_parts(type(model.parts)(vectors, model.taste, index, None))
+    items = catalogue(len(matrix), random) if arguments.rules else None
+    model = Recommender.from_parts(replace(model.parts, index=index, items=items))
+    requests = {"Recommender.recommend": {}} | (rules(len(matrix), random) if arguments.rules else {})
     histories = [[f"i{row}" for row in rows] for rows in random.integers(len(matrix), size=(64, 10))]
     cases = {"index, plain": {}}
     for share in SHARES:
@@ -97,15 +126,19 @@ def main():
         )
         run("scan, plain", lambda query: find(exact, query, k=K).rows, query, best[:K])
         history = histories[number % len(histories)]
-        run("Recommender.recommend", lambda _query, h=history: model.recommend(h, k=K), query, None)
-    plain = np.median(took["index, plain"])
+        for name, given in requests.items():
+            run(name, lambda _query, h=history, given=given: model.recommend(h, k=K, **given), query, None)
+    plain = {
+        name: np.median(took["Recommender.recommend" if name in requests else "index, plain"])
+        for name in took
+    }
     print(f"{'':28} {'p50 ms':>8} {'p99 ms':>8} {'×':>7} {'recall':>7}")
     figures = {}
     for name, seconds in took.items():
         p50, p99 = np.percentile(seconds, [50, 99]) * 1000
         recall = float(np.mean(hits[name])) if hits[name] else float("nan")
         figures[name] = (p50, p99, recall)
-        print(f"{name:28} {p50:8.3f} {p99:8.3f} {p50 / plain / 1000:7.2f} {recall:7.3f}")
+        print(f"{name:28} {p50:8.3f} {p99:8.3f} {p50 / plain[name] / 1000:7.2f} {recall:7.3f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures))
 
