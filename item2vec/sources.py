@@ -14,6 +14,7 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.search import Index, search
 from item2vec.kernels.scanning import RowLists
+from item2vec.row_rules import Factors
 
 __all__ = ["Boosted", "Demoting", "Popular", "Ranking", "Searched", "Source", "boosted"]
 
@@ -196,17 +197,16 @@ class Demoting:
         return Demoting(self.source.within(mask), self.is_demoted)
 
 
-def boosted(source: Source, factors: Doubles | None) -> Source:
-    """Return a source whose scores are multiplied by a factor per row (float64, n rows; ``None``: all 1).
+def boosted(source: Source, factors: Factors | None) -> Source:
+    """Return a source whose scores are multiplied by the factors of the rows (``None``: all 1).
 
     >>> rows = Popular(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
-    >>> boosted(rows, np.array([1.0, 1.0, 2.0])).best(2)[0].rows
+    >>> boosted(rows, Factors(np.array([2]), np.array([2.0]), 3)).best(2)[0].rows
     array([0, 2])
     """
     if factors is None:
         return source
-    distinct = [1.0, *np.unique(factors[factors != 1]).tolist()]
-    return Boosted(tuple((factor, source.within(factors == factor)) for factor in distinct))
+    return Boosted(tuple((factor, source.within(mask)) for factor, mask in factors.masks()))
 
 
 def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:

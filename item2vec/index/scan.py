@@ -16,7 +16,7 @@ __all__ = ["Scan", "margins", "near_best"]
 
 BLAS_ELEMENTS = 1 << 18
 TILE_ELEMENTS = 1 << 18
-GATHERED_COST = 1.5
+GATHERED_COST = 2
 """Time to read one of a few rows of a matrix, relative to that of one of all rows."""
 NO_MASK: Mask = np.empty(0, dtype=np.bool_)
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)

@@ -36,7 +36,7 @@ def rules(n_rows, random):
         "deny of 20 items": {"deny": some},
         "at_most 2 per brand": {"at_most": {"brand": 2}},
         "diversity of 0.3": {"diversity": 0.3},
-        "popularity": {"popularity": 0.01},
+        "popularity, no prior in the index": {"popularity": 0.01},
         "boost of one item": {"boost": {some[0]: 1.2}},
         "boost of 5 %": {"boost": [({"rank": {"<": 0.05}}, 1.2)]},
         "one disliked item": {"disliked": some[:1]},
