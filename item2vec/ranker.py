@@ -143,7 +143,7 @@ class Ranker:
         popularity = taste.popularity if rules.popularity is None else rules.popularity
         if popularity:
             items, scores = [*items, None], np.append(scores, popularity * float(self._prior[row]))
-        factor = 1.0 if rules.factors is None else rules.factors.at(row)
+        factor = next((factor for factor, rows in rules.factors if rows[row]), 1.0)
         scores = scores * factor if scores.sum() > 0 else scores / factor
         interest = None if users.medoids is None else vectors.vocabulary.ids[users.medoids[best]]
         shares = [Share(*pair, interest) for pair in zip(items, scores.tolist(), strict=True)]

@@ -4,57 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Doubles, Mask, Rows
+from item2vec.arrays import Mask, Rows
 from item2vec.catalogue import Eligible, Values
+from item2vec.conditions import Condition
 from item2vec.errors import InputError
 from item2vec.rules import Rules
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["NO_ROWS", "Factors", "RowRules", "rows_of"]
+__all__ = ["NO_ROWS", "RowRules", "rows_of"]
 
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
-
-
-class Factors(NamedTuple):
-    """Factors of scores: ``values`` (float64) of ``rows`` (ascending), of ``n_rows``; 1 for others."""
-
-    rows: Rows
-    values: Doubles
-    n_rows: int
-
-    @classmethod
-    def of(cls, boosts: Sequence[tuple[Rows, float]], n_rows: int) -> Factors:
-        """Return the products of the factors by row; each array of rows has a factor.
-
-        >>> Factors.of([(np.array([4, 2]), 1.5), (np.array([4]), 2.0)], 5)
-        Factors(rows=array([2, 4]), values=array([1.5, 3. ]), n_rows=5)
-        """
-        rows = np.unique(np.concatenate([own for own, _ in boosts]))
-        values = np.ones(len(rows))
-        for own, factor in boosts:
-            values[np.searchsorted(rows, own)] *= factor
-        return cls(rows, values, n_rows)
-
-    def at(self, row: int) -> float:
-        """Return the factor of a row."""
-        own = self.values[self.rows == row]
-        return float(own[0]) if len(own) else 1.0
-
-    def masks(self) -> list[tuple[float, Mask]]:
-        """Return the distinct factors, first 1, each with a mask of its rows."""
-        others, masks = np.ones(self.n_rows, dtype=bool), []
-        for factor in np.unique(self.values[self.values != 1]).tolist():
-            mask = np.zeros(self.n_rows, dtype=bool)
-            mask[self.rows[self.values == factor]] = True
-            masks.append((factor, mask))
-            others[mask] = False
-        return [(1.0, others), *masks]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +35,8 @@ class RowRules:
     denied
         The rows that are excluded from all answers.
     factors
-        The factors of the rows in ``boost``; ``None`` if all are 1.
+        The factors in ``boost`` with masks of their rows (bool, one flag per row), which are disjoint. The
+        factor of all other rows is 1.
     caps
         For each attribute in ``at_most``: the values of the rows, and the largest number of rows with the
         same value.
@@ -85,7 +51,7 @@ class RowRules:
     allowed: Mask | None = None
     exclude: tuple[Rows, ...] | None = None
     denied: Rows = field(default_factory=lambda: NO_ROWS)
-    factors: Factors | None = None
+    factors: tuple[tuple[float, Mask], ...] = ()
     caps: tuple[tuple[Values, int], ...] = ()
     diversity: float = 0.0
     popularity: float | None = None
@@ -175,18 +141,26 @@ def _disliked(
     return rows_of(vocabulary, cast("tuple[str, ...]", ids)) if ids else NO_ROWS
 
 
-def _factors(rules: Rules, vocabulary: Vocabulary, eligible: Eligible | None) -> Factors | None:
+def _factors(
+    rules: Rules, vocabulary: Vocabulary, eligible: Eligible | None
+) -> tuple[tuple[float, Mask], ...]:
     if not rules.boost:
-        return None
-    boosts = []
-    for target, factor in rules.boost:
-        if isinstance(target, str):
-            boosts.append((rows_of(vocabulary, [target]), factor))
-        elif eligible is not None:
-            mask = eligible.mask(target)
-            rows = np.arange(len(vocabulary)) if mask is None else np.flatnonzero(mask)
-            boosts.append((rows, factor))
-    return Factors.of(boosts, len(vocabulary))
+        return ()
+    boosts = ((_boosted_rows(target, vocabulary, eligible), factor) for target, factor in rules.boost)
+    if len(rules.boost) == 1:
+        return tuple((factor, mask) for mask, factor in boosts if factor != 1 and mask.any())
+    factors = np.ones(len(vocabulary))
+    for mask, factor in boosts:
+        factors[mask] *= factor
+    return tuple((factor, factors == factor) for factor in np.unique(factors[factors != 1]).tolist())
+
+
+def _boosted_rows(target: str | Condition, vocabulary: Vocabulary, eligible: Eligible | None) -> Mask:
+    if isinstance(target, str):
+        return _mask_of(rows_of(vocabulary, [target]), len(vocabulary))
+    assert eligible is not None, "conditions are read with the attributes of the items"
+    mask = eligible.mask(target)
+    return np.ones(len(vocabulary), dtype=bool) if mask is None else mask
 
 
 def rows_of(vocabulary: Vocabulary, items: Iterable[str]) -> Rows:

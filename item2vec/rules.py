@@ -206,17 +206,19 @@ def _boosts(value: Any) -> tuple[tuple[str | Condition, float], ...]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise InputTypeError(f"boost contains {short_repr(pair)}; {expected}")
         target, factor = pair
-        factor = _number(factor, f"the factor of {short_repr(target)} in boost", SMALLEST, LARGEST)
+        factor = _number(factor, "the factor of {} in boost", SMALLEST, LARGEST, of=target)
         boosts.append((target if isinstance(target, str) else parse(target), factor))
     return tuple(boosts)
 
 
-def _number(value: Any, name: str, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise InputTypeError(f"{name} is {short_repr(value)}; expected a number from {least:g} to {most:g}")
-    if not least <= value <= most:
-        raise InputError(f"{name} is {value!r}; expected a number from {least:g} to {most:g}")
-    return float(value)
+def _number(value: Any, name: str, least: float, most: float, of: object = None) -> float:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if is_number and least <= value <= most:
+        return float(value)
+    name, expected = name.format(short_repr(of)), f"expected a number from {least:g} to {most:g}"
+    if not is_number:
+        raise InputTypeError(f"{name} is {short_repr(value)}; {expected}")
+    raise InputError(f"{name} is {value!r}; {expected}")
 
 
 _PARSERS: dict[str, Callable[[Any, bool], Any]] = {

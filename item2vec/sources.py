@@ -14,7 +14,6 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.search import Index, search
 from item2vec.kernels.scanning import RowLists
-from item2vec.row_rules import Factors
 
 __all__ = ["Boosted", "Demoting", "Popular", "Ranking", "Searched", "Source", "boosted"]
 
@@ -197,16 +196,17 @@ class Demoting:
         return Demoting(self.source.within(mask), self.is_demoted)
 
 
-def boosted(source: Source, factors: Factors | None) -> Source:
-    """Return a source whose scores are multiplied by the factors of the rows (``None``: all 1).
+def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
+    """Return a source whose scores are multiplied by factors, each with a mask of its rows; others by 1.
 
     >>> rows = Popular(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
-    >>> boosted(rows, Factors(np.array([2]), np.array([2.0]), 3)).best(2)[0].rows
+    >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows
     array([0, 2])
     """
-    if factors is None:
+    if not factors:
         return source
-    return Boosted(tuple((factor, source.within(mask)) for factor, mask in factors.masks()))
+    others = ~np.logical_or.reduce([mask for _, mask in factors])
+    return Boosted(tuple((factor, source.within(mask)) for factor, mask in [(1.0, others), *factors]))
 
 
 def _best_of(rankings: Sequence[Ranking], n: int) -> Ranking:

@@ -48,6 +48,8 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 
 
 BLOCK_BYTES = 1 << 25
+FEW_ROWS = 256
+"""So few allowed rows are all candidates, because a selection would take longer than their exact scores."""
 
 
 class Index(Protocol):
@@ -262,6 +264,9 @@ def _fetched(
 def _near_best(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> RowLists:
+    if scan.rows is not None and len(scan.rows) <= FEW_ROWS:
+        rows = scan.rows
+        return RowLists.of([rows[~_is_in(rows, own)] if len(own) else rows for own in excluded.lists()])
     rounding = margins(queries, index.largest_norm, bonuses)
     return near_best(scan, queries, rounding, k, excluded, bonuses)
 
