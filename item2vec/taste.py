@@ -115,8 +115,9 @@ def history_weights(
            [0.286, 0.333],
            [0.571, 0.333]])
     """
-    lengths = offsets[1:] - offsets[:-1]
-    steps_back = np.repeat(offsets[1:], lengths) - 1 - np.arange(offsets[-1])
+    n, lengths = offsets[-1], offsets[1:] - offsets[:-1]
+    is_one = len(lengths) == 1
+    steps_back = np.arange(n - 1, -1, -1) if is_one else np.repeat(offsets[1:], lengths) - 1 - np.arange(n)
     parts = decays(taste)
     weights_by_part = np.empty((len(steps_back), len(parts)))
     for number, decay in enumerate(parts):
@@ -132,7 +133,7 @@ def history_weights(
     if weights is not None:
         weights_by_part *= weights[:, None]
     total = _reduce(np.add, weights_by_part, offsets, 0.0)
-    if len(total) != 1:
+    if not is_one:
         total = np.repeat(total, lengths, axis=0)
     shares: Doubles = np.divide(weights_by_part, total, out=np.zeros_like(weights_by_part), where=total > 0)
     return shares

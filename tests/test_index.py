@@ -406,17 +406,16 @@ def test_an_approximate_index_is_asked_for_as_many_rows_as_filters_require():
     class Counted(PoorIndex):
         def candidates(self, query, n, n_scanned):
             requested.append((n, n_scanned))
-            return super().candidates(query, n, n_scanned) if n_scanned >= 150 else None
+            return super().candidates(query, n, n_scanned) if n_scanned >= 200 else None
 
     index = Counted.build(clustered(400, dims=8))
     for n_allowed, n_excluded, expected in (
         (400, 0, (5, 400)),
         (400, 3, (8, 400)),
         (400, 300, (10, 400)),  # excluded rows are rarely all among the best
-        (200, 0, (17, 300)),  # 5 of 17 rows are allowed at worst: 8.5 - 2 standard deviations of 2.1
-        (267, 0, (12, 400)),  # to scan some of the rows takes the time of 1.5 rows each, or of all rows
-        (100, 0, (36, 150)),
-        (5, 0, (756, 7)),
+        (200, 0, (17, 400)),  # 5 of 17 rows are allowed at worst: 8.5 - 2 standard deviations of 2.1
+        (100, 0, (36, 200)),  # to scan some of the rows takes the time of 2 rows each, or of all rows
+        (5, 0, (756, 10)),
     ):
         requested = []
         found = find(

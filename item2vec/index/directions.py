@@ -7,6 +7,8 @@ for inner-product spaces, RecSys 2014). Unit rows need no further dimension.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from item2vec.arrays import Floats
@@ -46,5 +48,6 @@ def direction_of(query: Floats, scale: float | None) -> Floats:
     >>> direction_of(np.array([0, 2], dtype=np.float32), 5.0)
     array([0., 1., 0.], dtype=float32)
     """
-    unit = (query / row_norms(query[None])[0]).astype(np.float32)
+    long = query.astype(np.float64)
+    unit = (long / math.sqrt(np.dot(long, long))).astype(np.float32)
     return unit if scale is None else np.append(unit, np.float32(0))

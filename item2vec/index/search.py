@@ -186,8 +186,9 @@ def as_matrix(matrix: Floats) -> Floats:
 
 def _checked_queries(index: Index, queries: Floats) -> Floats:
     dims = index.matrix.shape[1]
-    with np.errstate(over="ignore"):
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
+    if queries.dtype != np.float32 or not queries.flags.c_contiguous:
+        with np.errstate(over="ignore"):
+            queries = np.ascontiguousarray(queries, dtype=np.float32)
     if queries.ndim != 2 or queries.shape[1] != dims:
         raise InputError(
             f"a query has shape {queries.shape[1:]}; expected ({dims},), the dimensions of the index"
