@@ -2,10 +2,11 @@
 
     taskset -c 0 scripts/benchmarks/latency.py --rows 100000 --dimensions 64 [--rules]
 
-Vectors and queries are those of ``index_table.py`` (unit rows). Requests of all kinds are interleaved. Times
-are CPU times of the calling thread, so that other work on the machine disturbs them little. "×" is the ratio
-to the median of a plain search, or of a plain ``Recommender.recommend``. hnswlib is measured if it is
-installed. ``--rules`` measures the rules of ``Recommender.recommend`` as well.
+Vectors and queries are those of ``index_table.py`` (unit rows). Requests of all kinds are interleaved, in a
+random order per query, because each leaves other data in the caches of the processor. Times are CPU times of
+the calling thread, so that other work on the machine disturbs them little. "×" is the ratio to the median of
+a plain search, or of a plain ``Recommender.recommend``. hnswlib is measured if it is installed. ``--rules``
+measures the rules of ``Recommender.recommend`` as well.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import time
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,10 @@ def catalogue(n_rows, random):
     ranks, brands = random.random(n_rows).tolist(), random.integers(1000, size=n_rows).tolist()
     pairs = enumerate(zip(ranks, brands, strict=True))
     return Items.of({f"i{row}": {"rank": rank, "brand": f"b{brand}"} for row, (rank, brand) in pairs})
+
+
+def rows_of(index, query, **filters):
+    return find(index, query, k=K, **filters).rows
 
 
 def by_hand(matrix, effort):
@@ -91,43 +97,40 @@ def main():
     cases = {"index, plain": {}}
     for share in SHARES:
         cases[f"index, {100 * share:g} % allowed"] = {"allowed": random.random(len(matrix)) < share}
-    took, hits = defaultdict(list), defaultdict(list)
+    took, hits = {}, defaultdict(list)
     hand = by_hand(matrix, index.description.effort)
     graph, faiss = index.graph, __import__("faiss")
     settings = faiss.SearchParametersHNSW(efSearch=index.description.effort)
     hand["FAISS by hand"] = lambda query: graph.search(query[None], K, params=settings)[1][0]
 
-    def run(name, search, query, best):
-        started = time.thread_time()
-        rows = search(query)
-        took[name].append(time.thread_time() - started)
-        if best is not None:
-            hits[name].append(len(np.intersect1d(rows, best)) / max(1, len(best)))
-
-    for number, query in enumerate(queries[: arguments.queries]):
+    def calls_of(number, query):
+        """Return the calls for a query by name: a function, and the rows that it should return, if known."""
         best = find(exact, query, k=K + 500).rows
-        for name, search in hand.items():
-            run(name, search, query, best[:K])
-        for name, filters in cases.items():
-            truth = find(exact, query, k=K, **filters).rows
-            run(name, lambda query, filters=filters: find(index, query, k=K, **filters).rows, query, truth)
-        run(
-            "index, 500 best seen",
-            lambda query, seen=best[:500]: find(index, query, k=K, excluded=seen).rows,
-            query,
-            best[500:],
-        )
+        calls = {name: (partial(search, query), best[:K]) for name, search in hand.items()}
         seen = random.integers(len(matrix), size=500)
-        run(
-            "index, 500 others seen",
-            lambda query, seen=seen: find(index, query, k=K, excluded=seen).rows,
-            query,
-            find(exact, query, k=K, excluded=seen).rows,
-        )
-        run("scan, plain", lambda query: find(exact, query, k=K).rows, query, best[:K])
+        further = {
+            "index, 500 best seen": {"excluded": best[:500]},
+            "index, 500 others seen": {"excluded": seen},
+        }
+        for name, filters in (cases | further).items():
+            truth = find(exact, query, k=K, **filters).rows
+            calls[name] = (partial(rows_of, index, query, **filters), truth)
+        calls["scan, plain"] = (partial(rows_of, exact, query), best[:K])
         history = histories[number % len(histories)]
         for name, given in requests.items():
-            run(name, lambda _query, h=history, given=given: model.recommend(h, k=K, **given), query, None)
+            calls[name] = (partial(model.recommend, history, k=K, **given), None)
+        return calls
+
+    for number, query in enumerate(queries[: arguments.queries]):
+        calls = calls_of(number, query)
+        took |= {name: [] for name in calls if name not in took}
+        for name in random.permutation(list(calls)).tolist():
+            call, truth = calls[name]
+            started = time.thread_time()
+            rows = call()
+            took[name].append(time.thread_time() - started)
+            if truth is not None:
+                hits[name].append(len(np.intersect1d(rows, truth)) / max(1, len(truth)))
     plain = {
         name: np.median(took["Recommender.recommend" if name in requests else "index, plain"])
         for name in took
