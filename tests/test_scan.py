@@ -61,6 +61,19 @@ def test_a_batch_equals_a_full_sort_of_each_query(batch, tile):
         assert result.scores.tolist() == (matrix @ query + bonus)[result.rows].tolist()
 
 
+@pytest.mark.parametrize("n_allowed", [1, 256, 257, 400, 900])
+def test_a_scan_of_some_rows_equals_a_full_sort(n_allowed):
+    random = np.random.default_rng(n_allowed)
+    matrix = random.integers(-9, 10, size=(1000, 3)).astype(np.float32)
+    query, excluded = np.array([1, -2, 3], np.float32), random.integers(1000, size=40)
+    allowed = np.zeros(1000, dtype=bool)
+    allowed[random.permutation(1000)[:n_allowed]] = True
+    allowed[excluded[:20]] = True
+    found = find(build(matrix, kind="exact"), query, k=30, excluded=excluded, allowed=allowed)
+    assert found.rows.tolist() == by_sorting(matrix, query, 30, excluded, allowed, 0)
+    assert found.scores.tolist() == (matrix[found.rows] @ query).tolist()
+
+
 def test_near_equal_rows_of_a_batch_are_scored_one_by_one():
     random = np.random.default_rng(1)
     matrix = random.normal(size=(1, 33)) * (1 + 6e-8 * random.normal(size=(900, 33)))
