@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from faults.child import HANGING
 from shops import open_shop
 
 from item2vec import Recommender, publish
@@ -50,7 +51,7 @@ class Process:
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=HANGING) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -13,7 +13,7 @@ from itertools import count
 
 import numpy as np
 from faults import strace
-from faults.child import ENVIRONMENT
+from faults.child import ENVIRONMENT, HANGING
 from faults.operations import litter, without_canary
 from nights import TOML, changed, fill, made_listens
 
@@ -22,7 +22,6 @@ from item2vec import versions
 from item2vec.adapters import histories
 from item2vec.store import Store
 
-SECONDS = 120
 SETTINGS = TOML + "versions = 2\n"  # in its last section, [retention]
 KILLED = -signal.SIGKILL
 # Exit codes that a fault may cause: promoted, any other error, data corrupt, durability unknown.
@@ -113,11 +112,11 @@ class Run:
         """Continue to the end; return the exit code, after the worker has ended too."""
         if self.worker is not None:
             self.resume()
-        self.output, _ = self.process.communicate(timeout=SECONDS)
+        self.output, _ = self.process.communicate(timeout=HANGING)
         if self.watched is not None:
             gone = select.poll()
             gone.register(self.watched, select.POLLIN)
-            outlives = not gone.poll(30_000)
+            outlives = not gone.poll(HANGING * 1000)
             if outlives:
                 signal.pidfd_send_signal(self.watched, signal.SIGKILL)
             os.close(self.watched)
@@ -193,7 +192,7 @@ class Nights:
                     (self.folder / "canary").unlink()
             ended = run.end()
             for tracer in tracers:
-                tracer.communicate(timeout=SECONDS)
+                tracer.communicate(timeout=HANGING)
         finally:
             for process in (run.process, *tracers):
                 process.kill()

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from faults.child import ENVIRONMENT
+from faults.child import ENVIRONMENT, HANGING
 
 CALLS = (
     "openat,write,writev,pwrite64,fsync,fdatasync,?rename,?renameat,renameat2,?mkdir,mkdirat,?rmdir,?unlink,unlinkat,"
@@ -85,8 +85,8 @@ def under(models, name, trace, *options, seed=0):
     assert child.stdout.readline() == "ready\n", child.stderr.read()
     strace = attach(child.pid, trace, *options)
     try:
-        _, errors = child.communicate("\n", timeout=120)
-        strace.communicate(timeout=60)
+        _, errors = child.communicate("\n", timeout=HANGING)
+        strace.communicate(timeout=HANGING)
     finally:
         child.kill(), strace.kill()
     assert child.returncode != 1, errors

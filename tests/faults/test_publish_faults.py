@@ -54,7 +54,7 @@ def test_a_fault_at_some_operations(tmp_path, kind, first, step):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill", "EIO", "ENOSPC", "EIO ever after", "ENOSPC ever after"])
 def test_a_fault_at_every_operation(tmp_path, kind):
-    assert int(run(EVERY_FAULT, tmp_path / "models", kind, 1, 1, seconds=500)) >= 40
+    assert int(run(EVERY_FAULT, tmp_path / "models", kind, 1, 1)) >= 40
 
 
 def test_a_disk_that_becomes_full_at_any_point(tmp_path):
