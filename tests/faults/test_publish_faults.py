@@ -23,9 +23,10 @@ import shutil, subprocess, sys
 from pathlib import Path
 import item2vec
 from faults.made import made_model
-from faults.operations import litter, served_seed
+from faults.operations import litter, served_seed, without_canary
 from item2vec.errors import WriteError
 disk, model = Path(sys.argv[1]), made_model(seed=1)
+sys.path.insert(0, str(without_canary(disk.parent)))
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=True)
 models = shutil.copytree(sys.argv[2], disk / "models")
 for refusals, kilobytes in enumerate(range(28, 200, 4)):
