@@ -54,10 +54,13 @@ finally:
 """
 
 
-# A canary writes its process id into the working directory, and waits until that file is removed.
+# A traced canary writes its process id into the working directory, and waits until that file is removed.
+# Other canaries succeed at once.
 WAIT_FOR_STRACE = """
 import os, sys, time
-if 'item2vec.versions.canary' in sys.orig_argv and os.environ.get("TRACED_CANARY"):
+if 'item2vec.versions.canary' in sys.orig_argv:
+    if not os.environ.get("TRACED_CANARY"):
+        os._exit(0)
     with open("canary.tmp", "w") as file:
         file.write(str(os.getpid()))
     os.rename("canary.tmp", "canary")
@@ -143,7 +146,7 @@ class Run:
 class Nights:
     """A store, a models folder, and the models served from it after each run.
 
-    With ``canary``, each run starts a canary, and all system calls that read a file are traced, too.
+    With ``canary``, runs of which the canary is traced start one, and calls that read a file are traced, too.
     """
 
     def __init__(self, folder, *, canary=False):

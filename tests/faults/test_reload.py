@@ -23,9 +23,11 @@ PROMOTIONS = """
 import sys
 from pathlib import Path
 import item2vec
+from faults.operations import without_canary
 from faults.promoted import promote, shared_model
 from item2vec import versions
 models, n, n_published = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+sys.path.insert(0, str(without_canary(models.parent)))
 for number in range(n):
     step = number % (n // n_published)
     if step == 0:
