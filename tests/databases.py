@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -165,11 +166,49 @@ def url(new_url):
 
 
 @pytest.fixture
-def store(url):
+def store(url, request):
     """Yield a store with a schema, on SQLite and PostgreSQL in turn."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).write_bytes(_migrated_file())
+    else:
+        _copy_migrated_schema(request.getfixturevalue("server"), url)
+    with Store(url) as store:
+        yield store
+
+
+@cache
+def _migrated_file():
+    """Return the content of an empty SQLite store; migrating each store would be much slower."""
+    with tempfile.TemporaryDirectory(prefix="item2vec-", dir=MEMORY) as folder:
+        file = Path(folder) / "store.db"
+        with Store(f"sqlite:///{file}") as store:
+            store.upgrade()
+        return file.read_bytes()
+
+
+@cache
+def _migrated_schema(server):
+    """Return the name of a PostgreSQL schema of an empty store, and its dump as SQL statements."""
+    url = empty_schema(server.folder)
     with Store(url) as store:
         store.upgrade()
-        yield store
+    name = schema_of(url)
+    dump = server.program("pg_dump", "--inserts", "--schema", name, "postgres").decode()
+    statements = "\n".join(line for line in dump.splitlines() if not line.startswith("\\"))
+    return name, statements.replace("CREATE SCHEMA", "CREATE SCHEMA IF NOT EXISTS")
+
+
+def _copy_migrated_schema(server, url):
+    name, statements = _migrated_schema(server)
+    engine = create_engine(f"postgresql+psycopg://postgres@/postgres?host={server.folder}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statements.replace(name, schema_of(url)))
+    engine.dispose()
+
+
+def schema_of(url):
+    """Return the name of the PostgreSQL schema in a URL of ``empty_schema``."""
+    return url.rpartition("%3D")[2]
 
 
 @pytest.fixture

@@ -198,7 +198,6 @@ if child == 0:
     os._exit(0 if same else 1)
 assert os.waitpid(child, 0)[1] == 0
 """,
-        seconds=120,
     )
 
 

@@ -297,7 +297,7 @@ for action in (
 
 
 def test_without_locks_all_but_models_folders_and_studies_works(tmp_path):
-    messages = run(WITHOUT_LOCKS, tmp_path, seconds=300).splitlines()
+    messages = run(WITHOUT_LOCKS, tmp_path).splitlines()
     assert len(messages) == 2
     for message in messages:
         assert "has no POSIX file locks" in message
@@ -366,7 +366,7 @@ model = item2vec.fit(sentences, objective="skipgram", backend="numba")
 print(loaded.index.kind, model.index.kind, len(model.similar_items("3", k=5)))
 item2vec.publish(loaded, sys.argv[1] + "/models")
 """
-    lines = run(WITHOUT_LIBRARY + code, tmp_path, library, seconds=300).splitlines()
+    lines = run(WITHOUT_LIBRARY + code, tmp_path, library).splitlines()
     warnings = [line for line in lines if line.startswith("WARNING")]
     assert [line for line in lines if line not in warnings] == [str(answers), "exact exact 5"]
     assert "was not loaded" in warnings[0]

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 import numpy as np
 import plotly.graph_objects
 import pytest
+from faults.child import HANGING
 from strategies import ODD_IDS
 
 from item2vec import Items, Recommender, Sentences, train
@@ -159,7 +160,10 @@ def page(written):
 def opened(path, folder):
     """Open a file in Chromium without a network; return the console messages and the rendered page."""
     done = subprocess.run(
-        [*BROWSER, f"--user-data-dir={folder}", path.as_uri()], capture_output=True, timeout=60, check=True
+        [*BROWSER, f"--user-data-dir={folder}", path.as_uri()],
+        capture_output=True,
+        timeout=HANGING,
+        check=True,
     )
     return re.findall(rb":CONSOLE:\d+\] (.*)", done.stderr), Page(done.stdout.decode())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults.child import needs_proc
+from faults.child import HANGING, needs_proc
 from faults.made import made_model
 from faults.operations import without_canary
 from nights import QUICK, InProcessWorker, changed, cut, fill, made_listens, shuffled
@@ -434,7 +434,7 @@ def running(healthy):
     """Start a run whose evaluation would take hours, and yield it during the evaluation."""
     models, url, _ = healthy
     run = subprocess.Popen(
-        [sys.executable, "-c", SLOW_RUN, str(models), url],
+        [sys.executable, "-c", SLOW_RUN, str(models), f"{url}?timeout={2 * HANGING}"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -448,11 +448,11 @@ def running(healthy):
 
 
 @needs_proc
-def test_after_sigterm_a_run_ends_within_ten_seconds_and_cleans_up(running):
+def test_after_sigterm_a_run_ends_and_cleans_up(running):
     run, models, url = running
     before, workers = versions.served_version(models), children_of(run.pid)
     run.terminate()
-    _, stderr = run.communicate(timeout=10)
+    _, stderr = run.communicate(timeout=HANGING)
     assert run.returncode == 1
     assert "stopped by SIGTERM" in stderr
     assert versions.served_version(models) == before
@@ -468,7 +468,7 @@ def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as lock:
         lock.execute("BEGIN IMMEDIATE")
         run.terminate()
-        run.communicate(timeout=10)
+        run.communicate(timeout=HANGING)
     assert run.returncode == 1
     assert versions.served_version(models) == before
 
@@ -485,7 +485,7 @@ def test_a_killed_worker_is_an_error(running, number, code, message):
     before = versions.served_version(models)
     (worker,) = children_of(run.pid)
     os.kill(worker, number)
-    _, stderr = run.communicate(timeout=60)
+    _, stderr = run.communicate(timeout=HANGING)
     assert run.returncode == code
     assert message in stderr
     assert versions.served_version(models) == before
@@ -499,7 +499,7 @@ def test_the_worker_of_a_killed_run_ends_and_the_next_run_cleans_up(running):
     run.wait()
     ended = select.poll()
     ended.register(leftover, select.POLLIN)
-    outlives = not ended.poll(30_000)
+    outlives = not ended.poll(HANGING * 1000)
     if outlives:
         signal.pidfd_send_signal(leftover, signal.SIGKILL)
     os.close(leftover)

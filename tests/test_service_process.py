@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from faults.child import HANGING
 from shops import open_shop
 
 from item2vec import Recommender, publish
@@ -50,7 +51,7 @@ class Process:
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=HANGING) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -133,7 +134,8 @@ def test_the_explorer_in_a_browser(service):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(HANGING * 1000)
+        expect.set_options(timeout=HANGING * 1000)
         problems, requests = [], []
         page.on("console", lambda message: message.type == "error" and problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))

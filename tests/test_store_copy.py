@@ -98,8 +98,9 @@ def test_an_empty_store_can_be_copied(store, other):
     assert other.ingest(listens(("ann", "x", 1))).n_new == 1
 
 
-def test_more_rows_than_a_batch_holds(store, other):
-    n = copying.ROWS_PER_BATCH + 1
+def test_more_rows_than_a_batch_holds(store, other, monkeypatch):
+    monkeypatch.setattr(copying, "ROWS_PER_BATCH", 100)
+    n = 1_001
     numbers = np.arange(n)
     users, items = (numbers % 900).astype(str), (numbers % 70).astype(str)
     store.ingest(Interactions.of(user=users, item=items, timestamp=numbers))

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from faults.child import HANGING
 from gensim.models import Word2Vec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -368,7 +369,7 @@ for settings in OBJECTIVES.values():
         assert np.isfinite(vectors.unit_input).all()
 """
     child = in_a_child(code)
-    _, message = child.communicate(timeout=120)
+    _, message = child.communicate(timeout=HANGING)
     assert (child.returncode, message) == (0, "")
 
 
@@ -386,7 +387,7 @@ print(fingerprint(train(loose, validation=loose, patience=1, **QUICK)))
 
 def test_one_worker_gives_the_same_bytes_in_every_process():
     children = [in_a_child(PRINTS, hash_seed=seed) for seed in ("0", "4711")]
-    outputs = [child.communicate(timeout=120) for child in children]
+    outputs = [child.communicate(timeout=HANGING) for child in children]
     assert outputs[0] == outputs[1]
     printed, message = outputs[0]
     assert message == ""

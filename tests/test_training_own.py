@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults.child import needs_proc
+from faults.child import HANGING, needs_proc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import corpora
@@ -85,7 +85,7 @@ def in_a_child(code, **environment):
 
 
 def printed_by(child):
-    printed, stderr = child.communicate(timeout=300)
+    printed, stderr = child.communicate(timeout=HANGING)
     assert (child.returncode, stderr) == (0, "")
     return printed.split()
 

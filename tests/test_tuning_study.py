@@ -70,7 +70,7 @@ journal = Journal(pathlib.Path({str(study)!r}), {{}}, 4)
 print(journal.claim(), journal.claim(), flush=True)
 journal.release(1)
 print("released", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "0 1\n"

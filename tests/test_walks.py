@@ -74,7 +74,7 @@ def test_step_frequencies_match_the_definition_of_node2vec(p, q, directed, with_
         weight[source, target] = w if with_weights else 1
         if not directed:
             weight[target, source] = weight[source, target]
-    walks = adapters.walks(graph, walks_per_node=20_000, walk_length=4, p=p, q=q, seed=11)
+    walks = adapters.walks(graph, walks_per_node=5_000, walk_length=4, p=p, q=q, seed=11)
     steps = Counter((w[i], w[i + 1], w[i + 2]) for w in walks for i in range(len(w) - 2))
     assert {(here, to) for _, here, to in steps} <= set(weight)
     for before, here in weight:

@@ -9,17 +9,19 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from item2vec.errors import SchemaError, StoreError
 from item2vec.files import flush, shipped, sync_folder
 from item2vec.store.connect import begin_as, make_engine, retried, shown, translated
 from item2vec.store.tables import metadata
+
+if TYPE_CHECKING:
+    from alembic.config import (
+        Config,
+    )  # loads when it is first needed: the worker of a nightly run has no store
 
 __all__ = ["Schema"]
 
@@ -34,6 +36,8 @@ class Schema:
     scripts: Path = field(default_factory=lambda: shipped("alembic"))
 
     def _config(self) -> Config:
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(self.scripts).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
@@ -42,6 +46,8 @@ class Schema:
     @cached_property
     def _revisions(self) -> list[str]:
         """All revisions in the folder, newest first."""
+        from alembic.script import ScriptDirectory
+
         return [script.revision for script in ScriptDirectory.from_config(self._config()).walk_revisions()]
 
     @property
@@ -57,6 +63,8 @@ class Schema:
         SchemaError
             If the database has tables of this package, but not exactly one revision.
         """
+        from alembic.runtime.migration import MigrationContext
+
         revisions = MigrationContext.configure(connection).get_current_heads()
         if len(revisions) != 1:
             self._refuse_lost_revision(connection, revisions)
@@ -100,10 +108,14 @@ class Schema:
 
         With ``backup``, a SQLite file that has a schema is first copied to ``FILE.REVISION.backup``.
         """
+        from alembic import command
+
         return self._migrate(self.head, command.upgrade, backup=backup)
 
     def downgrade(self, revision: str) -> str:
         """Migrate the database back to an older revision; ``"base"`` drops all tables."""
+        from alembic import command
+
         return self._migrate(revision, command.downgrade, backup=False)
 
     def _migrate(self, target: str, migrate: Callable[[Config, str], None], *, backup: bool) -> str:

@@ -13,7 +13,7 @@ from itertools import count
 
 import numpy as np
 from faults import strace
-from faults.child import ENVIRONMENT
+from faults.child import ENVIRONMENT, HANGING
 from faults.operations import litter, without_canary
 from nights import TOML, changed, fill, made_listens
 
@@ -22,7 +22,6 @@ from item2vec import versions
 from item2vec.adapters import histories
 from item2vec.store import Store
 
-SECONDS = 120
 SETTINGS = TOML + "versions = 2\n"  # in its last section, [retention]
 KILLED = -signal.SIGKILL
 # Exit codes that a fault may cause: promoted, any other error, data corrupt, durability unknown.
@@ -55,10 +54,13 @@ finally:
 """
 
 
-# A canary writes its process id into the working directory, and waits until that file is removed.
+# A traced canary writes its process id into the working directory, and waits until that file is removed.
+# Other canaries succeed at once.
 WAIT_FOR_STRACE = """
 import os, sys, time
-if 'item2vec.versions.canary' in sys.orig_argv and os.environ.get("TRACED_CANARY"):
+if 'item2vec.versions.canary' in sys.orig_argv:
+    if not os.environ.get("TRACED_CANARY"):
+        os._exit(0)
     with open("canary.tmp", "w") as file:
         file.write(str(os.getpid()))
     os.rename("canary.tmp", "canary")
@@ -113,11 +115,11 @@ class Run:
         """Continue to the end; return the exit code, after the worker has ended too."""
         if self.worker is not None:
             self.resume()
-        self.output, _ = self.process.communicate(timeout=SECONDS)
+        self.output, _ = self.process.communicate(timeout=HANGING)
         if self.watched is not None:
             gone = select.poll()
             gone.register(self.watched, select.POLLIN)
-            outlives = not gone.poll(30_000)
+            outlives = not gone.poll(HANGING * 1000)
             if outlives:
                 signal.pidfd_send_signal(self.watched, signal.SIGKILL)
             os.close(self.watched)
@@ -144,7 +146,7 @@ class Run:
 class Nights:
     """A store, a models folder, and the models served from it after each run.
 
-    With ``canary``, each run starts a canary, and all system calls that read a file are traced, too.
+    With ``canary``, runs of which the canary is traced start one, and calls that read a file are traced, too.
     """
 
     def __init__(self, folder, *, canary=False):
@@ -193,7 +195,7 @@ class Nights:
                     (self.folder / "canary").unlink()
             ended = run.end()
             for tracer in tracers:
-                tracer.communicate(timeout=SECONDS)
+                tracer.communicate(timeout=HANGING)
         finally:
             for process in (run.process, *tracers):
                 process.kill()

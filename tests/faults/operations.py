@@ -14,6 +14,7 @@ import threading
 import traceback
 from itertools import count
 
+from faults.child import HANGING
 from faults.made import made_model, made_vectors
 
 import item2vec
@@ -235,7 +236,7 @@ class Seeds(list):
     def wait_for(self, seed):
         """Wait until a thread has loaded this seed."""
         with self.grown:
-            assert self.grown.wait_for(lambda: seed in self, timeout=60)
+            assert self.grown.wait_for(lambda: seed in self, timeout=HANGING)
 
 
 @contextlib.contextmanager

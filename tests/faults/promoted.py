@@ -6,12 +6,11 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+from faults.child import HANGING
 
 from item2vec import ItemVectors, Recommender, TrainConfig, Vocabulary, versions
 from item2vec.versions.layout import point_to
 from item2vec.versions.locks import locked
-
-SECONDS = 60
 
 
 def shared_model(seed, n_items=600, size=64, **settings):
@@ -54,7 +53,7 @@ def captured_log():
 
     def wait_for(text):
         with condition:
-            assert condition.wait_for(lambda: any(text in line for line in messages), SECONDS), messages
+            assert condition.wait_for(lambda: any(text in line for line in messages), HANGING), messages
 
     handler, level = Capture(), logger.level
     logger.addHandler(handler)

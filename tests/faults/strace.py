@@ -1,5 +1,6 @@
 """Attach strace to a process to count its system calls, to let one fail, or to kill the process at one."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from faults.child import ENVIRONMENT
+from faults.child import ENVIRONMENT, HANGING
+from faults.operations import without_canary
 
 CALLS = (
     "openat,write,writev,pwrite64,fsync,fdatasync,?rename,?renameat,renameat2,?mkdir,mkdirat,?rmdir,?unlink,unlinkat,"
@@ -72,11 +74,12 @@ def under(models, name, trace, *options, seed=0):
     """Run an action in a child process with strace attached; return its exit code (negative: a signal).
 
     ``name`` is "publish" (the model of that seed), "publish all" (a model with files of every kind), or
-    "rollback".
+    "rollback". There is no canary.
     """
+    path = without_canary(trace.parent), ENVIRONMENT["PYTHONPATH"]
     child = subprocess.Popen(
         [sys.executable, "-c", ACTION, str(models), name, str(seed)],
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(map(str, path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -85,8 +88,8 @@ def under(models, name, trace, *options, seed=0):
     assert child.stdout.readline() == "ready\n", child.stderr.read()
     strace = attach(child.pid, trace, *options)
     try:
-        _, errors = child.communicate("\n", timeout=120)
-        strace.communicate(timeout=60)
+        _, errors = child.communicate("\n", timeout=HANGING)
+        strace.communicate(timeout=HANGING)
     finally:
         child.kill(), strace.kill()
     assert child.returncode != 1, errors

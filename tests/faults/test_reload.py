@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from faults.child import ENVIRONMENT, needs_proc, run
@@ -22,9 +23,11 @@ PROMOTIONS = """
 import sys
 from pathlib import Path
 import item2vec
+from faults.operations import without_canary
 from faults.promoted import promote, shared_model
 from item2vec import versions
 models, n, n_published = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+sys.path.insert(0, str(without_canary(models.parent)))
 for number in range(n):
     step = number % (n // n_published)
     if step == 0:
@@ -72,7 +75,7 @@ class Readers:
 
     def read(self, number):
         for user in itertools.islice(itertools.cycle(USERS), number, None):
-            if self.ended.wait(0.005):
+            if self.ended.wait(0.02):
                 return
             try:
                 seeds = self.expected.get((user, tuple(self.recommend(user))))
@@ -117,6 +120,7 @@ def read_while_promoted(places, n, n_published):
             last = versions.served_version(places["models"])
             while {engine.version, live.version.id} != {last.id}:
                 assert of_engine.faults == of_live.faults == []
+                time.sleep(0.01)
         assert engine.status()["failure"] is live.failure is None
     for readers in (of_engine, of_live):
         assert readers.faults == []
@@ -175,7 +179,7 @@ models, store = Path(sys.argv[1]), sys.argv[2]
 served = versions.list_versions(models)
 read_end, write_end = os.pipe()
 def follow(engine):
-    signal.alarm(50)
+    signal.alarm(600)
     for version in served:
         while engine.version != version.id:
             assert engine.recommend("user-1")
@@ -221,7 +225,7 @@ with Live(models, every=0.0001) as live:
     for _ in range(int(sys.argv[2])):
         child = os.fork()
         if not child:
-            signal.alarm(20)
+            signal.alarm(600)
             before = live.model
             while live.model is before:
                 pass
@@ -260,7 +264,7 @@ with Live(models, every=None) as live:
 
 
 def reload_many_times(places, n):
-    run(GROWTH, places["models"], n, seconds=300)
+    run(GROWTH, places["models"], n)
 
 
 @needs_proc
