@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked
-from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.arrays import Doubles, Floats
 from item2vec.errors import InputError
+from item2vec.geometry import Geometry
 from item2vec.interactions import read_only
-from item2vec.matrices import finite_rows, unit_rows
-from item2vec.ranking import top_k
-from item2vec.types import Recommendation, Vocabulary, as_history, check_k
+from item2vec.matrices import finite_rows
+from item2vec.types import Vocabulary
 from item2vec.word2vec_files import counts_beside, read_counts, read_vectors, write_counts, write_vectors
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ItemVectors:
+class ItemVectors(Geometry):
     """The input and output matrices of word2vec, one row per item, most frequent item first.
 
     gensim's training loss is not recorded. It varies between runs with several workers, and its float32 sum
@@ -128,122 +126,6 @@ class ItemVectors:
     def __repr__(self) -> str:
         kept = "input only" if self.output is None else "input and output"
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
-
-    @cached_property
-    def has_input(self) -> Mask:
-        """Whether each item has an input vector (bool, n items).
-
-        If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
-        of sentences has no input vector. After a single epoch of skip-gram or CBOW, this also holds for an
-        item that occurs only in the first windows. Such an item can be recommended by its output vector, and
-        is ignored in histories.
-        """
-        return read_only(self.input.any(axis=1), np.bool_)
-
-    @cached_property
-    def has_vector(self) -> Mask:
-        """Whether each item has an input or an output vector (bool, n items).
-
-        Files of vectors may contain rows of zeros. Such an item is never recommended, and has no similar
-        items.
-        """
-        has_output = self.output is not None and self.output.any(axis=1)
-        return read_only(self.has_input | has_output, np.bool_)
-
-    def with_vector(self, eligible: Mask | None) -> Mask | None:
-        """Return a mask of items without those that have no vector; ``None`` stands for all items."""
-        if bool(self.has_vector.all()):
-            return eligible
-        return self.has_vector if eligible is None else eligible & self.has_vector
-
-    @cached_property
-    def unit_input(self) -> Floats:
-        """The input vectors, scaled to length 1. An item without an input vector has a row of zeros."""
-        return read_only(unit_rows(self.input), np.float32)
-
-    @cached_property
-    def unit_output(self) -> Floats:
-        """The output vectors, scaled to length 1. An item without an output vector has a row of zeros.
-
-        Raises
-        ------
-        InputError
-            If there is no output matrix.
-        """
-        if self.output is None:
-            raise InputError("the vectors have no output matrix; expected one: train with negative sampling")
-        return read_only(unit_rows(self.output), np.float32)
-
-    def similarity_matrix(self, rows: Rows) -> Floats:
-        """Return the unit vectors for comparing the items of ``rows`` with all items (n items × dimensions).
-
-        These are the input vectors, or the output vectors if an item of ``rows`` has no input vector.
-
-        Raises
-        ------
-        InputError
-            If an item of ``rows`` has no vector.
-        """
-        check_rows(rows, len(self))
-        if not self.has_vector[rows].all():
-            item = self.vocabulary.ids[rows[int(np.argmin(self.has_vector[rows]))]]
-            raise InputError(
-                f"item {item!r} has no vector: its row is zero; expected an item with a vector, which can be "
-                "compared"
-            )
-        return self.unit_input if self.has_input[rows].all() else self.unit_output
-
-    def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors; of output vectors if an item has no input vector."""
-        rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
-        unit, other_unit = self.similarity_matrix(rows)[rows]
-        return float(unit @ other_unit)
-
-    def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
-        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
-
-        The item itself is left out. If it has no input vector, output vectors are compared.
-        """
-        return self.analogy(positive=[item], k=k)
-
-    @checked
-    def analogy(
-        self, *, positive: Iterable[str], negative: Iterable[str] = (), k: int = 10
-    ) -> list[Recommendation]:
-        """Return the ``k`` items nearest to the positive items minus the negative ones (3CosAdd).
-
-        The query is the sum of the positive minus the negative items' unit vectors. All these items are left
-        out of the result.
-        Source: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
-        section 4.
-        """
-        check_k(k)
-        target, named = self.analogy_target(positive, negative)
-        scores = self.similarity_matrix(named) @ target
-        scores[named] = -np.inf
-        scores[~self.has_vector] = -np.inf
-        rows = top_k(scores, k)
-        ids = self.vocabulary.decode(rows)
-        return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
-
-    def analogy_target(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Floats, Rows]:
-        """Return the unit query vector of an analogy, and the rows of its positive and negative items.
-
-        The score of an item is the inner product of the query and the item's row in ``similarity_matrix``.
-        """
-        signs = [(1, id_) for id_ in as_history(positive, "positive")]
-        signs += [(-1, id_) for id_ in as_history(negative, "negative")]
-        if not signs or signs[0][0] < 0:
-            raise InputError("positive is empty; expected at least one positive item")
-        rows = np.array([self.vocabulary.code(id_) for _, id_ in signs], dtype=np.intp)
-        weights = np.array([sign for sign, _ in signs], dtype=np.float32)
-        target = weights @ self.similarity_matrix(rows)[rows]
-        norm = np.linalg.norm(target)
-        if norm < 1e-6:
-            raise InputError(
-                "the positive and negative items cancel each other out; expected a non-zero sum of vectors"
-            )
-        return target / norm, rows
 
     @checked
     def take(self, rows: npt.NDArray[Any]) -> ItemVectors:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from item2vec.deprecated import module_getattr
+from item2vec.evaluation.analogies import AnalogyAccuracy, AnalogySection, evaluate_analogies
 from item2vec.evaluation.baselines import (
     ItemKNN,
     MarkovChain,
@@ -36,6 +37,8 @@ __all__ = [
     "METRICS",
     "AdamicAdar",
     "CommonNeighbours",
+    "AnalogyAccuracy",
+    "AnalogySection",
     "Comparison",
     "Evaluation",
     "HiddenEdges",
@@ -55,6 +58,7 @@ __all__ = [
     "compare",
     "cosines",
     "evaluate",
+    "evaluate_analogies",
     "find_leaks",
     "hide_edges",
     "k_fold",
