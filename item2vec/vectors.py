@@ -14,12 +14,21 @@ import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Doubles, Floats
-from item2vec.errors import InputError
+from item2vec.errors import CorruptBundleError, InputError
 from item2vec.geometry import Geometry
 from item2vec.interactions import read_only
+from item2vec.keyed_vectors import is_pickle, read_keyed_vectors
 from item2vec.matrices import finite_rows
 from item2vec.types import Vocabulary
-from item2vec.word2vec_files import counts_beside, read_counts, read_vectors, write_counts, write_vectors
+from item2vec.vector_folders import is_folder_of_vectors, read_folder, write_folder
+from item2vec.word2vec_files import (
+    check_limit,
+    counts_beside,
+    read_counts,
+    read_vectors,
+    write_counts,
+    write_vectors,
+)
 
 if TYPE_CHECKING:
     from item2vec.config.training import TrainConfig
@@ -140,6 +149,25 @@ class ItemVectors(Geometry):
         )
 
     @checked
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write all matrices and the settings of training to a new folder; ``load`` maps them.
+
+        Memory-mapped vectors need no memory of their own until they are read, and processes share it. Convert
+        a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
+
+        Raises
+        ------
+        BundleExistsError
+            If the path exists.
+        WriteError
+            If a file cannot be written.
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {"input": self.input, "counts": self.counts}
+        optional = {"output": self.output, "positions": self.positions}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
+        write_folder(Path(path), self.vocabulary.ids, arrays, self.config)
+
+    @checked
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
         """Write the input vectors in word2vec's text or binary format, and the counts beside them.
 
@@ -175,7 +203,11 @@ class ItemVectors(Geometry):
         vocab: str | PathLike[str] | None = None,
         encoding: str = "utf-8",
     ) -> ItemVectors:
-        r"""Read input vectors in the formats of word2vec (text or binary) and GloVe, as is or compressed.
+        r"""Read vectors in the formats of word2vec, GloVe and gensim, or from a folder of ``save``.
+
+        The format is recognised by the content: word2vec (text or binary), GloVe, gensim's ``KeyedVectors``
+        (read without unpickling; see ``item2vec.keyed_vectors``), each as is or compressed. These files
+        contain input vectors only.
 
         A row of zeros is kept: its item has no vector. A row whose id occurs in an earlier row is dropped,
         and a warning is logged. Ids are kept as they are, except ids that ``save_word2vec`` has encoded.
@@ -183,8 +215,10 @@ class ItemVectors(Geometry):
         Parameters
         ----------
         path
-            The file. Its first line may contain the number of rows and the number of dimensions; without
-            such a line, the file has GloVe's format, whose ids may contain blanks.
+            The file or folder. The first line of a text may contain the number of rows and the number of
+            dimensions; without such a line, the file has GloVe's format, whose ids may contain blanks. The
+            matrices of a folder, and the file ``.vectors.npy`` that gensim writes beside large
+            ``KeyedVectors``, are memory-mapped.
         limit
             Maximum number of rows to read; the rest of the file is not checked. ``None``: all rows.
         binary
@@ -192,7 +226,7 @@ class ItemVectors(Geometry):
         vocab
             File of counts with a line "id count" per item, as written by ``save_word2vec``, gensim
             (``fvocab``) or word2vec.c (``-save-vocab``). ``None``: the file with the name of ``path`` and the
-            suffix ``.vocab``, if it exists; otherwise all counts are 1.
+            suffix ``.vocab``, if it exists; otherwise all counts are 1, or those of ``KeyedVectors``.
         encoding
             Encoding of ids.
 
@@ -210,14 +244,33 @@ class ItemVectors(Geometry):
         ...     ItemVectors.load(file, limit=2).vocabulary
         Vocabulary(2 ids: 'the', 'of')
         """
-        vocabulary, matrix = read_vectors(Path(path), binary=binary, limit=limit, encoding=encoding)
-        beside = counts_beside(Path(path)) if vocab is None else Path(vocab)
-        has_counts = vocab is not None or beside.is_file()
-        counts = read_counts(beside, vocabulary, encoding) if has_counts else np.ones(len(vocabulary))
+        path = Path(path)
+        check_limit(limit)
+        if is_folder_of_vectors(path):
+            return cls._from_folder(path, limit)
+        if binary is None and is_pickle(path):
+            vocabulary, matrix, counts = read_keyed_vectors(path, limit=limit)
+        else:
+            vocabulary, matrix = read_vectors(path, binary=binary, limit=limit, encoding=encoding)
+            counts = np.ones(len(vocabulary))
+        beside = counts_beside(path) if vocab is None else Path(vocab)
+        if vocab is not None or beside.is_file():
+            counts = read_counts(beside, vocabulary, encoding)
         try:
             return cls(vocabulary, matrix, None, counts)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+
+    @classmethod
+    def _from_folder(cls, path: Path, limit: int | None) -> ItemVectors:
+        ids, arrays, config = read_folder(path)
+        if limit is not None:
+            arrays = {name: array if name == "positions" else array[:limit] for name, array in arrays.items()}
+        fields: dict[str, Any] = {"output": None, **arrays}
+        try:
+            return cls(vocabulary=Vocabulary(ids[:limit]), config=config, **fields)
+        except InputError as error:
+            raise CorruptBundleError(f"{path}: {error}; use another copy") from error
 
     @classmethod
     @checked

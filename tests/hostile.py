@@ -280,6 +280,7 @@ def calls_of(world):
     yield v.take, {"rows": rows}
     yield v.with_vector, {"eligible": np.ones(7, bool)}
     yield ItemVectors.load_word2vec, {"path": w.folder / "vectors.txt"}
+    yield v.save, {"path": w.folder / "saved-vectors"}
     yield v.save_word2vec, {"path": w.folder / "saved.txt"}
     # serving
     m = w.model

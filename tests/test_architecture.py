@@ -16,7 +16,8 @@ LAYERS = [
     {"arguments", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
     | {"processes", "conditions", "direction"},
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
-    {"sentences", "graph", "catalogue", "layouts", "word2vec_files", "geometry"},
+    {"sentences", "graph", "catalogue", "layouts", "word2vec_files", "geometry"}
+    | {"keyed_vectors", "vector_folders"},
     {"histories", "vectors", "shaping"},
     {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases", "contexts"}
     | {"translation"},
