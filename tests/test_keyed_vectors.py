@@ -27,7 +27,7 @@ def theirs(dtype=np.float32):
 
 def is_mapped(array):
     while array is not None and not isinstance(array, np.memmap):
-        array = array.base
+        array = getattr(array, "base", None)
     return array is not None
 
 
@@ -65,9 +65,7 @@ def test_vectors_of_a_trained_model_have_counts(tmp_path):
     assert (found.vocabulary.ids, found.counts.tolist()) == (("a", "b"), [10, 5])
     assert found.input.tobytes() == model.wv.vectors.tobytes()
     model.save(str(tmp_path / "model"))
-    with pytest.raises(
-        InputError, match=r"gensim\.models\.word2vec\.Word2Vec.*call save of its KeyedVectors"
-    ):
+    with pytest.raises(InputError, match=r"gensim\.models\.word2vec\.Word2Vec.*save of its"):
         ItemVectors.load(tmp_path / "model")
 
 
@@ -84,10 +82,6 @@ class Attack:
 
     def __reduce__(self):
         return self.call
-
-
-class Poison(dict):
-    """A pickle that sets an attribute of a name on the list, such as of a function."""
 
 
 def attacks(victim):
