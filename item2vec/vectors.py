@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Doubles, Floats
-from item2vec.errors import CorruptBundleError, InputError
+from item2vec.errors import CorruptBundleError, InputError, short_repr
 from item2vec.geometry import Geometry
 from item2vec.interactions import read_only
 from item2vec.keyed_vectors import is_pickle, read_keyed_vectors
 from item2vec.matrices import finite_rows
-from item2vec.types import Vocabulary
+from item2vec.types import Vocabulary, as_history
 from item2vec.vector_folders import is_folder_of_vectors, read_folder, write_folder
 from item2vec.word2vec_files import (
     check_limit,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "ItemVectors"]
 
 log = logging.getLogger(__name__)
+
+Unknown = Literal["mean", "zeros"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,79 @@ class ItemVectors(Geometry):
             output=None if self.output is None else self.output[rows],
             counts=self.counts[rows],
         )
+
+    @checked
+    def select(self, items: Iterable[str]) -> ItemVectors:
+        """Return the vectors of the known ids among ``items``, in this order; repeats are dropped.
+
+        Raises
+        ------
+        InputError
+            If no id is known, or no known item has an input vector.
+        """
+        codes = self.vocabulary.encode(items)
+        known = np.array(list(dict.fromkeys(codes[codes >= 0].tolist())), dtype=np.intp)
+        if not len(known):
+            raise InputError(
+                f"none of {len(codes):,} ids has a vector; expected ids such as {self.vocabulary.ids[0]!r}"
+            )
+        return self.take(known)
+
+    @checked
+    def embedding_matrix(
+        self, items: Iterable[str], *, unknown: Unknown | None = "mean", padding: bool = True
+    ) -> Floats:
+        """Return an array for the embedding layer of another model, with a row per id of its vocabulary.
+
+        Parameters
+        ----------
+        items
+            The ids of the caller's vocabulary, in its order.
+        unknown
+            A row for ids outside the vocabulary, which is also the row of its ids without an input vector:
+            ``"mean"`` of the input vectors, or ``"zeros"``. ``None``: no such row, and every id must have an
+            input vector.
+        padding
+            Whether to begin with a row of zeros, for padded sequences.
+
+        Returns
+        -------
+        numpy.ndarray
+            A new writeable, C-contiguous array (float32, rows × dimensions). The rows are: the padding (row
+            0), the unknown row (row 1, or 0 without padding), then the ids. So with both rows, the i-th id,
+            counted from 0, has row i + 2.
+
+        Raises
+        ------
+        UnknownItemError
+            If ``unknown`` is ``None`` and an id is unknown.
+        InputError
+            If ``unknown`` is ``None`` and an item has no input vector.
+
+        Examples
+        --------
+        >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.array([[1, 0], [0, 1]]), None, np.ones(2))
+        >>> vectors.embedding_matrix(["b", "new"])
+        array([[0. , 0. ],
+               [0.5, 0.5],
+               [0. , 1. ],
+               [0.5, 0.5]], dtype=float32)
+        """
+        if unknown not in (*get_args(Unknown), None):
+            raise InputError(f"unknown is {short_repr(unknown)}; expected 'mean', 'zeros', or None")
+        codes = self.vocabulary.encode(ids := as_history(items, "items"))
+        missing = ~np.append(self.has_input, False)[codes]  # code -1 selects the appended flag
+        if unknown is None and missing.any():
+            item = ids[int(missing.argmax())]
+            self.vocabulary.code(item)
+            raise InputError(f"item {item!r} has no input vector; pass unknown='mean', or leave it out")
+        first = int(padding) + int(unknown is not None)
+        matrix = np.zeros((first + len(codes), self.input.shape[1]), np.float32)
+        matrix[first:][~missing] = self.input[codes[~missing]]
+        if unknown == "mean":
+            matrix[first - 1] = self.input[self.has_input].mean(axis=0, dtype=np.float64)
+            matrix[first:][missing] = matrix[first - 1]
+        return matrix
 
     @checked
     def save(self, path: str | PathLike[str]) -> None:

@@ -280,6 +280,8 @@ def calls_of(world):
     yield v.take, {"rows": rows}
     yield v.with_vector, {"eligible": np.ones(7, bool)}
     yield ItemVectors.load_word2vec, {"path": w.folder / "vectors.txt"}
+    yield v.select, {"items": ["a"]}
+    yield v.embedding_matrix, {"items": ["a", "zz"]}
     yield v.save, {"path": w.folder / "saved-vectors"}
     yield v.save_word2vec, {"path": w.folder / "saved.txt"}
     # serving

@@ -92,6 +92,8 @@ MANY_IDS = {
     ("Geometry.analogy_target", "negative"): lambda s, bad: s.vectors.analogy_target(["a"], bad),
     ("Geometry.analogy_products", "positive"): lambda s, bad: s.vectors.analogy_products(bad, []),
     ("Geometry.analogy_products", "negative"): lambda s, bad: s.vectors.analogy_products(["a"], bad),
+    ("ItemVectors.select", "items"): lambda s, bad: s.vectors.select(bad),
+    ("ItemVectors.embedding_matrix", "items"): lambda s, bad: s.vectors.embedding_matrix(bad),
     ("Geometry.doesnt_match", "items"): lambda s, bad: s.vectors.doesnt_match(bad),
     ("ItemQueries.analogy", "positive"): lambda s, bad: s.model.analogy(positive=bad),
     ("ItemQueries.analogy", "negative"): lambda s, bad: s.model.analogy(positive=["a"], negative=bad),
