@@ -12,6 +12,10 @@ from strategies import corpora
 from item2vec import Config, Items, Recommender, Sentences, TrainConfig, fit, load, publish, train
 from item2vec.errors import ConfigError, InputTypeError, TrainingError
 from item2vec.kernels.neighbours import add_near
+from item2vec.training import _trainer
+from item2vec.training.corpus import prepare
+from item2vec.training.epochs import run_epochs
+from item2vec.training.warm_start import Frozen, initialise
 from item2vec.vectors import ItemVectors
 
 TRAINERS = {
@@ -211,6 +215,19 @@ def test_frozen_items_keep_their_vectors_bit_for_bit_and_new_ones_learn(how):
         assert np.abs(vectors[item] - still[item]).max() > 1e-3
     assert bits(moved, known, "input") != bits(start, known, "input")
     assert set(vectors.vocabulary) == {*known, *NEW}
+
+
+@pytest.mark.parametrize("how", FROZEN.values(), ids=FROZEN)
+def test_frozen_rows_are_restored_after_each_epoch(how):
+    """The matrices of the trainer, next to which new items learn, contain the known vectors again."""
+    start = train(ring(without=NEW), **SMALL, **how, epochs=3)
+    corpus = prepare(ring(seed=1), TrainConfig(**SMALL, **how))
+    trainer = _trainer(corpus, TrainConfig(**SMALL, **how), None)
+    config = TrainConfig(**SMALL, **how, epochs=2)
+    warm = initialise(trainer, corpus, config, start)
+    run_epochs(trainer, corpus, config, None, None, warm, Frozen.of(start, corpus))
+    row = corpus.vocabulary.code("item-1")
+    assert trainer.input[row].tobytes() == start["item-1"].tobytes()
 
 
 def test_new_items_learn_their_place_among_frozen_items():
