@@ -1,6 +1,6 @@
 """Vectors for another model: a classifier of playlists, from scratch, with frozen and fine-tuned vectors.
 
-    scripts/benchmarks/classifier.py [--data DIR] [--seeds 5] [--json FILE]
+    scripts/benchmarks/classifier.py [--data DIR] [--labelled N …] [--seeds 5] [--json FILE]
 
 The classifier is an embedding layer, the mean of the embeddings of a playlist, and a linear softmax layer, by
 NumPy and Adam: the same as an embedding bag of PyTorch or Keras. It predicts the main genre of a playlist
@@ -25,8 +25,8 @@ from item2vec import adapters, readers, train
 SONGS = 3
 SIZE = 32
 LABELLED = (24, 60, 240, 1000, 2600)
-RATES = (0.003, 0.01, 0.03)
-STEPS, EVERY = 300, 10
+RATES = (0.01, 0.03, 0.1)
+STEPS, EVERY, PATIENCE = 300, 10, 5
 MODES = ("scratch", "frozen", "fine-tuned")
 
 
@@ -79,14 +79,19 @@ def fitted(embedding, labelled, validation, n_classes, *, freeze):
     """Return the parameters of the rate and the number of steps with the lowest validation loss."""
     best, lowest = None, np.inf
     for rate in RATES:
-        model = Classifier(embedding, n_classes, rate, freeze=freeze)
+        model, since = Classifier(embedding, n_classes, rate, freeze=freeze), 0
+        own = np.inf
         for number in range(STEPS):
             model.step(*labelled)
             if number % EVERY == EVERY - 1:
                 chances = model.probabilities(validation[0])[np.arange(len(validation[1])), validation[1]]
                 loss = -np.log(np.maximum(chances, 1e-9)).mean()
+                since = 0 if loss < own else since + 1
+                own = min(own, loss)
                 if loss < lowest:
                     best, lowest = [each.copy() for each in model.parameters], loss
+                if since == PATIENCE:
+                    break
     model.parameters = best
     return model
 
@@ -101,6 +106,7 @@ def interval(correct, random):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "sample_data")
+    parser.add_argument("--labelled", type=int, nargs="+", default=LABELLED)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -109,13 +115,13 @@ def main():
     order = np.random.default_rng(0).permutation(len(playlists))
     test, validation, pool = np.split(order, [len(order) // 4, len(order) // 4 + len(order) // 10])
     unlabelled = adapters.playlists([playlists[number] for number in (*validation, *pool)])
-    vectors = train(unlabelled, objective="skipgram", backend="numba", vector_size=SIZE, seed=7)
+    vectors = train(unlabelled, objective="skipgram", backend="numba", vector_size=SIZE, workers=1, seed=7)
     ids = songs.vocabulary.ids
     trained = vectors.embedding_matrix(ids)
     row_of = {id_: row for row, id_ in enumerate(ids, 2)}
     rows = np.array([[row_of.get(item, 1) for item in items[:SONGS]] for items in playlists])
     results = {}
-    for n in LABELLED:
+    for n in arguments.labelled:
         correct = {mode: [] for mode in MODES}
         for seed in range(arguments.seeds):
             random = np.random.default_rng(seed)
