@@ -161,7 +161,7 @@ class Geometry:
         return self.analogy(positive=[item], k=k)
 
     @checked
-    def nearest(self, vector: npt.NDArray[np.floating], *, k: int = 10) -> list[Recommendation]:
+    def nearest(self, vector: npt.ArrayLike, *, k: int = 10) -> list[Recommendation]:
         """Return the ``k`` items whose input vectors have the highest cosine to a vector, best first.
 
         Raises

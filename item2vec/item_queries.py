@@ -73,7 +73,7 @@ class ItemQueries:
 
     def nearest(
         self,
-        vector: npt.NDArray[np.floating],
+        vector: npt.ArrayLike,
         *,
         k: int = 10,
         eligible: Mask | None = None,
