@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
-import numpy as np
 import numpy.typing as npt
 
 from item2vec.arguments import checked
 from item2vec.arrays import Mask
 from item2vec.conditions import Where
 from item2vec.direction import Direction
-from item2vec.errors import InputError
 from item2vec.geometry import Method, check_method, unit_query
 from item2vec.row_rules import NO_ROWS, RowRules
 from item2vec.rules import RuleArguments, Rules
@@ -97,6 +95,7 @@ class ItemQueries:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from item2vec import Items, Recommender, Vocabulary
         >>> songs = Items.of({"a": {"year": 1985}, "b": {"year": 1995}, "c": {"year": 1986}, "d": {}})
         >>> rows = np.array([[1, 0.1], [1, 1], [0.9, 0], [0.8, 0.8]])
@@ -108,8 +107,7 @@ class ItemQueries:
         ['b', 'd']
         """
         direction = self._row_rules(Rules.of({"direction": (where_a, where_b)}), None).direction
-        if direction is None:
-            raise InputError("a direction requires two conditions; expected two mappings")
+        assert direction is not None, "the rules contain one"
         return direction
 
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
