@@ -61,7 +61,6 @@ def train(
         positions of them, or at random if there are none. Items that occur in no sentence are left out.
         Learning rate and number of epochs do not change. With half of the epochs, next_item is nearly as
         accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
-        accurate as after training from scratch; skip-gram gains little (docs/benchmarks.md).
     freeze
         Whether known items keep the vectors that they have in ``start``, bit for bit. They are restored after
         each epoch, so that new items, and output vectors that ``start`` does not have, learn next to them.
