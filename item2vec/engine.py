@@ -18,6 +18,7 @@ from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.catalogue import Catalogue, Eligible
 from item2vec.errors import InputError, StoreError
+from item2vec.geometry import Method
 from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
@@ -244,11 +245,12 @@ class Engine:
         *,
         positive: Iterable[str],
         negative: Iterable[str] = (),
+        method: Method = "3cosadd",
         k: int = 10,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
-        return self.view().analogy(positive=positive, negative=negative, k=k, **rules)
+        return self.view().analogy(positive=positive, negative=negative, method=method, k=k, **rules)
 
     def radio(
         self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]

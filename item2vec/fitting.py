@@ -26,15 +26,16 @@ def fit(
     items: Items | None = None,
     validation: Sentences | None = None,
     start: ItemVectors | None = None,
+    freeze: bool = False,
     adapter: AdapterConfig | None = None,
     **settings: Any,
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 
-    ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``
-    and ``start`` are passed to ``train``, ``adapter`` to ``Recommender``, and ``items`` to both. If the taste
-    has a ``mixture``, the table of neighbours is computed from the same sentences. So is the prior, if the
-    taste has a ``popularity``, or the sentences have timestamps (``prior.prior_of``).
+    ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``,
+    ``start`` and ``freeze`` are passed to ``train``, ``adapter`` to ``Recommender``, and ``items`` to both.
+    If the taste has a ``mixture``, the table of neighbours is computed from the same sentences. So is the
+    prior, if the taste has a ``popularity``, or the sentences have timestamps (``prior.prior_of``).
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
@@ -44,9 +45,8 @@ def fit(
     config = (config or Config()).with_settings(**settings)
     check_kind(config.index)
     train_config, taste = config.train, config.taste
-    vectors = train(
-        sentences, items=items, config=train_config, validation=validation, taste=taste, start=start
-    )
+    given: dict[str, Any] = {"validation": validation, "start": start, "freeze": freeze}
+    vectors = train(sentences, items=items, config=train_config, taste=taste, **given)
     vocabulary = vectors.vocabulary
     return Recommender(
         vectors,

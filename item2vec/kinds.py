@@ -16,6 +16,7 @@ __all__ = [
     "GZIP",
     "HEAD_BYTES",
     "PARQUET",
+    "PICKLE",
     "XML",
     "XZ",
     "ZIP",
@@ -52,7 +53,9 @@ GZIP = Kind("a gzip file", rb"\x1f\x8b")
 BZIP2 = Kind("a bzip2 file", rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)")
 XZ = Kind("an xz file", rb"\xfd7zXZ\0")
 ZSTD = Kind("a zstd file", rb"(\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)", "decompress it with zstd -d")
+PICKLE = Kind("a pickle", rb"\x80(\x02|\x03|[\x04\x05]\x95)", "save the table as Parquet or CSV")
 _FOREIGN = (
+    PICKLE,
     Kind("an encrypted Parquet file", rb"PARE", "export it without encryption"),
     Kind("a Feather file of version 1", rb"FEA1", "write it again as Feather version 2, or as Parquet"),
     # "ORC" alone may begin a header, such as "ORCID,item_id".
@@ -61,7 +64,6 @@ _FOREIGN = (
     Kind("an Excel workbook (.xls)", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save the sheet as CSV UTF-8"),
     Kind("a SQLite database", rb"SQLite format 3\0", "export the table as CSV, or pass a SQLAlchemy select"),
     Kind("an HDF5 file", rb"\x89HDF\r\n\x1a\n", _AS_TABLE),
-    Kind("a pickle", rb"\x80(\x02|\x03|[\x04\x05]\x95)", "save the table as Parquet or CSV"),
     Kind("a NumPy array", rb"\x93NUMPY", "save the table as Parquet or CSV"),
     Kind("an R data file", rb"(RD[AX][23]\n|X\n\0\0\0[\x02\x03])", _AS_TABLE),
     Kind("a Stata file", rb"(<stata_dta>|[\x71-\x73][\x01\x02]\x01\0)", _AS_TABLE),

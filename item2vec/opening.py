@@ -124,7 +124,7 @@ def content_name(path: Path) -> str:
     return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
 
 
-def open_bytes(path: Path, encoding: str = "utf-8") -> IO[bytes]:
+def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = None) -> IO[bytes]:
     """Open a file for reading bytes. Compressed content is decompressed.
 
     The compression is detected by content, not by suffix: gzip, bzip2, xz, zip with one file, and zstd. If
@@ -133,7 +133,7 @@ def open_bytes(path: Path, encoding: str = "utf-8") -> IO[bytes]:
     Raises
     ------
     InputError
-        If the content is of a format that is not text, such as an Excel workbook.
+        If the content is of a format that is neither text nor ``accepted``, such as an Excel workbook.
     """
     check_file(path)
     file: IO[bytes] = path.open("rb")
@@ -145,7 +145,7 @@ def open_bytes(path: Path, encoding: str = "utf-8") -> IO[bytes]:
             if layer == _MOST_LAYERS or kind is None or not (kind is ZIP or kind in decompressors):
                 break
             file = _decompressed(kind, file, path)
-        if kind is not None and kind is not XML:
+        if kind not in (None, XML, accepted):
             raise InputError(f"{path} {'contains' if layer else 'is'} {kind.name}; {kind.advice}")
         return _in_utf8(file, head, path) if _is_utf8(encoding) else file
     except BaseException:

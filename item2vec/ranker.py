@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Mask, Rows
+from item2vec.arrays import Codes, Doubles, Floats, Mask, Rows
 from item2vec.bonuses import history_bonuses, token_bonuses
 from item2vec.bundle import Parts
 from item2vec.dislikes import Dislikes, nearer_to_dislikes, split_dislikes
+from item2vec.geometry import moved_query
 from item2vec.histories import Histories
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
@@ -22,7 +23,7 @@ from item2vec.prior import popularity_shares, queries_of
 from item2vec.ranking import top_k
 from item2vec.row_rules import NO_ROWS, RowRules
 from item2vec.selection import select
-from item2vec.sources import Demoting, Popular, Ranking, Searched, Source, boosted
+from item2vec.sources import Demoting, Ordered, Ranking, Searched, Source, boosted
 from item2vec.taste import TasteReader, scored_matrix
 from item2vec.types import Share, check_k
 from item2vec.user_vectors import UserVectors, read_user_vectors
@@ -66,13 +67,22 @@ class Ranker:
         They are left out. If one of them has no input vector, the query is compared with output vectors.
         """
         check_k(k)
-        kind: _Kind = "input" if self.parts.vectors.has_input[named].all() else "output"
+        kind = self._kind_for(named)
+        if rules.direction is not None:
+            target = moved_query(target, rules.direction, by_input=kind == "input")
         index, queries = self._with_popularity(kind, target[None], rules.popularity or 0)
-        (disliked,) = rules.disliked_by(1)
-        excluded = rules.excluded_from([np.concatenate((named, disliked))])
-        source = Searched(index, queries, excluded, rules.allowed)
-        demoted = _nearer(self._index(kind).matrix, named[:n_positive], disliked)
-        return self._selected(source, rules, k, [demoted])[0]
+        excluded = _excluded(rules, named)
+        source = Searched(index, queries, excluded, self._with_vector(kind, named, rules.allowed))
+        return self._selected_near(source, kind, named[:n_positive], rules, k)
+
+    def by_scores(self, scores: Doubles, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
+        """Return the ``k`` eligible rows with the highest scores (float64, n rows); see ``near``."""
+        check_k(k)
+        if rules.popularity:
+            scores = scores + rules.popularity * self._prior
+        order = np.argsort(-scores, kind="stable")
+        source = Ordered(order, scores, _excluded(rules, named), rules.allowed, "model")
+        return self._selected_near(source, self._kind_for(named), named[:n_positive], rules, k)
 
     def rank(self, histories: Histories, rules: RowRules, *, k: int, filter_seen: bool) -> list[Ranking]:
         """Return the ``k`` best eligible rows for each history.
@@ -97,7 +107,7 @@ class Ranker:
         if len(queried) < len(excluded):
             unqueried = np.delete(np.arange(len(excluded)), queried)
             own = [excluded[history] for history in unqueried]
-            popular = Popular(self._by_popularity, self._popularity, own, rules.allowed)
+            popular = Ordered(self._by_popularity, self._popularity, own, rules.allowed)
             sources.append((unqueried, popular))
         ranking_of: dict[int, Ranking] = {}
         for numbers, source in sources:
@@ -141,8 +151,9 @@ class Ranker:
         items: list[str | None] = [*vectors.vocabulary.decode(distinct)]
         scores = np.bincount(inverse, terms).astype(np.float64)
         popularity = taste.popularity if rules.popularity is None else rules.popularity
-        if popularity:
-            items, scores = [*items, None], np.append(scores, popularity * float(self._prior[row]))
+        if popularity or users.moves is not None:
+            other = popularity * float(self._prior[row]) + users.share_of_move(best, vectors, taste, row)
+            items, scores = [*items, None], np.append(scores, other)
         factor = next((factor for factor, rows in rules.factors if rows[row]), 1.0)
         scores = scores * factor if scores.sum() > 0 else scores / factor
         interest = None if users.medoids is None else vectors.vocabulary.ids[users.medoids[best]]
@@ -151,7 +162,10 @@ class Ranker:
 
     def user_vectors(self, histories: Histories, dislikes: Dislikes, rules: RowRules) -> UserVectors:
         """Return the user vectors of histories whose items all have input vectors (see ``with_input``)."""
-        return read_user_vectors(histories, dislikes, self._reader, rules.interests)
+        users = read_user_vectors(histories, dislikes, self._reader, rules.interests)
+        if rules.direction is None:
+            return users
+        return users.moved(rules.direction, self.parts.vectors, self.parts.taste)
 
     def with_input(self, histories: Histories) -> Histories:
         """Return histories without the items that have no input vector; these items count as unknown."""
@@ -178,6 +192,21 @@ class Ranker:
             offsets,
         )
         return source, queried
+
+    def _kind_for(self, named: Rows) -> Literal["input", "output"]:
+        return "input" if self.parts.vectors.has_input[named].all() else "output"
+
+    def _with_vector(self, kind: _Kind, named: Rows, allowed: Mask | None) -> Mask | None:
+        """Leave out the rows without an input vector if they are compared with a vector of the caller."""
+        has_input = self.parts.vectors.has_input
+        if len(named) or kind != "input" or bool(has_input.all()):
+            return allowed
+        return has_input if allowed is None else allowed & has_input
+
+    def _selected_near(self, source: Source, kind: _Kind, positive: Rows, rules: RowRules, k: int) -> Ranking:
+        (disliked,) = rules.disliked_by(1)
+        demoted = _nearer(self._index(kind).matrix, positive, disliked)
+        return self._selected(source, rules, k, [demoted])[0]
 
     def _demoted(self, liked: Histories, dislikes: Dislikes, history: int) -> Callable[[Rows], Mask] | None:
         """Return the function that selects the rows nearer to a disliked item than to the history."""
@@ -236,6 +265,11 @@ class Ranker:
         """The prior of the model; without one, log(1 + count of the item in training)."""
         prior = self.parts.prior
         return np.log1p(self.parts.vectors.counts).astype(np.float32) if prior is None else prior
+
+
+def _excluded(rules: RowRules, named: Rows) -> list[Rows]:
+    (disliked,) = rules.disliked_by(1)
+    return rules.excluded_from([np.concatenate((named, disliked))])
 
 
 def _nearer(matrix: Floats, liked: Rows | Codes, disliked: Rows | Codes) -> Callable[[Rows], Mask] | None:

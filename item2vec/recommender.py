@@ -23,6 +23,7 @@ from item2vec.config.taste import TasteConfig
 from item2vec.extension import NOTHING, Extension
 from item2vec.histories import Histories, encode_histories
 from item2vec.index.building import Kind, build
+from item2vec.item_queries import ItemQueries
 from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import searched_matrix, typical_queries
@@ -37,7 +38,7 @@ __all__ = ["Recommender"]
 
 
 @checked
-class Recommender:
+class Recommender(ItemQueries):
     """A model: item vectors, the settings of tastes and scores, and a search index.
 
     Immutable and thread-safe.
@@ -197,35 +198,6 @@ class Recommender:
         model._extension = self._extension
         return model
 
-    def similar_items(
-        self, item: str, *, k: int = 10, eligible: Mask | None = None, **rules: Unpack[RuleArguments]
-    ) -> list[Recommendation]:
-        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
-
-        ``rules`` and ``eligible`` limit which items may be returned, as in ``recommend``.
-
-        Raises
-        ------
-        UnknownItemError
-            If the item is unknown. The message suggests the closest known ids.
-        """
-        return self.analogy(positive=[item], k=k, eligible=eligible, **rules)
-
-    def analogy(
-        self,
-        *,
-        positive: Iterable[str],
-        negative: Iterable[str] = (),
-        k: int = 10,
-        eligible: Mask | None = None,
-        **rules: Unpack[RuleArguments],
-    ) -> list[Recommendation]:
-        """Return the result of ``ItemVectors.analogy``, limited by ``rules`` and ``eligible``."""
-        limits = self._row_rules(Rules.of(rules), eligible)
-        positive = as_history(positive, "positive")
-        target, named = self.vectors.analogy_target(positive, negative)
-        return self._listed(self._ranker.near(target, named, limits, n_positive=len(positive), k=k))
-
     def radio(
         self,
         seed: str | Iterable[str],
@@ -283,7 +255,7 @@ class Recommender:
         eligible
             ``allow`` as a mask (bool, one flag per item of ``vocabulary``). Both filters may be combined.
         rules
-            ``where exclude allow deny disliked at_most diversity boost popularity interests``; see
+            ``where exclude allow deny disliked at_most diversity boost popularity interests direction``; see
             ``item2vec.rules.Rules``. Rules on attributes require ``items``.
 
         Raises
@@ -355,9 +327,9 @@ class Recommender:
 
         The shares sum to the score that ``recommend`` returns for the same history, weights, timestamps and
         rules, including bonuses and boosts. An item that occurs several times in the history has one share,
-        which is the sum. Disliked items have shares as well. The share of the popularity prior has
-        ``item=None``. With ``interests``, ``interest`` is the central item of the interest with the highest
-        score. The list is empty if no history item is known.
+        which is the sum. Disliked items have shares as well. The share of the popularity prior and of
+        ``direction`` has ``item=None``. With ``interests``, ``interest`` is the central item of the interest
+        with the highest score. The list is empty if no history item is known.
 
         Raises ``UnknownItemError`` if the item is unknown.
         """

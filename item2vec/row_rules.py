@@ -12,6 +12,7 @@ import numpy.typing as npt
 from item2vec.arrays import Mask, Rows
 from item2vec.catalogue import Eligible, Values
 from item2vec.conditions import Condition
+from item2vec.direction import Direction
 from item2vec.errors import InputError
 from item2vec.rules import Rules
 from item2vec.types import Vocabulary
@@ -44,6 +45,8 @@ class RowRules:
         As in ``Rules``.
     disliked
         The disliked rows for all answers, or for each answer.
+    direction
+        The direction that is added to queries; ``None`` for none.
     selected
         Rows that were selected before; they count in ``caps`` and in diversity.
     """
@@ -57,6 +60,7 @@ class RowRules:
     popularity: float | None = None
     disliked: Rows | tuple[Rows, ...] = field(default_factory=lambda: NO_ROWS)
     interests: int | Literal["auto"] | None = None
+    direction: Direction | None = None
     selected: Rows = field(default_factory=lambda: NO_ROWS)
 
     @classmethod
@@ -78,7 +82,8 @@ class RowRules:
         Raises
         ------
         InputError
-            If a rule names an attribute that no item has, or ``mask`` has the wrong type or shape.
+            If a rule names an attribute that no item has, no item of a group of ``direction`` has an input
+            vector, or ``mask`` has the wrong type or shape.
 
         Examples
         --------
@@ -101,6 +106,7 @@ class RowRules:
             rules.popularity,
             _disliked(rules.disliked, vectors.vocabulary),
             rules.interests,
+            _direction(rules.direction, vectors, eligible),
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
@@ -131,6 +137,24 @@ class RowRules:
                 f"disliked has {len(self.disliked)} lists; expected one per history ({n}), or one list of ids"
             )
         return list(self.disliked)
+
+
+def _direction_by(
+    conditions: tuple[Condition, Condition], vectors: ItemVectors, eligible: Eligible
+) -> Direction:
+    """Return the direction between the items that meet two conditions, as far as they are active."""
+    masks = [eligible.mask(condition) for condition in conditions]
+    rows = [np.arange(len(vectors)) if mask is None else np.flatnonzero(mask) for mask in masks]
+    return vectors.direction_between(*rows)
+
+
+def _direction(
+    direction: Direction | tuple[Condition, Condition] | None, vectors: ItemVectors, eligible: Eligible | None
+) -> Direction | None:
+    if isinstance(direction, tuple):
+        assert eligible is not None, "Rules.reads_attributes requires the attributes"
+        return _direction_by(direction, vectors, eligible)
+    return direction
 
 
 def _disliked(

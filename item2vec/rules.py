@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypedDict, cast
 import numpy as np
 
 from item2vec.conditions import Condition, Where, parse
+from item2vec.direction import Direction
 from item2vec.errors import InputError, InputTypeError, short_repr
 from item2vec.types import as_history
 
@@ -38,6 +39,10 @@ class RuleArguments(TypedDict, total=False):
 
     ``disliked``: ids of items that the user dislikes; in ``recommend_many``, ids for all histories, or one
     list per history. ``interests``: the number of interests of a history, or ``"auto"``.
+
+    ``direction``: the way from one group of items to another, which is added to the query: a result of
+    ``Recommender.direction``, or a pair of conditions, such as ``({"year": {"<": 1990}}, {"year": {">=":
+    1990}})``.
     """
 
     where: Where | None
@@ -50,6 +55,7 @@ class RuleArguments(TypedDict, total=False):
     popularity: float | None
     disliked: Iterable[Any] | None
     interests: _Interests
+    direction: Direction | tuple[Where, Where] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,8 @@ class Rules:
        Unknown ids are ignored.
     2. Relevance. The score of an item is that of the user vector, moved away from ``disliked`` items and
        items of negative weight; with ``interests``, the highest score of several user vectors, one for each
-       cluster of the history. It includes the bonuses of the model, and the prior with the weight
+       cluster of the history. ``direction`` moves each of these vectors v to the vector of the same length
+       in the direction of v + |v| · d. It includes the bonuses of the model, and the prior with the weight
        ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative score, so
        that a factor above 1 always raises an item. The factors of an item are multiplied.
     3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
@@ -105,6 +112,8 @@ class Rules:
     interests
         The number of interests of a history, ``"auto"``, or ``None`` for one user vector. It has no effect on
         similar items and analogies.
+    direction
+        A direction, or the conditions of its two groups. It has no effect on popular items.
 
     Examples
     --------
@@ -125,6 +134,7 @@ class Rules:
     popularity: float | None = None
     disliked: tuple[str, ...] | tuple[tuple[str, ...], ...] = ()
     interests: _Interests = None
+    direction: Direction | tuple[Condition, Condition] | None = None
 
     EMPTY: ClassVar[Rules]
 
@@ -132,7 +142,8 @@ class Rules:
     def reads_attributes(self) -> bool:
         """Whether a rule refers to attributes of the items."""
         conditions = (self.where, *(target for target, _ in self.boost))
-        return bool(self.at_most) or any(isinstance(part, Condition) for part in conditions)
+        by_attributes = bool(self.at_most) or isinstance(self.direction, tuple)
+        return by_attributes or any(isinstance(part, Condition) for part in conditions)
 
     @classmethod
     def of(cls, arguments: RuleArguments, *, many: bool = False) -> Rules:
@@ -179,6 +190,17 @@ def _interests(value: Any) -> int | str:
     if value < 1:
         raise InputError(f"interests is {value}; expected 'auto' or an integer of at least 1")
     return int(value)
+
+
+def _direction(value: Any) -> Direction | tuple[Condition, Condition]:
+    if isinstance(value, Direction):
+        return value
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise InputTypeError(
+            f"direction is {short_repr(value)}; expected the result of model.direction, or a pair of "
+            "conditions, such as ({'year': {'<': 1990}}, {'year': {'>=': 1990}})"
+        )
+    return parse(value[0]), parse(value[1])
 
 
 def _caps(value: Any) -> tuple[tuple[str, int], ...]:
@@ -232,6 +254,7 @@ _PARSERS: dict[str, Callable[[Any, bool], Any]] = {
     "popularity": lambda value, _: _number(value, "popularity", 0, LARGEST),
     "disliked": _disliked,
     "interests": lambda value, _: _interests(value),
+    "direction": lambda value, _: _direction(value),
 }
 
 Rules.EMPTY = Rules()

@@ -1,4 +1,4 @@
-"""Sources of rows in order of score: searched in an index, multiplied by factors, or by popularity."""
+"""Sources of rows in order of score: searched in an index, multiplied by factors, or by given scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from item2vec.index.bonuses import Bonuses
 from item2vec.index.search import Index, search
 from item2vec.kernels.scanning import RowLists
 
-__all__ = ["Boosted", "Demoting", "Popular", "Ranking", "Searched", "Source", "boosted"]
+__all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "boosted"]
 
 
 class Ranking(NamedTuple):
@@ -94,29 +94,30 @@ class Searched:
 
 
 @dataclass(frozen=True, eq=False)
-class Popular:
-    """The most popular rows: ``order`` holds all rows, best first, and ``scores`` a score per row."""
+class Ordered:
+    """Rows by given scores: ``order`` holds all rows, best first, and ``scores`` a score per row."""
 
     order: Rows
     scores: Doubles
     excluded: Sequence[npt.NDArray[Any]]
     allowed: Mask | None
+    source: str = "popular"
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the ``n`` most popular eligible rows, with ``source="popular"``."""
+        """Return the ``n`` best eligible rows for each list of excluded rows."""
         return [self._best_of(n, excluded) for excluded in self.excluded]
 
     def _best_of(self, n: int, excluded: npt.NDArray[Any]) -> Ranking:
         eligible = np.ones(len(self.order), dtype=bool) if self.allowed is None else self.allowed.copy()
         eligible[excluded] = False
         rows = self.order[eligible[self.order]][:n]
-        return Ranking(rows, self.scores[rows], "popular")
+        return Ranking(rows, self.scores[rows], self.source)
 
-    def take(self, query: int) -> Popular:
+    def take(self, query: int) -> Ordered:
         """Return a source for one of the queries."""
         return replace(self, excluded=[self.excluded[query]])
 
-    def within(self, mask: Mask) -> Popular:
+    def within(self, mask: Mask) -> Ordered:
         """Return a source of the rows selected by a mask."""
         return replace(self, allowed=mask if self.allowed is None else self.allowed & mask)
 
@@ -199,7 +200,7 @@ class Demoting:
 def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
     """Return a source whose scores are multiplied by factors, each with a mask of its rows; others by 1.
 
-    >>> rows = Popular(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
+    >>> rows = Ordered(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
     >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows
     array([0, 2])
     """

@@ -66,8 +66,8 @@ class Recommendation:
 class Share:
     """The contribution of one history item to a recommendation's score; the contributions sum to the score.
 
-    ``item`` is ``None`` for the popularity prior, which does not depend on the history. With interests,
-    ``interest`` is the central item of the interest with the highest score.
+    ``item`` is ``None`` for the popularity prior and a direction, which do not depend on the history. With
+    interests, ``interest`` is the central item of the interest with the highest score.
 
     >>> item, share = Share("age-of-consent", 0.25)
     >>> share

@@ -1,4 +1,4 @@
-"""User vectors: one or several per history, read from its interests and moved away from its dislikes."""
+"""User vectors: one or several per history, read from its interests, moved by dislikes and directions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Rows
+from item2vec.arrays import Codes, Doubles, Floats, Rows
 from item2vec.config import TasteConfig
+from item2vec.direction import Direction
 from item2vec.dislikes import Dislikes, dislike_scores, move_away
+from item2vec.errors import InputError
 from item2vec.histories import Histories
 from item2vec.interests import divide
 from item2vec.sentences import offsets_of
-from item2vec.taste import TasteReader, Tastes, token_scores
+from item2vec.taste import TasteReader, Tastes, scored_matrix, token_scores
 from item2vec.vectors import ItemVectors
 
 __all__ = ["UserVectors", "read_user_vectors"]
@@ -24,7 +26,8 @@ class UserVectors(NamedTuple):
     ``tastes`` and ``histories`` have one entry per user vector: the vector, and the part of the history that
     it was read from. ``owners`` is the history of each user vector, ascending. ``dislikes`` are the disliked
     items, per user vector, and ``steps`` the steps away from them (see ``move_away``). ``medoids`` is the
-    central item of each interest; ``None`` without interests.
+    central item of each interest; ``None`` without interests. ``moves`` (float32, user vectors × dimensions)
+    are the steps in a direction that are part of the vectors; ``None`` without a direction.
     """
 
     histories: Histories
@@ -33,6 +36,45 @@ class UserVectors(NamedTuple):
     dislikes: Dislikes
     steps: Doubles
     medoids: Codes | None = None
+    moves: Floats | None = None
+
+    def moved(self, direction: Direction, vectors: ItemVectors, taste: TasteConfig) -> UserVectors:
+        """Return the user vectors moved in a direction d: v becomes the vector of length |v| along v + |v| d.
+
+        Raises
+        ------
+        InputError
+            If the direction has no vector for the scores of the model, or other dimensions.
+        """
+        matrix, tastes = scored_matrix(vectors, taste), self.tastes
+        step = direction.input if matrix is vectors.unit_input else direction.output
+        if step is None or step.shape != matrix.shape[1:]:
+            raise InputError(
+                f"the direction is not one of this model, whose scores have {matrix.shape[1]} dimensions; "
+                "expected the result of model.direction"
+            )
+        lengths = np.linalg.norm(tastes.vectors.astype(np.float64), axis=1, keepdims=True)
+        added = lengths * step
+        targets = tastes.vectors + added
+        norms = np.linalg.norm(targets, axis=1, keepdims=True)
+        factors = np.divide(lengths, norms, out=np.zeros_like(norms), where=norms > 0)
+        return self._replace(
+            tastes=Tastes(
+                (targets * factors).astype(np.float32),
+                tastes.weights,
+                tastes.scales * factors,
+                tastes.empty | (norms[:, 0] == 0),
+            ),
+            steps=self.steps * factors,
+            moves=(added * factors).astype(np.float32),
+        )
+
+    def share_of_move(self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int) -> float:
+        """Return the contribution of the direction to the inner product of a user vector and an item."""
+        if self.moves is None:
+            return 0.0
+        row = scored_matrix(vectors, taste)[item].astype(np.float64)
+        return float(self.moves[number].astype(np.float64) @ row)
 
     def shares(
         self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int

@@ -6,22 +6,30 @@ import dataclasses
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked
-from item2vec.arrays import Doubles, Floats, Mask, Rows
-from item2vec.errors import InputError
+from item2vec.arrays import Doubles, Floats
+from item2vec.errors import CorruptBundleError, InputError, short_repr
+from item2vec.geometry import Geometry
 from item2vec.interactions import read_only
-from item2vec.matrices import finite_rows, unit_rows
-from item2vec.ranking import top_k
-from item2vec.types import Recommendation, Vocabulary, as_history, check_k
-from item2vec.word2vec_files import counts_beside, read_counts, read_vectors, write_counts, write_vectors
+from item2vec.keyed_vectors import is_pickle, read_keyed_vectors
+from item2vec.matrices import finite_rows
+from item2vec.types import Vocabulary, as_history
+from item2vec.vector_folders import is_folder_of_vectors, read_folder, write_folder
+from item2vec.word2vec_files import (
+    check_limit,
+    counts_beside,
+    read_counts,
+    read_vectors,
+    write_counts,
+    write_vectors,
+)
 
 if TYPE_CHECKING:
     from item2vec.config.training import TrainConfig
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "ItemVectors"]
 
 log = logging.getLogger(__name__)
+
+Unknown = Literal["mean", "zeros"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ItemVectors:
+class ItemVectors(Geometry):
     """The input and output matrices of word2vec, one row per item, most frequent item first.
 
     gensim's training loss is not recorded. It varies between runs with several workers, and its float32 sum
@@ -129,126 +139,6 @@ class ItemVectors:
         kept = "input only" if self.output is None else "input and output"
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
 
-    @cached_property
-    def has_input(self) -> Mask:
-        """Whether each item has an input vector (bool, n items).
-
-        If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
-        of sentences has no input vector. After a single epoch of skip-gram or CBOW, this also holds for an
-        item that occurs only in the first windows. Such an item can be recommended by its output vector, and
-        is ignored in histories.
-        """
-        return read_only(self.input.any(axis=1), np.bool_)
-
-    @cached_property
-    def has_vector(self) -> Mask:
-        """Whether each item has an input or an output vector (bool, n items).
-
-        Files of vectors may contain rows of zeros. Such an item is never recommended, and has no similar
-        items.
-        """
-        has_output = self.output is not None and self.output.any(axis=1)
-        return read_only(self.has_input | has_output, np.bool_)
-
-    def with_vector(self, eligible: Mask | None) -> Mask | None:
-        """Return a mask of items without those that have no vector; ``None`` stands for all items."""
-        if self._all_have_vectors:
-            return eligible
-        return self.has_vector if eligible is None else eligible & self.has_vector
-
-    @cached_property
-    def _all_have_vectors(self) -> bool:
-        return bool(self.has_vector.all())
-
-    @cached_property
-    def unit_input(self) -> Floats:
-        """The input vectors, scaled to length 1. An item without an input vector has a row of zeros."""
-        return read_only(unit_rows(self.input), np.float32)
-
-    @cached_property
-    def unit_output(self) -> Floats:
-        """The output vectors, scaled to length 1. An item without an output vector has a row of zeros.
-
-        Raises
-        ------
-        InputError
-            If there is no output matrix.
-        """
-        if self.output is None:
-            raise InputError("the vectors have no output matrix; expected one: train with negative sampling")
-        return read_only(unit_rows(self.output), np.float32)
-
-    def similarity_matrix(self, rows: Rows) -> Floats:
-        """Return the unit vectors for comparing the items of ``rows`` with all items (n items × dimensions).
-
-        These are the input vectors, or the output vectors if an item of ``rows`` has no input vector.
-
-        Raises
-        ------
-        InputError
-            If an item of ``rows`` has no vector.
-        """
-        check_rows(rows, len(self))
-        if not self.has_vector[rows].all():
-            item = self.vocabulary.ids[rows[int(np.argmin(self.has_vector[rows]))]]
-            raise InputError(
-                f"item {item!r} has no vector: its row is zero; expected an item with a vector, which can be "
-                "compared"
-            )
-        return self.unit_input if self.has_input[rows].all() else self.unit_output
-
-    def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors; of output vectors if an item has no input vector."""
-        rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
-        unit, other_unit = self.similarity_matrix(rows)[rows]
-        return float(unit @ other_unit)
-
-    def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
-        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
-
-        The item itself is left out. If it has no input vector, output vectors are compared.
-        """
-        return self.analogy(positive=[item], k=k)
-
-    @checked
-    def analogy(
-        self, *, positive: Iterable[str], negative: Iterable[str] = (), k: int = 10
-    ) -> list[Recommendation]:
-        """Return the ``k`` items nearest to the positive items minus the negative ones (3CosAdd).
-
-        The query is the sum of the positive minus the negative items' unit vectors. All these items are left
-        out of the result.
-        Source: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
-        section 4.
-        """
-        check_k(k)
-        target, named = self.analogy_target(positive, negative)
-        scores = self.similarity_matrix(named) @ target
-        scores[named] = -np.inf
-        scores[~self.has_vector] = -np.inf
-        rows = top_k(scores, k)
-        ids = self.vocabulary.decode(rows)
-        return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
-
-    def analogy_target(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Floats, Rows]:
-        """Return the unit query vector of an analogy, and the rows of its positive and negative items.
-
-        The score of an item is the inner product of the query and the item's row in ``similarity_matrix``.
-        """
-        signs = [(1, id_) for id_ in as_history(positive, "positive")]
-        signs += [(-1, id_) for id_ in as_history(negative, "negative")]
-        if not signs or signs[0][0] < 0:
-            raise InputError("positive is empty; expected at least one positive item")
-        rows = np.array([self.vocabulary.code(id_) for _, id_ in signs], dtype=np.intp)
-        weights = np.array([sign for sign, _ in signs], dtype=np.float32)
-        target = weights @ self.similarity_matrix(rows)[rows]
-        norm = np.linalg.norm(target)
-        if norm < 1e-6:
-            raise InputError(
-                "the positive and negative items cancel each other out; expected a non-zero sum of vectors"
-            )
-        return target / norm, rows
-
     @checked
     def take(self, rows: npt.NDArray[Any]) -> ItemVectors:
         """Return the vectors of these rows, in this order."""
@@ -260,6 +150,98 @@ class ItemVectors:
             output=None if self.output is None else self.output[rows],
             counts=self.counts[rows],
         )
+
+    @checked
+    def select(self, items: Iterable[str]) -> ItemVectors:
+        """Return the vectors of the known ids among ``items``, in this order; repeats are dropped.
+
+        Raises
+        ------
+        InputError
+            If no id is known, or no known item has an input vector.
+        """
+        codes = self.vocabulary.encode(items)
+        known = np.array(list(dict.fromkeys(codes[codes >= 0].tolist())), dtype=np.intp)
+        if not len(known):
+            raise InputError(
+                f"none of {len(codes):,} ids has a vector; expected ids such as {self.vocabulary.ids[0]!r}"
+            )
+        return self.take(known)
+
+    @checked
+    def embedding_matrix(
+        self, items: Iterable[str], *, unknown: Unknown | None = "mean", padding: bool = True
+    ) -> Floats:
+        """Return an array for the embedding layer of another model, with a row per id of its vocabulary.
+
+        Parameters
+        ----------
+        items
+            The ids of the caller's vocabulary, in its order.
+        unknown
+            A row for ids outside the vocabulary, which is also the row of its ids without an input vector:
+            ``"mean"`` of the input vectors, or ``"zeros"``. ``None``: no such row, and every id must have an
+            input vector.
+        padding
+            Whether to begin with a row of zeros, for padded sequences.
+
+        Returns
+        -------
+        numpy.ndarray
+            A new writeable, C-contiguous array (float32, rows × dimensions). The rows are: the padding (row
+            0), the unknown row (row 1, or 0 without padding), then the ids. So with both rows, the i-th id,
+            counted from 0, has row i + 2.
+
+        Raises
+        ------
+        UnknownItemError
+            If ``unknown`` is ``None`` and an id is unknown.
+        InputError
+            If ``unknown`` is ``None`` and an item has no input vector.
+
+        Examples
+        --------
+        >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.array([[1, 0], [0, 1]]), None, np.ones(2))
+        >>> vectors.embedding_matrix(["b", "new"])
+        array([[0. , 0. ],
+               [0.5, 0.5],
+               [0. , 1. ],
+               [0.5, 0.5]], dtype=float32)
+        """
+        if unknown not in (*get_args(Unknown), None):
+            raise InputError(f"unknown is {short_repr(unknown)}; expected 'mean', 'zeros', or None")
+        codes = self.vocabulary.encode(ids := as_history(items, "items"))
+        missing = ~np.append(self.has_input, False)[codes]  # code -1 selects the appended flag
+        if unknown is None and missing.any():
+            item = ids[int(missing.argmax())]
+            self.vocabulary.code(item)
+            raise InputError(f"item {item!r} has no input vector; pass unknown='mean', or leave it out")
+        first = int(padding) + int(unknown is not None)
+        matrix = np.zeros((first + len(codes), self.input.shape[1]), np.float32)
+        matrix[first:][~missing] = self.input[codes[~missing]]
+        if unknown == "mean":
+            matrix[first - 1] = self.input[self.has_input].mean(axis=0, dtype=np.float64)
+            matrix[first:][missing] = matrix[first - 1]
+        return matrix
+
+    @checked
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write all matrices and the settings of training to a new folder; ``load`` maps them.
+
+        Memory-mapped vectors need no memory of their own until they are read, and processes share it. Convert
+        a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
+
+        Raises
+        ------
+        BundleExistsError
+            If the path exists.
+        WriteError
+            If a file cannot be written.
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {"input": self.input, "counts": self.counts}
+        optional = {"output": self.output, "positions": self.positions}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
+        write_folder(Path(path), self.vocabulary.ids, arrays, self.config)
 
     @checked
     def save_word2vec(self, path: str | PathLike[str], *, binary: bool = False) -> None:
@@ -297,7 +279,11 @@ class ItemVectors:
         vocab: str | PathLike[str] | None = None,
         encoding: str = "utf-8",
     ) -> ItemVectors:
-        r"""Read input vectors in the formats of word2vec (text or binary) and GloVe, as is or compressed.
+        r"""Read vectors in the formats of word2vec, GloVe and gensim, or from a folder of ``save``.
+
+        The format is recognised by the content: word2vec (text or binary), GloVe, gensim's ``KeyedVectors``
+        (read without unpickling; see ``item2vec.keyed_vectors``), each as is or compressed. These files
+        contain input vectors only.
 
         A row of zeros is kept: its item has no vector. A row whose id occurs in an earlier row is dropped,
         and a warning is logged. Ids are kept as they are, except ids that ``save_word2vec`` has encoded.
@@ -305,8 +291,10 @@ class ItemVectors:
         Parameters
         ----------
         path
-            The file. Its first line may contain the number of rows and the number of dimensions; without
-            such a line, the file has GloVe's format, whose ids may contain blanks.
+            The file or folder. The first line of a text may contain the number of rows and the number of
+            dimensions; without such a line, the file has GloVe's format, whose ids may contain blanks. The
+            matrices of a folder, and the file ``.vectors.npy`` that gensim writes beside large
+            ``KeyedVectors``, are memory-mapped.
         limit
             Maximum number of rows to read; the rest of the file is not checked. ``None``: all rows.
         binary
@@ -314,7 +302,7 @@ class ItemVectors:
         vocab
             File of counts with a line "id count" per item, as written by ``save_word2vec``, gensim
             (``fvocab``) or word2vec.c (``-save-vocab``). ``None``: the file with the name of ``path`` and the
-            suffix ``.vocab``, if it exists; otherwise all counts are 1.
+            suffix ``.vocab``, if it exists; otherwise all counts are 1, or those of ``KeyedVectors``.
         encoding
             Encoding of ids.
 
@@ -332,14 +320,33 @@ class ItemVectors:
         ...     ItemVectors.load(file, limit=2).vocabulary
         Vocabulary(2 ids: 'the', 'of')
         """
-        vocabulary, matrix = read_vectors(Path(path), binary=binary, limit=limit, encoding=encoding)
-        beside = counts_beside(Path(path)) if vocab is None else Path(vocab)
-        has_counts = vocab is not None or beside.is_file()
-        counts = read_counts(beside, vocabulary, encoding) if has_counts else np.ones(len(vocabulary))
+        path = Path(path)
+        check_limit(limit)
+        if is_folder_of_vectors(path):
+            return cls._from_folder(path, limit)
+        if binary is None and is_pickle(path):
+            vocabulary, matrix, counts = read_keyed_vectors(path, limit=limit)
+        else:
+            vocabulary, matrix = read_vectors(path, binary=binary, limit=limit, encoding=encoding)
+            counts = np.ones(len(vocabulary))
+        beside = counts_beside(path) if vocab is None else Path(vocab)
+        if vocab is not None or beside.is_file():
+            counts = read_counts(beside, vocabulary, encoding)
         try:
             return cls(vocabulary, matrix, None, counts)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+
+    @classmethod
+    def _from_folder(cls, path: Path, limit: int | None) -> ItemVectors:
+        ids, arrays, config = read_folder(path)
+        if limit is not None:
+            arrays = {name: array if name == "positions" else array[:limit] for name, array in arrays.items()}
+        fields: dict[str, Any] = {"output": None, **arrays}
+        try:
+            return cls(vocabulary=Vocabulary(ids[:limit]), config=config, **fields)
+        except InputError as error:
+            raise CorruptBundleError(f"{path}: {error}; use another copy") from error
 
     @classmethod
     @checked

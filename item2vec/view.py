@@ -18,6 +18,7 @@ from item2vec.catalogue import Catalogue
 from item2vec.config import AdapterConfig
 from item2vec.durations import EPOCH, microseconds_of, seconds_of
 from item2vec.errors import InputError, InputTypeError, StoreError
+from item2vec.geometry import Method
 from item2vec.items import Items
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
@@ -157,11 +158,12 @@ class View:
         *,
         positive: Iterable[str],
         negative: Iterable[str] = (),
+        method: Method = "3cosadd",
         k: int = 10,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
-        return self.model.analogy(positive=positive, negative=negative, k=k, **rules)
+        return self.model.analogy(positive=positive, negative=negative, method=method, k=k, **rules)
 
     def radio(
         self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]

@@ -32,7 +32,7 @@ from item2vec.opening import check_file, open_bytes, reading
 from item2vec.outputs import output
 from item2vec.types import Vocabulary, check_ids
 
-__all__ = ["counts_beside", "read_counts", "read_vectors", "write_counts", "write_vectors"]
+__all__ = ["check_limit", "counts_beside", "read_counts", "read_vectors", "write_counts", "write_vectors"]
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,6 @@ ENCODED = "%:"
 _TO_ENCODE = {ord(character): f"%{ord(character):02X}" for character in "% \t\n\r\x0b\x0c"}
 _WHITE_SPACE = re.compile("[ \t\n\r\x0b\x0c]")
 _FOREIGN = {
-    b"\x80\x04": "a pickle, such as the result of gensim's save(); expected word2vec or GloVe: load it in "
-    "gensim and call save_word2vec_format",
     b"\xba\x16\x4f\x2f": "a model of fastText; expected word2vec or GloVe: use the .vec file beside it",
 }
 
@@ -82,8 +80,7 @@ def read_vectors(
     InputError
         If the file cannot be read or is malformed. The message names the line, or the row of a binary file.
     """
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InputError(f"limit is {limit!r}; expected a number of rows of at least 1, or None")
+    check_limit(limit)
     layout: _Layout | None = None
     with reading(path):
         try:
@@ -99,6 +96,12 @@ def read_vectors(
         except (ValueError, LookupError) as error:
             kind = layout or f"word2vec's {'binary' if binary else 'text'} format"
             raise InputError(f"{path} is not in {kind}: {error}") from error
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise ``InputError`` unless a limit is a number of rows, or ``None``."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise InputError(f"limit is {limit!r}; expected a number of rows of at least 1, or None")
 
 
 def write_vectors(path: Path, ids: Sequence[str], matrix: Floats, *, binary: bool) -> None:

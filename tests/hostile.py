@@ -189,6 +189,7 @@ class World:
         (folder / "listens.csv").write_text("user,item,timestamp\nu,a,2024-01-01\nu,b,2024-01-02\n")
         (folder / "items.csv").write_text("item,title,g\na,A,jazz\nb,B,soul\n")
         (folder / "edges.csv").write_text("source,target,weight\na,b,1\nb,c,2\n")
+        (folder / "questions.txt").write_text(": g\na b c d\n")
         (folder / "lists.txt").write_text("a b c\nb c d\n")
 
     def close(self):
@@ -265,12 +266,23 @@ def calls_of(world):
     yield ItemVectors.load, {"path": w.folder / "vectors.txt"}
     yield v.analogy, {"positive": ["a"]}
     yield v.analogy_target, {"positive": ["a"], "negative": ["b"]}
+    yield v.analogy_products, {"positive": ["a"], "negative": ["b"]}
     yield v.similar_items, {"item": "a"}
+    yield v.nearest, {"vector": np.ones(4, np.float32)}
+    yield v.distances, {"item": "a"}
+    yield v.closer_than, {"item": "a", "other": "b"}
+    yield v.rank, {"item": "a", "other": "b"}
+    yield v.doesnt_match, {"items": ["a", "b", "c"]}
+    yield v.direction, {"items_a": ["a"], "items_b": ["b"]}
+    yield v.direction_between, {"rows_a": rows, "rows_b": rows}
     yield v.similarity, {"item": "a", "other": "b"}
     yield v.similarity_matrix, {"rows": rows}
     yield v.take, {"rows": rows}
     yield v.with_vector, {"eligible": np.ones(7, bool)}
     yield ItemVectors.load_word2vec, {"path": w.folder / "vectors.txt"}
+    yield v.select, {"items": ["a"]}
+    yield v.embedding_matrix, {"items": ["a", "zz"]}
+    yield v.save, {"path": w.folder / "saved-vectors"}
     yield v.save_word2vec, {"path": w.folder / "saved.txt"}
     # serving
     m = w.model
@@ -280,6 +292,8 @@ def calls_of(world):
     yield m.recommend_many, {"histories": [["a", "b"], ["c"]]}
     yield m.analogy, {"positive": ["a"]}
     yield m.similar_items, {"item": "a"}
+    yield m.nearest, {"vector": np.ones(4, np.float32)}
+    yield m.direction, {"where_a": {"g": "jazz"}, "where_b": {"g": "jazz"}}
     yield m.radio, {"seed": "a"}
     yield m.with_items, {"items": Items.of({"new": {"g": "jazz"}}), "together": {"new": ["a"]}}
     yield m.explain, {"history": ["a", "b"], "item": "c"}
@@ -361,6 +375,9 @@ def calls_of(world):
     for links in (evaluation.CommonNeighbours, evaluation.AdamicAdar):
         yield links, {"graph": w.graph}
         yield links(w.graph).score_pairs, {"sources": ["a"], "targets": ["b"]}
+    yield evaluation.AnalogyAccuracy, {"sections": ()}
+    yield evaluation.AnalogySection, {"name": "a", "correct": 1, "n": 1, "unknown": 0}
+    yield evaluation.evaluate_analogies, {"vectors": v, "path": w.folder / "questions.txt"}
     yield evaluation.evaluate, {"model": m, "split": w.split, "k": 2}
     yield evaluation.baselines, {"split": w.split}
     yield evaluation.by_coldness, {"split": w.split}

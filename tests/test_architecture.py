@@ -14,16 +14,17 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
     {"arguments", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
-    | {"processes", "conditions"},
+    | {"processes", "conditions", "direction"},
     {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
-    {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
+    {"sentences", "graph", "catalogue", "layouts", "word2vec_files", "geometry"}
+    | {"keyed_vectors", "vector_folders"},
     {"histories", "vectors", "shaping"},
     {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases", "contexts"}
     | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
     {"selection"},
-    {"ranker", "extension"},
+    {"ranker", "extension", "item_queries"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
     {"report", "tuning", "view"},

@@ -147,7 +147,24 @@ def test_similar_items_and_analogies(client, app):
     assert ids(client.post("/v1/similar", json={"item": item, "k": 3})) == expected
     analogy = client.post("/v1/analogies", json={"positive": [item], "negative": [other], "k": 3})
     assert ids(analogy) == [found.item for found in engine.analogy(positive=[item], negative=[other], k=3)]
+    query = {"positive": [item, other], "negative": [expected[0]]}
+    answer = client.post("/v1/analogies", json={**query, "method": "3cosmul"})
+    assert ids(answer) == [found.item for found in engine.analogy(**query, method="3cosmul")]
+    is_problem(client.post("/v1/analogies", json={**query, "method": "add"}), 422)
     is_problem(client.get("/v1/items/unknown-song/similar"), 404)
+
+
+def test_a_direction_is_a_pair_of_conditions(client, app):
+    engine = app.state.serving.engine
+    pair = [{"genre": "techno"}, {"genre": "ambient"}]
+    item = engine.model.vocabulary.ids[0]
+    for path, query, call in (
+        ("recommendations", {"history": [item]}, engine.recommend),
+        ("analogies", {"positive": [item]}, engine.analogy),
+    ):
+        answer = client.post(f"/v1/{path}", json={**query, "direction": pair})
+        assert ids(answer) == [found.item for found in call(**query, direction=pair)]
+        is_problem(client.post(f"/v1/{path}", json={**query, "direction": pair[:1]}), 422)
 
 
 def test_search_forgives_typing_errors(client):

@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import corpora
 
-from item2vec import Config, Recommender, Sentences, TrainConfig, fit, load, publish, train
+from item2vec import Config, Items, Recommender, Sentences, TrainConfig, fit, load, publish, train
 from item2vec.errors import ConfigError, InputTypeError, TrainingError
 from item2vec.kernels.neighbours import add_near
+from item2vec.training import _trainer
+from item2vec.training.corpus import prepare
+from item2vec.training.epochs import run_epochs
+from item2vec.training.warm_start import Frozen, initialise
 from item2vec.vectors import ItemVectors
 
 TRAINERS = {
@@ -190,6 +194,84 @@ def test_a_start_without_output_vectors_is_accepted():
     assert train(ring(), start=known, **SMALL, epochs=1, **hierarchical).output is None
 
 
+NEW = ["item-5", "item-6", "item-40"]
+FROZEN = TRAINERS | {"cosine": COSINE}
+
+
+def bits(vectors, items, name):
+    return getattr(vectors, name)[vectors.vocabulary.encode(items)].tobytes()
+
+
+@pytest.mark.parametrize("how", FROZEN.values(), ids=FROZEN)
+def test_frozen_items_keep_their_vectors_bit_for_bit_and_new_ones_learn(how):
+    start = train(ring(without=NEW), **SMALL, **how, epochs=3)
+    vectors = train(ring(seed=1), start=start, freeze=True, **SMALL, **how, epochs=8)
+    known = start.vocabulary.ids
+    for name in ("input", "output"):
+        assert bits(vectors, known, name) == bits(start, known, name)
+    still = train(ring(seed=1), start=start, **SMALL, **how, **STILL)
+    moved = train(ring(seed=1), start=start, **SMALL, **how, epochs=8)
+    for item in NEW:
+        assert np.abs(vectors[item] - still[item]).max() > 1e-3
+    assert bits(moved, known, "input") != bits(start, known, "input")
+    assert set(vectors.vocabulary) == {*known, *NEW}
+
+
+@pytest.mark.parametrize("how", FROZEN.values(), ids=FROZEN)
+def test_frozen_rows_are_restored_after_each_epoch(how):
+    """The matrices of the trainer, next to which new items learn, contain the known vectors again."""
+    start = train(ring(without=NEW), **SMALL, **how, epochs=3)
+    corpus = prepare(ring(seed=1), TrainConfig(**SMALL, **how))
+    trainer = _trainer(corpus, TrainConfig(**SMALL, **how), None)
+    config = TrainConfig(**SMALL, **how, epochs=2)
+    warm = initialise(trainer, corpus, config, start)
+    run_epochs(trainer, corpus, config, None, None, warm, Frozen.of(start, corpus))
+    row = corpus.vocabulary.code("item-1")
+    assert trainer.input[row].tobytes() == start["item-1"].tobytes()
+
+
+def test_new_items_learn_their_place_among_frozen_items():
+    how = {**SMALL, "objective": "skipgram", "backend": "numba", "window": 2}
+    start = train(ring(2000, without=["item-5"]), **how, epochs=20)
+    vectors = train(ring(2000, seed=1), start=start, freeze=True, **how, epochs=10)
+    near = {f"item-{place}" for place in range(11)}
+    assert {one.item for one in vectors.similar_items("item-5", k=4)} <= near
+
+
+@pytest.mark.parametrize("how", FROZEN.values(), ids=FROZEN)
+@pytest.mark.parametrize("freeze", [False, True])
+def test_training_starts_from_vectors_of_a_file(tmp_path, how, freeze):
+    """Such vectors have no output matrix and no settings; the output vectors learn as from scratch."""
+    known = train(ring(without=NEW), **SMALL, objective="skipgram", backend="numba", epochs=3)
+    known.save_word2vec(tmp_path / "vectors.txt")
+    start = ItemVectors.load(tmp_path / "vectors.txt")
+    still = train(ring(seed=1), start=start, **SMALL, **how, epochs=1, alpha=1e-5, min_alpha=0)
+    np.testing.assert_allclose(still["item-1"], start["item-1"], rtol=0, atol=1e-3)
+    vectors = train(ring(seed=1), start=start, freeze=freeze, **SMALL, **how, epochs=2)
+    same = bits(vectors, known.vocabulary.ids, "input") == bits(start, known.vocabulary.ids, "input")
+    assert same == freeze
+    assert np.abs(vectors.output[vectors.vocabulary.code("item-1")]).max() > 1e-3
+    assert len(vectors) == 60
+
+
+def test_frozen_vectors_without_new_items_learn_output_vectors():
+    known = train(ring(), **SMALL, objective="skipgram", backend="numba", epochs=3)
+    start = ItemVectors(known.vocabulary, known.input, None, known.counts)
+    how = {"objective": "skipgram", "backend": "numba", "epochs": 2}
+    vectors = train(ring(), start=start, freeze=True, **SMALL, **how)
+    assert bits(vectors, known.vocabulary.ids, "input") == bits(known, known.vocabulary.ids, "input")
+    assert np.abs(vectors.output).max() > 1e-3
+
+
+def test_freeze_requires_a_start_and_no_attributes():
+    with pytest.raises(ConfigError, match="freeze=True needs the vectors to keep; pass start="):
+        train(ring(50), freeze=True, **SMALL)
+    items = Items.of({f"item-{number}": {"even": number % 2 == 0} for number in range(60)})
+    start = train(ring(50), **SMALL, epochs=1)
+    with pytest.raises(ConfigError, match="cannot be combined with attributes="):
+        train(ring(50), start=start, freeze=True, items=items, attributes=["even"], **SMALL, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -233,6 +315,13 @@ def test_fit_and_the_command_line_continue_from_a_model(item2vec, tmp_path):
     code, out, _ = item2vec(*words.split(), "--min-alpha", "0", "--json")
     assert code == 0
     assert_same(load(json.loads(out)["path"]).vectors["item-1"], start["item-1"])
+    start.save(tmp_path / "saved")
+    start.save_word2vec(tmp_path / "vectors.bin", binary=True)
+    for path in ("saved", "vectors.bin"):
+        words = f"train --playlists lists.txt --start {path} --freeze --vector-size 16 --epochs 1 --json"
+        code, out, _ = item2vec(*words.split())
+        assert code == 0
+        assert (load(json.loads(out)["path"]).vectors["item-1"] == start["item-1"]).all()
     code, _, error = item2vec(*["train", "--playlists", "lists.txt", "--start", "yesterday"])
     assert (code, "set vector_size=16" in error) == (2, True)
 

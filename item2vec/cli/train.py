@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from item2vec.cli.output import show
 from item2vec.cli.parameters import ItemsFile, Source, items_file, settings, source_with_walks
 from item2vec.cli.settings import location
 from item2vec.config import Config
+
+if TYPE_CHECKING:
+    from item2vec.vectors import ItemVectors
 
 __all__ = ["export", "train"]
 
@@ -29,11 +32,14 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Bundle or models folder for a warm start: training starts from its vectors, usually with "
-            "fewer --epochs.",
+            metavar="PATH",
+            help="Bundle or models folder for a warm start, or a file or folder of vectors: training starts "
+            "from its vectors, usually with fewer --epochs.",
         ),
     ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Keep the vectors of --start; only new items learn.")
+    ] = False,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -44,7 +50,7 @@ def train(
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
-    from item2vec import fit, load, publish
+    from item2vec import fit, publish
     from item2vec.cli.reading import read_sentences
     from item2vec.cli.titles import read_titles_beside
     from item2vec.files import check_locks
@@ -56,10 +62,10 @@ def train(
     check_no_hold(folder)
     titles, source = read_titles_beside(items, source)
     sentences, stored_items, adapter = read_sentences(source, seed=config.train.seed, now=datetime.now(UTC))
-    start_vectors = None if start is None else load(start).vectors
+    start_vectors = None if start is None else _vectors_of(start)
     started = time.monotonic()
     titles = stored_items if titles is None else titles
-    model = fit(sentences, config, items=titles, start=start_vectors, adapter=adapter)
+    model = fit(sentences, config, items=titles, start=start_vectors, freeze=freeze, adapter=adapter)
     version = publish(model, folder, during_hold=False)
     facts = {
         "version": version.id,
@@ -70,6 +76,14 @@ def train(
         "seconds": round(time.monotonic() - started, 1),
     }
     show(facts, as_json=as_json)
+
+
+def _vectors_of(path: Path) -> ItemVectors:
+    from item2vec import ItemVectors, load
+    from item2vec.vector_folders import is_folder_of_vectors
+
+    is_model = path.is_dir() and not is_folder_of_vectors(path)
+    return load(path).vectors if is_model or not path.exists() else ItemVectors.load(path)
 
 
 def export(

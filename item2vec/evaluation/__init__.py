@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from item2vec.deprecated import module_getattr
+from item2vec.evaluation.analogies import AnalogyAccuracy, AnalogySection, evaluate_analogies
 from item2vec.evaluation.baselines import (
     ItemKNN,
     MarkovChain,
@@ -35,6 +36,8 @@ __all__ = [
     "EASE",
     "METRICS",
     "AdamicAdar",
+    "AnalogyAccuracy",
+    "AnalogySection",
     "CommonNeighbours",
     "Comparison",
     "Evaluation",
@@ -55,6 +58,7 @@ __all__ = [
     "compare",
     "cosines",
     "evaluate",
+    "evaluate_analogies",
     "find_leaks",
     "hide_edges",
     "k_fold",

@@ -78,6 +78,7 @@ class Rules(_Strict):
     boost: Annotated[dict[Id, Factor], Field(max_length=10_000)] = {}
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
     interests: Annotated[int, Field(ge=1, le=20), Whole] | Literal["auto"] | None = None
+    direction: Annotated[list[Conditions], Field(min_length=2, max_length=2)] | None = None
     explain: bool = False
 
     def arguments(self) -> dict[str, Any]:
@@ -144,6 +145,7 @@ class Analogy(Rules):
 
     positive: Annotated[list[Id], Field(min_length=1, max_length=1_000)]
     negative: Annotated[list[Id], Field(max_length=1_000)] = []
+    method: Literal["3cosadd", "3cosmul"] = "3cosadd"
 
 
 class Event(_Strict):

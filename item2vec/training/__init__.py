@@ -11,9 +11,10 @@ from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.training.attributes import ItemAttributes
 from item2vec.training.corpus import Corpus, prepare
-from item2vec.training.epochs import AfterEpoch, Trainer, run_epochs
+from item2vec.training.epochs import AfterEpoch, run_epochs
+from item2vec.training.trainer import Trainer
 from item2vec.training.validation import Validation
-from item2vec.training.warm_start import check_start, initialise
+from item2vec.training.warm_start import Frozen, check_freeze, check_start, initialise
 from item2vec.vectors import ItemVectors
 
 __all__ = ["AfterEpoch", "train"]
@@ -28,6 +29,7 @@ def train(
     validation: Sentences | None = None,
     taste: TasteConfig | None = None,
     start: ItemVectors | None = None,
+    freeze: bool = False,
     after_epoch: AfterEpoch | None = None,
     **settings: Any,
 ) -> ItemVectors:
@@ -52,11 +54,16 @@ def train(
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start
-        Vectors to continue from (warm start), such as yesterday's, of the same ``vector_size`` and objective.
+        Vectors to continue from (warm start), such as yesterday's, of the same ``vector_size`` and objective,
+        or the vectors of a file (``ItemVectors.load``), of the same ``vector_size``. Those of a file have no
+        output vectors: all output vectors are then initialised as in training from scratch.
         Known items start at their vectors. New items start at the mean of the known items within three
         positions of them, or at random if there are none. Items that occur in no sentence are left out.
         Learning rate and number of epochs do not change. With half of the epochs, next_item is nearly as
         accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
+    freeze
+        Whether known items keep the vectors that they have in ``start``, bit for bit. They are restored after
+        each epoch, so that new items, and output vectors that ``start`` does not have, learn next to them.
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.
@@ -73,8 +80,9 @@ def train(
     Raises
     ------
     ConfigError
-        If a setting is unknown or out of range, ``attributes`` is set without ``items``, or ``start`` was
-        trained with incompatible settings. Raised before training begins.
+        If a setting is unknown or out of range, ``attributes`` is set without ``items``, ``start`` was
+        trained with incompatible settings, or ``freeze`` is set without ``start`` or with ``attributes``.
+        Raised before training begins.
     InputError
         If no item has an attribute of a name in ``attributes``.
     NothingToTrainError
@@ -108,13 +116,15 @@ def train(
     config = config.for_data(len(sentences.tokens), ordered=sentences.ordered)
     if start is not None:
         check_start(start, config)
+    check_freeze(start, config, freeze=freeze)
     _check_items(items, config)
     corpus = prepare(sentences, config)
     measured = None if validation is None else Validation(validation, model.taste)
 
     trainer = _trainer(corpus, config, items)
     warm = None if start is None else initialise(trainer, corpus, config, start)
-    return run_epochs(trainer, corpus, config, measured, after_epoch, warm)
+    frozen = Frozen.of(start, corpus) if freeze and start is not None else None
+    return run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen)
 
 
 def _check_items(items: Items | None, config: TrainConfig) -> None:

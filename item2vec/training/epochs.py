@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,57 +16,15 @@ from item2vec.progress import progress_bar
 from item2vec.training.attributes import NewItems
 from item2vec.training.checks import log_items_left_out
 from item2vec.training.corpus import Corpus
+from item2vec.training.trainer import Trainer
 from item2vec.training.validation import Validation
+from item2vec.training.warm_start import Frozen
 from item2vec.types import Vocabulary
 from item2vec.vectors import Epoch, ItemVectors
 
-__all__ = ["AfterEpoch", "Trainer", "run_epochs"]
+__all__ = ["AfterEpoch", "run_epochs"]
 
 AfterEpoch = Callable[[int, ItemVectors], None]
-
-
-class Trainer(Protocol):
-    """Trains two matrices (float32, n items × dimensions) in place, one epoch at a time.
-
-    ``output`` and ``scored`` are ``None`` if only hierarchical softmax is trained.
-    """
-
-    @property
-    def input(self) -> Floats:
-        """Input vectors: items as context."""
-        ...
-
-    @property
-    def output(self) -> Floats | None:
-        """Output vectors: items as target."""
-        ...
-
-    @property
-    def scored(self) -> Floats | None:
-        """Output vectors whose inner product with a taste is the score."""
-        ...
-
-    @property
-    def input_of_attributes(self) -> Floats | None:
-        """For each item, the sum of the input vectors of its attributes; ``None`` without attributes.
-
-        ``scored`` includes the output vectors of the attributes, ``input`` and ``output`` no attributes.
-        """
-        ...
-
-    @property
-    def new_items(self) -> NewItems | None:
-        """The items that have attributes only, and their vectors; ``None`` if there are none."""
-        ...
-
-    @property
-    def positions(self) -> Floats | None:
-        """Learned weights of the steps back in a history (parts × steps); ``None`` if none are learned."""
-        ...
-
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train on all sentences once; ``number`` is the number of the epoch, from 0."""
-        ...
 
 
 def run_epochs(
@@ -76,8 +34,11 @@ def run_epochs(
     validation: Validation | None,
     after_epoch: AfterEpoch | None,
     warm: Mask | None = None,
+    frozen: Frozen | None = None,
 ) -> ItemVectors:
     """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
+
+    ``frozen`` rows have their initial vectors again after each epoch.
 
     Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
     number is logged. Rows of items that have attributes only are appended. A row with a trained output vector
@@ -92,7 +53,7 @@ def run_epochs(
         If a vector is not finite, or no vector changed.
     """
     initial = _Start.of(trainer, config)
-    vectors = partial(_vectors, trainer, corpus, config, initial, warm)
+    vectors = partial(_vectors, trainer, corpus, config, initial, warm, frozen)
     read = np.zeros(len(corpus.vocabulary), np.bool_)
     tokens_read = 0
     curve: list[Epoch] = []
@@ -100,6 +61,8 @@ def run_epochs(
     with progress_bar("training", config.epochs) as advance:
         for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
             trainer.train_epoch(number, tokens, offsets)
+            if frozen is not None:
+                frozen.restore(trainer)
             _check_finite(trainer, number + 1, config)
             read[_with_context(tokens, offsets)] = True
             tokens_read += len(tokens)
@@ -122,7 +85,9 @@ def run_epochs(
     kept = moved if warm is None else moved | warm
     if _keeps_targets(config):
         kept = kept | (read & initial.output_moved(trainer).any(axis=1))
-    outputs_suffice = _only_earlier_context(config) and warm is None and _has_outputs(trainer, config)
+    outputs_suffice = frozen is not None or (
+        _only_earlier_context(config) and warm is None and _has_outputs(trainer, config)
+    )
     if not moved.any() and not outputs_suffice:
         raise TrainingError(f"no vector changed in {config.epochs} epochs: {_why_unchanged(config)}")
     log_items_left_out(corpus, read, kept, config.epochs)
@@ -217,6 +182,7 @@ def _vectors(
     config: TrainConfig,
     initial: _Start,
     warm: Mask | None,
+    frozen: Frozen | None,
     *,
     copy: bool = True,
 ) -> ItemVectors:
@@ -237,7 +203,8 @@ def _vectors(
             input_.reshape(*unread.shape, -1)[unread] = 0
     if trainer.input_of_attributes is not None:
         input_ = input_ + trainer.input_of_attributes
-    return ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config, positions=trainer.positions)
+    found = ItemVectors(corpus.vocabulary, input_, output, corpus.counts, config, positions=trainer.positions)
+    return found if frozen is None else frozen.written(found)
 
 
 def _with_new_items(vectors: ItemVectors, new: NewItems) -> ItemVectors:

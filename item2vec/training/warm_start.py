@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Mask
+from item2vec.arrays import Codes, Floats, Mask, Rows
 from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.interactions import read_only
 from item2vec.training.corpus import Corpus
-from item2vec.training.epochs import Trainer
+from item2vec.training.trainer import Trainer
 from item2vec.vectors import ItemVectors
 
-__all__ = ["check_start", "initialise"]
+__all__ = ["Frozen", "check_start", "initialise"]
 
 
 REACH = 3
@@ -62,6 +65,62 @@ def check_start(start: object, config: TrainConfig) -> None:
                 f"start was trained with {name}={found!r}; expected {expected!r}; set the same {name}, or "
                 "train without start"
             )
+
+
+def check_freeze(start: ItemVectors | None, config: TrainConfig, *, freeze: bool) -> None:
+    """Raise ``ConfigError`` if ``freeze`` is set without vectors, or with attributes.
+
+    With attributes, a vector is a sum, whose other terms learn.
+    """
+    if freeze and start is None:
+        raise ConfigError("freeze=True needs the vectors to keep; pass start=, or omit freeze")
+    if freeze and isinstance(config, NextItem) and config.attributes:
+        raise ConfigError(
+            f"freeze=True cannot be combined with attributes={list(config.attributes)}, because the vectors "
+            "of attributes are part of those of items; omit one of them"
+        )
+
+
+class Frozen(NamedTuple):
+    """The rows of known items, which training does not change.
+
+    ``input_rows`` are the rows of a trainer with an input vector in ``start``, and ``input`` these vectors;
+    the same for ``output``. Items without an output vector in ``start`` learn one.
+    """
+
+    input_rows: Rows
+    input: Floats
+    output_rows: Rows
+    output: Floats
+
+    @classmethod
+    def of(cls, start: ItemVectors, corpus: Corpus) -> Frozen:
+        """Return the known rows of a corpus."""
+        row_of: Codes = start.vocabulary.encode(corpus.vocabulary.ids)
+        output = np.zeros_like(start.input) if start.output is None else start.output
+        return cls(*_known_rows(start.input, row_of), *_known_rows(output, row_of))
+
+    def restore(self, trainer: Trainer) -> None:
+        """Write the known vectors into the matrices of a trainer."""
+        trainer.input[self.input_rows] = self.input
+        if trainer.output is not None:
+            trainer.output[self.output_rows] = self.output
+
+    def written(self, vectors: ItemVectors) -> ItemVectors:
+        """Return vectors with the known vectors, to the last bit; a trainer may scale output vectors."""
+        input_ = vectors.input.copy()
+        input_[self.input_rows] = self.input
+        if vectors.output is None:
+            return replace(vectors, input=input_)
+        output = vectors.output.copy()
+        output[self.output_rows] = self.output
+        return replace(vectors, input=input_, output=output)
+
+
+def _known_rows(matrix: Floats, row_of: Codes) -> tuple[Rows, Floats]:
+    known = np.flatnonzero(row_of >= 0)
+    known = known[matrix[row_of[known]].any(axis=1)]
+    return known, matrix[row_of[known]]
 
 
 def initialise(trainer: Trainer, corpus: Corpus, config: TrainConfig, start: ItemVectors) -> Mask:

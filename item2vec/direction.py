@@ -1,0 +1,44 @@
+"""``Direction``: the difference between two groups of items, which moves a query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from item2vec.arrays import Floats
+
+__all__ = ["Direction"]
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """The mean unit vector of a second group of items minus that of a first group.
+
+    A product with a number is a longer, shorter or opposite direction.
+
+    Attributes
+    ----------
+    input
+        The difference of unit input vectors (float32, dimensions), which moves cosine queries.
+    output
+        The difference of unit output vectors (float32, dimensions), which moves queries of output scores;
+        ``None`` without an output matrix.
+
+    Examples
+    --------
+    >>> newer = Direction(np.array([0.5, -0.5], np.float32), None)
+    >>> (2 * newer).input
+    array([ 1., -1.], dtype=float32)
+    """
+
+    input: Floats
+    output: Floats | None
+
+    def __mul__(self, factor: float) -> Direction:
+        if isinstance(factor, bool) or not isinstance(factor, int | float | np.number):
+            return NotImplemented
+        number = np.float32(factor)
+        return Direction(self.input * number, None if self.output is None else self.output * number)
+
+    __rmul__ = __mul__

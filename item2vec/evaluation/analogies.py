@@ -1,0 +1,194 @@
+"""Analogy questions in the layout of word2vec's ``questions-words.txt``, and their accuracy by section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arguments import checked
+from item2vec.arrays import Rows
+from item2vec.errors import InputError
+from item2vec.geometry import EPSILON, Method, check_method
+from item2vec.opening import open_bytes, reading
+from item2vec.types import check_k
+from item2vec.vectors import ItemVectors
+
+__all__ = ["AnalogyAccuracy", "AnalogySection", "evaluate_analogies"]
+
+SCORES_PER_BLOCK = 1 << 23
+TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogySection:
+    """The answered questions of a section.
+
+    Attributes
+    ----------
+    name
+        The name of the section.
+    correct
+        Number of questions whose best answer is the expected item.
+    n
+        Number of answered questions.
+    unknown
+        Number of questions with an item that is unknown or has no input vector, which are not answered.
+
+    Examples
+    --------
+    >>> AnalogySection("capitals", correct=3, n=4, unknown=1).accuracy
+    0.75
+    """
+
+    name: str
+    correct: int
+    n: int
+    unknown: int
+
+    @property
+    def accuracy(self) -> float:
+        """The share of answered questions that are correct; NaN if none was answered."""
+        return self.correct / self.n if self.n else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class AnalogyAccuracy:
+    """The sections of a file of questions, in the order of the file, and the sum of all.
+
+    >>> AnalogyAccuracy((AnalogySection("a", 1, 2, 0), AnalogySection("b", 3, 3, 4))).total
+    AnalogySection(name='total', correct=4, n=5, unknown=4)
+    """
+
+    sections: tuple[AnalogySection, ...]
+
+    @property
+    def total(self) -> AnalogySection:
+        """The sum of all sections."""
+        columns = ([getattr(one, name) for one in self.sections] for name in ("correct", "n", "unknown"))
+        return AnalogySection(TOTAL, *map(sum, columns))
+
+
+@checked
+def evaluate_analogies(
+    vectors: ItemVectors,
+    path: str | PathLike[str],
+    *,
+    method: Method = "3cosadd",
+    restrict_vocab: int | None = 300_000,
+    case_insensitive: bool = True,
+) -> AnalogyAccuracy:
+    r"""Answer the questions of a file, and count the correct answers by section.
+
+    A line ``a b c d`` asks for the item that is to c as b is to a; the expected answer is d. The answer is
+    the best item for the positive items b and c and the negative item a, without a, b and c. A line
+    ``: name`` begins a section. Blanks separate the ids, so that a question cannot contain ids with white
+    space.
+
+    Parameters
+    ----------
+    vectors
+        The vectors; input vectors are compared.
+    path
+        The file, compressed or not.
+    method
+        ``"3cosadd"`` or ``"3cosmul"``, as in ``ItemVectors.analogy``.
+    restrict_vocab
+        Number of first rows, usually the most frequent items, that may be asked for and answered; ``None``
+        for all rows. A question with another item is not answered.
+    case_insensitive
+        Whether upper and lower case are equal. Of the items that differ only in case, the first one stands
+        for all of them, and none of those of a question is an answer.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a question precedes the first section, or a line does not have four ids.
+
+    ``restrict_vocab`` and ``case_insensitive`` have the meaning and defaults of gensim's
+    ``evaluate_word_analogies``. Unlike gensim, a line without four ids is an error.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from item2vec import Vocabulary
+    >>> rows = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 1, 1]])
+    >>> vectors = ItemVectors(Vocabulary(("man", "king", "woman", "queen")), rows, None, np.ones(4))
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "questions").write_text(": family\nman king woman queen\n")
+    ...     evaluate_analogies(vectors, Path(folder) / "questions").total.accuracy
+    1.0
+    """
+    check_method(method, with_direction=False)
+    n_rows = len(vectors) if restrict_vocab is None else min(check_k(restrict_vocab), len(vectors))
+    keys = [id_.upper() if case_insensitive else id_ for id_ in vectors.vocabulary.ids[:n_rows]]
+    units = np.asarray(vectors.unit_input[:n_rows])
+    rows_with_vector = np.flatnonzero(vectors.has_input[:n_rows]).tolist()
+    row_of = {keys[row]: row for row in reversed(rows_with_vector)}
+    representative = np.array([row_of.get(key, -1) for key in keys], dtype=np.intp)
+    sections = []
+    for name, questions in _sections(Path(path), case_insensitive=case_insensitive):
+        rows = [[row_of.get(key, -1) for key in question] for question in questions]
+        known = np.array([row for row in rows if min(row) >= 0], dtype=np.intp).reshape(-1, 4)
+        correct = _n_correct(units, representative, known, method)
+        sections.append(AnalogySection(name, correct, len(known), len(rows) - len(known)))
+    return AnalogyAccuracy(tuple(sections))
+
+
+def _sections(path: Path, *, case_insensitive: bool) -> Iterator[tuple[str, list[list[str]]]]:
+    name, questions = None, list[list[str]]()
+    with reading(path), open_bytes(path, "utf-8") as file:
+        for number, raw in enumerate(file, 1):
+            line = _text(path, number, raw)
+            if line.startswith(":"):
+                if name is not None:
+                    yield name, questions
+                name, questions = line.removeprefix(":").strip(), []
+            elif line:
+                ids = (line.upper() if case_insensitive else line).split()
+                if name is None or len(ids) != 4:
+                    raise InputError(
+                        f"{path}: line {number} is {line[:60]!r}; expected a section, such as ': capitals', "
+                        "and then four ids per line"
+                    )
+                questions.append(ids)
+    if name is not None:
+        yield name, questions
+
+
+def _text(path: Path, number: int, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: line {number} is not UTF-8: {error}; convert the file to UTF-8") from error
+
+
+def _n_correct(units: npt.NDArray[np.float32], representative: Rows, questions: Rows, method: Method) -> int:
+    """Return the number of questions (rows a, b, c, d) whose best row is d."""
+    step = max(1, SCORES_PER_BLOCK // len(units))
+    correct = 0
+    for start in range(0, len(questions), step):
+        block = questions[start : start + step]
+        scores = _scores(units, block, method)
+        scores[:, representative < 0] = -np.inf
+        for column in block[:, :3].T:
+            # The other spellings of an item of the question are left out as well.
+            scores[representative[None, :] == column[:, None]] = -np.inf
+        correct += int(np.count_nonzero(representative[scores.argmax(axis=1)] == block[:, 3]))
+    return correct
+
+
+def _scores(units: npt.NDArray[np.float32], questions: Rows, method: Method) -> npt.NDArray[Any]:
+    a, b, c = units[questions[:, :3].T]
+    scores: npt.NDArray[Any]
+    if method == "3cosadd":
+        scores = (b + c - a) @ units.T
+    else:
+        from_a, from_b, from_c = ((1 + (rows @ units.T).astype(np.float64)) / 2 for rows in (a, b, c))
+        scores = from_b * from_c / (from_a + EPSILON)
+    return scores

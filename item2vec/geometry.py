@@ -1,0 +1,342 @@
+"""``Geometry``: similarities, distances, neighbours and analogies of items, by cosines of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arguments import as_array, check_rows, checked
+from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.direction import Direction
+from item2vec.errors import InputError, short_repr
+from item2vec.interactions import read_only
+from item2vec.matrices import row_norms, unit_rows
+from item2vec.ranking import top_k
+from item2vec.types import Recommendation, Vocabulary, as_history, check_k
+
+__all__ = ["Geometry", "Method", "check_method", "moved_query", "unit_query"]
+
+Method = Literal["3cosadd", "3cosmul"]
+SMALLEST_NORM = 1e-6
+EPSILON = 1e-6
+"""Added to the denominator of 3CosMul, as in gensim."""
+
+
+class Geometry:
+    """The base class of ``ItemVectors``: all methods compare unit vectors.
+
+    Input vectors are compared; if an item of the query has no input vector, output vectors.
+    """
+
+    vocabulary: Vocabulary
+    input: Floats
+    output: Floats | None
+
+    @cached_property
+    def has_input(self) -> Mask:
+        """Whether each item has an input vector (bool, n items).
+
+        If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
+        of sentences has no input vector. After a single epoch of skip-gram or CBOW, this also holds for an
+        item that occurs only in the first windows. Such an item can be recommended by its output vector, and
+        is ignored in histories.
+        """
+        return read_only(self.input.any(axis=1), np.bool_)
+
+    @cached_property
+    def has_vector(self) -> Mask:
+        """Whether each item has an input or an output vector (bool, n items).
+
+        Files of vectors may contain rows of zeros. Such an item is never recommended, and has no similar
+        items.
+        """
+        has_output = self.output is not None and self.output.any(axis=1)
+        return read_only(self.has_input | has_output, np.bool_)
+
+    def with_vector(self, eligible: Mask | None) -> Mask | None:
+        """Return a mask of items without those that have no vector; ``None`` stands for all items."""
+        if self._all_have_vectors:
+            return eligible
+        return self.has_vector if eligible is None else eligible & self.has_vector
+
+    @cached_property
+    def _all_have_vectors(self) -> bool:
+        return bool(self.has_vector.all())
+
+    @cached_property
+    def unit_input(self) -> Floats:
+        """The input vectors, scaled to length 1. An item without an input vector has a row of zeros."""
+        return read_only(unit_rows(self.input), np.float32)
+
+    @cached_property
+    def unit_output(self) -> Floats:
+        """The output vectors, scaled to length 1. An item without an output vector has a row of zeros.
+
+        Raises
+        ------
+        InputError
+            If there is no output matrix.
+        """
+        if self.output is None:
+            raise InputError("the vectors have no output matrix; expected one: train with negative sampling")
+        return read_only(unit_rows(self.output), np.float32)
+
+    def similarity_matrix(self, rows: Rows) -> Floats:
+        """Return the unit vectors for comparing the items of ``rows`` with all items (n items × dimensions).
+
+        These are the input vectors, or the output vectors if an item of ``rows`` has no input vector.
+
+        Raises
+        ------
+        InputError
+            If an item of ``rows`` has no vector.
+        """
+        check_rows(rows, len(self.input))
+        if not self.has_vector[rows].all():
+            item = self.vocabulary.ids[rows[int(np.argmin(self.has_vector[rows]))]]
+            raise InputError(
+                f"item {item!r} has no vector: its row is zero; expected an item with a vector, which can be "
+                "compared"
+            )
+        return self.unit_input if self.has_input[rows].all() else self.unit_output
+
+    def similarity(self, item: str, other: str) -> float:
+        """Return the cosine of two items' input vectors; of output vectors if an item has no input vector."""
+        rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
+        unit, other_unit = self.similarity_matrix(rows)[rows]
+        return float(unit @ other_unit)
+
+    @checked
+    def distances(self, item: str, others: Iterable[str] | None = None) -> Doubles:
+        """Return the cosine distances (1 - cosine, from 0 to 2) of an item to others (float64).
+
+        Without ``others``, the result has a distance per item, in row order. The distance to an item without
+        a vector is NaN.
+        """
+        row = self.vocabulary.code(item)
+        if others is None:
+            rows, known = np.array([row], dtype=np.intp), None
+        else:
+            known = self._rows(others, "others")
+            rows = np.append(known, row)
+        units = self.similarity_matrix(rows)
+        compared = units if known is None else units[known]
+        found: Doubles = np.maximum(1 - (compared @ units[row]).astype(np.float64), 0)
+        return np.where(compared.any(axis=1), found, np.nan)
+
+    @checked
+    def closer_than(self, item: str, other: str) -> list[str]:
+        """Return the items that are nearer to ``item`` than ``other`` is, in row order."""
+        row, other_row = self.vocabulary.code(item), self.vocabulary.code(other)
+        self.similarity_matrix(np.array([row, other_row], dtype=np.intp))  # both must have a vector
+        distances = self.distances(item)
+        nearer = np.flatnonzero(distances < distances[other_row])
+        return self.vocabulary.decode(nearer[nearer != row])
+
+    def rank(self, item: str, other: str) -> int:
+        """Return the rank of ``other`` among the neighbours of ``item``; the nearest neighbour has rank 1."""
+        return len(self.closer_than(item, other)) + 1
+
+    @checked
+    def doesnt_match(self, items: Iterable[str]) -> str:
+        """Return the item that is least similar to the mean of the unit vectors of all ``items``.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than three items.
+        """
+        rows = self._rows(items, "items")
+        if len(rows) < 3:
+            raise InputError(f"items contains {len(rows)} ids; expected at least three")
+        units = self.similarity_matrix(rows)[rows].astype(np.float64)
+        (found,) = self.vocabulary.decode([rows[int(np.argmin(units @ units.mean(axis=0)))]])
+        return found
+
+    def similar_items(self, item: str, *, k: int = 10) -> list[Recommendation]:
+        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
+
+        The item itself is left out. If it has no input vector, output vectors are compared.
+        """
+        return self.analogy(positive=[item], k=k)
+
+    @checked
+    def nearest(self, vector: npt.ArrayLike, *, k: int = 10) -> list[Recommendation]:
+        """Return the ``k`` items whose input vectors have the highest cosine to a vector, best first.
+
+        Raises
+        ------
+        InputError
+            If the vector does not have one finite number per dimension, or is zero.
+        """
+        check_k(k)
+        scores = self.unit_input @ unit_query(vector, self.input.shape[1])
+        return self._best(scores, ~self.has_input, k)
+
+    @checked
+    def analogy(
+        self,
+        *,
+        positive: Iterable[str],
+        negative: Iterable[str] = (),
+        method: Method = "3cosadd",
+        direction: Direction | None = None,
+        k: int = 10,
+    ) -> list[Recommendation]:
+        """Return the ``k`` items nearest to the positive items and far from the negative ones, best first.
+
+        With several positive and no negative items, the result is near all of them: their vectors are added.
+        All these items are left out of the result.
+
+        Parameters
+        ----------
+        positive, negative
+            Ids of items; at least one positive item.
+        method
+            ``"3cosadd"``: the score is the cosine to the sum of the positive minus the negative items' unit
+            vectors. ``"3cosmul"``: with p and n the cosines to a positive and a negative item, the score is
+            Π (1 + p) / 2 divided by Π (1 + n) / 2 + 1e-6, so that no single large cosine dominates.
+        direction
+            A direction that is added to the sum of unit vectors; for 3CosAdd only.
+
+        Raises
+        ------
+        InputError
+            If there is no positive item, the vectors of the sum cancel out, an item has no vector, or a
+            direction is given for 3CosMul.
+        UnknownItemError
+            If an item is unknown.
+
+        Sources: Mikolov et al., Linguistic Regularities in Continuous Space Word Representations, NAACL 2013,
+        section 4 (3CosAdd); Levy & Goldberg, Linguistic Regularities in Sparse and Explicit Word
+        Representations, CoNLL 2014, equation 4 and footnote 7 (3CosMul).
+        """
+        check_k(k)
+        check_method(method, with_direction=direction is not None)
+        scores: npt.NDArray[Any]
+        if method == "3cosmul":
+            scores, named = self.analogy_products(positive, negative)
+        else:
+            target, named = self.analogy_target(positive, negative)
+            if direction is not None:
+                target = moved_query(target, direction, by_input=bool(self.has_input[named].all()))
+            scores = self.similarity_matrix(named) @ target
+        left_out = ~self.has_vector
+        left_out[named] = True
+        return self._best(scores, left_out, k)
+
+    def analogy_target(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Floats, Rows]:
+        """Return the unit query vector of an analogy, and the rows of its positive and negative items.
+
+        The score of an item is the inner product of the query and the item's row in ``similarity_matrix``.
+        """
+        rows, n_positive = self._analogy_rows(positive, negative)
+        weights = np.where(np.arange(len(rows)) < n_positive, np.float32(1), np.float32(-1))
+        target = weights @ self.similarity_matrix(rows)[rows]
+        norm = np.linalg.norm(target)
+        if norm < SMALLEST_NORM:
+            raise InputError(
+                "the positive and negative items cancel each other out; expected a non-zero sum of vectors"
+            )
+        return target / norm, rows
+
+    def analogy_products(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Doubles, Rows]:
+        """Return the scores of all items by 3CosMul (float64, n items), and the rows of the query's items."""
+        rows, n_positive = self._analogy_rows(positive, negative)
+        units = self.similarity_matrix(rows)
+        products: Doubles = np.ones((2, len(units)), np.float64)
+        for place, row in enumerate(rows.tolist()):
+            cosines = (units @ units[row]).astype(np.float64)
+            products[int(place >= n_positive)] *= np.maximum((1 + cosines) / 2, 0)
+        scores: Doubles = products[0] / (products[1] + EPSILON)
+        return scores, rows
+
+    @checked
+    def direction(self, items_a: Iterable[str], items_b: Iterable[str]) -> Direction:
+        """Return the direction from the mean of one group of items to the mean of another.
+
+        Raises
+        ------
+        InputError
+            If a group has no item with an input vector.
+        """
+        return self.direction_between(self._rows(items_a, "items_a"), self._rows(items_b, "items_b"))
+
+    @checked
+    def direction_between(self, rows_a: npt.NDArray[Any], rows_b: npt.NDArray[Any]) -> Direction:
+        """Return the direction between two groups of rows; see ``direction``."""
+        means = []
+        for rows in (rows_a, rows_b):
+            check_rows(rows, len(self.input))
+            if not self.has_input[rows].any():
+                raise InputError(
+                    f"a group of a direction has {len(rows)} items, and none has an input vector; expected "
+                    "at least one item with an input vector in each group"
+                )
+            means.append(_mean(self.unit_input, rows))
+        input_ = means[1] - means[0]
+        if self.output is None:
+            return Direction(input_, None)
+        return Direction(input_, _mean(self.unit_output, rows_b) - _mean(self.unit_output, rows_a))
+
+    def _rows(self, items: Iterable[str], name: str) -> Rows:
+        return np.array([self.vocabulary.code(id_) for id_ in as_history(items, name)], dtype=np.intp)
+
+    def _analogy_rows(self, positive: Iterable[str], negative: Iterable[str]) -> tuple[Rows, int]:
+        rows, others = self._rows(positive, "positive"), self._rows(negative, "negative")
+        if not len(rows):
+            raise InputError("positive is empty; expected at least one positive item")
+        return np.concatenate((rows, others)), len(rows)
+
+    def _best(self, scores: Floats | Doubles, left_out: Mask, k: int) -> list[Recommendation]:
+        scores[left_out] = -np.inf
+        rows = top_k(scores, k)
+        ids = self.vocabulary.decode(rows)
+        return [Recommendation(item, float(score)) for item, score in zip(ids, scores[rows], strict=True)]
+
+
+def check_method(method: str, *, with_direction: bool) -> None:
+    """Raise ``InputError`` if the method of an analogy is unknown, or cannot have a direction."""
+    if method not in get_args(Method):
+        raise InputError(f"method is {short_repr(method)}; expected '3cosadd' or '3cosmul'")
+    if method == "3cosmul" and with_direction:
+        raise InputError("method is '3cosmul', which takes no direction; expected method='3cosadd'")
+
+
+def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
+    """Return a vector scaled to length 1 (float32, dimensions).
+
+    >>> unit_query([3, 4], 2)
+    array([0.6, 0.8], dtype=float32)
+    """
+    query = as_array(vector, np.float32)
+    if query.shape != (size,) or not bool(np.isfinite(query).all()):
+        raise InputError(f"vector is {short_repr(vector)}; expected {size} finite numbers, one per dimension")
+    norm = row_norms(query[None])[0]
+    if norm == 0:
+        raise InputError("vector is zero; expected a vector other than zero, whose direction is compared")
+    unit: Floats = (query / norm).astype(np.float32)
+    return unit
+
+
+def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floats:
+    """Return the unit vector of a query plus a direction, for input vectors or for output vectors."""
+    step = direction.input if by_input else direction.output
+    if step is None or step.shape != target.shape:
+        found = "no output vectors" if step is None else f"{len(step)} dimensions"
+        raise InputError(
+            f"the direction has {found}; expected a direction of the same model, of {len(target)} dimensions"
+        )
+    return unit_query(target + step, len(target))
+
+
+def _mean(units: Floats, rows: npt.NDArray[Any]) -> Floats:
+    """Return the mean of the rows that are not zero; zeros if all are."""
+    own = units[rows]
+    present = own[own.any(axis=1)]
+    mean: Floats = present.sum(axis=0, dtype=np.float64).astype(np.float32) / np.float32(max(1, len(present)))
+    return mean

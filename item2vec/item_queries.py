@@ -1,0 +1,117 @@
+"""``ItemQueries``: the answers of a model to items, analogies and vectors, limited by rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Unpack
+
+import numpy.typing as npt
+
+from item2vec.arguments import checked
+from item2vec.arrays import Mask
+from item2vec.conditions import Where
+from item2vec.direction import Direction
+from item2vec.geometry import Method, check_method, unit_query
+from item2vec.row_rules import NO_ROWS, RowRules
+from item2vec.rules import RuleArguments, Rules
+from item2vec.types import Recommendation, as_history
+from item2vec.vectors import ItemVectors
+
+if TYPE_CHECKING:
+    from item2vec.ranker import Ranker, Ranking
+
+__all__ = ["ItemQueries"]
+
+
+@checked
+class ItemQueries:
+    """The base class of ``Recommender`` for queries that are not histories."""
+
+    vectors: ItemVectors
+    _ranker: Ranker
+
+    def similar_items(
+        self, item: str, *, k: int = 10, eligible: Mask | None = None, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
+        """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
+
+        ``rules`` and ``eligible`` limit which items may be returned, as in ``recommend``.
+
+        Raises
+        ------
+        UnknownItemError
+            If the item is unknown. The message suggests the closest known ids.
+        """
+        return self.analogy(positive=[item], k=k, eligible=eligible, **rules)
+
+    def analogy(
+        self,
+        *,
+        positive: Iterable[str],
+        negative: Iterable[str] = (),
+        method: Method = "3cosadd",
+        k: int = 10,
+        eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
+    ) -> list[Recommendation]:
+        """Return the result of ``ItemVectors.analogy``, limited by ``rules`` and ``eligible``.
+
+        ``method="3cosmul"`` computes a score of every item, without the index.
+        """
+        check_method(method, with_direction=rules.get("direction") is not None)
+        limits = self._row_rules(Rules.of(rules), eligible)
+        positive = as_history(positive, "positive")
+        if method == "3cosmul":
+            scores, named = self.vectors.analogy_products(positive, negative)
+            found = self._ranker.by_scores(scores, named, limits, n_positive=len(positive), k=k)
+        else:
+            target, named = self.vectors.analogy_target(positive, negative)
+            found = self._ranker.near(target, named, limits, n_positive=len(positive), k=k)
+        return self._listed(found)
+
+    def nearest(
+        self,
+        vector: npt.ArrayLike,
+        *,
+        k: int = 10,
+        eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
+    ) -> list[Recommendation]:
+        """Return the result of ``ItemVectors.nearest``, limited by ``rules`` and ``eligible``."""
+        limits = self._row_rules(Rules.of(rules), eligible)
+        target = unit_query(vector, self.vectors.input.shape[1])
+        return self._listed(self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k))
+
+    def direction(self, where_a: Where, where_b: Where) -> Direction:
+        """Return the direction from the items that meet one condition to those that meet another.
+
+        It is the difference of the mean unit vectors of the active items of the two groups. Pass it as the
+        rule ``direction``; a multiple, such as ``2 * direction``, moves a query farther.
+
+        Raises
+        ------
+        InputError
+            If no item has an attribute of a condition, or no item of a group has an input vector.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from item2vec import Items, Recommender, Vocabulary
+        >>> songs = Items.of({"a": {"year": 1985}, "b": {"year": 1995}, "c": {"year": 1986}, "d": {}})
+        >>> rows = np.array([[1, 0.1], [1, 1], [0.9, 0], [0.8, 0.8]])
+        >>> model = Recommender(ItemVectors(Vocabulary(tuple("abcd")), rows, None, np.ones(4)), items=songs)
+        >>> nineties = model.direction({"year": {"<": 1990}}, {"year": {">=": 1990}})
+        >>> [one.item for one in model.similar_items("a", k=2)]
+        ['c', 'b']
+        >>> [one.item for one in model.analogy(positive=["a"], direction=nineties, k=2)]
+        ['b', 'd']
+        """
+        direction = self._row_rules(Rules.of({"direction": (where_a, where_b)}), None).direction
+        assert direction is not None, "the rules contain one"
+        return direction
+
+    def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
+        raise NotImplementedError
+
+    def _listed(self, ranking: Ranking) -> list[Recommendation]:
+        raise NotImplementedError

@@ -1,0 +1,92 @@
+"""Folders of item vectors, whose matrices are memory-mapped.
+
+::
+
+    ids.jsonl        item ids in row order, one JSON string per line
+    input.npy, output.npy, counts.npy, positions.npy    the arrays of ``ItemVectors``; two of them optional
+    training.json    the settings of training, or null
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import TrainConfig, of_its_objective
+from item2vec.errors import CorruptBundleError, Item2VecError, WriteError
+from item2vec.files import (
+    atomic_folder,
+    open_array,
+    parse_json,
+    read_ids,
+    read_text,
+    write_array,
+    write_bytes,
+    write_ids,
+)
+
+__all__ = ["is_folder_of_vectors", "read_folder", "write_folder"]
+
+IDS, TRAINING = "ids.jsonl", "training.json"
+ARRAYS = {"input": (np.float32, 2), "output": (np.float32, 2), "counts": (np.float64, 1)}
+ARRAYS |= {"positions": (np.float32, 2)}
+
+
+def is_folder_of_vectors(path: Path) -> bool:
+    """Return whether a path is a folder that ``write_folder`` wrote."""
+    return (path / IDS).is_file() and (path / TRAINING).is_file()
+
+
+def write_folder(
+    path: Path, ids: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]], config: TrainConfig | None
+) -> None:
+    """Write vectors to a new folder atomically.
+
+    Raises
+    ------
+    BundleExistsError
+        If the path exists.
+    WriteError
+        If a file cannot be written.
+    """
+    settings = None if config is None else config.model_dump(mode="json")
+    try:
+        with atomic_folder(path) as folder:
+            write_ids(folder / IDS, ids)
+            for name, array in arrays.items():
+                write_array(folder / f"{name}.npy", array)
+            write_bytes(folder / TRAINING, json.dumps(settings).encode())
+    except Item2VecError:
+        raise
+    except OSError as error:
+        raise WriteError(
+            f"{path} could not be written: {error.strerror}; check that the folder is writable"
+        ) from error
+
+
+def read_folder(path: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray[Any]], TrainConfig | None]:
+    """Return the ids, the memory-mapped arrays by name, and the settings of a folder.
+
+    Raises
+    ------
+    CorruptBundleError
+        If a file is missing or damaged.
+    """
+    ids = read_ids(path / IDS)
+    arrays = {
+        name: open_array(path / f"{name}.npy", dtype, (None,) * n_dimensions)
+        for name, (dtype, n_dimensions) in ARRAYS.items()
+        if name in ("input", "counts") or (path / f"{name}.npy").is_file()
+    }
+    settings = parse_json(read_text(path / TRAINING), path / TRAINING)
+    if settings is None:
+        return ids, arrays, None
+    try:
+        return ids, arrays, TrainConfig(**of_its_objective(settings))
+    except (Item2VecError, TypeError) as error:
+        raise CorruptBundleError(f"{path / TRAINING} is invalid: {error}; use another copy") from error
