@@ -46,6 +46,7 @@ IMPORTERS = {
     "jinja2": "report/",
     "plotly": "report/",
     "openTSNE": "mapping/tsne.py",
+    "umap": "mapping/umap.py",
     "tomlkit": "cli/tune.py",
     "typer": "cli/",
     "pydantic": ("config/", "bundle/", "cli/", "service/"),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from item2vec.mapping.layout import layout
+from item2vec.mapping.positions import layout
 
 __all__ = ["layout"]
