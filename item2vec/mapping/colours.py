@@ -10,7 +10,10 @@ import numpy as np
 from item2vec.arrays import Codes, Doubles
 from item2vec.items import Items
 
-__all__ = ["Colours", "colours_of"]
+__all__ = ["MOST", "Colours", "colours_of"]
+
+MOST = 12
+"""Number of values with a colour of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class Colours:
     numbers: Doubles | None = None
 
 
-def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = 10) -> Colours:
+def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
     """Return the colours of items by an attribute; of a list, the first value counts.
 
     An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers. Of

@@ -9,8 +9,9 @@ import numpy as np
 
 from item2vec.arguments import checked
 from item2vec.arrays import Doubles, Floats, Rows
-from item2vec.errors import ConfigError, MissingExtraError
+from item2vec.errors import ConfigError
 from item2vec.mapping.components import components
+from item2vec.mapping.extras import require
 from item2vec.matrices import unit_rows
 from item2vec.vectors import ItemVectors
 
@@ -111,10 +112,7 @@ def _check(method: str) -> None:
     if method not in LIBRARIES:
         return
     module, extra = LIBRARIES[method]
-    if importlib.util.find_spec(module) is None:
-        raise MissingExtraError(
-            f"{module} is not installed; method={method!r} needs it: pip install 'item2vec[{extra}]'"
-        )
+    require(module, f"method={method!r}", extra=extra)
 
 
 def _landmarks(counts: Doubles, seed: int) -> Rows:

@@ -14,14 +14,13 @@ import numpy.typing as npt
 from item2vec.arrays import Floats
 from item2vec.items import Items
 from item2vec.mapping import layout
-from item2vec.mapping.colours import colours_of
+from item2vec.mapping.colours import MOST, colours_of
 from item2vec.mapping.positions import available_method
 from item2vec.recommender import Recommender
 from item2vec.view import View
 
 __all__ = ["Maps", "facts", "map_data"]
 
-COLOURS = 12
 SUGGESTED = 50
 MAX_ATTRIBUTES = 50
 
@@ -33,7 +32,7 @@ def facts(view: View, *, has_store: bool) -> dict[str, Any]:
     items, train = view.items, view.model.vectors.config
     names = [] if items is None else items.attribute_names[:MAX_ATTRIBUTES]
     attributes = [] if items is None else [_attribute(items, name) for name in names]
-    few = [row["name"] for row in attributes if 2 <= row["n_distinct"] <= COLOURS]
+    few = [row["name"] for row in attributes if 2 <= row["n_distinct"] <= MOST]
     return {
         "version": view.version,
         "n_items": len(view.model.vocabulary),
@@ -90,7 +89,7 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
     places = np.clip(positions[rows], 0, 1).astype("<f4")
     groups, names = np.zeros(len(ids), dtype=np.uint8), list[str | None]()
     if items is not None and attribute is not None and attribute in items.attribute_names:
-        colours = colours_of(items, ids, attribute, most=COLOURS)
+        colours = colours_of(items, ids, attribute)
         groups = np.where(colours.groups < 0, len(colours.names), colours.groups).astype(np.uint8)
         names = [*colours.names, *([None] if (groups == len(colours.names)).any() else [])]
     return {
