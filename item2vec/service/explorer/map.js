@@ -134,18 +134,22 @@ function drawItems({ left, top, size, ratio }) {
   const { width, height, data } = pixels;
   const colours = new Uint32Array(data.buffer);
   colours.fill(0);
-  const radius = Math.min(6, Math.max(0.8, size / ratio / Math.sqrt(map.ids.length) / 8)) * ratio;
+  const radius = Math.min(6, Math.max(0.8, size / ratio / Math.sqrt(map.ids.length) / 4)) * ratio;
   const dot = dotOf(radius);
   const rgb = Array.from({ length: Math.max(1, map.names.length) }, (_, group) => littleEndian(colourOf(group)));
-  for (const at of order) {
-    const [x, y] = [Math.round(left + map.x[at] * size), Math.round(top + map.y[at] * size)];
-    if (x < -radius || y < -radius || x >= width + radius || y >= height + radius) continue;
-    for (let k = 0; k < dot.length; k += 2) {
-      const [u, v] = [x + dot[k], y + dot[k + 1]];
-      if (u < 0 || v < 0 || u >= width || v >= height) continue;
-      const place = v * width + u;
+  const { x, y, group } = map;
+  for (let k = 0; k < order.length; k++) {
+    const at = order[k];
+    const u = Math.round(left + x[at] * size);
+    const v = Math.round(top + y[at] * size);
+    if (u < -radius || v < -radius || u >= width + radius || v >= height + radius) continue;
+    for (let i = 0; i < dot.length; i += 2) {
+      const column = u + dot[i];
+      const row = v + dot[i + 1];
+      if (column < 0 || row < 0 || column >= width || row >= height) continue;
+      const place = row * width + column;
       const alpha = colours[place] >>> 24;
-      colours[place] = rgb[map.group[at]] | ((alpha ? Math.min(255, alpha + MORE_ALPHA) : FIRST_ALPHA) << 24);
+      colours[place] = rgb[group[at]] | ((alpha ? Math.min(255, alpha + MORE_ALPHA) : FIRST_ALPHA) << 24);
     }
   }
 }
