@@ -1,7 +1,10 @@
 """Layouts: positions of items on a plane, computed once at publishing and stored in the bundle."""
 
+import base64
 import json
 import logging
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,13 @@ from hypothesis import strategies as st
 import item2vec
 from item2vec import Items, ItemVectors, Recommender, Vocabulary, bundle, versions
 from item2vec.bundle.layout import with_layout
+from item2vec.catalogue import Catalogue
 from item2vec.config import RetrainConfig
 from item2vec.errors import ConfigError, CorruptBundleError, GateRefusedError, MissingExtraError
 from item2vec.mapping import layout
 from item2vec.mapping.components import components
+from item2vec.service.explorer_data import Maps, map_data
+from item2vec.view import View
 
 N_CLUSTERS = 5
 
@@ -232,3 +238,44 @@ def test_a_setting_that_is_no_boolean_is_an_error(item2vec, tmp_path):
     (tmp_path / "item2vec.toml").write_text("layout = 3")
     code, _, err = item2vec(*TRAIN)
     assert (code, "item2vec.toml: layout is" in err, "expected true or false" in err) == (2, True, True)
+
+
+def view_of(model):
+    songs = {f"i{i}": {"title": f"Song {i}", "genre": f"g{i % 3}" if i else None} for i in range(100)}
+    items = Items.of(songs)
+    known = Recommender.from_parts(replace(model.parts, items=items))
+    return View(known, "v", Catalogue.of(items), None)
+
+
+def floats(text):
+    return np.frombuffer(base64.b64decode(text), dtype="<f4")
+
+
+def test_the_explorer_draws_the_stored_layout(model):
+    stored = Recommender.from_parts(with_layout(model.parts))
+    assert Maps().of(stored) is stored.parts.layout
+
+
+def test_the_map_of_the_explorer_has_only_items_with_a_position(model):
+    view, positions = view_of(model), layout(model.vectors)
+    positions[7] = np.nan
+    data = map_data(view, positions, "genre")
+    drawn = np.delete(np.arange(100), 7)
+    assert data["ids"] == [f"i{i}" for i in drawn]
+    assert data["titles"] == [f"Song {i}" for i in drawn]
+    assert np.array_equal(np.column_stack((floats(data["x"]), floats(data["y"]))), positions[drawn])
+    names, groups = data["names"], list(base64.b64decode(data["group"]))
+    assert [names[group] for group in groups] == [f"g{i % 3}" if i else None for i in drawn]
+
+
+def test_a_map_that_cannot_be_computed_is_empty(model, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise ValueError("no convergence")
+
+    monkeypatch.setattr("item2vec.service.explorer_data.layout", fail)
+    maps = Maps()
+    maps.of(model)
+    while (positions := maps.of(model)) is None:
+        time.sleep(0.01)
+    assert map_data(view_of(model), positions, None)["ids"] == []
+    assert "the map could not be computed" in caplog.text
