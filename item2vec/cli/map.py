@@ -38,7 +38,7 @@ def draw_map(
         ),
     ] = None,
     method: Annotated[str, typer.Option(metavar="tsne|umap|pca", help="Method of the layout.")] = "tsne",
-    seed: Annotated[int, typer.Option(help="Seed of the layout.")] = 1,
+    layout_seed: Annotated[int, typer.Option("--seed", help="Seed of the layout.")] = 1,
     models: options.Models = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="Bundle to draw, in place of --models.")
@@ -68,7 +68,7 @@ def draw_map(
     loaded = load(model or location("models", models))
     expressions = tuple(map(Expression.of, where or ()))
     conditions = condition_of(expressions, loaded.items or Items.of({})) if expressions else None
-    drawn = map_items(loaded, color, where=conditions, method=method, seed=seed)  # type: ignore[arg-type]
+    drawn = map_items(loaded, color, where=conditions, method=method, seed=layout_seed)  # type: ignore[arg-type]
     if not len(drawn):
         raise InputError("no selected item has a vector; expected at least one")
     content = page_of(drawn) if kind == ".html" else picture_of(drawn, "svg" if kind == ".svg" else "png")
