@@ -72,7 +72,7 @@ def test_a_figure_has_a_trace_per_value_and_titles_on_hover(model):
         "soul": ["Beta"],
     }
     assert {trace.type for trace in figure.data} == {"scattergl"}
-    assert "<Omega>" not in figure.to_json()
+    assert "Alpha &amp; &lt;Omega&gt;" in figure.data[1].text  # plotly interprets some HTML
     colours = [trace.marker.color for trace in figure.data]
     assert len(set(colours)) == 3
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
-from umap import UMAP
 
 from item2vec.arrays import Doubles, Floats
 from item2vec.mapping.components import components
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ImportWarning)  # umap warns that TensorFlow is not installed
+    from umap import UMAP
 
 __all__ = ["umap"]
 
