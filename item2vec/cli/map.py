@@ -38,7 +38,7 @@ def draw_map(
         ),
     ] = None,
     method: Annotated[str, typer.Option(metavar="tsne|umap|pca", help="Method of the layout.")] = "tsne",
-    layout_seed: Annotated[int, typer.Option("--seed", help="Seed of the layout.")] = 1,
+    layout_seed: Annotated[int, typer.Option(help="Seed of the layout.")] = 1,
     models: options.Models = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="DIR", help="Bundle to draw, in place of --models.")
@@ -48,7 +48,7 @@ def draw_map(
     """Draw a map of the items: similar items are close.
 
     Titles and attributes are those that the model contains. The layout that was computed at publishing is
-    used if there is one, and --where, --method and --seed are not given.
+    used if there is one, and --where, --method and --layout-seed are not given.
 
     Example: item2vec map --out map.html --color genre
     """
