@@ -97,6 +97,9 @@ def _with_rows(parts: Parts, items: Items, cold: ColdVectors, *, count: float) -
         counts=np.append(vectors.counts, np.full(n, count)),
     )
     prior = None if parts.prior is None else np.append(parts.prior, np.zeros(n, dtype=np.float32))
+    layout = parts.layout
+    if layout is not None:  # new items have no position
+        layout = np.concatenate((layout, np.full((n, 2), np.nan, dtype=np.float32)))
     table = parts.neighbours
     return replace(
         parts,
@@ -106,4 +109,5 @@ def _with_rows(parts: Parts, items: Items, cold: ColdVectors, *, count: float) -
         neighbours=table
         and replace(table, offsets=np.append(table.offsets, np.repeat(table.offsets[-1:], n))),
         prior=prior,
+        layout=layout,
     )

@@ -18,7 +18,7 @@ from item2vec.types import Recommendation, as_history
 from item2vec.vectors import ItemVectors
 
 if TYPE_CHECKING:
-    from item2vec.ranker import Ranker, Ranking
+    from item2vec.ranker import Ranker
 
 __all__ = ["ItemQueries"]
 
@@ -67,7 +67,7 @@ class ItemQueries:
         else:
             target, named = self.vectors.analogy_target(positive, negative)
             found = self._ranker.near(target, named, limits, n_positive=len(positive), k=k)
-        return self._listed(found)
+        return found.listed(self.vectors)
 
     def nearest(
         self,
@@ -80,7 +80,7 @@ class ItemQueries:
         """Return the result of ``ItemVectors.nearest``, limited by ``rules`` and ``eligible``."""
         limits = self._row_rules(Rules.of(rules), eligible)
         target = unit_query(vector, self.vectors.input.shape[1])
-        return self._listed(self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k))
+        return self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k).listed(self.vectors)
 
     def direction(self, where_a: Where, where_b: Where) -> Direction:
         """Return the direction from the items that meet one condition to those that meet another.
@@ -111,7 +111,4 @@ class ItemQueries:
         return direction
 
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:
-        raise NotImplementedError
-
-    def _listed(self, ranking: Ranking) -> list[Recommendation]:
         raise NotImplementedError

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy.typing as npt
 
@@ -25,14 +25,18 @@ from item2vec.histories import Histories, encode_histories
 from item2vec.index.building import Kind, build
 from item2vec.item_queries import ItemQueries
 from item2vec.items import Items
+from item2vec.mapping import MapArguments, figure_of, map_items
 from item2vec.neighbours import NeighbourTable
 from item2vec.prior import searched_matrix, typical_queries
-from item2vec.ranker import Ranker, Ranking
+from item2vec.ranker import Ranker
 from item2vec.row_rules import RowRules
 from item2vec.rules import RuleArguments, Rules
 from item2vec.sentences import Sentences
 from item2vec.types import Recommendation, Share, Vocabulary, as_history
 from item2vec.vectors import ItemVectors
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 __all__ = ["Recommender"]
 
@@ -168,10 +172,9 @@ class Recommender(ItemQueries):
     def with_items(self, items: Items, *, together: Mapping[str, Iterable[str]] = NOTHING) -> Recommender:
         """Return a model with a row for each new item, whose vectors are computed without training.
 
-        The attributes of a new item predict its vectors by ridge regression from the attributes of the
-        model's ``items``; see ``item2vec.cold``. An item without a known attribute value gets the mean of the
-        vectors of the items that occurred together with it. New items are searched exactly, and all rules
-        apply to them. Items of the model do not change.
+        The attributes of a new item predict its vectors by ridge regression; see ``item2vec.cold``. An item
+        without a known attribute value gets the mean of the vectors of the items that occurred together with
+        it. New items are searched exactly, and all rules apply to them. Items of the model do not change.
 
         Parameters
         ----------
@@ -222,7 +225,7 @@ class Recommender(ItemQueries):
             self.vocabulary.code(seed)
         played = self._encoded([seed] if isinstance(seed, str) else seed)
         limits = self._row_rules(Rules.of(rules), eligible)
-        return self._listed(self._ranker.radio(played.codes, limits, n=n))
+        return self._ranker.radio(played.codes, limits, n=n).listed(self.vectors)
 
     def recommend(
         self,
@@ -268,7 +271,7 @@ class Recommender(ItemQueries):
         encoded = self._encoded(history, weights, timestamps)
         limits = self._row_rules(Rules.of(rules), eligible)
         (ranking,) = self._ranker.rank(encoded, limits, k=k, filter_seen=filter_seen)
-        return self._listed(ranking)
+        return ranking.listed(self.vectors)
 
     @overload
     def recommend_many(
@@ -312,7 +315,7 @@ class Recommender(ItemQueries):
         if as_arrays:
             found, untrained = [ranking[:3] for ranking in rankings], self.vectors.counts == 0
             return Answers.of(found, k, self.vocabulary, untrained=untrained, titles=self.items)
-        return [self._listed(ranking) for ranking in rankings]
+        return [ranking.listed(self.vectors) for ranking in rankings]
 
     def explain(
         self,
@@ -337,13 +340,18 @@ class Recommender(ItemQueries):
         limits = self._row_rules(Rules.of(rules), None)
         return self._ranker.explain(self._encoded(history, weights, timestamps), limits, row)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model atomically into a new folder; ``item2vec.load`` reads it back.
+    def map(self, color: str | None = None, **selection: Unpack[MapArguments]) -> Figure:
+        """Return a map of the items, on which similar items are close, as a plotly figure.
 
-        Raises
-        ------
-        BundleExistsError
-            If the path exists.
+        ``color`` is the attribute that determines the colours. The other arguments, ``items where method
+        seed``, are those of ``mapping.map_items``.
+        """
+        return figure_of(map_items(self, color, **selection))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model atomically into a new folder, for ``item2vec.load``.
+
+        Raises ``BundleExistsError`` if the path exists.
         """
         bundle.write(self.parts, Path(path))
 
@@ -362,11 +370,3 @@ class Recommender(ItemQueries):
     @cached_property
     def _own_catalogue(self) -> Eligible:
         return Eligible.of_model(self.items, self.vocabulary)
-
-    def _listed(self, ranking: Ranking) -> list[Recommendation]:
-        ids, scores = self.vocabulary.decode(ranking.rows), ranking.scores.tolist()
-        sources = [ranking.source] * len(ids)
-        if ranking.source == "model":
-            trained = self.vectors.counts[ranking.rows] > 0
-            sources = ["model" if one else "attributes" for one in trained.tolist()]
-        return list(map(Recommendation, ids, scores, sources))

@@ -14,6 +14,8 @@ from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.search import Index, search
 from item2vec.kernels.scanning import RowLists
+from item2vec.types import Recommendation
+from item2vec.vectors import ItemVectors
 
 __all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "boosted"]
 
@@ -32,6 +34,15 @@ class Ranking(NamedTuple):
     scores: npt.NDArray[Any]
     source: str = "model"
     demoted: Mask | None = None
+
+    def listed(self, vectors: ItemVectors) -> list[Recommendation]:
+        """Return the ranking with ids; items that were not trained have the source ``"attributes"``."""
+        ids, scores = vectors.vocabulary.decode(self.rows), self.scores.tolist()
+        sources = [self.source] * len(ids)
+        if self.source == "model":
+            trained = vectors.counts[self.rows] > 0
+            sources = ["model" if one else "attributes" for one in trained.tolist()]
+        return list(map(Recommendation, ids, scores, sources))
 
 
 class Source(Protocol):

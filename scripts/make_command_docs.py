@@ -113,9 +113,8 @@ def settings_section(all_settings):
 def section_keys():
     """Return the Markdown table of the item2vec.toml settings of nightly runs and of ingest."""
     lines = ["| section | key | meaning |", "|---|---|---|"]
-    sections = {
-        name: field.annotation for name, field in RetrainConfig.model_fields.items() if name != "model"
-    }
+    fields = {name: field.annotation for name, field in RetrainConfig.model_fields.items()}
+    sections = {name: kind for name, kind in fields.items() if name not in {"model", "layout"}}
     for name, settings in {**sections, "ingest": IngestConfig}.items():
         for key, setting in settings.model_fields.items():
             default = "" if setting.default is None else f" Default: `{json.dumps(setting.default)}`."

@@ -7,7 +7,7 @@ Run it before a release, or after a file was added to the bundle format. It crea
 with the lowest and the newest allowed dependencies, and writes with each of them the folder
 DIR/VERSION-numpy-VERSION. The default of DIR is tests/golden. A folder holds:
 
-    skipgram/      skip-gram vectors of gensim with an Annoy index, equal vectors and titles
+    skipgram/      skip-gram vectors of gensim with an Annoy index, equal vectors, titles, layout
     next_item/     next_item vectors with learned positions, FAISS index, table of neighbours, prior, adapter
     imported/      input vectors only, one of them zero, without training settings
     models/        a models folder after two promotions and a rollback
@@ -186,12 +186,13 @@ def write(out):
     import numpy as np
 
     import item2vec
-    from item2vec import publish, versions
+    from item2vec import Recommender, bundle, publish, versions
 
     folder = out / f"{item2vec.__version__}-numpy-{np.__version__}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     made = models()
+    made["skipgram"] = Recommender.from_parts(bundle.with_layout(made["skipgram"].parts))
     for name, model in made.items():
         model.save(folder / name)
     first = publish(made["imported"], folder / "models", now=NOW)

@@ -295,6 +295,8 @@ def calls_of(world):
     yield m.nearest, {"vector": np.ones(4, np.float32)}
     yield m.direction, {"where_a": {"g": "jazz"}, "where_b": {"g": "jazz"}}
     yield m.radio, {"seed": "a"}
+    drawn = {"color": "genre", "items": ["a", "b"], "where": {"genre": "jazz"}, "method": "pca", "seed": 1}
+    yield m.map, drawn
     yield m.with_items, {"items": Items.of({"new": {"g": "jazz"}}), "together": {"new": ["a"]}}
     yield m.explain, {"history": ["a", "b"], "item": "c"}
     yield m.save, {"path": w.folder / "bundle"}

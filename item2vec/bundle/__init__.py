@@ -10,6 +10,7 @@
     counts.npy       float64, one per item: frequencies in training
     items.parquet    titles and attributes of the items; optional
     popularity.npy   float32, one per item: the popularity prior; optional
+    layout.npy       float32, items × 2: positions of the items on a plane, for maps; optional
     neighbours_offsets.npy, neighbours_items.npy, neighbours_weights.npy
                      int64, int32, float32: the table of neighbours; optional
     index.faiss or index.ann, groups.npy    an approximate index; absent if the index is exact
@@ -25,7 +26,6 @@ import importlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -35,17 +35,20 @@ import numpy as np
 
 from item2vec import index as indexes
 from item2vec.arrays import Floats
+from item2vec.bundle.layout import with_layout
 from item2vec.bundle.manifest import (
     ALLOWED,
+    LAYOUT,
     FileEntry,
     Manifest,
     describe,
     read_manifest,
     sealed_manifest,
 )
+from item2vec.bundle.parts import Parts
 from item2vec.bundle.plausible import check_norms
-from item2vec.config import AdapterConfig, NextItem, TasteConfig
-from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, Item2VecError, WriteError
+from item2vec.config import NextItem
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, Item2VecError, WriteError
 from item2vec.files import (
     FOLDER_MODE,
     READ_ONLY_MODE,
@@ -60,83 +63,16 @@ from item2vec.files import (
     write_bytes,
     write_ids,
 )
-from item2vec.interactions import read_only
-from item2vec.items import Items
 from item2vec.neighbours import NeighbourTable
-from item2vec.prior import check_prior, searched_matrix
+from item2vec.prior import searched_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Manifest", "Parts", "read", "verify", "write"]
+__all__ = ["Manifest", "Parts", "read", "verify", "with_layout", "write"]
 
 MANIFEST = "manifest.json"
 NEIGHBOURS = ("offsets", "items", "weights")
 OTHER_COPY = "use another copy of the bundle"
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """The parts of a model.
-
-    Parameters
-    ----------
-    vectors
-        Item vectors with their vocabulary.
-    taste
-        Settings for the computation of a query vector from a history.
-    index
-        Index over the rows of ``prior.searched_matrix``.
-    items
-        Titles and attributes of the items, or ``None``.
-    adapter
-        Settings for the conversion of a user's events to the history that the model reads.
-    neighbours
-        Table of neighbours; required if ``taste.mixture`` is positive.
-    prior
-        Popularity prior, float32, one value per item; required if ``taste.popularity`` is positive.
-
-    Raises
-    ------
-    ConfigError
-        If a required part is missing, ``neighbours`` or ``prior`` does not have one row or value per item,
-        the prior is not finite, or ``adapter.days`` is set.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
-    >>> Parts(vectors, TasteConfig(score="cosine"), indexes.build(vectors.unit_input), items=None).vectors
-    ItemVectors(2 items × 2 dimensions, input only)
-    """
-
-    vectors: ItemVectors
-    taste: TasteConfig
-    index: indexes.Index
-    items: Items | None
-    adapter: AdapterConfig = field(default_factory=AdapterConfig)
-    neighbours: NeighbourTable | None = None
-    prior: Floats | None = None
-
-    def __post_init__(self) -> None:
-        n_items, table = len(self.vectors), self.neighbours
-        if self.prior is not None:
-            object.__setattr__(self, "prior", read_only(self.prior, np.float32))
-        check_prior(self.prior, self.taste, n_items)
-        if table is None and self.taste.mixture:
-            raise ConfigError(
-                f"mixture={self.taste.mixture} requires a table of neighbours, and neighbours is None; pass "
-                "a table, or use fit, which builds one"
-            )
-        if table is not None and len(table) != n_items:
-            raise ConfigError(
-                f"the table of neighbours has {len(table):,} rows; expected one for each of {n_items:,} "
-                "items: build it with item2vec.neighbours.table_for(sentences, vectors.vocabulary)"
-            )
-        if self.adapter.days is not None:
-            raise ConfigError(
-                f"adapter has days={self.adapter.days}; expected a start time in place of days: pass "
-                "adapter.resolved(interactions.timestamp)"
-            )
 
 
 def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: datetime | None = None) -> Manifest:
@@ -170,6 +106,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
     --------
     >>> import tempfile
     >>> import numpy as np
+    >>> from item2vec import TasteConfig
     >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
     >>> parts = Parts(vectors, TasteConfig(score="cosine"), indexes.build(vectors.unit_input), items=None)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -191,6 +128,7 @@ def write(parts: Parts, path: Path, *, note: Mapping[str, Any] = {}, now: dateti
                 index=index_settings,
                 neighbours_decay=history_decay,
                 has_prior=parts.prior is not None,
+                has_layout=parts.layout is not None,
                 files=entries,
                 note=note,
                 now=now,
@@ -250,6 +188,8 @@ def _write_parts(parts: Parts, folder: Path) -> dict[str, Any]:
         write_array(folder / "positions.npy", vectors.positions)
     if parts.prior is not None:
         write_array(folder / "popularity.npy", parts.prior)
+    if parts.layout is not None:
+        write_array(folder / LAYOUT, parts.layout)
     if parts.neighbours is not None:
         for name in NEIGHBOURS:
             write_array(folder / f"neighbours_{name}.npy", getattr(parts.neighbours, name))
@@ -365,7 +305,9 @@ def _assemble(path: Path, manifest: Manifest) -> Parts:
     prior = open_array(path / "popularity.npy", np.float32, (n_items,)) if has_prior else None
     index = indexes.load(path, searched_matrix(vectors, manifest.taste, prior), manifest.index)
     items = _readers().open_items(path / "items.parquet") if "items.parquet" in manifest.files else None
-    return Parts(vectors, manifest.taste, index, items, manifest.adapter, _neighbours(path, manifest), prior)
+    layout = open_array(path / LAYOUT, np.float32, (n_items, 2)) if LAYOUT in manifest.files else None
+    neighbours = _neighbours(path, manifest)
+    return Parts(vectors, manifest.taste, index, items, manifest.adapter, neighbours, prior, layout)
 
 
 def _neighbours(path: Path, manifest: Manifest) -> NeighbourTable | None:

@@ -30,17 +30,19 @@ from item2vec.errors import CorruptBundleError, InputError
 from item2vec.files import MAX_JSON_BYTES
 from item2vec.vectors import Epoch, ItemVectors
 
-__all__ = ["FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
+__all__ = ["LAYOUT", "FileEntry", "Manifest", "describe", "read_manifest", "sealed_manifest"]
 
-KNOWN_FEATURES = frozenset({"bonuses", "faiss", "popularity", "positions"})
+KNOWN_FEATURES = frozenset({"bonuses", "faiss", "layout", "popularity", "positions"})
 REQUIRED = frozenset({"counts.npy", "ids.jsonl", "input.npy"})
 NEIGHBOURS = frozenset({"neighbours_items.npy", "neighbours_offsets.npy", "neighbours_weights.npy"})
+LAYOUT = "layout.npy"
 OPTIONAL = frozenset(
     {
         "groups.npy",
         "index.ann",
         "index.faiss",
         "items.parquet",
+        LAYOUT,
         "output.npy",
         "popularity.npy",
         "positions.npy",
@@ -120,6 +122,7 @@ def describe(
     index: Mapping[str, Any],
     neighbours_decay: float | None = None,
     has_prior: bool = False,
+    has_layout: bool = False,
     files: Mapping[str, FileEntry],
     note: Mapping[str, Any],
     now: datetime | None,
@@ -134,6 +137,7 @@ def describe(
     uses = {
         "bonuses": bool(taste.repeat_bonus or taste.mixture) or neighbours_decay is not None,
         "faiss": index.get("kind") == "faiss",
+        "layout": has_layout,
         "popularity": has_prior,
         "positions": vectors.positions is not None,
     }

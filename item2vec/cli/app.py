@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 import item2vec
-from item2vec.cli import data, demo, evaluate, explore, models, recommend, retrain, runs, serve, train, tune
+from item2vec.cli import (
+    data,
+    demo,
+    evaluate,
+    explore,
+    map,  # noqa: A004
+    models,
+    recommend,
+    retrain,
+    runs,
+    serve,
+    train,
+    tune,
+)
 from item2vec.cli.remedies import Command, Group
 
 __all__ = ["app", "environment_names", "tree"]
@@ -31,6 +44,7 @@ app.command("tune")(tune.tune)
 app.command("retrain")(retrain.retrain)
 app.command("similar")(recommend.similar)
 app.command("recommend")(recommend.recommend)
+app.command("map")(map.draw_map)
 app.command("serve")(serve.serve)
 app.command("explore")(explore.explore)
 app.command("export")(train.export)

@@ -9,7 +9,7 @@ import typer
 
 from item2vec.errors import ConfigError
 
-__all__ = ["INTERACTIONS", "AsJson", "Gap", "K", "Models", "Store", "separator", "size"]
+__all__ = ["INTERACTIONS", "AsJson", "Gap", "K", "Layout", "Models", "Store", "separator", "size"]
 
 _SIZE = re.compile(r"(\d+)\s*([KMG]?)B?", re.IGNORECASE)
 
@@ -56,6 +56,14 @@ Gap = Annotated[
         "--gap",
         metavar="TIME",
         help="Split histories from the store into sessions at pauses longer than TIME, such as 30min.",
+    ),
+]
+Layout = Annotated[
+    bool | None,
+    typer.Option(
+        "--layout/--no-layout",
+        envvar="ITEM2VEC_LAYOUT",
+        help="Compute the positions of the items on a plane, for maps [default: layout].",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -50,6 +50,7 @@ def retrain(
         ),
     ] = None,
     config: Config,
+    layout: options.Layout = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Run the nightly job: snapshot, evaluate, train, publish.
@@ -75,7 +76,7 @@ def retrain(
         result = item2vec.retrain(
             models=location("models", models),
             store=location("store", store),
-            config=retrain_config(config, gap),
+            config=retrain_config(config, gap, layout),
             force=reason,
             metrics_file=metrics_path(metrics_file),
         )

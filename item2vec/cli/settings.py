@@ -32,6 +32,7 @@ __all__ = [
     "adapter_config",
     "check_environment",
     "check_objective",
+    "computes_layout",
     "ingest_config",
     "location",
     "metrics_path",
@@ -96,12 +97,24 @@ def check_objective(train: Mapping[str, Any], flags: Container[str]) -> None:
             )
 
 
-def retrain_config(model: Config, gap: str | None) -> RetrainConfig:
-    """Return the configuration of a nightly run from the settings file; ``gap`` as in ``adapter_config``."""
+def computes_layout(flag: bool | None) -> bool:
+    """Return whether to compute a layout at publishing: from the flag, else the settings file, else true."""
+    value = _file().get("layout", True) if flag is None else flag
+    if not isinstance(value, bool):
+        raise ConfigError(f"{FILE}: layout is {_type_of(value)}; expected true or false")
+    return value
+
+
+def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -> RetrainConfig:
+    """Return the configuration of a nightly run from the settings file.
+
+    ``gap`` is that of ``adapter_config``, ``layout`` the flag of ``computes_layout``.
+    """
     sections: dict[str, Any] = {
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
     }
-    return RetrainConfig(model=model, **{**sections, "adapter": adapter_config(gap)})
+    sections |= {"adapter": adapter_config(gap), "layout": computes_layout(layout)}
+    return RetrainConfig(model=model, **sections)
 
 
 def retention() -> RetentionConfig:
@@ -142,7 +155,7 @@ def _file() -> dict[str, Any]:
     If the file does not exist, the result is empty.
     """
     content = _content()
-    known = {*EXAMPLES, *SECTIONS, "index"}
+    known = {*EXAMPLES, *SECTIONS, "index", "layout"}
     for name in content:
         if name not in known:
             raise ConfigError(f"{FILE}: unknown key {short_repr(name)}{_nearest(name, known)}")

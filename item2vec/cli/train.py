@@ -12,7 +12,7 @@ import typer
 from item2vec.cli import options
 from item2vec.cli.output import show
 from item2vec.cli.parameters import ItemsFile, Source, items_file, settings, source_with_walks
-from item2vec.cli.settings import location
+from item2vec.cli.settings import computes_layout, location
 from item2vec.config import Config
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def train(
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Keep the vectors of --start; only new items learn.")
     ] = False,
+    layout: options.Layout = None,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -57,6 +58,7 @@ def train(
     from item2vec.versions.rollbacks import check_no_hold
 
     folder = location("models", models)
+    has_layout = computes_layout(layout)
     # Before the training, because publish requires both after it.
     check_locks()
     check_no_hold(folder)
@@ -66,7 +68,7 @@ def train(
     started = time.monotonic()
     titles = stored_items if titles is None else titles
     model = fit(sentences, config, items=titles, start=start_vectors, freeze=freeze, adapter=adapter)
-    version = publish(model, folder, during_hold=False)
+    version = publish(model, folder, during_hold=False, layout=has_layout)
     facts = {
         "version": version.id,
         "path": str(version.path),

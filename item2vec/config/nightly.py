@@ -134,3 +134,5 @@ class RetrainConfig(Settings):
     """Numbers of versions and reports to keep."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Limits of time and memory; a run that exceeds a limit is aborted."""
+    layout: bool = True
+    """Whether to compute the positions of the items on a plane, for maps."""

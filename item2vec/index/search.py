@@ -18,7 +18,7 @@ The eight steps from a history to recommendations::
       │               + bonuses, keep the k best and near ties
       │ 8 cut         exact score + bonus, sort, keep the best k       _cut
       ▼
-    rows and scores → list[Recommendation]                             Recommender._listed
+    rows and scores → list[Recommendation]                             sources.Ranking.listed
 
 If no item of a history is known, or the vectors cancel out, the history has no taste in step 3. Its result is
 the most popular eligible items (``Ranker._popular``). Rows with a bonus are added to the candidates of

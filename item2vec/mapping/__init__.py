@@ -1,7 +1,46 @@
-"""Maps of a catalogue: positions of the items on a plane, so that similar items are close."""
+"""Maps of a catalogue: positions of the items on a plane, so that similar items are close, and drawings."""
 
 from __future__ import annotations
 
-from item2vec.mapping.layout import layout
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["layout"]
+from item2vec.arguments import checked
+from item2vec.mapping.figure import figure_of
+from item2vec.mapping.item_map import ItemMap, MapArguments, Mapped, joint_map, map_items
+from item2vec.mapping.positions import Method, layout
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["ItemMap", "MapArguments", "figure_of", "layout", "map_items", "map_of"]
+
+
+@checked
+def map_of(
+    models: Sequence[Mapped], *, labels: Sequence[str], method: Method = "tsne", seed: int = 1
+) -> Figure:
+    """Return a map of several catalogues as a plotly figure, coloured by catalogue.
+
+    The vectors of the models share a space: they were trained together, or one was mapped to the space of the
+    other. ``labels`` are the names of the catalogues; ``method`` and ``seed`` are those of ``layout``.
+
+    Raises
+    ------
+    InputError
+        If there are no models, a label is missing or repeated, or the vectors differ in their dimensions.
+    MissingExtraError
+        If plotly, or the library of the method, is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from item2vec import ItemVectors, Recommender, Vocabulary
+    >>> shops = [
+    ...     Recommender(ItemVectors(Vocabulary((shop + "1", shop + "2")), np.eye(2), None, np.ones(2)))
+    ...     for shop in "ab"
+    ... ]
+    >>> [trace.name for trace in map_of(shops, labels=["Shop A", "Shop B"]).data]
+    ['Shop A', 'Shop B']
+    """
+    return figure_of(joint_map(models, labels, method=method, seed=seed))

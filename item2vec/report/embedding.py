@@ -57,7 +57,7 @@ def draw_map(vectors: ItemVectors, items: Items | None, *, seed: int) -> Map:
     number_of = {value: number for number, value in enumerate(common)}
     return Map(
         titles=[items.title(id_) if items else id_ for id_ in ids],
-        positions=tsne(vectors.unit_input[rows], seed),
+        positions=tsne(vectors.unit_input[rows], seed).astype(np.float32),
         attribute=attribute,
         names=names if attribute else [],
         groups=np.array([number_of.get(value or "", len(common)) for value in values], dtype=np.int64),

@@ -153,8 +153,9 @@ class Jobs:
         }
 
     def write(self, folder: str, note: Mapping[str, Any], now: str) -> None:
-        """Write the model that ``train`` has made as a bundle."""
-        bundle.write(self.model.parts, Path(folder), note=note, now=datetime.fromisoformat(now))
+        """Write the model that ``train`` has made as a bundle, with a layout of its items."""
+        parts = bundle.with_layout(self.model.parts) if self.config.layout else self.model.parts
+        bundle.write(parts, Path(folder), note=note, now=datetime.fromisoformat(now))
 
     def draw_page(self, path: str, report: Mapping[str, Any], now: str) -> bool:
         """Write the HTML page of the run; return False, without a page, if there is no evaluation."""

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import threading
 from collections import Counter
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from item2vec.arrays import Floats
 from item2vec.items import Items
 from item2vec.mapping import layout
+from item2vec.mapping.colours import MOST, colours_of
+from item2vec.mapping.positions import available_method
 from item2vec.recommender import Recommender
 from item2vec.view import View
 
 __all__ = ["Maps", "facts", "map_data"]
 
-COLOURS = 12
 SUGGESTED = 50
 MAX_ATTRIBUTES = 50
+
+log = logging.getLogger(__name__)
 
 
 def facts(view: View, *, has_store: bool) -> dict[str, Any]:
@@ -24,7 +32,7 @@ def facts(view: View, *, has_store: bool) -> dict[str, Any]:
     items, train = view.items, view.model.vectors.config
     names = [] if items is None else items.attribute_names[:MAX_ATTRIBUTES]
     attributes = [] if items is None else [_attribute(items, name) for name in names]
-    few = [row["name"] for row in attributes if 2 <= row["n_distinct"] <= COLOURS]
+    few = [row["name"] for row in attributes if 2 <= row["n_distinct"] <= MOST]
     return {
         "version": view.version,
         "n_items": len(view.model.vocabulary),
@@ -36,7 +44,7 @@ def facts(view: View, *, has_store: bool) -> dict[str, Any]:
 
 
 class Maps:
-    """The positions of the items of the latest model, computed in the background.
+    """The positions of the items of the latest model: its layout, or else computed in the background.
 
     >>> Maps().positions is None
     True
@@ -49,6 +57,8 @@ class Maps:
 
     def of(self, model: Recommender) -> Floats | None:
         """Return the positions of the items of a model; ``None`` while they are being computed."""
+        if model.parts.layout is not None:
+            return model.parts.layout
         with self._lock:
             if self._model is not None and self._model.vectors is model.vectors:
                 return self.positions
@@ -57,29 +67,43 @@ class Maps:
         return None
 
     def _compute(self, model: Recommender) -> None:
-        positions = layout(model.vectors)
+        try:
+            positions = layout(model.vectors, method=available_method())
+        except Exception:
+            log.exception("the map could not be computed")
+            positions = np.full((len(model.vectors), 2), np.nan, dtype=np.float32)
         with self._lock:
             if self._model is model:
                 self.positions = positions
 
 
 def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, Any]:
-    """Return the map of a model as JSON values: ids, titles, positions from 0 to 1, and colour groups."""
-    ids, items = view.model.vocabulary.ids, view.items
-    positions = positions.round(4)
-    codes = [] if items is None else items.vocabulary.encode(ids).tolist()
-    values = [None] * len(ids) if attribute is None or items is None else _values(items, codes, attribute)
-    common = [value for value, _ in Counter(filter(None, values)).most_common(COLOURS)]
-    number_of = {value: number for number, value in enumerate(common)}
-    names: list[str | None] = [*common, *([None] if set(values) - set(common) else [])] if common else []
+    """Return the map of a model as JSON values: ids, titles, positions and colour groups.
+
+    Items without a position are left out. ``x`` and ``y`` (float32, from 0 to 1) and ``group`` (uint8) are
+    little-endian arrays in base64. ``titles`` is ``None`` if no item has a title. ``names`` are the
+    names of the groups; a last name ``None`` denotes other values and none.
+    """
+    rows = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    ids, items = view.model.vocabulary.decode(rows), view.items
+    places = np.clip(positions[rows], 0, 1).astype("<f4")
+    groups, names = np.zeros(len(ids), dtype=np.uint8), list[str | None]()
+    if items is not None and attribute is not None and attribute in items.attribute_names:
+        colours = colours_of(items, ids, attribute)
+        groups = np.where(colours.groups < 0, len(colours.names), colours.groups).astype(np.uint8)
+        names = [*colours.names, *([None] if (groups == len(colours.names)).any() else [])]
     return {
-        "ids": list(ids),
-        "titles": list(ids) if items is None else _titles(items, codes, ids),
-        "x": positions[:, 0].tolist(),
-        "y": positions[:, 1].tolist(),
-        "group": [number_of.get(value or "", len(common)) for value in values] if common else [0] * len(ids),
+        "ids": ids,
+        "titles": None if items is None else _titles(items, items.vocabulary.encode(ids).tolist(), ids),
+        "x": _base64(places[:, 0]),
+        "y": _base64(places[:, 1]),
+        "group": _base64(groups),
         "names": names,
     }
+
+
+def _base64(values: npt.NDArray[Any]) -> str:
+    return base64.b64encode(values.tobytes()).decode()
 
 
 def _attribute(items: Items, name: str) -> dict[str, Any]:
@@ -101,14 +125,5 @@ def _scalars(value: Any) -> list[Any]:
     )
 
 
-def _titles(items: Items, codes: list[int], ids: tuple[str, ...]) -> list[str]:
+def _titles(items: Items, codes: list[int], ids: list[str]) -> list[str]:
     return [(items.titles[code] if code >= 0 else None) or id_ for code, id_ in zip(codes, ids, strict=True)]
-
-
-def _values(items: Items, codes: list[int], attribute: str) -> list[str | None]:
-    """Return the value of an attribute as text per item code; of a list, the first value."""
-    values = []
-    for code in codes:
-        first = _scalars(items.attributes[code].get(attribute))[:1] if code >= 0 else []
-        values.append(str(first[0]) if first else None)
-    return values

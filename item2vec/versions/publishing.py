@@ -48,6 +48,7 @@ def publish(
     note: Mapping[str, Any] = {},
     now: datetime | None = None,
     during_hold: bool = True,
+    layout: bool = True,
 ) -> Version:
     """Write a model to a models folder as a new version, and serve it.
 
@@ -71,6 +72,9 @@ def publish(
     during_hold
         Whether to publish while a rollback holds promotions back. The models from which a rollback was made
         are refused in any case. The command line and nightly runs publish nothing during a hold.
+    layout
+        Whether to compute the positions of the items on a plane, for maps, if the model has none. This takes
+        seconds; a failure is logged as a warning, and the model is published without them.
 
     Raises
     ------
@@ -100,11 +104,12 @@ def publish(
     ...     publish(model, folder).generation, publish(model, folder).generation
     (1, 2)
     """
+    parts = bundle.with_layout(model.parts) if layout else model.parts
     # Estimated size: input vectors, output vectors and an index of similar size. Twice that is required.
     with attempt(models, room=6 * model.vectors.input.nbytes) as new:
         if not during_hold:
             check_no_hold(new.models)
-        bundle.write(model.parts, new.bundle_path, note=note, now=now or datetime.now(UTC))
+        bundle.write(parts, new.bundle_path, note=note, now=now or datetime.now(UTC))
         return new.commit()
 
 

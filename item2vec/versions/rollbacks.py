@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from item2vec.arguments import checked
-from item2vec.bundle.manifest import Manifest, read_manifest
+from item2vec.bundle.manifest import LAYOUT, Manifest, read_manifest
 from item2vec.bundle.seal import FORMAT, sealed
 from item2vec.errors import (
     BundleNotFoundError,
@@ -174,8 +174,8 @@ def check_not_held(models: Path, manifest: Manifest) -> None:
 
 
 def artefact_digest(manifest: Manifest) -> str:
-    """Return a digest of a model's files. It does not depend on the note and the creation time."""
-    files = {name: entry.sha256 for name, entry in manifest.files.items()}
+    """Return a digest of a model's files, without its layout. Note and creation time are not part of it."""
+    files = {name: entry.sha256 for name, entry in manifest.files.items() if name != LAYOUT}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 

@@ -29,7 +29,7 @@ disk, model = Path(sys.argv[1]), made_model(seed=1)
 sys.path.insert(0, str(without_canary(disk.parent)))
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=True)
 models = shutil.copytree(sys.argv[2], disk / "models")
-for refusals, kilobytes in enumerate(range(28, 200, 4)):
+for refusals, kilobytes in enumerate(range(32, 200, 4)):
     subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", disk], check=True)
     try:
         item2vec.publish(model, models)

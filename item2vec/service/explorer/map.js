@@ -12,9 +12,14 @@ const OTHER = "#8b928d";
 const CELLS = 128; // cells of the grid for hit tests, per side
 const LABELS = 5; // of the newest items of the history
 const POLL = 1000; // milliseconds between two requests while the service computes the map
+const FIRST_ALPHA = 150; // opacity of a pixel under one item, of 255
+const MORE_ALPHA = 50; // added by each further item, so that dense regions are stronger
 const view = { x: 0.5, y: 0.5, scale: 1 };
-let map = null; // {ids, titles, x, y, group, names}
+let map = null; // {ids, titles, x, y, group, names}; x, y and group are typed arrays
+let order = null; // the items in the order in which they are drawn
 let grid = null;
+let pixels = null; // ImageData of the canvas
+let isRequested = false; // whether the next animation frame draws the map
 let neighbours = [];
 let positionOf = new Map();
 
@@ -48,7 +53,8 @@ async function load() {
     if (answer) await new Promise((resolve) => setTimeout(resolve, POLL));
     answer = await get(`explorer/map?colour=${encodeURIComponent(colour)}`);
   } while (answer.status === "computing");
-  map = answer;
+  map = { ...answer, titles: answer.titles ?? answer.ids, ...arraysOf(answer) };
+  order = drawingOrder();
   positionOf = new Map(map.ids.map((id, at) => [id, at]));
   grid = Array.from({ length: CELLS * CELLS }, () => []);
   for (let at = 0; at < map.ids.length; at++) grid[cellOf(map.x[at], map.y[at])].push(at);
@@ -64,7 +70,10 @@ async function load() {
 /** Show an item and its neighbours in the middle of the map. */
 async function focus(id) {
   const at = positionOf.get(id);
-  if (at === undefined) return;
+  if (at === undefined) {
+    by("map-status").textContent = "This item is not on the map: it is newer than the model, or has no vector.";
+    return;
+  }
   neighbours = [at];
   moveTo(map.x[at], map.y[at], Math.max(view.scale, 6));
   const answer = await post("v1/similar", { item: id, k: 10 });
@@ -74,6 +83,7 @@ async function focus(id) {
 }
 
 function colourOf(group) {
+  if (!map.names.length) return COLOURS[0];
   return map.names[group] == null ? OTHER : COLOURS[group % COLOURS.length];
 }
 
@@ -88,32 +98,89 @@ function frame() {
   return { width, height, size, left: width / 2 - view.x * size, top: height / 2 - view.y * size };
 }
 
+/** Draw the map in the next animation frame, once for any number of calls. */
 function draw() {
+  if (isRequested) return;
+  isRequested = true;
+  requestAnimationFrame(() => {
+    isRequested = false;
+    drawNow();
+  });
+}
+
+function drawNow() {
   const canvas = by("map-canvas");
   if (!map || !canvas.offsetParent) return;
   const { width, height, size, left, top } = frame();
   const ratio = devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const [columns, rows] = [Math.round(width * ratio), Math.round(height * ratio)];
   const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
-  const dot = Math.min(6, Math.max(1, size / Math.sqrt(map.ids.length) / 8));
-  const groups = Array.from({ length: Math.max(1, map.names.length) }, () => []);
-  for (let at = 0; at < map.ids.length; at++) groups[map.group[at] ?? 0].push(at);
-  context.globalAlpha = 0.75;
-  groups.forEach((members, group) => {
-    context.fillStyle = map.names.length ? colourOf(group) : COLOURS[0];
-    for (const at of members) {
-      const [x, y] = [left + map.x[at] * size, top + map.y[at] * size];
-      if (x > -5 && y > -5 && x < width + 5 && y < height + 5) context.fillRect(x - dot, y - dot, 2 * dot, 2 * dot);
-    }
-  });
-  context.globalAlpha = 1;
+  if (pixels?.width !== columns || pixels.height !== rows) {
+    [canvas.width, canvas.height] = [columns, rows];
+    pixels = context.createImageData(columns, rows);
+  }
+  drawItems({ left: left * ratio, top: top * ratio, size: size * ratio, ratio });
+  context.putImageData(pixels, 0, 0);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
   const text = getComputedStyle(document.body).color;
   const marked = state.history.map((item) => positionOf.get(item.item)).filter((at) => at !== undefined);
   ring(context, neighbours, 6, text, { left, top, size });
   ring(context, marked, 9, text, { left, top, size });
   label(context, [...neighbours.slice(0, 6), ...marked.slice(-LABELS)], text, { left, top, size });
+}
+
+/** Write the items into the pixels: a canvas fills far fewer shapes in the time of a frame. */
+function drawItems({ left, top, size, ratio }) {
+  const { width, height, data } = pixels;
+  const colours = new Uint32Array(data.buffer);
+  colours.fill(0);
+  const radius = Math.min(6, Math.max(0.8, size / ratio / Math.sqrt(map.ids.length) / 4)) * ratio;
+  const dot = dotOf(radius);
+  const rgb = Array.from({ length: Math.max(1, map.names.length) }, (_, group) => littleEndian(colourOf(group)));
+  const { x, y, group } = map;
+  for (let k = 0; k < order.length; k++) {
+    const at = order[k];
+    const u = Math.round(left + x[at] * size);
+    const v = Math.round(top + y[at] * size);
+    if (u < -radius || v < -radius || u >= width + radius || v >= height + radius) continue;
+    for (let i = 0; i < dot.length; i += 2) {
+      const column = u + dot[i];
+      const row = v + dot[i + 1];
+      if (column < 0 || row < 0 || column >= width || row >= height) continue;
+      const place = row * width + column;
+      const alpha = colours[place] >>> 24;
+      colours[place] = rgb[group[at]] | ((alpha ? Math.min(255, alpha + MORE_ALPHA) : FIRST_ALPHA) << 24);
+    }
+  }
+}
+
+/** Return the offsets of the pixels of a dot: dx, dy, dx, dy, … */
+function dotOf(radius) {
+  const offsets = [];
+  const reach = Math.floor(radius);
+  for (let dy = -reach; dy <= reach; dy++) {
+    for (let dx = -reach; dx <= reach; dx++) if (Math.hypot(dx, dy) <= radius) offsets.push(dx, dy);
+  }
+  return offsets.length > 2 ? offsets : [0, 0, 1, 0, 0, 1, 1, 1];
+}
+
+/** Return a colour such as #0072b2 in the byte order of ImageData, without opacity. */
+function littleEndian(colour) {
+  const rgb = parseInt(colour.slice(1), 16);
+  return ((rgb & 255) << 16) | (rgb & 0xff00) | (rgb >> 16);
+}
+
+function arraysOf(answer) {
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const floats = (text) => new Float32Array(bytes(text).buffer);
+  return { x: floats(answer.x), y: floats(answer.y), group: bytes(answer.group) };
+}
+
+/** Return the items with those of other values first, so that the colours cover them. */
+function drawingOrder() {
+  const isOther = (at) => map.names[map.group[at]] == null;
+  const all = Array.from(map.ids.keys());
+  return Uint32Array.from([...all.filter(isOther), ...all.filter((at) => !isOther(at))]);
 }
 
 function ring(context, points, radius, colour, { left, top, size }) {

@@ -1,0 +1,93 @@
+"""The parts of a model, which a bundle contains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from item2vec import index as indexes
+from item2vec.arrays import Floats
+from item2vec.config import AdapterConfig, TasteConfig
+from item2vec.errors import ConfigError
+from item2vec.interactions import read_only
+from item2vec.items import Items
+from item2vec.neighbours import NeighbourTable
+from item2vec.prior import check_prior
+from item2vec.vectors import ItemVectors
+
+__all__ = ["Parts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts of a model.
+
+    Parameters
+    ----------
+    vectors
+        Item vectors with their vocabulary.
+    taste
+        Settings for the computation of a query vector from a history.
+    index
+        Index over the rows of ``prior.searched_matrix``.
+    items
+        Titles and attributes of the items, or ``None``.
+    adapter
+        Settings for the conversion of a user's events to the history that the model reads.
+    neighbours
+        Table of neighbours; required if ``taste.mixture`` is positive.
+    prior
+        Popularity prior, float32, one value per item; required if ``taste.popularity`` is positive.
+    layout
+        Positions of the items on a plane (float32, n items × 2), as returned by ``item2vec.mapping.layout``.
+
+    Raises
+    ------
+    ConfigError
+        If a required part is missing, ``neighbours``, ``prior`` or ``layout`` does not have one row or value
+        per item, the prior is not finite, or ``adapter.days`` is set.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from item2vec import Vocabulary
+    >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.array([2, 1]))
+    >>> Parts(vectors, TasteConfig(score="cosine"), indexes.build(vectors.unit_input), items=None).vectors
+    ItemVectors(2 items × 2 dimensions, input only)
+    """
+
+    vectors: ItemVectors
+    taste: TasteConfig
+    index: indexes.Index
+    items: Items | None
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    neighbours: NeighbourTable | None = None
+    prior: Floats | None = None
+    layout: Floats | None = None
+
+    def __post_init__(self) -> None:
+        n_items, table = len(self.vectors), self.neighbours
+        if self.prior is not None:
+            object.__setattr__(self, "prior", read_only(self.prior, np.float32))
+        check_prior(self.prior, self.taste, n_items)
+        if table is None and self.taste.mixture:
+            raise ConfigError(
+                f"mixture={self.taste.mixture} requires a table of neighbours, and neighbours is None; pass "
+                "a table, or use fit, which builds one"
+            )
+        if table is not None and len(table) != n_items:
+            raise ConfigError(
+                f"the table of neighbours has {len(table):,} rows; expected one for each of {n_items:,} "
+                "items: build it with item2vec.neighbours.table_for(sentences, vectors.vocabulary)"
+            )
+        if self.layout is not None and self.layout.shape != (n_items, 2):
+            raise ConfigError(
+                f"layout has shape {self.layout.shape}; expected ({n_items}, 2), a position per item: "
+                "compute it with item2vec.mapping.layout(vectors)"
+            )
+        if self.adapter.days is not None:
+            raise ConfigError(
+                f"adapter has days={self.adapter.days}; expected a start time in place of days: pass "
+                "adapter.resolved(interactions.timestamp)"
+            )

@@ -1,0 +1,77 @@
+"""Colours of items on a map: the values of an attribute as a few groups, or as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from item2vec.arrays import Codes, Doubles
+from item2vec.items import Items
+
+__all__ = ["MOST", "Colours", "colours_of"]
+
+MOST = 12
+"""Number of values with a colour of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Colours:
+    """The values of an attribute for n items.
+
+    Attributes
+    ----------
+    attribute
+        Name of the attribute.
+    names
+        The values with a colour of their own, most frequent first; empty if the values are numbers.
+    groups
+        Index into ``names`` (int32, n items); ``len(names)``: another value; -1: no value.
+    numbers
+        The values if they are numbers (float64, n items; NaN: no value), otherwise ``None``.
+    """
+
+    attribute: str
+    names: tuple[str, ...]
+    groups: Codes
+    numbers: Doubles | None = None
+
+
+def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
+    """Return the colours of items by an attribute; of a list, the first value counts.
+
+    An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers. Of
+    any other attribute, the ``most`` most frequent values of these items have a colour of their own.
+
+    Raises
+    ------
+    InputError
+        If no item has the attribute. The message suggests a similar name.
+
+    Examples
+    --------
+    >>> songs = Items.of({"a": {"genre": "jazz"}, "b": {"genre": ["soul", "jazz"]}, "c": {"genre": None}})
+    >>> colours = colours_of(songs, ["a", "b", "c", "unknown"], "genre")
+    >>> colours.names, colours.groups
+    (('jazz', 'soul'), array([ 0,  1, -1, -1], dtype=int32))
+    """
+    column = items.column(attribute)
+    first = np.full(len(items) + 1, -1, dtype=np.int32)
+    first[column.rows[::-1]] = column.codes[::-1]  # of several values of a row, the last assignment counts
+    codes = first[items.vocabulary.encode(ids)]  # the code -1 of an unknown item selects the appended row
+    if column.kinds == ("number",) and column.n_distinct > most:
+        numbers = np.append(np.array(column.numbers, dtype=np.float64), np.nan)[codes]
+        numbers[~np.isfinite(numbers)] = np.nan
+        return Colours(attribute, (), np.full(len(codes), -1, dtype=np.int32), numbers)
+    counts = np.bincount(codes[codes >= 0], minlength=column.n_distinct)
+    common = np.argsort(-counts, kind="stable")[:most]
+    common = common[counts[common] > 0]
+    group_of = np.full(column.n_distinct + 1, len(common), dtype=np.int32)
+    group_of[common], group_of[-1] = np.arange(len(common)), -1
+    values = (*column.numbers, *column.texts)
+    return Colours(attribute, tuple(_text(values[code]) for code in common.tolist()), group_of[codes])
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
