@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Doubles, Floats, Mask, Rows
+from item2vec.curve import Epoch, chart_of
 from item2vec.errors import InputError
+from item2vec.figures import draw
 from item2vec.interactions import read_only
 from item2vec.matrices import finite_rows, unit_rows
 from item2vec.ranking import top_k
@@ -24,24 +26,13 @@ from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 from item2vec.word2vec_files import counts_beside, read_counts, read_vectors, write_counts, write_vectors
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from item2vec.config.training import TrainConfig
 
 __all__ = ["Epoch", "ItemVectors"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One point of a training curve: the validation metrics after an epoch.
-
-    >>> Epoch(epoch=1, hr=0.25, ndcg=0.125).ndcg
-    0.125
-    """
-
-    epoch: int
-    hr: float
-    ndcg: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +57,8 @@ class ItemVectors:
     config
         The settings of training.
     curve
-        The validation metrics of each epoch; empty without validation data.
+        The training loss of each epoch, and the validation metrics, if there are validation data. Empty for
+        vectors that were not trained by item2vec.
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share
@@ -128,6 +120,18 @@ class ItemVectors:
     def __repr__(self) -> str:
         kept = "input only" if self.output is None else "input and output"
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
+
+    def plot(self) -> go.Figure:
+        """Return a plotly figure of ``curve``: training loss and validation metrics by epoch.
+
+        Raises
+        ------
+        InputError
+            If the curve is empty.
+        MissingExtraError
+            If plotly is not installed.
+        """
+        return draw(chart_of(self.curve))
 
     @cached_property
     def has_input(self) -> Mask:

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
-    {"arguments", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
+    {"arguments", "figures", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
     | {"processes", "conditions"},
-    {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
+    {"curve", "interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"histories", "vectors", "shaping"},
     {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases", "contexts"}
@@ -44,7 +44,7 @@ IMPORTERS = {
     "rich": "progress.py",
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
-    "plotly": "report/",
+    "plotly": ("figures/", "report/"),
     "openTSNE": "mapping/tsne.py",
     "tomlkit": "cli/tune.py",
     "typer": "cli/",

@@ -47,8 +47,9 @@ def train(
         override fields of ``config`` (``NextItem``, ``SkipGram`` or ``CBOW``).
     validation
         Sentences whose last item is predicted from the items before it. HR@10 and NDCG@10 over all
-        items are measured after each epoch and stored in ``.curve``. With ``patience``, training stops after
-        that many epochs without a higher NDCG, and the vectors of the best epoch are returned.
+        items are measured after each epoch and stored in ``.curve``, beside the training loss. With
+        ``patience``, training stops after that many epochs without a higher NDCG, and the vectors of the best
+        epoch are returned.
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start
