@@ -21,6 +21,7 @@ from item2vec.errors import InputError
 from item2vec.figures import draw
 from item2vec.interactions import read_only
 from item2vec.matrices import finite_rows, unit_rows
+from item2vec.notebook import html_table
 from item2vec.ranking import top_k
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 from item2vec.word2vec_files import counts_beside, read_counts, read_vectors, write_counts, write_vectors
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "ItemVectors"]
 
 log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Number of items in the HTML of vectors."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,6 +124,10 @@ class ItemVectors:
     def __repr__(self) -> str:
         kept = "input only" if self.output is None else "input and output"
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
+
+    def _repr_html_(self) -> str:
+        rows = [[self.vocabulary.ids[row], float(self.counts[row])] for row in range(min(SHOWN, len(self)))]
+        return html_table(repr(self), rows, ["most frequent items", "tokens"])
 
     def plot(self) -> go.Figure:
         """Return a plotly figure of ``curve``: training loss and validation metrics by epoch.

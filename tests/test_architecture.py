@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
-    {"arguments", "figures", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
-    | {"processes", "conditions"},
+    {"arguments", "figures", "types", "files", "matrices", "notebook", "progress", "ranking"}
+    | {"durations", "opening", "processes", "conditions"},
     {"curve", "interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files"},
     {"histories", "vectors", "shaping"},
@@ -22,7 +22,7 @@ LAYERS = [
     | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
-    {"selection"},
+    {"described", "selection"},
     {"ranker", "extension"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
