@@ -42,6 +42,7 @@ IMPORTERS = {
     "sqlalchemy": "store/",
     "alembic": "store/",
     "rich": "progress.py",
+    "IPython": "progress.py",
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
     "plotly": ("figures/", "report/"),

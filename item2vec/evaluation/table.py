@@ -45,9 +45,10 @@ class Table:
         check_fields(self)
         if not self.evaluations:
             raise InputError("evaluations is empty; expected at least one evaluation")
-        for name, evaluation in self.evaluations.items():
-            if not isinstance(name, str) or not isinstance(evaluation, Evaluation):
-                found = f"evaluations contain {short_repr(name)}: {short_repr(evaluation)}"
+        items: Iterable[tuple[object, object]] = self.evaluations.items()
+        for key, value in items:
+            if not isinstance(key, str) or not isinstance(value, Evaluation):
+                found = f"evaluations contain {short_repr(key)}: {short_repr(value)}"
                 raise InputTypeError(f"{found}; expected a name and an Evaluation")
         first_name, first = next(iter(self.evaluations.items()))
         for name, evaluation in self.evaluations.items():
