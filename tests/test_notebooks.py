@@ -1,9 +1,12 @@
 """A real kernel: progress bars and the display of values. The notebook of the documentation is executed."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+NOTEBOOK = Path(__file__).parent.parent / "docs" / "notebook.ipynb"
 BARS = """
 import IPython.display, item2vec.progress as progress
 from item2vec import Sentences, evaluation, fit
@@ -50,3 +53,19 @@ def test_a_kernel_displays_html(outputs):
         (result,) = [output for output in cell if output.output_type == "execute_result"]
         assert result.data["text/html"].startswith("<table>")
         assert result.data["text/plain"]
+
+
+@pytest.mark.slow
+def test_the_notebook_of_the_documentation_runs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()
+
+
+def test_the_notebook_of_the_documentation_is_executed_and_light():
+    assert NOTEBOOK.stat().st_size < 300_000
+    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) == 3
+    assert "Plotly.register" not in NOTEBOOK.read_text()

@@ -49,8 +49,8 @@ def training_curve(epochs: Sequence[int], values: Mapping[str, Sequence[float | 
     if "loss" not in known:
         layout["yaxis"]["rangemode"] = "tozero"
     if two_axes:
-        right = {"overlaying": "y", "side": "right", "showgrid": False, "rangemode": "tozero"}
-        layout["yaxis2"] = _axis("validation metric") | right
+        right = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
+        layout["yaxis2"] = _axis("validation metric") | right | {"rangemode": "tozero"}
     layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
     return {"data": lines, "layout": layout}
 
@@ -140,7 +140,7 @@ def trials(
         }
     )
     layout = _layout(height=340) | {"showlegend": True, "hovermode": "closest"}
-    layout["xaxis"] = _axis("trial") | {"domain": [0, 0.76]}
+    layout["xaxis"] = _axis("trial") | {"domain": [0, 0.76], "tickformat": "d"}
     layout["xaxis2"] = {"domain": [0.82, 1], "type": "category", "anchor": "y"}
     layout["yaxis"] = _axis(metric)
     layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
@@ -178,6 +178,7 @@ def _errors(estimates: Sequence[tuple[float, float | None, float | None]]) -> di
         "arrayminus": [None if low is None else _rounded(value - low) for value, low, _ in estimates],
         "color": INK,
         "thickness": 1.5,
+        "visible": any(high is not None for _, _, high in estimates),
     }
 
 

@@ -206,14 +206,24 @@ def _read(memory: Memory, subsampled: bool, tokens: Any, start: int, end: int, k
     return n
 
 
+@inlined
+def _first_measured(rules: Rules, key: np.uint64, alpha: np.float32) -> int:
+    """Return the first centre whose loss is measured, a random one; -1 if none is measured.
+
+    At a learning rate of 0, gradients reveal no loss.
+    """
+    if rules.measured == 0 or alpha <= 0:
+        return -1
+    return int((key >> HALF) % np.uint64(rules.measured))
+
+
 @compiled
 def _train_sentence(
     memory: Memory, rules: Rules, n: int, key: np.uint64, alpha: np.float32
 ) -> tuple[float, int]:
     """Train on ``n`` tokens; return the sum of the measured losses, and their number."""
     chunk, loss, n_measured = 0, 0.0, 0
-    # The first measured centre of a sentence is random, so that all places of short sentences are measured.
-    phase = np.int64((key >> HALF) % np.uint64(max(rules.measured, 1)))
+    next_measured = _first_measured(rules, key, alpha)
     _draw(memory, rules, 0, key)
     for i in range(n):
         width = rules.window
@@ -221,7 +231,8 @@ def _train_sentence(
             width = 1 + below(_bits(key, _WIDTH, i), width)
         begin, end = max(0, i - width), i if rules.forward else min(n, i + width + 1)
         _prefetch_rows(memory, n, i + 1, i + 1 + rules.window)
-        is_measured = rules.measured > 0 and alpha > 0 and (i + phase) % rules.measured == 0
+        is_measured = i == next_measured
+        next_measured += is_measured * rules.measured
         step = max(1, end - begin) if rules.cbow else TOKENS_PER_CHUNK
         for start in range(begin, end, step):
             stop = min(end, start + step)

@@ -17,8 +17,8 @@ from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
 __all__ = ["NumbaTrainer"]
 
 TOKENS_PER_TASK = 20_000
-TOKENS_PER_MEASURED = 2_000
-MAX_MEASURED = 16
+TOKENS_PER_MEASURED = 500
+MAX_MEASURED = 64
 
 
 class NumbaTrainer:
@@ -79,7 +79,7 @@ class NumbaTrainer:
         """Train each sentence once, at the learning rates of this epoch; check that every token was read.
 
         Return the mean loss of a pair of centre and context (for CBOW, of a window) before its update. Up to
-        2,000 tokens, all pairs are measured; above, those of fewer centres, of every 16th from 32,000 tokens.
+        1,000 tokens, all pairs are measured; above, those of fewer centres, of every 64th from 32,000 tokens.
 
         Raises
         ------

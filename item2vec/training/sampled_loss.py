@@ -13,6 +13,8 @@ from item2vec.sentences import offsets_of
 __all__ = ["Sample", "Terms", "loss_of"]
 
 PREDICTIONS = 2_000
+FEWEST = 500
+TOKENS_PER_PREDICTION = 100
 ROWS = 40_000
 CONTEXTS = 200_000
 DRAWS_PER_PREDICTION = 8
@@ -37,10 +39,11 @@ class Sample:
 
         A target is drawn uniformly from the tokens that subsampling keeps (``keep``: probability per row),
         the width of its window as in training, and the context of skip-gram uniformly from this window.
-        Contexts are not subsampled.
+        Contexts are not subsampled. There is a prediction per 100 tokens, but at least 500 and at most 2,000.
         """
         random = np.random.default_rng([config.seed, 6])
-        n = max(1, min(PREDICTIONS, len(tokens), ROWS // (config.negative + 1)))
+        n = min(max(len(tokens) // TOKENS_PER_PREDICTION, FEWEST), PREDICTIONS, len(tokens))
+        n = max(1, min(n, ROWS // (config.negative + 1)))
         places = random.integers(len(tokens), size=DRAWS_PER_PREDICTION * n)
         places = places[random.random(len(places)) < keep[tokens[places]]][:n]
         sentence = np.searchsorted(offsets, places, side="right") - 1
