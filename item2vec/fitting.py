@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from item2vec.arguments import checked
-from item2vec.config import AdapterConfig, Config
+from item2vec.config import AdapterConfig, Config, ModelSettings
 from item2vec.index.building import check_kind
 from item2vec.items import Items
 from item2vec.neighbours import table_for
@@ -27,7 +27,7 @@ def fit(
     validation: Sentences | None = None,
     start: ItemVectors | None = None,
     adapter: AdapterConfig | None = None,
-    **settings: Any,
+    **settings: Unpack[ModelSettings],
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 

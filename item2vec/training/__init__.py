@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from item2vec.arguments import checked_except
-from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
+from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig, TrainSettings
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
 from item2vec.sentences import Sentences
@@ -29,7 +29,7 @@ def train(
     taste: TasteConfig | None = None,
     start: ItemVectors | None = None,
     after_epoch: AfterEpoch | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainSettings],
 ) -> ItemVectors:
     """Learn an input and an output vector for each item.
 
