@@ -16,6 +16,7 @@ Estimates = Mapping[str, tuple[float, float | None, float | None]]
 COLORS = ("#1f6feb", "#d97706", "#6b9080", "#7c6fa8", "#b58ba0", "#5b97a6", "#8d9440", "#94a3b8")
 INK, GRID = "#334155", "#e2e8f0"
 COLUMNS = 3
+FEW_TRIALS = 12
 MARKS = {"complete": "circle", "stopped": "circle-open", "unfinished": "x-thin-open", "failed": "x-thin-open"}
 
 
@@ -140,7 +141,9 @@ def trials(
         }
     )
     layout = _layout(height=340) | {"showlegend": True, "hovermode": "closest"}
-    layout["xaxis"] = _axis("trial") | {"domain": [0, 0.76], "tickformat": "d"}
+    layout["xaxis"] = _axis("trial") | {"domain": [0, 0.76]}
+    if len(scores) <= FEW_TRIALS:
+        layout["xaxis"]["dtick"] = 1
     layout["xaxis2"] = {"domain": [0.82, 1], "type": "category", "anchor": "y"}
     layout["yaxis"] = _axis(metric)
     layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}

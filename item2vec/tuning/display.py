@@ -58,8 +58,11 @@ def settings_of(trial: Trial) -> str:
 
 
 def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
-    """Return the number of the trial with the chosen settings; ``None`` if there is none."""
-    return next((trial.number for trial in done if _same(trial.config, chosen)), None)
+    """Return the number of the trial with the chosen settings, possibly those of another taste."""
+    for trial in done:
+        if any(_same(one.config, chosen) for one in (trial, *trial.others)):
+            return trial.number
+    return None
 
 
 def _same(first: Config, second: Config) -> bool:
