@@ -12,7 +12,14 @@ from item2vec.training.corpus import prepare
 from item2vec.training.gensim_trainer import GensimTrainer, _paths
 from item2vec.training.sampled_loss import Sample, Terms, loss_of
 
-NEXT_ITEM = {"objective": "next_item", "dropout": 0.0, "vector_size": 12, "epochs": 6, "workers": 1, "seed": 3}
+NEXT_ITEM = {
+    "objective": "next_item",
+    "dropout": 0.0,
+    "vector_size": 12,
+    "epochs": 6,
+    "workers": 1,
+    "seed": 3,
+}
 SKIPGRAM = {"objective": "skipgram", "vector_size": 12, "epochs": 6, "workers": 1, "seed": 3, "alpha": 0.1}
 TRAINERS = {
     "next_item": NEXT_ITEM,
