@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from item2vec.arguments import checked
-from item2vec.config import AdapterConfig, Config
+from item2vec.config import AdapterConfig, Config, ModelSettings
 from item2vec.index.building import check_kind
 from item2vec.items import Items
 from item2vec.neighbours import table_for
@@ -28,7 +28,7 @@ def fit(
     start: ItemVectors | None = None,
     freeze: bool = False,
     adapter: AdapterConfig | None = None,
-    **settings: Any,
+    **settings: Unpack[ModelSettings],
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 
@@ -45,8 +45,15 @@ def fit(
     config = (config or Config()).with_settings(**settings)
     check_kind(config.index)
     train_config, taste = config.train, config.taste
-    given: dict[str, Any] = {"validation": validation, "start": start, "freeze": freeze}
-    vectors = train(sentences, items=items, config=train_config, taste=taste, **given)
+    vectors = train(
+        sentences,
+        items=items,
+        config=train_config,
+        taste=taste,
+        validation=validation,
+        start=start,
+        freeze=freeze,
+    )
     vocabulary = vectors.vocabulary
     return Recommender(
         vectors,

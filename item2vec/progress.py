@@ -1,15 +1,18 @@
-"""Progress bars in the terminal, drawn by rich."""
+"""Progress bars: in terminals drawn by rich, in notebooks as an HTML element."""
 
 from __future__ import annotations
 
+import html
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 __all__ = ["progress_bar"]
 
 _DRAWING = threading.Lock()
+_SECONDS_PER_UPDATE = 0.1
 
 
 @contextmanager
@@ -17,15 +20,26 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str]
     """Yield a function to be called after each step with a short status text.
 
     ``total`` is the number of steps, or ``None`` if it is unknown. The bar is drawn on stderr if stderr is a
-    terminal and no other bar is being drawn. A training within a longer task therefore draws no second bar.
+    terminal, or in the output of a notebook's cell, if no other bar is being drawn. A training within a
+    longer task therefore draws no second bar. Other programs draw none, so that logs contain no bar.
 
     >>> with progress_bar("training", total=2) as advance:
     ...     advance("ndcg .10")
     ...     advance("ndcg .12")
     """
-    if not sys.stderr.isatty() or not _DRAWING.acquire(blocking=False):
+    draw = _notebook_bar if _in_notebook() else _terminal_bar if sys.stderr.isatty() else None
+    if draw is None or not _DRAWING.acquire(blocking=False):
         yield lambda _status: None
         return
+    try:
+        with draw(description, total) as advance:
+            yield advance
+    finally:
+        _DRAWING.release()
+
+
+@contextmanager
+def _terminal_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -36,9 +50,49 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str]
         TimeRemainingColumn(),
         TextColumn("{task.fields[status]}"),
     )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(description, total=total, status="")
+        yield lambda status: bars.update(task, advance=1, status=status)
+
+
+@contextmanager
+def _notebook_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
+    """Draw a bar in the output of a cell, and remove it at the end. A saved notebook contains no bar.
+
+    rich would draw it as a widget, which requires ipywidgets and remains in a saved notebook as text.
+    """
+    from IPython.display import display
+
+    n_done, shown_at = 0, time.monotonic()
+    handle = display(_bundle(description, total, 0, ""), raw=True, display_id=True)
+
+    def advance(status: str) -> None:
+        nonlocal n_done, shown_at
+        n_done += 1
+        now = time.monotonic()
+        if now - shown_at >= _SECONDS_PER_UPDATE:
+            shown_at = now
+            handle.update(_bundle(description, total, n_done, status), raw=True)
+
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(description, total=total, status="")
-            yield lambda status: bars.update(task, advance=1, status=status)
+        yield advance
     finally:
-        _DRAWING.release()
+        handle.update({"text/plain": "", "text/html": ""}, raw=True)
+
+
+def _bundle(description: str, total: int | None, n_done: int, status: str) -> dict[str, str]:
+    """Return a bar as HTML and as text.
+
+    >>> _bundle("training", 4, 1, "loss < 2")["text/html"]
+    'training <progress value="1" max="4"></progress> 1/4 loss &lt; 2'
+    """
+    counted = f"{n_done}/{total}" if total else str(n_done)
+    value = f' value="{n_done}" max="{total}"' if total else ""
+    text = f"{html.escape(description)} <progress{value}></progress> {counted} {html.escape(status)}"
+    return {"text/plain": f"{description} {counted} {status}".rstrip(), "text/html": text.rstrip()}
+
+
+def _in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"

@@ -20,6 +20,7 @@ from item2vec.catalogue import Eligible
 from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
 from item2vec.config.taste import TasteConfig
+from item2vec.described import described, html_of
 from item2vec.extension import NOTHING, Extension
 from item2vec.histories import Histories, encode_histories
 from item2vec.index.building import Kind, build
@@ -142,11 +143,10 @@ class Recommender(ItemQueries):
         self._extension = Extension(parts)
 
     def __repr__(self) -> str:
-        taste, (n_items, size) = self.taste, self.vectors.input.shape
-        added = [name for name in ("repeat_bonus", "mixture", "popularity") if getattr(taste, name)]
-        about = f"score={taste.score!r}, decay={taste.decay}, index={self.index.kind}"
-        about += "".join(f", {name}={getattr(taste, name)}" for name in added)
-        return f"Recommender({n_items:,} items × {size} dimensions, {about})"
+        return described(self.parts)
+
+    def _repr_html_(self) -> str:
+        return html_of(self.parts)
 
     @property
     def vocabulary(self) -> Vocabulary:

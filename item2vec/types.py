@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, repeat
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +51,22 @@ class Recommendation:
     >>> item, score = Recommendation("blue-monday", 0.5)
     >>> item
     'blue-monday'
+
+    A DataFrame of a list of recommendations has the columns ``item score source``.
     """
 
     item: str
     score: float
     source: str = "model"
 
-    def __iter__(self) -> Iterator[str | float]:
-        yield self.item
-        yield self.score
+    def __getitem__(self, place: int) -> str | float:
+        """Return the item (0) or the score (1)."""
+        # Without __iter__, pandas reads a list of recommendations as records, and not as pairs.
+        return (self.item, self.score)[place]
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[str | float]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,14 @@ import numpy.typing as npt
 
 from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Doubles, Floats
+from item2vec.curve import Epoch, chart_of
 from item2vec.errors import CorruptBundleError, InputError, short_repr
+from item2vec.figures import draw
 from item2vec.geometry import Geometry
 from item2vec.interactions import read_only
 from item2vec.keyed_vectors import is_pickle, read_keyed_vectors
 from item2vec.matrices import finite_rows
+from item2vec.notebook import html_table
 from item2vec.types import Vocabulary, as_history
 from item2vec.vector_folders import is_folder_of_vectors, read_folder, write_folder
 from item2vec.word2vec_files import (
@@ -32,6 +35,8 @@ from item2vec.word2vec_files import (
 )
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from item2vec.config.training import TrainConfig
 
 __all__ = ["Epoch", "ItemVectors"]
@@ -39,19 +44,8 @@ __all__ = ["Epoch", "ItemVectors"]
 log = logging.getLogger(__name__)
 
 Unknown = Literal["mean", "zeros"]
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One point of a training curve: the validation metrics after an epoch.
-
-    >>> Epoch(epoch=1, hr=0.25, ndcg=0.125).ndcg
-    0.125
-    """
-
-    epoch: int
-    hr: float
-    ndcg: float
+SHOWN = 5
+"""Number of items in the HTML of vectors."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,7 +70,8 @@ class ItemVectors(Geometry):
     config
         The settings of training.
     curve
-        The validation metrics of each epoch; empty without validation data.
+        The training loss of each epoch, and the validation metrics, if there are validation data. Empty for
+        vectors that were not trained by item2vec.
     tokens_read
         Number of tokens read over all epochs; ``None`` if unknown.
     read_share
@@ -138,6 +133,22 @@ class ItemVectors(Geometry):
     def __repr__(self) -> str:
         kept = "input only" if self.output is None else "input and output"
         return f"ItemVectors({len(self):,} items × {self.input.shape[1]} dimensions, {kept})"
+
+    def _repr_html_(self) -> str:
+        rows = [[self.vocabulary.ids[row], float(self.counts[row])] for row in range(min(SHOWN, len(self)))]
+        return html_table(repr(self), rows, ["most frequent items", "tokens"])
+
+    def plot(self) -> go.Figure:
+        """Return a plotly figure of ``curve``: training loss and validation metrics by epoch.
+
+        Raises
+        ------
+        InputError
+            If the curve is empty.
+        MissingExtraError
+            If plotly is not installed.
+        """
+        return draw(chart_of(self.curve))
 
     @checked
     def take(self, rows: npt.NDArray[Any]) -> ItemVectors:

@@ -385,6 +385,13 @@ def calls_of(world):
     yield evaluation.by_coldness, {"split": w.split}
     yield evaluation.compare, {"first": w.evaluated, "second": w.evaluated, "metric": "hr@3"}
     yield evaluation.find_leaks, {"split": w.split}
+    yield evaluation.table, {"evaluations": {"popular": w.evaluated}}
+    yield evaluation.Table, {"evaluations": {"popular": w.evaluated}}
+    yield evaluation.table([w.evaluated]).best, {"metric": "hr@3"}
+    yield evaluation.table([w.evaluated]).plot, {"metrics": ["hr@3"]}
+    yield w.evaluated.estimates, {"metrics": ["hr@3"]}
+    yield w.evaluated.plot, {"metrics": ["hr@3"]}
+    yield w.evaluated.to_frame, {}
     yield evaluation.segments, {"evaluation": w.evaluated, "split": w.split}
     yield w.evaluated.intervals, {}
     yield evaluation.k_fold, {"sentences": s}

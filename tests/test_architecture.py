@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "item2vec"
 
 LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
-    {"arguments", "types", "files", "matrices", "progress", "ranking", "durations", "opening"}
-    | {"processes", "conditions", "direction"},
-    {"interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
+    {"arguments", "figures", "types", "files", "matrices", "notebook", "progress", "ranking"}
+    | {"durations", "opening", "processes", "conditions", "direction"},
+    {"curve", "interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files", "geometry"}
     | {"keyed_vectors", "vector_folders"},
     {"histories", "vectors", "shaping"},
@@ -23,7 +23,7 @@ LAYERS = [
     | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
     {"adapters", "answers", "bundle", "bonuses", "sources", "user_vectors"},
-    {"selection"},
+    {"described", "selection"},
     {"ranker", "extension", "item_queries"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
@@ -43,9 +43,10 @@ IMPORTERS = {
     "sqlalchemy": "store/",
     "alembic": "store/",
     "rich": "progress.py",
+    "IPython": "progress.py",
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
-    "plotly": ("report/", "mapping/figure.py"),
+    "plotly": ("figures/", "mapping/figure.py"),
     "matplotlib": "mapping/picture.py",
     "openTSNE": "mapping/tsne.py",
     "umap": "mapping/umap.py",

@@ -142,7 +142,7 @@ def everything(parts):
     vectors, items = parts.vectors, parts.items
     matrices = [bits(array) for array in (vectors.input, vectors.output, vectors.counts)]
     known = None if items is None else (items.vocabulary.ids, items.titles, json.dumps(items.attributes))
-    curve = [(point.epoch, point.hr.hex(), point.ndcg.hex()) for point in vectors.curve]
+    curve = [repr(point) for point in vectors.curve]
     table = parts.neighbours
     rows = table and [bits(table.offsets), bits(table.items), bits(table.weights), table.decay]
     settings = vectors.config, parts.taste, parts.index.kind
@@ -360,6 +360,7 @@ def test_a_consistent_forged_bundle_is_read(forge):
         (lambda manifest: manifest.update(index={"kind": "faiss"}), "faiss"),
         (lambda manifest: manifest.update(index={}), "expected kind"),
         (lambda manifest: manifest.update(curve=[[1, 0.5]]), "curve"),
+        (lambda manifest: manifest.update(curve=[[1, None, None, "2"]]), "curve"),
         (lambda manifest: manifest.update(created_at="yesterday"), "created_at"),
         (lambda manifest: manifest["files"].pop("output.npy"), "its manifest lists"),
         (lambda manifest: manifest["files"].pop("input.npy"), r"expected .'counts.npy'"),

@@ -140,12 +140,6 @@ def test_the_attribute_ties_of_a_model_is_the_default():
     assert evaluate(Fixed(*entries[::-1]), ONE, k=1, ties="as answered").metrics["hr@1"] == 1
 
 
-def test_an_item_ranked_twice_is_one_hit():
-    evaluation = evaluate(Fixed(("t", 3.0), ("t", 2.0), ("a", 1.0)), ONE, k=3)
-    assert evaluation.rankings.hits.tolist() == [[True, False, False]]
-    assert evaluation.metrics["recall@3"] == evaluation.metrics["map@3"] == 1
-
-
 def test_a_repeated_target_counts_once():
     evaluation = evaluate(Fixed(("t", 3.0)), split_of((["h"], ["t", "u", "t"])), k=1)
     assert evaluation.rankings.n_targets.tolist() == [2]

@@ -97,10 +97,10 @@ class Case:
         part = self.part()
         last = self.n_blocks if last is None else last
         corpus = self.tokens, self.n_before, self.order
-        loss = train_blocks(
-            part, self.draws, self.rules, *corpus, first, last, np.uint64(self.seed), alpha, alpha_step
-        )
-        return part, loss
+        losses = np.zeros(last)
+        rates = alpha, alpha_step
+        train_blocks(part, self.draws, self.rules, *corpus, first, last, np.uint64(self.seed), *rates, losses)
+        return part, losses.sum()
 
     def expected(self, alpha=0.05, alpha_step=0.0):
         """Return the part and the loss after the reference."""
@@ -406,7 +406,8 @@ def test_learned_positions_weigh_the_predictive_step_back_most():
     part = case.part()
     for _ in range(20):
         corpus = case.tokens, case.n_before, case.order
-        train_blocks(part, case.draws, case.rules, *corpus, 0, case.n_blocks, np.uint64(1), 0.08, 0.0)
+        rates, losses = (0.08, 0.0), np.zeros(case.n_blocks)
+        train_blocks(part, case.draws, case.rules, *corpus, 0, case.n_blocks, np.uint64(1), *rates, losses)
     assert int(np.argmax(part.positions)) == 1
 
 

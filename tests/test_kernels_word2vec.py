@@ -63,29 +63,37 @@ def windows_of(rules, table, keep, sentence, key):
 
 
 def learn_window(x, y, rules, centre, contexts, negatives, alpha):
-    """Train both matrices (float64) on one window."""
+    """Train both matrices (float64) on one window; return the losses before each update of a source."""
     targets = [centre] + [item for item in negatives if item != centre]
     label = np.array([1.0] + [0.0] * (len(targets) - 1))
     rows = y[targets].copy()
     if rules.cbow:
         mean = x[contexts].sum(axis=0) / (len(contexts) if rules.mean else 1)
+        right = np.where(label, sigmoid(rows @ mean), sigmoid(-rows @ mean))
         gradient = alpha * (label - sigmoid(rows @ mean))
         error = gradient @ rows / (1 if rules.mean else len(contexts))
         np.add.at(x, contexts, error)
         np.add.at(y, targets, np.outer(gradient, mean))
-        return
+        return [-np.log(right.clip(1e-7)).sum()]
+    losses = []
     for context in contexts:
+        right = np.where(label, sigmoid(rows @ x[context]), sigmoid(-rows @ x[context]))
+        losses.append(-np.log(right.clip(1e-7)).sum())
         gradient = alpha * (label - sigmoid(rows @ x[context]))
         np.add.at(y, targets, np.outer(gradient, x[context]))
         x[context] += gradient @ rows
+    return losses
 
 
 def reference(x, y, rules, table, keep, tokens, offsets, seed, alpha, alpha_step):
+    losses = []
     for number in range(len(offsets) - 1):
         key = mixed(seed + GOLDEN * (number + 1))
         sentence = tokens[offsets[number] : offsets[number + 1]].tolist()
         for centre, contexts, negatives in windows_of(rules, table, keep, sentence, key):
-            learn_window(x, y, rules, centre, contexts, negatives, alpha - alpha_step * offsets[number])
+            rate = alpha - alpha_step * offsets[number]
+            losses += learn_window(x, y, rules, centre, contexts, negatives, rate)
+    return losses
 
 
 def frozen(array, dtype):
@@ -114,19 +122,20 @@ class Case:
         model = Model(flat[0], flat[1], size, self.table, self.keep)
         n = len(self.offsets) - 1
         seed = np.uint64(self.seed)
-        read = train_sentences(model, self.rules, self.tokens, self.offsets, 0, n, seed, alpha, alpha_step)
+        corpus = self.tokens, self.offsets
+        read, *self.measured = train_sentences(model, self.rules, *corpus, 0, n, seed, alpha, alpha_step)
         assert not matrices[:, :, self.dim :].any()
         return matrices[:, :, : self.dim], read
 
     def expected(self, alpha, alpha_step=0.0):
         x, y = self.x.astype(np.float64), self.y.astype(np.float64)
         corpus = self.tokens, self.offsets, self.seed
-        reference(x, y, self.rules, self.table, self.keep, *corpus, alpha, alpha_step)
+        self.losses = reference(x, y, self.rules, self.table, self.keep, *corpus, alpha, alpha_step)
         return np.array([x, y])
 
 
 def rules_of(window=3, shrink=False, forward=False, negative=5, cbow=False, mean=True):
-    return Rules(window, shrink, forward, negative, cbow, mean)
+    return Rules(window, shrink, forward, negative, cbow, mean, measured=1)
 
 
 rules = st.builds(
@@ -137,6 +146,7 @@ rules = st.builds(
     negative=st.sampled_from([1, 2, 5, 6, 13]),
     cbow=st.booleans(),
     mean=st.booleans(),
+    measured=st.just(1),
 )
 sentences_of = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=6)
 
@@ -147,6 +157,9 @@ def test_training_equals_the_numpy_reference(sentences, dim, rules, keep):
     case = Case(sentences, 7, dim, rules, keep * 7)
     trained, _ = case.trained(alpha=0.05, alpha_step=0.0005)
     np.testing.assert_allclose(trained, case.expected(0.05, 0.0005), atol=2e-5)
+    np.testing.assert_allclose(
+        case.measured, [sum(case.losses), len(case.losses)], rtol=0.02
+    )  # of 1e-7 in a sigmoid
 
 
 @pytest.mark.parametrize("cbow", [False, True])
@@ -158,6 +171,21 @@ def test_many_windows_equal_the_numpy_reference(cbow):
     assert read == 1200
     assert np.abs(trained - np.array([case.x, case.y])).max() > 0.2
     np.testing.assert_allclose(trained, case.expected(0.02), atol=1e-4)
+    np.testing.assert_allclose(case.measured, [sum(case.losses), len(case.losses)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("cbow", [False, True])
+def test_the_loss_of_some_centres_is_near_that_of_all(cbow):
+    sentences = np.random.default_rng(1).integers(0, 50, (300, 9)).tolist()
+    case = Case(sentences, 50, 24, rules_of(cbow=cbow))
+    trained, _ = case.trained(0.02)
+    total, n = case.measured
+    case.rules = case.rules._replace(measured=4)
+    again, _ = case.trained(0.02)
+    assert (again == trained).all()
+    some, n_some = case.measured
+    assert abs(n_some / n - 1 / 4) < 0.02
+    assert abs(some / n_some - total / n) < 0.02 * total / n
 
 
 def test_a_wide_window_is_trained_in_chunks():
@@ -220,7 +248,7 @@ def test_subsampling_follows_the_formula_of_gensim():
     tokens, offsets = frozen(corpus.tokens, np.int32), frozen(corpus.offsets, np.int64)
     n = len(offsets) - 1
     read = [
-        train_sentences(trainer._model, rules, tokens, offsets, 0, n, np.uint64(seed), 0.0, 0.0)
+        train_sentences(trainer._model, rules, tokens, offsets, 0, n, np.uint64(seed), 0.0, 0.0)[0]
         for seed in range(20)
     ]
     mean = corpus.frequency @ chance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,3 +164,14 @@ def test_recommendations_and_shares_unpack_and_are_immutable():
         assert (item, number) == ("a", 0.5)
         with pytest.raises(dataclasses.FrozenInstanceError):
             value.item = "b"
+
+
+def test_a_list_of_recommendations_is_a_frame_of_records():
+    listed = [Recommendation("a", 0.5), Recommendation("b", 0.25, "popular")]
+    frame = pd.DataFrame(listed)
+    assert list(frame) == ["item", "score", "source"]
+    assert frame["source"].tolist() == ["model", "popular"]
+    assert [tuple(one) for one in listed] == [("a", 0.5), ("b", 0.25)]
+    assert dict(listed) == {"a": 0.5, "b": 0.25}
+    with pytest.raises(ValueError, match="too many values"):
+        (_only,) = listed[0]

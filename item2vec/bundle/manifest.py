@@ -52,6 +52,7 @@ ALLOWED = REQUIRED | NEIGHBOURS | OPTIONAL
 
 Count = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Point = tuple[int, Finite, Finite] | tuple[int, Finite | None, Finite | None, Finite | None]
 UtcTime = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
 
 
@@ -79,7 +80,8 @@ class Manifest(BaseModel):
     ``features`` lists the optional features that a reader must support. ``tokens`` is the sum of the item
     counts. ``adapter`` contains the settings for the conversion of events to histories, ``index`` those of
     the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` if there is no table.
-    ``curve`` contains (epoch, hit rate, NDCG) for each epoch. ``note`` contains JSON values from the caller.
+    ``curve`` contains (epoch, hit rate, NDCG, loss) for each epoch, with null for an unknown number; version
+    0.1.0 wrote no loss. ``note`` contains JSON values from the caller.
 
     Examples
     --------
@@ -103,7 +105,7 @@ class Manifest(BaseModel):
     adapter: AdapterConfig = AdapterConfig()
     index: dict[str, JsonValue]
     neighbours_decay: Finite | None = None
-    curve: tuple[tuple[int, Finite, Finite], ...]
+    curve: tuple[Point, ...]
     libraries: dict[str, str]
     note: dict[str, JsonValue]
     files: dict[str, FileEntry]
@@ -153,7 +155,7 @@ def describe(
             adapter=adapter or AdapterConfig(),
             index=dict(index),
             neighbours_decay=neighbours_decay,
-            curve=tuple((point.epoch, point.hr, point.ndcg) for point in vectors.curve),
+            curve=tuple((point.epoch, point.hr, point.ndcg, point.loss) for point in vectors.curve),
             libraries=_libraries(),
             note=dict(note),
             files=dict(files),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from item2vec.config.adapter import AdapterConfig
+from item2vec.config.arguments import ModelSettings, TrainSettings
 from item2vec.config.ingest import IngestConfig
 from item2vec.config.model import Config
 from item2vec.config.nightly import (
@@ -40,6 +41,7 @@ __all__ = [
     "GatesConfig",
     "IngestConfig",
     "LimitsConfig",
+    "ModelSettings",
     "NextItem",
     "RetentionConfig",
     "RetrainConfig",
@@ -47,6 +49,7 @@ __all__ = [
     "SkipGram",
     "TasteConfig",
     "TrainConfig",
+    "TrainSettings",
     "Training",
     "objectives_with",
     "of_its_objective",

@@ -1,7 +1,8 @@
 """Offline evaluation: splits, metrics, baselines, and comparisons of models.
 
-A model is any object with the method ``recommend_many``, which also serves recommendations. ``Study.of`` in
-``report/study.py`` evaluates a model and its baselines.
+A model is any object with the method ``recommend_many`` (``Model``), which also serves recommendations. A
+metric is a name, or a function (``Metric``). ``Study.of`` in ``report/study.py`` evaluates a model and its
+baselines.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from item2vec.evaluation.baselines import (
     Random,
     RecentPopularity,
 )
-from item2vec.evaluation.evaluate import METRICS, evaluate
+from item2vec.evaluation.evaluate import METRICS, Metric, evaluate
 from item2vec.evaluation.item_models import EASE, LinkPropagation, Transitions, baselines
 from item2vec.evaluation.leaks import find_leaks
 from item2vec.evaluation.links import AdamicAdar, CommonNeighbours, HiddenEdges, cosines, hide_edges
-from item2vec.evaluation.rankings import Model, Rankings
+from item2vec.evaluation.models import Model
+from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.segments import Segment, by_coldness, segments
 from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split, random_split
 from item2vec.evaluation.significance import Comparison, compare
 from item2vec.evaluation.split import Split
+from item2vec.evaluation.table import Table, table
 from item2vec.evaluation.temporal_splits import temporal_folds, temporal_split
 
 if not TYPE_CHECKING:
@@ -45,6 +48,7 @@ __all__ = [
     "ItemKNN",
     "LinkPropagation",
     "MarkovChain",
+    "Metric",
     "Model",
     "Popularity",
     "Random",
@@ -52,6 +56,7 @@ __all__ = [
     "RecentPopularity",
     "Segment",
     "Split",
+    "Table",
     "Transitions",
     "baselines",
     "by_coldness",
@@ -66,6 +71,7 @@ __all__ = [
     "prefix_split",
     "random_split",
     "segments",
+    "table",
     "temporal_folds",
     "temporal_split",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from item2vec.arrays import Doubles, Offsets
 from item2vec.errors import InputError
+from item2vec.metrics.accuracy import ACCURACY
 from item2vec.shaping import check_least
 
 __all__ = ["CELLS_PER_BLOCK", "NOISE", "intervals", "sums_by_cluster"]
@@ -16,7 +17,8 @@ N_RESAMPLES = 1000
 CELLS_PER_BLOCK = 1 << 22
 NOISE = 1e-12
 """Bound of the rounding errors of float64 sums: smaller differences count as 0."""
-UNBOUNDED = ("novelty", "popularity-bias")
+BOUNDED = (*ACCURACY, "diversity", "serendipity")
+"""Metrics between 0 and 1."""
 
 
 def intervals(
@@ -35,7 +37,7 @@ def intervals(
 
     If all clusters have the same mean, for example 0 hits, the bootstrap interval has width 0. It is then
     replaced by the rule of three (Hanley & Lippman-Hand, JAMA 1983), which assumes that other values between
-    ``least`` and 1 occur in clusters too rare for the sample. Intervals of unbounded metrics keep width 0.
+    ``least`` and 1 occur in clusters too rare for the sample. Intervals of other metrics keep width 0.
 
     Intervals are too narrow if there are few clusters or few hits. In simulations, 95 % intervals contained
     the true mean in 94 % of the data sets with 30 clusters, 91 % with 10 clusters, 85 % with 5 clusters, and
@@ -71,7 +73,7 @@ def intervals(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
     rare_share = 1 - ((1 - level) / 2) ** (1 / len(sums))
-    bounded = np.array([name.partition("@")[0] not in UNBOUNDED for name in per_query])
+    bounded = np.array([name.partition("@")[0] in BOUNDED for name in per_query])
     constant = bounded & (np.ptp(sums / n_queries[:, None], axis=0) < NOISE)
     low = np.where(constant, low - rare_share * (low - least), low)
     high = np.where(constant, high + rare_share * (1 - high), high)

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast, get_args
 
 import numpy as np
 
-from item2vec.arguments import checked
-from item2vec.arrays import Doubles
+from item2vec.arguments import as_array, checked
+from item2vec.arrays import Doubles, Mask, Offsets
 from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, short_repr
 from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY, BeyondAccuracy
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
-from item2vec.evaluation.rankings import Model, Rankings, Ties, rank_all
+from item2vec.evaluation.models import Model
+from item2vec.evaluation.rankings import Rankings, Ties, rank_all
 from item2vec.evaluation.result import Evaluation
 from item2vec.evaluation.split import Split
+from item2vec.interactions import read_only
 from item2vec.metrics.accuracy import ACCURACY
 from item2vec.types import as_history, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["METRICS", "evaluate"]
+__all__ = ["METRICS", "Metric", "evaluate"]
 
 
 METRICS = (*ACCURACY, *BEYOND_ACCURACY)
 """Names of all metrics, without a cut-off."""
+Metric = Callable[[Mask, Offsets, int], Doubles]
+"""A metric of one's own: a function of ``hits`` (bool, n queries × at most ``k`` ranks, best first),
+``n_targets`` (int64, n) and ``k``, which returns one finite number per query (float64, n). Its ``__name__``
+is the name of the metric."""
 
 
 @checked
@@ -34,7 +40,7 @@ def evaluate(
     split: Split,
     *,
     k: int | Sequence[int] = 10,
-    metrics: Iterable[str] = METRICS,
+    metrics: Iterable[str | Metric] = METRICS,
     filter_seen: bool | None = None,
     ties: Ties | None = None,
 ) -> Evaluation:
@@ -50,13 +56,13 @@ def evaluate(
     Parameters
     ----------
     model
-        Any object with the method ``recommend_many``.
+        Any object with the method ``recommend_many``, see ``Model``.
     split
         Training part and queries.
     k
         One or several cut-offs.
     metrics
-        Names from ``METRICS``, without a cut-off; all metrics by default.
+        Names from ``METRICS``, without a cut-off; all metrics by default. Also functions, see ``Metric``.
     filter_seen
         Whether recommendations exclude the items of the history; ``split.filter_seen`` by default. ``False``
         also disables the exclusion of ``split.seen``.
@@ -69,9 +75,10 @@ def evaluate(
     Raises
     ------
     InputError
-        If there is no query, a query has no target, or the model does not return one ranking per query.
+        If there is no query, a query has no target, the model returns an invalid ranking, or a function does
+        not return a finite number per query. The message names the query.
     ConfigError
-        If a metric or ``ties`` is unknown.
+        If a metric or ``ties`` is unknown, or a function has no name, or the name of another metric.
 
     Warns
     -----
@@ -87,25 +94,38 @@ def evaluate(
     >>> split = Split(train, Sentences.of([["c"], ["a"]]), Sentences.of([["a"], ["c"]]), "by hand")
     >>> evaluate(Popularity(train), split, k=2, metrics=["hr", "mrr"])
     Evaluation(2 queries: hr@2 1.0000, mrr@2 0.7500)
+    >>> def first(hits, n_targets, k):
+    ...     return hits[:, 0].astype(float)
+    >>> evaluate(Popularity(train), split, k=2, metrics=[first]).per_query["first@2"]
+    array([1., 0.])
     """
     if not callable(getattr(model, "recommend_many", None)):
         raise InputTypeError(f"model is {short_repr(model)}; expected a model, with recommend_many")
     cutoffs = _cutoffs(k)
-    names = _metric_names(metrics)
+    chosen = _metrics(metrics)
     _check_queries(split)
     rule = _tie_rule(getattr(model, "ties", "against") if ties is None else ties)
     if filter_seen is not None:
         split = replace(split, filter_seen=filter_seen, seen=split.seen if filter_seen else None)
     rankings = rank_all(model, split, max(cutoffs), ties=rule)
-    per_query, means = _measure(rankings, split, names, cutoffs)
+    per_query, means = _measure(rankings, split, chosen, cutoffs)
     users = np.arange(len(split)) if split.users is None else split.users
     leaks = _leaks(model, split)
-    evaluation = Evaluation(means, per_query, rankings, users, split.fingerprints(), leaks=leaks)
+    evaluation = Evaluation(
+        means,
+        per_query,
+        rankings,
+        users,
+        split.fingerprints(),
+        leaks=leaks,
+        model=type(model).__name__,
+        user_ids=split.user_ids,
+    )
     exact = getattr(model, "exact", None)
     if exact is None or exact is model:
         return evaluation
     exact_rankings = rank_all(exact, split, max(cutoffs), ties=rule)
-    return replace(evaluation, exact=_measure(exact_rankings, split, names, cutoffs)[1])
+    return replace(evaluation, exact=_measure(exact_rankings, split, chosen, cutoffs)[1])
 
 
 def _cutoffs(k: int | Sequence[int]) -> list[int]:
@@ -121,12 +141,25 @@ def _tie_rule(ties: object) -> Ties:
     return cast(Ties, ties)
 
 
-def _metric_names(metrics: Iterable[str]) -> list[str]:
-    names = [metrics] if isinstance(metrics, str) else list(as_history(metrics, "metrics"))
-    for name in names:
-        if not isinstance(name, str) or name not in METRICS:
-            raise ConfigError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
-    return names
+def _metrics(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]:
+    """Return the function of each metric by name; ``None`` for metrics beyond accuracy."""
+    chosen: dict[str, Metric | None] = {}
+    for metric in [metrics] if isinstance(metrics, str) else as_history(metrics, "metrics"):
+        if isinstance(metric, str) and metric in METRICS:
+            chosen[metric] = ACCURACY.get(metric)
+        elif callable(metric):
+            name = getattr(metric, "__name__", "")
+            if not name.isidentifier():
+                raise ConfigError(f"metric {short_repr(metric)} has no name; expected a function made by def")
+            namesake = ACCURACY.get(name) if name in METRICS else chosen.get(name, metric)
+            if namesake is not metric:
+                raise ConfigError(f"two metrics have the name {name!r}; rename the function")
+            chosen[name] = metric
+        else:
+            raise ConfigError(
+                f"unknown metric {short_repr(metric)}; expected one of {', '.join(METRICS)}, or a function"
+            )
+    return chosen
 
 
 def _check_queries(split: Split) -> None:
@@ -140,22 +173,41 @@ def _check_queries(split: Split) -> None:
 
 
 def _measure(
-    rankings: Rankings, split: Split, names: Sequence[str], cutoffs: Sequence[int]
+    rankings: Rankings, split: Split, metrics: Mapping[str, Metric | None], cutoffs: Sequence[int]
 ) -> tuple[dict[str, Doubles], dict[str, float]]:
     """Return the values of each metric per query, and its mean, for each cut-off."""
     beyond_accuracy = BeyondAccuracy(rankings, split)
     per_query: dict[str, Doubles] = {}
     means: dict[str, float] = {}
     for cutoff in cutoffs:
-        for name in names:
-            if name in ACCURACY:
-                value: Doubles | float = ACCURACY[name](rankings.hits, rankings.n_targets, cutoff)
-            else:
+        for name, function in metrics.items():
+            value: Doubles | float
+            if function is None:
                 value = beyond_accuracy.measure(name, cutoff)
+            else:
+                value = _values(name, function, rankings, cutoff)
             means[f"{name}@{cutoff}"] = float(np.mean(value))
             if isinstance(value, np.ndarray):
                 per_query[f"{name}@{cutoff}"] = value
     return per_query, means
+
+
+def _values(name: str, function: Metric, rankings: Rankings, k: int) -> Doubles:
+    """Return the values of a metric, one finite number per query."""
+    hits = read_only(rankings.hits[:, :k], np.bool_)
+    returned = function(hits, read_only(rankings.n_targets, np.int64), k)
+    try:
+        values: Doubles = as_array(returned, np.float64)
+    except InputError as error:
+        raise type(error)(f"metric {name!r}: {error}") from None
+    if values.shape != (len(hits),):
+        found = f"metric {name!r} returned an array of shape {values.shape}"
+        raise InputError(f"{found}; expected ({len(hits)},), one number per query")
+    if not np.isfinite(values).all():
+        query = int(np.argmin(np.isfinite(values)))
+        found = f"metric {name!r} returned {values[query]} for query {query}"
+        raise InputError(f"{found}; expected a finite number")
+    return values
 
 
 def _leaks(model: Model, split: Split) -> tuple[str, ...]:

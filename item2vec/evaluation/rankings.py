@@ -6,17 +6,17 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Mask, Offsets
-from item2vec.errors import InputError
+from item2vec.arrays import Codes, Doubles, Mask, Offsets, Rows
+from item2vec.evaluation.models import Model, Ranking, check_rankings
 from item2vec.evaluation.split import Split
 from item2vec.sentences import Sentences, offsets_of
-from item2vec.types import Recommendation, Vocabulary
+from item2vec.types import Vocabulary
 
-__all__ = ["Model", "Rankings", "Ties", "rank_all"]
+__all__ = ["Rankings", "Ties", "rank_all"]
 
 Ties = Literal["against", "for", "as answered"]
 
@@ -25,27 +25,13 @@ LONGEST = 32
 QUERIES_PER_BLOCK = 8192
 
 
-class Model(Protocol):
-    """Interface of a model that can be evaluated."""
-
-    def recommend_many(
-        self, histories: Sentences, *, k: int, filter_seen: bool, exclude: Sentences | None = None
-    ) -> Sequence[Sequence[Recommendation]]:
-        """Return up to ``k`` recommendations for each history, best first.
-
-        ``exclude`` contains further items to exclude, one sentence per history. The argument is passed only
-        if ``Split.seen`` is not ``None``.
-        """
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Rankings:
     """Rankings of a model as arrays.
 
     ``items`` (int32, n queries × places, best first) contains codes of ``vocabulary``, and -1 after the end
     of a shorter ranking. ``vocabulary`` begins with the vocabulary of the training part. ``hits`` (bool, same
-    shape) marks each target at its first rank. ``n_targets`` (int64, one per query) is the number of distinct
+    shape) marks the targets. ``n_targets`` (int64, one per query) is the number of distinct
     targets.
 
     >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
@@ -66,12 +52,12 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
 
     If a tie continues beyond rank ``places``, longer rankings are requested, up to 32 × ``places`` items. If
     the tie continues beyond the longest ranking, ``"against"`` counts every target in the tie as a miss, and
-    ``"for"`` counts the retrieved targets. An item that occurs twice in a ranking is counted as one hit.
+    ``"for"`` counts the retrieved targets.
 
     Raises
     ------
     InputError
-        If the model does not return one ranking per query.
+        If the result of the model is invalid, see ``check_rankings``.
     """
     returned = _rank_blocks(model, split, places, LONGEST if ties != "as answered" else 1)
     vocabulary = _vocabulary(split, returned.ids)
@@ -79,7 +65,7 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
     offsets = offsets_of(returned.lengths)
     queries = np.repeat(np.arange(len(split)), returned.lengths)
     targets = np.unique(_pairs(split.targets, vocabulary))
-    hit = _first_hits(queries * len(vocabulary) + codes, targets)
+    hit = np.isin(queries * len(vocabulary) + codes, targets)
 
     starts_tie = np.ones(len(codes), dtype=bool)
     starts_tie[1:] = (returned.scores[1:] != returned.scores[:-1]) | (queries[1:] != queries[:-1])
@@ -115,50 +101,46 @@ def _rank_blocks(model: Model, split: Split, places: int, longest: int) -> _Retu
     lengths: list[int] = []
     open_ended: list[int] = []
     for start in range(0, len(split), QUERIES_PER_BLOCK):
-        block = split.take(np.arange(start, min(start + QUERIES_PER_BLOCK, len(split))))
-        rankings, block_open_ended = _rank_block(model, block, places, longest)
-        ids.extend(entry.item for ranking in rankings for entry in ranking)
-        scores.extend(entry.score for ranking in rankings for entry in ranking)
-        lengths.extend(map(len, rankings))
-        open_ended.extend(start + query for query in block_open_ended)
+        queries = np.arange(start, min(start + QUERIES_PER_BLOCK, len(split)))
+        rankings, block_open_ended = _rank_block(model, split, queries, places, longest)
+        for ranking in rankings:
+            ids.extend(ranking.ids)
+            scores.extend(ranking.scores)
+            lengths.append(len(ranking.ids))
+        open_ended.extend(start + number for number in block_open_ended)
     return _Returned(ids, np.array(scores), lengths, open_ended)
 
 
 def _rank_block(
-    model: Model, split: Split, places: int, longest: int
-) -> tuple[list[Sequence[Recommendation]], list[int]]:
-    """Return the rankings, and the queries whose rankings end within the tie at rank ``places``."""
+    model: Model, split: Split, queries: Rows, places: int, longest: int
+) -> tuple[list[Ranking], list[int]]:
+    """Return the rankings, and the positions of those that end within the tie at rank ``places``."""
     k = places + 1
-    rankings = _recommend(model, split, k)
+    rankings = _recommend(model, split, queries, k)
     open_ended = _open_ended(rankings, range(len(rankings)), places, k)
     while open_ended and k < longest * places:
         k *= 2
-        longer = _recommend(model, split.take(np.array(open_ended)), k)
-        for query, ranking in zip(open_ended, longer, strict=True):
-            rankings[query] = ranking
+        longer = _recommend(model, split, queries[open_ended], k)
+        for number, ranking in zip(open_ended, longer, strict=True):
+            rankings[number] = ranking
         open_ended = _open_ended(rankings, open_ended, places, k)
     return rankings, open_ended
 
 
-def _recommend(model: Model, split: Split, k: int) -> list[Sequence[Recommendation]]:
-    options = {} if split.seen is None else {"exclude": split.seen}
-    rankings = [*model.recommend_many(split.histories, k=k, filter_seen=split.filter_seen, **options)]
-    if len(rankings) != len(split):
-        raise InputError(
-            f"{type(model).__name__}.recommend_many returned {len(rankings)} rankings for {len(split)} "
-            "histories; expected one per history"
-        )
-    return rankings
+def _recommend(model: Model, split: Split, queries: Rows, k: int) -> list[Ranking]:
+    block = split.take(queries)
+    options = {} if block.seen is None else {"exclude": block.seen}
+    returned = model.recommend_many(block.histories, k=k, filter_seen=block.filter_seen, **options)
+    return check_rankings(returned, model, queries.tolist(), k, block.histories.vocabulary)
 
 
-def _open_ended(
-    rankings: list[Sequence[Recommendation]], queries: Sequence[int], places: int, k: int
-) -> list[int]:
-    """Return the queries whose rankings have ``k`` items and equal scores from rank ``places`` to the end."""
+def _open_ended(rankings: list[Ranking], numbers: Sequence[int], places: int, k: int) -> list[int]:
+    """Return the rankings of ``k`` items whose scores are equal from rank ``places`` to the end."""
     return [
-        query
-        for query in queries
-        if len(rankings[query]) == k and rankings[query][places - 1].score == rankings[query][-1].score
+        number
+        for number in numbers
+        if len(rankings[number].ids) == k
+        and rankings[number].scores[places - 1] == rankings[number].scores[-1]
     ]
 
 
@@ -175,11 +157,3 @@ def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
     code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]
-
-
-def _first_hits(pairs: Offsets, targets: Offsets) -> Mask:
-    """Return a mask of the first occurrence of each target among the pairs."""
-    hits = np.flatnonzero(np.isin(pairs, targets))
-    first = np.zeros(len(pairs), dtype=bool)
-    first[hits[np.unique(pairs[hits], return_index=True)[1]]] = True
-    return first

@@ -15,7 +15,9 @@ from item2vec.arrays import Mask, Offsets, Rows
 from item2vec.deprecated import Renamed
 from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import read_only
+from item2vec.notebook import html_table
 from item2vec.sentences import Sentences
+from item2vec.types import Vocabulary
 
 __all__ = ["ColdTargets", "Split"]
 
@@ -42,6 +44,8 @@ class Split:
     users
         User of each query (int64). Confidence intervals resample users, because the queries of one user are
         not independent. ``None``: every query has its own user.
+    user_ids
+        Ids of the users, such that user n has the id ``user_ids.ids[n]``; ``None`` if unknown.
     filter_seen
         Whether recommendations exclude the items of the history.
     seen
@@ -73,6 +77,7 @@ class Split:
     spans: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     leak: str | None = None
+    user_ids: Vocabulary | None = None
 
     askers = Renamed("users")
 
@@ -88,6 +93,8 @@ class Split:
             object.__setattr__(self, "users", read_only(self.users, np.int64))
             if len(self.users) != n:
                 raise InputError(f"found {len(self.users)} users for {n} queries; expected one per query")
+        if self.user_ids is not None and _n_users(self.users) > len(self.user_ids):
+            raise InputError(f"found {len(self.user_ids)} user_ids; expected an id for each of users")
         if self.seen is not None and len(self.seen) != n:
             raise InputError(
                 f"found {len(self.seen)} sentences of seen items for {n} queries; expected one per query"
@@ -104,6 +111,22 @@ class Split:
         parts += [f"{name} {first} to {last}" for name, (first, last) in self.spans.items()]
         parts += [f"dropped {n:,} {what}" for what, n in self.dropped.items() if n]
         return f"Split({self.protocol}: {'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        trained = int(np.count_nonzero(self.train.counts()))
+        rows: list[tuple[str, object]] = [
+            ("training sentences", len(self.train)),
+            ("training tokens", len(self.train.tokens)),
+            ("training items", trained),
+            ("queries", len(self)),
+            ("targets", len(self.targets.tokens)),
+            ("cold users", int(self.cold_users().sum())),
+            ("filter_seen", self.filter_seen),
+        ]
+        rows += [(name, f"{first} to {last}") for name, (first, last) in self.spans.items()]
+        rows += [(f"dropped: {reason}", n) for reason, n in self.dropped.items() if n]
+        rows += [("leak", self.leak)] if self.leak else []
+        return html_table(f"Split: {self.protocol}", rows)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the SHA-256 of the histories, of the targets and of the users.
@@ -216,3 +239,8 @@ class Split:
             users=None if self.users is None else self.users[queries],
             seen=None if self.seen is None else self.seen.take(queries),
         )
+
+
+def _n_users(users: Offsets | None) -> float:
+    """Return the number of ids that users need; infinite if there are no user numbers."""
+    return np.inf if users is None else float(users.max(initial=-1) + 1)

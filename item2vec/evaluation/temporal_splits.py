@@ -253,6 +253,7 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
         seen=None if seen is None else _further(seen.take(has_target), history if filter_seen else None),
         spans={"train": span_of(timestamps[before]), "test": span_of(timestamps[within])},
         dropped={what: n for what, n in dropped.items() if n},
+        user_ids=interactions.users,
     )
 
 

@@ -44,7 +44,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Words
+from item2vec.arrays import Codes, Doubles, Floats, Words
 from item2vec.kernels.alias import drawn_item
 from item2vec.kernels.attributes import (
     TINY,
@@ -157,11 +157,13 @@ def train_blocks(
     seed: np.uint64,
     alpha: float,
     alpha_step: float,
-) -> float:
-    """Train on the blocks from ``first`` to ``last`` (exclusive) of ``order``; return the sum of the losses.
+    losses: Doubles,
+) -> None:
+    """Train on the blocks from ``first`` to ``last`` (exclusive) of ``order``.
 
     ``order`` holds the indices of the tokens to predict, and ``n_before`` the number of items that precede
-    each token in its sentence. The learning rate of block b is ``alpha - alpha_step * b``.
+    each token in its sentence. The learning rate of block b is ``alpha - alpha_step * b``. The sum of the
+    losses of block b is written to ``losses[b]``.
     """
     size, n, window = part.input.shape[2], draws.negative, len(part.positions)
     memory = _Memory(
@@ -182,13 +184,11 @@ def train_blocks(
         np.empty(n, np.int32),
         no_gradients(part.attributes),
     )
-    loss = 0.0
     for block in range(first, last):
         indices = order[block * BLOCK : (block + 1) * BLOCK]
         key = mix(seed + GOLDEN * np.uint64(block + 1))
         rate = np.float32(alpha - alpha_step * block)
-        loss += _train_block(part, draws, rules, memory, tokens, n_before, indices, key, rate)
-    return loss
+        losses[block] = _train_block(part, draws, rules, memory, tokens, n_before, indices, key, rate)
 
 
 @inlined

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from item2vec.arrays import Doubles, Mask, Offsets
+from item2vec.curve import Epoch, chart_of
 from item2vec.evaluation.rankings import Rankings
 from item2vec.evaluation.segments import Segment
 from item2vec.metrics import beyond_accuracy
 from item2vec.metrics.accuracy import ACCURACY
 from item2vec.report.embedding import Map
 from item2vec.report.study import OURS, Study
-from item2vec.vectors import Epoch
 
 __all__ = [
     "colors",
@@ -130,21 +130,11 @@ def _brief(segment: str) -> str:
 
 
 def training_curve(curve: Sequence[Epoch]) -> Figure:
-    """Return a line chart of the validation scores by epoch."""
-    epochs = [point.epoch for point in curve]
-    lines = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": f"{name}@10",
-            "x": epochs,
-            "y": _numbers(getattr(point, name) for point in curve),
-            "line": {"color": color},
-        }
-        for name, color in (("ndcg", ACCENT), ("hr", TRAINING))
-    ]
-    figure = _figure(lines, x="epoch", from_zero="y")
-    figure["layout"]["showlegend"] = True
+    """Return a line chart of the training loss and of the validation scores by epoch."""
+    chart = chart_of(curve)
+    figure = _figure(chart["data"], x="epoch")
+    shown = ("yaxis", "yaxis2", "legend", "showlegend")
+    figure["layout"] |= {name: chart["layout"][name] for name in shown if name in chart["layout"]}
     return figure
 
 

@@ -188,6 +188,7 @@ def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
             part: " ".join(evaluation.queries[part] for evaluation in evaluations) for part in first.queries
         },
         exact=_means(exact) if exact else None,
+        user_ids=None,
         leaks=tuple(dict.fromkeys(leak for evaluation in evaluations for leak in evaluation.leaks)),
     )
 

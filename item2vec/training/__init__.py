@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from item2vec.arguments import checked_except
-from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig
+from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig, TrainSettings
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
 from item2vec.sentences import Sentences
@@ -31,7 +31,7 @@ def train(
     start: ItemVectors | None = None,
     freeze: bool = False,
     after_epoch: AfterEpoch | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainSettings],
 ) -> ItemVectors:
     """Learn an input and an output vector for each item.
 
@@ -49,8 +49,9 @@ def train(
         override fields of ``config`` (``NextItem``, ``SkipGram`` or ``CBOW``).
     validation
         Sentences whose last item is predicted from the items before it. HR@10 and NDCG@10 over all
-        items are measured after each epoch and stored in ``.curve``. With ``patience``, training stops after
-        that many epochs without a higher NDCG, and the vectors of the best epoch are returned.
+        items are measured after each epoch and stored in ``.curve``, beside the training loss. With
+        ``patience``, training stops after that many epochs without a higher NDCG, and the vectors of the best
+        epoch are returned.
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start

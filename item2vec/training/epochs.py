@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ def run_epochs(
     best: tuple[ItemVectors, NewItems | None] | None = None
     with progress_bar("training", config.epochs) as advance:
         for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
-            trainer.train_epoch(number, tokens, offsets)
+            loss = trainer.train_epoch(number, tokens, offsets)
             if frozen is not None:
                 frozen.restore(trainer)
             _check_finite(trainer, number + 1, config)
@@ -68,13 +69,15 @@ def run_epochs(
             tokens_read += len(tokens)
             if after_epoch is not None:
                 after_epoch(number + 1, vectors())
+            point = Epoch(number + 1, loss=loss if np.isfinite(loss) else None)
+            curve.append(point)
             if validation is None:
-                advance("")
+                advance(f"loss {loss:.4f}")
                 continue
             current = vectors()
-            curve.append(validation.measure(current, number + 1))
-            advance(f"HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
-            leader = max(curve, key=lambda epoch: epoch.ndcg)
+            curve[-1] = replace(validation.measure(current, number + 1), loss=point.loss)
+            advance(f"loss {loss:.4f} HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
+            leader = max(curve, key=attrgetter("ndcg"))
             if config.patience is not None and leader is curve[-1]:
                 best = current, trainer.new_items
             if config.patience is not None and number + 1 - leader.epoch >= config.patience:

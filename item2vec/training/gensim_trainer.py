@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from gensim.models import Word2Vec
 
-from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.config import CBOW, SkipGram
 from item2vec.errors import TrainingError
 from item2vec.training.checks import check_tokens_read
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
+from item2vec.training.sampled_loss import Sample, Terms, loss_of
 
 __all__ = ["GensimTrainer"]
 
@@ -34,7 +35,9 @@ class GensimTrainer:
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
         self._words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
         self._model = _untrained(corpus, config, self._words)
+        self._sample: tuple[Sample, Terms | None, Terms | None] | None = None
         self._config = config
+        self._corpus = corpus
 
     @property
     def input(self) -> Floats:
@@ -64,8 +67,11 @@ class GensimTrainer:
     def new_items(self) -> None:
         """``None``, because attributes are a setting of next_item."""
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
         """Train one epoch, at the learning rates of this epoch; check that gensim read every token.
+
+        Return the mean loss of a fixed random sample of predictions after the epoch. gensim's own sum of
+        losses varies between runs with several workers, and its float32 stops changing near 2**27.
 
         Raises
         ------
@@ -76,7 +82,7 @@ class GensimTrainer:
         model.min_alpha = config.alpha - config.alpha_step * (number + 1)
         expected = len(tokens)
         if not expected:
-            return
+            return np.nan
         trained, received = model.train(
             _Epoch(self._words, tokens, split_long(offsets)),
             total_words=expected,
@@ -87,6 +93,21 @@ class GensimTrainer:
             raise TrainingError(f"gensim failed in epoch {number + 1}: {model.fault!r}") from model.fault
         keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
         check_tokens_read("gensim", number + 1, tokens, keep, trained=trained, received=received)
+        return self._loss(keep)
+
+    def _loss(self, keep: Doubles) -> float:
+        sample, negatives, paths = self._sample or self._draw(keep)
+        self._sample = sample, negatives, paths
+        parts = [(self._model.syn1neg, negatives)] if negatives else []
+        parts += [(self._model.syn1, paths)] if paths else []
+        return loss_of(sample.sources(self.input), parts)
+
+    def _draw(self, keep: Doubles) -> tuple[Sample, Terms | None, Terms | None]:
+        config, corpus = self._config, self._corpus
+        tokens, offsets = next(corpus.epochs(1, config.seed))
+        sample = Sample.of(tokens, split_long(offsets), keep, config)
+        negatives = Terms.of_negatives(sample.targets, corpus.frequency, config) if config.negative else None
+        return sample, negatives, _paths(self._model, self._words, sample.targets) if config.hs else None
 
 
 class _Word2Vec(Word2Vec):
@@ -130,6 +151,14 @@ class _Epoch:
             for left, right in pairwise(bounds):
                 yield block[left:right]
             start = end
+
+
+def _paths(model: _Word2Vec, words: npt.NDArray[np.object_], targets: Codes) -> Terms:
+    """Return the terms of hierarchical softmax: the inner nodes between the root and each target."""
+    nodes = [model.wv.get_vecattr(word, "point") for word in words[targets]]
+    signs = [1 - 2 * model.wv.get_vecattr(word, "code").astype(np.float32) for word in words[targets]]
+    owners = np.repeat(np.arange(len(targets)), [len(path) for path in nodes])
+    return Terms(owners, np.concatenate(nodes).astype(np.intp), np.concatenate(signs))
 
 
 def _untrained(corpus: Corpus, config: SkipGram | CBOW, words: npt.NDArray[np.object_]) -> _Word2Vec:

@@ -158,8 +158,12 @@ class NextItemTrainer:
             line[: len(part.positions)] = np.exp(part.positions - part.positions.max())
         return weights
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Predict each token once, in random order, at the learning rates of this epoch."""
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
+        """Predict each token once, in random order, at the learning rates of this epoch.
+
+        Return the mean loss of a prediction, averaged over the parts. The loss of a prediction is computed
+        from the vectors at the start of its block, with dropout and sampled negatives.
+        """
         config, parts = self._config, self._parts
         tokens, n_before = (_ordered_histories if self._ordered else _unordered_histories)(tokens, offsets)
         targets = np.flatnonzero(n_before).astype(np.int32)
@@ -172,6 +176,7 @@ class NextItemTrainer:
         bounds = np.linspace(0, n_blocks, n_spans + 1).astype(int).tolist()
         seeds = [generator.integers(2**64, dtype=np.uint64) for generator in random]
         rules = [_rules(config, decay) for decay in config.context_decay]
+        losses = np.zeros((len(parts), n_blocks))
 
         def train(span: int, i: int, previous: Future[None] | None) -> None:
             if previous is not None and config.workers <= len(parts):
@@ -189,6 +194,7 @@ class NextItemTrainer:
                 seeds[i],
                 alpha,
                 alpha_step,
+                losses[i],
             )
 
         spans: list[Future[None]] = []
@@ -197,6 +203,7 @@ class NextItemTrainer:
                 spans.append(threads.submit(train, span, i, spans[-len(parts)] if span else None))
         for future in spans:
             future.result()
+        return float(losses.sum() / losses.size * n_blocks / len(targets)) if len(targets) else np.nan
 
 
 def _n_spans(workers: int, n_parts: int) -> int:

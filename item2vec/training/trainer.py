@@ -49,6 +49,9 @@ class Trainer(Protocol):
         """Learned weights of the steps back in a history (parts × steps); ``None`` if none are learned."""
         ...
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> None:
-        """Train on all sentences once; ``number`` is the number of the epoch, from 0."""
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
+        """Train on all sentences once, and return the mean loss; NaN if there was nothing to predict.
+
+        ``number`` is the number of the epoch, from 0.
+        """
         ...

@@ -57,7 +57,7 @@ class Estimate:
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
         """
-        low, high = intervals({"": values}, clusters, least=least)[""]
+        low, high = intervals({"hr": values}, clusters, least=least)["hr"]  # a metric between 0 and 1
         return cls(float(values.mean()), low, high)
 
 

@@ -36,11 +36,12 @@ from item2vec.tuning.finalists import (
 )
 from item2vec.tuning.journal import Journal
 from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem
+from item2vec.tuning.result import Tuning
 from item2vec.tuning.sampler import Sampler, starts_of, with_epochs
 from item2vec.tuning.trial import Trial
 from item2vec.tuning.workers import Clock, Workers
 
-__all__ = ["Tuning", "tune"]
+__all__ = ["tune"]
 
 TASTE = (
     "score",
@@ -57,60 +58,6 @@ MAX_TOKENS = 1_000_000
 FINALISTS = 4
 MAX_SHARE_FOR_FINALS = 0.5
 SLACK = 1.2
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """Result of tuning: the chosen configuration, its comparison with the default, and all trials.
-
-    Attributes
-    ----------
-    config
-        The chosen configuration.
-    metric
-        Name and cut-off of the metric, such as ``ndcg@10``.
-    protocol
-        Protocol by which the validation queries were held out.
-    trials
-        All trials of the search, in ascending order of number.
-    default, chosen
-        Estimates of the metric for the default configuration and for ``config``.
-    gain
-        Estimated difference of ``config`` from the default. If the default is kept, estimated difference of
-        the best finalist from the default. ``None`` if the budget did not suffice for a comparison.
-    finals
-        Trials of the finalists and of the default in the final comparison.
-    unfinished
-        Objectives without a finished trial.
-    warnings
-        Messages of all ``TuningWarning``.
-
-    >>> Tuning(Config(), "ndcg@10", "last", (), Estimate(0.2, 0.1, 0.3), Estimate(0.25, 0.15, 0.35), None)
-    Tuning(0 trials, protocol 'last', ndcg@10 0.2500 (0.1500 to 0.3500), default 0.2000 (0.1000 to 0.3000))
-    """
-
-    config: Config
-    metric: str
-    protocol: Protocol
-    trials: tuple[Trial, ...]
-    default: Estimate
-    chosen: Estimate
-    gain: Estimate | None
-    finals: tuple[Trial, ...] = ()
-    unfinished: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def score(self) -> float:
-        """Metric of the chosen configuration on the validation queries."""
-        return self.chosen.value
-
-    def __repr__(self) -> str:
-        parts = [f"{len(self.trials)} trials", f"protocol {self.protocol!r}", f"{self.metric} {self.chosen}"]
-        parts.append(f"default {self.default}")
-        if self.gain is not None:
-            parts.append(f"gain {self.gain}")
-        return f"Tuning({', '.join([*parts, *self.warnings])})"
 
 
 @checked_except("data", "budget", "trials", "seed", "jobs")

@@ -14,7 +14,7 @@ def made_vectors(n_items=40, size=8, *, seed=0, output=True):
         random.normal(size=(n_items, size)) if output else None,
         np.sort(random.integers(1, 1000, n_items))[::-1].astype(np.float64),
         config := NextItem(vector_size=size, workers=1, seed=seed),
-        (Epoch(1, 0.1, 0.05), Epoch(2, 1 / 3, 0.1)),
+        (Epoch(1, 0.1, 0.05, 2.5), Epoch(2, 1 / 3, 0.1), Epoch(3, loss=1 / 7)),
         positions=np.linspace(0.6, 0.9, len(config.context_decay))[:, None] ** np.arange(20),
     )
 

@@ -1,0 +1,65 @@
+"""The settings as keyword arguments, so that editors complete their names and type checkers check them.
+
+The classes of settings define names, defaults and ranges; a test compares these dictionaries with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+from item2vec.config.settings import Learned
+
+__all__ = ["ModelSettings", "TrainSettings"]
+
+
+class TrainSettings(TypedDict, total=False):
+    """The settings of ``NextItem``, ``SkipGram`` and ``CBOW`` by name.
+
+    >>> settings: TrainSettings = {"objective": "skipgram", "vector_size": 64}
+    """
+
+    objective: Literal["next_item", "skipgram", "cbow"]
+    backend: Literal["gensim", "numba"]
+    vector_size: int
+    window: int | Literal["full"]
+    min_count: int
+    negative: int
+    ns_exponent: float
+    alpha: float
+    min_alpha: float
+    epochs: int
+    workers: int
+    seed: int
+    patience: int | None
+    similarity: Literal["cosine", "inner"]
+    temperature: float
+    context_decay: Sequence[float | Learned]
+    tied: int
+    dropout: float
+    weight_decay: float
+    attributes: Sequence[str]
+    attributes_only: float
+    sample: float
+    hs: bool
+    shrink_windows: bool
+    forward_only: bool
+    cbow_mean: bool
+
+
+class ModelSettings(TrainSettings, total=False):
+    """The settings of training, of ``TasteConfig`` and of the index by name.
+
+    >>> settings: ModelSettings = {"epochs": 5, "decay": 0.8, "index": "exact"}
+    """
+
+    score: Literal["cosine", "output"] | None
+    decay: float | Learned | Sequence[float | Learned] | None
+    part_weights: Sequence[float] | None
+    half_life: float | None
+    last_n: int | None
+    repeat_bonus: float
+    mixture: float
+    popularity: float
+    popularity_half_life: float | None
+    index: Literal["auto", "exact", "faiss", "annoy"]

@@ -1,0 +1,60 @@
+"""The training curve: loss and validation metrics after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from item2vec.errors import InputError
+from item2vec.figures import Chart, training_curve
+
+__all__ = ["Epoch", "chart_of"]
+
+LINES = {"loss": "loss", "ndcg@10": "ndcg", "hr@10": "hr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One point of a training curve.
+
+    Attributes
+    ----------
+    epoch
+        Number of completed epochs.
+    hr, ndcg
+        HR@10 and NDCG@10 on the validation data after the epoch; ``None`` without validation data.
+    loss
+        Mean training loss of the epoch, in nats; ``None`` if unknown. For next_item: the sampled softmax loss
+        of a prediction, averaged over the parts. For word2vec with ``backend="numba"``: the loss of a pair of
+        centre and context with its negative samples (CBOW: of a window), before its update. With
+        ``backend="gensim"``: the same loss after the epoch, on a fixed random sample of pairs, because
+        gensim's own sum varies between runs with several workers, and stops changing near 2**27. Losses of
+        different objectives, backends and numbers of negative samples are not comparable.
+
+    >>> Epoch(epoch=1, loss=2.5).loss
+    2.5
+    """
+
+    epoch: int
+    hr: float | None = None
+    ndcg: float | None = None
+    loss: float | None = None
+
+
+def chart_of(curve: Sequence[Epoch]) -> Chart:
+    """Return a chart of the training loss and the validation metrics by epoch.
+
+    Raises
+    ------
+    InputError
+        If the curve is empty.
+
+    Examples
+    --------
+    >>> [line["name"] for line in chart_of([Epoch(1, 0.2, 0.1, 2.5), Epoch(2, 0.3, 0.2, 2.0)])["data"]]
+    ['loss', 'ndcg@10', 'hr@10']
+    """
+    if not curve:
+        raise InputError("the training curve is empty; expected vectors that were trained by item2vec.train")
+    values = {name: [getattr(point, of) for point in curve] for name, of in LINES.items()}
+    return training_curve([point.epoch for point in curve], values)

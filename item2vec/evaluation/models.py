@@ -1,0 +1,191 @@
+"""The interface of a model, and its results, checked: ids and scores of each ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.answers import Answers
+from item2vec.errors import InputError, InputTypeError, short_repr
+from item2vec.sentences import Sentences
+from item2vec.types import Recommendation, Vocabulary, check_ids
+
+__all__ = ["Model", "Ranking", "Returned", "check_rankings"]
+
+Array = npt.NDArray[Any]
+Returned = (
+    Answers | Array | tuple[Array, Array] | Sequence[Sequence[Recommendation | str | tuple[str, float]]]
+)
+"""The results that ``Model.recommend_many`` may return."""
+
+
+class Model(Protocol):
+    """Interface of a model that can be evaluated: any object with this method.
+
+    The result has one ranking per history, best first, of at most ``k`` distinct items:
+
+    - a list per history, of ``Recommendation``, of pairs (item, score), or of ids;
+    - an array of ids or of codes (queries × ranks), or a pair of such an array and an array of scores. Codes
+      are positions in the vocabulary of ``histories``. After the end of a shorter ranking, ids are ``None``
+      or empty, and codes are -1;
+    - ``Answers``.
+
+    Items of equal score are tied (``ties`` of ``evaluate``). Rankings without scores have no ties.
+
+    Examples
+    --------
+    >>> from item2vec import Sentences
+    >>> from item2vec.evaluation import Split, evaluate
+    >>> class Newest:
+    ...     def recommend_many(self, histories, *, k, filter_seen):
+    ...         return [history[::-1][:k] for history in histories]
+    >>> played = Sentences.of([["a", "b"], ["b", "a"]])
+    >>> split = Split(played, played, Sentences.of([["b"], ["b"]]), "by hand", filter_seen=False)
+    >>> evaluate(Newest(), split, k=2, metrics=["hr", "mrr"])
+    Evaluation(2 queries: hr@2 1.0000, mrr@2 0.7500)
+    """
+
+    def recommend_many(
+        self, histories: Sentences, *, k: int, filter_seen: bool, exclude: Sentences | None = None
+    ) -> Returned:
+        """Return up to ``k`` recommendations for each history, best first.
+
+        With ``filter_seen``, items of the history are excluded. ``exclude`` contains further items to
+        exclude, one sentence per history. The argument is passed only if ``Split.seen`` is not ``None``.
+        """
+        ...
+
+
+class Ranking(NamedTuple):
+    """The items of one ranking, best first, and their scores."""
+
+    ids: Sequence[str]
+    scores: Sequence[float]
+
+
+def check_rankings(
+    returned: object, model: object, queries: Sequence[int], k: int, vocabulary: Vocabulary
+) -> list[Ranking]:
+    """Return the rankings of a model for queries of these numbers; ``vocabulary`` is that of the histories.
+
+    Raises
+    ------
+    InputTypeError
+        If the result is none of ``Returned``.
+    InputError
+        If the number of rankings is wrong, or a ranking has more than ``k`` items, an item twice, an invalid
+        id, a code outside of the vocabulary, or NaN as a score. The message names the query.
+    """
+    name = f"{type(model).__name__}.recommend_many"
+    if isinstance(returned, Answers):
+        vocabulary, returned = returned.vocabulary, (returned.items, returned.scores)
+    items, scores = _parts(returned, name)
+    if len(items) != len(queries):
+        raise InputError(
+            f"{name} returned {len(items)} rankings for {len(queries)} histories; expected one per history"
+        )
+    rankings = []
+    for number, query in enumerate(queries):
+        try:
+            ranking = _ranking(items[number], None if scores is None else scores[number], vocabulary)
+            _check(ranking, k)
+        except InputError as error:
+            raise type(error)(f"{name}, query {query}: {error}") from None
+        rankings.append(ranking)
+    return rankings
+
+
+def _parts(returned: object, name: str) -> tuple[Sequence[Any] | Array, Array | None]:
+    """Return the rankings, and the scores if they are an array of their own."""
+    if _is_pair(returned):
+        items, scores = returned
+        if scores.shape != items.shape:
+            raise InputError(
+                f"{name} returned items of shape {items.shape} and scores of shape {scores.shape}; "
+                "expected arrays of one shape, queries × ranks"
+            )
+        return items, scores
+    if isinstance(returned, np.ndarray) and returned.ndim == 2:
+        return returned, None
+    if isinstance(returned, Iterable) and not isinstance(returned, str | bytes | Mapping | np.ndarray):
+        return list(returned), None
+    raise InputTypeError(
+        f"{name} returned {short_repr(returned)}; expected a list with a ranking per history, or an array "
+        "(queries × ranks)"
+    )
+
+
+def _is_pair(returned: object) -> TypeGuard[tuple[Array, Array]]:
+    """Return whether a result is an array of items and an array of scores."""
+    return (
+        isinstance(returned, tuple)
+        and len(returned) == 2
+        and all(isinstance(part, np.ndarray) and part.ndim == 2 for part in returned)
+    )
+
+
+def _ranking(row: Any, scores: Array | None, vocabulary: Vocabulary) -> Ranking:
+    if isinstance(row, np.ndarray):
+        return _of_array(row, scores, vocabulary)
+    if not isinstance(row, Sequence) or isinstance(row, str | bytes):
+        raise InputTypeError(f"found {short_repr(row)}; expected a list of recommended items")
+    if all(type(entry) is Recommendation for entry in row):
+        return Ranking([entry.item for entry in row], [entry.score for entry in row])
+    if all(isinstance(entry, str) for entry in row):
+        return _unscored(row)
+    return _of_pairs(row)
+
+
+def _of_pairs(row: Sequence[Any]) -> Ranking:
+    try:
+        pairs = [(item, float(score)) for item, score in row]
+    except (TypeError, ValueError):
+        raise InputTypeError(
+            f"found {short_repr(row)}; expected ids, or pairs of an id and a score"
+        ) from None
+    return Ranking([item for item, _ in pairs], [score for _, score in pairs])
+
+
+def _of_array(row: Array, scores: Array | None, vocabulary: Vocabulary) -> Ranking:
+    """Return the ranking of a row of ids or codes, up to its end."""
+    if row.ndim != 1 or row.dtype.kind not in "iuUO":
+        raise InputTypeError(f"found {short_repr(row)}; expected a row of ids, or of codes")
+    if row.dtype.kind in "iu":
+        outside = (row < -1) | (row >= len(vocabulary))
+        if outside.any():
+            raise InputError(
+                f"found code {row[outside][0]}; expected a position in the vocabulary of {len(vocabulary):,} "
+                "items, or -1 after the end"
+            )
+        filled = row >= 0
+    else:
+        filled = np.array([item is not None and item != "" for item in row], bool)
+    n = int(filled.sum())
+    if not filled[:n].all():
+        raise InputError(f"found no item at rank {int(np.argmin(filled)) + 1}; expected gaps at the end only")
+    ids = vocabulary.decode(row[:n]) if row.dtype.kind in "iu" else row[:n].tolist()
+    if scores is None:
+        return _unscored(ids)
+    if scores.dtype.kind not in "iuf":
+        raise InputTypeError(f"found scores {short_repr(scores)}; expected numbers")
+    return Ranking(ids, scores[:n].tolist())
+
+
+def _unscored(ids: Sequence[str]) -> Ranking:
+    return Ranking(ids, range(0, -len(ids), -1))
+
+
+def _check(ranking: Ranking, k: int) -> None:
+    ids, scores = ranking
+    check_ids(ids)
+    if len(ids) > k:
+        raise InputError(f"found {len(ids)} items; expected at most k={k}")
+    if len(set(ids)) < len(ids):
+        twice = next(item for place, item in enumerate(ids) if item in ids[:place])
+        raise InputError(f"found item {twice!r} twice; expected distinct items")
+    for item, score in zip(ids, scores, strict=True):
+        if score != score:  # noqa: PLR0124 - NaN
+            raise InputError(f"found the score nan for item {item!r}; expected a number")

@@ -1,0 +1,168 @@
+"""Table of the evaluations of several models on the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from item2vec.arguments import check_fields, checked
+from item2vec.errors import InputError, InputTypeError, short_repr
+from item2vec.evaluation.beyond_accuracy import BEYOND_ACCURACY
+from item2vec.evaluation.result import Evaluation, check_metric
+from item2vec.figures import draw, metric_bars
+from item2vec.notebook import html_table
+from item2vec.types import as_history
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+__all__ = ["Table", "table"]
+
+NOT_RANKED = frozenset(BEYOND_ACCURACY) - {"coverage", "serendipity"}
+"""Metrics without a best value: whether high values are good depends on the purpose."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """Evaluations by the name of the model: a row per model and a column per metric. See ``table``.
+
+    Notebooks display the best value of each column in bold: the highest, of accuracy metrics, coverage,
+    serendipity and metrics of one's own. Whether a difference is significant is the question of ``compare``.
+
+    Raises
+    ------
+    InputError
+        If there is no evaluation, the queries differ, or no metric is common to all.
+    """
+
+    evaluations: Mapping[str, Evaluation]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.evaluations:
+            raise InputError("evaluations is empty; expected at least one evaluation")
+        items: Iterable[tuple[object, object]] = self.evaluations.items()
+        for key, value in items:
+            if not isinstance(key, str) or not isinstance(value, Evaluation):
+                found = f"evaluations contain {short_repr(key)}: {short_repr(value)}"
+                raise InputTypeError(f"{found}; expected a name and an Evaluation")
+        first_name, first = next(iter(self.evaluations.items()))
+        for name, evaluation in self.evaluations.items():
+            if parts := [part for part, of in first.queries.items() if of != evaluation.queries.get(part)]:
+                found = f"the {' and '.join(parts)} of {first_name!r} and {name!r} differ"
+                raise InputError(f"{found}; evaluate all models on one split")
+        if not self.metrics:
+            raise InputError(
+                "no metric is common to all evaluations; evaluate them with the same metrics and k"
+            )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that all models have, such as ``hr@10``."""
+        first, *others = self.evaluations.values()
+        return tuple(name for name in first.metrics if all(name in other.metrics for other in others))
+
+    @checked
+    def best(self, metric: str) -> tuple[str, ...]:
+        """Return the names of the models with the highest value; empty for metrics without a best value.
+
+        Raises
+        ------
+        InputError
+            If not all models have the metric.
+        """
+        check_metric(metric, self.metrics)
+        if metric.rpartition("@")[0] in NOT_RANKED:
+            return ()
+        values = {name: evaluation.metrics[metric] for name, evaluation in self.evaluations.items()}
+        return tuple(name for name, value in values.items() if value == max(values.values()))
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self.evaluations))
+        lines = [" " * width + "".join(f"  {name:>{max(len(name), 6)}}" for name in self.metrics)]
+        for name, evaluation in self.evaluations.items():
+            values = (f"  {evaluation.metrics[metric]:{max(len(metric), 6)}.4f}" for metric in self.metrics)
+            lines.append(f"{name:<{width}}" + "".join(values))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        best = {
+            (row, column)
+            for column, metric in enumerate(self.metrics, start=1)
+            for row, name in enumerate(self.evaluations)
+            if name in self.best(metric)
+        }
+        rows = [
+            [name, *(evaluation.metrics[metric] for metric in self.metrics)]
+            for name, evaluation in self.evaluations.items()
+        ]
+        n_queries = next(iter(self.evaluations.values())).n_queries
+        return html_table(f"{n_queries:,} queries", rows, ["model", *self.metrics], best=best)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a DataFrame with the column ``model`` and a column per metric, a row per model."""
+        from item2vec.readers.writing import data_frame
+
+        columns = {
+            metric: np.array([evaluation.metrics[metric] for evaluation in self.evaluations.values()])
+            for metric in self.metrics
+        }
+        names = tuple(self.evaluations)
+        return data_frame({"model": (np.arange(len(names), dtype=np.int32), names), **columns})
+
+    @checked
+    def plot(self, *, metrics: Iterable[str] | None = None) -> go.Figure:
+        """Return a plotly figure: bars of the models side by side for each metric, with 95 % intervals.
+
+        Raises
+        ------
+        InputError
+            If a metric was not evaluated.
+        MissingExtraError
+            If plotly is not installed.
+        """
+        chosen = self.metrics if metrics is None else as_history(metrics, "metrics")
+        return draw(metric_bars({name: part.estimates(chosen) for name, part in self.evaluations.items()}))
+
+
+@checked
+def table(evaluations: Mapping[str, Evaluation] | Sequence[Evaluation]) -> Table:
+    """Compare the evaluations of several models on one split.
+
+    Parameters
+    ----------
+    evaluations
+        Evaluations by name, or a list: each is then named by the class of its model.
+
+    Raises
+    ------
+    InputError
+        If two evaluations of a list have the same name, and for the reasons of ``Table``.
+
+    Examples
+    --------
+    >>> from item2vec import Sentences
+    >>> from item2vec.evaluation import Popularity, Random, Split, evaluate
+    >>> train = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
+    >>> split = Split(train, Sentences.of([["c"], ["a"]]), Sentences.of([["b"], ["b"]]), "by hand")
+    >>> table([evaluate(model(train), split, k=1, metrics=["hr"]) for model in (Popularity, Random)])
+                  hr@1
+    Popularity  1.0000
+    Random      0.0000
+    """
+    if not isinstance(evaluations, Mapping):
+        listed = evaluations
+        evaluations = {}
+        for evaluation in listed:
+            name = getattr(evaluation, "model", "")
+            if name in evaluations:
+                raise InputError(f"two evaluations are of the model {name!r}; expected a dict of names")
+            evaluations[name] = evaluation
+    return Table(dict(evaluations))

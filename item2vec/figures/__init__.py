@@ -1,0 +1,8 @@
+"""Charts as JSON of plotly, and their conversion to figures of plotly."""
+
+from __future__ import annotations
+
+from item2vec.figures.charts import Chart, Estimates, metric_bars, training_curve, trials
+from item2vec.figures.drawing import draw
+
+__all__ = ["Chart", "Estimates", "draw", "metric_bars", "training_curve", "trials"]

@@ -1,0 +1,71 @@
+"""The trials of a tuning as a chart and as an HTML table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from item2vec.config import Config
+from item2vec.figures import Chart, trials
+from item2vec.notebook import html_table
+from item2vec.tuning.finalists import Estimate
+from item2vec.tuning.trial import Trial
+
+__all__ = ["chart_of", "table_of"]
+
+BEST = 5
+
+
+def chart_of(done: Sequence[Trial], chosen: Config, metric: str, estimates: Mapping[str, Estimate]) -> Chart:
+    """Return a chart of the trials, the chosen one, and the final estimates."""
+    points = [(trial.number, trial.score, trial.state, settings_of(trial)) for trial in done]
+    bounds = {name: (part.value, part.low, part.high) for name, part in estimates.items()}
+    return trials(points, metric=metric, chosen=_chosen(done, chosen), estimates=bounds)
+
+
+def table_of(
+    done: Sequence[Trial],
+    chosen: Config,
+    metric: str,
+    estimates: Mapping[str, Estimate],
+    warnings: Sequence[str],
+) -> str:
+    """Return HTML of the estimates, the best trials and the warnings."""
+    best = sorted((trial for trial in done if trial.state == "complete"), key=lambda trial: -trial.score)
+    number = _chosen(done, chosen)
+    rows = [[trial.number, trial.score, settings_of(trial)] for trial in best[:BEST]]
+    marked = {(row, 1) for row, trial in enumerate(best[:BEST]) if trial.number == number}
+    parts = [
+        html_table(
+            f"Tuning: {len(done)} trials",
+            [[name, part.value, f"{part.low:.4f} to {part.high:.4f}"] for name, part in estimates.items()],
+            ["settings", metric, "95 % interval"],
+        ),
+        html_table("best trials of the search", rows, ["trial", metric, "settings"], best=marked),
+    ]
+    parts += [html_table("warnings", [[warning] for warning in warnings])] if warnings else []
+    return "".join(parts)
+
+
+def settings_of(trial: Trial) -> str:
+    """Return the settings of a trial that were set explicitly, and the reason of its end.
+
+    >>> settings_of(Trial(1, Config().with_settings(epochs=3, decay=0.5), "complete", 0.1))
+    'objective=next_item, epochs=3, decay=0.5'
+    """
+    given = {**trial.config.train.given(), **trial.config.taste.given()}
+    parts = [f"{name}={value}" for name, value in given.items() if name not in {"workers", "seed"}]
+    return ", ".join([*parts, *([trial.reason] if trial.reason else [])])
+
+
+def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
+    """Return the number of the trial with the chosen settings, possibly those of another taste."""
+    for trial in done:
+        if any(_same(one.config, chosen) for one in (trial, *trial.others)):
+            return trial.number
+    return None
+
+
+def _same(first: Config, second: Config) -> bool:
+    """Return whether two configurations differ at most in epochs, of which the finals may train more."""
+    epochs = {"epochs": 1}
+    return first.taste == second.taste and first.train.replace(**epochs) == second.train.replace(**epochs)

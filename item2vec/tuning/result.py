@@ -1,0 +1,89 @@
+"""Result of a tuning study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from item2vec.config import Config
+from item2vec.figures import draw
+from item2vec.tuning.display import chart_of, table_of
+from item2vec.tuning.finalists import Estimate
+from item2vec.tuning.problem import Protocol
+from item2vec.tuning.trial import Trial
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["Tuning"]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Result of tuning: the chosen configuration, its comparison with the default, and all trials.
+
+    Attributes
+    ----------
+    config
+        The chosen configuration.
+    metric
+        Name and cut-off of the metric, such as ``ndcg@10``.
+    protocol
+        Protocol by which the validation queries were held out.
+    trials
+        All trials of the search, in ascending order of number.
+    default, chosen
+        Estimates of the metric for the default configuration and for ``config``.
+    gain
+        Estimated difference of ``config`` from the default. If the default is kept, estimated difference of
+        the best finalist from the default. ``None`` if the budget did not suffice for a comparison.
+    finals
+        Trials of the finalists and of the default in the final comparison.
+    unfinished
+        Objectives without a finished trial.
+    warnings
+        Messages of all ``TuningWarning``.
+
+    >>> Tuning(Config(), "ndcg@10", "last", (), Estimate(0.2, 0.1, 0.3), Estimate(0.25, 0.15, 0.35), None)
+    Tuning(0 trials, protocol 'last', ndcg@10 0.2500 (0.1500 to 0.3500), default 0.2000 (0.1000 to 0.3000))
+    """
+
+    config: Config
+    metric: str
+    protocol: Protocol
+    trials: tuple[Trial, ...]
+    default: Estimate
+    chosen: Estimate
+    gain: Estimate | None
+    finals: tuple[Trial, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """Metric of the chosen configuration on the validation queries."""
+        return self.chosen.value
+
+    def plot(self) -> go.Figure:
+        """Return a plotly figure: the trials with the chosen one, and the final comparison with the default.
+
+        Raises
+        ------
+        MissingExtraError
+            If plotly is not installed.
+        """
+        return draw(chart_of(self.trials, self.config, self.metric, self._estimates))
+
+    @property
+    def _estimates(self) -> dict[str, Estimate]:
+        return {"default": self.default, "chosen": self.chosen}
+
+    def _repr_html_(self) -> str:
+        return table_of(self.trials, self.config, self.metric, self._estimates, self.warnings)
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.trials)} trials", f"protocol {self.protocol!r}", f"{self.metric} {self.chosen}"]
+        parts.append(f"default {self.default}")
+        if self.gain is not None:
+            parts.append(f"gain {self.gain}")
+        return f"Tuning({', '.join([*parts, *self.warnings])})"
