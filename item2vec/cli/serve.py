@@ -30,8 +30,8 @@ def serve(
         float, typer.Option(metavar="SECONDS", help="Seconds between two checks for a new version.")
     ] = 2.0,
     max_in_flight: Annotated[
-        int, typer.Option(min=1, help="Requests in progress; further requests get status 503.")
-    ] = 64,
+        int, typer.Option(min=1, help="Requests in progress or waiting; further requests get status 503.")
+    ] = 1_024,
     models: options.Models = None,
     store: options.Store = None,
     as_json: options.AsJson = False,

@@ -32,8 +32,8 @@ class Admission:
 
     A request passes in this order: key (401, 403), number of requests in progress (503), type and encoding of
     the body (415), size of the body (413, without keeping more than the limit), time until the body has
-    arrived (408) and until the answer is ready (503). ``/livez`` needs no key, and is never refused because
-    of the load.
+    arrived (408), until a thread is free (503) and until the answer is ready (503). Requests wait for a
+    thread in the order of their arrival. ``/livez`` needs no key, and is never refused because of the load.
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ class Admission:
         self._limits = limits
         self._metrics = metrics
         self._in_flight = 0
+        self._threads = asyncio.Semaphore(limits.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -88,10 +89,23 @@ class Admission:
         self._metrics.begin()
         try:
             body = await self._body(headers, receive)
-            await self._answer(scope, _replay(body, receive), send)
+            await self._wait_for_thread()
+            try:
+                await self._answer(scope, _replay(body, receive), send)
+            finally:
+                self._threads.release()
         finally:
             self._in_flight -= 1
             self._metrics.end()
+
+    async def _wait_for_thread(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.max_wait):
+                await self._threads.acquire()
+        except TimeoutError:
+            self._metrics.refuse()
+            seconds = self._limits.max_wait
+            raise Problem(503, f"the request has waited {seconds:g} seconds; try again later") from None
 
     def _check_key(self, scope: Scope, headers: dict[str, str]) -> None:
         if self._keys is None:

@@ -31,8 +31,12 @@ class Limits(Settings):
     """Largest size of a request body in bytes."""
     max_depth: Count = 32
     """Largest nesting depth of the JSON in a request."""
-    max_in_flight: Count = 64
-    """Largest number of requests in progress. Further requests get status 503 with Retry-After."""
+    threads: Annotated[int, Field(ge=1, le=40)] = 16
+    """Number of requests that are computed at the same time. The others wait for a thread."""
+    max_wait: Seconds = 2.0
+    """Seconds that a request may wait for a thread, until it gets status 503 with Retry-After."""
+    max_in_flight: Count = 1_024
+    """Largest number of requests in progress or waiting. Further requests get status 503 at once."""
     body_timeout: Seconds = 10.0
     """Seconds until the body of a request must have arrived."""
     timeout: Seconds = 30.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -174,6 +175,9 @@ class Serving:
                 self._stopped.wait(RETRY_SECONDS)
             else:
                 log.info("serving %s", self._engine.version)
+                # The cyclic collector would visit all ids and attributes, during which no request is answered.
+                gc.collect()
+                gc.freeze()
                 return
 
 
