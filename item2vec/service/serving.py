@@ -12,16 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from item2vec.engine import Engine
 from item2vec.errors import InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
 from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
-from item2vec.service.item_search import ItemSearch
+from item2vec.service.item_search import ItemSearches
 from item2vec.service.problems import Problem
-from item2vec.types import Recommendation, Vocabulary
+from item2vec.store import Run
+from item2vec.types import Recommendation
 from item2vec.versions import load
 from item2vec.versions.layout import find
 from item2vec.versions.overview import Overview, overview
@@ -56,11 +55,16 @@ class Serving:
     """
 
     def __init__(self, models: str, store: str | None, *, reload_every: float = 2.0) -> None:
-        self._arguments: dict[str, Any] = {"models": models, "store": store, "reload_every": reload_every}
+        self._arguments: dict[str, Any] = {
+            "models": models,
+            "store": store,
+            "reload_every": reload_every,
+            "wait_for_new_items": False,
+        }
         self._engine: Engine | None = None
         self._why_not_ready = "the model is being loaded"
         self._stopped = threading.Event()
-        self._search: tuple[View, ItemSearch] | None = None
+        self._searches = ItemSearches()
         self.maps = Maps()
         self._store_paused_until = 0.0
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
@@ -159,10 +163,8 @@ class Serving:
 
     def search(self, query: str, k: int) -> tuple[View, list[str]]:
         """Return the items whose ids or titles are most similar to a query."""
-        view, cached = self.engine.view(), self._search
-        if cached is None or cached[0].model is not view.model or cached[0].catalogue is not view.catalogue:
-            self._search = cached = (view, _search_of(view))
-        return view, cached[1].best(query, k=k)
+        view = self.engine.view()
+        return view, self._searches.of(view).best(query, k=k)
 
     def _open(self) -> None:
         while not self._stopped.is_set():
@@ -175,7 +177,7 @@ class Serving:
                 self._stopped.wait(RETRY_SECONDS)
             else:
                 log.info("serving %s", self._engine.version)
-                # The cyclic collector would visit all ids and attributes, during which no request is answered.
+                # Otherwise, the cyclic collector would visit all ids and attributes, while requests wait.
                 gc.collect()
                 gc.freeze()
                 return
@@ -193,14 +195,6 @@ def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:
                 f"history[{number}] has no timestamp; expected one for each item of the history, or none"
             )
     return [instant(token["timestamp"]) for token in tokens]
-
-
-def _search_of(view: View) -> ItemSearch:
-    """Return an index of the items of the model and of the catalogue."""
-    known, listed = view.model.vocabulary, view.catalogue.items.vocabulary
-    added = [id_ for id_ in listed.ids if id_ not in known]
-    counts = np.append(view.model.vectors.counts, np.zeros(len(added)))
-    return ItemSearch(Vocabulary((*known.ids, *added)), view.items, counts)
 
 
 @lru_cache(maxsize=1)
