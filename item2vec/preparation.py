@@ -124,7 +124,8 @@ class Preparation:
     def _extend(self, model: Recommender) -> None:
         """Add the new items of the newest catalogue to a model; repeat if it changes meanwhile."""
         while True:
-            items = self._prepared[model].catalogue.items
+            with _lock:
+                items = self._prepared[model].catalogue.items
             try:
                 extended = _extended(model, items)
             except Exception:

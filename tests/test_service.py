@@ -327,10 +327,30 @@ def test_every_route_but_livez_needs_a_key(folder):
         assert client.post("/v1/events", json=event, headers={"X-API-Key": WRITE}).status_code == 200
 
 
-def test_requests_above_the_limit_are_refused(folder, monkeypatch):
-    app = create_app(
-        Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db"), limits=Limits(max_in_flight=1)
-    )
+def test_each_key_has_its_own_rate(folder):
+    keys = ApiKeys.of([("read", READ), ("write", WRITE)])
+    app = create_app(Serving(f"{folder}/models", None), keys=keys, limits=Limits(rate=0.001))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        statuses = [client.get("/docs", headers={"X-API-Key": READ}).status_code for _ in range(3)]
+        assert statuses == [200, 429, 429]
+        assert client.get("/docs", headers={"X-API-Key": WRITE}).status_code == 200
+        refused = client.get("/docs", headers={"X-API-Key": READ})
+        is_problem(refused, 429)
+        assert 900 < int(refused.headers["Retry-After"]) <= 1_000
+        assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [
+        ({"max_in_flight": 1}, 503),
+        ({"threads": 1, "max_wait": 0.001}, 503),
+        ({"threads": 1, "max_wait": 60}, 200),
+    ],
+    ids=["too many", "no free thread", "one waits for the other"],
+)
+def test_requests_above_the_limit_wait_or_are_refused(folder, monkeypatch, limits, status):
+    app = create_app(Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db"), limits=Limits(**limits))
     entered, release = threading.Event(), threading.Event()
     with TestClient(app, raise_server_exceptions=False) as client:
         wait_until_ready(client)
@@ -342,17 +362,21 @@ def test_requests_above_the_limit_are_refused(folder, monkeypatch):
             return plain(*arguments)
 
         monkeypatch.setattr(app.state.serving, "recommend", slow)
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(client.get("/v1/users/u42/recommendations")))
-        thread.start()
+        first, second = ([], [])
+        ask = "/v1/users/u42/recommendations"
+        threads = [threading.Thread(target=lambda a=a: a.append(client.get(ask))) for a in (first, second)]
+        threads[0].start()
         entered.wait()
-        refused = client.get("/v1/users/u42/recommendations")
-        assert is_problem(refused, 503)
-        assert int(refused.headers["Retry-After"]) >= 1
+        threads[1].start()
+        if status == 503:
+            threads[1].join()
+            is_problem(second[0], 503)
+            assert int(second[0].headers["Retry-After"]) >= 1
         assert client.get("/livez").status_code == 200
         release.set()
-        thread.join()
-        assert answers[0].status_code == 200
+        for thread in threads:
+            thread.join()
+        assert [first[0].status_code, second[0].status_code] == [200, status]
         assert client.get("/v1/versions").status_code == 200
 
 

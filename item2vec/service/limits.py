@@ -37,6 +37,9 @@ class Limits(Settings):
     """Seconds that a request may wait for a thread, until it gets status 503 with Retry-After."""
     max_in_flight: Count = 1_024
     """Largest number of requests in progress or waiting. Further requests get status 503 at once."""
+    rate: Seconds | None = None
+    """Requests per second of each API key, or of each address if there are no keys; others get status 429.
+    With several workers, of each worker."""
     body_timeout: Seconds = 10.0
     """Seconds until the body of a request must have arrived."""
     timeout: Seconds = 30.0
