@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -130,9 +131,21 @@ def _serve(app: FastAPI, listener: socket.socket) -> None:
     # loads a version, a request waits this long to get it back, many times.
     sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
-        app, access_log=False, server_header=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS
+        app,
+        http=_protocol(),
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     _Server(config).run(sockets=[listener])
+
+
+def _protocol() -> Any:
+    """Return the fast protocol, or the name of uvicorn's own one if httptools is not installed."""
+    try:
+        return importlib.import_module("item2vec.service.protocol").BoundedProtocol
+    except ImportError:
+        return "h11"
 
 
 def _work(settings: Settings, listener: socket.socket) -> None:
