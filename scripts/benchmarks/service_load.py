@@ -39,7 +39,7 @@ import item2vec
 from item2vec import Engine, Items, ItemVectors, Recommender, Vocabulary
 from item2vec.interactions import Interactions
 from item2vec.store import Store
-from item2vec.versions import load, release, rollback
+from item2vec.versions import load, release, rollback, served_version
 
 ROOT = Path(__file__).parent.parent.parent
 PHASES = ("steady", "switches", "overload", "recovered", "outage", "sigterm")
@@ -99,7 +99,7 @@ def fill(url, ids, items, n_users):
 def switch(folder, promotions, rollbacks):
     """Publish the two models in turn, with rollbacks in between; write which version is of which model."""
     models = [load(folder / f"model-{seed}") for seed in (0, 1)]
-    model_of = {item2vec.served_version(folder / "models").id: 0}
+    model_of = {served_version(folder / "models").id: 0}
     every = max(1, promotions // max(1, rollbacks))
     for number in range(1, promotions + 1):
         version = item2vec.publish(models[number % 2], folder / "models")
