@@ -139,6 +139,25 @@ def test_a_batch_has_an_error_in_place_of_an_answer(client):
     assert len(answers[0]["items"]) == 2
 
 
+def test_a_batch_has_the_answers_of_single_requests(client):
+    song = ids(client.get("/v1/items?k=2"))
+    rules = [{"k": 3}, {"k": 3, "where": {"year": {">=": 1970}}}, {"k": 3, "explain": True}]
+    whose = [{"user": "u42"}, {"user": "u7"}, {"history": song}, {"history": song[:1]}, {"history": []}]
+    weighted = [{"history": [{"item": song[0], "weight": 2.0}, song[1]], "k": 3}] * 2
+    requests = [{**who, **rule} for rule in rules for who in whose] + weighted
+    answers = client.post("/v1/recommendations/batch", json={"requests": requests}).json()["answers"]
+    assert answers == [client.post("/v1/recommendations", json=request).json() for request in requests]
+
+
+def test_an_invalid_request_does_not_change_the_answers_of_its_group(client, app, monkeypatch):
+    view = app.state.serving.engine.view()
+    unknown = [{"user": f"u{number}", "where": {"nothing": 1}} for number in range(2)]
+    requests = [{"user": "u7"}, {"user": "a\0b"}, {"user": "u42"}, *unknown]
+    answers = client.post("/v1/recommendations/batch", json={"requests": requests}).json()["answers"]
+    assert [answer.get("status", 200) for answer in answers] == [200, 422, 200, 422, 422]
+    assert answers[0]["version"] == view.version
+
+
 def test_similar_items_and_analogies(client, app):
     engine = app.state.serving.engine
     item, other = engine.model.vocabulary.ids[:2]

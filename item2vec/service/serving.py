@@ -120,10 +120,29 @@ class Serving:
                 why = view.explanations(user, ids, **_of_scores(rules)) if ids else []
                 return Answered(view, items, (), dict(zip(ids, why, strict=True)))
             except StoreError as error:
-                # For a moment, requests do not wait for a store that has just failed.
-                self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
-                log.warning("serving users without their histories: %s", error)
+                self._pause_store(error)
         return Answered(view, view.recommend(history=[], **rules), ("store",))
+
+    def recommend_many(self, requests: Sequence[Mapping[str, Any]], view: View) -> list[Answered]:
+        """Return recommendations for requests of equal rules, all with users or all with plain histories."""
+        if len(requests) == 1:
+            return [self.recommend(requests[0], view)]
+        rules = {name: value for name, value in requests[0].items() if name not in {"user", "history"}}
+        if "user" not in requests[0]:
+            histories = [request["history"] for request in requests]
+            return [Answered(view, items) for items in view.model.recommend_many(histories, **rules)]
+        if time.monotonic() >= self._store_paused_until:
+            users = [request["user"] for request in requests]
+            try:
+                return [Answered(view, items) for items in view.recommend_many(users, **rules)]
+            except StoreError as error:
+                self._pause_store(error)
+        return [self.recommend(request, view) for request in requests]
+
+    def _pause_store(self, error: StoreError) -> None:
+        # For a moment, requests do not wait for a store that has just failed.
+        self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
+        log.warning("serving users without their histories: %s", error)
 
     def _of_history(
         self, view: View, history: Sequence[Any], explain: bool | None, rules: dict[str, Any]
