@@ -3,11 +3,10 @@ import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
 from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
-from services import browser, served, service
+from services import served, service
 from users import outside
 
 __all__ = [
-    "browser",
     "canary_in_this_process",
     "canary_process",
     "cluster",

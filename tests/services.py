@@ -1,8 +1,7 @@
-"""A service in a process, and a browser, for all tests of a session."""
+"""A service in a process for all tests of a session, and checks of answers."""
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from shops import open_shop
 from item2vec import Recommender, publish
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Process:
@@ -71,13 +69,16 @@ def service(served):
     assert service.stop() == 0
 
 
-@pytest.fixture(scope="session")
-def browser():
-    if CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"):
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
+def wait_until_ready(client, **headers):
+    while client.get("/readyz", headers=headers).status_code == 503:
+        time.sleep(0.01)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+
+def is_problem(answer, status):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
+    assert answer.json()["status"] == status
+    for secret in (str(Path(__file__).parent), "/tmp", "SELECT", "Traceback", ".py"):
+        assert secret not in answer.text
+    return answer.json()

@@ -1,18 +1,17 @@
 """The HTTP service: routes, shapes, errors, keys, limits and fallbacks, on a real store and models folder."""
 
 import json
-import threading
 import time
-from pathlib import Path
 
 import pytest
+from services import is_problem, wait_until_ready
 from shops import open_shop
 from starlette.testclient import TestClient
 
 from item2vec import Recommender, publish
 from item2vec.errors import StoreError
 from item2vec.items import Items
-from item2vec.service import ApiKeys, Limits, Serving, create_app
+from item2vec.service import ApiKeys, Serving, create_app
 from item2vec.store import Store
 
 READ, WRITE = "a-key-that-only-reads", "a-key-that-also-writes"
@@ -38,21 +37,6 @@ def client(app):
     with TestClient(app, raise_server_exceptions=False) as client:
         wait_until_ready(client)
         yield client
-
-
-def wait_until_ready(client, **headers):
-    while client.get("/readyz", headers=headers).status_code == 503:
-        time.sleep(0.01)
-
-
-def is_problem(answer, status):
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert {"type", "title", "status", "detail"} <= answer.json().keys()
-    assert answer.json()["status"] == status
-    for secret in (str(Path(__file__).parent), "/tmp", "SELECT", "Traceback", ".py"):
-        assert secret not in answer.text
-    return answer.json()
 
 
 def ids(answer):
@@ -310,59 +294,6 @@ def test_every_route_but_livez_needs_a_key(folder):
         is_problem(client.post("/v1/events", json=event, headers={"X-API-Key": READ}), 403)
         is_problem(client.put("/v1/items/x", json={}, headers={"X-API-Key": READ}), 403)
         assert client.post("/v1/events", json=event, headers={"X-API-Key": WRITE}).status_code == 200
-
-
-def test_each_key_has_its_own_rate(folder):
-    keys = ApiKeys.of([("read", READ), ("write", WRITE)])
-    app = create_app(Serving(f"{folder}/models", None), keys=keys, limits=Limits(rate=0.001))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        statuses = [client.get("/docs", headers={"X-API-Key": READ}).status_code for _ in range(3)]
-        assert statuses == [200, 429, 429]
-        assert client.get("/docs", headers={"X-API-Key": WRITE}).status_code == 200
-        refused = client.get("/docs", headers={"X-API-Key": READ})
-        is_problem(refused, 429)
-        assert 900 < int(refused.headers["Retry-After"]) <= 1_000
-        assert client.get("/livez").status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("limits", "status"),
-    [
-        ({"max_in_flight": 1}, 503),
-        ({"threads": 1, "max_wait": 0.001}, 503),
-        ({"threads": 1, "max_wait": 60}, 200),
-    ],
-    ids=["too many", "no free thread", "one waits for the other"],
-)
-def test_requests_above_the_limit_wait_or_are_refused(folder, monkeypatch, limits, status):
-    app = create_app(Serving(f"{folder}/models", f"sqlite:///{folder}/item2vec.db"), limits=Limits(**limits))
-    entered, release = threading.Event(), threading.Event()
-    with TestClient(app, raise_server_exceptions=False) as client:
-        wait_until_ready(client)
-        plain = app.state.serving.recommend
-
-        def slow(*arguments):
-            entered.set()
-            release.wait()
-            return plain(*arguments)
-
-        monkeypatch.setattr(app.state.serving, "recommend", slow)
-        first, second = ([], [])
-        ask = "/v1/users/u42/recommendations"
-        threads = [threading.Thread(target=lambda a=a: a.append(client.get(ask))) for a in (first, second)]
-        threads[0].start()
-        entered.wait()
-        threads[1].start()
-        if status == 503:
-            threads[1].join()
-            is_problem(second[0], 503)
-            assert int(second[0].headers["Retry-After"]) >= 1
-        assert client.get("/livez").status_code == 200
-        release.set()
-        for thread in threads:
-            thread.join()
-        assert [first[0].status_code, second[0].status_code] == [200, status]
-        assert client.get("/v1/versions").status_code == 200
 
 
 def test_without_the_store_users_get_popular_items(client, app, monkeypatch):

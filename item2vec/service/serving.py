@@ -6,7 +6,8 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ __all__ = ["Answered", "Serving"]
 
 RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
+STORE_WAIT_SECONDS = 1.0
+STORE_THREADS = 8  # of 16, so that a store that does not answer leaves threads to requests with histories
 SCORE_RULES = ("disliked", "boost", "popularity", "interests")
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class Serving:
         self._searches = ItemSearches()
         self.maps = Maps()
         self._store_paused_until = 0.0
+        self._store_threads = threading.Semaphore(STORE_THREADS)
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 
     def start(self) -> None:
@@ -113,14 +117,14 @@ class Serving:
         user, history, explain = (rules.pop(name, None) for name in ("user", "history", "explain"))
         if user is None:
             return self._of_history(view, history, explain, rules)
-        if time.monotonic() >= self._store_paused_until:
-            try:
+        try:
+            with self._reading_store():
                 items = view.recommend(user, **rules)
                 ids = [item.item for item in items] if explain else []
                 why = view.explanations(user, ids, **_of_scores(rules)) if ids else []
                 return Answered(view, items, (), dict(zip(ids, why, strict=True)))
-            except StoreError as error:
-                self._pause_store(error)
+        except StoreError as error:
+            self._pause_store(error)
         return Answered(view, view.recommend(history=[], **rules), ("store",))
 
     def recommend_many(self, requests: Sequence[Mapping[str, Any]], view: View) -> list[Answered]:
@@ -131,18 +135,31 @@ class Serving:
         if "user" not in requests[0]:
             histories = [request["history"] for request in requests]
             return [Answered(view, items) for items in view.model.recommend_many(histories, **rules)]
-        if time.monotonic() >= self._store_paused_until:
-            users = [request["user"] for request in requests]
-            try:
+        users = [request["user"] for request in requests]
+        try:
+            with self._reading_store():
                 return [Answered(view, items) for items in view.recommend_many(users, **rules)]
-            except StoreError as error:
-                self._pause_store(error)
+        except StoreError as error:
+            self._pause_store(error)
         return [self.recommend(request, view) for request in requests]
+
+    @contextmanager
+    def _reading_store(self) -> Iterator[None]:
+        """Raise ``StoreError`` while the store is paused, or while too many threads wait for its answers."""
+        if time.monotonic() < self._store_paused_until:
+            raise StoreError("the store has just failed")
+        if not self._store_threads.acquire(timeout=STORE_WAIT_SECONDS):
+            raise StoreError(f"{STORE_THREADS} requests have been waiting for the store")
+        try:
+            yield
+        finally:
+            self._store_threads.release()
 
     def _pause_store(self, error: StoreError) -> None:
         # For a moment, requests do not wait for a store that has just failed.
-        self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
-        log.warning("serving users without their histories: %s", error)
+        if time.monotonic() >= self._store_paused_until:
+            self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
+            log.warning("serving users without their histories: %s", error)
 
     def _of_history(
         self, view: View, history: Sequence[Any], explain: bool | None, rules: dict[str, Any]
