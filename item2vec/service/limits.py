@@ -8,7 +8,9 @@ from pydantic import Field
 
 from item2vec.config.settings import Settings
 
-__all__ = ["Limits"]
+__all__ = ["MAX_HEAD", "Limits"]
+
+MAX_HEAD = 1 << 20  # bytes of the line and the headers of a request
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]

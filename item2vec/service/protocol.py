@@ -6,9 +6,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["BoundedProtocol"]
+from item2vec.service.limits import MAX_HEAD
 
-MAX_HEAD = 1 << 16
+__all__ = ["BoundedProtocol"]
 
 
 class BoundedProtocol(HttpToolsProtocol):

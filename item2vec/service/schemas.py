@@ -32,7 +32,7 @@ __all__ = [
 
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 Ids = Annotated[list[Id], Field(max_length=10_000)]
-QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # the line of a request has at most 64 KB
+QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # the line of a request is limited
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[Finite, Field(gt=0, le=1e6)]
 Conditions = Annotated[dict[str, Any], Field(max_length=100)]

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from item2vec.errors import ConfigError
 from item2vec.service.app import create_app
 from item2vec.service.keys import ApiKeys
-from item2vec.service.limits import Limits
+from item2vec.service.limits import MAX_HEAD, Limits
 from item2vec.service.serving import Serving
 
 __all__ = ["Settings", "run"]
@@ -133,6 +133,7 @@ def _serve(app: FastAPI, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         http=_protocol(),
+        h11_max_incomplete_event_size=MAX_HEAD,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
