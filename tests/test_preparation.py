@@ -26,12 +26,12 @@ def threads():
 
 @pytest.fixture
 def counted(monkeypatch):
-    """The calls of ``with_items``, each of which waits until ``release`` is set."""
+    """The calls of ``with_items``, each of which waits for ``release``, for ten seconds at most."""
     calls, release, plain = [], threading.Event(), Recommender.with_items
 
     def with_items(self, items, **options):
         calls.append(items)
-        release.wait()
+        release.wait(10)
         return plain(self, items, **options)
 
     monkeypatch.setattr(Recommender, "with_items", with_items)
