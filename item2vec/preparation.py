@@ -21,10 +21,17 @@ MAX_NEW_ITEMS = 20_000
 
 log = logging.getLogger(__name__)
 
-# A fork waits until no other thread holds the lock, which would remain locked in the child.
 _lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child, where no thread would release it."""
+    global _lock  # noqa: PLW0603 - one lock per process
+    _lock = threading.RLock()
+
+
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """``Preparation``: one computation per model and catalogue, new items in the background, before a switch."""
 
 import gc
+import os
 import threading
 import weakref
 
@@ -100,3 +101,20 @@ def test_a_model_that_is_not_in_use_is_freed():
     del one
     gc.collect()
     assert vectors() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_child_does_not_wait_for_a_computation_of_its_parent(counted):
+    calls, release = counted
+    preparation, one = Preparation(wait=True), model()
+    computing = threading.Thread(target=preparation.of, args=(one, Catalogue.of(MORE)))
+    computing.start()
+    while not calls:
+        pass
+    child = os.fork()
+    if child == 0:
+        found = preparation.of(model(), Catalogue.of(SONGS)).vocabulary
+        os._exit(0 if found.ids == ("s1", "s2") else 1)
+    release.set()
+    computing.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
