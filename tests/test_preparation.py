@@ -93,10 +93,10 @@ def test_a_model_is_prepared_before_it_is_served(counted):
     assert len(calls) == n_calls
 
 
-def test_a_model_that_is_not_in_use_is_freed():
+@pytest.mark.parametrize("items", [SONGS, MORE], ids=["known items", "a new item"])
+def test_a_model_that_is_not_in_use_is_freed(items):
     preparation, one = Preparation(wait=True), model()
-    for catalogue in (Catalogue.of(SONGS), Catalogue.of(MORE)):
-        preparation.of(one, catalogue)
+    preparation.of(one, Catalogue.of(items))
     vectors = weakref.ref(one.vectors)
     del one
     gc.collect()

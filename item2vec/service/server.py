@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from item2vec.errors import ConfigError
 from item2vec.service.app import create_app
 from item2vec.service.keys import ApiKeys
 from item2vec.service.limits import MAX_HEAD, Limits
+from item2vec.service.protocol import bounded_protocol
 from item2vec.service.serving import Serving
 
 __all__ = ["Settings", "run"]
@@ -132,21 +132,13 @@ def _serve(app: FastAPI, listener: socket.socket) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
         app,
-        http=_protocol(),
+        http=bounded_protocol(),
         h11_max_incomplete_event_size=MAX_HEAD,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     _Server(config).run(sockets=[listener])
-
-
-def _protocol() -> Any:
-    """Return the fast protocol, or the name of uvicorn's own one if httptools is not installed."""
-    try:
-        return importlib.import_module("item2vec.service.protocol").BoundedProtocol
-    except ImportError:
-        return "h11"
 
 
 def _work(settings: Settings, listener: socket.socket) -> None:
