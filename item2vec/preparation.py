@@ -55,7 +55,8 @@ class Preparation:
     ----------
     wait
         Whether the first request after new items appear waits for their vectors, which can take seconds. If
-        false, they are computed in a thread, and the model has no rows for them meanwhile.
+        false, they are computed in a thread, and the model has no rows for them meanwhile. The first call
+        waits in any case.
 
     Examples
     --------
@@ -96,11 +97,12 @@ class Preparation:
     def _compute(
         self, model: Recommender, catalogue: Catalogue, before: _Prepared | None, *, wait: bool
     ) -> _Prepared:
+        wait = wait or self._wait or self._latest is None
         self._latest = catalogue
         listed = None if before is None else before.listed
         extended = model if before is None or before.extended is None else before.extended
         if listed is not catalogue.items:
-            if wait or self._wait or not len(_unknown(model, catalogue.items)):
+            if wait or not len(_unknown(model, catalogue.items)):
                 listed, extended = catalogue.items, _extended(model, catalogue.items)
             else:
                 self._extend_later(model)

@@ -66,6 +66,7 @@ def test_requests_wait_for_one_computation(counted):
 def test_new_items_are_added_in_a_thread(counted):
     calls, release = counted
     preparation, one, catalogue = Preparation(wait=False), model(), Catalogue.of(MORE)
+    preparation.of(one, Catalogue.of(SONGS))  # the first call would wait
     for _ in range(3):
         assert preparation.of(one, catalogue).vocabulary.ids == ("s1", "s2")
     newest = Catalogue.of(MORE.updated(Items.of({"s4": {"genre": "jazz"}})))

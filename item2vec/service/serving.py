@@ -205,14 +205,16 @@ class Serving:
     def _open(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._engine = Engine(**self._arguments)
+                engine = Engine(**self._arguments)
+                engine.view()  # waits for the vectors of items that the model does not know
             except Item2VecError as error:
                 if str(error) != self._why_not_ready:
                     log.warning("no model is loaded yet: %s", error)
                 self._why_not_ready = type(error).__name__
                 self._stopped.wait(RETRY_SECONDS)
             else:
-                log.info("serving %s", self._engine.version)
+                self._engine = engine
+                log.info("serving %s", engine.version)
                 # Otherwise, the cyclic collector would visit all ids and attributes, while requests wait.
                 gc.collect()
                 gc.freeze()
