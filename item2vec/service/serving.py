@@ -131,7 +131,8 @@ class Serving:
         """Return recommendations for requests of equal rules, all with users or all with plain histories."""
         if len(requests) == 1:
             return [self.recommend(requests[0], view)]
-        rules = {name: value for name, value in requests[0].items() if name not in {"user", "history"}}
+        own = {"user", "history", "explain"}
+        rules = {name: value for name, value in requests[0].items() if name not in own}
         if "user" not in requests[0]:
             histories = [request["history"] for request in requests]
             return [Answered(view, items) for items in view.model.recommend_many(histories, **rules)]

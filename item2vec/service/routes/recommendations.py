@@ -114,7 +114,7 @@ def _group(number: int, arguments: dict[str, Any]) -> str:
     """Return a key of the rules of a request; requests with the same key are answered in one call."""
     rules = {name: value for name, value in arguments.items() if name not in {"user", "history"}}
     history = arguments.get("history", ())
-    if {"explain", "exclude"} & rules.keys() or not all(isinstance(token, str) for token in history):
+    if arguments["explain"] or "exclude" in rules or not all(isinstance(token, str) for token in history):
         return str(number)
     return f"{'user' in arguments} {json.dumps(rules, sort_keys=True)}"
 
