@@ -4,6 +4,7 @@ from canaries import canary_in_this_process, canary_process
 from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
 from services import served, service
+from turns import take_turns
 from users import outside
 
 __all__ = [

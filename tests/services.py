@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from faults.child import HANGING
 from shops import open_shop
 
 from item2vec import Recommender, publish
@@ -39,7 +40,7 @@ class Process:
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=HANGING) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from faults.child import HANGING
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -27,7 +28,8 @@ def test_the_explorer_in_a_browser(service, browser):
     from playwright.sync_api import expect
 
     page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(HANGING * 1000)
+    expect.set_options(timeout=HANGING * 1000)
     problems, requests = [], []
     page.on("console", lambda message: message.type == "error" and problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -126,7 +128,8 @@ def test_the_explorer_by_keyboard_alone(service, browser):
     from playwright.sync_api import expect
 
     page = browser.new_context(viewport={"width": 1100, "height": 800}).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(HANGING * 1000)
+    expect.set_options(timeout=HANGING * 1000)
     page.goto(service.url + "/")
     page.wait_for_selector("#results li")
     page.keyboard.press("Tab")

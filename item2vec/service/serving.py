@@ -20,7 +20,6 @@ from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearches
 from item2vec.service.problems import Problem
-from item2vec.store import Run
 from item2vec.types import Recommendation
 from item2vec.versions import load
 from item2vec.versions.layout import find
