@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from item2vec.answers import Answers
 from item2vec.arguments import checked
-from item2vec.catalogue import Catalogue, Eligible
+from item2vec.catalogue import Catalogue
 from item2vec.errors import InputError, StoreError
 from item2vec.geometry import Method
 from item2vec.items import Items
+from item2vec.preparation import Preparation
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
 from item2vec.store import Ingested, Store
@@ -30,7 +31,6 @@ from item2vec.view import View
 __all__ = ["Engine"]
 
 MAX_RETRY_SECONDS = 60.0
-MAX_NEW_ITEMS = 20_000
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,9 @@ class Engine:
     reload_every
         Seconds between two checks of the models folder, and of the catalogue in the store. If ``None``, they
         are checked only by ``refresh``.
+    wait_for_new_items
+        Whether the first request after new items appear in the store waits for their vectors, which can take
+        seconds. If false, they are computed in a thread, and answers do not contain the items meanwhile.
 
     Raises
     ------
@@ -93,17 +96,16 @@ class Engine:
         models: str | PathLike[str] = "models",
         store: str | None = "sqlite:///item2vec.db",
         reload_every: float | None = 2.0,
+        wait_for_new_items: bool = True,
     ) -> None:
-        self._live = Live(models, every=reload_every)
+        self._preparation = Preparation(wait=wait_for_new_items)
+        self._live = Live(models, every=reload_every, prepare=self._preparation.ahead)
         self._store = None if store is None else Store(store)
         if self._store is not None:
             self._store.check_schema()
         self._catalogue_cache = (
             None if self._store is None else _CatalogueCache(self._store, every=reload_every)
         )
-        self._eligible: Eligible | None = None
-        # A tuple, so that all values are replaced in one step.
-        self._added: tuple[object, object, Recommender] = (None, None, self._live.model)
 
     @property
     def model(self) -> Recommender:
@@ -279,43 +281,21 @@ class Engine:
 
     def view_of(self, model: Recommender, version: str | None, *, created_at: datetime | None = None) -> View:
         """Return a view of a model, such as an earlier version, with the current catalogue."""
-        cache, eligible = self._catalogue_cache, self._eligible
+        cache = self._catalogue_cache
         if cache is None:
             items = Items.of({}) if model.items is None else model.items
             return View(model, version, Catalogue(items, np.ones(len(items), dtype=bool), revision=0), None)
         catalogue = cache.catalogue
-        model = self._extended(model, catalogue.items)
-        if eligible is None or not eligible.is_of(catalogue, model.vocabulary, model.items):
-            eligible = Eligible(catalogue, model.vocabulary, attributes=model.items, before=eligible)
-            self._eligible = eligible
-        return View(model.with_catalogue(eligible), version, catalogue, self._store, created_at)
+        return View(self._preparation.of(model, catalogue), version, catalogue, self._store, created_at)
 
     def add_items(self, items: Items) -> Ingested:
         """Add items to the store, or replace their titles and attributes; see ``Store.ingest_items``.
 
-        The next answer may contain them: an item that the model does not know gets vectors from its
-        attributes, as in ``Recommender.with_items``, and ``source="attributes"``. Rows that another process
-        adds to the store have the same effect when the catalogue is next read.
+        The next answer may contain them, with ``wait_for_new_items``: an item that the model does not know
+        gets vectors from its attributes, as in ``Recommender.with_items``, and ``source="attributes"``. Rows
+        that another process adds to the store have the same effect when the catalogue is next read.
         """
         return self.store.ingest_items(items)
-
-    def _extended(self, model: Recommender, items: Items) -> Recommender:
-        """Return the model with rows for the newest items of the catalogue that it does not know."""
-        base, listed, extended = self._added
-        if base is model and listed is items:
-            return extended
-        unknown = np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)
-        if model.adapter.group_by is not None or not len(unknown):
-            extended = model  # the rows of a model of groups are not items
-        else:
-            extended = model.with_items(
-                items.take(np.delete(np.arange(len(items)), unknown[:-MAX_NEW_ITEMS]))
-            )
-            if len(unknown) > MAX_NEW_ITEMS:
-                message = "%d items of the store are not in the model; only the newest %d get vectors"
-                logger.warning(message, len(unknown), MAX_NEW_ITEMS)
-        self._added = (model, items, extended)
-        return extended
 
     def close(self) -> None:
         """Stop the background thread, and close the connections of the store."""

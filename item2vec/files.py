@@ -248,9 +248,7 @@ def parse_json(text: str, where: str | Path) -> Any:
     item2vec.errors.CorruptBundleError: example is not strict JSON: key 'a' occurs twice
     """
     try:
-        return json.loads(
-            text, object_pairs_hook=_distinct_keys, parse_constant=_no_constant, parse_float=_finite_float
-        )
+        return _STRICT.decode(text)
     except (ValueError, RecursionError) as error:
         raise CorruptBundleError(f"{where} is not strict JSON: {error}") from error
 
@@ -393,3 +391,9 @@ def _finite_float(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"{text} is beyond the range of a 64-bit float")
     return value
+
+
+# One for all calls: json.loads would create a decoder for each row of a file.
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_distinct_keys, parse_constant=_no_constant, parse_float=_finite_float
+)

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 MAX_ID_BYTES = 512
 MAX_CLOSEST_CHARACTERS = 200_000
+ENCODED_BLOCK = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,14 @@ class Vocabulary:
             If an id is not text. Such a value would never match an id, and must not be treated as unknown.
         """
         ids = _as_text(ids)
-        return np.fromiter(map(self._code_of.get, ids, repeat(-1)), dtype=np.int32, count=len(ids))
+        codes = np.empty(len(ids), dtype=np.int32)
+        # In blocks, because a call of fromiter blocks the other threads.
+        for start in range(0, len(ids), ENCODED_BLOCK):
+            block = ids[start : start + ENCODED_BLOCK]
+            codes[start : start + len(block)] = np.fromiter(
+                map(self._code_of.get, block, repeat(-1)), dtype=np.int32, count=len(block)
+            )
+        return codes
 
     def decode(self, codes: Iterable[int]) -> list[str]:
         """Return the ids of codes, in the same order."""

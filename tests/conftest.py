@@ -3,6 +3,7 @@ import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
 from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
+from services import served, service
 from turns import take_turns
 from users import outside
 
@@ -16,7 +17,9 @@ __all__ = [
     "new_url",
     "other_url",
     "outside",
+    "served",
     "server",
+    "service",
     "sql",
     "store",
     "url",

@@ -27,7 +27,7 @@ LAYERS = [
     {"ranker", "extension", "item_queries"},
     {"recommender"},
     {"fitting", "evaluation", "versions", "store"},
-    {"report", "tuning", "view"},
+    {"preparation", "report", "tuning", "view"},
     {"batch", "engine", "retraining"},
     {"service"},
     {"cli"},

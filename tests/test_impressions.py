@@ -168,7 +168,7 @@ def test_the_history_of_a_user_may_contain_new_items(engine):
 
 
 def test_only_the_newest_items_get_vectors_if_there_are_too_many(engine, monkeypatch, caplog):
-    monkeypatch.setattr("item2vec.engine.MAX_NEW_ITEMS", 2)
+    monkeypatch.setattr("item2vec.preparation.MAX_NEW_ITEMS", 2)
     for number in range(4):
         engine.add_items(Items.of({f"new{number}": {"genre": "soul"}}))
     answer = ids(engine.recommend("ann", k=99))

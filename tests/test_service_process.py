@@ -1,75 +1,15 @@
-"""The commands ``serve`` and ``explore`` as processes: the page, signals, workers, the browser."""
+"""The commands ``serve`` and ``explore`` as processes: the page, workers, the port."""
 
 import json
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-import pytest
-from faults.child import HANGING
-from shops import open_shop
-
-from item2vec import Recommender, publish
+from services import Process
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    model = open_shop(folder, n_items=200)
-    publish(Recommender(model.vectors, items=model.items, decay=1.0), folder / "models")
-    return folder
-
-
-class Process:
-    """A service in a process; its URL is the one that the command prints."""
-
-    def __init__(self, folder, *arguments):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        self.log = (folder / "log").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "item2vec", *arguments, "--port", "0"],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-        line = self.process.stdout.readline()
-        self.url = re.search(r"http://\S+", line)[0]
-        while self.get("/readyz")[0] == 503:
-            time.sleep(0.02)
-
-    def get(self, path):
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=HANGING) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-        self.process.stdout.close()
-        self.log.close()
-        return self.process.returncode
-
-
-@pytest.fixture(scope="module")
-def service(folder):
-    service = Process(folder, "serve")
-    yield service
-    assert service.stop() == 0
 
 
 def shell_blocks(page):
@@ -78,7 +18,7 @@ def shell_blocks(page):
     )
 
 
-def test_the_requests_of_the_page_are_answered(service, folder):
+def test_the_requests_of_the_page_are_answered(service, served):
     (block,) = [block for block in shell_blocks("serving.md") if "curl" in block]
     commands = [part for part in re.split(r"\n(?=curl|item2vec)", block) if part.startswith("curl")]
     assert len(commands) == 7
@@ -89,8 +29,8 @@ def test_the_requests_of_the_page_are_answered(service, folder):
         assert "status" not in answer, answer
 
 
-def test_a_models_folder_alone_is_explored(folder):
-    service = Process(folder, "explore")
+def test_a_models_folder_alone_is_explored(served):
+    service = Process(served, "explore")
     assert json.loads(service.get("/explorer/facts")[1])["has_store"] is False
     assert service.get("/v1/users/u42/recommendations")[0] == 422
     (item,) = json.loads(service.get("/v1/items?k=1")[1])["items"]
@@ -98,8 +38,8 @@ def test_a_models_folder_alone_is_explored(folder):
     assert service.stop() == 0
 
 
-def test_workers_share_the_port_and_the_metrics(folder):
-    service = Process(folder, "serve", "--workers", "2")
+def test_workers_share_the_port_and_the_metrics(served):
+    service = Process(served, "serve", "--workers", "2")
     answered = 0
     while answered < 20:  # a worker that is still loading answers 503
         answered += service.get("/v1/users/u42/recommendations")[0] == 200
@@ -109,11 +49,11 @@ def test_workers_share_the_port_and_the_metrics(folder):
     assert service.stop() == 0
 
 
-def test_an_address_in_use_is_an_error(service, folder):
+def test_an_address_in_use_is_an_error(service, served):
     port = service.url.rpartition(":")[2]
     done = subprocess.run(
         [sys.executable, "-m", "item2vec", "explore", "--port", port],
-        cwd=folder,
+        cwd=served,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -121,75 +61,3 @@ def test_an_address_in_use_is_an_error(service, folder):
     )
     assert done.returncode == 2
     assert "cannot listen on 127.0.0.1" in done.stderr
-
-
-@pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"), reason="chromium is not installed"
-)
-def test_the_explorer_in_a_browser(service):
-    """Each action; no error, no request to another host, no serious finding, no overflow at 360 pixels."""
-    from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import expect, sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
-        page.set_default_timeout(HANGING * 1000)
-        expect.set_options(timeout=HANGING * 1000)
-        problems, requests = [], []
-        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-
-        def search(name, text):
-            field = page.locator(f'[data-search="{name}"] input')
-            field.fill(text)
-            page.wait_for_selector(f'[data-search="{name}"] li')
-            field.press("Enter")
-
-        page.goto(service.url + "/")
-        page.wait_for_selector("#results li")
-        search("history", "909 stps")
-        page.wait_for_selector('#history li:has-text("909 Steps")')
-        page.wait_for_selector("#results .why")
-        page.locator("#results button[aria-label^='Dislike']").first.press("Enter")
-        page.wait_for_selector("#dislikes li")
-        page.locator("#add-filter").press("Enter")
-        page.locator("#filters select").first.select_option("genre")
-        page.locator("#filters input").fill("techno")
-        page.locator("#cap").fill("1")
-        page.locator("#cap-attribute").select_option("artist")
-        with page.expect_response(
-            lambda answer: '"diversity":0.5' in (answer.request.post_data or "")
-        ) as last:
-            page.locator("#diversity").fill("0.5")
-        items = last.value.json()["items"]
-        expect(page.locator("#results li")).to_have_count(len(items))
-        shown = [json.loads(service.get(f"/v1/items/{item['item']}")[1])["attributes"] for item in items]
-        assert {song["genre"] for song in shown} == {"techno"}
-        assert len({song["artist"] for song in shown}) == len(shown)
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
-        for view, name in (("similar", "similar"), ("analogy", "positive")):
-            page.goto(f"{service.url}/#{view}")
-            search(name, "909 steps")
-            page.wait_for_selector(f"#{view}-results li")
-        page.goto(service.url + "/#map")
-        page.wait_for_selector('#map-status:has-text("items")')
-        search("map", "909 steps")
-        page.wait_for_selector('#map-status:has-text("near")')
-        page.goto(service.url + "/#compare")
-        page.wait_for_selector("#left option", state="attached")
-        page.locator("#compare-user").fill("u42")
-        page.locator("#compare-user").press("Enter")
-        page.wait_for_selector('#compare-summary:has-text("both answers")')
-        page.goto(service.url + "/#runs")
-        page.wait_for_selector("#versions-table td")
-        for view in ("recommend", "map", "compare", "runs"):
-            page.goto(f"{service.url}/#{view}")
-            violations = Axe().run(page).response["violations"]
-            assert [v["id"] for v in violations if v["impact"] in {"serious", "critical"}] == []
-        page.goto(service.url + "/docs")
-        page.wait_for_selector("details")
-        browser.close()
-    assert problems == []
-    assert [url for url in requests if not url.startswith(service.url)] == []

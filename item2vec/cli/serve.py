@@ -30,8 +30,16 @@ def serve(
         float, typer.Option(metavar="SECONDS", help="Seconds between two checks for a new version.")
     ] = 2.0,
     max_in_flight: Annotated[
-        int, typer.Option(min=1, help="Requests in progress; further requests get status 503.")
-    ] = 64,
+        int, typer.Option(min=1, help="Requests in progress or waiting; further requests get status 503.")
+    ] = 1_024,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Requests per second of each API key, or of each address without keys; further requests get "
+            "status 429 [default: no limit].",
+        ),
+    ] = None,
     models: options.Models = None,
     store: options.Store = None,
     as_json: options.AsJson = False,
@@ -45,6 +53,8 @@ def serve(
     """
     if reload_every <= 0:
         raise ConfigError(f"--reload-every is {reload_every}; expected a number of seconds above 0")
+    if rate is not None and rate <= 0:
+        raise ConfigError(f"--rate is {rate}; expected a number of requests per second above 0")
     start(
         models=location("models", models),
         store=location("store", store),
@@ -53,7 +63,7 @@ def serve(
         workers=processes,
         keys=keys,
         reload_every=reload_every,
-        limits={"max_in_flight": max_in_flight},
+        limits={"max_in_flight": max_in_flight, "rate": rate},
         as_json=as_json,
     )
 

@@ -188,7 +188,7 @@ def open_items(path: Path) -> Items:
             if len(table) != file.metadata.num_rows:
                 raise InputError(f"only {len(table)} of {file.metadata.num_rows} rows could be read")
         table.validate(full=True)
-        ids, titles, attributes = (column.to_pylist() for column in table.columns)
+        ids, titles, attributes = (list(_values(column)) for column in table.columns)
         parsed = tuple(files.parse_json(text, path) for text in attributes)
         if not all(isinstance(row, dict) for row in parsed):
             raise InputError("attributes are not JSON objects")
@@ -318,3 +318,9 @@ _JSON_OF: dict[Any, Callable[[Any], Any]] = {
     (list, tuple, np.ndarray): lambda value: [_nullable(element) for element in value],
     dict: lambda value: {_text(name): _nullable(member) for name, member in value.items()},
 }
+
+
+def _values(column: pa.ChunkedArray) -> Iterator[Any]:
+    """Yield the values of a column, a thousand at a time: a conversion blocks the other threads."""
+    for start in range(0, len(column), 1_000):
+        yield from column.slice(start, 1_000).to_pylist()

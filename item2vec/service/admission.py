@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -14,6 +15,7 @@ from item2vec.service.keys import ApiKeys, Right, key_of
 from item2vec.service.limits import Limits
 from item2vec.service.metrics import Metrics
 from item2vec.service.problems import Problem, problem_response
+from item2vec.service.rates import Rates
 
 __all__ = ["Admission"]
 
@@ -30,10 +32,11 @@ log = logging.getLogger(__name__)
 class Admission:
     """ASGI middleware that refuses requests before a route reads them.
 
-    A request passes in this order: key (401, 403), number of requests in progress (503), type and encoding of
-    the body (415), size of the body (413, without keeping more than the limit), time until the body has
-    arrived (408) and until the answer is ready (503). ``/livez`` needs no key, and is never refused because
-    of the load.
+    A request passes in this order: key (401, 403), rate of the client's requests (429), number of requests in
+    progress (503), type and encoding of the body (415), size of the body (413, without keeping more than the
+    limit), time until the body has arrived (408), until a thread is free (503) and until the answer is ready
+    (503). Requests wait for a thread in the order of their arrival. ``/livez`` needs no key, and is never
+    refused because of the load.
 
     Parameters
     ----------
@@ -53,6 +56,8 @@ class Admission:
         self._limits = limits
         self._metrics = metrics
         self._in_flight = 0
+        self._rates = None if limits.rate is None else Rates(limits.rate)
+        self._threads = asyncio.Semaphore(limits.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -80,7 +85,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         headers = _headers(scope)
-        self._check_key(scope, headers)
+        self._check_rate(self._checked_key(scope, headers) or str((scope["client"] or ("",))[0]))
         if self._in_flight >= self._limits.max_in_flight:
             self._metrics.refuse()
             raise Problem(503, f"{self._in_flight} requests are in progress, the limit; try again later")
@@ -88,14 +93,27 @@ class Admission:
         self._metrics.begin()
         try:
             body = await self._body(headers, receive)
-            await self._answer(scope, _replay(body, receive), send)
+            await self._wait_for_thread()
+            try:
+                await self._answer(scope, _replay(body, receive), send)
+            finally:
+                self._threads.release()
         finally:
             self._in_flight -= 1
             self._metrics.end()
 
-    def _check_key(self, scope: Scope, headers: dict[str, str]) -> None:
+    async def _wait_for_thread(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.max_wait):
+                await self._threads.acquire()
+        except TimeoutError:
+            self._metrics.refuse()
+            seconds = self._limits.max_wait
+            raise Problem(503, f"the request has waited {seconds:g} seconds; try again later") from None
+
+    def _checked_key(self, scope: Scope, headers: dict[str, str]) -> str | None:
         if self._keys is None:
-            return
+            return None
         key = key_of(headers.get("authorization"), headers.get("x-api-key"))
         right = None if key is None else self._keys.right_of(key)
         if right is None:
@@ -107,6 +125,14 @@ class Admission:
             )
         if _needed(scope) == "write" and right != "write":
             raise Problem(403, "the API key may only read; send a key with the right to write")
+        return key
+
+    def _check_rate(self, client: str) -> None:
+        delay = 0.0 if self._rates is None else self._rates.delay(client, time.monotonic())
+        if delay > 0:
+            self._metrics.refuse()
+            detail = f"more than {self._limits.rate:g} requests per second; try again in {delay:.3g} s"
+            raise Problem(429, detail, headers={"Retry-After": str(math.ceil(delay))})
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
         """Read the body of a request; at most ``max_body`` bytes are kept."""

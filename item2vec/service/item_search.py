@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from collections.abc import Iterable
 
@@ -12,8 +13,9 @@ import numpy.typing as npt
 from item2vec.arrays import Codes, Doubles, Offsets
 from item2vec.items import Items
 from item2vec.types import Vocabulary
+from item2vec.view import View
 
-__all__ = ["ItemSearch"]
+__all__ = ["ItemSearch", "ItemSearches"]
 
 LONGEST_TEXT = 200
 _WORD = re.compile(r"[^\W_]+")
@@ -77,6 +79,51 @@ class ItemSearch:
         np.maximum.at(best, inverse, scores)
         order = np.lexsort((items, -self._counts[items], -best))[:k]
         return self._vocabulary.decode(items[order])
+
+
+class ItemSearches:
+    """The index of the items of the latest view.
+
+    Only the first request waits for an index. When the items have changed, one thread at a time computes
+    another one, and the last one remains in use meanwhile. Changes of active flags and of a model whose ids
+    remain the same need no other index.
+
+    >>> ItemSearches().is_computing
+    False
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[Vocabulary, Items | None, ItemSearch] | None = None
+        self.is_computing = False
+
+    def of(self, view: View) -> ItemSearch:
+        """Return an index of the items of a view, or of an earlier view while it is being computed."""
+        last = self._last
+        if last is None:
+            with self._lock:
+                return self._last[2] if self._last is not None else self._compute(view)
+        if not (last[1] is view.items and last[0] == view.model.vocabulary) and not self.is_computing:
+            self.is_computing = True
+            name = "item2vec-item-search"
+            threading.Thread(target=self._compute, args=(view,), name=name, daemon=True).start()
+        return last[2]
+
+    def _compute(self, view: View) -> ItemSearch:
+        try:
+            search = _search_of(view)
+            self._last = (view.model.vocabulary, view.items, search)
+        finally:
+            self.is_computing = False
+        return search
+
+
+def _search_of(view: View) -> ItemSearch:
+    """Return an index of the items of the model and of the catalogue."""
+    known, listed = view.model.vocabulary, view.catalogue.items.vocabulary
+    added = [id_ for id_ in listed.ids if id_ not in known]
+    counts = np.append(view.model.vectors.counts, np.zeros(len(added)))
+    return ItemSearch(Vocabulary((*known.ids, *added)), view.items, counts)
 
 
 def _trigrams(texts: Iterable[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

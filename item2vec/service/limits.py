@@ -8,7 +8,9 @@ from pydantic import Field
 
 from item2vec.config.settings import Settings
 
-__all__ = ["Limits"]
+__all__ = ["MAX_HEAD", "Limits"]
+
+MAX_HEAD = 1 << 20  # bytes of the line and the headers of a request
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -31,8 +33,15 @@ class Limits(Settings):
     """Largest size of a request body in bytes."""
     max_depth: Count = 32
     """Largest nesting depth of the JSON in a request."""
-    max_in_flight: Count = 64
-    """Largest number of requests in progress. Further requests get status 503 with Retry-After."""
+    threads: Annotated[int, Field(ge=1, le=40)] = 16
+    """Number of requests that are computed at the same time. The others wait for a thread."""
+    max_wait: Seconds = 2.0
+    """Seconds that a request may wait for a thread, until it gets status 503 with Retry-After."""
+    max_in_flight: Count = 1_024
+    """Largest number of requests in progress or waiting. Further requests get status 503 at once."""
+    rate: Seconds | None = None
+    """Requests per second of each API key, or of each address if there are no keys; others get status 429.
+    With several workers, of each worker."""
     body_timeout: Seconds = 10.0
     """Seconds until the body of a request must have arrived."""
     timeout: Seconds = 30.0

@@ -32,6 +32,7 @@ __all__ = [
 
 Id = Annotated[str, Field(min_length=1, max_length=512)]
 Ids = Annotated[list[Id], Field(max_length=10_000)]
+QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # the line of a request is limited
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[Finite, Field(gt=0, le=1e6)]
 Conditions = Annotated[dict[str, Any], Field(max_length=100)]
@@ -43,7 +44,7 @@ Timestamp = Annotated[
             "anyOf": [
                 {"type": "string", "format": "date-time"},
                 *(
-                    {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": (PLAUSIBLE[1] - 1) * unit}
+                    {"type": "integer", "minimum": PLAUSIBLE[0] * unit, "maximum": PLAUSIBLE[1] * unit - 1}
                     for unit in UNITS
                 ),
             ]
@@ -204,10 +205,10 @@ class SimilarQuery(BaseModel):
 
     k: Annotated[int, Field(ge=1, le=1_000)] = 10
     where: Annotated[Conditions, JsonText] = {}
-    exclude: Ids = []
-    allow: Ids | None = None
-    deny: Ids = []
-    disliked: Ids = []
+    exclude: QueryIds = []
+    allow: QueryIds | None = None
+    deny: QueryIds = []
+    disliked: QueryIds = []
     at_most: Annotated[dict[str, Annotated[int, Field(ge=1), Whole]], JsonText] = {}
     diversity: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     boost: Annotated[dict[Id, Factor], JsonText] = {}

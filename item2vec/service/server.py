@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
 from item2vec.errors import ConfigError
 from item2vec.service.app import create_app
 from item2vec.service.keys import ApiKeys
-from item2vec.service.limits import Limits
+from item2vec.service.limits import MAX_HEAD, Limits
+from item2vec.service.protocol import bounded_protocol
 from item2vec.service.serving import Serving
 
-__all__ = ["Settings", "app_of_environment", "run"]
+__all__ = ["Settings", "run"]
 
-VARIABLE = "_ITEM2VEC_SERVICE"  # settings for the worker processes, which uvicorn starts
 SHUTDOWN_SECONDS = 30
+IDLE_SECONDS = 1.0
+RESTART_SECONDS = 1.0
 BACKLOG = 2_048
+SWITCH_SECONDS = 0.001
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,13 +65,8 @@ def application(settings: Settings) -> FastAPI:
     return create_app(serving, keys=keys, limits=Limits(**settings.limits or {}))
 
 
-def app_of_environment() -> FastAPI:
-    """Return the application of a worker process."""
-    return application(Settings(**json.loads(os.environ[VARIABLE])))
-
-
 def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGTERM or SIGINT; requests in progress are answered before the process ends.
+    """Serve until SIGTERM or SIGINT; all requests that have arrived are answered before the process ends.
 
     ``announce`` is called with the URL of the service once the port is open.
 
@@ -71,27 +76,100 @@ def run(settings: Settings, *, announce: Callable[[str], None] = lambda _: None)
         If the file of API keys or a limit is invalid, or the address cannot be used.
     """
     app = application(settings)
-    options: dict[str, Any] = {
-        "access_log": False,
-        "server_header": False,
-        "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
-    }
     with _listening(settings.host, settings.port) as listener:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         announce(f"http://{host}:{listener.getsockname()[1]}")
-        # uvicorn raises the signal again after the shutdown, which would change the exit code.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
         if settings.workers == 1:
-            uvicorn.Server(uvicorn.Config(app, **options)).run(sockets=[listener])
+            _serve(app, listener)
             return
         with tempfile.TemporaryDirectory(prefix="item2vec-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            os.environ[VARIABLE] = json.dumps(asdict(settings))
-            config = uvicorn.Config(
-                f"{__name__}:app_of_environment", factory=True, workers=settings.workers, **options
-            )
-            Multiprocess(config, [listener]).run()
+            _supervise(settings, listener)
+
+
+class _Server(uvicorn.Server):
+    """A server that also answers the connections in the queue of the port before it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept the queued connections, close the port, and answer all requests that arrive on connections.
+
+        Their answers have the header ``Connection: close``. Connections without a request are closed after a
+        second.
+        """
+        state, loop = self.server_state, asyncio.get_running_loop()
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        # Nothing is awaited in between: a connection between the last accept and the close would be reset.
+        accepted = [queued for listener in sockets or [] for queued in _queued(listener)]
+        for server in self.servers:
+            server.close()
+        for queued in accepted:
+            await loop.connect_accepted_socket(self._protocol, queued)
+        end = loop.time() + IDLE_SECONDS
+        while state.connections and loop.time() < end:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
+        return protocol
+
+
+def _queued(listener: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            yield listener.accept()[0]
+        except OSError:  # BlockingIOError, if the queue is empty
+            return
+
+
+def _serve(app: FastAPI, listener: socket.socket) -> None:
+    # uvicorn raises the signal again after the shutdown, which would change the exit code.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    # SQLite and NumPy release the interpreter lock in each call. While another thread computes, for example
+    # loads a version, a request waits this long to get it back, many times.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    config = uvicorn.Config(
+        app,
+        http=bounded_protocol(),
+        h11_max_incomplete_event_size=MAX_HEAD,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
+
+
+def _work(settings: Settings, listener: socket.socket) -> None:
+    _serve(application(settings), listener)
+
+
+def _supervise(settings: Settings, listener: socket.socket) -> None:
+    """Run the workers, and restart those that end, until a signal; then let all of them finish."""
+    stopped = threading.Event()
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: stopped.set())
+    workers = [_started(settings, listener) for _ in range(settings.workers)]
+    while not stopped.is_set():
+        connection.wait([worker.sentinel for worker in workers], timeout=0.1)
+        for place, worker in enumerate(workers):
+            if not worker.is_alive() and not stopped.wait(RESTART_SECONDS):
+                log.error("worker %s ended with exit code %s; starting another", worker.pid, worker.exitcode)
+                workers[place] = _started(settings, listener)
+    # The last worker closes the port, after it has accepted all connections.
+    listener.close()
+    for worker in workers:
+        if worker.is_alive():
+            os.kill(worker.pid or 0, signal.SIGTERM)
+    for worker in workers:
+        worker.join()
+
+
+def _started(settings: Settings, listener: socket.socket) -> BaseProcess:
+    worker = get_context("spawn").Process(target=_work, args=(settings, listener))
+    worker.start()
+    return worker
 
 
 def _listening(host: str, port: int) -> socket.socket:

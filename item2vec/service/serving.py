@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from item2vec.engine import Engine
 from item2vec.errors import InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
 from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
-from item2vec.service.item_search import ItemSearch
+from item2vec.service.item_search import ItemSearches
 from item2vec.service.problems import Problem
-from item2vec.types import Recommendation, Vocabulary
+from item2vec.types import Recommendation
 from item2vec.versions import load
 from item2vec.versions.layout import find
 from item2vec.versions.overview import Overview, overview
@@ -30,6 +30,8 @@ __all__ = ["Answered", "Serving"]
 
 RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
+STORE_WAIT_SECONDS = 1.0
+STORE_THREADS = 8  # of 16, so that a store that does not answer leaves threads to requests with histories
 SCORE_RULES = ("disliked", "boost", "popularity", "interests")
 
 log = logging.getLogger(__name__)
@@ -55,13 +57,19 @@ class Serving:
     """
 
     def __init__(self, models: str, store: str | None, *, reload_every: float = 2.0) -> None:
-        self._arguments: dict[str, Any] = {"models": models, "store": store, "reload_every": reload_every}
+        self._arguments: dict[str, Any] = {
+            "models": models,
+            "store": store,
+            "reload_every": reload_every,
+            "wait_for_new_items": False,
+        }
         self._engine: Engine | None = None
         self._why_not_ready = "the model is being loaded"
         self._stopped = threading.Event()
-        self._search: tuple[View, ItemSearch] | None = None
+        self._searches = ItemSearches()
         self.maps = Maps()
         self._store_paused_until = 0.0
+        self._store_threads = threading.Semaphore(STORE_THREADS)
         self._thread = threading.Thread(target=self._open, name="item2vec-open", daemon=True)
 
     def start(self) -> None:
@@ -108,17 +116,50 @@ class Serving:
         user, history, explain = (rules.pop(name, None) for name in ("user", "history", "explain"))
         if user is None:
             return self._of_history(view, history, explain, rules)
-        if time.monotonic() >= self._store_paused_until:
-            try:
+        try:
+            with self._reading_store():
                 items = view.recommend(user, **rules)
                 ids = [item.item for item in items] if explain else []
                 why = view.explanations(user, ids, **_of_scores(rules)) if ids else []
                 return Answered(view, items, (), dict(zip(ids, why, strict=True)))
-            except StoreError as error:
-                # For a moment, requests do not wait for a store that has just failed.
-                self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
-                log.warning("serving users without their histories: %s", error)
+        except StoreError as error:
+            self._pause_store(error)
         return Answered(view, view.recommend(history=[], **rules), ("store",))
+
+    def recommend_many(self, requests: Sequence[Mapping[str, Any]], view: View) -> list[Answered]:
+        """Return recommendations for requests of equal rules, all with users or all with plain histories."""
+        if len(requests) == 1:
+            return [self.recommend(requests[0], view)]
+        own = {"user", "history", "explain"}
+        rules = {name: value for name, value in requests[0].items() if name not in own}
+        if "user" not in requests[0]:
+            histories = [request["history"] for request in requests]
+            return [Answered(view, items) for items in view.model.recommend_many(histories, **rules)]
+        users = [request["user"] for request in requests]
+        try:
+            with self._reading_store():
+                return [Answered(view, items) for items in view.recommend_many(users, **rules)]
+        except StoreError as error:
+            self._pause_store(error)
+        return [self.recommend(request, view) for request in requests]
+
+    @contextmanager
+    def _reading_store(self) -> Iterator[None]:
+        """Raise ``StoreError`` while the store is paused, or while too many threads wait for its answers."""
+        if time.monotonic() < self._store_paused_until:
+            raise StoreError("the store has just failed")
+        if not self._store_threads.acquire(timeout=STORE_WAIT_SECONDS):
+            raise StoreError(f"{STORE_THREADS} requests have been waiting for the store")
+        try:
+            yield
+        finally:
+            self._store_threads.release()
+
+    def _pause_store(self, error: StoreError) -> None:
+        # For a moment, requests do not wait for a store that has just failed.
+        if time.monotonic() >= self._store_paused_until:
+            self._store_paused_until = time.monotonic() + STORE_PAUSE_SECONDS
+            log.warning("serving users without their histories: %s", error)
 
     def _of_history(
         self, view: View, history: Sequence[Any], explain: bool | None, rules: dict[str, Any]
@@ -158,22 +199,25 @@ class Serving:
 
     def search(self, query: str, k: int) -> tuple[View, list[str]]:
         """Return the items whose ids or titles are most similar to a query."""
-        view, cached = self.engine.view(), self._search
-        if cached is None or cached[0].model is not view.model or cached[0].catalogue is not view.catalogue:
-            self._search = cached = (view, _search_of(view))
-        return view, cached[1].best(query, k=k)
+        view = self.engine.view()
+        return view, self._searches.of(view).best(query, k=k)
 
     def _open(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._engine = Engine(**self._arguments)
+                engine = Engine(**self._arguments)
+                engine.view()  # waits for the vectors of items that the model does not know
             except Item2VecError as error:
                 if str(error) != self._why_not_ready:
                     log.warning("no model is loaded yet: %s", error)
                 self._why_not_ready = type(error).__name__
                 self._stopped.wait(RETRY_SECONDS)
             else:
-                log.info("serving %s", self._engine.version)
+                self._engine = engine
+                log.info("serving %s", engine.version)
+                # Otherwise, the cyclic collector would visit all ids and attributes, while requests wait.
+                gc.collect()
+                gc.freeze()
                 return
 
 
@@ -189,14 +233,6 @@ def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:
                 f"history[{number}] has no timestamp; expected one for each item of the history, or none"
             )
     return [instant(token["timestamp"]) for token in tokens]
-
-
-def _search_of(view: View) -> ItemSearch:
-    """Return an index of the items of the model and of the catalogue."""
-    known, listed = view.model.vocabulary, view.catalogue.items.vocabulary
-    added = [id_ for id_ in listed.ids if id_ not in known]
-    counts = np.append(view.model.vectors.counts, np.zeros(len(added)))
-    return ItemSearch(Vocabulary((*known.ids, *added)), view.items, counts)
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,6 +97,8 @@ class Live:
     every
         Seconds between two reads of ``CURRENT``. If ``None``, no thread is started, and ``CURRENT`` is read
         only by ``check``.
+    prepare
+        Called with a newly published model before it replaces the old one, for example to fill caches.
 
     Raises
     ------
@@ -121,7 +124,13 @@ class Live:
     """
 
     @checked_except("every")
-    def __init__(self, models: str | os.PathLike[str], *, every: float | None = 2.0) -> None:
+    def __init__(
+        self,
+        models: str | os.PathLike[str],
+        *,
+        every: float | None = 2.0,
+        prepare: Callable[[Recommender], object] | None = None,
+    ) -> None:
         is_number = isinstance(every, int | float) and not isinstance(every, bool)
         if every is not None and not (is_number and 0 < every <= threading.TIMEOUT_MAX):
             raise ConfigError(f"every is {short_repr(every)}; expected a positive number of seconds, or None")
@@ -129,6 +138,7 @@ class Live:
         with _loading:
             self._served = _load(self._models)
         self._every = None if self._served.version is None else every
+        self._prepare = prepare
         self._failure: Failure | None = None
         self._backoff: _Backoff | None = None
         self._follower: _Follower | None = None
@@ -195,7 +205,7 @@ class Live:
                 if back_off and self._must_wait(version):
                     return False
                 is_same = (version.id, version.manifest_sha256) == (loaded.id, loaded.manifest_sha256)
-                self._served = replace(self._served, version=version) if is_same else _load(self._models)
+                self._served = replace(self._served, version=version) if is_same else self._loaded()
             except Exception as error:  # noqa: BLE001 - after any error, the old model remains in use
                 self._record_failure(version, error)
                 return False
@@ -203,6 +213,12 @@ class Live:
         if not is_same:
             log.info("%s: now serving %s", self._models, version.id)
         return not is_same
+
+    def _loaded(self) -> Served:
+        served = _load(self._models)
+        if self._prepare is not None:
+            self._prepare(served.model)
+        return served
 
     def _must_wait(self, version: Version) -> bool:
         """Count one check of ``CURRENT``, and return whether the delay of this version has not yet passed."""

@@ -16,9 +16,20 @@ export function nameOf(item) {
   return item.title ?? item.item;
 }
 
+/** Replace the children of an element. A focused button inside is succeeded by the one in its place. */
+function replace(place, ...children) {
+  const at = [...place.querySelectorAll("button")].indexOf(document.activeElement);
+  place.replaceChildren(...children);
+  if (at < 0) return;
+  const buttons = place.querySelectorAll("button");
+  place.tabIndex = -1;
+  (buttons[Math.min(at, buttons.length - 1)] ?? place).focus();
+}
+
 /** Show items as removable chips. */
 export function showChips(list, items, remove) {
-  list.replaceChildren(
+  replace(
+    list,
     ...items.map((item) =>
       element(
         "li",
@@ -38,12 +49,13 @@ export function showChips(list, items, remove) {
 /** Show ranked items with scores; `actions(item)` returns buttons, and `note(item, rank)` a remark. */
 export function showResults(place, items, { actions = () => [], note = () => null, empty = "No item." } = {}) {
   if (!items.length) {
-    place.replaceChildren(element("p", { className: "hint", textContent: empty }));
+    replace(place, element("p", { className: "hint", textContent: empty }));
     return;
   }
   const scores = items.map((item) => item.score);
   const [low, high] = [Math.min(0, ...scores), Math.max(...scores)];
-  place.replaceChildren(
+  replace(
+    place,
     element(
       "ol",
       {},

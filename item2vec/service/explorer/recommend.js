@@ -76,7 +76,7 @@ function addFilter() {
   const values = element("datalist", { id: `values-${Date.now()}` });
   value.setAttribute("list", values.id);
   const row = element("div", { className: "row" }, name, operator, value, values);
-  row.append(button("×", "Remove this filter", () => (row.remove(), changed())));
+  row.append(button("×", "Remove this filter", () => (row.remove(), by("add-filter").focus(), changed())));
   function choose() {
     const attribute = attributes.find((a) => a.name === name.value);
     const operators = attribute.kind === "number" ? ["==", "!=", ">=", "<="] : ["==", "!=", "contains"];

@@ -40,7 +40,9 @@ def search(
     if k > context.limits.max_k:
         raise Problem(422, f"k is {k}; expected at most {context.limits.max_k}")
     view, found = context.serving.search(q, k) if q.strip() else _frequent(context, k)
-    return json_response({"items": [_facts(view, id_) for id_ in found]})
+    known = (view.model.vocabulary, view.catalogue.items.vocabulary)
+    listed = [id_ for id_ in found if id_ in known[0] or id_ in known[1]]
+    return json_response({"items": [_facts(view, id_) for id_ in listed]})
 
 
 @router.get("/items/{item}", response_model=ItemAnswer)

@@ -43,7 +43,12 @@ class Context:
         self.metrics: Metrics = request.app.state.metrics
 
 
-InService = Annotated[Context, Depends(Context)]
+async def _context(request: Request) -> Context:
+    """Return the context of a request. Async, because a function or a class would run in a thread."""
+    return Context(request)
+
+
+InService = Annotated[Context, Depends(_context)]
 
 
 def json_response(value: Any, status: int = 200) -> Response:

@@ -22,7 +22,7 @@ Limit = Annotated[int, FromQuery(ge=1, le=1_000)]
 
 
 @router.get("/livez")
-def livez() -> Response:
+async def livez() -> Response:
     """Answer as long as the process runs."""
     return json_response({"status": "alive"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -31,6 +32,7 @@ from item2vec.service.schemas import (
 )
 from item2vec.service.serving import Answered
 from item2vec.service.strict_route import StrictRoute
+from item2vec.view import View
 
 __all__ = ["router"]
 
@@ -55,17 +57,20 @@ def of_batch(batch: Batch, context: InService) -> Response:
     if len(batch.requests) > context.limits.max_batch:
         raise Problem(422, f"{len(batch.requests)} requests; expected at most {context.limits.max_batch:,}")
     view = context.serving.engine.view()
-    answers: list[dict[str, Any]] = []
-    for fields in batch.requests:
+    answers: dict[int, dict[str, Any]] = {}
+    groups: dict[str, dict[int, dict[str, Any]]] = {}
+    for number, fields in enumerate(batch.requests):
         try:
             request = validated(Recommend, fields)
             check_limits(request, context.limits)
-            answers.append(as_json(context.serving.recommend(_arguments(request), view)))
         except Problem as problem:
-            answers.append(problem.body())
-        except Item2VecError as error:
-            answers.append(problem_of(error).body())
-    return json_response({"answers": answers})
+            answers[number] = problem.body()
+        else:
+            arguments = _arguments(request)
+            groups.setdefault(_group(number, arguments), {})[number] = arguments
+    for group in groups.values():
+        answers |= zip(group, _answers(list(group.values()), context, view), strict=True)
+    return json_response({"answers": [answers[number] for number in range(len(batch.requests))]})
 
 
 @router.get("/items/{item}/similar", response_model=Answer)
@@ -103,6 +108,25 @@ def _near(request: SimilarBody, context: Context) -> Response:
     view = context.serving.engine.view()
     items = view.similar_items(request.item, **request.arguments())
     return json_response(as_json(Answered(view, items)))
+
+
+def _group(number: int, arguments: dict[str, Any]) -> str:
+    """Return a key of the rules of a request; requests with the same key are answered in one call."""
+    rules = {name: value for name, value in arguments.items() if name not in {"user", "history"}}
+    history = arguments.get("history", ())
+    if arguments["explain"] or "exclude" in rules or not all(isinstance(token, str) for token in history):
+        return str(number)
+    return f"{'user' in arguments} {json.dumps(rules, sort_keys=True)}"
+
+
+def _answers(group: list[dict[str, Any]], context: Context, view: View) -> list[dict[str, Any]]:
+    """Answer requests of equal rules in one call; one by one if one of them is invalid."""
+    try:
+        return [as_json(answered) for answered in context.serving.recommend_many(group, view)]
+    except Item2VecError as error:
+        if len(group) == 1:
+            return [problem_of(error).body()]
+        return [_answers([request], context, view)[0] for request in group]
 
 
 def _arguments(request: Recommend) -> dict[str, Any]:

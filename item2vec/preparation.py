@@ -1,0 +1,165 @@
+"""``Preparation``: models with the rows and masks of a catalogue, ready for queries, cached."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from item2vec.arrays import Rows
+from item2vec.catalogue import Catalogue, Eligible
+from item2vec.items import Items
+from item2vec.recommender import Recommender
+
+__all__ = ["Preparation"]
+
+MAX_NEW_ITEMS = 20_000
+
+log = logging.getLogger(__name__)
+
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child, where no thread would release it."""
+    global _lock  # noqa: PLW0603 - one lock per process
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A model with a catalogue. ``listed`` are the items whose new ones have rows in ``extended``."""
+
+    catalogue: Catalogue
+    listed: Items | None
+    extended: Recommender | None  # None: the model itself, which must not be referenced
+    eligible: Eligible
+    model: Recommender
+
+
+class Preparation:
+    """Models with rows for the new items of a catalogue, and with masks of its active items.
+
+    The result for a model is kept as long as the model is in use. If several requests need the same result,
+    one computes it, and the others wait.
+
+    Parameters
+    ----------
+    wait
+        Whether the first request after new items appear waits for their vectors, which can take seconds. If
+        false, they are computed in a thread, and the model has no rows for them meanwhile. The first call
+        waits in any case.
+
+    Examples
+    --------
+    >>> from item2vec import ItemVectors, Vocabulary
+    >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}})
+    >>> model = Recommender(ItemVectors(songs.vocabulary, np.eye(2), None, np.ones(2)), items=songs)
+    >>> more = songs.updated(Items.of({"s3": {"genre": "soul"}}))
+    >>> Preparation(wait=True).of(model, Catalogue.of(more)).vocabulary
+    Vocabulary(3 ids: 's1', 's2', 's3')
+    """
+
+    def __init__(self, *, wait: bool) -> None:
+        self._wait = wait
+        self._latest: Catalogue | None = None
+        self._prepared: WeakKeyDictionary[Recommender, _Prepared] = WeakKeyDictionary()
+        self._extending: WeakKeyDictionary[Recommender, int] = WeakKeyDictionary()
+
+    def of(self, model: Recommender, catalogue: Catalogue, *, wait: bool = False) -> Recommender:
+        """Return a model with the rows and masks of a catalogue. With ``wait``, no new item is left out."""
+        prepared = self._prepared.get(model)
+        if prepared is None or not self._is_current(prepared, catalogue, wait=wait):
+            with _lock:
+                prepared = self._prepared.get(model)
+                if prepared is None or not self._is_current(prepared, catalogue, wait=wait):
+                    prepared = self._compute(model, catalogue, prepared, wait=wait)
+        return prepared.model
+
+    def ahead(self, model: Recommender) -> None:
+        """Prepare a model for the catalogue of the last call, so that its first request does not wait."""
+        if self._latest is not None:
+            prepared = self.of(model, self._latest, wait=True)
+            prepared.recommend(prepared.vocabulary.ids[:1])
+
+    def _is_current(self, prepared: _Prepared, catalogue: Catalogue, *, wait: bool) -> bool:
+        waits = wait or self._wait
+        return prepared.catalogue is catalogue and (not waits or prepared.listed is catalogue.items)
+
+    def _compute(
+        self, model: Recommender, catalogue: Catalogue, before: _Prepared | None, *, wait: bool
+    ) -> _Prepared:
+        wait = wait or self._wait or self._latest is None
+        self._latest = catalogue
+        listed = None if before is None else before.listed
+        extended = model if before is None or before.extended is None else before.extended
+        if listed is not catalogue.items:
+            if wait or not len(_unknown(model, catalogue.items)):
+                listed, extended = catalogue.items, _extended(model, catalogue.items)
+            else:
+                self._extend_later(model)
+        return self._keep(model, catalogue, listed, extended)
+
+    def _keep(
+        self, model: Recommender, catalogue: Catalogue, listed: Items | None, extended: Recommender
+    ) -> _Prepared:
+        before = self._prepared.get(model)
+        eligible = Eligible(
+            catalogue,
+            extended.vocabulary,
+            attributes=extended.items,
+            before=None if before is None else before.eligible,
+        )
+        own = None if extended is model else extended
+        prepared = _Prepared(catalogue, listed, own, eligible, extended.with_catalogue(eligible))
+        self._prepared[model] = prepared
+        return prepared
+
+    def _extend_later(self, model: Recommender) -> None:
+        """Start the thread that adds the new items to a model, unless it runs in this process."""
+        if self._extending.get(model) != os.getpid():
+            self._extending[model] = os.getpid()
+            name = "item2vec-new-items"
+            threading.Thread(target=self._extend, args=(model,), name=name, daemon=True).start()
+
+    def _extend(self, model: Recommender) -> None:
+        """Add the new items of the newest catalogue to a model; repeat if it changes meanwhile."""
+        while True:
+            with _lock:
+                items = self._prepared[model].catalogue.items
+            try:
+                extended = _extended(model, items)
+            except Exception:
+                log.exception("the new items of the store got no vectors")
+                extended = model
+            with _lock:
+                catalogue = self._prepared[model].catalogue
+                self._keep(model, catalogue, items, extended)
+                if catalogue.items is items:
+                    del self._extending[model]
+                    return
+
+
+def _unknown(model: Recommender, items: Items) -> Rows:
+    """Return the codes of the items that a model does not know; none if its rows are groups of items."""
+    if model.adapter.group_by is not None:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)
+
+
+def _extended(model: Recommender, items: Items) -> Recommender:
+    """Return the model with rows for the newest items that it does not know."""
+    unknown = _unknown(model, items)
+    if len(unknown) > MAX_NEW_ITEMS:
+        message = "%d items of the store are not in the model; only the newest %d get vectors"
+        log.warning(message, len(unknown), MAX_NEW_ITEMS)
+    kept = items.take(np.delete(np.arange(len(items)), unknown[:-MAX_NEW_ITEMS]))
+    return model.with_items(kept) if len(unknown) else model

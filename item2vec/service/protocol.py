@@ -1,0 +1,42 @@
+"""HTTP/1.1 by httptools, with a limit on the size of the line and the headers of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from item2vec.service.limits import MAX_HEAD
+
+__all__ = ["bounded_protocol"]
+
+
+def bounded_protocol() -> Any:
+    """Return uvicorn's protocol by httptools with a limit; the name of the slower one without httptools.
+
+    uvicorn's own class would keep a line and headers of any size in memory.
+    """
+    try:
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    except ImportError:
+        return "h11"
+
+    class BoundedProtocol(HttpToolsProtocol):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._head: int | None = 0  # bytes of an incomplete line with headers; None during the body
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._head is not None and not self.transport.is_closing():
+                self._head += len(data)
+                if self._head > MAX_HEAD:
+                    self.send_400_response(f"The headers are too long; expected at most {MAX_HEAD:,} bytes")
+
+        def on_headers_complete(self) -> None:
+            self._head = None
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._head = 0
+            super().on_message_complete()
+
+    return BoundedProtocol

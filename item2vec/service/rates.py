@@ -1,0 +1,42 @@
+"""Limit on the rate of the requests of each client."""
+
+from __future__ import annotations
+
+__all__ = ["Rates"]
+
+BURST_SECONDS = 1.0
+MAX_CLIENTS = 10_000
+
+
+class Rates:
+    """Limit on the rate of requests of each client, by the generic cell rate algorithm (ITU-T I.371).
+
+    A client may send the requests of one second at once; then they are admitted at equal intervals.
+
+    Parameters
+    ----------
+    rate
+        Requests per second of each client.
+
+    Examples
+    --------
+    >>> rates = Rates(2.0)
+    >>> [rates.delay("ann", now) for now in (0.0, 0.0, 0.0, 0.0, 0.5)]
+    [0.0, 0.0, 0.0, 0.5, 0.0]
+    >>> rates.delay("bob", 0.5)
+    0.0
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._interval = 1.0 / rate
+        self._next: dict[str, float] = {}
+
+    def delay(self, client: str, now: float) -> float:
+        """Count a request at a time in seconds; return 0, or the seconds after which it is admitted."""
+        due = max(self._next.get(client, now), now)
+        if due - now > BURST_SECONDS:
+            return due - now - BURST_SECONDS
+        if len(self._next) >= MAX_CLIENTS:
+            self._next = {other: at for other, at in self._next.items() if at > now}
+        self._next[client] = due + self._interval
+        return 0.0

@@ -1,0 +1,189 @@
+"""The explorer in a browser: each action, by mouse and by keyboard."""
+
+import json
+import os
+import shutil
+
+import pytest
+from faults.child import HANGING
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"):
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def test_the_explorer_in_a_browser(service, browser):
+    """Each action; no error, no request to another host, no serious finding, no overflow at 360 pixels."""
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import expect
+
+    page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
+    page.set_default_timeout(HANGING * 1000)
+    expect.set_options(timeout=HANGING * 1000)
+    problems, requests = [], []
+    page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+
+    def search(name, text):
+        field = page.locator(f'[data-search="{name}"] input')
+        field.fill(text)
+        page.wait_for_selector(f'[data-search="{name}"] li')
+        field.press("Enter")
+
+    page.goto(service.url + "/")
+    page.wait_for_selector("#results li")
+    search("history", "909 stps")
+    page.wait_for_selector('#history li:has-text("909 Steps")')
+    page.wait_for_selector("#results .why")
+    page.locator("#results button[aria-label^='Dislike']").first.press("Enter")
+    page.wait_for_selector("#dislikes li")
+    page.locator("#add-filter").press("Enter")
+    page.locator("#filters select").first.select_option("genre")
+    page.locator("#filters input").fill("techno")
+    page.locator("#cap").fill("1")
+    page.locator("#cap-attribute").select_option("artist")
+    with page.expect_response(lambda answer: '"diversity":0.5' in (answer.request.post_data or "")) as last:
+        page.locator("#diversity").fill("0.5")
+    items = last.value.json()["items"]
+    expect(page.locator("#results li")).to_have_count(len(items))
+    shown = [json.loads(service.get(f"/v1/items/{item['item']}")[1])["attributes"] for item in items]
+    assert {song["genre"] for song in shown} == {"techno"}
+    assert len({song["artist"] for song in shown}) == len(shown)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    for view, name in (("similar", "similar"), ("analogy", "positive")):
+        page.goto(f"{service.url}/#{view}")
+        search(name, "909 steps")
+        page.wait_for_selector(f"#{view}-results li")
+    page.goto(service.url + "/#map")
+    page.wait_for_selector('#map-status:has-text("items")')
+    search("map", "909 steps")
+    page.wait_for_selector('#map-status:has-text("near")')
+    page.goto(service.url + "/#compare")
+    page.wait_for_selector("#left option", state="attached")
+    page.locator("#compare-user").fill("u42")
+    page.locator("#compare-user").press("Enter")
+    page.wait_for_selector('#compare-summary:has-text("both answers")')
+    page.goto(service.url + "/#runs")
+    page.wait_for_selector("#versions-table td")
+    for view in ("recommend", "map", "compare", "runs"):
+        page.goto(f"{service.url}/#{view}")
+        violations = Axe().run(page).response["violations"]
+        assert [v["id"] for v in violations if v["impact"] in {"serious", "critical"}] == []
+    page.goto(service.url + "/docs")
+    page.wait_for_selector("details")
+    assert problems == []
+    assert [url for url in requests if not url.startswith(service.url)] == []
+
+
+FOCUS = """() => {
+    const own = document.activeElement, style = getComputedStyle(own), box = own.getBoundingClientRect();
+    const inside = box.bottom > 0 && box.top < innerHeight && box.width > 0;
+    const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+    return own === document.body || (outlined && inside);
+}"""
+STOPS = "a[href], button, input, select, summary, canvas, [tabindex='0']"
+TAB_STOPS = f"""() => [...document.querySelectorAll("{STOPS}")]
+    .filter((own) => own.offsetParent && !own.disabled && own.tabIndex >= 0).length"""
+
+
+def tab_to(page, selector):
+    """Press Tab until an element is focused. Each focused element on the way is visible, with an outline."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        assert page.evaluate(FOCUS), page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"Tab does not reach {selector}")
+
+
+def open_view(page, name):
+    page.evaluate("document.activeElement.blur()")
+    tab_to(page, f'nav a[href="#{name}"]')
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#view-{name}:not([hidden])")
+
+
+def type_and_choose(page, name, text):
+    """Search, move through the items found with the arrow keys, and choose one."""
+    tab_to(page, f'[data-search="{name}"] input')
+    page.keyboard.type(text)
+    page.wait_for_selector(f'[data-search="{name}"] li[aria-selected="true"]')
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+
+
+def test_the_explorer_by_keyboard_alone(service, browser):
+    from playwright.sync_api import expect
+
+    page = browser.new_context(viewport={"width": 1100, "height": 800}).new_page()
+    page.set_default_timeout(HANGING * 1000)
+    expect.set_options(timeout=HANGING * 1000)
+    page.goto(service.url + "/")
+    page.wait_for_selector("#results li")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the link that skips the header
+    expect(page.locator("#content")).to_be_focused()
+    type_and_choose(page, "history", "909 stps")
+    page.wait_for_selector("#results .why")
+    page.keyboard.type("blue")
+    page.wait_for_selector('[data-search="history"] li')
+    page.keyboard.press("Escape")
+    expect(page.locator('[data-search="history"] ul')).to_be_hidden()
+    tab_to(page, "#diversity")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#diversity-value")).to_have_text("0.1")
+    tab_to(page, "#add-filter")
+    page.keyboard.press("Enter")
+    page.keyboard.type("x")  # the value of the new filter is focused
+    expect(page.locator("#filters input")).to_have_value("x")
+    tab_to(page, "#filters button")
+    page.keyboard.press("Enter")
+    expect(page.locator("#add-filter")).to_be_focused()
+    page.wait_for_selector("#results li")
+    tab_to(page, "#results button[aria-label^='Dislike']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#dislikes li")
+    page.wait_for_function("document.activeElement.closest('#results')")  # the focus stays in the list
+    page.evaluate("document.activeElement.blur()")
+    tab_to(page, "#history button")
+    page.keyboard.press("Enter")
+    expect(page.locator("#history")).to_be_focused()  # the list is empty
+    open_view(page, "map")
+    page.wait_for_selector('#map-status:has-text("items")')
+    type_and_choose(page, "map", "909 steps")
+    page.wait_for_selector('#map-status:has-text("near")')
+    tab_to(page, "#map-canvas")
+    before = page.locator("#map-canvas").screenshot()
+    for key in ("+", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(50)
+    assert page.locator("#map-canvas").screenshot() != before
+    page.keyboard.press("Tab")
+    expect(page.locator("#map-canvas")).not_to_be_focused()
+    open_view(page, "compare")
+    page.wait_for_selector("#left option", state="attached")
+    tab_to(page, "#compare-user")
+    page.keyboard.type("u42")
+    page.keyboard.press("Enter")
+    page.wait_for_selector('#compare-summary:has-text("both answers")')
+    for view in ("recommend", "similar", "analogy", "map", "compare", "runs"):
+        open_view(page, view)
+        page.evaluate("document.activeElement.blur()")
+        reached = set()
+        for _ in range(page.evaluate(TAB_STOPS)):
+            page.keyboard.press("Tab")
+            assert page.evaluate(FOCUS), (view, page.evaluate("document.activeElement.outerHTML"))
+            reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+        assert len(reached) == page.evaluate(TAB_STOPS), view

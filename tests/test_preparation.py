@@ -1,0 +1,121 @@
+"""``Preparation``: one computation per model and catalogue, new items in the background, before a switch."""
+
+import gc
+import os
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from item2vec import ItemVectors, Recommender, Vocabulary
+from item2vec.catalogue import Catalogue
+from item2vec.items import Items
+from item2vec.preparation import Preparation
+
+SONGS = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}})
+MORE = SONGS.updated(Items.of({"s3": {"genre": "soul"}}))
+
+
+def model():
+    return Recommender(ItemVectors(Vocabulary(("s1", "s2")), np.eye(2), None, np.ones(2)), items=SONGS)
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "item2vec-new-items"]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The calls of ``with_items``, each of which waits for ``release``, for ten seconds at most."""
+    calls, release, plain = [], threading.Event(), Recommender.with_items
+
+    def with_items(self, items, **options):
+        calls.append(items)
+        release.wait(10)
+        return plain(self, items, **options)
+
+    monkeypatch.setattr(Recommender, "with_items", with_items)
+    yield calls, release
+    release.set()
+
+
+def test_the_same_model_is_returned_until_the_catalogue_changes():
+    preparation, one = Preparation(wait=True), model()
+    catalogue = Catalogue.of(SONGS)
+    first = preparation.of(one, catalogue)
+    assert preparation.of(one, catalogue) is first
+    closed = Catalogue(SONGS, np.array([False, True]), revision=1)
+    assert [found.item for found in preparation.of(one, closed).recommend([])] == ["s2"]
+    assert preparation.of(one, Catalogue.of(MORE)).vocabulary.ids == ("s1", "s2", "s3")
+
+
+def test_requests_wait_for_one_computation(counted):
+    calls, release = counted
+    preparation, one, catalogue, found = Preparation(wait=True), model(), Catalogue.of(MORE), []
+    asking = [threading.Thread(target=lambda: found.append(preparation.of(one, catalogue))) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    release.set()
+    for thread in asking:
+        thread.join()
+    assert len(calls) == 1
+    assert len(set(map(id, found))) == 1
+
+
+def test_new_items_are_added_in_a_thread(counted):
+    calls, release = counted
+    preparation, one, catalogue = Preparation(wait=False), model(), Catalogue.of(MORE)
+    preparation.of(one, Catalogue.of(SONGS))  # the first call would wait
+    for _ in range(3):
+        assert preparation.of(one, catalogue).vocabulary.ids == ("s1", "s2")
+    newest = Catalogue.of(MORE.updated(Items.of({"s4": {"genre": "jazz"}})))
+    assert preparation.of(one, newest).vocabulary.ids == ("s1", "s2")
+    (thread,) = threads()
+    release.set()
+    thread.join()
+    assert preparation.of(one, newest).vocabulary.ids == ("s1", "s2", "s3", "s4")
+    assert len(calls) <= 2
+    assert threads() == []
+
+
+def test_a_model_is_prepared_before_it_is_served(counted):
+    calls, release = counted
+    release.set()
+    preparation, old, new = Preparation(wait=False), model(), model()
+    preparation.of(old, Catalogue.of(SONGS))
+    catalogue = Catalogue.of(MORE)
+    preparation.of(old, catalogue)
+    for thread in threads():
+        thread.join()
+    preparation.ahead(new)
+    n_calls = len(calls)
+    assert preparation.of(new, catalogue).vocabulary.ids == ("s1", "s2", "s3")
+    assert len(calls) == n_calls
+
+
+@pytest.mark.parametrize("items", [SONGS, MORE], ids=["known items", "a new item"])
+def test_a_model_that_is_not_in_use_is_freed(items):
+    preparation, one = Preparation(wait=True), model()
+    preparation.of(one, Catalogue.of(items))
+    vectors = weakref.ref(one.vectors)
+    del one
+    gc.collect()
+    assert vectors() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_child_does_not_wait_for_a_computation_of_its_parent(counted):
+    calls, release = counted
+    preparation, one = Preparation(wait=True), model()
+    computing = threading.Thread(target=preparation.of, args=(one, Catalogue.of(MORE)))
+    computing.start()
+    while not calls:
+        pass
+    child = os.fork()
+    if child == 0:
+        found = preparation.of(model(), Catalogue.of(SONGS)).vocabulary
+        os._exit(0 if found.ids == ("s1", "s2") else 1)
+    release.set()
+    computing.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
