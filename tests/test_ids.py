@@ -27,7 +27,7 @@ from item2vec import (
 )
 from item2vec import adapters as adapt
 from item2vec.errors import InputTypeError
-from item2vec.evaluation import Popularity
+from item2vec.evaluation import CommonNeighbours, Popularity
 from item2vec.store import Store, event_key
 from item2vec.types import as_history, check_ids
 
@@ -104,6 +104,8 @@ MANY_IDS = {
     ("Recommender.recommend_many", "allow"): lambda s, bad: s.model.recommend_many([["a"]], allow=bad),
     ("Recommender.recommend_many", "deny"): lambda s, bad: s.model.recommend_many([["a"]], deny=bad),
     ("Recommender.explain", "history"): lambda s, bad: s.model.explain(bad, "a"),
+    ("_Neighbours.score_pairs", "targets"): lambda s, bad: CommonNeighbours(s.graph).score_pairs(["a"], bad),
+    ("pairs", "items"): lambda s, bad: adapt.pairs(bad, ["x"]),
     ("Engine.recommend", "exclude"): lambda s, bad: s.engine.recommend("ann", exclude=bad),
     ("Engine.recommend", "allow"): lambda s, bad: s.engine.recommend("ann", allow=bad),
     ("Engine.recommend", "deny"): lambda s, bad: s.engine.recommend("ann", deny=bad),

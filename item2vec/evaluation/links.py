@@ -38,6 +38,15 @@ class HiddenEdges:
         The graph of the other edges, with all nodes.
     sources, targets
         The codes of both nodes of each hidden edge (int32).
+
+    Examples
+    --------
+    >>> path = Graph.of([("ann", "bob"), ("bob", "cy"), ("cy", "dan")])
+    >>> edges = HiddenEdges(path, path.nodes.encode(["ann"]), path.nodes.encode(["cy"]))
+    >>> edges.split().targets[0]
+    ['cy']
+    >>> edges.auc(CommonNeighbours(path).score_pairs)  # ann–cy 1; ann–dan 0, bob–dan 1: drawn repeatedly
+    0.65
     """
 
     known: Graph
@@ -185,6 +194,11 @@ def cosines(vectors: ItemVectors) -> PairScores:
     """Return a function of pairs of nodes for ``HiddenEdges.auc``: the cosine of their input vectors.
 
     The score of a node without a vector is 0.
+
+    >>> from item2vec import Vocabulary
+    >>> vectors = ItemVectors(Vocabulary(("ann", "bob")), np.array([[1, 0], [3, 4]]), None, np.ones(2))
+    >>> cosines(vectors)(["ann", "ann"], ["bob", "cy"]).round(2)
+    array([0.6, 0. ])
     """
 
     def score(sources: Sequence[str], targets: Sequence[str]) -> Doubles:

@@ -37,6 +37,15 @@ class Table:
     ------
     InputError
         If there is no evaluation, the queries differ, or no metric is common to all.
+
+    Examples
+    --------
+    >>> from item2vec import Sentences
+    >>> from item2vec.evaluation import Popularity, Split, evaluate
+    >>> train = Sentences.of([["a", "b"], ["c", "b"], ["a"]])
+    >>> split = Split(train, Sentences.of([["c"], ["a"]]), Sentences.of([["b"], ["b"]]), "by hand")
+    >>> Table({"popular": evaluate(Popularity(train), split, k=1, metrics=["hr"])}).best("hr@1")
+    ('popular',)
     """
 
     evaluations: Mapping[str, Evaluation]
