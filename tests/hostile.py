@@ -213,8 +213,9 @@ def calls_of(world):
     yield versions.load, {"path": w.models}
     yield recommend_all, {"model": w.model, "histories": {"u": ["a"]}, "k": 2, "out": w.folder / "all"}
     for name in config.__all__:
-        if isinstance(getattr(config, name), type):
-            yield getattr(config, name), {}
+        kind = getattr(config, name)
+        if isinstance(kind, type) and not issubclass(kind, dict):  # a TypedDict is not called
+            yield kind, {}
     yield config.objectives_with, {"name": "epochs"}
     yield config.of_its_objective, {"settings": {"objective": "skipgram"}}
     yield config.TasteConfig().as_trained, {"train": config.NextItem(), "has_output": True}

@@ -186,7 +186,7 @@ def test_titles_are_printed_on_every_terminal(monkeypatch, tmp_path, encoding):
     monkeypatch.chdir(tmp_path)
     title = "Zoé → 日本 \U0001f600"
     monkeypatch.setattr("item2vec.versions.overview", lambda folder: [folder])
-    monkeypatch.setattr("item2vec.cli.models._row", lambda entry: {"title": title})
+    monkeypatch.setattr("item2vec.cli.models._row", lambda entry: {"title": title, "age_s": None})
     for words in (["models", "list"], ["models", "list", "--json"]):
         stdout = io.TextIOWrapper(io.BytesIO(), encoding)
         monkeypatch.setattr(sys, "stdout", stdout)
@@ -196,6 +196,6 @@ def test_titles_are_printed_on_every_terminal(monkeypatch, tmp_path, encoding):
         stdout.flush()
         text = stdout.buffer.getvalue().decode(encoding)
         if "--json" in words:
-            assert json.loads(text) == [{"title": title}]
+            assert json.loads(text) == [{"title": title, "age_s": None}]
         else:
             assert title.encode(encoding, "backslashreplace").decode(encoding) in text

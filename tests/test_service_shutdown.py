@@ -56,7 +56,7 @@ def test_connections_in_the_queue_of_the_port_are_answered():
 
 
 def test_a_request_on_an_open_connection_is_answered_and_new_ones_are_refused():
-    ports = []
+    ports, handler = [], signal.getsignal(signal.SIGTERM)
 
     async def use(server, listener):
         client, idle = connected(ports[0]), connected(ports[0])
@@ -76,4 +76,4 @@ def test_a_request_on_an_open_connection_is_answered_and_new_ones_are_refused():
     assert answer.endswith(b"ok")
     assert b"connection: close" in answer
     assert idle == b""
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == handler

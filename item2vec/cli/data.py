@@ -55,7 +55,7 @@ def ingest(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Add interactions from files, or from another database, to the SQL store.
+    """Add interactions from files or a database to the store.
 
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
     user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file

@@ -106,7 +106,8 @@ def loss_of(sources: Floats, parts: list[tuple[Floats, Terms]]) -> float:
     total = 0.0
     for matrix, terms in parts:
         scores = np.einsum("ij,ij->i", matrix[terms.rows], sources[terms.owners]).astype(np.float64)
-        total += float(np.logaddexp(0, -terms.signs * scores).sum())
+        with np.errstate(invalid="ignore"):  # the check of the vectors reports numbers that are not finite
+            total += float(np.logaddexp(0, -terms.signs * scores).sum())
     return total / len(sources) if len(sources) else np.nan
 
 
