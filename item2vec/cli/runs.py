@@ -31,7 +31,7 @@ def list_runs(
     store: options.Store = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the runs of "item2vec retrain" that the store has recorded, newest first.
+    """List the recorded nightly runs, newest first.
 
     A row contains the start, the duration in seconds, the status (running, promoted, refused or failed), the
     promoted version, the number of passed gates, the gates that were not passed, the metric of the gates on
