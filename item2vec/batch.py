@@ -50,7 +50,7 @@ COLUMNS = ("user", "rank", "item", "score", "source")
 
 @dataclass(frozen=True)
 class Recommended:
-    """Numbers of users, of rows, and of blocks of users; ``n_resumed`` blocks were found finished.
+    """Numbers of users, rows and blocks of users; an earlier call finished ``n_resumed`` of the blocks.
 
     >>> Recommended(n_users=3, n_rows=30, n_blocks=1, n_resumed=0).n_rows
     30
@@ -166,7 +166,7 @@ class _Users(Protocol):
 
     @property
     def n_numbers(self) -> int:
-        """The number of numbers."""
+        """One more than the highest number of a user."""
 
     @property
     def n_users(self) -> int:
@@ -181,7 +181,7 @@ class _Users(Protocol):
 
 @dataclass(frozen=True)
 class _Listed:
-    """Histories in memory, and the items that users have seen; ``None``: those of the histories."""
+    """Histories in memory, and the seen items of the users; ``None``: the items of the histories."""
 
     model: Recommender
     users: Sequence[str]
@@ -212,7 +212,7 @@ class _Listed:
 
 @dataclass(frozen=True)
 class _Stored:
-    """Histories in a store, by row number of the user, up to ``last``."""
+    """Histories in a store. Users are numbered by their rows in the store, up to ``last``."""
 
     view: View
     store: Store

@@ -175,7 +175,7 @@ class Eligible:
 
     @cached_property
     def _described(self) -> Eligible:
-        """The same, with the attributes of ``attributes`` if the catalogue has none."""
+        """``self``, or a copy with the attributes of ``attributes`` if the catalogue has no attributes."""
         if self._fallback is None or any(self.catalogue.items.attributes):
             return self
         return Eligible(self.catalogue.with_attributes_of(self._fallback), self.vocabulary)

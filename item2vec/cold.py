@@ -187,7 +187,7 @@ class _Indicators(NamedTuple):
 
 
 def _values(items: Items, described: Rows) -> tuple[list[Value], _Indicators]:
-    """Return all values of items, with pairs, and which of the described items (rows) has which (columns)."""
+    """Return all values and pairs of values, and an indicator of each value (column) of each item (row)."""
     row_of = np.full(len(items), -1, dtype=np.intp)
     row_of[described] = np.arange(len(described))
     values: list[Value] = []

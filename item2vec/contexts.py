@@ -1,4 +1,4 @@
-"""Vectors of items and of their contexts, such as search words or hours, trained on pairs of both."""
+"""Vectors of items and of their contexts, such as search words or hours, trained on pairs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ContextVectors:
 
     @checked
     def similar_contexts(self, context: str, *, k: int = 10) -> list[Recommendation]:
-        """Return the ``k`` contexts with the highest cosine to a context, best first, without itself."""
+        """Return the ``k`` other contexts with the highest cosine to a context, best first."""
         row = self.contexts.code(context)
         unit = unit_rows(self.output)
         others = np.ones(len(unit), dtype=bool)

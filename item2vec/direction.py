@@ -15,7 +15,7 @@ __all__ = ["Direction"]
 class Direction:
     """The mean unit vector of a second group of items minus that of a first group.
 
-    A product with a number is a longer, shorter or opposite direction.
+    Multiplication by a number scales a direction; a negative number reverses it.
 
     Attributes
     ----------

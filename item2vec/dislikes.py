@@ -55,7 +55,7 @@ class Dislikes(NamedTuple):
 
 
 def split_dislikes(histories: Histories, further: Sequence[Rows] | None = None) -> tuple[Histories, Dislikes]:
-    """Divide histories into their other entries, and the disliked items.
+    """Split each history into the entries that are not disliked, and the disliked items.
 
     Entries of negative weight are disliked, with their absolute weight as strength. ``further`` holds other
     disliked rows of each history, of strength 1. A disliked item is removed from its history, in spite of
@@ -141,8 +141,8 @@ def dislike_scores(
 ) -> Doubles:
     """Return the contributions of a step to the score of an item, for one history (float64).
 
-    The first contributions are those of the history's entries, the others those of the disliked items. They
-    are in addition to ``token_scores``. ``moved`` is the result of ``move_away``.
+    There is one contribution per entry of the history, followed by one per disliked item. They are added to
+    the contributions of ``token_scores``. ``moved`` is the result of ``move_away``.
     """
     tastes, steps = moved
     n_groups = steps.shape[1]
@@ -158,7 +158,8 @@ def nearer_to_dislikes(matrix: Floats, rows: Rows, *, liked: Rows | Codes, disli
     Without liked rows, the cosine to a disliked row is compared with 0.5. Differences up to 1e-6 count as
     equal. ``rows``, ``liked`` and ``disliked`` are row numbers of ``matrix``.
 
-    Source: best_score of Qdrant's recommendation API. There, such points have scores below all others.
+    Source: best_score of Qdrant's recommendation API. In Qdrant, points nearer to a negative example have
+    scores below all other points.
 
     Examples
     --------
@@ -180,7 +181,7 @@ def _largest_cosines(candidates: Doubles, matrix: Floats, rows: Rows | Codes) ->
 
 
 def _n_groups(vectors: ItemVectors, taste: TasteConfig, tastes: Tastes) -> int:
-    """Return the number of parts that are moved separately: those whose cosines are averaged, or 1."""
+    """Return the number of parts that are moved separately: 1 unless a score averages their cosines."""
     score = taste.as_trained(vectors.config, has_output=vectors.output is not None).score
     by_part = score == "output" and cosine_divisor(vectors, taste) is not None
     return tastes.weights.shape[1] if by_part else 1

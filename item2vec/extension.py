@@ -25,10 +25,10 @@ NOTHING: Mapping[str, Iterable[str]] = MappingProxyType({})
 class Extension:
     """Adds new items to a model.
 
-    The regression is computed on first use, and then reused: from the attributes of the model's items, or of
-    the given items if those of the model have none. It predicts the vectors of new items by their attributes.
-    An item without a known attribute value gets the mean of the vectors of the items that occurred together
-    with it.
+    A ridge regression predicts the vectors of new items from their attributes. It is fitted on first use, and
+    then reused. It reads the attributes of the model's items; if these have none, it reads the attributes of
+    the items in the call. An item without a known attribute value gets the mean of the vectors of the items
+    that occurred together with it.
 
     Parameters
     ----------

@@ -122,13 +122,13 @@ def set_mode(path: Path, mode: int) -> None:
         if not mode & ~path.stat().st_mode:
             return
     raise WriteError(
-        f"{path} could not be given mode {mode:04o} ({reason}), with which other users can read it: "
-        "write to a file system with permissions, as the owner of the folder"
+        f"{path} could not be set to mode {mode:04o} ({reason}), which other users need to read it: "
+        "write to a file system that supports permissions, as the owner of the folder"
     )
 
 
 def write_bytes(path: Path, content: bytes | memoryview, mode: int | None = None) -> None:
-    """Write a new file and flush it to the disk. Without ``mode``, the umask gives its mode."""
+    """Write a new file and flush it to the disk. Without ``mode``, the umask determines the mode."""
     with path.open("xb") as file:
         if mode is not None:
             set_mode(path, mode)

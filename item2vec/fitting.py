@@ -34,8 +34,9 @@ def fit(
 
     ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``,
     ``start`` and ``freeze`` are passed to ``train``, ``adapter`` to ``Recommender``, and ``items`` to both.
-    If the taste has a ``mixture``, the table of neighbours is computed from the same sentences. So is the
-    prior, if the taste has a ``popularity``, or the sentences have timestamps (``prior.prior_of``).
+    If the taste has a ``mixture``, the table of neighbours is computed from the same sentences. The prior is
+    also computed from them, if the taste has a ``popularity``, or the sentences have timestamps
+    (``prior.prior_of``).
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])

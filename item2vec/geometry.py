@@ -27,9 +27,9 @@ EPSILON = 1e-6
 
 
 class Geometry:
-    """The base class of ``ItemVectors``: all methods compare unit vectors.
+    """The base class of ``ItemVectors``. All methods compare unit vectors.
 
-    Input vectors are compared; if an item of the query has no input vector, output vectors.
+    Methods compare input vectors. If an item of the query has no input vector, they compare output vectors.
     """
 
     vocabulary: Vocabulary
@@ -51,8 +51,8 @@ class Geometry:
     def has_vector(self) -> Mask:
         """Whether each item has an input or an output vector (bool, n items).
 
-        Files of vectors may contain rows of zeros. Such an item is never recommended, and has no similar
-        items.
+        An item without a vector is never recommended, and has no similar items. Files of vectors may contain
+        such items, as rows of zeros.
         """
         has_output = self.output is not None and self.output.any(axis=1)
         return read_only(self.has_input | has_output, np.bool_)
@@ -114,8 +114,8 @@ class Geometry:
     def distances(self, item: str, others: Iterable[str] | None = None) -> Doubles:
         """Return the cosine distances (1 - cosine, from 0 to 2) of an item to others (float64).
 
-        Without ``others``, the result has a distance per item, in row order. The distance to an item without
-        a vector is NaN.
+        Without ``others``, the result has a distance per item, in row order, and the distance to an item
+        without a vector is NaN. An item without a vector in ``others`` raises ``InputError``.
         """
         row = self.vocabulary.code(item)
         if others is None:
@@ -189,8 +189,8 @@ class Geometry:
     ) -> list[Recommendation]:
         """Return the ``k`` items nearest to the positive items and far from the negative ones, best first.
 
-        With several positive and no negative items, the result is near all of them: their vectors are added.
-        All these items are left out of the result.
+        With several positive and no negative items, the vectors are added, and the result is near all
+        positive items. The result excludes the positive and the negative items.
 
         Parameters
         ----------
@@ -201,13 +201,14 @@ class Geometry:
             vectors. ``"3cosmul"``: with p and n the cosines to a positive and a negative item, the score is
             Π (1 + p) / 2 divided by Π (1 + n) / 2 + 1e-6, so that no single large cosine dominates.
         direction
-            A direction that is added to the sum of unit vectors; for 3CosAdd only.
+            A direction that is added to the sum of unit vectors after the sum is scaled to length 1; for
+            3CosAdd only.
 
         Raises
         ------
         InputError
-            If there is no positive item, the vectors of the sum cancel out, an item has no vector, or a
-            direction is given for 3CosMul.
+            If there is no positive item, the sum of the vectors is zero, an item has no vector, or
+            ``direction`` is combined with 3CosMul.
         UnknownItemError
             If an item is unknown.
 

@@ -1,4 +1,4 @@
-"""``ItemQueries``: the answers of a model to items, analogies and vectors, limited by rules."""
+"""``ItemQueries``: queries of a model by item, analogy or vector, limited by rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of gensim's ``KeyedVectors.save``, which are pickles, read without executing anything of them.
+"""Files of gensim's ``KeyedVectors.save``, which are pickles; no code of the pickle is executed.
 
 A pickle is a program that names functions and classes, and calls them. This reader replaces each name that
 gensim writes by a class that records its arguments; any other name is an error. The matrix of a large file
@@ -96,7 +96,7 @@ def is_pickle(path: Path) -> bool:
 def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabulary, Floats, Doubles]:
     """Return the ids, the vectors (n items × dimensions) and the counts of a file of ``KeyedVectors``.
 
-    Vectors in a file of their own are memory-mapped, unless it is compressed. The counts are 1 if the file
+    Vectors in a separate file are memory-mapped, unless the file is compressed. The counts are 1 if the file
     contains none.
 
     Raises

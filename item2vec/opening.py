@@ -241,7 +241,8 @@ class _Layer(io.BufferedReader):
 class _Chunks(io.RawIOBase):
     """Raw file of chunks of bytes. It can only be rewound to its start.
 
-    ``start`` rewinds the file below, and returns a function that returns the next chunk, ``b""`` at the end.
+    ``start`` rewinds the underlying file, and returns a function that returns the next chunk, ``b""`` at the
+    end.
     """
 
     def __init__(self, start: Callable[[], Callable[[], bytes]]) -> None:

@@ -81,8 +81,8 @@ class Phrases:
     ) -> Self:
         """Find the pairs of consecutive items that occur more often than chance predicts.
 
-        ``min_count``, ``threshold`` and ``scoring`` have the meaning of gensim's ``Phrases``, and select the
-        same pairs. Tokens of negative weight are not joined.
+        ``min_count``, ``threshold`` and ``scoring`` have the meaning that they have in gensim's ``Phrases``,
+        and select the same pairs. Tokens of negative weight are not joined.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Phrases:
             equals another token.
         """
         if not sentences.ordered:
-            raise InputError("sentences are unordered; expected ordered sentences, because phrases are runs")
+            raise InputError("sentences are unordered; expected ordered sentences: a pair is consecutive")
         if scoring not in {"count", "npmi"}:
             raise InputError(f"scoring is {short_repr(scoring)}; expected 'count' or 'npmi'")
         if passes < 1:
@@ -160,14 +160,14 @@ class Phrases:
             If the sentences are unordered, or a joined token equals an item of the sentences.
         """
         if not sentences.ordered:
-            raise InputError("sentences are unordered; expected ordered sentences, because phrases are runs")
+            raise InputError("sentences are unordered; expected ordered sentences: a pair is consecutive")
         for pairs in self.passes:
             sentences = _joined(sentences, pairs, self.delimiter)
         return sentences
 
     @checked
     def join_history(self, history: Iterable[str]) -> list[str]:
-        """Return the tokens of one history, oldest first; equal to ``join`` of a sentence.
+        """Return the tokens of one history, oldest first, as ``join`` does for a sentence.
 
         >>> Phrases(({("a", "b"): 12.0},)).join_history(["a", "b", "b", "a"])
         ['a + b', 'b', 'a']
@@ -250,8 +250,8 @@ class _Model(Protocol):
 class PhraseRecommender:
     """Recommends items by a model of joined tokens.
 
-    Histories are joined, and the recommended tokens are replaced by their items, in order. An item has the
-    score of its first token. Items of the history are left out, unless ``filter_seen=False``.
+    Histories are joined, and recommended tokens are replaced by their items, in order. An item has the score
+    of the best token that contains it. Items of the history are excluded, unless ``filter_seen=False``.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ class PhraseRecommender:
     def recommend(
         self, history: Iterable[str], *, k: int = 10, filter_seen: bool = True
     ) -> list[Recommendation]:
-        """Return up to ``k`` items for a history, oldest first; fewer only if fewer are eligible."""
+        """Return the ``k`` best items for a history (oldest item first); fewer only if fewer are eligible."""
         return self.recommend_many([as_history(history)], k=k, filter_seen=filter_seen)[0]
 
     def recommend_many(

@@ -1,4 +1,4 @@
-"""``Preparation``: models with the rows and masks of a catalogue, ready for queries, cached."""
+"""``Preparation``: a cache of models with the new items and the active masks of a catalogue."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A model with a catalogue. ``listed`` are the items whose new ones have rows in ``extended``."""
+    """A model with a catalogue. ``extended`` has rows for the new items among ``listed``."""
 
     catalogue: Catalogue
     listed: Items | None
@@ -55,8 +55,8 @@ class Preparation:
     ----------
     wait
         Whether the first request after new items appear waits for their vectors, which can take seconds. If
-        false, they are computed in a thread, and the model has no rows for them meanwhile. The first call
-        waits in any case.
+        false, the vectors are computed in a thread, and the model has no rows for the new items meanwhile.
+        The first call waits in any case.
 
     Examples
     --------
@@ -75,7 +75,10 @@ class Preparation:
         self._extending: WeakKeyDictionary[Recommender, int] = WeakKeyDictionary()
 
     def of(self, model: Recommender, catalogue: Catalogue, *, wait: bool = False) -> Recommender:
-        """Return a model with the rows and masks of a catalogue. With ``wait``, no new item is left out."""
+        """Return a model with the rows and masks of a catalogue.
+
+        With ``wait``, the call waits for the vectors of new items.
+        """
         prepared = self._prepared.get(model)
         if prepared is None or not self._is_current(prepared, catalogue, wait=wait):
             with _lock:
@@ -138,7 +141,7 @@ class Preparation:
             try:
                 extended = _extended(model, items)
             except Exception:
-                log.exception("the new items of the store got no vectors")
+                log.exception("the vectors of the new items of the store could not be computed")
                 extended = model
             with _lock:
                 catalogue = self._prepared[model].catalogue
@@ -156,7 +159,7 @@ def _unknown(model: Recommender, items: Items) -> Rows:
 
 
 def _extended(model: Recommender, items: Items) -> Recommender:
-    """Return the model with rows for the newest items that it does not know."""
+    """Return the model with rows for the newest unknown items, at most ``MAX_NEW_ITEMS``."""
     unknown = _unknown(model, items)
     if len(unknown) > MAX_NEW_ITEMS:
         message = "%d items of the store are not in the model; only the newest %d get vectors"

@@ -175,7 +175,7 @@ class Ranker:
     def _searched(
         self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
     ) -> tuple[Searched, Rows]:
-        """Return the source of the histories with user vectors, and the numbers of these histories."""
+        """Return the rows to rank for the histories with user vectors, and the numbers of these histories."""
         known = np.flatnonzero(~users.tastes.empty)
         owners = queried = users.owners[known]
         index, queries = self._queries(users.tastes.vectors[known], rules.popularity)
@@ -197,7 +197,7 @@ class Ranker:
         return "input" if self.parts.vectors.has_input[named].all() else "output"
 
     def _with_vector(self, kind: _Kind, named: Rows, allowed: Mask | None) -> Mask | None:
-        """Leave out the rows without an input vector if they are compared with a vector of the caller."""
+        """Exclude rows without an input vector if the query is a vector of the caller."""
         has_input = self.parts.vectors.has_input
         if len(named) or kind != "input" or bool(has_input.all()):
             return allowed

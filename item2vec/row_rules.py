@@ -110,7 +110,7 @@ class RowRules:
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
-        """Return the rows to exclude from each answer: denied ones, its list in ``exclude``, and seen ones.
+        """Return the rows to exclude from each answer: rows of ``deny``, of its ``exclude``, and seen rows.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class RowRules:
         Raises
         ------
         InputError
-            If ``disliked`` has one list per answer, and another number of lists.
+            If ``disliked`` holds lists, and their number is not ``n``.
         """
         if isinstance(self.disliked, np.ndarray):
             return [self.disliked] * n
@@ -142,7 +142,7 @@ class RowRules:
 def _direction_by(
     conditions: tuple[Condition, Condition], vectors: ItemVectors, eligible: Eligible
 ) -> Direction:
-    """Return the direction between the items that meet two conditions, as far as they are active."""
+    """Return the direction from the active items of the first condition to those of the second."""
     masks = [eligible.mask(condition) for condition in conditions]
     rows = [np.arange(len(vectors)) if mask is None else np.flatnonzero(mask) for mask in masks]
     return vectors.direction_between(*rows)

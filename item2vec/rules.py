@@ -40,9 +40,9 @@ class RuleArguments(TypedDict, total=False):
     ``disliked``: ids of items that the user dislikes; in ``recommend_many``, ids for all histories, or one
     list per history. ``interests``: the number of interests of a history, or ``"auto"``.
 
-    ``direction``: the way from one group of items to another, which is added to the query: a result of
-    ``Recommender.direction``, or a pair of conditions, such as ``({"year": {"<": 1990}}, {"year": {">=":
-    1990}})``.
+    ``direction``: the difference of the mean vectors of two groups of items, which is added to the query: a
+    result of ``Recommender.direction``, or a pair of conditions, such as ``({"year": {"<": 1990}}, {"year":
+    {">=": 1990}})``.
     """
 
     where: Where | None
@@ -69,10 +69,10 @@ class Rules:
        Unknown ids are ignored.
     2. Relevance. The score of an item is that of the user vector, moved away from ``disliked`` items and
        items of negative weight; with ``interests``, the highest score of several user vectors, one for each
-       cluster of the history. ``direction`` moves each of these vectors v to the vector of the same length
-       in the direction of v + |v| · d. It includes the bonuses of the model, and the prior with the weight
-       ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative score, so
-       that a factor above 1 always raises an item. The factors of an item are multiplied.
+       cluster of the history. ``direction`` moves each of these vectors v to the vector of the same length in
+       the direction of v + |v| · d. The score includes the bonuses of the model, and the prior with the
+       weight ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative
+       score, so that a factor above 1 always raises an item. The factors of an item are multiplied.
     3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
        history come after all others, in order of score. The cosines are those of the scored vectors; in
        ``similar_items`` and ``analogy``, the items of the query stand for the history. Without a history, the

@@ -162,7 +162,7 @@ class Boosted:
 
 @dataclass(frozen=True, eq=False)
 class Demoting:
-    """The rows of a source, with those that a function of each answer selects after all others.
+    """The rows of a source, in which the rows that a function selects follow all others.
 
     ``is_demoted`` holds a function of row numbers per answer, or ``None`` for an answer without such rows.
     """
@@ -209,7 +209,7 @@ class Demoting:
 
 
 def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
-    """Return a source whose scores are multiplied by factors, each with a mask of its rows; others by 1.
+    """Return a source whose scores are multiplied by factors; ``factors`` holds a mask of rows for each.
 
     >>> rows = Ordered(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
     >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows

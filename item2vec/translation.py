@@ -33,7 +33,7 @@ Method = Literal["procrustes", "ridge"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Translation:
-    """A linear map from the vectors of one catalogue to those of another; the result of ``align``.
+    """A linear map from the vectors of one catalogue to the vectors of another; the result of ``align``.
 
     Attributes
     ----------
@@ -66,7 +66,9 @@ class Translation:
         object.__setattr__(self, "matrix", read_only(self.matrix, np.float32))
         expected = (self.source.input.shape[1], self.target.input.shape[1])
         if self.matrix.shape != expected:
-            raise InputError(f"matrix has shape {self.matrix.shape}; expected {expected}, as the vectors")
+            raise InputError(
+                f"matrix has shape {self.matrix.shape}; expected {expected}, source × target dimensions"
+            )
         if not bool(np.isfinite(self.matrix).all()):
             raise InputError("matrix contains a number that is not finite; expected finite numbers")
 
@@ -88,9 +90,9 @@ class Translation:
         """Return the ``k`` target items nearest to a source item, best first.
 
         With ``csls``, the score is 2 cos(x, y) - r(x) - r(y), where r is the mean cosine of an item and its
-        10 nearest neighbours of the other catalogue. Items that are near to everything (hubs) thus lose
-        their advantage. Without it, the score is the cosine.
-        Source: Conneau et al., Word Translation Without Parallel Data, ICLR 2018, section 2.3.
+        10 nearest neighbours of the other catalogue. The two means lower the scores of hubs, the items that
+        are near to very many others. Without ``csls``, the score is the cosine. Source: Conneau et al., Word
+        Translation Without Parallel Data, ICLR 2018, section 2.3.
 
         Raises
         ------
@@ -102,7 +104,9 @@ class Translation:
         check_k(k)
         row = self.source.vocabulary.code(item)
         if not self.source.has_input[row]:
-            raise InputError(f"item {short_repr(item)} has no input vector; expected one, to map it")
+            raise InputError(
+                f"item {short_repr(item)} has no input vector; expected an item with an input vector"
+            )
         scores = self._scores(np.array([row]), csls=csls)[0]
         rows = top_k(scores, k)
         ids = self.target.vocabulary.decode(rows)
@@ -141,7 +145,7 @@ class Translation:
 
     @cached_property
     def _target_neighbourhood(self) -> Floats:
-        """Mean cosine of each target item and its nearest source items (float32, n target items)."""
+        """Mean cosine of each target item and its ``NEIGHBOURS`` nearest mapped source items (float32)."""
         unit, mapped = self.centred_target, self.mapped[self.source.has_input]
         blocks = [
             _neighbourhood(unit[start : start + ROWS_PER_BLOCK] @ mapped.T)
@@ -205,7 +209,7 @@ def align(
 def join_catalogues(
     source: Sentences, target: Sentences, pairs: Pairs, *, swap: float = 0.5, seed: int = 1
 ) -> Sentences:
-    """Return the sentences of both catalogues, in which items of pairs are replaced by each other at random.
+    """Return the sentences of both catalogues, with items of pairs exchanged at random.
 
     Vectors trained on the result are in one space, in which the items of a pair are near each other, because
     they share contexts. The two vocabularies must be disjoint: prefix the ids, such as "a:1" and "b:1".
@@ -278,7 +282,7 @@ def _neighbourhood(cosines: Floats) -> Floats:
 
 
 def _rows_of(pairs: Pairs, source: ItemVectors, target: ItemVectors) -> tuple[Rows, Rows]:
-    """Return the rows of the items of pairs; raise an error if there are none, or one cannot be mapped."""
+    """Return the rows of the items of pairs; raise an error without pairs, or if an item has no vector."""
     checked_pairs = _checked_pairs(pairs)
     if not checked_pairs:
         raise InputError("pairs is empty; expected at least one pair of a source and a target item")

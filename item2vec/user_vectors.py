@@ -79,7 +79,7 @@ class UserVectors(NamedTuple):
     def shares(
         self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int
     ) -> tuple[Codes, Doubles]:
-        """Return what each entry of a history adds to the inner product of a user vector and an item.
+        """Return the contribution of each entry to the inner product of a user vector and an item.
 
         The result is the item of each entry, disliked items included, and its contribution (float64).
         """

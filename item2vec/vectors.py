@@ -239,8 +239,8 @@ class ItemVectors(Geometry):
     def save(self, path: str | PathLike[str]) -> None:
         """Write all matrices and the settings of training to a new folder; ``load`` maps them.
 
-        Memory-mapped vectors need no memory of their own until they are read, and processes share it. Convert
-        a large file once: ``ItemVectors.load("glove.txt").save("glove")``.
+        The system reads memory-mapped vectors on demand, and processes share their memory. Convert a large
+        file once: ``ItemVectors.load("glove.txt").save("glove")``.
 
         Raises
         ------

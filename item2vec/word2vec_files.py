@@ -7,7 +7,7 @@ be compressed. A file of counts has a line "id count" per item, as written by wo
 gensim (``fvocab``).
 
 A blank ends an id. An id with white space is therefore written as ``%:`` and the percent-encoded id. No other
-id changes: ``c%20d`` is written and read as it is.
+id changes: ``c%20d`` is written and read unchanged.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def _layout_of(path: Path, binary: bool | None, encoding: str) -> _Layout:
 
 
 def _looks_binary(file: IO[bytes], size: int) -> bool:
-    """Return whether the next line has an id, but most of its other fields are not numbers."""
+    """Return whether the next line is probably binary: most fields after the id are not numbers."""
     line = file.readline(MAX_LINE).rstrip(b"\r\n ")
     numbers = line.rsplit(b" ", size)[1:]
     return bool(line) and (not numbers or sum(map(_is_number, numbers)) * 2 < len(numbers))

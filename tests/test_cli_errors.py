@@ -110,7 +110,7 @@ def check_words(command, text):
         ("ingest mixed", "mixed contains files of different formats"),
         ("ingest hive_folder", "name the column with --timestamp COLUMN"),
         ("ingest hive_folder --timestamp dat", "did you mean --timestamp date?\n"),
-        ("ingest hive_folder --sep ,", "has named columns; a separator can be given only for delimited"),
+        ("ingest hive_folder --sep ,", "has named columns; a separator can be set only for delimited"),
         ("ingest nothing-*.csv", "no file matches 'nothing-*.csv'"),
         ("ingest goood.csv", "no file 'goood.csv'; did you mean 'good.csv'?"),
         ("train --edges friends.edgelist", "friends.edgelist line 1: 4 fields"),

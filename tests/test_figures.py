@@ -100,7 +100,7 @@ def test_a_table_has_a_row_per_model_and_marks_the_best(evaluations):
 
 def test_a_table_of_a_list_names_models_by_their_class(evaluations):
     assert list(table(list(evaluations.values())).evaluations) == ["Popularity", "Random"]
-    with pytest.raises(InputError, match="two evaluations are of the model 'Random'; expected a dict"):
+    with pytest.raises(InputError, match="two evaluations have the name 'Random'; expected distinct names"):
         table([evaluations[HOSTILE]] * 2)
 
 

@@ -101,7 +101,7 @@ def test_percent_and_colons_in_a_query_have_no_special_meaning(item2vec, shop):
             "the query row 0: customer None",
         ),
         (["--table", "recent", *FLAGS, "--time-unit", "h"], "time_unit is 'h'"),
-        (["--table", "recent", *FLAGS, "--sep", ","], "a separator can be given only for delimited text"),
+        (["--table", "recent", *FLAGS, "--sep", ","], "a separator can be set only for delimited text"),
     ],
 )
 def test_wrong_queries_and_columns_are_errors_that_change_nothing(item2vec, shop, words, message):

@@ -108,7 +108,7 @@ def test_nothing_is_published_where_modes_cannot_be_set(tmp_path, umask, monkeyp
 
     monkeypatch.setattr(Path, "chmod", failing)
     reason = "the file system ignores modes" if ignored else "Operation not permitted"
-    with pytest.raises(WriteError, match=rf"{name}.* could not be given mode 0\d\d\d \({reason}\)"):
+    with pytest.raises(WriteError, match=rf"{name}.* could not be set to mode 0\d\d\d \({reason}\)"):
         item2vec.publish(made_model(seed=0), models)
     assert not (models / "CURRENT").exists()
     assert not [*(models / "staging").iterdir()] if (models / "staging").exists() else True

@@ -63,7 +63,7 @@ def test_reading_creates_no_file(tmp_path):
         ("postgresql://db/shop?port=abc", "has the parameter port='abc'; expected a number"),
         (
             "postgresql://db/shop?autocommit=secret",
-            "has the parameters autocommit; expected those of libpq",
+            "has the parameters autocommit; expected parameters of libpq",
         ),
         ("postgresql://db/shop?row_factory=secret", "has the parameters row_factory"),
         ("postgresql://db/shop?prepare_threshold=secret", "has the parameters prepare_threshold"),

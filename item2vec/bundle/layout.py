@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def with_layout(parts: Parts) -> Parts:
-    """Return a model with a layout of its items; a model that has one is returned as it is.
+    """Return a model with a layout of its items; a model that already has a layout is returned unchanged.
 
     The layout is computed by t-SNE, or by principal components if openTSNE is not installed. If this fails,
     or there are more than 1,000,000 items, a warning is logged, and the model is returned without a layout.

@@ -180,7 +180,7 @@ def sealed_manifest(manifest: Manifest) -> bytes:
         Manifest.model_validate_json(json.dumps(content))
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
-            f"the note is not JSON: {error}; expected text, finite numbers, lists and dicts"
+            f"the note is not JSON: {error}; expected text, finite numbers, booleans, None, lists and dicts"
         ) from error
     if len(text) > MAX_JSON_BYTES:
         raise InputError(

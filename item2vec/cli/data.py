@@ -60,8 +60,9 @@ def ingest(
     An interaction that is already in the store is counted as a duplicate and not added again. Events of a
     user with equal timestamps keep the order of the file. Rows that repeat an earlier row of the same file
     are counted as repeats. --columns and --sep describe FILE; --encoding, --no-quotes and --max-line describe
-    FILE and --items. An attribute of --items is a number, a boolean (true/false), or a list (--list-sep) if
-    all its values are; otherwise it is text. The types are printed.
+    FILE and --items. An attribute of --items has the type number or boolean (true/false) if all its values
+    have this type. It is a list if any value contains --list-sep. Otherwise it is text. The command prints
+    the types.
 
     --from-sql reads the rows in blocks, in one transaction that only reads. The password may be in ~/.pgpass
     in place of the URL. The flags that describe interactions are also keys of [ingest] in item2vec.toml.

@@ -22,7 +22,7 @@ def explore(*, port: Port = 8000, models: options.Models = None, as_json: option
     """Open the explorer on a models folder, without a store.
 
     The page shows recommendations for a history, similar items, analogies, a map of the catalogue, and the
-    versions. Attributes and titles are those of the items that the model contains.
+    versions. Titles and attributes are read from the model.
 
     Example: item2vec explore --models models
     """
@@ -39,7 +39,7 @@ def playground(
 ) -> None:
     """Train a model on the sample data, and open the explorer on it.
 
-    A folder of an earlier playground is served as it is.
+    If the folder contains the model of an earlier playground, that model is served.
 
     Example: item2vec playground
     """

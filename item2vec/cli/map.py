@@ -47,8 +47,8 @@ def draw_map(
 ) -> None:
     """Draw a map of the items: similar items are close.
 
-    Titles and attributes are those that the model contains. The layout that was computed at publishing is
-    used if there is one, and --where, --method and --layout-seed are not given.
+    Titles and attributes are read from the model. If the model was published with a layout, this layout is
+    drawn, unless --where, --method or --layout-seed differs from its default.
 
     Example: item2vec map --out map.html --color genre
     """

@@ -33,7 +33,7 @@ def list_versions(models: options.Models = None, as_json: options.AsJson = False
 
     States: served, previous (served before it), pinned, leased (loaded by a process), held (on hold since a
     rollback), damaged. The score is the metric of the gates on the held-out interactions, as recorded by
-    "item2vec retrain"; versions of other commands have none.
+    "item2vec retrain"; a version that another command published has no score.
 
     Example: item2vec models list
     """

@@ -107,7 +107,7 @@ INTERACTIONS: dict[str, Any] = {
         typer.Option(
             "--time-unit",
             metavar="s|ms|us|ns",
-            help="Unit of timestamps that are numbers [default: the unit on which the numbers agree].",
+            help="Unit of timestamps that are numbers [default: detected from the numbers].",
         ),
     ],
     "time_format": Annotated[
@@ -115,7 +115,8 @@ INTERACTIONS: dict[str, Any] = {
         typer.Option(
             "--time-format",
             metavar="FORMAT",
-            help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. UTC without %z.",
+            help="Format of timestamps, as in Python's strptime, such as '%d.%m.%Y %H:%M'. "
+            "Without %z, times are in UTC.",
         ),
     ],
     "no_timestamps": Annotated[

@@ -78,8 +78,8 @@ def described(
     """Convert recommendations to rows of rank, item id and score.
 
     Titles and attributes are added from ``items`` if it is not ``None``; the source is added with
-    ``with_source``. Numbers and booleans among the attributes are text as in JSON (a year is not rounded and
-    has no thousands separator), or themselves with ``as_json``.
+    ``with_source``. Attributes that are numbers or booleans are converted to text as in JSON (a year is not
+    rounded and has no thousands separator). With ``as_json``, they are not converted.
     """
     rows = []
     for rank, recommendation in enumerate(recommendations, start=1):
@@ -125,7 +125,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _json(value: Any) -> str:
-    """Return JSON. Characters that stdout may not encode are JSON escapes, not those of Python."""
+    """Return JSON text. If stdout cannot encode a character, the text contains its JSON escape."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return json.dumps(value, ensure_ascii=not is_unicode, allow_nan=False, default=str)
 

@@ -90,7 +90,7 @@ def remedies_for(**argument_of: str) -> Iterator[None]:
 
 
 def _as_flag(remedy: Remedy) -> str:
-    """Return a remedy as a flag, or its alternative if the command has no such flag, or if it was given."""
+    """Return a remedy as a flag, or its alternative if the command has no such flag or already sets it."""
     context = _running.get()
     flag = _flag(remedy)
     parameter = None if context is None else _parameters(context.command).get(flag)

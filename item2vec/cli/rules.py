@@ -121,7 +121,7 @@ def _parameter(name: str) -> inspect.Parameter:
     kind, metavar, help_ = OPTIONS[name]
     option = typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=help_)
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
-    # A parameter named popularity would be a setting of the model.
+    # The prefix avoids a clash: "popularity" is also the name of a setting of the model.
     return inspect.Parameter(
         f"rule_{name}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

@@ -1,4 +1,4 @@
-"""The command group ``runs``: the trainings that the store has recorded."""
+"""The command group ``runs``: the runs of ``retrain`` that the store has recorded."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def list_runs(
 
     A row contains the start, the duration in seconds, the status (running, promoted, refused or failed), the
     promoted version, the number of passed gates, the gates that were not passed, the metric of the gates on
-    the held-out interactions, and the reason of a refusal, an error or --force. With --json, a row is that of
-    GET /v1/runs.
+    the held-out interactions, and the reason of a refusal, an error or --force. With --json, a row has the
+    fields of GET /v1/runs.
 
     Example: item2vec runs --limit 7
     """

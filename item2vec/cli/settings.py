@@ -108,7 +108,7 @@ def computes_layout(flag: bool | None) -> bool:
 def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -> RetrainConfig:
     """Return the configuration of a nightly run from the settings file.
 
-    ``gap`` is that of ``adapter_config``, ``layout`` the flag of ``computes_layout``.
+    ``gap`` is passed to ``adapter_config``, and ``layout`` to ``computes_layout``.
     """
     sections: dict[str, Any] = {
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
@@ -161,7 +161,7 @@ def _file() -> dict[str, Any]:
             raise ConfigError(f"{FILE}: unknown key {short_repr(name)}{_nearest(name, known)}")
     for name, example in EXAMPLES.items():
         if not isinstance(content.get(name, ""), str):
-            # Without the value, because it may contain a password.
+            # The message omits the value, because the value may contain a password.
             found = _type_of(content[name])
             raise ConfigError(f'{FILE}: {name} is {found}; expected text, such as {name} = "{example}"')
     for section, settings in SECTIONS.items():

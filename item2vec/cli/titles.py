@@ -41,10 +41,10 @@ def read_titles(
     """Read items from a file.
 
     For delimited text, the columns of ids and titles are inferred from the header, or from
-    ``--items-columns``. The id column is the first that exists of ``item``, ``item_id`` and the first column.
-    The title column is ``title``, or else the first column whose name ends in "title" or "name". The first
-    line is a header if it contains ``item`` or one of these names, or starts with the name of an id.
-    Otherwise the columns are id, title, artist and further attributes.
+    ``--items-columns``. The id column is the column ``item``, else ``item_id``, else the first column. The
+    title column is ``title``, else the first column whose name ends in "title" or "name". The first line is a
+    header if it contains ``item`` or one of these names, or starts with the name of an id. Otherwise the
+    columns are id, title, artist and further attributes.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def _any_comparison(expression: Expression, values: Iterable[Scalar]) -> Conditi
 
 
 def _values(expression: Expression, column: Column) -> set[Scalar]:
-    """Return the value as each type of the attribute's values that it can be read as."""
+    """Return the text of an expression, converted to each type of the attribute's values that it fits."""
     readings: dict[str, Callable[[str], Scalar | None]] = {
         "boolean": _boolean,
         "number": _number,

@@ -43,9 +43,9 @@ class IngestConfig(Settings):
     encoding: Name = "utf-8"
     """Character encoding of text files."""
     time_unit: Name | None = None
-    """Unit of timestamps that are numbers: s, ms, us or ns. Default: the unit on which the numbers agree."""
+    """Unit of timestamps that are numbers: s, ms, us or ns. Default: detected from the numbers."""
     time_format: Name | None = None
-    """Format of timestamps, as in Python's strptime. UTC without %z."""
+    """Format of timestamps, as in Python's strptime. Without %z, times are in UTC."""
     no_timestamps: bool = False
     """Ingest interactions without timestamps. The order of the file is their order."""
     repeats: Literal["keep", "merge"] | None = None

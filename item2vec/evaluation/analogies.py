@@ -99,11 +99,11 @@ def evaluate_analogies(
     method
         ``"3cosadd"`` or ``"3cosmul"``, as in ``ItemVectors.analogy``.
     restrict_vocab
-        Number of first rows, usually the most frequent items, that may be asked for and answered; ``None``
-        for all rows. A question with another item is not answered.
+        Only the first ``restrict_vocab`` rows, usually the most frequent items, may occur in questions and
+        answers; ``None`` for all rows. A question with another item is not answered.
     case_insensitive
-        Whether upper and lower case are equal. Of the items that differ only in case, the first one stands
-        for all of them, and none of those of a question is an answer.
+        Whether ids are compared in upper case. The first of several items that differ only in case then
+        represents all of them. An answer never differs only in case from an item of its question.
 
     Raises
     ------

@@ -107,9 +107,10 @@ def _query_ngrams(split: Split, checked: Mask) -> Offsets:
 
 
 def _repetition(train: Sentences) -> float:
-    """Return the share of the 5-grams of the training part that occur after two or more different items.
+    """Return the share of 5-grams of the training part that are preceded by two or more different items.
 
-    Repetitions after the same item are not counted: a leak produces them, as duplicate sentences.
+    Occurrences with the same preceding item count once, because duplicate sentences, which a leak produces,
+    repeat the preceding item too.
     """
     starts = _starts(train, _HISTORY + 1)
     if not len(starts):

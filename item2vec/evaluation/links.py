@@ -72,7 +72,8 @@ class HiddenEdges:
         """Return the queries for ``evaluate``: a node, with the other nodes of its hidden edges as targets.
 
         The history is the node itself. Its known neighbours are not recommended. A node whose edges are all
-        hidden has no query, and its edges count in ``dropped``.
+        hidden is neither a query nor a target. ``dropped`` counts the pairs of a query and a target that are
+        omitted for this reason; an undirected edge makes two pairs.
 
         Parameters
         ----------
@@ -101,8 +102,8 @@ class HiddenEdges:
     def auc(self, score: PairScores, *, negatives: int = 10, seed: int = 7) -> float:
         """Return the probability that a hidden edge has a higher score than a pair without an edge.
 
-        The pairs without an edge are drawn uniformly, ``negatives`` for each hidden edge. Ties count one
-        half.
+        The probability is estimated from pairs without an edge: for each hidden edge, ``negatives`` pairs of
+        different nodes are drawn uniformly. A tie counts one half.
 
         Source: Fawcett, An introduction to ROC analysis, 2006, section 7; Grover & Leskovec, node2vec, KDD
         2016, section 4.4.
@@ -158,7 +159,7 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
     Raises
     ------
     InputError
-        If ``share`` is not between 0 and 1, or no edge is hidden or left.
+        If ``share`` is not between 0 and 1, or the result would hide no edge or every edge.
 
     Examples
     --------
@@ -212,7 +213,8 @@ def cosines(vectors: ItemVectors) -> PairScores:
 class _Neighbours(Baseline):
     """Base class of the baselines that sum a weight over the common neighbours of two nodes.
 
-    In a directed graph, these are the nodes between them on paths of two edges.
+    In a directed graph, a common neighbour is the middle node of a path of two edges from the first node to
+    the second.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -249,7 +251,7 @@ class _Neighbours(Baseline):
         return scores
 
     def _around(self, node: int) -> tuple[Codes, Doubles]:
-        """Return the neighbours of the neighbours of a node, with repeats, and the weights of the paths."""
+        """Return the end of each path of two edges from a node, and the weight of the path's middle node."""
         friends = self._friends[self._offsets[node] : self._offsets[node + 1]]
         spans = [slice(self._offsets[friend], self._offsets[friend + 1]) for friend in friends]
         empty = np.empty(0, np.int32)

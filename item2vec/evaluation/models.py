@@ -69,7 +69,9 @@ class Ranking(NamedTuple):
 def check_rankings(
     returned: object, model: object, queries: Sequence[int], k: int, vocabulary: Vocabulary
 ) -> list[Ranking]:
-    """Return the rankings of a model for queries of these numbers; ``vocabulary`` is that of the histories.
+    """Return the checked rankings of a model; ``queries`` numbers the queries in messages.
+
+    Codes in the result of the model are positions in ``vocabulary``, unless the result is ``Answers``.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def check_rankings(
 
 
 def _parts(returned: object, name: str) -> tuple[Sequence[Any] | Array, Array | None]:
-    """Return the rankings, and the scores if they are an array of their own."""
+    """Return the rankings, and the scores if the model returned them as a separate array."""
     if _is_pair(returned):
         items, scores = returned
         if scores.shape != items.shape:

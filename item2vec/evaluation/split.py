@@ -242,5 +242,5 @@ class Split:
 
 
 def _n_users(users: Offsets | None) -> float:
-    """Return the number of ids that users need; infinite if there are no user numbers."""
+    """Return the number of user ids that the user numbers require; infinite without user numbers."""
     return np.inf if users is None else float(users.max(initial=-1) + 1)

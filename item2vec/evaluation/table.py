@@ -30,8 +30,8 @@ NOT_RANKED = frozenset(BEYOND_ACCURACY) - {"coverage", "serendipity"}
 class Table:
     """Evaluations by the name of the model: a row per model and a column per metric. See ``table``.
 
-    Notebooks display the best value of each column in bold: the highest, of accuracy metrics, coverage,
-    serendipity and metrics of one's own. Whether a difference is significant is the question of ``compare``.
+    Notebooks display the best value of each column in bold: the highest value, for accuracy metrics,
+    coverage, serendipity and custom metrics. ``compare`` tests whether a difference is significant.
 
     Raises
     ------
@@ -148,7 +148,8 @@ def table(evaluations: Mapping[str, Evaluation] | Sequence[Evaluation]) -> Table
     Parameters
     ----------
     evaluations
-        Evaluations by name, or a list: each is then named by the class of its model.
+        Evaluations by name, or a list of evaluations. In a list, the name of an evaluation is the class of
+        its model.
 
     Raises
     ------
@@ -172,6 +173,9 @@ def table(evaluations: Mapping[str, Evaluation] | Sequence[Evaluation]) -> Table
         for evaluation in listed:
             name = getattr(evaluation, "model", "")
             if name in evaluations:
-                raise InputError(f"two evaluations are of the model {name!r}; expected a dict of names")
+                raise InputError(
+                    f"two evaluations have the name {name!r}; expected distinct names: pass a dict, with a "
+                    "name for each evaluation"
+                )
             evaluations[name] = evaluation
     return Table(dict(evaluations))

@@ -290,14 +290,14 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: Sca
 
 
 def _is_in(rows: Rows, others: Rows) -> Mask:
-    """Return the result of ``np.isin`` for some rows; faster for so few."""
+    """Return the result of ``np.isin``; faster for few rows."""
     ascending = np.sort(others)
     found: Mask = ascending[np.searchsorted(ascending[:-1], rows)] == rows
     return found
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
-    """Return the number of rows of which ``n`` are allowed, even two standard deviations below the mean."""
+    """Return the number of candidates that contain ``n`` allowed rows, plus two standard deviations."""
     if scan.allowed is None:
         return n
     share = max(1, scan.n_allowed) / len(scan.allowed)

@@ -23,7 +23,7 @@ def map_of(
     """Return a map of several catalogues as a plotly figure, coloured by catalogue.
 
     The vectors of the models share a space: they were trained together, or one was mapped to the space of the
-    other. ``labels`` are the names of the catalogues; ``method`` and ``seed`` are those of ``layout``.
+    other. ``labels`` are the names of the catalogues; ``method`` and ``seed`` are arguments of ``layout``.
 
     Raises
     ------

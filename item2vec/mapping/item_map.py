@@ -87,8 +87,8 @@ def map_items(
     where
         Conditions on the attributes of the items to draw.
     method, seed
-        Those of ``layout``. With their defaults, the layout that was computed at publishing is used if all
-        items are drawn.
+        Arguments of ``layout``. If both have their defaults and all items are drawn, the layout that was
+        computed at publishing is used.
 
     Raises
     ------

@@ -59,7 +59,7 @@ def picture_of(item_map: ItemMap, kind: Literal["png", "svg"]) -> bytes:
 
 def _draw_points(figure: Any, axes: Any, item_map: ItemMap) -> None:
     n_items, colours = len(item_map), item_map.colours
-    size = 0.6 * point_size(n_items)  # in points: the map of about 430 points is as 800 pixels of a screen
+    size = 0.6 * point_size(n_items)  # in points: 430 points correspond to 800 pixels on a screen
     style = {
         "s": size**2,
         "linewidths": 0,

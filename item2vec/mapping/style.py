@@ -1,4 +1,4 @@
-"""The look of maps: colours, sizes of points, and the series of points of equal colour."""
+"""Style of maps: colours, sizes of points, and the series of points of equal colour."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_VALUE = "#d3d6d4"
 
 
 class Series(NamedTuple):
-    """Items of one colour: name in the legend, colour, rows of the map, and whether it is a group by name."""
+    """Items of one colour: name in the legend, colour, rows of the map, and whether a value has the name."""
 
     name: str
     colour: str

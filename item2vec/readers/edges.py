@@ -166,7 +166,7 @@ def _is_edge_list(table: Table, path: Path, wanted: Sequence[str]) -> bool:
 
 def _direction(name: str, stated: GraphRows, directed: bool | None) -> bool:
     if directed and not stated.directed:
-        raise ConfigError(f"{name} is undirected; expected a directed graph, as directed is given: omit it")
+        raise ConfigError(f"{name} is undirected; expected a directed graph for directed=True: omit directed")
     return stated.directed if directed is None else directed
 
 

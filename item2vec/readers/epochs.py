@@ -150,7 +150,7 @@ def is_dated(micros: Offsets) -> Mask:
 
 
 def is_recent(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1900 to 2100: of numbers without a unit, as seconds."""
+    """Return a mask of the dates from 1900 to 2100, which are valid if the numbers have no common unit."""
     return (micros >= _YEARS_1900_TO_2200[0]) & (micros < PLAUSIBLE[1] * SECOND)
 
 

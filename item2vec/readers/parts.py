@@ -75,7 +75,7 @@ class Parts:
             )
 
     def _position(self, table: Table, at: int) -> int | None:
-        """Return the position of a column in a part; ``None`` if no object of JSON lines has this key."""
+        """Return the position of a column in a part; ``None`` for a key that a JSON lines file lacks."""
         if table.names == self._first.names:
             return self._own[at]
         name = self.names[at]
@@ -95,7 +95,7 @@ class Parts:
         inner: Mapping[int, int | None],
         partition: Mapping[str, str | None],
     ) -> Batch:
-        """Return a batch with the columns at ``positions``: those of the part, and constant columns."""
+        """Return a batch with the columns at ``positions``: columns of the part, and constant columns."""
         n_rows = len(batch.columns[0]) if batch.columns else len(batch.numbers or ())
         own = iter(batch.columns)
         columns: list[Values] = [

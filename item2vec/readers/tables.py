@@ -109,7 +109,7 @@ class _Opener:
         return (partial(self._open_frame, frame, number) for number, frame in frames)
 
     def open_part(self, path: Path, partition: Mapping[str, str | None]) -> Part:
-        """Open a file of several files."""
+        """Open one of several files."""
         wanted = [name for name in self.wanted if name not in partition]
         return dataclasses.replace(self, wanted=wanted).open_file(path), partition
 
@@ -152,7 +152,9 @@ class _Opener:
 
     def _files_of_element(self, path: Any) -> list[_File]:
         if not isinstance(path, str | PathLike):
-            raise InputTypeError(f"a source is {short_repr(path)}; expected a path, as the first source is")
+            raise InputTypeError(
+                f"a source is {short_repr(path)}; expected a path, because the first source is a path"
+            )
         return _files_of(Path(path), self.encoding)
 
     def _open_frame(self, frame: Any, number: int) -> Part:
@@ -167,7 +169,7 @@ class _Opener:
         ]
         if given:
             raise InputError(
-                f"{name} has named columns; {' and '.join(given)} can be given only for delimited text: omit "
+                f"{name} has named columns; {' and '.join(given)} can be set only for delimited text: omit "
                 f"{'them' if len(given) > 1 else 'the option'}"
             )
 
@@ -243,7 +245,7 @@ def _format_of(path: Path, encoding: str) -> str | None:
 
 
 def _label_of(path: Path, encoding: str) -> str:
-    """Return the format of a file, for text with the suffix of its name; empty if a text file is empty."""
+    """Return the format of a file; text has the suffix of its name appended; empty for an empty file."""
     format_ = _format_of(path, encoding)
     suffix = f" {Path(content_name(path)).suffix}" if format_ == _TEXT else ""
     return f"{format_ or ''}{suffix}".strip()

@@ -160,7 +160,7 @@ class TimeColumn:
         return micros, bad
 
     def _is_valid(self, micros: Offsets) -> Mask:
-        """Return a mask of the dates that are accepted if the unit was determined from the numbers."""
+        """Return a mask of the valid dates if neither the unit nor the format is an argument."""
         if self._unit is None:
             return is_recent(micros)
         return is_dated(micros) | is_placeholder(micros)

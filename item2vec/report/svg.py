@@ -1,7 +1,7 @@
-"""Charts as inline SVG, without a script: the part of plotly's JSON that ``figures.py`` contains.
+"""Charts as inline SVG, without a script: of the subset of plotly's JSON that ``figures.py`` produces.
 
-A chart is as wide as its place on the page. It has few units, so that its labels are readable on a phone.
-Values are titles of the marks, which browsers show when the pointer rests on them.
+A chart is as wide as its container on the page. Its coordinate system is narrow, so that labels are readable
+on a phone. The values are ``title`` elements, which browsers show as tooltips.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def _promoted_reports(runs: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_present_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a note or report whose evaluation has the present names of ``RENAMED`` keys, and ``ADDED``."""
+    """Return a note or report in the present format: keys as in ``RENAMED``, and the settings ``ADDED``."""
     if not isinstance(evaluation := record.get("evaluation"), dict):
         return record
     evaluation = _renamed(evaluation)

@@ -89,7 +89,7 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 
     Norms and duplicates are computed on all rows. The other statistics are computed on at most 2,000 rows and
     500 queries, sampled with the seed. Items without an input vector contribute their output vector only.
-    Items with a count of 0 do not count: those with the same attributes have equal vectors.
+    Items with a count of 0 are excluded, because new items with the same attributes have equal vectors.
     """
     vectors = model.vectors
     random = np.random.default_rng(seed)

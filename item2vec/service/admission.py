@@ -181,7 +181,7 @@ class Admission:
 
 
 def _needed(scope: Scope) -> Right:
-    """Return the right that a request needs: POST routes read, except those that store events."""
+    """Return the right that a request needs; a POST request writes only if it stores events."""
     if scope["method"] in READING and scope["path"].rstrip("/") not in WRITING_ROUTES:
         return "read"
     return "write"

@@ -62,7 +62,7 @@ def create_app(serving: Serving, *, keys: ApiKeys | None = None, limits: Limits 
 
 
 class _Application(FastAPI):
-    """An application whose query parameters that are JSON objects have the content type JSON."""
+    """An application that describes query parameters with JSON objects by the content type JSON."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""

@@ -44,7 +44,7 @@ def facts(view: View, *, has_store: bool) -> dict[str, Any]:
 
 
 class Maps:
-    """The positions of the items of the latest model: its layout, or else computed in the background.
+    """The positions of the latest model's items: its layout, else positions computed in the background.
 
     >>> Maps().positions is None
     True
@@ -81,8 +81,8 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
     """Return the map of a model as JSON values: ids, titles, positions and colour groups.
 
     Items without a position are left out. ``x`` and ``y`` (float32, from 0 to 1) and ``group`` (uint8) are
-    little-endian arrays in base64. ``titles`` is ``None`` if no item has a title. ``names`` are the
-    names of the groups; a last name ``None`` denotes other values and none.
+    little-endian arrays in base64. ``titles`` is ``None`` if no item has a title. ``names`` are the names of
+    the groups; ``None``, if present, is the group of all other values and of items without a value.
     """
     rows = np.flatnonzero(np.isfinite(positions).all(axis=1))
     ids, items = view.model.vocabulary.decode(rows), view.items

@@ -65,7 +65,7 @@ class ItemSearch:
         self._bounds: Offsets = np.append(starts, len(grams))
 
     def best(self, query: str, *, k: int = 10) -> list[str]:
-        """Return the ids of the ``k`` best items, best first, of those with a common trigram."""
+        """Return the ``k`` best items that share a trigram with the query, as ids, best first."""
         wanted = np.unique(_trigrams([query])[0])
         if not len(wanted) or not len(self._grams):
             return []
@@ -85,8 +85,8 @@ class ItemSearches:
     """The index of the items of the latest view.
 
     Only the first request waits for an index. When the items have changed, one thread at a time computes
-    another one, and the last one remains in use meanwhile. Changes of active flags and of a model whose ids
-    remain the same need no other index.
+    another one, and the last one remains in use meanwhile. A change of active flags, or a new model with the
+    same ids, does not require a new index.
 
     >>> ItemSearches().is_computing
     False

@@ -10,9 +10,9 @@ __all__ = ["bounded_protocol"]
 
 
 def bounded_protocol() -> Any:
-    """Return uvicorn's protocol by httptools with a limit; the name of the slower one without httptools.
+    """Return a subclass of uvicorn's httptools protocol with a limit; "h11" if httptools is missing.
 
-    uvicorn's own class would keep a line and headers of any size in memory.
+    uvicorn's httptools class limits neither the request line nor the headers. Its slower h11 class does.
     """
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

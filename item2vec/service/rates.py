@@ -11,7 +11,7 @@ MAX_CLIENTS = 10_000
 class Rates:
     """Limit on the rate of requests of each client, by the generic cell rate algorithm (ITU-T I.371).
 
-    A client may send the requests of one second at once; then they are admitted at equal intervals.
+    A client may send the requests of one second in a burst. Further requests are admitted at equal intervals.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Rates:
         self._next: dict[str, float] = {}
 
     def delay(self, client: str, now: float) -> float:
-        """Count a request at a time in seconds; return 0, or the seconds after which it is admitted."""
+        """Return 0 and count the request if it is admitted at time ``now``, else the seconds to wait."""
         due = max(self._next.get(client, now), now)
         if due - now > BURST_SECONDS:
             return due - now - BURST_SECONDS

@@ -54,7 +54,7 @@ Timestamp = Annotated[
 
 
 def _whole(value: Any) -> Any:
-    """Convert a float without a fraction, such as 10.0, to an integer: JSON does not tell them apart."""
+    """Convert a float without a fraction, such as 10.0, to an integer, because JSON has one number type."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -130,7 +130,7 @@ class CompareBody(Recommend):
 
 
 class Batch(_Strict):
-    """Several requests for recommendations. Each is validated by itself."""
+    """Several requests for recommendations. Each request is validated separately."""
 
     requests: Annotated[list[dict[str, Any]], Field(max_length=1_000)]
 

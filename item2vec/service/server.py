@@ -127,8 +127,9 @@ def _serve(app: FastAPI, listener: socket.socket) -> None:
     # uvicorn raises the signal again after the shutdown, which would change the exit code.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # SQLite and NumPy release the interpreter lock in each call. While another thread computes, for example
-    # loads a version, a request waits this long to get it back, many times.
+    # SQLite and NumPy release the interpreter lock in each call. A request takes the lock many times, and
+    # each time waits up to one switch interval while another thread computes, such as when it loads a
+    # version.
     sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
         app,

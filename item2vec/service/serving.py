@@ -31,7 +31,7 @@ __all__ = ["Answered", "Serving"]
 RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
 STORE_WAIT_SECONDS = 1.0
-STORE_THREADS = 8  # of 16, so that a store that does not answer leaves threads to requests with histories
+STORE_THREADS = 8  # of 16: if the store does not respond, requests with histories keep the other threads
 SCORE_RULES = ("disliked", "boost", "popularity", "interests")
 
 log = logging.getLogger(__name__)
@@ -230,7 +230,7 @@ def _timestamps(tokens: Sequence[Mapping[str, Any]]) -> list[int]:
     for number, token in enumerate(tokens):
         if token.get("timestamp") is None:
             raise InputError(
-                f"history[{number}] has no timestamp; expected one for each item of the history, or none"
+                f"history[{number}] has no timestamp; expected a timestamp for each item, or for no item"
             )
     return [instant(token["timestamp"]) for token in tokens]
 

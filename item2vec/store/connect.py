@@ -168,10 +168,11 @@ def _parse_sqlite(url: sa.URL) -> sa.URL:
 
 
 def _parse_postgresql(url: sa.URL) -> sa.URL:
-    """Check the parameters whose errors would be those of SQLAlchemy and psycopg, and add the driver."""
+    """Check the parameters that SQLAlchemy or psycopg would reject without a typed error; add the driver."""
     if names := sorted(url.query.keys() & ARGUMENTS_OF_PSYCOPG):
         raise ConfigError(
-            f"{shown(url)} has the parameters {', '.join(names)}; expected those of libpq, such as sslmode"
+            f"{shown(url)} has the parameters {', '.join(names)}; expected parameters of libpq, "
+            "such as sslmode"
         )
     for name in sorted(url.query.keys() & NUMBERS):
         values = url.normalized_query[name]
@@ -185,7 +186,7 @@ def _parse_postgresql(url: sa.URL) -> sa.URL:
 def shown(url: sa.URL) -> str:
     """Return a URL as text for messages, logs and reports: without secrets.
 
-    The password is masked. Of the parameters, only those that are known to be no secrets remain.
+    The password is masked. All parameters are removed, except the ones that are known to contain no secret.
 
     >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?Token=secret&connect_timeout=3"))
     'postgresql+psycopg://ann:***@db/shop?connect_timeout=3'

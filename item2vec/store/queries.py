@@ -181,7 +181,7 @@ def read_snapshot(
 
 
 def read_ahead(connection: sa.Connection, start: datetime) -> Ahead | None:
-    """Return the number and the earliest of the interactions at or after ``start``, or ``None``."""
+    """Return the number of interactions at or after ``start`` and the earliest one, or ``None``."""
     _disable_timeout(connection)
     c = interaction.c
     is_ahead = (c.occurred_at >= _aware(start)) & (c.dated == sa.true())

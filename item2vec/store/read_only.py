@@ -135,7 +135,7 @@ def _must_be_immutable(database: Path, missing: str) -> bool:
 
 
 def _state(database: Path) -> tuple[int, ...]:
-    """Return numbers that change if a database is written: those of its file, and the size of ``-wal``."""
+    """Return numbers that change with each write: inode, size and time of the file, and size of ``-wal``."""
     try:
         file = database.stat()
         wal = _beside(database, "-wal")

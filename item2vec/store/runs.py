@@ -56,7 +56,7 @@ class Run:
     metrics: Mapping[str, Any]
 
     def _gates_with(self, *, passed: bool) -> list[str]:
-        """Return the names of the gates that were passed, or of those that were not, in order of their check.
+        """Return the names of the gates with this result, in the order in which they were checked.
 
         >>> now = datetime(2024, 1, 1)
         >>> gates = {"queries": {"passed": True}, "finite": {"passed": False}}
@@ -122,7 +122,7 @@ class Promotion:
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Raise ``InputError`` for settings of a run that lack a required key, or hold other than JSON values."""
+    """Raise ``InputError`` if the settings of a run lack a required key, or a value is not a JSON value."""
     if not {"models", "host"} <= config.keys():
         raise InputError(
             f"config has the keys {', '.join(map(str, config)) or '(none)'}; expected models and host as well"
@@ -197,7 +197,7 @@ def _metric_of(config: Mapping[str, Any]) -> str:
 
 
 def runs(connection: sa.Connection, limit: int, number: int | None) -> list[Run]:
-    """Return the newest ``limit`` runs, newest first, or the run of an id."""
+    """Return the newest ``limit`` runs, newest first; with ``number``, only the run with this id."""
     selected = sa.select(run).order_by(run.c.id.desc()).limit(limit)
     with undamaged(connection):
         rows = connection.execute(selected if number is None else selected.where(run.c.id == number))

@@ -83,7 +83,7 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
 
 @contextmanager
 def _wrong_statements(where: str) -> Iterator[None]:
-    """Convert errors that the statement causes to ``InputError``, and leave those of the database alone."""
+    """Convert errors that the statement causes to ``InputError``; other database errors propagate."""
     try:
         yield
     except DBAPIError as error:

@@ -235,11 +235,11 @@ class Store:
         return self._data("read", read)
 
     def ahead(self, start: datetime) -> Ahead | None:
-        """Return the number and earliest of the interactions from ``start`` (naive: UTC) on, or ``None``."""
+        """Count the interactions from ``start`` (naive: UTC) on, and return the earliest one, or ``None``."""
         return self._data("read", partial(queries.read_ahead, start=start))
 
     def history(self, user: str, *, limit: int | None = None) -> History:
-        """Return the newest ``limit`` interactions of a user (default: all), oldest first, if any."""
+        """Return the newest ``limit`` interactions of a user, oldest first; ``None``: all interactions."""
         check_ids([user])
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))

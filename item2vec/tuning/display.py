@@ -58,7 +58,7 @@ def settings_of(trial: Trial) -> str:
 
 
 def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
-    """Return the number of the trial with the chosen settings, possibly those of another taste."""
+    """Return the number of the trial whose training and one of whose tastes were chosen; else ``None``."""
     for trial in done:
         if any(_same(one.config, chosen) for one in (trial, *trial.others)):
             return trial.number
@@ -66,6 +66,6 @@ def _chosen(done: Sequence[Trial], chosen: Config) -> int | None:
 
 
 def _same(first: Config, second: Config) -> bool:
-    """Return whether two configurations differ at most in epochs, of which the finals may train more."""
+    """Return whether two configurations differ at most in ``epochs``, which the finals may raise."""
     epochs = {"epochs": 1}
     return first.taste == second.taste and first.train.replace(**epochs) == second.train.replace(**epochs)

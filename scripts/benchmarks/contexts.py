@@ -3,8 +3,8 @@
     scripts/benchmarks/contexts.py --data DIR [--seeds 3] [--json FILE]
 
 A tenth of the distinct pairs of an artist and a tag is held out. Each artist with held-out tags is a query;
-tags of the training part are not recommended again. Compared are the popularity of tags, item-kNN over sets
-of tags, skip-gram on these sets, and skip-gram whose contexts are the tags.
+tags of the training part are not recommended again. The script compares the popularity of tags, item-kNN over
+sets of tags, skip-gram on these sets, and skip-gram whose contexts are the tags.
 """
 
 import json

@@ -2,7 +2,7 @@
 
     scripts/benchmarks/default_quality.py --data DIR [--only SET …] [--seed 1] [--json FILE]
 
-Nothing is chosen here. Held out are the last item of each sentence (amazon-beauty, lastfm-sequences,
+Nothing is chosen here. The held-out data are the last item of each sentence (amazon-beauty, lastfm-sequences,
 yes-small; online-retail with repeats), the last tenth of the time (movielens-100k, sample_data: users with a
 history), the published test part (diginetica and yoochoose-100k: every prefix of a session; gowalla), or a
 random tenth (lastfm-2k). Ties count against item2vec, and in the returned order for baselines.

@@ -1,11 +1,11 @@
-"""Directions between groups of items: do they move the answers, and what do they cost?
+"""Directions between groups of items: their effect on answers, and the loss of similarity.
 
     scripts/benchmarks/directions.py [--data DIR] [--factors 1 2 4]
 
-For each song of one group of the sample data, the ten most similar songs and the ten recommendations for a
-history of the song, without and with a multiple of the direction to another group. The numbers are the share
-of answers in the second group, and the mean cosine of the answers to the song (similar songs only). The
-last line is the filter ``where`` in place of a direction.
+For each song of one group of the sample data, the script requests the ten most similar songs, and ten
+recommendations for a history of this song: without a direction, and with multiples of the direction to
+another group. It prints the share of answers in the second group, and the mean cosine of the answers to the
+song (similar songs only). The last line is measured with the filter ``where`` in place of a direction.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Seconds to evaluate a model with all metrics at k = 5, 10, 20: its rankings, and everything else.
+"""Seconds to evaluate a model with all metrics at k = 5, 10, 20: its rankings, and all other work.
 
     scripts/benchmarks/evaluation.py [--users 20000] [--items 12000] [--json FILE]
 

@@ -51,7 +51,7 @@ COLUMNS += ["versions", "mixed", "degraded", "lag,ms"]
 
 
 class Answer(NamedTuple):
-    """An answer: seconds since the start of the phase and to the answer, status or error, and its JSON."""
+    """An answer: start in the phase, latency and lag behind the due time (s), status or error, and JSON."""
 
     user: int
     kind: str
@@ -97,7 +97,7 @@ def fill(url, ids, items, n_users):
 
 
 def switch(folder, promotions, rollbacks):
-    """Publish the two models in turn, with rollbacks in between; write which version is of which model."""
+    """Publish the two models in turn, with rollbacks in between; write the model of each version."""
     models = [load(folder / f"model-{seed}") for seed in (0, 1)]
     model_of = {served_version(folder / "models").id: 0}
     every = max(1, promotions // max(1, rollbacks))
@@ -199,7 +199,7 @@ def summary(answers, used, **more):
 
 
 def mixed(answers, folder, url):
-    """Return how many of a sample of the answers are not those of the version that they name."""
+    """Return the number of sampled answers that differ from the answers of the version that they name."""
     model_of = json.loads((folder / "model_of.json").read_text())
     wrong = 0
     with Engine(models=folder / "models", store=url, reload_every=None) as engine:

@@ -3,9 +3,9 @@
     scripts/benchmarks/tuning.py --data DIR [--set NAME …] [--budget TIME …] [--seed N …] [--json FILE]
 
 For each set, budget and seed, ``item2vec.tune`` uses the training part only. Then the default and the chosen
-settings are trained on it and evaluated once on the test part. Also printed are the duration of tuning and
-the share of the workers' time spent in trials; the rest is choosing settings, writing the study, and
-waiting.
+settings are trained on it and evaluated once on the test part. The script also prints the duration of tuning,
+and the share of the workers' time spent in trials. The rest of the time is spent on choosing settings,
+writing the study, and waiting.
 """
 
 import argparse

@@ -65,7 +65,7 @@ def change_of_body(body: ItemWithId, context: InService) -> Response:
 
 @router.delete("/items/{item}", response_model=ItemAnswer)
 def remove(item: str, context: InService) -> Response:
-    """Deactivate an item: it is in no answer from now on."""
+    """Deactivate an item. Later answers do not contain it."""
     return _changed(item, ItemBody(active=False), context, must_exist=True)
 
 
