@@ -80,8 +80,9 @@ def map_items(
     model
         A ``Recommender``.
     color
-        Attribute of the model's items that determines the colours. An attribute of more than twelve distinct
-        numbers is drawn by a scale; of any other attribute, the twelve most frequent values have a colour.
+        Attribute of the model's items that determines the colours. An attribute with more than twelve
+        distinct values, all of which are numbers, is drawn by a colour scale. For any other attribute, each
+        of the twelve most frequent values has a colour.
     items
         Ids of the items to draw.
     where
