@@ -28,7 +28,7 @@ class Answers:
     Attributes
     ----------
     items
-        The item of each rank as a code of ``vocabulary`` (int32, n × k), best first; -1 where an answer has
+        The item of each rank as a code of ``vocabulary`` (int32, n × k), best first; -1 if an answer has
         fewer than k items.
     scores
         The scores of the items (float32, n × k); NaN where ``items`` is -1.

@@ -96,9 +96,9 @@ def recommend_all(
         source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
         describes the model, the rules and the histories.
     to_store
-        Store whose table ``recommendation`` is filled under ``version``, in place of ``out``. Its users must
-        be those of ``histories``, a ``Store``. A block is one transaction. Users who have recommendations of
-        this version are skipped.
+        Store whose table ``recommendation`` is filled under ``version``, in place of ``out``. ``histories``
+        must be the same ``Store``. A block is one transaction. Users who have recommendations of this version
+        are skipped.
     version
         Id of the version. Part of the manifest; required for ``to_store``.
     users

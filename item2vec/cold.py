@@ -64,7 +64,7 @@ class AttributeRegression:
         The position of each attribute value, or pair of values, in ``weights``.
     weights
         The weights of the values, then of the constant (float32, (n values + 1) × parts × dimensions of a
-        part). The parts of the input matrix precede those of the output matrix, if there is one.
+        part). The parts of the input matrix precede the parts of the output matrix, if there is one.
     lengths
         The median length of each of these parts (float64).
     has_output
@@ -112,8 +112,8 @@ class AttributeRegression:
         penalty
             The weight of the squared norm of the regression weights.
         max_values
-            The maximum number of features: values first, those of the most items first. Time grows with its
-            cube.
+            The maximum number of features: values before pairs, and values of more items first. Time grows
+            with its cube.
 
         Raises
         ------
@@ -280,7 +280,7 @@ def _unit_parts(vectors: ItemVectors, rows: Rows, n_parts: int) -> Floats:
 
 
 def _scaled(parts: Floats, lengths: Doubles | float) -> Floats:
-    """Scale parts to these lengths. A part of zeros stays as it is."""
+    """Scale parts to these lengths. A part of zeros is unchanged."""
     current = _norms(parts)
     factors = (lengths / np.where(current > 0, current, 1.0)).astype(np.float32)
     scaled: Floats = parts * factors[:, :, None]

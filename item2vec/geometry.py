@@ -58,7 +58,7 @@ class Geometry:
         return read_only(self.has_input | has_output, np.bool_)
 
     def with_vector(self, eligible: Mask | None) -> Mask | None:
-        """Return a mask of items without those that have no vector; ``None`` stands for all items."""
+        """Return a mask of items restricted to items with a vector; ``None`` means all items."""
         if self._all_have_vectors:
             return eligible
         return self.has_vector if eligible is None else eligible & self.has_vector

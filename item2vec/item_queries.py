@@ -83,7 +83,7 @@ class ItemQueries:
         return self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k).listed(self.vectors)
 
     def direction(self, where_a: Where, where_b: Where) -> Direction:
-        """Return the direction from the items that meet one condition to those that meet another.
+        """Return the direction from the items that meet one condition to the items that meet another.
 
         It is the difference of the mean unit vectors of the active items of the two groups. Pass it as the
         rule ``direction``; a multiple, such as ``2 * direction``, moves a query farther.

@@ -40,7 +40,7 @@ class Kind:
     advice: str = "use a text file, or extract the content"
 
     def matches(self, head: bytes) -> bool:
-        """Return whether the first bytes of a file are those of this format."""
+        """Return whether the first bytes of a file identify this format."""
         return re.match(self.pattern, head, re.DOTALL) is not None
 
 

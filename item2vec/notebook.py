@@ -1,4 +1,4 @@
-"""HTML tables of values, for notebooks: without scripts, colours or styles of their own. Text is escaped."""
+"""HTML tables of values, for notebooks, without scripts, colours and styles. Text is escaped."""
 
 from __future__ import annotations
 

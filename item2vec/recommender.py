@@ -126,7 +126,7 @@ class Recommender(ItemQueries):
     @classmethod
     @checked
     def from_parts(cls, parts: bundle.Parts) -> Recommender:
-        """Return a model of existing parts, such as those read from a bundle."""
+        """Return a model of existing parts, such as the parts read from a bundle."""
         model = cls.__new__(cls)
         model._set_parts(parts)
         return model
@@ -305,9 +305,9 @@ class Recommender(ItemQueries):
         """Return the result of ``recommend``, bit for bit, for each history; faster than a call per history.
 
         ``Sentences`` contain weights and timestamps; for lists of ids, ``weights`` and ``timestamps`` hold
-        one list per history. ``exclude`` holds one list of items per history, and ``disliked`` may do so;
-        ``eligible`` and the other rules apply to all histories. With ``as_arrays``, the result is an
-        ``Answers``: arrays in place of an object per item.
+        one list per history. ``exclude`` holds one list of items per history, and ``disliked`` holds ids for
+        all histories, or one list per history; ``eligible`` and the other rules apply to all histories. With
+        ``as_arrays``, the result is an ``Answers``: arrays in place of an object per item.
         """
         encoded = encode_histories(self.vocabulary, histories, weights=weights, timestamps=timestamps)
         limits = self._row_rules(Rules.of(rules, many=True), eligible)

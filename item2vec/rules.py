@@ -26,7 +26,7 @@ SMALLEST, LARGEST = 1e-6, 1e6
 
 
 class RuleArguments(TypedDict, total=False):
-    """The rules of a request, as keyword arguments. ``None`` stands for no rule.
+    """The rules of a request, as keyword arguments. ``None`` means no rule.
 
     ``where``: a condition on the attributes of the items, see ``item2vec.conditions``. ``exclude`` and
     ``deny``: ids of items that may not be returned; ``recommend_many`` takes one list of ``exclude`` per
@@ -74,8 +74,8 @@ class Rules:
        weight ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative
        score, so that a factor above 1 always raises an item. The factors of an item are multiplied.
     3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
-       history come after all others, in order of score. The cosines are those of the scored vectors; in
-       ``similar_items`` and ``analogy``, the items of the query stand for the history. Without a history, the
+       history come after all others, in order of score. The cosines are computed from the scored vectors; in
+       ``similar_items`` and ``analogy``, the items of the query replace the history. Without a history, the
        cosine to a disliked item is compared with 0.5.
     4. Selection of ``k`` items in order of score; equal scores are ordered by row. ``at_most`` skips an item
        if its value has been selected often enough. An item without the attribute is never skipped, and an

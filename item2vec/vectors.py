@@ -297,7 +297,7 @@ class ItemVectors(Geometry):
         contain input vectors only.
 
         A row of zeros is kept: its item has no vector. A row whose id occurs in an earlier row is dropped,
-        and a warning is logged. Ids are kept as they are, except ids that ``save_word2vec`` has encoded.
+        and a warning is logged. Ids are not changed, except ids that ``save_word2vec`` has encoded.
 
         Parameters
         ----------
@@ -313,7 +313,7 @@ class ItemVectors(Geometry):
         vocab
             File of counts with a line "id count" per item, as written by ``save_word2vec``, gensim
             (``fvocab``) or word2vec.c (``-save-vocab``). ``None``: the file with the name of ``path`` and the
-            suffix ``.vocab``, if it exists; otherwise all counts are 1, or those of ``KeyedVectors``.
+            suffix ``.vocab``, if it exists; otherwise the counts of ``KeyedVectors``, or 1 for other formats.
         encoding
             Encoding of ids.
 

@@ -1,4 +1,4 @@
-"""An extension of mkdocstrings: examples of a docstring need no section "Examples" to be drawn as code."""
+"""An extension of mkdocstrings that renders examples of a docstring without a section "Examples"."""
 
 import re
 from typing import Any

@@ -94,8 +94,8 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
         Whether the two steps are repeated until neither drops an interaction (k-core). Each remaining item
         and user then has the minimum number of interactions. Without ``core``, each step is applied once.
     drop_longer_than
-        After the filters above, drop sentences with more interactions, such as those of robots; a log message
-        contains their number. Dropped sentences count in ``min_item_count``.
+        After the filters above, drop sentences with more interactions, such as sentences of robots; a log
+        message contains their number. Dropped sentences count in ``min_item_count``.
     min_length, max_length, collapse_repeats, group_by, ordered
         See ``playlists``. ``max_length`` keeps the newest items.
 

@@ -78,10 +78,10 @@ class Manifest(BaseModel):
     """The content of ``manifest.json``.
 
     ``features`` lists the optional features that a reader must support. ``tokens`` is the sum of the item
-    counts. ``adapter`` contains the settings for the conversion of events to histories, ``index`` those of
-    the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` if there is no table.
-    ``curve`` contains (epoch, hit rate, NDCG, loss) for each epoch, with null for an unknown number; version
-    0.1.0 wrote no loss. ``note`` contains JSON values from the caller.
+    counts. ``adapter`` contains the settings for the conversion of events to histories, ``index`` the
+    settings of the index. ``neighbours_decay`` is the decay of the table of neighbours, or ``None`` if there
+    is no table. ``curve`` contains (epoch, hit rate, NDCG, loss) for each epoch, with null for an unknown
+    number; version 0.1.0 wrote no loss. ``note`` contains JSON values from the caller.
 
     Examples
     --------

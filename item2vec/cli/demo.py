@@ -85,7 +85,7 @@ def publish_sample(folder: Path, say: Say) -> None:
 
 
 def _models() -> dict[str, dict[str, Any]]:
-    """Return the models to compare, without those of gensim if gensim is not installed."""
+    """Return the models to compare; models trained by gensim are omitted if gensim is not installed."""
     has_gensim = importlib.util.find_spec("gensim") is not None
     return {name: settings for name, settings in MODELS.items() if has_gensim or "gensim" not in name}
 

@@ -1,4 +1,4 @@
-"""Command-line options: those of several commands, and those that describe an input file."""
+"""Command-line options that several commands have, or that describe an input file."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def retrain(
     Steps: take a snapshot of the store; train on the older interactions and evaluate on the newest ones;
     train on all interactions; publish. Gates are checked after each of the first three steps. If a gate
     fails, the run ends, and the served version is unchanged. Both trainings start from random vectors, not
-    from those of the served version.
+    from the vectors of the served version.
 
     Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
     failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,

@@ -49,7 +49,7 @@ OPTIONS: Mapping[str, tuple[Any, str, str]] = {
 
 @dataclass(frozen=True)
 class RuleOptions:
-    """The rules of the options. ``conditions`` are those of ``--where``, whose types are not yet known.
+    """The rules of the options. ``conditions`` are the values of ``--where``, of types not yet known.
 
     >>> RuleOptions.of(at_most=["artist=2"], boost=["y=1.2"], deny=[]).arguments()
     {'at_most': {'artist': 2}, 'boost': {'y': 1.2}}

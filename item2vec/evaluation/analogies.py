@@ -38,7 +38,8 @@ class AnalogySection:
     n
         Number of answered questions.
     unknown
-        Number of questions with an item that is unknown or has no input vector, which are not answered.
+        Number of questions that are not answered, because an item is unknown, has no input vector, or is not
+        in the first ``restrict_vocab`` rows.
 
     Examples
     --------

@@ -114,7 +114,7 @@ def _rank_blocks(model: Model, split: Split, places: int, longest: int) -> _Retu
 def _rank_block(
     model: Model, split: Split, queries: Rows, places: int, longest: int
 ) -> tuple[list[Ranking], list[int]]:
-    """Return the rankings, and the positions of those that end within the tie at rank ``places``."""
+    """Return the rankings, and the positions of rankings that end within the tie at rank ``places``."""
     k = places + 1
     rankings = _recommend(model, split, queries, k)
     open_ended = _open_ended(rankings, range(len(rankings)), places, k)

@@ -43,7 +43,7 @@ def segments(evaluation: Evaluation, split: Split) -> list[Segment]:
     tokens. The torso consists of the items with the next third, the tail of all others. A query belongs to
     the group of its first target.
 
-    Coldness: the groups are those of ``by_coldness``. Empty segments are omitted.
+    Coldness: the groups are the parts that ``by_coldness`` returns. Empty segments are omitted.
 
     Examples
     --------

@@ -19,7 +19,7 @@ __all__ = ["ExtendedIndex", "extended"]
 class ExtendedIndex:
     """An approximate index of the first rows of a matrix; all other rows are candidates of every query.
 
-    Their scores are computed exactly, as those of all candidates, so that no added row is missed.
+    Their scores are computed exactly, as for all candidates, so that no added row is missed.
 
     >>> from item2vec.index.building import build
     >>> base = build(np.eye(3, 2, dtype=np.float32), kind="annoy")
@@ -54,7 +54,7 @@ class ExtendedIndex:
 
 
 def extended(base: Index, matrix: Floats) -> Index:
-    """Return an index of a matrix whose first rows are those of ``base``; no index is built.
+    """Return an index of a matrix whose first rows are the rows of ``base``; no index is built.
 
     Adding rows to an extended index extends the index that was built.
     """

@@ -71,7 +71,7 @@ class Groups:
 
     @cached_property
     def _are_repeated(self) -> bool:
-        """Whether a row occurs twice. If not, the numbers of groups are those of rows."""
+        """Whether a row occurs twice. If not, group ``i`` consists of row ``i``."""
         return not np.array_equal(self.codes, np.arange(self.n_groups))
 
     @cached_property

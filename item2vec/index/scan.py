@@ -70,7 +70,7 @@ def near_best(
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """The rows of a matrix to scan: those that the mask ``allowed`` selects; all rows if it is ``None``."""
+    """The rows of a matrix to scan: the rows that the mask ``allowed`` selects; ``None``: all rows."""
 
     matrix: Floats
     allowed: Mask | None

@@ -25,7 +25,7 @@ class Colours:
     attribute
         Name of the attribute.
     names
-        The values with a colour of their own, most frequent first; empty if the values are numbers.
+        The values with a separate colour, most frequent first; empty if the values are numbers.
     groups
         Index into ``names`` (int32, n items); ``len(names)``: another value; -1: no value.
     numbers
@@ -39,10 +39,10 @@ class Colours:
 
 
 def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
-    """Return the colours of items by an attribute; of a list, the first value counts.
+    """Return the colours of items by an attribute; for a list, by its first value.
 
     An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers. Of
-    any other attribute, the ``most`` most frequent values of these items have a colour of their own.
+    any other attribute, each of the ``most`` most frequent values of these items has a separate colour.
 
     Raises
     ------

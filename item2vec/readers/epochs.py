@@ -144,7 +144,7 @@ def unit_of(numbers: Numbers, name: str) -> str | None:
 
 
 def is_dated(micros: Offsets) -> Mask:
-    """Return a mask of the dates from 1900 to 2200, except for those within 48 days of 1970-01-01."""
+    """Return a mask of the dates from 1900 to 2200, except dates within 48 days of 1970-01-01."""
     first, last = _YEARS_1900_TO_2200
     return (micros >= first) & (micros < last) & (np.abs(micros) >= _AROUND_1970) & ~is_placeholder(micros)
 

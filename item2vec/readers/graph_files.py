@@ -187,7 +187,7 @@ def _pajek_lines(path: Path, encoding: str, max_line: int) -> Iterator[tuple[int
 
 
 def _pairs(path: Path, number: int, section: str, fields: list[str]) -> list[tuple[int, str, list[str]]]:
-    """Return the links of a line, which in a list section are those of its first vertex."""
+    """Return the links of a line; in a list section, the links of its first vertex."""
     if len(fields) < 2:
         _fail(path, number, short_repr(" ".join(fields)), "the numbers of two vertices")
     if section.endswith("list"):

@@ -48,7 +48,7 @@ class Parts:
         self.names = [*(self._first.names[position] for position in self._own), *self._keys]
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
-        """Yield all rows in batches. The numbers of lines or rows are those within their part."""
+        """Yield all rows in batches. Lines and rows are numbered within their part."""
         for table, partition in self._parts():
             self._check(table, partition)
             inner = {at: self._position(table, at) for at in positions if at < len(self._own)}

@@ -25,8 +25,8 @@ MIN_COVERED = 0.5
 class Map:
     """Positions of items on a plane (``positions``, float32, n items × 2), their titles and colour groups.
 
-    ``names`` lists the values of ``attribute`` that have a colour of their own. A last name ``None`` denotes
-    all other values. ``groups`` (int64, n items) are indices into ``names``. Without a suitable attribute,
+    ``names`` lists the values of ``attribute`` that have a separate colour. A last name ``None`` denotes all
+    other values. ``groups`` (int64, n items) are indices into ``names``. Without a suitable attribute,
     ``attribute`` is ``None`` and ``names`` is empty. ``log_popularity`` is log10 of the number of training
     tokens.
     """

@@ -147,7 +147,7 @@ def _work(settings: Settings, listener: socket.socket) -> None:
 
 
 def _supervise(settings: Settings, listener: socket.socket) -> None:
-    """Run the workers, and restart those that end, until a signal; then let all of them finish."""
+    """Run the workers, and restart workers that end, until a signal; then wait until all have ended."""
     stopped = threading.Event()
     for number in SIGNALS:
         signal.signal(number, lambda *_: stopped.set())

@@ -1,4 +1,4 @@
-"""Warnings about interactions whose order, dates or users are probably not what the caller intends."""
+"""Warnings about interactions whose order, dates or users are probably wrong."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Int64(sa.types.TypeDecorator[int]):
         return dialect.type_descriptor(sa.Integer() if dialect.name == "sqlite" else sa.BigInteger())
 
     def process_bind_param(self, value: int | None, dialect: sa.Dialect | None) -> int | None:  # noqa: ARG002
-        """Raise ``InputError`` if the value is out of range; SQLite's driver raises ``OverflowError``."""
+        """Raise ``InputError`` if the value is out of range, before a driver raises ``OverflowError``."""
         if value is not None and not -(2**63) <= value < 2**63:
             raise InputError(f"{value} is out of range; expected a signed 64-bit integer")
         return value

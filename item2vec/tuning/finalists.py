@@ -130,7 +130,7 @@ def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]],
 def decide(
     candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], clusters: Offsets, seed: int
 ) -> Decision:
-    """Choose the finalist with the highest mean among those with a significant gain; else the default.
+    """Choose the finalist with the highest mean of all finalists with a significant gain; else the default.
 
     The finalists of the last round are compared on the queries of all rounds. ``clusters`` are the users of
     these queries. The error level is multiplied by the share of finalists in the last round, because the

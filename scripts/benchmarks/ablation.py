@@ -2,7 +2,7 @@
 
     scripts/benchmarks/ablation.py --data DIR [--only SET ...] [--seeds 2] [--json FILE]
 
-Sets, validation parts and samples are those of ``defaults.py``; test parts are not read. The script prints
+Sets, validation parts and samples are defined in ``defaults.py``; test parts are not read. The script prints
 NDCG@10 over all queries, and its change from the default.
 """
 

@@ -1,13 +1,13 @@
 """Recall, latency, build, loading, memory and files of libraries for approximate nearest neighbours.
 
-Install the libraries into an environment of their own, and run the script without the package:
+Install the libraries into a separate environment, and run the script without the package:
 
     pip install numpy faiss-cpu hnswlib threadpoolctl usearch voyager
     taskset -c 0,1 scripts/benchmarks/index_table.py --rows 100000 --dimensions 64 --libraries hnswlib usearch
 
 Vectors are synthetic: clusters of two levels, with unit rows (as the default model has), or with norms
 between 1 and about 4 (``--norms zipf``). A query is the weighted mean of five rows, four of them of one
-cluster. Each library runs in a process of its own; queries run one at a time, on one core. "recall" is
+cluster. Each library runs in a separate process; queries run one at a time, on one core. "recall" is
 recall@10 against exact search. Resident and proportional memory (RSS, PSS) are those of a process while four
 processes have loaded the index.
 """
