@@ -240,7 +240,8 @@ class Recommender(ItemQueries):
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores for a history, best first.
 
-        The result has ``k`` items, or all eligible items if there are fewer, for all rules and indexes.
+        The result has ``k`` items with every index, unless fewer items are eligible, or ``at_most`` admits
+        fewer.
 
         Parameters
         ----------
