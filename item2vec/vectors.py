@@ -50,10 +50,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemVectors(Geometry):
-    """The input and output matrices of word2vec, one row per item, most frequent item first.
-
-    gensim's training loss is not recorded. It varies between runs with several workers, and its float32 sum
-    stops changing near 2**27.
+    """The input and output matrices of a training, one row per item, most frequent item first.
 
     Attributes
     ----------

@@ -25,12 +25,13 @@ The path of ``item2vec recommend --user u42``:
    a. ``histories.py`` `encode_histories` converts item ids to codes.
    b. ``rules.py`` `Rules.of` validates the rules, and ``row_rules.py`` `RowRules.of` converts them to arrays:
       ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
-   c. ``taste.py`` `read_tastes`, called by ``ranker.py`` `Ranker.rank`, computes the taste vector, a weighted
-      mean of item vectors.
+   c. ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean of item vectors. It is called
+      by ``ranker.py`` `Ranker.rank` through ``user_vectors.py`` `read_user_vectors`.
    d. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
       recommended, of repeats; none with the default settings.
    e. ``prior.py`` `queries_of` appends the weight of the popularity prior, if the model has one.
-   f. ``index/search.py`` `find_many` returns the ``k`` eligible items with the highest scores.
+   f. ``index/search.py`` `search`, called by ``sources.py`` `Searched.best`, returns the ``k`` eligible items
+      with the highest scores.
 
 7. ``cli/output.py`` `described` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
 

@@ -7,22 +7,23 @@ The eight steps from a history to recommendations::
       ▼ steps 1 to 4: Ranker.rank ──────────────────────────────────────────────────────────────
       │ 1 exclude     rows of exclude, deny and, by default, history   RowRules.excluded_from
       │ 2 filter      drop history items without an input vector       Ranker.with_input
-      │ 3 taste       weighted mean of the history's vectors           taste.read_tastes
+      │ 3 taste       weighted mean of the history's vectors           taste.TasteReader
       │ 4 query       taste + the popularity dimension                 prior.queries_of
       │               bonuses of repeats and neighbours                bonuses.history_bonuses
-      ▼ steps 5 to 8: find_many, in this module ────────────────────────────────────────────────
-      │ 5 plan        few rows allowed: scan a copy of these rows      _scan_of
-      │ 6 candidates  Annoy: k + excluded, doubled until k are left,   _over_fetched
-      │               and all rows with a bonus                        _find_block
+      ▼ steps 5 to 8: search, in this module ───────────────────────────────────────────────────
+      │ 5 plan        rows to scan: a copy of them if few are allowed  scan.Scan
+      │ 6 candidates  FAISS, Annoy: k + excluded rows, doubled until   _over_fetched
+      │               k eligible ones are left; rows with a bonus      _fetched
       │ 7 scan        exact index, few rows, or no quicker: products   _near_best
       │               + bonuses, keep the k best and near ties
-      │ 8 cut         exact score + bonus, sort, keep the best k       _cut
+      │ 8 cut         exact score + bonus,                             _exact_scores
+      │               sort, keep the best k                            results.best_of
       ▼
     rows and scores → list[Recommendation]                             sources.Ranking.listed
 
-If no item of a history is known, or the vectors cancel out, the history has no taste in step 3. Its result is
-the most popular eligible items (``Ranker._popular``). Rows with a bonus are added to the candidates of
-an approximate index only, because a scan adds bonuses to the scores of all rows.
+If no item of a history is known, or the vectors cancel out, the history has no taste in step 3, and
+``Ranker.rank`` returns the most popular eligible items. Rows with a bonus are added to the candidates of an
+approximate index only, because a scan adds bonuses to the scores of all rows.
 """
 
 from __future__ import annotations

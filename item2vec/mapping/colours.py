@@ -41,8 +41,8 @@ class Colours:
 def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
     """Return the colours of items by an attribute; for a list, by its first value.
 
-    An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers. Of
-    any other attribute, each of the ``most`` most frequent values of these items has a separate colour.
+    An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers.
+    For any other attribute, each of the ``most`` most frequent values of these items has a separate colour.
 
     Raises
     ------
