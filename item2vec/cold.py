@@ -144,7 +144,7 @@ class AttributeRegression:
         return f"AttributeRegression({len(self.features):,} features)"
 
     def predict(self, items: Items) -> ColdVectors:
-        """Return the vectors of items by their attributes; no row for an item without a known value."""
+        """Return vectors predicted from attributes, without a row for an item without a known value."""
         values, entries = _values(items, np.arange(len(items)))
         indicators = _indicators(values, entries, self.features, len(items))
         positions, starts, n_columns = np.unique(indicators.rows, return_index=True, return_counts=True)
@@ -155,7 +155,7 @@ class AttributeRegression:
 
 
 def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 1) -> ColdVectors:
-    """Return, for each list of rows, the mean of their vectors; no row for a list without a vector.
+    """Return the mean of the vectors of each list of rows, without a row for a list without a vector.
 
     Parts are scaled to length 1 before the mean, and to their median length in ``vectors`` after it.
 
@@ -236,7 +236,7 @@ def _most_frequent(values: Sequence[Value], entries: _Indicators, n: int) -> dic
 def _indicators(
     values: Sequence[Value], entries: _Indicators, features: Mapping[Value, int], n_rows: int
 ) -> _Indicators:
-    """Renumber the values of ``entries`` by ``features``; all others become the constant of each row."""
+    """Keep and renumber the columns of ``entries`` that are ``features``; add the constant to each row."""
     n_features = len(features)
     columns = np.array([features.get(value, n_features) for value in values], dtype=np.intp)[entries.columns]
     rows = np.concatenate((entries.rows, np.arange(n_rows)))

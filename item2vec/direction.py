@@ -13,7 +13,7 @@ __all__ = ["Direction"]
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """The mean unit vector of a second group of items minus that of a first group.
+    """The mean unit vector of a second group of items minus the mean unit vector of a first group.
 
     Multiplication by a number scales a direction; a negative number reverses it.
 

@@ -336,7 +336,7 @@ def moved_query(target: Floats, direction: Direction, *, by_input: bool) -> Floa
 
 
 def _mean(units: Floats, rows: npt.NDArray[Any]) -> Floats:
-    """Return the mean of the rows that are not zero; zeros if all are."""
+    """Return the mean of the non-zero rows, or zeros if all rows are zero."""
     own = units[rows]
     present = own[own.any(axis=1)]
     mean: Floats = present.sum(axis=0, dtype=np.float64).astype(np.float32) / np.float32(max(1, len(present)))

@@ -1,4 +1,4 @@
-"""Files of gensim's ``KeyedVectors.save``, which are pickles; no code of the pickle is executed.
+"""Files of gensim's ``KeyedVectors.save``: pickles, which are read without executing code from them.
 
 A pickle is a program that names functions and classes, and calls them. This reader replaces each name that
 gensim writes by a class that records its arguments; any other name is an error. The matrix of a large file

@@ -217,7 +217,7 @@ class Phrases:
         Raises
         ------
         BundleNotFoundError, CorruptBundleError
-            If the file is missing, or its content is not that of ``save``.
+            If the file is missing, or was not written by ``save``.
         """
         content = files.parse_json(files.read_text(Path(path)), Path(path))
         try:

@@ -152,7 +152,7 @@ class Preparation:
 
 
 def _unknown(model: Recommender, items: Items) -> Rows:
-    """Return the codes of the items that a model does not know; none if its rows are groups of items."""
+    """Return the codes of the items that a model lacks; empty if its rows are groups of items."""
     if model.adapter.group_by is not None:
         return np.empty(0, np.intp)
     return np.flatnonzero(model.vocabulary.encode(items.vocabulary.ids) < 0)

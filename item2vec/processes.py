@@ -57,7 +57,7 @@ def resident_memory(pid: int) -> int:
     """Return the size of the resident memory of a process in bytes; 0 if the process has ended.
 
     On Linux, the pages of mapped files are not counted, because the kernel can evict them. On other systems,
-    the size is that of ``ps``, which counts them.
+    ``ps`` measures the size, which includes these pages.
     """
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()

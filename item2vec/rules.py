@@ -67,12 +67,13 @@ class Rules:
     1. Eligibility. An item is returned only if it is active, meets ``where``, is in ``allow`` (if given), is
        not in ``exclude``, ``deny`` or ``disliked``, and has not been seen (unless ``filter_seen=False``).
        Unknown ids are ignored.
-    2. Relevance. The score of an item is that of the user vector, moved away from ``disliked`` items and
-       items of negative weight; with ``interests``, the highest score of several user vectors, one for each
-       cluster of the history. ``direction`` moves each of these vectors v to the vector of the same length in
-       the direction of v + |v| · d. The score includes the bonuses of the model, and the prior with the
-       weight ``popularity``. Then a factor of ``boost`` multiplies a positive score and divides a negative
-       score, so that a factor above 1 always raises an item. The factors of an item are multiplied.
+    2. Relevance. The score of an item is its score for the user vector, which is moved away from ``disliked``
+       items and items of negative weight. With ``interests``, it is the highest score for several user
+       vectors, one for each cluster of the history. ``direction`` moves each of these vectors v to the vector
+       of the same length in the direction of v + |v| · d. The score includes the bonuses of the model, and
+       the prior with the weight ``popularity``. Then a factor of ``boost`` multiplies a positive score and
+       divides a negative score, so that a factor above 1 always raises an item. The factors of an item are
+       multiplied.
     3. Demotion. Items whose largest cosine to a disliked item exceeds their largest cosine to an item of the
        history come after all others, in order of score. The cosines are computed from the scored vectors; in
        ``similar_items`` and ``analogy``, the items of the query replace the history. Without a history, the

@@ -31,7 +31,7 @@ def select(source: Source, rules: RowRules, vectors: ItemVectors, k: int) -> lis
     """Return ``k`` rows of each query of a source, as ``at_most`` and ``diversity`` of the rules require.
 
     ``item2vec.rules.Rules`` describes both. Rows are read in blocks of doubling size until ``k`` rows are
-    selected or no eligible row is left. The result is therefore that of a selection from all rows in order.
+    selected or no eligible row is left. The result therefore equals a selection from all rows in order.
     """
     if not rules.caps and not rules.diversity:
         return source.best(k)

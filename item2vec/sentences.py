@@ -130,7 +130,7 @@ class Sentences(Sequence[list[str]]):
 
     @property
     def liked(self) -> Sentences:
-        """The sentences without the tokens of negative weight; the sentences themselves if there are none."""
+        """The sentences without the tokens of negative weight; ``self`` if no weight is negative."""
         weights = np.zeros(0) if self.weights is None else self.weights
         return self.keep(weights >= 0) if bool((weights < 0).any()) else self
 

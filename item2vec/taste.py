@@ -160,8 +160,8 @@ def read_tastes(
 class TasteReader:
     """The values that ``read_tastes`` derives from vectors and settings, for use with many histories.
 
-    ``matrix`` is the result of ``taste_matrix``, ``divisor`` that of ``cosine_divisor``, and ``smallest`` the
-    length below which a sum of vectors counts as zero.
+    ``matrix`` is the result of ``taste_matrix``, and ``divisor`` the result of ``cosine_divisor``. A sum of
+    vectors that is shorter than ``smallest`` counts as zero.
     """
 
     vectors: ItemVectors

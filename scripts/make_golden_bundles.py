@@ -213,7 +213,7 @@ def write(out):
 
 
 def main():
-    """Write the folders of both environments, or with --here that of this process."""
+    """Write the folders of both environments or, with --here, the folder of this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "golden", metavar="DIR")
     parser.add_argument(

@@ -16,10 +16,10 @@ ROUNDING = 1e-6
 def recall_per_query(index: Index, queries: Floats, exact: list[SearchResult], k: int) -> Doubles:
     """Return the recall@k of each query.
 
-    It is the share of results whose score is at least that of the k-th exact result. ``exact`` holds
-    the ``k`` best results of each query by exact search. Scores are compared instead of rows, so that any row
-    with an equal score counts as a hit. Scores are compared with a tolerance of
-    1e-6 × largest row norm × norm of the query.
+    It is the share of results whose score is at least the score of the k-th exact result. ``exact`` holds the
+    ``k`` best results of each query by exact search. Scores are compared instead of rows, so that any row
+    with an equal score counts as a hit. Scores are compared with a tolerance of 1e-6 × largest row norm ×
+    norm of the query.
 
     Examples
     --------

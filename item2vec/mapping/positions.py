@@ -43,8 +43,9 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
     """Return the position of each item in the unit square (float32, n items × 2).
 
     Similar items are close. An item without a vector has the position NaN. Equal arguments give equal
-    positions. Time and memory are bounded: up to 3,000 items, sampled in proportion to popularity, are placed
-    by the method; each other item is placed at the weighted mean of its eight most similar placed items.
+    positions. Up to 3,000 items, sampled in proportion to popularity, are placed by the method. Each other
+    item is placed at the weighted mean of its eight most similar placed items, so that time grows linearly
+    with the number of items.
 
     Parameters
     ----------

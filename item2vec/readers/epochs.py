@@ -75,7 +75,7 @@ class Numbers:
         return micros, bad
 
     def votes(self) -> dict[str, int]:
-        """Return the number of rows for which each unit is plausible; no unit without rows."""
+        """Return the number of rows for which each unit is plausible, without units that have no such row."""
         sizes, (first, last) = self.sizes, PLAUSIBLE
         counts = {
             unit: int(np.count_nonzero(~self.bad & (sizes >= first * ticks) & (sizes < last * ticks)))

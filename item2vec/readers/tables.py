@@ -114,7 +114,7 @@ class _Opener:
         return dataclasses.replace(self, wanted=wanted).open_file(path), partition
 
     def open_file(self, path: Path) -> Table:
-        """Open a file, whose format is recognised by its first bytes, and that of text also by its name."""
+        """Open a file in the format that its first bytes and, for text, its name identify."""
         format_ = _format_of(path, self.encoding)
         if format_ in (None, _TEXT):
             return DelimitedFile(

@@ -191,7 +191,8 @@ def _last_promoted(
 ) -> list[PromotedScore]:
     """Return the scores of the last promoted versions, newest first.
 
-    Scores older than that of the last forced promotion are excluded, because the user has accepted its score.
+    Scores older than the score of the last forced promotion are excluded, because the user has accepted that
+    score.
     """
     record_of = {str(report["version"]): report for report in reports} | dict(notes)
     generations = [(generation, id_) for id_ in record_of if (generation := generation_of(id_)) is not None]

@@ -3,7 +3,7 @@
 A request passes through these modules::
 
     uvicorn → admission   API key, number of requests in progress, type, size and time of the body
-            → strict_json depth, finite numbers, distinct keys, valid Unicode        strict_route.StrictRequest
+            → strict_json depth, finite numbers, distinct keys, valid Unicode   strict_route.StrictRequest
             → schemas     fields, types and bounds
             → routes/     one module per resource
             → serving     engine.view(): one version and one catalogue per request; fallbacks

@@ -37,7 +37,7 @@ def stored(store: Store, events: Sequence[Event], *, now: datetime | None = None
 def instant(value: str | int) -> int:
     """Return microseconds since 1970 of ISO 8601 text, or of a number of s, ms, µs or ns since 1970.
 
-    The unit of a number is the one that places it between the years 1990 and 2100.
+    The unit of a number is the unit for which its date is between 1990 and 2100.
 
     >>> {instant(value) for value in ("2024-01-01T01:00+01:00", 1704067200, 1704067200000)}
     {1704067200000000}

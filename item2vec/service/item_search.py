@@ -85,8 +85,8 @@ class ItemSearches:
     """The index of the items of the latest view.
 
     Only the first request waits for an index. When the items have changed, one thread at a time computes
-    another one, and the last one remains in use meanwhile. A change of active flags, or a new model with the
-    same ids, does not require a new index.
+    another index, and the old index remains in use meanwhile. A change of active flags, or a new model with
+    the same ids, does not require a new index.
 
     >>> ItemSearches().is_computing
     False

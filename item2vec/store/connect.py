@@ -186,7 +186,7 @@ def _parse_postgresql(url: sa.URL) -> sa.URL:
 def shown(url: sa.URL) -> str:
     """Return a URL as text for messages, logs and reports: without secrets.
 
-    The password is masked. All parameters are removed, except the ones that are known to contain no secret.
+    The password is masked. All parameters are removed, except parameters that are known to contain no secret.
 
     >>> shown(sa.make_url("postgresql+psycopg://ann:secret@db/shop?Token=secret&connect_timeout=3"))
     'postgresql+psycopg://ann:***@db/shop?connect_timeout=3'

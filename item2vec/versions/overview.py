@@ -54,8 +54,8 @@ class Overview:
 def overview(models: str | os.PathLike[str]) -> list[Overview]:
     """Return a summary of each version in a models folder, oldest first. Damaged files raise no error.
 
-    The generation of the served version is that of its latest promotion. After a rollback it is higher than
-    the generation in the version id.
+    The generation of the served version is the number of its latest promotion. After a rollback, this
+    generation is higher than the generation in the version id.
 
     Examples
     --------

@@ -203,8 +203,8 @@ def rollback(
     Returns
     -------
     Version
-        The version that is served now. Its generation is that of this promotion, and higher than the
-        generation in its id.
+        The version that is served now. Its generation is the number of this promotion, which is higher than
+        the generation in its id.
 
     Raises
     ------

@@ -15,7 +15,8 @@ recommendations for users of an SQLite store, every second one with a filter of 
   history in place of a user.
 - ``sigterm``: the process is ended under load. All requests that it accepted must be answered.
 
-The exit code is 1 if a request failed that must not fail, or if an answer was not that of its version.
+The exit code is 1 if a request failed that must not fail, or if an answer differs from the answer of its
+version.
 """
 
 import argparse
