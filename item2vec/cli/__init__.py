@@ -84,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except Item2VecError as error:
         _end(described(error), error.exit_code)
     except OSError as error:
-        # Functions that open files raise an Item2VecError; the remaining output is that on stdout.
+        # Functions that open files raise an Item2VecError. An OSError is therefore an error of stdout.
         discard(sys.stdout)
         path = error.filename or "stdout"
         _end(f"{path} could not be written: {error.strerror}; check the disk, or redirect the output", 1)

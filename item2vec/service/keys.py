@@ -22,7 +22,7 @@ SHORTEST = 16
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """The SHA-256 of each API key that may read, and of each that may read and write.
+    """The SHA-256 of each API key, grouped by right: ``read``, or ``write``, which includes ``read``.
 
     >>> keys = ApiKeys.of([("read", "a-key-of-16-characters"), ("write", "another-key-of-this-kind")])
     >>> keys.right_of("another-key-of-this-kind"), keys.right_of("no key")
