@@ -230,7 +230,7 @@ class Ranker:
         return self._with_popularity("score", tastes, popularity)
 
     def _with_popularity(self, kind: _Kind, queries: Floats, popularity: float) -> tuple[Index, Floats]:
-        """Return an index, and its queries with the weight of the prior; for a weight of 0, without the prior."""
+        """Return an index, and its queries with the weight of the prior; without the prior for weight 0."""
         if not popularity:
             return self._index(kind), queries
         weights = np.full(len(queries), popularity, dtype=np.float32)

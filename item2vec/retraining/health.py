@@ -2,7 +2,7 @@
 
 No single statistic detects all three faults. No statistic detects a model trained on a corpus in shuffled
 order: its vectors have the same lengths, spread and distinctness as the vectors of a good model. Such a model
-scores below the popularity baseline on held-out events. ``gates.of_health`` defines the bounds of the
+usually scores below the popularity baseline on held-out events. ``gates.of_health`` defines the bounds of the
 statistics.
 """
 

@@ -3,14 +3,16 @@
     scripts/benchmarks/service_load.py [--all | PHASE ...] [--items N] [--rate 200] [--seconds 60]
 
 ``item2vec serve`` runs in its own process on core 0, and the client on the other cores. The client sends
-requests at fixed times, whether earlier ones are answered or not, each over its own connection:
-recommendations for users of an SQLite store, every second one with a filter of half of the items.
+requests at fixed times, even if earlier requests have not been answered, and opens a connection for each. The
+requests are for recommendations of users of an SQLite store; every second request has a filter that half of
+the items pass.
 
-- ``steady``: a third of the seconds at the constant rate.
+- ``steady``: the constant rate for a third of ``--seconds``.
 - ``switches``: the same rate, while another process publishes two models in turn, 20 times, and rolls back
-  five times; at least all of the seconds. A sample of the answers is compared with the answers of the named
+  five times; for at least ``--seconds``. A sample of the answers is compared with the answers of the named
   version.
-- ``overload``: four times the rate for 10 s; refused requests get 429 or 503. ``recovered``: the rate again.
+- ``overload``: four times the rate for 10 s; refused requests get 429 or 503. ``recovered``: the constant
+  rate after the overload.
 - ``outage``: a second service, on PostgreSQL, which is stopped and started again; every second request has a
   history in place of a user.
 - ``sigterm``: the process is ended under load. All requests that it accepted must be answered.
