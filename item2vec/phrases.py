@@ -282,7 +282,7 @@ class PhraseRecommender:
     def recommend_many(
         self, histories: Iterable[Iterable[str]], *, k: int = 10, filter_seen: bool = True
     ) -> list[list[Recommendation]]:
-        """Return the items of several histories, in order."""
+        """Return the result of ``recommend`` for each history."""
         check_k(k)
         lists = [list(as_history(history)) for history in as_history(histories, "histories")]
         answers: list[list[Recommendation]] = [[] for _ in lists]

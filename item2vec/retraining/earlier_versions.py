@@ -140,7 +140,7 @@ def _note(version: Version) -> Mapping[str, Any] | None:
 
 
 def last_promotion(models: Path) -> datetime | None:
-    """Return the end of the last promoted run by the reports in the models folder; ``None`` without one."""
+    """Return the end time of the last promoted run from the reports in the models folder, or ``None``."""
     for report in _promoted_reports(models / RUNS):
         with contextlib.suppress(TypeError, ValueError):
             return datetime.fromisoformat(report["finished_at"])
