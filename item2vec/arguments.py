@@ -59,7 +59,7 @@ def checked(target: T) -> T:
     """
     if isinstance(target, type):
         for name, method in list(vars(target).items()):
-            is_checked = hasattr(method, "__wrapped__")  # by ``checked_except``
+            is_checked = hasattr(method, "__wrapped__")  # decorated by ``checked_except``
             if inspect.isfunction(method) and not is_checked and (name == "__init__" or name[0] != "_"):
                 setattr(target, name, checked(method))
         return target

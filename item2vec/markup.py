@@ -45,7 +45,7 @@ def xml_elements(
                     f"{path} line {reader.parser.CurrentLineNumber}: declaration of the entity "
                     f"{str(error)!r}; expected {kind} without entities: remove the declaration"
                 ) from error
-            except (LookupError, ValueError) as error:  # from the encoding in the XML declaration
+            except (LookupError, ValueError) as error:  # unknown encoding in the XML declaration
                 raise InputError(f"{path}: {error}; expected {kind} in UTF-8: convert the file") from error
             if reader.root not in ("", root):
                 raise InputError(

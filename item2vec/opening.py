@@ -76,7 +76,7 @@ def reading(path: Path) -> Iterator[None]:
     ) as error:
         raise _damaged(path, error) from error
     except OSError as error:
-        if error.errno is None:  # from a decompressor
+        if error.errno is None:  # raised by a decompressor
             raise _damaged(path, error) from error
         raise InputError(f"{path} cannot be read: {error.strerror}; {_advice(error)}") from error
     except UnicodeError as error:

@@ -134,7 +134,7 @@ def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
     rows, an approximate index would separate them by popularity only, and need more effort for the recall.
     """
     product = taste.popularity * (cosine_divisor(vectors, taste) or 1.0)
-    return math.sqrt(max(product, sys.float_info.min))  # the product of tiny numbers is 0
+    return math.sqrt(max(product, sys.float_info.min))  # the product of tiny numbers underflows to 0
 
 
 def typical_queries(vectors: ItemVectors, taste: TasteConfig, n: int = 256) -> Floats:

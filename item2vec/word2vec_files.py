@@ -180,7 +180,7 @@ def _writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
         if path.suffix != ".gz":
             yield file
             return
-        # Equal vectors are equal files without name and time. Higher levels are slow for numbers.
+        # Without name and time, equal vectors give equal files. Higher compression levels are slow.
         with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as compressed:
             yield compressed
 
@@ -348,7 +348,7 @@ def _collected(
             "remove the row"
         )
     known = tuple(ids)
-    del ids  # before the vocabulary allocates its own dictionary
+    del ids  # freed before the vocabulary allocates another dictionary
     return Vocabulary(known), matrix
 
 

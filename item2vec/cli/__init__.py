@@ -74,7 +74,7 @@ def main(words: Sequence[str] | None = None) -> None:
     another reason, such as a full disk, the exit code is 1, too.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # titles are printed on terminals that lack their characters
+        if isinstance(stream, io.TextIOWrapper):  # the encoding of a terminal may lack characters of titles
             stream.reconfigure(errors="backslashreplace")
     log_to_stderr()
     signal.signal(signal.SIGTERM, _stop)

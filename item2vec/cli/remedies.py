@@ -62,7 +62,7 @@ def _masked_usage() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(message := getattr(error, "message", None), str):  # of click's ClickException
+        if isinstance(message := getattr(error, "message", None), str):  # set by click's ClickException
             error.message = masked(message)  # type: ignore[attr-defined]
         raise
 

@@ -59,7 +59,7 @@ def train(
 
     folder = location("models", models)
     has_layout = computes_layout(layout)
-    # Before the training, because publish requires both after it.
+    # Checked before the training, because publish requires the locks and no hold after it.
     check_locks()
     check_no_hold(folder)
     titles, source = read_titles_beside(items, source)

@@ -277,7 +277,7 @@ def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: Sca
     """Return at least ``k`` eligible candidates of an approximate index, or ``None`` to request a scan."""
     # Usually few of the excluded rows are among the best. If not, the second search allows for all of them.
     n = _n_candidates(k + min(k, len(excluded)), scan)
-    # Rows that were added after the index was built are always candidates, and must not replace its own.
+    # Rows added after the index was built are always candidates, in addition to those of the index.
     n_built = getattr(index, "n_built", len(index.matrix))
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
         if scan.allowed is not None:

@@ -44,7 +44,7 @@ def picture_of(item_map: ItemMap, kind: Literal["png", "svg"]) -> bytes:
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a character that the font does not have
+        warnings.simplefilter("ignore", UserWarning)  # warns of characters that the font lacks
         figure = Figure(figsize=(8, 6.4), dpi=DPI, facecolor="white", layout="constrained")
         axes = figure.add_subplot()
         _draw_points(figure, axes, item_map)

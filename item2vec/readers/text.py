@@ -120,7 +120,7 @@ class DelimitedFile:
         for block in self._blocks():
             parts.append(block)
             if sum(map(len, parts)) < 2 * len(held):
-                continue  # the row that was held may be long
+                continue  # dividing again after each block would take quadratic time for a long row
             data = b"".join(parts)
             batch, held, number = self._divide(data, number, positions, strays, final=False)
             parts = [held]

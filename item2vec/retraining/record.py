@@ -106,7 +106,7 @@ class Record:
         the write to the store is limited to ``STORE_SECONDS``. The HTML page is omitted with ``hurried``, for
         failed runs, and without an evaluation.
         """
-        # Not the clock, which may have been set back during the run.
+        # Not read from the clock, which may have been set back during the run.
         now = self.now + timedelta(seconds=time.monotonic() - self.started)
         self.report |= {
             "status": status,

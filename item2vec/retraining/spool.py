@@ -44,7 +44,7 @@ class Spool:
             column = getattr(interactions, field.name)
             if hasattr(column, "dtype"):
                 path = folder / f"{field.name}.npy"
-                # Of the column in memory, so that a fault of the write is detected, too.
+                # The checksum is computed from the column in memory, so that a faulty write is detected, too.
                 self._digests[path] = _digest(column)
                 files.write_array(path, column)
         self._interactions = self._map(interactions)

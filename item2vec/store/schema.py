@@ -19,9 +19,7 @@ from item2vec.store.connect import begin_as, make_engine, retried, shown, transl
 from item2vec.store.tables import metadata
 
 if TYPE_CHECKING:
-    from alembic.config import (
-        Config,
-    )  # loads when it is first needed: the worker of a nightly run has no store
+    from alembic.config import Config  # Alembic is loaded on first use: the worker of a run needs none
 
 __all__ = ["Schema"]
 

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--seed", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
-    warnings.simplefilter("ignore", TuningWarning)  # the rows contain them
+    warnings.simplefilter("ignore", TuningWarning)  # the rows contain the warnings
     rows = []
     for name in arguments.set:
         split, how = split_of(name, arguments.data)
