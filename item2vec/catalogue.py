@@ -83,8 +83,8 @@ class Catalogue:
 class Values(NamedTuple):
     """The values of an attribute by row, as codes.
 
-    The distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``: an element each for a list, and
-    none for null.
+    The distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``: a list has a value per distinct
+    element, and null has no value.
     """
 
     offsets: Offsets

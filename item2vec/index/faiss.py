@@ -48,7 +48,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def why_missing() -> str | None:
-    """Return why FAISS cannot be imported, or ``None`` if it can."""
+    """Return the reason why FAISS cannot be imported, or ``None`` if it can be imported."""
     try:
         _faiss()
     except ImportError as error:

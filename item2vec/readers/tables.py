@@ -175,7 +175,7 @@ class _Opener:
 
 
 def _joined(name: str, openers: Any, same_columns: bool) -> Table:
-    """Return the table of several parts. Only functions in a list are called repeatedly."""
+    """Return the table of several parts, which can be read repeatedly if ``openers`` is a list."""
     remaining = iter(openers)
     if (open_first := next(remaining, None)) is None:
         raise InputError("found no sources; expected at least one path or DataFrame")
