@@ -99,6 +99,7 @@ def test_explanations_add_up_to_scores_that_rules_change(client, app, of):
     first = client.post("/v1/recommendations", json={"history": [], "k": 1}).json()["items"][0]["item"]
     request = {"history": list(ids_[:3])} if of == "history" else {"user": "u42"}
     rules = {"boost": {first: 2.0}, "disliked": [ids_[5]], "popularity": 0.3, "interests": 2}
+    rules["direction"] = [{"genre": "techno"}, {"genre": "ambient"}]
     answer = client.post("/v1/recommendations", json={**request, **rules, "k": 5, "explain": True}).json()
     assert len(answer["items"]) == 5
     for item in answer["items"]:

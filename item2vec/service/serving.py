@@ -16,6 +16,7 @@ from typing import Any
 from item2vec.engine import Engine
 from item2vec.errors import InputError, Item2VecError, StoreError
 from item2vec.recommender import Recommender
+from item2vec.rules import RuleArguments
 from item2vec.service.events import instant
 from item2vec.service.explorer_data import Maps
 from item2vec.service.item_search import ItemSearches
@@ -32,7 +33,9 @@ RETRY_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 1.0
 STORE_WAIT_SECONDS = 1.0
 STORE_THREADS = 8  # of 16: if the store does not respond, requests with histories keep the other threads
-SCORE_RULES = ("disliked", "boost", "popularity", "interests")
+FILTERS = {"where", "exclude", "allow", "deny", "at_most", "diversity"}
+"""Rules that select items and change no score."""
+SCORE_RULES = frozenset(RuleArguments.__annotations__) - FILTERS
 
 log = logging.getLogger(__name__)
 
