@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
@@ -31,9 +30,6 @@ from item2vec.versions.live import Live
 from item2vec.view import View
 
 __all__ = ["Engine"]
-
-
-logger = logging.getLogger(__name__)
 
 
 @checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Unpack
 
@@ -81,7 +81,7 @@ class TasteChange:
 
 
 @checked
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Taste:
     """The taste of a user in a period, as ``Engine.taste`` returns it. Immutable.
 
@@ -105,8 +105,8 @@ class Taste:
     >>> model = Recommender(vectors, decay=1.0)
     >>> january = Taste.of("u1", Sentences.of([["a", "b"]]), model, Period(None, None))
     >>> february = Taste.of("u1", Sentences.of([["b", "c"]]), model, Period(None, None))
-    >>> january.count, [one.item for one in january.items(k=2)]
-    (2, ['a', 'b'])
+    >>> january, [one.item for one in january.items(k=2)]
+    (Taste(user='u1', 2 items), ['a', 'b'])
     >>> change = january.moved_to(february, k=1)
     >>> round(change.distance, 3), change.towards[0].item, change.away[0].item
     (0.5, 'c', 'a')
@@ -117,7 +117,15 @@ class Taste:
     history: tuple[str, ...]
     first: datetime | None
     last: datetime | None
-    model: Recommender = field(repr=False)
+    model: Recommender
+
+    def __repr__(self) -> str:
+        times = (
+            ""
+            if self.first is None or self.last is None
+            else f" from {self.first.date()} to {self.last.date()}"
+        )
+        return f"Taste(user={self.user!r}, {self.count} items{times})"
 
     @classmethod
     def of(cls, user: str, history: Sentences, model: Recommender, period: Period) -> Taste:

@@ -74,6 +74,7 @@ def test_a_period_contains_its_start_and_not_its_end(engine_of, store):
         assert taste.count == len(expected)
         days = [day(1 + "abcd".index(item)) for item in expected]
         assert (taste.user, taste.first, taste.last) == ("ann", days[0], days[-1])
+    assert repr(taste) == "Taste(user='ann', 2 items from 2024-01-04 to 2024-01-05)"
 
 
 def test_durations_end_now_and_events_of_the_future_are_left_out(engine_of, store):
