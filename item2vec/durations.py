@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 
 from item2vec.errors import (
     ConfigError,
+    InputError,
     InputTypeError,
     short_repr,
 )
@@ -20,6 +22,7 @@ __all__ = [
     "TICKS",
     "UNIT_NAMES",
     "microseconds_of",
+    "moment_of",
     "seconds_of",
 ]
 
@@ -82,3 +85,32 @@ def microseconds_of(time: datetime) -> int:
         raise InputTypeError(f"a time is {short_repr(time)}; expected a datetime")
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (aware - EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(moment: datetime | timedelta | str, name: str, now: datetime) -> int:
+    """Return a time in microseconds since 1970-01-01 UTC. A time without a time zone is UTC.
+
+    A ``timedelta``, or a duration such as ``"30d"``, is the time that long before ``now``. Other text is ISO
+    8601. ``name`` is the name of the argument in the error message.
+
+    >>> moment_of("1970-01-02", "since", now=EPOCH), moment_of("1s", "since", now=EPOCH)
+    (86400000000, -1000000)
+
+    Raises
+    ------
+    InputError
+        If the text is neither a time nor a duration.
+    """
+    time: object = moment
+    if isinstance(moment, str):
+        with contextlib.suppress(ValueError):
+            time = datetime.fromisoformat(moment)
+    if isinstance(time, datetime):
+        return microseconds_of(time)
+    try:
+        return microseconds_of(now) - round(seconds_of(moment, name) * SECOND)  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise InputError(
+            f"{name} is {short_repr(moment)}; expected a datetime, ISO text such as '2024-05-01', or a "
+            "duration before now such as '30d'"
+        ) from error

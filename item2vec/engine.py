@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
@@ -17,9 +14,13 @@ import numpy.typing as npt
 from item2vec.answers import Answers
 from item2vec.arguments import checked
 from item2vec.catalogue import Catalogue
-from item2vec.errors import InputError, StoreError
+from item2vec.catalogue_cache import CatalogueCache
+from item2vec.conditions import Where
+from item2vec.direction import Direction
+from item2vec.errors import InputError
 from item2vec.geometry import Method
 from item2vec.items import Items
+from item2vec.periods import Moment, SimilarUser, Taste
 from item2vec.preparation import Preparation
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
@@ -29,10 +30,6 @@ from item2vec.versions.live import Live
 from item2vec.view import View
 
 __all__ = ["Engine"]
-
-MAX_RETRY_SECONDS = 60.0
-
-logger = logging.getLogger(__name__)
 
 
 @checked
@@ -104,7 +101,7 @@ class Engine:
         if self._store is not None:
             self._store.check_schema()
         self._catalogue_cache = (
-            None if self._store is None else _CatalogueCache(self._store, every=reload_every)
+            None if self._store is None else CatalogueCache(self._store, every=reload_every)
         )
 
     @property
@@ -254,6 +251,16 @@ class Engine:
         """Return the ``k`` active items nearest to an analogy; see ``Recommender.analogy``."""
         return self.view().analogy(positive=positive, negative=negative, method=method, k=k, **rules)
 
+    def nearest(
+        self, vector: npt.ArrayLike, *, k: int = 10, **rules: Unpack[RuleArguments]
+    ) -> list[Recommendation]:
+        """Return the ``k`` active items nearest to an input vector; see ``Recommender.nearest``."""
+        return self.view().model.nearest(vector, k=k, **rules)
+
+    def direction(self, where_a: Where, where_b: Where) -> Direction:
+        """Return the direction from one group of active items to another; see ``Recommender.direction``."""
+        return self.view().model.direction(where_a, where_b)
+
     def radio(
         self, seed: str | Iterable[str], n: int = 10, **rules: Unpack[RuleArguments]
     ) -> list[Recommendation]:
@@ -266,6 +273,38 @@ class Engine:
         The history is that of the user, including inactive items. See ``Recommender.explain``.
         """
         return self.view().explain(user, item, **rules)
+
+    def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
+        """Return the taste of a user in the period ``since <= time < until``.
+
+        The user's events of the period become a history by the model's adapter settings, as in ``recommend``.
+        Without ``since`` and ``until``, ``vector`` is the user vector of ``recommend``, bit for bit.
+
+        Parameters
+        ----------
+        user
+            The id of a user.
+        since, until
+            A datetime or ISO text, in UTC if it has no time zone; or a duration before now, such as "30d".
+
+        Raises
+        ------
+        InputError
+            If no item that the user liked in the period is in the model; if ``since`` is not before
+            ``until``; or if the events in the store have no timestamps.
+        """
+        return self.view().taste(user, since=since, until=until)
+
+    def similar_users(
+        self, user: str, *, since: Moment = None, until: Moment = None, k: int = 10
+    ) -> list[SimilarUser]:
+        """Return the ``k`` other users whose tastes in a period have the highest cosines, best first.
+
+        The histories of all users are read, in blocks of 1,000 users. Users without a taste in the period are
+        left out, so the result may be shorter. Equal cosines are in the order in which users were ingested.
+        Arguments and errors are those of ``taste``.
+        """
+        return self.view().similar_users(user, since=since, until=until, k=k)
 
     def refresh(self) -> None:
         """Load a newly published version and changes of the catalogue now."""
@@ -310,49 +349,3 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _CatalogueCache:
-    """A cache of the catalogue of a store. The first access after a change reads the changed rows.
-
-    If the store is unavailable, the last catalogue remains in use. One request at a time tries to read the
-    store, after a delay that doubles up to one minute.
-    """
-
-    def __init__(self, store: Store, *, every: float | None) -> None:
-        self._store = store
-        self._delay = self._every = math.inf if every is None else every
-        self._next_check = 0.0
-        self._is_failing = False
-        # A tuple, so that both values are replaced in one step.
-        self._cached: tuple[object, Catalogue | None] = (None, None)
-        self.refresh()
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The current catalogue, or the last one read if the store is unavailable."""
-        last_change, catalogue = self._cached
-        if catalogue is None:
-            return self.refresh()
-        is_changed = last_change is not self._store.last_change and not self._is_failing
-        if is_changed or time.monotonic() >= self._next_check:
-            try:
-                return self.refresh()
-            except StoreError as error:
-                if not self._is_failing:
-                    logger.warning("still using %r: %s", catalogue, error)
-                self._is_failing, self._delay = True, min(2 * self._delay, MAX_RETRY_SECONDS)
-                self._next_check = time.monotonic() + self._delay
-        return catalogue
-
-    def refresh(self) -> Catalogue:
-        """Read the rows that have changed since the last refresh, and return the catalogue."""
-        self._next_check = math.inf  # other requests do not wait for an unreachable server
-        last_change = self._store.last_change
-        try:
-            catalogue = self._store.catalogue(self._cached[1])
-        finally:
-            self._next_check = time.monotonic() + self._every
-        self._is_failing, self._delay = False, self._every
-        self._cached = (last_change, catalogue)
-        return catalogue

@@ -18,7 +18,7 @@ from item2vec.matrices import row_norms, unit_rows
 from item2vec.ranking import top_k
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 
-__all__ = ["Geometry", "Method", "check_method", "moved_query", "unit_query"]
+__all__ = ["Geometry", "Method", "check_method", "finite_vector", "moved_query", "unit_query"]
 
 Method = Literal["3cosadd", "3cosmul"]
 SMALLEST_NORM = 1e-6
@@ -308,15 +308,25 @@ def check_method(method: str, *, with_direction: bool) -> None:
         raise InputError("method is '3cosmul', which takes no direction; expected method='3cosadd'")
 
 
+def finite_vector(vector: npt.ArrayLike, size: int) -> Floats:
+    """Return a vector as an array (float32, dimensions).
+
+    >>> finite_vector([3, 4], 2)
+    array([3., 4.], dtype=float32)
+    """
+    array = as_array(vector, np.float32)
+    if array.shape != (size,) or not bool(np.isfinite(array).all()):
+        raise InputError(f"vector is {short_repr(vector)}; expected {size} finite numbers, one per dimension")
+    return array
+
+
 def unit_query(vector: npt.ArrayLike, size: int) -> Floats:
     """Return a vector scaled to length 1 (float32, dimensions).
 
     >>> unit_query([3, 4], 2)
     array([0.6, 0.8], dtype=float32)
     """
-    query = as_array(vector, np.float32)
-    if query.shape != (size,) or not bool(np.isfinite(query).all()):
-        raise InputError(f"vector is {short_repr(vector)}; expected {size} finite numbers, one per dimension")
+    query = finite_vector(vector, size)
     norm = row_norms(query[None])[0]
     if norm == 0:
         raise InputError("vector is zero; expected a vector other than zero, whose direction is compared")

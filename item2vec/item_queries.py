@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Unpack
 import numpy.typing as npt
 
 from item2vec.arguments import checked
-from item2vec.arrays import Mask
+from item2vec.arrays import Floats, Mask
 from item2vec.conditions import Where
 from item2vec.direction import Direction
-from item2vec.geometry import Method, check_method, unit_query
+from item2vec.errors import InputTypeError
+from item2vec.geometry import Method, check_method, finite_vector, unit_query
+from item2vec.histories import encode_histories
 from item2vec.row_rules import NO_ROWS, RowRules
 from item2vec.rules import RuleArguments, Rules
+from item2vec.sentences import Sentences
 from item2vec.types import Recommendation, as_history
 from item2vec.vectors import ItemVectors
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from item2vec.ranker import Ranker
 
 __all__ = ["ItemQueries"]
+
+CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
+"""Rules that are more than a limit of the items."""
 
 
 @checked
@@ -81,6 +87,52 @@ class ItemQueries:
         limits = self._row_rules(Rules.of(rules), eligible)
         target = unit_query(vector, self.vectors.input.shape[1])
         return self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k).listed(self.vectors)
+
+    def tastes(self, histories: Sentences | Iterable[Iterable[str]]) -> Floats:
+        """Return the user vectors of histories (float32, n histories × dimensions) that ``recommend`` uses.
+
+        ``Sentences`` contain weights and timestamps. A history without a known item has a row of zeros. The
+        inner products of a user vector and the vectors of the items (unit input vectors for
+        ``score="cosine"``, output vectors for ``score="output"``) are scores without bonuses and popularity.
+
+        >>> import numpy as np
+        >>> from item2vec import Recommender, Vocabulary
+        >>> model = Recommender(ItemVectors(Vocabulary(("a", "b")), np.eye(2), None, np.ones(2)))
+        >>> model.tastes([["b"], ["z"]])
+        array([[0., 1.],
+               [0., 0.]], dtype=float32)
+        """
+        return self._ranker.tastes(encode_histories(self.vectors.vocabulary, histories))
+
+    def nearest_to_taste(
+        self,
+        taste: npt.ArrayLike,
+        *,
+        k: int = 10,
+        eligible: Mask | None = None,
+        **rules: Unpack[RuleArguments],
+    ) -> list[Recommendation]:
+        """Return the ``k`` items with the highest inner products with a user vector, best first.
+
+        Parameters
+        ----------
+        taste
+            A row of ``tastes``, or a difference of rows.
+        rules
+            ``where exclude allow deny at_most diversity``, as in ``recommend``.
+
+        Raises
+        ------
+        InputTypeError
+            If a rule changes scores.
+        """
+        if changing := [name for name in rules if name in CHANGE_SCORES and rules.get(name) is not None]:
+            raise InputTypeError(
+                f"got {changing[0]}, which changes scores; expected rules that limit the items, such as where"
+            )
+        limits = self._row_rules(Rules.of(rules), eligible)
+        vector = finite_vector(taste, self.vectors.input.shape[1])
+        return self._ranker.near_taste(vector, limits, k=k).listed(self.vectors)
 
     def direction(self, where_a: Where, where_b: Where) -> Direction:
         """Return the direction from the items that meet one condition to the items that meet another.

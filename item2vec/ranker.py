@@ -84,6 +84,14 @@ class Ranker:
         source = Ordered(order, scores, _excluded(rules, named), rules.allowed, "model")
         return self._selected_near(source, self._kind_for(named), named[:n_positive], rules, k)
 
+    def near_taste(self, taste: Floats, rules: RowRules, *, k: int) -> Ranking:
+        """Return the ``k`` eligible rows with the highest inner products with a user vector (full scan)."""
+        check_k(k)
+        scores = (scored_matrix(self.parts.vectors, self.parts.taste) @ taste).astype(np.float64)
+        order = np.argsort(-scores, kind="stable")
+        source = Ordered(order, scores, rules.excluded_from([NO_ROWS]), rules.allowed, "model")
+        return self._selected(source, rules, k, [None])[0]
+
     def rank(self, histories: Histories, rules: RowRules, *, k: int, filter_seen: bool) -> list[Ranking]:
         """Return the ``k`` best eligible rows for each history.
 
@@ -159,6 +167,12 @@ class Ranker:
         interest = None if users.medoids is None else vectors.vocabulary.ids[users.medoids[best]]
         shares = [Share(*pair, interest) for pair in zip(items, scores.tolist(), strict=True)]
         return sorted(shares, key=lambda share: -share.share)
+
+    def tastes(self, histories: Histories) -> Floats:
+        """Return the user vector of each history (float32), as ``rank`` reads it; zeros if there is none."""
+        liked, dislikes = split_dislikes(histories, RowRules().disliked_by(len(histories.offsets) - 1))
+        tastes = self.user_vectors(self.with_input(liked), dislikes, RowRules()).tastes
+        return np.where(tastes.empty[:, None], np.float32(0), tastes.vectors)
 
     def user_vectors(self, histories: Histories, dislikes: Dislikes, rules: RowRules) -> UserVectors:
         """Return the user vectors of histories whose items all have input vectors (see ``with_input``)."""

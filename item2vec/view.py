@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, NamedTuple, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from item2vec.answers import Answers
 from item2vec.arguments import checked
-from item2vec.arrays import Codes
+from item2vec.arrays import Codes, Floats
 from item2vec.catalogue import Catalogue
 from item2vec.config import AdapterConfig
 from item2vec.durations import EPOCH, microseconds_of, seconds_of
 from item2vec.errors import InputError, InputTypeError, StoreError
 from item2vec.geometry import Method
 from item2vec.items import Items
+from item2vec.periods import Moment, Period, SimilarUser, Taste, most_similar
 from item2vec.recommender import Recommender
 from item2vec.rules import RuleArguments
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import shape_histories
 from item2vec.store import History, Store, latest_plausible
+from item2vec.store.recommendations import last_user, users_of
 from item2vec.types import Recommendation, Share, Vocabulary, as_history, check_k
 
 __all__ = ["View"]
+
+USERS_PER_BLOCK = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +192,28 @@ class View:
         """Return the items of a user's history that the model reads, oldest first."""
         return list(self._histories([user])[0][0])
 
+    def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
+        """Return the taste of a user in the period ``since <= time < until``; see ``Engine.taste``."""
+        return self._taste_of(Period.of(since, until, datetime.now(UTC)), user)
+
+    def similar_users(
+        self, user: str, *, since: Moment = None, until: Moment = None, k: int = 10
+    ) -> list[SimilarUser]:
+        """Return the ``k`` other users with the most similar tastes; see ``Engine.similar_users``."""
+        check_k(k)
+        period = Period.of(since, until, datetime.now(UTC))
+        return most_similar(self._taste_of(period, user), self._tastes_of(period), k)
+
+    def _taste_of(self, period: Period, user: str) -> Taste:
+        return Taste.of(user, self._histories_of(period, [user]), self.model, period)
+
+    def _tastes_of(self, period: Period) -> Iterator[tuple[list[str], Floats]]:
+        """Yield the users of the store and their tastes in a period, in blocks of row numbers."""
+        assert self.store is not None, "_events raises an error without a store"
+        for start in range(1, last_user(self.store) + 1, USERS_PER_BLOCK):
+            users = list(users_of(self.store, (start, start + USERS_PER_BLOCK - 1)))
+            yield users, self.model.tastes(self._histories_of(period, users))
+
     def _shown(self, users: Sequence[str], age: timedelta) -> list[list[str]]:
         assert self.store is not None, "_histories raises an error without a store"
         now = datetime.now(UTC)
@@ -208,39 +234,70 @@ class View:
         Events with implausible times in the future count as seen only. Training excludes them as well. If the
         clock is behind the creation of the model, that time is used, because training counted such events.
         """
+        events = self._events(users)
+        adapter, items = self.model.adapter, self.catalogue.items
+        seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
+        return self._plausible(events).shaped(adapter, items), events.shaped(seen, items)
+
+    def _histories_of(self, period: Period, users: Iterable[str]) -> Sentences:
+        """Return, for each user, the history that the model reads from the events of a period."""
+        events = self._plausible(self._events(users)).between(period.start, period.end)
+        return events.shaped(self.model.adapter, self.catalogue.items)
+
+    def _events(self, users: Iterable[str]) -> _Events:
         user_ids = as_history(users, "users")
         if self.store is None:
             raise InputError("users have no histories, because the engine has no store; pass history=")
-        sentences, codes, events = _sentences(self.store.histories(user_ids))
-        adapter, items = self.model.adapter, self.catalogue.items
-        seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
-        counted = (sentences, codes)
-        if sentences.timestamps is not None:
-            now = datetime.now(UTC)
-            now = now if self.created_at is None else max(now, self.created_at)
-            plausible = sentences.timestamps < microseconds_of(latest_plausible(now))
-            sentences, codes = sentences.keep(plausible), codes[plausible]
-        return (
-            shape_histories(sentences, codes, events, adapter, items),
-            shape_histories(*counted, events, seen, items),
+        return _Events.of(self.store.histories(user_ids))
+
+    def _plausible(self, events: _Events) -> _Events:
+        if events.sentences.timestamps is None:
+            return events
+        now = datetime.now(UTC)
+        now = now if self.created_at is None else max(now, self.created_at)
+        return events.between(None, microseconds_of(latest_plausible(now)))
+
+
+class _Events(NamedTuple):
+    """The events of several users: a sentence per user, the event code of each token, and the event names."""
+
+    sentences: Sentences
+    codes: Codes
+    names: Vocabulary
+
+    @classmethod
+    def of(cls, histories: Sequence[History]) -> _Events:
+        items = [item for history in histories for item in history.items]
+        names = [event for history in histories for event in history.events]
+        vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
+        timestamps = [history.timestamps for history in histories if history.timestamps is not None]
+        dated = len(timestamps) == len(histories)
+        sentences = Sentences(
+            vocabulary,
+            vocabulary.encode(items),
+            offsets_of([len(history) for history in histories]),
+            np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
+            np.concatenate([np.empty(0, np.int64), *timestamps]) if dated else None,
         )
+        return cls(sentences, events.encode(names), events)
 
+    def between(self, start: int | None, end: int | None) -> _Events:
+        """Return the events with ``start <= timestamp < end``; ``None`` for no bound."""
+        if start is None and end is None:
+            return self
+        if (timestamps := self.sentences.timestamps) is None:
+            raise InputError(
+                "the events in the store have no timestamps; a period requires them: omit since and until"
+            )
+        kept = np.ones(len(timestamps), dtype=bool)
+        if start is not None:
+            kept &= timestamps >= start
+        if end is not None:
+            kept &= timestamps < end
+        return _Events(self.sentences.keep(kept), self.codes[kept], self.names)
 
-def _sentences(histories: Sequence[History]) -> tuple[Sentences, Codes, Vocabulary]:
-    """Convert histories to sentences; also return the event code of each token, and the event vocabulary."""
-    items = [item for history in histories for item in history.items]
-    names = [event for history in histories for event in history.events]
-    vocabulary, events = Vocabulary.of(items), Vocabulary.of(names)
-    timestamps = [history.timestamps for history in histories if history.timestamps is not None]
-    dated = len(timestamps) == len(histories)
-    sentences = Sentences(
-        vocabulary,
-        vocabulary.encode(items),
-        offsets_of([len(history) for history in histories]),
-        np.concatenate([np.empty(0, np.float32), *(history.weights for history in histories)]),
-        np.concatenate([np.empty(0, np.int64), *timestamps]) if dated else None,
-    )
-    return sentences, events.encode(names), events
+    def shaped(self, adapter: AdapterConfig, items: Items) -> Sentences:
+        return shape_histories(self.sentences, self.codes, self.names, adapter, items)
 
 
 def _merged(exclude: Iterable[Iterable[str]] | None, seen: Collection[Sequence[str]]) -> list[list[str]]:

@@ -294,6 +294,8 @@ def calls_of(world):
     yield m.analogy, {"positive": ["a"]}
     yield m.similar_items, {"item": "a"}
     yield m.nearest, {"vector": np.ones(4, np.float32)}
+    yield m.tastes, {"histories": [["a"]]}
+    yield m.nearest_to_taste, {"taste": np.ones(4, np.float32)}
     yield m.direction, {"where_a": {"g": "jazz"}, "where_b": {"g": "jazz"}}
     yield m.radio, {"seed": "a"}
     drawn = {"color": "genre", "items": ["a", "b"], "where": {"genre": "jazz"}, "method": "pca", "seed": 1}
@@ -308,6 +310,12 @@ def calls_of(world):
     yield e.analogy, {"positive": ["a"]}
     yield e.similar_items, {"item": "a"}
     yield e.radio, {"seed": "a"}
+    yield e.nearest, {"vector": np.ones(4, np.float32)}
+    yield e.direction, {"where_a": {"g": "jazz"}, "where_b": {"g": "jazz"}}
+    yield e.taste, {"user": "u1", "since": "2024-01-01", "until": now}
+    yield e.taste("u1").items, {"k": 2}
+    yield e.taste("u1").moved_to, {"later": e.taste("u2"), "k": 2}
+    yield e.similar_users, {"user": "u1", "since": "2024-01-01", "until": now, "k": 2}
     yield e.add_items, {"items": Items.of({"new": {"g": "jazz"}})}
     yield e.view_of, {"model": m, "version": None}
     yield e.view().recommend, {"user": "u1"}

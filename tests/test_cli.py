@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from item2vec import Items, Recommender, Sentences, publish, train
+from item2vec import Items, Recommender, Sentences, load, publish, train
 from item2vec.store import Store
 from item2vec.versions import served_version
 
@@ -44,6 +44,21 @@ def test_playlists_to_similar_items(item2vec, tmp_path):
     assert out.splitlines()[0].split() == ["rank", "item", "title", "artist", "score"]
     assert item2vec("export", "vectors.txt")[0] == 0
     assert (tmp_path / "vectors.txt").read_text().splitlines()[0] == "4 384"
+
+
+@pytest.mark.parametrize("method", ["3cosadd", "3cosmul"])
+def test_analogy_is_that_of_the_model(item2vec, published, method):
+    words = f"analogy --positive a --positive b --negative c -k 2 --json --method {method}"
+    code, out, _ = item2vec(*words.split())
+    model = load(published.path)
+    expected = model.analogy(positive=["a", "b"], negative=["c"], method=method, k=2)
+    rows = [{"rank": 1, "item": expected[0].item, "score": expected[0].score}]
+    assert (code, json.loads(out)) == (0, rows)  # of four items, those of the query are left out
+    assert item2vec("analogy", "--positive", "a", "--json")[1] == item2vec("similar", "a", "--json")[1]
+    assert item2vec("analogy", "--negative", "c")[0] == 2
+    code, _, err = item2vec("analogy", "--positive", "a", "--method", "sum")
+    assert code == 2
+    assert "expected '3cosadd' or '3cosmul'" in err
 
 
 def test_ingest_train_and_recommend_with_default_settings(item2vec, tmp_path):

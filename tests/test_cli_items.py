@@ -53,7 +53,13 @@ def shop(item2vec, tmp_path, events):
 )
 def test_where_compares_by_the_type_of_the_attribute(item2vec, shop, conditions, expected):
     flags = [word for condition in conditions for word in ("--where", condition)]
-    for words in (["similar", "i0"], ["recommend", "i0"], ["recommend", "--user", "nobody"]):
+    queries = (
+        ["similar", "i0"],
+        ["analogy", "--positive", "i0"],
+        ["recommend", "i0"],
+        ["recommend", "--user", "nobody"],
+    )
+    for words in queries:
         code, out, err = item2vec(*words, "-k", "10", "--json", *flags)
         assert (code, err) == (0, "")
         assert {row["item"] for row in json.loads(out)} == expected

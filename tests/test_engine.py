@@ -197,7 +197,7 @@ def test_the_catalogue_of_a_failing_store_is_read_at_increasing_intervals(places
         attempts.append(clock[0] - 1000)
         raise StoreError("the server restarts")
 
-    monkeypatch.setattr("item2vec.engine.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("item2vec.catalogue_cache.time.monotonic", lambda: clock[0])
     with Engine(**places, reload_every=2) as engine:
 
         def requests_until(second):

@@ -85,6 +85,7 @@ WITH_STORE = {
     "item2vec retrain": [],
     "item2vec recommend": ["--user", "u1"],
     "item2vec similar": ["a", "--where", "genre=jazz"],
+    "item2vec analogy": ["--positive", "a", "--where", "genre=jazz"],
     "item2vec models rollback": ["--reason", "test"],
     "item2vec runs show": ["1"],
     "item2vec db upgrade": [],

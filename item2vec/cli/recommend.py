@@ -1,4 +1,4 @@
-"""The commands ``recommend`` and ``similar``, which query the served model."""
+"""The commands ``recommend``, ``similar`` and ``analogy``, which query the served model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from item2vec.cli.settings import location
 from item2vec.errors import ConfigError
 from item2vec.items import Items
 
-__all__ = ["recommend", "similar"]
+__all__ = ["analogy", "recommend", "similar"]
 
 
 @rule_options
@@ -114,16 +114,62 @@ def similar(
 
     Example: item2vec similar blue-harbour -k 5
     """
+    query = {"positive": [item], "k": k}
+    _show_analogy(query, rules, items, models, store, as_json=as_json)
+
+
+@rule_options
+@items_file_with_encoding
+def analogy(
+    *,
+    added: Annotated[
+        list[str], typer.Option("--positive", metavar="ITEM", help="Id of an item to add; may be repeated.")
+    ],
+    subtracted: Annotated[
+        list[str] | None,
+        typer.Option("--negative", metavar="ITEM", help="Id of an item to subtract; may be repeated."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="3cosadd|3cosmul", help="Formula of the scores.")
+    ] = "3cosadd",
+    k: options.K = 10,
+    rules: RuleOptions,
+    items: ItemsFile | None,
+    models: options.Models = None,
+    store: options.Store = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the items nearest to a sum and difference of items.
+
+    The items of the query are left out. 3cosadd is the cosine to the sum of the unit vectors, with negative
+    items subtracted; 3cosmul multiplies and divides cosines (Levy & Goldberg, CoNLL 2014). Store and titles
+    are read as by similar.
+
+    Example: item2vec analogy --positive blue-harbour --positive hinterhof --negative misty-estuary -k 5
+    """
+    query = {"positive": added, "negative": subtracted or [], "method": method, "k": k}
+    _show_analogy(query, rules, items, models, store, as_json=as_json)
+
+
+def _show_analogy(
+    query: dict[str, Any],
+    rules: RuleOptions,
+    items: ItemsFile | None,
+    models: str | None,
+    store: str | None,
+    *,
+    as_json: bool,
+) -> None:
     from item2vec import Engine, load
 
     if rules.read_attributes:
         with Engine(models=location("models", models), store=location("store", store)) as engine:
-            model = engine.model
-            neighbours = engine.similar_items(item, k=k, **rules.arguments(engine.view().items))
+            view = engine.view()
+            model, found = view.model, view.analogy(**query, **rules.arguments(view.items))
     else:
         model = load(location("models", models))
-        neighbours = model.similar_items(item, k=k, **rules.arguments())
-    show_rows(described(neighbours, _titles(items, model.items), as_json=as_json), as_json=as_json)
+        found = model.analogy(**query, **rules.arguments())
+    show_rows(described(found, _titles(items, model.items), as_json=as_json), as_json=as_json)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""``CatalogueCache``: the catalogue of a store in memory, which follows the changes of the store."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+
+from item2vec.catalogue import Catalogue
+from item2vec.errors import StoreError
+from item2vec.store import Store
+
+__all__ = ["CatalogueCache"]
+
+MAX_RETRY_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class CatalogueCache:
+    """A cache of the catalogue of a store. The first access after a change reads the changed rows.
+
+    If the store is unavailable, the last catalogue remains in use. One request at a time tries to read the
+    store, after a delay that doubles up to one minute.
+    """
+
+    def __init__(self, store: Store, *, every: float | None) -> None:
+        self._store = store
+        self._delay = self._every = math.inf if every is None else every
+        self._next_check = 0.0
+        self._is_failing = False
+        # A tuple, so that both values are replaced in one step.
+        self._cached: tuple[object, Catalogue | None] = (None, None)
+        self.refresh()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The current catalogue, or the last one read if the store is unavailable."""
+        last_change, catalogue = self._cached
+        if catalogue is None:
+            return self.refresh()
+        is_changed = last_change is not self._store.last_change and not self._is_failing
+        if is_changed or time.monotonic() >= self._next_check:
+            try:
+                return self.refresh()
+            except StoreError as error:
+                if not self._is_failing:
+                    logger.warning("still using %r: %s", catalogue, error)
+                self._is_failing, self._delay = True, min(2 * self._delay, MAX_RETRY_SECONDS)
+                self._next_check = time.monotonic() + self._delay
+        return catalogue
+
+    def refresh(self) -> Catalogue:
+        """Read the rows that have changed since the last refresh, and return the catalogue."""
+        self._next_check = math.inf  # other requests do not wait for an unreachable server
+        last_change = self._store.last_change
+        try:
+            catalogue = self._store.catalogue(self._cached[1])
+        finally:
+            self._next_check = time.monotonic() + self._every
+        self._is_failing, self._delay = False, self._every
+        self._cached = (last_change, catalogue)
+        return catalogue
