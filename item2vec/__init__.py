@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from item2vec import adapters, errors, evaluation, readers
     from item2vec.batch import recommend_all
     from item2vec.config.model import Config
+    from item2vec.config.relatives import LSA, GloVe
     from item2vec.config.taste import TasteConfig
     from item2vec.config.training import CBOW, NextItem, SkipGram, TrainConfig
     from item2vec.engine import Engine
@@ -52,10 +53,12 @@ _MODULE_OF = {
     "CBOW": "config",
     "Config": "config",
     "Engine": "engine",
+    "GloVe": "config",
     "Graph": "graph",
     "Interactions": "interactions",
     "ItemVectors": "vectors",
     "Items": "items",
+    "LSA": "config",
     "NextItem": "config",
     "Recommendation": "types",
     "Recommender": "recommender",
@@ -79,10 +82,12 @@ __all__ = [
     "CBOW",
     "Config",
     "Engine",
+    "GloVe",
     "Graph",
     "Interactions",
     "ItemVectors",
     "Items",
+    "LSA",
     "NextItem",
     "Recommendation",
     "Recommender",

@@ -46,8 +46,13 @@ IMPORTERS = {
     "IPython": "progress.py",
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
+<<<<<<< HEAD
     "plotly": ("figures/", "mapping/figure.py"),
     "matplotlib": "mapping/picture.py",
+=======
+    "plotly": "report/",
+    "scipy": "training/",
+>>>>>>> 4d5c0a5 (LSA: truncated decomposition of a weighted matrix of counts as an objective)
     "openTSNE": "mapping/tsne.py",
     "umap": "mapping/umap.py",
     "tomlkit": "cli/tune.py",

@@ -13,25 +13,24 @@ from item2vec.config.nightly import (
     RetentionConfig,
     RetrainConfig,
 )
+from item2vec.config.objectives import LSA, OBJECTIVES, SETTINGS_OF_TRAINING, GloVe, Training
 from item2vec.config.saved import of_its_objective
 from item2vec.config.settings import Settings
 from item2vec.config.taste import TasteConfig
 from item2vec.config.training import (
     CBOW,
     DEFAULT_OBJECTIVE,
-    OBJECTIVES,
     PLAIN_DECAY,
-    SETTINGS_OF_TRAINING,
     NextItem,
     SkipGram,
     TrainConfig,
-    Training,
     objectives_with,
 )
 
 __all__ = [
     "CBOW",
     "DEFAULT_OBJECTIVE",
+    "LSA",
     "OBJECTIVES",
     "PLAIN_DECAY",
     "SETTINGS_OF_TRAINING",
@@ -39,6 +38,7 @@ __all__ = [
     "Config",
     "EvaluationConfig",
     "GatesConfig",
+    "GloVe",
     "IngestConfig",
     "LimitsConfig",
     "ModelSettings",

@@ -14,12 +14,12 @@ __all__ = ["ModelSettings", "TrainSettings"]
 
 
 class TrainSettings(TypedDict, total=False):
-    """The settings of ``NextItem``, ``SkipGram`` and ``CBOW`` by name.
+    """The settings of the objectives by name.
 
     >>> settings: TrainSettings = {"objective": "skipgram", "vector_size": 64}
     """
 
-    objective: Literal["next_item", "skipgram", "cbow"]
+    objective: Literal["next_item", "skipgram", "cbow", "lsa", "glove"]
     backend: Literal["gensim", "numba"]
     vector_size: int
     window: int | Literal["full"]
@@ -45,6 +45,11 @@ class TrainSettings(TypedDict, total=False):
     shrink_windows: bool
     forward_only: bool
     cbow_mean: bool
+    matrix: Literal["items", "sentences"]
+    weighting: Literal["raw", "tfidf", "ppmi"]
+    power: float
+    x_max: float
+    x_exponent: float
 
 
 class ModelSettings(TrainSettings, total=False):

@@ -7,9 +7,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from item2vec.config.objectives import SETTINGS_OF_TRAINING, Training
 from item2vec.config.settings import Settings, nearest
 from item2vec.config.taste import TasteConfig
-from item2vec.config.training import SETTINGS_OF_TRAINING, TrainConfig, Training
+from item2vec.config.training import TrainConfig
 
 __all__ = ["Config"]
 
@@ -65,7 +66,7 @@ class Config(Settings):
                 f"vector_size is {size}; expected a multiple of {len(decay)}, the number of parts in "
                 f"decay={decay}"
             )
-        if self.taste.score == "output" and self.train.negative == 0:
+        if self.taste.score == "output" and not self.train.has_output:
             raise ValueError(
                 "score='output' needs output vectors, and negative=0 trains none; set negative to at least 1"
             )

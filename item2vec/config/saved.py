@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from item2vec.arguments import checked
-from item2vec.config.training import SETTINGS_OF_TRAINING, NextItem, class_of
+from item2vec.config.objectives import SETTINGS_OF_TRAINING
+from item2vec.config.training import NextItem, class_of
 
 __all__ = ["of_its_objective"]
 

@@ -22,9 +22,11 @@ __all__ = [
     "Flag",
     "Learned",
     "Names",
+    "Patience",
     "Settings",
     "VectorSize",
     "Window",
+    "either",
     "nearest",
 ]
 
@@ -43,6 +45,7 @@ Window = Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"]
 Exponent = Annotated[Finite, Field(ge=-2, le=2)]
 Alpha = Annotated[Finite, Field(gt=0, le=1000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Patience = Annotated[int, Field(ge=1)] | None
 
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
@@ -111,6 +114,16 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     'vector_size'
     """
     return next(iter(difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)), None)
+
+
+def either(names: Iterable[str]) -> str:
+    """Return names as alternatives.
+
+    >>> either(["a", "b", "c"])
+    "'a', 'b' or 'c'"
+    """
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _plain(value: Any) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from item2vec.arguments import checked
 from item2vec.config.defaults import (
@@ -25,9 +25,11 @@ from item2vec.config.settings import (
     Flag,
     Learned,
     Names,
+    Patience,
     Settings,
     VectorSize,
     Window,
+    either,
     nearest,
 )
 from item2vec.errors import ConfigError
@@ -38,22 +40,24 @@ __all__ = [
     "DEFAULT_OBJECTIVE",
     "OBJECTIVES",
     "PLAIN_DECAY",
-    "SETTINGS_OF_TRAINING",
     "NextItem",
     "SkipGram",
     "TrainConfig",
-    "Training",
     "class_of",
     "objectives_with",
+    "with_objective",
 ]
 
+Trained = TypeVar("Trained", bound="TrainConfig")
 DEFAULT_OBJECTIVE = "next_item"
 PLAIN_DECAY = 0.7
 """Default decay of tastes for vectors that were trained without a decay."""
+OBJECTIVES: dict[str, type[TrainConfig]] = {}
+"""Settings class of each objective, in the order of definition; filled by ``with_objective``."""
 
 
 class TrainConfig(Settings):
-    """Settings of training: base class of ``NextItem``, ``SkipGram`` and ``CBOW``.
+    """Settings of training: base class of the settings of each objective.
 
     ``TrainConfig(objective=…)`` creates an instance of the objective's class, by default ``NextItem``.
     Settings with gensim's names have gensim's meaning. The defaults are the best settings over eight data
@@ -85,18 +89,16 @@ class TrainConfig(Settings):
         negative: int
         ns_exponent: float
         alpha: float
+        min_alpha: float
         epochs: int
+        patience: int | None
 
     min_count: Annotated[int, Field(ge=1)] = 1
     """Minimum number of occurrences of an item; rarer items are dropped."""
-    min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
-    """Final learning rate, at most ``alpha``; the rate decreases linearly."""
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(default_factory=usable_cpus)
     """Number of threads; all cores by default. With 1, the same input and seed give the same bytes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Seed of the random number generators."""
-    patience: Annotated[int, Field(ge=1)] | None = None
-    """With validation data: stop after this number of epochs without a higher NDCG; return the best epoch."""
 
     def __new__(cls, **settings: Any) -> Self:
         """Create an instance of the objective's class."""
@@ -124,13 +126,9 @@ class TrainConfig(Settings):
         return self
 
     @property
-    def alpha_step(self) -> float:
-        """Decrease of the learning rate per epoch.
-
-        >>> TrainConfig(alpha=0.5, min_alpha=0.25, epochs=5).alpha_step
-        0.05
-        """
-        return (self.alpha - self.min_alpha) / self.epochs
+    def has_output(self) -> bool:
+        """Whether training yields output vectors."""
+        return True
 
     @property
     def taste_decay(self) -> float | Learned | tuple[float | Learned, ...]:
@@ -147,16 +145,36 @@ class TrainConfig(Settings):
     def explain_unknown(cls, name: str) -> str:
         """Return the error message for an unknown name; it names the objectives with such a setting."""
         own = cls.model_fields["objective"].default
-        near = nearest(name, SETTINGS_OF_TRAINING)
+        near = nearest(name, {name for settings in OBJECTIVES.values() for name in settings.model_fields})
         if others := objectives_with(name):
             return (
-                f"{name} is a setting of objective={_either(others)}, not of {own!r}; leave it out, or set "
+                f"{name} is a setting of objective={either(others)}, not of {own!r}; leave it out, or set "
                 f"objective={others[0]!r}"
             )
         if near is None or near in cls.model_fields:
             return super().explain_unknown(name)
-        of = _either(objectives_with(near))
+        of = either(objectives_with(near))
         return f"unknown setting {name!r}; did you mean {near!r}, a setting of objective={of}?"
+
+
+def with_objective(settings: type[Trained]) -> type[Trained]:
+    """Decorate the settings class of an objective: add it to ``OBJECTIVES``."""
+    OBJECTIVES[settings.model_fields["objective"].default] = settings
+    return settings
+
+
+class ByDescent(TrainConfig):
+    """Settings of the objectives that are trained with a decreasing learning rate."""
+
+    min_alpha: Annotated[Finite, Field(ge=0)] = 0.0001
+    """Final learning rate, at most ``alpha``; the rate decreases linearly."""
+    patience: Patience = None
+    """With validation data: stop after this number of epochs without a higher NDCG; return the best epoch."""
+
+    @property
+    def alpha_step(self) -> float:
+        """Decrease of the learning rate per epoch."""
+        return (self.alpha - self.min_alpha) / self.epochs
 
     @model_validator(mode="after")
     def _check_rates(self) -> Self:
@@ -165,7 +183,8 @@ class TrainConfig(Settings):
         return self
 
 
-class NextItem(TrainConfig):
+@with_objective
+class NextItem(ByDescent):
     """Settings of next_item, which predicts the next item from the taste of the preceding items.
 
     Serving computes the same taste. The vectors are split into equal parts, one per ``context_decay``, which
@@ -292,7 +311,7 @@ class NextItem(TrainConfig):
         return self
 
 
-class Word2Vec(TrainConfig):
+class Word2Vec(ByDescent):
     """Settings of both skip-gram and CBOW (Mikolov et al., 2013)."""
 
     backend: Literal["gensim", "numba"] = "gensim"
@@ -320,21 +339,23 @@ class Word2Vec(TrainConfig):
     epochs: Epochs = 40
     """Number of passes over the sentences."""
 
+    @property
+    def has_output(self) -> bool:
+        """Whether training yields output vectors: hierarchical softmax alone does not."""
+        return self.negative > 0
+
     @model_validator(mode="after")
-    def _check_backend(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.backend == "numba" and self.hs:
             raise ValueError("backend='numba' does not support hs=True; set hs=False or backend='gensim'")
         if self.backend == "gensim" and self.forward_only:
             raise ValueError("backend='gensim' does not support forward_only=True; set backend='numba'")
-        return self
-
-    @model_validator(mode="after")
-    def _check_loss(self) -> Self:
         if not self.hs and self.negative == 0:
             raise ValueError("negative=0 trains nothing without hs=True; set negative to at least 1")
         return self
 
 
+@with_objective
 class SkipGram(Word2Vec):
     """Settings of skip-gram, which predicts each neighbour of an item from the item.
 
@@ -346,6 +367,7 @@ class SkipGram(Word2Vec):
     """Predict each neighbour of an item from the item."""
 
 
+@with_objective
 class CBOW(Word2Vec):
     """Settings of CBOW, which predicts an item from the mean or sum of its neighbours.
 
@@ -359,14 +381,6 @@ class CBOW(Word2Vec):
     """Use the mean (True) or the sum (False) of the vectors of the neighbours."""
 
 
-OBJECTIVES: Mapping[str, type[TrainConfig]] = {"next_item": NextItem, "skipgram": SkipGram, "cbow": CBOW}
-"""Settings class of each objective."""
-SETTINGS_OF_TRAINING = tuple(
-    dict.fromkeys(name for settings in OBJECTIVES.values() for name in settings.model_fields)
-)
-"""Names of the settings of all objectives."""
-
-
 @checked
 def objectives_with(name: str) -> tuple[str, ...]:
     """Return the objectives that have a setting of this name.
@@ -377,24 +391,10 @@ def objectives_with(name: str) -> tuple[str, ...]:
     return tuple(objective for objective, settings in OBJECTIVES.items() if name in settings.model_fields)
 
 
-def _from_mapping(settings: object) -> object:
-    return TrainConfig(**settings) if isinstance(settings, Mapping) else settings
-
-
-Training = Annotated[SerializeAsAny[TrainConfig], BeforeValidator(_from_mapping)]
-"""Type of a field that holds the settings of any objective."""
-
-
 def class_of(settings: Mapping[str, Any]) -> type[TrainConfig]:
     """Return the class of the settings of an objective, by default next_item."""
     objective = settings.get("objective", DEFAULT_OBJECTIVE)
     if not isinstance(objective, str) or objective not in OBJECTIVES:
-        near = nearest(str(objective), OBJECTIVES)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise ConfigError(f"objective is {objective!r}; expected {_either(OBJECTIVES)}{hint}")
+        hint = f"; did you mean {near!r}?" if (near := nearest(str(objective), OBJECTIVES)) else ""
+        raise ConfigError(f"objective is {objective!r}; expected {either(OBJECTIVES)}{hint}")
     return OBJECTIVES[objective]
-
-
-def _either(names: Mapping[str, Any] | tuple[str, ...]) -> str:
-    *first, last = map(repr, names)
-    return f"{', '.join(first)} or {last}" if first else last

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Rows
-from item2vec.config import NextItem
+from item2vec.config import CBOW, LSA, NextItem, SkipGram
 from item2vec.index.building import build
 from item2vec.index.recall import recall_per_query
 from item2vec.index.search import find_many
@@ -59,8 +59,8 @@ class Health:
     norm_growth: float | None
     """``norm_median`` divided by the norm of a randomly initialised row; 1 for untrained vectors. Vectors are
     initialised uniformly within ±1 / dimensions (gensim) or ±0.5 / dimensions (numba); next_item uses the
-    dimensions of each part. ``None`` if the objective compares vectors by cosine: they are initialised with
-    norm 1, and only an evaluation detects missing training."""
+    dimensions of each part. ``None`` without initialisation (LSA), or if the objective compares vectors by
+    cosine: they are initialised with norm 1, and only an evaluation detects missing training."""
     output_norm: float | None
     """Median norm of the output rows, which are initialised with 0; ``None`` without output vectors."""
     effective_rank: float
@@ -120,8 +120,10 @@ def measure_health(model: Recommender, *, seed: int = 1) -> Health:
 def _growth(norm: float, vectors: ItemVectors) -> float | None:
     """Return a norm divided by the root mean square norm of randomly initialised rows."""
     size, config = vectors.input.shape[1], vectors.config
-    if config is None or config.backend == "gensim":
+    if config is None or (isinstance(config, SkipGram | CBOW) and config.backend == "gensim"):
         return norm * float((3 * size) ** 0.5)
+    if isinstance(config, LSA):
+        return None
     if isinstance(config, NextItem) and config.similarity == "cosine":
         return None
     n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Unpack
 
 from item2vec.arguments import checked_except
-from item2vec.config import CBOW, Config, NextItem, SkipGram, TasteConfig, TrainConfig, TrainSettings
+from item2vec.config import CBOW, LSA, Config, NextItem, SkipGram, TasteConfig, TrainConfig, TrainSettings
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
 from item2vec.sentences import Sentences
@@ -46,7 +47,7 @@ def train(
         no sentence contains, has the sum of its attributes' vectors, and a count of 0.
     config
         Settings of training; the default is ``NextItem()``. ``settings``, such as ``vector_size=64``,
-        override fields of ``config`` (``NextItem``, ``SkipGram`` or ``CBOW``).
+        override fields of ``config`` (``NextItem``, ``SkipGram``, ``CBOW``, ``LSA`` or ``GloVe``).
     validation
         Sentences whose last item is predicted from the items before it. HR@10 and NDCG@10 over all
         items are measured after each epoch and stored in ``.curve``, beside the training loss. With
@@ -122,6 +123,8 @@ def train(
     corpus = prepare(sentences, config)
     measured = None if validation is None else Validation(validation, model.taste)
 
+    if isinstance(config, LSA):
+        return _factorise(corpus, config, measured, after_epoch)
     trainer = _trainer(corpus, config, items)
     warm = None if start is None else initialise(trainer, corpus, config, start)
     frozen = Frozen.of(start, corpus) if freeze and start is not None else None
@@ -138,6 +141,17 @@ def _check_items(items: Items | None, config: TrainConfig) -> None:
         )
     for name in config.attributes:
         items.column(name)  # raises an error for an unknown name
+
+
+def _factorise(
+    corpus: Corpus, config: LSA, validation: Validation | None, after_epoch: AfterEpoch | None
+) -> ItemVectors:
+    from item2vec.training.lsa import factorise
+
+    vectors = factorise(corpus, config)
+    if after_epoch is not None:
+        after_epoch(1, vectors)
+    return vectors if validation is None else replace(vectors, curve=(validation.measure(vectors, 1),))
 
 
 def _trainer(corpus: Corpus, config: TrainConfig, items: Items | None) -> Trainer:

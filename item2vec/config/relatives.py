@@ -1,0 +1,102 @@
+"""Settings of the relatives of word2vec that count co-occurrences: LSA and GloVe."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from item2vec.arguments import checked
+from item2vec.config.settings import Alpha, Epochs, Exponent, Finite, Flag, Patience, VectorSize, Window
+from item2vec.config.training import TrainConfig, with_objective
+
+__all__ = ["LSA", "GloVe"]
+
+
+@with_objective
+class LSA(TrainConfig):
+    """Settings of LSA, which factorises a matrix of counts by a truncated singular value decomposition.
+
+    Sources: Deerwester et al., Indexing by Latent Semantic Analysis, JASIS 1990; Levy & Goldberg, Neural Word
+    Embedding as Implicit Matrix Factorization, NeurIPS 2014; Levy, Goldberg & Dagan, Improving Distributional
+    Similarity with Lessons Learned from Word Embeddings, TACL 2015.
+
+    >>> LSA(weighting="raw").vector_size
+    64
+    """
+
+    objective: Literal["lsa"] = "lsa"
+    """Factorise a matrix of co-occurrence counts."""
+    matrix: Literal["items", "sentences"] = "items"
+    """Matrix to factorise: co-occurrences of items within ``window`` (items), or counts of items in sentences
+    (sentences). By default "sentences" if the order of items in a sentence has no meaning, and ``window`` is
+    not set."""
+    weighting: Literal["raw", "tfidf", "ppmi"] = "ppmi"
+    """Weighting of the counts: none (raw), inverse frequency of the contexts or items (tfidf), or positive
+    pointwise mutual information (ppmi)."""
+    power: Annotated[Finite, Field(ge=0, le=1)] = 0.5
+    """Exponent of the singular values in the input vectors; their exponent in the output vectors is
+    1 - ``power``. With matrix="sentences", both have the exponent ``power``."""
+    vector_size: VectorSize = 64
+    """Dimensions of an item vector: number of singular values kept."""
+    window: Window = 10
+    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. Not used with
+    matrix="sentences"."""
+    shrink_windows: Flag = True
+    """Weight of neighbours by distance: decreasing linearly, as the mean over widths from 1 to ``window``, or
+    equal for all."""
+    forward_only: Flag = False
+    """Use only earlier items of a sentence as neighbours of an item."""
+    negative: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Shift of the pointwise mutual information by -log(negative), as skip-gram with this number of negative
+    samples (Levy & Goldberg, 2014). Used with weighting="ppmi"."""
+    ns_exponent: Exponent = 0.75
+    """Exponent of the counts of contexts in the pointwise mutual information. Used with weighting="ppmi"."""
+
+    # Not settings, because LSA is computed in one step.
+    epochs: ClassVar[int] = 1  # type: ignore[misc]
+    patience: ClassVar[None] = None  # type: ignore[misc]
+
+    @checked
+    def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
+        """Return the settings for such sentences: unordered sentences change ``matrix``, if it is not set.
+
+        >>> LSA().for_data(100, ordered=False).matrix, LSA(window=3).for_data(100, ordered=False).matrix
+        ('sentences', 'items')
+        """
+        return (
+            self
+            if ordered or {"matrix", "window"} & self.given().keys()
+            else self.replace(matrix="sentences")
+        )
+
+
+@with_objective
+class GloVe(TrainConfig):
+    """Settings of GloVe, which fits inner products to the logarithms of co-occurrence counts.
+
+    Source: Pennington, Socher & Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
+
+    >>> GloVe(x_max=50).alpha
+    0.05
+    """
+
+    objective: Literal["glove"] = "glove"
+    """Fit inner products to the logarithms of co-occurrence counts."""
+    vector_size: VectorSize = 64
+    """Dimensions of an item vector."""
+    window: Window = 10
+    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. A neighbour at
+    distance d counts 1 / d."""
+    forward_only: Flag = False
+    """Use only earlier items of a sentence as neighbours of an item."""
+    x_max: Annotated[Finite, Field(gt=0)] = 10.0
+    """Count from which on a pair has the full weight 1 in the loss."""
+    x_exponent: Annotated[Finite, Field(ge=0, le=1)] = 0.75
+    """Exponent of the weight (count / x_max) of a pair with a lower count."""
+    alpha: Alpha = 0.05
+    """Initial learning rate of AdaGrad."""
+    epochs: Epochs = 25
+    """Number of passes over the pairs of co-occurring items."""
+    patience: Patience = None
+    """With validation data: stop after this number of epochs without a higher NDCG; return the best epoch."""

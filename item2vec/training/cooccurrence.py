@@ -1,0 +1,95 @@
+"""Co-occurrence counts of items as sparse matrices. The package imports SciPy only for these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from item2vec.arrays import Codes, Doubles
+from item2vec.training.corpus import Corpus, split_long
+
+__all__ = ["in_sentences", "in_windows", "linear", "uniform"]
+
+PAIRS_PER_BLOCK = 1 << 22
+"""Number of pairs that are added to the matrix at once."""
+
+
+def uniform(step: int) -> float:  # noqa: ARG001
+    """Return the weight 1 for each distance."""
+    return 1.0
+
+
+def linear(window: int) -> Callable[[int], float]:
+    """Return the function of the mean weight at a distance, if widths from 1 to ``window`` are drawn.
+
+    >>> [linear(4)(step) for step in (1, 2, 4)]
+    [1.0, 0.75, 0.25]
+    """
+    return lambda step: (window + 1 - step) / window
+
+
+def in_windows(
+    corpus: Corpus, seed: int, window: int | None, weight_of: Callable[[int], float], *, forward_only: bool
+) -> csr_array:
+    """Return the co-occurrence counts of pairs of items (float64, n items × n items).
+
+    The entry [i, j] is the sum of ``weight_of(step)`` over all tokens of j that are ``step`` steps after a
+    token of i, up to ``window`` (``None``: in the whole sentence), and unless ``forward_only``, also of those
+    before it. Tokens that epochs read with a probability below 1 count as much less. Unordered sentences are
+    shuffled once. Sentences are split at 10,000 tokens, as for skip-gram.
+
+    Examples
+    --------
+    >>> from item2vec import SkipGram
+    >>> from item2vec.sentences import Sentences
+    >>> from item2vec.training.corpus import prepare
+    >>> corpus = prepare(Sentences.of([["a", "b", "c"], ["a", "b"]]), SkipGram())
+    >>> in_windows(corpus, 1, None, lambda step: 1 / step, forward_only=True).toarray()
+    array([[0. , 2. , 0.5],
+           [0. , 0. , 1. ],
+           [0. , 0. , 0. ]])
+    """
+    tokens, keep = _shuffled(corpus, seed)
+    n_items, offsets = len(corpus.vocabulary), split_long(corpus.offsets)
+    ends = np.repeat(offsets[1:], np.diff(offsets))
+    total = csr_array((n_items, n_items), dtype=np.float64)
+    block: list[tuple[Codes, Codes, Doubles]] = []
+    first = np.arange(len(tokens))
+    for step in count(1) if window is None else range(1, window + 1):
+        first = first[first + step < ends[first]]
+        if not len(first):
+            break
+        weights = weight_of(step) * keep[first] * keep[first + step]
+        block.append((tokens[first], tokens[first + step], weights))
+        if sum(len(pairs[0]) for pairs in block) > PAIRS_PER_BLOCK:
+            total, block = total + _sums(block, n_items), []
+    counts = total + _sums(block, n_items)
+    return csr_array(counts if forward_only else counts + counts.T)
+
+
+def in_sentences(corpus: Corpus) -> csr_array:
+    """Return the number of tokens of each item in each sentence (float64, n items × n sentences)."""
+    keep = np.ones(len(corpus.tokens)) if corpus.keep is None else corpus.keep
+    shape = len(corpus.vocabulary), len(corpus.offsets) - 1
+    sentences = np.repeat(np.arange(shape[1], dtype=np.int32), np.diff(corpus.offsets))
+    return coo_array((keep, (corpus.tokens, sentences)), shape).tocsr()
+
+
+def _shuffled(corpus: Corpus, seed: int) -> tuple[Codes, Doubles]:
+    """Return the tokens, shuffled within unordered sentences, and their probabilities of being read."""
+    keep = np.ones(len(corpus.tokens)) if corpus.keep is None else corpus.keep
+    if corpus.ordered:
+        return corpus.tokens, keep
+    sentence = np.repeat(np.arange(len(corpus.offsets) - 1), np.diff(corpus.offsets))
+    order = np.argsort(sentence + np.random.default_rng([seed, 1]).random(len(sentence)))
+    return corpus.tokens[order], keep[order]
+
+
+def _sums(block: list[tuple[Codes, Codes, Doubles]], n_items: int) -> csr_array:
+    if not block:
+        return csr_array((n_items, n_items), dtype=np.float64)
+    rows, columns, weights = map(np.concatenate, zip(*block, strict=True))
+    return coo_array((weights, (rows, columns)), (n_items, n_items)).tocsr()

@@ -1,0 +1,154 @@
+"""LSA: truncated singular value decomposition of a weighted matrix of counts."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array, linalg
+
+from item2vec.arrays import Doubles, Floats
+from item2vec.config import LSA
+from item2vec.errors import TrainingError
+from item2vec.training.cooccurrence import in_sentences, in_windows, linear, uniform
+from item2vec.training.corpus import Corpus
+from item2vec.vectors import ItemVectors
+
+__all__ = ["factorise"]
+
+log = logging.getLogger(__name__)
+
+DENSE_ELEMENTS = 1_000_000
+"""Maximum size of a matrix that is decomposed as a dense one."""
+MIN_CAPTURED = 1e-4
+"""Share of the norm of a row below which the kept dimensions contain only rounding errors of it."""
+
+
+def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
+    """Return the vectors of the items.
+
+    With the singular value decomposition M ≈ U Σ Vᵀ, truncated to the largest ``vector_size`` values, the
+    input vectors of an item–item matrix are U Σ^p and the output vectors V Σ^(1-p), so that inner products of
+    input and output vectors approximate M for each p, which is ``power``. Of an item–sentence matrix, both
+    are U Σ^p; their inner products approximate (M Mᵀ)^p. The sign of a dimension is that of its largest
+    element in U. If the matrix has fewer singular values above 0, the other dimensions are 0.
+
+    Items without weight in the kept dimensions are left out, and their number is logged.
+
+    Raises
+    ------
+    TrainingError
+        If all weights are 0.
+    """
+    counts = in_sentences(corpus) if config.matrix == "sentences" else _in_windows(corpus, config)
+    matrix = weighted(counts, config)
+    if not matrix.count_nonzero():
+        raise TrainingError(
+            f"all weights of weighting={config.weighting!r} are 0; expected one above 0; "
+            "lower negative, or set weighting='raw'"
+        )
+    left, values, right = decomposed(matrix, config)
+    if config.matrix == "sentences":
+        input_ = output = _vectors(left, values, config.power, _norms(matrix))
+    else:
+        input_ = _vectors(left, values, config.power, _norms(matrix))
+        output = _vectors(right, values, 1 - config.power, _norms(csr_array(matrix.T)))
+    kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
+    if len(kept) < len(input_):
+        log.warning(
+            "%s of %s items left out: they have no weight in the first %s dimensions; raise vector_size",
+            f"{len(input_) - len(kept):,}",
+            f"{len(input_):,}",
+            config.vector_size,
+        )
+    return ItemVectors(
+        corpus.vocabulary.take(kept),
+        input_[kept],
+        output[kept],
+        corpus.counts[kept],
+        config,
+        tokens_read=len(corpus.tokens),
+        read_share=corpus.read_share,
+    )
+
+
+def weighted(counts: csr_array, config: LSA) -> csr_array:
+    """Return the counts of items (rows) in contexts (columns) with the weighting of the settings.
+
+    The weight of ``tfidf`` is the count times ``log((1 + n) / (1 + m)) + 1``. In an item–item matrix, m of n
+    items occur near the context; in an item–sentence matrix, m of n sentences contain the item. The weight of
+    ``ppmi`` is ``max(0, log(p(i, c) / (p(i) p(c))) - log(negative))``, where p(c) is proportional to the
+    count of the context to the power ``ns_exponent``.
+
+    Examples
+    --------
+    >>> counts = csr_array(np.array([[4.0, 0.0], [1.0, 3.0]]))
+    >>> weighted(counts, LSA(ns_exponent=1.0)).toarray().round(3)  # log(32 / 20), log(24 / 12)
+    array([[0.47 , 0.   ],
+           [0.   , 0.693]])
+    """
+    if config.weighting == "raw":
+        return counts
+    if config.weighting == "tfidf":
+        by_item = config.matrix == "sentences"
+        n = counts.shape[by_item]
+        present = np.diff((counts if by_item else counts.tocsc()).indptr)
+        scale = diags_array(np.log((1 + n) / (1 + present)) + 1)
+        return csr_array(scale @ counts if by_item else counts @ scale)
+    of_items, of_contexts = counts.sum(axis=1), counts.sum(axis=0)
+    of_contexts = np.where(of_contexts > 0, of_contexts, 1) ** config.ns_exponent * (of_contexts > 0)
+    entries = counts.tocoo()
+    rows, columns = entries.coords
+    ratios = entries.data * of_contexts.sum() / (of_items[rows] * of_contexts[columns])
+    data = np.maximum(np.log(ratios) - np.log(config.negative), 0)
+    weights = csr_array((data, (rows, columns)), counts.shape)
+    weights.eliminate_zeros()
+    return weights
+
+
+def _in_windows(corpus: Corpus, config: LSA) -> csr_array:
+    window = None if config.window == "full" else config.window
+    weight_of = linear(window) if window is not None and config.shrink_windows else uniform
+    return in_windows(corpus, config.seed, window, weight_of, forward_only=config.forward_only)
+
+
+def decomposed(matrix: csr_array, config: LSA) -> tuple[Doubles, Doubles, Doubles]:
+    """Return left singular vectors, singular values, largest first, and right singular vectors.
+
+    Vectors are columns. There are ``vector_size`` of each; those that the matrix does not have are 0.
+    """
+    is_small = matrix.shape[0] * matrix.shape[1] <= DENSE_ELEMENTS
+    size = min(config.vector_size, min(matrix.shape) - (not is_small))
+    if is_small:
+        left, values, right = np.linalg.svd(matrix.toarray(), full_matrices=False)
+    else:
+        start = np.random.default_rng([config.seed, 2]).standard_normal(min(matrix.shape))
+        left, values, right = linalg.svds(matrix, k=size, v0=start)
+    order = np.argsort(-values, kind="stable")[:size]
+    left, values, right = left[:, order], values[order], right[order].T
+    signs = np.sign(left[np.abs(left).argmax(axis=0), np.arange(size)])
+    missing = (0, config.vector_size - size)
+    return (
+        np.pad(left * signs, ((0, 0), missing)),
+        np.pad(values, missing),
+        np.pad(right * signs, ((0, 0), missing)),
+    )
+
+
+def _vectors(singular: Doubles, values: Doubles, power: float, norms: Doubles) -> Floats:
+    """Return singular vectors times a power of the singular values (float32, n items × values).
+
+    Rows whose norm in the kept dimensions is below a small share of their ``norms`` are set to 0, as are the
+    dimensions of singular values that are rounding errors.
+    """
+    kept = values > values[0] * MIN_CAPTURED**2
+    captured = np.sqrt(np.square(singular * values).sum(axis=1))
+    scaled = singular * np.where(kept, values, 0) ** power * kept
+    scaled[captured <= MIN_CAPTURED * norms] = 0
+    vectors: Floats = scaled.astype(np.float32)
+    return vectors
+
+
+def _norms(matrix: csr_array) -> Doubles:
+    norms: Doubles = np.sqrt(matrix.multiply(matrix).sum(axis=1))
+    return norms
