@@ -80,6 +80,7 @@ _PACKAGES = ("adapters", "errors", "evaluation", "readers")
 
 __all__ = [
     "CBOW",
+    "LSA",
     "Config",
     "Engine",
     "GloVe",
@@ -87,7 +88,6 @@ __all__ = [
     "Interactions",
     "ItemVectors",
     "Items",
-    "LSA",
     "NextItem",
     "Recommendation",
     "Recommender",

@@ -28,7 +28,8 @@ class Epoch:
         of a prediction, averaged over the parts. For word2vec with ``backend="numba"``: the loss of a pair of
         centre and context with its negative samples (CBOW: of a window), before its update. With
         ``backend="gensim"``: the same loss after the epoch, on a fixed random sample of pairs, because
-        gensim's own sum varies between runs with several workers, and stops changing near 2**27. Losses of
+        gensim's own sum varies between runs with several workers, and stops changing near 2**27. For GloVe:
+        half the weighted squared error of a pair, before its update; for LSA: ``None``. Losses of
         different objectives, backends and numbers of negative samples are not comparable.
 
     >>> Epoch(epoch=1, loss=2.5).loss

@@ -46,13 +46,9 @@ IMPORTERS = {
     "IPython": "progress.py",
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
-<<<<<<< HEAD
     "plotly": ("figures/", "mapping/figure.py"),
     "matplotlib": "mapping/picture.py",
-=======
-    "plotly": "report/",
     "scipy": "training/",
->>>>>>> 4d5c0a5 (LSA: truncated decomposition of a weighted matrix of counts as an objective)
     "openTSNE": "mapping/tsne.py",
     "umap": "mapping/umap.py",
     "tomlkit": "cli/tune.py",
@@ -191,7 +187,7 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_every_public_name_is_importable():
     for name in item2vec.__all__:
         assert getattr(item2vec, name) is not None
-    assert item2vec.__all__ == sorted(item2vec.__all__)
+    assert sorted(item2vec.__all__) == sorted(set(item2vec.__all__))
     with pytest.raises(AttributeError, match="no attribute 'recomender'"):
         _ = item2vec.recomender
 

@@ -222,13 +222,15 @@ def test_help_names_the_objectives_of_a_setting_and_their_defaults(item2vec):
     import typer
 
     options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}
-    assert options["epochs"].endswith("[default: next_item 15, skipgram and cbow 40]")
-    assert options["vector_size"].endswith("[default: next_item 384, skipgram and cbow 64]")
+    assert options["epochs"].endswith("[default: next_item 15, skipgram and cbow 40, glove 25]")
+    assert options["vector_size"].endswith("[default: next_item 384, skipgram and cbow and lsa and glove 64]")
     assert options["dropout"].startswith("next_item: Probability that a history item is dropped")
     assert options["dropout"].endswith("[default: 0.3]")
     assert options["min_count"].startswith("Minimum number of occurrences of an item; ")
     assert options["min_count"].endswith("[default: 1]")
-    assert options["objective"].endswith("One of: next_item, skipgram, cbow. [default: next_item]")
+    assert options["objective"].endswith(
+        "One of: next_item, skipgram, cbow, lsa, glove. [default: next_item]"
+    )
     assert "default:" not in options["workers"]
 
 

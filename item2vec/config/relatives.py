@@ -50,7 +50,7 @@ class LSA(TrainConfig):
     negative: Annotated[int, Field(ge=1, le=1000)] = 1
     """Shift of the pointwise mutual information by -log(negative), as skip-gram with this number of negative
     samples (Levy & Goldberg, 2014). Used with weighting="ppmi"."""
-    ns_exponent: Exponent = 0.75
+    ns_exponent: Exponent = 0.5
     """Exponent of the counts of contexts in the pointwise mutual information. Used with weighting="ppmi"."""
 
     # Not settings, because LSA is computed in one step.
@@ -78,7 +78,7 @@ class GloVe(TrainConfig):
     Source: Pennington, Socher & Manning, GloVe: Global Vectors for Word Representation, EMNLP 2014.
 
     >>> GloVe(x_max=50).alpha
-    0.05
+    0.1
     """
 
     objective: Literal["glove"] = "glove"
@@ -94,7 +94,7 @@ class GloVe(TrainConfig):
     """Count from which on a pair has the full weight 1 in the loss."""
     x_exponent: Annotated[Finite, Field(ge=0, le=1)] = 0.75
     """Exponent of the weight (count / x_max) of a pair with a lower count."""
-    alpha: Alpha = 0.05
+    alpha: Alpha = 0.1
     """Initial learning rate of AdaGrad."""
     epochs: Epochs = 25
     """Number of passes over the pairs of co-occurring items."""

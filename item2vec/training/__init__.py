@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import Unpack
 
 from item2vec.arguments import checked_except
-from item2vec.config import CBOW, LSA, Config, NextItem, SkipGram, TasteConfig, TrainConfig, TrainSettings
+from item2vec.config import (
+    CBOW,
+    LSA,
+    Config,
+    GloVe,
+    NextItem,
+    SkipGram,
+    TasteConfig,
+    TrainConfig,
+    TrainSettings,
+)
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
 from item2vec.sentences import Sentences
@@ -163,6 +173,10 @@ def _trainer(corpus: Corpus, config: TrainConfig, items: Items | None) -> Traine
             return NextItemTrainer(corpus, config)
         attributes = ItemAttributes.of(items, config.attributes, corpus.vocabulary)
         return NextItemTrainer(corpus, config, attributes)
+    if isinstance(config, GloVe):
+        from item2vec.training.glove_trainer import GloVeTrainer
+
+        return GloVeTrainer(corpus, config)
     assert isinstance(config, SkipGram | CBOW)
     if config.backend == "numba":
         from item2vec.training.numba_trainer import NumbaTrainer

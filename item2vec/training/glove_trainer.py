@@ -1,0 +1,92 @@
+"""Training of GloVe by the compiled loop of ``kernels.glove``."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.config import GloVe
+from item2vec.kernels.glove import Pairs, State, fit_pairs
+from item2vec.training.cooccurrence import in_windows
+from item2vec.training.corpus import Corpus
+
+__all__ = ["GloVeTrainer"]
+
+
+class GloVeTrainer:
+    """Fits ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
+
+    Co-occurrences are counted once, with the weight 1 / distance. Vectors and biases start at random within
+    ±0.5 / dimensions, and at 0 for items without a pair in a matrix. The vectors are not summed, as GloVe
+    does by default, because the inner product of an input and an output vector is the score of the next item.
+    The biases are dropped after training: that of the input does not change the order of the scores, and
+    that of the output is approximately the logarithm of the item's frequency, which ``popularity``, a setting
+    of the taste, can add.
+
+    With one worker, the same corpus and settings give the same bytes in every process. Several workers update
+    the matrices without locks.
+    """
+
+    def __init__(self, corpus: Corpus, config: GloVe) -> None:
+        window = None if config.window == "full" else config.window
+        counts = in_windows(
+            corpus, config.seed, window, lambda step: 1 / step, forward_only=config.forward_only
+        ).tocoo()
+        items, contexts = counts.coords
+        weights = np.minimum(counts.data / config.x_max, 1) ** config.x_exponent
+        self._pairs = Pairs(
+            items.astype(np.int32),
+            contexts.astype(np.int32),
+            np.log(counts.data).astype(np.float32),
+            weights.astype(np.float32),
+        )
+        n, size = len(corpus.vocabulary), config.vector_size
+        random = np.random.default_rng([config.seed, 2])
+        initial = (random.random((2, n, size + 1), np.float32) - np.float32(0.5)) / np.float32(size)
+        for matrix, codes in zip(initial, (items, contexts), strict=True):
+            matrix[np.bincount(codes, minlength=n) == 0] = 0
+        self.input: Floats = np.ascontiguousarray(initial[0, :, :size])
+        self.output: Floats = np.ascontiguousarray(initial[1, :, :size])
+        squares = np.ones((2, n, size), np.float32)
+        self._state = State(
+            self.input,
+            self.output,
+            initial[0, :, size].copy(),
+            initial[1, :, size].copy(),
+            *squares,
+            *np.ones((2, n), np.float32),
+        )
+        self._config = config
+
+    @property
+    def scored(self) -> Floats:
+        """The output vectors, because scores of GloVe are inner products."""
+        return self.output
+
+    @property
+    def positions(self) -> None:
+        """``None``, because GloVe learns no weights of steps back."""
+
+    @property
+    def input_of_attributes(self) -> None:
+        """``None``, because attributes are a setting of next_item."""
+
+    @property
+    def new_items(self) -> None:
+        """``None``, because attributes are a setting of next_item."""
+
+    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:  # noqa: ARG002
+        """Fit each pair once, in random order; return the mean loss of a pair before its update.
+
+        The tokens are not read, because the pairs were counted before.
+        """
+        config = self._config
+        order = np.random.default_rng([config.seed, 3, number]).permutation(len(self._pairs.items))
+        parts = np.array_split(order, config.workers)
+        with ThreadPoolExecutor(config.workers) as threads:
+            losses = list(
+                threads.map(lambda part: fit_pairs(self._state, self._pairs, part, config.alpha), parts)
+            )
+        return float(sum(losses) / len(order))
