@@ -469,3 +469,26 @@ def test_lower_bounds_agree_with_resampled_users():
     assert lower_bounds(equal, users, seed=1) == pytest.approx(np.repeat(single, 3), abs=1e-4)
     unclustered = lower_bounds(gains, np.arange(len(users)), seed=1)
     assert (unclustered > lower_bounds(gains, users, seed=1)).all(), "queries of one user are correlated"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("settings", [{"objective": "lsa"}, {"objective": "glove", "epochs": 3}])
+def test_suggestions_for_lsa_and_glove_are_valid_and_few_are_equal(settings, ordered):
+    sampler = Sampler(starts_of(settings), settings, seed=1, share=0.1, n_tokens=10**6, ordered=ordered)
+    suggested = []
+    for number in range(20):
+        suggested.append(sampler.suggest(number))
+        sampler.observe([Trial(number, suggested[-1], "complete", suggested[-1].train.window / 50)])
+    assert {config.train.objective for config in suggested} == {settings["objective"]}
+    assert len(set(suggested)) > 15
+    best = np.mean([config.train.window for config in suggested[10:]])
+    assert best > np.mean([config.train.window for config in suggested[3:8]])
+
+
+def test_lsa_and_glove_are_not_searched_unless_specified():
+    assert set(starts_of({})) == {"next_item", "skipgram", "cbow"}
+    assert set(starts_of({"objective": "lsa"})) == {"lsa"}
+    with pytest.raises(
+        ConfigError, match=r"weighting is a setting of objective='lsa', .* set objective='lsa'"
+    ):
+        starts_of({"weighting": "raw"})

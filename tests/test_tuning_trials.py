@@ -36,6 +36,15 @@ def test_the_same_seed_and_number_of_trials_give_the_same_result():
     assert [t.config for t in other.trials[-2:]] != [t.config for t in tuning.trials[-2:]]
 
 
+@pytest.mark.parametrize("objective", ["lsa", "glove"])
+def test_lsa_and_glove_are_searched_if_they_are_specified(objective):
+    tuning = item2vec.tune(chains(), trials=6, objective=objective, vector_size=8, jobs=1)
+    assert {trial.config.train.objective for trial in tuning.trials} == {objective}
+    assert {trial.state for trial in tuning.trials} <= {"complete", "stopped"}
+    assert len({trial.config.train for trial in tuning.trials}) > 4
+    assert item2vec.fit(chains(), tuning.config).vectors.config.objective == objective
+
+
 @pytest.mark.parametrize(
     ("sentences", "options"),
     [

@@ -17,18 +17,20 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from item2vec.config import Config, NextItem
+from item2vec.config import CBOW, Config, NextItem, SkipGram
 from item2vec.config.settings import Learned
 from item2vec.errors import ConfigError
 from item2vec.tuning.trial import Trial
 
 __all__ = ["Sampler", "family_of", "scaled", "searched", "starts_of"]
 
-Objective = Literal["next_item", "skipgram", "cbow"]
+Objective = Literal["next_item", "skipgram", "cbow", "lsa", "glove"]
 Space = Mapping[str, BaseDistribution]
 Memory = tuple[float | Learned, ...]
 
 OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
+COUNTING: tuple[Objective, ...] = ("lsa", "glove")
+"""Objectives that are searched only if they are specified."""
 SEARCHED_MEMORIES: tuple[Memory, ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),
@@ -74,7 +76,24 @@ NEXT_ITEM: Space = {
     "ns_exponent": FloatDistribution(0.0, 1.0, step=0.25),
     "alpha": FloatDistribution(0.04, 0.2, log=True),
 }
-SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM}
+LSA: Space = {
+    "matrix": CategoricalDistribution(["items", "sentences"]),
+    "weighting": CategoricalDistribution(["ppmi", "tfidf", "raw"]),
+    "power": FloatDistribution(0.0, 1.0, step=0.25),
+    "vector_size": IntDistribution(32, 256, step=32),
+    "window": IntDistribution(1, 50, log=True),
+    "forward_only": CategoricalDistribution([False, True]),
+    "ns_exponent": FloatDistribution(0.0, 1.0, step=0.25),
+}
+GLOVE: Space = {
+    "vector_size": IntDistribution(32, 128, step=32),
+    "window": IntDistribution(1, 50, log=True),
+    "epochs": IntDistribution(5, 80, log=True),
+    "x_max": FloatDistribution(1.0, 100.0, log=True),
+    "forward_only": CategoricalDistribution([False, True]),
+    "alpha": FloatDistribution(0.03, 0.3, log=True),
+}
+SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM, "lsa": LSA, "glove": GLOVE}
 
 FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {}),
@@ -86,6 +105,11 @@ FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("skipgram", {"window": 20, "shrink_windows": False}),
     ("next_item", {"context_decay": ("learned", 0.98, "learned"), "tied": 2, "epochs": 25}),
     ("skipgram", {"window": 5, "vector_size": 128, "forward_only": True}),
+    ("lsa", {}),
+    ("lsa", {"matrix": "sentences"}),
+    ("lsa", {"forward_only": True, "vector_size": 128}),
+    ("glove", {}),
+    ("glove", {"x_max": 3.0}),
 )
 """Objective and changed settings of the first trials. Each suits a different kind of data."""
 
@@ -102,7 +126,8 @@ def scaled(epochs: int, share: float) -> int:
 def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
     """Return the default configuration of each objective, with the fixed settings applied.
 
-    Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``.
+    Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``. LSA
+    and GloVe are included only as the fixed ``objective``.
     Skip-gram and CBOW use the numba backend, which is faster, if it supports the settings.
 
     Raises
@@ -112,10 +137,11 @@ def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
     """
     starts: dict[Objective, Config] = {}
     first_error: ConfigError | None = None
-    for objective in OBJECTIVES:
-        if fixed.get("objective", objective) != objective:
+    chosen = fixed.get("objective")
+    for objective in (*OBJECTIVES, *COUNTING):
+        if chosen != objective and (chosen is not None or objective in COUNTING):
             continue
-        for backend in ({"backend": "numba"}, {}) if objective != "next_item" else ({},):
+        for backend in ({"backend": "numba"}, {}) if objective in {"skipgram", "cbow"} else ({},):
             try:
                 starts[objective] = Config().with_settings(**{"objective": objective, **backend, **fixed})
                 break
@@ -123,7 +149,7 @@ def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
                 first_error = first_error or error
     if not starts:
         raise first_error or ConfigError(
-            f"objective is {fixed['objective']!r}; expected one of {', '.join(OBJECTIVES)}"
+            f"objective is {fixed['objective']!r}; expected one of {', '.join((*OBJECTIVES, *COUNTING))}"
         )
     return starts
 
@@ -210,7 +236,9 @@ class Sampler:
 
 def with_epochs(config: Config, share: float) -> Config:
     """Return the configuration with its number of epochs multiplied by ``share``."""
-    return config if share == 1 else config.with_settings(epochs=scaled(config.train.epochs, share))
+    if share == 1 or "epochs" not in SPACES[family_of(config)]:
+        return config
+    return config.with_settings(epochs=scaled(config.train.epochs, share))
 
 
 class _Family:
@@ -218,13 +246,16 @@ class _Family:
 
     def __init__(self, start: Config, fixed: Mapping[str, Any], share: float) -> None:
         space: dict[str, Any] = dict(SPACES[family_of(start)])
-        fewest, most = (scaled(epochs, share) for epochs in (space["epochs"].low, space["epochs"].high))
-        self._lowest_alpha = max(space["alpha"].low, start.train.min_alpha)
-        space["epochs"] = IntDistribution(fewest, max(most, fewest + 1), log=True)
-        highest = max(self._lowest_alpha, space["alpha"].high)
-        space["alpha"] = FloatDistribution(self._lowest_alpha, highest, log=True)
+        self._lowest_alpha = 0.0
+        if "epochs" in space:
+            fewest, most = (scaled(epochs, share) for epochs in (space["epochs"].low, space["epochs"].high))
+            space["epochs"] = IntDistribution(fewest, max(most, fewest + 1), log=True)
+        if isinstance(start.train, NextItem | SkipGram | CBOW):
+            self._lowest_alpha = max(space["alpha"].low, start.train.min_alpha)
+            highest = max(self._lowest_alpha, space["alpha"].high)
+            space["alpha"] = FloatDistribution(self._lowest_alpha, highest, log=True)
         unsearched = set(fixed)
-        if start.train.backend == "gensim":
+        if isinstance(start.train, SkipGram | CBOW) and start.train.backend == "gensim":
             unsearched.add("forward_only")
         if "vector_size" in fixed:
             unsearched |= {"part_size", "memory"}
@@ -269,12 +300,12 @@ class _Family:
 
 
 def family_of(config: Config) -> str:
-    """Return the family of the objective of a configuration: ``"next_item"`` or ``"word2vec"``.
+    """Return the family of the objective of a configuration, whose objectives are searched together.
 
     >>> family_of(Config().with_settings(objective="cbow"))
     'word2vec'
     """
-    return "next_item" if isinstance(config.train, NextItem) else "word2vec"
+    return "word2vec" if isinstance(config.train, SkipGram | CBOW) else config.train.objective
 
 
 def memory_of(config: Config) -> Memory:
