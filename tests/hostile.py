@@ -223,6 +223,7 @@ def calls_of(world):
     yield config.NextItem().for_data, {"n_tokens": 9, "ordered": True}
     yield config.NextItem().replace, {"epochs": 3}
     yield config.SkipGram().for_data, {"n_tokens": 9, "ordered": True}
+    yield config.LSA().for_data, {"n_tokens": 9, "ordered": False}
     yield config.TasteConfig().replace, {"decay": 0.5}
     yield config.TasteConfig.explain_unknown, {"name": "decays"}
     yield config.Config().with_settings, {"epochs": 3}
