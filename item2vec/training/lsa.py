@@ -18,7 +18,7 @@ __all__ = ["factorise"]
 
 log = logging.getLogger(__name__)
 
-DENSE_ELEMENTS = 1_000_000
+DENSE_ELEMENTS = 250_000
 """Maximum size of a matrix that is decomposed as a dense one."""
 MIN_CAPTURED = 1e-4
 """Share of the norm of a row below which the kept dimensions contain only rounding errors of it."""

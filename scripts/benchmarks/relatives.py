@@ -1,6 +1,7 @@
 """Relatives of skip-gram: do GloVe and factorised PMI find the same structure, and how good are they?
 
-    scripts/benchmarks/relatives.py --data DIR [--only SET …] [--seeds 3] [--json FILE] [--picture FILE.svg]
+    scripts/benchmarks/relatives.py --data DIR [--only SET …] [--seeds 3] [--without MODEL …] [--json FILE]
+                                   [--picture FILE.svg]
 
 The next item is predicted, leave-last-out, on the training part of leave-last-out (the validation part).
 The structure of a model is its matrix of inner products of input and output vectors, compared with the
@@ -108,15 +109,16 @@ def quality(model, split):
     return found.metrics["ndcg@10"], found.intervals()["ndcg@10"]
 
 
-def measure(sentences, seeds):
+def measure(sentences, seeds, models):
     """Return structure and quality on one set, and what the picture shows."""
     split = leave_last_out(leave_last_out(sentences).train)
     vocabulary, items, contexts, logs, pmi = pairs_of(split.train)
     frequent = vocabulary.ids[:500]
     found = {"queries": len(split), "pairs": len(items), "correlations": {}, "ndcg": {}}
-    trained = {}
+    rest = within(pmi, items, contexts)
+    trained, points = {}, {}
     for seed in range(1, seeds + 1):
-        for name, settings in MODELS.items():
+        for name, settings in models.items():
             if seed > 1 and (name not in COMPARED or settings["objective"] == "lsa"):
                 continue
             vectors = item2vec.train(split.train, **settings, seed=seed)
@@ -125,10 +127,10 @@ def measure(sentences, seeds):
             found["ndcg"].setdefault(name, []).append(quality(model, split))
             if name in COMPARED:
                 scores = products(vectors, vocabulary, items, contexts)
-                inner = correlation(within(scores, items, contexts), within(pmi, items, contexts))
-                row = correlation(scores, logs), correlation(scores, pmi), inner
+                inner = within(scores, items, contexts)
+                points.setdefault(name, (rest, inner))
+                row = correlation(scores, logs), correlation(scores, pmi), correlation(inner, rest)
                 found["correlations"].setdefault(name, []).append(row)
-                trained[name, seed, "products"] = scores
     for name, baseline in BASELINES.items():
         found["ndcg"][name] = [quality(baseline(split.train), split)]
     if len(vocabulary) <= EASE_ITEMS:
@@ -141,12 +143,12 @@ def measure(sentences, seeds):
         again = neighbours(trained["skip-gram", 2], known)
         found["overlap"]["skip-gram, two seeds"] = overlap(near["skip-gram"], again)
     found["overlap"]["chance"] = 10 / (len(vocabulary) - 1)
-    return found, {name: (pmi, trained[name, 1, "products"]) for name in COMPARED}
+    return found, points
 
 
 def picture(points, seed=1):
-    """Return an SVG: the inner product of a pair by its PMI, in one panel per model."""
-    width, height, gap = 250, 230, 20
+    """Return an SVG: the inner product of a pair by its PMI, both within items, in one panel per model."""
+    width, height, gap = 250, 230, 40
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * width + 2 * gap + 60} {height + 70}" '
         'font-family="sans-serif" font-size="12">',
@@ -174,7 +176,7 @@ def picture(points, seed=1):
     middle = 40 + (3 * width + 2 * gap) / 2
     parts.append(
         f'<text x="{middle}" y="{height + 62}" text-anchor="middle">pointwise mutual information of a pair; '
-        "vertical: inner product of its input and output vectors</text></svg>"
+        "vertical: inner product of its input and output vectors, without the means of items</text></svg>"
     )
     return "\n".join(parts) + "\n"
 
@@ -184,12 +186,14 @@ def main():
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--without", nargs="+", choices=set(MODELS) - set(COMPARED), default=[])
     parser.add_argument("--picture", type=Path, help="SVG file of the first set")
     options = parser.parse_args()
+    models = {name: settings for name, settings in MODELS.items() if name not in options.without}
     measured = {}
     for name in options.only:
         sentences = SETS[name](sets.folder_of(name, options.data))
-        measured[name], points = measure(sentences, options.seeds)
+        measured[name], points = measure(sentences, options.seeds, models)
         if options.picture and name == options.only[0]:
             options.picture.write_text(picture(points))
         print(f"\n{name}: {measured[name]['queries']:,} queries, {measured[name]['pairs']:,} pairs")
