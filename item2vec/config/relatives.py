@@ -64,11 +64,9 @@ class LSA(TrainConfig):
         >>> LSA().for_data(100, ordered=False).matrix, LSA(window=3).for_data(100, ordered=False).matrix
         ('sentences', 'items')
         """
-        return (
-            self
-            if ordered or {"matrix", "window"} & self.given().keys()
-            else self.replace(matrix="sentences")
-        )
+        if ordered or {"matrix", "window"} & self.given().keys():
+            return self
+        return self.replace(matrix="sentences")
 
 
 @with_objective

@@ -50,7 +50,8 @@ def train(
     ----------
     sentences
         The training data. In each epoch, the tokens of unordered sentences are shuffled, and a token below
-        the median weight is read with probability weight / median.
+        the median weight is read with probability weight / median. LSA and GloVe shuffle once, and multiply
+        counts by these probabilities.
     items
         Items with their attributes, for ``attributes=["brand", "category"]``, a setting of next_item. The
         vectors of an item are then the sum of its own vectors and those of its attributes. A new item, which
