@@ -8,7 +8,6 @@ nodes with hidden edges. Walks: 5 of 40 steps from each node, 128 dimensions, on
 """
 
 import json
-from statistics import mean, stdev
 
 import numpy as np
 import sets
@@ -62,8 +61,8 @@ def main():
                 row = {"auc": auc} | {m: metrics[m] for m in ("hr@10", "mrr@10", "ndcg@10")}
                 found.setdefault(title, []).append(row)
         for title, scores in found.items():
-            means = {metric: mean(row[metric] for row in scores) for metric in scores[0]}
-            spread = {m: stdev(row[m] for row in scores) if len(scores) > 1 else 0.0 for m in means}
+            means = {metric: float(np.mean([row[metric] for row in scores])) for metric in scores[0]}
+            spread = {m: float(np.std([row[m] for row in scores], ddof=len(scores) > 1)) for m in means}
             rows.append({"graph": name, "model": title, "means": means, "sd": spread})
             figures = "  ".join(f"{metric} {means[metric]:.4f} ± {spread[metric]:.4f}" for metric in means)
             print(f"{name:<12} {title:<26} {figures}", flush=True)
