@@ -247,6 +247,8 @@ def parse_json(text: str, where: str | Path) -> Any:
     Traceback (most recent call last):
     item2vec.errors.CorruptBundleError: example is not strict JSON: key 'a' occurs twice
     """
+    if text.startswith("\ufeff"):
+        raise CorruptBundleError(f"{where} is not strict JSON: it begins with a byte order mark (BOM)")
     try:
         return _STRICT.decode(text)
     except (ValueError, RecursionError) as error:

@@ -67,7 +67,7 @@ def test_the_explorer_in_a_browser(service, browser):
         page.wait_for_selector(f"#{view}-results li")
     page.goto(service.url + "/#map")
     page.wait_for_selector('#map-status:has-text("items")')
-    search("map", "909 steps")
+    search("map", "awkward at parties")
     page.wait_for_selector('#map-status:has-text("near")')
     page.goto(service.url + "/#compare")
     page.wait_for_selector("#left option", state="attached")
@@ -162,7 +162,7 @@ def test_the_explorer_by_keyboard_alone(service, browser):
     expect(page.locator("#history")).to_be_focused()  # the list is empty
     open_view(page, "map")
     page.wait_for_selector('#map-status:has-text("items")')
-    type_and_choose(page, "map", "909 steps")
+    type_and_choose(page, "map", "awkward at parties")
     page.wait_for_selector('#map-status:has-text("near")')
     tab_to(page, "#map-canvas")
     before = page.locator("#map-canvas").screenshot()
