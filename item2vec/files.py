@@ -98,8 +98,7 @@ def flush(descriptor: int) -> None:
             fcntl.fcntl(descriptor, command)
             return
         except OSError as error:
-            # Network file systems, for example, do not support the command.
-            if error.errno in {errno.EIO, errno.ENOSPC}:
+            if error.errno in {errno.EIO, errno.ENOSPC}:  # other errors: a file system without the command
                 raise
     os.fsync(descriptor)
 
