@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from item2vec.arguments import check_fields, checked
-from item2vec.arrays import Doubles, Floats, Rows
+from item2vec.arrays import Codes, Doubles, Floats, Offsets, Rows
 from item2vec.errors import InputError, InputTypeError, short_repr
 from item2vec.interactions import read_only
 from item2vec.matrices import unit_rows
 from item2vec.ranking import top_k
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import check_least
 from item2vec.types import Recommendation, Vocabulary, as_history, check_k
 from item2vec.vectors import ItemVectors
@@ -251,9 +251,9 @@ def join_catalogues(
     random = np.random.default_rng(seed)
     tokens = both.tokens.copy()
     swapped = np.flatnonzero(random.random(len(tokens)) < swap)
-    for position in swapped[np.isin(tokens[swapped], np.fromiter(partners, np.int32, len(partners)))]:
-        choices = partners[int(tokens[position])]
-        tokens[position] = choices[int(random.integers(len(choices)))]
+    n_choices = np.diff(partners.offsets)[tokens[swapped]]
+    swapped, n_choices = swapped[n_choices > 0], n_choices[n_choices > 0]
+    tokens[swapped] = partners.codes[partners.offsets[tokens[swapped]] + random.integers(n_choices)]
     return dataclasses.replace(both, tokens=tokens)
 
 
@@ -311,11 +311,16 @@ def _checked_pairs(pairs: Pairs) -> list[tuple[str, str]]:
     return checked_pairs
 
 
-def _partners(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> dict[int, list[int]]:
-    """Return the codes by which each code of a pair may be replaced."""
-    partners: dict[int, list[int]] = {}
-    for first, second in pairs:
-        codes = [vocabulary.code(first), vocabulary.code(second)]
-        for one, other in (codes, codes[::-1]):
-            partners.setdefault(one, []).append(other)
-    return partners
+class _Partners(NamedTuple):
+    """The codes by which each code may be replaced: ``codes[offsets[code]:offsets[code + 1]]``."""
+
+    offsets: Offsets
+    codes: Codes
+
+
+def _partners(vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> _Partners:
+    """Return the codes by which each code of a pair may be replaced; none for other codes."""
+    ends = [[vocabulary.code(first), vocabulary.code(second)] for first, second in pairs]
+    one, other = np.array([*ends, *(end[::-1] for end in ends)], dtype=np.int32).reshape(-1, 2).T
+    counts = np.bincount(one, minlength=len(vocabulary))
+    return _Partners(offsets_of(counts), other[np.argsort(one, kind="stable")])

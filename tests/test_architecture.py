@@ -46,7 +46,7 @@ IMPORTERS = {
     "IPython": "progress.py",
     "optuna": "tuning/sampler.py",
     "jinja2": "report/",
-    "plotly": ("figures/", "mapping/figure.py"),
+    "plotly": "figures/",
     "matplotlib": "mapping/picture.py",
     "scipy": "training/",
     "openTSNE": "mapping/tsne.py",

@@ -3,7 +3,7 @@
 import base64
 import json
 import logging
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,7 +275,8 @@ def test_a_map_that_cannot_be_computed_is_empty(model, monkeypatch, caplog):
     monkeypatch.setattr("item2vec.service.explorer_data.layout", fail)
     maps = Maps()
     maps.of(model)
-    while (positions := maps.of(model)) is None:
-        time.sleep(0.01)
-    assert map_data(view_of(model), positions, None)["ids"] == []
+    for thread in threading.enumerate():
+        if thread.name == "item2vec-map":
+            thread.join()
+    assert map_data(view_of(model), maps.of(model), None)["ids"] == []
     assert "the map could not be computed" in caplog.text

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import sys
 from dataclasses import replace
 from html import unescape
 
@@ -155,7 +156,8 @@ def test_catalogues_of_different_dimensions_are_refused(model):
 @pytest.mark.parametrize(("module", "draw"), [("plotly", figure_of), ("matplotlib", picture_of)])
 def test_a_missing_library_is_named(monkeypatch, model, module, draw):
     drawn = map_items(model)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    for name in (module, f"{module}.graph_objects"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import raises ModuleNotFoundError
     with pytest.raises(MissingExtraError, match=rf"{module} is not installed.*'item2vec\[report\]'"):
         draw(drawn, *(["png"] if draw is picture_of else []))
 

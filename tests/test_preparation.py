@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+import time
 import weakref
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_a_forked_child_does_not_wait_for_a_computation_of_its_parent(counted):
     computing = threading.Thread(target=preparation.of, args=(one, Catalogue.of(MORE)))
     computing.start()
     while not calls:
-        pass
+        time.sleep(0.01)
     child = os.fork()
     if child == 0:
         found = preparation.of(model(), Catalogue.of(SONGS)).vocabulary

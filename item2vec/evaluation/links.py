@@ -220,14 +220,11 @@ class _Neighbours(Baseline):
     def __init__(self, graph: Graph) -> None:
         adjacency = Sentences(graph.nodes, graph.neighbours, graph.offsets, ordered=False)
         super().__init__(adjacency)
-        n = len(self.vocabulary)
-        self._graph = graph
-        codes = graph.nodes.encode(self.vocabulary.ids)
-        taken = adjacency.take(codes)
-        self._friends, self._offsets = self._number_of[taken.tokens], taken.offsets
-        weights = self._weights(np.diff(self._offsets).astype(np.float64))
-        scores = np.repeat(weights, np.diff(self._offsets))
-        self._rows = SparseRows(self._friends, scores, self._offsets[:n], self._offsets[1:])
+        self._friends = self._numbered(adjacency.take(graph.nodes.encode(self.vocabulary.ids)))
+        self._weight_of = self._weights(self._friends.lengths.astype(np.float64))
+        tokens, offsets = self._friends.tokens, self._friends.offsets
+        weights = np.repeat(self._weight_of, self._friends.lengths)
+        self._rows = SparseRows(tokens, weights, offsets[:-1], offsets[1:])
 
     @abstractmethod
     def _weights(self, degrees: Doubles) -> Doubles:
@@ -238,35 +235,25 @@ class _Neighbours(Baseline):
         first, second = self.vocabulary.encode(sources), self.vocabulary.encode(targets)
         if len(first) != len(second):
             raise InputError(f"found {len(first)} sources and {len(second)} targets; expected pairs of nodes")
-        order = np.argsort(first, kind="stable")
         scores = np.zeros(len(first))
-        sums = np.zeros(len(self.vocabulary))
-        for block in np.split(order, np.flatnonzero(np.diff(first[order])) + 1):
-            if not len(block) or first[block[0]] < 0:
-                continue
-            reached, added = self._around(int(first[block[0]]))
-            np.add.at(sums, reached, added)
-            scores[block] = np.where(second[block] >= 0, sums[second[block]], 0)
-            sums[reached] = 0
+        known = np.flatnonzero((first >= 0) & (second >= 0))
+        order = known[np.argsort(first[known], kind="stable")]
+        for pairs in np.split(order, np.flatnonzero(np.diff(first[order])) + 1):
+            if len(pairs):
+                scores[pairs] = self._sums(int(first[pairs[0]]))[second[pairs]]
         return scores
 
-    def _around(self, node: int) -> tuple[Codes, Doubles]:
-        """Return the end of each path of two edges from a node, and the weight of the path's middle node."""
-        friends = self._friends[self._offsets[node] : self._offsets[node + 1]]
-        spans = [slice(self._offsets[friend], self._offsets[friend + 1]) for friend in friends]
-        empty = np.empty(0, np.int32)
-        reached = np.concatenate([empty, *(self._rows.items[span] for span in spans)])
-        return reached, np.concatenate([empty, *(self._rows.scores[span] for span in spans)])
+    def _sums(self, node: int) -> Doubles:
+        """Return the sum of the weights of the middle nodes between a node and each node (float64)."""
+        middle = self._friends[node : node + 1].tokens
+        paths = self._friends.take(middle)
+        weights = np.repeat(self._weight_of[middle], paths.lengths)
+        return np.bincount(paths.tokens, weights, minlength=len(self.vocabulary)).astype(np.float64)
 
     def _candidates(self, histories: Histories) -> SparseRows:
-        lengths = np.diff(self._offsets)[histories.codes]
-        ends = np.concatenate(([0], np.cumsum(lengths)))
-        friends = [
-            self._friends[self._offsets[node] : self._offsets[node + 1]] for node in histories.codes.tolist()
-        ]
-        codes = np.concatenate([np.empty(0, np.int32), *friends])
-        offsets = ends[histories.offsets]
-        return best_sums(codes, offsets, np.ones(len(codes)), self._rows, histories.n_needed)
+        middle = self._friends.take(histories.codes)
+        offsets = middle.offsets[histories.offsets]
+        return best_sums(middle.tokens, offsets, np.ones(len(middle.tokens)), self._rows, histories.n_needed)
 
 
 class CommonNeighbours(_Neighbours):

@@ -34,3 +34,11 @@ def draw(chart: Chart) -> go.Figure:
             "plotly is not installed; a figure needs it: pip install 'item2vec[report]'"
         ) from error
     return go.Figure(chart)
+
+
+def script() -> str:
+    """Return plotly.js, the library that draws a figure in a page."""
+    from plotly.offline import get_plotlyjs
+
+    text: str = get_plotlyjs()
+    return text

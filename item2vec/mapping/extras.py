@@ -12,7 +12,7 @@ __all__ = ["require"]
 def require(module: str, purpose: str, *, extra: str) -> None:
     """Raise ``MissingExtraError`` if a module is not installed.
 
-    >>> require("plotly", "an interactive map", extra="report")
+    >>> require("numpy", "a map", extra="maps")
     """
     if importlib.util.find_spec(module) is None:
         raise MissingExtraError(

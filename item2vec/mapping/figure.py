@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from item2vec.mapping.extras import require
+from item2vec.figures import draw, script
 from item2vec.mapping.item_map import ItemMap
 from item2vec.mapping.style import NO_VALUE, point_size, series_of
 
@@ -54,9 +54,6 @@ def figure_of(item_map: ItemMap) -> Figure:
     MissingExtraError
         If plotly is not installed.
     """
-    require("plotly", "an interactive map", extra="report")
-    from plotly.graph_objects import Figure
-
     colours, n_items = item_map.colours, len(item_map)
     if colours is not None and colours.numbers is not None:
         traces = _of_numbers(item_map, colours.attribute, colours.numbers)
@@ -86,7 +83,7 @@ def figure_of(item_map: ItemMap) -> Figure:
     }
     for trace in traces:
         trace["marker"] |= {"size": point_size(n_items), "opacity": 0.8 if n_items < 10_000 else 0.55}
-    return Figure({"data": traces, "layout": layout})
+    return draw({"data": traces, "layout": layout})
 
 
 def page_of(item_map: ItemMap) -> bytes:
@@ -95,11 +92,9 @@ def page_of(item_map: ItemMap) -> bytes:
     Browsers decompress them by ``DecompressionStream``, which all of them have since 2023.
     """
     figure = figure_of(item_map)
-    from plotly.offline import get_plotlyjs
-
     page = PAGE.format(
         title=escape(_title(item_map)),
-        plotly=_packed(get_plotlyjs()),
+        plotly=_packed(script()),
         figure=_packed(figure.to_json()),
         config=CONFIG,
     )

@@ -23,13 +23,14 @@ from item2vec.errors import TrainingError
 from item2vec.training.checks import check_tokens_read
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
 from item2vec.training.sampled_loss import Sample, Terms, loss_of
+from item2vec.training.trainer import WordVectorTrainer
 
 __all__ = ["GensimTrainer"]
 
 TOKENS_PER_BLOCK = 1 << 20
 
 
-class GensimTrainer:
+class GensimTrainer(WordVectorTrainer):
     """Trains a corpus with gensim, one epoch per call; ``input`` and ``output`` are gensim's own matrices."""
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
@@ -54,18 +55,6 @@ class GensimTrainer:
     def scored(self) -> Floats | None:
         """The output vectors, because scores of word2vec are inner products."""
         return self.output
-
-    @property
-    def positions(self) -> None:
-        """``None``, because word2vec learns no weights of steps back."""
-
-    @property
-    def input_of_attributes(self) -> None:
-        """``None``, because attributes are a setting of next_item."""
-
-    @property
-    def new_items(self) -> None:
-        """``None``, because attributes are a setting of next_item."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
         """Train one epoch, at the learning rates of this epoch; check that gensim read every token.

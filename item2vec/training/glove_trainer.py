@@ -11,11 +11,12 @@ from item2vec.config import GloVe
 from item2vec.kernels.glove import Pairs, State, fit_pairs
 from item2vec.training.cooccurrence import in_windows
 from item2vec.training.corpus import Corpus
+from item2vec.training.trainer import WordVectorTrainer
 
 __all__ = ["GloVeTrainer"]
 
 
-class GloVeTrainer:
+class GloVeTrainer(WordVectorTrainer):
     """Fits ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
 
     Co-occurrences are counted once, with the weight 1 / distance. Vectors and biases start at random within
@@ -64,18 +65,6 @@ class GloVeTrainer:
     def scored(self) -> Floats:
         """The output vectors, because scores of GloVe are inner products."""
         return self.output
-
-    @property
-    def positions(self) -> None:
-        """``None``, because GloVe learns no weights of steps back."""
-
-    @property
-    def input_of_attributes(self) -> None:
-        """``None``, because attributes are a setting of next_item."""
-
-    @property
-    def new_items(self) -> None:
-        """``None``, because attributes are a setting of next_item."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:  # noqa: ARG002
         """Fit each pair once, in random order; return the mean loss of a pair before its update.

@@ -13,6 +13,7 @@ from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import Model, Rules, padded, train_sentences
 from item2vec.training.checks import check_tokens_read
 from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
+from item2vec.training.trainer import WordVectorTrainer
 
 __all__ = ["NumbaTrainer"]
 
@@ -21,7 +22,7 @@ TOKENS_PER_MEASURED = 500
 MAX_MEASURED = 64
 
 
-class NumbaTrainer:
+class NumbaTrainer(WordVectorTrainer):
     """Trains ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
 
     Sentences are split at 10,000 tokens, as for gensim. With one worker, the same corpus and settings give
@@ -62,18 +63,6 @@ class NumbaTrainer:
     def scored(self) -> Floats:
         """The output vectors, because scores of word2vec are inner products."""
         return self.output
-
-    @property
-    def positions(self) -> None:
-        """``None``, because word2vec learns no weights of steps back."""
-
-    @property
-    def input_of_attributes(self) -> None:
-        """``None``, because attributes are a setting of next_item."""
-
-    @property
-    def new_items(self) -> None:
-        """``None``, because attributes are a setting of next_item."""
 
     def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
         """Train each sentence once, at the learning rates of this epoch; check that every token was read.

@@ -7,7 +7,7 @@ from typing import Protocol
 from item2vec.arrays import Codes, Floats, Offsets
 from item2vec.training.attributes import NewItems
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "WordVectorTrainer"]
 
 
 class Trainer(Protocol):
@@ -55,3 +55,19 @@ class Trainer(Protocol):
         ``number`` is the number of the epoch, from 0.
         """
         ...
+
+
+class WordVectorTrainer:
+    """Base class of the trainers other than next_item: no weights of steps back, and no attributes."""
+
+    @property
+    def positions(self) -> None:
+        """``None``, because learned weights of steps back are a part of next_item."""
+
+    @property
+    def input_of_attributes(self) -> None:
+        """``None``, because attributes are a setting of next_item."""
+
+    @property
+    def new_items(self) -> None:
+        """``None``, because attributes are a setting of next_item."""
