@@ -1,8 +1,8 @@
-import hypothesis
 import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
 from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
+from examples import load_profile
 from services import served, service
 from turns import take_turns
 from users import outside
@@ -27,9 +27,8 @@ __all__ = [
 
 collect_ignore = ["portable/sitecustomize.py"]  # Debian has a module of this name
 
-# No example fails because the machine is busy.
-hypothesis.settings.register_profile(
-    "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("any speed")
 take_turns()
+
+
+def pytest_configure(config):
+    load_profile(quick=config.option.markexpr == "not slow")

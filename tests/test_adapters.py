@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
@@ -96,14 +97,13 @@ def test_examples_of_playlist_files(tmp_path, name, text, options, sentences):
     assert list(adapters.playlists(tmp_path / name, **options)) == sentences
 
 
-@settings(deadline=None)
 @given(lists)
 def test_lists_in_memory_are_sentences(lists):
     assert list(adapters.playlists(lists)) == [ids for ids in lists if ids]
     assert list(adapters.playlists(iter(ids) for ids in lists)) == [ids for ids in lists if ids]
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(lists.filter(any), st.sampled_from(["lists.jsonl", "lists.jsonl.gz"]))
 def test_json_lines_are_read_as_written(tmp_path_factory, lists, name):
     path = tmp_path_factory.mktemp("json") / name
@@ -115,7 +115,7 @@ def test_json_lines_are_read_as_written(tmp_path_factory, lists, name):
 plain_ids = ids.filter(lambda id_: not set(id_) & set(" \t\n\r\ufeff"))
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     st.lists(st.lists(plain_ids, min_size=1, max_size=5), min_size=1, max_size=5),
     st.sampled_from(["\n", "\r\n"]),
@@ -171,7 +171,7 @@ def test_invalid_playlists_are_errors(source, error, message):
         adapters.playlists(source)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(ids, min_size=1, max_size=5), illegal_ids, st.integers(0, 5))
 def test_an_illegal_id_is_reported_by_position(sentence, illegal, position):
     position = min(position, len(sentence))
@@ -235,7 +235,6 @@ def test_a_latin_1_file_needs_its_encoding(tmp_path):
     assert list(adapters.playlists(tmp_path / "lists.txt", encoding="latin-1")) == [["é", "è"]]
 
 
-@settings(deadline=None)
 @given(rows)
 def test_a_history_is_the_items_of_a_user_oldest_first(rows):
     sentences = adapters.histories(interactions_of(rows))
@@ -243,7 +242,6 @@ def test_a_history_is_the_items_of_a_user_oldest_first(rows):
     assert set(sentences.vocabulary.ids) == {row[1] for row in rows}
 
 
-@settings(deadline=None)
 @given(rows, st.integers(1, 15))
 def test_sessions_end_at_long_pauses(rows, gap):
     expected = []
@@ -256,7 +254,6 @@ def test_sessions_end_at_long_pauses(rows, gap):
         assert list(adapters.sessions(interactions_of(rows), gap=same_gap)) == expected
 
 
-@settings(deadline=None)
 @given(rows)
 def test_a_session_column_splits_the_history_of_each_user(rows):
     expected = []
@@ -266,7 +263,6 @@ def test_a_session_column_splits_the_history_of_each_user(rows):
     assert list(adapters.sessions(interactions_of(rows, session=True), gap=None)) == expected
 
 
-@settings(deadline=None)
 @given(rows, st.integers(1, 3), st.integers(1, 4), st.booleans(), st.booleans())
 def test_shaping_options_against_lists(rows, min_length, more, collapse, grouped):
     group_by = {"a": "A", "b": "A", "c": "C", "d": "D"} if grouped else None
@@ -293,7 +289,6 @@ def test_shaping_options_against_lists(rows, min_length, more, collapse, grouped
         )
 
 
-@settings(deadline=None)
 @given(rows, st.integers(0, 20), st.integers(20, 40), st.integers(1, 3), st.integers(1, 3))
 def test_filters_against_lists(rows, start, end, min_item_count, min_user_count):
     kept = [row for row in rows if start <= row[2] < end]
@@ -329,7 +324,6 @@ def slow_core(kept, min_user_count, min_item_count):
         kept = left
 
 
-@settings(deadline=None)
 @given(rows, st.integers(1, 4), st.integers(1, 4))
 def test_a_core_equals_repeated_filters(rows, min_user_count, min_item_count):
     least = {"min_user_count": min_user_count, "min_item_count": min_item_count}

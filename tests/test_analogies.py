@@ -6,8 +6,9 @@ import gzip
 
 import numpy as np
 import pytest
+from examples import examples
 from gensim.models import KeyedVectors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fresh_folder
 
@@ -58,7 +59,7 @@ def test_sections_of_a_small_file(tmp_path):
     assert evaluate_analogies(GRID, path).total.correct == 3
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     restrict=st.sampled_from([None, 25, N]),

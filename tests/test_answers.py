@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Items, ItemVectors, Recommender, Sentences, Vocabulary
@@ -24,7 +25,7 @@ def model(**settings):
 histories = st.lists(st.lists(st.sampled_from([*IDS, "unknown"]), max_size=4), max_size=6)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(histories, st.integers(1, 8), st.booleans(), st.sets(st.sampled_from(IDS)))
 def test_arrays_hold_the_lists(lists, k, filter_seen, denied):
     rules = {"k": k, "filter_seen": filter_seen, "deny": sorted(denied)}

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids
 
@@ -63,7 +64,6 @@ def rankings_of(model, histories, k, filter_seen):
     return [[(entry.item, entry.score) for entry in ranking] for ranking in rankings]
 
 
-@settings(deadline=None)
 @given(cases())
 def test_popularity_counts_tokens(case):
     pool, train, histories, k, filter_seen = case
@@ -74,7 +74,6 @@ def test_popularity_counts_tokens(case):
     ]
 
 
-@settings(deadline=None)
 @given(cases(), st.data())
 def test_recent_popularity_halves_with_age(case, data):
     pool, train, histories, k, filter_seen = case
@@ -90,7 +89,6 @@ def test_recent_popularity_halves_with_age(case, data):
     ]
 
 
-@settings(deadline=None)
 @given(cases())
 def test_recent_popularity_without_timestamps_decays_from_the_end(case):
     pool, train, histories, k, filter_seen = case
@@ -133,7 +131,6 @@ def similar_items(train, item, n_neighbours, order):
     return sorted(similar, key=lambda pair: -pair[1])[:n_neighbours]
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(1, 9))
 def test_item_knn_adds_up_similarities_to_the_history(case, n_neighbours):
     pool, train, histories, k, filter_seen = case
@@ -147,7 +144,6 @@ def test_item_knn_adds_up_similarities_to_the_history(case, n_neighbours):
         assert ranking == expected(pool, train, scores, history, k, filter_seen)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_markov_chain_scores_are_shares_of_transitions(case):
     pool, train, histories, k, filter_seen = case
@@ -161,7 +157,6 @@ def test_markov_chain_scores_are_shares_of_transitions(case):
         assert ranking == expected(pool, train, shares, history, k, filter_seen)
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(0, 2**32))
 def test_random_draws_each_item_once_and_a_longer_ranking_begins_with_the_shorter(case, seed):
     pool, train, histories, k, filter_seen = case
@@ -190,7 +185,7 @@ def test_random_is_uniform_and_depends_on_the_seed():
 
 
 @pytest.mark.parametrize("kind", ALL)
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(cases())
 def test_a_batch_gives_the_same_rankings_as_single_histories_and_as_sentences(kind, case):
     pool, train, histories, k, filter_seen = case
@@ -271,7 +266,6 @@ def test_item_knn_of_a_crawlers_history_finishes():
     ]
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(2, 9))
 def test_item_knn_counts_the_newest_items_of_a_long_sentence(case, most):
     pool, train, histories, k, filter_seen = case

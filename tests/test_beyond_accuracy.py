@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Recommendation, Sentences
@@ -159,7 +160,7 @@ BY_DEFINITION = {
 
 
 @pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(queries(), st.lists(st.integers(1, 8), min_size=1, max_size=3, unique=True))
 def test_every_metric_equals_its_definition(case, cutoffs):
     train, histories, targets, rankings = case

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from test_index import PoorIndex, as_mask, searches
 
@@ -47,7 +48,7 @@ def cases(draw):
     return matrix, *rest, draw(st.dictionaries(st.integers(0, len(matrix) - 1), values, max_size=8))
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(cases(), st.sampled_from(["exact", "annoy"]))
 def test_bonuses_are_added_before_the_cut_to_k(case, kind):
     matrix, query, k, excluded, allowed, bonus = case
@@ -62,7 +63,7 @@ def test_bonuses_are_added_before_the_cut_to_k(case, kind):
         assert results.rows.tolist() == [row for _, row in expected]
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(cases())
 def test_a_poor_index_never_misses_a_row_with_a_bonus(case):
     matrix, query, k, excluded, allowed, bonus = case
@@ -157,7 +158,7 @@ def plain_bonus(model, history, filter_seen):
     return bonus
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
 def test_recommendations_equal_brute_force(model, history, k, exclude, allow, deny, filter_seen):
     rules = {"k": k, "exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
@@ -179,7 +180,7 @@ def test_recommendations_equal_brute_force(model, history, k, exclude, allow, de
     assert {result.source for result in results} <= {"model"}
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, choices, st.booleans()
 )
@@ -190,7 +191,7 @@ def test_recommend_many_equals_recommend(model, lists, k, allow, deny, filter_se
     assert model.recommend_many(Sentences.of(lists), **rules) == alone
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(models, histories.filter(lambda history: {*history} & {*IDS}), st.booleans(), st.data())
 def test_shares_add_up_to_the_score(model, history, filter_seen, data):
     chosen = data.draw(st.sampled_from(model.recommend(history, k=20, filter_seen=filter_seen)))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import examples
 from faults.child import needs_proc, run
 from faults.made import all_rankings, made_model, made_vectors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids
 from without_linux import PORTABLE
@@ -149,7 +150,7 @@ def everything(parts):
     return vectors.vocabulary.ids, matrices, settings, curve, known, rows, bits(parts.prior)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     parts=parts(),
     note=st.dictionaries(ids, json_values, max_size=3),

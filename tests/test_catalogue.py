@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Items, Vocabulary
@@ -32,7 +33,7 @@ def as_list(mask, ids):
     return [True] * len(ids) if mask is None else mask.tolist()
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(tables, tables, st.permutations("abcdefgh"), st.sampled_from([None, "jazz"]))
 def test_masks_agree_with_a_check_of_each_item_also_after_changes(table, changed, ids, wanted):
     where = {} if wanted is None else {"genre": wanted}

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Items, ItemVectors, Recommender, Vocabulary, load
@@ -218,7 +219,7 @@ some = st.lists(st.sampled_from(ALL), max_size=8)
     filter_seen=st.booleans(),
     k=st.integers(1, 40),
 )
-@settings(deadline=None, max_examples=25)
+@examples(25)
 def test_an_added_item_obeys_all_rules_as_in_a_model_of_all_items(
     taste, histories, deny, allow, where, filter_seen, k
 ):

@@ -7,7 +7,8 @@ from math import nan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Items, Vocabulary
@@ -322,7 +323,7 @@ tables = st.lists(rows_of_columns, min_size=3, max_size=8).map(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(tables, wheres)
 def test_conditions_agree_with_an_evaluation_row_by_row(rows, where):
     items = Items.of(rows)

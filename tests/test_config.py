@@ -8,7 +8,8 @@ import tomllib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec.config import (
@@ -36,7 +37,7 @@ def test_settings_of_gensim_have_the_names_of_gensim():
     assert TrainConfig().workers == usable_cpus()
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     st.sampled_from(
         [(objective, name) for objective, cls in OBJECTIVES.items() for name in cls.model_fields]
@@ -292,7 +293,7 @@ explicit_of_next_item = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(explicit, explicit, explicit_of_next_item)
 def test_explicit_settings_override_the_defaults(first, then, own):
     expected = {**NextItem().model_dump(), **first, **then, **own}

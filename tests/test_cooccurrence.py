@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -55,7 +55,6 @@ def as_lists(rows):
     ]
 
 
-@settings(deadline=None)
 @given(lists)
 def test_sentences_of_items_equal_sets(rows):
     offsets, sentences = sentences_of_items(*flat(rows), N_ITEMS)
@@ -66,7 +65,6 @@ def test_sentences_of_items_equal_sets(rows):
     assert back == [sorted(set(row)) for row in rows]
 
 
-@settings(deadline=None)
 @given(lists, st.integers(1, N_ITEMS + 1))
 def test_newest_items_cuts_sentences_to_their_longest_end(rows, most):
     ends = [next(row[n:] for n in range(len(row) + 1) if len(set(row[n:])) <= most) for row in rows]
@@ -74,13 +72,11 @@ def test_newest_items_cuts_sentences_to_their_longest_end(rows, most):
     assert (tokens.tolist(), offsets.tolist()) == tuple(part.tolist() for part in flat(ends))
 
 
-@settings(deadline=None)
 @given(lists, st.integers(1, N_ITEMS + 2))
 def test_nearest_equals_the_cosines_of_sets(rows, k):
     assert as_lists(nearest(*flat(rows), N_ITEMS, k)) == neighbours(rows, k)
 
 
-@settings(deadline=None)
 @given(lists, lists, st.integers(1, N_ITEMS), st.data())
 def test_sums_are_exact_and_ordered(rows, histories, k, data):
     sizes = [data.draw(st.integers(0, N_ITEMS)) for _ in histories]
@@ -127,7 +123,6 @@ def test_nearest_and_sums_equal_a_matrix_product():
         assert [score for _, score in row] == sorted(result[result > 0], reverse=True)
 
 
-@settings(deadline=None)
 @given(lists, st.lists(st.tuples(st.integers(0, N_ITEMS - 1), st.integers(0, N_ITEMS - 1)), max_size=20))
 def test_pair_cosines_equal_the_cosines_of_sets(rows, pairs):
     held = holders(rows)
@@ -136,7 +131,6 @@ def test_pair_cosines_equal_the_cosines_of_sets(rows, pairs):
     assert pair_cosines(a, b, *sentences_of_items(*flat(rows), N_ITEMS)).tolist() == expected
 
 
-@settings(deadline=None)
 @given(
     st.sets(st.integers(0, 2000), max_size=20),
     st.sets(st.integers(0, 2000), max_size=400),

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Interactions, ItemVectors, NextItem, Sentences, Vocabulary
@@ -140,7 +141,7 @@ configs = st.none() | st.sampled_from(
 entries = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([-2.0, -1.0, 0.0, 1.0, 3.0])), max_size=7)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     lists=st.lists(entries, min_size=1, max_size=4),
     taste=tastes,

@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Vocabulary
@@ -29,7 +30,7 @@ def rotation_of(size, seed=2):
     return np.linalg.qr(normal(size, size, seed))[0]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(2, 60), st.integers(1, 8), st.integers(1, 70), st.integers(0, 99))
 def test_rotation_order_and_norms_are_no_drift(n, size, k, seed):
     rows = normal(n, size, seed)

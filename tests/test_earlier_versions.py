@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from examples import examples
 from faults.made import made_model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nights import QUICK
 from strategies import fresh_folder
@@ -108,7 +109,7 @@ REPORT_KEYS = st.sampled_from(["version", "forced", "data", "evaluation", "statu
 EVALUATION_KEYS = st.sampled_from(["protocol", "metrics", "intervals", "questions"])
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.dictionaries(REPORT_KEYS, JSON, max_size=2),
     st.dictionaries(

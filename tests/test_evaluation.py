@@ -5,7 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import item2vec
@@ -90,7 +91,7 @@ def worlds(draw):
 
 
 @pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(worlds(), st.sampled_from(["against", "for"]), st.booleans(), st.integers(1, 14), st.integers(0, 9))
 def test_evaluation_equals_a_full_sort(world, ties, filter_seen, k, seed):
     histories, targets, scores = world

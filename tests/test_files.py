@@ -12,7 +12,8 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from examples import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from strategies import ODD_IDS, fresh_folder, ids
@@ -30,7 +31,7 @@ dtypes = st.sampled_from(["<i4", "<i8", "<f4", "<f8", "|u1", "|b1"])
 shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(value=json_values)
 def test_json_round_trip(tmp_path_factory, value):
     path = fresh_folder(tmp_path_factory) / "value.json"
@@ -78,7 +79,7 @@ def test_a_repeated_key_among_100_000_is_detected():
         files.parse_json(f'{{{keys},"99999":0}}', "somewhere")
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(some=st.lists(ids, max_size=20))
 @example(some=list(ODD_IDS))
 def test_ids_round_trip(tmp_path_factory, some):
@@ -119,7 +120,7 @@ def test_unreadable_text_is_refused(tmp_path):
             files.read_text(path, 10)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(array=hnp.arrays(dtypes, shapes))
 def test_array_round_trip(tmp_path_factory, array):
     path = fresh_folder(tmp_path_factory) / "array.npy"
@@ -243,7 +244,7 @@ def test_an_array_truncated_at_any_length_is_refused(tmp_path):
             files.open_array(path, np.int32, (3, 3))
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(position=st.integers(0, 127), value=st.integers(0, 255))
 @example(position=8, value=1)
 @example(position=10, value=ord("\n"))

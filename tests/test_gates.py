@@ -4,7 +4,8 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec.config import EvaluationConfig, GatesConfig, RetrainConfig
@@ -90,7 +91,7 @@ def test_bounds_are_inclusive_and_a_missing_or_infinite_value_fails(value, least
     assert gates.within("any", value, least=least, most=most, what="…").passed is passes
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(value=ANY, least=st.none() | ANY, most=st.none() | ANY)
 def test_only_a_finite_value_within_the_bounds_passes(value, least, most):
     gate = gates.within("any", value, least=least, most=most, what="…")
@@ -163,7 +164,7 @@ def test_a_wide_confidence_interval_widens_the_tolerance():
 SHARE = st.floats(0, 1)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(SHARE, min_size=1, max_size=7), st.lists(st.tuples(SHARE, SHARE), max_size=7), SHARE)
 def test_the_least_score_is_finite_and_at_most_the_median_minus_the_tolerance(scores, pairs, tolerance):
     intervals = [sorted(pair) for pair in pairs]

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from examples import examples
 from gensim.models import KeyedVectors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Items, ItemVectors, Recommender, Vocabulary
@@ -42,7 +43,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`")
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(some, st.lists(st.sampled_from(IDS), max_size=3, unique=True), ks)
 def test_analogies_are_those_of_gensim(theirs, positive, negative, k):
     negative = [id_ for id_ in negative if id_ not in positive]
@@ -58,7 +59,7 @@ def test_analogies_are_those_of_gensim(theirs, positive, negative, k):
             assert_same(model.analogy(**query, method=method, k=k), [tuple(one) for one in found[:k]])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.sampled_from(IDS), st.sampled_from(IDS), st.lists(st.sampled_from(IDS), min_size=3, max_size=9))
 def test_distances_and_ranks_are_those_of_gensim(theirs, item, other, several):
     np.testing.assert_allclose(VECTORS.distances(item), theirs.distances(item), atol=1e-6)
@@ -73,7 +74,7 @@ def test_distances_and_ranks_are_those_of_gensim(theirs, item, other, several):
         assert VECTORS.doesnt_match(several) == theirs.doesnt_match(several)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 2**32 - 1), ks)
 def test_neighbours_of_a_vector_are_those_of_gensim(theirs, seed, k):
     vector = np.random.default_rng(seed).normal(size=SIZE).astype(np.float32)
@@ -209,7 +210,7 @@ def test_a_pair_of_conditions_is_a_direction():
     assert COSINE.analogy(**query, direction=pair) == COSINE.analogy(**query, direction=direction)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     st.sampled_from([COSINE, BY_OUTPUT]),
     some,

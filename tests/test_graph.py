@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
@@ -80,7 +81,7 @@ def test_weights_of_duplicate_edges_are_summed(directed, weights_of):
     assert rows_of(Graph.of(edges, directed=directed)) == weights_of
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(edge_lists(), st.booleans())
 def test_a_weighted_graph_equals_a_dict_of_dicts(edges, directed):
     graph, expected = Graph.of(edges, directed=directed), reference(edges, directed)
@@ -99,7 +100,7 @@ def test_a_weighted_graph_equals_a_dict_of_dicts(edges, directed):
     assert graph.n_edges == (sum(map(len, expected.values())) if directed else len(one_way))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(edge_lists(), st.booleans())
 def test_without_weights_duplicate_edges_change_nothing(edges, directed):
     pairs = [edge[:2] for edge in edges]
@@ -117,7 +118,7 @@ def test_without_weights_duplicate_edges_change_nothing(edges, directed):
     )
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(edge_lists())
 def test_neighbours_are_ascending_and_distinct(edges):
     graph = Graph.of(edges)
@@ -151,7 +152,7 @@ def test_weights_on_some_edges_are_errors():
         Graph.of([("a", "b", 1.0), ("b", "c")])
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(illegal_ids)
 def test_illegal_ids_are_errors(illegal):
     with pytest.raises(InvalidIdError):

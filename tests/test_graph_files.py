@@ -6,7 +6,8 @@ from xml.sax.saxutils import quoteattr
 import networkx
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import adapters, readers
@@ -72,7 +73,7 @@ def pajek(nodes, edges, directed):
     return "\r\n".join(lines)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(graphs())
 def test_graph_files_are_read_as_written(tmp_path_factory, graph):
     folder = tmp_path_factory.mktemp("graphs")
@@ -138,7 +139,7 @@ class IgraphGraph:
         return self._pairs
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(graphs())
 def test_graph_objects_are_read(graph):
     for made in (NetworkxGraph(*graph), IgraphGraph(*graph)):

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, train
@@ -96,7 +97,7 @@ def test_duplicate_rows_are_detected():
     assert failed(health) == ["duplicate_share"]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), st.integers(1, 40), st.integers(1, 5))
 def test_duplicates_agree_with_a_set_of_rows(data, n, size):
     row = st.lists(st.sampled_from([-1.0, 0.0, -0.0, 1.0, 0.5]), min_size=size, max_size=size)
@@ -106,7 +107,7 @@ def test_duplicates_agree_with_a_set_of_rows(data, n, size):
     assert health_module._duplicate_share(rows, random) == pytest.approx(1 - len(distinct) / n)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
 def test_statistics_agree_with_their_formulas(n, size, seed):
     random = np.random.default_rng(seed)

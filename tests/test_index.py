@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -73,7 +74,7 @@ def as_mask(allowed, matrix):
     return None if allowed is None else np.isin(np.arange(len(matrix)), allowed)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(searches())
 def test_exact_search_equals_a_full_sort(search):
     matrix, query, k, excluded, allowed = search
@@ -89,7 +90,7 @@ def test_exact_search_equals_a_full_sort(search):
 
 @pytest.mark.parametrize("kind", APPROXIMATE)
 @pytest.mark.usefixtures("graphs_for_all_sizes")
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(searches())
 def test_an_approximate_index_returns_the_scores_of_a_full_sort_and_only_eligible_rows(kind, search):
     matrix, query, k, excluded, allowed = search
@@ -110,7 +111,7 @@ class PoorIndex(ExactIndex):
         return np.arange(n // 2) if n <= len(self.matrix) else None
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(searches())
 def test_a_poor_index_still_returns_k_results(search):
     matrix, query, k, excluded, allowed = search
@@ -124,7 +125,7 @@ def test_a_poor_index_still_returns_k_results(search):
         assert found.rows.tolist() == [row for _, row in expected]
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 400), st.integers(1, 50))
 def test_exact_search_agrees_with_float64_up_to_rounding(seed, dims, n_rows, k):
     rng = np.random.default_rng(seed)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids, illegal_ids
 
@@ -146,7 +147,7 @@ def test_other_whole_numbers_are_microseconds(numbers):
     assert microseconds(dates).tolist() == numbers
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(rows)
 def test_columns_equal_their_input(table):
     interactions = interactions_of(table)
@@ -156,7 +157,7 @@ def test_columns_equal_their_input(table):
     assert repr(interactions).startswith(f"Interactions({len(table)} rows, ")
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(rows, st.data())
 def test_take_by_mask_position_and_slice(table, data):
     interactions = interactions_of(table)
@@ -170,7 +171,7 @@ def test_take_by_mask_position_and_slice(table, data):
     assert interactions.take(cut).items is interactions.items
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     st.lists(st.integers(-5, 5)),
     st.integers(-6, 6) | st.none(),
@@ -222,7 +223,7 @@ def test_invalid_weights_are_errors(weight):
         Interactions.of(user=["u"] * 3, item=["a"] * 3, weight=[1, weight, 2])
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(illegal_ids, st.sampled_from(["user", "item", "event", "session"]))
 def test_illegal_ids_are_errors(illegal, column):
     columns = {name: ["a", "b"] for name in ("user", "item", "event", "session")}
@@ -257,7 +258,7 @@ def test_columns_are_read_only():
 datetimes = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.lists(datetimes), st.integers(-14 * 60, 14 * 60))
 def test_every_form_of_a_timestamp_is_the_same_microsecond(naive, minutes):
     expected = [(time - datetime(1970, 1, 1)) // timedelta(microseconds=1) for time in naive]

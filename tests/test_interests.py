@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Vocabulary
@@ -62,7 +63,7 @@ def increase(vectors, first, second):
     return squares(first + second) - squares(first) - squares(second)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(n_items=st.integers(1, 12), n=st.integers(1, 4), seed=st.integers(0, 999))
 def test_clusters_are_merged_by_the_lowest_increase(n_items, n, seed):
     vectors = np.random.default_rng(seed).normal(size=(n_items, 3))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from test_baselines import cases, expected, popular_first, sentences_over
 from test_neighbours import rows_of
 
@@ -35,7 +35,6 @@ def assert_ranked(ranking, pool, train, scores, history, k, filter_seen):
         assert (entry.source == "popular") == (entry.item not in by_item)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_transitions_add_up_decayed_rows(case):
     pool, train, histories, k, filter_seen = case
@@ -52,7 +51,6 @@ def test_transitions_add_up_decayed_rows(case):
         assert_ranked(ranking, pool, train, scores, history, k, filter_seen)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_link_propagation_adds_up_the_rows_of_distinct_items(case):
     pool, train, histories, k, filter_seen = case
@@ -66,7 +64,6 @@ def test_link_propagation_adds_up_the_rows_of_distinct_items(case):
         assert_ranked(ranking, pool, train, scores, history, k, filter_seen)
 
 
-@settings(deadline=None)
 @given(cases())
 def test_ease_is_the_closed_form_of_its_least_squares(case):
     """Column j minimises ‖x_j − X b‖² + l2 ‖b‖² over b with b_j = 0: solved here for each j separately."""

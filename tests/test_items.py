@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids
 
@@ -60,7 +61,7 @@ def test_examples_of_conditions(conditions, expected):
     assert SONGS.vocabulary.decode(np.flatnonzero(SONGS.meets(conditions))) == list(expected)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.dictionaries(ids, attributes, max_size=8), conditions)
 def test_where_equals_a_scan_of_all_items(rows, conditions):
     def matches(row):
@@ -78,7 +79,7 @@ def test_where_equals_a_scan_of_all_items(rows, conditions):
     assert len(items) == len(rows)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.dictionaries(ids, st.none() | st.text(min_size=1)), ids)
 def test_the_title_of_an_item_without_one_is_its_id(titles, other):
     items = Items.of({id_: {"title": title} for id_, title in titles.items()})
@@ -109,7 +110,7 @@ def test_conditions_of_other_types_are_errors(value):
         Items.of({"a": {"genre": "jazz"}}).where({7: "jazz"})
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.dictionaries(ids, attributes, max_size=6), st.dictionaries(ids, attributes, max_size=4))
 def test_updated_items_are_the_union_with_changes(old, new):
     before = Items.of(old)

@@ -5,7 +5,8 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from nights import QUICK, changed, cut, fill, made_listens
 from strategies import corpora
@@ -113,7 +114,7 @@ def test_a_store_with_nothing_but_future_dates_is_an_error(tmp_path):
         snapshot(url, tmp_path, now="1960-01-01T00:00:00+00:00")
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(corpora(min_sentences=1, min_length=2), st.integers(1, 3), st.data())
 def test_the_expected_tokens_per_epoch_agree_with_the_trainer(lists, min_count, data):
     sentences = Sentences.of(lists)

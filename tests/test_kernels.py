@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import kernels
@@ -20,7 +20,6 @@ groups = st.lists(st.integers(0, 6), max_size=60)
 weights = st.floats(2.0**-100, 2.0**100, width=32)
 
 
-@settings(deadline=None)
 @given(groups)
 def test_group_rows_is_a_stable_argsort(group):
     rows, offsets = group_rows(np.array(group, np.int32), 7)
@@ -28,7 +27,6 @@ def test_group_rows_is_a_stable_argsort(group):
     assert np.diff(offsets).tolist() == [group.count(g) for g in range(7)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 5)), max_size=200), st.integers(1, 30))
 def test_sort_groups_sorts_by_time_stably(pairs, repeats):
     pairs = pairs * repeats  # short and long groups are sorted by different code
@@ -39,7 +37,6 @@ def test_sort_groups_sorts_by_time_stably(pairs, repeats):
     assert rows.tolist() == sorted(range(len(pairs)), key=lambda row: pairs[row])
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 4), max_size=8), max_size=6))
 def test_label_pairs_numbers_pairs_by_first_appearance(labels):
     offsets = np.cumsum([0, *map(len, labels)]).astype(np.int64)
@@ -65,7 +62,6 @@ def test_the_bloom_filter_passes_every_edge_and_few_other_pairs(directed):
     assert edges.nbytes <= target.size * (1 if directed else 0.5) + 8
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(weights, max_size=12), min_size=1, max_size=4))
 def test_an_alias_table_reproduces_the_weights(rows):
     offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)

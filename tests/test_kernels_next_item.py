@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import TrainConfig
@@ -290,7 +291,7 @@ def cases(draw):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(cases())
 def test_training_equals_the_numpy_reference(case):
     assert_equal(case.trained(0.05, 0.01), case.expected(0.05, 0.01), atol=2e-4)
@@ -326,7 +327,7 @@ def test_blocks_trained_in_two_calls_equal_blocks_trained_in_one():
     assert first + second == pytest.approx(loss)
 
 
-@settings(deadline=None, max_examples=24)
+@examples(24)
 @given(
     st.sampled_from([None, 1, 6, 20]),
     st.sampled_from([0.0, 0.5]),
@@ -411,7 +412,6 @@ def test_learned_positions_weigh_the_predictive_step_back_most():
     assert int(np.argmax(part.positions)) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=8))
 def test_ordered_histories_are_the_preceding_tokens_of_the_sentence(lengths):
     offsets = np.cumsum([0, *lengths])
@@ -422,7 +422,6 @@ def test_ordered_histories_are_the_preceding_tokens_of_the_sentence(lengths):
     assert [(read[p], read[p - before[p] : p].tolist()) for p in np.flatnonzero(before)] == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=8))
 def test_unordered_histories_are_all_other_tokens_of_the_sentence(lengths):
     offsets = np.cumsum([0, *lengths])
@@ -455,7 +454,6 @@ def test_with_few_items_all_items_are_negatives():
     assert not draws.log_expected.any()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-120, 0, width=32), min_size=1, max_size=40), st.floats(-50, 50, width=32))
 def test_exponentials_equal_numpy(below, highest):
     scores = np.array(below, np.float32) + np.float32(highest)
@@ -469,7 +467,7 @@ def test_exponentials_equal_numpy(below, highest):
     assert total == pytest.approx(expected.sum(), rel=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 19), st.integers(1, 19), st.integers(1, 37), st.booleans(), st.integers(0, 99))
 def test_product_equals_numpy(n, inner, m, turned, seed):
     random = np.random.default_rng(seed)

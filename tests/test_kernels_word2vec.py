@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Sentences, SkipGram, TrainConfig
@@ -151,7 +152,7 @@ rules = st.builds(
 sentences_of = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=6)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(sentences_of, st.sampled_from([1, 7, 16, 20, 64]), rules, st.lists(st.integers(0, 2**32), max_size=1))
 def test_training_equals_the_numpy_reference(sentences, dim, rules, keep):
     case = Case(sentences, 7, dim, rules, keep * 7)

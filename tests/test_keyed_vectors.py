@@ -7,8 +7,9 @@ import pickle
 
 import numpy as np
 import pytest
+from examples import examples
 from gensim.models import KeyedVectors, Word2Vec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fresh_folder
 
@@ -148,7 +149,7 @@ def test_the_file_beside_must_exist_and_hold_numbers(tmp_path):
         ItemVectors.load(tmp_path / "x")
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(data=st.data(), protocol=st.sampled_from([2, 4, 5]), compressed=st.booleans())
 def test_damaged_pickles_raise_only_typed_errors(tmp_path_factory, data, protocol, compressed):
     path = fresh_folder(tmp_path_factory) / "x"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import item2vec
@@ -52,7 +52,6 @@ def test_components_of_four_points_are_those_of_a_worked_example():
     assert components(rows) == pytest.approx(np.array([[0.8, 0.6], [0.8, -0.6], [-0.8, 0.6], [-0.8, -0.6]]))
 
 
-@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_components_are_those_of_a_singular_value_decomposition(n, size, seed):
     rows = np.random.default_rng(seed).normal(size=(n, size)).astype(np.float32)

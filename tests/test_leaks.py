@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from item2vec import Sentences, Vocabulary, train
@@ -12,7 +13,6 @@ from item2vec.evaluation.split import Split
 from item2vec.vectors import ItemVectors
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
-examples = settings(max_examples=150, deadline=None)
 
 
 def sessions(n_items, *, n=400, length=12, seed=1):
@@ -56,7 +56,7 @@ def test_a_partial_leak_is_detected_if_it_exceeds_natural_repetition(share, dete
 corpora = st.lists(st.lists(st.sampled_from("abc"), max_size=8), min_size=1, max_size=8)
 
 
-@examples
+@examples(150)
 @given(corpora, corpora, st.data())
 def test_the_reported_share_agrees_with_a_loop(corpus, histories, data):
     """The vocabularies of training part, histories and targets differ."""
@@ -90,7 +90,7 @@ def test_short_histories_cannot_be_checked(length):
 weights = st.floats(0, 100, width=32) | st.just(np.float32(0.1))
 
 
-@examples
+@examples(150)
 @given(corpora, st.data())
 def test_a_model_of_the_training_part_has_no_leak_and_one_token_more_is_detected(corpus, data):
     sentences = Sentences.of(corpus)

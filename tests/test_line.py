@@ -3,7 +3,8 @@
 import json
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from strategies import ids
 
@@ -12,7 +13,7 @@ from item2vec import adapters, readers
 from item2vec.store import Store
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(5, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ids, min_size=15, max_size=30, unique=True), ids)
 def test_ids_are_preserved_by_files_sql_sentences_training_bundle_and_engine(tmp_path_factory, items, user):
     folder = tmp_path_factory.mktemp("line")

@@ -5,7 +5,7 @@ import math
 import networkx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Graph, ItemVectors, Recommender, Vocabulary, errors
@@ -22,7 +22,6 @@ def hidden(known, *pairs):
     return HiddenEdges(graph, *codes)
 
 
-@settings(deadline=None)
 @given(EDGES, st.floats(0.1, 0.9), st.integers(0, 99))
 def test_edges_are_either_known_or_hidden(edges, share, seed):
     graph = Graph.of(edges)
@@ -63,7 +62,6 @@ def test_auc_of_worked_examples():
     )
 
 
-@settings(deadline=None)
 @given(EDGES)
 def test_baselines_are_those_of_networkx(edges):
     edges = [(a, b) for a, b in edges if a != b] or [("a", "b")]

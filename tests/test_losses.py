@@ -7,7 +7,8 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import train
@@ -42,7 +43,6 @@ def warnings_of(caplog):
 # --- the cut ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=12), st.integers(2, 15))
 def test_pieces_are_few_balanced_and_never_of_one_token(lengths, longest):
     offsets = offsets_of(lengths)
@@ -60,7 +60,7 @@ def test_pieces_are_few_balanced_and_never_of_one_token(lengths, longest):
 
 @every_objective
 @every_backend
-@settings(deadline=None, max_examples=6)
+@examples(6)
 @given(st.lists(AROUND_THE_CUT, min_size=1, max_size=2), st.integers(0, 9))
 def test_every_item_of_a_sentence_of_two_tokens_is_trained_in_one_epoch(backend, objective, lengths, seed):
     sentences = distinct([*lengths, CUT + 1])

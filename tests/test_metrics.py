@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec.metrics.accuracy import (
@@ -131,7 +132,7 @@ def by_definition(name, row, n_targets, k):
     return sum(math.log(2) / math.log(place + 1) for place in places) / best
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(queries(), st.integers(1, 9))
 def test_every_metric_equals_its_definition(case, k):
     hits, n_targets = case
@@ -144,7 +145,7 @@ def test_every_metric_equals_its_definition(case, k):
         )
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(queries(), st.integers(1, 9))
 def test_values_are_between_0_and_1_and_do_not_decrease_if_hits_move_up(case, k):
     hits, n_targets = case
@@ -155,7 +156,7 @@ def test_values_are_between_0_and_1_and_do_not_decrease_if_hits_move_up(case, k)
         assert (metric(upwards, n_targets, k) >= values - 1e-12).all()
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.integers(1, 12) | st.just(math.inf), max_size=9), st.integers(1, 10), st.integers(1, 12))
 def test_metrics_of_one_target_follow_from_its_rank(ranks, places, k):
     hits = hits_of_ranks(np.array(ranks, dtype=np.float64), places)

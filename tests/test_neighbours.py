@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Sentences, Vocabulary
@@ -105,7 +105,6 @@ def test_links_of_two_sentences():
     assert table.decay == 1
 
 
-@settings(deadline=None)
 @given(
     lists, st.integers(1, 6), st.sampled_from([1.0, 0.7, 0.3]), st.sampled_from([0.0, 5.0]), st.integers(1, 8)
 )
@@ -114,13 +113,11 @@ def test_transitions_equal_a_dense_matrix(lists, window, fade, smoothing, k):
     assert_rows(table, dense_transitions(lists, window, fade, smoothing), k)
 
 
-@settings(deadline=None)
 @given(lists, st.integers(1, 8))
 def test_links_equal_a_dense_matrix(lists, k):
     assert_rows(link_propagation(sentences_of(lists), k=k), dense_links(lists), k)
 
 
-@settings(deadline=None)
 @given(lists.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
 def test_tables_are_bit_identical_for_any_order_of_sentences(orders):
     for build in (transitions, link_propagation):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Recommendation, Sentences, Vocabulary
@@ -128,7 +129,7 @@ anything = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(anything, min_size=2, max_size=2) | anything)
 def test_any_result_is_evaluated_or_a_typed_error(returned):
     try:

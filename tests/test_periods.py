@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from databases import listens
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Vocabulary
@@ -130,7 +131,7 @@ rows = st.lists(st.tuples(st.sampled_from([*ITEMS, "unknown"]), st.integers(0, 9
 
 
 @given(rows=rows, start=st.none() | st.integers(0, 9), length=st.none() | st.integers(1, 9))
-@settings(max_examples=20, suppress_health_check=[*HealthCheck])
+@examples(20, suppress_health_check=[*HealthCheck])
 def test_the_taste_of_a_period_is_that_of_its_events(three_items, store, rows, start, length):
     user = f"u{next(NUMBERS)}"
     rows = sorted(rows, key=lambda row: row[1])

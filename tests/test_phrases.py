@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from gensim.models import phrases as gensim_phrases
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Recommendation, Sentences, adapters, errors, fit
@@ -44,7 +44,6 @@ def test_pairs_are_joined_from_left_to_right_within_a_sentence(lists, expected):
     assert [phrases.expand(tokens) for tokens in expected] == lists
 
 
-@settings(deadline=None)
 @given(LISTS, st.sampled_from(["default", "npmi"]), st.sampled_from([1, 2]), st.sampled_from([1, 2]))
 def test_pairs_and_joined_sentences_are_those_of_gensim(lists, scoring, min_count, passes):
     threshold = {"default": 0.7, "npmi": 0.2}[scoring]

@@ -6,7 +6,8 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ids
 
@@ -80,7 +81,7 @@ COMPRESSIONS = {"": bytes, ".gz": gzip.compress}
 
 
 @pytest.mark.parametrize("name", JSON_LAYOUTS)
-@settings(deadline=None, max_examples=12)
+@examples(12)
 @given(
     lists=st.lists(st.lists(ids, min_size=1, max_size=4), min_size=1, max_size=4),
     bom=st.booleans(),
@@ -94,7 +95,7 @@ def test_json_is_read_as_written(tmp_path_factory, name, lists, bom, compression
 
 
 @given(st.lists(st.integers(-(10**30), 10**30), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=20)
+@examples(20)
 def test_whole_numbers_are_read_as_text(tmp_path_factory, numbers):
     path = tmp_path_factory.mktemp("numbers") / "lists.jsonl"
     path.write_text(json.dumps({"items": numbers}))
@@ -112,7 +113,7 @@ def xspf(location):
     return f"<track><title>other</title><location>{escape(legal)}</location></track>", legal
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.lists(ids.filter(is_plain), min_size=1, max_size=5), st.sampled_from(["\n", "\r\n", "\n\n"]))
 def test_player_files_are_read_as_written(tmp_path_factory, locations, end):
     folder = tmp_path_factory.mktemp("players")
@@ -213,7 +214,7 @@ plain = st.text(st.characters(categories=["L", "N"], exclude_characters="\ufeff"
 SEPARATORS = [" ", "\t", "  \t", ",", ", ", " , ", ";", "; ", "|", " | "]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.lists(st.lists(plain, min_size=1, max_size=4), min_size=1, max_size=6),
     st.sampled_from(SEPARATORS),
@@ -229,7 +230,7 @@ def test_every_separator_is_detected(tmp_path_factory, lists, sep, end):
 titles = st.lists(st.lists(plain, min_size=1, max_size=3).map(" ".join), min_size=3, max_size=5)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.lists(titles, min_size=1, max_size=5))
 def test_titles_separated_by_tabs_are_not_torn(tmp_path_factory, lists):
     path = tmp_path_factory.mktemp("titles") / "lists.txt"

@@ -5,7 +5,8 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from test_bonuses import IDS, N_ITEMS, choices, histories, table, vectors
 
@@ -87,7 +88,7 @@ def without_prior(recommender):
     return model(recommender.taste.score, 0.0, recommender.taste.repeat_bonus, "exact")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(models, histories, st.integers(1, 40), choices, st.none() | choices, choices, st.booleans())
 def test_recommendations_equal_brute_force(recommender, history, k, exclude, allow, deny, filter_seen):
     rules = {"exclude": exclude, "allow": allow, "deny": deny, "filter_seen": filter_seen}
@@ -116,7 +117,7 @@ def test_recommendations_equal_brute_force(recommender, history, k, exclude, all
     assert {result.source for result in results} <= {"model"}
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(models, st.lists(histories, max_size=6), st.integers(1, 40), st.none() | choices, st.booleans())
 def test_recommend_many_equals_recommend(recommender, lists, k, allow, filter_seen):
     rules = {"k": k, "allow": allow, "filter_seen": filter_seen}
@@ -125,7 +126,7 @@ def test_recommend_many_equals_recommend(recommender, lists, k, allow, filter_se
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(models, histories.filter(lambda history: {*history} & {*IDS}), st.data())
 def test_explain_lists_the_prior_as_a_separate_share(recommender, history, data):
     result = data.draw(st.sampled_from(recommender.recommend(history, k=20)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec.ranking import top_k
@@ -40,7 +41,7 @@ def best_by_sorting(values, k):
     return sorted(rows, key=lambda row: (-values[row], row))[:k]
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(scores, st.integers(1, 70), st.sampled_from([np.float32, np.float64]))
 def test_top_k_equals_the_head_of_a_full_sort(values, k, dtype):
     column = np.array(values, dtype=dtype)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
@@ -74,7 +75,7 @@ def test_example_of_weights(tmp_path, weight):
     assert readers.read_edges(tmp_path / "edges.txt", directed=True).weights.tolist() == [float(weight), 1]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(edges=edge_lists, weight=st.none() | weights, directed=st.booleans(), data=st.data())
 def test_edges_in_all_formats_are_the_same_graph(tmp_path_factory, edges, weight, directed, data):
     folder = tmp_path_factory.mktemp("edges")
@@ -96,7 +97,7 @@ def test_edges_in_all_formats_are_the_same_graph(tmp_path_factory, edges, weight
         assert_same(readers.read_edges(source, weight=column, directed=directed), expected)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(edges=edge_lists, directed=st.booleans())
 def test_an_adjacency_list_is_its_edges(tmp_path_factory, edges, directed):
     neighbours: dict[str, list[str]] = {}

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
@@ -150,7 +151,7 @@ def test_row_numbers_continue_across_chunks_and_partitions():
     engine.dispose()
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     rows=st.lists(
         st.sampled_from(
@@ -267,7 +268,7 @@ def test_sources_that_cannot_be_opened_are_reported(tmp_path):
         readers.read_interactions(pd.DataFrame({"user_id": ["u"]}), columns=["user_id"])
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(data=st.data())
 def test_a_truncated_or_altered_file_is_an_error_or_is_read_in_full(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("damage")

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from examples import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
@@ -40,7 +41,7 @@ def test_mutated_files_are_read_as_by_the_slow_reader_or_are_errors(tmp_path):
     assert min(counts["rows"], counts["bad rows"]) > 30
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     body=st.lists(pieces, max_size=25).map("".join),
     sep=st.sampled_from([",", "\t", "::"]),

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
@@ -40,7 +41,7 @@ rows = st.fixed_dictionaries(
 )
 tables = st.lists(rows, max_size=8)
 ALL = {"weight": "weight", "event": "event", "session": "session"}
-round_trip = settings(deadline=None, max_examples=60)
+round_trip = examples(60)
 
 
 def interactions_of(table):

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
@@ -77,7 +78,7 @@ def test_examples_of_files(tmp_path, name, text, options, expected):
     assert same(items, Items.of(expected))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(items=catalogues())
 def test_json_lines_and_the_file_in_a_bundle_preserve_items(tmp_path_factory, items):
     folder = tmp_path_factory.mktemp("items")
@@ -187,7 +188,7 @@ def test_type_suffixes_of_recbole_declare_text_and_lists(tmp_path):
     assert about == {"class": ["a", "b"], "n": [1, 2.5], "zip": "7", "x": 7}
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     st.lists(st.integers(-(10**17), 10**17) | st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), min_size=1)
     | st.lists(st.booleans(), min_size=1)

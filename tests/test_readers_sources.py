@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import readers
@@ -51,7 +52,7 @@ def test_a_folder_of_hive_whose_partition_is_a_column():
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl", "parquet", "feather", ""])
-@settings(deadline=None, max_examples=12)
+@examples(12)
 @given(
     pairs=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=12),
     cuts=st.lists(st.integers(0, 12), max_size=3),

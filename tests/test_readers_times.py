@@ -16,7 +16,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from examples import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from item2vec import readers
@@ -27,7 +28,7 @@ from item2vec.readers import dates
 INPUTS = Path(__file__).parent / "inputs"
 PER_TICK = {unit: Fraction(10**6, ticks) for unit, ticks in TICKS.items()}
 NOVEMBER = [1_700_000_000 + 86_400 * day for day in range(10)]
-thorough = settings(deadline=None, max_examples=60)
+thorough = examples(60)
 
 
 def table(values, kind=None):

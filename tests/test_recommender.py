@@ -5,7 +5,8 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import ItemVectors, Recommender, Sentences, Vocabulary, fit
@@ -69,7 +70,7 @@ def brute_force(model, history, k, excluded, allow):
     return scores, min(k, len(eligible))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(models, histories, st.integers(1, 60), choices, st.none() | choices, choices, st.booleans())
 def test_recommendations_with_filters_equal_brute_force(model, history, k, exclude, allow, deny, filter_seen):
     found = model.recommend(history, k=k, exclude=exclude, allow=allow, deny=deny, filter_seen=filter_seen)
@@ -89,7 +90,7 @@ def test_recommendations_with_filters_equal_brute_force(model, history, k, exclu
     assert len({one.item for one in found}) == n
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     models, st.lists(histories, max_size=6), st.integers(1, 50), st.none() | choices, choices, st.booleans()
 )
@@ -100,7 +101,7 @@ def test_recommend_many_equals_recommend(model, lists, k, allow, deny, filter_se
     assert model.recommend_many(Sentences.of(lists), **filters) == one_by_one
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(models, histories.filter(lambda history: set(history) & set(IDS)), st.data())
 def test_shares_add_up_to_the_score(model, history, data):
     best = data.draw(st.sampled_from(model.recommend(history, k=20)))
@@ -133,7 +134,7 @@ def weighted_histories(draw):
     return draw(st.lists(st.lists(row, max_size=6), min_size=1, max_size=4))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(weighted_histories(), st.sampled_from(["cosine", "output"]), st.sampled_from(["exact", "annoy"]))
 def test_weights_and_timestamps_have_the_same_effect_in_every_method(rows, score, index):
     model = Recommender(vectors(), score=score, decay=0.8, half_life=3.0, index=index)

@@ -6,7 +6,8 @@ import typing
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sentences, Vocabulary, publish
@@ -173,7 +174,7 @@ def assert_equal(answer, expected):
     assert [one.score for one in answer] == pytest.approx([score for _, score in expected], abs=2e-5)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(models, histories, ks, rule_sets, st.booleans())
 def test_recommendations_equal_the_reference(model, history, k, rules, filter_seen):
     scores = dict(model.exact.recommend(history, k=N_ITEMS, filter_seen=filter_seen))
@@ -187,7 +188,7 @@ def test_recommendations_equal_the_reference(model, history, k, rules, filter_se
     assert {one.source for one in answer} <= {"model" if known else "popular"}
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(models, st.sampled_from(IDS), st.sets(st.sampled_from(IDS), max_size=2), ks, rule_sets)
 def test_similar_items_and_analogies_equal_the_reference(model, item, negative, k, rules):
     query = {"positive": [item], "negative": sorted(negative - {item} - {*IDS[80:], IDS[0]})}
@@ -201,7 +202,7 @@ def test_similar_items_and_analogies_equal_the_reference(model, item, negative, 
         assert model.similar_items(item, k=k, **rules) == found
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(models, st.lists(histories, max_size=5), ks, rule_sets, st.booleans(), st.data())
 def test_a_batch_equals_single_requests_bit_for_bit(model, lists, k, rules, filter_seen, data):
     exclude = data.draw(st.lists(st.sets(item_ids), min_size=len(lists), max_size=len(lists)))
@@ -229,7 +230,7 @@ def large_model(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 399), st.sampled_from([1, 10, 60]), st.integers(1, 3), st.data())
 def test_an_index_that_misses_items_gives_exactly_k_eligible_items(kind, row, k, most, data):
     model = large_model(kind)
@@ -271,7 +272,7 @@ def engine(tmp_path_factory):
         yield engine
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(histories, ks, rule_sets, st.booleans())
 def test_an_engine_applies_the_same_rules_to_active_items(engine, history, k, rules, filter_seen):
     local = model("exact", "output", 0.0, 0.0)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -44,7 +45,7 @@ def by_sorting(matrix, query, k, excluded, allowed, bonus):
     return rows[np.lexsort((rows, -scores[rows]))][:k].tolist()
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(batches(), st.sampled_from([1, 1 << 18]))
 def test_a_batch_equals_a_full_sort_of_each_query(batch, tile):
     matrix, queries, k, excluded, allowed, bonuses = batch

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Sentences
@@ -60,7 +61,7 @@ def test_cold_and_warm():
     assert own == {"warm": (2, 1.0), "cold user": (2, 0.5), "cold item": (1, 0.0)}
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.lists(trained, min_size=1, max_size=8), queries)
 def test_every_query_is_in_one_segment(train, queries):
     split = split_of(train, queries)

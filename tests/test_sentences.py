@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ODD_IDS, corpora, fresh_folder, illegal_ids
 
@@ -83,7 +84,7 @@ def test_example_of_arrays():
     assert repr(LISTS) == "Sentences(3 sentences, 5 tokens, 3 items, lengths 0 to 3)"
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(corpora(), st.data())
 def test_sentences_equal_the_lists_they_are_made_of(lists, data):
     sentences = Sentences.of(lists)
@@ -104,7 +105,7 @@ def test_sentences_equal_the_lists_they_are_made_of(lists, data):
     assert repr(sentences).startswith(f"Sentences({len(lists)} sentences, {len(flat)} tokens")
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(weighted(), st.data())
 def test_take_and_keep_include_weights_and_timestamps(sentences, data):
     sentence_rows = rows_of(sentences)
@@ -125,7 +126,7 @@ def test_take_and_keep_include_weights_and_timestamps(sentences, data):
     assert taken.ordered == kept.ordered == sentences.ordered
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(weighted(), weighted())
 def test_addition_concatenates(left, right):
     def expected_rows(sentences, other):
@@ -148,7 +149,7 @@ def test_sentences_are_made_of_any_iterables_except_text():
             Sentences.of(text)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(illegal_ids)
 def test_illegal_ids_are_errors(illegal):
     with pytest.raises(InvalidIdError):
@@ -176,7 +177,7 @@ def test_inconsistent_columns_are_errors(tokens, offsets, column, message):
         Sentences(Vocabulary(("a", "b")), np.array(tokens), np.array(offsets), column)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(sentences=weighted())
 def test_opened_sentences_equal_the_saved_ones(tmp_path_factory, sentences):
     path = fresh_folder(tmp_path_factory) / "saved"
@@ -279,7 +280,7 @@ def test_a_truncated_extended_or_missing_file_is_an_error(saved, tmp_path, name)
         Sentences.open(tmp_path / "damaged")
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(name=st.sampled_from(FILES), position=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
 def test_an_altered_byte_is_an_error(saved, tmp_path_factory, name, position, value):
     damaged = fresh_folder(tmp_path_factory) / "damaged"
@@ -329,7 +330,7 @@ def test_an_inconsistent_header_is_an_error(saved, tmp_path, changed):
             Sentences.open(tmp_path / "damaged")
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.lists(st.integers(0, 9)))
 def test_offsets_are_cumulative_sums(lengths):
     assert offsets_of(lengths).tolist() == [sum(lengths[:n]) for n in range(len(lengths) + 1)]

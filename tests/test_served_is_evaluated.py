@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from examples import examples
+from hypothesis import HealthCheck, given, reject
 from hypothesis import strategies as st
 
 from item2vec import Engine, Interactions, Items, ItemVectors, Recommender, Sentences, Vocabulary
@@ -111,11 +112,7 @@ def filled(store):
 
 
 @given(histories=users, shape=shapes, taste=tastes, resolution=st.sampled_from([None, 24, 24 * 100]))
-@settings(
-    deadline=None,
-    max_examples=25,
-    suppress_health_check=[*HealthCheck],
-)
+@examples(25, suppress_health_check=[*HealthCheck])
 def test_the_engine_recommends_as_the_split_was_evaluated(
     filled, url, tmp_path_factory, histories, shape, taste, resolution
 ):

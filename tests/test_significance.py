@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -126,7 +127,7 @@ def test_a_real_difference_is_significant():
 tenths = st.lists(st.integers(-4, 4).map(lambda n: n / 10), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(tenths, st.integers(0, 3))
 def test_p_values_agree_with_the_exact_randomisation_test(differences, seed):
     sums = [

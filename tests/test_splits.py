@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from item2vec import Interactions, Items, Sentences, adapters
@@ -22,8 +23,6 @@ from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal_splits import temporal_folds, temporal_split
 
 pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
-examples = settings(max_examples=150, deadline=None)
-
 DAY = 86_400_000_000
 corpora = st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=6), max_size=10)
 rows = st.lists(
@@ -125,7 +124,7 @@ def test_worked_examples_of_calendar_windows(folds, window, expected):
 # --- cold targets and short histories
 
 
-@examples
+@examples(150)
 @given(corpora, corpora, corpora, st.booleans(), st.integers(0, 4))
 def test_filters_of_queries_agree_with_a_loop(train, histories, targets, drop, min_history):
     n = min(len(histories), len(targets))
@@ -221,7 +220,7 @@ def last_items(sentences, n, repeats):
     }
 
 
-@examples
+@examples(150)
 @given(corpora, st.integers(1, 3), st.booleans())
 def test_leave_last_out_holds_out_the_end_and_nothing_else(sentences, n, repeats):
     split = leave_last_out(Sentences.of(sentences), n=n, repeats=repeats)
@@ -233,7 +232,7 @@ def test_leave_last_out_holds_out_the_end_and_nothing_else(sentences, n, repeats
     assert ("repeats kept" in split.protocol) == repeats
 
 
-@examples
+@examples(150)
 @given(rows, st.integers(1, 2), st.booleans())
 def test_leave_last_out_of_interactions_keeps_timestamps(events, n, repeats):
     split = leave_last_out(interactions_of(events), n=n, repeats=repeats)
@@ -255,7 +254,7 @@ def test_leave_last_out_of_interactions_keeps_timestamps(events, n, repeats):
         assert f"{100 * np.mean(early):.0f} % of the queries are older than" in split.leak
 
 
-@examples
+@examples(150)
 @given(corpora, st.booleans())
 def test_every_target_can_be_recommended(sentences, repeats):
     """No target is an item that recommendations exclude under ``filter_seen`` of the split."""
@@ -315,7 +314,7 @@ def test_a_protocol_that_does_not_leak_is_silent():
 # --- temporal
 
 
-@examples
+@examples(150)
 @given(rows, st.integers(1, 9), st.none() | st.integers(2, 10), st.booleans())
 def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
     future = [event for event in events if event[2] >= at and (until is None or event[2] < until)]
@@ -351,7 +350,7 @@ def test_temporal_split_agrees_with_a_loop(events, at, until, repeats):
     assert (split.leak, split.users.tolist()) == (None, numbers)
 
 
-@examples
+@examples(150)
 @given(rows, st.integers(1, 3), st.floats(0.05, 0.3))
 def test_temporal_folds_are_consecutive(events, folds, fraction):
     listens = interactions_of(events)
@@ -369,7 +368,7 @@ def test_temporal_folds_are_consecutive(events, folds, fraction):
         assert len(split.train.tokens) == n_before
 
 
-@examples
+@examples(150)
 @given(st.lists(st.integers(0, 9), min_size=2, max_size=40), st.floats(0.01, 0.99))
 def test_the_fraction_is_met_as_closely_as_equal_timestamps_allow(days, fraction):
     assume(len(set(days)) > 1)
@@ -398,7 +397,7 @@ def test_cold_users_have_an_empty_history():
     assert (list(split.histories), list(split.targets)) == ([[]], [["a"]])
 
 
-@examples
+@examples(150)
 @given(
     rows,
     st.sampled_from(
@@ -489,7 +488,7 @@ def test_errors_of_temporal_folds(options, message):
 # --- prefixes
 
 
-@examples
+@examples(150)
 @given(corpora, corpora)
 def test_prefix_split_agrees_with_a_loop(train, test):
     split = prefix_split(Sentences.of(train), test=Sentences.of(test))
@@ -511,7 +510,7 @@ def test_the_last_sentences_are_the_test_part(fraction, n_test):
 # --- random shares and folds
 
 
-@examples
+@examples(150)
 @given(corpora, st.floats(0.01, 0.99), st.integers(0, 5))
 def test_random_split_divides_the_items_of_each_sentence(sentences, fraction, seed):
     split = random_split(Sentences.of(sentences, ordered=False), fraction=fraction, seed=seed)
@@ -534,7 +533,7 @@ def test_random_split_draws_all_items_equally_often():
     assert split.targets.counts() == pytest.approx([2000] * 5, rel=0.08)
 
 
-@examples
+@examples(150)
 @given(corpora, st.integers(2, 4), st.integers(1, 2), st.booleans())
 def test_k_fold_tests_each_sentence_in_one_fold_and_trains_on_it_in_the_others(sentences, folds, n, repeats):
     assume(len(sentences) >= folds)
@@ -603,7 +602,7 @@ def test_adapter_settings_shape_histories_targets_and_seen_items():
     assert temporal_split(shop, at="1970-01-06", adapter=recent).histories[0] == ["b", "c", "c"]
 
 
-@examples
+@examples(150)
 @given(
     rows,
     st.sampled_from([None, ("buy",), ("view",), ("other",)]),
@@ -649,7 +648,7 @@ def test_a_history_can_consist_of_an_attribute():
 # --- cold and warm
 
 
-@examples
+@examples(150)
 @given(corpora, corpora, st.data())
 def test_by_coldness_loses_no_query(train, histories, data):
     targets = [data.draw(st.lists(st.sampled_from("abcdefghz"), min_size=1, max_size=2)) for _ in histories]

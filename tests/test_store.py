@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from databases import listens
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
@@ -20,9 +21,7 @@ from item2vec.errors import ConfigError, InputError, InvalidIdError
 from item2vec.store import Ahead, Ingested, Store, event_key, queries
 
 DAY = 86_400_000_000
-ON_EACH = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ON_EACH = examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def rows_of(interactions):

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from examples import examples
 from faults import strace
 from faults.child import run
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -310,7 +311,7 @@ fractions = st.floats(0, 1, exclude_max=True)
 @example(
     flips=[(0.4375, 7)], cut=None
 )  # damages the text of the schema, which SQLite's error message contains
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_a_damaged_file_raises_only_errors_of_this_package(healthy, flips, cut):
     damaged = healthy.with_name("damaged.db")
     content_ = bytearray(healthy.read_bytes())

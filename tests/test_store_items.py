@@ -5,16 +5,15 @@ from datetime import datetime
 
 import pytest
 from databases import listens
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from item2vec import Items
 from item2vec.errors import InputError, InputTypeError, UnknownItemError
 from item2vec.store import Ingested, catalogue
 
-ON_EACH = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ON_EACH = examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SONGS = Items.of(
     {

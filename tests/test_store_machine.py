@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from examples import examples
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -219,10 +220,5 @@ def test_the_store_agrees_with_a_model_of_dictionaries(new_url):
     OnThisDatabase.new_url = staticmethod(new_url)
     run_state_machine_as_test(
         OnThisDatabase,
-        settings=settings(
-            deadline=None,
-            max_examples=12,
-            stateful_step_count=15,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=examples(12, stateful_step_count=15, suppress_health_check=list(HealthCheck)),
     )

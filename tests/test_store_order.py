@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from databases import listens
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Interactions, readers
@@ -75,7 +76,7 @@ def test_a_day_keeps_the_order_of_its_file(store, batch_size):
     ),
     is_dated=st.booleans(),
 )
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_positions_and_repeats_agree_with_a_slow_reference(rows, is_dated):
     rows = [(user, item, time or 0) for user, item, time in rows]
     plays = listens(*rows) if is_dated else undated(*(row[:2] for row in rows))

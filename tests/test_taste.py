@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec.config import NextItem, TasteConfig
@@ -105,7 +106,7 @@ def slow_taste(history, weights, vectors, taste):
     return total, 1.0
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(histories(), tastes, st.booleans(), st.booleans())
 def test_weights_equal_a_slow_loop(batch, taste, weighted, timed):
     _, offsets, extra = columns_of(batch, weighted, timed)
@@ -120,7 +121,7 @@ def test_weights_equal_a_slow_loop(batch, taste, weighted, timed):
             assert column.sum() == pytest.approx(1) or not column.any()
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(histories(), tastes, st.booleans(), st.booleans())
 def test_tastes_equal_a_slow_loop(batch, taste, weighted, timed):
     vectors = made_vectors()
@@ -136,7 +137,7 @@ def test_tastes_equal_a_slow_loop(batch, taste, weighted, timed):
         assert 1 / result.scales[number] == pytest.approx(length, rel=1e-5)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(histories(), st.sampled_from([1, 2, 3, 16, 65]), st.booleans(), st.booleans(), st.data())
 def test_a_taste_is_bit_identical_in_every_batch(batch, dims, weighted, timed, data):
     vectors, taste = made_vectors(dims=dims), data.draw(tastes_of(dims))
@@ -193,7 +194,7 @@ def test_a_long_history_with_decay_equals_its_newest_items():
     assert taste.weights.sum() == pytest.approx(1)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(histories(), tastes)
 def test_token_scores_add_up_to_the_score(batch, taste):
     vectors = made_vectors()
@@ -292,7 +293,7 @@ def test_age_is_relative_to_the_newest_item_of_the_history():
     assert unordered[:, 0] == pytest.approx([4 / 7, 1 / 7, 2 / 7])
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(histories(), tastes, st.sampled_from([2, 3, 6]))
 def test_equal_decays_equal_one_decay(batch, taste, n_parts):
     single = taste.replace(decay=decays(taste)[0])

@@ -4,7 +4,8 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Engine, Interactions, Items, ItemVectors, NextItem, Recommender, Vocabulary, publish
@@ -191,7 +192,7 @@ def brute_force(model, entries, request):
     return sorted(left, key=lambda code: (is_demoted(code), -best[code], code)), best, is_demoted
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     request=requests(),
     taste=tastes,

@@ -14,9 +14,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from examples import examples
 from faults.child import HANGING
 from gensim.models import Word2Vec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ODD_IDS, corpora, fresh_folder
 
@@ -89,7 +90,7 @@ def slow_corpus(lists, min_count):
     return Counter(id_ for sentence in frequent if len(sentence) >= 2 for id_ in sentence), occurs
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(corpora(), st.integers(1, 4))
 def test_rare_items_and_sentences_of_one_token_are_dropped(lists, min_count):
     trained, occurs = slow_corpus(lists, min_count)
@@ -140,7 +141,7 @@ def test_unusual_ids_are_trained_saved_and_loaded_unchanged(tmp_path):
         assert again.input.tobytes() == vectors.input.tobytes()
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(lists=corpora(min_sentences=1, min_length=2))
 def test_any_valid_ids_are_trained_saved_and_loaded(tmp_path_factory, lists):
     folder = fresh_folder(tmp_path_factory)
@@ -154,7 +155,7 @@ def test_any_valid_ids_are_trained_saved_and_loaded(tmp_path_factory, lists):
     assert ItemVectors.load_word2vec(folder / "vectors").vocabulary == vectors.vocabulary
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     corpora(min_sentences=1, min_length=2),
     st.integers(1, 4),
@@ -471,7 +472,7 @@ def test_clicks_of_weight_1_are_not_thinned_by_purchases_of_weight_5():
     assert train(weighted(sentences, column), **QUICK).read_share == 1.0
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.floats(2**-90, 2**90, width=32), min_size=2, max_size=30), st.integers(0, 9))
 def test_an_epoch_reads_more_than_half_of_the_tokens_of_positive_weight(column, n_zeros):
     ids = ["a", "b"] * len(column) + ["c"] * n_zeros
@@ -494,7 +495,7 @@ def test_counts_are_weighted():
     }
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 15), st.integers(1, 12))
 def test_an_epoch_passes_every_token_once_in_short_sentences(lengths, block, longest):
     tokens = np.arange(sum(lengths), dtype=np.int32)

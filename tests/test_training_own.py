@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import examples
 from faults.child import HANGING, needs_proc
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import corpora
 
@@ -204,7 +205,7 @@ def test_many_threads_learn_as_well_as_one(own):
 
 
 @every_trainer
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(corpora(min_sentences=1, min_length=2), st.integers(1, 3), st.booleans(), st.booleans())
 def test_every_item_is_kept_and_learns(own, lists, min_count, ordered, forward_only):
     sentences = Sentences.of(lists, ordered=ordered)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import Ridge
@@ -31,7 +31,6 @@ def two(n_source=30, n_target=25, size=6, target_size=6, seed=1):
     )
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**16))
 def test_procrustes_is_that_of_scipy_and_orthogonal(seed):
     a, b, pairs = two(seed=seed)

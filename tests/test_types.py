@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import MAX_ID_BYTES, NOT_TEXT, ODD_IDS, ids, illegal_ids
 
@@ -22,7 +22,6 @@ def test_odd_ids_stay_distinct():
     assert Vocabulary(ODD_IDS).decode(Vocabulary(ODD_IDS).encode(ODD_IDS)) == list(ODD_IDS)
 
 
-@settings(deadline=None)
 @given(distinct_ids, st.lists(ids))
 def test_a_vocabulary_equals_a_dict(known, queried):
     vocabulary = Vocabulary(tuple(known))
@@ -41,7 +40,6 @@ def test_a_vocabulary_equals_a_dict(known, queried):
                 vocabulary.code(id_)
 
 
-@settings(deadline=None)
 @given(distinct_ids, st.data())
 def test_take_renumbers_in_the_given_order(known, data):
     codes = data.draw(st.permutations(range(len(known))))
@@ -51,7 +49,6 @@ def test_take_renumbers_in_the_given_order(known, data):
     )
 
 
-@settings(deadline=None)
 @given(distinct_ids, illegal_ids, st.data())
 def test_an_illegal_id_is_rejected_at_any_position(known, illegal, data):
     position = data.draw(st.integers(0, len(known)))
@@ -75,7 +72,6 @@ def test_ids_are_limited_in_bytes(character):
         check_ids([character * (MAX_ID_BYTES // size + 1)])
 
 
-@settings(deadline=None)
 @given(st.lists(ids, min_size=1, unique=True), st.data())
 def test_duplicate_ids_are_rejected(known, data):
     duplicate = data.draw(st.sampled_from(known))

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import train
@@ -45,7 +46,7 @@ def slow_validation(lists, vectors, taste):
     return hits / len(evaluated), gains / len(evaluated)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.lists(st.lists(st.integers(0, 33), max_size=6), min_size=1, max_size=12).filter(
         lambda lists: max(map(len, lists)) > 1

@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 import pytest
+from examples import examples
 from gensim.models import KeyedVectors
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from strategies import ODD_IDS, fresh_folder, ids
@@ -158,7 +159,7 @@ def test_vectors_are_immutable():
         vectors.output = None
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(item_vectors(any_numbers))
 @example(of(np.array([[1e-45, 0], [3e38, 3e38], [1e-30, 1e30], [1e20, -1e20]], dtype=np.float32)))
 def test_unit_vectors_have_length_one_at_any_scale(vectors):
@@ -168,7 +169,7 @@ def test_unit_vectors_have_length_one_at_any_scale(vectors):
     assert unit_rows(np.zeros((2, 3), np.float32)).tolist() == [[0, 0, 0]] * 2
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(item_vectors(), st.data())
 def test_similar_items_have_the_highest_cosines(vectors, data):
     known = vectors.vocabulary.ids
@@ -183,7 +184,7 @@ def test_similar_items_have_the_highest_cosines(vectors, data):
     assert len({other for other, _ in found} | {item}) == len(found) + 1
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(item_vectors(), st.data())
 def test_an_analogy_adds_and_subtracts_unit_vectors(vectors, data):
     known = vectors.vocabulary.ids
@@ -238,7 +239,7 @@ def test_take_selects_from_every_column():
     assert some.config is config
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(vectors=item_vectors(any_numbers), binary=st.booleans())
 @example(vectors=of(np.array([[1e-45, -0.0], [3.4e38, 0.1]], dtype=np.float32)), binary=False)
 def test_word2vec_files_round_trip_byte_for_byte(tmp_path_factory, vectors, binary):

@@ -228,7 +228,6 @@ def play(n_examples, n_steps, folder):
     quick = settings(
         max_examples=n_examples,
         stateful_step_count=n_steps,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     with pytest.MonkeyPatch.context() as patched:

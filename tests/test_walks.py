@@ -8,7 +8,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Graph, Vocabulary, adapters
@@ -37,7 +38,7 @@ def test_examples_without_a_choice(edges, directed, walk_length, walks, p, q):
     assert Counter(map("".join, sentences)) == dict.fromkeys(walks, 3)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(pairs | weighted, st.booleans(), parameters, parameters, st.integers(1, 3), st.integers(1, 8))
 def test_every_step_is_an_edge_and_every_node_is_a_start(edges, directed, p, q, walks_per_node, walk_length):
     graph = Graph.of(edges, directed=directed)

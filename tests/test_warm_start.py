@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import corpora
 
@@ -327,7 +328,7 @@ def test_fit_and_the_command_line_continue_from_a_model(item2vec, tmp_path):
 
 
 @given(corpora(), st.data())
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_add_near_equals_a_slow_loop(lists, data):
     sentences = Sentences.of(lists)
     n, reach = len(sentences.vocabulary), data.draw(st.integers(1, 9))

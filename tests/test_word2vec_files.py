@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import examples
 from gensim.models import KeyedVectors
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import fresh_folder, ids
 
@@ -160,7 +161,7 @@ ODD = [
 ]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     known=st.lists(
         ids | st.text("ab% \t\n:2058", min_size=1) | st.sampled_from(ODD),
@@ -314,7 +315,7 @@ def test_a_gzip_file_truncated_anywhere_is_rejected(tmp_path):
             ItemVectors.load(written(tmp_path, whole[:length]))
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(data=st.data(), binary=st.booleans(), with_header=st.booleans())
 def test_damaged_files_raise_only_typed_errors(tmp_path_factory, data, binary, with_header):
     path = fresh_folder(tmp_path_factory) / "vectors"
