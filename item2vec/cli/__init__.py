@@ -4,7 +4,7 @@ The path of ``item2vec recommend --user u42``:
 
 1. ``cli/__init__.py`` `main` sets up logging and signal handling, and turns an ``Item2VecError`` into an exit
    code.
-2. ``cli/app.py`` `app` selects the command and parses its options.
+2. ``cli/app.py`` `root` returns the command tree, which selects the command and parses its options.
 3. ``cli/recommend.py`` `recommend` creates an ``Engine`` and queries it.
 4. ``engine.py`` `Engine.__init__` loads the model and the catalogue. Most errors are raised here:
 
@@ -49,7 +49,7 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-from item2vec.cli.app import app, environment_names
+from item2vec.cli.app import app, environment_names, root
 from item2vec.cli.logs import log_to_stderr
 from item2vec.cli.output import discard
 from item2vec.cli.remedies import described
@@ -80,7 +80,7 @@ def main(words: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         check_environment(environment_names())
-        app(words)
+        root()(words)
     except Item2VecError as error:
         _end(described(error), error.exit_code)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ from item2vec.cli import (
 )
 from item2vec.cli.remedies import Command, Group
 
-__all__ = ["app", "environment_names", "tree"]
+__all__ = ["app", "environment_names", "root", "tree"]
 
 app = typer.Typer(
     name="item2vec",
@@ -57,6 +58,12 @@ for group in (app, models.models, runs.runs, data.db):
         registered.cls = Command
 
 
+@cache
+def root() -> Any:
+    """Return the command that contains all others. typer needs 35 ms to build it, which ``app()`` repeats."""
+    return typer.main.get_command(app)
+
+
 def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, Any]]:
     """Yield (words, command) for each group and command, where ``words`` is its full name.
 
@@ -65,7 +72,7 @@ def tree(words: str = "item2vec", command: Any = None) -> Iterator[tuple[str, An
     >>> [words for words, _ in tree()][:2]
     ['item2vec', 'item2vec demo']
     """
-    command = typer.main.get_command(app) if command is None else command
+    command = root() if command is None else command
     yield words, command
     for name, child in getattr(command, "commands", {}).items():
         yield from tree(f"{words} {name}", child)
