@@ -265,7 +265,7 @@ def test_frozen_vectors_without_new_items_learn_output_vectors():
 
 
 def test_freeze_requires_a_start_and_no_attributes():
-    with pytest.raises(ConfigError, match="freeze=True needs the vectors to keep; pass start="):
+    with pytest.raises(ConfigError, match="freeze=True without start: no vectors to keep; pass start"):
         train(ring(50), freeze=True, **SMALL)
     items = Items.of({f"item-{number}": {"even": number % 2 == 0} for number in range(60)})
     start = train(ring(50), **SMALL, epochs=1)

@@ -67,16 +67,16 @@ def train(
     taste
         Settings of tastes in validation; the default is ``TasteConfig()``.
     start
-        Vectors to continue from (warm start), such as yesterday's, of the same ``vector_size`` and objective,
-        or the vectors of a file (``ItemVectors.load``), of the same ``vector_size``. Those of a file have no
-        output vectors: all output vectors are then initialised as in training from scratch.
-        Known items start at their vectors. New items start at the mean of the known items within three
-        positions of them, or at random if there are none. Items that occur in no sentence are left out.
-        Learning rate and number of epochs do not change. With half of the epochs, next_item is nearly as
-        accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
+        Initial vectors (warm start), such as those of yesterday's training, of the same ``vector_size`` and
+        objective. Vectors of a file (``ItemVectors.load``) need the same ``vector_size`` only. A file has no
+        output vectors; all output vectors are then initialised as in training from scratch.
+        Known items start at their vectors. A new item starts at the mean of the known items within three
+        positions of its occurrences, or at a random vector if there are none. Items that occur in no sentence
+        are left out. Learning rate and number of epochs do not change. With half of the epochs, next_item is
+        nearly as accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
     freeze
-        Whether known items keep the vectors that they have in ``start``, bit for bit. They are restored after
-        each epoch, so that new items, and output vectors that ``start`` does not have, learn next to them.
+        Whether known items keep their vectors of ``start``, bit for bit. These vectors are restored after
+        each epoch. New items still learn, and so do output vectors if ``start`` has none.
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.

@@ -74,24 +74,25 @@ def check_start(start: object, config: TrainConfig) -> None:
 
 
 def check_freeze(start: ItemVectors | None, config: TrainConfig, *, freeze: bool) -> None:
-    """Raise ``ConfigError`` if ``freeze`` is set without vectors, or with attributes.
+    """Raise ``ConfigError`` if ``freeze`` is set without ``start``, or together with attributes.
 
-    With attributes, a vector is a sum, whose other terms learn.
+    With attributes, the vector of an item contains the vectors of its attributes, which learn.
     """
     if freeze and start is None:
-        raise ConfigError("freeze=True needs the vectors to keep; pass start=, or omit freeze")
+        raise ConfigError("freeze=True without start: no vectors to keep; pass start, or omit freeze")
     if freeze and isinstance(config, NextItem) and config.attributes:
         raise ConfigError(
-            f"freeze=True cannot be combined with attributes={list(config.attributes)}, because the vectors "
-            "of attributes are part of those of items; omit one of them"
+            f"freeze=True cannot be combined with attributes={list(config.attributes)}: the vector of an "
+            "item contains the vectors of its attributes, which learn; omit freeze or attributes"
         )
 
 
 class Frozen(NamedTuple):
-    """The rows of known items, which training does not change.
+    """The vectors of known items, which training does not change, and their rows in the trainer's matrices.
 
-    ``input_rows`` are the rows of a trainer with an input vector in ``start``, and ``input`` these vectors;
-    the same for ``output``. Items without an output vector in ``start`` learn one.
+    ``input_rows`` and ``input`` are the rows and the vectors of items with an input vector in ``start``;
+    ``output_rows`` and ``output`` are those of items with an output vector. Items without an output vector
+    in ``start`` learn one.
     """
 
     input_rows: Rows
@@ -113,7 +114,7 @@ class Frozen(NamedTuple):
             trainer.output[self.output_rows] = self.output
 
     def written(self, vectors: ItemVectors) -> ItemVectors:
-        """Return vectors with the known vectors, to the last bit; a trainer may scale output vectors."""
+        """Return ``vectors`` with the known vectors bit for bit; a trainer may have scaled output vectors."""
         input_ = vectors.input.copy()
         input_[self.input_rows] = self.input
         if vectors.output is None:
