@@ -13,6 +13,8 @@ import numpy as np
 from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets, Rows
 from item2vec.config import TasteConfig
 from item2vec.histories import Histories
+from item2vec.kernels.compiled import view_of
+from item2vec.kernels.rescoring import largest_cosines
 from item2vec.matrices import unit_rows
 from item2vec.sentences import offsets_of
 from item2vec.taste import Tastes, cosine_divisor, scored_matrix
@@ -85,7 +87,8 @@ strengths=array([3.])))
     dislikes = Dislikes(codes[order], offsets_of(np.bincount(owners, minlength=n)), strengths[order])
     n_rows = int(max(codes.max(initial=0), histories.codes.max(initial=0))) + 1
     keys = _owners(histories.offsets) * n_rows + histories.codes
-    return histories.keep(~np.isin(keys, owners * n_rows + codes)), dislikes
+    others = np.sort(owners * n_rows + codes)
+    return histories.keep(others[np.searchsorted(others[:-1], keys)] != keys), dislikes
 
 
 def move_away(
@@ -167,17 +170,11 @@ def nearer_to_dislikes(matrix: Floats, rows: Rows, *, liked: Rows | Codes, disli
     >>> nearer_to_dislikes(matrix, np.array([2, 3]), liked=np.array([0]), disliked=np.array([1]))
     array([False,  True])
     """
-    candidates = unit_rows(matrix[rows]).astype(np.float64)
-    nearest = _largest_cosines(candidates, matrix, disliked)
-    limits = _largest_cosines(candidates, matrix, liked) if len(liked) else np.full(len(rows), NEAR_DUPLICATE)
+    matrix = view_of(matrix)
+    nearest = largest_cosines(matrix, rows, np.asarray(disliked, np.intp))
+    limits = largest_cosines(matrix, rows, np.asarray(liked, np.intp)) if len(liked) else NEAR_DUPLICATE
     demoted: Mask = nearest > limits + ROUNDING
     return demoted
-
-
-def _largest_cosines(candidates: Doubles, matrix: Floats, rows: Rows | Codes) -> Doubles:
-    others = unit_rows(matrix[np.unique(rows)]).astype(np.float64)
-    largest: Doubles = (candidates @ others.T).max(axis=1)
-    return largest
 
 
 def _n_groups(vectors: ItemVectors, taste: TasteConfig, tastes: Tastes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ def encode_histories(
         lists = [as_history(history, "a history") for history in as_history(histories, "histories")]
         lengths = [len(history) for history in lists]
         encoded = Histories(
-            vocabulary.encode(item for history in lists for item in history),
+            vocabulary.encode(lists[0] if len(lists) == 1 else chain.from_iterable(lists)),
             offsets_of(lengths),
             None if weights is None else _joined("weights", map(_weights, weights), lengths),
             None if timestamps is None else _joined("timestamps", map(microseconds, timestamps), lengths),

@@ -18,6 +18,7 @@ from item2vec.geometry import moved_query
 from item2vec.histories import Histories
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
+from item2vec.index.priors import with_prior as prior_index
 from item2vec.index.search import Index
 from item2vec.prior import popularity_shares, queries_of
 from item2vec.ranking import top_k
@@ -190,9 +191,11 @@ class Ranker:
         self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
     ) -> tuple[Searched, Rows]:
         """Return the rows to rank for the histories with user vectors, and the numbers of these histories."""
-        known = np.flatnonzero(~users.tastes.empty)
-        owners = queried = users.owners[known]
-        index, queries = self._queries(users.tastes.vectors[known], rules.popularity)
+        vectors, owners = users.tastes.vectors, users.owners
+        if users.tastes.empty.any():
+            vectors, owners = vectors[~users.tastes.empty], owners[~users.tastes.empty]
+        queried = owners
+        index, queries = self._queries(vectors, rules.popularity)
         offsets = None
         if users.medoids is not None:
             queried, starts = np.unique(owners, return_index=True)
@@ -200,7 +203,7 @@ class Ranker:
         source = Searched(
             index,
             queries,
-            [excluded[history] for history in owners],
+            [excluded[history] for history in owners.tolist()],
             rules.allowed,
             None if bonuses is None else bonuses.take(owners),
             offsets,
@@ -253,13 +256,15 @@ class Ranker:
     def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
         """Return the index of the scores, or an exact index of the unit vectors. Built on first use.
 
-        With a prior, the index is exact, and its rows end with the prior.
+        With a prior, the rows end with the prior.
         """
         index = self._indexes.get((kind, with_prior))
         if index is None:
-            matrix = self._index(kind).matrix if with_prior else self._units(kind)
-            rows = np.column_stack((matrix, self._prior)) if with_prior else matrix
-            index = self._indexes[kind, with_prior] = build(rows, kind="exact")
+            if with_prior:
+                index = prior_index(self._index(kind), self._prior)
+            else:
+                index = build(self._units(kind), kind="exact")
+            self._indexes[kind, with_prior] = index
         return index
 
     def _units(self, kind: _Kind) -> Floats:

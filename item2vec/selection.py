@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from item2vec.arrays import Doubles, Floats, Mask, Rows
 from item2vec.catalogue import Values
+from item2vec.kernels.diversity import next_diverse
 from item2vec.matrices import unit_rows
 from item2vec.row_rules import RowRules
 from item2vec.sources import Ranking, Source
@@ -17,7 +19,7 @@ from item2vec.vectors import ItemVectors
 
 __all__ = ["select"]
 
-OVER_FETCHED = 4
+OVER_FETCHED = 2
 """Number of rows per selected row that are read first if there are caps."""
 
 DEMOTION = 3.0
@@ -84,7 +86,7 @@ class _Stream:
         self._query = query
         self._first = first
         self._n = n
-        self._is_left = np.ones(n_rows, dtype=bool)
+        self._n_rows = n_rows
 
     def blocks(self) -> Iterator[Ranking]:
         """Yield the first block, then blocks of the best rows that are neither yielded nor left out."""
@@ -100,6 +102,10 @@ class _Stream:
     def leave_out(self, rows: Rows) -> None:
         """Leave rows out of the blocks to come."""
         self._is_left[rows] = False
+
+    @cached_property
+    def _is_left(self) -> Mask:
+        return np.ones(self._n_rows, dtype=bool)
 
 
 class _Caps:
@@ -143,24 +149,22 @@ def _most_diverse(pool: Ranking, vectors: ItemVectors, rules: RowRules, k: int, 
     """Return the positions of up to ``k`` rows of a pool by maximal marginal relevance, in this order."""
     diversity, n_before = rules.diversity, len(rules.selected)
     units = _units(np.concatenate((rules.selected, pool.rows)), vectors)
-    before, units = units[:n_before], units[n_before:]
+    selected, units = units[:n_before], units[n_before:]
     relevance = (1 - diversity) * _scaled(pool.scores)
     if pool.demoted is not None:
         relevance[pool.demoted] -= DEMOTION
     nearest = np.full(len(pool.rows), -np.inf)
-    for unit in before:
-        nearest = np.maximum(nearest, np.einsum("ij,j->i", units, unit))
-    marginal = relevance - diversity * nearest if n_before else relevance
     is_left = np.ones(len(pool.rows), dtype=bool)
     positions: list[int] = []
-    while len(positions) < k and is_left.any():
-        position = int(np.argmax(np.where(is_left, marginal, -np.inf)))
+    while len(positions) < k:
+        position = next_diverse(units, relevance, nearest, is_left, diversity, selected)
+        if position < 0:
+            break
         is_left[position] = False
-        if not caps.admit(int(pool.rows[position])):
-            continue
-        positions.append(position)
-        nearest = np.maximum(nearest, np.einsum("ij,j->i", units, units[position]))
-        marginal = relevance - diversity * nearest
+        is_admitted = caps.admit(int(pool.rows[position]))
+        selected = units[position : position + is_admitted]
+        if is_admitted:
+            positions.append(position)
     return positions
 
 

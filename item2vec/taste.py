@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from item2vec.config import PLAIN_DECAY, NextItem, TasteConfig
 from item2vec.config.settings import Learned
 from item2vec.durations import DAY
 from item2vec.errors import ConfigError
+from item2vec.kernels.compiled import view_of
+from item2vec.kernels.tastes import mean_vectors
 from item2vec.vectors import ItemVectors
 
 __all__ = [
@@ -28,7 +30,8 @@ __all__ = [
 ]
 
 SMALLEST_NORM = 1e-6
-TOKENS_PER_BLOCK = 1 << 10
+CACHED_LENGTH = 200
+"""The largest length of a history whose weights are cached."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +164,8 @@ class TasteReader:
     """The values that ``read_tastes`` derives from vectors and settings, for use with many histories.
 
     ``matrix`` is the result of ``taste_matrix``, and ``divisor`` the result of ``cosine_divisor``. A sum of
-    vectors that is shorter than ``smallest`` counts as zero.
+    vectors that is shorter than ``smallest`` counts as zero. ``cached`` holds the weights of single histories
+    by their lengths.
     """
 
     vectors: ItemVectors
@@ -170,16 +174,17 @@ class TasteReader:
     part_weights: Doubles
     divisor: float | None
     smallest: float
+    cached: dict[int, Doubles] = field(default_factory=dict)
 
     @classmethod
     def of(cls, vectors: ItemVectors, taste: TasteConfig) -> TasteReader:
         """Return a reader; raise ``ConfigError`` as ``scored_matrix`` does."""
         taste = _with_trained_defaults(taste, vectors)
         _check_parts(vectors, taste)
-        matrix = taste_matrix(vectors, taste)
+        matrix = view_of(taste_matrix(vectors, taste))
         typical = np.sqrt(np.mean(np.square(matrix[:64]), dtype=np.float64) * matrix.shape[1])
         divisor, smallest = cosine_divisor(vectors, taste), SMALLEST_NORM * float(typical)
-        return cls(vectors, taste, matrix, _part_weights(taste), divisor, smallest)
+        return cls(vectors, taste, matrix, view_of(_part_weights(taste)), divisor, smallest)
 
     def read(
         self,
@@ -190,27 +195,33 @@ class TasteReader:
         timestamps: Offsets | None = None,
     ) -> Tastes:
         """Return the result of ``read_tastes``."""
-        weights_by_part = history_weights(
+        weights_by_part = self._weights(offsets, weights, timestamps)
+        vectors, scales, empty = mean_vectors(
+            self.matrix,
+            view_of(rows),
+            view_of(offsets),
+            weights_by_part,
+            self.part_weights,
+            self.divisor or 0.0,
+            self.taste.score != "cosine",
+            self.smallest,
+        )
+        return Tastes(vectors, weights_by_part, scales, empty)
+
+    def _weights(self, offsets: Offsets, weights: Doubles | None, timestamps: Offsets | None) -> Doubles:
+        """Return the result of ``history_weights``; weights that depend only on the length are cached."""
+        n = int(offsets[-1])
+        by_length = weights is None and (timestamps is None or self.taste.half_life is None)
+        is_cached = by_length and len(offsets) == 2 and n <= CACHED_LENGTH
+        if is_cached and n in self.cached:
+            return self.cached[n]
+        found = history_weights(
             offsets, self.taste, weights=weights, timestamps=timestamps, positions=self.vectors.positions
         )
-        sums = _weighted_sums(self.matrix, rows, weights_by_part, offsets)
-        empty = np.sqrt(np.einsum("ij,ij->i", sums, sums)) < self.smallest
-        n_parts = weights_by_part.shape[1]
-        sums_by_part = sums.reshape(len(sums), n_parts, sums.shape[1] // n_parts)
-        scales = self._scales(sums_by_part)
-        scaled = (sums_by_part * scales[:, :, None]).reshape(sums.shape).astype(np.float32)
-        return Tastes(scaled, weights_by_part, scales, empty | ~scaled.any(axis=1))
-
-    def _scales(self, sums: Doubles) -> Doubles:
-        """Return ``Tastes.scales`` for the sums of histories (n histories × parts × dimensions of a part)."""
-        weights, smallest = self.part_weights, self.smallest
-        if self.divisor is None:
-            return np.broadcast_to(weights, sums.shape[:2])
-        squares = np.einsum("ijk,ijk->ij", sums, sums)
-        if self.taste.score == "cosine":
-            squares = (squares * weights**2).sum(axis=1, keepdims=True)
-        lengths = np.sqrt(squares)
-        return weights / (np.where(lengths < smallest, 1.0, lengths) * self.divisor)
+        found = view_of(found)
+        if is_cached:
+            self.cached[n] = found
+        return found
 
 
 def token_scores(vectors: ItemVectors, taste: TasteConfig, rows: Codes, tastes: Tastes, item: int) -> Doubles:
@@ -267,25 +278,6 @@ def _learned_weights(positions: Floats | None, part: int, steps_back: Rows) -> D
     padded = np.append(positions[part].astype(np.float64), 0.0)
     weights: Doubles = padded[np.minimum(steps_back, len(padded) - 1)]
     return weights
-
-
-def _weighted_sums(matrix: Floats, rows: Codes, weights_by_part: Doubles, offsets: Offsets) -> Doubles:
-    """Return the weighted sum of the rows of each history, per part (float64, n histories × dimensions)."""
-    n_parts, size = weights_by_part.shape[1], matrix.shape[1]
-    is_counted = weights_by_part.any(axis=1)
-    if 0 < len(rows) <= TOKENS_PER_BLOCK and (offsets[1:] > offsets[:-1]).all() and is_counted.all():
-        terms = matrix[rows].reshape(len(rows), n_parts, -1) * weights_by_part[:, :, None]
-        return _reduce(np.add, terms.reshape(-1, size), offsets, 0.0)
-    sums = np.zeros((len(offsets) - 1, size))
-    counted = np.flatnonzero(is_counted)
-    starts = np.searchsorted(counted, offsets)
-    filled = np.flatnonzero(np.diff(starts))
-    block_of = starts[filled] // TOKENS_PER_BLOCK
-    for block in np.split(filled, np.flatnonzero(np.diff(block_of)) + 1) if len(filled) else ():
-        tokens = counted[starts[block[0]] : starts[block[-1] + 1]]
-        terms = matrix[rows[tokens]].reshape(len(tokens), n_parts, -1) * weights_by_part[tokens, :, None]
-        sums[block] = np.add.reduceat(terms.reshape(-1, size), starts[block] - starts[block[0]], axis=0)
-    return sums
 
 
 def _reduce(

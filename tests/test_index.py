@@ -107,6 +107,8 @@ def test_an_approximate_index_returns_the_scores_of_a_full_sort_and_only_eligibl
 class PoorIndex(ExactIndex):
     """An index that returns half as many candidates as requested, which the protocol allows."""
 
+    kind = "poor"
+
     def candidates(self, query, n, n_scanned):
         return np.arange(n // 2) if n <= len(self.matrix) else None
 
@@ -407,26 +409,27 @@ def test_an_approximate_index_is_asked_for_as_many_rows_as_filters_require():
     class Counted(PoorIndex):
         def candidates(self, query, n, n_scanned):
             requested.append((n, n_scanned))
-            return super().candidates(query, n, n_scanned) if n_scanned >= 200 else None
+            return super().candidates(query, n, n_scanned) if n_scanned >= 2000 else None
 
-    index = Counted.build(clustered(400, dims=8))
+    index = Counted.build(clustered(4000, dims=8))
     for n_allowed, n_excluded, expected in (
-        (400, 0, (5, 400)),
-        (400, 3, (8, 400)),
-        (400, 300, (10, 400)),  # excluded rows are rarely all among the best
-        (200, 0, (17, 400)),  # 5 of 17 rows are allowed at worst: 8.5 - 2 standard deviations of 2.1
-        (100, 0, (36, 200)),  # to scan some of the rows takes the time of 2 rows each, or of all rows
-        (5, 0, (756, 10)),
+        (4000, 0, (5, 4000)),
+        (4000, 3, (8, 4000)),
+        (4000, 3000, (10, 4000)),  # excluded rows are rarely all among the best
+        (2000, 0, (17, 4000)),  # 5 of 17 rows are allowed at worst: 8.5 - 2 standard deviations of 2.1
+        (1000, 0, (36, 2000)),  # to scan some of the rows takes the time of 2 rows each, or of all rows
+        (257, 0, (146, 514)),
+        (256, 0, None),  # few rows are always scanned
     ):
         requested = []
         found = find(
             index,
             np.ones(8, np.float32),
             k=5,
-            allowed=np.arange(400) < n_allowed,
-            excluded=np.arange(400 - n_excluded, 400),
+            allowed=np.arange(4000) < n_allowed,
+            excluded=np.arange(4000 - n_excluded, 4000),
         )
-        assert requested[0] == expected
+        assert requested[:1] == ([expected] if expected else [])
         assert len(found.rows) == 5
 
 

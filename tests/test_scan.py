@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 from item2vec.index import scan
 from item2vec.index.bonuses import Bonuses
 from item2vec.index.building import build
+from item2vec.index.exact import ExactIndex
+from item2vec.index.priors import with_prior
 from item2vec.index.results import row_lists
 from item2vec.index.search import find, find_many
 from item2vec.kernels.scanning import RowLists, keep_rows
@@ -60,6 +62,62 @@ def test_a_batch_equals_a_full_sort_of_each_query(batch, tile):
     for query, own, bonus, result in zip(queries, excluded, dense, found, strict=True):
         assert result.rows.tolist() == by_sorting(matrix, query, k, own, allowed, bonus)
         assert result.scores.tolist() == (matrix @ query + bonus)[result.rows].tolist()
+
+
+class Unordered(ExactIndex):
+    """An approximate index whose candidates are the best ``n`` rows, in any order."""
+
+    kind = "unordered"
+
+    def candidates(self, query, n, n_scanned):
+        best = np.lexsort((np.arange(len(self.matrix)), -(self.matrix @ query)))[:n]
+        return None if n_scanned < 300 else np.random.default_rng(n).permutation(best)
+
+
+@settings(deadline=None, max_examples=150)
+@given(batches())
+def test_candidates_of_an_approximate_index_equal_a_full_sort(batch):
+    matrix, queries, k, excluded, allowed, bonuses = batch
+    dense = np.zeros((len(queries), len(matrix)), dtype=np.float32)
+    if bonuses is not None:
+        dense[bonuses.owners, bonuses.rows] = bonuses.values
+    index = Unordered.build(matrix)
+    found = find_many(index, queries, k=k, excluded=excluded, allowed=allowed, bonuses=bonuses)
+    for query, own, bonus, result in zip(queries, excluded, dense, found, strict=True):
+        assert result.rows.tolist() == by_sorting(matrix, query, k, own, allowed, bonus)
+        assert result.scores.tolist() == (matrix @ query + bonus)[result.rows].tolist()
+
+
+@settings(deadline=None, max_examples=100)
+@given(batches(), st.sampled_from([0.01, 0.5, 3.0]))
+def test_a_prior_beside_an_approximate_index_equals_a_scan(batch, weight):
+    matrix, queries, k, excluded, allowed, _ = batch
+    prior = np.round(np.log1p(np.arange(len(matrix))[::-1]), 2).astype(np.float32)
+    weighted = np.column_stack((queries, np.full(len(queries), weight, np.float32)))
+    filters = {"k": k, "excluded": excluded, "allowed": allowed}
+    found = find_many(with_prior(Unordered.build(matrix), prior), weighted, **filters)
+    exact = find_many(build(np.column_stack((matrix, prior)), kind="exact"), weighted, **filters)
+    assert [one.rows.tolist() for one in found] == [one.rows.tolist() for one in exact]
+    assert [one.scores.tobytes() for one in found] == [one.scores.tobytes() for one in exact]
+
+
+def test_a_prior_reads_more_rows_only_until_no_other_row_can_be_better():
+    class Counted(Unordered):
+        def candidates(self, query, n, n_scanned):
+            requested.append(n)
+            return super().candidates(query, n, n_scanned)
+
+    matrix = np.column_stack((np.arange(1000, 0, -1), np.ones(1000))).astype(np.float32)
+    prior = np.arange(1000, dtype=np.float32)  # the best row by product has the lowest prior
+    index = with_prior(Counted.build(matrix), prior)
+    # The row of rank r by product has the product 1,000 - r and the prior r; others score at most
+    # 1,000 - n + weight * (999 - n), where n is the number of rows that were read.
+    for weight, expected in ((0.0, [4]), (0.1, [4, 8, 16, 32, 64, 128]), (10.0, [4, 8, 16, 32, 64, 128])):
+        requested = []
+        query = np.array([1, 0, weight], np.float32)
+        best = find(index, query, k=2)
+        assert requested == expected
+        assert best.rows.tolist() == ([0, 1] if weight < 1 else [999, 998])
 
 
 @pytest.mark.parametrize("n_allowed", [1, 256, 257, 400, 900])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from item2vec.config import NextItem, TasteConfig
 from item2vec.errors import ConfigError
 from item2vec.sentences import offsets_of
-from item2vec.taste import decays, history_weights, read_tastes, scored_matrix, taste_matrix
+from item2vec.taste import TasteReader, decays, history_weights, read_tastes, scored_matrix, taste_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
@@ -183,6 +183,16 @@ def test_long_histories_are_read_to_the_end(taste, dims):
         if taste.score == "cosine":
             mean /= np.linalg.norm(mean)
         assert together.vectors[number] == pytest.approx(mean, abs=1e-5)
+
+
+def test_a_reader_of_many_histories_reads_each_as_a_reader_of_one():
+    vectors, taste = made_vectors(), TasteConfig(decay=(0.5, 0.9), half_life=7.0)
+    reader, rows = TasteReader.of(vectors, taste), np.arange(N_ITEMS, dtype=np.int32)
+    for n, timed in ((3, False), (4, False), (3, True), (3, False), (4, False)):
+        extra = {"timestamps": np.arange(n) * 9 * DAY} if timed else {}
+        history = rows[:n], np.array([0, n])
+        expected = read_tastes(vectors, taste, *history, **extra)
+        assert reader.read(*history, **extra).vectors.tobytes() == expected.vectors.tobytes()
 
 
 def test_a_long_history_with_decay_equals_its_newest_items():

@@ -55,6 +55,11 @@ class Bonuses:
         positions = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][queries] - offsets[:-1], lengths)
         return Bonuses(self.rows[positions], self.values[positions], offsets)
 
+    def of(self, query: int) -> tuple[Rows, Floats]:
+        """Return the rows of a query, and their bonuses."""
+        own = slice(self.offsets[query], self.offsets[query + 1])
+        return self.rows[own], self.values[own]
+
     def keep(self, kept: Mask) -> Bonuses:
         """Return the bonuses selected by a mask (one flag per entry of ``rows``)."""
         kept_before = np.concatenate(([0], np.cumsum(kept)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,17 @@ class SearchResults:
         bounds = self.offsets.tolist()
         for start, stop in pairwise(bounds):
             yield SearchResult(self.rows[start:stop], self.scores[start:stop])
+
+    @classmethod
+    def of(cls, results: Sequence[SearchResult]) -> SearchResults:
+        """Return the results of several queries; at least one.
+
+        >>> result = SearchResult(np.array([2, 0]), np.ones(2, dtype=np.float32))
+        >>> SearchResults.of([result, result]).offsets
+        array([0, 2, 4])
+        """
+        rows, scores = results[0] if len(results) == 1 else map(np.concatenate, zip(*results, strict=True))
+        return cls(rows, scores, np.array([0, *accumulate(len(result.rows) for result in results)]))
 
     @classmethod
     def joined(cls, parts: Sequence[SearchResults]) -> SearchResults:

@@ -9,10 +9,11 @@ import numpy as np
 
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.index.bonuses import Bonuses
+from item2vec.kernels.compiled import view_of
 from item2vec.kernels.scanning import RowLists, keep_rows, products_of_rows
 from item2vec.matrices import row_norms
 
-__all__ = ["Scan", "margins", "near_best"]
+__all__ = ["NO_MASK", "Scan", "margins", "near_best"]
 
 BLAS_ELEMENTS = 1 << 18
 TILE_ELEMENTS = 1 << 18
@@ -55,7 +56,7 @@ def near_best(
         n_columns = min(width, n_rows - start)
         scores = tile[: len(queries) * n_columns].reshape(len(queries), n_columns)
         if rows is not None and len(queries) == 1:
-            products_of_rows(_read_only(scan.matrix), rows, _read_only(queries[0]), scores[0])
+            products_of_rows(view_of(scan.matrix), rows, view_of(queries[0]), scores[0])
         else:
             _products(queries, scan.matrix_of_rows[start : start + width], scores)
         if bonuses is not None:
@@ -119,13 +120,6 @@ def _products(queries: Floats, matrix: Floats, scores: Floats) -> None:
     step = max(1, BLAS_ELEMENTS // matrix.shape[1])
     for start in range(0, len(matrix), step):
         np.dot(matrix[start : start + step], queries[0], out=scores[0, start : start + step])
-
-
-def _read_only(array: Floats) -> Floats:
-    """Return a read-only view; numba compiles a loop once more for arrays that may be written."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _ascending(lists: RowLists) -> RowLists:

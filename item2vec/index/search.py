@@ -13,11 +13,10 @@ The eight steps from a history to recommendations::
       ▼ steps 5 to 8: search, in this module ───────────────────────────────────────────────────
       │ 5 plan        rows to scan: a copy of them if few are allowed  scan.Scan
       │ 6 candidates  FAISS, Annoy: k + excluded rows, doubled until   _over_fetched
-      │               k eligible ones are left; rows with a bonus      _fetched
-      │ 7 scan        exact index, few rows, or no quicker: products   _near_best
-      │               + bonuses, keep the k best and near ties
-      │ 8 cut         exact score + bonus,                             _exact_scores
-      │               sort, keep the best k                            results.best_of
+      │               k eligible ones are left; rows with a bonus
+      │ 7 scan        exact index, or no quicker: products + bonuses,  _scanned
+      │               keep the k best and near ties
+      │ 8 cut         exact score + bonus, sort, keep the best k       kernels.rescoring
       ▼
     rows and scores → list[Recommendation]                             sources.Ranking.listed
 
@@ -31,7 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +38,10 @@ import numpy.typing as npt
 from item2vec.arrays import Floats, Mask, Rows
 from item2vec.errors import InputError
 from item2vec.index.bonuses import Bonuses
-from item2vec.index.results import SearchResult, SearchResults, best_of, check_rows, row_lists
-from item2vec.index.scan import Scan, margins, near_best
+from item2vec.index.results import NO_ROWS, SearchResult, SearchResults, best_of, check_rows, row_lists
+from item2vec.index.scan import NO_MASK, Scan, margins, near_best
+from item2vec.kernels.compiled import view_of
+from item2vec.kernels.rescoring import best_candidates, exact_scores
 from item2vec.kernels.scanning import RowLists
 from item2vec.matrices import MAX_NORM, row_norms
 from item2vec.types import check_k
@@ -51,6 +52,7 @@ __all__ = ["MAX_NORM", "Index", "SearchResult", "as_matrix", "find", "find_many"
 BLOCK_BYTES = 1 << 25
 FEW_ROWS = 256
 """So few allowed rows are all candidates, because a selection would take longer than their exact scores."""
+NO_BONUSES = (NO_ROWS, np.empty(0, dtype=np.float32))
 
 
 class Index(Protocol):
@@ -230,71 +232,87 @@ def _eligible_bonuses(bonuses: Bonuses, allowed: Mask | None, excluded: RowLists
 def _search_block(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
 ) -> SearchResults:
-    fetched = _fetched(index, scan, queries, k, excluded, bonuses)
-    if not fetched:
-        candidates = _near_best(index, scan, queries, k, excluded, bonuses)
-    else:
-        unsettled = [number for number in range(len(queries)) if number not in fetched]
-        if unsettled:
-            to_scan = np.array(unsettled, dtype=np.intp)
-            own = None if bonuses is None else bonuses.take(to_scan)
-            scanned = _near_best(index, scan, queries[to_scan], k, excluded.take(to_scan), own)
-            fetched |= zip(unsettled, scanned.lists(), strict=True)
-        candidates = RowLists.of([fetched[number] for number in range(len(queries))])
-    owners = candidates.owners
-    scores = _exact_scores(index.matrix, candidates.rows, queries, owners)
-    if bonuses is not None:
-        scores += bonuses.at(owners, candidates.rows, len(index.matrix))
-    return best_of(candidates, scores, k)
+    found = _fetched(index, scan, queries, k, excluded, bonuses)
+    unsettled = [number for number, result in enumerate(found) if result is None]
+    if len(unsettled) == len(found):
+        return _scanned(index, scan, queries, k, excluded, bonuses)
+    if unsettled:
+        to_scan = np.array(unsettled, dtype=np.intp)
+        own = None if bonuses is None else bonuses.take(to_scan)
+        scanned = _scanned(index, scan, queries[to_scan], k, excluded.take(to_scan), own)
+        for number, result in zip(unsettled, scanned, strict=True):
+            found[number] = result
+    return SearchResults.of([result for result in found if result is not None])
 
 
 def _fetched(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
-) -> dict[int, Rows]:
-    """Return the candidates of an approximate index by query, without the queries that request a scan."""
-    fetched = {}
+) -> list[SearchResult | None]:
+    """Return the results of an approximate index by query; ``None`` for a query that requests a scan."""
+    few = scan.rows if scan.n_allowed <= FEW_ROWS else None
+    if index.kind == "exact" and few is None:
+        return [None] * len(queries)
+    results: list[SearchResult | None] = []
     for number, (query, rows) in enumerate(zip(queries, excluded.lists(), strict=True)):
-        found = _over_fetched(index, query, k, rows, scan)
-        if found is not None:
-            fetched[number] = found
-            if bonuses is not None:
-                own = slice(bonuses.offsets[number], bonuses.offsets[number + 1])
-                fetched[number] = np.union1d(found, bonuses.rows[own])
-    return fetched
+        own = NO_BONUSES if bonuses is None else bonuses.of(number)
+        best = _Best(view_of(index.matrix), view_of(query), np.sort(rows), scan, own, k)
+        results.append(_over_fetched(index, query, rows, best) if few is None else best.of(few, 0)[0])
+    return results
 
 
-def _near_best(
+def _scanned(
     index: Index, scan: Scan, queries: Floats, k: int, excluded: RowLists, bonuses: Bonuses | None
-) -> RowLists:
-    if scan.rows is not None and len(scan.rows) <= FEW_ROWS:
-        rows = scan.rows
-        return RowLists.of([rows[~_is_in(rows, own)] if len(own) else rows for own in excluded.lists()])
+) -> SearchResults:
     rounding = margins(queries, index.largest_norm, bonuses)
-    return near_best(scan, queries, rounding, k, excluded, bonuses)
+    candidates = near_best(scan, queries, rounding, k, excluded, bonuses)
+    owners = candidates.owners
+    matrix = view_of(index.matrix)
+    scores = exact_scores(matrix, candidates.rows, view_of(queries), owners)
+    if bonuses is not None:
+        scores += bonuses.at(owners, candidates.rows, len(matrix))
+    return best_of(candidates, scores, k)
 
 
-def _over_fetched(index: Index, query: Floats, k: int, excluded: Rows, scan: Scan) -> Rows | None:
-    """Return at least ``k`` eligible candidates of an approximate index, or ``None`` to request a scan."""
+class _Best(NamedTuple):
+    """The function from candidates to the best ``k`` eligible ones of a query."""
+
+    matrix: Floats
+    query: Floats
+    excluded: Rows
+    scan: Scan
+    bonuses: tuple[Rows, Floats]
+    k: int
+
+    def of(self, candidates: Rows, n_built: int) -> tuple[SearchResult, int]:
+        """Return the best candidates, and the number of eligible ones among the first ``n_built`` rows."""
+        allowed = NO_MASK if self.scan.allowed is None else self.scan.allowed
+        rows, scores, n_eligible = best_candidates(
+            self.matrix,
+            self.query,
+            candidates,
+            n_built,
+            self.excluded,
+            view_of(allowed),
+            view_of(self.bonuses[0]),
+            view_of(self.bonuses[1]),
+            self.k,
+        )
+        return SearchResult(rows, scores), n_eligible
+
+
+def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> SearchResult | None:
+    """Return the best of enough candidates of an approximate index, or ``None`` to request a scan."""
+    k, scan = best.k, best.scan
     # Usually few of the excluded rows are among the best. If not, the second search allows for all of them.
     n = _n_candidates(k + min(k, len(excluded)), scan)
     # Rows added after the index was built are always candidates, in addition to those of the index.
     n_built = getattr(index, "n_built", len(index.matrix))
     while (rows := index.candidates(query, n, scan.n_scanned)) is not None:
-        if scan.allowed is not None:
-            rows = rows[scan.allowed[rows]]
-        if len(excluded):
-            rows = rows[~_is_in(rows, excluded)]
-        if np.count_nonzero(rows < n_built) >= k:
-            return rows
+        result, n_eligible = best.of(rows, n_built)
+        if n_eligible >= k:
+            return result
         n = max(2 * n, _n_candidates(k + len(excluded), scan))
     return None
-
-
-def _is_in(rows: Rows, others: Rows) -> Mask:
-    """Return the result of ``np.isin``; faster for few rows."""
-    ascending = np.sort(others)
-    found: Mask = ascending[np.searchsorted(ascending[:-1], rows)] == rows
-    return found
 
 
 def _n_candidates(n: int, scan: Scan) -> int:
@@ -303,16 +321,3 @@ def _n_candidates(n: int, scan: Scan) -> int:
         return n
     share = max(1, scan.n_allowed) / len(scan.allowed)
     return math.ceil((n + 2 * math.sqrt(n * (1 - share))) / share)
-
-
-def _exact_scores(matrix: Floats, rows: Rows, queries: Floats, owners: Rows) -> Floats:
-    """Return the inner product of each row and its query.
-
-    Each sum is computed separately, so that it is the same in every batch.
-    """
-    scores = np.empty(len(rows), dtype=np.float32)
-    step = max(1, BLOCK_BYTES // (8 * matrix.shape[1]))
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        scores[part] = np.einsum("ij,ij->i", matrix[rows[part]], queries[owners[part]])
-    return scores

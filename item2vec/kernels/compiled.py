@@ -7,13 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import llvmlite
 import numba
+import numpy as np
+import numpy.typing as npt
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
-__all__ = ["compiled", "inlined"]
+__all__ = ["compiled", "inlined", "view_of"]
 
 Loop = TypeVar("Loop", bound=Callable[..., object])
 
@@ -72,3 +74,14 @@ def compiled(loop: Loop, **options: bool | set[str]) -> Loop:
 
 inlined = partial(compiled, forceinline=True)
 """Decorator like ``compiled``; the function is also inlined into every caller."""
+
+
+def view_of(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a read-only view in C order; a loop is compiled once more for other arrays.
+
+    >>> view_of(np.arange(3)).flags.writeable
+    False
+    """
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

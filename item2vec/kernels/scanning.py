@@ -12,7 +12,7 @@ from item2vec.arrays import Floats, Mask, Offsets, Rows
 from item2vec.kernels.compiled import compiled
 from item2vec.kernels.dense import dot
 
-__all__ = ["RowLists", "keep_rows", "products_of_rows"]
+__all__ = ["RowLists", "contains", "keep_rows", "position_of", "products_of_rows"]
 
 _CHUNK = 64
 
@@ -103,7 +103,7 @@ def keep_rows(
                     continue
                 column = first + start + i
                 row = rows_of_columns[column] if len(rows_of_columns) else column
-                if (len(allowed) and not allowed[row]) or _contains(out, row):
+                if (len(allowed) and not allowed[row]) or contains(out, row):
                     continue
                 owners[n], rows[n], kept[n] = query, row, chunk[i]
                 n += 1
@@ -143,7 +143,8 @@ def _doubled(array: Entries) -> Entries:
 
 
 @compiled
-def _contains(ascending: Rows, row: int) -> bool:
+def position_of(ascending: Rows, row: int) -> int:
+    """Return the number of rows below ``row`` in an ascending list."""
     left, right = 0, len(ascending)
     while left < right:
         middle = (left + right) // 2
@@ -151,7 +152,14 @@ def _contains(ascending: Rows, row: int) -> bool:
             left = middle + 1
         else:
             right = middle
-    return left < len(ascending) and ascending[left] == row
+    return left
+
+
+@compiled
+def contains(ascending: Rows, row: int) -> bool:
+    """Return whether an ascending list contains a row."""
+    place = position_of(ascending, row)
+    return place < len(ascending) and ascending[place] == row
 
 
 @compiled

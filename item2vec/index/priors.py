@@ -1,0 +1,84 @@
+"""An approximate index with a popularity prior that is not part of the index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from item2vec.arrays import Floats, Rows
+from item2vec.index.exact import ExactIndex
+from item2vec.index.search import Index
+from item2vec.kernels.compiled import view_of
+from item2vec.kernels.rescoring import exact_scores
+
+__all__ = ["PriorIndex", "with_prior"]
+
+READ = 2
+"""Number of rows of the index, and of the highest priors, per requested row."""
+
+
+@dataclass(frozen=True, eq=False)
+class PriorIndex:
+    """The rows of an approximate index, followed by a prior; queries end with the weight of the prior.
+
+    Candidates are the best rows of the index and the rows with the highest priors. Any other row scores at
+    most the lowest product of the former plus the weighted prior of the latter. Twice as many rows are read
+    until this limit is below the score of the last requested row.
+
+    Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
+    algorithm).
+
+    >>> from item2vec.index.building import build
+    >>> prior = np.array([0, 5, 0], np.float32)
+    >>> index = with_prior(build(np.eye(3, dtype=np.float32), kind="annoy"), prior)
+    >>> index.matrix[1], index.by_prior.tolist()
+    (array([0., 1., 0., 5.], dtype=float32), [1, 0, 2])
+    """
+
+    base: Index
+    matrix: Floats
+    largest_norm: float
+    by_prior: Rows
+
+    @property
+    def n_built(self) -> int:
+        """The number of rows that the index was built for."""
+        return getattr(self.base, "n_built", len(self.matrix))
+
+    @property
+    def kind(self) -> str:
+        """The kind of the index of the rows without the prior."""
+        return self.base.kind
+
+    def candidates(self, query: Floats, n: int, n_scanned: int) -> Rows | None:
+        """Return candidates among which are about the ``n`` best rows; ``None`` to request a scan."""
+        taste, weight = query[:-1], float(query[-1])
+        n_read = READ * n
+        while n_read < len(self.matrix) and taste.any():
+            rows = self.base.candidates(taste, n_read, n_scanned)
+            if rows is None:
+                return None
+            both = np.union1d(rows, self.by_prior[:n_read])
+            scores = exact_scores(view_of(self.matrix), both, view_of(query[None]), np.zeros_like(both))
+            read = both[np.isin(both, rows[rows < self.n_built])]
+            products = scores[np.searchsorted(both, read)] - weight * self.matrix[read, -1]
+            limit = products.min(initial=np.inf) + weight * self.matrix[self.by_prior[n_read], -1]
+            if len(both) >= n and np.partition(scores, -n)[-n] > limit:
+                return both
+            n_read *= 2
+        return None
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Return the description of an exact index: the index does not include the prior."""
+        return ExactIndex(self.matrix, self.largest_norm).save(folder)
+
+
+def with_prior(base: Index, prior: Floats) -> Index:
+    """Return an index of the rows of ``base``, each followed by its prior (float32, n rows)."""
+    exact = ExactIndex.build(np.column_stack((base.matrix, prior)))
+    if base.kind == "exact":
+        return exact
+    return PriorIndex(base, exact.matrix, exact.largest_norm, np.argsort(-prior, kind="stable"))
