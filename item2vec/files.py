@@ -47,6 +47,7 @@ __all__ = [
     "read_ids",
     "read_text",
     "refusing_unreadable",
+    "rename_into_place",
     "replace_bytes",
     "set_mode",
     "sha256",
@@ -240,8 +241,6 @@ def parse_json(text: str, where: str | Path) -> Any:
 
     Examples
     --------
-    >>> parse_json('{"a": 1}', "example")
-    {'a': 1}
     >>> parse_json('{"a": 1, "a": 2}', "example")
     Traceback (most recent call last):
     item2vec.errors.CorruptBundleError: example is not strict JSON: key 'a' occurs twice
@@ -349,12 +348,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield staging
         sync_folder(staging)
-        _rename_into_place(staging, path)
+        rename_into_place(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _rename_into_place(staging: Path, path: Path) -> None:
+def rename_into_place(staging: Path, path: Path) -> None:
+    """Rename a folder to a path that does not exist, and flush the entry; if that fails, undo the rename."""
     try:
         staging.rename(path)
     except OSError as error:

@@ -1,10 +1,11 @@
-"""Training corpus (``Sentences``): item codes in flat arrays."""
+"""Training corpus: item codes in flat arrays (``Sentences``), or in shards (``ShardedSentences``)."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,20 +14,18 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from item2vec import files
 from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Codes, Floats, Mask, Offsets
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError
+from item2vec.errors import BundleNotFoundError, InputError
 from item2vec.interactions import read_only
+from item2vec.shards.columns import COLUMNS, fault_of
+from item2vec.shards.folder import read_sentences, refusing_inconsistent, write_sentences
+from item2vec.shards.lazy import LazyShards, mapped
+from item2vec.shards.manifest import MANIFEST, Manifest, read_manifest
+from item2vec.shards.writer import ShardWriter
 from item2vec.types import Vocabulary, as_history
 
-__all__ = ["Sentences", "offsets_of"]
-
-_FORMAT = 2
-_READABLE = (1, _FORMAT)
-_FILES = ("tokens.npy", "offsets.npy", "ids.jsonl")
-_COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
-"""Dtype on disk of each optional column, which has one number per token. Format 1 has no timestamps."""
+__all__ = ["Sentences", "ShardedSentences", "offsets_of"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +67,7 @@ class Sentences(Sequence[list[str]]):
             object.__setattr__(self, "weights", read_only(self.weights, np.float32))
         if self.timestamps is not None:
             object.__setattr__(self, "timestamps", read_only(self.timestamps, np.int64))
-        if fault := _fault(self):
+        if fault := fault_of(self.tokens, self.offsets, self._columns(), len(self.vocabulary)):
             raise InputError(f"sentences are inconsistent: {fault}")
 
     @classmethod
@@ -140,8 +139,7 @@ class Sentences(Sequence[list[str]]):
 
         The vocabulary does not change.
         """
-        check_rows(sentences, len(self), "sentences")
-        rows = np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
+        rows = _positions(sentences, len(self))
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
         source = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
@@ -198,34 +196,40 @@ class Sentences(Sequence[list[str]]):
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the optional columns that are not ``None``, by name."""
-        columns = {name: getattr(self, name) for name in _COLUMNS}
+        columns = {name: getattr(self, name) for name in COLUMNS}
         return {name: column for name, column in columns.items() if column is not None}
 
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"tokens": self.tokens, "offsets": self.offsets, **self._columns()}
+
     @checked
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the sentences to a new folder, for ``Sentences.open``."""
-        with files.atomic_folder(Path(path)) as folder:
-            files.write_array(folder / "tokens.npy", self.tokens)
-            files.write_array(folder / "offsets.npy", self.offsets)
-            for name, column in self._columns().items():
-                files.write_array(folder / f"{name}.npy", column)
-            files.write_ids(folder / "ids.jsonl", self.vocabulary.ids)
-            header = {
-                "format": _FORMAT,
-                "kind": "sentences",
-                "n_sentences": len(self),
-                "n_tokens": len(self.tokens),
-                "n_items": len(self.vocabulary),
-                "ordered": self.ordered,
-                "columns": [*self._columns()],
-                "sha256": {file.name: files.sha256(file) for file in folder.iterdir()},
-            }
-            files.write_json(folder / "sentences.json", header)
+    def save(self, path: str | PathLike[str], *, shards: int | None = None) -> None:
+        """Write the sentences to a new folder, for ``Sentences.open``.
+
+        With ``shards``, they are written as a sharded corpus: contiguous runs of sentences with about equal
+        numbers of tokens, which ``Sentences.open`` opens as ``ShardedSentences``. If the process is killed,
+        the same call continues with the shards that are complete.
+        """
+        if shards is None:
+            write_sentences(Path(path), self.vocabulary.ids, self._arrays(), ordered=self.ordered)
+            return
+        with ShardWriter(
+            path,
+            self.vocabulary.ids,
+            self.counts(),
+            ordered=self.ordered,
+            columns=[*self._columns()],
+            n_shards=shards,
+            source=self.fingerprint(),
+        ) as writer:
+            writer.write_runs(**self._arrays())
 
     @classmethod
     @checked
-    def open(cls, path: str | PathLike[str]) -> Sentences:
-        """Open saved sentences as read-only memory maps. The checksum of each file is verified first.
+    def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
+        """Open saved sentences as read-only memory maps.
+
+        The checksum of each file is verified first; the checksums of a shard, at its first access.
 
         Raises
         ------
@@ -237,46 +241,11 @@ class Sentences(Sequence[list[str]]):
         folder = Path(path)
         if not folder.is_dir():
             raise BundleNotFoundError(f"no folder {folder}; expected a folder written by Sentences.save")
-        text = files.read_text(folder / "sentences.json", files.MAX_JSON_BYTES)
-        header = files.parse_json(text, folder / "sentences.json")
-        try:
-            if header["format"] not in _READABLE or header["kind"] != "sentences":
-                raise CorruptBundleError(
-                    f"{folder} has format {header['format']} and kind {header['kind']!r}; expected format 1 "
-                    f"to {_FORMAT} and kind 'sentences': upgrade item2vec, or use a folder of Sentences.save"
-                )
-            names = header["columns"] if header["format"] > 1 else ["weights"] * header["weighted"]
-            dtypes = {name: _COLUMNS[name] for name in names}
-            for name in (*_FILES, *(f"{column}.npy" for column in dtypes)):
-                if files.sha256(folder / name) != header["sha256"][name]:
-                    raise CorruptBundleError(
-                        f"{folder / name} does not have the SHA-256 in sentences.json: "
-                        "the file was changed or damaged; use another copy of the folder"
-                    )
-            n_sentences, n_tokens = int(header["n_sentences"]), int(header["n_tokens"])
-            vocabulary = Vocabulary(files.read_ids(folder / "ids.jsonl"))
-            if len(vocabulary) != header["n_items"]:
-                raise CorruptBundleError(
-                    f"{folder} has {len(vocabulary)} ids; expected {header['n_items']}, as in "
-                    "sentences.json: use another copy of the folder"
-                )
-            return cls(
-                vocabulary,
-                files.open_array(folder / "tokens.npy", "<i4", (n_tokens,)),
-                files.open_array(folder / "offsets.npy", "<i8", (n_sentences + 1,)),
-                **{
-                    n: files.open_array(folder / f"{n}.npy", dtype, (n_tokens,))
-                    for n, dtype in dtypes.items()
-                },
-                ordered=bool(header["ordered"]),
-            )
-        except CorruptBundleError:
-            raise
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise CorruptBundleError(
-                f"{folder} does not contain valid sentences: {error}; check its permissions, or use "
-                "another copy of the folder"
-            ) from error
+        if (folder / MANIFEST).exists():
+            return ShardedSentences.open(folder)
+        ids, arrays, ordered = read_sentences(folder)
+        with refusing_inconsistent(folder):
+            return cls(Vocabulary(ids), **arrays, ordered=ordered)
 
 
 def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
@@ -291,18 +260,140 @@ def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
     return offsets
 
 
-def _fault(sentences: Sentences) -> str | None:
-    tokens, offsets, weights = sentences.tokens, sentences.offsets, sentences.weights
-    n_items = len(sentences.vocabulary)
-    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
-        return f"offsets do not start at 0 and end at {len(tokens)}, the number of tokens"
-    if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
-        return "offsets decrease; expected non-decreasing offsets"
-    if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
-        return f"a token is outside 0 … {n_items - 1}; expected codes of the vocabulary"
-    for name, column in sentences._columns().items():
-        if len(column) != len(tokens):
-            return f"{len(column)} {name} for {len(tokens)} tokens; expected equal numbers"
-    if weights is not None and not bool(np.isfinite(weights).all()):
-        return "a weight is not finite; expected finite numbers"
-    return None
+class ShardedSentences(Sequence[list[str]]):
+    """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
+
+    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of ``Sentences`` with the common
+    ``vocabulary``. A shard is memory-mapped; its checksums are verified at its first access, and only the
+    most recent shard is kept. ``ordered`` and ``columns`` (the names of the optional columns ``weights`` and
+    ``timestamps``) apply to all shards. Sentences are in the order of the shards.
+
+    An integer index returns a list of ids, a slice returns ``Sentences``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Sentences.of([["a", "b", "c"], ["b", "c"]]).save(f"{folder}/corpus", shards=2)
+    ...     corpus = Sentences.open(f"{folder}/corpus")
+    ...     corpus.shards[1], corpus[0], corpus.counts()
+    (Sentences(1 sentences, 2 tokens, 3 items, lengths 2 to 2), ['a', 'b', 'c'], array([1, 2, 2]))
+    """
+
+    def __init__(self, vocabulary: Vocabulary, shards: Sequence[Sentences], manifest: Manifest) -> None:
+        self.vocabulary, self.shards, self._manifest = vocabulary, shards, manifest
+        self.ordered, self.columns = manifest.ordered, tuple(manifest.columns)
+        self._starts = offsets_of([shard.n_sentences for shard in manifest.shards])
+
+    @classmethod
+    @checked
+    def open(cls, path: str | PathLike[str]) -> ShardedSentences:
+        """Open a sharded corpus. The checksums of the vocabulary are verified first.
+
+        Raises
+        ------
+        CorruptBundleError
+            If the manifest or the vocabulary is missing or damaged; at the access of a shard, if a file of
+            the shard is.
+        """
+        from item2vec.shards.arrow import open_vocabulary
+
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        vocabulary = open_vocabulary(folder, manifest.n_items)
+
+        def shard(arrays: Mapping[str, npt.NDArray[Any]]) -> Sentences:
+            with refusing_inconsistent(folder):
+                return Sentences(vocabulary, **arrays, ordered=manifest.ordered)
+
+        return cls(vocabulary, mapped(folder, manifest, shard), manifest)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> list[str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sentences: ...
+    def __getitem__(self, index: int | slice) -> list[str] | Sentences:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        row = range(len(self))[index]
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self.shards[number][row - int(self._starts[number])]
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return (sentence for shard in self.shards for sentence in shard)
+
+    def __repr__(self) -> str:
+        kind = "" if self.ordered else ", unordered"
+        sizes = f"{len(self):,} sentences, {self.n_tokens:,} tokens, {len(self.vocabulary):,} items"
+        return f"ShardedSentences({len(self.shards):,} shards, {sizes}{kind})"
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens in all shards."""
+        return sum(shard.n_tokens for shard in self._manifest.shards)
+
+    @property
+    def lengths(self) -> Offsets:
+        """Number of tokens in each sentence."""
+        return np.concatenate([shard.lengths for shard in self.shards])
+
+    def counts(self) -> Offsets:
+        """Return the number of occurrences of each item, indexed by code. Every shard is read."""
+        counts = np.zeros(len(self.vocabulary), dtype=np.int64)
+        for shard in self.shards:
+            counts += np.bincount(shard.tokens, minlength=len(counts))
+        return counts
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 digest of the manifest, which has the checksums of all files, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self._manifest.as_json(), sort_keys=True).encode()).hexdigest()
+
+    @checked
+    def take(self, sentences: npt.NDArray[Any]) -> Sentences:
+        """Return the sentences selected by a mask, or by positions and in the order of the positions.
+
+        The vocabulary does not change. The selected sentences are in memory.
+        """
+        rows = _positions(sentences, len(self))
+        order = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[order], self._starts)
+        bounds[-1] = len(rows)
+        used = np.flatnonzero(np.diff(bounds)).tolist() or [0]
+        parts = [
+            self.shards[number].take(rows[order[bounds[number] : bounds[number + 1]]] - self._starts[number])
+            for number in used
+        ]
+        return _joined(parts).take(np.argsort(order))
+
+    def whole(self) -> Sentences:
+        """Return all sentences in memory."""
+        return _joined(list(self.shards))
+
+    def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
+        """Return the shards that a function of the number of a shard and of the shard returns.
+
+        The function must return the same vocabulary and columns. It is called once for each shard now, and at
+        each access of a shard, so that a corpus larger than the memory can be changed.
+        """
+
+        def shard(number: int) -> Sentences:
+            return function(number, self.shards[number])
+
+        shards = LazyShards(len(self.shards), shard)
+        manifest = self._manifest.of_arrays(shard._arrays() for shard in shards)
+        return ShardedSentences(self.vocabulary, shards, manifest)
+
+
+def _positions(sentences: npt.NDArray[Any], n: int) -> Offsets:
+    check_rows(sentences, n, "sentences")
+    return np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
+
+
+def _joined(parts: Sequence[Sentences]) -> Sentences:
+    """Concatenate sentences with the same vocabulary and columns."""
+    arrays = {name: np.concatenate([part._arrays()[name] for part in parts]) for name in parts[0]._arrays()}
+    arrays["offsets"] = offsets_of(np.concatenate([part.lengths for part in parts]))
+    return Sentences(parts[0].vocabulary, **arrays, ordered=parts[0].ordered)

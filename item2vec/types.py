@@ -26,6 +26,7 @@ __all__ = [
     "Share",
     "Vocabulary",
     "as_history",
+    "as_texts",
     "check_ids",
     "check_k",
 ]
@@ -117,7 +118,7 @@ class Vocabulary:
     Vocabulary(2 ids: 'temptation', 'blue-monday')
     """
 
-    ids: tuple[str, ...]
+    ids: Sequence[str]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(as_history(self.ids, "ids")))
@@ -136,7 +137,7 @@ class Vocabulary:
         >>> Vocabulary.of(["b", "a", "b"]).ids
         ('b', 'a')
         """
-        return cls(tuple(dict.fromkeys(_as_text(ids))))
+        return cls(tuple(dict.fromkeys(as_texts(ids))))
 
     @cached_property
     def _code_of(self) -> dict[str, int]:
@@ -155,19 +156,22 @@ class Vocabulary:
         return isinstance(other, Vocabulary) and self.ids == other.ids
 
     def __hash__(self) -> int:
-        return hash(self.ids)
+        return hash((len(self), *self.ids[:3]))
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.ids[:3])) + (", …" if len(self) > 3 else "")
-        return f"Vocabulary({len(self):,} ids: {shown})" if self.ids else "Vocabulary(0 ids)"
+        return f"Vocabulary({len(self):,} ids: {shown})" if len(self) else "Vocabulary(0 ids)"
 
     def code(self, id_: str) -> int:
         """Return the code of a known id; otherwise raise ``UnknownItemError`` with the closest known ids."""
-        _as_text([id_])
-        code = self._code_of.get(id_)
+        as_texts([id_])
+        code = self._find(id_)
         if code is None:
             raise UnknownItemError(self._unknown(id_))
         return code
+
+    def _find(self, id_: str) -> int | None:
+        return self._code_of.get(id_)
 
     def encode(self, ids: Iterable[str]) -> Codes:
         """Return the codes of ids, in the same order; -1 for an unknown id.
@@ -177,7 +181,7 @@ class Vocabulary:
         InputTypeError
             If an id is not text. Such a value would never match an id, and must not be treated as unknown.
         """
-        ids = _as_text(ids)
+        ids = as_texts(ids)
         codes = np.empty(len(ids), dtype=np.int32)
         # In blocks, because a call of fromiter blocks the other threads.
         for start in range(0, len(ids), ENCODED_BLOCK):
@@ -208,7 +212,7 @@ class Vocabulary:
         Only ids of about the same length are compared, and only 200,000 characters of them, which takes a
         fraction of a second.
         """
-        _as_text([id_])
+        as_texts([id_])
         check_k(n)
         wanted = id_.strip().casefold()
         near = (known for known in self.ids if abs(len(known) - len(wanted)) <= 3)
@@ -241,7 +245,7 @@ def check_ids(ids: Sequence[str]) -> None:
     Traceback (most recent call last):
     item2vec.errors.InvalidIdError: id at position 1 is empty; ids are 1 to 512 UTF-8 bytes of text
     """
-    ids = _as_text(ids)
+    ids = as_texts(ids)
     try:
         joined = "".join(ids)
         joined.encode()
@@ -256,7 +260,7 @@ def check_ids(ids: Sequence[str]) -> None:
             raise InvalidIdError(f"id at position {position} {fault}; ids are 1 to 512 UTF-8 bytes of text")
 
 
-def _as_text(ids: Iterable[str]) -> Sequence[str]:
+def as_texts(ids: Iterable[str]) -> Sequence[str]:
     """Return ids as a list; raise ``InputTypeError`` if an id is not text.
 
     Each distinct type is checked once, which is ten times as fast as checking each id.

@@ -16,10 +16,11 @@ LAYERS = [
     {"arrays", "deprecated", "errors", "kinds"},
     {"arguments", "figures", "types", "files", "matrices", "notebook", "progress", "ranking"}
     | {"durations", "opening", "processes", "conditions", "direction"},
-    {"curve", "interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"},
+    {"curve", "interactions", "config", "metrics", "items", "kernels", "lines", "markup", "outputs", "rules"}
+    | {"shards"},
     {"sentences", "graph", "catalogue", "layouts", "word2vec_files", "geometry"}
     | {"keyed_vectors", "vector_folders"},
-    {"histories", "vectors", "shaping"},
+    {"histories", "sharded", "shaping", "vectors"},
     {"taste", "row_rules", "cold", "mapping", "neighbours", "interests", "phrases", "contexts"}
     | {"translation"},
     {"readers", "training", "index", "prior", "dislikes"},
@@ -40,7 +41,7 @@ IMPORTERS = {
     "annoy": "index/annoy.py",
     "faiss": "index/faiss.py",
     "pandas": "readers/",
-    "pyarrow": "readers/",
+    "pyarrow": ("readers/", "shards/"),
     "sqlalchemy": "store/",
     "alembic": "store/",
     "rich": "progress.py",

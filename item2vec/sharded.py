@@ -1,0 +1,8 @@
+"""A corpus in shards: the value that reads it, the writer of its files, and the shard of a user."""
+
+from __future__ import annotations
+
+from item2vec.sentences import ShardedSentences
+from item2vec.shards.writer import ShardWriter, shard_of
+
+__all__ = ["ShardWriter", "ShardedSentences", "shard_of"]

@@ -1,0 +1,38 @@
+"""The arrays of sentences: their dtypes on disk, and their consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Codes, Offsets
+
+__all__ = ["COLUMNS", "fault_of"]
+
+COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
+"""Dtype on disk of each optional column, which has one number per token."""
+
+
+def fault_of(
+    tokens: Codes, offsets: Offsets, columns: Mapping[str, npt.NDArray[Any]], n_items: int
+) -> str | None:
+    """Return the inconsistency of the arrays of sentences, or ``None``.
+
+    >>> fault_of(np.array([0, 2]), np.array([0, 2]), {}, n_items=2)
+    'a token is outside 0 … 1; expected codes of the vocabulary'
+    """
+    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
+        return f"offsets do not start at 0 and end at {len(tokens)}, the number of tokens"
+    if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
+        return "offsets decrease; expected non-decreasing offsets"
+    if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
+        return f"a token is outside 0 … {n_items - 1}; expected codes of the vocabulary"
+    for name, column in columns.items():
+        if len(column) != len(tokens):
+            return f"{len(column)} {name} for {len(tokens)} tokens; expected equal numbers"
+    if "weights" in columns and not bool(np.isfinite(columns["weights"]).all()):
+        return "a weight is not finite; expected finite numbers"
+    return None

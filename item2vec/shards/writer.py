@@ -1,0 +1,285 @@
+"""Writes a sharded corpus, one shard at a time, whole or not at all; a killed writer can be continued."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import files
+from item2vec.arguments import as_array, checked
+from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, LockHeldError
+from item2vec.shards.columns import COLUMNS, fault_of
+from item2vec.shards.manifest import FORMAT, MANIFEST, Manifest, ShardRecord, shard_files, verify
+
+__all__ = ["ShardWriter", "shard_of"]
+
+log = logging.getLogger(__name__)
+
+MOST_SHARDS = 100_000
+_HEADER, _RECORD = "header.json", "shard.json"
+
+
+def shard_of(user: str, n_shards: int) -> int:
+    """Return the shard of a user's sentences: the first 32 bits of the MD5 of the id, modulo ``n_shards``.
+
+    >>> [shard_of(user, 4) for user in ("ann", "bob", "ümit")]
+    [2, 0, 2]
+    """
+    digest = hashlib.md5(user.encode(), usedforsecurity=False).hexdigest()
+    return int(digest[:8], 16) % n_shards
+
+
+class ShardWriter:
+    """Writes a folder for ``Sentences.open``, one shard at a time.
+
+    Shards are collected in the folder ``.NAME.partial`` beside the new one, which ``finish`` renames. If the
+    process ends earlier, a writer with the same arguments continues with the shards that are complete, after
+    the verification of their checksums; shards of other arguments are removed. A pickled writer can write
+    shards in other processes, while the writer of the first process holds the lock of the folder.
+
+    Parameters
+    ----------
+    path
+        Folder to create. It must not exist.
+    ids, counts
+        Ids by code, and the number of occurrences of each: sequences, or Arrow arrays. Without ``counts``, an
+        iterable of Arrow record batches with the columns ``id`` and ``count``, so that the ids need not be in
+        memory. Drivers order ids by descending count, ties by the UTF-8 bytes of the id.
+    ordered
+        As for ``Sentences``.
+    columns
+        Optional columns of the tokens: ``"weights"``, ``"timestamps"``.
+    n_shards
+        Number of shards.
+    source
+        Text that identifies the data and the settings. Complete shards of another source are not reused.
+
+    Raises
+    ------
+    BundleExistsError
+        If ``path`` exists.
+    LockHeldError
+        If another process writes the same folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from item2vec.sentences import Sentences
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with ShardWriter(f"{folder}/corpus", ["a", "b"], [2, 1], n_shards=2) as writer:
+    ...         for number in writer.missing():
+    ...             writer.write(number, np.array([0, 1][number:]), np.array([0, 2 - number]))
+    ...         writer.finish()
+    ...     list(Sentences.open(f"{folder}/corpus"))
+    [['a', 'b'], ['b']]
+    """
+
+    @checked
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        ids: Any,
+        counts: Any = None,
+        *,
+        ordered: bool = True,
+        columns: Sequence[str] = (),
+        n_shards: int = 1,
+        source: str = "",
+    ) -> None:
+        if unknown := set(columns) - set(COLUMNS):
+            raise InputError(f"columns has {min(unknown)!r}; expected some of {', '.join(COLUMNS)}")
+        if not 1 <= n_shards <= MOST_SHARDS:
+            raise InputError(f"n_shards is {n_shards}; expected 1 to {MOST_SHARDS:,}")
+        self.path, self.ordered, self.n_shards = Path(path), ordered, n_shards
+        self.columns = [name for name in COLUMNS if name in columns]
+        self.folder = self.path.parent / f".{self.path.name}.partial"
+        if self.path.exists():
+            raise BundleExistsError(f"{self.path} already exists; choose another path, or remove it first")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock: int | None = _locked(self.folder)
+        try:
+            self._begin(ids, counts, source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, ids: Any, counts: Any, source: str) -> None:
+        from item2vec.shards.arrow import write_vocabulary
+
+        fresh = self.folder / "fresh"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        self.n_items = write_vocabulary(fresh, ids, counts)
+        self.sha256 = {file.name: files.sha256(file) for file in sorted(fresh.iterdir())}
+        header = {
+            "format": FORMAT,
+            "ordered": self.ordered,
+            "columns": self.columns,
+            "n_shards": self.n_shards,
+            "source": source,
+            "sha256": self.sha256,
+        }
+        known = self.folder / _HEADER
+        if not known.exists() or json.loads(known.read_text()) != header:
+            for leftover in {*self.folder.iterdir()} - {fresh}:
+                _remove(leftover)
+            files.write_json(known, header)
+        for file in fresh.iterdir():
+            file.replace(self.folder / file.name)
+        self._remove_incomplete()
+
+    def _remove_incomplete(self) -> None:
+        kept = {_HEADER, *self.sha256}
+        for number in range(self.n_shards):
+            if not self.is_complete(number):
+                continue
+            record = self._record(number)
+            try:
+                verify(self.folder / record.name, record.sha256)
+                kept.add(record.name)
+            except CorruptBundleError as error:
+                log.warning("%s; this shard is written again", error)
+        if complete := len(kept) - 1 - len(self.sha256):
+            log.info("%s: %s of %s shards are complete", self.path, complete, self.n_shards)
+        for leftover in self.folder.iterdir():
+            if leftover.name not in kept:
+                _remove(leftover)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}
+
+    def is_complete(self, number: int) -> bool:
+        """Return whether a shard was written."""
+        return (self.folder / _name(number) / _RECORD).exists()
+
+    def missing(self) -> list[int]:
+        """Return the numbers of the shards that were not written."""
+        return [number for number in range(self.n_shards) if not self.is_complete(number)]
+
+    @checked
+    def write(
+        self,
+        number: int,
+        tokens: npt.NDArray[Any],
+        offsets: npt.NDArray[Any],
+        weights: npt.NDArray[Any] | None = None,
+        timestamps: npt.NDArray[Any] | None = None,
+    ) -> None:
+        """Write a shard and flush it to the disk; do nothing if the shard is complete.
+
+        Raises
+        ------
+        InputError
+            If the arrays are inconsistent with each other, or with the columns and the ids of the corpus.
+        """
+        if not 0 <= number < self.n_shards:
+            raise InputError(f"number is {number}; expected 0 to {self.n_shards - 1}")
+        if self.is_complete(number):
+            return
+        given = {"weights": weights, "timestamps": timestamps}
+        columns = {
+            name: as_array(column, COLUMNS[name]) for name, column in given.items() if column is not None
+        }
+        if [*columns] != self.columns:
+            raise InputError(f"shard {number} has columns {[*columns]}; expected {self.columns}")
+        tokens, offsets = as_array(tokens, "<i4"), as_array(offsets, "<i8")
+        if fault := fault_of(tokens, offsets, columns, self.n_items):
+            raise InputError(f"shard {number} is inconsistent: {fault}")
+        try:
+            with files.atomic_folder(self.folder / _name(number)) as folder:
+                arrays = (tokens, offsets, *columns.values())
+                for name, array in zip(shard_files(self.columns), arrays, strict=True):
+                    files.write_array(folder / name, array)
+                sha256 = {name: files.sha256(folder / name) for name in shard_files(self.columns)}
+                record = ShardRecord(_name(number), len(offsets) - 1, len(tokens), sha256)
+                files.write_json(folder / _RECORD, asdict(record))
+        except BundleExistsError:  # another process wrote the same shard meanwhile
+            log.info("shard %s was written by another process", number)
+
+    def write_runs(
+        self, tokens: npt.NDArray[Any], offsets: npt.NDArray[Any], **columns: npt.NDArray[Any]
+    ) -> None:
+        """Write sentences as contiguous runs of about equal numbers of tokens, one per shard; finish."""
+        ends = np.arange(1, self.n_shards) * int(offsets[-1]) // self.n_shards
+        bounds = [0, *np.searchsorted(offsets, ends).tolist(), len(offsets) - 1]
+        for number in self.missing():
+            bound = offsets[bounds[number] : bounds[number + 1] + 1]
+            run = slice(bound[0], bound[-1])
+            chosen = {name: column[run] for name, column in columns.items()}
+            self.write(number, tokens[run], bound - bound[0], **chosen)
+        self.finish()
+
+    def finish(self) -> None:
+        """Write the manifest and rename the folder, if all shards are complete.
+
+        Raises
+        ------
+        InputError
+            If shards are missing.
+        """
+        if missing := self.missing():
+            raise InputError(f"{len(missing)} of {self.n_shards} shards are missing, such as {missing[0]}")
+        records = [self._record(number) for number in range(self.n_shards)]
+        manifest = Manifest(self.ordered, self.columns, self.n_items, records, self.sha256)
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        files.write_json(self.folder / MANIFEST, manifest.as_json())
+        (self.folder / _HEADER).unlink()
+        for record in records:
+            (self.folder / record.name / _RECORD).unlink()
+        files.sync_folder(self.folder)
+        files.rename_into_place(self.folder, self.path)
+        self.close()
+
+    def close(self) -> None:
+        """Release the lock of the folder. Complete shards remain for a later writer."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _record(self, number: int) -> ShardRecord:
+        path = self.folder / _name(number) / _RECORD
+        return ShardRecord(**files.parse_json(files.read_text(path), path))
+
+
+def _name(number: int) -> str:
+    return f"{number:05d}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder until the descriptor is closed; ``None`` if the system has no locks."""
+    if not files.HAS_LOCKS:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        files.fcntl.flock(descriptor, files.fcntl.LOCK_EX | files.fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+            raise
+        raise LockHeldError(f"another process writes {folder}; wait until it ends") from error
+    return descriptor
