@@ -206,9 +206,8 @@ class Sentences(Sequence[list[str]]):
     def save(self, path: str | PathLike[str], *, shards: int | None = None) -> None:
         """Write the sentences to a new folder, for ``Sentences.open``.
 
-        With ``shards``, they are written as a sharded corpus: contiguous runs of sentences with about equal
-        numbers of tokens, which ``Sentences.open`` opens as ``ShardedSentences``. If the process is killed,
-        the same call continues with the shards that are complete.
+        With ``shards``, they are written as ``ShardedSentences``: contiguous runs of about equal numbers of
+        tokens. After a kill, the same call continues with the shards that are complete.
         """
         if shards is None:
             write_sentences(Path(path), self.vocabulary.ids, self._arrays(), ordered=self.ordered)
@@ -222,7 +221,9 @@ class Sentences(Sequence[list[str]]):
             n_shards=shards,
             source=self.fingerprint(),
         ) as writer:
-            writer.write_runs(**self._arrays())
+            ends = np.arange(1, shards) * len(self.tokens) // shards
+            bounds = np.array([0, *np.searchsorted(self.offsets, ends), len(self)])
+            writer.write_runs(bounds, **self._arrays())
 
     @classmethod
     @checked

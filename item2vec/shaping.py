@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats
+from item2vec.arrays import Codes, Floats, Rows
 from item2vec.config import AdapterConfig
 from item2vec.errors import (
     ConfigError,
@@ -29,6 +29,7 @@ __all__ = [
     "group_collapse_truncate",
     "grouping_of",
     "shape_histories",
+    "shape_numbered",
     "shape_training_sentences",
 ]
 
@@ -52,7 +53,30 @@ def shape_training_sentences(
     Sentences are overlong with more than ``drop_longer_than`` tokens, and short with fewer than
     ``min_length`` tokens.
     """
+    shaped, _ = shape_numbered(
+        sentences,
+        min_length=min_length,
+        max_length=max_length,
+        collapse_repeats=collapse_repeats,
+        group_by=group_by,
+        drop_longer_than=drop_longer_than,
+    )
+    return _without_unused(shaped)
+
+
+def shape_numbered(
+    sentences: Sentences,
+    *,
+    min_length: int,
+    max_length: int | None,
+    collapse_repeats: bool,
+    group_by: Grouping | None,
+    drop_longer_than: int | None = None,
+) -> tuple[Sentences, Rows]:
+    """Return the sentences of ``shape_training_sentences``, with unused ids, and their former numbers."""
+    numbers = np.arange(len(sentences))
     if drop_longer_than is not None and bool((sentences.lengths > drop_longer_than).any()):
+        numbers = np.flatnonzero(sentences.lengths <= drop_longer_than)
         sentences = _without_overlong(sentences, drop_longer_than)
     n_tokens = len(sentences.tokens)
     sentences = group_collapse_truncate(
@@ -64,8 +88,9 @@ def shape_training_sentences(
             "the item ids in group_by are the ids in the sentences"
         )
     if bool((sentences.lengths < min_length).any()):
-        sentences = sentences.take(sentences.lengths >= min_length)
-    return _without_unused(sentences)
+        long_enough = sentences.lengths >= min_length
+        sentences, numbers = sentences.take(long_enough), numbers[long_enough]
+    return sentences, numbers
 
 
 def group_collapse_truncate(

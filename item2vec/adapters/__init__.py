@@ -5,6 +5,7 @@ from __future__ import annotations
 from item2vec.adapters.histories import histories, sessions
 from item2vec.adapters.pairs import pairs
 from item2vec.adapters.playlists import playlists
+from item2vec.adapters.shards import save_shards
 from item2vec.adapters.walks import walks
 
-__all__ = ["histories", "pairs", "playlists", "sessions", "walks"]
+__all__ = ["histories", "pairs", "playlists", "save_shards", "sessions", "walks"]

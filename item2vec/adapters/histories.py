@@ -28,6 +28,8 @@ from item2vec.shaping import (
 )
 
 __all__ = [
+    "by_session",
+    "by_user",
     "chosen_interactions",
     "histories",
     "oldest_first",
@@ -107,8 +109,7 @@ def histories(  # noqa: PLR0913 - all settings are keyword arguments with defaul
     """
     check_shape(min_length, max_length, group_by, drop_longer_than)
     chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count, core)
-    rows, offsets = oldest_first(chosen)
-    offsets = offsets[np.diff(offsets, prepend=-1) > 0]  # a user without interactions has no sentence
+    rows, offsets = by_user(chosen)
     return shape_training_sentences(
         _sentences(chosen, rows, offsets, ordered),
         drop_longer_than=drop_longer_than,
@@ -158,32 +159,7 @@ def sessions(  # noqa: PLR0913 - all settings are keyword arguments with default
     check_shape(min_length, max_length, group_by, drop_longer_than)
     pause = None if gap is None else round(seconds_of(gap, "gap") * SECOND)
     chosen = _filtered(interactions, start, end, events, min_item_count, min_user_count, core)
-    rows, offsets = oldest_first(chosen)
-    if chosen.session is not None and chosen.sessions is not None:
-        label = label_pairs(offsets, chosen.session[rows], len(chosen.sessions))
-        inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
-        rows = rows[inner]
-    elif chosen.timestamp is None:
-        raise InputError(
-            "the interactions have neither a session column nor timestamps; expected one of them",
-            remedies=[
-                Remedy(name, text="pass {} when the interactions are read")
-                for name in ("session", "timestamp")
-            ],
-        )
-    elif pause is None:
-        raise InputError(
-            "the interactions have no session column, and gap is None; expected a gap",
-            remedies=[
-                Remedy("gap", "30min"),
-                Remedy("session", text="pass {} when the interactions are read"),
-            ],
-        )
-    else:
-        starts = np.ones(len(rows), dtype=bool)
-        starts[1:] = np.diff(chosen.timestamp[rows]).view(np.uint64) > pause  # uint64 cannot overflow
-        starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
-        offsets = np.append(np.flatnonzero(starts), len(starts))
+    rows, offsets = by_session(chosen, pause)
     return shape_training_sentences(
         _sentences(chosen, rows, offsets, ordered),
         drop_longer_than=drop_longer_than,
@@ -288,6 +264,50 @@ def _filtered(
             codes = getattr(chosen, column)
             chosen = chosen.take(np.bincount(codes, minlength=n)[codes] >= least)
     return chosen
+
+
+def by_user(interactions: Interactions) -> tuple[Offsets, Offsets]:
+    """Return the row numbers grouped by user, oldest first, and the offsets of the groups, which have rows.
+
+    >>> by_user(Interactions.of(user=["u", "v"], item=["a", "b"]).take(np.array([1])))
+    (array([0]), array([0, 1]))
+    """
+    rows, offsets = oldest_first(interactions)
+    return rows, offsets[np.diff(offsets, prepend=-1) > 0]  # a user without interactions has no sentence
+
+
+def by_session(interactions: Interactions, pause: int | None) -> tuple[Offsets, Offsets]:
+    """Return the row numbers grouped by session, oldest first, and the offsets of the groups.
+
+    ``pause`` is the longest pause within a session in microseconds.
+    """
+    rows, offsets = oldest_first(interactions)
+    if interactions.session is not None and interactions.sessions is not None:
+        label = label_pairs(offsets, interactions.session[rows], len(interactions.sessions))
+        inner, offsets = group_rows(label, int(label.max(initial=-1)) + 1)
+        rows = rows[inner]
+    elif interactions.timestamp is None:
+        raise InputError(
+            "the interactions have neither a session column nor timestamps; expected one of them",
+            remedies=[
+                Remedy(name, text="pass {} when the interactions are read")
+                for name in ("session", "timestamp")
+            ],
+        )
+    elif pause is None:
+        raise InputError(
+            "the interactions have no session column, and gap is None; expected a gap",
+            remedies=[
+                Remedy("gap", "30min"),
+                Remedy("session", text="pass {} when the interactions are read"),
+            ],
+        )
+    else:
+        starts = np.ones(len(rows), dtype=bool)
+        starts[1:] = np.diff(interactions.timestamp[rows]).view(np.uint64) > pause  # uint64 cannot overflow
+        starts[offsets[:-1][offsets[:-1] < len(starts)]] = True
+        offsets = np.append(np.flatnonzero(starts), len(starts))
+    return rows, offsets
 
 
 def oldest_first(interactions: Interactions) -> tuple[Offsets, Offsets]:

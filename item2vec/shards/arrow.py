@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from item2vec import files
 from item2vec.arrays import Codes
 from item2vec.errors import CorruptBundleError, InputError, InvalidIdError, short_repr
-from item2vec.shards.hashing import Lookup
+from item2vec.shards.hashing import Lookup, string_buffers
 from item2vec.types import MAX_ID_BYTES, Vocabulary, as_history, as_texts, check_ids
 
 __all__ = ["ArrowIds", "ArrowVocabulary", "open_vocabulary", "write_vocabulary"]
@@ -185,7 +185,7 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     with path.open("xb") as file:
         with pa.ipc.new_file(file, _SCHEMA) as writer:
             for block in _regular(_tables(ids, counts)):
-                writer.write_table(block)
+                writer.write_batch(_compact(block))
         file.flush()
         files.flush(file.fileno())
     array = _mapped(path)
@@ -256,7 +256,7 @@ def _checked(ids: Any, counts: Any) -> pa.Table:
     table = pa.table({"id": ids, "count": counts}).cast(_SCHEMA)
     sizes = pc.min_max(pc.binary_length(table["id"])).as_py()
     nul = pc.any(pc.match_substring(table["id"], "\0")).as_py()
-    if table["id"].null_count or table["count"].null_count or nul or (sizes["min"] or 1) < 1:
+    if table["id"].null_count or table["count"].null_count or nul or sizes["min"] == 0:
         raise InvalidIdError("an id is empty or null, contains a NUL, or has no count; expected text")
     if (sizes["max"] or 1) > MAX_ID_BYTES:
         raise InvalidIdError(f"an id has {sizes['max']:,} bytes; ids are 1 to {MAX_ID_BYTES} UTF-8 bytes")
@@ -264,12 +264,23 @@ def _checked(ids: Any, counts: Any) -> pa.Table:
 
 
 def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of ``BLOCK`` rows, of one chunk, so that equal ids give equal bytes."""
+    """Yield the same rows in tables of ``BLOCK`` rows, so that the bytes do not depend on the batches."""
     waiting = _SCHEMA.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table])
         while len(waiting) >= BLOCK:
-            yield waiting.slice(0, BLOCK).combine_chunks()
+            yield waiting.slice(0, BLOCK)
             waiting = waiting.slice(BLOCK)
     if len(waiting):
-        yield waiting.combine_chunks()
+        yield waiting
+
+
+def _compact(block: pa.Table) -> pa.RecordBatch:
+    """Return the rows in new buffers. Arrow would pad a slice of a buffer with the bytes after the slice."""
+    texts = pa.concat_arrays(block["id"].chunks)
+    offsets, data = string_buffers(texts)
+    ids = pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer((offsets - offsets[0]).tobytes()), pa.py_buffer(data.tobytes())
+    )
+    counts = pa.py_buffer(block["count"].to_numpy().astype("<i8").tobytes())
+    return pa.record_batch([ids, pa.Array.from_buffers(pa.int64(), len(texts), [None, counts])], _SCHEMA)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from item2vec.arrays import Codes, Words
 from item2vec.errors import InputError, short_repr
 
-__all__ = ["Lookup", "hashes_of"]
+__all__ = ["Lookup", "hashes_of", "string_buffers"]
 
 _WORD = 8
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -29,11 +29,9 @@ def hashes_of(ids: pa.Array) -> Words:
     >>> hashes_of(pa.array(["a", "b", "a"])).tolist()[::2] == [hashes_of(pa.array(["a"]))[0]] * 2
     True
     """
-    _, offset_buffer, data_buffer = ids.buffers()
-    if len(ids) == 0 or data_buffer is None:
-        return np.zeros(len(ids), dtype=np.uint64)
-    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    data = np.frombuffer(data_buffer, dtype=np.uint8)[offsets[0] : offsets[-1]]
+    if not len(ids):
+        return np.empty(0, dtype=np.uint64)
+    offsets, data = string_buffers(ids)
     padded = np.concatenate((data, np.zeros(_WORD, dtype=np.uint8)))
     words: Words = np.ndarray((len(data) + 1,), dtype="<u8", buffer=padded, strides=(1,))
     starts = offsets[:-1].astype(np.int64) - offsets[0]
@@ -49,6 +47,17 @@ def hashes_of(ids: pa.Array) -> Words:
         place += _WORD
         rows = rows[lengths[rows] > place]
     return hashes
+
+
+def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
+    """Return the offsets of at least one string in a buffer (int32), and the bytes of the strings.
+
+    >>> string_buffers(pa.array(["a", "bc", "d"])[1:])
+    (array([1, 3, 4], dtype=int32), array([ 98,  99, 100], dtype=uint8))
+    """
+    _, offset_buffer, data_buffer = ids.buffers()
+    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
+    return offsets, np.frombuffer(data_buffer or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
 
 
 @dataclass(frozen=True, eq=False)

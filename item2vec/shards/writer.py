@@ -14,7 +14,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
@@ -76,6 +75,7 @@ class ShardWriter:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from item2vec.sentences import Sentences
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with ShardWriter(f"{folder}/corpus", ["a", "b"], [2, 1], n_shards=2) as writer:
@@ -214,17 +214,24 @@ class ShardWriter:
         except BundleExistsError:  # another process wrote the same shard meanwhile
             log.info("shard %s was written by another process", number)
 
+    @checked
     def write_runs(
-        self, tokens: npt.NDArray[Any], offsets: npt.NDArray[Any], **columns: npt.NDArray[Any]
+        self,
+        bounds: npt.NDArray[Any],
+        tokens: npt.NDArray[Any],
+        offsets: npt.NDArray[Any],
+        weights: npt.NDArray[Any] | None = None,
+        timestamps: npt.NDArray[Any] | None = None,
     ) -> None:
-        """Write sentences as contiguous runs of about equal numbers of tokens, one per shard; finish."""
-        ends = np.arange(1, self.n_shards) * int(offsets[-1]) // self.n_shards
-        bounds = [0, *np.searchsorted(offsets, ends).tolist(), len(offsets) - 1]
+        """Write the missing shards from the arrays of all sentences, and finish.
+
+        Shard n consists of the sentences from ``bounds[n]`` to ``bounds[n + 1]`` (exclusive).
+        """
         for number in self.missing():
-            bound = offsets[bounds[number] : bounds[number + 1] + 1]
-            run = slice(bound[0], bound[-1])
-            chosen = {name: column[run] for name, column in columns.items()}
-            self.write(number, tokens[run], bound - bound[0], **chosen)
+            part = offsets[bounds[number] : bounds[number + 1] + 1]
+            run = slice(int(part[0]), int(part[-1]))
+            columns = (None if column is None else column[run] for column in (weights, timestamps))
+            self.write(number, tokens[run], part - part[0], *columns)
         self.finish()
 
     def finish(self) -> None:

@@ -1,0 +1,124 @@
+"""Writes interactions as a sharded corpus: users are dealt to shards by a hash of their ids."""
+
+from __future__ import annotations
+
+import dataclasses
+from os import PathLike
+
+import numpy as np
+
+from item2vec.adapters.histories import by_session, by_user, chosen_interactions
+from item2vec.arguments import checked
+from item2vec.arrays import Codes, Offsets
+from item2vec.config import AdapterConfig
+from item2vec.durations import SECOND, seconds_of
+from item2vec.interactions import Interactions
+from item2vec.items import Items
+from item2vec.sentences import Sentences
+from item2vec.shaping import check_least, group_collapse_truncate, grouping_of, shape_numbered
+from item2vec.sharded import ShardWriter, shard_of
+from item2vec.shards.columns import COLUMNS
+from item2vec.types import Vocabulary
+
+__all__ = ["save_shards"]
+
+
+@checked
+def save_shards(
+    interactions: Interactions,
+    adapter: AdapterConfig,
+    out: str | PathLike[str],
+    *,
+    shards: int = 8,
+    items: Items | None = None,
+) -> None:
+    """Write the training sentences of interactions as a sharded corpus, for ``Sentences.open``.
+
+    The sentences are those of ``histories`` or ``sessions`` with the settings of the adapter, in another
+    order: a user belongs to shard ``shard_of(user, shards)``; within a shard, users are in the order of the
+    UTF-8 bytes of their ids, and the sessions of a user in order of time. Codes are in descending order of
+    the number of interactions after the filters by time, event and minimum counts (with ``group_by``, of the
+    number of interactions of the group), ties by id. An id may occur in no sentence, if sentences are cut.
+
+    ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``. If the process is
+    killed, the same call continues with the shards that are complete.
+
+    Raises
+    ------
+    BundleExistsError
+        If ``out`` exists.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> listens = Interactions.of(user=["bob", "ann", "bob"], item=["b", "b", "a"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_shards(listens, AdapterConfig(), f"{folder}/corpus", shards=2)
+    ...     corpus = Sentences.open(f"{folder}/corpus")
+    ...     [list(shard) for shard in corpus.shards], corpus.vocabulary.ids
+    ([[['b'], ['b', 'a']], []], ('b', 'a'))
+    """
+    check_least("shards", shards, 1)
+    chosen = chosen_interactions(interactions, adapter)
+    unshaped, owners = _sentences_of_users(chosen, adapter)
+    group_by = grouping_of(adapter, items)
+    shaped, numbers = shape_numbered(
+        unshaped,
+        min_length=adapter.min_length,
+        max_length=adapter.max_length,
+        collapse_repeats=adapter.collapse_repeats,
+        group_by=group_by,
+        drop_longer_than=adapter.drop_longer_than,
+    )
+    vocabulary, counts = _by_count(
+        group_collapse_truncate(unshaped, max_length=None, collapse_repeats=False, group_by=group_by)
+    )
+    users = owners[numbers]
+    shard, place = _shards_and_places(chosen.users, shards)
+    order = np.lexsort((place[users], shard[users]))  # stable: the sessions of a user stay in order
+    code_of = vocabulary.encode(shaped.vocabulary.ids)
+    dealt = shaped.take(order)
+    dealt = dataclasses.replace(dealt, vocabulary=vocabulary, tokens=code_of[dealt.tokens])
+    bounds = np.searchsorted(shard[users[order]], np.arange(shards + 1))
+    columns = {name: column for name in COLUMNS if (column := getattr(dealt, name)) is not None}
+    with ShardWriter(
+        out,
+        vocabulary.ids,
+        counts,
+        ordered=adapter.ordered,
+        columns=[*columns],
+        n_shards=shards,
+        source=dealt.fingerprint(),
+    ) as writer:
+        writer.write_runs(bounds, dealt.tokens, dealt.offsets, **columns)
+
+
+def _sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
+    """Return histories or sessions, which are not cut, and the user of each."""
+    if adapter.kind == "histories":
+        rows, offsets = by_user(chosen)
+    else:
+        rows, offsets = by_session(chosen, round(seconds_of(adapter.gap, "gap") * SECOND))
+    weights = None if chosen.weight is None else chosen.weight[rows]
+    timestamps = None if chosen.timestamp is None else chosen.timestamp[rows]
+    sentences = Sentences(
+        chosen.items, chosen.item[rows], offsets, weights, timestamps, ordered=adapter.ordered
+    )
+    return sentences, chosen.user[rows[offsets[:-1]]]
+
+
+def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
+    """Return the ids that occur, by descending count and then by id, and their counts."""
+    counts = sentences.counts()
+    ids = sentences.vocabulary.ids
+    # The order of text is that of its code points, and so that of its UTF-8 bytes.
+    codes = sorted(np.flatnonzero(counts).tolist(), key=lambda code: (-counts[code], ids[code]))
+    return Vocabulary(tuple(ids[code] for code in codes)), counts[codes]
+
+
+def _shards_and_places(users: Vocabulary, n_shards: int) -> tuple[Codes, Codes]:
+    """Return the shard of each user, and the place of the user in the order of all ids."""
+    shard = np.array([shard_of(user, n_shards) for user in users.ids], dtype=np.int32)
+    place = np.empty(len(users), dtype=np.int32)
+    place[sorted(range(len(users)), key=users.ids.__getitem__)] = np.arange(len(users))
+    return shard, place
