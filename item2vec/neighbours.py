@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,11 +11,10 @@ import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.errors import InputError
-from item2vec.histories import encode_histories
 from item2vec.interactions import read_only
 from item2vec.kernels.cooccurrence import SparseRows, links, newest_items
 from item2vec.kernels.transitions import windowed_transitions
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Vocabulary, check_k
 
 __all__ = ["NeighbourTable", "link_propagation", "table_for", "transitions"]
@@ -21,6 +22,9 @@ __all__ = ["NeighbourTable", "link_propagation", "table_for", "transitions"]
 TRANSITION_DECAY = 0.5
 BACKWARD = 0.5
 MAX_ITEMS = 2000
+MOST_TOKENS = 100_000_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,19 +145,36 @@ def link_propagation(sentences: Sentences, *, k: int = 200, max_items: int = MAX
     return _table_of(links(*counted, n_items, check_k(k)), 1.0)
 
 
-def table_for(sentences: Sentences, vocabulary: Vocabulary) -> NeighbourTable:
+def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -> NeighbourTable:
     """Return the table for sentences: transitions if they are ordered, link propagation otherwise.
 
     The table has a row per item of ``vocabulary``; other items, and tokens of negative weight, are left out.
+    Of ``ShardedSentences`` with more than 100 million tokens, evenly spaced shards with about that many
+    tokens are read, because the counts of all pairs would not fit into memory.
 
     Examples
     --------
     >>> table_for(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a"))).items
     array([1, 0], dtype=int32)
     """
-    codes, offsets = encode_histories(vocabulary, sentences.liked)[:2]
-    known = Sentences(vocabulary, codes, offsets, ordered=sentences.ordered)
+    code_of = sentences.vocabulary.codes_in(vocabulary)
+    tokens, lengths = [], []
+    for shard in _sampled(sentences):
+        liked = shard.liked
+        known = liked.keep(code_of[liked.tokens] >= 0)
+        tokens.append(code_of[known.tokens])
+        lengths.append(known.lengths)
+    offsets = offsets_of(np.concatenate(lengths))
+    known = Sentences(vocabulary, np.concatenate(tokens), offsets, ordered=sentences.ordered)
     return transitions(known) if sentences.ordered else link_propagation(known)
+
+
+def _sampled(sentences: Sentences | ShardedSentences) -> Iterator[Sentences]:
+    shards = sentences.shards
+    n = min(len(shards), max(1, len(shards) * MOST_TOKENS // max(sentences.n_tokens, 1)))
+    if n < len(shards):
+        log.info("the table of neighbours is computed from %d of %d shards", n, len(shards))
+    return (shards[number * len(shards) // n] for number in range(n))
 
 
 def _table_of(rows: SparseRows, decay: float) -> NeighbourTable:

@@ -16,7 +16,7 @@ from item2vec.arrays import Doubles, Floats
 from item2vec.config import TasteConfig
 from item2vec.durations import DAY
 from item2vec.errors import ConfigError
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.taste import cosine_divisor, read_tastes, scored_matrix
 from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
@@ -37,7 +37,9 @@ FALLBACK_HALF_LIFE = 7.0
 COMPUTE = "compute it with item2vec.prior.prior_for(sentences, vectors.vocabulary)"
 
 
-def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | None = None) -> Floats:
+def prior_for(
+    sentences: Sentences | ShardedSentences, vocabulary: Vocabulary, half_life: float | None = None
+) -> Floats:
     """Return log(1 + c) per item of a vocabulary (float32), where c is its number of tokens in the sentences.
 
     With a ``half_life`` in days, a token counts ``0.5 ** (age / half_life)``, where the newest token of all
@@ -49,17 +51,28 @@ def prior_for(sentences: Sentences, vocabulary: Vocabulary, half_life: float | N
     >>> np.expm1(prior_for(lists, Vocabulary(("a", "b", "c")), half_life=1.5))
     array([0.5, 1. , 0. ], dtype=float32)
     """
-    sentences = sentences.liked
-    codes = vocabulary.encode(sentences.vocabulary.ids)[sentences.tokens]
-    tokens = np.ones(len(codes)) if sentences.weights is None else sentences.weights.astype(np.float64)
-    if half_life is not None and sentences.timestamps is not None and len(codes):
-        age = sentences.timestamps.max() - sentences.timestamps
-        tokens *= np.exp2(-age / (half_life * DAY))
-    known = codes >= 0
-    return np.log1p(np.bincount(codes[known], tokens[known], len(vocabulary))).astype(np.float32)
+    code_of = sentences.vocabulary.codes_in(vocabulary)
+    newest = 0 if half_life is None else max(_newest(shard.liked) for shard in sentences.shards)
+    counts = np.zeros(len(vocabulary))
+    for shard in sentences.shards:
+        liked = shard.liked
+        codes = code_of[liked.tokens]
+        tokens = np.ones(len(codes)) if liked.weights is None else liked.weights.astype(np.float64)
+        if half_life is not None and liked.timestamps is not None:
+            tokens *= np.exp2(-(newest - liked.timestamps) / (half_life * DAY))
+        known = codes >= 0
+        counts += np.bincount(codes[known], tokens[known], len(vocabulary))
+    return np.log1p(counts).astype(np.float32)
 
 
-def prior_of(sentences: Sentences, vocabulary: Vocabulary, taste: TasteConfig) -> Floats | None:
+def _newest(sentences: Sentences) -> int:
+    times = sentences.timestamps
+    return int(times.max()) if times is not None and len(times) else -(2**63)
+
+
+def prior_of(
+    sentences: Sentences | ShardedSentences, vocabulary: Vocabulary, taste: TasteConfig
+) -> Floats | None:
     """Return the prior of a model that is trained on these sentences; ``None`` if it would equal its counts.
 
     If the sentences have timestamps, it ranks the items for histories without a known item, also for a
@@ -68,7 +81,7 @@ def prior_of(sentences: Sentences, vocabulary: Vocabulary, taste: TasteConfig) -
     """
     half_life = taste.popularity_half_life
     if not taste.popularity:
-        if sentences.timestamps is None:
+        if "timestamps" not in sentences.columns:
             return None
         half_life = half_life or FALLBACK_HALF_LIFE
     return prior_for(sentences, vocabulary, half_life)

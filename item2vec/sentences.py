@@ -18,7 +18,7 @@ from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.errors import BundleNotFoundError, InputError
 from item2vec.interactions import read_only
-from item2vec.shards.columns import COLUMNS, fault_of
+from item2vec.shards.columns import COLUMNS, fault_of, offsets_of
 from item2vec.shards.folder import read_sentences, refusing_inconsistent, write_sentences
 from item2vec.shards.lazy import LazyShards, mapped
 from item2vec.shards.manifest import MANIFEST, Manifest, read_manifest
@@ -101,6 +101,21 @@ class Sentences(Sequence[list[str]]):
         spread = f", lengths {self.lengths.min()} to {self.lengths.max()}" if len(self) else ""
         sizes = f"{len(self):,} sentences, {len(self.tokens):,} tokens, {len(self.vocabulary):,} items"
         return f"Sentences({sizes}{spread}{kind})"
+
+    @property
+    def shards(self) -> Sequence[Sentences]:
+        """The sentences as the only shard, for code that also reads ``ShardedSentences``."""
+        return (self,)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens."""
+        return len(self.tokens)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that are not ``None``, of ``weights`` and ``timestamps``."""
+        return tuple(self._columns())
 
     @property
     def lengths(self) -> Offsets:
@@ -217,7 +232,7 @@ class Sentences(Sequence[list[str]]):
             self.vocabulary.ids,
             self.counts(),
             ordered=self.ordered,
-            columns=[*self._columns()],
+            columns=self.columns,
             n_shards=shards,
             source=self.fingerprint(),
         ) as writer:
@@ -249,27 +264,14 @@ class Sentences(Sequence[list[str]]):
             return cls(Vocabulary(ids), **arrays, ordered=ordered)
 
 
-def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
-    """Return the offsets of consecutive runs: the start of each run, and the end of the last run.
-
-    >>> offsets_of([2, 0, 3])
-    array([0, 2, 2, 5])
-    """
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    offsets[1:] = lengths
-    np.add.accumulate(offsets, out=offsets)
-    return offsets
-
-
 class ShardedSentences(Sequence[list[str]]):
     """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
 
     ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of ``Sentences`` with the common
     ``vocabulary``. A shard is memory-mapped; its checksums are verified at its first access, and only the
     most recent shard is kept. ``ordered`` and ``columns`` (the names of the optional columns ``weights`` and
-    ``timestamps``) apply to all shards. Sentences are in the order of the shards.
-
-    An integer index returns a list of ids, a slice returns ``Sentences``.
+    ``timestamps``) apply to all shards. Sentences are in the order of the shards. An integer index returns a
+    list of ids, a slice returns ``Sentences``.
 
     Examples
     --------
@@ -289,14 +291,7 @@ class ShardedSentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> ShardedSentences:
-        """Open a sharded corpus. The checksums of the vocabulary are verified first.
-
-        Raises
-        ------
-        CorruptBundleError
-            If the manifest or the vocabulary is missing or damaged; at the access of a shard, if a file of
-            the shard is.
-        """
+        """Open a sharded corpus as ``Sentences.open``; the checksums of the vocabulary are verified first."""
         from item2vec.shards.arrow import open_vocabulary
 
         folder = Path(path)

@@ -202,6 +202,21 @@ class Vocabulary:
                 f"codes are {short_repr(codes)}; expected integers from 0 to {len(ids) - 1}"
             ) from error
 
+    def codes_in(self, other: Vocabulary) -> Codes:
+        """Return, for each code, the code of the same id in another vocabulary; -1 for an id it lacks.
+
+        The ids of the smaller vocabulary are looked up in the larger one.
+
+        >>> Vocabulary(("a", "b", "c")).codes_in(Vocabulary(("c", "a")))
+        array([ 1, -1,  0], dtype=int32)
+        """
+        if len(self) <= len(other):
+            return other.encode(self.ids)
+        own = self.encode(other.ids)
+        codes = np.full(len(self), -1, dtype=np.int32)
+        codes[own[own >= 0]] = np.flatnonzero(own >= 0)
+        return codes
+
     def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
         """Return a new vocabulary of the ids of these codes, renumbered in this order."""
         return Vocabulary(tuple(self.decode(codes)))

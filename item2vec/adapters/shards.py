@@ -17,7 +17,6 @@ from item2vec.items import Items
 from item2vec.sentences import Sentences
 from item2vec.shaping import check_least, group_collapse_truncate, grouping_of, shape_numbered
 from item2vec.sharded import ShardWriter, shard_of
-from item2vec.shards.columns import COLUMNS
 from item2vec.types import Vocabulary
 
 __all__ = ["save_shards"]
@@ -80,17 +79,16 @@ def save_shards(
     dealt = shaped.take(order)
     dealt = dataclasses.replace(dealt, vocabulary=vocabulary, tokens=code_of[dealt.tokens])
     bounds = np.searchsorted(shard[users[order]], np.arange(shards + 1))
-    columns = {name: column for name in COLUMNS if (column := getattr(dealt, name)) is not None}
     with ShardWriter(
         out,
         vocabulary.ids,
         counts,
         ordered=adapter.ordered,
-        columns=[*columns],
+        columns=dealt.columns,
         n_shards=shards,
         source=dealt.fingerprint(),
     ) as writer:
-        writer.write_runs(bounds, dealt.tokens, dealt.offsets, **columns)
+        writer.write_runs(bounds, dealt.tokens, dealt.offsets, dealt.weights, dealt.timestamps)
 
 
 def _sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from item2vec.arrays import Codes, Offsets
 
-__all__ = ["COLUMNS", "fault_of"]
+__all__ = ["COLUMNS", "fault_of", "offsets_of"]
 
 COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
 """Dtype on disk of each optional column, which has one number per token."""
@@ -36,3 +36,15 @@ def fault_of(
     if "weights" in columns and not bool(np.isfinite(columns["weights"]).all()):
         return "a weight is not finite; expected finite numbers"
     return None
+
+
+def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:
+    """Return the offsets of consecutive runs: the start of each run, and the end of the last run.
+
+    >>> offsets_of([2, 0, 3])
+    array([0, 2, 2, 5])
+    """
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    offsets[1:] = lengths
+    np.add.accumulate(offsets, out=offsets)
+    return offsets
