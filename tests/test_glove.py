@@ -11,7 +11,7 @@ from item2vec.errors import TrainingError
 from item2vec.kernels.glove import Pairs, State, fit_pairs
 from item2vec.retraining.health import measure_health
 from item2vec.training.cooccurrence import in_windows
-from item2vec.training.corpus import prepare
+from item2vec.training.corpus import Reading, prepare
 from item2vec.training.glove_trainer import GloVeTrainer
 
 PLAYLISTS = [["a", "b", "c", "d"], ["b", "c", "e"], ["a", "c", "e", "d"], ["d", "e"], ["a", "b", "e"]] * 3
@@ -88,7 +88,8 @@ def test_an_epoch_fits_each_pair_once():
     state = State(*(array.copy() for array in trainer._state))
     order = np.random.default_rng([1, 3, 0]).permutation(len(pairs.items))
     loss, expected = reference(state, pairs, order, config.alpha)
-    assert trainer.train_epoch(0, corpus.tokens, corpus.offsets) == pytest.approx(loss / len(order), rel=1e-4)
+    found = trainer.train_piece(next(Reading(corpus, 1).pieces(1)))
+    assert (found.total, found.n) == (pytest.approx(loss, rel=1e-4), len(order))
     np.testing.assert_allclose(trainer.input, expected[0], atol=1e-5)
     np.testing.assert_allclose(trainer.output, expected[1], atol=1e-5)
 
@@ -105,8 +106,8 @@ def test_the_model_fits_the_logarithms_of_the_counts():
     config = GloVe(vector_size=5, epochs=500, x_max=1, alpha=0.2, workers=1)
     corpus = prepare(Sentences.of(PLAYLISTS), config)
     trainer = GloVeTrainer(corpus, config)
-    for number in range(config.epochs):
-        trainer.train_epoch(number, corpus.tokens, corpus.offsets)
+    for piece in Reading(corpus, 1).pieces(config.epochs):
+        trainer.train_piece(piece)
     pairs, state = trainer._pairs, trainer._state
     fitted = state.input @ state.output.T + state.input_bias[:, None] + state.output_bias
     np.testing.assert_allclose(fitted[pairs.items, pairs.contexts], pairs.logs, atol=0.1)

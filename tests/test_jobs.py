@@ -126,7 +126,8 @@ def test_the_expected_tokens_per_epoch_agree_with_the_trainer(lists, min_count, 
         corpus = prepare(sentences, TrainConfig(min_count=min_count))
     except NothingToTrainError:
         return
-    assert expected == pytest.approx(len(corpus.tokens) if corpus.keep is None else corpus.keep.sum())
+    (shard,) = corpus.shards
+    assert expected == pytest.approx(len(shard.tokens) if shard.keep is None else shard.keep.sum())
     assert jobs._read_share(sentences, min_count) == pytest.approx(corpus.read_share)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from item2vec import Sentences, SkipGram, TrainConfig
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import TOKENS_PER_CHUNK, Model, Rules, padded, train_sentences
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Piece, Reading, prepare
 from item2vec.training.numba_trainer import NumbaTrainer
 
 GOLDEN, WORD = 0x9E3779B97F4A7C15, 1 << 64
@@ -246,7 +246,8 @@ def test_subsampling_follows_the_formula_of_gensim():
     share = corpus.frequency / corpus.frequency.sum()
     chance = np.minimum(np.sqrt(0.01 / share) + 0.01 / share, 1)
     rules = trainer._rules._replace(window=1)
-    tokens, offsets = frozen(corpus.tokens, np.int32), frozen(corpus.offsets, np.int64)
+    (shard,) = corpus.shards
+    tokens, offsets = frozen(shard.tokens, np.int32), frozen(shard.offsets, np.int64)
     n = len(offsets) - 1
     read = [
         train_sentences(trainer._model, rules, tokens, offsets, 0, n, np.uint64(seed), 0.0, 0.0)[0]
@@ -267,8 +268,8 @@ def random_corpus(**settings):
 
 def train_epochs(corpus, config):
     trainer = NumbaTrainer(corpus, config)
-    for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
-        trainer.train_epoch(number, tokens, offsets)
+    for piece in Reading(corpus, config.seed).pieces(config.epochs):
+        trainer.train_piece(piece)
     return trainer
 
 
@@ -299,10 +300,10 @@ def test_vectors_start_as_in_gensim():
 def test_the_learning_rate_decreases_linearly_over_all_epochs():
     corpus, config = random_corpus(alpha=0.0001, min_alpha=0.0, epochs=4)
     sums = []
-    for number in range(4):
+    for piece in Reading(corpus, 1).pieces(4):
         trainer = NumbaTrainer(corpus, config)
         trainer.input[:] = 1  # the outputs then add up to about the sum of the rates
-        trainer.train_epoch(number, corpus.tokens, corpus.offsets)
+        trainer.train_piece(piece)
         sums.append(trainer.output.sum())
     np.testing.assert_allclose(np.array(sums) / sums[0], np.array([3.5, 2.5, 1.5, 0.5]) / 3.5, atol=0.05)
 
@@ -329,7 +330,7 @@ def test_a_long_sentence_is_split_into_equal_pieces():
     whole = train_epochs(prepare(Sentences.of([sentence]), config), config)
     corpus = prepare(Sentences.of([sentence]), config)
     trainer = NumbaTrainer(corpus, config)
-    trainer.train_epoch(0, corpus.tokens, np.array([0, 6_667, 13_334, 20_001]))
+    trainer.train_piece(Piece(corpus.shards[0].tokens, np.array([0, 6_667, 13_334, 20_001])))
     assert np.array_equal(whole.input, trainer.input)
 
 

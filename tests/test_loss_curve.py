@@ -8,7 +8,7 @@ import pytest
 
 from item2vec import Recommender, Sentences, load, train
 from item2vec.config import CBOW, SkipGram
-from item2vec.training.corpus import prepare
+from item2vec.training.corpus import Reading, prepare
 from item2vec.training.gensim_trainer import GensimTrainer, _paths
 from item2vec.training.sampled_loss import Sample, Terms, loss_of
 
@@ -104,7 +104,7 @@ def test_the_paths_of_hierarchical_softmax_have_gensims_likelihood():
     config = SkipGram(hs=True, negative=0, window=1, shrink_windows=False, vector_size=6, workers=1)
     corpus = prepare(walks(40), config)
     trainer = GensimTrainer(corpus, config)
-    trainer.train_epoch(0, corpus.tokens, corpus.offsets)
+    trainer.train_piece(next(Reading(corpus, 1).pieces(1)))
 
     def losses(targets, contexts):
         paths = _paths(trainer._model, trainer._words, np.array(targets, np.int32))

@@ -26,7 +26,7 @@ from item2vec.config import TasteConfig, TrainConfig
 from item2vec.errors import ConfigError, InputError, InputTypeError, NothingToTrainError, TrainingError
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.training import gensim_trainer
-from item2vec.training.corpus import prepare, split_long
+from item2vec.training.corpus import Reading, prepare, split_long
 from item2vec.vectors import ItemVectors
 
 QUICK = {"objective": "skipgram", "vector_size": 4, "epochs": 3, "sample": 0, "workers": 1, "seed": 7}
@@ -104,8 +104,7 @@ def test_rare_items_and_sentences_of_one_token_are_dropped(lists, min_count):
     assert corpus.frequency.tolist() == sorted(trained.values(), reverse=True)
     assert corpus.counts.tolist() == [occurs[id_] for id_ in corpus.vocabulary]
     read = [
-        corpus.vocabulary.decode(corpus.tokens[a:b])
-        for a, b in zip(corpus.offsets, corpus.offsets[1:], strict=False)
+        corpus.vocabulary.decode(corpus.shards[0].tokens[a:b]) for a, b in pairwise(corpus.shards[0].offsets)
     ]
     kept = [[id_ for id_ in sentence if occurs[id_] >= min_count] for sentence in lists]
     assert read == [sentence for sentence in kept if len(sentence) >= 2]
@@ -254,7 +253,7 @@ def error_within(seconds, function):
     return str(raised[0])
 
 
-honest_epoch = gensim_trainer._Epoch.__iter__
+honest_epoch = gensim_trainer._Words.__iter__
 
 
 @pytest.mark.parametrize("sample", [0, 1e-2])
@@ -264,7 +263,7 @@ def test_a_lost_sentence_is_detected(monkeypatch, sample):
         next(sentences)
         yield from sentences
 
-    monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", lossy)
+    monkeypatch.setattr(gensim_trainer._Words, "__iter__", lossy)
     message = error_within(
         60, lambda: train(random_sentences(5_000), **QUICK | {"sample": sample, "epochs": 1})
     )
@@ -276,7 +275,7 @@ def test_a_repeated_sentence_is_detected(monkeypatch):
         sentences = list(honest_epoch(self))
         yield from [sentences[0], *sentences]
 
-    monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", repeating)
+    monkeypatch.setattr(gensim_trainer._Words, "__iter__", repeating)
     assert "the vectors are incomplete" in error_within(60, lambda: train(random_sentences(), **QUICK))
 
 
@@ -304,7 +303,7 @@ def test_an_error_while_sentences_are_read_does_not_hang(monkeypatch, workers, a
                 raise MemoryError("planted")
             yield sentence
 
-    monkeypatch.setattr(gensim_trainer._Epoch, "__iter__", failing)
+    monkeypatch.setattr(gensim_trainer._Words, "__iter__", failing)
     message = error_within(60, lambda: train(random_sentences(20_000), **QUICK | {"workers": workers}))
     assert message == "gensim failed in epoch 1: MemoryError('planted')"
 
@@ -408,23 +407,24 @@ def test_another_seed_gives_other_vectors(settings_):
 def test_unordered_sentences_are_shuffled_in_each_epoch():
     sentences = random_sentences(ordered=False)
     corpus = prepare(sentences, TrainConfig())
-    epochs, again = list(corpus.epochs(4, seed=3)), list(corpus.epochs(4, seed=3))
+    (shard,) = corpus.shards
+    epochs, again = (list(Reading(corpus, seed=3).pieces(4)) for _ in range(2))
     orders = set()
-    for (tokens, offsets), (same, _) in zip(epochs, again, strict=True):
+    for (tokens, offsets, *_), (same, *_) in zip(epochs, again, strict=True):
         assert tokens.tolist() == same.tolist()
-        assert offsets.tolist() == corpus.offsets.tolist()
+        assert offsets.tolist() == shard.offsets.tolist()
         orders.add(tokens.tobytes())
         for start, end in pairwise(offsets):
-            assert sorted(tokens[start:end]) == sorted(corpus.tokens[start:end])
+            assert sorted(tokens[start:end]) == sorted(shard.tokens[start:end])
     assert len(orders) == 4
-    assert corpus.tokens.tobytes() not in orders
-    assert next(corpus.epochs(1, seed=4))[0].tolist() != epochs[0][0].tolist()
+    assert shard.tokens.tobytes() not in orders
+    assert next(Reading(corpus, seed=4).pieces(1)).tokens.tolist() != epochs[0][0].tolist()
 
 
 def test_all_orders_of_a_sentence_are_equally_frequent():
     sentences = Sentences.of([["a", "b", "c"]] * 6_000, ordered=False)
     corpus = prepare(sentences, TrainConfig())
-    (tokens, _), *_ = corpus.epochs(1, seed=0)
+    tokens = next(Reading(corpus, seed=0).pieces(1)).tokens
     orders = Counter(map(tuple, tokens.reshape(-1, 3).tolist()))
     assert len(orders) == 6
     assert all(abs(count - 1000) < 6 * math.sqrt(1000 * 5 / 6) for count in orders.values())
@@ -434,9 +434,9 @@ def test_ordered_sentences_of_equal_weights_are_unchanged():
     sentences = random_sentences()
     for same in (sentences, weighted(sentences, [2.5] * len(sentences.tokens))):
         corpus = prepare(same, TrainConfig())
-        for tokens, offsets in corpus.epochs(2, seed=0):
-            assert tokens is corpus.tokens
-            assert offsets is corpus.offsets
+        for piece in Reading(corpus, seed=0).pieces(2):
+            assert piece.tokens is corpus.shards[0].tokens
+            assert piece.offsets is corpus.shards[0].offsets
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -445,7 +445,7 @@ def test_tokens_below_the_median_weight_are_read_in_proportion(ordered):
     column = [5, 1, 2.5, 0.5, 5, 4, 1]
     corpus = prepare(weighted(Sentences.of(lists, ordered=ordered), column), TrainConfig())
     n_epochs, seen = 3_000, Counter()
-    for tokens, offsets in corpus.epochs(n_epochs, seed=0):
+    for tokens, offsets, *_ in Reading(corpus, seed=0).pieces(n_epochs):
         assert offsets[0] == 0
         assert offsets[-1] == len(tokens)
         for number, (start, end) in enumerate(pairwise(offsets)):
@@ -502,7 +502,7 @@ def test_an_epoch_passes_every_token_once_in_short_sentences(lengths, block, lon
     words = np.array([str(token) for token in tokens], dtype=object)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gensim_trainer, "TOKENS_PER_BLOCK", block)
-        read = list(gensim_trainer._Epoch(words, tokens, split_long(offsets_of(lengths), longest)))
+        read = list(gensim_trainer._Words(words, tokens, split_long(offsets_of(lengths), longest)))
     pieces = split_long(offsets_of(lengths), longest)
     assert read == [words[start:end].tolist() for start, end in pairwise(pieces)]
     assert [word for sentence in read for word in sentence] == words.tolist()

@@ -24,9 +24,10 @@ from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.sentences import Sentences
 from item2vec.taste import read_tastes, scored_matrix
 from item2vec.training import _trainer
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, prepare
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Reading, prepare
 from item2vec.training.epochs import run_epochs
 from item2vec.training.next_item import NextItemTrainer, _check_size
+from item2vec.training.trainer import Loss
 from item2vec.training.validation import Validation
 from item2vec.types import Vocabulary
 
@@ -159,7 +160,7 @@ def test_spans_of_a_part_are_trained_in_order(monkeypatch):
 
     monkeypatch.setattr("item2vec.training.next_item.train_blocks", logged)
     trainer = NextItemTrainer(corpus, config)
-    trainer.train_epoch(0, corpus.tokens, corpus.offsets)
+    trainer.train_piece(next(Reading(corpus, 1).pieces(1)))
     for number in range(3):
         spans = [(kind, position) for kind, part, position in log if part == number]
         assert [kind for kind, _ in spans] == ["start", "end", "start", "end"]
@@ -437,11 +438,11 @@ class Diverging:
         self.scored = self.output
         self.name, self.number = name, number
 
-    def train_epoch(self, number, tokens, offsets):
+    def train_piece(self, piece):
         self.input += 1
-        if number == 1:
+        if piece.epoch == 1:
             getattr(self, self.name)[3, 2] = self.number
-        return 1.0
+        return Loss(1.0, 1)
 
 
 @pytest.mark.parametrize("name", ["input", "output"])
@@ -461,7 +462,8 @@ def test_next_item_rejects_more_tokens_than_int32_can_index():
     with pytest.raises(InputError, match=r"found 2,147,483,648 tokens in ordered .* at most 2,147,483,647"):
         _check_size(2**31, ordered=True)
     with pytest.raises(
-        InputError, match=r"1,073,741,824 tokens in unordered .* at most 1,073,741,823 .* fewer"
+        InputError,
+        match=r"1,073,741,824 tokens in unordered .* at most 1,073,741,823 per shard .* more shards",
     ):
         _check_size(2**30, ordered=False)
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import count
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, hstack
 
-from item2vec.arrays import Codes, Doubles
-from item2vec.training.corpus import Corpus, split_long
+from item2vec.arrays import Codes, Doubles, Offsets
+from item2vec.training.corpus import Corpus, Shard, split_long
 
 __all__ = ["in_sentences", "in_windows", "linear", "uniform"]
 
@@ -52,8 +52,48 @@ def in_windows(
            [0. , 0. , 1. ],
            [0. , 0. , 0. ]])
     """
-    tokens, keep = _shuffled(corpus, seed)
-    n_items, offsets = len(corpus.vocabulary), split_long(corpus.offsets)
+    n_items, random = len(corpus.vocabulary), np.random.default_rng([seed, 1])
+    counts = csr_array((n_items, n_items), dtype=np.float64)
+    for shard in corpus.shards:
+        tokens, keep = (_in_order if corpus.ordered else _shuffled)(shard, random)
+        counts += _after(tokens, split_long(shard.offsets), keep, window, weight_of, n_items)
+    return csr_array(counts if forward_only else counts + counts.T)
+
+
+def in_sentences(corpus: Corpus) -> csr_array:
+    """Return the number of tokens of each item in each sentence (float64, n items × n sentences)."""
+    return csr_array(hstack([_in_sentences(shard, len(corpus.vocabulary)) for shard in corpus.shards]))
+
+
+def _in_sentences(shard: Shard, n_items: int) -> csr_array:
+    keep = np.ones(len(shard.tokens)) if shard.keep is None else shard.keep
+    n_sentences = len(shard.offsets) - 1
+    sentences = np.repeat(np.arange(n_sentences, dtype=np.int32), np.diff(shard.offsets))
+    return coo_array((keep, (shard.tokens, sentences)), (n_items, n_sentences)).tocsr()
+
+
+def _in_order(shard: Shard, _random: np.random.Generator) -> tuple[Codes, Doubles]:
+    """Return the tokens, and their probabilities of being read."""
+    return shard.tokens, np.ones(len(shard.tokens)) if shard.keep is None else shard.keep
+
+
+def _shuffled(shard: Shard, random: np.random.Generator) -> tuple[Codes, Doubles]:
+    """Return the tokens, shuffled within their sentences, and their probabilities of being read."""
+    tokens, keep = _in_order(shard, random)
+    sentence = np.repeat(np.arange(len(shard.offsets) - 1), np.diff(shard.offsets))
+    order = np.argsort(sentence + random.random(len(sentence)))
+    return tokens[order], keep[order]
+
+
+def _after(
+    tokens: Codes,
+    offsets: Offsets,
+    keep: Doubles,
+    window: int | None,
+    weight_of: Callable[[int], float],
+    n_items: int,
+) -> csr_array:
+    """Return the sums for tokens that are after a token of its sentence."""
     ends = np.repeat(offsets[1:], np.diff(offsets))
     total = csr_array((n_items, n_items), dtype=np.float64)
     block: list[tuple[Codes, Codes, Doubles]] = []
@@ -66,26 +106,7 @@ def in_windows(
         block.append((tokens[first], tokens[first + step], weights))
         if sum(len(pairs[0]) for pairs in block) > PAIRS_PER_BLOCK:
             total, block = total + _sums(block, n_items), []
-    counts = total + _sums(block, n_items)
-    return csr_array(counts if forward_only else counts + counts.T)
-
-
-def in_sentences(corpus: Corpus) -> csr_array:
-    """Return the number of tokens of each item in each sentence (float64, n items × n sentences)."""
-    keep = np.ones(len(corpus.tokens)) if corpus.keep is None else corpus.keep
-    shape = len(corpus.vocabulary), len(corpus.offsets) - 1
-    sentences = np.repeat(np.arange(shape[1], dtype=np.int32), np.diff(corpus.offsets))
-    return coo_array((keep, (corpus.tokens, sentences)), shape).tocsr()
-
-
-def _shuffled(corpus: Corpus, seed: int) -> tuple[Codes, Doubles]:
-    """Return the tokens, shuffled within unordered sentences, and their probabilities of being read."""
-    keep = np.ones(len(corpus.tokens)) if corpus.keep is None else corpus.keep
-    if corpus.ordered:
-        return corpus.tokens, keep
-    sentence = np.repeat(np.arange(len(corpus.offsets) - 1), np.diff(corpus.offsets))
-    order = np.argsort(sentence + np.random.default_rng([seed, 1]).random(len(sentence)))
-    return corpus.tokens[order], keep[order]
+    return total + _sums(block, n_items)
 
 
 def _sums(block: list[tuple[Codes, Codes, Doubles]], n_items: int) -> csr_array:

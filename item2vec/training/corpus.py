@@ -1,96 +1,217 @@
-"""The training corpus: filtered sentences, with items numbered by descending frequency."""
+"""The training corpus: filtered sentences, read by shard; items are numbered by descending frequency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Floats, Offsets
+from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets
 from item2vec.config import TrainConfig
 from item2vec.errors import NothingToTrainError
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, offsets_of
+from item2vec.training.median import lower_median
 from item2vec.types import Vocabulary
 
-__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "prepare", "split_long"]
+__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "Piece", "Reading", "Shard", "Sharded", "prepare", "split_long"]
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 MAX_SENTENCE_TOKENS = 10_000
 """Maximum length of a sentence in word2vec (gensim's limit; longer ones are split), and of a window."""
 
 
+class Sharded(Protocol):
+    """Sentences in memory, which are one shard, or sentences that are read from the disk shard by shard."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The items of all shards."""
+        ...
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of the tokens carries information."""
+        ...
+
+    @property
+    def shards(self) -> Sequence[Sentences]:
+        """The shards."""
+        ...
+
+
+class Shard(NamedTuple):
+    """The training tokens of a shard, as row numbers of the vectors.
+
+    ``keep`` (float64, per token) is the probability that an epoch reads a token, or ``None`` if every epoch
+    reads all tokens.
+    """
+
+    tokens: Codes
+    offsets: Offsets
+    keep: Doubles | None
+
+
+class Piece(NamedTuple):
+    """The sentences of a shard as an epoch reads them.
+
+    ``epoch`` is the number of the epoch, from 0. ``start`` and ``end`` are the shares of the epoch's tokens
+    that are read before the piece, and up to its end.
+    """
+
+    tokens: Codes
+    offsets: Offsets
+    epoch: int = 0
+    shard: int = 0
+    start: float = 0.0
+    end: float = 1.0
+
+    @property
+    def position(self) -> float:
+        """Number of epochs before the piece, with a fraction."""
+        return self.epoch + self.start
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the epoch ends with the piece."""
+        return self.end == 1
+
+    def entropy(self, *key: int) -> list[int]:
+        """Return the entropy of a random generator of this piece, different for each shard.
+
+        That of shard 0 is the entropy of sentences without shards.
+        """
+        return [*key, self.shard] if self.shard else [*key]
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """The training tokens, as row numbers of the vectors.
+    """The shards of the training tokens, and the numbers that trainers need of all of them.
 
-    ``counts`` (float64, per row) is the total weight of an item's tokens in the input, including sentences
-    of one token. ``frequency`` (int64, per row) is the number of an item's tokens in the corpus. ``keep``
-    (float64, per token) is the probability that an epoch reads a token, or ``None`` if every epoch reads all
-    tokens. ``read_share`` is the expected number of tokens read per epoch, divided by the number of tokens
+    An element of ``shards`` is read and filtered at each access, except a single shard, which is kept in
+    memory. ``sizes`` holds the number of training tokens of each shard, and ``longest`` is the length of the
+    longest sentence. ``counts`` (float64, per row) is the total weight of an item's tokens in the input,
+    including sentences of one token. ``frequency`` (int64, per row) is the number of an item's tokens in the
+    corpus. ``read_share`` is the expected number of tokens read per epoch, divided by the number of tokens
     that an epoch would read without weights.
     """
 
     vocabulary: Vocabulary
-    tokens: Codes
-    offsets: Offsets
+    shards: Sequence[Shard]
+    sizes: tuple[int, ...]
+    longest: int
     counts: Doubles
     frequency: Offsets
-    keep: Doubles | None
     read_share: float
     ordered: bool
 
-    def epochs(self, n: int, seed: int) -> Iterator[tuple[Codes, Offsets]]:
-        """Yield the tokens and offsets of ``n`` epochs.
-
-        Each epoch contains every token of at least the median weight, and a token of lower weight with the
-        probability weight / median. The tokens of unordered sentences are shuffled within their sentence.
-        """
-        random = np.random.default_rng([seed, 1])
-        for _ in range(n):
-            tokens, offsets = self.tokens, self.offsets
-            if self.keep is not None:
-                kept = random.random(len(tokens)) < self.keep
-                offsets = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))[offsets]
-                tokens = tokens[kept]
-            if not self.ordered:
-                sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-                tokens = tokens[np.argsort(sentence + random.random(len(tokens)))]
-            yield tokens, offsets
+    @property
+    def n_tokens(self) -> int:
+        """Number of training tokens."""
+        return sum(self.sizes)
 
 
-def prepare(sentences: Sentences, config: TrainConfig) -> Corpus:
+class Reading:
+    """The pieces of all epochs, in the order of training.
+
+    The order of the shards is drawn for each epoch; shards without training tokens are left out. Each epoch
+    contains every token of at least the median weight, and a token of lower weight with the probability
+    weight / median. The tokens of unordered sentences are shuffled within their sentence.
+
+    ``state`` is a JSON value. After it is set, the reading goes on after the last piece of that state.
+    """
+
+    def __init__(self, corpus: Corpus, seed: int) -> None:
+        self._corpus = corpus
+        self._random = np.random.default_rng([seed, 1])
+        self._epoch = 0
+        self._order: list[int] = []
+        self._n_read = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The position in the epoch, and the state of the random generator."""
+        random = self._random.bit_generator.state
+        return {"epoch": self._epoch, "order": self._order, "n_read": self._n_read, "random": random}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._epoch, self._order, self._n_read = state["epoch"], state["order"], state["n_read"]
+        self._random.bit_generator.state = state["random"]
+
+    def pieces(self, n_epochs: int) -> Iterator[Piece]:
+        """Yield the pieces that are not read yet, up to a number of epochs."""
+        shards = [shard for shard, size in enumerate(self._corpus.sizes) if size]
+        while self._epoch < n_epochs:
+            if not self._order:
+                self._order = self._random.permutation(shards).tolist() if len(shards) > 1 else shards
+            while self._n_read < len(shards):
+                piece = self._piece()
+                self._n_read += 1
+                yield piece
+            self._epoch, self._order, self._n_read = self._epoch + 1, [], 0
+
+    def _piece(self) -> Piece:
+        corpus, random, shard = self._corpus, self._random, self._order[self._n_read]
+        tokens, offsets, keep = corpus.shards[shard]
+        if keep is not None:
+            kept = random.random(len(tokens)) < keep
+            offsets = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))[offsets]
+            tokens = tokens[kept]
+        if not corpus.ordered:
+            sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            tokens = tokens[np.argsort(sentence + random.random(len(tokens)))]
+        ends = np.cumsum([corpus.sizes[number] for number in self._order]) / corpus.n_tokens
+        start = ends[self._n_read - 1] if self._n_read else 0.0
+        return Piece(tokens, offsets, self._epoch, shard, float(start), float(ends[self._n_read]))
+
+
+def prepare(sentences: Sharded, config: TrainConfig) -> Corpus:
     """Drop tokens without a positive weight, rare items, and sentences of one token; number the other items.
 
-    Items are numbered by frequency. Tokens of weight 0 count in ``read_share``, and dislikes do not.
+    Items are numbered by frequency. Tokens of weight 0 count in ``read_share``, and dislikes do not. Several
+    shards are read one after another, and counted: once for the items, once for what is left of them, and
+    unless all weights are equal, three times for the median of the weights and the tokens read.
 
     Raises
     ------
     NothingToTrainError
         If fewer than two items are left.
     """
-    positive = sentences = sentences.liked
-    if sentences.weights is not None and not sentences.weights.all():
-        positive = sentences.keep(sentences.weights > 0)
-    frequent = _frequent(positive, config.min_count)
-    trained = _with_pairs(frequent)
-    frequency = trained.counts()
-    if len(trained) == 0 or np.count_nonzero(frequency) < 2:
-        raise NothingToTrainError(_why(positive, frequent, config))
-    by_frequency = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
-    row_of = np.full(len(frequency), -1, dtype=np.int32)
-    row_of[by_frequency] = np.arange(len(by_frequency), dtype=np.int32)
-    counts = np.bincount(positive.tokens, positive.weights, minlength=len(frequency)).astype(np.float64)
-    keep = _keep(trained.weights)
-    n_read = len(trained.tokens) if keep is None else float(keep.sum())
-    unweighted = trained if positive is sentences else _with_pairs(_frequent(sentences, config.min_count))
+    n_items, sources = len(sentences.vocabulary), sentences.shards
+    occurrences, counts = np.zeros(n_items, np.int64), np.zeros(n_items)
+    for source in sources:
+        positive = _positive(source)
+        occurrences += positive.counts(n_items)
+        counts += np.bincount(positive.tokens, positive.weights, minlength=n_items)
+    filtered = _held(_Each(sources, lambda source: _trained(_positive(source), occurrences, config)))
+    frequency, sizes, longest = np.zeros(n_items, np.int64), [], 0
+    for shard in filtered:
+        frequency += shard.counts(n_items)
+        sizes.append(len(shard.tokens))
+        longest = max(longest, int(np.diff(shard.offsets).max(initial=0)))
+    n_rows = int(np.count_nonzero(frequency))
+    if n_rows < 2:
+        raise NothingToTrainError(_why(sentences, occurrences, config))
+    by_frequency = np.argsort(-frequency, kind="stable")[:n_rows]
+    row_of = np.full(n_items, -1, dtype=np.int32)
+    row_of[by_frequency] = np.arange(n_rows, dtype=np.int32)
+    median = _median(filtered)
+    shards = _held(
+        _Each(filtered, lambda shard: Shard(row_of[shard.tokens], shard.offsets, shard.keep(median)))
+    )
+    n_read = sum(sizes) if median is None else sum(_n_expected(shard) for shard in shards)
     return Corpus(
-        trained.vocabulary.take(by_frequency),
-        row_of[trained.tokens],
-        trained.offsets,
+        sentences.vocabulary.take(by_frequency),
+        shards,
+        tuple(sizes),
+        longest,
         counts[by_frequency],
         frequency[by_frequency],
-        keep,
-        n_read / len(unweighted.tokens),
+        n_read / _n_unweighted(sources, sum(sizes), n_items, config),
         sentences.ordered,
     )
 
@@ -114,34 +235,115 @@ def split_long(offsets: Offsets, longest: int = MAX_SENTENCE_TOKENS) -> Offsets:
     return np.sort(np.concatenate([offsets, *cuts])) if cuts else offsets
 
 
-def _frequent(sentences: Sentences, min_count: int) -> Sentences:
-    return sentences if min_count == 1 else sentences.keep(sentences.counts()[sentences.tokens] >= min_count)
+class _Each(Sequence[U]):
+    """The results of a function for the elements of a sequence, computed at each access."""
+
+    def __init__(self, elements: Sequence[T], function: Callable[[T], U]) -> None:
+        self._elements = elements
+        self._function: Callable[[Any], U] = function
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    @overload
+    def __getitem__(self, index: int) -> U: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[U]: ...
+    def __getitem__(self, index: int | slice) -> U | Sequence[U]:
+        if isinstance(index, slice):
+            return _Each(self._elements[index], self._function)
+        return self._function(self._elements[index])
 
 
-def _with_pairs(sentences: Sentences) -> Sentences:
-    return sentences.take(sentences.lengths >= 2)
+def _held(shards: Sequence[T]) -> Sequence[T]:
+    """Return the shards; a single one is computed once and kept."""
+    return (shards[0],) if len(shards) == 1 else shards
 
 
-def _keep(weights: Floats | None) -> Doubles | None:
-    """Return the probability that an epoch reads each token, or ``None`` if all are 1.
+class _Tokens(NamedTuple):
+    """The tokens of a shard and their weights."""
 
-    The probability is weight / median, and at most 1. No single weight can change the median much. Relative
-    to the maximum weight, a single token of weight 1,000 would cause epochs to skip nearly all other tokens.
-    The median is the lower of two middle weights, so that every epoch reads more than half of the tokens.
+    tokens: Codes
+    offsets: Offsets
+    weights: Floats | None
+
+    @classmethod
+    def of(cls, sentences: Sentences) -> _Tokens:
+        return cls(sentences.tokens, sentences.offsets, sentences.weights)
+
+    def selected(self, mask: Mask) -> _Tokens:
+        n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
+        weights = None if self.weights is None else self.weights[mask]
+        return _Tokens(self.tokens[mask], n_before[self.offsets], weights)
+
+    def counts(self, n_items: int) -> Offsets:
+        return np.bincount(self.tokens, minlength=n_items)
+
+    def with_pairs(self) -> _Tokens:
+        """Return the sentences of two or more tokens."""
+        lengths = np.diff(self.offsets)
+        paired = lengths >= 2
+        if paired.all():
+            return self
+        tokens = self.selected(np.repeat(paired, lengths))
+        return tokens._replace(offsets=offsets_of(lengths[paired]))
+
+    def keep(self, median: np.float64 | None) -> Doubles | None:
+        """Return the probability that an epoch reads each token."""
+        if median is None or self.weights is None:
+            return None
+        probability: Doubles = np.minimum(self.weights / median, 1.0)
+        return probability
+
+
+def _positive(sentences: Sentences) -> _Tokens:
+    """Return the tokens of positive weight."""
+    tokens = _Tokens.of(sentences)
+    if tokens.weights is None or tokens.weights.min(initial=np.inf) > 0:
+        return tokens
+    return tokens.selected(tokens.weights > 0)
+
+
+def _trained(tokens: _Tokens, occurrences: Offsets, config: TrainConfig) -> _Tokens:
+    """Return the tokens of frequent items, in sentences of two or more tokens."""
+    if config.min_count > 1:
+        tokens = tokens.selected((occurrences >= config.min_count)[tokens.tokens])
+    return tokens.with_pairs()
+
+
+def _median(shards: Sequence[_Tokens]) -> np.float64 | None:
+    """Return the median of the weights, or ``None`` if no weight is lower.
+
+    No single weight can change the median much. Relative to the maximum weight, a single token of weight
+    1,000 would cause epochs to skip nearly all other tokens. The median is the lower of two middle weights,
+    so that every epoch reads more than half of the tokens.
     """
-    if weights is None:
+    least = [shard.weights.min(initial=np.inf) for shard in shards if shard.weights is not None]
+    if not least:
         return None
-    median = np.quantile(weights.astype(np.float64), 0.5, method="lower")
-    keep = np.minimum(weights / median, 1.0)
-    return None if keep.min() == 1 else keep
+    median = lower_median(lambda: (shard.weights for shard in shards if shard.weights is not None))
+    return median if min(least) < median else None
 
 
-def _why(sentences: Sentences, frequent: Sentences, config: TrainConfig) -> str:
-    message = f"nothing to train on: {sentences!r}"
-    if not len(sentences.tokens):
-        return f"{message} has no tokens; check the input and its filters"
-    if not len(frequent.tokens):
-        most = int(sentences.counts().max())
+def _n_expected(shard: Shard) -> float:
+    """Return the expected number of tokens that an epoch reads."""
+    return len(shard.tokens) if shard.keep is None else float(shard.keep.sum())
+
+
+def _n_unweighted(sources: Sequence[Sentences], n_trained: int, n_items: int, config: TrainConfig) -> int:
+    """Return the number of tokens that an epoch would read if weights of 0 were positive."""
+    liked = _Each(sources, lambda source: _Tokens.of(source.liked))
+    if not any(shard.weights is not None and (shard.weights == 0).any() for shard in liked):
+        return n_trained
+    occurrences = np.sum([shard.counts(n_items) for shard in liked], axis=0)
+    return sum(len(_trained(shard, occurrences, config).tokens) for shard in liked)
+
+
+def _why(sentences: Sharded, occurrences: Offsets, config: TrainConfig) -> str:
+    message, most = f"nothing to train on: {sentences!r}", int(occurrences.max(initial=0))
+    if not most:
+        return f"{message} has no token of positive weight; check the input and its filters"
+    if most < config.min_count:
         return (
             f"{message}; the most frequent item occurs {most} times; expected at least "
             f"min_count={config.min_count}; lower min_count"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
-from typing import NamedTuple
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Mask, Offsets
+from item2vec.arrays import Mask
 from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
 from item2vec.training.attributes import NewItems
 from item2vec.training.checks import log_items_left_out
 from item2vec.training.corpus import Corpus
+from item2vec.training.initial import Initial
+from item2vec.training.state import NO_LOSS, Best, State
 from item2vec.training.trainer import Trainer
 from item2vec.training.validation import Validation
 from item2vec.training.warm_start import Frozen
@@ -53,49 +53,62 @@ def run_epochs(
     TrainingError
         If a vector is not finite, or no vector changed.
     """
-    initial = _Start.of(trainer, config)
+    initial = Initial.of(trainer, config)
     vectors = partial(_vectors, trainer, corpus, config, initial, warm, frozen)
-    read = np.zeros(len(corpus.vocabulary), np.bool_)
-    tokens_read = 0
-    curve: list[Epoch] = []
-    best: tuple[ItemVectors, NewItems | None] | None = None
+    state = State.at_start(corpus, config)
     with progress_bar("training", config.epochs) as advance:
-        for number, (tokens, offsets) in enumerate(corpus.epochs(config.epochs, config.seed)):
-            loss = trainer.train_epoch(number, tokens, offsets)
+        for piece in state.reading.pieces(config.epochs):
+            loss = trainer.train_piece(piece)
             if frozen is not None:
                 frozen.restore(trainer)
-            _check_finite(trainer, number + 1, config)
-            read[_with_context(tokens, offsets)] = True
-            tokens_read += len(tokens)
-            if after_epoch is not None:
-                after_epoch(number + 1, vectors())
-            point = Epoch(number + 1, loss=loss if np.isfinite(loss) else None)
-            curve.append(point)
-            if validation is None:
-                advance(f"loss {loss:.4f}")
-                continue
-            current = vectors()
-            curve[-1] = replace(validation.measure(current, number + 1), loss=point.loss)
-            advance(f"loss {loss:.4f} HR@10 {curve[-1].hr:.4f} NDCG@10 {curve[-1].ndcg:.4f}")
-            leader = max(curve, key=attrgetter("ndcg"))
-            if config.patience is not None and leader is curve[-1]:
-                best = current, trainer.new_items
-            if config.patience is not None and number + 1 - leader.epoch >= config.patience:
+            _check_finite(trainer, piece.epoch + 1, config)
+            state.add(piece, loss)
+            if piece.is_last:
+                advance(_end_epoch(state, trainer, config, vectors, validation, after_epoch))
+            if piece.is_last and state.is_over(config):
                 break
-    learned, new_items = best or (vectors(copy=False), trainer.new_items)
-    learned = replace(learned, curve=tuple(curve), tokens_read=tokens_read, read_share=corpus.read_share)
-    moved = read & learned.has_input & (learned.input != initial.input).any(axis=1)
+    best = state.best
+    learned, new_items = (best.vectors, best.new_items) if best else (vectors(copy=False), trainer.new_items)
+    learned = replace(
+        learned, curve=tuple(state.curve), tokens_read=state.tokens_read, read_share=corpus.read_share
+    )
+    moved = state.read & learned.has_input & initial.input_moved(learned.input).any(axis=1)
     kept = moved if warm is None else moved | warm
     if _keeps_targets(config):
-        kept = kept | (read & initial.output_moved(trainer).any(axis=1))
+        kept = kept | (state.read & initial.output_moved(trainer).any(axis=1))
     outputs_suffice = frozen is not None or (
         _only_earlier_context(config) and warm is None and _has_outputs(trainer, config)
     )
     if not moved.any() and not outputs_suffice:
         raise TrainingError(f"no vector changed in {config.epochs} epochs: {_why_unchanged(config)}")
-    log_items_left_out(corpus, read, kept, config.epochs)
+    log_items_left_out(corpus, state.read, kept, config.epochs)
     learned = learned if kept.all() else learned.take(np.flatnonzero(kept))
     return learned if new_items is None else _with_new_items(learned, new_items)
+
+
+def _end_epoch(
+    state: State,
+    trainer: Trainer,
+    config: TrainConfig,
+    vectors: Callable[[], ItemVectors],
+    validation: Validation | None,
+    after_epoch: AfterEpoch | None,
+) -> str:
+    """Call the callback and measure the validation metrics; return a text for the progress bar."""
+    number, loss = len(state.curve) + 1, state.loss.mean
+    state.loss = NO_LOSS
+    if after_epoch is not None:
+        after_epoch(number, vectors())
+    point = Epoch(number, loss=loss if np.isfinite(loss) else None)
+    if validation is None:
+        state.curve.append(point)
+        return f"loss {loss:.4f}"
+    current = vectors()
+    measured = replace(validation.measure(current, number), loss=point.loss)
+    state.curve.append(measured)
+    if config.patience is not None and state.leader() is measured:
+        state.best = Best(number, current, trainer.new_items)
+    return f"loss {loss:.4f} HR@10 {measured.hr:.4f} NDCG@10 {measured.ndcg:.4f}"
 
 
 def _only_earlier_context(config: TrainConfig) -> bool:
@@ -109,12 +122,6 @@ def _keeps_targets(config: TrainConfig) -> bool:
     With subsampling, the item may have been a negative only: then its output vector says nothing about it.
     """
     return not isinstance(config, SkipGram | CBOW) or config.forward_only or config.sample == 0
-
-
-def _with_context(tokens: Codes, offsets: Offsets) -> Codes:
-    """Return the tokens of sentences of two or more tokens; a token alone is not trained."""
-    lengths = np.diff(offsets)
-    return tokens if lengths.min(initial=2) >= 2 else tokens[np.repeat(lengths >= 2, lengths)]
 
 
 def _has_outputs(trainer: Trainer, config: TrainConfig) -> bool:
@@ -148,42 +155,11 @@ def _check_finite(trainer: Trainer, epoch: int, config: TrainConfig) -> None:
             )
 
 
-class _Start(NamedTuple):
-    """Copies of the matrices before training (n items × dimensions), to detect the rows that change.
-
-    ``output`` is ``None`` if there is no output matrix, or if it starts at zero.
-    """
-
-    input: Floats
-    output: Floats | None
-    n_parts: int
-
-    @classmethod
-    def of(cls, trainer: Trainer, config: TrainConfig) -> _Start:
-        output = None if trainer.output is None or not trainer.output.any() else trainer.output.copy()
-        n_parts = len(config.context_decay) if isinstance(config, NextItem) else 1
-        return cls(trainer.input.copy(), output, n_parts)
-
-    def output_moved(self, trainer: Trainer) -> Mask:
-        """Return a mask of the parts of output rows that training changed (n items × parts)."""
-        if trainer.output is None:
-            return np.zeros((len(self.input), self.n_parts), np.bool_)
-        return ~self._equal(trainer.output, 0 if self.output is None else self.output)
-
-    def input_unmoved(self, trainer: Trainer) -> Mask:
-        """Return a mask of the parts of input rows that training did not change (n items × parts)."""
-        return self._equal(trainer.input, self.input)
-
-    def _equal(self, matrix: Floats, start: Floats | int) -> Mask:
-        equal: Mask = (matrix == start).reshape(len(matrix), self.n_parts, -1).all(axis=2)
-        return equal
-
-
 def _vectors(
     trainer: Trainer,
     corpus: Corpus,
     config: TrainConfig,
-    initial: _Start,
+    initial: Initial,
     warm: Mask | None,
     frozen: Frozen | None,
     *,
@@ -199,7 +175,7 @@ def _vectors(
     if copy and output is trainer.output and output is not None:
         output = output.copy()
     if output is not None and _keeps_targets(config):
-        unread = initial.input_unmoved(trainer) & initial.output_moved(trainer)
+        unread = ~initial.input_moved(trainer.input) & initial.output_moved(trainer)
         if not unread.all():
             if warm is not None:
                 unread &= ~warm[:, None]

@@ -1,8 +1,8 @@
 """Training by gensim's word2vec. The only module that imports gensim.
 
 gensim receives decimal row numbers as words, so that no id can break its parser. Sentences are split at
-10,000 tokens (``split_long``), because gensim would silently truncate them. Each epoch is one call of
-gensim's ``train``, and the token counts that gensim reports are checked.
+10,000 tokens (``split_long``), because gensim would silently truncate them. Each piece of an epoch is one
+call of gensim's ``train``, and the token counts that gensim reports are checked.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from item2vec.arrays import Codes, Doubles, Floats, Offsets
 from item2vec.config import CBOW, SkipGram
 from item2vec.errors import TrainingError
 from item2vec.training.checks import check_tokens_read
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, Piece, Reading, split_long
 from item2vec.training.sampled_loss import Sample, Terms, loss_of
-from item2vec.training.trainer import WordVectorTrainer
+from item2vec.training.trainer import Arrays, Loss, WordVectorTrainer
 
 __all__ = ["GensimTrainer"]
 
@@ -31,7 +31,7 @@ TOKENS_PER_BLOCK = 1 << 20
 
 
 class GensimTrainer(WordVectorTrainer):
-    """Trains a corpus with gensim, one epoch per call; ``input`` and ``output`` are gensim's own matrices."""
+    """Trains a corpus with gensim, a piece per call; ``input`` and ``output`` are gensim's own matrices."""
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
         self._words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
@@ -56,10 +56,24 @@ class GensimTrainer(WordVectorTrainer):
         """The output vectors, because scores of word2vec are inner products."""
         return self.output
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
-        """Train one epoch, at the learning rates of this epoch; check that gensim read every token.
+    @property
+    def state(self) -> Arrays:
+        """The matrices, and the state of gensim's random generator (Mersenne Twister: words and position)."""
+        model, (_, words, position, *_) = self._model, self._model.random.get_state()
+        random = np.append(words, np.uint32(position))
+        matrices = {"input": self.input, "output": self.output, "nodes": model.syn1 if model.hs else None}
+        return {"random": random} | {n: matrix for n, matrix in matrices.items() if matrix is not None}
 
-        Return the mean loss of a fixed random sample of predictions after the epoch. gensim's own sum of
+    def restore(self, state: Arrays) -> None:
+        """Set the matrices and the state of gensim's random generator."""
+        super().restore(state)
+        *words, position = state["random"].tolist()
+        self._model.random.set_state(("MT19937", words, position))
+
+    def train_piece(self, piece: Piece) -> Loss:
+        """Train each sentence once, at the learning rates of the piece; check that gensim read every token.
+
+        Return the mean loss of a fixed random sample of predictions after the piece. gensim's own sum of
         losses varies between runs with several workers, and its float32 stops changing near 2**27.
 
         Raises
@@ -68,21 +82,21 @@ class GensimTrainer(WordVectorTrainer):
             If gensim stopped early, or trained an unexpected number of tokens.
         """
         model, config = self._model, self._config
-        model.min_alpha = config.alpha - config.alpha_step * (number + 1)
-        expected = len(tokens)
-        if not expected:
-            return np.nan
+        model.min_alpha = config.alpha - config.alpha_step * (piece.epoch + piece.end)
+        if not len(piece.tokens):
+            return Loss(0.0, 0)
         trained, received = model.train(
-            _Epoch(self._words, tokens, split_long(offsets)),
-            total_words=expected,
+            _Words(self._words, piece.tokens, split_long(piece.offsets)),
+            total_words=len(piece.tokens),
             epochs=1,
-            start_alpha=config.alpha - config.alpha_step * number,
+            start_alpha=config.alpha - config.alpha_step * piece.position,
         )
+        number = piece.epoch + 1
         if model.fault is not None:
-            raise TrainingError(f"gensim failed in epoch {number + 1}: {model.fault!r}") from model.fault
+            raise TrainingError(f"gensim failed in epoch {number}: {model.fault!r}") from model.fault
         keep = model.wv.expandos["sample_int"] / float(2**32 - 1)
-        check_tokens_read("gensim", number + 1, tokens, keep, trained=trained, received=received)
-        return self._loss(keep)
+        check_tokens_read("gensim", number, piece.tokens, keep, trained=trained, received=received)
+        return Loss(self._loss(keep), 1)
 
     def _loss(self, keep: Doubles) -> float:
         sample, negatives, paths = self._sample or self._draw(keep)
@@ -93,8 +107,8 @@ class GensimTrainer(WordVectorTrainer):
 
     def _draw(self, keep: Doubles) -> tuple[Sample, Terms | None, Terms | None]:
         config, corpus = self._config, self._corpus
-        tokens, offsets = next(corpus.epochs(1, config.seed))
-        sample = Sample.of(tokens, split_long(offsets), keep, config)
+        piece = next(Reading(corpus, config.seed).pieces(1))
+        sample = Sample.of(piece.tokens, split_long(piece.offsets), keep, config)
         negatives = Terms.of_negatives(sample.targets, corpus.frequency, config) if config.negative else None
         return sample, negatives, _paths(self._model, self._words, sample.targets) if config.hs else None
 
@@ -123,8 +137,8 @@ class _Word2Vec(Word2Vec):
 
 
 @dataclass(frozen=True, eq=False)
-class _Epoch:
-    """An iterable of the sentences of one epoch, as lists of gensim's words."""
+class _Words:
+    """An iterable of the sentences of a piece, as lists of gensim's words."""
 
     words: npt.NDArray[np.object_]
     tokens: Codes
@@ -154,7 +168,7 @@ def _untrained(corpus: Corpus, config: SkipGram | CBOW, words: npt.NDArray[np.ob
     full = config.window == "full"
     model = _Word2Vec(
         vector_size=config.vector_size,
-        window=int(np.diff(corpus.offsets).max()) if full else config.window,
+        window=corpus.longest if full else config.window,
         min_count=1,
         sample=config.sample,
         negative=config.negative,

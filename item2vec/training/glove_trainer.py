@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from item2vec.arrays import Codes, Floats, Offsets
+from item2vec.arrays import Floats
 from item2vec.config import GloVe
 from item2vec.kernels.glove import Pairs, State, fit_pairs
 from item2vec.training.cooccurrence import in_windows
-from item2vec.training.corpus import Corpus
-from item2vec.training.trainer import WordVectorTrainer
+from item2vec.training.corpus import Corpus, Piece
+from item2vec.training.trainer import Arrays, Loss, WordVectorTrainer
 
 __all__ = ["GloVeTrainer"]
 
 
 class GloVeTrainer(WordVectorTrainer):
-    """Fits ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
+    """Fits ``input`` and ``output`` (float32, n items × dimensions) in place, one piece per call.
 
     Co-occurrences are counted once, with the weight 1 / distance. Vectors and biases start at random within
     ±0.5 / dimensions, and at 0 for items without a pair in a matrix. The vectors are not summed, as GloVe
@@ -66,16 +66,22 @@ class GloVeTrainer(WordVectorTrainer):
         """The output vectors, because scores of GloVe are inner products."""
         return self.output
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:  # noqa: ARG002
-        """Fit each pair once, in random order; return the mean loss of a pair before its update.
+    @property
+    def state(self) -> Arrays:
+        """The matrices, the biases and the Adagrad sums of both."""
+        return self._state._asdict()
 
-        The tokens are not read, because the pairs were counted before.
+    def train_piece(self, piece: Piece) -> Loss:
+        """Fit the pairs of a part of an epoch, which fits each pair once, in random order.
+
+        Return the losses before the updates. The tokens are not read, because the pairs were counted before.
         """
-        config = self._config
-        order = np.random.default_rng([config.seed, 3, number]).permutation(len(self._pairs.items))
+        config, n = self._config, len(self._pairs.items)
+        order = np.random.default_rng([config.seed, 3, piece.epoch]).permutation(n)
+        order = order[round(piece.start * n) : round(piece.end * n)]
         parts = np.array_split(order, config.workers)
         with ThreadPoolExecutor(config.workers) as threads:
             losses = list(
                 threads.map(lambda part: fit_pairs(self._state, self._pairs, part, config.alpha), parts)
             )
-        return float(sum(losses) / len(order))
+        return Loss(float(sum(losses)), len(order))

@@ -67,7 +67,7 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
         output[kept],
         corpus.counts[kept],
         config,
-        tokens_read=len(corpus.tokens),
+        tokens_read=corpus.n_tokens,
         read_share=corpus.read_share,
     )
 

@@ -14,7 +14,8 @@ from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.attributes import Attributes, sums_of
 from item2vec.kernels.next_item import BLOCK, Draws, Part, Rules, train_blocks
 from item2vec.training.attributes import ItemAttributes, NewItems
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, Piece
+from item2vec.training.trainer import Arrays, Loss, WithState
 
 __all__ = ["NextItemTrainer"]
 
@@ -26,8 +27,8 @@ INITIAL_DECAY = 0.7  # learned weights of the steps back are initialised with po
 POSITION_RATE = 0.1
 
 
-class NextItemTrainer:
-    """Trains ``input`` and ``output`` (float32, n items × dimensions), one epoch per call.
+class NextItemTrainer(WithState):
+    """Trains ``input`` and ``output`` (float32, n items × dimensions), one piece per call.
 
     The vectors are split into equal parts, one per ``context_decay``. Each part is trained independently from
     a different random start; the parts form an ensemble, which is more accurate than each part. If there are
@@ -41,11 +42,11 @@ class NextItemTrainer:
     Raises
     ------
     InputError
-        If the corpus has too many tokens for int32 indices.
+        If a shard has too many tokens for int32 indices.
     """
 
     def __init__(self, corpus: Corpus, config: NextItem, attributes: ItemAttributes | None = None) -> None:
-        _check_size(len(corpus.tokens), ordered=corpus.ordered)
+        _check_size(max(corpus.sizes), ordered=corpus.ordered)
         n, n_parts = len(corpus.vocabulary), len(config.context_decay)
         shape = (n, n_parts, config.vector_size // n_parts)
         random = np.random.default_rng([config.seed, 4])
@@ -54,7 +55,7 @@ class NextItemTrainer:
         self._output = _random_rows(random, shape, unit=True) if cosine else np.zeros(shape, np.float32)
         self._attributes = attributes or ItemAttributes.none(n)
         self._shared_input, self._shared_output = np.zeros((2, self._attributes.n, *shape[1:]), np.float32)
-        longest = min(int(np.diff(corpus.offsets).max()) - 1, MAX_SENTENCE_TOKENS)
+        longest = min(corpus.longest - 1, MAX_SENTENCE_TOKENS)
         window = longest if config.window == "full" else min(config.window, longest)
         self._config = config
         self._parts = [
@@ -158,20 +159,35 @@ class NextItemTrainer:
             line[: len(part.positions)] = np.exp(part.positions - part.positions.max())
         return weights
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
-        """Predict each token once, in random order, at the learning rates of this epoch.
+    @property
+    def state(self) -> Arrays:
+        """All matrices, weights of the steps back, and Adagrad sums of these."""
+        arrays = {"input": self._input, "output": self._output}
+        arrays |= {"attributes_input": self._shared_input, "attributes_output": self._shared_output}
+        for part in self._parts:
+            own, shared = part._asdict(), part.attributes._asdict()
+            for name in ("input_squares", "output_squares", "positions", "position_squares"):
+                arrays[f"{name}_{part.number}"] = own[name]
+            for name in ("input_squares", "output_squares"):
+                arrays[f"attributes_{name}_{part.number}"] = shared[name]
+        return arrays
 
-        Return the mean loss of a prediction, averaged over the parts. The loss of a prediction is computed
+    def train_piece(self, piece: Piece) -> Loss:
+        """Predict each token once, in random order, at the learning rates of the piece.
+
+        Return the losses of the predictions, averaged over the parts. The loss of a prediction is computed
         from the vectors at the start of its block, with dropout and sampled negatives.
         """
         config, parts = self._config, self._parts
-        tokens, n_before = (_ordered_histories if self._ordered else _unordered_histories)(tokens, offsets)
+        histories_of = _ordered_histories if self._ordered else _unordered_histories
+        tokens, n_before = histories_of(piece.tokens, piece.offsets)
         targets = np.flatnonzero(n_before).astype(np.int32)
-        random = [np.random.default_rng([config.seed, 5, number, part.number]) for part in parts]
+        keys = [piece.entropy(config.seed, 5, piece.epoch, part.number) for part in parts]
+        random = [np.random.default_rng(key) for key in keys]
         orders = [generator.permutation(targets) for generator in random]
         n_blocks = -(-len(targets) // BLOCK)
-        alpha = config.alpha - config.alpha_step * number
-        alpha_step = config.alpha_step / max(n_blocks, 1)
+        alpha = config.alpha - config.alpha_step * piece.position
+        alpha_step = config.alpha_step * (piece.end - piece.start) / max(n_blocks, 1)
         n_spans = _n_spans(config.workers, len(parts))
         bounds = np.linspace(0, n_blocks, n_spans + 1).astype(int).tolist()
         seeds = [generator.integers(2**64, dtype=np.uint64) for generator in random]
@@ -203,7 +219,7 @@ class NextItemTrainer:
                 spans.append(threads.submit(train, span, i, spans[-len(parts)] if span else None))
         for future in spans:
             future.result()
-        return float(losses.sum() / losses.size * n_blocks / len(targets)) if len(targets) else np.nan
+        return Loss(float(losses.sum() / losses.size * n_blocks) if n_blocks else 0.0, len(targets))
 
 
 def _n_spans(workers: int, n_parts: int) -> int:
@@ -224,8 +240,8 @@ def _check_size(n_tokens: int, *, ordered: bool) -> None:
     if n_tokens > most:
         kind = "ordered" if ordered else "unordered"
         raise InputError(
-            f"found {n_tokens:,} tokens in {kind} sentences; expected at most {most:,} for "
-            "objective='next_item'; train on fewer sentences, or set objective='skipgram'"
+            f"found {n_tokens:,} tokens in {kind} sentences; expected at most {most:,} per shard for "
+            "objective='next_item'; save the sentences in more shards, or set objective='skipgram'"
         )
 
 

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Floats, Offsets, Words
+from item2vec.arrays import Doubles, Floats, Offsets, Words
 from item2vec.config import CBOW, SkipGram
 from item2vec.interactions import read_only
 from item2vec.kernels.alias import item_alias_table
 from item2vec.kernels.word2vec import Model, Rules, padded, train_sentences
 from item2vec.training.checks import check_tokens_read
-from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, split_long
-from item2vec.training.trainer import WordVectorTrainer
+from item2vec.training.corpus import MAX_SENTENCE_TOKENS, Corpus, Piece, split_long
+from item2vec.training.trainer import Arrays, Loss, WordVectorTrainer
 
 __all__ = ["NumbaTrainer"]
 
@@ -23,7 +23,7 @@ MAX_MEASURED = 64
 
 
 class NumbaTrainer(WordVectorTrainer):
-    """Trains ``input`` and ``output`` (float32, n items × dimensions) in place, one epoch per call.
+    """Trains ``input`` and ``output`` (float32, n items × dimensions) in place, one piece per call.
 
     Sentences are split at 10,000 tokens, as for gensim. With one worker, the same corpus and settings give
     the same bytes in every process. Several workers update the matrices without locks (Niu et al., Hogwild!,
@@ -56,7 +56,7 @@ class NumbaTrainer(WordVectorTrainer):
             config.negative,
             isinstance(config, CBOW),
             isinstance(config, CBOW) and config.cbow_mean,
-            min(max(len(corpus.tokens) // TOKENS_PER_MEASURED, 1), MAX_MEASURED),
+            min(max(corpus.n_tokens // TOKENS_PER_MEASURED, 1), MAX_MEASURED),
         )
 
     @property
@@ -64,10 +64,15 @@ class NumbaTrainer(WordVectorTrainer):
         """The output vectors, because scores of word2vec are inner products."""
         return self.output
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
-        """Train each sentence once, at the learning rates of this epoch; check that every token was read.
+    @property
+    def state(self) -> Arrays:
+        """The two matrices."""
+        return {"input": self.input, "output": self.output}
 
-        Return the mean loss of a pair of centre and context (for CBOW, of a window) before its update. Up to
+    def train_piece(self, piece: Piece) -> Loss:
+        """Train each sentence once, at the learning rates of the piece; check that every token was read.
+
+        Return the losses of pairs of centre and context (for CBOW, of windows) before their updates. Up to
         1,000 tokens, all pairs are measured; above, those of fewer centres, of every 64th from 32,000 tokens.
 
         Raises
@@ -76,11 +81,13 @@ class NumbaTrainer(WordVectorTrainer):
             If an unexpected number of tokens was read.
         """
         config = self._config
-        offsets = split_long(offsets)
-        tokens, offsets = read_only(tokens, np.int32), read_only(offsets, np.int64)
-        alpha = config.alpha - config.alpha_step * number
-        alpha_step = config.alpha_step / max(1, len(tokens))
-        seed = np.random.SeedSequence([config.seed, 3, number]).generate_state(1, np.uint64)[0]
+        tokens = read_only(piece.tokens, np.int32)
+        offsets = read_only(split_long(piece.offsets), np.int64)
+        alpha = config.alpha - config.alpha_step * piece.position
+        alpha_step = config.alpha_step * (piece.end - piece.start) / max(1, len(tokens))
+        seed = np.random.SeedSequence(piece.entropy(config.seed, 3, piece.epoch)).generate_state(
+            1, np.uint64
+        )[0]
         ends = np.searchsorted(offsets, np.arange(0, len(tokens), TOKENS_PER_TASK)[1:], side="left")
         bounds = [0, *np.unique(ends).tolist(), len(offsets) - 1]
 
@@ -94,8 +101,8 @@ class NumbaTrainer(WordVectorTrainer):
             measured = list(threads.map(train, range(len(bounds) - 1)))
         n_read, loss, n_measured = map(sum, zip(*measured, strict=True))
         keep = self._model.keep / 2.0**32 if len(self._model.keep) else np.ones(len(self.input))
-        check_tokens_read("numba", number + 1, tokens, keep, trained=n_read, received=len(tokens))
-        return loss / n_measured if n_measured else np.nan
+        check_tokens_read("numba", piece.epoch + 1, tokens, keep, trained=n_read, received=len(tokens))
+        return Loss(loss, n_measured)
 
 
 def _aligned_zeros(n: int, vector_size: int) -> Floats:
@@ -114,9 +121,10 @@ def _noise(corpus: Corpus, config: SkipGram | CBOW) -> Doubles:
     """
     weights: Doubles = corpus.frequency.astype(np.float64) ** config.ns_exponent
     if config.forward_only:
-        predicted = np.ones(len(corpus.tokens), dtype=bool)
-        predicted[corpus.offsets[:-1]] = False
-        weights[np.bincount(corpus.tokens[predicted], minlength=len(weights)) == 0] = 0
+        n_predicted = corpus.frequency.copy()
+        for shard in corpus.shards:
+            n_predicted -= np.bincount(shard.tokens[shard.offsets[:-1]], minlength=len(weights))
+        weights[n_predicted == 0] = 0
     return weights
 
 

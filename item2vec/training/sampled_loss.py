@@ -45,8 +45,10 @@ class Sample:
         n = min(max(len(tokens) // TOKENS_PER_PREDICTION, FEWEST), PREDICTIONS, len(tokens))
         n = max(1, min(n, ROWS // (config.negative + 1)))
         places = random.integers(len(tokens), size=DRAWS_PER_PREDICTION * n)
-        places = places[random.random(len(places)) < keep[tokens[places]]][:n]
+        places = places[random.random(len(places)) < keep[tokens[places]]]
         sentence = np.searchsorted(offsets, places, side="right") - 1
+        paired = np.flatnonzero(np.diff(offsets)[sentence] >= 2)[:n]
+        places, sentence = places[paired], sentence[paired]
         width = len(tokens) if config.window == "full" else config.window
         widths = random.integers(1, width + 1, len(places)) if _shrinks(config) else width
         first = np.maximum(offsets[sentence], places - widths)

@@ -1,17 +1,37 @@
-"""``Trainer``: the two matrices of a training, and an epoch."""
+"""``Trainer``: the two matrices of a training, and a piece of an epoch."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
-from item2vec.arrays import Codes, Floats, Offsets
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.arrays import Floats
 from item2vec.training.attributes import NewItems
+from item2vec.training.corpus import Piece
 
-__all__ = ["Trainer", "WordVectorTrainer"]
+__all__ = ["Arrays", "Loss", "Trainer", "WithState", "WordVectorTrainer"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+"""Arrays by name."""
+
+
+class Loss(NamedTuple):
+    """The sum of the losses of a number of predictions."""
+
+    total: float
+    n: int
+
+    @property
+    def mean(self) -> float:
+        """The mean loss of a prediction; NaN without predictions."""
+        return self.total / self.n if self.n else np.nan
 
 
 class Trainer(Protocol):
-    """Trains two matrices (float32, n items × dimensions) in place, one epoch at a time.
+    """Trains two matrices (float32, n items × dimensions) in place, one piece of an epoch at a time.
 
     ``output`` and ``scored`` are ``None`` if only hierarchical softmax is trained.
     """
@@ -49,15 +69,35 @@ class Trainer(Protocol):
         """Learned weights of the steps back in a history (parts × steps); ``None`` if none are learned."""
         ...
 
-    def train_epoch(self, number: int, tokens: Codes, offsets: Offsets) -> float:
-        """Train on all sentences once, and return the mean loss; NaN if there was nothing to predict.
+    @property
+    def state(self) -> Arrays:
+        """All arrays that training changes, not copied."""
+        ...
 
-        ``number`` is the number of the epoch, from 0.
-        """
+    def restore(self, state: Arrays) -> None:
+        """Copy an earlier ``state`` into the arrays."""
+        ...
+
+    def train_piece(self, piece: Piece) -> Loss:
+        """Train once on the sentences of a piece, at the learning rates of its position."""
         ...
 
 
-class WordVectorTrainer:
+class WithState:
+    """Base class of trainers whose arrays are written in place."""
+
+    @property
+    def state(self) -> Arrays:
+        """All arrays that training changes, not copied."""
+        raise NotImplementedError
+
+    def restore(self, state: Arrays) -> None:
+        """Copy an earlier ``state`` into the arrays."""
+        for name, array in self.state.items():
+            array[...] = state[name]
+
+
+class WordVectorTrainer(WithState):
     """Base class of the trainers other than next_item: no weights of steps back, and no attributes."""
 
     @property

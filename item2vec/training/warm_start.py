@@ -175,8 +175,10 @@ def _means_near(corpus: Corpus, row_of: Codes, rows: Floats, config: TrainConfig
     slot_of = np.where(new, np.cumsum(new) - 1, -1).astype(np.int32)
     sums = np.zeros((np.count_nonzero(new), rows.shape[1]), np.float32)
     reach = REACH if config.window == "full" else min(REACH, config.window)
-    tokens, offsets = read_only(corpus.tokens, np.int32), read_only(corpus.offsets, np.int64)
-    n_added = add_near(tokens, offsets, row_of, slot_of, read_only(rows, np.float32), sums, reach)
+    n_added = np.zeros(len(sums), np.int64)
+    for shard in corpus.shards:
+        tokens, offsets = read_only(shard.tokens, np.int32), read_only(shard.offsets, np.int64)
+        n_added += add_near(tokens, offsets, row_of, slot_of, read_only(rows, np.float32), sums, reach)
     has_near = n_added > 0
     near = new.copy()
     near[new] = has_near

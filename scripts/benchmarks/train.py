@@ -28,7 +28,7 @@ from gensim.models import Word2Vec
 from item2vec import NextItem, Recommender, Sentences, SkipGram, Vocabulary, train
 from item2vec.errors import LeakWarning
 from item2vec.evaluation import evaluate
-from item2vec.training.corpus import prepare
+from item2vec.training.corpus import Piece, prepare
 from item2vec.training.next_item import NextItemTrainer
 from item2vec.training.numba_trainer import NumbaTrainer
 
@@ -89,9 +89,9 @@ def speed(arguments):
             corpus = prepare(sentences, settings(vector_size=dim))
             of_lists, of_file = gensim_of(lists, dim), gensim_of(lists, dim)
             ours = NumbaTrainer(corpus, settings(vector_size=dim))
-            n = len(corpus.tokens)
+            n, piece = corpus.n_tokens, Piece(*corpus.shards[0][:2])
             ways = {
-                "ours": lambda ours=ours, corpus=corpus: ours.train_epoch(0, corpus.tokens, corpus.offsets),
+                "ours": lambda ours=ours, piece=piece: ours.train_piece(piece),
                 "lists": lambda model=of_lists, n=n: model.train(lists, total_words=n, epochs=1),
                 "file": lambda model=of_file, n=n: model.train(
                     corpus_file=file.name, total_words=n, epochs=1
@@ -149,13 +149,14 @@ def train_one(objective, n_tokens, n_items, dim):
         kind = NextItemTrainer
         config = NextItem(vector_size=dim, epochs=1, workers=2)
     warm = prepare(clustered(1_000, 100), config)
-    kind(warm, config).train_epoch(0, warm.tokens, warm.offsets)
+    kind(warm, config).train_piece(Piece(*warm.shards[0][:2]))
     corpus = prepare(clustered(n_tokens, n_items), config)
     Path("/proc/self/clear_refs").write_text("5")  # reset the peak memory after building the corpus
     trainer = kind(corpus, config)
-    took = peers.seconds(lambda: trainer.train_epoch(0, corpus.tokens, corpus.offsets))
+    piece = Piece(*corpus.shards[0][:2])
+    took = peers.seconds(lambda: trainer.train_piece(piece))
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1e6
-    least = (2 * trainer.input.nbytes + corpus.tokens.nbytes + corpus.offsets.nbytes) / 1e9
+    least = (2 * trainer.input.nbytes + piece.tokens.nbytes + piece.offsets.nbytes) / 1e9
     return len(corpus.vocabulary), took, peak, least
 
 

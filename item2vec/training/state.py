@@ -1,0 +1,71 @@
+"""``State``: the position and the results of a training that goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Codes, Mask, Offsets
+from item2vec.config import TrainConfig
+from item2vec.training.attributes import NewItems
+from item2vec.training.corpus import Corpus, Piece, Reading
+from item2vec.training.trainer import Loss
+from item2vec.vectors import Epoch, ItemVectors
+
+__all__ = ["NO_LOSS", "Best", "State"]
+
+NO_LOSS = Loss(0.0, 0)
+
+
+class Best(NamedTuple):
+    """The vectors of the best epoch, counted from 1."""
+
+    epoch: int
+    vectors: ItemVectors
+    new_items: NewItems | None
+
+
+@dataclass
+class State:
+    """The position of a training in its corpus, and its results so far, except the arrays of the trainer.
+
+    ``read`` is a mask of the items that were read in a sentence of two or more tokens, and ``loss`` the sum
+    of the losses of the current epoch.
+    """
+
+    reading: Reading
+    read: Mask
+    tokens_read: int = 0
+    loss: Loss = NO_LOSS
+    curve: list[Epoch] = field(default_factory=list)
+    best: Best | None = None
+
+    @classmethod
+    def at_start(cls, corpus: Corpus, config: TrainConfig) -> State:
+        """Return the state before the first piece."""
+        return cls(Reading(corpus, config.seed), np.zeros(len(corpus.vocabulary), np.bool_))
+
+    def add(self, piece: Piece, loss: Loss) -> None:
+        """Count the tokens and the losses of a piece."""
+        self.read[_with_context(piece.tokens, piece.offsets)] = True
+        self.tokens_read += len(piece.tokens)
+        self.loss = Loss(self.loss.total + loss.total, self.loss.n + loss.n)
+
+    def leader(self) -> Epoch:
+        """Return the epoch with the highest NDCG."""
+        return max(self.curve, key=attrgetter("ndcg"))
+
+    def is_over(self, config: TrainConfig) -> bool:
+        """Return whether NDCG has not improved for ``patience`` epochs."""
+        if config.patience is None or self.best is None:
+            return False
+        return self.curve[-1].epoch - self.best.epoch >= config.patience
+
+
+def _with_context(tokens: Codes, offsets: Offsets) -> Codes:
+    """Return the tokens of sentences of two or more tokens; a token alone is not trained."""
+    lengths = np.diff(offsets)
+    return tokens if lengths.min(initial=2) >= 2 else tokens[np.repeat(lengths >= 2, lengths)]
