@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Unpack
 
 from item2vec.arguments import checked_except
@@ -19,8 +21,9 @@ from item2vec.config import (
 )
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training.attributes import ItemAttributes
+from item2vec.training.checkpoint import Checkpoint, identity_of
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, run_epochs
 from item2vec.training.trainer import Trainer
@@ -33,7 +36,7 @@ __all__ = ["AfterEpoch", "train"]
 
 @checked_except("sentences", "start")
 def train(
-    sentences: Sentences,
+    sentences: Sentences | ShardedSentences,
     *,
     items: Items | None = None,
     config: TrainConfig | None = None,
@@ -42,6 +45,7 @@ def train(
     start: ItemVectors | None = None,
     freeze: bool = False,
     after_epoch: AfterEpoch | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     **settings: Unpack[TrainSettings],
 ) -> ItemVectors:
     """Learn an input and an output vector for each item.
@@ -51,7 +55,10 @@ def train(
     sentences
         The training data. In each epoch, the tokens of unordered sentences are shuffled, and a token below
         the median weight is read with probability weight / median. LSA and GloVe shuffle once, and multiply
-        counts by these probabilities.
+        counts by these probabilities. Of ``ShardedSentences``, one shard at a time is in memory. The order of
+        the shards is drawn for each epoch, and the learning rate falls over all of them. One shard gives the
+        same bytes as the same sentences in memory. LSA and GloVe count pairs shard by shard; the matrix of
+        counts is in memory.
     items
         Items with their attributes, for ``attributes=["brand", "category"]``, a setting of next_item. The
         vectors of an item are then the sum of its own vectors and those of its attributes. A new item, which
@@ -80,6 +87,11 @@ def train(
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.
+    checkpoint
+        Folder to which the complete state is written after each shard of an epoch (after each epoch, if the
+        sentences are in memory). If the process is killed, the same call goes on from the last state, and
+        with ``workers=1`` gives the same bytes as without the interruption. The folder is kept after
+        training, so that the same call returns the same vectors at once; remove it when they are saved.
 
     Returns
     -------
@@ -94,8 +106,9 @@ def train(
     ------
     ConfigError
         If a setting is unknown or out of range, ``attributes`` is set without ``items``, ``start`` was
-        trained with incompatible settings, or ``freeze`` is set without ``start`` or with ``attributes``.
-        Raised before training begins.
+        trained with incompatible settings, or ``freeze`` is set without ``start`` or with ``attributes``;
+        if ``checkpoint`` belongs to other sentences or settings (except ``workers``), or the objective is
+        "lsa". Raised before training begins.
     InputError
         If no item has an attribute of a name in ``attributes``.
     NothingToTrainError
@@ -122,11 +135,15 @@ def train(
         raise ConfigError(
             f"patience={config.patience} needs validation data; pass validation=, or leave patience out"
         )
-    if not isinstance(sentences, Sentences):
+    if checkpoint is not None and isinstance(config, LSA):
+        raise ConfigError(
+            "checkpoint cannot be set with objective='lsa', which is computed in one step; omit checkpoint"
+        )
+    if not isinstance(sentences, Sentences | ShardedSentences):
         raise InputTypeError(
             f"sentences is {type(sentences).__name__}; expected Sentences; build them with item2vec.adapters"
         )
-    config = config.for_data(len(sentences.tokens), ordered=sentences.ordered)
+    config = config.for_data(sentences.n_tokens, ordered=sentences.ordered)
     if start is not None:
         check_start(start, config)
     check_freeze(start, config, freeze=freeze)
@@ -139,7 +156,11 @@ def train(
     trainer = _trainer(corpus, config, items)
     warm = None if start is None else initialise(trainer, corpus, config, start)
     frozen = Frozen.of(start, corpus) if freeze and start is not None else None
-    return run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen)
+    saved = None
+    if checkpoint is not None:
+        identity = identity_of(config, sentences, measured, start, items, freeze=freeze)
+        saved = Checkpoint(Path(checkpoint), identity)
+    return run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
 
 
 def _check_items(items: Items | None, config: TrainConfig) -> None:

@@ -52,7 +52,7 @@ def in_windows(
            [0. , 0. , 1. ],
            [0. , 0. , 0. ]])
     """
-    n_items, random = len(corpus.vocabulary), np.random.default_rng([seed, 1])
+    n_items, random = corpus.n_items, np.random.default_rng([seed, 1])
     counts = csr_array((n_items, n_items), dtype=np.float64)
     for shard in corpus.shards:
         tokens, keep = (_in_order if corpus.ordered else _shuffled)(shard, random)
@@ -62,7 +62,7 @@ def in_windows(
 
 def in_sentences(corpus: Corpus) -> csr_array:
     """Return the number of tokens of each item in each sentence (float64, n items × n sentences)."""
-    return csr_array(hstack([_in_sentences(shard, len(corpus.vocabulary)) for shard in corpus.shards]))
+    return csr_array(hstack([_in_sentences(shard, corpus.n_items) for shard in corpus.shards]))
 
 
 def _in_sentences(shard: Shard, n_items: int) -> csr_array:

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
 from item2vec.arrays import Codes, Doubles, Floats, Mask, Offsets
 from item2vec.config import TrainConfig
 from item2vec.errors import NothingToTrainError
-from item2vec.sentences import Sentences, offsets_of
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.training.median import lower_median
 from item2vec.types import Vocabulary
 
-__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "Piece", "Reading", "Shard", "Sharded", "prepare", "split_long"]
+__all__ = ["MAX_SENTENCE_TOKENS", "Corpus", "Piece", "Reading", "Shard", "prepare", "split_long"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 MAX_SENTENCE_TOKENS = 10_000
 """Maximum length of a sentence in word2vec (gensim's limit; longer ones are split), and of a window."""
-
-
-class Sharded(Protocol):
-    """Sentences in memory, which are one shard, or sentences that are read from the disk shard by shard."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The items of all shards."""
-        ...
-
-    @property
-    def ordered(self) -> bool:
-        """Whether the order of the tokens carries information."""
-        ...
-
-    @property
-    def shards(self) -> Sequence[Sentences]:
-        """The shards."""
-        ...
 
 
 class Shard(NamedTuple):
@@ -109,6 +91,11 @@ class Corpus:
     ordered: bool
 
     @property
+    def n_items(self) -> int:
+        """Number of items, and of rows of the matrices."""
+        return len(self.frequency)
+
+    @property
     def n_tokens(self) -> int:
         """Number of training tokens."""
         return sum(self.sizes)
@@ -149,13 +136,12 @@ class Reading:
             if not self._order:
                 self._order = self._random.permutation(shards).tolist() if len(shards) > 1 else shards
             while self._n_read < len(shards):
-                piece = self._piece()
                 self._n_read += 1
-                yield piece
+                yield self._piece(self._n_read - 1)
             self._epoch, self._order, self._n_read = self._epoch + 1, [], 0
 
-    def _piece(self) -> Piece:
-        corpus, random, shard = self._corpus, self._random, self._order[self._n_read]
+    def _piece(self, place: int) -> Piece:
+        corpus, random, shard = self._corpus, self._random, self._order[place]
         tokens, offsets, keep = corpus.shards[shard]
         if keep is not None:
             kept = random.random(len(tokens)) < keep
@@ -165,11 +151,11 @@ class Reading:
             sentence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
             tokens = tokens[np.argsort(sentence + random.random(len(tokens)))]
         ends = np.cumsum([corpus.sizes[number] for number in self._order]) / corpus.n_tokens
-        start = ends[self._n_read - 1] if self._n_read else 0.0
-        return Piece(tokens, offsets, self._epoch, shard, float(start), float(ends[self._n_read]))
+        start = ends[place - 1] if place else 0.0
+        return Piece(tokens, offsets, self._epoch, shard, float(start), float(ends[place]))
 
 
-def prepare(sentences: Sharded, config: TrainConfig) -> Corpus:
+def prepare(sentences: Sentences | ShardedSentences, config: TrainConfig) -> Corpus:
     """Drop tokens without a positive weight, rare items, and sentences of one token; number the other items.
 
     Items are numbered by frequency. Tokens of weight 0 count in ``read_share``, and dislikes do not. Several
@@ -182,36 +168,29 @@ def prepare(sentences: Sharded, config: TrainConfig) -> Corpus:
         If fewer than two items are left.
     """
     n_items, sources = len(sentences.vocabulary), sentences.shards
-    occurrences, counts = np.zeros(n_items, np.int64), np.zeros(n_items)
-    for source in sources:
-        positive = _positive(source)
-        occurrences += positive.counts(n_items)
-        counts += np.bincount(positive.tokens, positive.weights, minlength=n_items)
-    filtered = _held(_Each(sources, lambda source: _trained(_positive(source), occurrences, config)))
-    frequency, sizes, longest = np.zeros(n_items, np.int64), [], 0
-    for shard in filtered:
-        frequency += shard.counts(n_items)
-        sizes.append(len(shard.tokens))
-        longest = max(longest, int(np.diff(shard.offsets).max(initial=0)))
-    n_rows = int(np.count_nonzero(frequency))
+    positive = _Tally.of(_Each(sources, _positive), n_items)
+    filtered = _held(_Each(sources, lambda source: _trained(_positive(source), positive.counts, config)))
+    trained = _Tally.of(filtered, n_items)
+    n_rows = int(np.count_nonzero(trained.counts))
     if n_rows < 2:
-        raise NothingToTrainError(_why(sentences, occurrences, config))
-    by_frequency = np.argsort(-frequency, kind="stable")[:n_rows]
+        raise NothingToTrainError(_why(sentences, positive.counts, config))
+    by_frequency = np.argsort(-trained.counts, kind="stable")[:n_rows]
     row_of = np.full(n_items, -1, dtype=np.int32)
     row_of[by_frequency] = np.arange(n_rows, dtype=np.int32)
     median = _median(filtered)
     shards = _held(
         _Each(filtered, lambda shard: Shard(row_of[shard.tokens], shard.offsets, shard.keep(median)))
     )
-    n_read = sum(sizes) if median is None else sum(_n_expected(shard) for shard in shards)
+    n_trained = sum(trained.sizes)
+    n_read = n_trained if median is None else sum(map(_n_expected, shards))
     return Corpus(
         sentences.vocabulary.take(by_frequency),
         shards,
-        tuple(sizes),
-        longest,
-        counts[by_frequency],
-        frequency[by_frequency],
-        n_read / _n_unweighted(sources, sum(sizes), n_items, config),
+        trained.sizes,
+        trained.longest,
+        positive.weights[by_frequency],
+        trained.counts[by_frequency],
+        n_read / _n_unweighted(sources, n_trained, n_items, config),
         sentences.ordered,
     )
 
@@ -245,6 +224,9 @@ class _Each(Sequence[U]):
     def __len__(self) -> int:
         return len(self._elements)
 
+    def __iter__(self) -> Iterator[U]:
+        return map(self._function, self._elements)  # keeps no element while the next one is computed
+
     @overload
     def __getitem__(self, index: int) -> U: ...
     @overload
@@ -276,8 +258,12 @@ class _Tokens(NamedTuple):
         weights = None if self.weights is None else self.weights[mask]
         return _Tokens(self.tokens[mask], n_before[self.offsets], weights)
 
-    def counts(self, n_items: int) -> Offsets:
-        return np.bincount(self.tokens, minlength=n_items)
+    def least_weight(self) -> float:
+        return np.inf if self.weights is None else float(self.weights.min(initial=np.inf))
+
+    def has_zeros(self) -> bool:
+        """Return whether a weight is 0."""
+        return self.weights is not None and not self.weights.all()
 
     def with_pairs(self) -> _Tokens:
         """Return the sentences of two or more tokens."""
@@ -294,6 +280,27 @@ class _Tokens(NamedTuple):
             return None
         probability: Doubles = np.minimum(self.weights / median, 1.0)
         return probability
+
+
+class _Tally(NamedTuple):
+    """Numbers of all shards: tokens and their weights by item, tokens by shard, and the longest sentence."""
+
+    counts: Offsets
+    weights: Doubles
+    sizes: tuple[int, ...]
+    longest: int
+
+    @classmethod
+    def of(cls, shards: Sequence[_Tokens], n_items: int) -> _Tally:
+        counts, weights = np.zeros(n_items, np.int64), np.zeros(n_items)
+        sizes, longest = [], 0
+        for shard in shards:
+            counts += np.bincount(shard.tokens, minlength=n_items)
+            weights += np.bincount(shard.tokens, shard.weights, minlength=n_items)
+            sizes.append(len(shard.tokens))
+            longest = max(longest, int(np.diff(shard.offsets).max(initial=0)))
+            del shard  # frees its memory before the next one is read
+        return cls(counts, weights, tuple(sizes), longest)
 
 
 def _positive(sentences: Sentences) -> _Tokens:
@@ -318,11 +325,10 @@ def _median(shards: Sequence[_Tokens]) -> np.float64 | None:
     1,000 would cause epochs to skip nearly all other tokens. The median is the lower of two middle weights,
     so that every epoch reads more than half of the tokens.
     """
-    least = [shard.weights.min(initial=np.inf) for shard in shards if shard.weights is not None]
-    if not least:
+    if shards[0].weights is None:
         return None
-    median = lower_median(lambda: (shard.weights for shard in shards if shard.weights is not None))
-    return median if min(least) < median else None
+    median = lower_median(lambda: map(attrgetter("weights"), shards))
+    return median if min(map(_Tokens.least_weight, shards)) < median else None
 
 
 def _n_expected(shard: Shard) -> float:
@@ -332,14 +338,16 @@ def _n_expected(shard: Shard) -> float:
 
 def _n_unweighted(sources: Sequence[Sentences], n_trained: int, n_items: int, config: TrainConfig) -> int:
     """Return the number of tokens that an epoch would read if weights of 0 were positive."""
-    liked = _Each(sources, lambda source: _Tokens.of(source.liked))
-    if not any(shard.weights is not None and (shard.weights == 0).any() for shard in liked):
+    if sources[0].weights is None:
         return n_trained
-    occurrences = np.sum([shard.counts(n_items) for shard in liked], axis=0)
-    return sum(len(_trained(shard, occurrences, config).tokens) for shard in liked)
+    liked = _Each(sources, lambda source: _Tokens.of(source.liked))
+    if not any(map(_Tokens.has_zeros, liked)):
+        return n_trained
+    occurrences = _Tally.of(liked, n_items).counts
+    return sum(_Tally.of(_Each(liked, lambda shard: _trained(shard, occurrences, config)), n_items).sizes)
 
 
-def _why(sentences: Sharded, occurrences: Offsets, config: TrainConfig) -> str:
+def _why(sentences: Sentences | ShardedSentences, occurrences: Offsets, config: TrainConfig) -> str:
     message, most = f"nothing to train on: {sentences!r}", int(occurrences.max(initial=0))
     if not most:
         return f"{message} has no token of positive weight; check the input and its filters"

@@ -13,6 +13,7 @@ from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
 from item2vec.training.attributes import NewItems
+from item2vec.training.checkpoint import Checkpoint
 from item2vec.training.checks import log_items_left_out
 from item2vec.training.corpus import Corpus
 from item2vec.training.initial import Initial
@@ -36,10 +37,12 @@ def run_epochs(
     after_epoch: AfterEpoch | None,
     warm: Mask | None = None,
     frozen: Frozen | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> ItemVectors:
     """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
 
-    ``frozen`` rows have their initial vectors again after each epoch.
+    ``frozen`` rows have their initial vectors again after each piece of an epoch. With a ``checkpoint``,
+    training goes on from its state, and writes its state after each piece.
 
     Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
     number is logged. Rows of items that have attributes only are appended. A row with a trained output vector
@@ -56,8 +59,10 @@ def run_epochs(
     initial = Initial.of(trainer, config)
     vectors = partial(_vectors, trainer, corpus, config, initial, warm, frozen)
     state = State.at_start(corpus, config)
-    with progress_bar("training", config.epochs) as advance:
-        for piece in state.reading.pieces(config.epochs):
+    if checkpoint is not None:
+        checkpoint.restore(state, trainer, corpus, config)
+    with progress_bar("training", config.epochs - len(state.curve)) as advance:
+        for piece in () if state.is_over(config) else state.reading.pieces(config.epochs):
             loss = trainer.train_piece(piece)
             if frozen is not None:
                 frozen.restore(trainer)
@@ -65,8 +70,11 @@ def run_epochs(
             state.add(piece, loss)
             if piece.is_last:
                 advance(_end_epoch(state, trainer, config, vectors, validation, after_epoch))
+            if checkpoint is not None:
+                checkpoint.save(state, trainer)
             if piece.is_last and state.is_over(config):
                 break
+            del piece  # frees its memory before the next one is read
     best = state.best
     learned, new_items = (best.vectors, best.new_items) if best else (vectors(copy=False), trainer.new_items)
     learned = replace(

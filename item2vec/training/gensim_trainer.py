@@ -34,7 +34,7 @@ class GensimTrainer(WordVectorTrainer):
     """Trains a corpus with gensim, a piece per call; ``input`` and ``output`` are gensim's own matrices."""
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
-        self._words = np.array([str(row) for row in range(len(corpus.vocabulary))], dtype=object)
+        self._words = np.array([str(row) for row in range(corpus.n_items)], dtype=object)
         self._model = _untrained(corpus, config, self._words)
         self._sample: tuple[Sample, Terms | None, Terms | None] | None = None
         self._config = config

@@ -43,7 +43,7 @@ class GloVeTrainer(WordVectorTrainer):
             np.log(counts.data).astype(np.float32),
             weights.astype(np.float32),
         )
-        n, size = len(corpus.vocabulary), config.vector_size
+        n, size = corpus.n_items, config.vector_size
         random = np.random.default_rng([config.seed, 2])
         initial = (random.random((2, n, size + 1), np.float32) - np.float32(0.5)) / np.float32(size)
         for matrix, codes in zip(initial, (items, contexts), strict=True):

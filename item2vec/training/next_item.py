@@ -47,7 +47,7 @@ class NextItemTrainer(WithState):
 
     def __init__(self, corpus: Corpus, config: NextItem, attributes: ItemAttributes | None = None) -> None:
         _check_size(max(corpus.sizes), ordered=corpus.ordered)
-        n, n_parts = len(corpus.vocabulary), len(config.context_decay)
+        n, n_parts = corpus.n_items, len(config.context_decay)
         shape = (n, n_parts, config.vector_size // n_parts)
         random = np.random.default_rng([config.seed, 4])
         cosine = config.similarity == "cosine"

@@ -31,7 +31,7 @@ class NumbaTrainer(WordVectorTrainer):
     """
 
     def __init__(self, corpus: Corpus, config: SkipGram | CBOW) -> None:
-        n, size = len(corpus.vocabulary), config.vector_size
+        n, size = corpus.n_items, config.vector_size
         random = np.random.default_rng([config.seed, 2])
         inputs, outputs = _aligned_zeros(n, size), _aligned_zeros(n, size)
         self.input: Floats = inputs[:, :size]

@@ -46,7 +46,7 @@ class State:
     @classmethod
     def at_start(cls, corpus: Corpus, config: TrainConfig) -> State:
         """Return the state before the first piece."""
-        return cls(Reading(corpus, config.seed), np.zeros(len(corpus.vocabulary), np.bool_))
+        return cls(Reading(corpus, config.seed), np.zeros(corpus.n_items, np.bool_))
 
     def add(self, piece: Piece, loss: Loss) -> None:
         """Count the tokens and the losses of a piece."""

@@ -1,0 +1,240 @@
+"""``Checkpoint``: the state of a training in a folder, so that a killed training goes on.
+
+The folder contains::
+
+    state-00000042/   state.json, the arrays of the trainer and the mask of the items read, after 42 pieces
+    best-00000003/    with patience: the vectors of the best epoch, here the third one
+
+Each folder is written whole or not at all, the state after the best epoch that it names. Only then are older
+ones removed, so that there is always a complete state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import files
+from item2vec.config import NextItem, TrainConfig
+from item2vec.errors import ConfigError, CorruptBundleError, Item2VecError, WriteError, short_repr
+from item2vec.items import Items
+from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.training.attributes import NewItems
+from item2vec.training.corpus import Corpus
+from item2vec.training.state import Best, State
+from item2vec.training.trainer import Arrays, Loss, Trainer
+from item2vec.training.validation import Validation
+from item2vec.vectors import Epoch, ItemVectors
+
+__all__ = ["Checkpoint", "identity_of"]
+
+FORMAT = 1
+OWN = re.compile(r"(?P<kind>state|best)-(?P<number>\d{8})|\.(state|best)-\d{8}\.[0-9a-f]{32}\.tmp")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The folder of the checkpoint of a training, and all that the training depends on.
+
+    ``identity`` maps a description of each input, such as "sentences", to a JSON value that identifies it.
+    """
+
+    folder: Path
+    identity: Mapping[str, Any]
+
+    def restore(self, state: State, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> None:
+        """Set a training to the newest state in the folder; do nothing if there is none.
+
+        Raises
+        ------
+        ConfigError
+            If the state belongs to other sentences or settings.
+        CorruptBundleError
+            If the state is damaged.
+        WriteError
+            If the folder cannot be created.
+        """
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        newest = max(self._own("state"), default=None)
+        if newest is None:
+            return
+        text = files.read_text(newest / "state.json", files.MAX_JSON_BYTES)
+        saved = files.parse_json(text, newest / "state.json")
+        try:
+            self._check(saved)
+            trainer.restore({name: _read(newest, name, array) for name, array in trainer.state.items()})
+            state.read[:] = _read(newest, "read", state.read)
+            state.reading.state = saved["reading"]
+            state.tokens_read = saved["tokens_read"]
+            state.loss = Loss(float(saved["loss"]), saved["n_losses"])
+            state.curve = [Epoch(**epoch) for epoch in saved["curve"]]
+            if saved["best"] is not None:
+                state.best = self._best(saved["best"], trainer, corpus, config)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ConfigError | CorruptBundleError):
+                raise
+            raise CorruptBundleError(
+                f"{newest} is no state of a training: {error!r}; remove {self.folder} to train from the start"
+            ) from error
+
+    def save(self, state: State, trainer: Trainer) -> None:
+        """Write the state of a training, then remove older ones.
+
+        Raises
+        ------
+        WriteError
+            If a file cannot be written.
+        """
+        with self._writing():
+            self._save(state, trainer)
+
+    def _save(self, state: State, trainer: Trainer) -> None:
+        last = max(self._own("state"), default=None)
+        number = 1 + (0 if last is None else _number(last))
+        best = None if state.best is None else self._path("best", state.best.epoch)
+        if state.best is not None and best is not None and not best.exists():
+            self._write_best(best, state.best)
+        path = self._path("state", number)
+        with files.atomic_folder(path) as folder:
+            _write_arrays(folder, {**trainer.state, "read": state.read})
+            files.write_json(
+                folder / "state.json", {"format": FORMAT, "identity": self.identity, **_values(state)}
+            )
+        for other in self.folder.iterdir():
+            if OWN.fullmatch(other.name) and other not in {path, best}:
+                shutil.rmtree(other)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Item2VecError:
+            raise
+        except OSError as error:
+            raise WriteError(
+                f"checkpoint {self.folder} could not be written: {error.strerror}; check the disk and the "
+                "permissions, then start the same training again: it goes on from the last state"
+            ) from error
+
+    def _check(self, saved: Mapping[str, Any]) -> None:
+        remedy = f"remove {self.folder} to train from the start, or set another checkpoint"
+        if saved["format"] != FORMAT:
+            raise ConfigError(
+                f"checkpoint {self.folder} has format {saved['format']}; expected {FORMAT}; {remedy}"
+            )
+        for name, ours in self.identity.items():
+            theirs = saved["identity"].get(name)
+            if theirs != ours:
+                raise ConfigError(
+                    f"checkpoint {self.folder} belongs to a training with {name} {short_repr(theirs)}; "
+                    f"expected {short_repr(ours)}; {remedy}"
+                )
+
+    def _best(self, number: int, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> Best:
+        folder, matrix, new = self._path("best", number), trainer.input, trainer.new_items
+        output = None if trainer.scored is None else _read(folder, "output", matrix)
+        positions = None if trainer.positions is None else _read(folder, "positions", trainer.positions)
+        vectors = ItemVectors(
+            corpus.vocabulary,
+            _read(folder, "input", matrix),
+            output,
+            corpus.counts,
+            config,
+            positions=positions,
+        )
+        if new is not None:
+            new_input, new_output = (_read(folder, f"new_{name}", new.input) for name in ("input", "output"))
+            new = NewItems(new.ids, new_input, new_output)
+        return Best(number, vectors, new)
+
+    def _write_best(self, path: Path, best: Best) -> None:
+        vectors, new = best.vectors, best.new_items
+        arrays = {"input": vectors.input, "output": vectors.output, "positions": vectors.positions}
+        if new is not None:
+            arrays |= {"new_input": new.input, "new_output": new.output}
+        with files.atomic_folder(path) as folder:
+            _write_arrays(folder, {name: array for name, array in arrays.items() if array is not None})
+
+    def _path(self, kind: str, number: int) -> Path:
+        return self.folder / f"{kind}-{number:08d}"
+
+    def _own(self, kind: str) -> list[Path]:
+        """Return the complete folders of a kind."""
+        return [
+            path
+            for path in self.folder.iterdir()
+            if (name := OWN.fullmatch(path.name)) and name["kind"] == kind
+        ]
+
+
+def identity_of(
+    config: TrainConfig,
+    sentences: Sentences | ShardedSentences,
+    validation: Validation | None,
+    start: ItemVectors | None,
+    items: Items | None,
+    *,
+    freeze: bool,
+) -> dict[str, Any]:
+    """Return JSON values that identify all inputs of a training, by description.
+
+    The number of workers may change.
+    """
+    attributes = config.attributes if isinstance(config, NextItem) and items is not None else ()
+    columns = [items.column(name) for name in attributes] if items is not None else []
+    return {
+        "sentences": sentences.fingerprint(),
+        **config.model_dump(mode="json", exclude={"workers"}),
+        "validation": None if validation is None else validation.sentences.fingerprint(),
+        "taste in validation": None if validation is None else validation.taste.model_dump(mode="json"),
+        "start": None if start is None else _digest(start.vocabulary.ids, start.input, start.output),
+        "freeze": freeze,
+        "values of attributes": _digest(
+            items.vocabulary.ids if items is not None and attributes else (),
+            *(array for column in columns for array in (column.rows, column.codes)),
+        ),
+    }
+
+
+def _digest(ids: Sequence[str], *arrays: npt.NDArray[Any] | None) -> str:
+    digest = hashlib.sha256(json.dumps([*ids]).encode())
+    for array in arrays:
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _values(state: State) -> dict[str, Any]:
+    """Return the values of a state as JSON."""
+    return {
+        "reading": state.reading.state,
+        "tokens_read": state.tokens_read,
+        "loss": str(state.loss.total),  # text, because a sum may be infinite
+        "n_losses": state.loss.n,
+        "curve": [asdict(epoch) for epoch in state.curve],
+        "best": None if state.best is None else state.best.epoch,
+    }
+
+
+def _write_arrays(folder: Path, arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        files.write_array(folder / f"{name}.npy", array)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
+
+
+def _read(folder: Path, name: str, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return files.open_array(folder / f"{name}.npy", like.dtype, np.shape(like))

@@ -1,0 +1,399 @@
+"""Training over shards: the corpus, the learning rates, bytes, checkpoints and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import signal
+import subprocess
+import sys
+import weakref
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import corpora
+
+from item2vec import files, train
+from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
+from item2vec.errors import (
+    ConfigError,
+    CorruptBundleError,
+    InputError,
+    NothingToTrainError,
+    TrainingError,
+    WriteError,
+)
+from item2vec.sentences import Sentences
+from item2vec.shards.lazy import LazyShards
+from item2vec.training import gensim_trainer, next_item, numba_trainer
+from item2vec.training.checkpoint import Checkpoint
+from item2vec.training.corpus import Reading, prepare
+from item2vec.training.epochs import run_epochs
+from item2vec.training.median import lower_median
+from item2vec.training.next_item import NextItemTrainer
+from item2vec.training.numba_trainer import NumbaTrainer
+from item2vec.training.trainer import Loss
+
+OWN_SKIPGRAM = {"objective": "skipgram", "backend": "numba"}
+OBJECTIVES = {
+    "next_item": {},
+    "next_item, other parts": {"context_decay": (0.5, "learned"), "similarity": "inner", "tied": 1},
+    "skipgram": OWN_SKIPGRAM,
+    "skipgram, subsampled": OWN_SKIPGRAM | {"sample": 0.01, "forward_only": True},
+    "cbow": {"objective": "cbow", "backend": "numba"},
+    "gensim": {"objective": "skipgram"},
+    "gensim, both losses": {"objective": "cbow", "hs": True},
+    "glove": {"objective": "glove"},
+}
+QUICK = {"vector_size": 8, "epochs": 3, "workers": 1, "seed": 7}
+
+
+def random_sentences(n=120, n_items=30, *, seed=0, ordered=True):
+    rng = np.random.default_rng(seed)
+    lists = [[f"item-{row}" for row in rng.integers(0, n_items, rng.integers(2, 12))] for _ in range(n)]
+    return Sentences.of(lists, ordered=ordered)
+
+
+def weighted(sentences, column):
+    return dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
+
+
+def in_shards(sentences, n, folder):
+    sentences.save(folder, shards=n)
+    return Sentences.open(folder)
+
+
+def cut(sentences, cuts):
+    """The same sentences as shards in memory, without a folder."""
+    bounds = [0, *sorted(cuts), len(sentences)]
+    shards = [sentences[start:end] for start, end in pairwise(bounds)]
+    return SimpleNamespace(vocabulary=sentences.vocabulary, ordered=sentences.ordered, shards=shards)
+
+
+def fingerprint(vectors):
+    output = b"" if vectors.output is None else vectors.output.tobytes()
+    positions = b"" if vectors.positions is None else vectors.positions.tobytes()
+    rest = repr((vectors.vocabulary.ids, vectors.counts.tolist(), vectors.curve, vectors.tokens_read))
+    return hashlib.sha256(vectors.input.tobytes() + output + positions + rest.encode()).hexdigest()
+
+
+class Diverging:
+    """A trainer whose second epoch writes numbers that are not finite."""
+
+    positions = input_of_attributes = new_items = None
+
+    def __init__(self, n_items):
+        self.input, self.output = np.zeros((2, n_items, 4), np.float32)
+        self.scored = self.output
+
+    def train_piece(self, piece):
+        self.input += np.nan if (piece.epoch, piece.start) > (1, 0.5) else 1
+        return Loss(1.0, 1)
+
+
+# --- the corpus ------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=120)
+@given(corpora(min_sentences=1), st.integers(1, 3), st.booleans(), st.data())
+def test_shards_are_prepared_as_the_whole(lists, min_count, ordered, data):
+    whole = Sentences.of(lists, ordered=ordered)
+    numbers = st.sampled_from([-1, 0, 0.25, 1, 3, 1e6])
+    if data.draw(st.booleans()):
+        n = len(whole.tokens)
+        whole = weighted(whole, data.draw(st.lists(numbers, min_size=n, max_size=n)))
+    cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=4))
+    config = TrainConfig(min_count=min_count)
+    try:
+        expected = prepare(whole, config)
+    except NothingToTrainError:
+        with pytest.raises(NothingToTrainError):
+            prepare(cut(whole, cuts), config)
+        return
+    found = prepare(cut(whole, cuts), config)
+    assert found.vocabulary == expected.vocabulary
+    assert found.frequency.tolist() == expected.frequency.tolist()
+    assert found.counts.tolist() == pytest.approx(expected.counts.tolist())
+    assert found.read_share == pytest.approx(expected.read_share)
+    assert (found.longest, found.n_tokens) == (expected.longest, expected.n_tokens)
+    assert found.sizes == tuple(len(shard.tokens) for shard in found.shards)
+    (one,) = expected.shards
+    assert np.concatenate([shard.tokens for shard in found.shards]).tolist() == one.tokens.tolist()
+    lengths = np.concatenate([np.diff(shard.offsets) for shard in found.shards])
+    assert lengths.tolist() == np.diff(one.offsets).tolist()
+    keeps = [np.ones(len(s.tokens)) if s.keep is None else s.keep for s in (*found.shards, one)]
+    assert np.concatenate(keeps[:-1]).tolist() == keeps[-1].tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.floats(2**-140, 2**120, width=32), max_size=9), min_size=1, max_size=5))
+def test_the_median_of_blocks_is_the_lower_middle_number(blocks):
+    numbers = sorted(number for block in blocks for number in block)
+    if numbers:
+        arrays = [np.array(block, np.float32) for block in blocks]
+        assert lower_median(lambda: arrays) == numbers[(len(numbers) - 1) // 2]
+
+
+def test_each_epoch_reads_every_shard_once_in_another_order():
+    sentences = random_sentences()
+    corpus = prepare(cut(sentences, [20, 40, 40, 60, 80, 100]), TrainConfig())
+    assert corpus.sizes[2] == 0
+    pieces = list(Reading(corpus, seed=3).pieces(5))
+    orders = [[piece.shard for piece in pieces if piece.epoch == epoch] for epoch in range(5)]
+    assert [sorted(order) for order in orders] == [[0, 1, 3, 4, 5, 6]] * 5
+    assert len({tuple(order) for order in orders}) > 3
+    for piece in pieces:
+        assert piece.tokens.tolist() == corpus.shards[piece.shard].tokens.tolist()
+    assert [piece.is_last for piece in pieces] == ([False] * 5 + [True]) * 5
+
+
+def test_one_shard_at_a_time_is_in_memory():
+    sentences, seen, alive = random_sentences(), [], []
+
+    def shard(number):
+        alive.append(sum(earlier() is not None for earlier in seen))
+        shard = sentences[20 * number : 20 * number + 20]
+        seen.append(weakref.ref(shard.tokens))
+        return shard
+
+    config = TrainConfig(**QUICK)
+    sharded = SimpleNamespace(vocabulary=sentences.vocabulary, ordered=True, shards=LazyShards(6, shard))
+    trainer, corpus = Diverging(30), prepare(sharded, config)
+    with pytest.raises(TrainingError, match="diverged"):
+        run_epochs(trainer, corpus, config, None, None)
+    assert 3 * 6 < len(seen) <= 4 * 6 + 2
+    assert max(alive) == 0
+
+
+# --- learning rates --------------------------------------------------------------------------------
+
+
+def slow_rates(config, sizes_of_epochs):
+    """Return the learning rates before and after each shard, from the rate of every single token."""
+    n = sum(sizes_of_epochs[0])
+    falls = (config.alpha - config.min_alpha) / (config.epochs * n)
+    rate, rates = config.alpha, []
+    for sizes in sizes_of_epochs:
+        for size in sizes:
+            first = rate
+            for _ in range(size):
+                rate -= falls
+            rates.append((first, rate))
+    return rates
+
+
+RATES = {"skipgram": (SkipGram(backend="numba"), NumbaTrainer), "next_item": (NextItem(), NextItemTrainer)}
+RATES["gensim"] = (CBOW(), gensim_trainer.GensimTrainer)
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_the_learning_rate_falls_over_all_shards(monkeypatch, name):
+    config, kind = RATES[name]
+    config = config.replace(epochs=3, workers=1, vector_size=6, alpha=0.09)
+    corpus, rates = prepare(cut(random_sentences(), [10, 40, 70]), config), []
+
+    def read_sentences(_model, _rules, tokens, offsets, first, last, _seed, alpha, step):
+        rates.append((alpha, alpha - step * offsets[last]))
+        return int(offsets[last] - offsets[first]), 0.0, 0
+
+    def train_blocks(part, _draws, _rules, _tokens, _before, _order, first, last, _seed, alpha, step, losses):
+        if part.number == 0:
+            assert (first, last) == (0, len(losses))
+            rates.append((alpha, alpha - step * last))
+
+    def gensims(self, sentences, *, total_words, start_alpha, **_):
+        rates.append((start_alpha, self.min_alpha))
+        return total_words, total_words
+
+    monkeypatch.setattr(numba_trainer, "train_sentences", read_sentences)
+    monkeypatch.setattr(next_item, "train_blocks", train_blocks)
+    monkeypatch.setattr(gensim_trainer._Word2Vec, "train", gensims)
+    trainer, pieces = kind(corpus, config), list(Reading(corpus, 1).pieces(3))
+    for piece in pieces:
+        trainer.train_piece(piece)
+    sizes = [[len(piece.tokens) for piece in pieces if piece.epoch == epoch] for epoch in range(3)]
+    np.testing.assert_allclose(rates, slow_rates(config, sizes), rtol=1e-9)
+
+
+@pytest.mark.parametrize("objective", [OWN_SKIPGRAM, {}], ids=["skipgram", "next_item"])
+def test_shards_have_different_random_numbers(objective):
+    """Two equal shards give different updates, each from the same start."""
+    sentences = random_sentences()
+    config = TrainConfig(**QUICK | objective)
+    corpus = prepare(cut(sentences + sentences, [len(sentences)]), config)
+    kind, inputs = NumbaTrainer if objective else NextItemTrainer, set()
+    first, second = Reading(corpus, 1).pieces(1)
+    assert first.tokens.tolist() == second.tokens.tolist()
+    for piece in (first, second._replace(start=0.0, end=0.5)):
+        trainer = kind(corpus, config)
+        trainer.train_piece(piece)
+        inputs.add(trainer.output.tobytes())
+    assert len(inputs) == 2
+
+
+# --- one shard -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ordered", "unordered, weighted"])
+def test_one_shard_gives_the_bytes_of_sentences_in_memory(tmp_path, kind):
+    sentences = random_sentences(ordered=kind == "ordered")
+    if not sentences.ordered:
+        sentences = weighted(sentences, np.arange(len(sentences.tokens)) % 5 - 0.5)
+    sharded = in_shards(sentences, 1, tmp_path / "one")
+    lsa = [{"objective": "lsa", "matrix": matrix} for matrix in ("items", "sentences")]
+    for objective in (*OBJECTIVES.values(), *lsa):
+        config = TrainConfig(**{n: v for n, v in QUICK.items() if n != "epochs"} | objective)
+        if objective not in lsa:
+            config = config.replace(epochs=3)
+        expected = fingerprint(train(sentences, config=config))
+        assert fingerprint(train(sharded, config=config)) == expected, objective
+
+
+def test_lsa_and_glove_count_the_pairs_of_all_shards(tmp_path):
+    sentences = random_sentences()
+    sharded = in_shards(sentences, 4, tmp_path / "four")
+    for objective in ({"objective": "lsa"}, {"objective": "lsa", "matrix": "sentences"}):
+        whole, parts = (train(one, vector_size=4, seed=7, **objective) for one in (sentences, sharded))
+        np.testing.assert_allclose(parts.input, whole.input, atol=1e-4)
+    whole, parts = (train(one, objective="glove", epochs=60, vector_size=8) for one in (sentences, sharded))
+    assert parts.curve[-1].loss == pytest.approx(whole.curve[-1].loss, rel=0.2)
+    assert parts.tokens_read == whole.tokens_read
+
+
+# --- checkpoints -----------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a training after a number of states."""
+
+
+def killed_after(monkeypatch, n, **arguments):
+    """Train until ``n`` states are written."""
+    honest, written = Checkpoint.save, []
+
+    def save(self, state, trainer):
+        honest(self, state, trainer)
+        written.append(state)
+        if len(written) == n:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", save)
+        with pytest.raises(Killed):
+            train(**arguments)
+
+
+@pytest.mark.parametrize(
+    "name", ["next_item, other parts", "skipgram, subsampled", "gensim, both losses", "glove"]
+)
+def test_a_training_goes_on_from_each_state(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(files, "flush", lambda _: None)  # the time of the disk
+    objective = OBJECTIVES[name]
+    sentences = weighted(loose := random_sentences(60, ordered=False), np.arange(len(loose.tokens)) % 3 + 1)
+    sharded = in_shards(sentences, 3, tmp_path / "corpus")
+    arguments = {"sentences": sharded, **QUICK, **objective, "checkpoint": tmp_path / "checkpoint"}
+    expected = train(sharded, **QUICK | objective)
+    for n in (1, 1, 2, 3):  # a third of the epochs, in the first, at the end of the second, in the last
+        killed_after(monkeypatch, n, **arguments)
+        assert len(list((tmp_path / "checkpoint").iterdir())) == 1
+    assert fingerprint(train(**arguments)) == fingerprint(expected)
+    monkeypatch.setattr("item2vec.training.state.State.add", None)  # no piece is trained again
+    assert fingerprint(train(**arguments)) == fingerprint(expected)
+
+
+@pytest.mark.parametrize("n", [5, 11])
+def test_the_best_epoch_is_kept_in_the_checkpoint(tmp_path, monkeypatch, n):
+    monkeypatch.setattr(files, "flush", lambda _: None)
+    sentences, held_out = random_sentences(60), random_sentences(40, seed=2)
+    sharded = in_shards(sentences, 2, tmp_path / "corpus")
+    arguments = {"sentences": sharded, **QUICK, "alpha": 0.9, "epochs": 12, "patience": 4}
+    arguments |= {"validation": held_out, "context_decay": (0.5, "learned")}
+    expected = train(**arguments)
+    best = max(expected.curve, key=lambda epoch: epoch.ndcg).epoch
+    assert best < len(expected.curve) - 1
+    arguments["checkpoint"] = tmp_path / "checkpoint"
+    killed_after(monkeypatch, min(n, 2 * len(expected.curve) - 1), **arguments)
+    assert fingerprint(train(**arguments)) == fingerprint(expected)
+    assert sorted(path.name[:5] for path in (tmp_path / "checkpoint").iterdir()) == ["best-", "state"]
+
+
+CHILD = """
+import os, signal
+from item2vec import Sentences, files, train
+
+honest, written = files.write_array, []
+
+def write_array(path, array):
+    honest(path, array)
+    written.append(path)
+    if len(written) == {n}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+files.write_array = write_array
+train(Sentences.open({corpus!r}), **{settings!r}, checkpoint={checkpoint!r})
+"""
+
+
+@pytest.mark.parametrize("objective", [OWN_SKIPGRAM, {}], ids=["skipgram", "next_item"])
+def test_a_killed_process_goes_on_with_the_same_bytes(tmp_path, objective):
+    """SIGKILL while the third state is written; this process goes on from the second one."""
+    sharded, checkpoint = in_shards(random_sentences(), 4, tmp_path / "corpus"), tmp_path / "checkpoint"
+    n_arrays, settings = 3 if objective else 17, QUICK | objective
+    code = CHILD.format(
+        n=2 * n_arrays + 2, corpus=str(tmp_path / "corpus"), checkpoint=str(checkpoint), settings=settings
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    names = sorted(path.name[:14] for path in checkpoint.iterdir())
+    assert names == [".state-0000000", "state-00000002"]
+    resumed = train(sharded, **settings, checkpoint=checkpoint)
+    assert [path.name for path in checkpoint.iterdir()] == ["state-00000012"]
+    assert fingerprint(resumed) == fingerprint(train(sharded, **settings))
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    sentences, other = random_sentences(), random_sentences(seed=1)
+    arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
+    start = train(sentences, **arguments)
+    with pytest.raises(ConfigError, match=r"training with sentences '.*'; expected '.*'; remove .*point"):
+        train(other, **arguments)
+    with pytest.raises(ConfigError, match="a training with vector_size 8; expected 9; remove"):
+        train(sentences, **arguments | {"vector_size": 9})
+    with pytest.raises(ConfigError, match="a training with start None; expected"):
+        train(sentences, **arguments, start=start)
+    with pytest.raises(ConfigError, match="a training with validation None; expected"):
+        train(sentences, **arguments, validation=other)
+    with pytest.raises(ConfigError, match="checkpoint cannot be set with objective='lsa'"):
+        train(sentences, objective="lsa", checkpoint=tmp_path / "checkpoint")
+    assert fingerprint(train(sentences, **arguments | {"workers": 2})) == fingerprint(start)
+
+
+def test_a_damaged_checkpoint_is_an_error(tmp_path):
+    sentences = random_sentences()
+    arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
+    train(sentences, **arguments)
+    (state,) = (tmp_path / "checkpoint").iterdir()
+    (state / "output.npy").unlink()
+    with pytest.raises(CorruptBundleError, match=r"output\.npy"):
+        train(sentences, **arguments)
+    (state / "state.json").write_text('{"format": 1, "identity": {}}')
+    with pytest.raises(ConfigError, match="a training with sentences None"):
+        train(sentences, **arguments)
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="could not be written"):
+        train(sentences, **arguments | {"checkpoint": tmp_path / "file"})
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+def test_the_limit_of_next_item_applies_to_a_shard():
+    config = NextItem(vector_size=6)
+    corpus = prepare(cut(random_sentences(), [50]), config)
+    NextItemTrainer(dataclasses.replace(corpus, sizes=(2**31 - 1, 2**31 - 1)), config)
+    with pytest.raises(InputError, match=r"expected at most 2,147,483,647 per shard .* in more shards"):
+        NextItemTrainer(dataclasses.replace(corpus, sizes=(5, 2**31)), config)
