@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from item2vec import Items, ItemVectors, Recommender, Vocabulary
@@ -194,7 +195,7 @@ def arguments_of(rules):
     return given_
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(st.sampled_from(["cosine", "output"]), st.sampled_from([0.0, PRIOR]), entries, entries, rule_sets)
 def test_all_rules_together_equal_the_reference(score, popularity, history, other, rules):
     made, arguments = model(score, popularity), arguments_of(rules)

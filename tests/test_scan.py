@@ -74,7 +74,7 @@ class Unordered(ExactIndex):
         return None if n_scanned < 300 else np.random.default_rng(n).permutation(best)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(batches())
 def test_candidates_of_an_approximate_index_equal_a_full_sort(batch):
     matrix, queries, k, excluded, allowed, bonuses = batch
@@ -88,7 +88,7 @@ def test_candidates_of_an_approximate_index_equal_a_full_sort(batch):
         assert result.scores.tolist() == (matrix @ query + bonus)[result.rows].tolist()
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(batches(), st.sampled_from([0.01, 0.5, 3.0]))
 def test_a_prior_beside_an_approximate_index_equals_a_scan(batch, weight):
     matrix, queries, k, excluded, allowed, _ = batch

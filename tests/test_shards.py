@@ -14,7 +14,8 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import ODD_IDS, corpora, fresh_folder
 
@@ -86,7 +87,7 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(sentences=weighted(), shards=st.integers(1, 5), data=st.data())
 def test_an_opened_corpus_equals_the_saved_sentences(tmp_path_factory, sentences, shards, data):
     folder = fresh_folder(tmp_path_factory)
@@ -448,7 +449,7 @@ ADAPTERS = [
 ITEMS = Items.of({item: {"group": "vowel" if item in "ae" else "other"} for item in "abcde"})
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(data=interactions(), shards=st.integers(1, 5), adapter=st.sampled_from(ADAPTERS))
 def test_saved_interactions_equal_the_training_sentences(tmp_path_factory, data, shards, adapter):
     assume(adapter.group_by is None or {*data.items.ids} != {"f"})  # an error, because no item has a group

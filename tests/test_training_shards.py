@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import corpora
 
@@ -98,7 +99,7 @@ class Diverging:
 # --- the corpus ------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=120)
+@examples(120)
 @given(corpora(min_sentences=1), st.integers(1, 3), st.booleans(), st.data())
 def test_shards_are_prepared_as_the_whole(lists, min_count, ordered, data):
     whole = Sentences.of(lists, ordered=ordered)
@@ -129,7 +130,7 @@ def test_shards_are_prepared_as_the_whole(lists, min_count, ordered, data):
     assert np.concatenate(keeps[:-1]).tolist() == keeps[-1].tolist()
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.lists(st.floats(2**-140, 2**120, width=32), max_size=9), min_size=1, max_size=5))
 def test_the_median_of_blocks_is_the_lower_middle_number(blocks):
     numbers = sorted(number for block in blocks for number in block)
