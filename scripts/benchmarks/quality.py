@@ -200,7 +200,7 @@ def graph(name, folder, n_shuffles):
     labels = np.zeros((len(nodes), len(names)), dtype=bool)
     for node, *own in pairs:
         labels[row[node], [column[label] for label in own]] = True
-    matrix = np.array([vectors[node] for node in nodes], dtype=np.float64)
+    matrix = node_labels.node_vectors(vectors, nodes)
     print(f"\n{name}: {edges}, {seconds:.0f} s of walks and training; mean of {n_shuffles} shuffles")
     print(f"  {'labelled':>9}{'Micro-F1':>10}{'Macro-F1':>10}{'DeepWalk, Micro-F1':>20}", flush=True)
     rows = []

@@ -104,7 +104,7 @@ def labels(folder, objective, seed):
     """Return Micro-F1 and Macro-F1, the mean of two shuffles of the nodes."""
     graph = sets.adjacency(folder)
     vectors, seconds = trained(graph, objective, seed)
-    matrix = np.array([vectors[node] for node in graph.nodes.ids], dtype=np.float64)
+    matrix = node_labels.node_vectors(vectors, graph.nodes.ids)
     of_nodes = labels_of(folder, graph.nodes.ids)
     scores = [node_labels.f1_scores(matrix, of_nodes, 0.5, shuffle) for shuffle in range(2)]
     micro, macro = np.mean(scores, axis=0).tolist()
