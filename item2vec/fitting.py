@@ -11,7 +11,7 @@ from item2vec.items import Items
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_of
 from item2vec.recommender import Recommender
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training import train
 from item2vec.vectors import ItemVectors
 
@@ -20,7 +20,7 @@ __all__ = ["fit"]
 
 @checked
 def fit(
-    sentences: Sentences,
+    sentences: Sentences | ShardedSentences,
     config: Config | None = None,
     *,
     items: Items | None = None,

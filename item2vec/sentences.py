@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -18,14 +20,16 @@ from item2vec.arguments import check_fields, check_rows, checked
 from item2vec.arrays import Codes, Floats, Mask, Offsets
 from item2vec.errors import BundleNotFoundError, InputError
 from item2vec.interactions import read_only
-from item2vec.shards.columns import COLUMNS, fault_of, offsets_of
+from item2vec.shards.columns import COLUMNS, fault_of, fingerprint_of, offsets_of
 from item2vec.shards.folder import read_sentences, refusing_inconsistent, write_sentences
 from item2vec.shards.lazy import LazyShards, mapped
 from item2vec.shards.manifest import MANIFEST, Manifest, read_manifest
 from item2vec.shards.writer import ShardWriter
 from item2vec.types import Vocabulary, as_history
 
-__all__ = ["Sentences", "ShardedSentences", "offsets_of"]
+__all__ = ["Sentences", "ShardedSentences", "joined", "offsets_of"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,15 +136,11 @@ class Sentences(Sequence[list[str]]):
         >>> Sentences.of([["a", "b"]]).fingerprint()[:8]
         '599ccbe5'
         """
-        shape = (self.ordered, len(self), len(self.tokens), self.weights is not None)
-        timed = b"" if self.timestamps is None else b"timestamps"
-        digest = hashlib.sha256(str(shape).encode() + timed)
-        arrays = (self.tokens, self.offsets, self.weights, self.timestamps)
-        for array, dtype in zip(arrays, ("<i4", "<i8", "<f4", "<i8"), strict=True):
-            if array is not None:
-                digest.update(np.ascontiguousarray(array, dtype=dtype).data)
-        digest.update("".join(f"{len(id_.encode())}:{id_}" for id_ in self.vocabulary.ids).encode())
-        return digest.hexdigest()
+        return fingerprint_of(self._arrays(), self.vocabulary.ids, ordered=self.ordered)
+
+    def whole(self) -> Sentences:
+        """Return these sentences, for code that also reads ``ShardedSentences``."""
+        return self
 
     @property
     def liked(self) -> Sentences:
@@ -337,7 +337,11 @@ class ShardedSentences(Sequence[list[str]]):
         return np.concatenate([shard.lengths for shard in self.shards])
 
     def counts(self) -> Offsets:
-        """Return the number of occurrences of each item, indexed by code. Every shard is read."""
+        """Return the number of occurrences of each item, indexed by code. The first call reads all shards."""
+        return self._counts.copy()
+
+    @cached_property
+    def _counts(self) -> Offsets:
         counts = np.zeros(len(self.vocabulary), dtype=np.int64)
         for shard in self.shards:
             counts += np.bincount(shard.tokens, minlength=len(counts))
@@ -362,11 +366,12 @@ class ShardedSentences(Sequence[list[str]]):
             self.shards[number].take(rows[order[bounds[number] : bounds[number + 1]]] - self._starts[number])
             for number in used
         ]
-        return _joined(parts).take(np.argsort(order))
+        return joined(parts).take(np.argsort(order))
 
     def whole(self) -> Sentences:
         """Return all sentences in memory."""
-        return _joined(list(self.shards))
+        log.info("%r is read into memory", self)
+        return joined(list(self.shards))
 
     def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
         """Return the shards that a function of the number of a shard and of the shard returns.
@@ -388,8 +393,8 @@ def _positions(sentences: npt.NDArray[Any], n: int) -> Offsets:
     return np.flatnonzero(sentences) if sentences.dtype == bool else np.asarray(sentences, dtype=np.int64)
 
 
-def _joined(parts: Sequence[Sentences]) -> Sentences:
-    """Concatenate sentences with the same vocabulary and columns."""
+def joined(parts: Sequence[Sentences]) -> Sentences:
+    """Concatenate sentences with the same vocabulary and columns; see ``Sentences.__add__`` for others."""
     arrays = {name: np.concatenate([part._arrays()[name] for part in parts]) for name in parts[0]._arrays()}
     arrays["offsets"] = offsets_of(np.concatenate([part.lengths for part in parts]))
     return Sentences(parts[0].vocabulary, **arrays, ordered=parts[0].ordered)

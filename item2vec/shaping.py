@@ -31,6 +31,7 @@ __all__ = [
     "shape_histories",
     "shape_numbered",
     "shape_training_sentences",
+    "without_unused",
 ]
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def shape_training_sentences(
         group_by=group_by,
         drop_longer_than=drop_longer_than,
     )
-    return _without_unused(shaped)
+    return without_unused(shaped)
 
 
 def shape_numbered(
@@ -289,7 +290,12 @@ def _group_id(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _without_unused(sentences: Sentences) -> Sentences:
+def without_unused(sentences: Sentences) -> Sentences:
+    """Return the sentences with a vocabulary of the ids that occur, in the same order.
+
+    >>> without_unused(Sentences.of([["a"], ["b"]])[1:]).vocabulary.ids
+    ('b',)
+    """
     used = sentences.counts() > 0
     if bool(used.all()):
         return sentences

@@ -18,7 +18,7 @@ from item2vec.evaluation.rankings import Ties
 from item2vec.histories import encode_histories
 from item2vec.kernels.candidates import draw, fill_up
 from item2vec.kernels.cooccurrence import SparseRows, best_sums, first_occurrences, nearest, newest_items
-from item2vec.sentences import Sentences, offsets_of
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Recommendation, check_k
 
 __all__ = [
@@ -66,7 +66,7 @@ class Baseline(ABC):
     source: ClassVar[str] = "model"
 
     @checked
-    def __init__(self, sentences: Sentences) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         counts = sentences.counts()
         codes = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
         self.vocabulary = sentences.vocabulary.take(codes)
@@ -115,10 +115,11 @@ class Baseline(ABC):
     def _candidates(self, histories: Histories) -> SparseRows:
         """Return items of positive score for each history, best first: at least ``n_needed``, or all."""
 
-    def _numbered(self, sentences: Sentences) -> Sentences:
-        """Return the training sentences encoded with ``vocabulary``."""
-        numbers = self._number_of[sentences.tokens]
-        return Sentences(self.vocabulary, numbers, sentences.offsets, ordered=sentences.ordered)
+    def _numbered(self, sentences: Sentences | ShardedSentences) -> Sentences:
+        """Return the training sentences encoded with ``vocabulary``, in memory."""
+        whole = sentences.whole()
+        numbers = self._number_of[whole.tokens]
+        return Sentences(self.vocabulary, numbers, whole.offsets, ordered=whole.ordered)
 
     def _recommendations(self, items: Codes, scores: Doubles) -> list[list[Recommendation]]:
         filled = items >= 0
@@ -160,7 +161,7 @@ class Popularity(_SameForAll):
     ties: ClassVar[Ties] = "for"
 
     @checked
-    def __init__(self, sentences: Sentences) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         super().__init__(sentences)
         self._rank(self.counts.astype(np.float64))
 
@@ -198,19 +199,22 @@ class RecentPopularity(_SameForAll):
     """
 
     @checked
-    def __init__(self, sentences: Sentences, *, half_life: float = 7.0, decay: float = 0.9) -> None:
+    def __init__(
+        self, sentences: Sentences | ShardedSentences, *, half_life: float = 7.0, decay: float = 0.9
+    ) -> None:
         super().__init__(sentences)
         if not 0 < half_life < np.inf:
             raise InputError(f"half_life is {half_life}; expected a finite number of days above 0")
         if not 0 < decay <= 1:
             raise InputError(f"decay is {decay}; expected a number above 0 and at most 1")
-        if sentences.timestamps is None:
-            last = np.repeat(sentences.offsets[1:] - 1, sentences.lengths)
+        whole = sentences.whole()
+        if whole.timestamps is None:
+            last = np.repeat(whole.offsets[1:] - 1, whole.lengths)
             weights = decay ** (last - np.arange(len(last), dtype=np.float64))
         else:
-            newest = np.max(sentences.timestamps) if len(sentences.tokens) else 0
-            weights = 0.5 ** ((newest - sentences.timestamps) / (DAY * half_life))
-        numbers = self._number_of[sentences.tokens]
+            newest = np.max(whole.timestamps) if len(whole.tokens) else 0
+            weights = 0.5 ** ((newest - whole.timestamps) / (DAY * half_life))
+        numbers = self._number_of[whole.tokens]
         self._rank(np.bincount(numbers, weights, minlength=len(self.vocabulary)).astype(np.float64))
 
 
@@ -248,15 +252,17 @@ class ItemKNN(Baseline):
     """
 
     @checked
-    def __init__(self, sentences: Sentences, *, k: int = 100, max_items: int = 2000) -> None:
+    def __init__(
+        self, sentences: Sentences | ShardedSentences, *, k: int = 100, max_items: int = 2000
+    ) -> None:
         super().__init__(sentences)
         if max_items < 2:
             raise InputError(
                 f"max_items is {max_items}; expected at least 2, because similarities are computed for pairs"
             )
         n_items = len(self.vocabulary)
-        numbers = self._number_of[sentences.tokens]
-        counted = newest_items(numbers, sentences.offsets, n_items, max_items)
+        numbered = self._numbered(sentences)
+        counted = newest_items(numbered.tokens, numbered.offsets, n_items, max_items)
         self._neighbours = nearest(*counted, n_items, check_k(k))
 
     def _candidates(self, histories: Histories) -> SparseRows:
@@ -277,12 +283,13 @@ class MarkovChain(Baseline):
     """
 
     @checked
-    def __init__(self, sentences: Sentences) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         super().__init__(sentences)
         n_items = len(self.vocabulary)
-        numbers = self._number_of[sentences.tokens].astype(np.int64)
+        numbered = self._numbered(sentences)
+        numbers = numbered.tokens.astype(np.int64)
         is_last = np.zeros(len(numbers) + 1, dtype=bool)
-        is_last[sentences.offsets - 1] = True
+        is_last[numbered.offsets - 1] = True
         before = np.flatnonzero(~is_last[: len(numbers)])
         pairs, n_pairs = np.unique(numbers[before] * n_items + numbers[before + 1], return_counts=True)
         first, next_ = np.divmod(pairs, max(n_items, 1))
@@ -316,7 +323,7 @@ class Random(Baseline):
     """
 
     @checked
-    def __init__(self, sentences: Sentences, *, seed: int = 1) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences, *, seed: int = 1) -> None:
         super().__init__(sentences)
         self.seed = seed
 

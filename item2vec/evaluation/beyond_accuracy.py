@@ -46,7 +46,7 @@ class BeyondAccuracy:
         if name == "gini":
             return gini(items, k, counts)
         if name == "novelty":
-            return novelty(items, k, np.diff(self._holders[0]), len(self._split.train))
+            return novelty(items, k, self._n_holders, len(self._split.train))
         if name == "popularity-bias":
             return popularity_bias(items, k, counts, self._history_popularity)
         if name == "diversity":
@@ -63,7 +63,7 @@ class BeyondAccuracy:
     def _history_popularity(self) -> float:
         """Mean count of the trained items of a history, averaged over histories with trained items."""
         histories = self._split.histories.liked
-        code_of = self._rankings.vocabulary.encode(histories.vocabulary.ids)
+        code_of = histories.vocabulary.codes_in(self._rankings.vocabulary)
         counts = np.append(self._counts, 0)[code_of[histories.tokens]]
         owners = np.repeat(np.arange(len(histories)), histories.lengths)
         sums = np.bincount(owners, counts, minlength=len(histories))
@@ -76,8 +76,17 @@ class BeyondAccuracy:
     @cached_property
     def _holders(self) -> tuple[Offsets, Codes]:
         """Training sentences that contain each item, as offsets and sentence numbers."""
-        train = self._split.train
+        train = self._split.train.whole()
         return sentences_of_items(train.tokens, train.offsets, len(self._counts))
+
+    @cached_property
+    def _n_holders(self) -> Offsets:
+        """Number of training sentences that contain each item."""
+        n_items = len(self._counts)
+        n_holders = np.zeros(n_items, dtype=np.int64)
+        for shard in self._split.train.shards:
+            n_holders += np.diff(sentences_of_items(shard.tokens, shard.offsets, n_items)[0])
+        return n_holders
 
     @cached_property
     def _similarity(self) -> Doubles:

@@ -26,7 +26,7 @@ from item2vec.kernels.cooccurrence import (
 )
 from item2vec.neighbours import MAX_ITEMS, link_propagation, transitions
 from item2vec.ranking import top_k
-from item2vec.sentences import Sentences, offsets_of
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 
 __all__ = ["EASE", "LinkPropagation", "Transitions", "baselines"]
 
@@ -54,7 +54,7 @@ class Transitions(Baseline):
     """
 
     @checked
-    def __init__(self, sentences: Sentences) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         super().__init__(sentences)
         self._table = transitions(self._numbered(sentences))
 
@@ -82,7 +82,7 @@ class LinkPropagation(Baseline):
     """
 
     @checked
-    def __init__(self, sentences: Sentences) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences) -> None:
         super().__init__(sentences)
         self._table = link_propagation(self._numbered(sentences))
 
@@ -123,7 +123,7 @@ class EASE(Baseline):
     """
 
     @checked
-    def __init__(self, sentences: Sentences, *, l2: float = 250.0) -> None:
+    def __init__(self, sentences: Sentences | ShardedSentences, *, l2: float = 250.0) -> None:
         super().__init__(sentences)
         n_items = len(self.vocabulary)
         if n_items > EASE_MAX_ITEMS:

@@ -7,7 +7,7 @@ import numpy as np
 from item2vec.arguments import checked
 from item2vec.arrays import Mask, Offsets
 from item2vec.evaluation.split import Split
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.vectors import ItemVectors
 
 __all__ = ["find_leaks", "trained_beyond"]
@@ -57,7 +57,7 @@ def find_leaks(split: Split) -> list[str]:
     ]
 
 
-def trained_beyond(vectors: ItemVectors, train: Sentences) -> str | None:
+def trained_beyond(vectors: ItemVectors, train: Sentences | ShardedSentences) -> str | None:
     """Return a message if a model was trained on more than the training part; else ``None``.
 
     The weighted count of each item in the model is compared with its weighted count in the training part.
@@ -73,9 +73,10 @@ def trained_beyond(vectors: ItemVectors, train: Sentences) -> str | None:
     the model was trained on 3 tokens more than the training part contains: it counts item 'b' 5 times, the \
 training part 2 times; expected a model trained on split.train alone
     """
-    train = train.liked
-    counts = np.bincount(train.tokens, train.weights, minlength=len(train.vocabulary))
-    counts = np.append(counts, 0.0)[train.vocabulary.encode(vectors.vocabulary.ids)]
+    counts = np.zeros(len(train.vocabulary))
+    for shard in train.shards:
+        counts += np.bincount(shard.liked.tokens, shard.liked.weights, minlength=len(counts))
+    counts = np.append(counts, 0.0)[vectors.vocabulary.codes_in(train.vocabulary)]
     excess = vectors.counts - counts
     excess[excess <= _ROUNDING * vectors.counts] = 0
     if not excess.any():
@@ -98,26 +99,32 @@ def _query_ngrams(split: Split, checked: Mask) -> Offsets:
     first = targets.offsets[:-1][checked]
     ngrams = np.column_stack(
         (
-            vocabulary.encode(histories.vocabulary.ids)[histories.tokens[last]],
-            vocabulary.encode(targets.vocabulary.ids)[targets.tokens[first]],
+            histories.vocabulary.codes_in(vocabulary)[histories.tokens[last]],
+            targets.vocabulary.codes_in(vocabulary)[targets.tokens[first]],
         )
     ).astype(np.int64)
     ngrams[ngrams < 0] = len(vocabulary)
     return ngrams
 
 
-def _repetition(train: Sentences) -> float:
+def _repetition(train: Sentences | ShardedSentences) -> float:
     """Return the share of 5-grams of the training part that are preceded by two or more different items.
 
     Occurrences with the same preceding item count once, because duplicate sentences, which a leak produces,
     repeat the preceding item too.
     """
+    most = -(-_SAMPLE // len(train.shards))
+    ngrams = np.concatenate([_sampled_ngrams(shard, most) for shard in train.shards])
+    return float((_n_contexts(train, ngrams) > 1).mean()) if len(ngrams) else 0.0
+
+
+def _sampled_ngrams(train: Sentences, most: int) -> Offsets:
     starts = _starts(train, _HISTORY + 1)
     if not len(starts):
-        return 0.0
-    starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), _SAMPLE)).astype(np.int64)]
-    ngrams = train.tokens[starts[:, None] + np.arange(_HISTORY + 1)].astype(np.int64)
-    return float((_n_contexts(train, ngrams) > 1).mean())
+        return np.empty((0, _HISTORY + 1), dtype=np.int64)
+    starts = starts[np.linspace(0, len(starts) - 1, min(len(starts), most)).astype(np.int64)]
+    ngrams: Offsets = train.tokens[starts[:, None] + np.arange(_HISTORY + 1)].astype(np.int64)
+    return ngrams
 
 
 def _starts(train: Sentences, length: int) -> Offsets:
@@ -126,12 +133,22 @@ def _starts(train: Sentences, length: int) -> Offsets:
     return positions[np.repeat(train.offsets[1:], train.lengths) - positions >= length]
 
 
-def _n_contexts(train: Sentences, ngrams: Offsets) -> Offsets:
+def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets:
     """Return the number of distinct items that precede each n-gram.
 
     The start of a sentence counts as an item. The n-grams are matched column by column, and positions without
     a matching n-gram are removed after each column. The result is exact.
     """
+    contexts = [_contexts(shard, ngrams) for shard in train.shards]
+    state_of = contexts[0][1]  # of each n-gram, equal for all shards
+    distinct = np.unique(np.concatenate([context for context, _ in contexts]))
+    counted = np.bincount(distinct // (len(train.vocabulary) + 1), minlength=len(ngrams))
+    n_contexts: Offsets = counted[state_of]
+    return n_contexts
+
+
+def _contexts(train: Sentences, ngrams: Offsets) -> tuple[Offsets, Offsets]:
+    """Return the distinct pairs of a state and a preceding item, and the state of each n-gram."""
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])
     ngram_state, state = np.zeros(len(ngrams), np.int64), np.zeros(len(positions), np.int64)
@@ -143,6 +160,4 @@ def _n_contexts(train: Sentences, ngrams: Offsets) -> Offsets:
         positions, state = positions[agree], state[agree]
     before = np.append(train.tokens, -1)[positions - 1]
     before[np.isin(positions, train.offsets)] = -1
-    distinct = np.unique(state * (n_items + 1) + before + 1) // (n_items + 1)
-    n_contexts: Offsets = np.bincount(distinct, minlength=len(ngrams))[ngram_state]
-    return n_contexts
+    return np.unique(state * (n_items + 1) + before + 1), ngram_state

@@ -154,6 +154,6 @@ def _vocabulary(split: Split, recommended: list[str]) -> Vocabulary:
 
 def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
     """Return one number per token, which identifies the pair of its sentence and its item."""
-    code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
+    code_of = sentences.vocabulary.codes_in(vocabulary).astype(np.int64)
     owners = np.repeat(np.arange(len(sentences)), sentences.lengths)
     return owners * len(vocabulary) + code_of[sentences.tokens]

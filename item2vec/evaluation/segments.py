@@ -125,7 +125,7 @@ def _by_popularity(split: Split) -> Iterator[tuple[str, Mask]]:
     more_popular = np.empty(len(counts))
     more_popular[order] = np.cumsum(counts[order]) - counts[order]
     third_of_item = np.minimum(3 * more_popular // max(counts.sum(), 1), 2)
-    code_of = split.train.vocabulary.encode(split.targets.vocabulary.ids)
+    code_of = split.targets.vocabulary.codes_in(split.train.vocabulary)
     first_targets = code_of[split.targets.tokens[split.targets.offsets[:-1]]]
     third = np.append(third_of_item, 2)[first_targets]
     for number, name in enumerate(("head", "torso", "tail")):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +12,12 @@ from item2vec.adapters import histories
 from item2vec.arguments import checked_except
 from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
+from item2vec.evaluation.shard_queries import changed, evenly_spaced, joined_queries, most_queries
 from item2vec.evaluation.split import ColdTargets, Split
 from item2vec.evaluation.temporal_splits import span_of
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import label_pairs
-from item2vec.sentences import Sentences, offsets_of
+from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.shaping import check_least
 
 __all__ = [
@@ -32,11 +35,13 @@ _REPEATS = ", repeats kept"
 _REMEDY = "temporal_split(interactions) trains only on events before the test part"
 _TOO_SHORT = "sentences too short for a query"
 _SEEN_TARGETS = "targets in the history, which recommendations exclude"
+_NOT_SAMPLED = "queries that are not in the sample of the shards"
+_REASONS = (_TOO_SHORT, _SEEN_TARGETS, _NOT_SAMPLED)
 
 
 @checked_except("min_history")
 def leave_last_out(
-    sentences: Sentences | Interactions,
+    sentences: Sentences | ShardedSentences | Interactions,
     *,
     n: int = 1,
     repeats: bool = False,
@@ -51,6 +56,9 @@ def leave_last_out(
     Recommendations exclude the items of the history. Held-out items that are in the history are therefore not
     targets, and ``dropped`` contains their number. With ``repeats``, they are targets, and recommendations
     exclude no items. ``cold_targets`` and ``min_history``: see ``Split.filtered``.
+
+    The training part of ``ShardedSentences`` is computed at each access of a shard. There are at most 100,000
+    queries, evenly spaced in each shard.
 
     The training part contains interactions of other users after the time of a query, which raises the metrics
     of every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
@@ -69,26 +77,22 @@ def leave_last_out(
     """
     _check_n(n)
     whole = histories(sentences) if isinstance(sentences, Interactions) else sentences
-    held_out, is_target = _held_out(whole, n, repeats)
-    train, targets = whole.keep(~held_out), whole.keep(is_target)
-    has_target = targets.lengths > 0
+    parts = [_held_out_part(shard, n, repeats, most_queries(whole)) for shard in whole.shards]
     leak = f"leave-last-{n}-out trains on interactions of other users after the time of a query"
-    spans = {}
-    if whole.timestamps is not None and len(whole.tokens):
-        past, future = whole.timestamps[~held_out], whole.timestamps[is_target]
-        spans = {name: span_of(part) for name, part in (("train", past), ("test", future)) if len(part)}
-        if len(future):
-            share = 100 * (future[targets.offsets[:-1][has_target]] < past.max()).mean()
-            leak += f": {share:.0f} % of the queries are older than the newest event of the training part"
+    past, future, queried = (np.concatenate([part.times[name] for part in parts]) for name in range(3))
+    spans = {name: span_of(part) for name, part in (("train", past), ("test", future)) if len(part)}
+    if len(future):
+        share = 100 * (queried < past.max()).mean()
+        leak += f": {share:.0f} % of the queries are older than the newest event of the training part"
     leak = f"{leak}; {_REMEDY}"
     warnings.warn(leak, LeakWarning, stacklevel=3)
     return Split(
-        train=train,
-        histories=train.take(has_target),
-        targets=targets.take(has_target),
+        train=changed(whole, lambda shard: shard.keep(~_held_out(shard, n, repeats)[0])),
+        histories=joined_queries([part.histories for part in parts]),
+        targets=joined_queries([part.targets for part in parts]),
         protocol=f"leave-last-{n}-out{_REPEATS if repeats else ''}",
         filter_seen=not repeats,
-        dropped=_dropped(whole, n, held_out & ~is_target),
+        dropped=_summed([part.dropped for part in parts]),
         spans=spans,
         leak=leak,
     ).filtered(cold_targets=cold_targets, min_history=min_history)
@@ -96,7 +100,7 @@ def leave_last_out(
 
 @checked_except("min_history")
 def prefix_split(
-    sentences: Sentences,
+    sentences: Sentences | ShardedSentences,
     *,
     test: Sentences | None = None,
     fraction: float = 0.1,
@@ -107,7 +111,8 @@ def prefix_split(
 
     The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences. The sentences
     should be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. The
-    user of all these queries is the number of the session. Items of the prefix can be targets.
+    user of all these queries is the number of the session. Items of the prefix can be targets. Of
+    ``ShardedSentences``, the last ``fraction`` of each shard are the test sessions, at most 100,000 in total.
     ``cold_targets`` and ``min_history`` (the length of a prefix): see ``Split.filtered``.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
@@ -303,14 +308,58 @@ def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
     return held_out, held_out if repeats else held_out & (first_positions(sentences) >= end)
 
 
+class _HeldOut(NamedTuple):
+    """Queries of a shard, and the numbers of omitted ones by reason.
+
+    ``times`` are the first and the last time of the training part, those of the targets, and the time of the
+    first target of each query; empty without timestamps.
+    """
+
+    histories: Sentences
+    targets: Sentences
+    dropped: Mapping[str, int]
+    times: tuple[Offsets, Offsets, Offsets]
+
+
+def _held_out_part(shard: Sentences, n: int, repeats: bool, most: int) -> _HeldOut:
+    held_out, is_target = _held_out(shard, n, repeats)
+    targets = shard.keep(is_target)
+    has_target = np.flatnonzero(targets.lengths > 0)
+    queries = evenly_spaced(has_target, most)
+    dropped = _dropped(shard, n, held_out & ~is_target) | {_NOT_SAMPLED: len(has_target) - len(queries)}
+    none = np.empty(0, dtype=np.int64)
+    times = none, none, none
+    if shard.timestamps is not None:
+        past, future = shard.timestamps[~held_out], shard.timestamps[is_target]
+        times = _ends(past), _ends(future), future[targets.offsets[:-1][queries]]
+    histories = shard.keep(~held_out).take(queries)
+    return _HeldOut(histories, targets.take(queries), dropped, times)
+
+
+def _summed(dropped: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    sums = {reason: sum(part.get(reason, 0) for part in dropped) for reason in _REASONS}
+    return {reason: n for reason, n in sums.items() if n}
+
+
+def _ends(times: Offsets) -> Offsets:
+    return np.array([times.min(), times.max()]) if len(times) else times
+
+
 def _dropped(sentences: Sentences, n: int, seen: Mask) -> dict[str, int]:
     return _counted(_TOO_SHORT, sentences.lengths <= n) | seen_targets(int(np.count_nonzero(seen)))
 
 
-def _last_sentences(sentences: Sentences, fraction: float) -> tuple[Sentences, Sentences]:
+def _last_sentences(
+    sentences: Sentences | ShardedSentences, fraction: float
+) -> tuple[Sentences | ShardedSentences, Sentences]:
     _check_fraction(fraction)
     if len(sentences) < 2:
         raise InputError(f"{sentences!r} cannot be split; expected at least 2 sentences")
+    if isinstance(sentences, ShardedSentences):
+        most = most_queries(sentences)
+        ends = [len(shard) - min(round(fraction * len(shard)), most) for shard in sentences.shards]
+        test = joined_queries([shard[end:] for shard, end in zip(sentences.shards, ends, strict=True)])
+        return sentences.derive(lambda number, shard: shard[: ends[number]]), test
     n_test = min(max(round(fraction * len(sentences)), 1), len(sentences) - 1)
     return sentences[:-n_test], sentences[-n_test:]
 

@@ -16,7 +16,7 @@ from item2vec.deprecated import Renamed
 from item2vec.errors import ConfigError, InputError
 from item2vec.interactions import read_only
 from item2vec.notebook import html_table
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.types import Vocabulary
 
 __all__ = ["ColdTargets", "Split"]
@@ -67,7 +67,7 @@ class Split:
     Split(by hand: 1 queries, 1 targets, trained on 2 tokens of 2 items)
     """
 
-    train: Sentences
+    train: Sentences | ShardedSentences
     histories: Sentences
     targets: Sentences
     protocol: str
@@ -106,7 +106,7 @@ class Split:
     def __repr__(self) -> str:
         parts = [
             f"{len(self):,} queries, {len(self.targets.tokens):,} targets, trained on "
-            f"{len(self.train.tokens):,} tokens of {np.count_nonzero(self.train.counts()):,} items"
+            f"{self.train.n_tokens:,} tokens of {np.count_nonzero(self.train.counts()):,} items"
         ]
         parts += [f"{name} {first} to {last}" for name, (first, last) in self.spans.items()]
         parts += [f"dropped {n:,} {what}" for what, n in self.dropped.items() if n]
@@ -116,7 +116,7 @@ class Split:
         trained = int(np.count_nonzero(self.train.counts()))
         rows: list[tuple[str, object]] = [
             ("training sentences", len(self.train)),
-            ("training tokens", len(self.train.tokens)),
+            ("training tokens", self.train.n_tokens),
             ("training items", trained),
             ("queries", len(self)),
             ("targets", len(self.targets.tokens)),
@@ -159,7 +159,7 @@ class Split:
 
     def _trained(self, sentences: Sentences) -> Mask:
         """Return a mask of the tokens whose item occurs in the training part."""
-        codes = self.train.vocabulary.encode(sentences.vocabulary.ids)
+        codes = sentences.vocabulary.codes_in(self.train.vocabulary)
         trained: Mask = np.append(self.train.counts() > 0, False)[codes][sentences.tokens]
         return trained
 

@@ -179,7 +179,7 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
             "protocol": study.split.protocol,
             "queries": f"{len(study.split):,}",
             "targets": f"{len(study.split.targets.tokens):,}",
-            "training part": f"{len(train):,} sentences, {len(train.tokens):,} tokens",
+            "training part": f"{len(train):,} sentences, {train.n_tokens:,} tokens",
             **{f"time of {part}": f"{first} to {last}" for part, (first, last) in study.split.spans.items()},
             **{f"dropped: {what}": f"{n:,}" for what, n in study.split.dropped.items() if n},
             "fingerprint of the training part (SHA-256)": train.fingerprint(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from item2vec.arrays import Codes, Offsets
 
-__all__ = ["COLUMNS", "fault_of", "offsets_of"]
+__all__ = ["COLUMNS", "fault_of", "fingerprint_of", "offsets_of"]
 
 COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
 """Dtype on disk of each optional column, which has one number per token."""
@@ -36,6 +37,20 @@ def fault_of(
     if "weights" in columns and not bool(np.isfinite(columns["weights"]).all()):
         return "a weight is not finite; expected finite numbers"
     return None
+
+
+def fingerprint_of(arrays: Mapping[str, npt.NDArray[Any]], ids: Iterable[str], *, ordered: bool) -> str:
+    """Return the SHA-256 digest of sentences in hexadecimal; ``arrays`` are all columns by name."""
+    n_sentences, n_tokens = len(arrays["offsets"]) - 1, len(arrays["tokens"])
+    shape = (ordered, n_sentences, n_tokens, "weights" in arrays)
+    timed = b"timestamps" if "timestamps" in arrays else b""
+    digest = hashlib.sha256(str(shape).encode() + timed)
+    for name in ("tokens", "offsets", *COLUMNS):
+        if name in arrays:
+            array = arrays[name]
+            digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
+    digest.update("".join(f"{len(id_.encode())}:{id_}" for id_ in ids).encode())
+    return digest.hexdigest()
 
 
 def offsets_of(lengths: Sequence[int] | npt.NDArray[Any]) -> Offsets:

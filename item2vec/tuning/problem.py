@@ -34,16 +34,17 @@ from item2vec.metrics.accuracy import ACCURACY
 from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.prior import prior_for
 from item2vec.recommender import Recommender
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.types import Vocabulary, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["Adapter", "Data", "Problem", "Protocol", "make_problem", "parse_metric"]
+__all__ = ["Adapter", "Data", "Problem", "Protocol", "make_problem", "n_readable", "parse_metric"]
 
 Protocol = Literal["last", "prefix", "temporal", "random"]
-Data = Sentences | Interactions
+Data = Sentences | ShardedSentences | Interactions
 
 MAX_QUERIES = 20_000
+MOST_SHARDED_TOKENS = 50_000_000
 FEW_QUERIES = 3_000
 ENOUGH_QUERIES = 5_000
 LENGTH_PER_QUERY = 4
@@ -190,11 +191,11 @@ def make_problem(
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
     """Return the protocol; by default ``"temporal"`` for data with timestamps, else ``None``."""
     value: object = data
-    if not isinstance(value, Sentences | Interactions):
+    if not isinstance(value, Data):
         raise InputTypeError(
             f"found {type(value).__name__}; tune expects Sentences or Interactions: see item2vec.adapters"
         )
-    timed = (data.timestamps if isinstance(data, Sentences) else data.timestamp) is not None
+    timed = data.timestamp is not None if isinstance(data, Interactions) else "timestamps" in data.columns
     if protocol is None:
         return "temporal" if timed else None
     if protocol not in get_args(Protocol):
@@ -204,7 +205,9 @@ def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:
     return protocol
 
 
-def _sentences(data: Data, adapter: Adapter | AdapterConfig, items: Items | None) -> Sentences:
+def _sentences(
+    data: Sentences | Interactions, adapter: Adapter | AdapterConfig, items: Items | None
+) -> Sentences:
     if isinstance(data, Sentences):
         return data
     if isinstance(adapter, AdapterConfig):
@@ -212,7 +215,7 @@ def _sentences(data: Data, adapter: Adapter | AdapterConfig, items: Items | None
     return adapter(data)
 
 
-def _events(data: Data) -> Interactions:
+def _events(data: Sentences | Interactions) -> Interactions:
     """Return the data as interactions, with one user per sentence."""
     if isinstance(data, Interactions):
         return data
@@ -239,7 +242,7 @@ def _sentence_folds(sentences: Sentences, protocol: Protocol, repeats: bool | No
     folds = [_fold(sentences, protocol, repeats, seed)]
     with contextlib.suppress(InputError):  # raised if there are too few sentences for another fold
         while len(folds) < SENTENCE_FOLDS and 0 < sum(map(len, folds)) < ENOUGH_QUERIES:
-            remaining = sentences if protocol == "random" else folds[-1].train
+            remaining = sentences if protocol == "random" else folds[-1].train.whole()
             folds.append(_fold(remaining, protocol, repeats, seed + len(folds)))
     return [fold for fold in folds if len(fold)]
 
@@ -301,15 +304,30 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
     )
 
 
-def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Data:
-    """Return a random sample of whole sentences or users, in order, with at most ``max_tokens`` tokens."""
-    if isinstance(data, Sentences):
-        lengths = data.lengths
-    else:
+def n_readable(data: Data) -> int:
+    """Return the number of tokens that are read into memory: all, or 50 million of ``ShardedSentences``.
+
+    >>> n_readable(Sentences.of([["a", "b"]]))
+    2
+    """
+    if isinstance(data, ShardedSentences):
+        return min(data.n_tokens, MOST_SHARDED_TOKENS)
+    return len(data) if isinstance(data, Interactions) else data.n_tokens
+
+
+def _sample(data: Data, max_tokens: int, random: np.random.Generator) -> Sentences | Interactions:
+    """Return a random sample of whole sentences or users, in order, with at most ``max_tokens`` tokens.
+
+    The sample is in memory; of ``ShardedSentences``, it has at most 50 million tokens.
+    """
+    max_tokens = min(max_tokens, n_readable(data))
+    if isinstance(data, Interactions):
         lengths = np.bincount(data.user, minlength=len(data.users))
+    else:
+        lengths = data.lengths
     if lengths.sum() <= max_tokens:
-        return data
+        return data if isinstance(data, Interactions) else data.whole()
     shuffled = random.permutation(len(lengths))
     drawn = np.zeros(len(lengths), dtype=bool)
     drawn[shuffled[np.cumsum(lengths[shuffled]) <= max_tokens]] = True
-    return data.take(drawn) if isinstance(data, Sentences) else data.take(drawn[data.user])
+    return data.take(drawn[data.user]) if isinstance(data, Interactions) else data.take(drawn)

@@ -24,7 +24,7 @@ from item2vec.files import check_locks
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.processes import usable_cpus
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.tuning.finalists import (
     Decision,
     Estimate,
@@ -35,7 +35,7 @@ from item2vec.tuning.finalists import (
     users_of,
 )
 from item2vec.tuning.journal import Journal
-from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem
+from item2vec.tuning.problem import Adapter, Problem, Protocol, make_problem, n_readable
 from item2vec.tuning.result import Tuning
 from item2vec.tuning.sampler import Sampler, starts_of, with_epochs
 from item2vec.tuning.trial import Trial
@@ -62,7 +62,7 @@ SLACK = 1.2
 
 @checked_except("data", "budget", "trials", "seed", "jobs")
 def tune(  # noqa: PLR0913 - keyword arguments with defaults
-    data: Sentences | Interactions,
+    data: Sentences | ShardedSentences | Interactions,
     *,
     budget: str | float | timedelta | None = None,
     trials: int | None = None,
@@ -111,7 +111,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     Parameters
     ----------
     data
-        Sentences, or interactions, which ``adapter`` converts to sentences.
+        Sentences, or interactions, which ``adapter`` converts to sentences. Of ``ShardedSentences``, at most
+        50 million tokens are read into memory: whole sentences, drawn at random.
     budget
         Time limit: text such as ``"5min"``, a ``timedelta``, or seconds. Five minutes if neither ``budget``
         nor ``trials`` is specified. A trial that would take more than half of the budget is ended.
@@ -194,9 +195,9 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         seed=seed,
     )
     problem = hold_out(max_tokens=max_tokens)
-    n_tokens = len(data) if isinstance(data, Interactions) else len(data.tokens)
+    n_tokens = n_readable(data)
     whole = problem if n_tokens <= max_tokens else hold_out(max_tokens=n_tokens)
-    share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / len(problem.folds[0].train.tokens))
+    share = 1.0 if "epochs" in fixed else min(1.0, FULL_EPOCHS_TOKENS / problem.folds[0].train.n_tokens)
     free = tuple(name for name in TASTE if name not in fixed)
     sampler = Sampler(starts, fixed, seed, share=share, n_tokens=n_tokens, ordered=problem.ordered)
     workers = Workers(jobs or usable_cpus(), clock, free)

@@ -1,0 +1,202 @@
+"""Splits, priors, tables, baselines and tuning read a sharded corpus as they read the same sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import fresh_folder
+
+from item2vec import files, neighbours
+from item2vec.config import TasteConfig
+from item2vec.evaluation import (
+    ItemKNN,
+    MarkovChain,
+    Popularity,
+    RecentPopularity,
+    evaluate,
+    leave_last_out,
+    prefix_split,
+    shard_queries,
+)
+from item2vec.evaluation.leaks import find_leaks, trained_beyond
+from item2vec.neighbours import table_for
+from item2vec.prior import prior_for, prior_of
+from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.shards import arrow
+from item2vec.tuning import problem
+from item2vec.types import Vocabulary
+from item2vec.vectors import ItemVectors
+
+pytestmark = pytest.mark.filterwarnings("ignore::item2vec.errors.LeakWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fast_disk():
+    """Do not flush files to the disk, which takes most of the time of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "flush", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="module", params=["tuple", "mapped"])
+def either(request):
+    """Run a test with a vocabulary on each side of the switch between a tuple and a mapped file."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "mapped":
+            patch.setattr(arrow, "LARGEST_TUPLE", 0)
+        yield request.param
+
+
+@st.composite
+def corpora(draw):
+    lists = draw(st.lists(st.lists(st.sampled_from("abcdef"), max_size=7), min_size=2, max_size=8))
+    sentences = Sentences.of([*lists, list("abc"), list("cdb")])
+    n = len(sentences.tokens)
+    column = st.lists(st.integers(-1, 3), min_size=n, max_size=n)
+    if draw(st.booleans()):
+        sentences = dataclasses.replace(sentences, weights=np.array(draw(column), dtype=np.float32))
+    if draw(st.booleans()):
+        sentences = dataclasses.replace(sentences, timestamps=np.array(draw(column)) * 86_400_000_000)
+    return sentences
+
+
+def opened(sentences, folder, shards):
+    sentences.save(folder / "corpus", shards=shards)
+    return Sentences.open(folder / "corpus")
+
+
+def parts(split):
+    histories, targets = split.histories, split.targets
+    return {
+        **{name: list(getattr(split, name)) for name in ("train", "histories", "targets")},
+        "columns": [
+            None if column is None else column.tolist()
+            for column in (histories.weights, histories.timestamps, targets.timestamps)
+        ],
+        **{name: getattr(split, name) for name in ("protocol", "filter_seen", "spans", "dropped", "leak")},
+        "text": repr(split),
+    }
+
+
+@settings(max_examples=15)
+@given(sentences=corpora(), shards=st.integers(1, 4), n=st.integers(1, 2), repeats=st.booleans())
+def test_leave_last_out_of_shards_equals_that_of_the_sentences(
+    tmp_path_factory, either, sentences, shards, n, repeats
+):
+    corpus = opened(sentences, fresh_folder(tmp_path_factory), shards)
+    expected = leave_last_out(sentences, n=n, repeats=repeats)
+    found = leave_last_out(corpus, n=n, repeats=repeats)
+    assert isinstance(found.train, ShardedSentences)
+    assert parts(found) == parts(expected)
+    assert found.cold_items().tolist() == expected.cold_items().tolist()
+    if either == "tuple":
+        assert found.fingerprints() == expected.fingerprints()
+
+
+@settings(max_examples=15)
+@given(sentences=corpora(), shards=st.integers(1, 4), half_life=st.sampled_from([None, 2.0]))
+def test_statistics_of_shards_equal_those_of_the_sentences(
+    tmp_path_factory, either, sentences, shards, half_life
+):
+    corpus = opened(sentences, fresh_folder(tmp_path_factory), shards)
+    vocabulary = Vocabulary(("x", "c", "a", "b"))
+    expected = prior_for(sentences, vocabulary, half_life)
+    np.testing.assert_allclose(prior_for(corpus, vocabulary, half_life), expected, rtol=1e-6)
+    assert (prior_of(corpus, vocabulary, TasteConfig()) is None) == (sentences.timestamps is None)
+    for unordered in (False, True):
+        if unordered:
+            sentences = dataclasses.replace(sentences, ordered=False)
+            corpus = opened(sentences, fresh_folder(tmp_path_factory), shards)
+        table, other = table_for(sentences, vocabulary), table_for(corpus, vocabulary)
+        for name in ("offsets", "items", "weights"):
+            assert getattr(table, name).tolist() == getattr(other, name).tolist()
+    for count in (1, 3):
+        vectors = ItemVectors(vocabulary, np.eye(4), None, np.full(4, count))
+        assert trained_beyond(vectors, corpus) == trained_beyond(vectors, sentences)
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Sentences with repeats, some of them leaked, and a weight and a time per token."""
+    random = np.random.default_rng(3)
+    lists = [[f"i{n}" for n in random.integers(0, 30, random.integers(2, 12))] for _ in range(80)]
+    sentences = Sentences.of([*lists, *lists[:20]])
+    n = len(sentences.tokens)
+    return dataclasses.replace(
+        sentences,
+        weights=random.integers(1, 4, n).astype(np.float32),
+        timestamps=random.integers(0, 10**13, n),
+    )
+
+
+@pytest.mark.parametrize("model", [Popularity, RecentPopularity, ItemKNN, MarkovChain])
+def test_an_evaluation_on_shards_equals_that_on_the_sentences(tmp_path, played, either, model):
+    whole, sharded = leave_last_out(played), leave_last_out(opened(played, tmp_path, 3))
+    expected, found = (evaluate(model(split.train), split, k=[1, 5]) for split in (whole, sharded))
+    assert found.leaks == expected.leaks
+    for name, values in expected.per_query.items():
+        np.testing.assert_allclose(found.per_query[name], values, rtol=1e-12, err_msg=name)
+
+
+def test_leaks_are_found_in_shards(tmp_path, played):
+    corpus = opened(played, tmp_path, 3)
+    clean = leave_last_out(played, repeats=True)
+    for train in (played, corpus):
+        split = dataclasses.replace(clean, train=train)
+        (leak,) = find_leaks(split)
+        assert "occur in the training part together with their target" in leak
+    assert find_leaks(dataclasses.replace(clean, train=corpus)) == find_leaks(
+        dataclasses.replace(clean, train=played)
+    )
+
+
+def test_queries_of_shards_are_a_sample(monkeypatch, tmp_path, played):
+    monkeypatch.setattr(shard_queries, "MOST_QUERIES", 9)
+    corpus = opened(played, tmp_path, 3)
+    split = leave_last_out(corpus, repeats=True)
+    assert len(split) == 9
+    assert split.dropped["queries that are not in the sample of the shards"] == len(played) - 9
+    complete = leave_last_out(played, repeats=True)
+    assert list(split.train) == list(complete.train)
+    queries = list(zip(complete.histories, complete.targets, strict=True))
+    assert all(query in queries for query in zip(split.histories, split.targets, strict=True))
+
+
+def test_the_last_sessions_of_each_shard_are_test_sessions(tmp_path):
+    sessions = Sentences.of([[name, "x"] for name in "abcdefgh"])
+    corpus = opened(sessions, tmp_path, 2)
+    split = prefix_split(corpus, fraction=0.25)
+    assert [sentence[0] for sentence in split.train] == list("abcefg")
+    assert (list(split.histories), list(split.targets)) == ([["d"], ["h"]], [["x"], ["x"]])
+    held_out = prefix_split(corpus, test=sessions[:1])
+    assert list(held_out.train) == list(sessions)
+
+
+def test_tables_of_many_tokens_are_computed_from_evenly_spaced_shards(monkeypatch, tmp_path, caplog):
+    lists = Sentences.of([["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]])
+    corpus = opened(lists, tmp_path, 4)
+    monkeypatch.setattr(neighbours, "MOST_TOKENS", 4)
+    with caplog.at_level(logging.INFO, "item2vec"):
+        table = table_for(corpus, lists.vocabulary)
+    expected = table_for(lists.take(np.array([0, 2])), lists.vocabulary)
+    assert (table.items.tolist(), table.weights.tolist()) == (
+        expected.items.tolist(),
+        expected.weights.tolist(),
+    )
+    assert "2 of 4 shards" in caplog.text
+
+
+@pytest.mark.parametrize("most", [50_000_000, 200])
+def test_tuning_holds_out_the_same_queries_of_shards(monkeypatch, tmp_path, played, most):
+    monkeypatch.setattr(problem, "MOST_SHARDED_TOKENS", most)
+    corpus = opened(played, tmp_path, 3)
+    arguments = {"metric": "ndcg@10", "seed": 1}
+    found = problem.make_problem(corpus, max_tokens=10**9, **arguments)
+    expected = problem.make_problem(played, max_tokens=most, **arguments)
+    assert found.fingerprint() == expected.fingerprint()
+    assert problem.n_readable(corpus) == min(most, len(played.tokens))
