@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Unpack
 
 from item2vec.arguments import checked
@@ -28,15 +29,17 @@ def fit(
     start: ItemVectors | None = None,
     freeze: bool = False,
     adapter: AdapterConfig | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    processes: int = 1,
     **settings: Unpack[ModelSettings],
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 
     ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``,
-    ``start`` and ``freeze`` are passed to ``train``, ``adapter`` to ``Recommender``, and ``items`` to both.
-    If the taste has a ``mixture``, the table of neighbours is computed from the same sentences. The prior is
-    also computed from them, if the taste has a ``popularity``, or the sentences have timestamps
-    (``prior.prior_of``).
+    ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``, ``adapter`` to
+    ``Recommender``, and ``items`` to both. If the taste has a ``mixture``, the table of neighbours is
+    computed from the same sentences. The prior is also computed from them, if the taste has a
+    ``popularity``, or the sentences have timestamps (``prior.prior_of``).
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])
@@ -54,6 +57,8 @@ def fit(
         validation=validation,
         start=start,
         freeze=freeze,
+        checkpoint=checkpoint,
+        processes=processes,
     )
     vocabulary = vectors.vocabulary
     return Recommender(

@@ -30,7 +30,8 @@ from item2vec.errors import (
 )
 from item2vec.sentences import Sentences
 from item2vec.shards.lazy import LazyShards
-from item2vec.training import gensim_trainer, next_item, numba_trainer
+from item2vec.training import gensim_trainer, next_item, nodes, numba_trainer
+from item2vec.training.averaging import mean_of, shards_of
 from item2vec.training.checkpoint import Checkpoint
 from item2vec.training.corpus import Reading, prepare
 from item2vec.training.epochs import run_epochs
@@ -398,3 +399,93 @@ def test_the_limit_of_next_item_applies_to_a_shard():
     NextItemTrainer(dataclasses.replace(corpus, sizes=(2**31 - 1, 2**31 - 1)), config)
     with pytest.raises(InputError, match=r"expected at most 2,147,483,647 per shard .* in more shards"):
         NextItemTrainer(dataclasses.replace(corpus, sizes=(5, 2**31)), config)
+
+
+# --- several processes -----------------------------------------------------------------------------
+
+SMALL = QUICK | {"context_decay": (0.5, "learned"), "epochs": 2}
+
+
+def slow_average(sharded, config, n):
+    """Train next_item as ``n`` processes do, one after another in this process."""
+    corpus = prepare(sharded, config)
+    trainers = [NextItemTrainer(corpus, config) for _ in range(n)]
+    parts = [shards_of(corpus, rank, n) for rank in range(n)]
+    readings = [Reading(part, config.seed).pieces(config.epochs) for part in parts]
+    counts = []
+    for part in parts:
+        tokens = [shard.tokens for shard, size in zip(corpus.shards, part.sizes, strict=True) if size]
+        counts.append(np.bincount(np.concatenate(tokens), minlength=corpus.n_items))
+    curve = []
+    for _ in range(config.epochs):
+        losses = []
+        for trainer, reading in zip(trainers, readings, strict=True):
+            while not (piece := next(reading)).is_last:
+                losses.append(trainer.train_piece(piece))
+            losses.append(trainer.train_piece(piece))
+        curve.append(sum(loss.total for loss in losses) / sum(loss.n for loss in losses))
+        means = mean_of([trainer.state for trainer in trainers], counts)
+        for trainer in trainers:
+            trainer.restore(means)
+    return trainers[0], curve
+
+
+def test_means_are_weighted_by_the_tokens_of_an_item(monkeypatch):
+    monkeypatch.setattr("item2vec.training.averaging.ROWS_PER_BLOCK", 64)
+    rng, shape = np.random.default_rng(0), (200, 2, 3)
+    states = [
+        {"input": rng.random(shape, np.float32), "input_squares_0": rng.random(200, np.float32)}
+        | {"positions_0": rng.random(4, np.float32), "attributes_input": np.zeros((0, 2, 3), np.float32)}
+        for _ in range(3)
+    ]
+    counts = [rng.integers(0, 4, 200) for _ in range(3)]
+    means = mean_of(states, counts)
+    totals = sum(counts)
+    assert (totals == 0).any()
+    for row in range(200):
+        shares = [count[row] / totals[row] if totals[row] else 1 / 3 for count in counts]
+        for name in ("input", "input_squares_0"):
+            expected = sum(share * state[name][row] for share, state in zip(shares, states, strict=True))
+            np.testing.assert_allclose(means[name][row], expected, rtol=1e-6)
+    shares = [count.sum() / totals.sum() for count in counts]
+    expected = sum(share * state["positions_0"] for share, state in zip(shares, states, strict=True))
+    np.testing.assert_allclose(means["positions_0"], expected, rtol=1e-6)
+
+
+def test_processes_average_after_each_epoch(tmp_path):
+    sharded = in_shards(random_sentences(), 5, tmp_path / "corpus")
+    vectors = train(sharded, **SMALL, processes=2)
+    expected, losses = slow_average(sharded, TrainConfig(**SMALL), 2)
+    assert vectors.input.tobytes() == expected.input.tobytes()
+    assert vectors.output.tobytes() == expected.scored.tobytes()
+    assert vectors.tokens_read == 2 * sharded.n_tokens
+    assert [point.loss for point in vectors.curve] == pytest.approx(losses)
+
+
+def test_a_process_that_ends_ends_the_training(tmp_path, monkeypatch):
+    sharded, honest = in_shards(random_sentences(), 2, tmp_path / "corpus"), subprocess.Popen
+    children = []
+
+    def popen(**arguments):
+        children.append(honest(**arguments))
+        children[0].kill()
+        return children[0]
+
+    monkeypatch.setattr(nodes.subprocess, "Popen", lambda args, **rest: popen(args=args, **rest))
+    with pytest.raises(TrainingError, match=r"process 2 of 2 ended with code -9 \(no message\); train again"):
+        train(sharded, **SMALL, processes=2)
+
+
+def test_processes_are_refused_where_they_do_harm(tmp_path):
+    sentences = random_sentences()
+    for objective in ("skipgram", "cbow"):
+        with pytest.raises(ConfigError, match=rf"processes=2 .*{objective}.* 12, 37 and 54 % less accurate"):
+            train(sentences, objective=objective, processes=2)
+    with pytest.raises(ConfigError, match="processes=2 cannot be set with objective='glove', which counts"):
+        train(sentences, objective="glove", processes=2)
+    with pytest.raises(ConfigError, match="cannot be combined with checkpoint; set processes=1, or omit"):
+        train(sentences, processes=2, checkpoint=tmp_path / "checkpoint")
+    with pytest.raises(ConfigError, match="processes is 0; expected an integer of at least 1"):
+        train(sentences, processes=0)
+    with pytest.raises(InputError, match=r"found 1 shards .* at least processes=2; .*save\(path, shards=4\)"):
+        train(sentences, processes=2)

@@ -23,6 +23,7 @@ from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Reme
 from item2vec.items import Items
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training.attributes import ItemAttributes
+from item2vec.training.averaging import check_processes
 from item2vec.training.checkpoint import Checkpoint, identity_of
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, run_epochs
@@ -46,6 +47,7 @@ def train(
     freeze: bool = False,
     after_epoch: AfterEpoch | None = None,
     checkpoint: str | PathLike[str] | None = None,
+    processes: int = 1,
     **settings: Unpack[TrainSettings],
 ) -> ItemVectors:
     """Learn an input and an output vector for each item.
@@ -92,6 +94,12 @@ def train(
         sentences are in memory). If the process is killed, the same call goes on from the last state, and
         with ``workers=1`` gives the same bytes as without the interruption. The folder is kept after
         training, so that the same call returns the same vectors at once; remove it when they are saved.
+    processes
+        Number of processes that train next_item, each its own shards (at least one each) with its share of
+        the ``workers``. After each epoch, all continue from the mean of their vectors and Adagrad sums; the
+        row of an item is weighted by its tokens in the shards of a process. A temporary folder holds their
+        shards and arrays (``TMPDIR``). Refused for skip-gram and CBOW, which averaging makes much less
+        accurate (docs/benchmarks/shards.md), and with ``checkpoint``, ``freeze`` or ``attributes``.
 
     Returns
     -------
@@ -108,15 +116,16 @@ def train(
         If a setting is unknown or out of range, ``attributes`` is set without ``items``, ``start`` was
         trained with incompatible settings, or ``freeze`` is set without ``start`` or with ``attributes``;
         if ``checkpoint`` belongs to other sentences or settings (except ``workers``), or the objective is
-        "lsa". Raised before training begins.
+        "lsa"; if ``processes`` cannot be combined with a setting. Raised before training begins.
     InputError
-        If no item has an attribute of a name in ``attributes``.
+        If no item has an attribute of a name in ``attributes``, there are fewer shards than ``processes``, or
+        a shard has too many tokens for next_item (2**31 - 1).
     NothingToTrainError
         If fewer than two different items are left in sentences of two or more tokens.
     MissingExtraError
         If ``backend`` is "gensim", and gensim is not installed.
     TrainingError
-        If the trainer skipped tokens, a vector is not finite, or no vector changed.
+        If the trainer skipped tokens, a vector is not finite, no vector changed, or a process ended.
 
     Examples
     --------
@@ -139,6 +148,7 @@ def train(
         raise ConfigError(
             "checkpoint cannot be set with objective='lsa', which is computed in one step; omit checkpoint"
         )
+    check_processes(processes, config, checkpoint=checkpoint is not None, freeze=freeze)
     if not isinstance(sentences, Sentences | ShardedSentences):
         raise InputTypeError(
             f"sentences is {type(sentences).__name__}; expected Sentences; build them with item2vec.adapters"
@@ -153,14 +163,22 @@ def train(
 
     if isinstance(config, LSA):
         return _factorise(corpus, config, measured, after_epoch)
-    trainer = _trainer(corpus, config, items)
+    workers = max(1, config.workers // processes)
+    trainer = _trainer(corpus, config.replace(workers=workers), items)
     warm = None if start is None else initialise(trainer, corpus, config, start)
     frozen = Frozen.of(start, corpus) if freeze and start is not None else None
     saved = None
     if checkpoint is not None:
         identity = identity_of(config, sentences, measured, start, items, freeze=freeze)
         saved = Checkpoint(Path(checkpoint), identity)
-    return run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
+    if processes == 1:
+        return run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
+    from item2vec.training.next_item import NextItemTrainer
+    from item2vec.training.nodes import averaging
+
+    assert isinstance(trainer, NextItemTrainer)
+    with averaging(trainer, corpus, processes) as (own, exchange):
+        return run_epochs(trainer, own, config, measured, after_epoch, warm, exchange=exchange)
 
 
 def _check_items(items: Items | None, config: TrainConfig) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
+from item2vec.arrays import Floats
 from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import ConfigError, CorruptBundleError, Item2VecError, WriteError, short_repr
 from item2vec.items import Items
@@ -32,7 +33,8 @@ from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training.attributes import NewItems
 from item2vec.training.corpus import Corpus
 from item2vec.training.state import Best, State
-from item2vec.training.trainer import Arrays, Loss, Trainer
+from item2vec.training.stored import read_arrays, write_arrays
+from item2vec.training.trainer import Loss, Trainer
 from item2vec.training.validation import Validation
 from item2vec.vectors import Epoch, ItemVectors
 
@@ -73,8 +75,9 @@ class Checkpoint:
         saved = files.parse_json(text, newest / "state.json")
         try:
             self._check(saved)
-            trainer.restore({name: _read(newest, name, array) for name, array in trainer.state.items()})
-            state.read[:] = _read(newest, "read", state.read)
+            arrays = read_arrays(newest, {**trainer.state, "read": state.read})
+            trainer.restore(arrays)
+            state.read[:] = arrays["read"]
             state.reading.state = saved["reading"]
             state.tokens_read = saved["tokens_read"]
             state.loss = Loss(float(saved["loss"]), saved["n_losses"])
@@ -104,10 +107,14 @@ class Checkpoint:
         number = 1 + (0 if last is None else _number(last))
         best = None if state.best is None else self._path("best", state.best.epoch)
         if state.best is not None and best is not None and not best.exists():
-            self._write_best(best, state.best)
+            vectors = state.best.vectors
+            with files.atomic_folder(best) as folder:
+                write_arrays(
+                    folder, _of_best(vectors.input, vectors.output, vectors.positions, state.best.new_items)
+                )
         path = self._path("state", number)
         with files.atomic_folder(path) as folder:
-            _write_arrays(folder, {**trainer.state, "read": state.read})
+            write_arrays(folder, {**trainer.state, "read": state.read})
             files.write_json(
                 folder / "state.json", {"format": FORMAT, "identity": self.identity, **_values(state)}
             )
@@ -142,29 +149,19 @@ class Checkpoint:
                 )
 
     def _best(self, number: int, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> Best:
-        folder, matrix, new = self._path("best", number), trainer.input, trainer.new_items
-        output = None if trainer.scored is None else _read(folder, "output", matrix)
-        positions = None if trainer.positions is None else _read(folder, "positions", trainer.positions)
+        new = trainer.new_items
+        like = _of_best(trainer.input, trainer.scored, trainer.positions, new)
+        arrays = read_arrays(self._path("best", number), like)
         vectors = ItemVectors(
             corpus.vocabulary,
-            _read(folder, "input", matrix),
-            output,
+            arrays["input"],
+            arrays.get("output"),
             corpus.counts,
             config,
-            positions=positions,
+            positions=arrays.get("positions"),
         )
-        if new is not None:
-            new_input, new_output = (_read(folder, f"new_{name}", new.input) for name in ("input", "output"))
-            new = NewItems(new.ids, new_input, new_output)
+        new = None if new is None else NewItems(new.ids, arrays["new_input"], arrays["new_output"])
         return Best(number, vectors, new)
-
-    def _write_best(self, path: Path, best: Best) -> None:
-        vectors, new = best.vectors, best.new_items
-        arrays = {"input": vectors.input, "output": vectors.output, "positions": vectors.positions}
-        if new is not None:
-            arrays |= {"new_input": new.input, "new_output": new.output}
-        with files.atomic_folder(path) as folder:
-            _write_arrays(folder, {name: array for name, array in arrays.items() if array is not None})
 
     def _path(self, kind: str, number: int) -> Path:
         return self.folder / f"{kind}-{number:08d}"
@@ -227,14 +224,15 @@ def _values(state: State) -> dict[str, Any]:
     }
 
 
-def _write_arrays(folder: Path, arrays: Arrays) -> None:
-    for name, array in arrays.items():
-        files.write_array(folder / f"{name}.npy", array)
+def _of_best(
+    input_: Floats, output: Floats | None, positions: Floats | None, new: NewItems | None
+) -> dict[str, Floats]:
+    """Return the arrays of vectors by name."""
+    arrays = {"input": input_, "output": output, "positions": positions}
+    if new is not None:
+        arrays |= {"new_input": new.input, "new_output": new.output}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _number(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
-
-
-def _read(folder: Path, name: str, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return files.open_array(folder / f"{name}.npy", like.dtype, np.shape(like))

@@ -13,6 +13,7 @@ from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
 from item2vec.errors import TrainingError
 from item2vec.progress import progress_bar
 from item2vec.training.attributes import NewItems
+from item2vec.training.averaging import Exchange
 from item2vec.training.checkpoint import Checkpoint
 from item2vec.training.checks import log_items_left_out
 from item2vec.training.corpus import Corpus
@@ -38,11 +39,13 @@ def run_epochs(
     warm: Mask | None = None,
     frozen: Frozen | None = None,
     checkpoint: Checkpoint | None = None,
+    exchange: Exchange | None = None,
 ) -> ItemVectors:
     """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
 
     ``frozen`` rows have their initial vectors again after each piece of an epoch. With a ``checkpoint``,
-    training goes on from its state, and writes its state after each piece.
+    training goes on from its state, and writes its state after each piece. An ``exchange`` replaces the
+    arrays after each epoch by the means of several processes.
 
     Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
     number is logged. Rows of items that have attributes only are appended. A row with a trained output vector
@@ -68,6 +71,8 @@ def run_epochs(
                 frozen.restore(trainer)
             _check_finite(trainer, piece.epoch + 1, config)
             state.add(piece, loss)
+            if piece.is_last and exchange is not None:
+                exchange(state, trainer)
             if piece.is_last:
                 advance(_end_epoch(state, trainer, config, vectors, validation, after_epoch))
             if checkpoint is not None:

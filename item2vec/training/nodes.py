@@ -1,0 +1,160 @@
+"""Training of next_item in several processes of this machine, which exchange their arrays in a folder.
+
+This process is the first one, and starts the others (``python -m item2vec.training.nodes``). The folder
+contains the job: the settings, the frequencies of the items, the initial arrays, and the training tokens of
+the shards of the other processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from item2vec import files
+from item2vec.arrays import Offsets
+from item2vec.config import NextItem
+from item2vec.errors import InputError, TrainingError
+from item2vec.processes import module_command
+from item2vec.shards.lazy import LazyShards
+from item2vec.training.averaging import Exchange, shards_of
+from item2vec.training.corpus import Corpus, Shard
+from item2vec.training.next_item import NextItemTrainer
+from item2vec.training.state import NO_LOSS, State
+from item2vec.training.stored import read_arrays, write_arrays
+from item2vec.types import Vocabulary
+
+__all__ = ["averaging"]
+
+
+@contextlib.contextmanager
+def averaging(trainer: NextItemTrainer, corpus: Corpus, n: int) -> Iterator[tuple[Corpus, Exchange]]:
+    """Start ``n - 1`` processes; yield the shards of this process, and the exchange after each epoch.
+
+    All processes start from the arrays of ``trainer``. They are killed at the end of the block.
+
+    Raises
+    ------
+    InputError
+        If there are fewer shards with training tokens than processes.
+    TrainingError
+        If a process ends before its last epoch.
+    """
+    n_shards = int(np.count_nonzero(corpus.sizes))
+    if n_shards < n:
+        raise InputError(
+            f"found {n_shards} shards with training tokens; expected at least processes={n}; write the "
+            f"sentences with save(path, shards={2 * n}), and open them with Sentences.open(path)"
+        )
+    with tempfile.TemporaryDirectory(prefix="item2vec-") as name, contextlib.ExitStack() as running:
+        folder, own = Path(name), shards_of(corpus, 0, n)
+        _write_job(folder, trainer, corpus, n)
+        children = [running.enter_context(_child(folder, rank)) for rank in range(1, n)]
+
+        def check() -> None:
+            for rank, child in enumerate(children, start=1):
+                if child.poll():
+                    errors = (folder / f"errors-{rank}.txt").read_text(errors="replace").splitlines()
+                    raise TrainingError(
+                        f"process {rank + 1} of {n} ended with code {child.returncode} "
+                        f"({errors[-1] if errors else 'no message'}); train again, with fewer processes if "
+                        "the memory is short"
+                    )
+
+        yield own, Exchange(folder, 0, n, _counts_of(own), check)
+
+
+@contextlib.contextmanager
+def _child(folder: Path, rank: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = module_command("item2vec.training.nodes", str(folder), str(rank), str(os.getpid()))
+    with (folder / f"errors-{rank}.txt").open("wb") as errors:
+        child = subprocess.Popen(
+            **command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+        )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _write_job(folder: Path, trainer: NextItemTrainer, corpus: Corpus, n: int) -> None:
+    own = shards_of(corpus, 0, n).sizes
+    for number, size in enumerate(corpus.sizes):
+        if size and not own[number]:
+            arrays = corpus.shards[number]._asdict()
+            path = folder / f"shard-{number:05d}"
+            path.mkdir()
+            write_arrays(path, {name: array for name, array in arrays.items() if array is not None})
+    (folder / "start").mkdir()
+    write_arrays(folder / "start", trainer.state)
+    write_arrays(folder, {"frequency": corpus.frequency, "sizes": np.array(corpus.sizes)})
+    values = {"n": n, "longest": corpus.longest, "ordered": corpus.ordered}
+    files.write_json(folder / "job.json", {**values, "config": trainer.config.model_dump(mode="json")})
+
+
+def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:
+    job: dict[str, Any] = files.parse_json(files.read_text(folder / "job.json"), folder / "job.json")
+    frequency = files.open_array(folder / "frequency.npy", np.int64, (None,))
+    sizes = files.open_array(folder / "sizes.npy", np.int64, (None,)).tolist()
+
+    def shard(number: int) -> Shard:
+        """Read the tokens into memory: compiled loops have other signatures for read-only arrays."""
+        path = folder / f"shard-{number:05d}"
+        tokens = np.array(files.open_array(path / "tokens.npy", np.int32, (None,)))
+        offsets = np.array(files.open_array(path / "offsets.npy", np.int64, (None,)))
+        has_keep = (path / "keep.npy").exists()
+        keep = files.open_array(path / "keep.npy", np.float64, (None,)) if has_keep else None
+        return Shard(tokens, offsets, keep)
+
+    shards = LazyShards(len(sizes), shard)
+    corpus = Corpus(
+        Vocabulary(()),
+        shards,
+        tuple(sizes),
+        job["longest"],
+        frequency.astype(np.float64),
+        frequency,
+        1.0,
+        job["ordered"],
+    )
+    return corpus, NextItem(**job["config"]), job["n"]
+
+
+def _counts_of(corpus: Corpus) -> Offsets:
+    """Return the number of tokens of each item in the shards that are not left out."""
+    counts = np.zeros(corpus.n_items, np.int64)
+    for number in np.flatnonzero(corpus.sizes).tolist():
+        counts += np.bincount(corpus.shards[number].tokens, minlength=len(counts))
+    return counts
+
+
+def _train(folder: Path, rank: int, parent: int) -> None:
+    """Train the shards of a process, and exchange arrays with the others after each epoch."""
+
+    def check() -> None:
+        if os.getppid() != parent:
+            sys.exit("the first process ended")
+
+    corpus, config, n = _read_job(folder)
+    own = shards_of(corpus, rank, n)
+    trainer, state = NextItemTrainer(corpus, config), State.at_start(own, config)
+    trainer.restore(read_arrays(folder / "start", trainer.state))
+    exchange = Exchange(folder, rank, n, _counts_of(own), check)
+    for piece in state.reading.pieces(config.epochs):
+        check()
+        state.add(piece, trainer.train_piece(piece))
+        if piece.is_last:
+            exchange(state, trainer)
+            state.loss = NO_LOSS
+
+
+if __name__ == "__main__":
+    _train(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
