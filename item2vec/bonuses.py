@@ -83,7 +83,7 @@ def token_bonuses(
 def _mixture_bonuses(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Bonuses:
     weights = _table_weights(histories, taste, table)
     rows, logs, offsets = log_shares(histories.codes, histories.offsets, weights, table.rows, FLOOR)
-    return Bonuses(rows.astype(np.intp), (taste.mixture * logs).astype(np.float32), offsets)
+    return Bonuses(rows.astype(np.intp), ((taste.mixture or 0.0) * logs).astype(np.float32), offsets)
 
 
 def _table_weights(histories: Histories, taste: TasteConfig, table: NeighbourTable) -> Doubles:

@@ -9,11 +9,10 @@ from item2vec.arguments import checked
 from item2vec.config import AdapterConfig, Config, ModelSettings
 from item2vec.index.building import check_kind
 from item2vec.items import Items
-from item2vec.neighbours import table_for
 from item2vec.prior import prior_of
 from item2vec.recommender import Recommender
 from item2vec.sentences import Sentences, ShardedSentences
-from item2vec.training import train
+from item2vec.training import train_with_table
 from item2vec.vectors import ItemVectors
 
 __all__ = ["fit"]
@@ -37,8 +36,9 @@ def fit(
 
     ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``,
     ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``, ``adapter`` to
-    ``Recommender``, and ``items`` to both. If the taste has a ``mixture``, the table of neighbours is
-    computed from the same sentences. The prior is also computed from them, if the taste has a
+    ``Recommender``, and ``items`` to both. If the taste has a ``mixture``, by default for the objectives
+    transitions, linkprop and ease, the table of neighbours is computed from the same sentences. The prior is
+    also computed from them, if the taste has a
     ``popularity``, or the sentences have timestamps (``prior.prior_of``).
 
     >>> from item2vec import adapters
@@ -48,25 +48,22 @@ def fit(
     """
     config = (config or Config()).with_settings(**settings)
     check_kind(config.index)
-    train_config, taste = config.train, config.taste
-    vectors = train(
+    vectors, table = train_with_table(
         sentences,
+        config,
         items=items,
-        config=train_config,
-        taste=taste,
         validation=validation,
         start=start,
         freeze=freeze,
         checkpoint=checkpoint,
         processes=processes,
     )
-    vocabulary = vectors.vocabulary
     return Recommender(
         vectors,
-        **taste.model_dump(),
+        **config.taste.model_dump(),
         index=config.index,
         items=items,
         adapter=adapter,
-        neighbours=table_for(sentences, vocabulary) if taste.mixture else None,
-        prior=prior_of(sentences, vocabulary, taste),
+        neighbours=table,
+        prior=prior_of(sentences, vectors.vocabulary, config.taste),
     )

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from item2vec.arrays import Codes, Doubles, Floats, Offsets
+from item2vec.arrays import Codes, Doubles, Floats, Offsets, Rows
 from item2vec.errors import InputError
 from item2vec.interactions import read_only
 from item2vec.kernels.cooccurrence import SparseRows, links, newest_items
@@ -17,7 +17,7 @@ from item2vec.kernels.transitions import windowed_transitions
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
 from item2vec.types import Vocabulary, check_k
 
-__all__ = ["NeighbourTable", "link_propagation", "table_for", "transitions"]
+__all__ = ["NeighbourTable", "known_sentences", "link_propagation", "table_for", "transitions"]
 
 TRANSITION_DECAY = 0.5
 BACKWARD = 0.5
@@ -71,6 +71,24 @@ class NeighbourTable:
     def rows(self) -> SparseRows:
         """The table in the format of the compiled loops."""
         return SparseRows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
+
+    def take(self, kept: Rows) -> NeighbourTable:
+        """Return the table of some of the items, in this order; other items are left out of all rows.
+
+        >>> table = NeighbourTable(np.array([0, 1, 2]), np.array([1, 0]), np.array([0.5, 0.2]), decay=0.5)
+        >>> table.take(np.array([1, 0])).weights, table.take(np.array([1]))
+        (array([0.2, 0.5], dtype=float32), NeighbourTable(1 items, 0 neighbour weights, decay=0.5))
+        """
+        if np.array_equal(kept, np.arange(len(self))):
+            return self
+        row_of = np.full(len(self), -1, dtype=np.int32)
+        row_of[kept] = np.arange(len(kept))
+        rows = [np.arange(self.offsets[row], self.offsets[row + 1]) for row in kept]
+        rows = [row[row_of[self.items[row]] >= 0] for row in rows]
+        index = np.concatenate([np.empty(0, np.int64), *rows])
+        return NeighbourTable(
+            offsets_of([len(row) for row in rows]), row_of[self.items[index]], self.weights[index], self.decay
+        )
 
     def column(self, neighbour: int, items: Codes) -> Doubles:
         """Return the weight of ``neighbour`` in the row of each of ``items``; 0 if it is not in the row.
@@ -157,6 +175,16 @@ def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -
     >>> table_for(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a"))).items
     array([1, 0], dtype=int32)
     """
+    known = known_sentences(sentences, vocabulary)
+    return transitions(known) if known.ordered else link_propagation(known)
+
+
+def known_sentences(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -> Sentences:
+    """Return the sentences that ``table_for`` counts, encoded with ``vocabulary``.
+
+    >>> known_sentences(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a"))).tokens
+    array([1, 0], dtype=int32)
+    """
     code_of = sentences.vocabulary.codes_in(vocabulary)
     tokens, lengths = [], []
     for shard in _sampled(sentences):
@@ -165,8 +193,7 @@ def table_for(sentences: Sentences | ShardedSentences, vocabulary: Vocabulary) -
         tokens.append(code_of[known.tokens])
         lengths.append(known.lengths)
     offsets = offsets_of(np.concatenate(lengths))
-    known = Sentences(vocabulary, np.concatenate(tokens), offsets, ordered=sentences.ordered)
-    return transitions(known) if sentences.ordered else link_propagation(known)
+    return Sentences(vocabulary, np.concatenate(tokens), offsets, ordered=sentences.ordered)
 
 
 def _sampled(sentences: Sentences | ShardedSentences) -> Iterator[Sentences]:

@@ -19,6 +19,7 @@ from item2vec.arrays import Floats, Mask
 from item2vec.catalogue import Eligible
 from item2vec.config.adapter import AdapterConfig
 from item2vec.config.settings import Learned
+from item2vec.config.tables import TableConfig
 from item2vec.config.taste import TasteConfig
 from item2vec.described import described, html_of
 from item2vec.extension import NOTHING, Extension
@@ -95,7 +96,7 @@ class Recommender(ItemQueries):
         half_life: float | None = None,
         last_n: int | None = None,
         repeat_bonus: float = 0.0,
-        mixture: float = 0.0,
+        mixture: float | None = None,
         popularity: float = 0.0,
         popularity_half_life: float | None = None,
         index: Kind = "auto",
@@ -116,7 +117,11 @@ class Recommender(ItemQueries):
             popularity=popularity,
             popularity_half_life=popularity_half_life,
         )
-        taste = config.as_trained(vectors.config, has_output=vectors.output is not None)
+        taste = config.as_trained(
+            vectors.config, has_output=vectors.output is not None, has_table=neighbours is not None
+        )
+        if isinstance(vectors.config, TableConfig) and isinstance(taste.decay, float):
+            neighbours = neighbours and replace(neighbours, decay=taste.decay)
         searched = searched_matrix(vectors, taste, prior)
         built = build(searched, kind=index, queries=typical_queries(vectors, taste), recall=recall)
         self._set_parts(

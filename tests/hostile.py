@@ -219,6 +219,7 @@ def calls_of(world):
     yield config.objectives_with, {"name": "epochs"}
     yield config.of_its_objective, {"settings": {"objective": "skipgram"}}
     yield config.TasteConfig().as_trained, {"train": config.NextItem(), "has_output": True}
+    yield config.TasteConfig().mixture_for, {"train": config.EASE()}
     yield config.AdapterConfig().resolved, {"timestamps": w.interactions.timestamp}
     yield config.NextItem().for_data, {"n_tokens": 9, "ordered": True}
     yield config.NextItem().replace, {"epochs": 3}

@@ -223,13 +223,17 @@ def test_help_names_the_objectives_of_a_setting_and_their_defaults(item2vec):
 
     options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}
     assert options["epochs"].endswith("[default: next_item 15, skipgram and cbow 40, glove 25]")
-    assert options["vector_size"].endswith("[default: next_item 384, skipgram and cbow and lsa and glove 64]")
+    assert options["vector_size"].endswith(
+        "[default: next_item 384, skipgram and cbow and lsa and glove and transitions and linkprop and "
+        "ease 64]"
+    )
+    assert options["l2"].startswith("ease: Regularisation: number added")
     assert options["dropout"].startswith("next_item: Probability that a history item is dropped")
     assert options["dropout"].endswith("[default: 0.3]")
     assert options["min_count"].startswith("Minimum number of occurrences of an item; ")
     assert options["min_count"].endswith("[default: 1]")
     assert options["objective"].endswith(
-        "One of: next_item, skipgram, cbow, lsa, glove. [default: next_item]"
+        "One of: next_item, skipgram, cbow, lsa, glove, transitions, linkprop, ease. [default: next_item]"
     )
     assert "default:" not in options["workers"]
 
@@ -273,6 +277,26 @@ def test_one_decay_or_several_reach_the_model(item2vec, playlists, monkeypatch, 
     assert trained("--decay", "0.1,0.2,0.3,0.4", "--context-decay", "1, 1") == (
         (0.1, 0.2, 0.3, 0.4),
         (1.0, 1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("objective", "setting"), [("transitions", "fade"), ("linkprop", "max_neighbours"), ("ease", "l2")]
+)
+def test_tables_of_neighbours_are_trained_and_evaluated(item2vec, playlists, objective, setting):
+    flags = ("--playlists", "lists.txt", "--objective", objective, f"--{setting.replace('_', '-')}", "1")
+    assert item2vec("train", *flags)[0] == 0
+    model = load("models")
+    assert (model.vectors.config.objective, getattr(model.vectors.config, setting)) == (objective, 1)
+    assert model.taste.mixture == 1
+    code, out, _ = item2vec("evaluate", *flags, "--json")
+    assert code == 0
+    assert json.loads(out)["metrics"]["item2vec"]["hr@10"] == 1
+    code, _, err = item2vec("train", *flags, "--epochs", "3")
+    assert (code, err.count("\n")) == (2, 1)
+    assert (
+        f"--epochs is a setting of --objective next_item or skipgram or cbow or glove, not of {objective}"
+        in err
     )
 
 

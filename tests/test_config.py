@@ -134,6 +134,11 @@ RANGES = [
     ("weighting", ["raw", "tfidf", "ppmi"], ["pmi", None, 1]),
     ("power", [0, 0.5, 1], [-0.1, 1.1, np.nan, "1", True, None]),
     ("x_max", [0.5, 100], [0, -1, np.nan, np.inf, "9", True, None]),
+    ("max_neighbours", [1, 100_000], [0, -1, 10**6, 1.5, "1", True, None]),
+    ("fade", [0.1, 1], [0, -0.1, 1.1, np.nan, "1", True, None]),
+    ("smoothing", [0, 5, 1e9], [-1, np.nan, np.inf, 1e10, "1", True, None]),
+    ("max_items", [2, 100_000], [1, 0, 10**6, 1.5, "9", True, None]),
+    ("l2", [0.001, 250, 1e9], [0, -1, 1e-4, np.nan, np.inf, 1e10, "1", True, None]),
     ("x_exponent", [0, 0.75, 1], [-0.1, 1.1, np.nan, "1", True, None]),
 ]
 
@@ -155,9 +160,7 @@ def test_training_settings_have_ranges(setting, good, bad):
 
 @pytest.mark.parametrize("wrong", ["skip-gram", "sg", "", None, 1, ["cbow"]])
 def test_the_objective_is_one_of_five(wrong):
-    with pytest.raises(
-        ConfigError, match=r"objective is .*; expected 'next_item', 'skipgram', .* or 'glove'"
-    ):
+    with pytest.raises(ConfigError, match=r"objective is .*; expected 'next_item', 'skipgram', .* or 'ease'"):
         TrainConfig(objective=wrong)
 
 
@@ -170,7 +173,7 @@ def test_the_objective_is_one_of_five(wrong):
         ("half_life", [None, 0.01, 7, 1e6], [0, -1, np.nan, np.inf, "7", True]),
         ("last_n", [None, 1, 100], [0, -1, 1.5, True]),
         ("repeat_bonus", [0, 0.0, 3, 1e6], [-1, -1e-9, np.nan, np.inf, 1e7, "3", True, None]),
-        ("mixture", [0, 0.5, 1e6], [-1, np.nan, np.inf, 1e7, "1", True, None]),
+        ("mixture", [None, 0, 0.5, 1e6], [-1, np.nan, np.inf, 1e7, "1", True]),
         ("popularity", [0, 0.5, 1e6], [-1, np.nan, np.inf, 1e7, "1", True, None]),
         ("popularity_half_life", [None, 0.01, 7, 1e6], [0, -1, np.nan, np.inf, "7", True]),
     ],
@@ -186,7 +189,7 @@ def test_taste_settings_have_ranges(setting, good, bad):
 def test_an_error_names_the_value_and_the_expected_range():
     with pytest.raises(
         ConfigError,
-        match=r"objective is 'skip-gram'; expected 'next_item', .* or 'glove'; did you mean 'skipgram'",
+        match=r"objective is 'skip-gram'; expected 'next_item', .* or 'ease'; did you mean 'skipgram'",
     ):
         TrainConfig(objective="skip-gram")
     with pytest.raises(ConfigError, match=r"unknown setting .vectorsize.*; epochs is 0; expected at least 1"):

@@ -21,8 +21,8 @@ from faults.operations import without_canary
 from nights import QUICK, InProcessWorker, changed, cut, fill, made_listens, shuffled
 
 import item2vec
-from item2vec import Interactions, adapters, versions
-from item2vec.config import AdapterConfig, EvaluationConfig, LimitsConfig, RetentionConfig
+from item2vec import Config, Interactions, adapters, versions
+from item2vec.config import AdapterConfig, EvaluationConfig, LimitsConfig, RetentionConfig, RetrainConfig
 from item2vec.errors import (
     ConfigError,
     GateRefusedError,
@@ -248,6 +248,21 @@ def test_a_mixture_is_published_with_its_table(listens, tmp_path):
         assert sum(share for _, share in engine.explain("u1", best[0].item)) == pytest.approx(
             best[0].score, abs=1e-4
         )
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("objective", ["transitions", "linkprop", "ease"])
+def test_tables_of_neighbours_are_trained_at_night(objective, listens, tmp_path):
+    url = fill(f"sqlite:///{tmp_path}/item2vec.db", listens)
+    config = RetrainConfig(
+        model=Config().with_settings(objective=objective), retention=RetentionConfig(pages=False)
+    )
+    item2vec.retrain(models=tmp_path / "models", store=url, config=config)
+    with item2vec.Engine(models=tmp_path / "models", store=url) as engine:
+        assert engine.model.vectors.config.objective == objective
+        lists = adapters.histories(Store(url).interactions())
+        expected = item2vec.fit(lists, config.model).recommend_many(lists.take(np.arange(3)), k=3)
+        assert [engine.recommend(user, k=3) for user in ("u0", "u1", "u10")] == expected
 
 
 @pytest.mark.usefixtures("in_process")

@@ -103,7 +103,7 @@ def test_bonuses_are_searched_and_the_repeat_bonus_only_with_repeats(repeats, ob
     taste = best_taste(*scored, config, TASTE)
     assert (taste.repeat_bonus, taste.mixture) == (3 if repeats else 0, 0.5)
     kept = best_taste(*scored, config, ("last_n", "repeat_bonus"))
-    assert kept.mixture == 0
+    assert kept.mixture is None
 
 
 @pytest.mark.parametrize("timed", [True, False])
@@ -143,7 +143,7 @@ def test_next_item_keeps_the_decays_of_its_training():
         train=TrainConfig(objective="next_item", vector_size=8, epochs=3, context_decay=(0.4, 0.6))
     )
     trial = run_trial(problem_of(chains()), 0, config, TASTE)
-    reread = dict.fromkeys(["last_n", "popularity_half_life"]) | {"mixture": 0.0, "popularity": 0.0}
+    reread = dict.fromkeys(["last_n", "popularity_half_life", "mixture"]) | {"popularity": 0.0}
     assert trial.config.taste.replace(**reread) == config.taste
     assert trial.score == pytest.approx(trial.values.mean())
 

@@ -13,7 +13,16 @@ from item2vec.config.nightly import (
     RetentionConfig,
     RetrainConfig,
 )
-from item2vec.config.objectives import LSA, OBJECTIVES, SETTINGS_OF_TRAINING, GloVe, Training
+from item2vec.config.objectives import (
+    EASE,
+    LSA,
+    OBJECTIVES,
+    SETTINGS_OF_TRAINING,
+    GloVe,
+    LinkProp,
+    Training,
+    Transitions,
+)
 from item2vec.config.saved import of_its_objective
 from item2vec.config.settings import Settings
 from item2vec.config.taste import TasteConfig
@@ -30,6 +39,7 @@ from item2vec.config.training import (
 __all__ = [
     "CBOW",
     "DEFAULT_OBJECTIVE",
+    "EASE",
     "LSA",
     "OBJECTIVES",
     "PLAIN_DECAY",
@@ -41,6 +51,7 @@ __all__ = [
     "GloVe",
     "IngestConfig",
     "LimitsConfig",
+    "LinkProp",
     "ModelSettings",
     "NextItem",
     "RetentionConfig",
@@ -51,6 +62,7 @@ __all__ = [
     "TrainConfig",
     "TrainSettings",
     "Training",
+    "Transitions",
     "objectives_with",
     "of_its_objective",
 ]

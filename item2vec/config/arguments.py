@@ -19,7 +19,7 @@ class TrainSettings(TypedDict, total=False):
     >>> settings: TrainSettings = {"objective": "skipgram", "vector_size": 64}
     """
 
-    objective: Literal["next_item", "skipgram", "cbow", "lsa", "glove"]
+    objective: Literal["next_item", "skipgram", "cbow", "lsa", "glove", "transitions", "linkprop", "ease"]
     backend: Literal["gensim", "numba"]
     vector_size: int
     window: int | Literal["full"]
@@ -50,6 +50,11 @@ class TrainSettings(TypedDict, total=False):
     power: float
     x_max: float
     x_exponent: float
+    max_neighbours: int
+    fade: float
+    smoothing: float
+    max_items: int
+    l2: float
 
 
 class ModelSettings(TrainSettings, total=False):
@@ -64,7 +69,7 @@ class ModelSettings(TrainSettings, total=False):
     half_life: float | None
     last_n: int | None
     repeat_bonus: float
-    mixture: float
+    mixture: float | None
     popularity: float
     popularity_half_life: float | None
     index: Literal["auto", "exact", "faiss", "annoy"]

@@ -47,8 +47,8 @@ class Config(Settings):
     def to_toml(self) -> str:
         """Return the configuration as text for ``item2vec.toml``, without ``workers`` and unset settings.
 
-        >>> print(Config(taste=TasteConfig(decay=0.5)).to_toml().splitlines()[-5:])
-        ['[taste]', 'decay = 0.5', 'repeat_bonus = 0.0', 'mixture = 0.0', 'popularity = 0.0']
+        >>> print(Config(taste=TasteConfig(decay=0.5)).to_toml().splitlines()[-4:])
+        ['[taste]', 'decay = 0.5', 'repeat_bonus = 0.0', 'popularity = 0.0']
         """
         lines = [f'index = "{self.index}"']
         for section, settings in (("train", self.train), ("taste", self.taste)):

@@ -8,9 +8,19 @@ from typing import Annotated
 from pydantic import BeforeValidator, SerializeAsAny
 
 from item2vec.config.relatives import LSA, GloVe
+from item2vec.config.tables import EASE, LinkProp, Transitions
 from item2vec.config.training import OBJECTIVES, TrainConfig
 
-__all__ = ["LSA", "OBJECTIVES", "SETTINGS_OF_TRAINING", "GloVe", "Training"]
+__all__ = [
+    "EASE",
+    "LSA",
+    "OBJECTIVES",
+    "SETTINGS_OF_TRAINING",
+    "GloVe",
+    "LinkProp",
+    "Training",
+    "Transitions",
+]
 
 SETTINGS_OF_TRAINING = tuple(
     dict.fromkeys(name for settings in OBJECTIVES.values() for name in settings.model_fields)

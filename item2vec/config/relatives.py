@@ -10,11 +10,19 @@ from item2vec.arguments import checked
 from item2vec.config.settings import Alpha, Epochs, Exponent, Finite, Flag, Patience, VectorSize, Window
 from item2vec.config.training import TrainConfig, with_objective
 
-__all__ = ["LSA", "GloVe"]
+__all__ = ["LSA", "GloVe", "OneStep"]
+
+
+class OneStep(TrainConfig):
+    """Settings of the objectives that are computed in one step, without epochs and initial vectors."""
+
+    # Not settings.
+    epochs: ClassVar[int] = 1  # type: ignore[misc]
+    patience: ClassVar[None] = None  # type: ignore[misc]
 
 
 @with_objective
-class LSA(TrainConfig):
+class LSA(OneStep):
     """Settings of LSA, which factorises a matrix of counts by a truncated singular value decomposition.
 
     Sources: Deerwester et al., Indexing by Latent Semantic Analysis, JASIS 1990; Levy & Goldberg, Neural Word
@@ -52,10 +60,6 @@ class LSA(TrainConfig):
     samples (Levy & Goldberg, 2014). Used with weighting="ppmi"."""
     ns_exponent: Exponent = 0.5
     """Exponent of the counts of contexts in the pointwise mutual information. Used with weighting="ppmi"."""
-
-    # Not settings, because LSA is computed in one step.
-    epochs: ClassVar[int] = 1  # type: ignore[misc]
-    patience: ClassVar[None] = None  # type: ignore[misc]
 
     @checked
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002

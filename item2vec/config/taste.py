@@ -8,11 +8,15 @@ from pydantic import Field, model_validator
 
 from item2vec.arguments import checked
 from item2vec.config.settings import Decay, Decays, Finite, Learned, Settings
+from item2vec.config.tables import TableConfig
 from item2vec.config.training import PLAIN_DECAY, TrainConfig
 
 __all__ = ["TasteConfig"]
 
 PartWeight = Annotated[Finite, Field(ge=0, le=1e6)]
+TABLE_MIXTURE, BESIDE_TABLE = 1.0, 0.001
+"""Defaults of mixture and part weight if the model is a table of neighbours: the table decides, and vectors
+order items of equal or no weight in it."""
 Bonus = Annotated[Finite, Field(ge=0, le=1e6)]
 
 
@@ -32,19 +36,23 @@ class TasteConfig(Settings):
     decay: Decay | Learned | Decays | None = None
     """Factor on the weight of a history item per step back; 1.0 gives the plain mean. "learned" uses the
     weights that next_item learned. Several values, such as 0.5 and 0.9, apply to equal parts of the vectors,
-    one value per part. The default is ``context_decay`` for next_item, and 0.7 for other objectives."""
+    one value per part. The default is ``context_decay`` for next_item, 0.5 for transitions, 1 for linkprop
+    and ease, and 0.7 for other objectives. A single number for transitions, linkprop or ease is also the
+    decay of their table."""
     part_weights: Annotated[tuple[PartWeight, ...], Field(min_length=1)] | None = None
     """Weight of each part of the vectors in a score, one per ``decay``. The default is 1; with the default
-    ``context_decay`` of next_item, it is 0.5 for the part with decay 0.3."""
+    ``context_decay`` of next_item, it is 0.5 for the part with decay 0.3. For transitions, linkprop and ease
+    with the default mixture, it is 0.001, so that their table decides."""
     half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Age in days at which the weight of a history item is halved, if the history has timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of history items in a taste; the newest known items are used."""
     repeat_bonus: Bonus = 0.0
     """Number added to the score of each item of the history, if seen items may be recommended."""
-    mixture: Bonus = 0.0
+    mixture: Bonus | None = None
     """Weight of the table of neighbours in scores: adds mixture · log(1 + p / 0.0001) to the score of an
-    item, where p is the item's share of the neighbour weights of the history. With 0, no table is built."""
+    item, where p is the item's share of the neighbour weights of the history. With 0, no table is built. The
+    default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
     popularity: Bonus = 0.0
     """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
     c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, no
@@ -54,10 +62,14 @@ class TasteConfig(Settings):
     timestamps. By default counts are not discounted."""
 
     @checked
-    def as_trained(self, train: TrainConfig | None, *, has_output: bool) -> Self:
-        """Return a copy in which unset score, decay and part weights have the defaults for a training.
+    def as_trained(
+        self, train: TrainConfig | None, *, has_output: bool, has_table: bool | None = None
+    ) -> Self:
+        """Return a copy in which unset fields that depend on the training have their defaults.
 
-        ``train`` holds the settings of training; ``None`` if they are unknown, as for a word2vec file.
+        The fields are score, decay, part weights and mixture. ``train`` holds the settings of training;
+        ``None`` if they are unknown, as for a word2vec file. Without a table of neighbours, an unset mixture
+        is 0. With ``has_table=None``, it stays unset.
 
         >>> from item2vec import NextItem
         >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)
@@ -69,9 +81,26 @@ class TasteConfig(Settings):
         weights = self.part_weights
         if weights is None and train is not None and decay == train.taste_decay:
             weights = train.part_weights
-        if (score, decay, weights) == (self.score, self.decay, self.part_weights):
+        mixture = self.mixture
+        if mixture is None and has_table is not None:
+            mixture = self.mixture_for(train) if has_table else 0.0
+            if mixture and weights is None and not isinstance(decay, tuple):
+                weights = (BESIDE_TABLE,)
+        if (score, decay, weights, mixture) == (self.score, self.decay, self.part_weights, self.mixture):
             return self  # validation would take longer than a taste
-        return self.replace(score=score, decay=decay, part_weights=weights)
+        return self.replace(score=score, decay=decay, part_weights=weights, mixture=mixture)
+
+    @checked
+    def mixture_for(self, train: TrainConfig | None) -> float:
+        """Return ``mixture``, or its default for a training, if a table of neighbours can be built.
+
+        >>> from item2vec import TrainConfig
+        >>> TasteConfig().mixture_for(TrainConfig(objective="ease")), TasteConfig().mixture_for(None)
+        (1.0, 0.0)
+        """
+        if self.mixture is None:
+            return TABLE_MIXTURE if isinstance(train, TableConfig) else 0.0
+        return self.mixture
 
     @model_validator(mode="after")
     def _check_part_weights(self) -> Self:

@@ -27,13 +27,12 @@ from item2vec.kernels.cooccurrence import (
 from item2vec.neighbours import MAX_ITEMS, link_propagation, transitions
 from item2vec.ranking import top_k
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of
+from item2vec.training.ease import EASE_ROUNDING, inverse
 
 __all__ = ["EASE", "LinkPropagation", "Transitions", "baselines"]
 
 EASE_MAX_ITEMS = 10_000
 EASE_QUICK_ITEMS = 5_000
-EASE_ROUNDING = 1e-9
-"""Bound of the rounding errors of the inverse: smaller weights are set to 0."""
 
 
 class Transitions(Baseline):
@@ -108,7 +107,7 @@ class EASE(Baseline):
     sentences
         The training part.
     l2
-        Regularisation parameter (λ in the paper), above 0.
+        Regularisation parameter (λ in the paper), from 0.001 to 1e9.
 
     Raises
     ------
@@ -131,8 +130,6 @@ class EASE(Baseline):
                 f"found {n_items:,} items; expected at most {EASE_MAX_ITEMS:,}, because EASE inverts a dense "
                 "matrix; use LinkPropagation"
             )
-        if not 0 < l2 < np.inf:
-            raise InputError(f"l2 is {l2}; expected a finite number above 0")
         numbered = self._numbered(sentences)
         counted = newest_items(numbered.tokens, numbered.offsets, n_items, MAX_ITEMS)
         self._weights = _ease_weights(pair_counts(*counted, n_items), l2)
@@ -162,13 +159,11 @@ class EASE(Baseline):
 
 def _ease_weights(gram: Doubles, l2: float) -> Floats:
     """Return the weights of EASE (float32, n items × n items). The pair counts ``gram`` are overwritten."""
-    diagonal = np.diag_indices(len(gram))
-    gram[diagonal] += l2
-    inverse = np.linalg.inv(gram)
-    inverse /= -np.diag(inverse)
-    inverse[np.abs(inverse) < EASE_ROUNDING] = 0
-    inverse[diagonal] = 0
-    return inverse.astype(np.float32)
+    weights = inverse(gram, l2)
+    weights /= -weights.diagonal().copy()
+    weights[np.abs(weights) < EASE_ROUNDING] = 0
+    weights[np.diag_indices(len(gram))] = 0
+    return weights.astype(np.float32)
 
 
 @checked

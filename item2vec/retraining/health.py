@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from item2vec.arrays import Doubles, Floats, Rows
-from item2vec.config import CBOW, LSA, NextItem, SkipGram
+from item2vec.config import CBOW, NextItem, SkipGram
+from item2vec.config.relatives import OneStep
 from item2vec.index.building import build
 from item2vec.index.recall import recall_per_query
 from item2vec.index.search import find_many
@@ -59,8 +60,9 @@ class Health:
     norm_growth: float | None
     """``norm_median`` divided by the norm of a randomly initialised row; 1 for untrained vectors. Vectors are
     initialised uniformly within ±1 / dimensions (gensim) or ±0.5 / dimensions (numba); next_item uses the
-    dimensions of each part. ``None`` without initialisation (LSA), or if the objective compares vectors by
-    cosine: they are initialised with norm 1, and only an evaluation detects missing training."""
+    dimensions of each part. ``None`` without initialisation (LSA, tables of neighbours), or if the
+    objective compares vectors by cosine: they are initialised with norm 1, and only an evaluation detects
+    missing training."""
     output_norm: float | None
     """Median norm of the output rows, which are initialised with 0; ``None`` without output vectors."""
     effective_rank: float
@@ -122,7 +124,7 @@ def _growth(norm: float, vectors: ItemVectors) -> float | None:
     size, config = vectors.input.shape[1], vectors.config
     if config is None or (isinstance(config, SkipGram | CBOW) and config.backend == "gensim"):
         return norm * float((3 * size) ** 0.5)
-    if isinstance(config, LSA):
+    if isinstance(config, OneStep):
         return None
     if isinstance(config, NextItem) and config.similarity == "cosine":
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from item2vec.arguments import checked_except
+from item2vec.arrays import Mask
 from item2vec.config import (
     CBOW,
     LSA,
@@ -19,20 +20,24 @@ from item2vec.config import (
     TrainConfig,
     TrainSettings,
 )
+from item2vec.config.relatives import OneStep
+from item2vec.config.tables import TableConfig
 from item2vec.errors import ConfigError, InputTypeError, MissingExtraError, Remedy
 from item2vec.items import Items
+from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training.attributes import ItemAttributes
 from item2vec.training.averaging import check_processes
 from item2vec.training.checkpoint import Checkpoint, identity_of
 from item2vec.training.corpus import Corpus, prepare
 from item2vec.training.epochs import AfterEpoch, run_epochs
+from item2vec.training.tables import factorised, table_of
 from item2vec.training.trainer import Trainer
 from item2vec.training.validation import Validation
 from item2vec.training.warm_start import Frozen, check_freeze, check_start, initialise
 from item2vec.vectors import ItemVectors
 
-__all__ = ["AfterEpoch", "train"]
+__all__ = ["AfterEpoch", "train", "train_with_table"]
 
 
 @checked_except("sentences", "start")
@@ -57,17 +62,20 @@ def train(
     sentences
         The training data. In each epoch, the tokens of unordered sentences are shuffled, and a token below
         the median weight is read with probability weight / median. LSA and GloVe shuffle once, and multiply
-        counts by these probabilities. Of ``ShardedSentences``, one shard at a time is in memory. The order of
-        the shards is drawn for each epoch, and the learning rate falls over all of them. One shard gives the
-        same bytes as the same sentences in memory. LSA and GloVe count pairs shard by shard; the matrix of
-        counts is in memory.
+        counts by these probabilities. Tables of neighbours (transitions, linkprop, ease) use no weights,
+        except that tokens of negative weight are left out. Of ``ShardedSentences``, one shard at a time is in
+        memory. The order of the shards is drawn for each epoch, and the learning rate falls over all of them.
+        One shard gives the same bytes as the same sentences in memory. LSA and GloVe count pairs shard by
+        shard; the matrix of counts is in memory. For tables of neighbours, the tokens are in memory, up to
+        100 million of them.
     items
         Items with their attributes, for ``attributes=["brand", "category"]``, a setting of next_item. The
         vectors of an item are then the sum of its own vectors and those of its attributes. A new item, which
         no sentence contains, has the sum of its attributes' vectors, and a count of 0.
     config
         Settings of training; the default is ``NextItem()``. ``settings``, such as ``vector_size=64``,
-        override fields of ``config`` (``NextItem``, ``SkipGram``, ``CBOW``, ``LSA`` or ``GloVe``).
+        override fields of ``config`` (``NextItem``, ``SkipGram``, ``CBOW``, ``LSA``, ``GloVe``, or the
+        settings of a table of neighbours).
     validation
         Sentences whose last item is predicted from the items before it. HR@10 and NDCG@10 over all
         items are measured after each epoch and stored in ``.curve``, beside the training loss. With
@@ -139,14 +147,49 @@ def train(
     np.float64(0.0)
     """
     model = Config(train=(config or TrainConfig()).replace(**settings), taste=taste or TasteConfig())
+    return train_with_table(
+        sentences,
+        model,
+        items=items,
+        validation=validation,
+        start=start,
+        freeze=freeze,
+        after_epoch=after_epoch,
+        checkpoint=checkpoint,
+        processes=processes,
+    )[0]
+
+
+def train_with_table(
+    sentences: Sentences | ShardedSentences,
+    model: Config,
+    *,
+    items: Items | None = None,
+    validation: Sentences | None = None,
+    start: ItemVectors | None = None,
+    freeze: bool = False,
+    after_epoch: AfterEpoch | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    processes: int = 1,
+) -> tuple[ItemVectors, NeighbourTable | None]:
+    """Return the result of ``train``, and the table of neighbours for the ``mixture`` of the taste.
+
+    The table has a row per item of the vectors. It is ``None`` if the mixture is 0. By default, the mixture
+    is above 0 for objectives whose model is a table.
+
+    >>> model = Config(train=TrainConfig(objective="linkprop", vector_size=8))
+    >>> train_with_table(Sentences.of([["a", "b"], ["b", "c"]]), model)[1]
+    NeighbourTable(3 items, 4 neighbour weights, decay=1.0)
+    """
     config = model.train
     if config.patience is not None and validation is None:
         raise ConfigError(
             f"patience={config.patience} needs validation data; pass validation=, or leave patience out"
         )
-    if checkpoint is not None and isinstance(config, LSA):
+    if checkpoint is not None and isinstance(config, OneStep):
         raise ConfigError(
-            "checkpoint cannot be set with objective='lsa', which is computed in one step; omit checkpoint"
+            f"checkpoint cannot be set with objective={config.objective!r}, which is computed in one step; "
+            "omit checkpoint"
         )
     check_processes(processes, config, checkpoint=checkpoint is not None, freeze=freeze)
     if not isinstance(sentences, Sentences | ShardedSentences):
@@ -161,24 +204,46 @@ def train(
     corpus = prepare(sentences, config)
     measured = None if validation is None else Validation(validation, model.taste)
 
+    mixture = model.taste.mixture_for(config)
+    if isinstance(config, TableConfig):
+        vectors, table = factorised(table_of(sentences, corpus.vocabulary, config), corpus, config)
+        return _measured(vectors, measured, after_epoch), table if mixture else None
     if isinstance(config, LSA):
-        return _factorise(corpus, config, measured, after_epoch)
-    workers = max(1, config.workers // processes)
-    trainer = _trainer(corpus, config.replace(workers=workers), items)
-    warm = None if start is None else initialise(trainer, corpus, config, start)
-    frozen = Frozen.of(start, corpus) if freeze and start is not None else None
-    saved = None
-    if checkpoint is not None:
-        identity = identity_of(config, sentences, measured, start, items, freeze=freeze)
-        saved = Checkpoint(Path(checkpoint), identity)
-    if processes == 1:
-        return run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
+        from item2vec.training.lsa import factorise
+
+        vectors = _measured(factorise(corpus, config), measured, after_epoch)
+    else:
+        workers = max(1, config.workers // processes)
+        trainer = _trainer(corpus, config.replace(workers=workers), items)
+        warm = None if start is None else initialise(trainer, corpus, config, start)
+        frozen = Frozen.of(start, corpus) if freeze and start is not None else None
+        saved = None
+        if checkpoint is not None:
+            identity = identity_of(config, sentences, measured, start, items, freeze=freeze)
+            saved = Checkpoint(Path(checkpoint), identity)
+        if processes == 1:
+            vectors = run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
+        else:
+            vectors = _averaged(trainer, corpus, config, processes, measured, after_epoch, warm)
+    return vectors, table_for(sentences, vectors.vocabulary) if mixture else None
+
+
+def _averaged(
+    trainer: Trainer,
+    corpus: Corpus,
+    config: TrainConfig,
+    processes: int,
+    validation: Validation | None,
+    after_epoch: AfterEpoch | None,
+    warm: Mask | None,
+) -> ItemVectors:
+    """Return the vectors of a training whose processes average their matrices after each epoch."""
     from item2vec.training.next_item import NextItemTrainer
     from item2vec.training.nodes import averaging
 
     assert isinstance(trainer, NextItemTrainer)
     with averaging(trainer, corpus, processes) as (own, exchange):
-        return run_epochs(trainer, own, config, measured, after_epoch, warm, exchange=exchange)
+        return run_epochs(trainer, own, config, validation, after_epoch, warm, exchange=exchange)
 
 
 def _check_items(items: Items | None, config: TrainConfig) -> None:
@@ -193,12 +258,10 @@ def _check_items(items: Items | None, config: TrainConfig) -> None:
         items.column(name)  # raises an error for an unknown name
 
 
-def _factorise(
-    corpus: Corpus, config: LSA, validation: Validation | None, after_epoch: AfterEpoch | None
+def _measured(
+    vectors: ItemVectors, validation: Validation | None, after_epoch: AfterEpoch | None
 ) -> ItemVectors:
-    from item2vec.training.lsa import factorise
-
-    vectors = factorise(corpus, config)
+    """Return vectors that were computed in one step, with the curve of one epoch."""
     if after_epoch is not None:
         after_epoch(1, vectors)
     return vectors if validation is None else replace(vectors, curve=(validation.measure(vectors, 1),))

@@ -9,12 +9,13 @@ from scipy.sparse import csr_array, diags_array, linalg
 
 from item2vec.arrays import Doubles, Floats
 from item2vec.config import LSA
+from item2vec.config.tables import TableConfig
 from item2vec.errors import TrainingError
 from item2vec.training.cooccurrence import in_sentences, in_windows, linear, uniform
 from item2vec.training.corpus import Corpus
 from item2vec.vectors import ItemVectors
 
-__all__ = ["factorise"]
+__all__ = ["factorise", "factors"]
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +26,7 @@ MIN_CAPTURED = 1e-4
 
 
 def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
-    """Return the vectors of the items.
-
-    With the singular value decomposition M ≈ U Σ Vᵀ, truncated to the largest ``vector_size`` values, the
-    input vectors of an item–item matrix are U Σ^p and the output vectors V Σ^(1-p), so that inner products of
-    input and output vectors approximate M for each p, which is ``power``. Of an item–sentence matrix, both
-    are U Σ^p; their inner products approximate (M Mᵀ)^p. The sign of a dimension is that of its largest
-    element in U. If the matrix has fewer singular values above 0, the other dimensions are 0.
+    """Return the vectors of the items: the ``factors`` of the matrix of weighted counts.
 
     Items without weight in the kept dimensions are left out, and their number is logged.
 
@@ -47,12 +42,7 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
             f"all weights of weighting={config.weighting!r} are 0; expected one above 0; "
             "lower negative, or set weighting='raw'"
         )
-    left, values, right = decomposed(matrix, config)
-    if config.matrix == "sentences":
-        input_ = output = _vectors(left, values, config.power, _norms(matrix))
-    else:
-        input_ = _vectors(left, values, config.power, _norms(matrix))
-        output = _vectors(right, values, 1 - config.power, _norms(csr_array(matrix.T)))
+    input_, output = factors(matrix, config, of_sentences=config.matrix == "sentences")
     kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
     if len(kept) < len(input_):
         log.warning(
@@ -70,6 +60,25 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
         tokens_read=corpus.n_tokens,
         read_share=corpus.read_share,
     )
+
+
+def factors(
+    matrix: csr_array, config: LSA | TableConfig, *, of_sentences: bool = False
+) -> tuple[Floats, Floats]:
+    """Return input and output vectors whose inner products approximate a matrix with a row per item.
+
+    With the singular value decomposition M ≈ U Σ Vᵀ, truncated to the largest ``vector_size`` values, the
+    input vectors of an item–item matrix are U Σ^p and the output vectors V Σ^(1-p), so that inner products of
+    input and output vectors approximate M for each p, which is ``power``. Of an item–sentence matrix, both
+    are U Σ^p; their inner products approximate (M Mᵀ)^p. The sign of a dimension is that of its largest
+    element in U. If the matrix has fewer singular values above 0, the other dimensions are 0. A row without
+    weight in the kept dimensions has a vector of zeros.
+    """
+    left, values, right = decomposed(matrix, config)
+    input_ = _vectors(left, values, config.power, _norms(matrix))
+    if of_sentences:
+        return input_, input_
+    return input_, _vectors(right, values, 1 - config.power, _norms(csr_array(matrix.T)))
 
 
 def weighted(counts: csr_array, config: LSA) -> csr_array:
@@ -112,7 +121,7 @@ def _in_windows(corpus: Corpus, config: LSA) -> csr_array:
     return in_windows(corpus, config.seed, window, weight_of, forward_only=config.forward_only)
 
 
-def decomposed(matrix: csr_array, config: LSA) -> tuple[Doubles, Doubles, Doubles]:
+def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, Doubles, Doubles]:
     """Return left singular vectors, singular values, largest first, and right singular vectors.
 
     Vectors are columns. There are ``vector_size`` of each; those that the matrix does not have are 0.

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from item2vec.arrays import Codes, Floats, Mask, Rows
-from item2vec.config import LSA, NextItem, TrainConfig
+from item2vec.config import NextItem, TrainConfig
+from item2vec.config.relatives import OneStep
 from item2vec.errors import ConfigError, InputTypeError
 from item2vec.interactions import read_only
 from item2vec.training.corpus import Corpus
@@ -31,16 +32,16 @@ def check_start(start: object, config: TrainConfig) -> None:
         If ``start`` is not ``ItemVectors``.
     ConfigError
         If ``vector_size``, objective, number of parts, ``similarity`` or ``tied`` differ, or the objective is
-        "lsa".
+        computed in one step (LSA, and tables of neighbours).
     """
     if not isinstance(start, ItemVectors):
         raise InputTypeError(
             f"start is {type(start).__name__}; expected ItemVectors, such as item2vec.load(path).vectors"
         )
-    if isinstance(config, LSA):
+    if isinstance(config, OneStep):
         raise ConfigError(
-            "objective='lsa' is computed in one step, without initial vectors; omit start, or set another "
-            "objective"
+            f"objective={config.objective!r} is computed in one step, without initial vectors; omit start, "
+            "or set another objective"
         )
     size = start.input.shape[1]
     if size != config.vector_size:

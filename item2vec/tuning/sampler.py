@@ -24,12 +24,12 @@ from item2vec.tuning.trial import Trial
 
 __all__ = ["Sampler", "family_of", "scaled", "searched", "starts_of"]
 
-Objective = Literal["next_item", "skipgram", "cbow", "lsa", "glove"]
+Objective = Literal["next_item", "skipgram", "cbow", "lsa", "glove", "transitions", "linkprop", "ease"]
 Space = Mapping[str, BaseDistribution]
 Memory = tuple[float | Learned, ...]
 
 OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
-COUNTING: tuple[Objective, ...] = ("lsa", "glove")
+COUNTING: tuple[Objective, ...] = ("lsa", "glove", "transitions", "linkprop", "ease")
 """Objectives that are searched only if they are specified."""
 SEARCHED_MEMORIES: tuple[Memory, ...] = (
     ("learned", 0.98, 0.3),
@@ -93,7 +93,29 @@ GLOVE: Space = {
     "forward_only": CategoricalDistribution([False, True]),
     "alpha": FloatDistribution(0.03, 0.3, log=True),
 }
-SPACES = {"word2vec": WORD2VEC, "next_item": NEXT_ITEM, "lsa": LSA, "glove": GLOVE}
+TRANSITIONS: Space = {
+    "window": IntDistribution(1, 20, log=True),
+    "fade": FloatDistribution(0.3, 1.0, step=0.1),
+    "smoothing": FloatDistribution(0.5, 50.0, log=True),
+    "max_neighbours": IntDistribution(50, 1000, log=True),
+}
+LINKPROP: Space = {
+    "max_neighbours": IntDistribution(20, 2000, log=True),
+    "max_items": IntDistribution(50, 2000, log=True),
+}
+EASE: Space = {
+    "l2": FloatDistribution(5.0, 5000.0, log=True),
+    "max_neighbours": IntDistribution(50, 1000, log=True),
+}
+SPACES = {
+    "word2vec": WORD2VEC,
+    "next_item": NEXT_ITEM,
+    "lsa": LSA,
+    "glove": GLOVE,
+    "transitions": TRANSITIONS,
+    "linkprop": LINKPROP,
+    "ease": EASE,
+}
 
 FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("next_item", {}),
@@ -110,6 +132,14 @@ FIRST_TRIALS: tuple[tuple[Objective, Mapping[str, Any]], ...] = (
     ("lsa", {"forward_only": True, "vector_size": 128}),
     ("glove", {}),
     ("glove", {"x_max": 3.0}),
+    ("transitions", {}),
+    ("transitions", {"window": 2}),
+    ("transitions", {"window": 10, "smoothing": 20.0}),
+    ("linkprop", {}),
+    ("linkprop", {"max_neighbours": 1000}),
+    ("ease", {}),
+    ("ease", {"l2": 50.0}),
+    ("ease", {"l2": 1000.0}),
 )
 """Objective and changed settings of the first trials. Each suits a different kind of data."""
 
@@ -126,9 +156,9 @@ def scaled(epochs: int, share: float) -> int:
 def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
     """Return the default configuration of each objective, with the fixed settings applied.
 
-    Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``. LSA
-    and GloVe are included only as the fixed ``objective``.
-    Skip-gram and CBOW use the numba backend, which is faster, if it supports the settings.
+    Objectives that do not have all fixed settings are omitted. The order is the order of ``OBJECTIVES``. The
+    objectives of ``COUNTING`` are included only as the fixed ``objective``. Skip-gram and CBOW use the numba
+    backend, which is faster, if it supports the settings.
 
     Raises
     ------
@@ -285,7 +315,7 @@ class _Family:
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(self._trials)
         settings = study.ask(self._space).params
-        for name in {"alpha", "weight_decay"} & set(settings):
+        for name in {"alpha", "weight_decay", "smoothing", "l2"} & set(settings):
             settings[name] = float(f"{settings[name]:.3g}")
         if "alpha" in settings:
             settings["alpha"] = max(settings["alpha"], self._lowest_alpha)

@@ -89,10 +89,10 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
 
     Trial 0 is the default: next_item with the ``fixed`` settings, or skip-gram if next_item does not have all
     of these settings. Trial 0 is always finished, even if it exceeds the budget. The next trials cover all
-    objectives, with settings that suit different kinds of data. LSA and GloVe are searched only as the fixed
-    ``objective``, such as ``objective="lsa"``. Further trials belong to the better family,
-    word2vec or next_item. Word2vec is trained with ``backend="numba"`` unless ``hs`` or a backend is
-    specified.
+    objectives, with settings that suit different kinds of data. Objectives that count (lsa, glove,
+    transitions, linkprop, ease) are searched only as the fixed ``objective``, such as ``objective="lsa"``.
+    Further trials belong to the better family, word2vec or next_item. Word2vec is trained with
+    ``backend="numba"`` unless ``hs`` or a backend is specified.
 
     The maximum over many trials is biased upwards. Therefore the four best configurations (the finalists) and
     the default are trained again with at least two other seeds and, if there are fewer than 5,000 queries, on

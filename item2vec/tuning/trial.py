@@ -17,7 +17,7 @@ from item2vec.config import Config, TasteConfig
 from item2vec.errors import InputError, NothingToTrainError, TrainingError
 from item2vec.neighbours import NeighbourTable, table_for
 from item2vec.taste import decays as decays_of
-from item2vec.training import train
+from item2vec.training import train_with_table
 from item2vec.tuning.problem import Problem
 from item2vec.vectors import ItemVectors
 
@@ -182,9 +182,10 @@ def run_trial(
         return ended("unfinished", 0.0, reason)
     try:
         split = problem.folds[fold]
-        training = config.train.replace(workers=1)
-        vectors = train(split.train, items=problem.items, config=training, after_epoch=watch)
-        table = table_for(split.train, vectors.vocabulary) if "mixture" in free else None
+        alone = config.replace(train=config.train.replace(workers=1))
+        vectors, table = train_with_table(split.train, alone, items=problem.items, after_epoch=watch)
+        if table is None and "mixture" in free:
+            table = table_for(split.train, vectors.vocabulary)
         best = best_taste(problem, vectors, config, free, table)
         if number:
             config = config.replace(taste=best)

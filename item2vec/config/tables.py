@@ -1,0 +1,96 @@
+"""Settings of the objectives whose model is a table of neighbours: transitions, link propagation and EASE."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from item2vec.config.relatives import OneStep
+from item2vec.config.settings import Finite, VectorSize, Window
+from item2vec.config.training import with_objective
+
+__all__ = ["EASE", "LinkProp", "TableConfig", "Transitions"]
+
+MaxItems = Annotated[int, Field(ge=2, le=100_000)]
+
+
+class TableConfig(OneStep):
+    """Settings of the objectives whose model is a table of neighbours.
+
+    The vectors are the truncated singular value decomposition of the table.
+    """
+
+    table_decay: ClassVar[float] = 1.0
+    """Default factor on the weight of a history item per step back, in the table and in tastes."""
+
+    vector_size: VectorSize = 64
+    """Dimensions of an item vector: number of singular values kept."""
+    power: Annotated[Finite, Field(ge=0, le=1)] = 0.5
+    """Exponent of the singular values in the input vectors; their exponent in the output vectors is
+    1 - ``power``."""
+    max_neighbours: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Maximum number of neighbours of an item in the table; those with the largest weights are kept."""
+
+    @property
+    def taste_decay(self) -> float:
+        """Default ``TasteConfig.decay``: the decay of the table."""
+        return self.table_decay
+
+
+@with_objective
+class Transitions(TableConfig):
+    """Settings of transitions, the weighted counts of the items near an item, most of them after it.
+
+    Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
+    recommender system, JMLR 2005 (skipping, and mixtures of orders).
+
+    >>> Transitions(window=3).taste_decay
+    0.5
+    """
+
+    table_decay: ClassVar[float] = 0.5
+
+    objective: Literal["transitions"] = "transitions"
+    """Count the items that follow or precede an item, for ordered sentences."""
+    window: Window = 5
+    """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
+    fade: Annotated[Finite, Field(gt=0, le=1)] = 0.7
+    """Factor on the count of a neighbour per step of distance. An item before another one counts half."""
+    smoothing: Annotated[Finite, Field(ge=0, le=1e9)] = 5.0
+    """Number added to the sum of the counts of an item before they are divided by it, so that rare items have
+    less weight."""
+
+
+@with_objective
+class LinkProp(TableConfig):
+    """Settings of link propagation, the damped number of short paths between two items.
+
+    Source: Fu et al., Revisiting Neighborhood-based Link Prediction for Collaborative Filtering, WWW 2022.
+
+    >>> LinkProp(max_neighbours=50).taste_decay
+    1.0
+    """
+
+    objective: Literal["linkprop"] = "linkprop"
+    """Propagate links between the items of a sentence, for sets of items."""
+    max_items: MaxItems = 2000
+    """Maximum number of distinct items of a sentence that are counted; the last ones are kept."""
+
+
+@with_objective
+class EASE(TableConfig):
+    """Settings of EASE, the linear model that reconstructs each item of a sentence from the others.
+
+    Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
+
+    >>> EASE(l2=100.0).max_neighbours
+    200
+    """
+
+    objective: Literal["ease"] = "ease"
+    """Solve for the linear weights between items that reconstruct sentences best, in closed form."""
+    l2: Annotated[Finite, Field(ge=0.001, le=1e9)] = 250.0
+    """Regularisation: number added to the diagonal of the matrix of co-occurrence counts."""
+    max_items: MaxItems = 2000
+    """Maximum number of distinct items of a sentence that are counted; the last ones are kept."""

@@ -1,0 +1,107 @@
+"""Tables of neighbours as models: the table of an objective, and its truncated decomposition as vectors."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from item2vec.config import EASE, LinkProp, Transitions
+from item2vec.config.tables import TableConfig
+from item2vec.errors import InputError, TrainingError
+from item2vec.neighbours import NeighbourTable, known_sentences, link_propagation, transitions
+from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.training.corpus import Corpus
+from item2vec.training.ease import ease
+from item2vec.types import Vocabulary
+from item2vec.vectors import ItemVectors
+
+__all__ = ["factorised", "table_of"]
+
+log = logging.getLogger(__name__)
+
+
+def table_of(
+    sentences: Sentences | ShardedSentences, vocabulary: Vocabulary, config: TableConfig
+) -> NeighbourTable:
+    """Return the table of an objective, with a row per item of ``vocabulary``.
+
+    Other items, and tokens of negative weight, are left out. Of many shards, a sample is read, as for
+    ``neighbours.table_for``.
+
+    Raises
+    ------
+    InputError
+        If the objective is transitions, and the sentences are unordered; or if it is EASE, and there are more
+        than 20,000 items.
+
+    >>> table_of(Sentences.of([["x", "a", "b"]]), Vocabulary(("b", "a")), LinkProp())
+    NeighbourTable(2 items, 2 neighbour weights, decay=1.0)
+    """
+    known, k = known_sentences(sentences, vocabulary), config.max_neighbours
+    if isinstance(config, Transitions):
+        if not sentences.ordered:
+            raise InputError(
+                "objective='transitions' counts the items after an item; found sentences whose order has no "
+                "meaning, expected ordered sentences: set objective='linkprop'"
+            )
+        longest = int(known.lengths.max(initial=1))
+        window = longest if config.window == "full" else min(config.window, longest)
+        return transitions(known, window=window, fade=config.fade, smoothing=config.smoothing, k=k)
+    if isinstance(config, LinkProp):
+        return link_propagation(known, k=k, max_items=config.max_items)
+    assert isinstance(config, EASE)
+    return ease(known, l2=config.l2, k=k, max_items=config.max_items)
+
+
+def factorised(
+    table: NeighbourTable, corpus: Corpus, config: TableConfig
+) -> tuple[ItemVectors, NeighbourTable]:
+    """Return vectors whose inner products approximate a table, and the table of the items with vectors.
+
+    The vectors are the ``factors`` of the table. Items without weight in their dimensions, such as those of
+    a small group that occurs with no other item, have the factors of the remaining rows, in the same
+    dimensions, and so on. Items without neighbours are left out, and their number is logged.
+
+    Raises
+    ------
+    TrainingError
+        If the table is empty.
+    """
+    from scipy.sparse import csr_array
+
+    from item2vec.training.lsa import factors
+
+    if not len(table.items):
+        raise TrainingError(
+            f"objective={config.objective!r} found no neighbours; expected two different items that occur "
+            "together more often than by chance; pass more or longer sentences"
+        )
+    n_items = len(table)
+    matrix = csr_array(
+        (table.weights.astype(np.float64), table.items, table.offsets), shape=(n_items, n_items)
+    )
+    input_, output = np.zeros((2, n_items, config.vector_size), dtype=np.float32)
+    rest = np.arange(n_items)
+    while len(columns := np.unique(matrix[rest].indices)):
+        of_rows, of_columns = factors(matrix[rest][:, columns], config)
+        if not of_rows.any():
+            break
+        input_[rest] = of_rows
+        output[columns] = np.where(output[columns].any(axis=1, keepdims=True), output[columns], of_columns)
+        rest = rest[~of_rows.any(axis=1)]
+    kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
+    if len(kept) < n_items:
+        log.warning(
+            "%s of %s items left out: they have no neighbours", f"{n_items - len(kept):,}", f"{n_items:,}"
+        )
+    vectors = ItemVectors(
+        corpus.vocabulary.take(kept),
+        input_[kept],
+        output[kept],
+        corpus.counts[kept],
+        config,
+        tokens_read=corpus.n_tokens,
+        read_share=corpus.read_share,
+    )
+    return vectors, table.take(kept)
