@@ -1,7 +1,7 @@
 """Relatives of skip-gram: do GloVe and factorised PMI find the same structure, and how good are they?
 
     scripts/benchmarks/relatives.py --data DIR [--only SET …] [--seeds 3] [--without MODEL …] [--json FILE]
-                                   [--picture FILE.svg]
+                                   [--picture FILE.svg] [--quality MODEL …]
 
 The next item is predicted, leave-last-out, on the training part of leave-last-out (the validation part).
 The structure of a model is its matrix of inner products of input and output vectors, compared with the
@@ -9,6 +9,9 @@ logarithms of co-occurrence counts (window 5, both directions) and with pointwis
 pairs of items with a count of at least 2, and its lists of the 10 nearest items, by cosine of input vectors.
 Log count and mutual information differ by constants of the two items only. "Within items" is the correlation
 after the means of items and of contexts are removed, in which the two are equal.
+
+With --quality, only the quality of these models is measured, with one seed: also of the tables of neighbours
+(transitions, linkprop, ease), and of their vectors alone.
 """
 
 import json
@@ -31,6 +34,7 @@ SETS = {
     "lastfm-sequences": sets.sequences,
     "yes-small": lambda folder: sets.playlists(folder)[:10_000],
     "amazon-beauty": sets.sequences,
+    "movielens-100k": lambda folder: adapters.histories(sets.ratings(folder)),
 }
 SAME = {"window": 5, "vector_size": 64}
 MODELS = {
@@ -49,6 +53,9 @@ MODELS = {
     },
     "next_item": {"objective": "next_item"},
 }
+TABLES = {name: {"objective": name} for name in ("transitions", "linkprop", "ease")}
+VECTORS_OF_TABLES = {f"{name}, vectors": {**settings, "mixture": 0} for name, settings in TABLES.items()}
+QUALITY = {**MODELS, **TABLES, **VECTORS_OF_TABLES}
 COMPARED = ("skip-gram", "GloVe", "PPMI")
 BASELINES = {"item-kNN": ItemKNN, "transitions": Transitions, "link propagation": LinkPropagation}
 EASE_ITEMS = 4_000
@@ -146,6 +153,18 @@ def measure(sentences, seeds, models):
     return found, points
 
 
+def measure_quality(sentences, models):
+    """Return the quality of models on one set."""
+    split = leave_last_out(leave_last_out(sentences).train)
+    found = {"queries": len(split), "pairs": 0, "correlations": {}, "overlap": {}, "ndcg": {}}
+    for name in models:
+        model = (
+            EASE(split.train) if name == "EASE" else item2vec.fit(split.train, **QUALITY[name], index="exact")
+        )
+        found["ndcg"][name] = [quality(model, split)]
+    return found
+
+
 def picture(points, seed=1):
     """Return an SVG: the inner product of a pair by its PMI, both within items, in one panel per model."""
     width, height, gap = 250, 230, 40
@@ -188,12 +207,16 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--without", nargs="+", choices=set(MODELS) - set(COMPARED), default=[])
     parser.add_argument("--picture", type=Path, help="SVG file of the first set")
+    parser.add_argument("--quality", nargs="+", choices=[*QUALITY, "EASE"], metavar="MODEL")
     options = parser.parse_args()
     models = {name: settings for name, settings in MODELS.items() if name not in options.without}
     measured = {}
     for name in options.only:
         sentences = SETS[name](sets.folder_of(name, options.data))
-        measured[name], points = measure(sentences, options.seeds, models)
+        if options.quality:
+            measured[name], points = measure_quality(sentences, options.quality), {}
+        else:
+            measured[name], points = measure(sentences, options.seeds, models)
         if options.picture and name == options.only[0]:
             options.picture.write_text(picture(points))
         print(f"\n{name}: {measured[name]['queries']:,} queries, {measured[name]['pairs']:,} pairs")
