@@ -276,3 +276,16 @@ def test_a_window_may_cover_whole_sentences():
     assert rows_of(whole) == rows_of(
         fit(Sentences.of(PLAYLISTS), objective="transitions", window=3).neighbours
     )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_shards_give_the_table_of_the_same_sentences(objective, tmp_path):
+    lists = Sentences.of(PLAYLISTS)
+    lists.save(tmp_path / "corpus", shards=3)
+    config = Config().with_settings(objective=objective, vector_size=3)
+    vectors, table = train_with_table(Sentences.open(tmp_path / "corpus"), config)
+    _, whole = train_with_table(lists, config)
+    order = vectors.vocabulary.encode(fit(lists, config).vocabulary.ids)
+    assert dense(table.take(order)) == pytest.approx(dense(whole))
+    with pytest.raises(ConfigError, match=f"checkpoint cannot be set with objective='{objective}'"):
+        train(lists, objective=objective, checkpoint=tmp_path / "state")
