@@ -65,7 +65,8 @@ class Recommender(ItemQueries):
     adapter
         The settings that turned events into training sentences. ``Engine`` applies them to users' histories.
     neighbours
-        The table of neighbours for ``mixture``, with a row per row of ``vectors``; computed by ``fit``.
+        The table of neighbours for ``mixture``, with a row per row of ``vectors``; computed by ``fit``. With
+        vectors of transitions, linkprop or ease, a single ``decay`` replaces that of the table.
     prior
         The popularity prior (float32, n items), added to scores times ``popularity``; computed by ``fit``.
 

@@ -70,7 +70,9 @@ def test_ease_counts_the_end_of_a_long_sentence():
 
 def test_ease_refuses_too_many_items_and_small_l2(monkeypatch):
     monkeypatch.setattr(ease_module, "EASE_MAX_ITEMS", 2)
-    with pytest.raises(InputError, match=r"found 3 items; expected at most 2, .* 0.0 GB: raise min_count"):
+    with pytest.raises(
+        InputError, match=r"found 3 items; expected at most 2, .* 0.0 GB; raise min_count=, or set obj"
+    ):
         fit(Sentences.of([["a", "b", "c"]] * 2), objective="ease")
     with pytest.raises(InputError, match=r"l2 is 1e-300; expected a number from 0.001 to 1e\+09"):
         ease(Sentences.of([["a", "b"]] * 2), l2=1e-300)
@@ -166,7 +168,7 @@ def test_items_without_neighbours_are_left_out(caplog):
 
 
 def test_transitions_need_an_order():
-    with pytest.raises(InputError, match=r"expected ordered sentences: set objective='linkprop'"):
+    with pytest.raises(InputError, match=r"expected ordered sentences; set objective='linkprop'"):
         train(Sentences.of(PLAYLISTS, ordered=False), objective="transitions")
     assert len(train(Sentences.of(PLAYLISTS, ordered=False), objective="linkprop", vector_size=2)) == 5
 

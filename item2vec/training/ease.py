@@ -6,7 +6,7 @@ import numpy as np
 
 from item2vec.arguments import checked
 from item2vec.arrays import Doubles
-from item2vec.errors import InputError
+from item2vec.errors import InputError, Remedy
 from item2vec.kernels.cooccurrence import newest_items, pair_counts
 from item2vec.neighbours import MAX_ITEMS, NeighbourTable
 from item2vec.ranking import top_k
@@ -53,7 +53,11 @@ def ease(
     if n_items > EASE_MAX_ITEMS:
         raise InputError(
             f"found {n_items:,} items; expected at most {EASE_MAX_ITEMS:,}, because EASE inverts a dense "
-            f"matrix, here of {8e-9 * n_items**2:,.1f} GB: raise min_count, or set objective='linkprop'"
+            f"matrix, here of {8e-9 * n_items**2:,.1f} GB",
+            remedies=[
+                Remedy("min_count", text="raise {}", otherwise="raise --min-count"),
+                Remedy("objective", "linkprop", "set {}", otherwise="set --objective linkprop"),
+            ],
         )
     counted = newest_items(sentences.tokens, sentences.offsets, n_items, max_items)
     weights = inverse(pair_counts(*counted, n_items), l2)

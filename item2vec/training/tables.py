@@ -8,7 +8,7 @@ import numpy as np
 
 from item2vec.config import EASE, LinkProp, Transitions
 from item2vec.config.tables import TableConfig
-from item2vec.errors import InputError, TrainingError
+from item2vec.errors import InputError, Remedy, TrainingError
 from item2vec.neighbours import NeighbourTable, known_sentences, link_propagation, transitions
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training.corpus import Corpus
@@ -43,7 +43,8 @@ def table_of(
         if not sentences.ordered:
             raise InputError(
                 "objective='transitions' counts the items after an item; found sentences whose order has no "
-                "meaning, expected ordered sentences: set objective='linkprop'"
+                "meaning, expected ordered sentences",
+                remedies=[Remedy("objective", "linkprop", "set {}", otherwise="set --objective linkprop")],
             )
         longest = int(known.lengths.max(initial=1))
         window = longest if config.window == "full" else min(config.window, longest)
