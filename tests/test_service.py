@@ -169,6 +169,14 @@ def test_a_direction_is_a_pair_of_conditions(client, app):
         answer = client.post(f"/v1/{path}", json={**query, "direction": pair})
         assert ids(answer) == [found.item for found in call(**query, direction=pair)]
         is_problem(client.post(f"/v1/{path}", json={**query, "direction": pair[:1]}), 422)
+    for path, expected in (
+        ("users/u42/recommendations", engine.recommend("u42", direction=pair, k=4)),
+        (f"items/{item}/similar", engine.similar_items(item, direction=pair, k=4)),
+    ):
+        answer = client.get(f"/v1/{path}", params={"direction": json.dumps(pair), "k": 4})
+        assert ids(answer) == [found.item for found in expected]
+        for wrong in ("[", json.dumps(pair[:1]), json.dumps(pair[0]), "[1, 2]", [json.dumps(pair)] * 2):
+            is_problem(client.get(f"/v1/{path}", params={"direction": wrong}), 422)
 
 
 def test_search_forgives_typing_errors(client):

@@ -36,6 +36,7 @@ QueryIds = Annotated[list[Id], Field(max_length=1_000)]  # the line of a request
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[Finite, Field(gt=0, le=1e6)]
 Conditions = Annotated[dict[str, Any], Field(max_length=100)]
+Pair = Annotated[list[Conditions], Field(min_length=2, max_length=2)]
 UNITS = (10**0, 10**3, 10**6, 10**9)  # s, ms, µs and ns since 1970, in the years 1990 to 2099
 Timestamp = Annotated[
     Annotated[str, Field(max_length=40)] | Annotated[int, Field(ge=0, le=10**19)],
@@ -79,7 +80,7 @@ class Rules(_Strict):
     boost: Annotated[dict[Id, Factor], Field(max_length=10_000)] = {}
     popularity: Annotated[Finite, Field(ge=0, le=1e6)] | None = None
     interests: Annotated[int, Field(ge=1, le=20), Whole] | Literal["auto"] | None = None
-    direction: Annotated[list[Conditions], Field(min_length=2, max_length=2)] | None = None
+    direction: Pair | None = None
     explain: bool = False
 
     def arguments(self) -> dict[str, Any]:
@@ -191,6 +192,11 @@ def _from_json(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _pair(value: Any) -> Any:
+    """Parse the JSON of a query parameter whose field is a list: its text arrives in a list."""
+    return _from_json(value[0]) if isinstance(value, list) and len(value) == 1 else value
+
+
 def _interests(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
@@ -199,7 +205,10 @@ JsonText = BeforeValidator(_from_json)
 
 
 class SimilarQuery(BaseModel):
-    """The rules of an answer as query parameters. ``where``, ``at_most`` and ``boost`` are JSON objects."""
+    """The rules of an answer as query parameters.
+
+    ``where``, ``at_most`` and ``boost`` are JSON objects, and ``direction`` is a JSON array of two objects.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -216,6 +225,7 @@ class SimilarQuery(BaseModel):
     interests: Annotated[
         Annotated[int, Field(ge=1, le=20)] | Literal["auto"] | None, BeforeValidator(_interests)
     ] = None
+    direction: Annotated[Pair | None, BeforeValidator(_pair)] = None
     explain: bool = False
 
     def rules(self) -> dict[str, Any]:
