@@ -12,6 +12,7 @@ from item2vec.bundle import Parts
 from item2vec.cold import AttributeRegression, ColdVectors, mean_vectors
 from item2vec.index.extended import extended
 from item2vec.items import Items
+from item2vec.mapping.positions import beside, compared_matrix
 from item2vec.prior import searched_matrix
 from item2vec.row_rules import rows_of
 from item2vec.taste import decays
@@ -98,8 +99,9 @@ def _with_rows(parts: Parts, items: Items, cold: ColdVectors, *, count: float) -
     )
     prior = None if parts.prior is None else np.append(parts.prior, np.zeros(n, dtype=np.float32))
     layout = parts.layout
-    if layout is not None:  # new items have no position
-        layout = np.concatenate((layout, np.full((n, 2), np.nan, dtype=np.float32)))
+    if layout is not None:
+        unplaced = np.full((n, 2), np.nan, dtype=np.float32)
+        layout = beside(compared_matrix(longer), longer.counts, np.concatenate((layout, unplaced)))
     table = parts.neighbours
     return replace(
         parts,

@@ -22,32 +22,79 @@ def browser():
         browser.close()
 
 
+class Explorer:
+    """A page of the explorer that waits for elements only while the page or the service is at work."""
+
+    ROUND, ROUNDS = 5, 12  # seconds, and rounds in which the page is idle
+    ACTIONS = 60  # seconds for an action on an element that is shown
+
+    def __init__(self, browser, width, height):
+        from playwright.sync_api import expect
+
+        self.page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+        self.page.set_default_timeout(self.ACTIONS * 1000)
+        self.page.set_default_navigation_timeout(HANGING * 1000)
+        expect.set_options(timeout=self.ACTIONS * 1000)
+        self.requests, self.n_finished = [], 0
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        for event in ("requestfinished", "requestfailed"):
+            self.page.on(event, self._finish)
+
+    def _finish(self, _):
+        self.n_finished += 1
+
+    def shown(self, selector, **options):
+        """Wait for an element, until there was no request for a minute."""
+        from playwright.sync_api import TimeoutError as NotShown
+
+        n_idle = 0
+        while True:
+            before = len(self.requests), self.n_finished
+            try:
+                return self.page.wait_for_selector(selector, timeout=self.ROUND * 1000, **options)
+            except NotShown:
+                self.page.evaluate("0")  # waits for the scripts of the page
+                after = len(self.requests), self.n_finished
+                n_idle = n_idle + 1 if after == before and before[0] == before[1] else 0
+                if n_idle == self.ROUNDS:
+                    raise
+
+
+def test_an_element_that_is_missing_is_an_error_once_the_page_is_idle(service, browser, monkeypatch):
+    from playwright.sync_api import TimeoutError as NotShown
+
+    monkeypatch.setattr(Explorer, "ROUND", 0.2)
+    monkeypatch.setattr(Explorer, "ROUNDS", 2)
+    explorer = Explorer(browser, 360, 740)
+    explorer.page.goto(service.url + "/docs")
+    explorer.shown("details")
+    with pytest.raises(NotShown):
+        explorer.shown("#no-such-element")
+
+
 def test_the_explorer_in_a_browser(service, browser):
     """Each action; no error, no request to another host, no serious finding, no overflow at 360 pixels."""
     from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import expect
 
-    page = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
-    page.set_default_timeout(HANGING * 1000)
-    expect.set_options(timeout=HANGING * 1000)
-    problems, requests = [], []
+    explorer = Explorer(browser, 360, 740)
+    page, shown, problems = explorer.page, explorer.shown, []
     page.on("console", lambda message: message.type == "error" and problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
 
     def search(name, text):
         field = page.locator(f'[data-search="{name}"] input')
         field.fill(text)
-        page.wait_for_selector(f'[data-search="{name}"] li')
+        shown(f'[data-search="{name}"] li')
         field.press("Enter")
 
     page.goto(service.url + "/")
-    page.wait_for_selector("#results li")
+    shown("#results li")
     search("history", "909 stps")
-    page.wait_for_selector('#history li:has-text("909 Steps")')
-    page.wait_for_selector("#results .why")
+    shown('#history li:has-text("909 Steps")')
+    shown("#results .why")
     page.locator("#results button[aria-label^='Dislike']").first.press("Enter")
-    page.wait_for_selector("#dislikes li")
+    shown("#dislikes li")
     page.locator("#add-filter").press("Enter")
     page.locator("#filters select").first.select_option("genre")
     page.locator("#filters input").fill("techno")
@@ -57,33 +104,36 @@ def test_the_explorer_in_a_browser(service, browser):
         page.locator("#diversity").fill("0.5")
     items = last.value.json()["items"]
     expect(page.locator("#results li")).to_have_count(len(items))
-    shown = [json.loads(service.get(f"/v1/items/{item['item']}")[1])["attributes"] for item in items]
-    assert {song["genre"] for song in shown} == {"techno"}
-    assert len({song["artist"] for song in shown}) == len(shown)
+    songs = [json.loads(service.get(f"/v1/items/{item['item']}")[1])["attributes"] for item in items]
+    assert {song["genre"] for song in songs} == {"techno"}
+    assert len({song["artist"] for song in songs}) == len(songs)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     for view, name in (("similar", "similar"), ("analogy", "positive")):
         page.goto(f"{service.url}/#{view}")
         search(name, "909 steps")
-        page.wait_for_selector(f"#{view}-results li")
+        shown(f"#{view}-results li")
     page.goto(service.url + "/#map")
-    page.wait_for_selector('#map-status:has-text("items")')
+    shown('#map-status:has-text("items")')
+    shown("#map-legend li i")
+    page.locator("#map-colour").select_option("year")
+    shown("#map-legend .scale")
     search("map", "awkward at parties")
-    page.wait_for_selector('#map-status:has-text("near")')
+    shown('#map-status:has-text("near")')
     page.goto(service.url + "/#compare")
-    page.wait_for_selector("#left option", state="attached")
+    shown("#left option", state="attached")
     page.locator("#compare-user").fill("u42")
     page.locator("#compare-user").press("Enter")
-    page.wait_for_selector('#compare-summary:has-text("both answers")')
+    shown('#compare-summary:has-text("both answers")')
     page.goto(service.url + "/#runs")
-    page.wait_for_selector("#versions-table td")
+    shown("#versions-table td")
     for view in ("recommend", "map", "compare", "runs"):
         page.goto(f"{service.url}/#{view}")
         violations = Axe().run(page).response["violations"]
         assert [v["id"] for v in violations if v["impact"] in {"serious", "critical"}] == []
     page.goto(service.url + "/docs")
-    page.wait_for_selector("details")
+    shown("details")
     assert problems == []
-    assert [url for url in requests if not url.startswith(service.url)] == []
+    assert [url for url in explorer.requests if not url.startswith(service.url)] == []
 
 
 FOCUS = """() => {
@@ -107,18 +157,20 @@ def tab_to(page, selector):
     pytest.fail(f"Tab does not reach {selector}")
 
 
-def open_view(page, name):
+def open_view(explorer, name):
+    page = explorer.page
     page.evaluate("document.activeElement.blur()")
     tab_to(page, f'nav a[href="#{name}"]')
     page.keyboard.press("Enter")
-    page.wait_for_selector(f"#view-{name}:not([hidden])")
+    explorer.shown(f"#view-{name}:not([hidden])")
 
 
-def type_and_choose(page, name, text):
+def type_and_choose(explorer, name, text):
     """Search, move through the items found with the arrow keys, and choose one."""
+    page = explorer.page
     tab_to(page, f'[data-search="{name}"] input')
     page.keyboard.type(text)
-    page.wait_for_selector(f'[data-search="{name}"] li[aria-selected="true"]')
+    explorer.shown(f'[data-search="{name}"] li[aria-selected="true"]')
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
@@ -127,18 +179,17 @@ def type_and_choose(page, name, text):
 def test_the_explorer_by_keyboard_alone(service, browser):
     from playwright.sync_api import expect
 
-    page = browser.new_context(viewport={"width": 1100, "height": 800}).new_page()
-    page.set_default_timeout(HANGING * 1000)
-    expect.set_options(timeout=HANGING * 1000)
+    explorer = Explorer(browser, 1100, 800)
+    page, shown = explorer.page, explorer.shown
     page.goto(service.url + "/")
-    page.wait_for_selector("#results li")
+    shown("#results li")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # the link that skips the header
     expect(page.locator("#content")).to_be_focused()
-    type_and_choose(page, "history", "909 stps")
-    page.wait_for_selector("#results .why")
+    type_and_choose(explorer, "history", "909 stps")
+    shown("#results .why")
     page.keyboard.type("blue")
-    page.wait_for_selector('[data-search="history"] li')
+    shown('[data-search="history"] li')
     page.keyboard.press("Escape")
     expect(page.locator('[data-search="history"] ul')).to_be_hidden()
     tab_to(page, "#diversity")
@@ -151,19 +202,19 @@ def test_the_explorer_by_keyboard_alone(service, browser):
     tab_to(page, "#filters button")
     page.keyboard.press("Enter")
     expect(page.locator("#add-filter")).to_be_focused()
-    page.wait_for_selector("#results li")
+    shown("#results li")
     tab_to(page, "#results button[aria-label^='Dislike']")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#dislikes li")
+    shown("#dislikes li")
     page.wait_for_function("document.activeElement.closest('#results')")  # the focus stays in the list
     page.evaluate("document.activeElement.blur()")
     tab_to(page, "#history button")
     page.keyboard.press("Enter")
     expect(page.locator("#history")).to_be_focused()  # the list is empty
-    open_view(page, "map")
-    page.wait_for_selector('#map-status:has-text("items")')
-    type_and_choose(page, "map", "awkward at parties")
-    page.wait_for_selector('#map-status:has-text("near")')
+    open_view(explorer, "map")
+    shown('#map-status:has-text("items")')
+    type_and_choose(explorer, "map", "awkward at parties")
+    shown('#map-status:has-text("near")')
     tab_to(page, "#map-canvas")
     before = page.locator("#map-canvas").screenshot()
     for key in ("+", "ArrowLeft", "ArrowUp"):
@@ -172,14 +223,14 @@ def test_the_explorer_by_keyboard_alone(service, browser):
     assert page.locator("#map-canvas").screenshot() != before
     page.keyboard.press("Tab")
     expect(page.locator("#map-canvas")).not_to_be_focused()
-    open_view(page, "compare")
-    page.wait_for_selector("#left option", state="attached")
+    open_view(explorer, "compare")
+    shown("#left option", state="attached")
     tab_to(page, "#compare-user")
     page.keyboard.type("u42")
     page.keyboard.press("Enter")
-    page.wait_for_selector('#compare-summary:has-text("both answers")')
+    shown('#compare-summary:has-text("both answers")')
     for view in ("recommend", "similar", "analogy", "map", "compare", "runs"):
-        open_view(page, view)
+        open_view(explorer, view)
         page.evaluate("document.activeElement.blur()")
         reached = set()
         for _ in range(page.evaluate(TAB_STOPS)):

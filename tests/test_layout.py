@@ -20,6 +20,7 @@ from item2vec.config import RetrainConfig
 from item2vec.errors import ConfigError, CorruptBundleError, GateRefusedError, MissingExtraError
 from item2vec.mapping import layout
 from item2vec.mapping.components import components
+from item2vec.mapping.positions import beside
 from item2vec.service.explorer_data import Maps, map_data
 from item2vec.view import View
 
@@ -255,6 +256,31 @@ def test_the_explorer_draws_the_stored_layout(model):
     assert Maps().of(stored) is stored.parts.layout
 
 
+def test_new_items_are_placed_beside_similar_items():
+    own, more = ({f"{name}{i}": {"genre": f"g{i % 5}"} for i in range(100)} for name in "in")
+    known = Recommender(vectors(), index="exact", items=Items.of(own))
+    stored = Recommender.from_parts(with_layout(known.parts))
+    longer = stored.with_items(Items.of(more)).parts.layout
+    assert np.array_equal(longer[:100], stored.parts.layout)
+    assert share_of_neighbours_in_cluster(longer) > 0.95
+    assert known.with_items(Items.of(more)).parts.layout is None
+
+
+def test_a_row_is_placed_by_its_eight_most_similar_rows():
+    angles = np.append(np.arange(12.0), [3.2, 0]) * 0.1
+    rows = np.column_stack((np.cos(angles), np.sin(angles))).astype(np.float32)
+    rows[13] = 0
+    positions = np.column_stack((angles, np.zeros(14))).astype(np.float32)
+    positions[12:] = np.nan
+    found = beside(rows, np.ones(14), positions)
+    assert np.array_equal(found[:12], positions[:12])
+    # The nearest eight are 0 to 7: 0.32 lies between them, and weights fall by exp(20 · cosine).
+    weights = np.exp(20 * np.cos(angles[:8] - angles[12]))
+    assert found[12, 0] == pytest.approx(weights @ angles[:8] / weights.sum())
+    assert np.isnan(found[13]).all()
+    assert np.isnan(beside(rows, np.ones(14), np.full((14, 2), np.nan, np.float32))).all()
+
+
 def test_the_map_of_the_explorer_has_only_items_with_a_position(model):
     view, positions = view_of(model), layout(model.vectors)
     positions[7] = np.nan
@@ -265,6 +291,27 @@ def test_the_map_of_the_explorer_has_only_items_with_a_position(model):
     assert np.array_equal(np.column_stack((floats(data["x"]), floats(data["y"]))), positions[drawn])
     names, groups = data["names"], list(base64.b64decode(data["group"]))
     assert [names[group] for group in groups] == [f"g{i % 3}" if i else None for i in drawn]
+
+
+@pytest.mark.parametrize(
+    ("values", "steps", "scale"),
+    [
+        ([0, 1, 2, 254], [0, 1, 2, 254], [0, 254]),
+        ([-2, None, 0.0, 2], [0, 255, 127, 254], [-2, 2]),
+        ([1, 10**400, 3, 2], [0, 255, 254, 127], [1, 3]),  # a number beyond float64
+        ([-1.7e308, 0, 1.7e308, 1.7e308], [0, 127, 254, 254], [-1.7e308, 1.7e308]),
+    ],
+)
+def test_numbers_with_many_values_have_a_scale(model, monkeypatch, values, steps, scale):
+    monkeypatch.setattr("item2vec.mapping.colours.colours_of.__kwdefaults__", {"most": 2})
+    ids = [f"i{i}" for i in range(4)]
+    items = Items.of({id_: {"year": year} for id_, year in zip(ids, values, strict=True)})
+    known = Recommender.from_parts(replace(model.parts, items=items))
+    positions = np.full((100, 2), np.nan, np.float32)
+    positions[:4] = 0.5
+    data = map_data(View(known, "v", Catalogue.of(items), None), positions, "year")
+    assert (list(base64.b64decode(data["group"])), data["scale"], data["names"]) == (steps, scale, [])
+    assert map_data(view_of(model), positions, "genre")["scale"] is None
 
 
 def test_a_map_that_cannot_be_computed_is_empty(model, monkeypatch, caplog):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,8 +63,7 @@ def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = 
     first[column.rows[::-1]] = column.codes[::-1]  # of several values of a row, the last assignment counts
     codes = first[items.vocabulary.encode(ids)]  # the code -1 of an unknown item selects the appended row
     if column.kinds == ("number",) and column.n_distinct > most:
-        numbers = np.append(np.array(column.numbers, dtype=np.float64), np.nan)[codes]
-        numbers[~np.isfinite(numbers)] = np.nan
+        numbers = np.array([*map(_number, column.numbers), np.nan])[codes]
         return Colours(attribute, (), np.full(len(codes), -1, dtype=np.int32), numbers)
     counts = np.bincount(codes[codes >= 0], minlength=column.n_distinct)
     common = np.argsort(-counts, kind="stable")[:most]
@@ -71,6 +72,11 @@ def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = 
     group_of[common], group_of[-1] = np.arange(len(common)), -1
     values = (*column.numbers, *column.texts)
     return Colours(attribute, tuple(_text(values[code]) for code in common.tolist()), group_of[codes])
+
+
+def _number(value: float) -> float:
+    """Return a number as float64; NaN if it is not finite, such as 10**400."""
+    return float(value) if -sys.float_info.max <= value <= sys.float_info.max else math.nan
 
 
 def _text(value: object) -> str:

@@ -15,7 +15,7 @@ from item2vec.mapping.extras import require
 from item2vec.matrices import unit_rows
 from item2vec.vectors import ItemVectors
 
-__all__ = ["METHODS", "Method", "available_method", "compared_matrix", "layout", "place"]
+__all__ = ["METHODS", "Method", "available_method", "beside", "compared_matrix", "layout", "place"]
 
 Method = Literal["tsne", "umap", "pca"]
 METHODS = ("tsne", "umap", "pca")
@@ -107,6 +107,29 @@ def place(matrix: Floats, counts: Doubles, *, method: Method, seed: int) -> Floa
     return result
 
 
+def beside(matrix: Floats, counts: Doubles, positions: Floats) -> Floats:
+    """Return positions (float32, n × 2) in which rows with the position NaN are placed between other rows.
+
+    Such a row gets the weighted mean of the positions of its eight most similar rows, as in ``layout``, among
+    up to 3,000 rows that are sampled in proportion to their counts. A row of zeros keeps the position NaN.
+
+    >>> rows, two = np.array([[1, 0], [0, 1], [1, 0]], np.float32), np.array([[0, 0], [1, 1]], np.float32)
+    >>> beside(rows, np.ones(3), np.append(two, [[np.nan, np.nan]], axis=0))[2].round(3)
+    array([0., 0.], dtype=float32)
+    """
+    is_placed = np.isfinite(positions).all(axis=1)
+    placed, others = np.flatnonzero(is_placed), np.flatnonzero(~is_placed & matrix.any(axis=1))
+    filled = positions.astype(np.float32)
+    if not len(placed):
+        return filled
+    landmarks = placed[_landmarks(counts[placed], seed=1)]
+    units, places = unit_rows(matrix[landmarks]), positions[landmarks].astype(np.float64)
+    for start in range(0, len(others), BLOCK):
+        rows = others[start : start + BLOCK]
+        filled[rows] = _between(unit_rows(matrix[rows]), units, places)
+    return filled
+
+
 def _check(method: str) -> None:
     if method not in METHODS:
         raise ConfigError(f"method is {method!r}; expected one of {', '.join(METHODS)}")
@@ -143,7 +166,8 @@ def _spread(matrix: Floats, landmarks: Rows, method: Method, seed: int) -> Doubl
 def _between(units: Floats, landmarks: Floats, placed: Doubles) -> Doubles:
     """Return the mean of the positions of the most similar landmarks, weighted by exp(20 · cosine)."""
     cosines = units @ landmarks.T
-    nearest = np.argpartition(cosines, cosines.shape[1] - NEAREST, axis=1)[:, -NEAREST:]
+    n = min(NEAREST, len(landmarks))
+    nearest = np.argpartition(cosines, len(landmarks) - n, axis=1)[:, -n:]
     similarity = np.take_along_axis(cosines, nearest, axis=1).astype(np.float64)
     weights = np.exp(SHARPNESS * (similarity - similarity.max(axis=1, keepdims=True)))
     weights /= weights.sum(axis=1, keepdims=True)

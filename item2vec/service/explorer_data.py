@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from item2vec.arrays import Floats
+from item2vec.arrays import Doubles, Floats
 from item2vec.items import Items
 from item2vec.mapping import layout
 from item2vec.mapping.colours import MOST, colours_of
@@ -23,6 +23,8 @@ __all__ = ["Maps", "facts", "map_data"]
 
 SUGGESTED = 50
 MAX_ATTRIBUTES = 50
+WITHOUT = 255
+"""The step of an item without a number."""
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +85,21 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
     Items without a position are left out. ``x`` and ``y`` (float32, from 0 to 1) and ``group`` (uint8) are
     little-endian arrays in base64. ``titles`` is ``None`` if no item has a title. ``names`` are the names of
     the groups; ``None``, if present, is the group of all other values and of items without a value.
+
+    Numbers with many values have a scale instead of names: the groups 0 to 254 are equal steps from its first
+    to its last number, and 255 is the group of items without a value.
     """
     rows = np.flatnonzero(np.isfinite(positions).all(axis=1))
     ids, items = view.model.vocabulary.decode(rows), view.items
     places = np.clip(positions[rows], 0, 1).astype("<f4")
-    groups, names = np.zeros(len(ids), dtype=np.uint8), list[str | None]()
+    groups, names, scale = np.zeros(len(ids), dtype=np.uint8), list[str | None](), None
     if items is not None and attribute is not None and attribute in items.attribute_names:
         colours = colours_of(items, ids, attribute)
-        groups = np.where(colours.groups < 0, len(colours.names), colours.groups).astype(np.uint8)
-        names = [*colours.names, *([None] if (groups == len(colours.names)).any() else [])]
+        if colours.numbers is not None and np.isfinite(colours.numbers).any():
+            groups, scale = _steps(colours.numbers)
+        else:
+            groups = np.where(colours.groups < 0, len(colours.names), colours.groups).astype(np.uint8)
+            names = [*colours.names, *([None] if (groups == len(colours.names)).any() else [])]
     return {
         "ids": ids,
         "titles": None if items is None else _titles(items, items.vocabulary.encode(ids).tolist(), ids),
@@ -99,7 +107,16 @@ def map_data(view: View, positions: Floats, attribute: str | None) -> dict[str, 
         "y": _base64(places[:, 1]),
         "group": _base64(groups),
         "names": names,
+        "scale": scale,
     }
+
+
+def _steps(numbers: Doubles) -> tuple[npt.NDArray[np.uint8], list[float]]:
+    """Return the step of each number (``WITHOUT`` for NaN), and the least and the largest number."""
+    low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+    width = high / 2 - low / 2  # half of the width, which does not overflow
+    shares = (numbers / 2 - low / 2) / (width or 1.0)
+    return np.where(np.isnan(shares), WITHOUT, np.rint(shares * (WITHOUT - 1))).astype(np.uint8), [low, high]
 
 
 def _base64(values: npt.NDArray[Any]) -> str:

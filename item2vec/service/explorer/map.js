@@ -9,13 +9,16 @@ const by = (id) => document.getElementById(id);
 // Okabe & Ito's colours, which colour-blind readers can tell apart, and four more.
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7d00", "#7a4fb5", "#b23a48", "#3d8b8b", "#6b8e23", "#a0522d"];
 const OTHER = "#8b928d";
+// Viridis, from its lowest to its highest value, for numbers.
+const SCALE = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
+const WITHOUT = 255; // the group of items without a number
 const CELLS = 128; // cells of the grid for hit tests, per side
 const LABELS = 5; // of the newest items of the history
 const POLL = 1000; // milliseconds between two requests while the service computes the map
 const FIRST_ALPHA = 150; // opacity of a pixel under one item, of 255
 const MORE_ALPHA = 50; // added by each further item, so that dense regions are stronger
 const view = { x: 0.5, y: 0.5, scale: 1 };
-let map = null; // {ids, titles, x, y, group, names}; x, y and group are typed arrays
+let map = null; // {ids, titles, x, y, group, names, scale}; x, y and group are typed arrays
 let order = null; // the items in the order in which they are drawn
 let grid = null;
 let pixels = null; // ImageData of the canvas
@@ -58,13 +61,18 @@ async function load() {
   positionOf = new Map(map.ids.map((id, at) => [id, at]));
   grid = Array.from({ length: CELLS * CELLS }, () => []);
   for (let at = 0; at < map.ids.length; at++) grid[cellOf(map.x[at], map.y[at])].push(at);
-  by("map-legend").replaceChildren(
-    ...map.names.map((name, group) =>
-      element("li", {}, element("i", { style: `background:${colourOf(group)}` }), name ?? "other"),
-    ),
-  );
+  by("map-legend").replaceChildren(...legend());
   by("map-status").textContent = `${map.ids.length.toLocaleString("en")} items`;
   draw();
+}
+
+/** Return the entries of the legend: a colour per name, or the scale of the numbers. */
+function legend() {
+  const entry = (colour, text) => element("li", {}, element("i", { style: `background:${colour}` }), text);
+  if (!map.scale) return map.names.map((name, group) => entry(colourOf(group), name ?? "other"));
+  const [low, high] = map.scale.map((number) => String(Number(number.toPrecision(6))));
+  const bar = element("span", { className: "scale", style: `background:linear-gradient(to right, ${SCALE.join()})` });
+  return [element("li", {}, low, bar, high), ...(map.group.includes(WITHOUT) ? [entry(OTHER, "no value")] : [])];
 }
 
 /** Show an item and its neighbours in the middle of the map. */
@@ -83,8 +91,17 @@ async function focus(id) {
 }
 
 function colourOf(group) {
+  if (map.scale) return group === WITHOUT ? OTHER : mixed((group / (WITHOUT - 1)) * (SCALE.length - 1));
   if (!map.names.length) return COLOURS[0];
   return map.names[group] == null ? OTHER : COLOURS[group % COLOURS.length];
+}
+
+/** Return the colour at a place of the scale, between 0 and the index of its last colour. */
+function mixed(place) {
+  const at = Math.min(SCALE.length - 2, Math.floor(place));
+  const channel = (colour, k) => parseInt(colour.slice(1 + 2 * k, 3 + 2 * k), 16);
+  const mix = (k) => channel(SCALE[at], k) + (place - at) * (channel(SCALE[at + 1], k) - channel(SCALE[at], k));
+  return `#${[0, 1, 2].map((k) => Math.round(mix(k)).toString(16).padStart(2, "0")).join("")}`;
 }
 
 function cellOf(x, y) {
@@ -136,7 +153,7 @@ function drawItems({ left, top, size, ratio }) {
   colours.fill(0);
   const radius = Math.min(6, Math.max(0.8, size / ratio / Math.sqrt(map.ids.length) / 4)) * ratio;
   const dot = dotOf(radius);
-  const rgb = Array.from({ length: Math.max(1, map.names.length) }, (_, group) => littleEndian(colourOf(group)));
+  const rgb = Array.from({ length: map.scale ? WITHOUT + 1 : Math.max(1, map.names.length) }, (_, group) => littleEndian(colourOf(group)));
   const { x, y, group } = map;
   for (let k = 0; k < order.length; k++) {
     const at = order[k];
@@ -178,7 +195,7 @@ function arraysOf(answer) {
 
 /** Return the items with those of other values first, so that the colours cover them. */
 function drawingOrder() {
-  const isOther = (at) => map.names[map.group[at]] == null;
+  const isOther = (at) => (map.scale ? map.group[at] === WITHOUT : map.names[map.group[at]] == null);
   const all = Array.from(map.ids.keys());
   return Uint32Array.from([...all.filter(isOther), ...all.filter((at) => !isOther(at))]);
 }
