@@ -1,6 +1,7 @@
 """Figures and tables of evaluations, curves and tunings; HTML of values in notebooks."""
 
 import builtins
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -22,6 +23,7 @@ from item2vec.evaluation import (
 )
 from item2vec.figures import metric_bars, training_curve
 from item2vec.tuning import Estimate, Trial, Tuning
+from item2vec.tuning.importance import importances_of
 
 HOSTILE = "<script>alert('x')</script>&"
 SONGS = ["a", "b", "c", "d", HOSTILE]
@@ -180,6 +182,54 @@ def test_a_tuning_plots_its_trials_and_the_chosen_one():
     assert traces["final comparison"].y == (0.1, 0.3)
     assert "objective=cbow" in traces["complete"].text[1]
     assert "<script>alert" not in figure.to_json().replace("\\u003c", "<")
+
+
+def explained(scores, groups):
+    """Return ε² from the definition: the mean squares of an analysis of variance."""
+    kinds = sorted(set(groups))
+    parts = [np.array([s for s, g in zip(scores, groups, strict=True) if g == kind]) for kind in kinds]
+    within = sum(np.square(part - part.mean()).sum() for part in parts)
+    total = np.square(np.array(scores) - np.mean(scores)).sum()
+    mean_square = within / (len(scores) - len(kinds))
+    return max(0.0, (total - within - (len(kinds) - 1) * mean_square) / total)
+
+
+def trials_of(*rows, **fixed):
+    """Return complete trials of skip-gram with these windows, negatives and scores."""
+    base = Config().with_settings(objective="skipgram", **fixed)
+    return tuple(
+        Trial(number, base.with_settings(window=window, negative=negative), "complete", score)
+        for number, (window, negative, score) in enumerate(rows)
+    )
+
+
+def test_importances_of_settings():
+    random = np.random.default_rng(3)
+    rows = [(1 + n % 12, 5 + n % 2, (n % 12 > 5) + random.normal(0, 0.2)) for n in range(48)]
+    whole = Tuning(Config(), "ndcg@10", "last", trials_of(*rows), *[Estimate(0.1, 0, 0.2)] * 2, None)
+    found, scores = whole.importances(), [score for _, _, score in rows]
+    assert list(found) == ["window", "negative"]
+    quarters = [(window - 1) // 3 for window, _, _ in rows]  # 1–3, 4–6, 7–9, 10–12
+    assert found["window"] == pytest.approx(explained(scores, quarters))
+    assert found["negative"] == pytest.approx(explained(scores, [negative for _, negative, _ in rows]))
+    assert found["window"] > 0.7
+    assert found["negative"] < 0.1
+    (bar,) = whole.plot_importances().data
+    assert (bar.y, bar.x[1]) == (("negative", "window"), pytest.approx(found["window"], rel=1e-5))
+    assert "importance of settings" in Html(whole._repr_html_()).text
+
+
+def test_importances_need_ten_complete_trials_and_different_values():
+    rows = [(5, 3 + n % 5, float(n)) for n in range(10)]
+    assert set(importances_of(trials_of(*rows))) == {"negative"}
+    assert importances_of(trials_of(*rows[:9])) == {}
+    stopped = [replace(trial, state="stopped") for trial in trials_of(*rows)]
+    assert importances_of(stopped) == {}
+    cbow = [Trial(9, Config().with_settings(objective="cbow"), "complete", 0.0)]
+    assert set(importances_of([*trials_of(*rows), *cbow])) >= {"objective", "window"}
+    assert importances_of(trials_of(*[(1 + n, 5, 0.5) for n in range(10)])) == {"window": 0.0}
+    better = [replace(trial, others=(replace(trial, score=9.0),)) for trial in trials_of(*rows)]
+    assert importances_of(better) == {"negative": 0.0}  # the best taste of each trial counts
 
 
 def test_bars_of_many_metrics_have_axes_of_their_own():

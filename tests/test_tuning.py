@@ -205,6 +205,8 @@ def test_a_sample_has_whole_sentences_or_users():
         ({"metric": "ndgc@10"}, "metric is 'ndgc@10'"),
         ({"metric": "coverage@10"}, "metric is"),
         ({"metric": "ndcg"}, "such as ndcg@10"),
+        ({"metric": "ndcg@10", "k": 5}, "k is 5, and metric is 'ndcg@10'; expected k with a function only"),
+        ({"metric": lambda *_: 0}, "has no name; expected a function made by def"),
         ({"budget": "soon"}, "budget is 'soon'"),
         ({"trials": 0}, "trials is 0"),
         ({"vectorsize": 3}, "did you mean 'vector_size'"),
@@ -216,6 +218,38 @@ def test_a_sample_has_whole_sentences_or_users():
 def test_errors_of_arguments(arguments, message):
     with pytest.raises(ConfigError, match=message):
         item2vec.tune(chains(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda hits: 1.0, r"metric 'own' returned an array of shape \(1,\); expected \(\d+,\), one number"),
+        (lambda hits: hits[:, 0] / 0.0, "metric 'own' returned nan for query 0; expected a finite number"),
+        (lambda hits: ["a"] * len(hits), "metric 'own': found .*; expected numbers"),
+    ],
+)
+def test_a_function_is_checked_before_the_first_training(world, returned, message):
+    def own(hits, n_targets, k):
+        with np.errstate(invalid="ignore"):
+            return returned(hits)
+
+    made = world(lambda config: 0.2)
+    with pytest.raises(InputError, match=message):
+        item2vec.tune(chains(), metric=own, trials=1)
+    assert made.trained == []
+
+
+def test_a_failed_trial_does_not_lead_a_search_by_a_negative_metric():
+    starts = starts_of({"seed": 1})
+    sampler = Sampler(starts, {}, 1, share=1.0, n_tokens=10**5, ordered=True)
+    sampler.observe(
+        [
+            Trial(0, starts["next_item"], "complete", -3.0),
+            Trial(1, starts["skipgram"], "failed", 0.0),
+            Trial(2, starts["cbow"], "failed", 0.0),
+        ]
+    )
+    assert family_of(sampler.suggest(1000)) == "next_item"
 
 
 def test_errors_of_data():

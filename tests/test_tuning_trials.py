@@ -36,6 +36,46 @@ def test_the_same_seed_and_number_of_trials_give_the_same_result():
     assert [t.config for t in other.trials[-2:]] != [t.config for t in tuning.trials[-2:]]
 
 
+def test_a_metric_of_ones_own_is_maximised():
+    """A loss of at most 500 per query: the values are neither positive nor below 1."""
+    given = []
+
+    def loss(hits, n_targets, k):
+        given.append((hits.dtype, hits.shape[1], k, n_targets.dtype))
+        ranks = np.where(hits.any(axis=1), hits.argmax(axis=1), 5)
+        return -100.0 * ranks
+
+    options = {"epochs": 3, "seed": 3} | SMALL
+    tuning = item2vec.tune(chains(), trials=3, metric=loss, k=4, **options)
+    assert tuning.metric == "loss@4"
+    assert {part[0] for part in given} == {np.dtype(bool)}
+    assert {part[2:] for part in given} == {(4, np.dtype(np.int64))}
+    assert max(part[1] for part in given) == 4
+    complete = [trial for trial in tuning.trials if trial.state == "complete"]
+    assert all(-500 <= trial.score < -1 for trial in complete)
+    assert tuning.default.low < tuning.default.value < tuning.default.high < 0
+    problem = make_problem(chains(), loss, k=4, max_tokens=10**6, seed=3)
+    vectors = item2vec.train(problem.folds[0].train, config=complete[0].config.train.replace(workers=1))
+    assert problem.score(vectors, complete[0].config.taste) == complete[0].score
+    by_name = make_problem(chains(), "hr@4", max_tokens=10**6, seed=3)
+    by_function = make_problem(chains(), hit, k=4, max_tokens=10**6, seed=3)
+    scores = [each.score(vectors, complete[0].config.taste) for each in (by_name, by_function)]
+    assert scores[0] == scores[1] > 0
+    assert (by_function.metric, by_name.fingerprint()) != ("hr", by_function.fingerprint())
+
+
+def test_the_interval_of_an_own_metric_is_not_bounded():
+    def seven(hits, n_targets, k):
+        return np.full(len(hits), 7.0)
+
+    tuning = item2vec.tune(chains(), trials=1, metric=seven, epochs=1, seed=3, **SMALL)
+    assert (tuning.default.low, tuning.default.value, tuning.default.high) == (7.0, 7.0, 7.0)
+
+
+def hit(hits, n_targets, k):
+    return hits.any(axis=1).astype(float)
+
+
 @pytest.mark.parametrize("objective", ["lsa", "glove"])
 def test_lsa_and_glove_are_searched_if_they_are_specified(objective):
     tuning = item2vec.tune(chains(), trials=6, objective=objective, vector_size=8, jobs=1)

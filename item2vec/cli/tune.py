@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["tune"]
 
+SHOWN = 0.05
+"""Smallest importance of a setting that is printed."""
 LEADERS = 5
 PROTOCOLS = ("temporal", "last", "prefix")
 
@@ -156,6 +158,7 @@ def _facts(tuning: Tuning) -> dict[str, Any]:
         "chosen": _interval(tuning.chosen),
         "gain": None if tuning.gain is None else _interval(tuning.gain),
         "config": tuning.config.model_dump(),
+        "importances": tuning.importances(),
         "unfinished": tuning.unfinished,
         "warnings": tuning.warnings,
         "trials": rows,
@@ -181,6 +184,9 @@ def _text(tuning: Tuning, out: Path | None) -> str:
         verdict += f"\n  gain     {tuning.gain!r}" + (
             "; not significant: the default is kept" if kept else ""
         )
+    if important := [(name, share) for name, share in tuning.importances().items() if share >= SHOWN]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in important)
+        verdict += f"\nexplained differences between trials, by setting: {shares}"
     notes = [f"Warning: {text}" for text in tuning.warnings]
     written = f"Written to {out}" if out else f"The settings as item2vec.toml:\n\n{tuning.config.to_toml()}"
     return "\n\n".join([f"{len(states)} trials: {counts}", table(rows), verdict, *notes, written])

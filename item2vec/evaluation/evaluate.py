@@ -23,7 +23,7 @@ from item2vec.metrics.accuracy import ACCURACY
 from item2vec.types import as_history, check_k
 from item2vec.vectors import ItemVectors
 
-__all__ = ["METRICS", "Metric", "evaluate"]
+__all__ = ["METRICS", "Metric", "evaluate", "metrics_by_name", "values_of"]
 
 
 METRICS = (*ACCURACY, *BEYOND_ACCURACY)
@@ -102,7 +102,7 @@ def evaluate(
     if not callable(getattr(model, "recommend_many", None)):
         raise InputTypeError(f"model is {short_repr(model)}; expected a model, with recommend_many")
     cutoffs = _cutoffs(k)
-    chosen = _metrics(metrics)
+    chosen = metrics_by_name(metrics)
     _check_queries(split)
     rule = _tie_rule(getattr(model, "ties", "against") if ties is None else ties)
     if filter_seen is not None:
@@ -141,8 +141,14 @@ def _tie_rule(ties: object) -> Ties:
     return cast(Ties, ties)
 
 
-def _metrics(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]:
-    """Return the function of each metric by name; ``None`` for metrics beyond accuracy."""
+def metrics_by_name(metrics: Iterable[str | Metric]) -> dict[str, Metric | None]:
+    """Return the function of each metric by name; ``None`` for metrics beyond accuracy.
+
+    Raises
+    ------
+    ConfigError
+        If a metric is unknown, or a function has no name, or the name of another metric.
+    """
     chosen: dict[str, Metric | None] = {}
     for metric in [metrics] if isinstance(metrics, str) else as_history(metrics, "metrics"):
         if isinstance(metric, str) and metric in METRICS:
@@ -185,17 +191,17 @@ def _measure(
             if function is None:
                 value = beyond_accuracy.measure(name, cutoff)
             else:
-                value = _values(name, function, rankings, cutoff)
+                value = values_of(name, function, rankings.hits, rankings.n_targets, cutoff)
             means[f"{name}@{cutoff}"] = float(np.mean(value))
             if isinstance(value, np.ndarray):
                 per_query[f"{name}@{cutoff}"] = value
     return per_query, means
 
 
-def _values(name: str, function: Metric, rankings: Rankings, k: int) -> Doubles:
-    """Return the values of a metric, one finite number per query."""
-    hits = read_only(rankings.hits[:, :k], np.bool_)
-    returned = function(hits, read_only(rankings.n_targets, np.int64), k)
+def values_of(name: str, function: Metric, hits: Mask, n_targets: Offsets, k: int) -> Doubles:
+    """Return the values of a metric, one finite number per query; raise ``InputError`` for other values."""
+    hits = read_only(hits[:, :k], np.bool_)
+    returned = function(hits, read_only(n_targets, np.int64), k)
     try:
         values: Doubles = as_array(returned, np.float64)
     except InputError as error:

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Chart", "Estimates", "metric_bars", "training_curve", "trials"]
+__all__ = ["Chart", "Estimates", "bars", "metric_bars", "training_curve", "trials"]
 
 Chart = dict[str, Any]
 """A figure of plotly in JSON: ``data`` and ``layout``."""
@@ -94,6 +94,26 @@ def metric_bars(models: Mapping[str, Estimates]) -> Chart:
         if (number - 1) % columns:
             layout[f"yaxis{suffix}"]["showticklabels"] = False
     return {"data": bars, "layout": layout | {"showlegend": False, "bargap": 0.3}}
+
+
+def bars(values: Mapping[str, float], *, title: str) -> Chart:
+    """Return a bar chart with a bar per name, the first at the top.
+
+    >>> bars({"window": 0.75, "alpha": 0.5}, title="importance")["data"][0]["y"]
+    ['alpha', 'window']
+    """
+    names = list(values)[::-1]
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [html.escape(name, quote=False) for name in names],
+        "x": [_rounded(values[name]) for name in names],
+        "marker": {"color": COLORS[0]},
+        "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+    }
+    layout = _layout(height=90 + 24 * len(names)) | {"showlegend": False}
+    layout["xaxis"] = _axis(html.escape(title, quote=False)) | {"rangemode": "tozero"}
+    return {"data": [bar], "layout": layout | {"yaxis": {"type": "category", "automargin": True}}}
 
 
 def trials(

@@ -51,13 +51,14 @@ class Estimate:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
     @classmethod
-    def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0) -> Estimate:
-        """Estimate the mean of values per query, which lie between ``least`` and 1.
+    def of(cls, values: Doubles, clusters: Offsets, *, least: float = 0.0, bounded: bool = True) -> Estimate:
+        """Estimate the mean of values per query, which lie between ``least`` and 1 if they are ``bounded``.
 
         >>> Estimate.of(np.zeros(100), np.arange(100))
         0.0000 (0.0000 to 0.0362)
         """
-        low, high = intervals({"hr": values}, clusters, least=least)["hr"]  # a metric between 0 and 1
+        name = "hr" if bounded else "own"  # hr is a metric between 0 and 1
+        low, high = intervals({name: values}, clusters, least=least)[name]
         return cls(float(values.mean()), low, high)
 
 
@@ -128,13 +129,18 @@ def unused_queries(problem: Problem, default: Trial) -> tuple[list[list[Trial]],
 
 
 def decide(
-    candidates: Mapping[int, Config], rounds: Sequence[Sequence[Trial]], clusters: Offsets, seed: int
+    candidates: Mapping[int, Config],
+    rounds: Sequence[Sequence[Trial]],
+    clusters: Offsets,
+    seed: int,
+    *,
+    bounded: bool = True,
 ) -> Decision:
     """Choose the finalist with the highest mean of all finalists with a significant gain; else the default.
 
     The finalists of the last round are compared on the queries of all rounds. ``clusters`` are the users of
     these queries. The error level is multiplied by the share of finalists in the last round, because the
-    selection of these finalists used the same queries.
+    selection of these finalists used the same queries. ``bounded``: the metric lies between 0 and 1.
     """
     default_values = _values(rounds, 0)
     numbers = [trial.number for trial in rounds[-1] if trial.number]
@@ -146,9 +152,9 @@ def decide(
     chosen = numbers[best] if significant.any() else 0
     return Decision(
         candidates[chosen],
-        Estimate.of(default_values, clusters),
-        Estimate.of(_values(rounds, chosen), clusters),
-        Estimate.of(gains[:, best], clusters, least=-1.0),
+        Estimate.of(default_values, clusters, bounded=bounded),
+        Estimate.of(_values(rounds, chosen), clusters, bounded=bounded),
+        Estimate.of(gains[:, best], clusters, least=-1.0, bounded=bounded),
     )
 
 

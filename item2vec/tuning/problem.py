@@ -15,7 +15,8 @@ from item2vec.adapters import histories
 from item2vec.adapters.histories import training_sentences
 from item2vec.arrays import Doubles, Offsets, Rows
 from item2vec.config import AdapterConfig, TasteConfig
-from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning
+from item2vec.errors import ConfigError, InputError, InputTypeError, LeakWarning, short_repr
+from item2vec.evaluation.evaluate import Metric, metrics_by_name, values_of
 from item2vec.evaluation.rankings import rank_all
 from item2vec.evaluation.sentence_splits import (
     first_positions,
@@ -47,6 +48,7 @@ MAX_QUERIES = 20_000
 MOST_SHARDED_TOKENS = 50_000_000
 FEW_QUERIES = 3_000
 ENOUGH_QUERIES = 5_000
+DEFAULT_K = 10
 LENGTH_PER_QUERY = 4
 SENTENCE_FOLDS = 2
 TEMPORAL_FOLDS = 3
@@ -58,7 +60,8 @@ class Problem:
 
     A user has the same number in all folds. ``few`` is a subset of the queries of the newest fold, used for
     intermediate scores and for the choice of a taste. ``few_rows`` are the positions of these queries in the
-    fold. ``items`` are for the training.
+    fold. ``items`` are for the training. ``own`` is the function of the caller's metric, whose values may be
+    any numbers.
     """
 
     folds: tuple[Split, ...]
@@ -68,6 +71,7 @@ class Problem:
     protocol: Protocol
     few_rows: Rows
     items: Items | None = None
+    own: Metric | None = None
 
     @property
     def timed(self) -> bool:
@@ -103,7 +107,8 @@ class Problem:
         prior = prior_for(train, vocabulary, taste.popularity_half_life) if taste.popularity else None
         model = Recommender(vectors, **taste.model_dump(), index="exact", neighbours=table, prior=prior)
         rankings = rank_all(model, split, self.k, ties="against")
-        return ACCURACY[self.metric](rankings.hits, rankings.n_targets, self.k)
+        function = ACCURACY[self.metric] if self.own is None else self.own
+        return values_of(self.metric, function, rankings.hits, rankings.n_targets, self.k)
 
     @property
     def repeats(self) -> bool:
@@ -130,25 +135,34 @@ class Problem:
         return digest.hexdigest()
 
 
-def parse_metric(metric: str) -> tuple[str, int]:
-    """Split a metric such as ``ndcg@10`` into its name and its cut-off.
+def parse_metric(metric: str | Metric, k: int | None = None) -> tuple[str, int]:
+    """Return the name and the cut-off of a metric such as ``ndcg@10``, or of a function with cut-off ``k``.
 
     >>> parse_metric("ndcg@10")
     ('ndcg', 10)
     """
-    name, _, k = metric.partition("@")
-    if name not in ACCURACY or not k.isdecimal():
+    if not isinstance(metric, str):
+        (name,) = metrics_by_name([metric])
+        return name, check_k(DEFAULT_K if k is None else k)
+    if k is not None:
+        raise ConfigError(
+            f"k is {short_repr(k)}, and metric is {short_repr(metric)}; expected k with a function only: "
+            "omit it, and write the cut-off after @"
+        )
+    name, _, cutoff = metric.partition("@")
+    if name not in ACCURACY or not cutoff.isdecimal():
         raise ConfigError(
             f"metric is {metric!r}; expected one of {', '.join(ACCURACY)}, followed by @ and k, "
-            "such as ndcg@10"
+            "such as ndcg@10, or a function"
         )
-    return name, check_k(int(k))
+    return name, check_k(int(cutoff))
 
 
 def make_problem(
     data: Data,
-    metric: str,
+    metric: str | Metric,
     *,
+    k: int | None = None,
     protocol: Protocol | None = None,
     repeats: bool | None = None,
     adapter: Adapter | AdapterConfig = histories,
@@ -166,7 +180,8 @@ def make_problem(
     (``temporal``), another random tenth (``random``), or targets held out from the training part of the first
     fold (``last`` and ``prefix``). Folds with more than 20,000 queries are sampled.
     """
-    name, k = parse_metric(metric)
+    name, k = parse_metric(metric, k)
+    own = None if isinstance(metric, str) else metric
     chosen = _checked_protocol(data, protocol)
     random = np.random.default_rng([seed, 2])
     with warnings.catch_warnings():
@@ -185,7 +200,10 @@ def make_problem(
         )
     folds = tuple(split.take(sample_rows(random, len(split), MAX_QUERIES)) for split in splits)
     few_rows = sample_rows(random, len(folds[0]), FEW_QUERIES)
-    return Problem(folds, folds[0].take(few_rows), name, k, chosen, few_rows, items)
+    few = folds[0].take(few_rows)
+    if own is not None:  # an invalid function is an error before the first training
+        values_of(name, own, np.zeros((len(few), k), dtype=bool), few.targets.lengths, k)
+    return Problem(folds, few, name, k, chosen, few_rows, items, own)
 
 
 def _checked_protocol(data: Data, protocol: Protocol | None) -> Protocol | None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from item2vec.config import Config
-from item2vec.figures import draw
+from item2vec.figures import bars, draw
+from item2vec.notebook import html_table
 from item2vec.tuning.display import chart_of, table_of
 from item2vec.tuning.finalists import Estimate
+from item2vec.tuning.importance import importances_of
 from item2vec.tuning.problem import Protocol
 from item2vec.tuning.trial import Trial
 
@@ -74,12 +76,32 @@ class Tuning:
         """
         return draw(chart_of(self.trials, self.config, self.metric, self._estimates))
 
+    def importances(self) -> dict[str, float]:
+        """Return the share of the differences between trials that each training setting explains by itself.
+
+        Settings are in descending order of importance. The result is empty with fewer than ten complete
+        trials. Importances are hints, not tests: see ``item2vec.tuning.importance``.
+        """
+        return importances_of(self.trials)
+
+    def plot_importances(self) -> go.Figure:
+        """Return a plotly figure of ``importances``: a bar per setting.
+
+        Raises
+        ------
+        MissingExtraError
+            If plotly is not installed.
+        """
+        return draw(bars(self.importances(), title="share of the differences between trials"))
+
     @property
     def _estimates(self) -> dict[str, Estimate]:
         return {"default": self.default, "chosen": self.chosen}
 
     def _repr_html_(self) -> str:
-        return table_of(self.trials, self.config, self.metric, self._estimates, self.warnings)
+        content = table_of(self.trials, self.config, self.metric, self._estimates, self.warnings)
+        rows = [[name, share] for name, share in self.importances().items()]
+        return content + (html_table("importance of settings", rows) if rows else "")
 
     def __repr__(self) -> str:
         parts = [f"{len(self.trials)} trials", f"protocol {self.protocol!r}", f"{self.metric} {self.chosen}"]

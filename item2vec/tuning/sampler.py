@@ -249,7 +249,8 @@ class Sampler:
                 continue
             self._observed.add(trial.number)
             best = max((trial, *trial.others), key=lambda one: one.score)
-            if self._leader is None or best.score > self._leader.score:
+            failed = trial.state == "failed"  # its score is 0, which may be above that of all others
+            if not failed and (self._leader is None or best.score > self._leader.score):
                 self._leader = best
             if trial.number > 0 or self._share == 1:  # else trial 0 has more epochs than the space allows
                 self._families[family_of(trial.config)].observe(replace(trial, score=best.score))
@@ -298,12 +299,15 @@ class _Family:
     def observe(self, trial: Trial) -> None:
         settings = _parameters_of(trial.config)
         stopped = trial.state == "stopped"
+        score = trial.score
+        if trial.state == "failed":
+            score = min((one.value for one in self._trials if one.value is not None), default=0.0)
         with contextlib.suppress(ValueError):  # raised if a first trial is outside the space
             self._trials.append(
                 create_trial(
                     params={name: settings[name] for name in self._space},
                     distributions=self._space,
-                    value=None if stopped and not trial.rungs else trial.score,
+                    value=None if stopped and not trial.rungs else score,
                     intermediate_values=dict(enumerate(trial.rungs)),
                     state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
                 )

@@ -20,6 +20,7 @@ from item2vec.config import AdapterConfig, Config
 from item2vec.config.defaults import FULL_EPOCHS_TOKENS
 from item2vec.durations import seconds_of
 from item2vec.errors import ConfigError, TrainingError, TuningWarning
+from item2vec.evaluation.evaluate import Metric
 from item2vec.files import check_locks
 from item2vec.interactions import Interactions
 from item2vec.items import Items
@@ -66,7 +67,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     *,
     budget: str | float | timedelta | None = None,
     trials: int | None = None,
-    metric: str = "ndcg@10",
+    metric: str | Metric = "ndcg@10",
+    k: int | None = None,
     protocol: Protocol | None = None,
     repeats: bool | None = None,
     adapter: Adapter | AdapterConfig = histories,
@@ -120,7 +122,11 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         Number of configurations to try. Without a budget, equal data, settings, ``seed`` and ``jobs`` give
         equal results.
     metric
-        The metric to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off.
+        The metric to maximise: ``hr``, ``recall``, ``precision``, ``ndcg``, ``mrr`` or ``map`` at a cut-off,
+        or a function, as in ``evaluate`` (see ``evaluation.Metric``), with the cut-off ``k``. Threads call
+        the function concurrently. A stored study contains only the name of a function.
+    k
+        The cut-off of a function; 10 by default.
     protocol
         Targets of the validation queries. ``"temporal"``: all new items of each user after a cut-off, as in
         ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of each sentence
@@ -154,7 +160,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     ConfigError
         If a setting is unknown or out of range, or ``study`` is the file of another study.
     InputError
-        If no query can be held out from the data.
+        If no query can be held out from the data, or a function does not return a finite number per query.
     TrainingError
         If the default configuration cannot be trained.
     PlatformError
@@ -188,6 +194,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         make_problem,
         data,
         metric,
+        k=k,
         protocol=protocol,
         repeats=repeats,
         adapter=adapter,
@@ -248,7 +255,11 @@ def _conclude(plan: _Plan, problem: Problem, trials: Sequence[Trial], seed: int)
     if not rounds:
         candidates = {trial.number: trial.config for trial in (default, *default.others)}
         compared, users = unused_queries(problem, default)
-    decision = decide(candidates, compared, users, seed) if compared else _keep_default(problem, default)
+    bounded = problem.own is None
+    if compared:
+        decision = decide(candidates, compared, users, seed, bounded=bounded)
+    else:
+        decision = _keep_default(problem, default)
     finished = {trial.config.train.objective for trial in trials if trial.state != "unfinished"}
     unfinished = tuple(objective for objective in plan.sampler.objectives if objective not in finished)
     messages: tuple[str, ...] = ()
@@ -324,7 +335,7 @@ def _keep_default(problem: Problem, default: Trial) -> Decision:
     if default.values is None:
         estimate = Estimate(default.score, math.nan, math.nan)
     else:
-        estimate = Estimate.of(default.values, problem.users(0))
+        estimate = Estimate.of(default.values, problem.users(0), bounded=problem.own is None)
     return Decision(default.config, estimate, estimate, None)
 
 

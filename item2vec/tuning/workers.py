@@ -87,7 +87,7 @@ class Workers:
                     journal.release(trial.number)
                 else:
                     journal.add(trial)
-                best = max((t.score for t in journal.trials), default=0.0)
+                best = max((t.score for t in journal.trials if t.state != "failed"), default=0.0)
                 advance(f"best {problem.metric}@{problem.k} {best:.4f}")
         return unfinished
 
