@@ -15,7 +15,7 @@ from item2vec.readers.columns import Column, Values
 from item2vec.readers.faults import Fault, FaultReport
 from item2vec.readers.table import Batch, Table, positions_of
 
-__all__ = ["faults_of", "read_columns"]
+__all__ = ["faults_of", "read_columns", "valid_rows"]
 
 
 def read_columns(table: Table, parsers: Mapping[str, Column], report: FaultReport) -> dict[str, Any]:
@@ -38,6 +38,16 @@ def _append(
     batch: Batch, row_kind: str, columns: Sequence[Column], report: FaultReport, threads: ThreadPoolExecutor
 ) -> int:
     """Append the valid rows of a batch to the columns, and return their number. Report the bad rows."""
+    parsed, n_rows = valid_rows(batch, row_kind, columns, report, threads)
+    for column, values in zip(columns, parsed, strict=True):
+        column.append(values)
+    return n_rows
+
+
+def valid_rows(
+    batch: Batch, row_kind: str, columns: Sequence[Column], report: FaultReport, threads: ThreadPoolExecutor
+) -> tuple[list[Any], int]:
+    """Return the parsed columns of the valid rows of a batch, and their number. Report the bad rows."""
     parsed = list(threads.map(lambda column, values: column.parse(values), columns, batch.columns))
     masks = [is_bad for _, is_bad in parsed]
     bad = np.logical_or.reduce(masks)
@@ -45,9 +55,7 @@ def _append(
         report.add([*batch.faults, *faults_of(batch, row_kind, columns, masks)])
         good = [_kept(values, ~bad) for values in batch.columns]
         parsed = [column.parse(values) for column, values in zip(columns, good, strict=True)]
-    for column, (values, _) in zip(columns, parsed, strict=True):
-        column.append(values)
-    return len(bad) - int(np.count_nonzero(bad))
+    return [values for values, _ in parsed], len(bad) - int(np.count_nonzero(bad))
 
 
 def faults_of(batch: Batch, row_kind: str, columns: Sequence[Column], bad: Sequence[Mask]) -> Iterator[Fault]:

@@ -32,7 +32,10 @@ class ParquetFile:
         self.name = str(path)
         self._path = path
         with _reading_arrow(path, PARQUET), pq.ParquetFile(path) as file:
-            self.names: list[str] = file.schema_arrow.names
+            schema = file.schema_arrow
+            self.names: list[str] = schema.names
+            self.types = dict(zip(schema.names, schema.types, strict=True))
+            self.n_rows: int = file.metadata.num_rows
 
     def batches(self, positions: Sequence[int]) -> Iterator[Batch]:
         """Yield all rows in batches."""

@@ -31,7 +31,7 @@ from item2vec.readers.parts import Part, joined
 from item2vec.readers.table import Table
 from item2vec.readers.text import DelimitedFile
 
-__all__ = ["open_table"]
+__all__ = ["open_table", "parquet_files"]
 
 _File: TypeAlias = "tuple[Path, Mapping[str, str | None]]"
 """A data file, and its partition columns."""
@@ -84,6 +84,17 @@ def open_table(
     if isinstance(source, list | tuple) or (isinstance(source, Iterator) and not _is_arrow(source)):
         return _joined("", opener.openers(source), same_columns)
     return opener.open_memory(source)
+
+
+def parquet_files(sources: Iterable[Any], encoding: str) -> list[Path]:
+    """Return the files of paths, if all are Parquet files without partition columns; otherwise an empty list."""
+    files: list[_File] = []
+    for source in sources:
+        if not isinstance(source, str | PathLike):
+            return []
+        files += _files_of(Path(source), encoding)
+    is_plain = all(not partition and file_kind(file) is PARQUET for file, partition in files)
+    return [file for file, _ in files] if is_plain else []
 
 
 @dataclass(frozen=True, slots=True)

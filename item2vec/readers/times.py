@@ -61,7 +61,7 @@ class TimeColumn:
         self._is_given = unit is not None or form is not None
         self._kind: Literal["dates", "numbers"] | None = "numbers" if unit else "dates" if form else None
         self._has_dates = False
-        self._n_without_unit = 0
+        self._n_without_unit = self._n_placeholders = 0
         self._rejected: Sequence[str] = ()
         self._chunks: list[Offsets] = []
 
@@ -76,30 +76,42 @@ class TimeColumn:
 
     def append(self, parsed: Offsets) -> None:
         """Append a parsed batch without bad rows."""
-        if self._kind == "numbers" and self._unit is None and self._form is None:
-            self._n_without_unit += len(parsed)
+        self.count(parsed)
         self._chunks.append(parsed)
 
     def finish(self) -> Offsets:
-        """Return the appended batches in microseconds.
+        """Return the appended batches in microseconds. See ``conclude`` for errors."""
+        self.conclude()
+        micros = np.concatenate([np.empty(0, dtype=np.int64), *self._chunks])
+        self._chunks.clear()
+        return micros
+
+    def count(self, parsed: Offsets) -> None:
+        """Count the values of a parsed batch without bad rows that later batches may prove to be invalid."""
+        if self._kind == "numbers" and self._unit is None and self._form is None:
+            self._n_without_unit += len(parsed)
+        self._n_placeholders += int(np.count_nonzero(is_placeholder(parsed[~is_plausible(parsed)])))
+
+    def conclude(self) -> None:
+        """Check the counts after the last batch.
 
         Raises
         ------
         InputError
             If the values of the first batches turn out to be invalid only when the later batches are known.
         """
-        micros = np.concatenate([np.empty(0, dtype=np.int64), *self._chunks])
-        self._chunks.clear()
         if self._n_without_unit:
             self._report_numbers_without_unit()
-        if self._has_dates:
-            n_missing = np.count_nonzero(is_placeholder(micros[~is_plausible(micros)]))
-            if n_missing:
-                raise InputError(
-                    f"column {self.name!r} begins with {n_missing:,} dates such as 1970-01-01, which usually "
-                    "stand for missing dates; expected a date in every row: remove these rows"
-                )
-        return micros
+        if self._has_dates and self._n_placeholders:
+            raise InputError(
+                f"column {self.name!r} begins with {self._n_placeholders:,} dates such as 1970-01-01, which "
+                "usually stand for missing dates; expected a date in every row: remove these rows"
+            )
+
+    @property
+    def unit(self) -> str | None:
+        """Unit of the epoch numbers, once it is known; ``None`` for dates and for numbers without a unit."""
+        return self._unit if self._kind == "numbers" else None
 
     def expected_for(self, value: Any, /) -> tuple[str, tuple[Remedy, ...]]:
         """Return a description of valid values, and remedies, for an invalid value of the last batch."""

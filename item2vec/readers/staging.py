@@ -1,0 +1,204 @@
+"""Interactions as Parquet files, for programs that read more rows than fit into memory.
+
+Parquet files that need no conversion are used as they are. The rows of any other source are read by the rules
+of ``read_interactions`` and written to a new Parquet file, one batch in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from item2vec.errors import InputError
+from item2vec.lines import MAX_LINE
+from item2vec.readers.collecting import valid_rows
+from item2vec.readers.columnar import ParquetFile
+from item2vec.readers.columns import Column, IdColumn, WeightColumn
+from item2vec.readers.faults import MAX_BAD, Fault, FaultReport, OnError
+from item2vec.readers.table import positions_of
+from item2vec.readers.tables import open_table, parquet_files
+from item2vec.readers.times import TimeColumn
+
+__all__ = ["InteractionFormat", "StagedRows"]
+
+_MIN_ROWS = 1 << 17
+"""Minimum number of rows of a row group."""
+
+_IDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+_WEIGHTS = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """Rows of interactions in Parquet files.
+
+    ``columns`` maps the parameters of ``read_interactions`` (``"user"``, …) to columns of the files. ``unit``
+    is the unit of timestamps that are integers; ``None`` if they have a timestamp type.
+    """
+
+    files: tuple[Path, ...]
+    columns: Mapping[str, str]
+    unit: str | None
+    n_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionFormat:
+    """The columns and the format of interactions: the parameters of ``read_interactions``."""
+
+    user: str = "user_id"
+    item: str = "item_id"
+    timestamp: str | None = "timestamp"
+    weight: str | None = None
+    event: str | None = None
+    session: str | None = None
+    sep: str | None = None
+    columns: Sequence[str] | None = None
+    encoding: str = "utf-8"
+    quotes: bool = True
+    time_unit: str | None = None
+    time_format: str | None = None
+    on_error: OnError = "raise"
+    on_skip: Callable[[Fault], None] | None = None
+    max_bad: float = MAX_BAD
+    max_line: int = MAX_LINE
+
+    def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
+        """Return the rows of Parquet files whose types need no conversion; ``None`` for other sources.
+
+        The values of the rows are not checked.
+        """
+        files = parquet_files(sources, self.encoding)
+        if not files or self.time_format is not None:
+            return None
+        parsers = self._parsers()
+        columns: dict[str, str] = {}
+        types: dict[str, pa.DataType] = {}
+        n_rows = 0
+        for file in files:
+            table = ParquetFile(file)
+            wanted = {parameter: column.name for parameter, column in parsers.items()}
+            names = [table.names[position] for position in positions_of(table, wanted)]
+            found = {parameter: table.types[name] for parameter, name in zip(parsers, names, strict=True)}
+            if file == files[0]:
+                columns, types = dict(zip(parsers, names, strict=True)), found
+            if found != types or names != [*columns.values()] or not _are_plain(found):
+                return None
+            n_rows += table.n_rows
+        unit = None
+        if "timestamp" in types and pa.types.is_integer(types["timestamp"]):
+            unit = _unit_of(ParquetFile(files[0]), columns["timestamp"], parsers["timestamp"])
+            if unit is None:
+                return None
+        return StagedRows(tuple(files), columns, unit, n_rows)
+
+    def converted(self, sources: Sequence[Any], path: Path) -> StagedRows:
+        """Read rows by the rules of ``read_interactions``, and write them to a new Parquet file.
+
+        The columns are named like the parameters. Timestamps are in microseconds.
+
+        Raises
+        ------
+        InputError
+            See ``read_interactions``.
+        """
+        parsers = self._parsers()
+        table = open_table(
+            list(sources),
+            wanted=[column.name for column in parsers.values()],
+            sep=self.sep,
+            columns=self.columns,
+            encoding=self.encoding,
+            connection=None,
+            quotes=self.quotes,
+            max_line=self.max_line,
+        )
+        report = FaultReport(table.name, self.on_error, self.on_skip, self.max_bad)
+        positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
+        columns = list(parsers.values())
+        schema = pa.schema([(name, _type_of(column)) for name, column in parsers.items()])
+        n_rows = 0
+        with ThreadPoolExecutor(len(columns)) as threads, pq.ParquetWriter(path, schema) as writer:
+
+            def batches() -> Iterator[pa.RecordBatch]:
+                for batch in table.batches(positions):
+                    parsed, n = valid_rows(batch, table.row_kind, columns, report, threads)
+                    arrays = [_array_of(*pair) for pair in zip(columns, parsed, strict=True)]
+                    yield pa.record_batch(arrays, schema) if n else schema.empty_table().to_batches()[0]
+
+            for rows in _joined(batches(), schema):
+                writer.write_table(rows)
+                n_rows += len(rows)
+        report.finish(n_rows)
+        for column in columns:
+            if isinstance(column, TimeColumn):
+                column.conclude()
+        return StagedRows((path,), {name: name for name in parsers}, "us", n_rows)
+
+    def _parsers(self) -> dict[str, Column]:
+        kinds: dict[str, Callable[[str], Column]] = {
+            "user": IdColumn,
+            "item": IdColumn,
+            "timestamp": partial(TimeColumn, unit=self.time_unit, form=self.time_format),
+            "weight": WeightColumn,
+            "event": IdColumn,
+            "session": IdColumn,
+        }
+        return {name: kind(getattr(self, name)) for name, kind in kinds.items() if getattr(self, name) is not None}
+
+
+def _are_plain(types: Mapping[str, pa.DataType]) -> bool:
+    for parameter, kind in types.items():
+        if parameter == "timestamp":
+            is_plain = pa.types.is_integer(kind) or (pa.types.is_timestamp(kind) and kind.unit in ("ms", "us"))
+        else:
+            kinds = _WEIGHTS if parameter == "weight" else _IDS
+            is_plain = any(is_kind(kind) for is_kind in kinds)
+        if not is_plain:
+            return False
+    return True
+
+
+def _unit_of(table: ParquetFile, name: str, column: Column) -> str | None:
+    """Return the unit on which the first batch agrees, as in ``read_interactions``; ``None`` if unknown."""
+    assert isinstance(column, TimeColumn)
+    batch = next(table.batches([table.names.index(name)]), None)
+    try:
+        if batch is not None:
+            column.parse(batch.columns[0])
+    except InputError:
+        return None  # raised again, in the order of the rows, by ``converted``
+    return column.unit
+
+
+def _type_of(column: Column) -> pa.DataType:
+    if isinstance(column, TimeColumn):
+        return pa.int64()
+    return pa.float32() if isinstance(column, WeightColumn) else pa.large_string()
+
+
+def _array_of(column: Column, parsed: Any) -> pa.Array:
+    if not isinstance(column, IdColumn):
+        if isinstance(column, TimeColumn):
+            column.count(parsed)
+        return pa.array(parsed)
+    indices, ids = parsed
+    return ids.take(pa.array(indices)).cast(pa.large_string())
+
+
+def _joined(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of batches in tables of at least ``_MIN_ROWS`` rows, except for the last table."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= _MIN_ROWS:
+            yield pa.Table.from_batches(waiting, schema)
+            waiting = []
+    yield pa.Table.from_batches(waiting, schema)
