@@ -19,7 +19,7 @@ from item2vec.shaping import check_least, group_collapse_truncate, grouping_of, 
 from item2vec.sharded import ShardWriter, shard_of
 from item2vec.types import Vocabulary
 
-__all__ = ["save_shards"]
+__all__ = ["save_shards", "sentences_of_users"]
 
 
 @checked
@@ -59,7 +59,7 @@ def save_shards(
     """
     check_least("shards", shards, 1)
     chosen = chosen_interactions(interactions, adapter)
-    unshaped, owners = _sentences_of_users(chosen, adapter)
+    unshaped, owners = sentences_of_users(chosen, adapter)
     group_by = grouping_of(adapter, items)
     shaped, numbers = shape_numbered(
         unshaped,
@@ -91,7 +91,7 @@ def save_shards(
         writer.write_runs(bounds, dealt.tokens, dealt.offsets, dealt.weights, dealt.timestamps)
 
 
-def _sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
+def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
     """Return histories or sessions, which are not cut, and the user of each."""
     if adapter.kind == "histories":
         rows, offsets = by_user(chosen)

@@ -6,6 +6,7 @@ of ``read_interactions`` and written to a new Parquet file, one batch in memory 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,6 +71,10 @@ class InteractionFormat:
     max_bad: float = MAX_BAD
     max_line: int = MAX_LINE
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments of ``read_interactions``."""
+        return dataclasses.asdict(self)
+
     def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
         """Return the rows of Parquet files whose types need no conversion; ``None`` for other sources.
 
@@ -89,6 +94,9 @@ class InteractionFormat:
             found = {parameter: table.types[name] for parameter, name in zip(parsers, names, strict=True)}
             if file == files[0]:
                 columns, types = dict(zip(parsers, names, strict=True)), found
+            folded = [name.casefold() for name in table.names]
+            if len({*folded}) < len(folded):  # DuckDB ignores the case of names
+                return None
             if found != types or names != [*columns.values()] or not _are_plain(found):
                 return None
             n_rows += table.n_rows
@@ -151,13 +159,17 @@ class InteractionFormat:
             "event": IdColumn,
             "session": IdColumn,
         }
-        return {name: kind(getattr(self, name)) for name, kind in kinds.items() if getattr(self, name) is not None}
+        return {
+            name: kind(getattr(self, name)) for name, kind in kinds.items() if getattr(self, name) is not None
+        }
 
 
 def _are_plain(types: Mapping[str, pa.DataType]) -> bool:
     for parameter, kind in types.items():
         if parameter == "timestamp":
-            is_plain = pa.types.is_integer(kind) or (pa.types.is_timestamp(kind) and kind.unit in ("ms", "us"))
+            is_plain = pa.types.is_integer(kind) or (
+                pa.types.is_timestamp(kind) and kind.unit in ("ms", "us")
+            )
         else:
             kinds = _WEIGHTS if parameter == "weight" else _IDS
             is_plain = any(is_kind(kind) for is_kind in kinds)

@@ -31,7 +31,7 @@ from item2vec.readers.parts import Part, joined
 from item2vec.readers.table import Table
 from item2vec.readers.text import DelimitedFile
 
-__all__ = ["open_table", "parquet_files"]
+__all__ = ["data_files_of", "open_table", "parquet_files"]
 
 _File: TypeAlias = "tuple[Path, Mapping[str, str | None]]"
 """A data file, and its partition columns."""
@@ -86,8 +86,13 @@ def open_table(
     return opener.open_memory(source)
 
 
+def data_files_of(sources: Iterable[str | PathLike[str]], encoding: str) -> list[Path]:
+    """Return the files of files, folders and patterns, in the order in which they are read."""
+    return [file for source in sources for file, _ in _files_of(Path(source), encoding)]
+
+
 def parquet_files(sources: Iterable[Any], encoding: str) -> list[Path]:
-    """Return the files of paths, if all are Parquet files without partition columns; otherwise an empty list."""
+    """Return the files of paths if all are Parquet files without partition columns; else no files."""
     files: list[_File] = []
     for source in sources:
         if not isinstance(source, str | PathLike):

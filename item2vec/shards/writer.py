@@ -22,7 +22,7 @@ from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, L
 from item2vec.shards.columns import COLUMNS, fault_of
 from item2vec.shards.manifest import FORMAT, MANIFEST, Manifest, ShardRecord, shard_files, verify
 
-__all__ = ["ShardWriter", "shard_of"]
+__all__ = ["ShardWriter", "locked", "shard_of"]
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class ShardWriter:
         if self.path.exists():
             raise BundleExistsError(f"{self.path} already exists; choose another path, or remove it first")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock: int | None = _locked(self.folder)
+        self._lock: int | None = locked(self.folder)
         try:
             self._begin(ids, counts, source)
         except BaseException:
@@ -277,7 +277,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _locked(folder: Path) -> int | None:
+def locked(folder: Path) -> int | None:
     """Lock a folder until the descriptor is closed; ``None`` if the system has no locks."""
     if not files.HAS_LOCKS:
         return None

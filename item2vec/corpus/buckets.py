@@ -1,0 +1,123 @@
+"""Coded rows of interactions on disk, one file per shard, and the sentences of a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import files
+from item2vec.adapters.histories import chosen_interactions
+from item2vec.adapters.shards import sentences_of_users
+from item2vec.config import AdapterConfig
+from item2vec.errors import CorruptBundleError
+from item2vec.interactions import Interactions
+from item2vec.sentences import Sentences
+from item2vec.shaping import shape_numbered
+from item2vec.types import Vocabulary
+
+__all__ = ["BYTES_PER_ROW", "read_bucket", "sentences_of", "write_buckets"]
+
+DTYPES = {
+    "user": "<i4",
+    "item": "<i4",
+    "row": "<i8",
+    "timestamp": "<i8",
+    "weight": "<f4",
+    "event": "<i4",
+    "session": "<i8",
+}
+"""Dtype of each column. ``user`` is a number within the shard; ``row`` the position in the source."""
+
+BYTES_PER_ROW = 120
+"""Approximate memory that ``sentences_of`` needs per row: the record, its columns, and the sorted copies."""
+
+Records = npt.NDArray[Any]
+
+
+def write_buckets(
+    folder: Path, batches: Iterable[Mapping[str, npt.NDArray[Any]]], columns: Sequence[str], n_shards: int
+) -> list[int]:
+    """Write the rows of each shard to a file of a new folder. Return the number of rows per shard.
+
+    A batch has an array ``shard``, and an array per name in ``columns``.
+    """
+    folder.mkdir()
+    dtype = np.dtype([(name, DTYPES[name]) for name in columns])
+    n_rows = np.zeros(n_shards, dtype=np.int64)
+    for number in range(n_shards):
+        _file(folder, number).touch()
+    for batch in batches:
+        shards = batch["shard"].astype(np.min_scalar_type(n_shards))  # 16 bits are sorted by radix
+        records = np.empty(len(shards), dtype)
+        order = np.argsort(shards, kind="stable")
+        for name in columns:
+            records[name] = batch[name][order]
+        sizes = np.bincount(shards, minlength=n_shards)
+        n_rows += sizes
+        ends = np.cumsum(sizes)
+        for number in np.flatnonzero(sizes).tolist():
+            with _file(folder, number).open("ab") as file:
+                records[ends[number] - sizes[number] : ends[number]].tofile(file)
+    for number in range(n_shards):
+        with _file(folder, number).open("rb") as file:
+            files.flush(file.fileno())
+    return n_rows.tolist()
+
+
+def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) -> Records:
+    """Return the rows of a shard in the order of the source.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the file does not have this number of rows.
+    """
+    path = _file(folder, number)
+    dtype = np.dtype([(name, DTYPES[name]) for name in columns])
+    if path.stat().st_size != n_rows * dtype.itemsize:
+        raise CorruptBundleError(
+            f"{path} has {path.stat().st_size:,} bytes; expected {n_rows * dtype.itemsize:,}: "
+            f"remove {folder.parent}, and run again"
+        )
+    records = np.fromfile(path, dtype)
+    return records[np.argsort(records["row"], kind="stable")]
+
+
+def sentences_of(
+    records: Records, items: Vocabulary, events: Vocabulary | None, adapter: AdapterConfig
+) -> Sentences:
+    """Return the sentences of a shard, cut by the adapters, with the codes of ``items``.
+
+    Users are in the order of their numbers. The minimum counts of the adapter must be 1.
+    """
+    named = {name: records[name] for name in records.dtype.names or ()}
+    columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}
+    if "event" in named:
+        columns |= {"event": named["event"], "events": events}
+    if "session" in named:
+        distinct, codes = np.unique(named["session"], return_inverse=True)
+        columns |= {"session": codes, "sessions": _numbers(len(distinct))}
+    users = _numbers(int(named["user"].max(initial=-1)) + 1)
+    interactions = Interactions(users, items, user=named["user"], item=named["item"], **columns)
+    unshaped, _ = sentences_of_users(chosen_interactions(interactions, adapter), adapter)
+    shaped, _ = shape_numbered(
+        unshaped,
+        min_length=adapter.min_length,
+        max_length=adapter.max_length,
+        collapse_repeats=adapter.collapse_repeats,
+        group_by=None,
+        drop_longer_than=adapter.drop_longer_than,
+    )
+    return shaped
+
+
+def _numbers(n: int) -> Vocabulary:
+    return Vocabulary(tuple(map(str, range(n))))
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number:05d}.rows"

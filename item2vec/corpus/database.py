@@ -1,0 +1,241 @@
+"""DuckDB: counts and codes the ids of more interactions than fit into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import AdapterConfig
+from item2vec.durations import PLAUSIBLE, SECOND, TICKS, microseconds_of
+from item2vec.errors import InputError, Remedy, WriteError
+from item2vec.processes import usable_cpus
+from item2vec.readers.staging import StagedRows
+from item2vec.types import MAX_ID_BYTES, Vocabulary
+
+__all__ = ["Database", "failures", "read_vocabulary"]
+
+_BATCH_ROWS = 1 << 19
+_LEAST_MEMORY = 128 << 20
+_GLOB = re.compile(r"([*?\[])")
+_NAMES = {
+    "user": "user_id",
+    "item": "item_id",
+    "timestamp": "micros",
+    "weight": "weight",
+    "event": "event_id",
+    "session": "session_id",
+}
+"""Names of the columns in the relations, by the parameters of ``read_interactions``."""
+
+
+class Database:
+    """The rows of interactions as relations of DuckDB.
+
+    ``memory`` limits the buffers of DuckDB, in bytes; other data is spilled to ``folder``. The view
+    ``source`` has the columns of the rows and ``position``, which is in their order. The view ``chosen`` has
+    the rows that the adapter selects. Text is compared by its bytes.
+    """
+
+    def __init__(self, folder: Path, memory: int, rows: StagedRows) -> None:
+        self._has, self._n_rows = [*rows.columns], rows.n_rows
+        self._conditions: list[str] = []
+        self._connection = _connected(folder, memory)
+        columns = ", ".join(f"{_expression(rows, name)} AS {_NAMES[name]}" for name in rows.columns)
+        self._run(
+            f"CREATE VIEW source AS SELECT {columns}, file_index::BIGINT << 40 | file_row_number AS position "
+            f"FROM {_parquet(rows.files)}"
+        )
+        self._choose_rows(())
+
+    def close(self) -> None:
+        """Close the connection, and remove the spilled data."""
+        self._connection.close()
+
+    def are_valid(self) -> bool:
+        """Return whether all rows are present and have valid ids and weights, and dates from 1990 to 2100.
+
+        ``read_interactions`` accepts all such rows, with the same values.
+        """
+        valid = " AND ".join(f"coalesce({_validity(name)}, false)" for name in self._has)
+        try:
+            return bool(self._value(f"SELECT count(*) FROM source WHERE {valid}") == self._n_rows)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error:
+            return False
+
+    def newest(self) -> npt.NDArray[Any] | None:
+        """Return an array of the latest timestamp; ``None`` without timestamps."""
+        if "timestamp" not in self._has:
+            return None
+        newest = self._value("SELECT max(micros) FROM source")
+        return np.array([] if newest is None else [newest], dtype=np.int64)
+
+    def events(self) -> Vocabulary | None:
+        """Return the names of the events, in the order of their first rows; ``None`` without a column."""
+        if "event" not in self._has:
+            return None
+        self._run(
+            "CREATE TEMP TABLE events AS SELECT event_id, row_number() OVER (ORDER BY first) - 1 AS code "
+            "FROM (SELECT event_id, min(position) AS first FROM source GROUP BY event_id)"
+        )
+        rows = self._connection.execute("SELECT event_id FROM events ORDER BY code").fetchall()
+        return Vocabulary(tuple(name for (name,) in rows))
+
+    def choose(self, adapter: AdapterConfig) -> None:
+        """Apply the filters by time and event, then the minimum counts of items and of users."""
+        if adapter.since is not None:
+            self._conditions.append(f"micros >= {microseconds_of(adapter.since)}")
+        if adapter.events is not None:
+            weighted = isinstance(adapter.events, Mapping)
+            liked = [n for n in adapter.events if not weighted or adapter.events[n] >= 0]  # type: ignore[call-overload]
+            self._conditions.append(f"event_id IN ({', '.join(map(_text, liked))})" if liked else "false")
+        least = {"item": adapter.min_item_count, "user": adapter.min_user_count}
+        sizes: dict[str, int] = {}
+        while True:
+            before = dict(sizes)
+            for name in (name for name, n in least.items() if n > 1):
+                self._choose_rows(sizes)
+                self._run(
+                    f"CREATE TEMP TABLE counted AS SELECT {_NAMES[name]} FROM chosen "
+                    f"GROUP BY 1 HAVING count(*) >= {least[name]}"
+                )
+                self._run(f"DROP TABLE IF EXISTS frequent_{name}")
+                self._run(f"ALTER TABLE counted RENAME TO frequent_{name}")
+                sizes[name] = self._value(f"SELECT count(*) FROM frequent_{name}")
+            self._choose_rows(sizes)
+            if not adapter.core or sizes == before:
+                return
+
+    def write_vocabulary(self, path: Path) -> int:
+        """Write the ids and counts of the chosen items, and return the number of chosen rows.
+
+        The most frequent item is first; ties are in the order of the bytes of the ids.
+        """
+        self._run(
+            "CREATE TEMP TABLE items AS SELECT *, row_number() OVER (ORDER BY n DESC, item_id) - 1 AS code "
+            "FROM (SELECT item_id, count(*) AS n FROM chosen GROUP BY item_id)"
+        )
+        ordered = "SELECT item_id AS id, n AS count FROM items ORDER BY code"
+        self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
+        return int(self._value("SELECT coalesce(sum(n), 0) FROM items"))
+
+    def coded(self, n_shards: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        """Yield the chosen rows, in any order, in batches of arrays by name.
+
+        ``item`` and ``event`` are codes of the vocabularies, ``session`` is a number per id. ``user`` is the
+        number of the user in its ``shard``, in the order of the bytes of the ids. ``row`` is the position.
+        """
+        self._run(
+            "CREATE TEMP TABLE users AS "
+            "SELECT *, row_number() OVER (PARTITION BY shard ORDER BY user_id) - 1 AS code "
+            f"FROM (SELECT user_id, ('0x' || left(md5(user_id), 8))::BIGINT % {n_shards} AS shard "
+            "FROM (SELECT DISTINCT user_id FROM chosen))"
+        )
+        coded = ["user", "item", *(name for name in ("event", "session") if name in self._has)]
+        if "session" in self._has:
+            self._run(
+                "CREATE TEMP TABLE sessions AS SELECT session_id, row_number() OVER () AS code "
+                "FROM (SELECT DISTINCT session_id FROM chosen)"
+            )
+        columns = {"shard": "users.shard", "row": "position"} | {name: f"{name}s.code" for name in coded}
+        columns |= {name: _NAMES[name] for name in ("timestamp", "weight") if name in self._has}
+        chosen = ", ".join(f"{column} AS {_quoted(name)}" for name, column in columns.items())
+        joins = " ".join(f"JOIN {name}s USING ({_NAMES[name]})" for name in coded)
+        rows = self._connection.sql(f"SELECT {chosen} FROM chosen {joins}")
+        for batch in rows.to_arrow_reader(_BATCH_ROWS):
+            yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
+
+    def _choose_rows(self, frequent: Iterable[str]) -> None:
+        """Define ``chosen`` by the conditions, and by the tables of frequent ids of some columns."""
+        joins = " ".join(f"SEMI JOIN frequent_{name} USING ({_NAMES[name]})" for name in frequent)
+        where = f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
+        self._run(f"CREATE OR REPLACE VIEW chosen AS SELECT * FROM source {joins} {where}")
+
+    def _run(self, query: str) -> None:
+        self._connection.execute(query)
+
+    def _value(self, query: str) -> Any:
+        return self._connection.execute(query).fetchall()[0][0]
+
+
+def read_vocabulary(path: Path) -> Any:
+    """Return an iterator over the Arrow record batches of a file of ``write_vocabulary``."""
+    connection = _connected(path.parent, _LEAST_MEMORY)
+    return connection.sql(f"SELECT id, count FROM {_parquet([path])}").to_arrow_reader(_BATCH_ROWS)
+
+
+@contextlib.contextmanager
+def failures(folder: Path, memory: str) -> Iterator[None]:
+    """Convert errors of DuckDB to errors of this package."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise InputError(
+            f"memory is {memory}, which is too little for these interactions: {_line(error)}; expected more",
+            remedies=[Remedy("memory", text="pass more with {}, such as 8GB")],
+        ) from error
+    except duckdb.IOException as error:
+        raise WriteError(f"{folder}: {_line(error)}; check the space on the disk, and run again") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _connected(folder: Path, memory: int) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{memory}B",
+            "threads": usable_cpus(),
+            "temp_directory": str(folder),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+
+
+def _parquet(files: Iterable[Path]) -> str:
+    paths = [_text(_GLOB.sub(r"[\1]", str(file.resolve()))) for file in files]
+    return f"read_parquet([{', '.join(paths)}])"
+
+
+def _expression(rows: StagedRows, name: str) -> str:
+    """Return the expression for a column of ``source``: text, microseconds, or a weight."""
+    column = _quoted(rows.columns[name])
+    if name == "weight":
+        return f"TRY_CAST({column} AS FLOAT)"
+    if name != "timestamp":
+        return f"CAST({column} AS VARCHAR)"
+    if rows.unit is None:
+        return f"epoch_us({column})"
+    ticks = TICKS[rows.unit]
+    factor = f"* {SECOND // ticks}" if ticks <= SECOND else f"// {ticks // SECOND}"
+    return f"CAST({column} AS BIGINT) {factor}"
+
+
+def _validity(name: str) -> str:
+    column = _NAMES[name]
+    if name == "weight":
+        return f"isfinite({column}) AND {column} >= 0"
+    if name == "timestamp":
+        first, last = PLAUSIBLE
+        return f"{column} >= {first * SECOND} AND {column} < {last * SECOND}"
+    return f"strlen({column}) BETWEEN 1 AND {MAX_ID_BYTES} AND NOT contains({column}, chr(0))"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
