@@ -16,6 +16,7 @@ from item2vec.cli import (
     explore,
     map,  # noqa: A004
     models,
+    prepare,
     recommend,
     retrain,
     runs,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("playground")(explore.playground)
 app.command("ingest")(data.ingest)
+app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(tune.tune)

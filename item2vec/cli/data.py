@@ -20,7 +20,7 @@ from item2vec.items import Items
 if TYPE_CHECKING:
     from item2vec.interactions import Interactions
 
-__all__ = ["db", "ingest"]
+__all__ = ["columns_of", "db", "ingest"]
 
 db = typer.Typer(help="Create, migrate and copy the SQL store.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -83,7 +83,7 @@ def ingest(
         opened.ensure_schema(create=True)
         titles = None if items is None else read_titles(items, item=read.item, sep=sep, **text)
         n_rows = n_new = n_duplicate = n_repeats = 0
-        for interactions in _interactions(source, sep=sep, **_columns(read), **text):
+        for interactions in _interactions(source, sep=sep, **columns_of(read), **text):
             ingested = opened.ingest(interactions, repeats=read.repeats)
             n_rows, n_new = n_rows + ingested.n_rows, n_new + ingested.n_new
             n_duplicate += ingested.n_duplicate
@@ -142,7 +142,7 @@ def _interactions(source: list[Path] | _Query, **arguments: Any) -> Iterator[Int
     yield interactions
 
 
-def _columns(read: IngestConfig) -> dict[str, Any]:
+def columns_of(read: IngestConfig) -> dict[str, Any]:
     """Return the arguments of ``read_interactions`` for the columns and the bad rows."""
     names = ("user", "item", "weight", "event", "session", "columns", "time_unit", "time_format", "max_bad")
     return {name: getattr(read, name) for name in names} | {

@@ -18,12 +18,11 @@ from item2vec.errors import ConfigError, LeakWarning
 from item2vec.types import check_k
 
 if TYPE_CHECKING:
+    from item2vec.cli.reading import Events
     from item2vec.evaluation import Split
     from item2vec.evaluation.split import ColdTargets
-    from item2vec.interactions import Interactions
     from item2vec.items import Items
     from item2vec.report import Study
-    from item2vec.sentences import Sentences
 
 __all__ = ["evaluate"]
 
@@ -157,7 +156,7 @@ def _check_filters(cold_targets: str, min_history: int) -> None:
 
 
 def _splits(
-    events: Sentences | Interactions,
+    events: Events,
     source: Source,
     items: Items | None,
     protocol: str,
@@ -170,20 +169,23 @@ def _splits(
     from item2vec.cli.reading import adapter_of, as_sentences
     from item2vec.evaluation.sentence_splits import k_fold, leave_last_out, prefix_split, random_split
     from item2vec.evaluation.temporal_splits import temporal_split
-    from item2vec.sentences import Sentences
+    from item2vec.interactions import Interactions
+    from item2vec.sentences import ShardedSentences
 
     share: dict[str, Any] = {} if fraction is None else {"fraction": fraction}
     adapter = adapter_of(source)
     if protocol == "temporal":
-        assert not isinstance(events, Sentences), "check_timestamps refuses them"
+        assert isinstance(events, Interactions), "check_timestamps refuses others"
         return [temporal_split(events, at=at, repeats=repeats, adapter=adapter, items=items, **share)]
     sentences = as_sentences(events, adapter, items)
     if protocol == "leave-last-out":
         return [leave_last_out(sentences, repeats=repeats)]
-    if protocol == "random":
-        return [random_split(sentences, seed=seed, **share)]
     if protocol == "prefix":
         return [prefix_split(sentences, **share)]
+    if isinstance(sentences, ShardedSentences):
+        sentences = sentences.whole()
+    if protocol == "random":
+        return [random_split(sentences, seed=seed, **share)]
     return k_fold(sentences, repeats=repeats, seed=seed)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "MODEL_SETTINGS",
     "ItemsFile",
     "Source",
+    "columns_format",
     "fixed_settings",
     "interactions_format",
     "items_file",
@@ -54,7 +55,8 @@ NEEDS_VALIDATION = "patience"
 class Source:
     """The source of the sentences, and the options of its reader and adapter.
 
-    The source is the file ``playlists`` or ``edges`` if one of them is not ``None``, else the store.
+    The source is the file ``playlists`` or ``edges`` or the folder ``corpus`` if one of them is not ``None``,
+    else the store.
 
     >>> Source(Path("lists.txt"), None, "sqlite:///item2vec.db", {"skip_lines": 1}).adapter_options
     {'skip_lines': 1}
@@ -64,6 +66,12 @@ class Source:
     edges: Path | None
     store: str = field(repr=False)
     adapter_options: Mapping[str, Any] = field(default_factory=dict)
+    corpus: Path | None = None
+
+    @property
+    def is_store(self) -> bool:
+        """Whether the source is the store."""
+        return self.playlists is None and self.edges is None and self.corpus is None
 
 
 @dataclass(frozen=True)
@@ -238,12 +246,20 @@ def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
 
 
 def _source(
-    playlists: Path | None, store: str | None, edges: Path | None = None, **adapter_options: Any
+    playlists: Path | None,
+    store: str | None,
+    corpus: Path | None,
+    edges: Path | None = None,
+    **adapter_options: Any,
 ) -> Source:
+    files = {"--playlists": playlists, "--edges": edges, "--corpus": corpus}
+    given = [f"{flag} {path}" for flag, path in files.items() if path is not None]
+    if len(given) > 1:
+        raise ConfigError(f"got {' and '.join(given)}; expected at most one of them")
     options = {name: value for name, value in adapter_options.items() if value is not None}
     if "sep" in options:
         options["sep"] = separator(options["sep"])
-    return Source(playlists, edges, location("store", store), options)
+    return Source(playlists, edges, location("store", store), options, corpus)
 
 
 def _items_file(items: Path | None, **given: str | None) -> ItemsFile | None:
@@ -278,6 +294,7 @@ PLAYLISTS = [
         help="Playlist file: JSON lines, or text with the item ids of one playlist per line [default: the "
         "store].",
     ),
+    _option("corpus", Path, metavar="DIR", help="Sharded corpus, written by item2vec prepare."),
     inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
     inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
     _option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
@@ -372,6 +389,17 @@ interactions_format = option_group(
     lambda **flags: ingest_config(flags),
 )
 """Decorator that adds the options that describe interactions, passed as ``read: IngestConfig``."""
+
+columns_format = option_group(
+    "read",
+    [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in INTERACTIONS.items()
+        if name != "repeats"
+    ],
+    lambda **flags: ingest_config(flags),
+)
+"""Decorator that adds the options of ``interactions_format`` that do not belong to the store."""
 
 items_file = option_group("items", ITEMS, _items_file)
 """Decorator that adds the options of a file of items, passed as ``items: ItemsFile | None``.

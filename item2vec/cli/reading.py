@@ -16,10 +16,11 @@ from item2vec.errors import ConfigError
 from item2vec.graph import Graph
 from item2vec.interactions import Interactions
 from item2vec.items import Items
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Store, latest_plausible
 
 __all__ = [
+    "Events",
     "adapter_of",
     "as_sentences",
     "check_timestamps",
@@ -30,6 +31,8 @@ __all__ = [
 
 log = logging.getLogger("item2vec.cli")
 
+
+Events = Sentences | ShardedSentences | Interactions
 
 PLAYLIST_OPTIONS = ("skip_lines", "skip_fields", "unit", "collapse_repeats", "sep", "encoding")
 GRAPH_OPTIONS = {
@@ -49,7 +52,7 @@ WALK_OPTIONS = ("walks_per_node", "walk_length", "p", "q")
 
 def read_sentences(
     source: Source, *, seed: int, now: datetime
-) -> tuple[Sentences, Items | None, AdapterConfig]:
+) -> tuple[Sentences | ShardedSentences, Items | None, AdapterConfig]:
     """Return the sentences of a source, the items of the store, and the adapter settings.
 
     The items are ``None`` if the source is a file. ``seed`` is the random seed of the walks. For ``now``, see
@@ -58,13 +61,9 @@ def read_sentences(
     if source.edges is None:
         events, items = read_events(source, now=now)
         adapter = adapter_of(source)
-        if not isinstance(events, Sentences):
+        if isinstance(events, Interactions):
             adapter = adapter.resolved(events.timestamp)
         return as_sentences(events, adapter, items), items, adapter
-    if source.playlists is not None:
-        raise ConfigError(
-            f"got --playlists {source.playlists} and --edges {source.edges}; expected at most one of them"
-        )
     options = _checked_options(source, "--edges", *GRAPH_OPTIONS, *WALK_OPTIONS)
     graph = _read_graph(source.edges, {name: options.pop(name) for name in GRAPH_OPTIONS if name in options})
     return adapters.walks(graph, seed=seed, **options), None, AdapterConfig()
@@ -78,11 +77,14 @@ def _read_graph(path: Path, options: dict[str, Any]) -> Graph:
     return readers.read_edges(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
 
 
-def read_events(source: Source, *, now: datetime) -> tuple[Sentences | Interactions, Items | None]:
-    """Return the playlists of a file, or the interactions and items of the store.
+def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]:
+    """Return the playlists of a file, a corpus, or the interactions and items of the store.
 
     Interactions dated a day or more after ``now`` are omitted with a warning, as in a nightly run.
     """
+    if source.corpus is not None:
+        _checked_options(source, "--corpus")
+        return Sentences.open(source.corpus), None
     if source.playlists is not None:
         options = _checked_options(source, "--playlists", *PLAYLIST_OPTIONS)
         return adapters.playlists(source.playlists, **options), None
@@ -95,35 +97,41 @@ def read_events(source: Source, *, now: datetime) -> tuple[Sentences | Interacti
         return store.snapshot(end=end)
 
 
-def default_protocol(source: Source, events: Sentences | Interactions) -> str:
+def default_protocol(source: Source, events: Events) -> str:
     """Return the default protocol of an evaluation: ``temporal`` if there are timestamps.
 
     Without timestamps, it is ``leave-last-out`` for ordered sentences, and ``random`` for sets.
     """
     if isinstance(events, Interactions) and events.timestamp is not None:
         return "temporal"
-    return "leave-last-out" if adapter_of(source).ordered else "random"
+    ordered = adapter_of(source).ordered if isinstance(events, Interactions) else events.ordered
+    return "leave-last-out" if ordered else "random"
 
 
-def check_timestamps(protocol: str | None, events: Sentences | Interactions) -> None:
+def check_timestamps(protocol: str | None, events: Events) -> None:
     """Raise ``ConfigError`` for the protocol ``temporal`` if the events have no timestamps."""
-    if protocol == "temporal" and (isinstance(events, Sentences) or events.timestamp is None):
-        kind = "playlists" if isinstance(events, Sentences) else "the interactions of the store"
-        raise ConfigError(f"--protocol temporal requires timestamps; {kind} have none: use another protocol")
+    if protocol != "temporal" or (isinstance(events, Interactions) and events.timestamp is not None):
+        return
+    if isinstance(events, ShardedSentences):
+        raise ConfigError(
+            "--protocol temporal requires interactions, and a corpus has sentences: use another protocol"
+        )
+    kind = "playlists" if isinstance(events, Sentences) else "the interactions of the store"
+    raise ConfigError(f"--protocol temporal requires timestamps; {kind} have none: use another protocol")
 
 
-def as_sentences(events: Sentences | Interactions, adapter: AdapterConfig, items: Items | None) -> Sentences:
+def as_sentences(events: Events, adapter: AdapterConfig, items: Items | None) -> Sentences | ShardedSentences:
     """Convert interactions to sentences by the adapter settings; sentences are returned unchanged."""
-    return events if isinstance(events, Sentences) else training_sentences(events, adapter, items)
+    return training_sentences(events, adapter, items) if isinstance(events, Interactions) else events
 
 
 def adapter_of(source: Source) -> AdapterConfig:
     """Return the adapter settings from ``[adapter]`` in item2vec.toml and from ``--gap``.
 
-    For playlists, the default settings are returned. ``days`` is not resolved to a timestamp here, because a
-    split counts the days back from its own cut-off.
+    For playlists and a corpus, the default settings are returned. ``days`` is not resolved to a timestamp
+    here, because a split counts the days back from its own cut-off.
     """
-    if source.playlists is not None:
+    if not source.is_store:
         return AdapterConfig()
     return adapter_config(source.adapter_options.get("gap"))
 

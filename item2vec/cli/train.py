@@ -46,7 +46,8 @@ def train(
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, random walks over a graph, or the histories in the store. The
+    The sentences are playlists from a file, random walks over a graph, a corpus of item2vec prepare, or the
+    histories in the store. The
     exit code is 3 if a rollback holds promotions back, until "item2vec models release".
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
@@ -73,7 +74,7 @@ def train(
         "version": version.id,
         "path": str(version.path),
         "sentences": len(sentences),
-        "tokens": len(sentences.tokens),
+        "tokens": sentences.n_tokens,
         "items": len(model.vectors),
         "seconds": round(time.monotonic() - started, 1),
     }

@@ -81,7 +81,8 @@ def tune(
     if out is not None:
         _existing_toml(out)
     events, items = read_events(source, now=datetime.now(UTC))
-    check_timestamps(protocol, events)
+    if source.corpus is None:
+        check_timestamps(protocol, events)
     with warnings.catch_warnings():
         # The text of each TuningWarning is printed with the result.
         warnings.simplefilter("ignore", TuningWarning)

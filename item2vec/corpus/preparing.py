@@ -159,7 +159,7 @@ def _prepare_in_memory(
     adapter: AdapterConfig,
     form: InteractionFormat,
 ) -> None:
-    interactions = read_interactions(sources, **form.arguments())
+    interactions = read_interactions(sources[0] if len(sources) == 1 else sources, **form.arguments())
     n_chosen = len(chosen_interactions(interactions, adapter))
     _check_rows(len(interactions), n_chosen, sources)
     save_shards(interactions, adapter, target, shards=shards or _default_shards(n_chosen, memory))

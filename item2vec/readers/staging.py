@@ -119,7 +119,7 @@ class InteractionFormat:
         """
         parsers = self._parsers()
         table = open_table(
-            list(sources),
+            sources[0] if len(sources) == 1 else list(sources),
             wanted=[column.name for column in parsers.values()],
             sep=self.sep,
             columns=self.columns,

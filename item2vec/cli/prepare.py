@@ -1,0 +1,86 @@
+"""The command ``prepare``, which writes a sharded corpus of files that may be larger than the memory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.data import columns_of
+from item2vec.cli.output import show
+from item2vec.cli.parameters import columns_format
+from item2vec.cli.settings import adapter_config
+from item2vec.config import IngestConfig
+
+__all__ = ["prepare"]
+
+
+@columns_format
+def prepare(
+    *,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…",
+            help="CSV, TSV, JSON lines, Parquet or Arrow files, also compressed; folders of them; patterns. "
+            "Several files are read as one.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; it must not exist.")],
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Approximate limit of memory, at least 512MB.")
+    ] = "2GB",
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Number of shards [default: the rows of a shard take a quarter of --memory]."
+        ),
+    ] = None,
+    driver: Annotated[
+        str,
+        typer.Option(
+            metavar="duckdb|memory",
+            help="duckdb: files may be larger than the memory; requires the extra bigdata. memory: read all "
+            "interactions into memory.",
+        ),
+    ] = "duckdb",
+    read: IngestConfig,
+    gap: options.Gap = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the sentences of files as a sharded corpus, for data larger than the memory.
+
+    The commands train, tune and evaluate read the folder with --corpus, and retrain with the key corpus of
+    [adapter]. The sentences follow [adapter] in item2vec.toml, as those of the store do. If the command is
+    interrupted, the same command continues. The flags that describe interactions are also keys of [ingest].
+
+    Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4
+    """
+    from item2vec.corpus import prepare as prepare_corpus
+
+    started = time.monotonic()
+    corpus = prepare_corpus(
+        files,
+        out=out,
+        memory=memory,
+        shards=shards,
+        driver=driver,  # type: ignore[arg-type]  # checked by the function
+        adapter=adapter_config(gap),
+        sep=options.separator(read.sep),
+        encoding=read.encoding,
+        quotes=not read.no_quotes,
+        max_line=options.size(read.max_line),
+        **columns_of(read),
+    )
+    facts = {
+        "corpus": str(out),
+        "shards": len(corpus.shards),
+        "sentences": len(corpus),
+        "tokens": corpus.n_tokens,
+        "items": len(corpus.vocabulary),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    show(facts, as_json=as_json)
