@@ -38,7 +38,7 @@ from item2vec.types import as_history, check_k
 from item2vec.versions.locks import locked
 from item2vec.view import View
 
-__all__ = ["Recommended", "recommend_all"]
+__all__ = ["Recommended", "Request", "answers_of", "recommend_all"]
 
 MANIFEST = "_manifest.json"
 LOCK = "_LOCK"
@@ -127,16 +127,9 @@ def recommend_all(
     ...     recommend_all(Recommender(vectors), {"ann": ["a"], "bob": ["a", "b"]}, k=2, out=folder)
     Recommended(n_users=2, n_rows=3, n_blocks=1, n_resumed=0)
     """
-    k = check_k(k)
     if (out is None) == (to_store is None):
         raise ConfigError(f"got {'neither' if out is None else 'both'} of out and to_store; expected one")
-    read: dict[str, Any] = {
-        name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()
-    }
-    disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
-    if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
-        raise InputError("exclude or disliked has a list per user; expected deny or ids, for all users")
-    request = _Request(k, filter_seen, read)
+    request = Request.of(k, filter_seen, rules)
     if to_store is not None:
         if histories is not to_store or version is None:
             raise ConfigError("to_store requires the same store as histories, and the id of the version")
@@ -148,14 +141,24 @@ def recommend_all(
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
     """The arguments of ``recommend_many`` that apply to all users."""
 
     k: int
     filter_seen: bool
     rules: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
+        """Check ``k``, and that no rule has a list per user."""
+        read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
+        disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
+        if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
+            raise InputError("exclude or disliked has a list per user; expected deny or ids, for all users")
+        return cls(check_k(k), filter_seen, read)
+
     def described(self) -> dict[str, Any]:
+        """Return JSON values that identify the request. An invalid rule raises an error."""
         rules: Any = dict(self.rules)
         digest = _digest([_canonical(Rules.of(rules, many=True))])
         return {"k": self.k, "filter_seen": self.filter_seen, "rules": digest}
@@ -172,7 +175,7 @@ class _Users(Protocol):
     def n_users(self) -> int:
         """The number of users."""
 
-    def answers(self, start: int, stop: int, request: _Request) -> Answers:
+    def answers(self, start: int, stop: int, request: Request) -> Answers:
         """Return the answers of the users with ``start <= number < stop``."""
 
     def described(self) -> dict[str, Any]:
@@ -196,7 +199,7 @@ class _Listed:
     def n_users(self) -> int:
         return len(self.users)
 
-    def answers(self, start: int, stop: int, request: _Request) -> Answers:
+    def answers(self, start: int, stop: int, request: Request) -> Answers:
         rules, filter_seen, part = dict(request.rules), request.filter_seen, slice(start, stop)
         if filter_seen and self.seen is not None:
             # With seen_events, the other items of the history stay eligible.
@@ -232,10 +235,10 @@ class _Stored:
     def n_users(self) -> int:
         return count_users(self.store, self.last)
 
-    def answers(self, start: int, stop: int, request: _Request) -> Answers:
+    def answers(self, start: int, stop: int, request: Request) -> Answers:
         return self.answers_of(users_of(self.store, (start + 1, min(stop, self.last))), request)
 
-    def answers_of(self, users: Iterable[str], request: _Request) -> Answers:
+    def answers_of(self, users: Iterable[str], request: Request) -> Answers:
         """Return the answers of these users."""
         return self.view.recommend_many(
             users, k=request.k, as_arrays=True, filter_seen=request.filter_seen, **request.rules
@@ -245,10 +248,15 @@ class _Stored:
         return {"store": repr(self.store), "last_user": self.last}
 
 
+def answers_of(model: Recommender, interactions: Interactions, request: Request) -> Answers:
+    """Return the answers of all users of these interactions, as ``recommend_all`` writes them."""
+    return _listed(interactions, None, model).answers(0, len(interactions.users), request)
+
+
 def _write_files(
     model: Recommender,
     histories: Store | Interactions | Sentences | Mapping[str, Iterable[str]],
-    request: _Request,
+    request: Request,
     folder: Path,
     version: str | None,
     users: Sequence[str] | None,
@@ -284,7 +292,7 @@ def _write_files(
     return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
 
 
-def _fill_table(model: Recommender, store: Store, request: _Request, version: str, size: int) -> Recommended:
+def _fill_table(model: Recommender, store: Store, request: Request, version: str, size: int) -> Recommended:
     source = _Stored.of(model, store)
     n_blocks = -(-source.last // size)
     n_rows = n_resumed = 0

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from item2vec.arrays import Codes
 from item2vec.errors import CorruptBundleError
 
-__all__ = ["Column", "count_rows", "data_frame", "parquet"]
+__all__ = ["Column", "arrow_table", "count_rows", "data_frame", "parquet"]
 
 Column = npt.NDArray[Any] | tuple[Codes, Sequence[str | None]]
 
@@ -34,6 +34,15 @@ def data_frame(columns: Mapping[str, Column]) -> pd.DataFrame:
     return pd.DataFrame({name: _values(column) for name, column in columns.items()})
 
 
+def arrow_table(columns: Mapping[str, Column]) -> pa.Table:
+    """Return an Arrow table of columns.
+
+    >>> arrow_table({"item": (np.array([1, 1]), ["a", "b"])})["item"].to_pylist()
+    ['b', 'b']
+    """
+    return pa.table({name: _arrow(column) for name, column in columns.items()})
+
+
 def parquet(columns: Mapping[str, Column]) -> memoryview:
     """Return the content of a Parquet file, compressed by zstd.
 
@@ -41,9 +50,8 @@ def parquet(columns: Mapping[str, Column]) -> memoryview:
     >>> pq.read_table(pa.BufferReader(content)).column_names
     ['rank']
     """
-    table = pa.table({name: _arrow(column) for name, column in columns.items()})
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(arrow_table(columns), sink, compression="zstd")
     return memoryview(sink.getvalue())
 
 

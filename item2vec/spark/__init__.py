@@ -1,0 +1,19 @@
+"""Preparation and batch recommendations on a Spark cluster. Training is on one machine.
+
+Only this package imports pyspark, which the extra ``spark`` installs. The data flow::
+
+    DataFrame of events
+      │  frames.py: the types of its columns, a numbered row per event
+      ├─▶ preparing.py  rows by shard ─▶ sentences of each shard ─▶ vocabulary ─▶ shards   (shards.py)
+      └─▶ answering.py  rows by user ─▶ histories ─▶ DataFrame of recommendations          (blocks.py)
+
+The executors call item2vec on Arrow batches: ``blocks.py``, ``shards.py`` and ``answering.py`` run there, and
+import no pyspark. item2vec must be installed on all machines, in equal versions.
+"""
+
+from __future__ import annotations
+
+from item2vec.spark.answering import recommend
+from item2vec.spark.preparing import prepare
+
+__all__ = ["prepare", "recommend"]

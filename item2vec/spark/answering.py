@@ -1,0 +1,149 @@
+"""``recommend``: the answers of every user of a DataFrame, computed in the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
+from item2vec import bundle
+from item2vec.arguments import checked_except
+from item2vec.batch import Request, answers_of
+from item2vec.bundle.manifest import read_manifest
+from item2vec.errors import BundleNotFoundError, InputError
+from item2vec.readers.writing import arrow_table
+from item2vec.recommender import Recommender
+from item2vec.rules import RuleArguments
+from item2vec.spark.blocks import interactions_of, user_blocks
+from item2vec.spark.frames import check_frame, check_time_unit, chosen, functions, map_batches, rows_of
+from item2vec.versions.layout import CURRENT, VERSIONS, served_version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+__all__ = ["recommend"]
+
+COLUMNS = ("user", "rank", "item", "score", "source")
+ROWS_PER_BATCH = 10_000
+
+
+@checked_except("df")
+def recommend(
+    df: DataFrame,
+    *,
+    model: str | PathLike[str],
+    k: int = 10,
+    user: str = "user_id",
+    item: str = "item_id",
+    timestamp: str | None = "timestamp",
+    weight: str | None = None,
+    event: str | None = None,
+    time_unit: str | None = None,
+    filter_seen: bool = True,
+    partitions: int | None = None,
+    **rules: Unpack[RuleArguments],
+) -> DataFrame:
+    """Return the recommendations of every user of a Spark DataFrame, computed in the executors.
+
+    The answers are those of ``recommend_all`` for the same interactions and the same model, bit for bit. The
+    executors receive the path of the model, and not its matrices: each Python process of an executor loads
+    the model once, memory-mapped, so that the processes of a machine share it. Like any DataFrame, the result
+    is computed when it is written or collected; a user occurs once, also if Spark repeats tasks.
+
+    Parameters
+    ----------
+    df
+        The events, with a row per interaction; or a row per user with a column of arrays of items, oldest
+        first. A user whose array is empty or null has popular items.
+    model
+        Path of a bundle or of a models folder, on a file system that all machines see under the same path.
+        The version that the folder serves now is used, also if another is published later.
+    k
+        Number of items per user, as in ``Recommender.recommend``.
+    user, item, timestamp, weight, event
+        Names of the columns; ``None`` omits an optional column. Ids are text or integers. Timestamps are
+        timestamps, dates or numbers; rows of equal time keep their order. If items are in arrays, timestamps,
+        weights and events are in arrays of the same lengths.
+    time_unit
+        Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
+    partitions
+        Number of partitions of the result; by default ``spark.sql.shuffle.partitions``.
+    filter_seen, rules
+        As in ``Recommender.recommend``, for all users.
+
+    Returns
+    -------
+    DataFrame
+        The columns ``user`` (string), ``rank`` (int, from 1), ``item`` (string), ``score`` (float) and
+        ``source`` (string), with up to ``k`` rows per user, in order of rank.
+
+    Raises
+    ------
+    InputTypeError, InputError
+        If ``df`` is not a DataFrame of Spark, a column is missing or of another type, or an argument is
+        invalid. An invalid id or timestamp, such as null, ends the job of Spark with such an error.
+    BundleNotFoundError, CorruptBundleError
+        If the path holds no model.
+    MissingExtraError
+        If pyspark is not installed.
+
+    Examples
+    --------
+    >>> events = spark.read.parquet("events/")  # doctest: +SKIP
+    >>> answers = item2vec.spark.recommend(events, model="models", k=20)  # doctest: +SKIP
+    >>> answers.write.parquet("recommendations/")  # doctest: +SKIP
+    """
+    if partitions is not None and not 1 <= partitions < 2**31:
+        raise InputError(f"partitions is {partitions}; expected 1 to {2**31 - 1:,}")
+    check_time_unit(time_unit)
+    request = Request.of(k, filter_seen, rules)
+    request.described()
+    path, digest = _bundle_of(Path(model))
+    columns = chosen(user=user, item=item, timestamp=timestamp, weight=weight, event=event)
+    check_frame(df, columns, time_unit, arrays=True)
+    f = functions()
+    rows = rows_of(df, columns)
+    rows = rows.repartition("user") if partitions is None else rows.repartition(partitions, f.col("user"))
+    task = _Answering(str(path), digest, request, time_unit)
+    return map_batches(rows.sortWithinPartitions("user", "row", "place"), task)
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """Answers the users of a partition, whose rows are sorted by user."""
+
+    model: str
+    digest: str
+    request: Request
+    time_unit: str | None
+
+    SCHEMA: ClassVar = "user string, rank int, item string, score float, source string"
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the answers in batches with the columns ``SCHEMA``."""
+        for table in user_blocks(batches):
+            model = _loaded(self.model, self.digest)
+            columns = answers_of(model, interactions_of(table, self.time_unit), self.request).columns()
+            answers = arrow_table({name: columns[name] for name in COLUMNS})
+            yield from answers.to_batches(max_chunksize=ROWS_PER_BATCH)
+
+
+def _bundle_of(path: Path) -> tuple[Path, str]:
+    """Return the absolute path of the bundle that executors load, and the digest of its manifest."""
+    if (path / CURRENT).exists() or (path / VERSIONS).is_dir():
+        version = served_version(path)
+        return version.path.absolute(), version.manifest_sha256
+    try:
+        return path.absolute(), read_manifest(path / bundle.MANIFEST)[1]
+    except OSError as error:
+        raise BundleNotFoundError(f"no model at {path}; expected a bundle or a models folder") from error
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: str, digest: str) -> Recommender:
+    """Load a model once per process, if its manifest has this digest."""
+    return Recommender.from_parts(bundle.read(Path(path), manifest_sha256=digest))

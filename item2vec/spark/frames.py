@@ -1,0 +1,196 @@
+"""The calls of pyspark: checks of DataFrames, rows of events, functions in the executors, their errors."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from item2vec import errors
+from item2vec.durations import TICKS
+from item2vec.errors import ConfigError, InputError, InputTypeError, MissingExtraError, Remedy, short_repr
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame
+
+__all__ = [
+    "Task",
+    "check_frame",
+    "check_time_unit",
+    "chosen",
+    "functions",
+    "map_batches",
+    "original_errors",
+    "rows_of",
+]
+
+IDS = ("user", "item", "event", "session")
+_INTEGERS = ("tinyint", "smallint", "int", "bigint")
+_NUMBERS = (*_INTEGERS, "float", "double")
+_TIMES = ("timestamp", "timestamp_ntz", "date")
+_ERROR = re.compile(r"^item2vec\.errors\.(\w+): (.*)$", re.MULTILINE)
+
+
+class Task(Protocol):
+    """A function that an executor calls with the batches of a partition; ``SCHEMA`` is that of its results."""
+
+    SCHEMA: ClassVar[str]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch], /) -> Iterator[pa.RecordBatch]:
+        """Yield the results."""
+
+
+def functions() -> Any:
+    """Return ``pyspark.sql.functions``; raise ``MissingExtraError`` if pyspark is not installed."""
+    try:
+        from pyspark.sql import functions
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"pyspark", "py4j"}:
+            raise
+        raise MissingExtraError(
+            "pyspark is not installed; item2vec.spark needs it: pip install 'item2vec[spark]'"
+        ) from error
+    return functions
+
+
+def chosen(**columns: str | None) -> dict[str, str]:
+    """Return the columns that are used. Those of users and items must be."""
+    for parameter in ("user", "item"):
+        if columns[parameter] is None:
+            raise InputTypeError(f"{parameter} is None; expected the name of a column")
+    return {parameter: name for parameter, name in columns.items() if name is not None}
+
+
+def check_time_unit(unit: str | None) -> None:
+    """Raise ``ConfigError`` for an unknown unit."""
+    if unit is not None and unit not in TICKS:
+        raise ConfigError(f"time_unit is {short_repr(unit)}; expected 's', 'ms', 'us' or 'ns'")
+
+
+def check_frame(
+    df: object, columns: Mapping[str, str | None], time_unit: str | None, *, arrays: bool = False
+) -> None:
+    """Check that ``df`` is a DataFrame of Spark with columns of usable types.
+
+    ``columns`` holds the names of the columns by parameter. With ``arrays``, items may be in arrays; the
+    columns of timestamps, weights and events are then arrays, too.
+
+    Raises
+    ------
+    InputTypeError
+        If ``df`` is another object, or a column has another type.
+    InputError
+        If a column does not exist, or numbers are timestamps of an unknown unit.
+    MissingExtraError
+        If pyspark is not installed.
+    """
+    functions()
+    from pyspark.sql import DataFrame
+
+    if not isinstance(df, DataFrame):
+        raise InputTypeError(f"df is {short_repr(df)}; expected a DataFrame of Spark")
+    types = dict(df.dtypes)
+    for parameter, name in columns.items():
+        if name is None:
+            continue
+        if name not in types:
+            advice = [Remedy(parameter, text="name the column with {}")]
+            advice += [Remedy(parameter, None)] if parameter not in {"user", "item"} else []
+            found = ", ".join(types)
+            raise InputError(f"df has no column {short_repr(name)}; found {found}", remedies=advice)
+        nested = arrays and parameter != "user"
+        _check_type(parameter, name, _element(types[name]) if nested else types[name], time_unit)
+    if arrays and any(types[name].startswith("array<") for name in columns.values() if name is not None):
+        _check_arrays({p: n for p, n in columns.items() if n is not None and p != "user"}, types)
+
+
+def rows_of(df: DataFrame, columns: Mapping[str, str]) -> DataFrame:
+    """Return the columns of ``df`` under the names of their parameters, with the number of each row.
+
+    Numbers increase in the order of the rows; ids are text. A column ``present`` is false for the row of a
+    user whose array is empty. Arrays become rows, in their order.
+    """
+    f = functions()
+    number = f.monotonically_increasing_id().alias("row")
+    if not dict(df.dtypes)[columns["item"]].startswith("array<"):
+        chosen = [_as_text(f.col(_quoted(name)), p).alias(p) for p, name in columns.items()]
+        return df.select(*chosen, f.lit(True).alias("present"), number, f.lit(0).alias("place"))
+    arrays = [f.col(_quoted(name)).alias(p) for p, name in columns.items() if p != "user"]
+    user = _as_text(f.col(_quoted(columns["user"])), "user").alias("user")
+    exploded = df.select(user, number, f.posexplode_outer(f.arrays_zip(*arrays)))
+    values = [_as_text(f.col(f"col.{p}"), p).alias(p) for p in columns if p != "user"]
+    return exploded.select(
+        "user", *values, f.col("pos").isNotNull().alias("present"), "row", f.col("pos").alias("place")
+    )
+
+
+def map_batches(df: DataFrame, task: Task) -> DataFrame:
+    """Return the batches that a task yields for the batches of each partition, as a DataFrame."""
+    with warnings.catch_warnings():
+        # Arrow batches are not converted to pandas; the warning is about versions of pandas.
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        return df.mapInArrow(task, task.SCHEMA)
+
+
+@contextmanager
+def original_errors() -> Iterator[None]:
+    """Raise the error of this package that ended a task, in place of Spark's."""
+    from pyspark.errors import PythonException
+
+    try:
+        yield
+    except PythonException as error:
+        found = _ERROR.findall(str(error))
+        if not found:
+            raise
+        name, message = found[-1]
+        raise getattr(errors, name)(message) from error
+
+
+def _check_type(parameter: str, name: str, kind: str, time_unit: str | None) -> None:
+    is_number = kind in _NUMBERS or kind.startswith("decimal")
+    if parameter in IDS:
+        fits, expected = (
+            kind in {"string", *_INTEGERS} or kind.startswith(("varchar", "char")),
+            "text or integers",
+        )
+    elif parameter == "weight":
+        fits, expected = is_number, "numbers"
+    else:
+        fits, expected = kind in _TIMES or is_number, "timestamps, dates or numbers"
+        if is_number and time_unit is None:
+            raise InputError(
+                f"column {name!r} is of type {kind}; expected the unit of the numbers",
+                remedies=[Remedy("time_unit", text="pass {}, such as time_unit='s'")],
+            )
+        if fits and not is_number and time_unit is not None:
+            raise InputError(
+                f"column {name!r} is of type {kind}, and time_unit is {time_unit!r}; expected a unit only for "
+                "numbers: remove it"
+            )
+    if not fits:
+        raise InputTypeError(f"column {name!r} is of type {kind}; expected {expected}: cast the column")
+
+
+def _check_arrays(columns: Mapping[str, str], types: Mapping[str, str]) -> None:
+    for parameter, name in columns.items():
+        if not types[name].startswith("array<"):
+            raise InputTypeError(
+                f"column {name!r} is of type {types[name]}, and other columns hold arrays; expected an array "
+                f"with a {parameter} per item"
+            )
+
+
+def _element(kind: str) -> str:
+    return kind[len("array<") : -1] if kind.startswith("array<") else kind
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _as_text(column: Column, parameter: str) -> Column:
+    return column.cast("string") if parameter in IDS else column

@@ -1,0 +1,245 @@
+"""``prepare``: the events of a Spark DataFrame become sharded sentences, written by the executors."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from item2vec.arguments import checked_except
+from item2vec.config import AdapterConfig
+from item2vec.errors import BundleExistsError, ConfigError, InputError, short_repr
+from item2vec.sentences import Sentences
+from item2vec.sharded import ShardedSentences, ShardWriter
+from item2vec.spark.blocks import interactions_of
+from item2vec.spark.frames import (
+    check_frame,
+    check_time_unit,
+    chosen,
+    functions,
+    map_batches,
+    original_errors,
+    rows_of,
+)
+from item2vec.spark.shards import (
+    CodeReader,
+    IdReader,
+    ItemCounter,
+    SentenceWriter,
+    ShardFinisher,
+    VocabularyWriter,
+    open_counts,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["prepare"]
+
+MOST_SHARDS = 100_000
+UNSUPPORTED = {"core": False, "group_by": None}
+"""Settings of the adapter that need all events at once, or attributes, and the values they must have."""
+
+
+@checked_except("df")
+def prepare(
+    df: DataFrame,
+    *,
+    out: str | PathLike[str],
+    shards: int = 64,
+    user: str = "user_id",
+    item: str = "item_id",
+    timestamp: str | None = "timestamp",
+    weight: str | None = None,
+    event: str | None = None,
+    session: str | None = None,
+    time_unit: str | None = None,
+    **adapter: Any,
+) -> ShardedSentences:
+    """Write the sentences of a Spark DataFrame of events as a sharded corpus, and open it.
+
+    The shards hold the same sentences as those of the other drivers: the shard of a user follows from the MD5
+    of the id, and the executors call the adapters of item2vec for the rows of each shard. Only numbers pass
+    through the driver of Spark; it copies the vocabulary from file to file.
+
+    An executor reads the rows of a shard into memory: about 60 bytes per event and the ids of the shard.
+    Choose ``shards`` for 5 to 20 million events each.
+
+    Parameters
+    ----------
+    df
+        The events, with a row per interaction.
+    out
+        Folder to create, on a file system that all machines see under the same path. Folders with temporary
+        names beside it hold sentences meanwhile. The folder appears when it is complete.
+    shards
+        Number of shards.
+    user, item, timestamp, weight, event, session
+        Names of the columns; ``None`` omits an optional column. Every row needs a value in each of them. Ids,
+        events and sessions are text or integers, weights are numbers, timestamps are timestamps, dates or
+        numbers. Rows of equal time keep their order, which Spark defines for files of one folder only if it
+        reads them in a fixed order.
+    time_unit
+        Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
+    adapter
+        Settings of ``AdapterConfig``, such as ``kind="sessions"``, ``min_item_count=5`` or ``days=90``.
+        ``core`` and ``group_by`` are not available.
+
+    Raises
+    ------
+    InputTypeError, InputError
+        If ``df`` is not a DataFrame of Spark, a column is missing or of another type, or a row is invalid,
+        such as one with an empty id. Nothing is written then.
+    ConfigError
+        If a setting of the adapter is unknown, out of range or not available.
+    BundleExistsError
+        If ``out`` exists.
+    MissingExtraError
+        If pyspark is not installed.
+
+    Examples
+    --------
+    >>> events = spark.read.parquet("events/")  # doctest: +SKIP
+    >>> corpus = item2vec.spark.prepare(events, out="corpus", shards=256, min_item_count=5)  # doctest: +SKIP
+    >>> item2vec.train(corpus)  # doctest: +SKIP
+    """
+    settings = _checked(adapter)
+    if not 1 <= shards <= MOST_SHARDS:
+        raise InputError(f"shards is {shards}; expected 1 to {MOST_SHARDS:,}")
+    check_time_unit(time_unit)
+    columns = chosen(user=user, item=item, timestamp=timestamp, weight=weight, event=event, session=session)
+    path = Path(out).absolute()
+    if path.exists():
+        raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")
+    check_frame(df, columns, time_unit)
+    folder = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    folder.mkdir(parents=True)
+    try:
+        with original_errors():
+            _Preparation(df, columns, settings, time_unit, shards, folder).write(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Sentences.open(path)
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """The jobs of Spark, in the order of the calls."""
+
+    df: DataFrame
+    columns: Mapping[str, str]
+    adapter: AdapterConfig
+    time_unit: str | None
+    n_shards: int
+    folder: Path
+
+    def write(self, path: Path) -> None:
+        """Write the corpus."""
+        adapter = self._resolved()
+        numbers = self._write_sentences(self._rows(adapter), adapter)
+        n_items = self._write_vocabulary(numbers)
+        with_weights = "weight" in self.columns or isinstance(adapter.events, Mapping)
+        columns = ["weights"] * with_weights + ["timestamps"] * ("timestamp" in self.columns)
+        with ShardWriter(
+            path,
+            open_counts(self.folder).to_batches(),
+            ordered=adapter.ordered,
+            columns=columns,
+            n_shards=self.n_shards,
+            source=self.folder.name,  # another call may have other events
+        ) as writer:
+            try:
+                self._finish(writer, numbers, n_items)
+            except BaseException:
+                shutil.rmtree(writer.folder, ignore_errors=True)
+                raise
+
+    def _resolved(self) -> AdapterConfig:
+        """Return the settings with ``since`` in place of ``days``."""
+        if self.adapter.days is None:
+            return self.adapter
+        if "timestamp" not in self.columns:
+            return self.adapter.resolved(None)
+        f = functions()
+        newest = rows_of(self.df, self.columns).agg(f.max("timestamp").alias("timestamp"))
+        other = [f.lit("-").alias("user"), f.lit("-").alias("item"), f.lit(True).alias("present")]
+        last = newest.dropna().select("timestamp", *other).toArrow()
+        return self.adapter.resolved(interactions_of(last, self.time_unit).timestamp)
+
+    def _rows(self, adapter: AdapterConfig) -> DataFrame:
+        """Return the rows of items with at least ``min_item_count`` interactions."""
+        rows = rows_of(self.df, self.columns)
+        if adapter.min_item_count == 1:
+            return rows
+        f = functions()
+        every = adapter.replace(min_item_count=1, min_user_count=1)
+        counter = ItemCounter(every, self.time_unit)
+        counts = map_batches(rows, counter).groupBy("item").agg(f.sum("count").alias("n"))
+        return rows.join(
+            counts.where(f.col("n") >= adapter.min_item_count).select("item"), "item", "left_semi"
+        )
+
+    def _write_sentences(self, rows: DataFrame, adapter: AdapterConfig) -> list[int]:
+        """Write the sentences of each shard with codes of its own; return the numbers of the shards."""
+        f = functions()
+        digest = f.conv(f.substring(f.md5(f.col("user").cast("binary")), 1, 8), 16, 10).cast("bigint")
+        # A user that is null is an error when shard 0 is read.
+        shard = f.coalesce((digest % self.n_shards).cast("int"), f.lit(0))
+        arranged = rows.withColumn("shard", shard).repartition(self.n_shards, "shard")
+        arranged = arranged.sortWithinPartitions("shard", "user", "row")
+        task = SentenceWriter(adapter.replace(min_item_count=1), self.time_unit, self.folder)
+        done = map_batches(arranged, task).collect()
+        found = {name for row in done for name in row.events}
+        if unknown := [name for name in adapter.events or () if name not in found]:
+            known = ", ".join(sorted(found)[:10])
+            raise InputError(
+                f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: {known}"
+            )
+        return sorted(row.shard for row in done if row.n_sentences)
+
+    def _write_vocabulary(self, numbers: list[int]) -> int:
+        """Write the ids of all shards by descending count; return their number."""
+        f = functions()
+        writer = VocabularyWriter(self.folder)
+        writer.write([])
+        if not numbers:
+            return 0
+        counts = self._ids(numbers).groupBy("item").agg(f.sum("count").alias("count"))
+        ordered = counts.repartition(1).sortWithinPartitions(f.desc("count"), "item")
+        rows = map_batches(ordered, writer).collect()
+        return sum(row.n for row in rows)
+
+    def _ids(self, numbers: list[int]) -> DataFrame:
+        session = self.df.sparkSession
+        task = IdReader(self.folder, tuple(numbers))
+        return map_batches(session.range(0, len(numbers), 1, len(numbers)), task)
+
+    def _finish(self, writer: ShardWriter, numbers: list[int], n_items: int) -> None:
+        """Write the shards with common codes, those without sentences, and the manifest."""
+        reader, finisher = CodeReader(self.folder), ShardFinisher(self.folder, writer)
+        starts = self.df.sparkSession.range(0, n_items, reader.BLOCK)
+        codes = map_batches(starts, reader)
+        own = self._ids(numbers).join(codes, "item").select("shard", "own", "code")
+        own = own.repartition(self.n_shards, "shard").sortWithinPartitions("shard", "own")
+        map_batches(own, finisher).collect()
+        empty = {name: np.zeros(0) for name in writer.columns}
+        for number in sorted(set(range(self.n_shards)) - {*numbers}):
+            writer.write(number, np.zeros(0, np.int32), np.zeros(1, np.int64), **empty)
+        writer.finish()
+
+
+def _checked(adapter: Mapping[str, Any]) -> AdapterConfig:
+    """Return the settings; raise ``ConfigError`` if one is unknown, out of range or not available."""
+    settings = AdapterConfig(**adapter)
+    for name, value in UNSUPPORTED.items():
+        if (found := getattr(settings, name)) != value:
+            raise ConfigError(
+                f"{name} is {short_repr(found)}; expected {value}: item2vec.spark.prepare reads a shard at a time"
+            )
+    return settings
