@@ -4,6 +4,7 @@ from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
 from examples import load_profile
 from services import served, service
+from sparks import spark
 from turns import take_turns
 from users import outside
 
@@ -20,6 +21,7 @@ __all__ = [
     "served",
     "server",
     "service",
+    "spark",
     "sql",
     "store",
     "url",

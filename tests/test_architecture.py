@@ -31,7 +31,7 @@ LAYERS = [
     {"corpus", "fitting", "evaluation", "periods", "versions", "store"},
     {"catalogue_cache", "preparation", "report", "tuning", "view"},
     {"batch", "engine", "retraining"},
-    {"service"},
+    {"service", "spark"},
     {"cli"},
 ]
 IMPORTERS = {

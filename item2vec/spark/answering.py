@@ -121,10 +121,10 @@ class _Answering:
     request: Request
     time_unit: str | None
 
-    SCHEMA: ClassVar = "user string, rank int, item string, score float, source string"
+    schema: ClassVar = "user string, rank int, item string, score float, source string"
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the answers in batches with the columns ``SCHEMA``."""
+        """Yield the answers in batches with the columns ``schema``."""
         for table in user_blocks(batches):
             model = _loaded(self.model, self.digest)
             columns = answers_of(model, interactions_of(table, self.time_unit), self.request).columns()

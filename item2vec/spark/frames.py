@@ -35,9 +35,9 @@ _ERROR = re.compile(r"^item2vec\.errors\.(\w+): (.*)$", re.MULTILINE)
 
 
 class Task(Protocol):
-    """A function that an executor calls with the batches of a partition; ``SCHEMA`` is that of its results."""
+    """Function that an executor calls with the batches of a partition; ``schema`` is that of its results."""
 
-    SCHEMA: ClassVar[str]
+    schema: ClassVar[str]
 
     def __call__(self, batches: Iterator[pa.RecordBatch], /) -> Iterator[pa.RecordBatch]:
         """Yield the results."""
@@ -132,7 +132,7 @@ def map_batches(df: DataFrame, task: Task) -> DataFrame:
     with warnings.catch_warnings():
         # Arrow batches are not converted to pandas; the warning is about versions of pandas.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        return df.mapInArrow(task, task.SCHEMA)
+        return df.mapInArrow(task, task.schema)
 
 
 @contextmanager
@@ -168,8 +168,8 @@ def _check_type(parameter: str, name: str, kind: str, time_unit: str | None) -> 
             )
         if fits and not is_number and time_unit is not None:
             raise InputError(
-                f"column {name!r} is of type {kind}, and time_unit is {time_unit!r}; expected a unit only for "
-                "numbers: remove it"
+                f"column {name!r} is of type {kind}, and time_unit is {time_unit!r}; expected a unit only "
+                "for numbers: remove it"
             )
     if not fits:
         raise InputTypeError(f"column {name!r} is of type {kind}; expected {expected}: cast the column")

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from item2vec.adapters.histories import EVERYTHING
 from item2vec.arguments import checked_except
 from item2vec.config import AdapterConfig
-from item2vec.errors import BundleExistsError, ConfigError, InputError, short_repr
+from item2vec.errors import BundleExistsError, ConfigError, InputError, NothingToTrainError, short_repr
 from item2vec.sentences import Sentences
 from item2vec.sharded import ShardedSentences, ShardWriter
 from item2vec.spark.blocks import interactions_of
@@ -28,13 +29,15 @@ from item2vec.spark.frames import (
     rows_of,
 )
 from item2vec.spark.shards import (
+    VOCABULARY,
     CodeReader,
-    IdReader,
+    CountReader,
     ItemCounter,
     SentenceWriter,
     ShardFinisher,
+    VocabularyReader,
     VocabularyWriter,
-    open_counts,
+    read_counts,
 )
 
 if TYPE_CHECKING:
@@ -60,13 +63,13 @@ def prepare(
     event: str | None = None,
     session: str | None = None,
     time_unit: str | None = None,
-    **adapter: Any,
+    adapter: AdapterConfig = EVERYTHING,
 ) -> ShardedSentences:
     """Write the sentences of a Spark DataFrame of events as a sharded corpus, and open it.
 
-    The shards hold the same sentences as those of the other drivers: the shard of a user follows from the MD5
-    of the id, and the executors call the adapters of item2vec for the rows of each shard. Only numbers pass
-    through the driver of Spark; it copies the vocabulary from file to file.
+    The files are those of ``adapters.save_shards``: the shard of a user follows from the MD5 of the id, and
+    the executors call the same functions for the rows of each shard. Only numbers pass through the driver of
+    Spark; it copies the vocabulary from file to file.
 
     An executor reads the rows of a shard into memory: about 60 bytes per event and the ids of the shard.
     Choose ``shards`` for 5 to 20 million events each.
@@ -88,8 +91,7 @@ def prepare(
     time_unit
         Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
     adapter
-        Settings of ``AdapterConfig``, such as ``kind="sessions"``, ``min_item_count=5`` or ``days=90``.
-        ``core`` and ``group_by`` are not available.
+        Settings of the sentences. ``core`` and ``group_by`` are not available.
 
     Raises
     ------
@@ -97,7 +99,9 @@ def prepare(
         If ``df`` is not a DataFrame of Spark, a column is missing or of another type, or a row is invalid,
         such as one with an empty id. Nothing is written then.
     ConfigError
-        If a setting of the adapter is unknown, out of range or not available.
+        If a setting of the adapter is not available.
+    NothingToTrainError
+        If the adapter selects no event.
     BundleExistsError
         If ``out`` exists.
     MissingExtraError
@@ -106,10 +110,11 @@ def prepare(
     Examples
     --------
     >>> events = spark.read.parquet("events/")  # doctest: +SKIP
-    >>> corpus = item2vec.spark.prepare(events, out="corpus", shards=256, min_item_count=5)  # doctest: +SKIP
-    >>> item2vec.train(corpus)  # doctest: +SKIP
+    >>> frequent = AdapterConfig(min_item_count=5)
+    >>> corpus = prepare(events, out="corpus", shards=256, adapter=frequent)  # doctest: +SKIP
+    >>> vectors = item2vec.train(corpus)  # doctest: +SKIP
     """
-    settings = _checked(adapter)
+    _check_available(adapter)
     if not 1 <= shards <= MOST_SHARDS:
         raise InputError(f"shards is {shards}; expected 1 to {MOST_SHARDS:,}")
     check_time_unit(time_unit)
@@ -122,10 +127,12 @@ def prepare(
     folder.mkdir(parents=True)
     try:
         with original_errors():
-            _Preparation(df, columns, settings, time_unit, shards, folder).write(path)
+            _Preparation(df, columns, adapter, time_unit, shards, folder).write(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Sentences.open(path)
+    written = Sentences.open(path)
+    assert isinstance(written, ShardedSentences)
+    return written
 
 
 @dataclass(frozen=True)
@@ -142,20 +149,25 @@ class _Preparation:
     def write(self, path: Path) -> None:
         """Write the corpus."""
         adapter = self._resolved()
-        numbers = self._write_sentences(self._rows(adapter), adapter)
-        n_items = self._write_vocabulary(numbers)
+        sizes = self._write_sentences(self._rows(adapter), adapter)
+        n_items = self._write_vocabulary(tuple(sizes))
+        if not n_items:
+            raise NothingToTrainError(
+                "the adapter settings select no interaction of df; expected at least one: check events, since "
+                "and the minimum counts"
+            )
         with_weights = "weight" in self.columns or isinstance(adapter.events, Mapping)
         columns = ["weights"] * with_weights + ["timestamps"] * ("timestamp" in self.columns)
         with ShardWriter(
             path,
-            open_counts(self.folder).to_batches(),
+            read_counts(self.folder / VOCABULARY).to_batches(),
             ordered=adapter.ordered,
             columns=columns,
             n_shards=self.n_shards,
             source=self.folder.name,  # another call may have other events
         ) as writer:
             try:
-                self._finish(writer, numbers, n_items)
+                self._finish(writer, tuple(shard for shard, size in sizes.items() if size), n_items)
             except BaseException:
                 shutil.rmtree(writer.folder, ignore_errors=True)
                 raise
@@ -185,8 +197,8 @@ class _Preparation:
             counts.where(f.col("n") >= adapter.min_item_count).select("item"), "item", "left_semi"
         )
 
-    def _write_sentences(self, rows: DataFrame, adapter: AdapterConfig) -> list[int]:
-        """Write the sentences of each shard with codes of its own; return the numbers of the shards."""
+    def _write_sentences(self, rows: DataFrame, adapter: AdapterConfig) -> dict[int, int]:
+        """Write the sentences of each shard with codes of its own; return their numbers by shard."""
         f = functions()
         digest = f.conv(f.substring(f.md5(f.col("user").cast("binary")), 1, 8), 16, 10).cast("bigint")
         # A user that is null is an error when shard 0 is read.
@@ -201,31 +213,29 @@ class _Preparation:
             raise InputError(
                 f"unknown event {short_repr(unknown[0])}; expected an event of these interactions: {known}"
             )
-        return sorted(row.shard for row in done if row.n_sentences)
+        return {row.shard: row.n_sentences for row in done}
 
-    def _write_vocabulary(self, numbers: list[int]) -> int:
+    def _write_vocabulary(self, numbers: tuple[int, ...]) -> int:
         """Write the ids of all shards by descending count; return their number."""
         f = functions()
         writer = VocabularyWriter(self.folder)
-        writer.write([])
-        if not numbers:
-            return 0
-        counts = self._ids(numbers).groupBy("item").agg(f.sum("count").alias("count"))
+        counts = self._of_shards(CountReader(self.folder, numbers)).groupBy("item")
+        counts = counts.agg(f.sum("count").alias("count"))
         ordered = counts.repartition(1).sortWithinPartitions(f.desc("count"), "item")
         rows = map_batches(ordered, writer).collect()
         return sum(row.n for row in rows)
 
-    def _ids(self, numbers: list[int]) -> DataFrame:
-        session = self.df.sparkSession
-        task = IdReader(self.folder, tuple(numbers))
-        return map_batches(session.range(0, len(numbers), 1, len(numbers)), task)
+    def _of_shards(self, task: CountReader | CodeReader) -> DataFrame:
+        """Return the rows that a task reads from the files of each shard."""
+        n = len(task.numbers)
+        return map_batches(self.df.sparkSession.range(0, n, 1, max(1, n)), task)
 
-    def _finish(self, writer: ShardWriter, numbers: list[int], n_items: int) -> None:
+    def _finish(self, writer: ShardWriter, numbers: tuple[int, ...], n_items: int) -> None:
         """Write the shards with common codes, those without sentences, and the manifest."""
-        reader, finisher = CodeReader(self.folder), ShardFinisher(self.folder, writer)
-        starts = self.df.sparkSession.range(0, n_items, reader.BLOCK)
-        codes = map_batches(starts, reader)
-        own = self._ids(numbers).join(codes, "item").select("shard", "own", "code")
+        vocabulary, finisher = VocabularyReader(self.folder), ShardFinisher(self.folder, writer)
+        codes = map_batches(self.df.sparkSession.range(0, n_items, vocabulary.BLOCK), vocabulary)
+        own = self._of_shards(CodeReader(self.folder, numbers)).join(codes, "item")
+        own = own.select("shard", "own", "code")
         own = own.repartition(self.n_shards, "shard").sortWithinPartitions("shard", "own")
         map_batches(own, finisher).collect()
         empty = {name: np.zeros(0) for name in writer.columns}
@@ -234,12 +244,10 @@ class _Preparation:
         writer.finish()
 
 
-def _checked(adapter: Mapping[str, Any]) -> AdapterConfig:
-    """Return the settings; raise ``ConfigError`` if one is unknown, out of range or not available."""
-    settings = AdapterConfig(**adapter)
+def _check_available(adapter: AdapterConfig) -> None:
+    """Raise ``ConfigError`` if a setting is not available."""
     for name, value in UNSUPPORTED.items():
-        if (found := getattr(settings, name)) != value:
+        if (found := getattr(adapter, name)) != value:
             raise ConfigError(
-                f"{name} is {short_repr(found)}; expected {value}: item2vec.spark.prepare reads a shard at a time"
+                f"{name} is {short_repr(found)}; expected {value}: spark.prepare reads a shard at a time"
             )
-    return settings

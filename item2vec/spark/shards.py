@@ -1,4 +1,4 @@
-"""Tasks of ``prepare`` in the executors: from rows to sentences, and from the codes of a shard to common codes.
+"""Tasks of ``prepare`` in the executors: from rows to sentences, and from codes of a shard to common codes.
 
 The files of a task have temporary names until they are complete. If Spark repeats a task, or runs it twice at
 the same time, the first complete result is kept.
@@ -28,18 +28,21 @@ from item2vec.spark.blocks import groups_by, interactions_of, row_blocks
 from item2vec.types import Vocabulary
 
 __all__ = [
+    "VOCABULARY",
     "CodeReader",
-    "IdReader",
+    "CountReader",
     "ItemCounter",
     "SentenceWriter",
     "ShardFinisher",
+    "VocabularyReader",
     "VocabularyWriter",
-    "open_counts",
+    "read_counts",
 ]
 
 log = logging.getLogger(__name__)
 
 VOCABULARY = "vocabulary.arrow"
+COUNTS = pa.schema([("id", pa.string()), ("count", pa.int64())])
 ROWS_PER_BATCH = 1 << 16
 
 Batches = Iterator[pa.RecordBatch]
@@ -65,37 +68,36 @@ class _Reader:
 class ItemCounter(_Reader):
     """Counts the interactions of each item, after the filters by time and event."""
 
-    SCHEMA: ClassVar = "item string, count bigint"
+    schema: ClassVar = "item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
         """Yield the counts of blocks of rows."""
         for table in row_blocks(batches):
-            kept = chosen_interactions(self.read(table), self.adapter)
-            counts = np.bincount(kept.item, minlength=len(kept.items))
-            yield from _batches(
-                item=pa.array(kept.items.ids, pa.string()), count=pa.array(counts, pa.int64())
-            )
+            yield from _batches(**_counts(chosen_interactions(self.read(table), self.adapter)))
 
 
 @dataclass(frozen=True)
 class SentenceWriter(_Reader):
     """Writes the sentences of each shard, whose rows are consecutive and sorted by user.
 
-    A shard has codes of its own, in the order of first appearance.
+    A shard has codes of its own, in the order of first appearance. A second file holds the number of chosen
+    interactions of each item, also if its sentences are cut.
     """
 
     folder: Path
 
-    SCHEMA: ClassVar = "shard int, n_sentences bigint, events array<string>"
+    schema: ClassVar = "shard int, n_sentences bigint, events array<string>"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the number of sentences of each shard, and the events of its rows."""
+        """Yield the number of each shard, its number of sentences, and the events of its rows."""
         for table in groups_by("shard", batches):
             shard = table["shard"][0].as_py()
             interactions = self.read(table)
+            chosen = chosen_interactions(interactions, self.adapter)
+            _write_counts(_counts_file(self.folder, shard), _batches(**_counts(chosen)))
             sentences = training_sentences(interactions, self.adapter)
             with _kept_if_complete(shard):
-                sentences.save(self.folder / str(shard))
+                sentences.save(_sentences_folder(self.folder, shard))
             yield from _batches(
                 shard=pa.array([shard], pa.int32()),
                 n_sentences=pa.array([len(sentences)], pa.int64()),
@@ -104,25 +106,39 @@ class SentenceWriter(_Reader):
 
 
 @dataclass(frozen=True)
-class IdReader:
-    """Reads the ids and counts of shards, by positions in ``numbers``."""
+class CountReader:
+    """Reads the numbers of chosen interactions in the shards ``numbers``, by positions in ``numbers``."""
 
     folder: Path
     numbers: tuple[int, ...]
 
-    SCHEMA: ClassVar = "shard int, own bigint, item string, count bigint"
+    schema: ClassVar = "item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the ids of the shards, with the codes that the shards use."""
+        """Yield the counts of the shards."""
+        for position in _numbers(batches):
+            counts = read_counts(_counts_file(self.folder, self.numbers[position]))
+            yield from _batches(item=counts["id"], count=counts["count"])
+
+
+@dataclass(frozen=True)
+class CodeReader:
+    """Reads the ids of the sentences of the shards ``numbers``, by positions in ``numbers``."""
+
+    folder: Path
+    numbers: tuple[int, ...]
+
+    schema: ClassVar = "shard int, own bigint, item string"
+
+    def __call__(self, batches: Batches) -> Batches:
+        """Yield the ids of each shard, with the codes that the shard uses."""
         for position in _numbers(batches):
             shard = self.numbers[position]
-            sentences = Sentences.open(self.folder / str(shard))
-            n = len(sentences.vocabulary)
+            ids = Sentences.open(_sentences_folder(self.folder, shard)).vocabulary.ids
             yield from _batches(
-                shard=pa.array(np.full(n, shard, np.int32)),
-                own=pa.array(np.arange(n)),
-                item=pa.array(sentences.vocabulary.ids, pa.string()),
-                count=pa.array(sentences.counts()),
+                shard=pa.array(np.full(len(ids), shard, np.int32)),
+                own=pa.array(np.arange(len(ids))),
+                item=pa.array(ids, pa.string()),
             )
 
 
@@ -132,7 +148,7 @@ class VocabularyWriter:
 
     folder: Path
 
-    SCHEMA: ClassVar = "n bigint"
+    schema: ClassVar = "n bigint"
 
     def __call__(self, batches: Batches) -> Batches:
         """Write the file, and yield the number of ids."""
@@ -140,29 +156,21 @@ class VocabularyWriter:
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> int:
         """Write the file, and return the number of ids."""
-        temporary = self.folder / f"{uuid.uuid4().hex}.tmp"
-        schema = pa.schema([("id", pa.string()), ("count", pa.int64())])
-        n = 0
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch.cast(schema))
-                n += batch.num_rows
-        temporary.replace(self.folder / VOCABULARY)
-        return n
+        return _write_counts(self.folder / VOCABULARY, batches)
 
 
 @dataclass(frozen=True)
-class CodeReader:
+class VocabularyReader:
     """Reads the codes of ids, by the first codes of blocks of ``BLOCK`` codes."""
 
     folder: Path
 
-    SCHEMA: ClassVar = "item string, code bigint"
+    schema: ClassVar = "item string, code bigint"
     BLOCK: ClassVar = 1 << 17
 
     def __call__(self, batches: Batches) -> Batches:
         """Yield the ids of the blocks, with their codes."""
-        ids = open_counts(self.folder)["id"]
+        ids = read_counts(self.folder / VOCABULARY)["id"]
         for start in _numbers(batches):
             block = ids.slice(start, self.BLOCK)
             yield from _batches(item=block, code=pa.array(np.arange(start, start + len(block))))
@@ -175,22 +183,51 @@ class ShardFinisher:
     folder: Path
     writer: ShardWriter
 
-    SCHEMA: ClassVar = "shard int"
+    schema: ClassVar = "shard int"
 
     def __call__(self, batches: Batches) -> Batches:
         """Write the shards, and yield their numbers."""
         for table in groups_by("shard", batches):
             shard = table["shard"][0].as_py()
-            sentences = Sentences.open(self.folder / str(shard))
+            sentences = Sentences.open(_sentences_folder(self.folder, shard))
+            assert isinstance(sentences, Sentences)
             tokens = table["code"].to_numpy().astype(np.int32)[sentences.tokens]
             self.writer.write(shard, tokens, sentences.offsets, sentences.weights, sentences.timestamps)
             yield from _batches(shard=pa.array([shard], pa.int32()))
 
 
-def open_counts(folder: Path) -> pa.Table:
-    """Return the ids and counts of the common vocabulary, memory-mapped."""
-    with pa.memory_map(str(folder / VOCABULARY)) as file:
+def read_counts(path: Path) -> pa.Table:
+    """Return ids and counts, memory-mapped."""
+    with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
+
+
+def _sentences_folder(folder: Path, shard: int) -> Path:
+    return folder / str(shard)
+
+
+def _counts_file(folder: Path, shard: int) -> Path:
+    return folder / f"{shard}.arrow"
+
+
+def _counts(interactions: Interactions) -> dict[str, pa.Array]:
+    """Return the items that occur, and their numbers of interactions."""
+    counts = np.bincount(interactions.item, minlength=len(interactions.items))
+    occur = pa.array(counts > 0)
+    ids = pa.array(interactions.items.ids, pa.string())
+    return {"item": ids.filter(occur), "count": pa.array(counts.astype(np.int64)).filter(occur)}
+
+
+def _write_counts(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write items and counts as an Arrow file, whole or not at all; return the number of items."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    n_items = 0
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, COUNTS) as writer:
+        for batch in batches:
+            writer.write_batch(pa.record_batch([batch["item"], batch["count"]], COUNTS))
+            n_items += batch.num_rows
+    temporary.replace(path)
+    return n_items
 
 
 def _events_of(interactions: Interactions) -> list[str]:

@@ -1,0 +1,280 @@
+"""Sentences and recommendations computed by Spark executors equal those computed in this process."""
+
+import hashlib
+import itertools
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sparks import DiesOnce
+
+from item2vec import Interactions, Items, ItemVectors, Recommender, Vocabulary, publish, recommend_all
+from item2vec.adapters.histories import chosen_interactions, training_sentences
+from item2vec.config import AdapterConfig
+from item2vec.errors import ConfigError, InputError, InvalidIdError, NothingToTrainError
+from item2vec.spark import prepare, preparing, recommend
+
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+
+USERS = ["ann", "bob", "ümit", "\ufffd", "😀", *(f"u{number}" for number in range(35))]
+ITEMS = ["\ufffd", "😀", "é", "z", *(f"i{number}" for number in range(20)), "rare"]
+N_SHARDS = 5
+
+
+def listens(seed=7, n=600):
+    """Columns of events with equal timestamps, repeats, and items of equal counts."""
+    random = np.random.default_rng(seed)
+    users = random.choice(USERS, n)
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    return {
+        "user": users.tolist(),
+        "item": [*random.choice(ITEMS[:-1], n - 1), ITEMS[-1]],
+        "timestamp": [start + timedelta(minutes=int(m)) for m in random.integers(0, 3_000, n)],
+        "weight": random.integers(1, 9, n).astype(np.float32).tolist(),
+        "event": random.choice(["play", "buy", "skip"], n, p=[0.6, 0.3, 0.1]).tolist(),
+    }
+
+
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def in_order(spark, columns):
+    """Return a DataFrame of two partitions, whose rows are in the order of the columns."""
+    rows = pa.table(columns)
+    half = len(rows) // 2
+    return (
+        spark.createDataFrame(rows.slice(0, half))
+        .coalesce(1)
+        .union(spark.createDataFrame(rows.slice(half)).coalesce(1))
+    )
+
+
+def expected_shards(columns, adapter, n_shards):
+    """Return ids, weights and timestamps of the sentences of each shard, computed user by user."""
+    chosen = chosen_interactions(Interactions.of(**columns), adapter)
+    alone = adapter.replace(min_item_count=1, events=None, days=None, since=None)
+    shards = [[] for _ in range(n_shards)]
+    for user in sorted(set(columns["user"]), key=str.encode):
+        code = chosen.users.code(user)
+        sentences = training_sentences(chosen.take(chosen.user == code), alone)
+        shard = int(hashlib.md5(user.encode()).hexdigest()[:8], 16) % n_shards
+        shards[shard] += rows_of(sentences)
+    return shards
+
+
+def rows_of(sentences):
+    """Return ids, weights and timestamps of each sentence."""
+    bounds = list(itertools.pairwise(sentences.offsets.tolist()))
+    columns = [
+        [None if column is None else column[start:stop].tolist() for start, stop in bounds]
+        for column in (sentences.weights, sentences.timestamps)
+    ]
+    return list(zip(list(sentences), *columns, strict=True))
+
+
+def check_corpus(corpus, columns, adapter, n_shards=N_SHARDS):
+    expected = expected_shards(columns, adapter, n_shards)
+    assert [rows_of(shard) for shard in corpus.shards] == expected
+    chosen = chosen_interactions(Interactions.of(**columns), adapter)
+    counts = Counter(chosen.items.decode(chosen.item))  # also of items whose sentences are cut
+    ordered = sorted(counts, key=lambda item: (-counts[item], item.encode()))
+    assert list(corpus.vocabulary.ids) == ordered
+
+
+SETTINGS = {
+    "every event": {},
+    "filters": {
+        "events": {"play": 1, "buy": 5, "skip": -1},
+        "min_item_count": 15,
+        "min_user_count": 3,
+        "min_length": 4,
+        "max_length": 12,
+        "collapse_repeats": True,
+        "ordered": False,
+    },
+    "sessions of the last day": {"kind": "sessions", "gap": "2h", "days": 1},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_spark_writes_the_sentences_of_the_adapters(spark, tmp_path, name):
+    columns, settings = listens(), SETTINGS[name]
+    adapter = AdapterConfig(**settings)
+    named = {"user": "user", "item": "item", "weight": "weight", "event": "event"}
+    corpus = prepare(
+        in_order(spark, columns), out=tmp_path / "corpus", shards=N_SHARDS, **named, adapter=adapter
+    )
+    check_corpus(corpus, columns, adapter.resolved(Interactions.of(**columns).timestamp))
+    assert corpus.ordered == adapter.ordered
+    assert names_in(tmp_path) == ["corpus"]
+
+
+def test_ids_may_be_integers_and_timestamps_numbers(spark, tmp_path):
+    """Without weights; more shards than users."""
+    columns = {
+        "user": [7, 7, 12],
+        "item": [1, 2, 1],
+        "timestamp": [1_700_000_002, 1_700_000_001, 1_700_000_000],
+    }
+    df = spark.createDataFrame(pa.table(columns))
+    named = {"user": "user", "item": "item", "time_unit": "s"}
+    corpus = prepare(df, out=tmp_path / "corpus", shards=9, **named)
+    text = {name: list(map(str, columns[name])) for name in ("user", "item")}
+    text["timestamp"] = [time * 1_000_000 for time in columns["timestamp"]]
+    check_corpus(corpus, text, AdapterConfig(), 9)
+    assert corpus.columns == ("timestamps",)
+
+
+def test_tasks_that_are_repeated_leave_the_same_corpus(spark, tmp_path, monkeypatch):
+    map_batches = preparing.map_batches
+
+    def dying(df, task):
+        writes = type(task).__name__ in {"SentenceWriter", "VocabularyWriter", "ShardFinisher"}
+        return map_batches(df, DiesOnce(task, tmp_path / f"died {type(task).__name__}") if writes else task)
+
+    monkeypatch.setattr(preparing, "map_batches", dying)
+    columns, adapter = listens(), AdapterConfig(min_item_count=2)
+    named = {"user": "user", "item": "item", "timestamp": "timestamp"}
+    corpus = prepare(
+        in_order(spark, columns), out=tmp_path / "corpora" / "corpus", shards=2, **named, adapter=adapter
+    )
+    used = {name: columns[name] for name in ("user", "item", "timestamp")}
+    check_corpus(corpus, used, adapter, 2)
+    assert len(list(tmp_path.glob("died *"))) == 3
+    assert names_in(tmp_path / "corpora") == ["corpus"]
+    assert {file.name for file in (tmp_path / "corpora" / "corpus" / "00000").iterdir()} == {
+        "offsets.npy",
+        "timestamps.npy",
+        "tokens.npy",
+    }
+
+
+BAD = {
+    "no user": ({"user": [None, "u"]}, {}, InvalidIdError, "None; expected an id"),
+    "an empty item": ({"item": ["a", ""]}, {"min_item_count": 2}, InvalidIdError, "''; expected an id"),
+    "an unknown event": ({}, {"events": ["play", "plays"]}, InputError, "unknown event 'plays'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_invalid_row_is_an_error_and_leaves_nothing(spark, tmp_path, name):
+    changed, settings, kind, message = BAD[name]
+    columns = {"user": ["u", "v"], "item": ["a", "b"], "timestamp": [1_700_000_000] * 2, "weight": [1.0, 1.0]}
+    df = spark.createDataFrame(pa.table({**columns, "event": ["play"] * 2, **changed}))
+    named = {"user": "user", "item": "item", "weight": "weight", "event": "event", "time_unit": "s"}
+    with pytest.raises(kind, match=message) as caught:
+        prepare(df, out=tmp_path / "corpus", shards=2, **named, adapter=AdapterConfig(**settings))
+    assert "Traceback" not in str(caught.value)
+    assert names_in(tmp_path) == []
+
+
+def test_no_events_are_nothing_to_train(spark, tmp_path):
+    schema = pa.schema({"user_id": pa.string(), "item_id": pa.string(), "timestamp": pa.timestamp("us")})
+    df = spark.createDataFrame(schema.empty_table())
+    with pytest.raises(NothingToTrainError, match="the adapter settings select no interaction"):
+        prepare(df, out=tmp_path / "corpus", shards=2, adapter=AdapterConfig(days=3))
+    assert names_in(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A models folder: items in two genres, popularity as a fallback."""
+    random = np.random.default_rng(3)
+    vectors = ItemVectors(
+        Vocabulary(tuple(ITEMS)), random.random((25, 6)), random.random((25, 6)), np.arange(25, 0, -1)
+    )
+    items = Items.of({item: {"genre": ["jazz", "soul"][len(item) % 2]} for item in ITEMS})
+    model = Recommender(vectors, items=items, score="output", decay=0.8, adapter=AdapterConfig(max_length=9))
+    folder = tmp_path_factory.mktemp("models") / "models"
+    publish(model, folder)
+    return folder, model
+
+
+def sorted_rows(table):
+    columns = ("user", "rank", "item", "score", "source")
+    return sorted(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+
+def test_spark_recommends_what_this_process_does(spark, tmp_path, models):
+    folder, model = models
+    columns = {name: values for name, values in listens().items() if name != "event"}
+    columns["item"][:3] = ["unknown"] * 3
+    rules = {"k": 4, "where": {"genre": "jazz"}, "deny": ["z"], "diversity": 0.2}
+    recommend_all(model, Interactions.of(**columns), out=tmp_path, **rules)
+    df = in_order(spark, columns)
+    answers = recommend(df, model=folder, user="user", item="item", weight="weight", partitions=3, **rules)
+    found = answers.toArrow()
+    assert sorted_rows(found) == sorted_rows(pq.read_table(tmp_path / "part-00000.parquet"))
+    assert answers.dtypes == [
+        ("user", "string"),
+        ("rank", "int"),
+        ("item", "string"),
+        ("score", "float"),
+        ("source", "string"),
+    ]
+    order = list(zip(found["user"].to_pylist(), found["rank"].to_pylist(), strict=True))
+    assert len(set(order)) == len(order)
+
+
+def test_histories_may_be_arrays(spark, models):
+    folder, model = models
+    histories = {"ann": ["z", "é", "i3"], "bob": [], "cem": None, "dia": ["i1"]}
+    schema = pa.schema([("user_id", pa.string()), ("items", pa.list_(pa.string()))])
+    df = spark.createDataFrame(
+        pa.table({"user_id": list(histories), "items": list(histories.values())}, schema=schema)
+    )
+    answers = recommend(df, model=folder, item="items", timestamp=None, k=2).toArrow()
+    expected = [
+        (user, rank, each.item, np.float32(each.score), each.source)
+        for user, history in histories.items()
+        for rank, each in enumerate(model.recommend(history or [], k=2), start=1)
+    ]
+    assert sorted_rows(answers) == expected
+    times = pa.table(
+        {"user": ["ann"], "item": [["z", "é", "i3"]], "at": [[3, 1, 2]], "weight": [[1.0, 0.5, 2.0]]}
+    )
+    named = {"user": "user", "timestamp": "at", "weight": "weight", "time_unit": "s"}
+    answers = recommend(spark.createDataFrame(times), model=folder, item="item", k=3, **named).toArrow()
+    alone = model.recommend(["é", "i3", "z"], weights=[0.5, 2.0, 1.0], k=3)
+    assert answers["score"].to_pylist() == [np.float32(each.score) for each in alone]
+
+
+WRONG = {
+    "a column that does not exist": (
+        {"item": "song"},
+        InputError,
+        "no column 'song'; found user, item, at; name",
+    ),
+    "no time column": ({"timestamp": "timestamp"}, InputError, "or pass timestamp=None"),
+    "numbers without a unit": (
+        {},
+        InputError,
+        "of type bigint; expected the unit of the numbers",
+    ),
+    "an unknown unit": ({"time_unit": "h"}, ConfigError, "time_unit is 'h'"),
+    "a unit of text": (
+        {"timestamp": "item", "time_unit": "s"},
+        InputError,
+        "of type string; expected timestamps",
+    ),
+    "numbers as events": ({"time_unit": "s", "event": "weight"}, InputError, "no column 'weight'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_columns_are_checked_before_a_job_starts(spark, tmp_path, models, name):
+    changed, kind, message = WRONG[name]
+    df = spark.createDataFrame(pa.table({"user": ["u"], "item": ["a"], "at": [1]}))
+    arguments = {"user": "user", "item": "item", "timestamp": "at", **changed}
+    for call in (
+        lambda: prepare(df, out=tmp_path / "corpus", **arguments),
+        lambda: recommend(df, model=models[0], **arguments),
+    ):
+        with pytest.raises(kind) as caught:
+            call()
+        assert message in str(caught.value)
+    assert names_in(tmp_path) == []
