@@ -1,8 +1,5 @@
 """Sentences and recommendations computed by Spark executors equal those computed in this process."""
 
-import hashlib
-import itertools
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,9 +9,10 @@ import pytest
 from sparks import DiesOnce
 
 from item2vec import Interactions, Items, ItemVectors, Recommender, Vocabulary, publish, recommend_all
-from item2vec.adapters.histories import chosen_interactions, training_sentences
+from item2vec.adapters import save_shards
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError, InvalidIdError, NothingToTrainError
+from item2vec.sharded import ShardedSentences
 from item2vec.spark import prepare, preparing, recommend
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
@@ -53,36 +51,16 @@ def in_order(spark, columns):
     )
 
 
-def expected_shards(columns, adapter, n_shards):
-    """Return ids, weights and timestamps of the sentences of each shard, computed user by user."""
-    chosen = chosen_interactions(Interactions.of(**columns), adapter)
-    alone = adapter.replace(min_item_count=1, events=None, days=None, since=None)
-    shards = [[] for _ in range(n_shards)]
-    for user in sorted(set(columns["user"]), key=str.encode):
-        code = chosen.users.code(user)
-        sentences = training_sentences(chosen.take(chosen.user == code), alone)
-        shard = int(hashlib.md5(user.encode()).hexdigest()[:8], 16) % n_shards
-        shards[shard] += rows_of(sentences)
-    return shards
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def rows_of(sentences):
-    """Return ids, weights and timestamps of each sentence."""
-    bounds = list(itertools.pairwise(sentences.offsets.tolist()))
-    columns = [
-        [None if column is None else column[start:stop].tolist() for start, stop in bounds]
-        for column in (sentences.weights, sentences.timestamps)
-    ]
-    return list(zip(list(sentences), *columns, strict=True))
-
-
-def check_corpus(corpus, columns, adapter, n_shards=N_SHARDS):
-    expected = expected_shards(columns, adapter, n_shards)
-    assert [rows_of(shard) for shard in corpus.shards] == expected
-    chosen = chosen_interactions(Interactions.of(**columns), adapter)
-    counts = Counter(chosen.items.decode(chosen.item))  # also of items whose sentences are cut
-    ordered = sorted(counts, key=lambda item: (-counts[item], item.encode()))
-    assert list(corpus.vocabulary.ids) == ordered
+def check_corpus(path, columns, adapter, n_shards=N_SHARDS):
+    """Compare a corpus, the only file of its folder, with the one that ``save_shards`` writes."""
+    assert names_in(path.parent) == [path.name]
+    expected = path.with_name("expected")
+    save_shards(Interactions.of(**columns), adapter, expected, shards=n_shards)
+    assert contents(path) == contents(expected)
 
 
 SETTINGS = {
@@ -108,9 +86,9 @@ def test_spark_writes_the_sentences_of_the_adapters(spark, tmp_path, name):
     corpus = prepare(
         in_order(spark, columns), out=tmp_path / "corpus", shards=N_SHARDS, **named, adapter=adapter
     )
-    check_corpus(corpus, columns, adapter.resolved(Interactions.of(**columns).timestamp))
-    assert corpus.ordered == adapter.ordered
-    assert names_in(tmp_path) == ["corpus"]
+    check_corpus(tmp_path / "corpus", columns, adapter)
+    assert isinstance(corpus, ShardedSentences)
+    assert len(corpus.shards) == N_SHARDS
 
 
 def test_ids_may_be_integers_and_timestamps_numbers(spark, tmp_path):
@@ -125,7 +103,7 @@ def test_ids_may_be_integers_and_timestamps_numbers(spark, tmp_path):
     corpus = prepare(df, out=tmp_path / "corpus", shards=9, **named)
     text = {name: list(map(str, columns[name])) for name in ("user", "item")}
     text["timestamp"] = [time * 1_000_000 for time in columns["timestamp"]]
-    check_corpus(corpus, text, AdapterConfig(), 9)
+    check_corpus(tmp_path / "corpus", text, AdapterConfig(), 9)
     assert corpus.columns == ("timestamps",)
 
 
@@ -133,24 +111,17 @@ def test_tasks_that_are_repeated_leave_the_same_corpus(spark, tmp_path, monkeypa
     map_batches = preparing.map_batches
 
     def dying(df, task):
-        writes = type(task).__name__ in {"SentenceWriter", "VocabularyWriter", "ShardFinisher"}
+        writes = type(task).__name__ in {"PartWriter", "VocabularyWriter", "ShardFinisher"}
         return map_batches(df, DiesOnce(task, tmp_path / f"died {type(task).__name__}") if writes else task)
 
     monkeypatch.setattr(preparing, "map_batches", dying)
     columns, adapter = listens(), AdapterConfig(min_item_count=2)
     named = {"user": "user", "item": "item", "timestamp": "timestamp"}
-    corpus = prepare(
-        in_order(spark, columns), out=tmp_path / "corpora" / "corpus", shards=2, **named, adapter=adapter
-    )
+    path = tmp_path / "corpora" / "corpus"
+    prepare(in_order(spark, columns), out=path, shards=2, **named, adapter=adapter)
     used = {name: columns[name] for name in ("user", "item", "timestamp")}
-    check_corpus(corpus, used, adapter, 2)
+    check_corpus(path, used, adapter, 2)
     assert len(list(tmp_path.glob("died *"))) == 3
-    assert names_in(tmp_path / "corpora") == ["corpus"]
-    assert {file.name for file in (tmp_path / "corpora" / "corpus" / "00000").iterdir()} == {
-        "offsets.npy",
-        "timestamps.npy",
-        "tokens.npy",
-    }
 
 
 BAD = {

@@ -28,16 +28,15 @@ from item2vec.spark.frames import (
     original_errors,
     rows_of,
 )
+from item2vec.spark.parts import read_counts
 from item2vec.spark.shards import (
     VOCABULARY,
-    CodeReader,
-    CountReader,
     ItemCounter,
-    SentenceWriter,
+    ItemReader,
+    PartWriter,
     ShardFinisher,
     VocabularyReader,
     VocabularyWriter,
-    read_counts,
 )
 
 if TYPE_CHECKING:
@@ -153,8 +152,8 @@ class _Preparation:
         n_items = self._write_vocabulary(tuple(sizes))
         if not n_items:
             raise NothingToTrainError(
-                "the adapter settings select no interaction of df; expected at least one: check events, since "
-                "and the minimum counts"
+                "the adapter settings select no interaction of df; expected at least one: check events, "
+                "since and the minimum counts"
             )
         with_weights = "weight" in self.columns or isinstance(adapter.events, Mapping)
         columns = ["weights"] * with_weights + ["timestamps"] * ("timestamp" in self.columns)
@@ -167,7 +166,7 @@ class _Preparation:
             source=self.folder.name,  # another call may have other events
         ) as writer:
             try:
-                self._finish(writer, tuple(shard for shard, size in sizes.items() if size), n_items)
+                self._finish(writer, tuple(shard for shard in sizes if sizes[shard]), n_items)
             except BaseException:
                 shutil.rmtree(writer.folder, ignore_errors=True)
                 raise
@@ -205,7 +204,7 @@ class _Preparation:
         shard = f.coalesce((digest % self.n_shards).cast("int"), f.lit(0))
         arranged = rows.withColumn("shard", shard).repartition(self.n_shards, "shard")
         arranged = arranged.sortWithinPartitions("shard", "user", "row")
-        task = SentenceWriter(adapter.replace(min_item_count=1), self.time_unit, self.folder)
+        task = PartWriter(adapter.replace(min_item_count=1), self.time_unit, self.folder)
         done = map_batches(arranged, task).collect()
         found = {name for row in done for name in row.events}
         if unknown := [name for name in adapter.events or () if name not in found]:
@@ -215,31 +214,32 @@ class _Preparation:
             )
         return {row.shard: row.n_sentences for row in done}
 
-    def _write_vocabulary(self, numbers: tuple[int, ...]) -> int:
+    def _write_vocabulary(self, shards: tuple[int, ...]) -> int:
         """Write the ids of all shards by descending count; return their number."""
         f = functions()
         writer = VocabularyWriter(self.folder)
-        counts = self._of_shards(CountReader(self.folder, numbers)).groupBy("item")
+        counts = self._items_of(shards).groupBy("item")
         counts = counts.agg(f.sum("count").alias("count"))
         ordered = counts.repartition(1).sortWithinPartitions(f.desc("count"), "item")
         rows = map_batches(ordered, writer).collect()
         return sum(row.n for row in rows)
 
-    def _of_shards(self, task: CountReader | CodeReader) -> DataFrame:
-        """Return the rows that a task reads from the files of each shard."""
-        n = len(task.numbers)
-        return map_batches(self.df.sparkSession.range(0, n, 1, max(1, n)), task)
+    def _items_of(self, shards: tuple[int, ...]) -> DataFrame:
+        """Return the items of the parts."""
+        n = len(shards)
+        positions = self.df.sparkSession.range(0, n, 1, max(1, n))
+        return map_batches(positions, ItemReader(self.folder, shards))
 
-    def _finish(self, writer: ShardWriter, numbers: tuple[int, ...], n_items: int) -> None:
+    def _finish(self, writer: ShardWriter, shards: tuple[int, ...], n_items: int) -> None:
         """Write the shards with common codes, those without sentences, and the manifest."""
         vocabulary, finisher = VocabularyReader(self.folder), ShardFinisher(self.folder, writer)
         codes = map_batches(self.df.sparkSession.range(0, n_items, vocabulary.BLOCK), vocabulary)
-        own = self._of_shards(CodeReader(self.folder, numbers)).join(codes, "item")
+        own = self._items_of(shards).join(codes, "item")
         own = own.select("shard", "own", "code")
         own = own.repartition(self.n_shards, "shard").sortWithinPartitions("shard", "own")
         map_batches(own, finisher).collect()
         empty = {name: np.zeros(0) for name in writer.columns}
-        for number in sorted(set(range(self.n_shards)) - {*numbers}):
+        for number in sorted(set(range(self.n_shards)) - {*shards}):
             writer.write(number, np.zeros(0, np.int32), np.zeros(1, np.int64), **empty)
         writer.finish()
 

@@ -7,10 +7,7 @@ the same time, the first complete result is kept.
 from __future__ import annotations
 
 import dataclasses
-import logging
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,31 +15,27 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from item2vec.adapters.histories import chosen_interactions, training_sentences
+from item2vec.adapters.histories import chosen_interactions
+from item2vec.adapters.shards import sentences_of_users
 from item2vec.config import AdapterConfig
-from item2vec.errors import BundleExistsError
 from item2vec.interactions import Interactions
-from item2vec.sentences import Sentences
+from item2vec.shaping import shape_numbered
 from item2vec.sharded import ShardWriter
 from item2vec.spark.blocks import groups_by, interactions_of, row_blocks
+from item2vec.spark.parts import Part, read_counts, write_counts
 from item2vec.types import Vocabulary
 
 __all__ = [
     "VOCABULARY",
-    "CodeReader",
-    "CountReader",
     "ItemCounter",
-    "SentenceWriter",
+    "ItemReader",
+    "PartWriter",
     "ShardFinisher",
     "VocabularyReader",
     "VocabularyWriter",
-    "read_counts",
 ]
 
-log = logging.getLogger(__name__)
-
 VOCABULARY = "vocabulary.arrow"
-COUNTS = pa.schema([("id", pa.string()), ("count", pa.int64())])
 ROWS_PER_BATCH = 1 << 16
 
 Batches = Iterator[pa.RecordBatch]
@@ -73,16 +66,14 @@ class ItemCounter(_Reader):
     def __call__(self, batches: Batches) -> Batches:
         """Yield the counts of blocks of rows."""
         for table in row_blocks(batches):
-            yield from _batches(**_counts(chosen_interactions(self.read(table), self.adapter)))
+            kept = chosen_interactions(self.read(table), self.adapter)
+            counts = np.bincount(kept.item, minlength=len(kept.items))
+            yield from _batches(item=pa.array(kept.items.ids, pa.string()), count=pa.array(counts))
 
 
 @dataclass(frozen=True)
-class SentenceWriter(_Reader):
-    """Writes the sentences of each shard, whose rows are consecutive and sorted by user.
-
-    A shard has codes of its own, in the order of first appearance. A second file holds the number of chosen
-    interactions of each item, also if its sentences are cut.
-    """
+class PartWriter(_Reader):
+    """Writes the sentences of each shard as a ``Part``. Its rows are consecutive and sorted by user."""
 
     folder: Path
 
@@ -91,54 +82,45 @@ class SentenceWriter(_Reader):
     def __call__(self, batches: Batches) -> Batches:
         """Yield the number of each shard, its number of sentences, and the events of its rows."""
         for table in groups_by("shard", batches):
-            shard = table["shard"][0].as_py()
+            part = Part(self.folder, table["shard"][0].as_py())
             interactions = self.read(table)
-            chosen = chosen_interactions(interactions, self.adapter)
-            _write_counts(_counts_file(self.folder, shard), _batches(**_counts(chosen)))
-            sentences = training_sentences(interactions, self.adapter)
-            with _kept_if_complete(shard):
-                sentences.save(_sentences_folder(self.folder, shard))
+            whole, _ = sentences_of_users(chosen_interactions(interactions, self.adapter), self.adapter)
+            cut, _ = shape_numbered(
+                whole,
+                min_length=self.adapter.min_length,
+                max_length=self.adapter.max_length,
+                collapse_repeats=self.adapter.collapse_repeats,
+                group_by=None,
+                drop_longer_than=self.adapter.drop_longer_than,
+            )
+            part.write(cut, whole.counts())
             yield from _batches(
-                shard=pa.array([shard], pa.int32()),
-                n_sentences=pa.array([len(sentences)], pa.int64()),
+                shard=pa.array([part.shard], pa.int32()),
+                n_sentences=pa.array([len(cut)], pa.int64()),
                 events=pa.array([_events_of(interactions)], pa.list_(pa.string())),
             )
 
 
 @dataclass(frozen=True)
-class CountReader:
-    """Reads the numbers of chosen interactions in the shards ``numbers``, by positions in ``numbers``."""
+class ItemReader:
+    """Reads the items of the parts ``shards``, by positions in ``shards``."""
 
     folder: Path
-    numbers: tuple[int, ...]
+    shards: tuple[int, ...]
 
-    schema: ClassVar = "item string, count bigint"
-
-    def __call__(self, batches: Batches) -> Batches:
-        """Yield the counts of the shards."""
-        for position in _numbers(batches):
-            counts = read_counts(_counts_file(self.folder, self.numbers[position]))
-            yield from _batches(item=counts["id"], count=counts["count"])
-
-
-@dataclass(frozen=True)
-class CodeReader:
-    """Reads the ids of the sentences of the shards ``numbers``, by positions in ``numbers``."""
-
-    folder: Path
-    numbers: tuple[int, ...]
-
-    schema: ClassVar = "shard int, own bigint, item string"
+    schema: ClassVar = "shard int, own bigint, item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the ids of each shard, with the codes that the shard uses."""
+        """Yield the chosen items of each part, with their codes in the part and their counts."""
         for position in _numbers(batches):
-            shard = self.numbers[position]
-            ids = Sentences.open(_sentences_folder(self.folder, shard)).vocabulary.ids
+            shard = self.shards[position]
+            items = Part(self.folder, shard).items()
+            own = np.flatnonzero(items["count"].to_numpy())
             yield from _batches(
-                shard=pa.array(np.full(len(ids), shard, np.int32)),
-                own=pa.array(np.arange(len(ids))),
-                item=pa.array(ids, pa.string()),
+                shard=pa.array(np.full(len(own), shard, np.int32)),
+                own=pa.array(own),
+                item=items["id"].take(pa.array(own)),
+                count=items["count"].take(pa.array(own)),
             )
 
 
@@ -152,11 +134,7 @@ class VocabularyWriter:
 
     def __call__(self, batches: Batches) -> Batches:
         """Write the file, and yield the number of ids."""
-        yield from _batches(n=pa.array([self.write(batches)], pa.int64()))
-
-    def write(self, batches: Iterable[pa.RecordBatch]) -> int:
-        """Write the file, and return the number of ids."""
-        return _write_counts(self.folder / VOCABULARY, batches)
+        yield from _batches(n=pa.array([write_counts(self.folder / VOCABULARY, batches)], pa.int64()))
 
 
 @dataclass(frozen=True)
@@ -178,7 +156,7 @@ class VocabularyReader:
 
 @dataclass(frozen=True)
 class ShardFinisher:
-    """Writes shards with common codes, from rows with the common code of each own code, in their order."""
+    """Writes shards with common codes, from rows of own codes, which are sorted, and common codes."""
 
     folder: Path
     writer: ShardWriter
@@ -189,45 +167,11 @@ class ShardFinisher:
         """Write the shards, and yield their numbers."""
         for table in groups_by("shard", batches):
             shard = table["shard"][0].as_py()
-            sentences = Sentences.open(_sentences_folder(self.folder, shard))
-            assert isinstance(sentences, Sentences)
-            tokens = table["code"].to_numpy().astype(np.int32)[sentences.tokens]
-            self.writer.write(shard, tokens, sentences.offsets, sentences.weights, sentences.timestamps)
+            code_of = np.full(table["own"][-1].as_py() + 1, -1, dtype=np.int32)
+            code_of[table["own"].to_numpy()] = table["code"].to_numpy()
+            arrays = Part(self.folder, shard).arrays()
+            self.writer.write(shard, **{**arrays, "tokens": code_of[arrays["tokens"]]})
             yield from _batches(shard=pa.array([shard], pa.int32()))
-
-
-def read_counts(path: Path) -> pa.Table:
-    """Return ids and counts, memory-mapped."""
-    with pa.memory_map(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()
-
-
-def _sentences_folder(folder: Path, shard: int) -> Path:
-    return folder / str(shard)
-
-
-def _counts_file(folder: Path, shard: int) -> Path:
-    return folder / f"{shard}.arrow"
-
-
-def _counts(interactions: Interactions) -> dict[str, pa.Array]:
-    """Return the items that occur, and their numbers of interactions."""
-    counts = np.bincount(interactions.item, minlength=len(interactions.items))
-    occur = pa.array(counts > 0)
-    ids = pa.array(interactions.items.ids, pa.string())
-    return {"item": ids.filter(occur), "count": pa.array(counts.astype(np.int64)).filter(occur)}
-
-
-def _write_counts(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write items and counts as an Arrow file, whole or not at all; return the number of items."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    n_items = 0
-    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, COUNTS) as writer:
-        for batch in batches:
-            writer.write_batch(pa.record_batch([batch["item"], batch["count"]], COUNTS))
-            n_items += batch.num_rows
-    temporary.replace(path)
-    return n_items
 
 
 def _events_of(interactions: Interactions) -> list[str]:
@@ -244,12 +188,3 @@ def _numbers(batches: Batches) -> Iterator[int]:
 
 def _batches(**columns: pa.Array | pa.ChunkedArray) -> Batches:
     yield from pa.table(columns).to_batches(max_chunksize=ROWS_PER_BATCH)
-
-
-@contextmanager
-def _kept_if_complete(shard: int) -> Iterator[None]:
-    """Accept that another execution of the task was faster."""
-    try:
-        yield
-    except BundleExistsError:
-        log.info("another execution of the task has written shard %d", shard)
