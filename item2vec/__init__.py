@@ -27,7 +27,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from item2vec import adapters, corpus, errors, evaluation, readers
+    from item2vec import adapters, corpus, errors, evaluation, readers, spark
     from item2vec.batch import recommend_all
     from item2vec.config.model import Config
     from item2vec.config.relatives import LSA, GloVe
@@ -76,7 +76,7 @@ _MODULE_OF = {
     "train": "training",
     "tune": "tuning",
 }
-_PACKAGES = ("adapters", "corpus", "errors", "evaluation", "readers")
+_PACKAGES = ("adapters", "corpus", "errors", "evaluation", "readers", "spark")
 
 __all__ = [
     "CBOW",
@@ -107,6 +107,7 @@ __all__ = [
     "readers",
     "recommend_all",
     "retrain",
+    "spark",
     "train",
     "tune",
 ]

@@ -29,6 +29,7 @@ from item2vec import (
     readers,
     recommend_all,
     report,
+    spark,
     store,
     train,
     translation,
@@ -212,6 +213,9 @@ def calls_of(world):
     yield publish, {"model": w.model, "models": w.folder / "other"}
     yield versions.load, {"path": w.models}
     yield recommend_all, {"model": w.model, "histories": {"u": ["a"]}, "k": 2, "out": w.folder / "all"}
+    # "df" is checked last, so that a session is not needed
+    yield spark.prepare, {"df": None, "out": w.folder / "corpus", "shards": 2}
+    yield spark.recommend, {"df": None, "model": w.models, "k": 2}
     for name in config.__all__:
         kind = getattr(config, name)
         if isinstance(kind, type) and not issubclass(kind, dict):  # a TypedDict is not called

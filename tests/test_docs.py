@@ -21,7 +21,8 @@ import item2vec
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "store", "tuning")
+PACKAGES = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "spark", "store", "tuning")
+OF_SPARK = ROOT / "docs" / "spark.md"  # its blocks are run by test_spark.py
 
 
 def blocks(page: Path, language: str) -> list[tuple[str, str]]:
@@ -50,7 +51,7 @@ def form(output: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if blocks(page, "sh") or blocks(page, "python")],
+    [page for page in PAGES if page != OF_SPARK and (blocks(page, "sh") or blocks(page, "python"))],
     ids=lambda page: page.name,
 )
 def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys, item2vec):
@@ -60,7 +61,7 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys,
     """
     shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     shutil.copytree(ROOT / "tests" / "inputs", tmp_path / "tests" / "inputs")
-    _shorten(tmp_path / "sample_data")
+    shorten(tmp_path / "sample_data")
     for name in [name for name in os.environ if name.startswith("ITEM2VEC_")]:
         monkeypatch.delenv(name)
     # Smaller settings make the same commands several times as fast.
@@ -94,7 +95,7 @@ def _run(step: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _shorten(folder: Path) -> None:
+def shorten(folder: Path) -> None:
     """Keep 500 playlists, and the listens of 400 users to 500 items, to save time."""
     playlists, listens = folder / "playlists.jsonl", folder / "listens.csv.gz"
     playlists.write_text("".join(playlists.read_text().splitlines(keepends=True)[:500]))

@@ -25,6 +25,7 @@ from item2vec import (
     phrases,
     readers,
     report,
+    spark,
     store,
     translation,
     tuning,
@@ -35,7 +36,7 @@ from item2vec.errors import InputError, InputTypeError, Item2VecError, short_rep
 
 PUBLIC = (
     *(item2vec, adapters, conditions, config, contexts, evaluation, metrics, phrases, readers, report, store),
-    *(translation, tuning, versions),
+    *(spark, translation, tuning, versions),
 )
 """Packages whose names are public."""
 LONGEST = 700

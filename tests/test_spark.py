@@ -1,14 +1,26 @@
 """Sentences and recommendations computed by Spark executors equal those computed in this process."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sparks import DiesOnce
+from sparks import ROOT, DiesOnce
+from test_docs import OF_SPARK, blocks, shorten
 
-from item2vec import Interactions, Items, ItemVectors, Recommender, Vocabulary, publish, recommend_all
+import item2vec
+from item2vec import (
+    Interactions,
+    Items,
+    ItemVectors,
+    Recommender,
+    Vocabulary,
+    publish,
+    readers,
+    recommend_all,
+)
 from item2vec.adapters import save_shards
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, InputError, InvalidIdError, NothingToTrainError
@@ -212,6 +224,19 @@ def test_histories_may_be_arrays(spark, models):
     answers = recommend(spark.createDataFrame(times), model=folder, item="item", k=3, **named).toArrow()
     alone = model.recommend(["é", "i3", "z"], weights=[0.5, 2.0, 1.0], k=3)
     assert answers["score"].to_pylist() == [np.float32(each.score) for each in alone]
+
+
+def test_the_examples_of_the_documentation_run(spark, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
+    shorten(tmp_path / "sample_data")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block, _ in blocks(OF_SPARK, "python"):
+        exec(block, names)
+    listens = readers.read_interactions("sample_data/listens.csv.gz")
+    recommend_all(item2vec.load("models"), listens, k=10, out="here")
+    assert sorted_rows(pq.read_table("here")) == sorted_rows(pq.read_table("recommendations"))
+    assert names["answers"].count() == pq.read_table("here").num_rows
 
 
 WRONG = {
