@@ -270,8 +270,8 @@ class ShardedSentences(Sequence[list[str]]):
     ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of ``Sentences`` with the common
     ``vocabulary``. A shard is memory-mapped; its checksums are verified at its first access, and only the
     most recent shard is kept. ``ordered`` and ``columns`` (the names of the optional columns ``weights`` and
-    ``timestamps``) apply to all shards. Sentences are in the order of the shards. An integer index returns a
-    list of ids, a slice returns ``Sentences``.
+    ``timestamps``) apply to all shards. ``users`` has the user ids of the sentences of each shard, or is
+    ``None``. Sentences are in the order of the shards. A slice returns ``Sentences``.
 
     Examples
     --------
@@ -283,6 +283,8 @@ class ShardedSentences(Sequence[list[str]]):
     (Sentences(1 sentences, 2 tokens, 3 items, lengths 2 to 2), ['a', 'b', 'c'], array([1, 2, 2]))
     """
 
+    users: Sequence[Sequence[str]] | None = None
+
     def __init__(self, vocabulary: Vocabulary, shards: Sequence[Sentences], manifest: Manifest) -> None:
         self.vocabulary, self.shards, self._manifest = vocabulary, shards, manifest
         self.ordered, self.columns = manifest.ordered, tuple(manifest.columns)
@@ -293,6 +295,7 @@ class ShardedSentences(Sequence[list[str]]):
     def open(cls, path: str | PathLike[str]) -> ShardedSentences:
         """Open a sharded corpus as ``Sentences.open``; the checksums of the vocabulary are verified first."""
         from item2vec.shards.arrow import open_vocabulary
+        from item2vec.shards.users import open_users
 
         folder = Path(path)
         manifest = read_manifest(folder)
@@ -302,7 +305,9 @@ class ShardedSentences(Sequence[list[str]]):
             with refusing_inconsistent(folder):
                 return Sentences(vocabulary, **arrays, ordered=manifest.ordered)
 
-        return cls(vocabulary, mapped(folder, manifest, shard), manifest)
+        corpus = cls(vocabulary, mapped(folder, manifest, shard), manifest)
+        corpus.users = open_users(folder, manifest)
+        return corpus
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from os import PathLike
 
 import numpy as np
@@ -38,6 +39,7 @@ def save_shards(
     UTF-8 bytes of their ids, and the sessions of a user in order of time. Codes are in descending order of
     the number of interactions after the filters by time, event and minimum counts (with ``group_by``, of the
     number of interactions of the group), ties by id. An id may occur in no sentence, if sentences are cut.
+    The corpus has the user of each sentence.
 
     ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``. If the process is
     killed, the same call continues with the shards that are complete.
@@ -79,6 +81,7 @@ def save_shards(
     dealt = shaped.take(order)
     dealt = dataclasses.replace(dealt, vocabulary=vocabulary, tokens=code_of[dealt.tokens])
     bounds = np.searchsorted(shard[users[order]], np.arange(shards + 1))
+    names = chosen.users.decode(users[order])
     with ShardWriter(
         out,
         vocabulary.ids,
@@ -86,9 +89,9 @@ def save_shards(
         ordered=adapter.ordered,
         columns=dealt.columns,
         n_shards=shards,
-        source=dealt.fingerprint(),
+        source=dealt.fingerprint() + hashlib.sha256("\0".join(names).encode()).hexdigest(),
     ) as writer:
-        writer.write_runs(bounds, dealt.tokens, dealt.offsets, dealt.weights, dealt.timestamps)
+        writer.write_runs(bounds, dealt.tokens, dealt.offsets, dealt.weights, dealt.timestamps, names)
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:

@@ -7,9 +7,11 @@ A sharded corpus is a folder of shards, one vocabulary and a manifest::
     00000/tokens.npy     item codes (int32) of the sentences of a shard
     00000/offsets.npy    sentence i of a shard is tokens[offsets[i]:offsets[i + 1]] (int64)
     00000/weights.npy    float32, and timestamps.npy, int64 in microseconds: optional, one number per token
+    00000/users.arrow    the user of each sentence: id (string); optional
     00001/ …
 
 A vocabulary of more than ``arrow.LARGEST_TUPLE`` ids also has ``vocabulary.hashes.npy`` and
-``vocabulary.codes.npy``, by which ids are looked up. ``arrow.py`` and ``hashing.py`` import pyarrow; the
-other modules import them when a corpus is opened or written, because serving a model needs no pyarrow.
+``vocabulary.codes.npy``, by which ids are looked up. ``arrow.py``, ``hashing.py`` and ``users.py`` import
+pyarrow; the other modules import them when a corpus is opened or written, because serving a model needs no
+pyarrow.
 """

@@ -20,6 +20,7 @@ from item2vec.shards.columns import COLUMNS
 __all__ = ["MANIFEST", "Manifest", "ShardRecord", "map_shard", "read_manifest", "shard_files", "verify"]
 
 MANIFEST = "corpus.json"
+USERS = "users.arrow"
 MAX_MANIFEST_BYTES = 1 << 27
 FORMAT = 1
 
@@ -166,5 +167,6 @@ def _is_valid(manifest: Manifest) -> bool:
         and all(_DIGEST.fullmatch(digest) for digest in digests)
         and vocabulary in ({"vocabulary.arrow"}, {"vocabulary.arrow", *_LOOKUP_FILES})
         and all(shard.name == f"{number:05d}" for number, shard in enumerate(manifest.shards))
-        and all(set(shard.sha256) == set(shard_files(manifest.columns)) for shard in manifest.shards)
+        and all({*shard.sha256} - {USERS} == {*shard_files(manifest.columns)} for shard in manifest.shards)
+        and len({USERS in shard.sha256 for shard in manifest.shards}) == 1
     )

@@ -182,8 +182,12 @@ class ShardWriter:
         offsets: npt.NDArray[Any],
         weights: npt.NDArray[Any] | None = None,
         timestamps: npt.NDArray[Any] | None = None,
+        users: Any = None,
     ) -> None:
         """Write a shard and flush it to the disk; do nothing if the shard is complete.
+
+        ``users`` are the ids of the users of the sentences, a sequence or an Arrow array. All shards have
+        them, or none.
 
         Raises
         ------
@@ -208,7 +212,11 @@ class ShardWriter:
                 arrays = (tokens, offsets, *columns.values())
                 for name, array in zip(shard_files(self.columns), arrays, strict=True):
                     files.write_array(folder / name, array)
-                sha256 = {name: files.sha256(folder / name) for name in shard_files(self.columns)}
+                if users is not None:
+                    from item2vec.shards.users import write_users
+
+                    write_users(folder, users, len(offsets) - 1)
+                sha256 = {file.name: files.sha256(file) for file in sorted(folder.iterdir())}
                 record = ShardRecord(_name(number), len(offsets) - 1, len(tokens), sha256)
                 files.write_json(folder / _RECORD, asdict(record))
         except BundleExistsError:  # another process wrote the same shard meanwhile
@@ -222,6 +230,7 @@ class ShardWriter:
         offsets: npt.NDArray[Any],
         weights: npt.NDArray[Any] | None = None,
         timestamps: npt.NDArray[Any] | None = None,
+        users: Any = None,
     ) -> None:
         """Write the missing shards from the arrays of all sentences, and finish.
 
@@ -230,8 +239,10 @@ class ShardWriter:
         for number in self.missing():
             part = offsets[bounds[number] : bounds[number + 1] + 1]
             run = slice(int(part[0]), int(part[-1]))
-            columns = (None if column is None else column[run] for column in (weights, timestamps))
-            self.write(number, tokens[run], part - part[0], *columns)
+            of_tokens = {"weights": weights, "timestamps": timestamps}
+            given = {name: column[run] for name, column in of_tokens.items() if column is not None}
+            owners = None if users is None else users[bounds[number] : bounds[number + 1]]
+            self.write(number, tokens[run], part - part[0], **given, users=owners)
         self.finish()
 
     def finish(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from item2vec.arrays import Offsets
 from item2vec.errors import BundleExistsError
 from item2vec.sentences import Sentences
 from item2vec.shards.columns import COLUMNS
+from item2vec.shards.manifest import USERS
+from item2vec.shards.users import write_users
 
 __all__ = ["Part", "read_counts", "write_counts"]
 
@@ -29,7 +31,7 @@ DTYPES = {"tokens": "<i4", "offsets": "<i8", **COLUMNS}
 
 @dataclass(frozen=True)
 class Part:
-    """The sentences of a shard with codes of its own, and the number of chosen interactions of each item."""
+    """The sentences of a shard with codes of its own, their users, and the counts of chosen interactions."""
 
     folder: Path
     shard: int
@@ -39,13 +41,14 @@ class Part:
         """The folder of the files."""
         return self.folder / str(self.shard)
 
-    def write(self, sentences: Sentences, counts: Offsets) -> None:
+    def write(self, sentences: Sentences, counts: Offsets, users: Sequence[str]) -> None:
         """Write the files, unless another execution of the same task has."""
         arrays = {name: getattr(sentences, name) for name in DTYPES}
         ids = pa.array(sentences.vocabulary.ids, pa.string())
         try:
             with files.atomic_folder(self.path) as folder:
                 write_counts(folder / ITEMS, [pa.record_batch([ids, pa.array(counts)], COUNTS)])
+                write_users(folder, users, len(sentences))
                 for name, array in arrays.items():
                     if array is not None:
                         files.write_array(folder / f"{name}.npy", array)
@@ -55,6 +58,10 @@ class Part:
     def items(self) -> pa.Table:
         """Return ``id`` and ``count`` of each item, in the order of the codes."""
         return read_counts(self.path / ITEMS)
+
+    def users(self) -> pa.ChunkedArray:
+        """Return the user of each sentence."""
+        return _mapped(self.path / USERS)["id"]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of the sentences by name, memory-mapped."""
@@ -76,5 +83,9 @@ def write_counts(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
 
 def read_counts(path: Path) -> pa.Table:
     """Return the rows of such a file, memory-mapped."""
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> pa.Table:
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()

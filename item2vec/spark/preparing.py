@@ -240,7 +240,7 @@ class _Preparation:
         map_batches(own, finisher).collect()
         empty = {name: np.zeros(0) for name in writer.columns}
         for number in sorted(set(range(self.n_shards)) - {*shards}):
-            writer.write(number, np.zeros(0, np.int32), np.zeros(1, np.int64), **empty)
+            writer.write(number, np.zeros(0, np.int32), np.zeros(1, np.int64), **empty, users=())
         writer.finish()
 
 

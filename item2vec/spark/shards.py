@@ -84,8 +84,8 @@ class PartWriter(_Reader):
         for table in groups_by("shard", batches):
             part = Part(self.folder, table["shard"][0].as_py())
             interactions = self.read(table)
-            whole, _ = sentences_of_users(chosen_interactions(interactions, self.adapter), self.adapter)
-            cut, _ = shape_numbered(
+            whole, owners = sentences_of_users(chosen_interactions(interactions, self.adapter), self.adapter)
+            cut, numbers = shape_numbered(
                 whole,
                 min_length=self.adapter.min_length,
                 max_length=self.adapter.max_length,
@@ -93,7 +93,7 @@ class PartWriter(_Reader):
                 group_by=None,
                 drop_longer_than=self.adapter.drop_longer_than,
             )
-            part.write(cut, whole.counts())
+            part.write(cut, whole.counts(), interactions.users.decode(owners[numbers]))
             yield from _batches(
                 shard=pa.array([part.shard], pa.int32()),
                 n_sentences=pa.array([len(cut)], pa.int64()),
@@ -169,8 +169,10 @@ class ShardFinisher:
             shard = table["shard"][0].as_py()
             code_of = np.full(table["own"][-1].as_py() + 1, -1, dtype=np.int32)
             code_of[table["own"].to_numpy()] = table["code"].to_numpy()
-            arrays = Part(self.folder, shard).arrays()
-            self.writer.write(shard, **{**arrays, "tokens": code_of[arrays["tokens"]]})
+            part = Part(self.folder, shard)
+            arrays = part.arrays()
+            arrays["tokens"] = code_of[arrays["tokens"]]
+            self.writer.write(shard, **arrays, users=part.users())
             yield from _batches(shard=pa.array([shard], pa.int32()))
 
 
