@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,9 +25,11 @@ from item2vec import (
     publish,
     recommend_all,
 )
-from item2vec.batch import _canonical
+from item2vec.adapters import save_shards
+from item2vec.batch.users import _canonical
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError, CorruptBundleError, InputError, LockHeldError
+from item2vec.sharded import ShardWriter
 from item2vec.store import Store
 from item2vec.store.tables import item, recommendation, user_account
 from item2vec.versions.locks import locked
@@ -134,6 +137,67 @@ def test_sentences_take_user_ids(tmp_path):
     for users in (["ann"], ["ann", "ann"]):
         with pytest.raises(InputError, match="distinct user ids for 2 histories"):
             recommend_all(model(), sentences, out=tmp_path / "c", users=users)
+
+
+def saved_corpus(folder, adapter=None):
+    """Write the interactions of 40 users as a corpus of 64 shards, some of which are empty."""
+    save_shards(interactions(), adapter or AdapterConfig(), folder / "corpus", shards=64)
+    return Sentences.open(folder / "corpus")
+
+
+@pytest.mark.parametrize("kind", ["histories", "sessions"])
+def test_a_corpus_has_a_file_per_shard(tmp_path, kind):
+    """Also of sessions: the sentences of a user are one history."""
+    corpus = saved_corpus(tmp_path, AdapterConfig(kind=kind, gap="1s"))
+    whole = {user: [] for user in interactions().users.ids}
+    for shard, users in zip(corpus.shards, corpus.users, strict=True):
+        for sentence, user in zip(shard, users, strict=True):
+            whole[user] += sentence
+    done = recommend_all(model(), corpus, k=5, out=tmp_path / "files", block_users=1)
+    recommend_all(model(), whole, k=5, out=tmp_path / "whole")
+    assert as_lists(pd.read_parquet(tmp_path / "files")) == as_lists(pd.read_parquet(tmp_path / "whole"))
+    assert done.n_blocks == len(contents(tmp_path / "files")) == 64
+    assert done.n_users == len(whole)
+    for shard, file in zip(corpus.users, sorted((tmp_path / "files").glob("part-*")), strict=True):
+        assert list(dict.fromkeys(pd.read_parquet(file)["user"])) == list(dict.fromkeys(shard))
+    before = contents(tmp_path / "files")
+    (tmp_path / "files" / "part-00007.parquet").unlink()
+    assert recommend_all(model(), corpus, k=5, out=tmp_path / "files", block_users=1).n_resumed == 63
+    assert contents(tmp_path / "files") == before
+
+
+def test_a_corpus_without_users_has_no_answers(tmp_path):
+    Sentences.of([["i1", "i2"]]).save(tmp_path / "corpus", shards=1)
+    with pytest.raises(InputError, match="has no user ids; expected a corpus of interactions"):
+        recommend_all(model(), Sentences.open(tmp_path / "corpus"), out=tmp_path / "files")
+
+
+@pytest.mark.parametrize("users", [["ann"], [None, "bob"], [1, 2], ["\ud800", "bob"]])
+def test_users_of_a_shard_are_one_id_per_sentence(tmp_path, users):
+    with ShardWriter(tmp_path / "corpus", ["a"], [2]) as writer, pytest.raises(InputError, match="users"):
+        writer.write(0, np.zeros(2), np.array([0, 1, 2]), users=users)
+
+
+def test_damaged_users_are_named(tmp_path):
+    corpus = saved_corpus(tmp_path)
+    file = tmp_path / "corpus" / "00003" / "users.arrow"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert len(corpus.users[2]) == len(corpus.shards[2])
+    with pytest.raises(CorruptBundleError, match=re.escape(f"{file} does not have the SHA-256")):
+        corpus.users[3]
+
+
+def test_the_command_answers_the_users_of_a_corpus(tmp_path, item2vec):  # noqa: F811
+    corpus = saved_corpus(tmp_path)
+    publish(model(), tmp_path / "models")
+    places = ("--models", str(tmp_path / "models"), "--corpus", str(tmp_path / "corpus"))
+    code, out, _ = item2vec("recommend", "--all", "-k", "5", *places, "--out", str(tmp_path / "a"), "--json")
+    assert code == 0
+    assert json.loads(out)["n_blocks"] == 64
+    recommend_all(model(), corpus, k=5, out=tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert item2vec("recommend", "--all", *places, "--to-store")[0] == 2
+    assert item2vec("recommend", "i1", *places)[0] == 2
 
 
 def test_a_killed_run_resumes_with_every_user_once(tmp_path):

@@ -32,6 +32,10 @@ def recommend(
         bool,
         typer.Option("--all", help="Recommend for all users of the store; requires --out or --to-store."),
     ] = False,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --all: sharded corpus whose users are read, not the store."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
     ] = None,
@@ -54,8 +58,8 @@ def recommend(
     recommended. Titles are read from the file --items if it is given, otherwise from the model, which stores
     the titles known at training time.
 
-    --all writes files or rows in blocks of users. After an interruption, run the same command again: finished
-    blocks are kept.
+    --all writes files or rows in blocks of users; with --corpus, a file per shard. After an interruption, run
+    the same command again: finished blocks are kept.
 
     Example: item2vec recommend --user u42 --where genre=jazz --where 'year>=1990'
     """
@@ -64,11 +68,11 @@ def recommend(
     if every_user:
         if user is not None or history:
             raise ConfigError("got --all together with a user or item ids; expected one of them")
-        request = _EveryUser(out, to_store, k, rules)
+        request = _EveryUser(out, to_store, corpus, k, rules)
         show(request.run(location("models", models), location("store", store)), as_json=as_json)
         return
-    if out is not None or to_store:
-        raise ConfigError("got --out or --to-store without --all; expected --all as well")
+    if out is not None or to_store or corpus is not None:
+        raise ConfigError("got --out, --to-store or --corpus without --all; expected --all as well")
     if (user is None) == (not history):
         got = "neither item ids nor --user" if user is None else "both item ids and --user"
         raise ConfigError(f"got {got}; expected one of them: see item2vec recommend --help")
@@ -178,6 +182,7 @@ class _EveryUser:
 
     out: Path | None
     to_store: bool
+    corpus: Path | None
     k: int
     rules: RuleOptions
 
@@ -188,6 +193,8 @@ class _EveryUser:
         if (self.out is None) != self.to_store:
             found = "neither --out nor --to-store" if self.out is None else "both --out and --to-store"
             raise ConfigError(f"got {found}; expected one of them")
+        if self.corpus is not None:
+            return self._of_corpus(models, self.corpus)
         with Engine(models=models, store=url, reload_every=None) as engine:
             view, store = engine.view(), engine.store
             rules = self.rules.arguments(engine.view().items)
@@ -195,6 +202,18 @@ class _EveryUser:
             done = recommend_all(view.model, store, k=self.k, version=view.version, **target, **rules)
         place = {"store": repr(store)} if self.to_store else {"out": str(self.out)}
         return {**place, "version": view.version, "k": self.k, **asdict(done)}
+
+    def _of_corpus(self, models: str, corpus: Path) -> dict[str, Any]:
+        """Recommend for the users of a corpus, without a store."""
+        from item2vec import Sentences, recommend_all
+        from item2vec.versions import load_served
+
+        if self.to_store:
+            raise ConfigError("got --corpus together with --to-store; expected --corpus and --out")
+        version, model = load_served(models)
+        histories, rules = Sentences.open(corpus), self.rules.arguments(model.items)
+        done = recommend_all(model, histories, k=self.k, out=self.out, version=version.id, **rules)
+        return {"out": str(self.out), "version": version.id, "k": self.k, **asdict(done)}
 
 
 def _titles(file: ItemsFile | None, model_items: Items | None) -> Items | None:

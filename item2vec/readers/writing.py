@@ -5,7 +5,8 @@ A column is an array, or codes and texts: ``(codes, texts)`` stands for ``texts[
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,22 @@ def arrow_table(columns: Mapping[str, Column]) -> pa.Table:
     return pa.table({name: _arrow(column) for name, column in columns.items()})
 
 
-def parquet(columns: Mapping[str, Column]) -> memoryview:
-    """Return the content of a Parquet file, compressed by zstd.
+def parquet(parts: Iterable[Mapping[str, Column]]) -> memoryview:
+    """Return the content of a Parquet file of tables with the same columns, compressed by zstd.
 
-    >>> content = parquet({"rank": np.array([1, 2])})
-    >>> pq.read_table(pa.BufferReader(content)).column_names
-    ['rank']
+    There is at least one table.
+
+    >>> content = parquet([{"rank": np.array([1, 2])}, {"rank": np.array([1])}])
+    >>> pq.read_table(pa.BufferReader(content))["rank"].to_pylist()
+    [1, 2, 1]
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(arrow_table(columns), sink, compression="zstd")
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for columns in parts:
+            table = arrow_table(columns)
+            writer = writer or stack.enter_context(pq.ParquetWriter(sink, table.schema, compression="zstd"))
+            writer.write_table(table)
     return memoryview(sink.getvalue())
 
 

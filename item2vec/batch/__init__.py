@@ -1,0 +1,220 @@
+"""``recommend_all``: the recommendations of every user, as Parquet files or in the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec import files
+from item2vec.arguments import checked
+from item2vec.batch.users import Request, Stored, answers_of, digest_of, users_in
+from item2vec.errors import ConfigError
+from item2vec.interactions import Interactions
+from item2vec.progress import progress_bar
+from item2vec.readers.writing import count_rows, parquet
+from item2vec.recommender import Recommender
+from item2vec.rules import RuleArguments
+from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.store import Store
+from item2vec.store.recommendations import replace_recommendations, without_recommendations
+from item2vec.versions.locks import locked
+
+__all__ = ["Recommended", "Request", "answers_of", "recommend_all"]
+
+MANIFEST = "_manifest.json"
+LOCK = "_LOCK"
+FORMAT = 1
+USERS_PER_FILE = 10_000
+USERS_PER_TRANSACTION = 1_000
+USERS_IN_MEMORY = 100_000
+COLUMNS = ("user", "rank", "item", "score", "source")
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """Numbers of users, rows and blocks of users; an earlier call finished ``n_resumed`` of the blocks.
+
+    >>> Recommended(n_users=3, n_rows=30, n_blocks=1, n_resumed=0).n_rows
+    30
+    """
+
+    n_users: int
+    n_rows: int
+    n_blocks: int
+    n_resumed: int
+
+
+@checked
+def recommend_all(
+    model: Recommender,
+    histories: Store | Interactions | Sentences | ShardedSentences | Mapping[str, Iterable[str]],
+    *,
+    k: int = 50,
+    out: str | PathLike[str] | None = None,
+    to_store: Store | None = None,
+    version: str | None = None,
+    users: Sequence[str] | None = None,
+    filter_seen: bool = True,
+    block_users: int | None = None,
+    **rules: Unpack[RuleArguments],
+) -> Recommended:
+    """Write the recommendations of every user to Parquet files, or to the table ``recommendation``.
+
+    Users are processed in blocks, so that memory does not grow with their number. After an interruption, even
+    by SIGKILL or a power loss, repeat the call: finished blocks are kept, and no user occurs twice.
+
+    Parameters
+    ----------
+    histories
+        The history of each user: a ``Store``, whose users and catalogue are read; ``Interactions``; a mapping
+        from user ids to lists of items, oldest first; ``Sentences`` together with ``users``; or
+        ``ShardedSentences`` with users, whose shards are read one at a time. The events of
+        ``Store`` and ``Interactions`` become histories by the model's adapter settings. The histories of
+        later blocks of a store contain the events that arrive meanwhile; users who arrive meanwhile are left
+        out.
+    k
+        Number of items per user, as in ``Recommender.recommend``.
+    out
+        Folder of the files ``part-00000.parquet``, …, one per block, with the columns ``user rank item score
+        source``. Ranks start at 1. A finished file is flushed to the disk and renamed. ``_manifest.json``
+        describes the model, the rules and the histories.
+    to_store
+        Store whose table ``recommendation`` is filled under ``version``, in place of ``out``. ``histories``
+        must be the same ``Store``. A block is one transaction. Users who have recommendations of this version
+        are skipped.
+    version
+        Id of the version. Part of the manifest; required for ``to_store``.
+    users
+        User id of each history of ``Sentences``; by default, its position.
+    block_users
+        Number of users per block: by default 10,000 per file, or 1,000 per transaction. For a sharded corpus,
+        a block is a shard; it is the number of users whose answers are in memory, by default 100,000.
+    filter_seen, rules
+        As in ``Recommender.recommend``, for all users.
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` contains the recommendations of another model, other rules or other histories, or both or
+        neither of ``out`` and ``to_store`` are specified.
+    InputError
+        If user ids are repeated, or their number differs from the number of histories.
+    LockHeldError
+        If another process writes to the folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from item2vec import ItemVectors, Vocabulary, readers
+    >>> vectors = ItemVectors(Vocabulary(("a", "b", "c")), np.eye(3), None, np.ones(3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recommend_all(Recommender(vectors), {"ann": ["a"], "bob": ["a", "b"]}, k=2, out=folder)
+    Recommended(n_users=2, n_rows=3, n_blocks=1, n_resumed=0)
+    """
+    if (out is None) == (to_store is None):
+        raise ConfigError(f"got {'neither' if out is None else 'both'} of out and to_store; expected one")
+    request = Request.of(k, filter_seen, rules)
+    if to_store is not None:
+        if histories is not to_store or version is None:
+            raise ConfigError("to_store requires the same store as histories, and the id of the version")
+        return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
+    folder = Path(str(out))
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "recommend --all", name=LOCK):
+        size = USERS_IN_MEMORY if isinstance(histories, ShardedSentences) else USERS_PER_FILE
+        return _write_files(model, histories, request, folder, version, users, block_users or size)
+
+
+def _write_files(
+    model: Recommender,
+    histories: Store | Interactions | Sentences | ShardedSentences | Mapping[str, Iterable[str]],
+    request: Request,
+    folder: Path,
+    version: str | None,
+    users: Sequence[str] | None,
+    size: int,
+) -> Recommended:
+    earlier = _read_manifest(folder)
+    pinned = {} if earlier is None else earlier["histories"]
+    source = users_in(histories, model, users, pinned.get("last_user"))
+    manifest = {"format": FORMAT, "kind": "recommendations", "version": version, "block_users": size}
+    manifest |= {"model": _model_digest(model), "histories": source.described(), **request.described()}
+    _check_same(earlier, manifest, folder)
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink()
+    if earlier is None:
+        files.write_json(folder / MANIFEST, manifest)
+        files.sync_folder(folder)
+    n_blocks = source.n_blocks(size)
+    n_rows = n_resumed = 0
+    with progress_bar("recommending", n_blocks) as advance:
+        for number in range(n_blocks):
+            path = folder / f"part-{number:05}.parquet"
+            if path.exists():
+                n_resumed += 1
+            else:
+                answers = (part.columns() for part in source.answers(number, size, request))
+                content = parquet({name: columns[name] for name in COLUMNS} for columns in answers)
+                files.replace_bytes(path, content, files.FILE_MODE)
+            n_rows += count_rows(path)
+            advance(f"{n_rows:,} rows")
+    return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
+
+
+def _fill_table(model: Recommender, store: Store, request: Request, version: str, size: int) -> Recommended:
+    source = Stored.of(model, store)
+    n_blocks = source.n_blocks(size)
+    n_rows = n_resumed = 0
+    with progress_bar("recommending", n_blocks) as advance:
+        for number in range(n_blocks):
+            missing = without_recommendations(store, version, (number * size + 1, (number + 1) * size))
+            if missing:
+                answers = source.answers_of(missing, request)
+                n_rows += replace_recommendations(store, version, missing, answers)
+            else:
+                n_resumed += 1
+            advance(f"{n_rows:,} rows")
+    return Recommended(source.n_users, n_rows, n_blocks, n_resumed)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    path = folder / MANIFEST
+    if path.exists():
+        manifest: dict[str, Any] = files.parse_json(files.read_text(path, files.MAX_JSON_BYTES), path)
+        return manifest
+    others = [file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))]
+    if others:
+        raise ConfigError(f"{folder} contains {others[0]!r} and no {MANIFEST}; expected an empty folder")
+    return None
+
+
+def _check_same(earlier: Mapping[str, Any] | None, manifest: Mapping[str, Any], folder: Path) -> None:
+    if earlier is None or earlier == manifest:
+        return
+    names = [name for name, value in manifest.items() if earlier.get(name) != value]
+    raise ConfigError(
+        f"{folder} contains recommendations with another {' and another '.join(names)}; expected the same "
+        "arguments to resume: repeat them, or choose another folder"
+    )
+
+
+def _model_digest(model: Recommender) -> str:
+    """Return the SHA-256 of everything that the recommendations of a model depend on."""
+    parts = model.parts
+    about = (parts.taste, parts.adapter, parts.index.kind, parts.vectors.config)
+    digest = hashlib.sha256(repr(about).encode())
+    digest.update(digest_of(model.vocabulary.ids).encode())
+    vectors, table = parts.vectors, parts.neighbours
+    arrays: list[npt.NDArray[Any] | None] = [vectors.input, vectors.output, vectors.positions, vectors.counts]
+    arrays += [parts.prior, *(() if table is None else (table.offsets, table.items, table.weights))]
+    for array in arrays:
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,247 @@
+"""The users of ``recommend_all`` and their histories: in memory, in a sharded corpus, or in a store."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from item2vec.adapters.histories import user_histories
+from item2vec.answers import Answers
+from item2vec.catalogue import Eligible
+from item2vec.config import AdapterConfig
+from item2vec.errors import InputError
+from item2vec.interactions import Interactions
+from item2vec.recommender import Recommender
+from item2vec.rules import Rules
+from item2vec.sentences import Sentences, ShardedSentences
+from item2vec.store import Store
+from item2vec.store.recommendations import count_users, last_user, users_of
+from item2vec.types import as_history, check_k
+from item2vec.view import View
+
+__all__ = ["Request", "Stored", "Users", "answers_of", "digest_of", "users_in"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of ``recommend_many`` that apply to all users."""
+
+    k: int
+    filter_seen: bool
+    rules: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
+        """Check ``k``, and that no rule has a list per user."""
+        read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
+        disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
+        if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
+            raise InputError("exclude or disliked has a list per user; expected deny or ids, for all users")
+        return cls(check_k(k), filter_seen, read)
+
+    def described(self) -> dict[str, Any]:
+        """Return JSON values that identify the request. An invalid rule raises an error."""
+        rules: Any = dict(self.rules)
+        digest = digest_of([_canonical(Rules.of(rules, many=True))])
+        return {"k": self.k, "filter_seen": self.filter_seen, "rules": digest}
+
+
+class Users(Protocol):
+    """The histories of numbered users. A number may belong to no user."""
+
+    @property
+    def n_users(self) -> int:
+        """The number of users."""
+
+    def n_blocks(self, size: int) -> int:
+        """Return the number of blocks of ``size`` users."""
+
+    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
+        """Yield the answers of the users of a block, in parts."""
+
+    def described(self) -> dict[str, Any]:
+        """Return JSON values that identify the histories."""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Histories in memory, and the seen items of the users; ``None``: the items of the histories."""
+
+    model: Recommender
+    users: Sequence[str]
+    histories: Sentences
+    seen: Sentences | None = None
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    def n_blocks(self, size: int) -> int:
+        return -(-len(self.users) // size)
+
+    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
+        yield self.answers_of(slice(block * size, (block + 1) * size), request)
+
+    def answers_of(self, part: slice, request: Request) -> Answers:
+        """Return the answers of a part of the users."""
+        rules, filter_seen = dict(request.rules), request.filter_seen
+        if filter_seen and self.seen is not None:
+            # With seen_events, the other items of the history stay eligible.
+            rules["exclude"], filter_seen = self.seen[part], self.model.adapter.seen_events is None
+        answers = self.model.recommend_many(
+            self.histories[part], k=request.k, as_arrays=True, filter_seen=filter_seen, **rules
+        )
+        return dataclasses.replace(answers, users=tuple(self.users[part]))
+
+    def described(self) -> dict[str, Any]:
+        return {"users": digest_of(self.users), "histories": self.histories.fingerprint()}
+
+
+@dataclass(frozen=True)
+class _Sharded:
+    """Histories in a sharded corpus. A block is a shard; ``size`` users of it are answered at a time."""
+
+    model: Recommender
+    corpus: ShardedSentences
+    users: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, model: Recommender, corpus: ShardedSentences) -> _Sharded:
+        if corpus.users is None:
+            raise InputError(
+                f"{corpus!r} has no user ids; expected a corpus of interactions, which prepare writes"
+            )
+        return cls(model, corpus, corpus.users)
+
+    @property
+    def n_users(self) -> int:
+        return sum(len(_starts_of_runs(users)) for users in self.users)
+
+    def n_blocks(self, size: int) -> int:
+        del size
+        return len(self.users)
+
+    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
+        users, shard = self.users[block], self.corpus.shards[block]
+        starts = _starts_of_runs(users)
+        # The sentences of a user are consecutive, in order of time.
+        histories = dataclasses.replace(shard, offsets=shard.offsets[[*starts, len(users)]])
+        listed = _Listed(self.model, [users[start] for start in starts], histories)
+        for start in range(0, len(starts) or 1, size):
+            yield listed.answers_of(slice(start, start + size), request)
+
+    def described(self) -> dict[str, Any]:
+        return {"corpus": self.corpus.fingerprint()}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Histories in a store. Users are numbered by their rows in the store, up to ``last``."""
+
+    view: View
+    store: Store
+    last: int
+
+    @classmethod
+    def of(cls, model: Recommender, store: Store, last: int | None = None) -> Stored:
+        """Return the users up to number ``last``, by default all."""
+        catalogue = store.catalogue()
+        serving = model.with_catalogue(Eligible(catalogue, model.vocabulary, attributes=model.items))
+        return cls(View(serving, None, catalogue, store), store, last or last_user(store))
+
+    @property
+    def n_users(self) -> int:
+        """The number of users."""
+        return count_users(self.store, self.last)
+
+    def n_blocks(self, size: int) -> int:
+        """Return the number of blocks of ``size`` numbers."""
+        return -(-self.last // size)
+
+    def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
+        """Yield the answers of the users of a block."""
+        numbers = (block * size + 1, min((block + 1) * size, self.last))
+        yield self.answers_of(users_of(self.store, numbers), request)
+
+    def answers_of(self, users: Iterable[str], request: Request) -> Answers:
+        """Return the answers of these users."""
+        return self.view.recommend_many(
+            users, k=request.k, as_arrays=True, filter_seen=request.filter_seen, **request.rules
+        )
+
+    def described(self) -> dict[str, Any]:
+        """Return JSON values that identify the histories."""
+        return {"store": repr(self.store), "last_user": self.last}
+
+
+def answers_of(model: Recommender, interactions: Interactions, request: Request) -> Answers:
+    """Return the answers of all users of these interactions, as ``recommend_all`` writes them."""
+    return _listed(interactions, model).answers_of(slice(None), request)
+
+
+def users_in(
+    histories: Store | Interactions | Sentences | ShardedSentences | Mapping[str, Iterable[str]],
+    model: Recommender,
+    names: Sequence[str] | None,
+    last: int | None,
+) -> Users:
+    """Return the users of any kind of histories. ``names`` are those of ``Sentences``.
+
+    ``last`` is the number of the last user of a store that an earlier call has begun with.
+    """
+    if names is not None and not isinstance(histories, Sentences):
+        raise InputError("users is given together with histories that have user ids; expected Sentences")
+    if isinstance(histories, Store):
+        return Stored.of(model, histories, last)
+    if isinstance(histories, ShardedSentences):
+        return _Sharded.of(model, histories)
+    return _listed(histories, model, names)
+
+
+def _listed(
+    histories: Interactions | Sentences | Mapping[str, Iterable[str]],
+    model: Recommender,
+    users: Sequence[str] | None = None,
+) -> _Listed:
+    if isinstance(histories, Interactions):
+        adapter, items = model.adapter, model.items
+        seen = AdapterConfig(events=adapter.seen_events, group_by=adapter.group_by)
+        read = user_histories(histories, adapter, items)
+        return _Listed(model, histories.users.ids, read, user_histories(histories, seen, items))
+    if isinstance(histories, Mapping):
+        return _Listed(model, list(histories), Sentences.of(histories.values()))
+    names = list(map(str, range(len(histories)))) if users is None else as_history(users, "users")
+    if len(set(names)) != len(names) or len(names) != len(histories):
+        raise InputError(
+            f"found {len(set(names)):,} distinct user ids for {len(histories):,} histories; expected one each"
+        )
+    return _Listed(model, names, histories)
+
+
+def _starts_of_runs(users: Sequence[str]) -> list[int]:
+    """Return the positions of the first sentences of the users.
+
+    >>> _starts_of_runs(["a", "a", "b"])
+    [0, 2]
+    """
+    return [place for place in range(len(users)) if place == 0 or users[place] != users[place - 1]]
+
+
+def _canonical(value: object) -> str:
+    """Return a text that does not depend on the order of sets, which differs between processes."""
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name!r}: {_canonical(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, frozenset | tuple | list):
+        parts = [_canonical(part) for part in value]
+        return f"({', '.join(sorted(parts) if isinstance(value, frozenset) else parts)})"
+    return repr(value)
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Return the SHA-256 of texts in hexadecimal."""
+    return hashlib.sha256("".join(f"{len(text.encode())}:{text}" for text in texts).encode()).hexdigest()
