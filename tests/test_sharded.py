@@ -7,7 +7,8 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fresh_folder
 
@@ -83,7 +84,7 @@ def parts(split):
     }
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(sentences=corpora(), shards=st.integers(1, 4), n=st.integers(1, 2), repeats=st.booleans())
 def test_leave_last_out_of_shards_equals_that_of_the_sentences(
     tmp_path_factory, either, sentences, shards, n, repeats
@@ -98,7 +99,7 @@ def test_leave_last_out_of_shards_equals_that_of_the_sentences(
         assert found.fingerprints() == expected.fingerprints()
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(sentences=corpora(), shards=st.integers(1, 4), half_life=st.sampled_from([None, 2.0]))
 def test_statistics_of_shards_equal_those_of_the_sentences(
     tmp_path_factory, either, sentences, shards, half_life

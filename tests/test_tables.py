@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_neighbours import IDS, dense_links, dense_transitions, lists, rows_of, sentences_of
 
@@ -52,7 +52,6 @@ def test_ease_of_one_pair():
     assert table.decay == 1
 
 
-@settings(deadline=None)
 @given(lists, st.sampled_from([0.5, 3.0, 100.0]), st.integers(1, 8))
 def test_ease_is_a_ridge_regression_per_item(lists, l2, k):
     expected = ease_by_columns(lists, l2)
