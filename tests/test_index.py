@@ -418,6 +418,7 @@ def test_an_approximate_index_is_asked_for_as_many_rows_as_filters_require():
         (4000, 3000, (10, 4000)),  # excluded rows are rarely all among the best
         (2000, 0, (17, 4000)),  # 5 of 17 rows are allowed at worst: 8.5 - 2 standard deviations of 2.1
         (1000, 0, (36, 2000)),  # to scan some of the rows takes the time of 2 rows each, or of all rows
+        (2000, 3, (20, 4000)),  # 17, and 3 excluded rows, of which each is one row
         (257, 0, (146, 514)),
         (256, 0, None),  # few rows are always scanned
     ):
