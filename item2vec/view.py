@@ -241,14 +241,15 @@ class View:
 
     def _histories_of(self, period: Period, users: Iterable[str]) -> Sentences:
         """Return, for each user, the history that the model reads from the events of a period."""
-        events = self._plausible(self._events(users)).between(period.start, period.end)
+        since = None if period.start is None else EPOCH + timedelta(microseconds=period.start)
+        events = self._plausible(self._events(users, since)).between(period.start, period.end)
         return events.shaped(self.model.adapter, self.catalogue.items)
 
-    def _events(self, users: Iterable[str]) -> _Events:
+    def _events(self, users: Iterable[str], since: datetime | None = None) -> _Events:
         user_ids = as_history(users, "users")
         if self.store is None:
             raise InputError("users have no histories, because the engine has no store; pass history=")
-        return _Events.of(self.store.histories(user_ids))
+        return _Events.of(self.store.histories(user_ids, since=since))
 
     def _plausible(self, events: _Events) -> _Events:
         if events.sentences.timestamps is None:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from strategies import ODD_IDS, ids, illegal_ids
 
-from item2vec import Items
+from item2vec import Interactions, Items
 from item2vec.errors import ConfigError, InputError, InvalidIdError
 from item2vec.store import Ahead, Ingested, Store, event_key, queries
 
@@ -313,15 +313,32 @@ def test_a_history_is_oldest_first_and_limit_keeps_its_newest_part(store):
         store.history("ann", limit=0)
 
 
+def test_histories_since_a_time_contain_this_time(store):
+    store.ingest(listens(*[("ann", f"i{n}", n) for n in range(9)], ("bob", "x", 99)))
+    since = datetime(1970, 1, 1, 0, 0, 0, 4, tzinfo=UTC)
+    for time in (since, since.replace(tzinfo=None), since.astimezone(timezone(timedelta(hours=5)))):
+        ann, bob, nobody = store.histories(["ann", "bob", "nobody"], since=time)
+        assert (ann.items, ann.timestamps.tolist()) == (["i4", "i5", "i6", "i7", "i8"], [4, 5, 6, 7, 8])
+        assert (bob.items, nobody.items) == (["x"], [])
+
+
+def test_histories_without_timestamps_are_complete_since_any_time(store):
+    store.ingest(Interactions.of(user=["ann", "ann"], item=["a", "b"]))
+    (history,) = store.histories(["ann"], since=datetime.max)
+    assert (history.items, history.timestamps) == (["a", "b"], None)
+
+
 def test_a_history_is_one_search_per_index(memory):
     # SQLite only, because its query plans do not depend on the content of the tables.
     with Store(f"sqlite:///{memory}/store.db") as store, sqlite3.connect(memory / "store.db") as connection:
         store.upgrade()
-        statement = str(queries._history("sqlite").compile(dialect=sqlite.dialect()))
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", ("ann", 9, 0))]
+        for made, values in ((queries._history, ("ann", 9, 0)), (queries._history_since, ("ann", 0, 9, 0))):
+            statement = str(made("sqlite").compile(dialect=sqlite.dialect()))
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+            assert len(plan) == 3
+            assert all(step.startswith("SEARCH") for step in plan)
     connection.close()
-    assert len(plan) == 3
-    assert all(step.startswith("SEARCH") for step in plan)
+    assert any("occurred_at>?" in step for step in plan), "events before a time are not read"
 
 
 def test_a_reader_sees_one_snapshot_while_a_writer_writes(store, url):

@@ -303,8 +303,8 @@ class _Best(NamedTuple):
 def _over_fetched(index: Index, query: Floats, excluded: Rows, best: _Best) -> SearchResult | None:
     """Return the best of enough candidates of an approximate index, or ``None`` to request a scan."""
     k, scan = best.k, best.scan
-    # Usually few of the excluded rows are among the best, and few of the allowed rows are excluded. If not, the
-    # second search allows for all of them.
+    # Usually few excluded rows are among the best, and few allowed rows are excluded. If not, the second
+    # search allows for all of them.
     n = _n_candidates(k, scan) + min(k, len(excluded))
     # Rows added after the index was built are always candidates, in addition to those of the index.
     n_built = getattr(index, "n_built", len(index.matrix))

@@ -101,14 +101,19 @@ def latest_plausible(now: datetime) -> datetime:
     return min(now, datetime.max.replace(tzinfo=now.tzinfo) - ALLOWED_AHEAD) + ALLOWED_AHEAD
 
 
-def read_history(connection: sa.Connection, user: str, limit: int | None) -> History:
-    """Return the newest ``limit`` (``None``: all) interactions of a user, oldest first.
+def read_history(
+    connection: sa.Connection, user: str, limit: int | None, since: datetime | None = None
+) -> History:
+    """Return the newest ``limit`` (``None``: all) interactions of a user from ``since`` on, oldest first.
 
     The history of an unknown user is empty.
     """
-    parameters = {"user": user, "limit": ALL if limit is None else limit}
+    parameters: dict[str, Any] = {"user": user, "limit": ALL if limit is None else limit}
+    statement = _history(connection.dialect.name)
+    if since is not None:
+        parameters["since"], statement = _aware(since), _history_since(connection.dialect.name)
     with undamaged(connection):
-        rows = connection.execute(_history(connection.dialect.name), parameters).all()[::-1]
+        rows = connection.execute(statement, parameters).all()[::-1]
         dated = all(row[4] for row in rows)
         return History(
             [row[0] for row in rows],
@@ -118,9 +123,13 @@ def read_history(connection: sa.Connection, user: str, limit: int | None) -> His
         )
 
 
-def read_histories(connection: sa.Connection, users: Sequence[str]) -> list[History]:
-    """Return the complete history of each user."""
-    return [read_history(connection, user, None) for user in users]
+def read_histories(
+    connection: sa.Connection, users: Sequence[str], since: datetime | None = None
+) -> list[History]:
+    """Return the history of each user from ``since`` on; all of it if interactions have no timestamps."""
+    if since is not None and has_timestamps(connection) is False:
+        since = None
+    return [read_history(connection, user, None, since) for user in users]
 
 
 def read_interactions(
@@ -302,6 +311,11 @@ def _ranked(codes: Codes, ids: Sequence[str]) -> tuple[Codes, Vocabulary]:
     rank = np.zeros(len(ids), dtype=np.int32)
     rank[present] = np.arange(len(present), dtype=np.int32)
     return rank[codes], Vocabulary(tuple(ids[code] for code in present))
+
+
+@cache
+def _history_since(dialect: str) -> sa.Select[Any]:
+    return _history(dialect).where(interaction.c.occurred_at >= sa.bindparam("since"))
 
 
 @cache

@@ -244,10 +244,10 @@ class Store:
         limit = None if limit is None else check_k(limit)
         return self._data("read", partial(queries.read_history, user=user, limit=limit))
 
-    def histories(self, users: Iterable[str]) -> list[History]:
-        """Return the history of each user, read in one transaction."""
+    def histories(self, users: Iterable[str], *, since: datetime | None = None) -> list[History]:
+        """Return the history of each user from ``since`` (naive: UTC) on, read in one transaction."""
         check_ids(names := as_history(users, "users"))
-        return self._data("read", partial(queries.read_histories, users=names))
+        return self._data("read", partial(queries.read_histories, users=names, since=since))
 
     def items(self) -> Items:
         """Return all items, active and inactive, in ascending order of id."""
