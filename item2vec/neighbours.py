@@ -32,7 +32,7 @@ class NeighbourTable:
     """A sparse item–item matrix: the neighbours of each item and their weights, best first.
 
     The neighbours of item ``i`` are ``items[offsets[i]:offsets[i + 1]]`` (int32), and their weights
-    ``weights[offsets[i]:offsets[i + 1]]`` (float32, above 0). ``offsets`` is int64 (n items + 1). ``decay``
+    ``weights[offsets[i]:offsets[i + 1]]`` (float32, not 0). ``offsets`` is int64 (n items + 1). ``decay``
     is the factor on the weight of a history item per step back when the table is applied to a history.
 
     Raises
@@ -222,8 +222,8 @@ def _fault(table: NeighbourTable) -> str | None:
         return f"offsets are {offsets}; expected non-decreasing numbers from 0 to {len(items)}"
     if len(items) and not 0 <= items.min() <= items.max() < len(table):
         return f"neighbours range from {items.min()} to {items.max()}; expected 0 to {len(table) - 1}"
-    if not bool(np.all((weights > 0) & np.isfinite(weights))):
-        return "a weight is not finite or not above 0; expected finite numbers above 0"
+    if not bool(np.all((weights != 0) & np.isfinite(weights))):
+        return "a weight is not finite or 0; expected finite numbers other than 0"
     if not 0 < table.decay <= 1:
         return f"decay is {table.decay}; expected a number above 0 and at most 1"
     return None

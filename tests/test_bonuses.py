@@ -251,6 +251,21 @@ def test_the_mixture_uses_weights_and_timestamps_of_the_history():
     assert len(mixed.rows) > len(alone.rows)
 
 
+def test_negative_weights_lower_a_sum_to_0_at_most():
+    # Sums of the rows of a and b: c .5 - .5, d -.25, e .5 - .5 + .25, f .5 + .25.
+    rows = NeighbourTable(
+        [0, 4, 7, 8, 8, 8, 8], [5, 2, 4, 3, 5, 2, 4, 4], [0.5, 0.5, 0.5, -0.25, 0.25, -0.5, -0.5, 0.25],
+        decay=1.0,
+    )  # fmt: skip
+    read = encode_histories(Vocabulary(tuple("abcdef")), [["a", "b", "c"]])
+    found = history_bonuses(read, TasteConfig(mixture=1.0), rows, repeats=False)
+    assert found.rows.tolist() == [4, 5]
+    assert found.values == pytest.approx(np.log1p(np.array([0.25, 0.75]) / bonuses.FLOOR))
+    shares = token_bonuses(read, TasteConfig(mixture=1.0), rows, 4)
+    assert shares == pytest.approx(found.values[0] * np.array([2.0, -2.0, 1.0]))
+    assert token_bonuses(read, TasteConfig(mixture=1.0), rows, 3).tolist() == [0, 0, 0]
+
+
 def test_a_very_long_history_whose_end_has_no_neighbours():
     rows = NeighbourTable([0, 1, 1], [1], [0.5], decay=0.5)
     read = encode_histories(Vocabulary(("a", "b")), [["a"] + ["b"] * 1070, ["a"] + ["b"] * 3000])

@@ -12,6 +12,7 @@ from item2vec.config.training import with_objective
 
 __all__ = ["EASE", "LinkProp", "TableConfig", "Transitions"]
 
+MaxNeighbours = Annotated[int, Field(ge=1, le=100_000)]
 MaxItems = Annotated[int, Field(ge=2, le=100_000)]
 
 
@@ -29,7 +30,7 @@ class TableConfig(OneStep):
     power: Annotated[Finite, Field(ge=0, le=1)] = 0.5
     """Exponent of the singular values in the input vectors; their exponent in the output vectors is
     1 - ``power``."""
-    max_neighbours: Annotated[int, Field(ge=1, le=100_000)] = 200
+    max_neighbours: MaxNeighbours = 200
     """Maximum number of neighbours of an item in the table; those with the largest weights are kept."""
 
     @property
@@ -85,12 +86,15 @@ class EASE(TableConfig):
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
 
     >>> EASE(l2=100.0).max_neighbours
-    200
+    400
     """
 
     objective: Literal["ease"] = "ease"
     """Solve for the linear weights between items that reconstruct sentences best, in closed form."""
     l2: Annotated[Finite, Field(ge=0.001, le=1e9)] = 250.0
     """Regularisation: number added to the diagonal of the matrix of co-occurrence counts."""
+    max_neighbours: MaxNeighbours = 400
+    """Maximum number of neighbours of an item in the table; those with the largest absolute weights are kept,
+    which may be below 0."""
     max_items: MaxItems = 2000
     """Maximum number of distinct items of a sentence that are counted; the last ones are kept."""

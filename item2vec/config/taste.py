@@ -51,8 +51,8 @@ class TasteConfig(Settings):
     """Number added to the score of each item of the history, if seen items may be recommended."""
     mixture: Bonus | None = None
     """Weight of the table of neighbours in scores: adds mixture · log(1 + p / 0.0001) to the score of an
-    item, where p is the item's share of the neighbour weights of the history. With 0, no table is built. The
-    default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
+    item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, no table is
+    built. The default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
     popularity: Bonus = 0.0
     """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
     c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, no

@@ -28,6 +28,8 @@ __all__ = [
     "sentences_of_items",
 ]
 
+CANCELLED = -1e-300
+
 
 class SparseRows(NamedTuple):
     """Sparse rows: the items of each row with their scores, best first; equal scores are sorted by item.
@@ -293,8 +295,8 @@ def log_shares(
 ) -> tuple[Codes, Doubles, Offsets]:
     """Return, for each history, the items with p > 0, ascending, and their ``log(1 + p / floor)``.
 
-    With ``T`` as in ``best_sums``, ``sums = weights @ T[history]`` and ``p = sums / sums.sum()``. The result
-    is ``(items, logarithms, offsets)``.
+    With ``T`` as in ``best_sums``, ``sums = maximum(weights @ T[history], 0)`` and ``p = sums / sums.sum()``.
+    The scores of ``T`` may be negative. The result is ``(items, logarithms, offsets)``.
 
     Examples
     --------
@@ -311,40 +313,37 @@ def log_shares(
     for history in range(len(offsets) - 1):
         own = slice(offsets[history], offsets[history + 1])
         near = np.sort(reached[: _add_rows(histories[own], weights[own], rows, sums, reached)])
-        start, end = ends[history], ends[history] + len(near)
-        if end > len(items):
-            items = np.concatenate((items, np.empty(end, np.int32)))
-            logs = np.concatenate((logs, np.empty(end, np.float64)))
-        total = sums[near].sum()
-        for i in range(len(near)):
-            items[start + i] = near[i]
-            logs[start + i] = np.log1p(sums[near[i]] / total / floor)
-            sums[near[i]] = 0
+        end, most = ends[history], ends[history] + len(near)
+        if most > len(items):
+            items = np.concatenate((items, np.empty(most, np.int32)))
+            logs = np.concatenate((logs, np.empty(most, np.float64)))
+        total = np.maximum(sums[near], 0.0).sum()
+        for other in near:
+            if sums[other] > 0:
+                items[end], logs[end] = other, np.log1p(sums[other] / total / floor)
+                end += 1
+            sums[other] = 0
         ends[history + 1] = end
     return items[: ends[-1]], logs[: ends[-1]], ends
 
 
 @compiled
-def _add_rows(
-    history: Codes,
-    weights: Doubles,
-    rows: SparseRows,
-    sums: Doubles,
-    reached: Codes,
-) -> int:
+def _add_rows(history: Codes, weights: Doubles, rows: SparseRows, sums: Doubles, reached: Codes) -> int:
     """Add ``weights @ T[history]`` to ``sums``, which must be all zero.
 
-    The items with a sum above 0 are written to ``reached``, and their number is returned.
+    The items with a sum other than 0 are written to ``reached``, and their number is returned.
     """
     n_reached = 0
     for token in range(len(history)):
         for i in range(rows.starts[history[token]], rows.ends[history[token]]):
             other, term = rows.items[i], weights[token] * rows.scores[i]
-            if term > 0:  # the weight underflows to 0 after about a thousand steps of decay
+            if term != 0:  # the weight underflows to 0 after about a thousand steps of decay
                 if sums[other] == 0:
                     reached[n_reached] = other
                     n_reached += 1
                 sums[other] += term
+                if sums[other] == 0:  # terms cancel out: a mark that the item is reached
+                    sums[other] = CANCELLED
     return n_reached
 
 

@@ -22,14 +22,14 @@ EASE_ROUNDING = 1e-9
 
 @checked
 def ease(
-    sentences: Sentences, *, l2: float = 250.0, k: int = 200, max_items: int = MAX_ITEMS
+    sentences: Sentences, *, l2: float = 250.0, k: int = 400, max_items: int = MAX_ITEMS
 ) -> NeighbourTable:
     """Return the table of EASE, with a row per item of the vocabulary.
 
     Let A be the binary matrix of sentences × items, and P the inverse of ``Aᵀ A + l2 · I``. The weight of
     item ``j`` in the row of item ``i`` is ``-P[i, j] / P[j, j]``, which minimises ``|A - A B|² + l2 · |B|²``
-    over the matrices B with a diagonal of 0. Only weights above 0 are kept, and the ``k`` largest of each
-    row. The decay of the table is 1.
+    over the matrices B with a diagonal of 0. The ``k`` weights of each row with the largest absolute values
+    are kept. The decay of the table is 1.
 
     The inverse is dense and computed in place: memory is 8 bytes, and time one multiplication and
     addition, per item squared and cubed. In a sentence with more than ``max_items`` distinct items, only the
@@ -46,8 +46,8 @@ def ease(
     Examples
     --------
     >>> table = ease(Sentences.of([["a", "b"], ["b", "a"], ["c", "a"]]), l2=1.0)
-    >>> table.items, table.weights.round(2)
-    (array([1, 2, 0, 0], dtype=int32), array([0.57, 0.38, 0.67, 0.5 ], dtype=float32))
+    >>> table.items, table.weights.round(1)
+    (array([1, 2, 0, 2, 0, 1], dtype=int32), array([ 0.6,  0.4,  0.7, -0.2,  0.5, -0.3], dtype=float32))
     """
     n_items = len(sentences.vocabulary)
     if n_items > EASE_MAX_ITEMS:
@@ -65,8 +65,11 @@ def ease(
     rows, values = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
     for item in range(n_items):
         row = (weights[item] / -diagonal).astype(np.float32)
-        row[row <= EASE_ROUNDING] = -np.inf
-        best = top_k(row, k)
+        row[item] = 0
+        sizes = np.abs(row)
+        sizes[sizes <= EASE_ROUNDING] = -np.inf
+        best = top_k(sizes, k)
+        best = best[np.argsort(-row[best], kind="stable")]
         rows.append(best)
         values.append(row[best])
     offsets = offsets_of([len(best) for best in rows[1:]])

@@ -75,8 +75,8 @@ def factorised(
 
     if not len(table.items):
         raise TrainingError(
-            f"objective={config.objective!r} found no neighbours; expected two different items that occur "
-            "together more often than by chance; pass more or longer sentences"
+            f"objective={config.objective!r} found no neighbours; expected two different items in a "
+            "sentence; pass more or longer sentences"
         )
     n_items = len(table)
     matrix = csr_array(
