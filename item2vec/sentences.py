@@ -378,6 +378,7 @@ class ShardedSentences(Sequence[list[str]]):
         log.info("%r is read into memory", self)
         return joined(list(self.shards))
 
+    @checked
     def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
         """Return the shards that a function of the number of a shard and of the shard returns.
 

@@ -207,9 +207,16 @@ class Vocabulary:
 
         The ids of the smaller vocabulary are looked up in the larger one.
 
+        Raises
+        ------
+        InputTypeError
+            If ``other`` is not a vocabulary.
+
         >>> Vocabulary(("a", "b", "c")).codes_in(Vocabulary(("c", "a")))
         array([ 1, -1,  0], dtype=int32)
         """
+        if not isinstance(other, Vocabulary):
+            raise InputTypeError(f"other is {short_repr(other)}; expected a Vocabulary")
         if len(self) <= len(other):
             return other.encode(self.ids)
         own = self.encode(other.ids)

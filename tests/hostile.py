@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from item2vec import (
     readers,
     recommend_all,
     report,
+    sharded,
     spark,
     store,
     train,
@@ -186,6 +189,7 @@ class World:
         self.store.ingest_items(self.items)
         self.engine = Engine(models=self.models, store=self.url, reload_every=None)
         self.sentences.save(folder / "sentences")
+        self.sentences.save(folder / "corpus", shards=2)
         self.vectors.save_word2vec(folder / "vectors.txt")
         (folder / "listens.csv").write_text("user,item,timestamp\nu,a,2024-01-01\nu,b,2024-01-02\n")
         (folder / "items.csv").write_text("item,title,g\na,A,jazz\nb,B,soul\n")
@@ -238,6 +242,7 @@ def calls_of(world):
     yield Vocabulary.of, {"ids": ["a", "b"]}
     yield w.items.vocabulary.code, {"id_": "a"}
     yield w.items.vocabulary.encode, {"ids": ["a"]}
+    yield w.items.vocabulary.codes_in, {"other": w.vectors.vocabulary}
     yield w.items.vocabulary.decode, {"codes": [0]}
     yield w.items.vocabulary.take, {"codes": rows}
     yield w.items.vocabulary.closest, {"id_": "a", "n": 3}
@@ -248,6 +253,23 @@ def calls_of(world):
     yield s.keep, {"tokens": np.ones(len(s.tokens), bool)}
     yield s.regroup, {"source": rows, "offsets": np.array([0, 2])}
     yield s.save, {"path": w.folder / "saved"}
+    # shards
+    corpus = Sentences.open(w.folder / "corpus")
+    yield sharded.ShardedSentences.open, {"path": w.folder / "corpus"}
+    yield corpus.take, {"sentences": rows}
+    yield corpus.derive, {"function": lambda number, shard: shard}
+    folder = Path(tempfile.mkdtemp(dir=w.folder))
+    with sharded.ShardWriter(folder / "written", ["a", "b"], [2, 1], n_shards=2) as writer:
+        yield writer.is_complete, {"number": 1}
+        yield writer.write, {"number": 0, "tokens": rows, "offsets": np.array([0, 2])}
+        columns = {"tokens": rows, "offsets": np.array([0, 1, 2])}
+        yield writer.write_runs, {"bounds": np.array([0, 1, 2]), **columns}
+    yield sharded.ShardWriter, {"path": folder / "other", "ids": ["a"], "counts": [1]}
+    yield sharded.shard_of, {"user": "u", "n_shards": 2}
+    yield (
+        adapters.save_shards,
+        {"interactions": w.interactions, "adapter": config.AdapterConfig(), "out": w.folder / "shards"},
+    )
     yield Interactions, {n: getattr(w.interactions, n) for n in ("users", "items", "user", "item")}
     yield Interactions.of, {"user": ["u"], "item": ["a"]}
     yield w.interactions.take, {"rows": rows}

@@ -25,6 +25,7 @@ from item2vec import (
     phrases,
     readers,
     report,
+    sharded,
     spark,
     store,
     translation,
@@ -36,12 +37,12 @@ from item2vec.errors import InputError, InputTypeError, Item2VecError, short_rep
 
 PUBLIC = (
     *(item2vec, adapters, conditions, config, contexts, evaluation, metrics, phrases, readers, report, store),
-    *(spark, translation, tuning, versions),
+    *(sharded, spark, translation, tuning, versions),
 )
 """Packages whose names are public."""
 LONGEST = 700
 """Bound of the length of a message, in characters."""
-OWN_FUNCTIONS = {"after_epoch", "adapter", "now", "score"}
+OWN_FUNCTIONS = {"after_epoch", "adapter", "function", "now", "score"}
 """Arguments that are functions of the caller, whose exceptions propagate."""
 NOT_CALLED = {
     "retrain": "takes seconds; its settings are checked by RetrainConfig",
@@ -50,6 +51,7 @@ NOT_CALLED = {
     "Estimate.of": "made by tune",
     "Fault.of_value": "made by readers",
     "Recommender.with_catalogue": "called by Engine",
+    "ShardedSentences": "made by Sentences.open",
     **dict.fromkeys(
         (
             *("Column.of", "Column.equal_to_any", "Column.ordered", "Column.containing"),

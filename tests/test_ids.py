@@ -29,7 +29,7 @@ from item2vec import adapters as adapt
 from item2vec.errors import InputTypeError
 from item2vec.evaluation import CommonNeighbours, Popularity
 from item2vec.store import Store, event_key
-from item2vec.types import as_history, check_ids
+from item2vec.types import as_history, as_texts, check_ids
 
 PUBLIC_MODULES = (
     "item2vec",
@@ -79,6 +79,7 @@ MANY_IDS = {
     ("Vocabulary", "ids"): lambda s, bad: Vocabulary(bad),
     ("Vocabulary.of", "ids"): lambda s, bad: Vocabulary.of(bad),
     ("Vocabulary.encode", "ids"): lambda s, bad: s.songs.encode(bad),
+    ("as_texts", "ids"): lambda s, bad: as_texts(bad),
     ("check_ids", "ids"): lambda s, bad: check_ids(bad),
     ("as_history", "items"): lambda s, bad: s.songs.encode(as_history(bad)),
     ("Interactions.of", "user"): lambda s, bad: Interactions.of(user=bad, item=["a"]),

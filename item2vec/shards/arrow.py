@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from item2vec import files
 from item2vec.arrays import Codes
-from item2vec.errors import CorruptBundleError, InputError, InvalidIdError, short_repr
+from item2vec.errors import CorruptBundleError, InputError, InputTypeError, InvalidIdError, short_repr
 from item2vec.shards.hashing import Lookup, string_buffers
 from item2vec.types import MAX_ID_BYTES, Vocabulary, as_history, as_texts, check_ids
 
@@ -180,14 +180,27 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
 
     ``ids`` is a sequence of text or an Arrow array, with ``counts``, or without ``counts`` an iterable of
     Arrow record batches with the columns ``id`` and ``count``.
+
+    Raises
+    ------
+    InputError
+        If an id is invalid or occurs twice, or ids and counts are of another form.
     """
     path = folder / _VOCABULARY
-    with path.open("xb") as file:
-        with pa.ipc.new_file(file, _SCHEMA) as writer:
-            for block in _regular(_tables(ids, counts)):
-                writer.write_batch(_compact(block))
-        file.flush()
-        files.flush(file.fileno())
+    try:
+        with path.open("xb") as file:
+            with pa.ipc.new_file(file, _SCHEMA) as writer:
+                for block in _regular(_tables(ids, counts)):
+                    writer.write_batch(_compact(block))
+            file.flush()
+            files.flush(file.fileno())
+    except InputError:
+        raise
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InputTypeError(
+            f"ids is {short_repr(ids)} and counts is {short_repr(counts)}; expected text and integers, or "
+            f"Arrow record batches of id and count ({error})"
+        ) from error
     array = _mapped(path)
     if len(array) > LARGEST_TUPLE:
         vocabulary = ArrowVocabulary(array)

@@ -30,13 +30,16 @@ MOST_SHARDS = 100_000
 _HEADER, _RECORD = "header.json", "shard.json"
 
 
+@checked
 def shard_of(user: str, n_shards: int) -> int:
     """Return the shard of a user's sentences: the first 32 bits of the MD5 of the id, modulo ``n_shards``.
 
     >>> [shard_of(user, 4) for user in ("ann", "bob", "ümit")]
     [2, 0, 2]
     """
-    digest = hashlib.md5(user.encode(), usedforsecurity=False).hexdigest()
+    if n_shards < 1:
+        raise InputError(f"n_shards is {n_shards}; expected at least 1")
+    digest = hashlib.md5(user.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     return int(digest[:8], 16) % n_shards
 
 
@@ -98,8 +101,8 @@ class ShardWriter:
         n_shards: int = 1,
         source: str = "",
     ) -> None:
-        if unknown := set(columns) - set(COLUMNS):
-            raise InputError(f"columns has {min(unknown)!r}; expected some of {', '.join(COLUMNS)}")
+        if unknown := [name for name in columns if name not in [*COLUMNS]]:
+            raise InputError(f"columns has {unknown[0]!r}; expected some of {', '.join(COLUMNS)}")
         if not 1 <= n_shards <= MOST_SHARDS:
             raise InputError(f"n_shards is {n_shards}; expected 1 to {MOST_SHARDS:,}")
         self.path, self.ordered, self.n_shards = Path(path), ordered, n_shards
@@ -128,7 +131,7 @@ class ShardWriter:
             "ordered": self.ordered,
             "columns": self.columns,
             "n_shards": self.n_shards,
-            "source": source,
+            "source": hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest(),
             "sha256": self.sha256,
         }
         known = self.folder / _HEADER
@@ -166,6 +169,7 @@ class ShardWriter:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_lock": None}
 
+    @checked
     def is_complete(self, number: int) -> bool:
         """Return whether a shard was written."""
         return (self.folder / _name(number) / _RECORD).exists()
@@ -196,6 +200,7 @@ class ShardWriter:
         """
         if not 0 <= number < self.n_shards:
             raise InputError(f"number is {number}; expected 0 to {self.n_shards - 1}")
+        self._check_unfinished()
         if self.is_complete(number):
             return
         given = {"weights": weights, "timestamps": timestamps}
@@ -205,7 +210,9 @@ class ShardWriter:
         if [*columns] != self.columns:
             raise InputError(f"shard {number} has columns {[*columns]}; expected {self.columns}")
         tokens, offsets = as_array(tokens, "<i4"), as_array(offsets, "<i8")
-        if fault := fault_of(tokens, offsets, columns, self.n_items):
+        flat = all(array.ndim == 1 for array in (tokens, offsets, *columns.values()))
+        fault = fault_of(tokens, offsets, columns, self.n_items) if flat else "arrays have several dimensions"
+        if fault:
             raise InputError(f"shard {number} is inconsistent: {fault}")
         try:
             with files.atomic_folder(self.folder / _name(number)) as folder:
@@ -236,6 +243,10 @@ class ShardWriter:
 
         Shard n consists of the sentences from ``bounds[n]`` to ``bounds[n + 1]`` (exclusive).
         """
+        bounds, offsets = as_array(bounds, "<i8"), as_array(offsets, "<i8")
+        ends = [0, *bounds.reshape(-1).tolist(), len(offsets) - 1]
+        if bounds.shape != (self.n_shards + 1,) or ends[:2] != [0, 0] or ends[-2] != ends[-1]:
+            raise InputError(f"bounds is {bounds}; expected {self.n_shards + 1} numbers from 0 to {ends[-1]}")
         for number in self.missing():
             part = offsets[bounds[number] : bounds[number + 1] + 1]
             run = slice(int(part[0]), int(part[-1]))
@@ -253,6 +264,7 @@ class ShardWriter:
         InputError
             If shards are missing.
         """
+        self._check_unfinished()
         if missing := self.missing():
             raise InputError(f"{len(missing)} of {self.n_shards} shards are missing, such as {missing[0]}")
         records = [self._record(number) for number in range(self.n_shards)]
@@ -268,9 +280,13 @@ class ShardWriter:
 
     def close(self) -> None:
         """Release the lock of the folder. Complete shards remain for a later writer."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+    def _check_unfinished(self) -> None:
+        if not (self.folder / _HEADER).exists():
+            raise InputError(f"{self.path} is finished; expected a new writer, for another path")
 
     def _record(self, number: int) -> ShardRecord:
         path = self.folder / _name(number) / _RECORD
