@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fresh_folder
 
-from item2vec import files, neighbours
+from item2vec import files, fit, neighbours
 from item2vec.config import TasteConfig
 from item2vec.evaluation import (
     ItemKNN,
@@ -201,3 +201,17 @@ def test_tuning_holds_out_the_same_queries_of_shards(monkeypatch, tmp_path, play
     expected = problem.make_problem(played, max_tokens=most, **arguments)
     assert found.fingerprint() == expected.fingerprint()
     assert problem.n_readable(corpus) == min(most, len(played.tokens))
+
+
+def test_a_model_of_one_shard_equals_the_model_of_the_sentences(tmp_path, played):
+    settings = {"vector_size": 8, "epochs": 1, "workers": 1, "mixture": 0.5, "popularity": 0.3}
+    whole = fit(played, objective="skipgram", **settings)
+    corpus = opened(played, tmp_path, 1)
+    model = fit(corpus, objective="skipgram", **settings)
+    whole.save(tmp_path / "whole")
+    model.save(tmp_path / "sharded")
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.name != "manifest.json"}
+        for name in ("whole", "sharded")
+    )
+    assert first == second

@@ -184,8 +184,11 @@ def test_a_mapped_vocabulary_has_the_surface_of_a_tuple(monkeypatch, tmp_path, e
 
 def test_different_ids_of_equal_hashes_are_distinguished(monkeypatch):
     monkeypatch.setattr(hashing, "hashes_of", lambda ids: np.full(len(ids), 7, dtype=np.uint64))
+    monkeypatch.setattr(hashing, "hash_of", lambda encoded: 7)
+    monkeypatch.setattr(arrow, "SINGLE", 1)
     vocabulary = arrow.ArrowVocabulary(pa.chunked_array([["a", "b"], ["c"]]))
     assert vocabulary.encode(["c", "x", "a", "b"]).tolist() == [2, -1, 0, 1]
+    assert [id_ in vocabulary for id_ in "cxab"] == [True, False, True, True]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20)), st.integers(0, 5))
@@ -193,7 +196,7 @@ def test_hashes_depend_on_the_bytes_of_an_id_only(texts, start):
     array = pa.array(texts, pa.string()).slice(start)
     hashes = hashing.hashes_of(array).tolist()
     alone = [int(hashing.hashes_of(pa.array([text]))[0]) for text in texts[start:]]
-    assert hashes == alone
+    assert hashes == alone == [hashing.hash_of(text.encode()) for text in texts[start:]]
     assert len(set(zip(hashes, texts[start:], strict=True))) == len(set(texts[start:])) == len(set(hashes))
 
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 from item2vec.arrays import Codes, Words
 from item2vec.errors import InputError, short_repr
 
-__all__ = ["Lookup", "hashes_of", "string_buffers"]
+__all__ = ["Lookup", "hash_of", "hashes_of", "string_buffers"]
 
 _WORD = 8
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
+_FACTOR_OF_INT, _ALL_BITS = int(_FACTOR), 2**64 - 1
 
 Take = Callable[[npt.NDArray[Any]], pa.Array]
 """Returns the ids of codes as an array of strings."""
@@ -47,6 +48,20 @@ def hashes_of(ids: pa.Array) -> Words:
         place += _WORD
         rows = rows[lengths[rows] > place]
     return hashes
+
+
+def hash_of(encoded: bytes) -> int:
+    """Return the hash of one id, as ``hashes_of`` does for many.
+
+    >>> hash_of(b"a") == hashes_of(pa.array(["a"]))[0]
+    True
+    """
+    value = len(encoded) * _FACTOR_OF_INT & _ALL_BITS
+    for start in range(0, len(encoded), _WORD):
+        word = int.from_bytes(encoded[start : start + _WORD], "little")
+        mixed = (value ^ word) * _FACTOR_OF_INT & _ALL_BITS
+        value = mixed ^ (mixed >> int(_SHIFT))
+    return value
 
 
 def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
@@ -89,6 +104,17 @@ class Lookup:
             if id_ in seen:
                 raise InputError(f"id {short_repr(id_)} occurs twice in a vocabulary; expected distinct ids")
             seen.add(id_)
+
+    def find_one(self, id_: str, id_of: Callable[[int], str]) -> int:
+        """Return the code of an id; -1 if it is unknown. ``id_of`` returns the id of a code."""
+        # Lone surrogates cannot be encoded otherwise, and their bytes equal no id.
+        value = hash_of(id_.encode("utf-8", "surrogatepass"))
+        place = int(np.searchsorted(self.hashes, np.uint64(value)))
+        while place < len(self.hashes) and int(self.hashes[place]) == value:
+            if id_of(int(self.codes[place])) == id_:
+                return int(self.codes[place])
+            place += 1
+        return -1
 
     def find(self, ids: pa.Array, take: Take) -> Codes:
         """Return the codes of strings in an Arrow array of type ``binary``; -1 for an unknown one."""
