@@ -75,6 +75,7 @@ def write(arguments) -> None:
         for number in range(n_shards):
             tokens, offsets = shard(number, n_tokens, cumulative)
             writer.write(number, code_of[tokens], offsets)
+        writer.finish()
     print(f"written in {time.perf_counter() - started:,.0f} s: {Sentences.open(arguments.out)}")
 
 
@@ -144,7 +145,8 @@ def train(sentences, config: TrainConfig, most: int) -> None:
     print(
         f"  prepared in {prepared:,.1f} s; {trainer.n_tokens:,} tokens ({share:.1%} of an epoch) at "
         f"{trainer.n_tokens / trainer.seconds / 1e6:.3f} M tokens/s; an epoch: "
-        f"{trainer.seconds / share:,.0f} s; in all {took:,.1f} s\n  peak {mapped:.2f} GB with mapped pages, {peak.bytes / 1e9:.2f} GB without",
+        f"{trainer.seconds / share:,.0f} s; in all {took:,.1f} s\n"
+        f"  peak {mapped:.2f} GB with mapped pages, {peak.bytes / 1e9:.2f} GB without",
         flush=True,
     )
 

@@ -7,8 +7,8 @@
 runs of the sentences in a random order. First, one shard must give the same bytes as the whole with one
 worker (one epoch, 50,000 tokens).
 
-``averaged``: NDCG@10 of next_item averaged after each epoch over 2 and 4 processes, compared with one process;
-8 shards.
+``averaged``: NDCG@10 of next_item averaged after each epoch over 2 and 4 processes, compared with one
+process; 8 shards.
 """
 
 import json
