@@ -452,6 +452,13 @@ def test_means_are_weighted_by_the_tokens_of_an_item(monkeypatch):
     np.testing.assert_allclose(means["positions_0"], expected, rtol=1e-6)
 
 
+def test_shards_are_dealt_to_processes():
+    corpus = prepare(cut(random_sentences(), [10, 10, 30, 60, 90]), TrainConfig())
+    dealt = [np.flatnonzero(shards_of(corpus, rank, 2).sizes).tolist() for rank in range(2)]
+    assert dealt == [[0, 3, 5], [2, 4]]
+    assert shards_of(corpus, 1, 2).sizes[2] == corpus.sizes[2]
+
+
 def test_processes_average_after_each_epoch(tmp_path):
     sharded = in_shards(random_sentences(), 5, tmp_path / "corpus")
     vectors = train(sharded, **SMALL, processes=2)
