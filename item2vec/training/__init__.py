@@ -213,8 +213,8 @@ def train_with_table(
 
         vectors = _measured(factorise(corpus, config), measured, after_epoch)
     else:
-        workers = max(1, config.workers // processes)
-        trainer = _trainer(corpus, config.replace(workers=workers), items)
+        of_each = config.replace(workers=max(1, config.workers // processes))
+        trainer = _trainer(corpus, of_each, items)
         warm = None if start is None else initialise(trainer, corpus, config, start)
         frozen = Frozen.of(start, corpus) if freeze and start is not None else None
         saved = None
@@ -224,7 +224,7 @@ def train_with_table(
         if processes == 1:
             vectors = run_epochs(trainer, corpus, config, measured, after_epoch, warm, frozen, saved)
         else:
-            vectors = _averaged(trainer, corpus, config, processes, measured, after_epoch, warm)
+            vectors = _averaged(trainer, corpus, of_each, processes, measured, after_epoch, warm)
     return vectors, table_for(sentences, vectors.vocabulary) if mixture else None
 
 
@@ -238,11 +238,9 @@ def _averaged(
     warm: Mask | None,
 ) -> ItemVectors:
     """Return the vectors of a training whose processes average their matrices after each epoch."""
-    from item2vec.training.next_item import NextItemTrainer
     from item2vec.training.nodes import averaging
 
-    assert isinstance(trainer, NextItemTrainer)
-    with averaging(trainer, corpus, processes) as (own, exchange):
+    with averaging(trainer, corpus, config, processes) as (own, exchange):
         return run_epochs(trainer, own, config, validation, after_epoch, warm, exchange=exchange)
 
 

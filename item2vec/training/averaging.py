@@ -23,7 +23,7 @@ from item2vec.errors import ConfigError
 from item2vec.shaping import check_least
 from item2vec.training.corpus import Corpus
 from item2vec.training.state import State
-from item2vec.training.stored import read_arrays, write_arrays
+from item2vec.training.stored import read_arrays, refusing_unwritable, write_arrays
 from item2vec.training.trainer import Arrays, Loss, Trainer
 
 __all__ = ["Exchange", "check_processes", "mean_of", "shards_of"]
@@ -120,11 +120,17 @@ class Exchange:
     tokens_read: int = 0
 
     def __call__(self, state: State, trainer: Trainer) -> None:
-        """Replace the arrays, the losses and the numbers of tokens by those of all processes."""
-        with files.atomic_folder(self._path(self.n_done, self.rank)) as folder:
-            n_read = state.tokens_read - self.tokens_read
-            totals = np.array([n_read, state.loss.total, state.loss.n])
-            arrays = {**trainer.state, "counts": self.counts, "read": state.read, "totals": totals}
+        """Replace the arrays, the losses and the numbers of tokens by those of all processes.
+
+        Raises
+        ------
+        WriteError
+            If the folder cannot be written.
+        """
+        totals = np.array([state.tokens_read - self.tokens_read, state.loss.total, state.loss.n])
+        arrays = {**trainer.state, "counts": self.counts, "read": state.read, "totals": totals}
+        own = self._path(self.n_done, self.rank)
+        with refusing_unwritable(own), files.atomic_folder(own) as folder:
             write_arrays(folder, arrays)
         paths = [self._path(self.n_done, rank) for rank in range(self.n)]
         while not all(path.exists() for path in paths):

@@ -11,12 +11,11 @@ ones removed, so that there is always a complete state.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,13 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.arrays import Floats
 from item2vec.config import NextItem, TrainConfig
-from item2vec.errors import ConfigError, CorruptBundleError, Item2VecError, WriteError, short_repr
+from item2vec.errors import ConfigError, CorruptBundleError, short_repr
 from item2vec.items import Items
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.training.attributes import NewItems
 from item2vec.training.corpus import Corpus
 from item2vec.training.state import Best, State
-from item2vec.training.stored import read_arrays, write_arrays
+from item2vec.training.stored import read_arrays, refusing_unwritable, write_arrays
 from item2vec.training.trainer import Loss, Trainer
 from item2vec.training.validation import Validation
 from item2vec.vectors import Epoch, ItemVectors
@@ -66,7 +65,7 @@ class Checkpoint:
         WriteError
             If the folder cannot be created.
         """
-        with self._writing():
+        with refusing_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         newest = max(self._own("state"), default=None)
         if newest is None:
@@ -99,7 +98,7 @@ class Checkpoint:
         WriteError
             If a file cannot be written.
         """
-        with self._writing():
+        with refusing_unwritable(self.folder):
             self._save(state, trainer)
 
     def _save(self, state: State, trainer: Trainer) -> None:
@@ -121,18 +120,6 @@ class Checkpoint:
         for other in self.folder.iterdir():
             if OWN.fullmatch(other.name) and other not in {path, best}:
                 shutil.rmtree(other)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except Item2VecError:
-            raise
-        except OSError as error:
-            raise WriteError(
-                f"checkpoint {self.folder} could not be written: {error.strerror}; check the disk and the "
-                "permissions, then start the same training again: it goes on from the last state"
-            ) from error
 
     def _check(self, saved: Mapping[str, Any]) -> None:
         remedy = f"remove {self.folder} to train from the start, or set another checkpoint"

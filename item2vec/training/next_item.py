@@ -57,7 +57,7 @@ class NextItemTrainer(WithState):
         self._shared_input, self._shared_output = np.zeros((2, self._attributes.n, *shape[1:]), np.float32)
         longest = min(corpus.longest - 1, MAX_SENTENCE_TOKENS)
         window = longest if config.window == "full" else min(config.window, longest)
-        self.config = config
+        self._config = config
         self._parts = [
             self._part(number, decay, window, tied=number < config.tied)
             for number, decay in enumerate(config.context_decay)
@@ -87,7 +87,7 @@ class NextItemTrainer(WithState):
             self._shared_input if tied else self._shared_output,
             squares,
             squares if tied else np.zeros_like(squares),
-            self.config.attributes_only,
+            self._config.attributes_only,
         )
 
     @property
@@ -140,18 +140,18 @@ class NextItemTrainer(WithState):
 
     def _with_tied_parts(self, input_: Floats, output: Floats) -> Floats:
         rows = output.copy()
-        rows[:, : self.config.tied] = input_[:, : self.config.tied]
+        rows[:, : self._config.tied] = input_[:, : self._config.tied]
         return rows
 
     def _as_scored(self, rows: Floats) -> Floats:
-        if self.config.similarity == "cosine":
+        if self._config.similarity == "cosine":
             rows /= np.maximum(np.sqrt(np.einsum("ijk,ijk->ij", rows, rows)), MIN_NORM)[:, :, None]
         return rows.reshape(len(rows), -1)
 
     @property
     def positions(self) -> Floats | None:
         """Weight of each step back (parts × window), newest item first; ``None`` if none is learned."""
-        if "learned" not in self.config.context_decay:
+        if "learned" not in self._config.context_decay:
             return None
         longest = max(len(part.positions) for part in self._parts)
         weights = np.zeros((len(self._parts), longest), np.float32)
@@ -178,7 +178,7 @@ class NextItemTrainer(WithState):
         Return the losses of the predictions, averaged over the parts. The loss of a prediction is computed
         from the vectors at the start of its block, with dropout and sampled negatives.
         """
-        config, parts = self.config, self._parts
+        config, parts = self._config, self._parts
         histories_of = _ordered_histories if self._ordered else _unordered_histories
         tokens, n_before = histories_of(piece.tokens, piece.offsets)
         targets = np.flatnonzero(n_before).astype(np.int32)

@@ -20,7 +20,7 @@ import numpy as np
 
 from item2vec import files
 from item2vec.arrays import Offsets
-from item2vec.config import NextItem
+from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import InputError, TrainingError
 from item2vec.processes import module_command
 from item2vec.shards.lazy import LazyShards
@@ -28,14 +28,17 @@ from item2vec.training.averaging import Exchange, shards_of
 from item2vec.training.corpus import Corpus, Shard
 from item2vec.training.next_item import NextItemTrainer
 from item2vec.training.state import NO_LOSS, State
-from item2vec.training.stored import read_arrays, write_arrays
+from item2vec.training.stored import read_arrays, refusing_unwritable, write_arrays
+from item2vec.training.trainer import Trainer
 from item2vec.types import Vocabulary
 
 __all__ = ["averaging"]
 
 
 @contextlib.contextmanager
-def averaging(trainer: NextItemTrainer, corpus: Corpus, n: int) -> Iterator[tuple[Corpus, Exchange]]:
+def averaging(
+    trainer: Trainer, corpus: Corpus, config: TrainConfig, n: int
+) -> Iterator[tuple[Corpus, Exchange]]:
     """Start ``n - 1`` processes; yield the shards of this process, and the exchange after each epoch.
 
     All processes start from the arrays of ``trainer``. They are killed at the end of the block.
@@ -46,6 +49,8 @@ def averaging(trainer: NextItemTrainer, corpus: Corpus, n: int) -> Iterator[tupl
         If there are fewer shards with training tokens than processes.
     TrainingError
         If a process ends before its last epoch.
+    WriteError
+        If the temporary folder cannot be written.
     """
     n_shards = int(np.count_nonzero(corpus.sizes))
     if n_shards < n:
@@ -55,7 +60,8 @@ def averaging(trainer: NextItemTrainer, corpus: Corpus, n: int) -> Iterator[tupl
         )
     with tempfile.TemporaryDirectory(prefix="item2vec-") as name, contextlib.ExitStack() as running:
         folder, own = Path(name), shards_of(corpus, 0, n)
-        _write_job(folder, trainer, corpus, n)
+        with refusing_unwritable(folder):
+            _write_job(folder, trainer, corpus, config, n)
         children = [running.enter_context(_child(folder, rank)) for rank in range(1, n)]
 
         def check() -> None:
@@ -85,7 +91,7 @@ def _child(folder: Path, rank: int) -> Iterator[subprocess.Popen[bytes]]:
         child.wait()
 
 
-def _write_job(folder: Path, trainer: NextItemTrainer, corpus: Corpus, n: int) -> None:
+def _write_job(folder: Path, trainer: Trainer, corpus: Corpus, config: TrainConfig, n: int) -> None:
     own = shards_of(corpus, 0, n).sizes
     for number, size in enumerate(corpus.sizes):
         if size and not own[number]:
@@ -97,7 +103,7 @@ def _write_job(folder: Path, trainer: NextItemTrainer, corpus: Corpus, n: int) -
     write_arrays(folder / "start", trainer.state)
     write_arrays(folder, {"frequency": corpus.frequency, "sizes": np.array(corpus.sizes)})
     values = {"n": n, "longest": corpus.longest, "ordered": corpus.ordered}
-    files.write_json(folder / "job.json", {**values, "config": trainer.config.model_dump(mode="json")})
+    files.write_json(folder / "job.json", {**values, "config": config.model_dump(mode="json")})
 
 
 def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:

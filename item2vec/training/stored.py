@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from item2vec import files
+from item2vec.errors import Item2VecError, WriteError
 from item2vec.training.trainer import Arrays
 
-__all__ = ["read_arrays", "write_arrays"]
+__all__ = ["read_arrays", "refusing_unwritable", "write_arrays"]
+
+
+@contextlib.contextmanager
+def refusing_unwritable(folder: Path) -> Iterator[None]:
+    """Raise ``WriteError`` for an error of the file system in the block."""
+    try:
+        yield
+    except Item2VecError:
+        raise
+    except OSError as error:
+        raise WriteError(
+            f"{folder} could not be written: {error.strerror}; check the space on the disk and the "
+            "permissions, and train again; with a checkpoint, training goes on from its last state"
+        ) from error
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:

@@ -9,6 +9,7 @@
 
 ``train`` trains one epoch (64 dimensions) and prints tokens per second and the peak memory of the process:
 VmHWM, which includes mapped pages of the corpus, and the peak of the memory that the kernel cannot evict.
+With ``--checkpoint DIR``, the state is written after each shard, and an interrupted run goes on from it.
 ``--shards-read`` ends the epoch after so many shards and extrapolates. next_item reads a corpus of more than
 2**31 places shard by shard.
 
@@ -29,6 +30,7 @@ from item2vec.processes import resident_memory
 from item2vec.sentences import offsets_of
 from item2vec.sharded import ShardWriter
 from item2vec.training import _trainer
+from item2vec.training.checkpoint import Checkpoint
 from item2vec.training.corpus import Reading, prepare
 from item2vec.training.epochs import run_epochs
 from item2vec.types import Vocabulary
@@ -109,7 +111,7 @@ class Timed:
     def __init__(self, trainer, most: int) -> None:
         self._trainer, self._most = trainer, most
         self.seconds, self.n_tokens, self.n_shards = 0.0, 0, 0
-        self._last = time.perf_counter()
+        self._last = 0.0
 
     def __getattr__(self, name):
         return getattr(self._trainer, name)
@@ -117,15 +119,17 @@ class Timed:
     def train_piece(self, piece):
         if self.n_shards == self._most:
             raise EnoughShardsError
+        self._last = self._last or time.perf_counter()
         loss = self._trainer.train_piece(piece)
-        now = time.perf_counter()  # the time includes reading and filtering the shard
+        now = time.perf_counter()  # from the second piece on, the time includes reading the shard
         self.seconds, self._last = self.seconds + now - self._last, now
         self.n_tokens, self.n_shards = self.n_tokens + len(piece.tokens), self.n_shards + 1
         return loss
 
 
-def train(sentences, config: TrainConfig, most: int) -> None:
+def train(sentences, config: TrainConfig, most: int, folder: Path | None) -> None:
     """Train an epoch, and print memory and speed."""
+    checkpoint = None if folder is None else Checkpoint(folder, {"sentences": sentences.fingerprint()})
     compile_loops(config)
     print(
         sentences, config.objective, f"{config.vector_size} dimensions, {config.workers} workers", flush=True
@@ -137,7 +141,7 @@ def train(sentences, config: TrainConfig, most: int) -> None:
         prepared = time.perf_counter() - started
         trainer = Timed(_trainer(corpus, config, None), most)
         with contextlib.suppress(EnoughShardsError):
-            run_epochs(trainer, corpus, config, None, None)
+            run_epochs(trainer, corpus, config, None, None, checkpoint=checkpoint)
         took = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()
     mapped = int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1e6
@@ -170,6 +174,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=64)
     parser.add_argument("--shards-read", type=int, default=10**9)
     parser.add_argument("--objective", choices=list(CONFIGS), default="skipgram")
+    parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     config = CONFIGS[arguments.objective].replace(workers=arguments.workers)
@@ -177,12 +182,12 @@ def main() -> None:
         arguments.tokens = arguments.tokens or 1e9
         write(arguments)
     elif arguments.what == "train":
-        train(Sentences.open(arguments.out), config, arguments.shards_read)
+        train(Sentences.open(arguments.out), config, arguments.shards_read, arguments.checkpoint)
     else:
         n_items, n_tokens = int(arguments.items), int(arguments.tokens or 5e7)
         tokens, offsets = shard(0, n_tokens, chances(n_items))
         ids = Vocabulary(tuple(f"item-{item}" for item in range(n_items)))
-        train(Sentences(ids, tokens, offsets), config, arguments.shards_read)
+        train(Sentences(ids, tokens, offsets), config, arguments.shards_read, arguments.checkpoint)
 
 
 if __name__ == "__main__":
