@@ -295,8 +295,9 @@ class _Tally(NamedTuple):
         counts, weights = np.zeros(n_items, np.int64), np.zeros(n_items)
         sizes, longest = [], 0
         for shard in shards:
-            counts += np.bincount(shard.tokens, minlength=n_items)
-            weights += np.bincount(shard.tokens, shard.weights, minlength=n_items)
+            found = np.bincount(shard.tokens, minlength=n_items)
+            counts += found
+            weights += found if shard.weights is None else np.bincount(shard.tokens, shard.weights, n_items)
             sizes.append(len(shard.tokens))
             longest = max(longest, int(np.diff(shard.offsets).max(initial=0)))
             del shard  # frees its memory before the next one is read

@@ -41,31 +41,23 @@ CONFIGS = {
 }
 
 
-def chances(n_items: int) -> np.ndarray:
-    """Return the cumulative probabilities of the items, most frequent first."""
-    return np.cumsum(np.arange(1, n_items + 1) ** -0.8) / np.sum(np.arange(1, n_items + 1) ** -0.8)
-
-
-def sentences_of(random: np.random.Generator, n_tokens: int, cumulative: np.ndarray):
-    """Return tokens and offsets of random sentences."""
+def shard(number: int, n_tokens: int, n_items: int):
+    """Return the tokens and offsets of a shard; a power of uniform numbers gives Zipf's law."""
+    random = np.random.default_rng([1, number])
     lengths = random.integers(5, 36, n_tokens // 20)
     n = int(lengths.sum())
-    tokens = np.searchsorted(cumulative, random.random(n, np.float32)).astype(np.int32)
+    tokens = (n_items * random.random(n, np.float32) ** 5).astype(np.int32)
     near = np.flatnonzero(random.random(n, np.float32) < 0.5)[1:]
-    tokens[near] = (tokens[near - 1] + random.integers(1, 4, len(near))) % len(cumulative)
-    return np.minimum(tokens, len(cumulative) - 1), offsets_of(lengths)
-
-
-def shard(number: int, n_tokens: int, cumulative: np.ndarray):
-    return sentences_of(np.random.default_rng([1, number]), n_tokens, cumulative)
+    tokens[near] = (tokens[near - 1] + random.integers(1, 4, len(near), dtype=np.int32)) % n_items
+    return np.minimum(tokens, n_items - 1), offsets_of(lengths)
 
 
 def write(arguments) -> None:
     n_items, n_shards, started = int(arguments.items), arguments.shards, time.perf_counter()
-    cumulative, n_tokens = chances(n_items), int(arguments.tokens) // n_shards
+    n_tokens = int(arguments.tokens) // n_shards
     counts = np.zeros(n_items, np.int64)
     for number in range(n_shards):
-        counts += np.bincount(shard(number, n_tokens, cumulative)[0], minlength=n_items)
+        counts += np.bincount(shard(number, n_tokens, n_items)[0], minlength=n_items)
     order = np.argsort(-counts, kind="stable")
     code_of = np.empty(n_items, np.int32)
     code_of[order] = np.arange(n_items)
@@ -75,7 +67,7 @@ def write(arguments) -> None:
         arguments.out, ids, counts[order], ordered=True, columns=[], n_shards=n_shards, source=source
     ) as writer:
         for number in range(n_shards):
-            tokens, offsets = shard(number, n_tokens, cumulative)
+            tokens, offsets = shard(number, n_tokens, n_items)
             writer.write(number, code_of[tokens], offsets)
         writer.finish()
     print(f"written in {time.perf_counter() - started:,.0f} s: {Sentences.open(arguments.out)}")
@@ -185,7 +177,7 @@ def main() -> None:
         train(Sentences.open(arguments.out), config, arguments.shards_read, arguments.checkpoint)
     else:
         n_items, n_tokens = int(arguments.items), int(arguments.tokens or 5e7)
-        tokens, offsets = shard(0, n_tokens, chances(n_items))
+        tokens, offsets = shard(0, n_tokens, n_items)
         ids = Vocabulary(tuple(f"item-{item}" for item in range(n_items)))
         train(Sentences(ids, tokens, offsets), config, arguments.shards_read, arguments.checkpoint)
 
