@@ -5,7 +5,7 @@ from pathlib import Path
 
 from item2vec.cli.app import tree
 from item2vec.cli.parameters import MODEL_SETTINGS
-from item2vec.config import IngestConfig, RetrainConfig, TasteConfig
+from item2vec.config import AdapterSection, IngestConfig, RetrainConfig, TasteConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 HEAD = """# Commands
@@ -114,7 +114,8 @@ def section_keys():
     """Return the Markdown table of the item2vec.toml settings of nightly runs and of ingest."""
     lines = ["| section | key | meaning |", "|---|---|---|"]
     fields = {name: field.annotation for name, field in RetrainConfig.model_fields.items()}
-    sections = {name: kind for name, kind in fields.items() if name not in {"model", "layout"}}
+    sections = {name: kind for name, kind in fields.items() if name not in {"model", "corpus", "layout"}}
+    sections["adapter"] = AdapterSection
     for name, settings in {**sections, "ingest": IngestConfig}.items():
         for key, setting in settings.model_fields.items():
             default = "" if setting.default is None else f" Default: `{json.dumps(setting.default)}`."

@@ -13,6 +13,7 @@ from item2vec.config import (
     DEFAULT_OBJECTIVE,
     OBJECTIVES,
     AdapterConfig,
+    AdapterSection,
     Config,
     EvaluationConfig,
     GatesConfig,
@@ -48,7 +49,7 @@ LOCATIONS = {"models": "models", "store": "sqlite:///item2vec.db"}
 EXAMPLES = {**LOCATIONS, "metrics_file": "/var/lib/node_exporter/item2vec.prom"}
 """Top-level keys of the settings file that are text, each with an example."""
 RETRAIN_SECTIONS: dict[str, type[Settings]] = {
-    "adapter": AdapterConfig,
+    "adapter": AdapterSection,
     "evaluation": EvaluationConfig,
     "gates": GatesConfig,
     "retention": RetentionConfig,
@@ -113,7 +114,10 @@ def retrain_config(model: Config, gap: str | None, layout: bool | None = None) -
     sections: dict[str, Any] = {
         name: settings(**_file().get(name, {})) for name, settings in RETRAIN_SECTIONS.items()
     }
-    sections |= {"adapter": adapter_config(gap), "layout": computes_layout(layout)}
+    corpus = sections["adapter"].corpus
+    if corpus is not None and gap is not None:
+        raise ConfigError(f"--gap does not apply to [adapter] corpus = {corpus!r}; omit it")
+    sections |= {"adapter": adapter_config(gap), "corpus": corpus, "layout": computes_layout(layout)}
     return RetrainConfig(model=model, **sections)
 
 
@@ -125,7 +129,7 @@ def retention() -> RetentionConfig:
 def adapter_config(gap: str | None) -> AdapterConfig:
     """Return the adapter settings of the settings file; ``gap`` overrides ``kind`` and ``gap``."""
     sessions = {} if gap is None else {"kind": "sessions", "gap": gap}
-    return AdapterConfig(**{**_file().get("adapter", {}), **sessions})
+    return AdapterSection(**{**_file().get("adapter", {}), **sessions}).adapter()
 
 
 def ingest_config(flags: Mapping[str, Any]) -> IngestConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from item2vec.config.adapter import AdapterConfig
+from item2vec.config.adapter import AdapterConfig, AdapterSection
 from item2vec.config.arguments import ModelSettings, TrainSettings
 from item2vec.config.ingest import IngestConfig
 from item2vec.config.model import Config
@@ -45,6 +45,7 @@ __all__ = [
     "PLAIN_DECAY",
     "SETTINGS_OF_TRAINING",
     "AdapterConfig",
+    "AdapterSection",
     "Config",
     "EvaluationConfig",
     "GatesConfig",

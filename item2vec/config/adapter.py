@@ -19,7 +19,7 @@ from item2vec.errors import (
     short_repr,
 )
 
-__all__ = ["AdapterConfig", "Days", "Duration", "Least"]
+__all__ = ["AdapterConfig", "AdapterSection", "Days", "Duration", "Least"]
 
 Least = Annotated[int, Field(ge=1)]
 Days = Annotated[Finite, Field(gt=0)]
@@ -138,3 +138,19 @@ class AdapterConfig(Settings):
         newest = EPOCH + timedelta(microseconds=int(np.max(timestamps)))
         reach = (newest - EARLIEST).days
         return self.replace(days=None, since=newest - timedelta(days=min(self.days, reach)))
+
+
+class AdapterSection(AdapterConfig):
+    """Settings of the section ``[adapter]`` of item2vec.toml.
+
+    >>> AdapterSection(corpus="corpus", max_length=50).adapter()
+    AdapterConfig(max_length=50)
+    """
+
+    corpus: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of item2vec prepare from which nightly runs train, in place of the interactions of the store.
+    The other settings are applied by item2vec prepare. The run applies them to histories only."""
+
+    def adapter(self) -> AdapterConfig:
+        """Return the settings without the folder."""
+        return AdapterConfig(**{name: value for name, value in self.given().items() if name != "corpus"})

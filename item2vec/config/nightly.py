@@ -134,5 +134,7 @@ class RetrainConfig(Settings):
     """Numbers of versions and reports to keep."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Limits of time and memory; a run that exceeds a limit is aborted."""
+    corpus: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of a prepared corpus to train on, in place of the interactions of the store."""
     layout: bool = True
     """Whether to compute the positions of the items on a plane, for maps."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeGuard
+from typing import Any, Literal, NotRequired, TypedDict, TypeGuard
 
 from item2vec import files
 from item2vec.bundle.manifest import read_manifest
@@ -61,6 +61,8 @@ class EvaluationProtocol(TypedDict):
     """Settings of the section ``[evaluation]``."""
     adapter: dict[str, Any]
     """Settings of the section ``[adapter]``."""
+    corpus: NotRequired[bool]
+    """True if the last items of a prepared corpus were held out."""
 
 
 class EarlierScore(TypedDict):
@@ -97,11 +99,14 @@ def protocol_of(config: RetrainConfig) -> EvaluationProtocol:
     >>> protocol_of(RetrainConfig())["metric"]
     'ndcg@10'
     """
-    return {
+    protocol: EvaluationProtocol = {
         "metric": f"ndcg@{config.evaluation.k}",
         "evaluation": config.evaluation.model_dump(mode="json"),
         "adapter": config.adapter.model_dump(mode="json"),
     }
+    if config.corpus is not None:
+        protocol["corpus"] = True
+    return protocol
 
 
 def read_earlier_results(

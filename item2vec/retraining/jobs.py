@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from item2vec import bundle, files
 from item2vec.adapters.histories import chosen_interactions, training_sentences
+from item2vec.arrays import Floats
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
 from item2vec.errors import InputError, LeakWarning, NothingToTrainError
 from item2vec.evaluation.sentence_splits import leave_last_out, random_split
@@ -31,8 +33,9 @@ from item2vec.report.study import OURS
 from item2vec.retraining.drift import compare_models
 from item2vec.retraining.health import measure_health
 from item2vec.retraining.messages import DataSummary, EvaluationResult, Event, TrainingResult
+from item2vec.retraining.prepared import PreparedCorpus
 from item2vec.retraining.spool import Spool
-from item2vec.sentences import Sentences
+from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.store import Ahead, Store, latest_plausible
 from item2vec.versions import load
 
@@ -42,6 +45,8 @@ __all__ = ["Jobs"]
 class Jobs:
     """The jobs of one run. A job reads attributes that earlier jobs have set."""
 
+    corpus: PreparedCorpus | None
+    """The corpus to train on in place of the store's interactions, if the settings name one."""
     spool: Spool
     """Interactions of the store, on disk. Set by ``snapshot``."""
     items: Items
@@ -55,7 +60,7 @@ class Jobs:
 
     def __init__(self, config: RetrainConfig) -> None:
         self.config = config
-        self.study = None
+        self.study = self.corpus = None
 
     def snapshot(self, store: str, folder: str, now: str) -> DataSummary:
         """Read the store, write its interactions into a new folder, and return their counts.
@@ -63,7 +68,11 @@ class Jobs:
         A first transaction counts the interactions dated a day or more after ``now``. A second transaction
         reads all other interactions and the items. Interactions dated in the future are excluded because a
         single wrong date would be the end of the periods that ``days`` specifies in the settings.
+
+        With a prepared corpus, only the items of the store are read.
         """
+        if self.config.corpus is not None:
+            return self._open_corpus(store, self.config.corpus)
         end = latest_plausible(datetime.fromisoformat(now))
         with Store(store) as opened:
             ahead = opened.ahead(end)
@@ -72,6 +81,20 @@ class Jobs:
         del interactions
         with self.spool.opened() as mapped:
             return self._summary(mapped, ahead, repr(opened), now)
+
+    def _open_corpus(self, store: str, path: str) -> DataSummary:
+        with Store(store) as opened:
+            self.items = opened.items()
+        self.corpus = PreparedCorpus(path)
+        span = self.corpus.span()
+        self.adapter = self.config.adapter.resolved(span)
+        if not _tokens_per_epoch(self.corpus.opened(), self.config.model.train.min_count):
+            raise NothingToTrainError(
+                f"{path} holds no sentence of two items that occur min_count times; expected at least one: "
+                "run item2vec prepare with more interactions"
+            )
+        first, last = (None, None) if span is None else map(_iso, span)
+        return self.corpus.summary(first, last)
 
     def _summary(self, interactions: Interactions, ahead: Ahead | None, store: str, now: str) -> DataSummary:
         self.adapter = self.config.adapter.resolved(interactions.timestamp)
@@ -97,13 +120,15 @@ class Jobs:
 
     def train_and_evaluate(self) -> EvaluationResult:
         """Train on the past, and evaluate the model and all baselines on the newest interactions."""
+        if self.corpus is not None:
+            return self._evaluated(partial(self.corpus.split, self.config.evaluation))
         with self.spool.opened() as interactions:
-            return self._evaluated(interactions)
+            return self._evaluated(partial(_split, interactions, self.config, self.items))
 
-    def _evaluated(self, interactions: Interactions) -> EvaluationResult:
+    def _evaluated(self, held_out: Callable[[], Split]) -> EvaluationResult:
         started = time.monotonic()
         try:
-            split = _split(interactions, self.config, self.items)
+            split = _sampled(held_out(), self.config.evaluation.max_queries)
             if not len(split):
                 return {"queries": 0, "why": f"{split!r} has no user with a history"}
             model = fit(split.train, self.config.model, items=self.items)
@@ -130,11 +155,13 @@ class Jobs:
         ``compared_with`` is the bundle of the served version, or ``None``. The drift between the two models
         is reported. The training does not depend on the bundle.
         """
+        if self.corpus is not None:
+            return self._trained(self.corpus.opened(), compared_with)
         with self.spool.opened() as interactions:
-            return self._trained(interactions, compared_with)
+            sentences = training_sentences(interactions, self.adapter, self.items)
+            return self._trained(sentences, compared_with)
 
-    def _trained(self, interactions: Interactions, compared_with: str | None) -> TrainingResult:
-        sentences = training_sentences(interactions, self.adapter, self.items)
+    def _trained(self, sentences: Sentences | ShardedSentences, compared_with: str | None) -> TrainingResult:
         self.model = fit(sentences, self.config.model, items=self.items, adapter=self.adapter)
         config, tokens_read = self.model.vectors.config, self.model.vectors.tokens_read
         assert config is not None
@@ -170,24 +197,27 @@ def _example(ahead: Ahead) -> Event:
 
 
 def _split(interactions: Interactions, config: RetrainConfig, items: Items) -> Split:
-    """Return a split that holds out the newest interactions; without timestamps, see ``_split_of_undated``.
-
-    Users without a history are excluded, because the model recommends the most popular items to all of them.
-    """
+    """Return a split that holds out the newest interactions, or that of ``_split_of_undated``."""
     if interactions.timestamp is None:
-        split = _split_of_undated(training_sentences(interactions, config.adapter, items), config.evaluation)
-    else:
-        split = temporal_split(
-            interactions,
-            **_cut_off(interactions, config.evaluation),
-            repeats=config.evaluation.repeats,
-            adapter=config.adapter,
-            items=items,
-        )
+        return _split_of_undated(training_sentences(interactions, config.adapter, items), config.evaluation)
+    return temporal_split(
+        interactions,
+        **_cut_off(interactions, config.evaluation),
+        repeats=config.evaluation.repeats,
+        adapter=config.adapter,
+        items=items,
+    )
+
+
+def _sampled(split: Split, most: int) -> Split:
+    """Return a split with at most this number of users, without users who have no history.
+
+    The model recommends the most popular items to all users without a history.
+    """
     split = split.take(~split.cold_users())
-    if len(split) <= config.evaluation.max_queries:
+    if len(split) <= most:
         return split
-    return split.take(np.linspace(0, len(split) - 1, config.evaluation.max_queries).astype(np.intp))
+    return split.take(np.linspace(0, len(split) - 1, most).astype(np.intp))
 
 
 def _split_of_undated(sentences: Sentences, evaluation: EvaluationConfig) -> Split:
@@ -219,24 +249,40 @@ def _drift(model: Recommender, served: str) -> tuple[dict[str, Any] | None, str 
         return None, f"{type(error).__name__}: {error}"
 
 
-def _tokens_per_epoch(sentences: Sentences, min_count: int) -> float:
+def _tokens_per_epoch(
+    sentences: Sentences | ShardedSentences, min_count: int, *, weighted: bool = True
+) -> float:
     """Return the expected number of tokens that an epoch reads, computed without the trainer."""
-    weights = np.ones(len(sentences.tokens)) if sentences.weights is None else sentences.weights
-    counts = np.bincount(sentences.tokens, weights > 0, len(sentences.vocabulary))
-    frequent = (counts[sentences.tokens] >= min_count) & (weights > 0)
-    owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
-    together = frequent & (np.bincount(owner, frequent, len(sentences))[owner] >= 2)
-    ascending = np.sort(weights[together].astype(np.float64))
+    counts = np.zeros(len(sentences.vocabulary))
+    for shard in sentences.shards:
+        counts += np.bincount(shard.tokens, _weights(shard, weighted) > 0, len(counts))
+    values, numbers = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+    for shard in sentences.shards:
+        weights = _weights(shard, weighted)
+        frequent = (counts[shard.tokens] >= min_count) & (weights > 0)
+        owner = np.repeat(np.arange(len(shard)), shard.lengths)
+        together = frequent & (np.bincount(owner, frequent, len(shard))[owner] >= 2)
+        distinct, n = np.unique(weights[together].astype(np.float64), return_counts=True)
+        values, numbers = [*values, distinct], [*numbers, n]
+    ascending, place = np.unique(np.concatenate(values), return_inverse=True)
+    totals = np.bincount(place, np.concatenate(numbers), len(ascending))
     if not len(ascending):
         return 0.0
-    median = ascending[(len(ascending) - 1) // 2]
-    return float(np.minimum(ascending / median, 1).sum())
+    median = ascending[np.searchsorted(np.cumsum(totals), (totals.sum() - 1) // 2, side="right")]
+    return float(np.minimum(ascending / median, 1) @ totals)
 
 
-def _read_share(sentences: Sentences, min_count: int) -> float:
+def _weights(shard: Sentences, weighted: bool) -> Floats:
+    """Return the weights of the tokens of a shard, or ones."""
+    if shard.weights is None or not weighted:
+        return np.ones(len(shard.tokens), dtype=np.float32)
+    return shard.weights
+
+
+def _read_share(sentences: Sentences | ShardedSentences, min_count: int) -> float:
     """Return the expected number of tokens per epoch, divided by the number if weights are ignored."""
-    unweighted = dataclasses.replace(sentences, weights=None)
-    return _tokens_per_epoch(sentences, min_count) / _tokens_per_epoch(unweighted, min_count)
+    unweighted = _tokens_per_epoch(sentences, min_count, weighted=False)
+    return _tokens_per_epoch(sentences, min_count) / unweighted
 
 
 def _span(interactions: Interactions) -> tuple[str | None, str | None]:

@@ -77,6 +77,8 @@ class DataSummary(TypedDict):
     """Number of interactions excluded because of a date in the future."""
     future_example: Event | None
     """The earliest excluded interaction, or ``None``."""
+    corpus: NotRequired[dict[str, str]]
+    """The path and the fingerprint of the prepared corpus that takes the place of the interactions."""
 
 
 class EvaluationResult(TypedDict):

@@ -1,0 +1,83 @@
+"""A prepared corpus as the training data of a nightly run, in place of the interactions of the store."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from item2vec.config import EvaluationConfig
+from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, LeakWarning
+from item2vec.evaluation.sentence_splits import leave_last_out
+from item2vec.evaluation.split import Split
+from item2vec.retraining.messages import DataSummary
+from item2vec.sentences import Sentences, ShardedSentences
+
+__all__ = ["PreparedCorpus"]
+
+
+class PreparedCorpus:
+    """The corpus of ``[adapter] corpus``. It must not change during a run.
+
+    Checksums are verified when a job reads a shard.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            corpus = Sentences.open(path)
+        except BundleNotFoundError as error:
+            raise InputError(
+                f"[adapter] corpus is {path!r}, and there is no such folder; expected a folder of item2vec "
+                "prepare: run it first"
+            ) from error
+        self._path, self.fingerprint = path, corpus.fingerprint()
+        self._timed = "timestamps" in corpus.columns
+
+    def opened(self) -> Sentences | ShardedSentences:
+        """Return the sentences.
+
+        Raises
+        ------
+        CorruptBundleError
+            If the corpus was replaced since it was opened first.
+        """
+        corpus = Sentences.open(self._path)
+        if corpus.fingerprint() != self.fingerprint:
+            raise CorruptBundleError(
+                f"{self._path} was changed during the run, so nothing was published; run the command again"
+            )
+        return corpus
+
+    def span(self) -> npt.NDArray[np.int64] | None:
+        """Return the earliest and the latest timestamp, in microseconds; ``None`` without timestamps."""
+        if not self._timed:
+            return None
+        times = [shard.timestamps for shard in self.opened().shards]
+        ends = [end for part in times if part is not None and len(part) for end in (part.min(), part.max())]
+        return np.array([min(ends), max(ends)] if ends else [], dtype=np.int64)
+
+    def summary(self, first: str | None, last: str | None) -> DataSummary:
+        """Return the counts. The number of users is the number of sentences."""
+        corpus = self.opened()
+        return {
+            "interactions": corpus.n_tokens,
+            "users": len(corpus),
+            "items": int(np.count_nonzero(corpus.counts())),
+            "first": first,
+            "last": last,
+            "future": 0,
+            "future_example": None,
+            "corpus": {"path": self._path, "fingerprint": self.fingerprint},
+        }
+
+    def split(self, evaluation: EvaluationConfig) -> Split:
+        """Return a split that holds out the last item of each sentence."""
+        if evaluation.days is not None:
+            raise InputError(
+                f"[evaluation] days is {evaluation.days:g}, and a corpus is split by sentence, not by time; "
+                "omit days"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LeakWarning)  # the report of the run contains its text
+            return leave_last_out(self.opened(), repeats=evaluation.repeats)
