@@ -23,6 +23,7 @@ __all__ = ["Database", "failures", "read_vocabulary"]
 
 _BATCH_ROWS = 1 << 19
 _LEAST_MEMORY = 128 << 20
+_COUNTED = ("item", "user")
 _GLOB = re.compile(r"([*?\[])")
 _NAMES = {
     "user": "user_id",
@@ -46,7 +47,9 @@ class Database:
     def __init__(self, folder: Path, memory: int, rows: StagedRows) -> None:
         self._has, self._n_rows = [*rows.columns], rows.n_rows
         self._conditions: list[str] = []
+        self._chosen_all = True
         self._connection = _connected(folder, memory)
+        self._run(f"SET streaming_buffer_size = '{memory // 16}B'")
         columns = ", ".join(f"{_expression(rows, name)} AS {_NAMES[name]}" for name in rows.columns)
         self._run(
             f"CREATE VIEW source AS SELECT {columns}, file_index::BIGINT << 40 | file_row_number AS position "
@@ -58,14 +61,32 @@ class Database:
         """Close the connection, and remove the spilled data."""
         self._connection.close()
 
-    def are_valid(self) -> bool:
-        """Return whether all rows are present and have valid ids and weights, and dates from 1990 to 2100.
+    def count(self) -> None:
+        """Count the rows of each item and of each user."""
+        for name in _COUNTED:
+            self._run(
+                f"CREATE TEMP TABLE all_{name}s AS "
+                f"SELECT {_NAMES[name]}, count(*) AS n FROM source GROUP BY {_NAMES[name]}"
+            )
+
+    def count_if_valid(self) -> bool:
+        """Count like ``count``. Return whether all rows are present and valid, with dates from 1990 to 2100.
 
         ``read_interactions`` accepts all such rows, with the same values.
         """
-        valid = " AND ".join(f"coalesce({_validity(name)}, false)" for name in self._has)
+        others = [_is_valid(name) for name in self._has if name not in _COUNTED] or ["true"]
         try:
-            return bool(self._value(f"SELECT count(*) FROM source WHERE {valid}") == self._n_rows)
+            self.count()
+            counts = self._value("SELECT coalesce(sum(n), 0) FROM all_items")
+            n_invalid = sum(
+                self._value(f"SELECT count(*) FROM {table} WHERE NOT ({condition})")
+                for table, condition in (
+                    ("all_items", _is_valid("item")),
+                    ("all_users", _is_valid("user")),
+                    ("source", " AND ".join(others)),
+                )
+            )
+            return bool(counts == self._n_rows and not n_invalid)
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error:
@@ -98,6 +119,7 @@ class Database:
             liked = [n for n in adapter.events if not weighted or adapter.events[n] >= 0]  # type: ignore[call-overload]
             self._conditions.append(f"event_id IN ({', '.join(map(_text, liked))})" if liked else "false")
         least = {"item": adapter.min_item_count, "user": adapter.min_user_count}
+        self._chosen_all = not self._conditions and max(least.values()) == 1
         sizes: dict[str, int] = {}
         while True:
             before = dict(sizes)
@@ -119,9 +141,12 @@ class Database:
 
         The most frequent item is first; ties are in the order of the bytes of the ids.
         """
+        counted = (
+            "all_items" if self._chosen_all else "(SELECT item_id, count(*) AS n FROM chosen GROUP BY 1)"
+        )
         self._run(
             "CREATE TEMP TABLE items AS SELECT *, row_number() OVER (ORDER BY n DESC, item_id) - 1 AS code "
-            "FROM (SELECT item_id, count(*) AS n FROM chosen GROUP BY item_id)"
+            f"FROM {counted}"
         )
         ordered = "SELECT item_id AS id, n AS count FROM items ORDER BY code"
         self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
@@ -133,11 +158,12 @@ class Database:
         ``item`` and ``event`` are codes of the vocabularies, ``session`` is a number per id. ``user`` is the
         number of the user in its ``shard``, in the order of the bytes of the ids. ``row`` is the position.
         """
+        users = "all_users" if self._chosen_all else "(SELECT DISTINCT user_id FROM chosen)"
         self._run(
             "CREATE TEMP TABLE users AS "
             "SELECT *, row_number() OVER (PARTITION BY shard ORDER BY user_id) - 1 AS code "
             f"FROM (SELECT user_id, ('0x' || left(md5(user_id), 8))::BIGINT % {n_shards} AS shard "
-            "FROM (SELECT DISTINCT user_id FROM chosen))"
+            f"FROM {users})"
         )
         coded = ["user", "item", *(name for name in ("event", "session") if name in self._has)]
         if "session" in self._has:
@@ -223,14 +249,16 @@ def _expression(rows: StagedRows, name: str) -> str:
     return f"CAST({column} AS BIGINT) {factor}"
 
 
-def _validity(name: str) -> str:
+def _is_valid(name: str) -> str:
     column = _NAMES[name]
     if name == "weight":
-        return f"isfinite({column}) AND {column} >= 0"
-    if name == "timestamp":
+        valid = f"isfinite({column}) AND {column} >= 0"
+    elif name == "timestamp":
         first, last = PLAUSIBLE
-        return f"{column} >= {first * SECOND} AND {column} < {last * SECOND}"
-    return f"strlen({column}) BETWEEN 1 AND {MAX_ID_BYTES} AND NOT contains({column}, chr(0))"
+        valid = f"{column} >= {first * SECOND} AND {column} < {last * SECOND}"
+    else:
+        valid = f"strlen({column}) BETWEEN 1 AND {MAX_ID_BYTES} AND NOT contains({column}, chr(0))"
+    return f"coalesce({valid}, false)"
 
 
 def _quoted(name: str) -> str:

@@ -226,7 +226,9 @@ class _Preparation:
     def _code(self, source: str) -> _Coded:
         with progress_bar("counting and coding", total=4) as advance, self._opened() as (rows, database):
             advance("read")
-            adapter = self.adapter.resolved(database.newest())
+            adapter = self.adapter
+            if adapter.days is not None:
+                adapter = adapter.resolved(database.newest())
             events = database.events()
             _check_columns(rows, events, adapter)
             database.choose(adapter)
@@ -265,11 +267,12 @@ class _Preparation:
         limit, spill = int(SHARE_OF_DATABASE * self.memory), self.work / "spill"
         rows = self.form.as_found(self.sources)
         database = self.database.Database(spill, limit, rows) if rows is not None else None
-        if database is None or rows is None or not database.are_valid():
+        if database is None or rows is None or not database.count_if_valid():
             if database is not None:
                 database.close()
             rows = self.form.converted(self.sources, self.work / "rows.parquet")
             database = self.database.Database(spill, limit, rows)
+            database.count()
         with contextlib.closing(database):
             yield rows, database
         shutil.rmtree(spill, ignore_errors=True)

@@ -27,6 +27,7 @@ __all__ = [
     "Mask",
     "Values",
     "WeightColumn",
+    "are_ids",
     "array_of",
     "as_text",
     "id_text",
@@ -125,6 +126,25 @@ class IdColumn:
             codes[end - len(indices) : end] = code_of.pop()[indices]
             end -= len(indices)
         return codes, Vocabulary(tuple(joined.dictionary.to_pylist()))
+
+
+def are_ids(array: pa.Array) -> bool:
+    """Return whether an Arrow array contains only valid ids, all of them text.
+
+    >>> are_ids(pa.array(["a", "é"])), are_ids(pa.array(["a", ""])), are_ids(pa.array([1]))
+    (True, False, False)
+    """
+    if array.null_count or not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        return False
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    sizes = pc.min_max(pc.binary_length(array)).as_py()
+    if not len(array):
+        return True
+    has_nul = pc.any(pc.match_substring(array, "\0")).as_py()
+    return bool(sizes["min"] >= 1 and sizes["max"] <= MAX_ID_BYTES and not has_nul)
 
 
 class WeightColumn:

@@ -21,9 +21,9 @@ from item2vec.errors import InputError
 from item2vec.lines import MAX_LINE
 from item2vec.readers.collecting import valid_rows
 from item2vec.readers.columnar import ParquetFile
-from item2vec.readers.columns import Column, IdColumn, WeightColumn
+from item2vec.readers.columns import Column, IdColumn, WeightColumn, are_ids
 from item2vec.readers.faults import MAX_BAD, Fault, FaultReport, OnError
-from item2vec.readers.table import positions_of
+from item2vec.readers.table import Batch, positions_of
 from item2vec.readers.tables import open_table, parquet_files
 from item2vec.readers.times import TimeColumn
 
@@ -133,13 +133,21 @@ class InteractionFormat:
         columns = list(parsers.values())
         schema = pa.schema([(name, _type_of(column)) for name, column in parsers.items()])
         n_rows = 0
-        with ThreadPoolExecutor(len(columns)) as threads, pq.ParquetWriter(path, schema) as writer:
+        with (
+            ThreadPoolExecutor(len(columns)) as threads,
+            pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer,
+        ):
 
             def batches() -> Iterator[pa.RecordBatch]:
                 for batch in table.batches(positions):
-                    parsed, n = valid_rows(batch, table.row_kind, columns, report, threads)
-                    arrays = [_array_of(*pair) for pair in zip(columns, parsed, strict=True)]
-                    yield pa.record_batch(arrays, schema) if n else schema.empty_table().to_batches()[0]
+                    arrays = _without_faults(batch, columns)
+                    if arrays is None:
+                        parsed, _ = valid_rows(batch, table.row_kind, columns, report, threads)
+                        arrays = [_array_of(*pair) for pair in zip(columns, parsed, strict=True)]
+                    for column, array in zip(columns, arrays, strict=True):
+                        if isinstance(column, TimeColumn):
+                            column.count(array.to_numpy())
+                    yield pa.record_batch(arrays, schema)
 
             for rows in _joined(batches(), schema):
                 writer.write_table(rows)
@@ -196,10 +204,24 @@ def _type_of(column: Column) -> pa.DataType:
     return pa.float32() if isinstance(column, WeightColumn) else pa.large_string()
 
 
+def _without_faults(batch: Batch, columns: Sequence[Column]) -> list[pa.Array] | None:
+    """Return the arrays of a batch whose ids are text, if no row is bad, without a dictionary of the ids."""
+    arrays: list[pa.Array] = []
+    for column, values in zip(columns, batch.columns, strict=True):
+        if isinstance(column, IdColumn):
+            if not isinstance(values, pa.Array) or not are_ids(values):
+                return None
+            arrays.append(values.cast(pa.large_string()))
+        else:
+            parsed, is_bad = column.parse(values)
+            if is_bad.any():
+                return None
+            arrays.append(pa.array(parsed))
+    return None if batch.faults else arrays
+
+
 def _array_of(column: Column, parsed: Any) -> pa.Array:
     if not isinstance(column, IdColumn):
-        if isinstance(column, TimeColumn):
-            column.count(parsed)
         return pa.array(parsed)
     indices, ids = parsed
     return ids.take(pa.array(indices)).cast(pa.large_string())
