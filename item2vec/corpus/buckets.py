@@ -12,6 +12,7 @@ import numpy.typing as npt
 from item2vec import files
 from item2vec.adapters.histories import chosen_interactions
 from item2vec.adapters.shards import sentences_of_users
+from item2vec.arrays import Codes
 from item2vec.config import AdapterConfig
 from item2vec.errors import CorruptBundleError
 from item2vec.interactions import Interactions
@@ -89,8 +90,8 @@ def read_bucket(folder: Path, number: int, columns: Sequence[str], n_rows: int) 
 
 def sentences_of(
     records: Records, items: Vocabulary, events: Vocabulary | None, adapter: AdapterConfig
-) -> Sentences:
-    """Return the sentences of a shard, cut by the adapters, with the codes of ``items``.
+) -> tuple[Sentences, Codes]:
+    """Return the sentences of a shard, cut by the adapters, with the codes of ``items``, and their users.
 
     Users are in the order of their numbers. The minimum counts of the adapter must be 1.
     """
@@ -103,8 +104,8 @@ def sentences_of(
         columns |= {"session": codes, "sessions": _numbers(len(distinct))}
     users = _numbers(int(named["user"].max(initial=-1)) + 1)
     interactions = Interactions(users, items, user=named["user"], item=named["item"], **columns)
-    unshaped, _ = sentences_of_users(chosen_interactions(interactions, adapter), adapter)
-    shaped, _ = shape_numbered(
+    unshaped, owners = sentences_of_users(chosen_interactions(interactions, adapter), adapter)
+    shaped, numbers = shape_numbered(
         unshaped,
         min_length=adapter.min_length,
         max_length=adapter.max_length,
@@ -112,7 +113,7 @@ def sentences_of(
         group_by=None,
         drop_longer_than=adapter.drop_longer_than,
     )
-    return shaped
+    return shaped, owners[numbers]
 
 
 def _numbers(n: int) -> Vocabulary:

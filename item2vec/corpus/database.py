@@ -19,7 +19,7 @@ from item2vec.processes import usable_cpus
 from item2vec.readers.staging import StagedRows
 from item2vec.types import MAX_ID_BYTES, Vocabulary
 
-__all__ = ["Database", "failures", "read_vocabulary"]
+__all__ = ["Database", "failures", "read_users", "read_vocabulary"]
 
 _BATCH_ROWS = 1 << 19
 _LEAST_MEMORY = 128 << 20
@@ -179,6 +179,11 @@ class Database:
         for batch in rows.to_arrow_reader(_BATCH_ROWS):
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
 
+    def write_users(self, path: Path) -> None:
+        """Write the ids of the users by shard and number, after all batches of ``coded`` were read."""
+        ordered = "SELECT shard, code, user_id AS id FROM users ORDER BY shard, code"
+        self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
+
     def _choose_rows(self, frequent: Iterable[str]) -> None:
         """Define ``chosen`` by the conditions, and by the tables of frequent ids of some columns."""
         joins = " ".join(f"SEMI JOIN frequent_{name} USING ({_NAMES[name]})" for name in frequent)
@@ -196,6 +201,15 @@ def read_vocabulary(path: Path) -> Any:
     """Return an iterator over the Arrow record batches of a file of ``write_vocabulary``."""
     connection = _connected(path.parent, _LEAST_MEMORY)
     return connection.sql(f"SELECT id, count FROM {_parquet([path])}").to_arrow_reader(_BATCH_ROWS)
+
+
+def read_users(path: Path, shard: int) -> list[str]:
+    """Return the ids of the users of a shard, by number, from a file of ``write_users``."""
+    connection = _connected(path.parent, _LEAST_MEMORY)
+    rows = connection.execute(
+        f"SELECT id FROM {_parquet([path])} WHERE shard = {shard} ORDER BY code"
+    ).fetchall()
+    return [id_ for (id_,) in rows]
 
 
 @contextlib.contextmanager

@@ -245,6 +245,7 @@ class _Preparation:
             ]
             batches = database.coded(n_shards)
             n_rows = write_buckets(self.work / "buckets", batches, columns, n_shards)
+            database.write_users(self.work / "users.parquet")
             advance("coded")
         (self.work / "rows.parquet").unlink(missing_ok=True)
         if sum(n_rows) != n_chosen:
@@ -297,8 +298,10 @@ class _Preparation:
                     records = read_bucket(
                         self.work / "buckets", number, coded["columns"], coded["rows"][number]
                     )
-                    shard = sentences_of(records, items, events, adapter)
-                    writer.write(number, shard.tokens, shard.offsets, shard.weights, shard.timestamps)
+                    shard, owners = sentences_of(records, items, events, adapter)
+                    ids = self.database.read_users(self.work / "users.parquet", number)
+                    arrays = (shard.tokens, shard.offsets, shard.weights, shard.timestamps)
+                    writer.write(number, *arrays, [ids[owner] for owner in owners.tolist()])
                     advance("")
             writer.finish()
 

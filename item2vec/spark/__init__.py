@@ -13,7 +13,20 @@ import no pyspark. item2vec must be installed on all machines, in equal versions
 
 from __future__ import annotations
 
-from item2vec.spark.answering import recommend
-from item2vec.spark.preparing import prepare
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from item2vec.spark.answering import recommend
+    from item2vec.spark.preparing import prepare
 
 __all__ = ["prepare", "recommend"]
+
+_MODULE_OF = {"prepare": "preparing", "recommend": "answering"}
+
+
+def __getattr__(name: str) -> Any:
+    # The processes of the executors import only the module of their task.
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'item2vec.spark' has no attribute {name!r}; it has {__all__}")
+    return getattr(importlib.import_module(f"item2vec.spark.{_MODULE_OF[name]}"), name)
