@@ -23,7 +23,7 @@ from item2vec.interactions import read_only
 from item2vec.shards.columns import COLUMNS, fault_of, fingerprint_of, offsets_of
 from item2vec.shards.folder import read_sentences, refusing_inconsistent, write_sentences
 from item2vec.shards.lazy import LazyShards, mapped
-from item2vec.shards.manifest import MANIFEST, Manifest, read_manifest
+from item2vec.shards.manifest import MANIFEST, Manifest
 from item2vec.shards.writer import ShardWriter
 from item2vec.types import Vocabulary, as_history
 
@@ -243,9 +243,7 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open saved sentences as read-only memory maps.
-
-        The checksum of each file is verified first; the checksums of a shard, at its first access.
+        """Open saved sentences as read-only memory maps; a shard is verified by checksums at its first access.
 
         Raises
         ------
@@ -267,11 +265,10 @@ class Sentences(Sequence[list[str]]):
 class ShardedSentences(Sequence[list[str]]):
     """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
 
-    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of ``Sentences`` with the common
-    ``vocabulary``. A shard is memory-mapped; its checksums are verified at its first access, and only the
-    most recent shard is kept. ``ordered`` and ``columns`` (the names of the optional columns ``weights`` and
-    ``timestamps``) apply to all shards. ``users`` has the user ids of the sentences of each shard, or is
-    ``None``. Sentences are in the order of the shards. A slice returns ``Sentences``.
+    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of memory-mapped ``Sentences``; the
+    checksums of one are verified at its first access, and only the most recent one is kept. ``vocabulary``,
+    ``ordered`` and ``columns`` (some of ``weights`` and ``timestamps``) are common to all shards. ``users``
+    has the user ids of the sentences of each shard, or is ``None``. A slice returns ``Sentences``.
 
     Examples
     --------
@@ -283,30 +280,27 @@ class ShardedSentences(Sequence[list[str]]):
     (Sentences(1 sentences, 2 tokens, 3 items, lengths 2 to 2), ['a', 'b', 'c'], array([1, 2, 2]))
     """
 
-    users: Sequence[Sequence[str]] | None = None
-
     def __init__(self, vocabulary: Vocabulary, shards: Sequence[Sentences], manifest: Manifest) -> None:
         self.vocabulary, self.shards, self._manifest = vocabulary, shards, manifest
         self.ordered, self.columns = manifest.ordered, tuple(manifest.columns)
         self._starts = offsets_of([shard.n_sentences for shard in manifest.shards])
+        self.users: Sequence[Sequence[str]] | None = None
 
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> ShardedSentences:
         """Open a sharded corpus as ``Sentences.open``; the checksums of the vocabulary are verified first."""
-        from item2vec.shards.arrow import open_vocabulary
-        from item2vec.shards.users import open_users
+        from item2vec.shards.corpus import read_corpus
 
         folder = Path(path)
-        manifest = read_manifest(folder)
-        vocabulary = open_vocabulary(folder, manifest.n_items)
+        manifest, vocabulary, users = read_corpus(folder)
 
         def shard(arrays: Mapping[str, npt.NDArray[Any]]) -> Sentences:
             with refusing_inconsistent(folder):
                 return Sentences(vocabulary, **arrays, ordered=manifest.ordered)
 
         corpus = cls(vocabulary, mapped(folder, manifest, shard), manifest)
-        corpus.users = open_users(folder, manifest)
+        corpus.users = users
         return corpus
 
     def __len__(self) -> int:

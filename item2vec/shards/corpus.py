@@ -1,0 +1,25 @@
+"""Opens the parts of a sharded corpus that are common to its shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from item2vec.shards.arrow import open_vocabulary
+from item2vec.shards.lazy import LazyShards
+from item2vec.shards.manifest import Manifest, read_manifest
+from item2vec.shards.users import open_users
+from item2vec.types import Vocabulary
+
+__all__ = ["read_corpus"]
+
+
+def read_corpus(folder: Path) -> tuple[Manifest, Vocabulary, LazyShards[tuple[str, ...]] | None]:
+    """Return the manifest, the vocabulary, and the users of the sentences of each shard, if there are users.
+
+    Raises
+    ------
+    CorruptBundleError
+        If the manifest or the vocabulary is damaged.
+    """
+    manifest = read_manifest(folder)
+    return manifest, open_vocabulary(folder, manifest.n_items), open_users(folder, manifest)
