@@ -130,7 +130,7 @@ def transitions(
         len(sentences.vocabulary),
         after,
         BACKWARD * after,
-        smoothing,
+        float(smoothing),
         check_k(k),
     )
     return _table_of(rows, TRANSITION_DECAY)

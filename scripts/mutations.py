@@ -68,7 +68,8 @@ def copy(folder):
 
 def run(folder, tests):
     """Run tests in a copy; return the exit code of pytest (``None`` after a timeout) and its output."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    slow = ("-m", "not exhaustive")  # slow tests, and all examples of property tests
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *slow, *tests]
     environment = {
         **os.environ,
         # The copy takes precedence over an installed checkout.

@@ -1,3 +1,6 @@
+import os
+import sys
+
 import without_linux  # noqa: F401 - removes calls with PORTABLE=1
 from canaries import canary_in_this_process, canary_process
 from commands import item2vec
@@ -29,8 +32,14 @@ __all__ = [
 
 collect_ignore = ["portable/sitecustomize.py"]  # Debian has a module of this name
 
+# Workers and child processes share the bytecode of the package, whatever the environment says.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Workers share the cores: idle threads of FAISS and OpenBLAS sleep, and do not spin. Their number stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 take_turns()
 
 
 def pytest_configure(config):
-    load_profile(quick=config.option.markexpr == "not slow")
+    load_profile(quick=config.option.markexpr == "not slow and not exhaustive")

@@ -60,6 +60,7 @@ def test_a_refusal_is_exit_code_3_with_the_report(item2vec, tmp_path):
     assert err.splitlines()[-1].startswith("item2vec: ")
 
 
+@pytest.mark.slow
 def test_the_script_for_cron_runs_retrain(tmp_path):
     fill(f"sqlite:///{tmp_path}/item2vec.db", made_listens())
     (tmp_path / "item2vec.toml").write_text(TOML)
@@ -72,6 +73,7 @@ def test_the_script_for_cron_runs_retrain(tmp_path):
     assert all(LINE.fullmatch(line) for line in night.stderr.splitlines()), night.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.usefixtures("store")
 def test_a_model_is_promoted_even_if_the_result_cannot_be_printed(tmp_path):

@@ -289,7 +289,7 @@ def test_an_invalid_interval_is_refused(models, every):
 
 @needs_proc
 def test_the_matrices_of_a_served_model_stay_memory_mapped(tmp_path):
-    item2vec.publish(shared_model(0, n_items=10_000, size=256), tmp_path / "models")
+    item2vec.publish(shared_model(0, n_items=10_000, size=256, index="exact"), tmp_path / "models")
     code = """
 import re, sys
 from pathlib import Path

@@ -90,6 +90,7 @@ def by_ranx(targets, scores, names):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_every_metric_agrees_with_ranx(rankings):
     items, targets = rankings
     relevance = {f"q{n}": {str(item): 1 for item in query} for n, query in enumerate(targets)}

@@ -311,6 +311,7 @@ def upgrade_concurrently(url):
     return outputs
 
 
+@pytest.mark.slow
 def test_concurrent_upgrades_of_an_empty_database_all_succeed(url, engine):
     assert upgrade_concurrently(url) == [f"{HEAD}\n"] * 2
     assert differences(engine) == []

@@ -37,7 +37,13 @@ def run(folder, *words, **streams):
 @needs_full
 @pytest.mark.parametrize(
     "words",
-    [("--version",), ("--help",), ("models", "list"), ("models", "list", "--json"), ("export", "v.txt")],
+    [
+        ("--version",),
+        pytest.param(("--help",), marks=pytest.mark.slow),
+        ("models", "list"),
+        pytest.param(("models", "list", "--json"), marks=pytest.mark.slow),
+        pytest.param(("export", "v.txt"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_full_stdout_is_an_error(models, tmp_path, words):
     options = ["--models", models] if words[0] not in {"--version", "--help"} else []

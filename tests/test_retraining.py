@@ -401,8 +401,8 @@ def test_a_run_that_exceeds_a_limit_fails(healthy, limits, message):
         assert store.runs(limit=1)[0].status == "failed"
 
 
-@pytest.mark.usefixtures("canary_process")
-def test_a_run_on_each_kind_of_database(url, listens, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("in_process")
+def test_a_run_on_each_kind_of_database(url, listens, tmp_path):
     fill(url, listens)
     result = item2vec.retrain(models=tmp_path / "models", store=url, config=QUICK)
     assert result.report["data"]["interactions"] == len(listens)
@@ -411,7 +411,6 @@ def test_a_run_on_each_kind_of_database(url, listens, tmp_path, monkeypatch):
         (run,), (promotion,) = store.runs(), store.promotions()
     assert (run.status, run.version) == ("promoted", result.version.id)
     assert (promotion.version, promotion.run_id) == (result.version.id, run.id)
-    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
     assert refused(tmp_path / "models", fill(f"sqlite:///{tmp_path}/less.db", cut(listens, 0.4)))
 
 
@@ -477,6 +476,7 @@ def test_after_sigterm_a_run_ends_and_cleans_up(running):
         assert store.runs(limit=1)[0].status == "failed"
 
 
+@pytest.mark.slow
 def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     run, models, url = running
     before = versions.served_version(models)
@@ -492,7 +492,12 @@ def test_after_sigterm_a_run_does_not_wait_for_a_locked_store(running):
     ("number", "code", "message"),
     [
         (signal.SIGKILL, 1, "the worker process ended in job 'train_and_evaluate' with signal SIGKILL"),
-        (signal.SIGBUS, 5, "read a page of a mapped file that the disk no longer provides (signal SIGBUS)"),
+        pytest.param(
+            signal.SIGBUS,
+            5,
+            "read a page of a mapped file that the disk no longer provides (signal SIGBUS)",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_killed_worker_is_an_error(running, number, code, message):
@@ -506,6 +511,7 @@ def test_a_killed_worker_is_an_error(running, number, code, message):
     assert versions.served_version(models) == before
 
 
+@pytest.mark.slow
 def test_the_worker_of_a_killed_run_ends_and_the_next_run_cleans_up(running):
     run, models, url = running
     (worker,) = children_of(run.pid)

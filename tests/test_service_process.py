@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from services import Process
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +39,7 @@ def test_a_models_folder_alone_is_explored(served):
     assert service.stop() == 0
 
 
+@pytest.mark.slow
 def test_workers_share_the_port_and_the_metrics(served):
     service = Process(served, "serve", "--workers", "2")
     answered = 0

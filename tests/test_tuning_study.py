@@ -49,6 +49,7 @@ def test_a_killed_study_is_resumed(tmp_path):
     assert outcome(resumed) == outcome(item2vec.tune(chains(), trials=n_trials, seed=3, epochs=3, **SMALL))
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study(tmp_path):
     """No line is incomplete, no trial is run twice, and a third process finds no trial to run."""
     study = tmp_path / "study.jsonl"

@@ -239,6 +239,6 @@ def test_random_sequences_of_changes(tmp_path):
     play(12, 15, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_long_random_sequences_of_changes(tmp_path):
     play(60, 40, tmp_path)

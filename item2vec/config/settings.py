@@ -47,6 +47,7 @@ Alpha = Annotated[Finite, Field(gt=0, le=1000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Patience = Annotated[int, Field(ge=1)] | None
 
+MOST_FAULTS = 100
 NUMBERS = dict.fromkeys(("tuple_type", "too_short"), "numbers such as (0.5, 0.9)")
 
 
@@ -134,13 +135,14 @@ def _plain(value: Any) -> Any:
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """Return the messages of all invalid settings, joined by semicolons.
+    """Return the messages of invalid settings, joined by semicolons.
 
-    For a union type, a message contains the expected values of each member.
+    For a union type, a message contains the expected values of each member. A long list of invalid values has
+    a fault per value; the message is cut long before ``MOST_FAULTS``.
     """
     messages: list[str] = []
     expected: dict[str, list[str]] = {}
-    for fault in error.errors():
+    for fault in error.errors()[:MOST_FAULTS]:
         name = ".".join(map(str, fault["loc"][:1]))
         if fault["type"] == "default_factory_not_called" or _is_redundant(fault):
             continue

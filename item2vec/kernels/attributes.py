@@ -90,7 +90,8 @@ def read_row(
 ) -> None:
     """Write the row of an item to ``to``; ``own`` and ``shared`` are the matrices of items and attributes."""
     if has_own(attributes, item, key):
-        to[:] = own[item, number]
+        for i in range(len(to)):  # an assignment of arrays takes seconds to compile
+            to[i] = own[item, number, i]
     else:
         to[:] = np.float32(0)
     for place in range(attributes.offsets[item], attributes.offsets[item + 1]):
@@ -191,5 +192,6 @@ def sums_of(offsets: Offsets, codes: Codes, shared: Floats) -> Floats:
     sums = np.zeros((len(offsets) - 1, shared.shape[1], shared.shape[2]), np.float32)
     for item in range(len(offsets) - 1):
         for place in range(offsets[item], offsets[item + 1]):
-            sums[item] += shared[codes[place]]
+            for number in range(shared.shape[1]):
+                add(sums[item, number], shared[codes[place], number], np.float32(1))
     return sums

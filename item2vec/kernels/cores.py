@@ -30,9 +30,10 @@ def core_rows(
     """
     rows_of_users, user_offsets = group_rows(user, n_users)
     rows_of_items, item_offsets = group_rows(item, n_items)
-    count = np.empty(n_users + n_items, np.int64)  # of users, then of items
-    count[:n_users] = np.diff(user_offsets)
-    count[n_users:] = np.diff(item_offsets)
+    count = np.zeros(n_users + n_items, np.int64)  # of users, then of items
+    for row in range(len(user)):
+        count[user[row]] += 1
+        count[n_users + item[row]] += 1
     rare = np.empty(n_users + n_items, np.int64)
     n_rare = 0
     for node in range(len(count)):

@@ -48,7 +48,9 @@ def sort_groups(rows: Offsets, offsets: Offsets, timestamp: Offsets) -> None:
         if len(group) > _SHORT:
             times = timestamp[group]
             if np.any(times[1:] < times[:-1]):
-                group[:] = group[np.argsort(times, kind="mergesort")]
+                order = group[np.argsort(times, kind="mergesort")]
+                for i in range(len(group)):  # an assignment of arrays takes seconds to compile
+                    group[i] = order[i]
             continue
         for i in range(len(group)):
             short[i] = timestamp[group[i]]

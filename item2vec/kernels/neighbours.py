@@ -47,6 +47,7 @@ def add_near(
             for near in range(max(start, at - reach), min(end, at + reach + 1)):
                 row = row_of[tokens[near]]
                 if row >= 0:
-                    sums[slot] += rows[row]
+                    for d in range(sums.shape[1]):
+                        sums[slot, d] += rows[row, d]
                     n_added[slot] += 1
     return n_added

@@ -76,7 +76,7 @@ def test_damage_is_detected(bundle):
     run(DAMAGE, bundle, 101, 499)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_damage_at_every_position_is_detected(bundle):
     run(DAMAGE, bundle, 1, 1)
 

@@ -52,7 +52,7 @@ def test_a_fault_at_some_operations(tmp_path, kind, first, step):
     assert int(run(EVERY_FAULT, tmp_path / "models", kind, first, step)) >= 30
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["kill", "EIO", "ENOSPC", "EIO ever after", "ENOSPC ever after"])
 def test_a_fault_at_every_operation(tmp_path, kind):
     assert int(run(EVERY_FAULT, tmp_path / "models", kind, 1, 1)) >= 40
@@ -106,7 +106,7 @@ def test_faults_at_the_last_system_calls(traced):
     assert ended == [REFUSED, REFUSED, INDETERMINATE, -signal.SIGKILL]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", INJECTED)
 def test_a_fault_at_every_system_call(traced, kind):
     calls = strace.points(traced, traced.with_name("models"))

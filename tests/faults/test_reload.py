@@ -129,11 +129,12 @@ def read_while_promoted(places, n, n_published):
     assert not [line for line in messages if "still serving" in line]
 
 
+@pytest.mark.slow
 def test_every_ranking_comes_from_one_version_during_twenty_promotions(places):
     read_while_promoted(places, 20, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_ranking_comes_from_one_version_during_two_hundred_promotions(places):
     read_while_promoted(places, 200, 20)
 
@@ -204,6 +205,7 @@ for child in children:
     run(code, places["models"], places["store"])
 
 
+@pytest.mark.slow
 def test_a_process_forked_during_a_load_follows(places):
     code = """
 import itertools, os, signal, sys, threading
@@ -267,12 +269,13 @@ def reload_many_times(places, n):
     run(GROWTH, places["models"], n)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_reloads_leak_no_memory_or_descriptors(places):
     reload_many_times(places, 100)
 
 
 @needs_proc
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_thousand_reloads_leak_no_memory_or_descriptors(places):
     reload_many_times(places, 1000)

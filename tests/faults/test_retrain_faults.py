@@ -1,5 +1,7 @@
 """If a run is killed, stopped, or fails at any operation, the old model is served, or the new one."""
 
+import errno
+import os
 import re
 from collections import Counter
 
@@ -10,6 +12,7 @@ from nights import InProcessWorker, changed
 
 import item2vec
 from item2vec import versions
+from item2vec.errors import DurabilityError
 from item2vec.store import Store
 
 INJECTED = {
@@ -55,6 +58,7 @@ def inject(nights, faults):
     return codes
 
 
+@pytest.mark.slow
 def test_files_are_flushed_before_they_are_renamed(traced):
     nights, traces = traced
     trace = strace.merge(traces.values(), nights.models.with_name("merged"))
@@ -63,6 +67,7 @@ def test_files_are_flushed_before_they_are_renamed(traced):
     assert strace.not_flushed(trace, nights.models) == []
 
 
+@pytest.mark.slow
 def test_faults_at_some_system_calls(traced):
     nights, traces = traced
 
@@ -83,7 +88,7 @@ def test_faults_at_some_system_calls(traced):
     assert runs == ["promoted", "failed", "failed", *["promoted"] * 4]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", INJECTED)
 @pytest.mark.parametrize("of", PROCESSES)
 def test_a_fault_at_every_third_distinct_system_call(traced, of, kind):
@@ -99,7 +104,7 @@ def test_a_fault_at_every_third_distinct_system_call(traced, of, kind):
     print(f"{kind} at {len(points)} system calls of the {of}: {dict(Counter(codes))}")  # noqa: T201
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["kill", "EIO", "ENOSPC", "EIO ever after", "ENOSPC ever after"])
 def test_a_fault_at_every_fifth_operation_of_the_parent(tmp_path, kind):
     nights = Nights(tmp_path)
@@ -123,6 +128,25 @@ def test_a_damaged_live_model_is_replaced(tmp_path, monkeypatch):
     assert nights.served() == 0
 
 
+def test_a_promotion_of_unknown_durability_is_recorded_as_promoted(tmp_path, monkeypatch):
+    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
+    nights = Nights(tmp_path)
+    before, fsync = (nights.models / "CURRENT").read_bytes(), os.fsync
+
+    def fail_after_the_promotion(number):
+        if (nights.models / "CURRENT").read_bytes() != before:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(number)
+
+    monkeypatch.setattr("os.fsync", fail_after_the_promotion)
+    with pytest.raises(DurabilityError):
+        item2vec.retrain(models=nights.models, store=nights.url, config=changed(seed=1))
+    assert nights.served() == 1
+    with Store(nights.url) as store:
+        assert [run.status for run in store.runs()] == ["promoted"]
+
+
+@pytest.mark.slow
 def test_a_second_run_ends_with_an_error_that_names_the_lock_holder(tmp_path):
     nights = Nights(tmp_path)
     loser, winner = (Run(nights, seed) for seed in (0, 1))
@@ -137,7 +161,7 @@ def test_a_second_run_ends_with_an_error_that_names_the_lock_holder(tmp_path):
         assert [run.status for run in store.runs()] == ["promoted"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_runs_that_begin_at_the_same_time_are_promoted_or_refused_the_lock(tmp_path):
     nights = Nights(tmp_path)
     n_promoted = 0

@@ -17,13 +17,18 @@ print(every_fault_of(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4
 
 @pytest.mark.parametrize(
     ("name", "kind", "first", "step"),
-    [("rollback", "kill", 8, 12), ("rollback", "EIO", 14, 9), ("gc", "kill", 4, 4), ("gc", "EIO", 7, 9)],
+    [
+        ("rollback", "kill", 8, 12),
+        pytest.param("rollback", "EIO", 14, 9, marks=pytest.mark.slow),
+        pytest.param("gc", "kill", 4, 4, marks=pytest.mark.slow),
+        ("gc", "EIO", 7, 9),
+    ],
 )
 def test_a_fault_at_some_operations(tmp_path, name, kind, first, step):
     assert int(run(EVERY_FAULT, name, tmp_path, kind, first, step)) >= 10
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["kill", "EIO", "ENOSPC", "EIO ever after", "ENOSPC ever after"])
 @pytest.mark.parametrize("name", ["rollback", "gc"])
 def test_a_fault_at_every_operation(tmp_path, name, kind):
