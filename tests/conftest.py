@@ -6,6 +6,7 @@ from canaries import canary_in_this_process, canary_process
 from commands import item2vec
 from databases import cluster, engine, memory, new_url, other_url, server, sql, store, url
 from examples import load_profile
+from layouts import layouts_by_components, layouts_by_tsne
 from services import served, service
 from sparks import spark
 from turns import take_turns
@@ -17,6 +18,8 @@ __all__ = [
     "cluster",
     "engine",
     "item2vec",
+    "layouts_by_components",
+    "layouts_by_tsne",
     "memory",
     "new_url",
     "other_url",

@@ -16,8 +16,10 @@ from item2vec.store import Store
 QUICK = RetrainConfig(
     model=Config(train=SkipGram(backend="numba", vector_size=16, epochs=10, workers=1)),
     retention=RetentionConfig(pages=False),
+    layout=False,
 )
 TOML = """
+layout = false
 [train]
 objective = "skipgram"
 backend = "numba"

@@ -24,6 +24,7 @@ from item2vec.mapping.positions import beside
 from item2vec.service.explorer_data import Maps, map_data
 from item2vec.view import View
 
+pytestmark = pytest.mark.usefixtures("layouts_by_tsne")
 N_CLUSTERS = 5
 
 
