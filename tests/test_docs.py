@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from nights import InProcessWorker
 
 import item2vec
 
@@ -64,6 +65,8 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys,
     shorten(tmp_path / "sample_data")
     for name in [name for name in os.environ if name.startswith("ITEM2VEC_")]:
         monkeypatch.delenv(name)
+    # In this process: starting another takes two seconds.
+    monkeypatch.setattr("item2vec.retraining.run.Worker", InProcessWorker)
     # Smaller settings make the same commands several times as fast.
     monkeypatch.setenv("ITEM2VEC_EPOCHS", "3")
     monkeypatch.setenv("ITEM2VEC_VECTOR_SIZE", "48")
@@ -77,7 +80,6 @@ def test_code_blocks_run_from_top_to_bottom(page, tmp_path, monkeypatch, capsys,
                 printed += _run(["bash", "-e", "-c", "\n".join(lines)], tmp_path)
                 continue
             for line in lines:
-                # In this process: starting another takes a second.
                 code, out, err = item2vec(*shlex.split(line)[1:])
                 assert code == 0, f"{line}\n{out}\n{err}"
                 printed += out

@@ -176,6 +176,7 @@ def type_and_choose(explorer, name, text):
     page.keyboard.press("Enter")
 
 
+@pytest.mark.slow
 def test_the_explorer_by_keyboard_alone(service, browser):
     from playwright.sync_api import expect
 

@@ -225,6 +225,7 @@ for call in calls:
 """
 
 
+@pytest.mark.slow
 def test_errors_are_the_same_without_asserts():
     with_asserts, without = (
         subprocess.run([sys.executable, *flags, "-c", WRONG], capture_output=True, text=True, check=True)

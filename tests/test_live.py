@@ -136,6 +136,7 @@ def test_each_failure_is_logged_once_and_ends_with_a_rollback(models, first, sec
         assert live.failure is None
 
 
+@pytest.mark.slow
 def test_the_old_model_stays_after_any_exception(models, second):
     code = """
 import sys

@@ -204,6 +204,7 @@ def test_the_browser_reports_scripts_and_requests(written, tmp_path, planted, me
     assert any(message in line for line in messages)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_is_accessible_and_has_no_horizontal_overflow_on_a_phone(written):
     from axe_playwright_python.sync_playwright import Axe

@@ -80,12 +80,14 @@ def regenerated(tmp_path_factory):
 # --- files
 
 
+@pytest.mark.slow
 def test_the_script_writes_the_committed_data(regenerated):
     assert sorted(path.name for path in regenerated.iterdir()) == sorted(FILES)
     for name in FILES:
         assert text_of(regenerated / name) == text_of(FOLDER / name), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("zlib-ng" in zlib.ZLIB_RUNTIME_VERSION, reason="zlib-ng compresses to other bytes")
 def test_the_script_writes_the_committed_bytes(regenerated):
     for name in FILES:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing, contextmanager
 
+import pytest
 import sqlalchemy as sa
 from databases import NAMES
 from faults.child import ENVIRONMENT
@@ -107,6 +108,7 @@ def test_a_plain_copy_of_a_sqlite_file_in_use_is_no_backup(memory):
             assert (copied.summary()["n_interactions"], store.summary()["n_interactions"]) == (0, 100)
 
 
+@pytest.mark.slow
 def test_a_dump_of_postgresql_during_ingest_is_consistent(server):
     names = [f"database_{next(NAMES)}" for _ in range(3)]
     url, *copies = (f"postgresql+psycopg://postgres@/{name}?host={server.folder}" for name in names)

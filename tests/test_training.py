@@ -360,6 +360,7 @@ def in_a_child(code, *, hash_seed="random"):
     )
 
 
+@pytest.mark.slow
 def test_the_highest_learning_rates_do_not_crash():
     code = """
 for settings in OBJECTIVES.values():

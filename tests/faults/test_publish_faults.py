@@ -97,6 +97,7 @@ def test_everything_is_flushed_in_order(traced, tmp_path):
     assert strace.not_flushed(tmp_path / "first", tmp_path / "new" / "models") == []
 
 
+@pytest.mark.slow
 def test_faults_at_the_last_system_calls(traced):
     calls = strace.points(traced, traced.with_name("models"))
     last = {call: (call, number) for call, number in calls}
