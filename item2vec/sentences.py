@@ -243,7 +243,7 @@ class Sentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> Sentences | ShardedSentences:
-        """Open saved sentences as read-only memory maps. Checksums of a shard are verified at its first access.
+        """Open saved sentences as read-only memory maps; checksums of a shard are verified at first access.
 
         Raises
         ------
