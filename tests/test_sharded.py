@@ -121,6 +121,14 @@ def test_statistics_of_shards_equal_those_of_the_sentences(
         assert trained_beyond(vectors, corpus) == trained_beyond(vectors, sentences)
 
 
+def test_the_age_of_a_token_counts_from_the_newest_token_of_all_shards(tmp_path):
+    days = np.array([0, 2, 4]) * 86_400_000_000
+    sentences = dataclasses.replace(Sentences.of([["a"], ["b"], ["a"]]), timestamps=days)
+    corpus = opened(sentences, tmp_path, 3)
+    counts = np.expm1(prior_for(corpus, Vocabulary(("a", "b")), half_life=2.0))
+    np.testing.assert_allclose(counts, [1.25, 0.5], rtol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def played():
     """Sentences with repeats, some of them leaked, and a weight and a time per token."""
