@@ -93,7 +93,7 @@ def sentences_of(
 ) -> tuple[Sentences, Codes]:
     """Return the sentences of a shard, cut by the adapters, with the codes of ``items``, and their users.
 
-    Users are in the order of their numbers. The minimum counts of the adapter must be 1.
+    Sentences are in the order of the numbers of the users. The minimum counts of the adapter must be 1.
     """
     named = {name: records[name] for name in records.dtype.names or ()}
     columns: dict[str, Any] = {name: named[name] for name in ("timestamp", "weight") if name in named}

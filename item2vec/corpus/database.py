@@ -152,12 +152,8 @@ class Database:
         self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
         return int(self._value("SELECT coalesce(sum(n), 0) FROM items"))
 
-    def coded(self, n_shards: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        """Yield the chosen rows, in any order, in batches of arrays by name.
-
-        ``item`` and ``event`` are codes of the vocabularies, ``session`` is a number per id. ``user`` is the
-        number of the user in its ``shard``, in the order of the bytes of the ids. ``row`` is the position.
-        """
+    def write_users(self, path: Path, n_shards: int) -> None:
+        """Write the ids of the chosen users of each shard, in the order of their bytes."""
         users = "all_users" if self._chosen_all else "(SELECT DISTINCT user_id FROM chosen)"
         self._run(
             "CREATE TEMP TABLE users AS "
@@ -165,6 +161,15 @@ class Database:
             f"FROM (SELECT user_id, ('0x' || left(md5(user_id), 8))::BIGINT % {n_shards} AS shard "
             f"FROM {users})"
         )
+        ordered = "SELECT shard, user_id FROM users ORDER BY shard, code"
+        self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
+
+    def coded(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        """Yield the chosen rows, in any order, in batches of arrays by name.
+
+        ``item`` and ``event`` are codes of the vocabularies, ``session`` is a number per id. ``user`` is the
+        number of the user in its ``shard``, as written by ``write_users``. ``row`` is the position.
+        """
         coded = ["user", "item", *(name for name in ("event", "session") if name in self._has)]
         if "session" in self._has:
             self._run(
@@ -178,11 +183,6 @@ class Database:
         rows = self._connection.sql(f"SELECT {chosen} FROM chosen {joins}")
         for batch in rows.to_arrow_reader(_BATCH_ROWS):
             yield {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
-
-    def write_users(self, path: Path) -> None:
-        """Write the ids of the users by shard and number, after all batches of ``coded`` were read."""
-        ordered = "SELECT shard, code, user_id AS id FROM users ORDER BY shard, code"
-        self._run(f"COPY ({ordered}) TO {_text(str(path))} (FORMAT parquet)")
 
     def _choose_rows(self, frequent: Iterable[str]) -> None:
         """Define ``chosen`` by the conditions, and by the tables of frequent ids of some columns."""
@@ -203,13 +203,11 @@ def read_vocabulary(path: Path) -> Any:
     return connection.sql(f"SELECT id, count FROM {_parquet([path])}").to_arrow_reader(_BATCH_ROWS)
 
 
-def read_users(path: Path, shard: int) -> list[str]:
-    """Return the ids of the users of a shard, by number, from a file of ``write_users``."""
-    connection = _connected(path.parent, _LEAST_MEMORY)
-    rows = connection.execute(
-        f"SELECT id FROM {_parquet([path])} WHERE shard = {shard} ORDER BY code"
-    ).fetchall()
-    return [id_ for (id_,) in rows]
+def read_users(path: Path, shard: int) -> Any:
+    """Return the ids of the users of a shard, as an Arrow array, from a file of ``Database.write_users``."""
+    with contextlib.closing(_connected(path.parent, _LEAST_MEMORY)) as connection:
+        query = f"SELECT user_id FROM {_parquet([path])} WHERE shard = {shard} ORDER BY file_row_number"
+        return connection.sql(query).to_arrow_table()["user_id"].combine_chunks()
 
 
 @contextlib.contextmanager

@@ -243,9 +243,9 @@ class _Preparation:
                 "row",
                 *(name for name in rows.columns if name not in ("user", "item")),
             ]
-            batches = database.coded(n_shards)
+            database.write_users(self.work / "users.parquet", n_shards)
+            batches = database.coded()
             n_rows = write_buckets(self.work / "buckets", batches, columns, n_shards)
-            database.write_users(self.work / "users.parquet")
             advance("coded")
         (self.work / "rows.parquet").unlink(missing_ok=True)
         if sum(n_rows) != n_chosen:
@@ -299,9 +299,9 @@ class _Preparation:
                         self.work / "buckets", number, coded["columns"], coded["rows"][number]
                     )
                     shard, owners = sentences_of(records, items, events, adapter)
-                    ids = self.database.read_users(self.work / "users.parquet", number)
-                    arrays = (shard.tokens, shard.offsets, shard.weights, shard.timestamps)
-                    writer.write(number, *arrays, [ids[owner] for owner in owners.tolist()])
+                    users = self.database.read_users(self.work / "users.parquet", number).take(owners)
+                    of_tokens = {"weights": shard.weights, "timestamps": shard.timestamps}
+                    writer.write(number, shard.tokens, shard.offsets, **of_tokens, users=users)
                     advance("")
             writer.finish()
 
