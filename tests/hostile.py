@@ -23,6 +23,7 @@ from item2vec import (
     conditions,
     config,
     contexts,
+    corpus,
     evaluation,
     fit,
     metrics,
@@ -217,6 +218,8 @@ def calls_of(world):
     yield publish, {"model": w.model, "models": w.folder / "other"}
     yield versions.load, {"path": w.models}
     yield recommend_all, {"model": w.model, "histories": {"u": ["a"]}, "k": 2, "out": w.folder / "all"}
+    # an error after the checks of arguments: the folder exists
+    yield corpus.prepare, {"files": "events.csv", "out": w.folder, "adapter": config.AdapterConfig()}
     # "df" is checked last, so that a session is not needed
     yield spark.prepare, {"df": None, "out": w.folder / "corpus", "shards": 2}
     yield spark.recommend, {"df": None, "model": w.models, "k": 2}

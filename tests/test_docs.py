@@ -22,7 +22,10 @@ import item2vec
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = ("adapters", "errors", "evaluation", "metrics", "readers", "report", "spark", "store", "tuning")
+PACKAGES = (
+    *("adapters", "corpus", "errors", "evaluation", "metrics", "readers", "report"),
+    *("spark", "store", "tuning"),
+)
 OF_SPARK = ROOT / "docs" / "spark.md"  # its blocks are run by test_spark.py
 
 

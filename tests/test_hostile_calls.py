@@ -20,6 +20,7 @@ from item2vec import (
     conditions,
     config,
     contexts,
+    corpus,
     evaluation,
     metrics,
     phrases,
@@ -37,7 +38,7 @@ from item2vec.errors import InputError, InputTypeError, Item2VecError, short_rep
 
 PUBLIC = (
     *(item2vec, adapters, conditions, config, contexts, evaluation, metrics, phrases, readers, report, store),
-    *(sharded, spark, translation, tuning, versions),
+    *(corpus, sharded, spark, translation, tuning, versions),
 )
 """Packages whose names are public."""
 LONGEST = 700

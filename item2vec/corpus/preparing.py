@@ -41,7 +41,7 @@ from item2vec.sentences import ShardedSentences
 from item2vec.sharded import ShardWriter
 from item2vec.shards.arrow import open_vocabulary
 from item2vec.shards.writer import locked
-from item2vec.types import Vocabulary
+from item2vec.types import Vocabulary, as_history
 
 __all__ = ["prepare"]
 
@@ -124,9 +124,7 @@ def prepare(
     ...     prepare("sample_data/listens.csv.gz", out=f"{folder}/corpus", shards=4)
     ShardedSentences(4 shards, 800 sentences, 59,096 tokens, 1,500 items)
     """
-    sources = [files] if isinstance(files, str | PathLike) else list(files)
-    if not sources:
-        raise InputError("files is empty; expected at least one path")
+    sources = _paths(files)
     if driver not in DRIVERS:
         raise ConfigError(f"driver is {short_repr(driver)}; expected {either(DRIVERS)}")
     limit = _bytes(memory)
@@ -304,6 +302,16 @@ class _Preparation:
                     writer.write(number, shard.tokens, shard.offsets, **of_tokens, users=users)
                     advance("")
             writer.finish()
+
+
+def _paths(files: Any) -> list[Any]:
+    sources = [files] if isinstance(files, str | PathLike) else as_history(files, "files")
+    for source in sources:
+        if not isinstance(source, str | PathLike) or "\0" in os.fspath(source):
+            raise InputTypeError(f"a file is {short_repr(source)}; expected a path")
+    if not sources:
+        raise InputError("files is empty; expected at least one path")
+    return list(sources)
 
 
 def _format(columns: dict[str, Any]) -> InteractionFormat:

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from item2vec.arguments import check_fields
 from item2vec.errors import InputError
 from item2vec.lines import MAX_LINE
 from item2vec.readers.collecting import valid_rows
@@ -71,9 +72,12 @@ class InteractionFormat:
     max_bad: float = MAX_BAD
     max_line: int = MAX_LINE
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of ``read_interactions``."""
-        return dataclasses.asdict(self)
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def as_found(self, sources: Sequence[Any]) -> StagedRows | None:
         """Return the rows of Parquet files whose types need no conversion; ``None`` for other sources.
