@@ -1,5 +1,6 @@
 """Recommendations of all users: every user once, equal to ``recommend``, also after SIGKILL."""
 
+import dataclasses
 import json
 import os
 import re
@@ -141,7 +142,9 @@ def test_sentences_take_user_ids(tmp_path):
 
 def saved_corpus(folder, adapter=None):
     """Write the interactions of 40 users as a corpus of 64 shards, some of which are empty."""
-    save_shards(interactions(), adapter or AdapterConfig(), folder / "corpus", shards=64)
+    known = interactions()
+    listens = dataclasses.replace(known, timestamp=known.timestamp**2 * 50_000)  # the pauses become longer
+    save_shards(listens, adapter or AdapterConfig(), folder / "corpus", shards=64)
     return Sentences.open(folder / "corpus")
 
 
@@ -158,6 +161,7 @@ def test_a_corpus_has_a_file_per_shard(tmp_path, kind):
     assert as_lists(pd.read_parquet(tmp_path / "files")) == as_lists(pd.read_parquet(tmp_path / "whole"))
     assert done.n_blocks == len(contents(tmp_path / "files")) == 64
     assert done.n_users == len(whole)
+    assert (len(corpus) > len(whole)) == (kind == "sessions")
     for shard, file in zip(corpus.users, sorted((tmp_path / "files").glob("part-*")), strict=True):
         assert list(dict.fromkeys(pd.read_parquet(file)["user"])) == list(dict.fromkeys(shard))
     before = contents(tmp_path / "files")
