@@ -1,5 +1,6 @@
 """Sentences and recommendations computed by Spark executors equal those computed in this process."""
 
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -232,7 +233,9 @@ def test_the_examples_of_the_documentation_run(spark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     for block, _ in blocks(OF_SPARK, "python"):
-        exec(block, names)
+        # Java has another working folder
+        absolute = re.sub(r'(?<=\(")(?=sample_data/|recommendations")', f"{tmp_path}/", block)
+        exec(absolute, names)
     listens = readers.read_interactions("sample_data/listens.csv.gz")
     recommend_all(item2vec.load("models"), listens, k=10, out="here")
     assert sorted_rows(pq.read_table("here")) == sorted_rows(pq.read_table("recommendations"))
