@@ -28,7 +28,7 @@ from item2vec.errors import ConfigError, InputError, InvalidIdError, NothingToTr
 from item2vec.sharded import ShardedSentences
 from item2vec.spark import prepare, preparing, recommend
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 USERS = ["ann", "bob", "ümit", "\ufffd", "😀", *(f"u{number}" for number in range(35))]
 ITEMS = ["\ufffd", "😀", "é", "z", *(f"i{number}" for number in range(20)), "rare"]
