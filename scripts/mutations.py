@@ -66,7 +66,7 @@ def copy(folder):
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, folder / name)
 
 
-def run(folder, tests):
+def run(folder, tests, seconds=SECONDS):
     """Run tests in a copy; return the exit code of pytest (``None`` after a timeout) and its output."""
     slow = ("-m", "not exhaustive")  # slow tests, and all examples of property tests
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *slow, *tests]
@@ -88,7 +88,7 @@ def run(folder, tests):
         start_new_session=True,
     )
     try:
-        output, _ = pytest.communicate(timeout=SECONDS)
+        output, _ = pytest.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(pytest.pid, 9)
         output, _ = pytest.communicate()
@@ -118,7 +118,7 @@ def check_unchanged(mutations):
     tests = [test for test in tests if test in whole or test.split("::")[0] not in whole]
     with tempfile.TemporaryDirectory() as folder:
         copy(Path(folder))
-        code, output = run(folder, tests)
+        code, output = run(folder, tests, seconds=None)
     if code != PASSED:
         print(f"tests fail without a mutation; fix them first:\n{output[-5000:]}", file=sys.stderr)
         sys.exit(2)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from item2vec import Recommender, Sentences, publish, train
+from item2vec.cli import main
 from item2vec.cli.parameters import ItemsFile
 from item2vec.cli.titles import read_titles
 from item2vec.errors import InputError
@@ -17,9 +18,12 @@ from item2vec.store import Store
 INPUTS = Path(__file__).parent / "inputs"
 
 
+EVENTS = "user_id,item_id,timestamp\nu,i1,1600000000\nu,i2,1600000100\n"
+
+
 @pytest.fixture
 def events(tmp_path):
-    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\nu,i1,1600000000\nu,i2,1600000100\n")
+    (tmp_path / "events.csv").write_text(EVENTS)
 
 
 def stored(tmp_path):
@@ -28,12 +32,23 @@ def stored(tmp_path):
     return {id_: {"title": items.title(id_)} | items.about(id_) for id_ in items.vocabulary}
 
 
-@pytest.fixture
-def shop(item2vec, tmp_path, events):
-    """A store with typed_items.parquet, and a published model of its items."""
-    assert item2vec("ingest", "events.csv", "--items", str(INPUTS / "typed_items.parquet"))[0] == 0
+@pytest.fixture(scope="module")
+def made_shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "events.csv").write_text(EVENTS)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        with pytest.raises(SystemExit, match="0"):
+            main(["ingest", "events.csv", "--items", str(INPUTS / "typed_items.parquet")])
     sentences = Sentences.of([[f"i{(n + k) % 10}" for k in range(5)] for n in range(10)])
-    publish(Recommender(train(sentences, vector_size=4, workers=1)), tmp_path / "models")
+    publish(Recommender(train(sentences, vector_size=4, workers=1)), folder / "models")
+    return folder
+
+
+@pytest.fixture
+def shop(made_shop, tmp_path):
+    """A store with typed_items.parquet, and a published model of its items."""
+    shutil.copytree(made_shop, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize(
