@@ -257,10 +257,10 @@ def calls_of(world):
     yield s.regroup, {"source": rows, "offsets": np.array([0, 2])}
     yield s.save, {"path": w.folder / "saved"}
     # shards
-    corpus = Sentences.open(w.folder / "corpus")
+    shards = Sentences.open(w.folder / "corpus")
     yield sharded.ShardedSentences.open, {"path": w.folder / "corpus"}
-    yield corpus.take, {"sentences": rows}
-    yield corpus.derive, {"function": lambda number, shard: shard}
+    yield shards.take, {"sentences": rows}
+    yield shards.derive, {"function": lambda number, shard: shard}
     folder = Path(tempfile.mkdtemp(dir=w.folder))
     with sharded.ShardWriter(folder / "written", ["a", "b"], [2, 1], n_shards=2) as writer:
         yield writer.is_complete, {"number": 1}
