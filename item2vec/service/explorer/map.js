@@ -79,7 +79,7 @@ function legend() {
 async function focus(id) {
   const at = positionOf.get(id);
   if (at === undefined) {
-    by("map-status").textContent = "This item is not on the map, because it has no vector.";
+    by("map-status").textContent = "This item is not on the map: it has no vector, or is newer than this map.";
     return;
   }
   neighbours = [at];
