@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from item2vec.cli import options
+from item2vec.cli.interactions import interactions_format
 from item2vec.cli.output import show
-from item2vec.cli.parameters import ItemsFile, interactions_format, items_file
+from item2vec.cli.parameters import ItemsFile, items_file
 from item2vec.cli.settings import location
 from item2vec.config import IngestConfig
 from item2vec.errors import ConfigError, InputError

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from item2vec.cli.options import INTERACTIONS, Gap, Store, separator
-from item2vec.cli.settings import check_objective, ingest_config, location, model_config
+from item2vec.cli.options import Gap, Store, separator
+from item2vec.cli.settings import check_objective, location, model_config
 from item2vec.config import (
     DEFAULT_OBJECTIVE,
     OBJECTIVES,
@@ -31,9 +31,7 @@ __all__ = [
     "MODEL_SETTINGS",
     "ItemsFile",
     "Source",
-    "columns_format",
     "fixed_settings",
-    "interactions_format",
     "items_file",
     "items_file_with_encoding",
     "option_group",
@@ -379,27 +377,6 @@ source = option_group("source", PLAYLISTS, _source)
 
 source_with_walks = option_group("source", PLAYLISTS + WALKS, _source)
 """Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""
-
-interactions_format = option_group(
-    "read",
-    [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in INTERACTIONS.items()
-    ],
-    lambda **flags: ingest_config(flags),
-)
-"""Decorator that adds the options that describe interactions, passed as ``read: IngestConfig``."""
-
-columns_format = option_group(
-    "read",
-    [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in INTERACTIONS.items()
-        if name != "repeats"
-    ],
-    lambda **flags: ingest_config(flags),
-)
-"""Decorator that adds the options of ``interactions_format`` that do not belong to the store."""
 
 items_file = option_group("items", ITEMS, _items_file)
 """Decorator that adds the options of a file of items, passed as ``items: ItemsFile | None``.

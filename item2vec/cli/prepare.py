@@ -10,8 +10,8 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.data import columns_of
+from item2vec.cli.interactions import columns_format
 from item2vec.cli.output import show
-from item2vec.cli.parameters import columns_format
 from item2vec.cli.settings import adapter_config
 from item2vec.config import IngestConfig
 
