@@ -190,7 +190,7 @@ class World:
         self.store.ingest_items(self.items)
         self.engine = Engine(models=self.models, store=self.url, reload_every=None)
         self.sentences.save(folder / "sentences")
-        self.sentences.save(folder / "corpus", shards=2)
+        self.sentences.save(folder / "two", shards=2)
         self.vectors.save_word2vec(folder / "vectors.txt")
         (folder / "listens.csv").write_text("user,item,timestamp\nu,a,2024-01-01\nu,b,2024-01-02\n")
         (folder / "items.csv").write_text("item,title,g\na,A,jazz\nb,B,soul\n")
@@ -257,8 +257,8 @@ def calls_of(world):
     yield s.regroup, {"source": rows, "offsets": np.array([0, 2])}
     yield s.save, {"path": w.folder / "saved"}
     # shards
-    shards = Sentences.open(w.folder / "corpus")
-    yield sharded.ShardedSentences.open, {"path": w.folder / "corpus"}
+    shards = Sentences.open(w.folder / "two")
+    yield sharded.ShardedSentences.open, {"path": w.folder / "two"}
     yield shards.take, {"sentences": rows}
     yield shards.derive, {"function": lambda number, shard: shard}
     folder = Path(tempfile.mkdtemp(dir=w.folder))

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from strategies import fresh_folder
 
 from item2vec import files, fit, neighbours
-from item2vec.config import TasteConfig
+from item2vec.adapters import save_shards
+from item2vec.config import AdapterConfig, TasteConfig
+from item2vec.errors import InputError
 from item2vec.evaluation import (
     ItemKNN,
     MarkovChain,
@@ -23,8 +25,10 @@ from item2vec.evaluation import (
     leave_last_out,
     prefix_split,
     shard_queries,
+    temporal_split,
 )
 from item2vec.evaluation.leaks import find_leaks, trained_beyond
+from item2vec.interactions import Interactions
 from item2vec.neighbours import table_for
 from item2vec.prior import prior_for, prior_of
 from item2vec.sentences import Sentences, ShardedSentences
@@ -223,3 +227,40 @@ def test_a_model_of_one_shard_equals_the_model_of_the_sentences(tmp_path, played
         for name in ("whole", "sharded")
     )
     assert first == second
+
+
+@examples(15)
+@given(data=st.data(), shards=st.integers(1, 4), repeats=st.booleans())
+def test_temporal_split_of_shards_equals_that_of_the_interactions(tmp_path_factory, data, shards, repeats):
+    n = data.draw(st.integers(8, 40))
+    times = data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
+    users, items = (data.draw(st.lists(st.sampled_from("abcde"), min_size=n, max_size=n)) for _ in "ui")
+    days = (19_723 + np.array([*times, 0, 9])) * 86_400_000_000  # from 2024-01-01 on
+    interactions = Interactions.of(user=[*users, "z", "z"], item=[*items, "x", "y"], timestamp=days)
+    folder = fresh_folder(tmp_path_factory) / "corpus"
+    save_shards(interactions, AdapterConfig(), folder, shards=shards)
+    corpus = Sentences.open(folder)
+    cut = {"at": "2024-01-05", "until": data.draw(st.sampled_from([None, "2024-01-09"])), "repeats": repeats}
+    whole, sharded = temporal_split(interactions, **cut), temporal_split(corpus, **cut)
+    assert sorted(sharded.train) == sorted(whole.train)
+    queries = [sorted(zip(split.histories, split.targets, strict=True)) for split in (whole, sharded)]
+    assert queries[0] == queries[1]
+    assert (sharded.spans, sharded.protocol, sharded.filter_seen) == (
+        whole.spans,
+        whole.protocol,
+        whole.filter_seen,
+    )
+    without = "users without new items in the test part"
+    assert sharded.dropped.get(without) == whole.dropped.get(without)
+    share = {"fraction": 0.3, "repeats": True}
+    assert temporal_split(corpus, **share).protocol == temporal_split(interactions, **share).protocol
+
+
+def test_a_split_by_time_requires_timestamps_and_no_adapter(tmp_path, played):
+    with pytest.raises(InputError, match="no timestamps"):
+        temporal_split(opened(Sentences.of([["a"], ["b"]]), tmp_path, 2))
+    corpus = opened(played, tmp_path / "played", 2)
+    with pytest.raises(InputError, match="adapter"):
+        temporal_split(corpus, adapter=AdapterConfig())
+    with pytest.raises(InputError, match="another cut-off"):
+        temporal_split(corpus, at="2100-01-01")

@@ -14,7 +14,7 @@ from item2vec.arrays import Mask, Offsets
 from item2vec.errors import InputError, LeakWarning
 from item2vec.evaluation.shard_queries import changed, evenly_spaced, joined_queries, most_queries
 from item2vec.evaluation.split import ColdTargets, Split
-from item2vec.evaluation.temporal_splits import span_of
+from item2vec.evaluation.times import span_of
 from item2vec.interactions import Interactions
 from item2vec.kernels.grouping import label_pairs
 from item2vec.sentences import Sentences, ShardedSentences, offsets_of

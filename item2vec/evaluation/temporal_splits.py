@@ -20,19 +20,21 @@ from item2vec.config import AdapterConfig
 from item2vec.durations import SECOND, seconds_of
 from item2vec.errors import InputError, InputTypeError, Remedy
 from item2vec.evaluation.split import ColdTargets, Split
+from item2vec.evaluation.targets import further_items, new_items
+from item2vec.evaluation.temporal_shards import sampled_times, split_shards
+from item2vec.evaluation.times import iso, span_of
 from item2vec.interactions import Interactions, microseconds
 from item2vec.items import Items
-from item2vec.sentences import Sentences
-from item2vec.types import Vocabulary
+from item2vec.sentences import Sentences, ShardedSentences
 
-__all__ = ["Adapter", "span_of", "temporal_folds", "temporal_split"]
+__all__ = ["Adapter", "temporal_folds", "temporal_split"]
 
 Adapter = Callable[[Interactions], Sentences]
 
 
 @checked_except("interactions", "min_history")
 def temporal_split(
-    interactions: Interactions,
+    interactions: Interactions | ShardedSentences,
     *,
     at: datetime | str | None = None,
     fraction: float | None = None,
@@ -55,7 +57,9 @@ def temporal_split(
     Parameters
     ----------
     interactions
-        Events with timestamps.
+        Events with timestamps; or ``ShardedSentences`` with timestamps, each of which is the history of a
+        user. There are then at most 100,000 queries, evenly spaced in each shard, and ``fraction`` refers to
+        a sample of a million events. ``adapter`` and ``items`` do not apply.
     at
         The cut-off: a ``datetime`` (naive: UTC) or ISO text such as ``"2024-05-01"``.
     fraction
@@ -93,14 +97,22 @@ def temporal_split(
     """
     if at is not None and fraction is not None:
         raise InputError(f"at is {at!r} and fraction is {fraction}; expected one of the two")
-    timestamps = _timestamps(interactions)
+    if isinstance(interactions, ShardedSentences):
+        timestamps = sampled_times(interactions)
+    else:
+        timestamps = _timestamps(interactions)
     end = None if until is None else _microseconds("until", until)
     if at is not None:
         cut = _microseconds("at", at)
     else:
         share = 0.1 if fraction is None else fraction
         (cut,) = _cuts(timestamps if end is None else timestamps[timestamps < end], [share])
-    split = _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
+    if isinstance(interactions, ShardedSentences):
+        if adapter is not histories or items is not None:
+            raise InputError("adapter and items do not apply to ShardedSentences; expected neither")
+        split = split_shards(interactions, cut, end, repeats)
+    else:
+        split = _split_at(interactions, cut, end, repeats, _Reader.of(adapter, items))
     return split.filtered(cold_targets=cold_targets, min_history=min_history)
 
 
@@ -171,15 +183,6 @@ def temporal_folds(
     ]
 
 
-def span_of(timestamps: Offsets) -> tuple[str, str]:
-    """Return the first and the last timestamp (microseconds) as ISO text.
-
-    >>> span_of(np.array([1_500_000, 0]))
-    ('1970-01-01T00:00:00', '1970-01-01T00:00:01.500000')
-    """
-    return _iso(timestamps.min()), _iso(timestamps.max())
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Conversion of events to sentences: a function for the training part, settings for the histories."""
@@ -217,24 +220,24 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
     within = ~before if end is None else ~before & (timestamps < end)
     for name, part in (("training part before", before), ("test part from", within)):
         if not part.any():
-            until = "" if end is None else f" until {_iso(end)}"
+            until = "" if end is None else f" until {iso(end)}"
             raise InputError(
-                f"the {name} {_iso(cut)}{until} is empty; expected a cut-off within the data, whose "
+                f"the {name} {iso(cut)}{until} is empty; expected a cut-off within the data, whose "
                 f"timestamps are {' to '.join(span_of(timestamps))}"
             )
     past, future = interactions.take(before), interactions.take(within)
     train = reader.train(past)
     seen = None if repeats else reader.seen(past)
-    targets = _targets(reader.chosen(future), seen)
+    targets = new_items(reader.chosen(future), seen)
     has_target = targets.lengths > 0
     if not len(train.tokens):
         raise InputError(
-            f"the adapter makes 0 sentences from the {len(past):,} events before {_iso(cut)}; expected at "
+            f"the adapter makes 0 sentences from the {len(past):,} events before {iso(cut)}; expected at "
             "least one: check its settings"
         )
     if not has_target.any():
         raise InputError(
-            f"no user has a new item from {_iso(cut)} on; expected an earlier cut-off, or repeats=True"
+            f"no user has a new item from {iso(cut)} on; expected an earlier cut-off, or repeats=True"
         )
     dropped = {
         "users without new items in the test part": len(np.unique(future.user)) - int(has_target.sum()),
@@ -247,43 +250,14 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
         train=train,
         histories=history,
         targets=targets.take(has_target),
-        protocol=f"temporal from {_iso(cut)}",
+        protocol=f"temporal from {iso(cut)}",
         users=np.flatnonzero(has_target),
         filter_seen=filter_seen,
-        seen=None if seen is None else _further(seen.take(has_target), history if filter_seen else None),
+        seen=None if seen is None else further_items(seen.take(has_target), history if filter_seen else None),
         spans={"train": span_of(timestamps[before]), "test": span_of(timestamps[within])},
         dropped={what: n for what, n in dropped.items() if n},
         user_ids=interactions.users,
     )
-
-
-def _targets(future: Sentences, seen: Sentences | None) -> Sentences:
-    """Return the distinct items of each sentence in order, without the items that the user has seen."""
-    pairs = _pairs(future, future.vocabulary)
-    first = np.zeros(len(pairs), dtype=bool)
-    first[np.unique(pairs, return_index=True)[1]] = True
-    if seen is not None:
-        first &= ~np.isin(pairs, _pairs(seen, future.vocabulary))
-    return dataclasses.replace(future.keep(first), weights=None, timestamps=None)
-
-
-def _further(seen: Sentences, filtered: Sentences | None) -> Sentences | None:
-    """Return the seen items that are not in the same sentence of ``filtered``; ``None`` if there are none."""
-    new = np.ones(len(seen.tokens), dtype=bool)
-    if filtered is not None:
-        new = ~np.isin(_pairs(seen, seen.vocabulary), _pairs(filtered, seen.vocabulary))
-    return dataclasses.replace(seen.keep(new), weights=None, timestamps=None) if new.any() else None
-
-
-def _pairs(sentences: Sentences, vocabulary: Vocabulary) -> Offsets:
-    """Return one number per token, which identifies the pair of its sentence and its item.
-
-    Items that the vocabulary does not contain have the number -1.
-    """
-    code_of = vocabulary.encode(sentences.vocabulary.ids).astype(np.int64)
-    code = code_of[sentences.tokens]
-    owner = np.repeat(np.arange(len(sentences)), sentences.lengths)
-    return np.where(code >= 0, owner * len(vocabulary) + code, -1)
 
 
 def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
@@ -322,7 +296,7 @@ def _calendar_cuts(timestamps: Offsets, window: int, folds: int) -> list[int]:
     if len(empty):
         fold = int(empty[0]) + 1
         raise InputError(
-            f"the window of fold {fold} of {folds}, which ends at {_iso(bounds[fold])}, contains no events; "
+            f"the window of fold {fold} of {folds}, which ends at {iso(bounds[fold])}, contains no events; "
             "use fewer folds or a longer window"
         )
     return [int(time) for time in ordered[first[:-1]]]
@@ -351,8 +325,3 @@ def _microseconds(name: str, time: datetime | str) -> int:
     if not isinstance(value, datetime):
         raise InputError(f"{name} is {time!r}; expected a datetime, or ISO text such as '2024-05-01 12:00'")
     return int(microseconds([value])[0])
-
-
-def _iso(timestamp: int | np.int64) -> str:
-    unit = "us" if int(timestamp) % 1_000_000 else "s"
-    return str(np.datetime64(int(timestamp), "us").astype(f"datetime64[{unit}]"))

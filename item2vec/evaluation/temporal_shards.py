@@ -1,0 +1,101 @@
+"""Splits by time of sharded sentences, shard by shard."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from item2vec.arrays import Offsets
+from item2vec.errors import InputError
+from item2vec.evaluation.shard_queries import evenly_spaced, joined_queries, most_queries
+from item2vec.evaluation.split import Split
+from item2vec.evaluation.targets import new_items
+from item2vec.evaluation.times import iso, span_of
+from item2vec.sentences import Sentences, ShardedSentences
+
+__all__ = ["sampled_times", "split_shards"]
+
+MOST_TIMES = 1_000_000
+
+
+def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats: bool) -> Split:
+    """Return the split at a time (microseconds): each sentence is the history of a user.
+
+    Raises
+    ------
+    InputError
+        If there are no timestamps, or the training part or the test part is empty.
+    """
+    parts = [
+        _ShardQueries.of(shard.liked, cut, end, repeats, most_queries(sentences))
+        for shard in sentences.shards
+    ]
+    times = [np.concatenate([part.times[name] for part in parts]) for name in range(2)]
+    if not all(map(len, times)) or not any(len(part.targets) for part in parts):
+        raise InputError(
+            f"no sentence has a new item from {iso(cut)} on, or no item is earlier; expected another "
+            "cut-off, or repeats=True"
+        )
+    dropped = {
+        "users without new items in the test part": sum(part.n_without for part in parts),
+        "queries that are not in the sample of the shards": sum(part.n_omitted for part in parts),
+    }
+    return Split(
+        train=sentences.derive(lambda _, shard: _before(shard.liked, cut)),
+        histories=joined_queries([part.histories for part in parts]),
+        targets=joined_queries([part.targets for part in parts]),
+        protocol=f"temporal from {iso(cut)}",
+        filter_seen=not repeats,
+        spans={"train": span_of(times[0]), "test": span_of(times[1])},
+        dropped={what: n for what, n in dropped.items() if n},
+    )
+
+
+class _ShardQueries(NamedTuple):
+    """Queries of a shard, numbers of omitted ones, and first and last times of both parts."""
+
+    histories: Sentences
+    targets: Sentences
+    n_without: int
+    n_omitted: int
+    times: tuple[Offsets, Offsets]
+
+    @classmethod
+    def of(cls, shard: Sentences, cut: int, end: int | None, repeats: bool, most: int) -> _ShardQueries:
+        times = _shard_times(shard)
+        before = times < cut
+        within = ~before if end is None else ~before & (times < end)
+        past, future = shard.keep(before), shard.keep(within)
+        targets = new_items(future, None if repeats else past)
+        found = np.flatnonzero(targets.lengths > 0)
+        rows = evenly_spaced(found, most)
+        n_without = int(np.count_nonzero(future.lengths)) - len(found)
+        return cls(
+            past.take(rows),
+            targets.take(rows),
+            n_without,
+            len(found) - len(rows),
+            (_ends(times[before]), _ends(times[within])),
+        )
+
+
+def _ends(times: Offsets) -> Offsets:
+    return np.array([times.min(), times.max()]) if len(times) else times
+
+
+def _before(shard: Sentences, cut: int) -> Sentences:
+    past = shard.keep(_shard_times(shard) < cut)
+    return past.take(past.lengths > 0)
+
+
+def _shard_times(shard: Sentences) -> Offsets:
+    if shard.timestamps is None:
+        raise InputError("the sentences have no timestamps; a split by time requires them")
+    return shard.timestamps
+
+
+def sampled_times(sentences: ShardedSentences) -> Offsets:
+    """Return the timestamps of about a million evenly spaced tokens, or of all."""
+    step = max(1, sentences.n_tokens // MOST_TIMES)
+    return np.concatenate([_shard_times(shard)[::step] for shard in sentences.shards])
