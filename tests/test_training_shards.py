@@ -318,6 +318,7 @@ def test_the_best_epoch_is_kept_in_the_checkpoint(tmp_path, monkeypatch, n):
     best = max(expected.curve, key=lambda epoch: epoch.ndcg).epoch
     assert best < len(expected.curve) - 1
     arguments["checkpoint"] = tmp_path / "checkpoint"
+    (tmp_path / "checkpoint" / f"best-{best:08d}").mkdir(parents=True)  # of a state that was not written
     killed_after(monkeypatch, min(n, 2 * len(expected.curve) - 1), **arguments)
     assert fingerprint(train(**arguments)) == fingerprint(expected)
     assert sorted(path.name[:5] for path in (tmp_path / "checkpoint").iterdir()) == ["best-", "state"]

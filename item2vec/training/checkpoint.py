@@ -67,9 +67,10 @@ class Checkpoint:
         """
         with refusing_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        newest = max(self._own("state"), default=None)
-        if newest is None:
-            return
+            newest = max(self._own("state"), default=None)
+            if newest is None:
+                self._keep_only()
+                return
         text = files.read_text(newest / "state.json", files.MAX_JSON_BYTES)
         saved = files.parse_json(text, newest / "state.json")
         try:
@@ -83,6 +84,8 @@ class Checkpoint:
             state.curve = [Epoch(**epoch) for epoch in saved["curve"]]
             if saved["best"] is not None:
                 state.best = self._best(saved["best"], trainer, corpus, config)
+            with refusing_unwritable(self.folder):  # a best epoch that no state names
+                self._keep_only(newest, state.best and self._path("best", state.best.epoch))
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ConfigError | CorruptBundleError):
                 raise
@@ -117,8 +120,11 @@ class Checkpoint:
             files.write_json(
                 folder / "state.json", {"format": FORMAT, "identity": self.identity, **_values(state)}
             )
+        self._keep_only(path, best)
+
+    def _keep_only(self, *paths: Path | None) -> None:
         for other in self.folder.iterdir():
-            if OWN.fullmatch(other.name) and other not in {path, best}:
+            if OWN.fullmatch(other.name) and other not in paths:
                 shutil.rmtree(other)
 
     def _check(self, saved: Mapping[str, Any]) -> None:
