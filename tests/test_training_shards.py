@@ -131,6 +131,13 @@ def test_shards_are_prepared_as_the_whole(lists, min_count, ordered, data):
     assert np.concatenate(keeps[:-1]).tolist() == keeps[-1].tolist()
 
 
+def test_weights_are_compared_with_the_median_of_all_shards():
+    sentences = weighted(Sentences.of([["a", "b"], ["a", "b", "c"]]), [1, 1, 4, 4, 2])
+    corpus = prepare(cut(sentences, [1]), TrainConfig())
+    assert [shard.keep.tolist() for shard in corpus.shards] == [[0.5, 0.5], [1, 1, 1]]
+    assert corpus.read_share == 0.8
+
+
 @examples(60)
 @given(st.lists(st.lists(st.floats(2**-140, 2**120, width=32), max_size=9), min_size=1, max_size=5))
 def test_the_median_of_blocks_is_the_lower_middle_number(blocks):
