@@ -44,19 +44,24 @@ from item2vec.config import AdapterConfig
 ADAPTER = AdapterConfig(min_item_count=2, max_length=200)
 
 
+SETTINGS = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.executor.memory": "1g",
+    "spark.log.level": "ERROR",
+    "spark.sql.shuffle.partitions": "4",  # the default, 200, is for clusters
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
 def session():
     """Return a session of two executors, which listen on this machine only."""
     os.environ |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
-    return (
-        builder.config("spark.log.level", "ERROR")
-        .config("spark.ui.showConsoleProgress", "false")
-        .getOrCreate()
-    )
+    return SparkSession.builder.master("local-cluster[2,1,1024]").config(map=SETTINGS).getOrCreate()
 
 
 def events(n: int) -> pa.Table:
