@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from item2vec.errors import (
     LockHeldError,
     MissingExtraError,
     NothingToTrainError,
+    WriteError,
 )
 from item2vec.readers.staging import InteractionFormat
 from item2vec.sentences import Sentences
@@ -195,6 +197,25 @@ def test_rows_that_need_no_conversion_are_read_by_duckdb_and_all_others_by_the_r
         assert InteractionFormat().as_found([tmp_path / f"{name}.parquet"]) is None, name
         ours, reference = both(tmp_path / f"{name}.parquet", tmp_path / name)
         assert ours == reference, name
+
+
+def test_names_of_folders_are_neither_columns_nor_patterns(tmp_path):
+    folder = tmp_path / "user_id=5" / "[a]*"
+    folder.mkdir(parents=True)
+    frame = pd.DataFrame({"user_id": ["u"], "item_id": ["a"], "timestamp": [START]})
+    ours, reference = both(write(frame, folder, "parquet"), folder)
+    assert ours == reference
+    assert Sentences.open(folder / "duckdb").users[0] == ("u",)
+
+
+def test_errors_of_duckdb_become_errors_of_this_package():
+    for error, expected, message in [
+        (duckdb.OutOfMemoryException("no more"), InputError, "memory is 1GB, which is too little"),
+        (duckdb.IOException("disk full"), WriteError, "disk full; check the space on the disk"),
+        (duckdb.Error("other"), InputError, "DuckDB could not prepare x: other"),
+    ]:
+        with pytest.raises(expected, match=message), database.failures(Path("x"), "1GB"):
+            raise error
 
 
 @pytest.mark.parametrize(

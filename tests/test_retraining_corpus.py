@@ -18,6 +18,7 @@ from item2vec.errors import (
     InputError,
     NothingToTrainError,
 )
+from item2vec.retraining.earlier_versions import protocol_of
 from item2vec.retraining.jobs import Jobs
 
 NOW = "1970-01-03T00:00:00+00:00"
@@ -105,5 +106,6 @@ def test_the_section_adapter_names_the_corpus(tmp_path, monkeypatch):
     (tmp_path / "item2vec.toml").write_text(TOML + '[adapter]\ncorpus = "corpus"\nmax_length = 50\n')
     config = retrain_config(Config(), None)
     assert (config.corpus, config.adapter) == ("corpus", AdapterConfig(max_length=50))
+    assert protocol_of(config) != protocol_of(config.replace(corpus=None))
     with pytest.raises(ConfigError, match="--gap does not apply to \\[adapter\\] corpus = 'corpus'"):
         retrain_config(Config(), "30min")

@@ -222,6 +222,11 @@ def failures(folder: Path, memory: str) -> Iterator[None]:
         ) from error
     except duckdb.IOException as error:
         raise WriteError(f"{folder}: {_line(error)}; check the space on the disk, and run again") from error
+    except duckdb.Error as error:
+        raise InputError(
+            f"DuckDB could not prepare {folder}: {_line(error)}; expected files that do not change",
+            remedies=[Remedy("driver", "memory", "run again, or read the files into memory with {}")],
+        ) from error
 
 
 def _line(error: Exception) -> str:
@@ -244,7 +249,8 @@ def _connected(folder: Path, memory: int) -> duckdb.DuckDBPyConnection:
 
 def _parquet(files: Iterable[Path]) -> str:
     paths = [_text(_GLOB.sub(r"[\1]", str(file.resolve()))) for file in files]
-    return f"read_parquet([{', '.join(paths)}])"
+    # A folder "key=value" is not a column: the readers decide which folders are partitions.
+    return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
 
 
 def _expression(rows: StagedRows, name: str) -> str:
