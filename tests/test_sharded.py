@@ -264,3 +264,11 @@ def test_a_split_by_time_requires_timestamps_and_no_adapter(tmp_path, played):
         temporal_split(corpus, adapter=AdapterConfig())
     with pytest.raises(InputError, match="another cut-off"):
         temporal_split(corpus, at="2100-01-01")
+
+
+def test_an_event_at_the_cut_off_is_not_trained(tmp_path):
+    days = (19_723 + np.array([0, 1, 0, 1, 2])) * 86_400_000_000
+    lists = dataclasses.replace(Sentences.of([["a", "b"], ["b", "a", "c"]]), timestamps=days)
+    split = temporal_split(opened(lists, tmp_path, 2), at="2024-01-02")
+    assert (list(split.train), list(split.histories)) == ([["a"], ["b"]], [["a"], ["b"]])
+    assert list(split.targets) == [["b"], ["a", "c"]]
