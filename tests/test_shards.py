@@ -393,6 +393,18 @@ def test_a_damaged_complete_shard_is_written_again(tmp_path, caplog):
     assert "written again" in caplog.text
 
 
+def test_files_of_a_killed_process_are_not_part_of_the_corpus(tmp_path):
+    with ShardWriter(tmp_path / "corpus", ["a"], [1]) as writer:
+        writer.write(0, np.array([0]), np.array([0, 1]))
+        (writer.folder / ".00000.1f.tmp").mkdir()
+        writer.finish()
+    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [
+        "00000",
+        "corpus.json",
+        "vocabulary.arrow",
+    ]
+
+
 def test_two_writers_exclude_each_other(tmp_path):
     with (
         ShardWriter(tmp_path / "corpus", ["a"], [1]),

@@ -269,6 +269,8 @@ class ShardWriter:
             raise InputError(f"{len(missing)} of {self.n_shards} shards are missing, such as {missing[0]}")
         records = [self._record(number) for number in range(self.n_shards)]
         manifest = Manifest(self.ordered, self.columns, self.n_items, records, self.sha256)
+        for leftover in self.folder.glob(".*.tmp"):  # of processes that were killed
+            _remove(leftover)
         (self.folder / MANIFEST).unlink(missing_ok=True)
         files.write_json(self.folder / MANIFEST, manifest.as_json())
         (self.folder / _HEADER).unlink()
