@@ -11,6 +11,7 @@ from item2vec import files
 from item2vec.errors import CorruptBundleError, InputError
 from item2vec.shards.lazy import LazyShards
 from item2vec.shards.manifest import USERS, Manifest, verify
+from item2vec.types import as_history
 
 __all__ = ["open_users", "write_users"]
 
@@ -26,7 +27,8 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
         If the number of ids differs from the number of sentences, or an id is not text.
     """
     try:
-        ids = users if isinstance(users, pa.Array | pa.ChunkedArray) else pa.array(users, pa.string())
+        is_arrow = isinstance(users, pa.Array | pa.ChunkedArray)
+        ids = users if is_arrow else pa.array(as_history(users, "users"), pa.string())
         table = pa.table({"id": ids}).cast(_SCHEMA).combine_chunks()
     except (pa.ArrowException, UnicodeEncodeError) as error:
         raise InputError(f"users are not ids: {error}; expected text") from error

@@ -21,6 +21,7 @@ from item2vec.arguments import as_array, checked
 from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, LockHeldError
 from item2vec.shards.columns import COLUMNS, fault_of
 from item2vec.shards.manifest import FORMAT, MANIFEST, Manifest, ShardRecord, shard_files, verify
+from item2vec.types import as_history
 
 __all__ = ["ShardWriter", "locked", "shard_of"]
 
@@ -247,12 +248,13 @@ class ShardWriter:
         ends = [0, *bounds.reshape(-1).tolist(), len(offsets) - 1]
         if bounds.shape != (self.n_shards + 1,) or ends[:2] != [0, 0] or ends[-2] != ends[-1]:
             raise InputError(f"bounds is {bounds}; expected {self.n_shards + 1} numbers from 0 to {ends[-1]}")
+        names = None if users is None else as_history(users, "users")
         for number in self.missing():
             part = offsets[bounds[number] : bounds[number + 1] + 1]
             run = slice(int(part[0]), int(part[-1]))
             of_tokens = {"weights": weights, "timestamps": timestamps}
             given = {name: column[run] for name, column in of_tokens.items() if column is not None}
-            owners = None if users is None else users[bounds[number] : bounds[number + 1]]
+            owners = None if names is None else names[bounds[number] : bounds[number + 1]]
             self.write(number, tokens[run], part - part[0], **given, users=owners)
         self.finish()
 
