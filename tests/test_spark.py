@@ -45,7 +45,7 @@ def listens(seed=7, n=600):
         "item": [*random.choice(ITEMS[:-1], n - 1), ITEMS[-1]],
         "timestamp": [start + timedelta(minutes=int(m)) for m in random.integers(0, 3_000, n)],
         "weight": random.integers(1, 9, n).astype(np.float32).tolist(),
-        "event": random.choice(["play", "buy", "skip"], n, p=[0.6, 0.3, 0.1]).tolist(),
+        "event": ["gift", *random.choice(["play", "buy", "skip"], n - 1, p=[0.6, 0.3, 0.1])],  # in one shard
     }
 
 
@@ -79,7 +79,7 @@ def check_corpus(path, columns, adapter, n_shards=N_SHARDS):
 SETTINGS = {
     "every event": {},
     "filters": {
-        "events": {"play": 1, "buy": 5, "skip": -1},
+        "events": {"play": 1, "buy": 5, "gift": 2, "skip": -1},
         "min_item_count": 15,
         "min_user_count": 3,
         "min_length": 4,
