@@ -31,7 +31,7 @@ from item2vec.errors import (
 from item2vec.sentences import Sentences
 from item2vec.shards.lazy import LazyShards
 from item2vec.training import gensim_trainer, next_item, nodes, numba_trainer
-from item2vec.training.averaging import mean_of, shards_of
+from item2vec.training.averaging import merged, shards_of
 from item2vec.training.checkpoint import Checkpoint
 from item2vec.training.corpus import Reading, prepare
 from item2vec.training.epochs import run_epochs
@@ -424,7 +424,7 @@ def slow_average(sharded, config, n):
     for part in parts:
         tokens = [shard.tokens for shard, size in zip(corpus.shards, part.sizes, strict=True) if size]
         counts.append(np.bincount(np.concatenate(tokens), minlength=corpus.n_items))
-    curve = []
+    curve, start = [], {name: trainers[0].state[name].copy() for name in ("input", "output")}
     for _ in range(config.epochs):
         losses = []
         for trainer, reading in zip(trainers, readings, strict=True):
@@ -432,13 +432,14 @@ def slow_average(sharded, config, n):
                 losses.append(trainer.train_piece(piece))
             losses.append(trainer.train_piece(piece))
         curve.append(sum(loss.total for loss in losses) / sum(loss.n for loss in losses))
-        means = mean_of([trainer.state for trainer in trainers], counts)
+        arrays = merged([trainer.state for trainer in trainers], counts, start)
+        start = {name: arrays[name] for name in ("input", "output")}
         for trainer in trainers:
-            trainer.restore(means)
+            trainer.restore(arrays)
     return trainers[0], curve
 
 
-def test_means_are_weighted_by_the_tokens_of_an_item(monkeypatch):
+def test_changes_of_rows_are_weighted_by_the_tokens_of_an_item(monkeypatch):
     monkeypatch.setattr("item2vec.training.averaging.ROWS_PER_BLOCK", 64)
     rng, shape = np.random.default_rng(0), (200, 2, 3)
     states = [
@@ -446,18 +447,21 @@ def test_means_are_weighted_by_the_tokens_of_an_item(monkeypatch):
         | {"positions_0": rng.random(4, np.float32), "attributes_input": np.zeros((0, 2, 3), np.float32)}
         for _ in range(3)
     ]
-    counts = [rng.integers(0, 4, 200) for _ in range(3)]
-    means = mean_of(states, counts)
-    totals = sum(counts)
+    start, counts = {"input": rng.random(shape, np.float32)}, [rng.integers(0, 4, 200) for _ in range(3)]
+    found, totals = merged(states, counts, start), sum(counts)
     assert (totals == 0).any()
     for row in range(200):
         shares = [count[row] / totals[row] if totals[row] else 1 / 3 for count in counts]
-        for name in ("input", "input_squares_0"):
-            expected = sum(share * state[name][row] for share, state in zip(shares, states, strict=True))
-            np.testing.assert_allclose(means[name][row], expected, rtol=1e-6)
+        sums = zip(shares, states, strict=True)
+        mean = sum(share * state["input_squares_0"][row] for share, state in sums)
+        np.testing.assert_allclose(found["input_squares_0"][row], mean, rtol=1e-6)
+        before, sums = start["input"][row], zip(shares, states, strict=True)
+        change = sum(share * (state["input"][row] - before) for share, state in sums)
+        change /= sum(share**2 for share in shares)
+        np.testing.assert_allclose(found["input"][row], before + change, atol=1e-6)
     shares = [count.sum() / totals.sum() for count in counts]
-    expected = sum(share * state["positions_0"] for share, state in zip(shares, states, strict=True))
-    np.testing.assert_allclose(means["positions_0"], expected, rtol=1e-6)
+    mean = sum(share * state["positions_0"] for share, state in zip(shares, states, strict=True))
+    np.testing.assert_allclose(found["positions_0"], mean, rtol=1e-6)
 
 
 def test_shards_are_dealt_to_processes():

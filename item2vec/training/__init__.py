@@ -104,8 +104,8 @@ def train(
         training, so that the same call returns the same vectors at once; remove it when they are saved.
     processes
         Number of processes that train next_item, each its own shards (at least one each) with its share of
-        the ``workers``. After each epoch, all continue from the mean of their vectors and Adagrad sums; the
-        row of an item is weighted by its tokens in the shards of a process. A temporary folder holds their
+        the ``workers``. After each epoch, the changes of their rows are added, weighted by the tokens of the
+        item in the shards of a process, and Adagrad's sums are averaged. A temporary folder holds their
         shards and arrays (``TMPDIR``). Refused for skip-gram and CBOW, which averaging makes much less
         accurate (docs/benchmarks/shards.md), and with ``checkpoint``, ``freeze`` or ``attributes``.
 

@@ -1,16 +1,16 @@
-"""Training of next_item in several processes: each trains its own shards, and all average after each epoch.
+"""Training of next_item in several processes: each trains its own shards, and all merge after each epoch.
 
 A process writes its arrays to a folder that all processes share, waits for those of the others, and computes
-the same means as they do. The row of an item is weighted by the number of its tokens in the shards of a
-process, so that a process that never sees an item does not change it. Adagrad's sums are averaged as the rows
-that they belong to.
+the same arrays as they do. The row of an item is weighted by the number of its tokens in the shards of a
+process, so that a process that never sees an item does not change it. Changes of the rows are added, and
+Adagrad's sums averaged.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from item2vec.training.state import State
 from item2vec.training.stored import read_arrays, refusing_unwritable, write_arrays
 from item2vec.training.trainer import Arrays, Loss, Trainer
 
-__all__ = ["Exchange", "check_processes", "mean_of", "shards_of"]
+__all__ = ["Exchange", "check_processes", "merged", "shards_of"]
 
 SECONDS_PER_LOOK = 0.02
 ROWS_PER_BLOCK = 1 << 12
@@ -56,42 +56,55 @@ def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bo
             )
 
 
-def mean_of(states: Sequence[Arrays], counts: Sequence[Offsets]) -> dict[str, Floats]:
-    """Return the mean of the arrays of several trainers of next_item, by name.
+def merged(states: Sequence[Arrays], counts: Sequence[Offsets], start: Arrays) -> dict[str, Floats]:
+    """Return the arrays to continue from after several trainers of next_item started from the same ones.
 
     ``counts`` holds the number of tokens of each item that a trainer has read. Rows of items are weighted by
     them, with equal weights for an item that no trainer has read; weights of the steps back by the number of
-    all tokens.
+    all tokens. A row of a matrix in ``start`` changes by the weighted mean of its changes times the effective
+    number of trainers, 1 / sum(weights**2). For equal weights, this is the sum of the changes. All other
+    arrays, Adagrad's sums among them, are weighted means.
 
-    >>> states = [{"input": np.array([[1.0], [2.0]], np.float32)}, {"input": np.zeros((2, 1), np.float32)}]
-    >>> mean_of(states, [np.array([3, 0]), np.array([1, 0])])["input"].tolist()
-    [[0.75], [1.0]]
+    >>> states = [{"input": np.array([[3.0], [2.0]], np.float32)}, {"input": np.ones((2, 1), np.float32)}]
+    >>> start = {"input": np.ones((2, 1), np.float32)}
+    >>> merged(states, [np.array([1, 1]), np.array([1, 0])], start)["input"].tolist()
+    [[3.0], [2.0]]
     """
     by_item = np.array(counts, dtype=np.float64)
     by_item[:, by_item.sum(axis=0) == 0] = 1
     by_item /= by_item.sum(axis=0)
     of_all = np.array([count.sum() for count in counts], dtype=np.float64)
     of_all /= of_all.sum()
-    return {
+    n_effective = 1 / np.square(by_item).sum(axis=0)
+    means = {
         name: _weighted(
             [state[name] for state in states],
             by_item if name.startswith(("input", "output")) else of_all[:, None],
         )
         for name in states[0]
     }
+    for name, before in start.items():
+        for rows in _blocks(len(before)):
+            change = (means[name][rows] - before[rows]).reshape(len(before[rows]), -1)
+            change *= n_effective[rows, None].astype(np.float32)
+            means[name][rows] = before[rows] + change.reshape(before[rows].shape)
+    return means
 
 
 def _weighted(arrays: Sequence[Floats], weights: Doubles) -> Floats:
     """Return the weighted sum of arrays; ``weights`` has a row per array, and a column per row, or one."""
     total = np.empty_like(arrays[0])
     weights = np.broadcast_to(weights, (len(arrays), len(total)))
-    for start in range(0, len(total), ROWS_PER_BLOCK):
-        rows = slice(start, start + ROWS_PER_BLOCK)
-        shape = (-1,) + (1,) * (total.ndim - 1)
+    shape = (-1,) + (1,) * (total.ndim - 1)
+    for rows in _blocks(len(total)):
         total[rows] = sum(
             weight[rows].reshape(shape) * array[rows] for array, weight in zip(arrays, weights, strict=True)
         )
     return total
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(start, start + ROWS_PER_BLOCK) for start in range(0, n, ROWS_PER_BLOCK))
 
 
 def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
@@ -106,18 +119,30 @@ def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
 
 @dataclass
 class Exchange:
-    """One of ``n`` processes that average their arrays in a folder. ``counts`` holds its tokens by item.
+    """One of ``n`` processes that merge their arrays in a folder. ``counts`` holds its tokens by item.
 
-    ``check`` is called while the process waits; it raises an exception if another process has ended.
+    ``start`` holds copies of the matrices at the start of the epoch. ``check`` is called while the process
+    waits; it raises an exception if another process has ended.
     """
 
     folder: Path
     rank: int
     n: int
     counts: Offsets
+    start: Arrays
     check: Callable[[], None]
     n_done: int = 0
     tokens_read: int = 0
+
+    @classmethod
+    def of(
+        cls, folder: Path, rank: int, n: int, own: Corpus, trainer: Trainer, check: Callable[[], None]
+    ) -> Exchange:
+        """Return the exchange of a process that trains the shards ``own`` from the arrays of ``trainer``."""
+        counts = np.zeros(own.n_items, np.int64)
+        for number in np.flatnonzero(own.sizes).tolist():
+            counts += np.bincount(own.shards[number].tokens, minlength=len(counts))
+        return cls(folder, rank, n, counts, _matrices(trainer), check)
 
     def __call__(self, state: State, trainer: Trainer) -> None:
         """Replace the arrays, the losses and the numbers of tokens by those of all processes.
@@ -138,7 +163,8 @@ class Exchange:
             time.sleep(SECONDS_PER_LOOK)
         messages = [read_arrays(path, arrays) for path in paths]
         states = [{name: message[name] for name in trainer.state} for message in messages]
-        trainer.restore(mean_of(states, [message["counts"] for message in messages]))
+        trainer.restore(merged(states, [message["counts"] for message in messages], self.start))
+        self.start = _matrices(trainer)
         tokens, loss, n_losses = np.sum([message["totals"] for message in messages], axis=0)
         state.read[:] = np.any([message["read"] for message in messages], axis=0)
         state.loss = Loss(float(loss), int(n_losses))
@@ -152,3 +178,8 @@ class Exchange:
     def _remove(self, number: int) -> None:
         """Remove the arrays of an earlier epoch, which all processes have read."""
         shutil.rmtree(self._path(number, self.rank), ignore_errors=True)
+
+
+def _matrices(trainer: Trainer) -> Arrays:
+    """Return copies of the two matrices."""
+    return {name: trainer.state[name].copy() for name in ("input", "output")}

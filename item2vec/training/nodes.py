@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from item2vec import files
-from item2vec.arrays import Offsets
 from item2vec.config import NextItem, TrainConfig
 from item2vec.errors import InputError, TrainingError
 from item2vec.processes import module_command
@@ -74,7 +73,7 @@ def averaging(
                         "the memory is short"
                     )
 
-        yield own, Exchange(folder, 0, n, _counts_of(own), check)
+        yield own, Exchange.of(folder, 0, n, own, trainer, check)
 
 
 @contextlib.contextmanager
@@ -134,14 +133,6 @@ def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:
     return corpus, NextItem(**job["config"]), job["n"]
 
 
-def _counts_of(corpus: Corpus) -> Offsets:
-    """Return the number of tokens of each item in the shards that are not left out."""
-    counts = np.zeros(corpus.n_items, np.int64)
-    for number in np.flatnonzero(corpus.sizes).tolist():
-        counts += np.bincount(corpus.shards[number].tokens, minlength=len(counts))
-    return counts
-
-
 def _train(folder: Path, rank: int, parent: int) -> None:
     """Train the shards of a process, and exchange arrays with the others after each epoch."""
 
@@ -153,7 +144,7 @@ def _train(folder: Path, rank: int, parent: int) -> None:
     own = shards_of(corpus, rank, n)
     trainer, state = NextItemTrainer(corpus, config), State.at_start(own, config)
     trainer.restore(read_arrays(folder / "start", trainer.state))
-    exchange = Exchange(folder, rank, n, _counts_of(own), check)
+    exchange = Exchange.of(folder, rank, n, own, trainer, check)
     for piece in state.reading.pieces(config.epochs):
         check()
         state.add(piece, trainer.train_piece(piece))
