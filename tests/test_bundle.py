@@ -197,7 +197,7 @@ def test_a_next_item_model_keeps_its_settings(tmp_path):
     loaded = item2vec.load(tmp_path / "songs")
     assert (loaded.vectors.config, loaded.taste) == (
         training,
-        TasteConfig(score="output", decay=(0.4, 0.8), mixture=0),
+        TasteConfig(score="output", decay=(0.4, 0.8)),
     )
     assert all_rankings(loaded) == all_rankings(model)
     assert Recommender(loaded.vectors).taste == loaded.taste

@@ -194,15 +194,6 @@ def test_a_model_on_hold_is_refused_with_and_without_its_layout(model, tmp_path)
         item2vec.publish(model, tmp_path)
 
 
-def test_new_items_have_no_position(model):
-    songs = Items.of({f"i{i}": {"genre": str(i % N_CLUSTERS)} for i in range(100)})
-    known = Recommender.from_parts(with_layout(Recommender(model.vectors, items=songs).parts))
-    newer = known.with_items(Items.of({"new": {"genre": "1"}})).parts.layout
-    assert np.array_equal(newer[:100], known.parts.layout)
-    assert np.isnan(newer[100:]).all()
-    assert len(newer) == 101
-
-
 def test_the_setting_of_a_nightly_run():
     assert RetrainConfig().layout
     assert not RetrainConfig(layout=False).layout

@@ -384,7 +384,7 @@ def test_without_annoy_a_request_for_it_fails_before_the_training(monkeypatch):
     with pytest.raises(MissingExtraError, match=message):
         build(MATRIX, kind="annoy")
     sentences = item2vec.adapters.playlists([["a", "b", "c"]] * 9)
-    monkeypatch.setattr("item2vec.fitting.train", None)
+    monkeypatch.setattr("item2vec.fitting.train_with_table", None)
     with pytest.raises(MissingExtraError, match=message):
         item2vec.fit(sentences, index="annoy")
 
@@ -392,7 +392,7 @@ def test_without_annoy_a_request_for_it_fails_before_the_training(monkeypatch):
 def test_without_faiss_a_request_for_it_fails_before_the_training(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     sentences = item2vec.adapters.playlists([["a", "b", "c"]] * 9)
-    monkeypatch.setattr("item2vec.fitting.train", None)
+    monkeypatch.setattr("item2vec.fitting.train_with_table", None)
     with pytest.raises(MissingExtraError, match=r"FAISS.*pip install faiss-cpu; pass index='exact'"):
         item2vec.fit(sentences, index="faiss")
 

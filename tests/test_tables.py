@@ -145,7 +145,7 @@ def test_without_a_mixture_the_vectors_answer_alone(objective):
     alone = fit(Sentences.of(PLAYLISTS), objective=objective, vector_size=2, mixture=0)
     assert (alone.neighbours, alone.taste.mixture) == (None, 0)
     vectors = Recommender(train(Sentences.of(PLAYLISTS), objective=objective, vector_size=2))
-    assert vectors.taste.mixture == 0
+    assert not vectors.taste.mixture
     assert vectors.recommend(["a"]) == alone.recommend(["a"])
 
 

@@ -331,7 +331,7 @@ def test_the_best_taste_of_the_default_needs_no_second_training(world, monkeypat
     """The budget allows one training; its vectors are evaluated with two tastes, on unused queries."""
     monkeypatch.setattr("item2vec.tuning.problem.FEW_QUERIES", 20)
     mixed = TasteConfig(mixture=2.0)
-    made = world(lambda config: 0.2 + gain * config.taste.mixture, lambda _: 100.0, best_taste=mixed)
+    made = world(lambda config: 0.2 + gain * (config.taste.mixture or 0), lambda _: 100.0, best_taste=mixed)
     with pytest.warns(TuningWarning) as caught:
         tuning = item2vec.tune(chains(), budget="5s", jobs=1, now=made.now)
     assert len(made.trained) == 1
@@ -353,7 +353,7 @@ def test_queries_of_users_that_chose_a_taste_do_not_evaluate_it(monkeypatch):
 
 def test_finalists_with_the_same_training_share_it(world):
     mixed = TasteConfig(mixture=2.0)
-    made = world(lambda config: 0.2 + 0.01 * config.taste.mixture, best_taste=mixed)
+    made = world(lambda config: 0.2 + 0.01 * (config.taste.mixture or 0), best_taste=mixed)
     tuning = item2vec.tune(chains(), trials=1, jobs=1)
     assert tuning.config.taste == mixed
     assert [number for number, *_ in made.trained] == [0, 0, 0], "one search trial, two rounds of finals"

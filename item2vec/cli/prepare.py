@@ -51,7 +51,7 @@ def prepare(
     gap: options.Gap = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the sentences of files as a sharded corpus, for data larger than the memory.
+    """Write files as a sharded corpus, for more data than memory.
 
     The commands train, tune and evaluate read the folder with --corpus, and retrain with the key corpus of
     [adapter]. The sentences follow [adapter] in item2vec.toml, as those of the store do. If the command is

@@ -143,8 +143,8 @@ class AdapterConfig(Settings):
 class AdapterSection(AdapterConfig):
     """Settings of the section ``[adapter]`` of item2vec.toml.
 
-    >>> AdapterSection(corpus="corpus", max_length=50).adapter()
-    AdapterConfig(max_length=50)
+    >>> AdapterSection(corpus="corpus", max_length=50).adapter() == AdapterConfig(max_length=50)
+    True
     """
 
     corpus: Annotated[str, Field(min_length=1)] | None = None

@@ -62,14 +62,12 @@ class TasteConfig(Settings):
     timestamps. By default counts are not discounted."""
 
     @checked
-    def as_trained(
-        self, train: TrainConfig | None, *, has_output: bool, has_table: bool | None = None
-    ) -> Self:
+    def as_trained(self, train: TrainConfig | None, *, has_output: bool, has_table: bool = False) -> Self:
         """Return a copy in which unset fields that depend on the training have their defaults.
 
         The fields are score, decay, part weights and mixture. ``train`` holds the settings of training;
-        ``None`` if they are unknown, as for a word2vec file. Without a table of neighbours, an unset mixture
-        is 0. With ``has_table=None``, it stays unset.
+        ``None`` if they are unknown, as for a word2vec file. An unset mixture stays unset, which means 0,
+        unless there is a table of neighbours that is the model of the objective.
 
         >>> from item2vec import NextItem
         >>> taste = TasteConfig(last_n=5).as_trained(NextItem(context_decay=(0.4, 0.8)), has_output=True)
@@ -82,8 +80,8 @@ class TasteConfig(Settings):
         if weights is None and train is not None and decay == train.taste_decay:
             weights = train.part_weights
         mixture = self.mixture
-        if mixture is None and has_table is not None:
-            mixture = self.mixture_for(train) if has_table else 0.0
+        if mixture is None and has_table:
+            mixture = self.mixture_for(train) or None
             if mixture and weights is None and not isinstance(decay, tuple):
                 weights = (BESIDE_TABLE,)
         if (score, decay, weights, mixture) == (self.score, self.decay, self.part_weights, self.mixture):

@@ -53,7 +53,7 @@ def hashes_of(ids: pa.Array) -> Words:
 def hash_of(encoded: bytes) -> int:
     """Return the hash of one id, as ``hashes_of`` does for many.
 
-    >>> hash_of(b"a") == hashes_of(pa.array(["a"]))[0]
+    >>> bool(hash_of(b"a") == hashes_of(pa.array(["a"]))[0])
     True
     """
     value = len(encoded) * _FACTOR_OF_INT & _ALL_BITS
