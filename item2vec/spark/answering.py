@@ -94,7 +94,8 @@ def recommend(
     Examples
     --------
     >>> events = spark.read.parquet("events/")  # doctest: +SKIP
-    >>> answers = item2vec.spark.recommend(events, model="models", k=20)  # doctest: +SKIP
+    >>> cheap = {"price": {"<": 5}}
+    >>> answers = recommend(events, model="models", k=20, where=cheap)  # doctest: +SKIP
     >>> answers.write.parquet("recommendations/")  # doctest: +SKIP
     """
     if partitions is not None and not 1 <= partitions < 2**31:
