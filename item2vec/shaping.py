@@ -28,6 +28,7 @@ __all__ = [
     "check_shape",
     "group_collapse_truncate",
     "grouping_of",
+    "shape_by",
     "shape_histories",
     "shape_numbered",
     "shape_training_sentences",
@@ -92,6 +93,24 @@ def shape_numbered(
         long_enough = sentences.lengths >= min_length
         sentences, numbers = sentences.take(long_enough), numbers[long_enough]
     return sentences, numbers
+
+
+def shape_by(
+    sentences: Sentences, adapter: AdapterConfig, group_by: Grouping | None = None
+) -> tuple[Sentences, Rows]:
+    """Return the result of ``shape_numbered`` for the settings of an adapter.
+
+    >>> shape_by(Sentences.of([["a"], ["a", "b", "c"]]), AdapterConfig(min_length=2, max_length=2))
+    (Sentences(1 sentences, 2 tokens, 3 items, lengths 2 to 2), array([1]))
+    """
+    return shape_numbered(
+        sentences,
+        min_length=adapter.min_length,
+        max_length=adapter.max_length,
+        collapse_repeats=adapter.collapse_repeats,
+        group_by=group_by,
+        drop_longer_than=adapter.drop_longer_than,
+    )
 
 
 def group_collapse_truncate(

@@ -284,13 +284,18 @@ class Counted:
         return self.function(*arguments)
 
 
-def test_changed_files_are_read_again(tmp_path, monkeypatch):
-    source = tmp_path / "listens.csv"
-    source.write_text(f"user_id,item_id,timestamp\nu,a,{START}\n")
+def interrupted(source, out, monkeypatch):
+    """Prepare a file up to the first bucket, which cannot be read."""
     with monkeypatch.context() as patch:
         patch.setattr(preparing, "read_bucket", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            prepare(source, out=tmp_path / "corpus")
+            prepare(source, out=out)
+
+
+def test_changed_files_are_read_again(tmp_path, monkeypatch):
+    source = tmp_path / "listens.csv"
+    source.write_text(f"user_id,item_id,timestamp\nu,a,{START}\n")
+    interrupted(source, tmp_path / "corpus", monkeypatch)
     source.write_text(f"user_id,item_id,timestamp\nu,bb,{START}\n")
     assert list(prepare(source, out=tmp_path / "corpus")) == [["bb"]]
 
@@ -298,10 +303,7 @@ def test_changed_files_are_read_again(tmp_path, monkeypatch):
 def test_rows_of_a_bucket_are_counted(tmp_path, monkeypatch):
     source = tmp_path / "listens.csv"
     source.write_text(f"user_id,item_id,timestamp\nu,a,{START}\n")
-    with monkeypatch.context() as patch:
-        patch.setattr(preparing, "read_bucket", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            prepare(source, out=tmp_path / "corpus")
+    interrupted(source, tmp_path / "corpus", monkeypatch)
     (tmp_path / ".corpus.rows" / "buckets" / "00000.rows").write_bytes(b"")
     with pytest.raises(CorruptBundleError, match="has 0 bytes; expected 24"):
         prepare(source, out=tmp_path / "corpus")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from corpora import rows_of
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,16 +42,6 @@ def weighted(draw):
         column = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n))
         sentences = dataclasses.replace(sentences, timestamps=np.array(column, dtype=np.int64))
     return sentences
-
-
-def rows_of(sentences):
-    """Return each sentence as a list of (id, weight, timestamp), ``None`` for a missing column."""
-    missing = [None] * len(sentences.tokens)
-    columns = [
-        missing if column is None else column.tolist() for column in (sentences.weights, sentences.timestamps)
-    ]
-    rows = list(zip(sentences.vocabulary.decode(sentences.tokens), *columns, strict=True))
-    return [rows[a:b] for a, b in pairwise(sentences.offsets.tolist())]
 
 
 LISTS = Sentences.of(map(list, ["abc", "", "cb"]))
@@ -122,7 +112,7 @@ def test_take_and_keep_include_weights_and_timestamps(sentences, data):
     flags = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
     flag = iter(flags)
     kept = sentences.keep(np.array(flags, dtype=bool))
-    assert rows_of(kept) == [[token for token in row if next(flag)] for row in sentence_rows]
+    assert rows_of(kept) == [tuple(token for token in row if next(flag)) for row in sentence_rows]
     assert taken.ordered == kept.ordered == sentences.ordered
 
 
@@ -133,7 +123,7 @@ def test_addition_concatenates(left, right):
         weight_one = sentences.weights is None and other.weights is not None
         timed = other.timestamps is not None
         return [
-            [(id_, 1.0 if weight_one else weight, time if timed else None) for id_, weight, time in rows]
+            tuple((id_, 1.0 if weight_one else weight, time if timed else None) for id_, weight, time in rows)
             for rows in rows_of(sentences)
         ]
 

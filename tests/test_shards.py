@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from corpora import rows_of
 from examples import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -36,6 +36,7 @@ from item2vec.items import Items
 from item2vec.sentences import Sentences, ShardedSentences
 from item2vec.sharded import ShardWriter, shard_of
 from item2vec.shards import arrow, hashing
+from item2vec.shards.users import write_users
 from item2vec.types import Vocabulary
 
 LISTS = Sentences.of([["a", "b", "c"], [], ["b", "c"], ["é", "a"]])
@@ -71,16 +72,6 @@ def weighted(draw):
         times = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n))
         sentences = dataclasses.replace(sentences, timestamps=np.array(times, dtype=np.int64))
     return sentences
-
-
-def rows_of(sentences):
-    """Return each sentence as a tuple of (id, weight, timestamp), ``None`` for a missing column."""
-    missing = [None] * len(sentences.tokens)
-    columns = [
-        missing if column is None else column.tolist() for column in (sentences.weights, sentences.timestamps)
-    ]
-    rows = list(zip(sentences.vocabulary.decode(sentences.tokens), *columns, strict=True))
-    return [tuple(rows[a:b]) for a, b in pairwise(sentences.offsets.tolist())]
 
 
 def contents(folder):
@@ -489,6 +480,15 @@ def test_users_are_dealt_by_hash_and_ordered_by_id(tmp_path):
         owners = [name for name in names if shard_of(name, 4) == number]
         assert [sentence[0] for sentence in shard] == sorted(owners, key=str.encode)
     assert corpus.vocabulary.ids == tuple(sorted(names, key=str.encode))
+
+
+def test_the_file_of_users_depends_on_their_ids_only(tmp_path):
+    names = [f"user {n}" for n in range(5)]
+    slices = {"list": names[:3], "slice": pa.array(names)[:3], "later slice": pa.array(["x", *names])[1:4]}
+    for name, users in slices.items():
+        (tmp_path / name).mkdir()
+        write_users(tmp_path / name, users, 3)
+    assert contents(tmp_path / "slice") == contents(tmp_path / "list") == contents(tmp_path / "later slice")
 
 
 def test_codes_are_in_the_order_of_counts(tmp_path):

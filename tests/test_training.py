@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from corpora import random_sentences, weighted
 from examples import examples
 from faults.child import HANGING
 from gensim.models import Word2Vec
@@ -39,16 +40,6 @@ OBJECTIVES = {
     "whole sentences": {"window": "full"},
     "even windows": {"shrink_windows": False},
 }
-
-
-def random_sentences(n=200, n_items=30, *, seed=0, ordered=True):
-    rng = np.random.default_rng(seed)
-    lists = [[f"item-{row}" for row in rng.integers(0, n_items, rng.integers(2, 12))] for _ in range(n)]
-    return Sentences.of(lists, ordered=ordered)
-
-
-def weighted(sentences, column):
-    return dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
 
 
 def untrained(vectors):

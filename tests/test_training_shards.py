@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from corpora import random_sentences, weighted
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,16 +53,6 @@ OBJECTIVES = {
     "glove": {"objective": "glove"},
 }
 QUICK = {"vector_size": 8, "epochs": 3, "workers": 1, "seed": 7}
-
-
-def random_sentences(n=120, n_items=30, *, seed=0, ordered=True):
-    rng = np.random.default_rng(seed)
-    lists = [[f"item-{row}" for row in rng.integers(0, n_items, rng.integers(2, 12))] for _ in range(n)]
-    return Sentences.of(lists, ordered=ordered)
-
-
-def weighted(sentences, column):
-    return dataclasses.replace(sentences, weights=np.array(column, dtype=np.float32))
 
 
 def in_shards(sentences, n, folder):
@@ -148,7 +139,7 @@ def test_the_median_of_blocks_is_the_lower_middle_number(blocks):
 
 
 def test_each_epoch_reads_every_shard_once_in_another_order():
-    sentences = random_sentences()
+    sentences = random_sentences(120)
     corpus = prepare(cut(sentences, [20, 40, 40, 60, 80, 100]), TrainConfig())
     assert corpus.sizes[2] == 0
     pieces = list(Reading(corpus, seed=3).pieces(5))
@@ -161,7 +152,7 @@ def test_each_epoch_reads_every_shard_once_in_another_order():
 
 
 def test_one_shard_at_a_time_is_in_memory():
-    sentences, seen, alive = random_sentences(), [], []
+    sentences, seen, alive = random_sentences(120), [], []
 
     def shard(number):
         alive.append(sum(earlier() is not None for earlier in seen))
@@ -203,7 +194,7 @@ RATES["gensim"] = (CBOW(), gensim_trainer.GensimTrainer)
 def test_the_learning_rate_falls_over_all_shards(monkeypatch, name):
     config, kind = RATES[name]
     config = config.replace(epochs=3, workers=1, vector_size=6, alpha=0.09)
-    corpus, rates = prepare(cut(random_sentences(), [10, 40, 70]), config), []
+    corpus, rates = prepare(cut(random_sentences(120), [10, 40, 70]), config), []
 
     def read_sentences(_model, _rules, tokens, offsets, first, last, _seed, alpha, step):
         rates.append((alpha, alpha - step * offsets[last]))
@@ -231,7 +222,7 @@ def test_the_learning_rate_falls_over_all_shards(monkeypatch, name):
 @pytest.mark.parametrize("objective", [OWN_SKIPGRAM, {}], ids=["skipgram", "next_item"])
 def test_shards_have_different_random_numbers(objective):
     """Two equal shards give different updates, each from the same start."""
-    sentences = random_sentences()
+    sentences = random_sentences(120)
     config = TrainConfig(**QUICK | objective)
     corpus = prepare(cut(sentences + sentences, [len(sentences)]), config)
     kind, inputs = NumbaTrainer if objective else NextItemTrainer, set()
@@ -249,7 +240,7 @@ def test_shards_have_different_random_numbers(objective):
 
 @pytest.mark.parametrize("kind", ["ordered", "unordered, weighted"])
 def test_one_shard_gives_the_bytes_of_sentences_in_memory(tmp_path, kind):
-    sentences = random_sentences(ordered=kind == "ordered")
+    sentences = random_sentences(120, ordered=kind == "ordered")
     if not sentences.ordered:
         sentences = weighted(sentences, np.arange(len(sentences.tokens)) % 5 - 0.5)
     sharded = in_shards(sentences, 1, tmp_path / "one")
@@ -263,7 +254,7 @@ def test_one_shard_gives_the_bytes_of_sentences_in_memory(tmp_path, kind):
 
 
 def test_lsa_and_glove_count_the_pairs_of_all_shards(tmp_path):
-    sentences = random_sentences()
+    sentences = random_sentences(120)
     sharded = in_shards(sentences, 4, tmp_path / "four")
     for objective in ({"objective": "lsa"}, {"objective": "lsa", "matrix": "sentences"}):
         whole, parts = (train(one, vector_size=4, seed=7, **objective) for one in (sentences, sharded))
@@ -351,7 +342,7 @@ train(Sentences.open({corpus!r}), **{settings!r}, checkpoint={checkpoint!r})
 @pytest.mark.parametrize("objective", [OWN_SKIPGRAM, {}], ids=["skipgram", "next_item"])
 def test_a_killed_process_goes_on_with_the_same_bytes(tmp_path, objective):
     """SIGKILL while the third state is written; this process goes on from the second one."""
-    sharded, checkpoint = in_shards(random_sentences(), 4, tmp_path / "corpus"), tmp_path / "checkpoint"
+    sharded, checkpoint = in_shards(random_sentences(120), 4, tmp_path / "corpus"), tmp_path / "checkpoint"
     n_arrays, settings = 3 if objective else 17, QUICK | objective
     code = CHILD.format(
         n=2 * n_arrays + 2, corpus=str(tmp_path / "corpus"), checkpoint=str(checkpoint), settings=settings
@@ -366,7 +357,7 @@ def test_a_killed_process_goes_on_with_the_same_bytes(tmp_path, objective):
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    sentences, other = random_sentences(), random_sentences(seed=1)
+    sentences, other = random_sentences(120), random_sentences(120, seed=1)
     arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
     start = train(sentences, **arguments)
     with pytest.raises(ConfigError, match=r"training with sentences '.*'; expected '.*'; remove .*point"):
@@ -383,7 +374,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 
 
 def test_a_damaged_checkpoint_is_an_error(tmp_path):
-    sentences = random_sentences()
+    sentences = random_sentences(120)
     arguments = QUICK | OWN_SKIPGRAM | {"checkpoint": tmp_path / "checkpoint"}
     train(sentences, **arguments)
     (state,) = (tmp_path / "checkpoint").iterdir()
@@ -403,7 +394,7 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
 
 def test_the_limit_of_next_item_applies_to_a_shard():
     config = NextItem(vector_size=6)
-    corpus = prepare(cut(random_sentences(), [50]), config)
+    corpus = prepare(cut(random_sentences(120), [50]), config)
     NextItemTrainer(dataclasses.replace(corpus, sizes=(2**31 - 1, 2**31 - 1)), config)
     with pytest.raises(InputError, match=r"expected at most 2,147,483,647 per shard .* in more shards"):
         NextItemTrainer(dataclasses.replace(corpus, sizes=(5, 2**31)), config)
@@ -465,14 +456,14 @@ def test_changes_of_rows_are_weighted_by_the_tokens_of_an_item(monkeypatch):
 
 
 def test_shards_are_dealt_to_processes():
-    corpus = prepare(cut(random_sentences(), [10, 10, 30, 60, 90]), TrainConfig())
+    corpus = prepare(cut(random_sentences(120), [10, 10, 30, 60, 90]), TrainConfig())
     dealt = [np.flatnonzero(shards_of(corpus, rank, 2).sizes).tolist() for rank in range(2)]
     assert dealt == [[0, 3, 5], [2, 4]]
     assert shards_of(corpus, 1, 2).sizes[2] == corpus.sizes[2]
 
 
 def test_processes_average_after_each_epoch(tmp_path):
-    sharded = in_shards(random_sentences(), 5, tmp_path / "corpus")
+    sharded = in_shards(random_sentences(120), 5, tmp_path / "corpus")
     vectors = train(sharded, **SMALL, processes=2)
     expected, losses = slow_average(sharded, TrainConfig(**SMALL), 2)
     assert vectors.input.tobytes() == expected.input.tobytes()
@@ -482,7 +473,7 @@ def test_processes_average_after_each_epoch(tmp_path):
 
 
 def test_a_process_that_ends_ends_the_training(tmp_path, monkeypatch):
-    sharded, honest = in_shards(random_sentences(), 2, tmp_path / "corpus"), subprocess.Popen
+    sharded, honest = in_shards(random_sentences(120), 2, tmp_path / "corpus"), subprocess.Popen
     children = []
 
     def popen(**arguments):
@@ -496,7 +487,7 @@ def test_a_process_that_ends_ends_the_training(tmp_path, monkeypatch):
 
 
 def test_processes_are_refused_where_they_do_harm(tmp_path):
-    sentences = random_sentences()
+    sentences = random_sentences(120)
     for objective in ("skipgram", "cbow"):
         with pytest.raises(ConfigError, match=rf"processes=2 .*{objective}.* 12, 37 and 54 % less accurate"):
             train(sentences, objective=objective, processes=2)

@@ -16,7 +16,7 @@ from item2vec.durations import SECOND, seconds_of
 from item2vec.interactions import Interactions
 from item2vec.items import Items
 from item2vec.sentences import Sentences
-from item2vec.shaping import check_least, group_collapse_truncate, grouping_of, shape_numbered
+from item2vec.shaping import check_least, group_collapse_truncate, grouping_of, shape_by
 from item2vec.sharded import ShardWriter, shard_of
 from item2vec.types import Vocabulary
 
@@ -63,14 +63,7 @@ def save_shards(
     chosen = chosen_interactions(interactions, adapter)
     unshaped, owners = sentences_of_users(chosen, adapter)
     group_by = grouping_of(adapter, items)
-    shaped, numbers = shape_numbered(
-        unshaped,
-        min_length=adapter.min_length,
-        max_length=adapter.max_length,
-        collapse_repeats=adapter.collapse_repeats,
-        group_by=group_by,
-        drop_longer_than=adapter.drop_longer_than,
-    )
+    shaped, numbers = shape_by(unshaped, adapter, group_by)
     vocabulary, counts = _by_count(
         group_collapse_truncate(unshaped, max_length=None, collapse_repeats=False, group_by=group_by)
     )

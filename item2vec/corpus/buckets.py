@@ -17,7 +17,7 @@ from item2vec.config import AdapterConfig
 from item2vec.errors import CorruptBundleError
 from item2vec.interactions import Interactions
 from item2vec.sentences import Sentences
-from item2vec.shaping import shape_numbered
+from item2vec.shaping import shape_by
 from item2vec.types import Vocabulary
 
 __all__ = ["BYTES_PER_ROW", "read_bucket", "sentences_of", "write_buckets"]
@@ -105,14 +105,7 @@ def sentences_of(
     users = _numbers(int(named["user"].max(initial=-1)) + 1)
     interactions = Interactions(users, items, user=named["user"], item=named["item"], **columns)
     unshaped, owners = sentences_of_users(chosen_interactions(interactions, adapter), adapter)
-    shaped, numbers = shape_numbered(
-        unshaped,
-        min_length=adapter.min_length,
-        max_length=adapter.max_length,
-        collapse_repeats=adapter.collapse_repeats,
-        group_by=None,
-        drop_longer_than=adapter.drop_longer_than,
-    )
+    shaped, numbers = shape_by(unshaped, adapter)
     return shaped, owners[numbers]
 
 

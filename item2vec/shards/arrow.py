@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from item2vec import files
 from item2vec.arrays import Codes
 from item2vec.errors import CorruptBundleError, InputError, InputTypeError, InvalidIdError, short_repr
-from item2vec.shards.hashing import Lookup, string_buffers
+from item2vec.shards.hashing import Lookup, compact
 from item2vec.types import MAX_ID_BYTES, Vocabulary, as_history, as_texts, check_ids
 
 __all__ = ["ArrowIds", "ArrowVocabulary", "open_vocabulary", "write_vocabulary"]
@@ -293,11 +293,7 @@ def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _compact(block: pa.Table) -> pa.RecordBatch:
-    """Return the rows in new buffers. Arrow would pad a slice of a buffer with the bytes after the slice."""
-    texts = pa.concat_arrays(block["id"].chunks)
-    offsets, data = string_buffers(texts)
-    ids = pa.StringArray.from_buffers(
-        len(texts), pa.py_buffer((offsets - offsets[0]).tobytes()), pa.py_buffer(data.tobytes())
-    )
+    """Return the rows in new buffers."""
+    ids = compact(pa.concat_arrays(block["id"].chunks))
     counts = pa.py_buffer(block["count"].to_numpy().astype("<i8").tobytes())
-    return pa.record_batch([ids, pa.Array.from_buffers(pa.int64(), len(texts), [None, counts])], _SCHEMA)
+    return pa.record_batch([ids, pa.Array.from_buffers(pa.int64(), len(ids), [None, counts])], _SCHEMA)

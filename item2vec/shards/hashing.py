@@ -13,7 +13,7 @@ import pyarrow as pa
 from item2vec.arrays import Codes, Words
 from item2vec.errors import InputError, short_repr
 
-__all__ = ["Lookup", "hash_of", "hashes_of", "string_buffers"]
+__all__ = ["Lookup", "compact", "hash_of", "hashes_of", "string_buffers"]
 
 _WORD = 8
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -73,6 +73,16 @@ def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
     _, offset_buffer, data_buffer = ids.buffers()
     offsets = np.frombuffer(offset_buffer, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
     return offsets, np.frombuffer(data_buffer or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
+
+
+def compact(ids: pa.Array) -> pa.Array:
+    """Return the same strings in new buffers, which contain nothing else.
+
+    Arrow writes the bytes after a slice of a buffer as its padding, so that files of equal ids would differ.
+    """
+    offsets, data = string_buffers(ids)
+    buffers = (pa.py_buffer((offsets - offsets[0]).tobytes()), pa.py_buffer(data.tobytes()))
+    return pa.StringArray.from_buffers(len(ids), *buffers)
 
 
 @dataclass(frozen=True, eq=False)

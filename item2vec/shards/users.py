@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from item2vec import files
 from item2vec.errors import CorruptBundleError, InputError
+from item2vec.shards.hashing import compact
 from item2vec.shards.lazy import LazyShards
 from item2vec.shards.manifest import USERS, Manifest, verify
 from item2vec.types import as_history
@@ -36,7 +37,8 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
         raise InputError(f"{len(table):,} users for {n_sentences:,} sentences; expected one id each")
     with (folder / USERS).open("xb") as file:
         with pa.ipc.new_file(file, _SCHEMA) as writer:
-            writer.write_table(table)
+            for ids in filter(len, table["id"].chunks):
+                writer.write_batch(pa.record_batch([compact(ids)], _SCHEMA))
         file.flush()
         files.flush(file.fileno())
 

@@ -19,7 +19,7 @@ from item2vec.adapters.histories import chosen_interactions
 from item2vec.adapters.shards import sentences_of_users
 from item2vec.config import AdapterConfig
 from item2vec.interactions import Interactions
-from item2vec.shaping import shape_numbered
+from item2vec.shaping import shape_by
 from item2vec.sharded import ShardWriter
 from item2vec.spark.blocks import groups_by, interactions_of, row_blocks
 from item2vec.spark.parts import Part, read_counts, write_counts
@@ -85,14 +85,7 @@ class PartWriter(_Reader):
             part = Part(self.folder, table["shard"][0].as_py())
             interactions = self.read(table)
             whole, owners = sentences_of_users(chosen_interactions(interactions, self.adapter), self.adapter)
-            cut, numbers = shape_numbered(
-                whole,
-                min_length=self.adapter.min_length,
-                max_length=self.adapter.max_length,
-                collapse_repeats=self.adapter.collapse_repeats,
-                group_by=None,
-                drop_longer_than=self.adapter.drop_longer_than,
-            )
+            cut, numbers = shape_by(whole, self.adapter)
             part.write(cut, whole.counts(), interactions.users.decode(owners[numbers]))
             yield from _batches(
                 shard=pa.array([part.shard], pa.int32()),

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from scipy.sparse import csr_array, diags_array, linalg
 
-from item2vec.arrays import Doubles, Floats
+from item2vec.arrays import Doubles, Floats, Rows
 from item2vec.config import LSA
 from item2vec.config.tables import TableConfig
 from item2vec.errors import TrainingError
@@ -15,7 +15,7 @@ from item2vec.training.cooccurrence import in_sentences, in_windows, linear, uni
 from item2vec.training.corpus import Corpus
 from item2vec.vectors import ItemVectors
 
-__all__ = ["factorise", "factors"]
+__all__ = ["factorise", "factors", "vectors_with_weight"]
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +43,22 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
             "lower negative, or set weighting='raw'"
         )
     input_, output = factors(matrix, config, of_sentences=config.matrix == "sentences")
+    why = f"they have no weight in the first {config.vector_size} dimensions; raise vector_size"
+    return vectors_with_weight(input_, output, corpus, config, why)[0]
+
+
+def vectors_with_weight(
+    input_: Floats, output: Floats, corpus: Corpus, config: LSA | TableConfig, why: str
+) -> tuple[ItemVectors, Rows]:
+    """Return the vectors of the items whose vectors are not both zero, and the rows of these items.
+
+    The number of the other items is logged with the reason ``why``.
+    """
     kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
     if len(kept) < len(input_):
-        log.warning(
-            "%s of %s items left out: they have no weight in the first %s dimensions; raise vector_size",
-            f"{len(input_) - len(kept):,}",
-            f"{len(input_):,}",
-            config.vector_size,
-        )
-    return ItemVectors(
+        left_out = len(input_) - len(kept)
+        log.warning("%s of %s items left out: %s", f"{left_out:,}", f"{len(input_):,}", why)
+    vectors = ItemVectors(
         corpus.vocabulary.take(kept),
         input_[kept],
         output[kept],
@@ -60,6 +67,7 @@ def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
         tokens_read=corpus.n_tokens,
         read_share=corpus.read_share,
     )
+    return vectors, kept
 
 
 def factors(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
 from item2vec.config import EASE, LinkProp, Transitions
@@ -17,8 +15,6 @@ from item2vec.types import Vocabulary
 from item2vec.vectors import ItemVectors
 
 __all__ = ["factorised", "table_of"]
-
-log = logging.getLogger(__name__)
 
 
 def table_of(
@@ -71,7 +67,7 @@ def factorised(
     """
     from scipy.sparse import csr_array
 
-    from item2vec.training.lsa import factors
+    from item2vec.training.lsa import factors, vectors_with_weight
 
     if not len(table.items):
         raise TrainingError(
@@ -91,18 +87,5 @@ def factorised(
         input_[rest] = of_rows
         output[columns] = np.where(output[columns].any(axis=1, keepdims=True), output[columns], of_columns)
         rest = rest[~of_rows.any(axis=1)]
-    kept = np.flatnonzero(input_.any(axis=1) | output.any(axis=1))
-    if len(kept) < n_items:
-        log.warning(
-            "%s of %s items left out: they have no neighbours", f"{n_items - len(kept):,}", f"{n_items:,}"
-        )
-    vectors = ItemVectors(
-        corpus.vocabulary.take(kept),
-        input_[kept],
-        output[kept],
-        corpus.counts[kept],
-        config,
-        tokens_read=corpus.n_tokens,
-        read_share=corpus.read_share,
-    )
+    vectors, kept = vectors_with_weight(input_, output, corpus, config, "they have no neighbours")
     return vectors, table.take(kept)
