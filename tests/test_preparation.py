@@ -112,6 +112,7 @@ def test_a_forked_child_does_not_wait_for_a_computation_of_its_parent(counted):
     computing = threading.Thread(target=preparation.of, args=(one, Catalogue.of(MORE)))
     computing.start()
     while not calls:
+        assert computing.is_alive(), "the computation ended before the fork"
         time.sleep(0.01)
     child = os.fork()
     if child == 0:
