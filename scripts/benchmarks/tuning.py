@@ -3,9 +3,9 @@
     scripts/benchmarks/tuning.py --data DIR [--set NAME …] [--budget TIME …] [--seed N …] [--json FILE]
 
 For each set, budget and seed, ``item2vec.tune`` uses the training part only. Then the default and the chosen
-settings are trained on it and evaluated once on the test part. The script also prints the duration of tuning,
-and the share of the workers' time spent in trials. The rest of the time is spent on choosing settings,
-writing the study, and waiting.
+settings are trained on it and evaluated on the test part, once per configuration. The script also prints the
+duration of tuning, and the share of the workers' time spent in trials. The rest of the time is spent on
+choosing settings, writing the study, and waiting.
 """
 
 import argparse
@@ -44,14 +44,16 @@ def metrics_on_test(split: Split, config: Config) -> dict[str, float]:
     return dict(evaluate(item2vec.fit(split.train, config), split, metrics=["hr", "ndcg"]).metrics)
 
 
-def row_of(name: str, split: Split, how: dict[str, object], budget: str, seed: int) -> dict[str, object]:
-    """Tune once, and return the metrics before and after."""
+def row_of(
+    name: str, split: Split, how: dict[str, object], budget: str, seed: int, tested: dict[Config, dict]
+) -> dict[str, object]:
+    """Tune once; return the metrics before and after. Metrics of configurations in ``tested`` are reused."""
     started = time.perf_counter()
     tuning = item2vec.tune(split.train, budget=budget, seed=seed, **how)
     seconds = time.perf_counter() - started
     default = tuning.trials[0].config
-    before = metrics_on_test(split, default)
-    after = before if tuning.config == default else metrics_on_test(split, tuning.config)
+    for config in {default, tuning.config} - tested.keys():
+        tested[config] = metrics_on_test(split, config)
     inside = sum(trial.seconds for trial in (*tuning.trials, *tuning.finals))
     return {
         "set": name,
@@ -62,8 +64,8 @@ def row_of(name: str, split: Split, how: dict[str, object], budget: str, seed: i
         "in trials": round(inside / (seconds * len(os.sched_getaffinity(0))), 3),
         "gain on validation": repr(tuning.gain),
         "chosen": "default" if tuning.config == default else tuning.config.train.objective,
-        **{f"default {metric}": round(value, 4) for metric, value in before.items()},
-        **{f"chosen {metric}": round(value, 4) for metric, value in after.items()},
+        **{f"default {metric}": round(value, 4) for metric, value in tested[default].items()},
+        **{f"chosen {metric}": round(value, 4) for metric, value in tested[tuning.config].items()},
         "settings": tuning.config.to_toml(),
         "warnings": tuning.warnings,
     }
@@ -81,9 +83,10 @@ def main() -> None:
     rows = []
     for name in arguments.set:
         split, how = split_of(name, arguments.data)
+        tested: dict[Config, dict] = {}
         for budget in arguments.budget:
             for seed in arguments.seed:
-                rows.append(row_of(name, split, how, budget, seed))
+                rows.append(row_of(name, split, how, budget, seed, tested))
                 print(" | ".join(str(v) for key, v in rows[-1].items() if key != "settings"), flush=True)
                 if arguments.json:
                     arguments.json.write_text(json.dumps(rows, indent=1))
