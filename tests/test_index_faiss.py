@@ -124,7 +124,8 @@ def test_an_invalid_description_is_rejected(saved):
         without = {key: value for key, value in description.items() if key != name}
         with pytest.raises(CorruptBundleError):
             load(folder, matrix, without)
-    for changes in ({"more": 1}, {"effort": 2**31}, {"effort": 50, "wide_effort": 40}, {"scale": 1.5}):
+    others = ({"more": 1}, {"effort": 2**31}, {"effort": 50, "wide_effort": 40}, {"scale": 1.5})
+    for changes in (*others, {"bytes": description["bytes"] + 1}):
         with pytest.raises(CorruptBundleError):
             load(folder, matrix, {**description, **changes})
 
@@ -186,6 +187,7 @@ def test_an_index_is_searched_and_built_after_a_fork():
     run(
         """
 import os
+os.environ["OMP_NUM_THREADS"] = "2"  # on one core, OpenMP would start no threads
 import numpy as np
 from item2vec.index import build, faiss, find
 
