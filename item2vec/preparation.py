@@ -40,7 +40,7 @@ class _Prepared:
 
     catalogue: Catalogue
     listed: Items | None
-    extended: Recommender | None  # None: the model itself, which must not be referenced
+    extended: Recommender | None  # None: the model itself; a reference would keep it in the cache
     eligible: Eligible
     model: Recommender
 
@@ -88,7 +88,7 @@ class Preparation:
         return prepared.model
 
     def ahead(self, model: Recommender) -> None:
-        """Prepare a model for the catalogue of the last call, so that its first request does not wait."""
+        """Prepare a model for the latest catalogue, so that the first request for the model does not wait."""
         if self._latest is not None:
             prepared = self.of(model, self._latest, wait=True)
             prepared.recommend(prepared.vocabulary.ids[:1])
@@ -127,14 +127,14 @@ class Preparation:
         return prepared
 
     def _extend_later(self, model: Recommender) -> None:
-        """Start the thread that adds the new items to a model, unless it runs in this process."""
+        """Start the thread that adds the new items to a model, unless it already runs in this process."""
         if self._extending.get(model) != os.getpid():
             self._extending[model] = os.getpid()
             name = "item2vec-new-items"
             threading.Thread(target=self._extend, args=(model,), name=name, daemon=True).start()
 
     def _extend(self, model: Recommender) -> None:
-        """Add the new items of the newest catalogue to a model; repeat if it changes meanwhile."""
+        """Add the new items of the latest catalogue to a model; repeat if the catalogue changed meanwhile."""
         while True:
             with _lock:
                 items = self._prepared[model].catalogue.items

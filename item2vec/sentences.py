@@ -222,7 +222,7 @@ class Sentences(Sequence[list[str]]):
         """Write the sentences to a new folder, for ``Sentences.open``.
 
         With ``shards``, they are written as ``ShardedSentences``: contiguous runs of about equal numbers of
-        tokens. After a kill, the same call continues with the shards that are complete.
+        tokens. If the process is killed, the same call keeps the complete shards and writes the others.
         """
         if shards is None:
             write_sentences(Path(path), self.vocabulary.ids, self._arrays(), ordered=self.ordered)
@@ -265,10 +265,10 @@ class Sentences(Sequence[list[str]]):
 class ShardedSentences(Sequence[list[str]]):
     """Sentences in shards, which are read one at a time: a corpus may be larger than the memory.
 
-    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of memory-mapped ``Sentences``; the
-    checksums of one are verified at its first access, and only the most recent one is kept. ``vocabulary``,
-    ``ordered`` and ``columns`` (some of ``weights`` and ``timestamps``) are common to all shards. ``users``
-    has the user ids of the sentences of each shard, or is ``None``. A slice returns ``Sentences``.
+    ``Sentences.open`` opens a sharded corpus. ``shards`` is a sequence of memory-mapped ``Sentences``. The
+    checksums of a shard are verified at its first access; only the shard accessed last is kept. All shards
+    have the same ``vocabulary``, ``ordered`` and ``columns`` (some of ``weights`` and ``timestamps``).
+    ``users`` has the user ids of the sentences of each shard, or is ``None``. A slice returns ``Sentences``.
 
     Examples
     --------
@@ -289,7 +289,7 @@ class ShardedSentences(Sequence[list[str]]):
     @classmethod
     @checked
     def open(cls, path: str | PathLike[str]) -> ShardedSentences:
-        """Open a sharded corpus as ``Sentences.open``; the checksums of the vocabulary are verified first."""
+        """Open a sharded corpus like ``Sentences.open``, after verifying the checksums of its vocabulary."""
         from item2vec.shards.corpus import read_corpus
 
         folder = Path(path)
@@ -347,7 +347,7 @@ class ShardedSentences(Sequence[list[str]]):
         return counts
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 digest of the manifest, which has the checksums of all files, in hexadecimal."""
+        """Return the SHA-256 digest of the manifest, which has the checksums of all files, in hexadecimal."""
         return hashlib.sha256(json.dumps(self._manifest.as_json(), sort_keys=True).encode()).hexdigest()
 
     @checked
@@ -374,10 +374,10 @@ class ShardedSentences(Sequence[list[str]]):
 
     @checked
     def derive(self, function: Callable[[int, Sentences], Sentences]) -> ShardedSentences:
-        """Return the shards that a function of the number of a shard and of the shard returns.
+        """Return shards that are computed by ``function(number, shard)`` at each access.
 
-        The function must return the same vocabulary and columns. It is called once for each shard now, and at
-        each access of a shard, so that a corpus larger than the memory can be changed.
+        The function must keep the vocabulary and the columns. ``derive`` calls it once for each shard, to
+        compute the manifest. The corpus may be larger than the memory. The result has no ``users``.
         """
 
         def shard(number: int) -> Sentences:

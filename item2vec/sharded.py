@@ -1,4 +1,4 @@
-"""A corpus in shards: the value that reads it, the writer of its files, and the shard of a user."""
+"""Public names for sharded corpora: the class that reads one, its writer, and the shard of a user."""
 
 from __future__ import annotations
 

@@ -405,7 +405,7 @@ def test_two_writers_exclude_each_other(tmp_path):
     with ShardWriter(tmp_path / "corpus", ["a"], [1]) as writer:
         pickle.loads(pickle.dumps(writer)).write(0, np.array([0]), np.array([0, 1]))
         writer.finish()
-    with pytest.raises(InputError, match="is finished"):
+    with pytest.raises(InputError, match="is already finished"):
         writer.write(0, np.array([0]), np.array([0, 1]))
     assert list(Sentences.open(tmp_path / "corpus")) == [["a"]]
     with pytest.raises(BundleExistsError):

@@ -489,7 +489,7 @@ def test_a_process_that_ends_ends_the_training(tmp_path, monkeypatch):
 def test_processes_are_refused_where_they_do_harm(tmp_path):
     sentences = random_sentences(120)
     for objective in ("skipgram", "cbow"):
-        with pytest.raises(ConfigError, match=rf"processes=2 .*{objective}.* 12, 37 and 54 % less accurate"):
+        with pytest.raises(ConfigError, match=rf"processes=2 .*{objective}.* are less accurate .*12 % lower"):
             train(sentences, objective=objective, processes=2)
     with pytest.raises(ConfigError, match="processes=2 cannot be set with objective='glove', which counts"):
         train(sentences, objective="glove", processes=2)

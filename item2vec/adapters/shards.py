@@ -1,4 +1,4 @@
-"""Writes interactions as a sharded corpus: users are dealt to shards by a hash of their ids."""
+"""Writes interactions as a sharded corpus. A hash of the id assigns each user to a shard."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ def save_shards(
     """Write the training sentences of interactions as a sharded corpus, for ``Sentences.open``.
 
     The sentences are those of ``histories`` or ``sessions`` with the settings of the adapter, in another
-    order: a user belongs to shard ``shard_of(user, shards)``; within a shard, users are in the order of the
-    UTF-8 bytes of their ids, and the sessions of a user in order of time. Codes are in descending order of
-    the number of interactions after the filters by time, event and minimum counts (with ``group_by``, of the
-    number of interactions of the group), ties by id. An id may occur in no sentence, if sentences are cut.
-    The corpus has the user of each sentence.
+    order. A user belongs to shard ``shard_of(user, shards)``. Within a shard, users are in the order of the
+    UTF-8 bytes of their ids, and the sessions of a user in order of time. The corpus stores the user of each
+    sentence.
+
+    Ids (of items, or of groups with ``group_by``) are numbered by descending number of interactions after
+    the filters by time, event and minimum counts; ties by id. If ``max_length`` shortens sentences, some ids
+    may occur in no sentence.
 
     ``items`` must have the attribute ``adapter.group_by`` if this setting is not ``None``. If the process is
-    killed, the same call continues with the shards that are complete.
+    killed, the same call keeps the complete shards and writes the others.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def save_shards(
 
 
 def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Sentences, Codes]:
-    """Return histories or sessions, which are not cut, and the user of each."""
+    """Return histories or sessions at full length, and the code of the user of each."""
     if adapter.kind == "histories":
         rows, offsets = by_user(chosen)
     else:
@@ -102,16 +104,16 @@ def sentences_of_users(chosen: Interactions, adapter: AdapterConfig) -> tuple[Se
 
 
 def _by_count(sentences: Sentences) -> tuple[Vocabulary, Offsets]:
-    """Return the ids that occur, by descending count and then by id, and their counts."""
+    """Return the ids that occur, by descending count and then by id, and the count of each."""
     counts = sentences.counts()
     ids = sentences.vocabulary.ids
-    # The order of text is that of its code points, and so that of its UTF-8 bytes.
+    # Python compares strings by code points; UTF-8 bytes have the same order.
     codes = sorted(np.flatnonzero(counts).tolist(), key=lambda code: (-counts[code], ids[code]))
     return Vocabulary(tuple(ids[code] for code in codes)), counts[codes]
 
 
 def _shards_and_places(users: Vocabulary, n_shards: int) -> tuple[Codes, Codes]:
-    """Return the shard of each user, and the place of the user in the order of all ids."""
+    """Return the shard of each user, and the rank of its id among all ids in sorted order."""
     shard = np.array([shard_of(user, n_shards) for user in users.ids], dtype=np.int32)
     place = np.empty(len(users), dtype=np.int32)
     place[sorted(range(len(users)), key=users.ids.__getitem__)] = np.arange(len(users))

@@ -95,7 +95,8 @@ def recommend_all(
         User id of each history of ``Sentences``; by default, its position.
     block_users
         Number of users per block: by default 10,000 per file, or 1,000 per transaction. For a sharded corpus,
-        a block is a shard; it is the number of users whose answers are in memory, by default 100,000.
+        a block is a shard, and ``block_users`` is the number of users whose recommendations are in memory at
+        a time, by default 100,000.
     filter_seen, rules
         As in ``Recommender.recommend``, for all users.
 
@@ -123,7 +124,7 @@ def recommend_all(
     request = Request.of(k, filter_seen, rules)
     if to_store is not None:
         if histories is not to_store or version is None:
-            raise ConfigError("to_store requires the same store as histories, and the id of the version")
+            raise ConfigError("to_store requires the same store as histories, and a version; pass both")
         return _fill_table(model, to_store, request, version, block_users or USERS_PER_TRANSACTION)
     folder = Path(str(out))
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +207,7 @@ def _check_same(earlier: Mapping[str, Any] | None, manifest: Mapping[str, Any], 
 
 
 def _model_digest(model: Recommender) -> str:
-    """Return the SHA-256 of everything that the recommendations of a model depend on."""
+    """Return the SHA-256 of the settings, ids and arrays of a model."""
     parts = model.parts
     about = (parts.taste, parts.adapter, parts.index.kind, parts.vectors.config)
     digest = hashlib.sha256(repr(about).encode())

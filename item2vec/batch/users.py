@@ -60,7 +60,7 @@ class Users(Protocol):
         """Return the number of blocks of ``size`` users."""
 
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
-        """Yield the answers of the users of a block, in parts."""
+        """Yield the recommendations for the users of a block, in parts."""
 
     def described(self) -> dict[str, Any]:
         """Return JSON values that identify the histories."""
@@ -68,7 +68,7 @@ class Users(Protocol):
 
 @dataclass(frozen=True)
 class _Listed:
-    """Histories in memory, and the seen items of the users; ``None``: the items of the histories."""
+    """Histories in memory. ``seen`` holds the seen items; ``None`` means the items of the histories."""
 
     model: Recommender
     users: Sequence[str]
@@ -86,7 +86,7 @@ class _Listed:
         yield self.answers_of(slice(block * size, (block + 1) * size), request)
 
     def answers_of(self, part: slice, request: Request) -> Answers:
-        """Return the answers of a part of the users."""
+        """Return the recommendations for the users at positions ``part``."""
         rules, filter_seen = dict(request.rules), request.filter_seen
         if filter_seen and self.seen is not None:
             # With seen_events, the other items of the history stay eligible.
@@ -102,7 +102,7 @@ class _Listed:
 
 @dataclass(frozen=True)
 class _Sharded:
-    """Histories in a sharded corpus. A block is a shard; ``size`` users of it are answered at a time."""
+    """Histories in a sharded corpus. A block is a shard, of which ``size`` users are answered at a time."""
 
     model: Recommender
     corpus: ShardedSentences
@@ -162,12 +162,12 @@ class Stored:
         return -(-self.last // size)
 
     def answers(self, block: int, size: int, request: Request) -> Iterator[Answers]:
-        """Yield the answers of the users of a block."""
+        """Yield the recommendations for the users of a block."""
         numbers = (block * size + 1, min((block + 1) * size, self.last))
         yield self.answers_of(users_of(self.store, numbers), request)
 
     def answers_of(self, users: Iterable[str], request: Request) -> Answers:
-        """Return the answers of these users."""
+        """Return the recommendations for these users."""
         return self.view.recommend_many(
             users, k=request.k, as_arrays=True, filter_seen=request.filter_seen, **request.rules
         )
@@ -178,7 +178,7 @@ class Stored:
 
 
 def answers_of(model: Recommender, interactions: Interactions, request: Request) -> Answers:
-    """Return the answers of all users of these interactions, as ``recommend_all`` writes them."""
+    """Return the recommendations for all users of these interactions, as ``recommend_all`` writes them."""
     return _listed(interactions, model).answers_of(slice(None), request)
 
 
@@ -188,9 +188,9 @@ def users_in(
     names: Sequence[str] | None,
     last: int | None,
 ) -> Users:
-    """Return the users of any kind of histories. ``names`` are those of ``Sentences``.
+    """Return the users of histories of any supported type. ``names`` holds the user ids of ``Sentences``.
 
-    ``last`` is the number of the last user of a store that an earlier call has begun with.
+    ``last`` is the number of the last user of a store, as recorded by the earlier call that is resumed.
     """
     if names is not None and not isinstance(histories, Sentences):
         raise InputError("users is given together with histories that have user ids; expected Sentences")

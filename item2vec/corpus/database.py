@@ -40,8 +40,8 @@ class Database:
     """The rows of interactions as relations of DuckDB.
 
     ``memory`` limits the buffers of DuckDB, in bytes; other data is spilled to ``folder``. The view
-    ``source`` has the columns of the rows and ``position``, which is in their order. The view ``chosen`` has
-    the rows that the adapter selects. Text is compared by its bytes.
+    ``source`` has the columns of the rows, and the column ``position``, which ascends in the order of the
+    rows. The view ``chosen`` has the rows that the adapter selects. Text is compared by its bytes.
     """
 
     def __init__(self, folder: Path, memory: int, rows: StagedRows) -> None:
@@ -70,9 +70,9 @@ class Database:
             )
 
     def count_if_valid(self) -> bool:
-        """Count like ``count``. Return whether all rows are present and valid, with dates from 1990 to 2100.
+        """Count as ``count`` does. Return whether all values are present and valid (dates from 1990 to 2100).
 
-        ``read_interactions`` accepts all such rows, with the same values.
+        ``read_interactions`` reads the same values from such rows.
         """
         others = [_is_valid(name) for name in self._has if name not in _COUNTED] or ["true"]
         try:
@@ -217,7 +217,7 @@ def failures(folder: Path, memory: str) -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise InputError(
-            f"memory is {memory}, which is too little for these interactions: {_line(error)}; expected more",
+            f"memory is {memory}, which is too little for these interactions: {_line(error)}",
             remedies=[Remedy("memory", text="pass more with {}, such as 8GB")],
         ) from error
     except duckdb.IOException as error:

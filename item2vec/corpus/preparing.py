@@ -79,9 +79,9 @@ def prepare(
     """Write the training sentences of interactions in files as a sharded corpus, and open it.
 
     The files may be larger than the memory. The sentences are those of ``adapters.histories`` or
-    ``adapters.sessions``; shards and their order are those of ``adapters.save_shards``, for every driver. If
-    the process is killed, the same call continues with the rows that are coded and the shards that are
-    complete, unless the size or the modification time of a file has changed.
+    ``adapters.sessions``, in the shards and the order of ``adapters.save_shards``, for every driver. If the
+    process is killed, the same call keeps the complete shards and, with "duckdb", the coded rows. It begins
+    again if the size or the modification time of a file has changed.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def prepare(
         Approximate limit of memory, such as ``"2GB"``; at least ``"512MB"``. Row groups of Parquet files must
         fit into it.
     shards
-        Number of shards. By default, a quarter of ``memory`` is sufficient for the rows of a shard.
+        Number of shards. By default, the rows of a shard take at most about a quarter of ``memory``.
     driver
         ``"duckdb"`` reads, counts and sorts with DuckDB (extra ``bigdata``). ``"memory"`` reads all
         interactions into memory.
@@ -102,12 +102,12 @@ def prepare(
         Settings of the sentences. ``group_by`` requires ``adapters.save_shards``, which has the parameter
         ``items``.
     columns
-        Names of columns and the format of the files: the keyword arguments of ``readers.read_interactions``.
+        Names of columns and format of the files: keyword arguments of ``readers.read_interactions``.
 
     Raises
     ------
     InputError
-        If a file or column does not exist, a row is bad, or the memory is not sufficient.
+        If a file or column does not exist, a row is invalid, or ``memory`` is not sufficient.
     NothingToTrainError
         If the adapter selects no interaction.
     BundleExistsError
@@ -138,7 +138,7 @@ def prepare(
     form = _format(columns)
     target = Path(out)
     if target.exists():
-        shutil.rmtree(_work_folder(target), ignore_errors=True)  # of a process that was killed at its end
+        shutil.rmtree(_work_folder(target), ignore_errors=True)  # left by a killed process
         raise BundleExistsError(f"{target} already exists; choose another path, or remove it first")
     if driver == "memory":
         _prepare_in_memory(sources, target, limit, shards, adapter, form)
@@ -181,7 +181,7 @@ class _Preparation:
         self.work = _work_folder(target)
 
     def run(self) -> None:
-        """Code the rows, unless an earlier call has, and write the shards that are missing."""
+        """Code the rows, unless an earlier call has coded them, and write the missing shards."""
         self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = locked(self.work)
         try:
@@ -262,7 +262,7 @@ class _Preparation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[StagedRows, Any]]:
-        """Open the rows as a database; convert them first if DuckDB could read them by other rules."""
+        """Open the rows as a database; convert them first if DuckDB might parse them differently."""
         limit, spill = int(SHARE_OF_DATABASE * self.memory), self.work / "spill"
         rows = self.form.as_found(self.sources)
         database = self.database.Database(spill, limit, rows) if rows is not None else None

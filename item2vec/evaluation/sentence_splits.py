@@ -57,8 +57,8 @@ def leave_last_out(
     targets, and ``dropped`` contains their number. With ``repeats``, they are targets, and recommendations
     exclude no items. ``cold_targets`` and ``min_history``: see ``Split.filtered``.
 
-    The training part of ``ShardedSentences`` is computed at each access of a shard. There are at most 100,000
-    queries, evenly spaced in each shard.
+    The training part of ``ShardedSentences`` is computed at each access of a shard. There are about 100,000
+    queries at most, evenly spaced in each shard.
 
     The training part contains interactions of other users after the time of a query, which raises the metrics
     of every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
@@ -112,7 +112,7 @@ def prefix_split(
     The test sessions are ``test`` or, by default, the last ``fraction`` of the sentences. The sentences
     should be in order of time. A session of ``L`` items yields ``L - 1`` queries with one target each. The
     user of all these queries is the number of the session. Items of the prefix can be targets. Of
-    ``ShardedSentences``, the last ``fraction`` of each shard are the test sessions, at most 100,000 in total.
+    ``ShardedSentences``, the last ``fraction`` of each shard are test sessions, about 100,000 at most.
     ``cold_targets`` and ``min_history`` (the length of a prefix): see ``Split.filtered``.
 
     Source: Tan, Xu & Liu, Improved Recurrent Neural Networks for Session-based Recommendations, DLRS 2016,
@@ -309,10 +309,10 @@ def _held_out(sentences: Sentences, n: int, repeats: bool) -> tuple[Mask, Mask]:
 
 
 class _HeldOut(NamedTuple):
-    """Queries of a shard, and the numbers of omitted ones by reason.
+    """Queries of a shard, and the numbers of omitted queries and targets by reason.
 
-    ``times`` are the first and the last time of the training part, those of the targets, and the time of the
-    first target of each query; empty without timestamps.
+    ``times`` holds the first and the last time of the training part, the first and the last time of the
+    targets, and the time of the first target of each query. All three are empty without timestamps.
     """
 
     histories: Sentences

@@ -1,4 +1,4 @@
-"""Queries of sharded sentences: as many as fit into memory, and training parts computed shard by shard."""
+"""Splits of sharded sentences: a sample of the queries, and training parts computed shard by shard."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from item2vec.shaping import without_unused
 __all__ = ["changed", "evenly_spaced", "joined_queries", "most_queries"]
 
 MOST_QUERIES = 100_000
+"""Approximate maximum number of queries of a sharded corpus."""
 
 
 def most_queries(sentences: Sentences | ShardedSentences) -> int:
-    """Return the maximum number of queries per shard. For sentences in memory, it is no limit.
+    """Return the maximum number of queries per shard; for sentences in memory, their number.
 
     >>> most_queries(Sentences.of([["a"], ["b"]]))
     2
@@ -27,7 +28,7 @@ def most_queries(sentences: Sentences | ShardedSentences) -> int:
 
 
 def evenly_spaced(rows: Rows, most: int) -> Rows:
-    """Return at most ``most`` of the rows.
+    """Return at most ``most`` evenly spaced elements of ``rows``.
 
     >>> evenly_spaced(np.arange(7), 3), evenly_spaced(np.arange(2), 3)
     (array([0, 3, 6]), array([0, 1]))
@@ -38,7 +39,7 @@ def evenly_spaced(rows: Rows, most: int) -> Rows:
 def changed(
     sentences: Sentences | ShardedSentences, change: Callable[[Sentences], Sentences]
 ) -> Sentences | ShardedSentences:
-    """Return the changed sentences; those of shards are changed at each access of a shard.
+    """Return ``change(sentences)``; for shards, apply ``change`` to a shard at each access.
 
     >>> list(changed(Sentences.of([["a"], ["b"]]), lambda shard: shard[1:]))
     [['b']]
@@ -49,7 +50,7 @@ def changed(
 
 
 def joined_queries(parts: Sequence[Sentences]) -> Sentences:
-    """Return the queries of all shards. A vocabulary that is not a tuple is cut to the ids of the queries.
+    """Return the queries of all shards. A memory-mapped vocabulary is reduced to the ids of the queries.
 
     >>> list(joined_queries([Sentences.of([["a"]])[:0], Sentences.of([["a"]])]))
     [['a']]

@@ -1,4 +1,4 @@
-"""Splits by time of sharded sentences, shard by shard."""
+"""Temporal splits of sharded sentences, computed shard by shard."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from item2vec.sentences import Sentences, ShardedSentences
 __all__ = ["sampled_times", "split_shards"]
 
 MOST_TIMES = 1_000_000
+"""Minimum number of timestamps that are sampled from a larger corpus."""
 
 
 def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats: bool) -> Split:
-    """Return the split at a time (microseconds): each sentence is the history of a user.
+    """Return the split at ``cut`` (microseconds) of sentences that are histories of users.
+
+    Test tokens are from ``cut`` on and, unless ``end`` is ``None``, before ``end``.
 
     Raises
     ------
@@ -34,8 +37,8 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
     times = [np.concatenate([part.times[name] for part in parts]) for name in range(2)]
     if not all(map(len, times)) or not any(len(part.targets) for part in parts):
         raise InputError(
-            f"no sentence has a new item from {iso(cut)} on, or no item is earlier; expected another "
-            "cut-off, or repeats=True"
+            f"no sentence has a new item from {iso(cut)} on, or no token is earlier; choose another cut-off, "
+            "or set repeats=True"
         )
     dropped = {
         "users without new items in the test part": sum(part.n_without for part in parts),
@@ -53,7 +56,11 @@ def split_shards(sentences: ShardedSentences, cut: int, end: int | None, repeats
 
 
 class _ShardQueries(NamedTuple):
-    """Queries of a shard, numbers of omitted ones, and first and last times of both parts."""
+    """Queries of a shard, the number of omitted queries, and the first and last times of both parts.
+
+    ``n_without`` counts the sentences with test tokens but without a target, ``n_omitted`` the queries that
+    are not in the sample.
+    """
 
     histories: Sentences
     targets: Sentences
@@ -96,6 +103,6 @@ def _shard_times(shard: Sentences) -> Offsets:
 
 
 def sampled_times(sentences: ShardedSentences) -> Offsets:
-    """Return the timestamps of about a million evenly spaced tokens, or of all."""
+    """Return the timestamps of one to two million evenly spaced tokens, or of all tokens if fewer."""
     step = max(1, sentences.n_tokens // MOST_TIMES)
     return np.concatenate([_shard_times(shard)[::step] for shard in sentences.shards])

@@ -57,9 +57,10 @@ def temporal_split(
     Parameters
     ----------
     interactions
-        Events with timestamps; or ``ShardedSentences`` with timestamps, each of which is the history of a
-        user. There are then at most 100,000 queries, evenly spaced in each shard, and ``fraction`` refers to
-        a sample of a million events. ``adapter`` and ``items`` do not apply.
+        Events with timestamps; or ``ShardedSentences`` with timestamps, whose sentences are the histories of
+        users. Of shards, about 100,000 queries at most are evaluated, evenly spaced in each shard.
+        ``fraction`` then refers to a sample of one to two million events, and ``adapter`` and ``items`` do
+        not apply.
     at
         The cut-off: a ``datetime`` (naive: UTC) or ISO text such as ``"2024-05-01"``.
     fraction

@@ -191,7 +191,7 @@ def _are_plain(types: Mapping[str, pa.DataType]) -> bool:
 
 
 def _unit_of(table: ParquetFile, name: str, column: Column) -> str | None:
-    """Return the unit on which the first batch agrees, as in ``read_interactions``; ``None`` if unknown."""
+    """Return the unit of integer timestamps, inferred from the first batch; ``None`` if it is unknown."""
     assert isinstance(column, TimeColumn)
     batch = next(table.batches([table.names.index(name)]), None)
     try:
@@ -209,7 +209,7 @@ def _type_of(column: Column) -> pa.DataType:
 
 
 def _without_faults(batch: Batch, columns: Sequence[Column]) -> list[pa.Array] | None:
-    """Return the arrays of a batch whose ids are text, if no row is bad, without a dictionary of the ids."""
+    """Return the arrays of a batch if its ids are text and all rows are valid, and ``None`` otherwise."""
     arrays: list[pa.Array] = []
     for column, values in zip(columns, batch.columns, strict=True):
         if isinstance(column, IdColumn):

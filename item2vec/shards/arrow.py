@@ -20,13 +20,13 @@ from item2vec.types import MAX_ID_BYTES, Vocabulary, as_history, as_texts, check
 __all__ = ["ArrowIds", "ArrowVocabulary", "open_vocabulary", "write_vocabulary"]
 
 LARGEST_TUPLE = 1 << 21
-"""Number of ids up to which a vocabulary is read as a tuple, whose look-ups are faster: 2,097,152."""
+"""Maximum number of ids of a vocabulary that is read into a tuple, where look-ups are faster: 2,097,152."""
 
 BLOCK = 1 << 16
-"""Number of ids per record batch of a file, and per step of a look-up."""
+"""Number of ids per record batch of a file, and per block of a look-up."""
 
 SINGLE = 256
-"""Number of ids that are read or looked up one by one, which is faster than in groups."""
+"""Maximum number of ids that are read or looked up one by one, where this is faster than in blocks."""
 
 _VOCABULARY, _HASHES, _CODES = "vocabulary.arrow", "vocabulary.hashes.npy", "vocabulary.codes.npy"
 _SCHEMA = pa.schema([("id", pa.string()), ("count", pa.int64())])
@@ -108,9 +108,9 @@ class ArrowIds(Sequence[str]):
 class ArrowVocabulary(Vocabulary):
     """A vocabulary over Arrow strings, usually memory-mapped, for more ids than fit into a Python tuple.
 
-    It has the surface of ``Vocabulary`` and equals a vocabulary of the same ids in the same order. ``ids`` is
-    a lazy sequence. Ids are found by sorted hashes, which are computed at the first look-up if they were not
-    saved. The ids are not validated again.
+    It has the methods of ``Vocabulary`` and equals a vocabulary of the same ids in the same order. ``ids`` is
+    a lazy sequence. Ids are looked up by sorted hashes, which are computed at the first look-up if they were
+    not saved. The constructor does not validate the ids.
 
     >>> songs = ArrowVocabulary(pa.chunked_array([["temptation", "blue-monday"]]))
     >>> songs.encode(["blue-monday", "unheard-of"])
@@ -150,7 +150,7 @@ class ArrowVocabulary(Vocabulary):
         return self.ids.listed(rows)
 
     def take(self, codes: npt.NDArray[Any]) -> Vocabulary:
-        """Return a new vocabulary of the ids of these codes, renumbered in this order."""
+        """Return the vocabulary of the ids of these codes; new codes follow the order of ``codes``."""
         if len(codes) <= LARGEST_TUPLE:
             return Vocabulary(tuple(self.decode(codes)))
         blocks = (codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK))
@@ -180,13 +180,13 @@ class ArrowVocabulary(Vocabulary):
 def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     """Write ids and counts to new files of a folder. Return the number of ids.
 
-    ``ids`` is a sequence of text or an Arrow array, with ``counts``, or without ``counts`` an iterable of
-    Arrow record batches with the columns ``id`` and ``count``.
+    With ``counts``, ``ids`` is a sequence of strings or an Arrow array. Without ``counts``, ``ids`` is an
+    iterable of Arrow record batches with the columns ``id`` and ``count``.
 
     Raises
     ------
     InputError
-        If an id is invalid or occurs twice, or ids and counts are of another form.
+        If an id is invalid or occurs twice, or ids and counts have other types or different lengths.
     """
     path = folder / _VOCABULARY
     try:
@@ -200,8 +200,8 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
         raise
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InputTypeError(
-            f"ids is {short_repr(ids)} and counts is {short_repr(counts)}; expected text and integers, or "
-            f"Arrow record batches of id and count ({error})"
+            f"ids is {short_repr(ids)} and counts is {short_repr(counts)}; expected strings and integers, or "
+            f"Arrow batches with the columns id and count ({error})"
         ) from error
     array = _mapped(path)
     if len(array) > LARGEST_TUPLE:
@@ -215,7 +215,7 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
 
 
 def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
-    """Open the vocabulary of a folder, whose checksums were verified.
+    """Open the vocabulary of a folder. The caller has verified the checksums of its files.
 
     Up to ``LARGEST_TUPLE`` ids are read into a tuple; more stay in the file, which is memory-mapped.
 
@@ -274,14 +274,16 @@ def _checked(ids: Any, counts: Any) -> pa.Table:
     sizes = pc.min_max(pc.binary_length(table["id"])).as_py()
     nul = pc.any(pc.match_substring(table["id"], "\0")).as_py()
     if table["id"].null_count or table["count"].null_count or nul or sizes["min"] == 0:
-        raise InvalidIdError("an id is empty or null, contains a NUL, or has no count; expected text")
+        raise InvalidIdError(
+            "an id is empty or null, contains a NUL character, or has no count; expected ids and counts"
+        )
     if (sizes["max"] or 1) > MAX_ID_BYTES:
         raise InvalidIdError(f"an id has {sizes['max']:,} bytes; ids are 1 to {MAX_ID_BYTES} UTF-8 bytes")
     return table
 
 
 def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of ``BLOCK`` rows, so that the bytes do not depend on the batches."""
+    """Yield the same rows in tables of ``BLOCK`` rows, because record batches are part of the file."""
     waiting = _SCHEMA.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table])
@@ -293,7 +295,7 @@ def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _compact(block: pa.Table) -> pa.RecordBatch:
-    """Return the rows in new buffers."""
+    """Return the rows as one record batch with new buffers; ``hashing.compact`` says why."""
     ids = compact(pa.concat_arrays(block["id"].chunks))
     counts = pa.py_buffer(block["count"].to_numpy().astype("<i8").tobytes())
     return pa.record_batch([ids, pa.Array.from_buffers(pa.int64(), len(ids), [None, counts])], _SCHEMA)

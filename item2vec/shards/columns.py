@@ -1,4 +1,4 @@
-"""The arrays of sentences: their dtypes on disk, and their consistency."""
+"""The arrays of sentences: dtypes on disk, checks of consistency, and a digest."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from item2vec.arrays import Codes, Offsets
 __all__ = ["COLUMNS", "fault_of", "fingerprint_of", "offsets_of"]
 
 COLUMNS = {"weights": "<f4", "timestamps": "<i8"}
-"""Dtype on disk of each optional column, which has one number per token."""
+"""Dtype on disk of each optional column. A column has one number per token."""
 
 
 def fault_of(
     tokens: Codes, offsets: Offsets, columns: Mapping[str, npt.NDArray[Any]], n_items: int
 ) -> str | None:
-    """Return the inconsistency of the arrays of sentences, or ``None``.
+    """Describe the first inconsistency of the arrays of sentences; return ``None`` if there is none.
 
     >>> fault_of(np.array([0, 2]), np.array([0, 2]), {}, n_items=2)
     'a token is outside 0 … 1; expected codes of the vocabulary'
     """
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
-        return f"offsets do not start at 0 and end at {len(tokens)}, the number of tokens"
+        return f"offsets do not start at 0 or do not end at {len(tokens)}, the number of tokens"
     if len(offsets) > 1 and int(np.diff(offsets).min()) < 0:
         return "offsets decrease; expected non-decreasing offsets"
     if len(tokens) and (tokens.min() < 0 or tokens.max() >= n_items):
@@ -40,7 +40,7 @@ def fault_of(
 
 
 def fingerprint_of(arrays: Mapping[str, npt.NDArray[Any]], ids: Iterable[str], *, ordered: bool) -> str:
-    """Return the SHA-256 digest of sentences in hexadecimal; ``arrays`` are all columns by name."""
+    """Return the SHA-256 digest of sentences in hexadecimal; ``arrays`` holds all their arrays by name."""
     n_sentences, n_tokens = len(arrays["offsets"]) - 1, len(arrays["tokens"])
     shape = (ordered, n_sentences, n_tokens, "weights" in arrays)
     timed = b"timestamps" if "timestamps" in arrays else b""

@@ -1,4 +1,4 @@
-"""Opens the parts of a sharded corpus that are common to its shards."""
+"""Opens the manifest, the vocabulary and the users of a sharded corpus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["read_corpus"]
 
 
 def read_corpus(folder: Path) -> tuple[Manifest, Vocabulary, LazyShards[tuple[str, ...]] | None]:
-    """Return the manifest, the vocabulary, and the users of the sentences of each shard, if there are users.
+    """Return the manifest, the vocabulary, and the users of the sentences of each shard (or ``None``).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Sentences in a folder of one part, written by ``Sentences.save`` without shards."""
+"""Sentences in a folder of one part, which ``Sentences.save`` writes by default."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["read_sentences", "refusing_inconsistent", "write_sentences"]
 
 _FORMAT = 2
 _READABLE = (1, _FORMAT)
-"""Format 1 has no timestamps."""
+"""Formats that can be read. Format 1 has no timestamps."""
 _FILES = ("tokens.npy", "offsets.npy", "ids.jsonl")
 
 
 def write_sentences(
     path: Path, ids: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]], *, ordered: bool
 ) -> None:
-    """Write the arrays of sentences, by name, to a new folder."""
+    """Write sentences to a new folder; ``arrays`` holds their arrays by name."""
     with files.atomic_folder(path) as folder:
         for name, array in arrays.items():
             files.write_array(folder / f"{name}.npy", array)
@@ -86,7 +86,7 @@ def read_sentences(folder: Path) -> tuple[tuple[str, ...], dict[str, npt.NDArray
 
 @contextlib.contextmanager
 def refusing_inconsistent(folder: Path) -> Iterator[None]:
-    """Raise ``CorruptBundleError`` for an error that files with inconsistent contents cause in the block."""
+    """Convert errors in the block, which damaged files cause, to ``CorruptBundleError``."""
     try:
         yield
     except CorruptBundleError:

@@ -65,7 +65,9 @@ def hash_of(encoded: bytes) -> int:
 
 
 def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
-    """Return the offsets of at least one string in a buffer (int32), and the bytes of the strings.
+    """Return the offsets of the strings in their buffer (int32), and the bytes of the strings.
+
+    ``ids`` must not be empty.
 
     >>> string_buffers(pa.array(["a", "bc", "d"])[1:])
     (array([1, 3, 4], dtype=int32), array([ 98,  99, 100], dtype=uint8))
@@ -78,7 +80,8 @@ def string_buffers(ids: pa.Array) -> tuple[Codes, npt.NDArray[np.uint8]]:
 def compact(ids: pa.Array) -> pa.Array:
     """Return the same strings in new buffers, which contain nothing else.
 
-    Arrow writes the bytes after a slice of a buffer as its padding, so that files of equal ids would differ.
+    Arrow pads a slice with the bytes that follow it in its buffer. Without the copy, files of equal ids could
+    differ.
     """
     offsets, data = string_buffers(ids)
     buffers = (pa.py_buffer((offsets - offsets[0]).tobytes()), pa.py_buffer(data.tobytes()))
@@ -94,7 +97,7 @@ class Lookup:
 
     @classmethod
     def of(cls, chunks: Iterable[pa.Array], n: int) -> Lookup:
-        """Compute the look-up of ``n`` ids. It takes 12 bytes per id, and 28 bytes during the computation."""
+        """Compute the look-up of ``n`` ids. It takes 12 bytes per id, and up to 28 during the computation."""
         hashes = np.empty(n, dtype=np.uint64)
         start = 0
         for chunk in chunks:
@@ -117,7 +120,7 @@ class Lookup:
 
     def find_one(self, id_: str, id_of: Callable[[int], str]) -> int:
         """Return the code of an id; -1 if it is unknown. ``id_of`` returns the id of a code."""
-        # Lone surrogates cannot be encoded otherwise, and their bytes equal no id.
+        # Without "surrogatepass", a lone surrogate raises an error. Its bytes equal those of no id.
         value = hash_of(id_.encode("utf-8", "surrogatepass"))
         place = int(np.searchsorted(self.hashes, np.uint64(value)))
         while place < len(self.hashes) and int(self.hashes[place]) == value:
@@ -127,12 +130,12 @@ class Lookup:
         return -1
 
     def find(self, ids: pa.Array, take: Take) -> Codes:
-        """Return the codes of strings in an Arrow array of type ``binary``; -1 for an unknown one."""
+        """Return the codes of the ids in an Arrow array of type ``binary``; -1 for an unknown id."""
         found = np.full(len(ids), -1, dtype=np.int32)
         hashes = hashes_of(ids)
         rows = np.arange(len(ids))
         places = np.searchsorted(self.hashes, hashes)
-        while len(rows):  # once, except for different ids of equal hashes
+        while len(rows):  # repeats only if different ids have equal hashes
             inside = places < len(self.hashes)
             rows, places = rows[inside], places[inside]
             same_hash = self.hashes[places] == hashes[rows]

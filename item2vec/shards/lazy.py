@@ -1,4 +1,4 @@
-"""Sequences of shards that are read, or computed, at each access."""
+"""Sequences of shards that are read, or computed, when they are accessed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LazyShards(Sequence[S]):
 def mapped(
     folder: Path, manifest: Manifest, make: Callable[[Mapping[str, npt.NDArray[Any]]], S]
 ) -> LazyShards[S]:
-    """Return the shards that ``make`` creates of memory-mapped arrays, by name.
+    """Return the sequence of shards; ``make`` creates each from its memory-mapped arrays by name.
 
     The checksums of a shard are verified at its first access.
     """

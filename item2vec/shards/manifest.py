@@ -1,4 +1,4 @@
-"""The manifest of a sharded corpus, and shards whose checksums are verified."""
+"""The manifest of a sharded corpus, the verification of checksums, and the memory maps of a shard."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Manifest:
     sha256: Mapping[str, str]
 
     def of_arrays(self, shards: Iterable[Mapping[str, npt.NDArray[Any]]]) -> Manifest:
-        """Return the manifest of shards with other arrays, by name."""
+        """Return the manifest of a corpus without users whose shards have these arrays, by name."""
         records = [
             ShardRecord(
                 before.name,
@@ -112,14 +112,14 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     if not consistent:
         raise CorruptBundleError(
-            f"{path} is inconsistent: names, sizes or checksums do not match; use another copy of the folder"
+            f"{path} is inconsistent: totals, names or digests are invalid; use another copy of the folder"
         )
     verify(folder, manifest.sha256)
     return manifest
 
 
 def map_shard(folder: Path, shard: ShardRecord, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a shard, which was verified before, as read-only memory maps."""
+    """Return the arrays of a shard as read-only memory maps. The caller has verified its checksums."""
     where = folder / shard.name
     return {
         "tokens": files.open_array(where / "tokens.npy", "<i4", (shard.n_tokens,)),

@@ -20,21 +20,25 @@ _SCHEMA = pa.schema([("id", pa.string())])
 
 
 def write_users(folder: Path, users: Any, n_sentences: int) -> None:
-    """Write the user of each sentence, ids or an Arrow array, to a new file of a folder.
+    """Write the user of each sentence to a new file in a folder.
+
+    ``users`` is a sequence of ids or an Arrow array.
 
     Raises
     ------
     InputError
-        If the number of ids differs from the number of sentences, or an id is not text.
+        If the number of ids differs from the number of sentences, or an id is null or not text.
     """
     try:
         is_arrow = isinstance(users, pa.Array | pa.ChunkedArray)
         ids = users if is_arrow else pa.array(as_history(users, "users"), pa.string())
         table = pa.table({"id": ids}).cast(_SCHEMA).combine_chunks()
     except (pa.ArrowException, UnicodeEncodeError) as error:
-        raise InputError(f"users are not ids: {error}; expected text") from error
+        raise InputError(f"users cannot be written as ids: {error}; expected text") from error
     if len(table) != n_sentences or table["id"].null_count:
-        raise InputError(f"{len(table):,} users for {n_sentences:,} sentences; expected one id each")
+        raise InputError(
+            f"{len(table):,} users for {n_sentences:,} sentences; expected one id per sentence, and no null"
+        )
     with (folder / USERS).open("xb") as file:
         with pa.ipc.new_file(file, _SCHEMA) as writer:
             for ids in filter(len, table["id"].chunks):
@@ -46,7 +50,7 @@ def write_users(folder: Path, users: Any, n_sentences: int) -> None:
 def open_users(folder: Path, manifest: Manifest) -> LazyShards[tuple[str, ...]] | None:
     """Return the users of the sentences of each shard; ``None`` if the corpus has no users.
 
-    The checksum of a file is verified at its first access.
+    The checksum of a file is verified each time that the file is read.
     """
     if not all(USERS in shard.sha256 for shard in manifest.shards):
         return None

@@ -1,4 +1,4 @@
-"""Writes a sharded corpus, one shard at a time, whole or not at all; a killed writer can be continued."""
+"""Writes a sharded corpus shard by shard. The folder appears when it is complete."""
 
 from __future__ import annotations
 
@@ -47,19 +47,20 @@ def shard_of(user: str, n_shards: int) -> int:
 class ShardWriter:
     """Writes a folder for ``Sentences.open``, one shard at a time.
 
-    Shards are collected in the folder ``.NAME.partial`` beside the new one, which ``finish`` renames. If the
-    process ends earlier, a writer with the same arguments continues with the shards that are complete, after
-    the verification of their checksums; shards of other arguments are removed. A pickled writer can write
-    shards in other processes, while the writer of the first process holds the lock of the folder.
+    Shards are written to the folder ``.NAME.partial`` beside ``path``, and ``finish`` renames this folder to
+    ``path``. If the process ends earlier, a new writer with the same arguments verifies the complete shards
+    and keeps them; a writer with other arguments removes them. A pickled copy can write shards in another
+    process while the original writer holds the lock of the folder.
 
     Parameters
     ----------
     path
         Folder to create. It must not exist.
     ids, counts
-        Ids by code, and the number of occurrences of each: sequences, or Arrow arrays. Without ``counts``, an
-        iterable of Arrow record batches with the columns ``id`` and ``count``, so that the ids need not be in
-        memory. Drivers order ids by descending count, ties by the UTF-8 bytes of the id.
+        Ids by code, and the number of occurrences of each id: sequences or Arrow arrays. Without ``counts``,
+        ``ids`` is an iterable of Arrow record batches with the columns ``id`` and ``count``, and need not fit
+        into memory. ``save_shards`` and both functions ``prepare`` order ids by descending count, ties by
+        the UTF-8 bytes of the id.
     ordered
         As for ``Sentences``.
     columns
@@ -67,7 +68,7 @@ class ShardWriter:
     n_shards
         Number of shards.
     source
-        Text that identifies the data and the settings. Complete shards of another source are not reused.
+        Text that identifies the data and the settings. Complete shards of another source are removed.
 
     Raises
     ------
@@ -154,7 +155,7 @@ class ShardWriter:
                 verify(self.folder / record.name, record.sha256)
                 kept.add(record.name)
             except CorruptBundleError as error:
-                log.warning("%s; this shard is written again", error)
+                log.warning("%s; the shard will be written again", error)
         if complete := len(kept) - 1 - len(self.sha256):
             log.info("%s: %s of %s shards are complete", self.path, complete, self.n_shards)
         for leftover in self.folder.iterdir():
@@ -191,8 +192,8 @@ class ShardWriter:
     ) -> None:
         """Write a shard and flush it to the disk; do nothing if the shard is complete.
 
-        ``users`` are the ids of the users of the sentences, a sequence or an Arrow array. All shards have
-        them, or none.
+        ``users`` holds the id of the user of each sentence: a sequence or an Arrow array. A corpus with users
+        in only some of its shards cannot be opened.
 
         Raises
         ------
@@ -212,7 +213,7 @@ class ShardWriter:
             raise InputError(f"shard {number} has columns {[*columns]}; expected {self.columns}")
         tokens, offsets = as_array(tokens, "<i4"), as_array(offsets, "<i8")
         flat = all(array.ndim == 1 for array in (tokens, offsets, *columns.values()))
-        fault = fault_of(tokens, offsets, columns, self.n_items) if flat else "arrays have several dimensions"
+        fault = fault_of(tokens, offsets, columns, self.n_items) if flat else "an array is not flat"
         if fault:
             raise InputError(f"shard {number} is inconsistent: {fault}")
         try:
@@ -240,7 +241,7 @@ class ShardWriter:
         timestamps: npt.NDArray[Any] | None = None,
         users: Any = None,
     ) -> None:
-        """Write the missing shards from the arrays of all sentences, and finish.
+        """Write the missing shards from the arrays of all sentences, then call ``finish``.
 
         Shard n consists of the sentences from ``bounds[n]`` to ``bounds[n + 1]`` (exclusive).
         """
@@ -268,10 +269,12 @@ class ShardWriter:
         """
         self._check_unfinished()
         if missing := self.missing():
-            raise InputError(f"{len(missing)} of {self.n_shards} shards are missing, such as {missing[0]}")
+            raise InputError(
+                f"{len(missing)} of {self.n_shards} shards are missing: write them (first: {missing[0]})"
+            )
         records = [self._record(number) for number in range(self.n_shards)]
         manifest = Manifest(self.ordered, self.columns, self.n_items, records, self.sha256)
-        for leftover in self.folder.glob(".*.tmp"):  # of processes that were killed
+        for leftover in self.folder.glob(".*.tmp"):  # left by killed processes
             _remove(leftover)
         (self.folder / MANIFEST).unlink(missing_ok=True)
         files.write_json(self.folder / MANIFEST, manifest.as_json())
@@ -290,7 +293,7 @@ class ShardWriter:
 
     def _check_unfinished(self) -> None:
         if not (self.folder / _HEADER).exists():
-            raise InputError(f"{self.path} is finished; expected a new writer, for another path")
+            raise InputError(f"{self.path} is already finished; create a writer for another path")
 
     def _record(self, number: int) -> ShardRecord:
         path = self.folder / _name(number) / _RECORD
@@ -309,7 +312,13 @@ def _remove(path: Path) -> None:
 
 
 def locked(folder: Path) -> int | None:
-    """Lock a folder until the descriptor is closed; ``None`` if the system has no locks."""
+    """Lock a folder; return the descriptor that holds the lock, or ``None`` if the system has no locks.
+
+    Raises
+    ------
+    LockHeldError
+        If another process holds the lock.
+    """
     if not files.HAS_LOCKS:
         return None
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,14 +1,14 @@
-"""Preparation and batch recommendations on a Spark cluster. Training is on one machine.
+"""Preparation and batch recommendations on a Spark cluster. Training runs on one machine.
 
 Only this package imports pyspark, which the extra ``spark`` installs. The data flow::
 
     DataFrame of events
-      │  frames.py: the types of its columns, a numbered row per event
+      │  frames.py: checks the column types, numbers the rows
       ├─▶ preparing.py  rows by shard ─▶ sentences of each shard ─▶ vocabulary ─▶ shards   (shards.py)
       └─▶ answering.py  rows by user ─▶ histories ─▶ DataFrame of recommendations          (blocks.py)
 
-The executors call item2vec on Arrow batches: ``blocks.py``, ``shards.py`` and ``answering.py`` run there, and
-import no pyspark. item2vec must be installed on all machines, in equal versions.
+The executors call item2vec on Arrow batches. ``blocks.py``, ``parts.py``, ``shards.py`` and the task of
+``answering.py`` run there without pyspark. All machines need the same version of item2vec.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``recommend``: the answers of every user of a DataFrame, computed in the executors."""
+"""``recommend``: recommendations for every user of a DataFrame, computed in the executors."""
 
 from __future__ import annotations
 
@@ -47,27 +47,27 @@ def recommend(
     partitions: int | None = None,
     **rules: Unpack[RuleArguments],
 ) -> DataFrame:
-    """Return the recommendations of every user of a Spark DataFrame, computed in the executors.
+    """Return recommendations for every user of a Spark DataFrame, computed in the executors.
 
-    The answers are those of ``recommend_all`` for the same interactions and the same model, bit for bit. The
-    executors receive the path of the model, and not its matrices: each Python process of an executor loads
-    the model once, memory-mapped, so that the processes of a machine share it. Like any DataFrame, the result
-    is computed when it is written or collected; a user occurs once, also if Spark repeats tasks.
+    ``recommend_all`` gives the same items and scores, bit for bit, for the same interactions and model. The
+    executors receive the path of the model, not its matrices. Each Python process of an executor
+    memory-maps the model once, so that the processes of a machine share its pages. Like any DataFrame, the
+    result is computed when it is written or collected. Each user occurs once, even if Spark repeats a task.
 
     Parameters
     ----------
     df
-        The events, with a row per interaction; or a row per user with a column of arrays of items, oldest
-        first. A user whose array is empty or null has popular items.
+        The events: a row per interaction, or a row per user with an array of items, oldest first. A user
+        whose array is empty or null is recommended popular items.
     model
         Path of a bundle or of a models folder, on a file system that all machines see under the same path.
-        The version that the folder serves now is used, also if another is published later.
+        The version served at the time of the call is used, even if another is published later.
     k
         Number of items per user, as in ``Recommender.recommend``.
     user, item, timestamp, weight, event
         Names of the columns; ``None`` omits an optional column. Ids are text or integers. Timestamps are
-        timestamps, dates or numbers; rows of equal time keep their order. If items are in arrays, timestamps,
-        weights and events are in arrays of the same lengths.
+        timestamps, dates or numbers; rows with equal timestamps keep their order. If items are in arrays,
+        timestamps, weights and events are in arrays of the same lengths.
     time_unit
         Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
     partitions
@@ -84,10 +84,11 @@ def recommend(
     Raises
     ------
     InputTypeError, InputError
-        If ``df`` is not a DataFrame of Spark, a column is missing or of another type, or an argument is
-        invalid. An invalid id or timestamp, such as null, ends the job of Spark with such an error.
+        If ``df`` is not a Spark DataFrame, a column is missing or has another type, or an argument is
+        invalid. An invalid id or timestamp, such as null, fails the Spark job later; the ``PythonException``
+        of Spark contains the message.
     BundleNotFoundError, CorruptBundleError
-        If the path holds no model.
+        If no model is at the path, or the model is damaged.
     MissingExtraError
         If pyspark is not installed.
 
@@ -115,7 +116,7 @@ def recommend(
 
 @dataclass(frozen=True)
 class _Answering:
-    """Answers the users of a partition, whose rows are sorted by user."""
+    """Computes recommendations for the users of a partition, whose rows are sorted by user."""
 
     model: str
     digest: str
@@ -125,7 +126,7 @@ class _Answering:
     schema: ClassVar = "user string, rank int, item string, score float, source string"
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the answers in batches with the columns ``schema``."""
+        """Yield the recommendations in batches with the columns of ``schema``."""
         for table in user_blocks(batches):
             model = _loaded(self.model, self.digest)
             columns = answers_of(model, interactions_of(table, self.time_unit), self.request).columns()
@@ -146,5 +147,5 @@ def _bundle_of(path: Path) -> tuple[Path, str]:
 
 @lru_cache(maxsize=1)
 def _loaded(path: str, digest: str) -> Recommender:
-    """Load a model once per process, if its manifest has this digest."""
+    """Load a model once per process; raise ``CorruptBundleError`` if its manifest has another digest."""
     return Recommender.from_parts(bundle.read(Path(path), manifest_sha256=digest))

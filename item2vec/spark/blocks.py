@@ -22,7 +22,7 @@ BLOCK_ROWS = 200_000
 
 
 def groups_by(name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield a table for each value of a column by which the rows are sorted.
+    """Yield a table for each value of the column ``name``, by which the rows are sorted.
 
     >>> batches = pa.table({"shard": [1, 1, 4]}).to_batches(max_chunksize=1)
     >>> [table["shard"].to_pylist() for table in groups_by("shard", batches)]
@@ -44,7 +44,7 @@ def groups_by(name: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table
 
 
 def row_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Iterator[pa.Table]:
-    """Yield tables of at least ``size`` rows, the last one excepted."""
+    """Combine batches to tables of at least ``size`` rows; the last table may have fewer."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
@@ -56,9 +56,10 @@ def row_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Ite
 
 
 def user_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Iterator[pa.Table]:
-    """Yield tables of at least ``size`` rows, the last one excepted, with all rows of each of their users.
+    """Yield tables that have all rows of each of their users, from batches in which these are consecutive.
 
-    The rows of a user are consecutive.
+    When at least ``size`` rows are read, a table of them is yielded without the rows of the last user, which
+    may continue in the next batch.
 
     >>> batches = pa.table({"user": ["a", "b", "b", "b", "c"]}).to_batches(max_chunksize=1)
     >>> [table["user"].to_pylist() for table in user_blocks(batches, size=3)]
@@ -84,7 +85,7 @@ def user_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> It
 def interactions_of(table: pa.Table, time_unit: str | None) -> Interactions:
     """Return the rows as interactions. Users are in the order of their first rows.
 
-    A row with a false value of ``present`` contributes its user, and no interaction; these users are last.
+    A row whose ``present`` is false adds its user, but no interaction. Users without interactions are last.
     """
     names = [name for name in COLUMNS if name in table.column_names]
     options: dict[str, Any] = {name: name if name in names else None for name in COLUMNS[2:]}

@@ -1,4 +1,4 @@
-"""The calls of pyspark: checks of DataFrames, rows of events, functions in the executors, their errors."""
+"""Calls of pyspark: check a DataFrame, select its rows, run a task in the executors, raise its errors."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _ERROR = re.compile(r"^item2vec\.errors\.(\w+): (.*)$", re.MULTILINE)
 
 
 class Task(Protocol):
-    """Function that an executor calls with the batches of a partition; ``schema`` is that of its results."""
+    """Function that an executor calls with the batches of a partition. Its results have this ``schema``."""
 
     schema: ClassVar[str]
 
     def __call__(self, batches: Iterator[pa.RecordBatch], /) -> Iterator[pa.RecordBatch]:
-        """Yield the results."""
+        """Yield batches of results."""
 
 
 def functions() -> Any:
@@ -57,7 +57,7 @@ def functions() -> Any:
 
 
 def chosen(**columns: str | None) -> dict[str, str]:
-    """Return the columns that are used. Those of users and items must be."""
+    """Return the columns that are not ``None``; the columns of users and items are required."""
     for parameter in ("user", "item"):
         if columns[parameter] is None:
             raise InputTypeError(f"{parameter} is None; expected the name of a column")
@@ -73,17 +73,17 @@ def check_time_unit(unit: str | None) -> None:
 def check_frame(
     df: object, columns: Mapping[str, str | None], time_unit: str | None, *, arrays: bool = False
 ) -> None:
-    """Check that ``df`` is a DataFrame of Spark with columns of usable types.
+    """Check that ``df`` is a Spark DataFrame with columns of supported types.
 
-    ``columns`` holds the names of the columns by parameter. With ``arrays``, items may be in arrays; the
-    columns of timestamps, weights and events are then arrays, too.
+    ``columns`` holds the names of the columns by parameter. With ``arrays``, items may be in arrays. In this
+    case, timestamps, weights and events must be in arrays, too.
 
     Raises
     ------
     InputTypeError
         If ``df`` is another object, or a column has another type.
     InputError
-        If a column does not exist, or numbers are timestamps of an unknown unit.
+        If a column does not exist, or ``time_unit`` is missing for numbers, or is set for other timestamps.
     MissingExtraError
         If pyspark is not installed.
     """
@@ -91,7 +91,7 @@ def check_frame(
     from pyspark.sql import DataFrame
 
     if not isinstance(df, DataFrame):
-        raise InputTypeError(f"df is {short_repr(df)}; expected a DataFrame of Spark")
+        raise InputTypeError(f"df is {short_repr(df)}; expected a Spark DataFrame")
     types = dict(df.dtypes)
     for parameter, name in columns.items():
         if name is None:
@@ -108,10 +108,10 @@ def check_frame(
 
 
 def rows_of(df: DataFrame, columns: Mapping[str, str]) -> DataFrame:
-    """Return the columns of ``df`` under the names of their parameters, with the number of each row.
+    """Return one row per interaction; columns have the names of their parameters, and ids are text.
 
-    Numbers increase in the order of the rows; ids are text. A column ``present`` is false for the row of a
-    user whose array is empty. Arrays become rows, in their order.
+    Arrays are exploded. ``row`` numbers the rows of ``df`` in ascending order, and ``place`` is the position
+    in the array. A user whose array is empty or null has one row, whose ``present`` is false.
     """
     f = functions()
     number = f.monotonically_increasing_id().alias("row")
@@ -128,16 +128,16 @@ def rows_of(df: DataFrame, columns: Mapping[str, str]) -> DataFrame:
 
 
 def map_batches(df: DataFrame, task: Task) -> DataFrame:
-    """Return the batches that a task yields for the batches of each partition, as a DataFrame."""
+    """Return a DataFrame of the batches that ``task`` yields for each partition."""
     with warnings.catch_warnings():
-        # Arrow batches are not converted to pandas; the warning is about versions of pandas.
+        # The warning concerns versions of pandas, and Arrow batches are not converted to pandas.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         return df.mapInArrow(task, task.schema)
 
 
 @contextmanager
 def original_errors() -> Iterator[None]:
-    """Raise the error of this package that ended a task, in place of Spark's."""
+    """Raise the item2vec error that failed a task, in place of Spark's ``PythonException``."""
     from pyspark.errors import PythonException
 
     try:
@@ -169,7 +169,7 @@ def _check_type(parameter: str, name: str, kind: str, time_unit: str | None) -> 
         if fits and not is_number and time_unit is not None:
             raise InputError(
                 f"column {name!r} is of type {kind}, and time_unit is {time_unit!r}; expected a unit only "
-                "for numbers: remove it"
+                "for numbers: remove time_unit"
             )
     if not fits:
         raise InputTypeError(f"column {name!r} is of type {kind}; expected {expected}: cast the column")
@@ -179,8 +179,8 @@ def _check_arrays(columns: Mapping[str, str], types: Mapping[str, str]) -> None:
     for parameter, name in columns.items():
         if not types[name].startswith("array<"):
             raise InputTypeError(
-                f"column {name!r} is of type {types[name]}, and other columns hold arrays; expected an array "
-                f"with a {parameter} per item"
+                f"column {name!r} is of type {types[name]}, and another column holds arrays; expected an "
+                f"array with one {parameter} per item"
             )
 
 

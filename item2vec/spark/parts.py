@@ -1,4 +1,4 @@
-"""Files of one shard before the common vocabulary is known: a folder, written whole or not at all."""
+"""Files of one shard before the common vocabulary is known: a folder that appears when it is complete."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DTYPES = {"tokens": "<i4", "offsets": "<i8", **COLUMNS}
 
 @dataclass(frozen=True)
 class Part:
-    """The sentences of a shard with codes of its own, their users, and the counts of chosen interactions."""
+    """The sentences of a shard with codes of its own vocabulary, their users, and the counts of its items."""
 
     folder: Path
     shard: int
@@ -42,7 +42,7 @@ class Part:
         return self.folder / str(self.shard)
 
     def write(self, sentences: Sentences, counts: Offsets, users: Sequence[str]) -> None:
-        """Write the files, unless another execution of the same task has."""
+        """Write the files, unless another execution of the same task has written them."""
         arrays = {name: getattr(sentences, name) for name in DTYPES}
         ids = pa.array(sentences.vocabulary.ids, pa.string())
         try:
@@ -53,10 +53,10 @@ class Part:
                     if array is not None:
                         files.write_array(folder / f"{name}.npy", array)
         except BundleExistsError:
-            log.info("another execution of the task has written shard %d", self.shard)
+            log.info("shard %d was written by another execution of the task", self.shard)
 
     def items(self) -> pa.Table:
-        """Return ``id`` and ``count`` of each item, in the order of the codes."""
+        """Return the id and the count of each item, in the order of the codes."""
         return read_counts(self.path / ITEMS)
 
     def users(self) -> pa.ChunkedArray:
@@ -70,7 +70,7 @@ class Part:
 
 
 def write_counts(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write batches of ids and counts as an Arrow file, whole or not at all; return the number of rows."""
+    """Write batches of ids and counts atomically as an Arrow file; return the number of rows."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     n_rows = 0
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, COUNTS) as writer:
@@ -82,7 +82,7 @@ def write_counts(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
 
 
 def read_counts(path: Path) -> pa.Table:
-    """Return the rows of such a file, memory-mapped."""
+    """Memory-map the rows of a file that ``write_counts`` wrote."""
     return _mapped(path)
 
 

@@ -1,4 +1,4 @@
-"""``prepare``: the events of a Spark DataFrame become sharded sentences, written by the executors."""
+"""``prepare``: the executors write the events of a Spark DataFrame as sharded sentences."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = ["prepare"]
 
 MOST_SHARDS = 100_000
 UNSUPPORTED = {"core": False, "group_by": None}
-"""Settings of the adapter that need all events at once, or attributes, and the values they must have."""
+"""Required values of the settings that need all events at once (``core``) or attributes (``group_by``)."""
 
 
 @checked_except("df")
@@ -66,27 +66,27 @@ def prepare(
 ) -> ShardedSentences:
     """Write the sentences of a Spark DataFrame of events as a sharded corpus, and open it.
 
-    The files are those of ``adapters.save_shards``: the shard of a user follows from the MD5 of the id, and
-    the executors call the same functions for the rows of each shard. Only numbers pass through the driver of
-    Spark; it copies the vocabulary from file to file.
+    ``adapters.save_shards`` writes the same files: the shard of a user follows from the MD5 of the id, and
+    the executors call the same functions for the rows of each shard. No interactions pass through the driver
+    of Spark, which copies the vocabulary from file to file.
 
     An executor reads the rows of a shard into memory: about 60 bytes per event and the ids of the shard.
-    Choose ``shards`` for 5 to 20 million events each.
+    Choose ``shards`` such that each has 5 to 20 million events.
 
     Parameters
     ----------
     df
         The events, with a row per interaction.
     out
-        Folder to create, on a file system that all machines see under the same path. Folders with temporary
-        names beside it hold sentences meanwhile. The folder appears when it is complete.
+        Folder to create, on a file system that all machines see under the same path. Until it is complete,
+        the sentences are in temporary folders beside it.
     shards
         Number of shards.
     user, item, timestamp, weight, event, session
         Names of the columns; ``None`` omits an optional column. Every row needs a value in each of them. Ids,
         events and sessions are text or integers, weights are numbers, timestamps are timestamps, dates or
-        numbers. Rows of equal time keep their order, which Spark defines for files of one folder only if it
-        reads them in a fixed order.
+        numbers. Rows with equal timestamps keep their order in ``df``. If ``df`` is read from several files,
+        that order is the order in which Spark reads them.
     time_unit
         Unit of timestamps that are numbers: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
     adapter
@@ -95,10 +95,10 @@ def prepare(
     Raises
     ------
     InputTypeError, InputError
-        If ``df`` is not a DataFrame of Spark, a column is missing or of another type, or a row is invalid,
-        such as one with an empty id. Nothing is written then.
+        If ``df`` is not a Spark DataFrame, a column is missing or has another type, or a row is invalid, such
+        as a row with an empty id. In this case, ``out`` is not created.
     ConfigError
-        If a setting of the adapter is not available.
+        If ``core`` or ``group_by`` is set, or ``time_unit`` is unknown.
     NothingToTrainError
         If the adapter selects no event.
     BundleExistsError
@@ -136,7 +136,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Preparation:
-    """The jobs of Spark, in the order of the calls."""
+    """The Spark jobs of ``prepare``, in the order in which they run."""
 
     df: DataFrame
     columns: Mapping[str, str]
@@ -163,7 +163,7 @@ class _Preparation:
             ordered=adapter.ordered,
             columns=columns,
             n_shards=self.n_shards,
-            source=self.folder.name,  # another call may have other events
+            source=self.folder.name,  # unique: the events of another call may differ
         ) as writer:
             try:
                 self._finish(writer, tuple(shard for shard in sizes if sizes[shard]), n_items)
@@ -197,10 +197,10 @@ class _Preparation:
         )
 
     def _write_sentences(self, rows: DataFrame, adapter: AdapterConfig) -> dict[int, int]:
-        """Write the sentences of each shard with codes of its own; return their numbers by shard."""
+        """Write the sentences of each shard as a ``Part``; return the number of sentences by shard."""
         f = functions()
         digest = f.conv(f.substring(f.md5(f.col("user").cast("binary")), 1, 8), 16, 10).cast("bigint")
-        # A user that is null is an error when shard 0 is read.
+        # Rows of a null user are assigned to shard 0, whose reader raises an error.
         shard = f.coalesce((digest % self.n_shards).cast("int"), f.lit(0))
         arranged = rows.withColumn("shard", shard).repartition(self.n_shards, "shard")
         arranged = arranged.sortWithinPartitions("shard", "user", "row")
@@ -225,13 +225,13 @@ class _Preparation:
         return sum(row.n for row in rows)
 
     def _items_of(self, shards: tuple[int, ...]) -> DataFrame:
-        """Return the items of the parts."""
+        """Return the items of the parts of these shards."""
         n = len(shards)
         positions = self.df.sparkSession.range(0, n, 1, max(1, n))
         return map_batches(positions, ItemReader(self.folder, shards))
 
     def _finish(self, writer: ShardWriter, shards: tuple[int, ...], n_items: int) -> None:
-        """Write the shards with common codes, those without sentences, and the manifest."""
+        """Write the shards with common codes, the empty shards, and the manifest."""
         vocabulary, finisher = VocabularyReader(self.folder), ShardFinisher(self.folder, writer)
         codes = map_batches(self.df.sparkSession.range(0, n_items, vocabulary.BLOCK), vocabulary)
         own = self._items_of(shards).join(codes, "item")
@@ -249,5 +249,5 @@ def _check_available(adapter: AdapterConfig) -> None:
     for name, value in UNSUPPORTED.items():
         if (found := getattr(adapter, name)) != value:
             raise ConfigError(
-                f"{name} is {short_repr(found)}; expected {value}: spark.prepare reads a shard at a time"
+                f"{name} is {short_repr(found)}; expected {value}: spark.prepare does not support it"
             )

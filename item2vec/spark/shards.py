@@ -43,7 +43,7 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads rows as interactions, with the names of all selected events."""
+    """Reads rows as interactions, whose ``events`` include all selected events."""
 
     adapter: AdapterConfig
     time_unit: str | None
@@ -52,7 +52,7 @@ class _Reader:
         read = interactions_of(table, self.time_unit)
         if self.adapter.events is None or read.events is None:
             return read
-        # An event that does not occur in these rows may occur in others.
+        # A selected event may occur only in the rows of other tasks.
         events = Vocabulary.of([*read.events.ids, *self.adapter.events])
         return dataclasses.replace(read, events=events)
 
@@ -73,7 +73,7 @@ class ItemCounter(_Reader):
 
 @dataclass(frozen=True)
 class PartWriter(_Reader):
-    """Writes the sentences of each shard as a ``Part``. Its rows are consecutive and sorted by user."""
+    """Writes the sentences of each shard as a ``Part``. Rows are sorted by shard, then by user."""
 
     folder: Path
 
@@ -96,7 +96,7 @@ class PartWriter(_Reader):
 
 @dataclass(frozen=True)
 class ItemReader:
-    """Reads the items of the parts ``shards``, by positions in ``shards``."""
+    """Reads the items of parts. The rows of a batch are positions in ``shards``."""
 
     folder: Path
     shards: tuple[int, ...]
@@ -104,7 +104,7 @@ class ItemReader:
     schema: ClassVar = "shard int, own bigint, item string, count bigint"
 
     def __call__(self, batches: Batches) -> Batches:
-        """Yield the chosen items of each part, with their codes in the part and their counts."""
+        """Yield the items with counts above 0, with their codes in the part and their counts."""
         for position in _numbers(batches):
             shard = self.shards[position]
             items = Part(self.folder, shard).items()
@@ -132,7 +132,7 @@ class VocabularyWriter:
 
 @dataclass(frozen=True)
 class VocabularyReader:
-    """Reads the codes of ids, by the first codes of blocks of ``BLOCK`` codes."""
+    """Reads blocks of ``BLOCK`` ids of the vocabulary. The rows of a batch are the first codes of blocks."""
 
     folder: Path
 
@@ -149,7 +149,7 @@ class VocabularyReader:
 
 @dataclass(frozen=True)
 class ShardFinisher:
-    """Writes shards with common codes, from rows of own codes, which are sorted, and common codes."""
+    """Writes shards with common codes. A row maps a code of a part (``own``, ascending) to a common code."""
 
     folder: Path
     writer: ShardWriter

@@ -70,8 +70,8 @@ def train(
         100 million of them.
     items
         Items with their attributes, for ``attributes=["brand", "category"]``, a setting of next_item. The
-        vectors of an item are then the sum of its own vectors and those of its attributes. A new item, which
-        no sentence contains, has the sum of its attributes' vectors, and a count of 0.
+        vectors of an item are then the sums of its own vectors and the vectors of its attributes. A new item,
+        which no sentence contains, has the sum of its attributes' vectors, and a count of 0.
     config
         Settings of training; the default is ``NextItem()``. ``settings``, such as ``vector_size=64``,
         override fields of ``config`` (``NextItem``, ``SkipGram``, ``CBOW``, ``LSA``, ``GloVe``, or the
@@ -93,7 +93,7 @@ def train(
         nearly as accurate as after training from scratch; skip-gram gains little (docs/benchmarks/speed.md).
     freeze
         Whether known items keep their vectors of ``start``, bit for bit. These vectors are restored after
-        each epoch. New items still learn, and so do output vectors if ``start`` has none.
+        each shard of an epoch. New items still learn, and so do output vectors if ``start`` has none.
     after_epoch
         Callback, called after each epoch with the number of completed epochs and the current vectors. If the
         callback raises an exception, training ends, and the exception propagates.
@@ -104,9 +104,9 @@ def train(
         training, so that the same call returns the same vectors at once; remove it when they are saved.
     processes
         Number of processes that train next_item, each its own shards (at least one each) with its share of
-        the ``workers``. After each epoch, the changes of their rows are added, weighted by the tokens of the
-        item in the shards of a process, and Adagrad's sums are averaged. A temporary folder holds their
-        shards and arrays (``TMPDIR``). Refused for skip-gram and CBOW, which averaging makes much less
+        the ``workers``. After each epoch, the vectors of the processes are merged: an item's row is weighted
+        by its number of tokens in the shards of a process. A temporary folder (``TMPDIR``) holds the shards
+        and arrays. Refused for skip-gram and CBOW, which averaging makes much less
         accurate (docs/benchmarks/shards.md), and with ``checkpoint``, ``freeze`` or ``attributes``.
 
     Returns
@@ -133,7 +133,7 @@ def train(
     MissingExtraError
         If ``backend`` is "gensim", and gensim is not installed.
     TrainingError
-        If the trainer skipped tokens, a vector is not finite, no vector changed, or a process ended.
+        If the trainer skipped tokens, a vector is not finite, no vector changed, or a process failed.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def train_with_table(
     config = model.train
     if config.patience is not None and validation is None:
         raise ConfigError(
-            f"patience={config.patience} needs validation data; pass validation=, or leave patience out"
+            f"patience={config.patience} needs validation data; pass validation=, or omit patience"
         )
     if checkpoint is not None and isinstance(config, OneStep):
         raise ConfigError(
@@ -237,7 +237,7 @@ def _averaged(
     after_epoch: AfterEpoch | None,
     warm: Mask | None,
 ) -> ItemVectors:
-    """Return the vectors of a training whose processes average their matrices after each epoch."""
+    """Train in several processes, which merge their arrays after each epoch; return the vectors."""
     from item2vec.training.nodes import averaging
 
     with averaging(trainer, corpus, config, processes) as (own, exchange):
@@ -266,7 +266,7 @@ def _measured(
 
 
 def _trainer(corpus: Corpus, config: TrainConfig, items: Items | None) -> Trainer:
-    """Return the trainer of an objective and backend; only the libraries of this trainer are imported."""
+    """Return the trainer of an objective and backend; import only the libraries of this trainer."""
     if isinstance(config, NextItem):
         from item2vec.training.next_item import NextItemTrainer
 

@@ -1,9 +1,8 @@
-"""Training of next_item in several processes: each trains its own shards, and all merge after each epoch.
+"""The exchange of arrays between processes that train next_item on different shards.
 
-A process writes its arrays to a folder that all processes share, waits for those of the others, and computes
-the same arrays as they do. The row of an item is weighted by the number of its tokens in the shards of a
-process, so that a process that never sees an item does not change it. Changes of the rows are added, and
-Adagrad's sums averaged.
+After each epoch, each process writes its arrays to a shared folder, waits for the arrays of the other
+processes, and merges all of them. The merged arrays are equal in all processes. A process is weighted by the
+number of tokens of an item in its shards: a process that never reads an item does not change its row.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bo
         return
     if isinstance(config, SkipGram | CBOW):
         raise ConfigError(
-            f"processes={n} cannot be set with objective={config.objective!r}: the mean of 2, 4 and 8 "
-            "trainings was 12, 37 and 54 % less accurate than one; read the shards one after another with "
-            "processes=1, or set objective='next_item'"
+            f"processes={n} cannot be set with objective={config.objective!r}: merged vectors of word2vec "
+            "are less accurate (skip-gram in 2 processes: 12 % lower NDCG@10); set processes=1, or "
+            "objective='next_item'"
         )
     if not isinstance(config, NextItem):
         raise ConfigError(
@@ -57,13 +56,13 @@ def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bo
 
 
 def merged(states: Sequence[Arrays], counts: Sequence[Offsets], start: Arrays) -> dict[str, Floats]:
-    """Return the arrays to continue from after several trainers of next_item started from the same ones.
+    """Merge the arrays of several next_item trainers that started from the same arrays.
 
-    ``counts`` holds the number of tokens of each item that a trainer has read. Rows of items are weighted by
-    them, with equal weights for an item that no trainer has read; weights of the steps back by the number of
-    all tokens. A row of a matrix in ``start`` changes by the weighted mean of its changes times the effective
-    number of trainers, 1 / sum(weights**2). For equal weights, this is the sum of the changes. All other
-    arrays, Adagrad's sums among them, are weighted means.
+    ``counts`` holds, for each trainer, the number of tokens of each item in its shards. The row of an item is
+    weighted by these counts, or equally if all are 0. Learned weights of the steps back are weighted by the
+    total number of tokens. The matrices in ``start`` change by the weighted mean of the changes times the
+    effective number of trainers, 1 / sum(weights**2); with equal weights, this is the sum of the changes. All
+    other arrays, such as Adagrad's sums, are weighted means.
 
     >>> states = [{"input": np.array([[3.0], [2.0]], np.float32)}, {"input": np.ones((2, 1), np.float32)}]
     >>> start = {"input": np.ones((2, 1), np.float32)}
@@ -92,7 +91,10 @@ def merged(states: Sequence[Arrays], counts: Sequence[Offsets], start: Arrays) -
 
 
 def _weighted(arrays: Sequence[Floats], weights: Doubles) -> Floats:
-    """Return the weighted sum of arrays; ``weights`` has a row per array, and a column per row, or one."""
+    """Return the weighted sum of arrays.
+
+    ``weights`` has a row per array, and either one column or a column per row of the arrays.
+    """
     total = np.empty_like(arrays[0])
     weights = np.broadcast_to(weights, (len(arrays), len(total)))
     shape = (-1,) + (1,) * (total.ndim - 1)
@@ -108,9 +110,9 @@ def _blocks(n: int) -> Iterator[slice]:
 
 
 def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
-    """Return the corpus with every n-th shard that has tokens, from number ``rank`` of these.
+    """Return the corpus of process ``rank``: every n-th of the shards with tokens, starting at ``rank``.
 
-    The other shards count as empty; the numbers of the shards do not change.
+    The sizes of all other shards are 0. The numbers of the shards do not change.
     """
     chosen = set(np.flatnonzero(corpus.sizes)[rank::n].tolist())
     sizes = tuple(size if number in chosen else 0 for number, size in enumerate(corpus.sizes))
@@ -119,7 +121,7 @@ def shards_of(corpus: Corpus, rank: int, n: int) -> Corpus:
 
 @dataclass
 class Exchange:
-    """One of ``n`` processes that merge their arrays in a folder. ``counts`` holds its tokens by item.
+    """The exchange of process ``rank`` (from 0) of ``n``. ``counts`` holds its number of tokens by item.
 
     ``start`` holds copies of the matrices at the start of the epoch. ``check`` is called while the process
     waits; it raises an exception if another process has ended.
@@ -145,7 +147,7 @@ class Exchange:
         return cls(folder, rank, n, counts, _matrices(trainer), check)
 
     def __call__(self, state: State, trainer: Trainer) -> None:
-        """Replace the arrays, the losses and the numbers of tokens by those of all processes.
+        """Merge the arrays, losses and numbers of tokens of all processes into ``trainer`` and ``state``.
 
         Raises
         ------
@@ -176,7 +178,7 @@ class Exchange:
         return self.folder / f"epoch-{number:04d}" / f"process-{rank:04d}"
 
     def _remove(self, number: int) -> None:
-        """Remove the arrays of an earlier epoch, which all processes have read."""
+        """Remove this process's arrays of an earlier epoch, which all processes have read."""
         shutil.rmtree(self._path(number, self.rank), ignore_errors=True)
 
 

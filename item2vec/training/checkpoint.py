@@ -1,12 +1,12 @@
-"""``Checkpoint``: the state of a training in a folder, so that a killed training goes on.
+"""``Checkpoint``: a folder with the state of a training, from which a killed training continues.
 
 The folder contains::
 
     state-00000042/   state.json, the arrays of the trainer and the mask of the items read, after 42 pieces
     best-00000003/    with patience: the vectors of the best epoch, here the third one
 
-Each folder is written whole or not at all, the state after the best epoch that it names. Only then are older
-ones removed, so that there is always a complete state.
+Each folder is written atomically: first the best epoch, then the state that names it. Older folders are
+removed afterwards. From the first save on, there is always a complete state.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OWN = re.compile(r"(?P<kind>state|best)-(?P<number>\d{8})|\.(state|best)-\d{8}\.
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """The folder of the checkpoint of a training, and all that the training depends on.
+    """The checkpoint folder of a training, and the identity of its inputs.
 
     ``identity`` maps a description of each input, such as "sentences", to a JSON value that identifies it.
     """
@@ -54,7 +54,7 @@ class Checkpoint:
     identity: Mapping[str, Any]
 
     def restore(self, state: State, trainer: Trainer, corpus: Corpus, config: TrainConfig) -> None:
-        """Set a training to the newest state in the folder; do nothing if there is none.
+        """Restore the newest state in the folder; do nothing if there is none.
 
         Raises
         ------
@@ -90,11 +90,11 @@ class Checkpoint:
             if isinstance(error, ConfigError | CorruptBundleError):
                 raise
             raise CorruptBundleError(
-                f"{newest} is no state of a training: {error!r}; remove {self.folder} to train from the start"
+                f"{newest} is not a training state: {error!r}; remove {self.folder} to train from the start"
             ) from error
 
     def save(self, state: State, trainer: Trainer) -> None:
-        """Write the state of a training, then remove older ones.
+        """Write the state of a training, then remove older states.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class Checkpoint:
         return self.folder / f"{kind}-{number:08d}"
 
     def _own(self, kind: str) -> list[Path]:
-        """Return the complete folders of a kind."""
+        """Return the complete folders of a kind ("state" or "best"), in any order."""
         return [
             path
             for path in self.folder.iterdir()

@@ -23,7 +23,7 @@ def uniform(step: int) -> float:  # noqa: ARG001
 
 
 def linear(window: int) -> Callable[[int], float]:
-    """Return the function of the mean weight at a distance, if widths from 1 to ``window`` are drawn.
+    """Return the expected weight by distance if window widths are drawn from 1 to ``window``.
 
     >>> [linear(4)(step) for step in (1, 2, 4)]
     [1.0, 0.75, 0.25]
@@ -36,10 +36,10 @@ def in_windows(
 ) -> csr_array:
     """Return the co-occurrence counts of pairs of items (float64, n items × n items).
 
-    The entry [i, j] is the sum of ``weight_of(step)`` over all tokens of j that are ``step`` steps after a
-    token of i, up to ``window`` (``None``: in the whole sentence), and unless ``forward_only``, also of those
-    before it. Tokens that epochs read with a probability below 1 count as much less. Unordered sentences are
-    shuffled once. Sentences are split at 10,000 tokens, as for skip-gram.
+    The entry [i, j] is the sum of ``weight_of(step)`` over all pairs of a token of i and a token of j up to
+    ``window`` steps after it (``None``: in the whole sentence). Unless ``forward_only``, pairs with j before
+    i are added. A pair is weighted by the probabilities with which an epoch reads its tokens. Unordered
+    sentences are shuffled once. Sentences are split at 10,000 tokens, as for skip-gram.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _after(
     weight_of: Callable[[int], float],
     n_items: int,
 ) -> csr_array:
-    """Return the sums for tokens that are after a token of its sentence."""
+    """Return the sums over pairs whose second token is after the first in the same sentence."""
     ends = np.repeat(offsets[1:], np.diff(offsets))
     total = csr_array((n_items, n_items), dtype=np.float64)
     block: list[tuple[Codes, Codes, Doubles]] = []

@@ -1,4 +1,4 @@
-"""The training corpus: filtered sentences, read by shard; items are numbered by descending frequency."""
+"""The training corpus: filtered sentences, read shard by shard, with items numbered by frequency."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 MAX_SENTENCE_TOKENS = 10_000
-"""Maximum length of a sentence in word2vec (gensim's limit; longer ones are split), and of a window."""
+"""Maximum length of a window, and of a sentence in word2vec (gensim's limit). Longer sentences are split."""
 
 
 class Shard(NamedTuple):
@@ -38,10 +38,10 @@ class Shard(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The sentences of a shard as an epoch reads them.
+    """The sentences of a shard in one epoch, without the tokens that the epoch skips.
 
-    ``epoch`` is the number of the epoch, from 0. ``start`` and ``end`` are the shares of the epoch's tokens
-    that are read before the piece, and up to its end.
+    ``epoch`` is the number of the epoch, from 0. ``start`` and ``end`` are positions in the epoch, as shares
+    of its tokens: 0 at its beginning, 1 at its end.
     """
 
     tokens: Codes
@@ -64,14 +64,14 @@ class Piece(NamedTuple):
     def entropy(self, *key: int) -> list[int]:
         """Return the entropy of a random generator of this piece, different for each shard.
 
-        That of shard 0 is the entropy of sentences without shards.
+        Shard 0 and sentences without shards have the same entropy.
         """
         return [*key, self.shard] if self.shard else [*key]
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """The shards of the training tokens, and the numbers that trainers need of all of them.
+    """The shards of the training tokens, and statistics of all shards.
 
     An element of ``shards`` is read and filtered at each access, except a single shard, which is kept in
     memory. ``sizes`` holds the number of training tokens of each shard, and ``longest`` is the length of the
@@ -158,9 +158,9 @@ class Reading:
 def prepare(sentences: Sentences | ShardedSentences, config: TrainConfig) -> Corpus:
     """Drop tokens without a positive weight, rare items, and sentences of one token; number the other items.
 
-    Items are numbered by frequency. Tokens of weight 0 count in ``read_share``, and dislikes do not. Several
-    shards are read one after another, and counted: once for the items, once for what is left of them, and
-    unless all weights are equal, three times for the median of the weights and the tokens read.
+    Items are numbered by frequency. ``read_share`` counts tokens of weight 0, but no tokens of negative
+    weight. Several shards are read one after another in each of two passes (counts of all items, counts of
+    the remaining tokens). With weights, there are four to seven passes more.
 
     Raises
     ------
@@ -238,7 +238,7 @@ class _Each(Sequence[U]):
 
 
 def _held(shards: Sequence[T]) -> Sequence[T]:
-    """Return the shards; a single one is computed once and kept."""
+    """Return the shards; compute a single shard once, and keep it in memory."""
     return (shards[0],) if len(shards) == 1 else shards
 
 
@@ -275,7 +275,7 @@ class _Tokens(NamedTuple):
         return tokens._replace(offsets=offsets_of(lengths[paired]))
 
     def keep(self, median: np.float64 | None) -> Doubles | None:
-        """Return the probability that an epoch reads each token."""
+        """Return the probability that an epoch reads each token; ``None`` if it reads all."""
         if median is None or self.weights is None:
             return None
         probability: Doubles = np.minimum(self.weights / median, 1.0)
@@ -283,7 +283,7 @@ class _Tokens(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """Numbers of all shards: tokens and their weights by item, tokens by shard, and the longest sentence."""
+    """Statistics of all shards: tokens and weights by item, tokens by shard, longest sentence."""
 
     counts: Offsets
     weights: Doubles
@@ -320,11 +320,11 @@ def _trained(tokens: _Tokens, occurrences: Offsets, config: TrainConfig) -> _Tok
 
 
 def _median(shards: Sequence[_Tokens]) -> np.float64 | None:
-    """Return the median of the weights, or ``None`` if no weight is lower.
+    """Return the median of the weights, or ``None`` if no weight is below the median.
 
-    No single weight can change the median much. Relative to the maximum weight, a single token of weight
-    1,000 would cause epochs to skip nearly all other tokens. The median is the lower of two middle weights,
-    so that every epoch reads more than half of the tokens.
+    Weights are relative to the median because a single large weight hardly changes it. Relative to the
+    maximum, one token of weight 1,000 would cause epochs to skip nearly all other tokens. Of two middle
+    weights, the lower one is the median: every epoch then reads more than half of the tokens.
     """
     if shards[0].weights is None:
         return None

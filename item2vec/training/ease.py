@@ -17,7 +17,7 @@ __all__ = ["EASE_MAX_ITEMS", "EASE_ROUNDING", "ease", "inverse"]
 EASE_MAX_ITEMS = 20_000
 MIN_L2, MAX_L2 = 0.001, 1e9
 EASE_ROUNDING = 1e-9
-"""Bound of the rounding errors of the inverse: weights up to this one are left out."""
+"""Bound of the rounding errors of the inverse: weights up to this size are left out."""
 
 
 @checked
@@ -31,9 +31,9 @@ def ease(
     over the matrices B with a diagonal of 0. The ``k`` weights of each row with the largest absolute values
     are kept. The decay of the table is 1.
 
-    The inverse is dense and computed in place: memory is 8 bytes, and time one multiplication and
-    addition, per item squared and cubed. In a sentence with more than ``max_items`` distinct items, only the
-    last ones are counted.
+    The inverse is dense and computed in place: 8 n² bytes of memory, and about n³ multiplications and
+    additions, for n items. Of a sentence with more than ``max_items`` distinct items, only the last
+    ``max_items`` are counted.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
 
@@ -77,12 +77,12 @@ def ease(
 
 
 def inverse(counts: Doubles, l2: float) -> Doubles:
-    """Return the inverse of a matrix of pair counts plus ``l2`` on the diagonal, in the memory of the matrix.
+    """Add ``l2`` to the diagonal of a matrix of pair counts, and invert it in place; return the inverse.
 
     Raises
     ------
     InputError
-        If ``l2`` is not in the range from 0.001 to 1e9; below, rounding errors would be large.
+        If ``l2`` is not in the range from 0.001 to 1e9. Below 0.001, rounding errors would be large.
 
     >>> inverse(np.array([[1.0, 1.0], [1.0, 1.0]]), 1.0).round(3)
     array([[ 0.667, -0.333],

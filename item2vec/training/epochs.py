@@ -43,14 +43,14 @@ def run_epochs(
 ) -> ItemVectors:
     """Train; return the vectors of the last epoch, or of the best epoch if ``patience`` is set.
 
-    ``frozen`` rows have their initial vectors again after each piece of an epoch. With a ``checkpoint``,
-    training goes on from its state, and writes its state after each piece. An ``exchange`` replaces the
-    arrays after each epoch by the means of several processes.
+    ``frozen`` rows are reset to their initial vectors after each piece of an epoch. With a ``checkpoint``,
+    training continues from the saved state, and saves its state after each piece. After each epoch, an
+    ``exchange`` merges the arrays of several processes.
 
     Rows that did not change are left out, except ``warm`` rows, which started from trained vectors; their
-    number is logged. Rows of items that have attributes only are appended. A row with a trained output vector
-    and no trained input vector is kept, and its own input vector is set to zero. Such a row belongs to an
-    item that occurs only at the end of sentences, if only earlier items are context; or to an item that
+    number is logged. Items without tokens but with attributes are appended. A row with a trained output
+    vector and no trained input vector is kept, and its own input vector is set to zero. Such a row belongs to
+    an item that occurs only at the end of sentences, if only earlier items are context; or to an item that
     occurs only in the first windows of a single epoch, because gradients of input vectors are proportional to
     output vectors, which start at zero.
 

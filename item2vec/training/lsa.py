@@ -20,9 +20,9 @@ __all__ = ["factorise", "factors", "vectors_with_weight"]
 log = logging.getLogger(__name__)
 
 DENSE_ELEMENTS = 250_000
-"""Maximum size of a matrix that is decomposed as a dense one."""
+"""Maximum number of elements of a matrix that is decomposed as a dense matrix."""
 MIN_CAPTURED = 1e-4
-"""Share of the norm of a row below which the kept dimensions contain only rounding errors of it."""
+"""A row whose norm in the kept dimensions is at most this share of its norm holds only rounding errors."""
 
 
 def factorise(corpus: Corpus, config: LSA) -> ItemVectors:
@@ -132,7 +132,7 @@ def _in_windows(corpus: Corpus, config: LSA) -> csr_array:
 def decomposed(matrix: csr_array, config: LSA | TableConfig) -> tuple[Doubles, Doubles, Doubles]:
     """Return left singular vectors, singular values, largest first, and right singular vectors.
 
-    Vectors are columns. There are ``vector_size`` of each; those that the matrix does not have are 0.
+    Vectors are columns. There are ``vector_size`` of each, padded with zeros if the matrix has fewer.
     """
     is_small = matrix.shape[0] * matrix.shape[1] <= DENSE_ELEMENTS
     size = min(config.vector_size, min(matrix.shape) - (not is_small))

@@ -123,7 +123,7 @@ class NextItemTrainer(WithState):
 
     @property
     def new_items(self) -> NewItems | None:
-        """The items that have attributes only, and their vectors; ``None`` if there are none."""
+        """The items with attributes but no tokens, and their vectors; ``None`` if there are none."""
         if not self._attributes.new_items:
             return None
         input_, output = self._input_sums[len(self._input) :], self._output_sums[len(self._input) :]
@@ -161,7 +161,7 @@ class NextItemTrainer(WithState):
 
     @property
     def state(self) -> Arrays:
-        """All matrices, weights of the steps back, and Adagrad sums of these."""
+        """All matrices, the learned weights of the steps back, and the Adagrad sums of both."""
         arrays = {"input": self._input, "output": self._output}
         arrays |= {"attributes_input": self._shared_input, "attributes_output": self._shared_output}
         for part in self._parts:
@@ -271,7 +271,7 @@ def _log_weights(decay: float | Learned, window: int) -> Floats:
 
 
 def _draws(frequency: Offsets, config: NextItem) -> Draws:
-    """Return the distribution of negatives; all items, if there are no more items than negatives."""
+    """Return the distribution of negatives. With at most ``negative`` items, every item is a negative."""
     if len(frequency) <= config.negative:
         return Draws(np.empty(0, np.uint64), np.zeros(len(frequency), np.float32), len(frequency))
     chances = frequency.astype(np.float64) ** config.ns_exponent

@@ -1,8 +1,8 @@
-"""Training of next_item in several processes of this machine, which exchange their arrays in a folder.
+"""Training of next_item in several processes of one machine. They exchange arrays in a temporary folder.
 
-This process is the first one, and starts the others (``python -m item2vec.training.nodes``). The folder
-contains the job: the settings, the frequencies of the items, the initial arrays, and the training tokens of
-the shards of the other processes.
+The process that calls ``averaging`` is the first one, and starts the others (``python -m
+item2vec.training.nodes``). The folder contains the settings, the frequencies of the items, the initial
+arrays, and the shards of the other processes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["averaging"]
 def averaging(
     trainer: Trainer, corpus: Corpus, config: TrainConfig, n: int
 ) -> Iterator[tuple[Corpus, Exchange]]:
-    """Start ``n - 1`` processes; yield the shards of this process, and the exchange after each epoch.
+    """Start ``n - 1`` processes; yield the shards of this process and its ``Exchange``.
 
     All processes start from the arrays of ``trainer``. They are killed at the end of the block.
 
@@ -47,7 +47,7 @@ def averaging(
     InputError
         If there are fewer shards with training tokens than processes.
     TrainingError
-        If a process ends before its last epoch.
+        If a process fails.
     WriteError
         If the temporary folder cannot be written.
     """
@@ -111,7 +111,7 @@ def _read_job(folder: Path) -> tuple[Corpus, NextItem, int]:
     sizes = files.open_array(folder / "sizes.npy", np.int64, (None,)).tolist()
 
     def shard(number: int) -> Shard:
-        """Read the tokens into memory: compiled loops have other signatures for read-only arrays."""
+        """Read the tokens into memory: Numba would compile its loops again for read-only arrays."""
         path = folder / f"shard-{number:05d}"
         tokens = np.array(files.open_array(path / "tokens.npy", np.int32, (None,)))
         offsets = np.array(files.open_array(path / "offsets.npy", np.int64, (None,)))

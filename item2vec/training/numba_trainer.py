@@ -72,8 +72,9 @@ class NumbaTrainer(WordVectorTrainer):
     def train_piece(self, piece: Piece) -> Loss:
         """Train each sentence once, at the learning rates of the piece; check that every token was read.
 
-        Return the losses of pairs of centre and context (for CBOW, of windows) before their updates. Up to
-        1,000 tokens, all pairs are measured; above, those of fewer centres, of every 64th from 32,000 tokens.
+        Return the losses of pairs of centre and context (for CBOW, of windows) before their updates. In a
+        corpus of fewer than 1,000 tokens, the losses of all centres are measured; in a larger one, of every
+        n-th centre, where n is the number of tokens / 500, at most 64.
 
         Raises
         ------

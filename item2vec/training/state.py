@@ -1,4 +1,4 @@
-"""``State``: the position and the results of a training that goes on."""
+"""``State``: the position and the results of a training in progress."""
 
 from __future__ import annotations
 

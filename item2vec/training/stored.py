@@ -18,7 +18,7 @@ __all__ = ["read_arrays", "refusing_unwritable", "write_arrays"]
 
 @contextlib.contextmanager
 def refusing_unwritable(folder: Path) -> Iterator[None]:
-    """Raise ``WriteError`` for an error of the file system in the block."""
+    """Convert an ``OSError`` in the block to ``WriteError``."""
     try:
         yield
     except Item2VecError:
@@ -31,7 +31,7 @@ def refusing_unwritable(folder: Path) -> Iterator[None]:
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:
-    """Write new files to a folder."""
+    """Write each array to a new file in a folder."""
     for name, array in arrays.items():
         files.write_array(folder / f"{name}.npy", array)
 

@@ -22,8 +22,8 @@ def table_of(
 ) -> NeighbourTable:
     """Return the table of an objective, with a row per item of ``vocabulary``.
 
-    Other items, and tokens of negative weight, are left out. Of many shards, a sample is read, as for
-    ``neighbours.table_for``.
+    Other items, and tokens of negative weight, are left out. Of a large sharded corpus, a sample of the
+    shards is read, as for ``neighbours.table_for``.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def table_of(
     if isinstance(config, Transitions):
         if not sentences.ordered:
             raise InputError(
-                "objective='transitions' counts the items after an item; found sentences whose order has no "
-                "meaning, expected ordered sentences",
+                "objective='transitions' counts the items after an item; found unordered sentences; "
+                "expected ordered ones",
                 remedies=[Remedy("objective", "linkprop", "set {}", otherwise="set --objective linkprop")],
             )
         longest = int(known.lengths.max(initial=1))
@@ -56,9 +56,10 @@ def factorised(
 ) -> tuple[ItemVectors, NeighbourTable]:
     """Return vectors whose inner products approximate a table, and the table of the items with vectors.
 
-    The vectors are the ``factors`` of the table. Items without weight in their dimensions, such as those of
-    a small group that occurs with no other item, have the factors of the remaining rows, in the same
-    dimensions, and so on. Items without neighbours are left out, and their number is logged.
+    The vectors are the ``factors`` of the table. Some items have no weight in the kept dimensions, such as
+    the items of a small group that occurs with no other item. The rows of these items are factorised again,
+    in the same dimensions, until no row is left. Items without neighbours are left out, and their number is
+    logged.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``Trainer``: the two matrices of a training, and a piece of an epoch."""
+"""``Trainer``: the interface of a trainer, which updates two matrices for each piece of an epoch."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Trainer(Protocol):
     def input_of_attributes(self) -> Floats | None:
         """For each item, the sum of the input vectors of its attributes; ``None`` without attributes.
 
-        ``scored`` includes the output vectors of the attributes, ``input`` and ``output`` no attributes.
+        ``scored`` includes the output vectors of the attributes; ``input`` and ``output`` do not.
         """
         ...
 
     @property
     def new_items(self) -> NewItems | None:
-        """The items that have attributes only, and their vectors; ``None`` if there are none."""
+        """The items with attributes but no tokens, and their vectors; ``None`` if there are none."""
         ...
 
     @property
@@ -98,11 +98,11 @@ class WithState:
 
 
 class WordVectorTrainer(WithState):
-    """Base class of the trainers other than next_item: no weights of steps back, and no attributes."""
+    """Base class of all trainers but next_item's: no learned weights of steps back, and no attributes."""
 
     @property
     def positions(self) -> None:
-        """``None``, because learned weights of steps back are a part of next_item."""
+        """``None``, because only next_item learns weights of the steps back."""
 
     @property
     def input_of_attributes(self) -> None:

@@ -27,9 +27,9 @@ CHANGES = {
     "two parts, tied and untied, both learned": {"context_decay": ("learned", "learned")},
     "three parts, all learned": {"context_decay": ("learned",) * 3},
     "no part tied": {"tied": 0},
-    "fixed memories .5, .98, .3": {"context_decay": (0.5, 0.98, 0.3)},
+    "fixed decays .5, .98, .3": {"context_decay": (0.5, 0.98, 0.3)},
     "inner products": {"similarity": "inner", "tied": 0},
-    "inner products, memories .3 .8 .98": {
+    "inner products, decays .3 .8 .98": {
         "similarity": "inner",
         "tied": 0,
         "context_decay": (0.3, 0.8, 0.98),

@@ -5,8 +5,8 @@
 Leave-last-out on sequences.txt: the last item of each history is the target, ranked among all items that the
 history does not contain. The attributes of the items are read from attributes.json. Queries are grouped by
 the number of occurrences of their target in the training part. With --validation, the last item of each
-history is removed first, so that settings can be chosen on targets that the test lacks. Gains are relative.
-The interval is the interval of the difference over users, of means over seeds.
+history is removed first, so that settings are chosen on targets that are not test targets. Gains are
+relative. The interval is a 95 % interval, over users, of the difference of means over seeds.
 """
 
 import json

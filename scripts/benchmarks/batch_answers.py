@@ -1,14 +1,14 @@
-"""Recommendations for many users in one call, beside the batch ``recommend`` of implicit on equal factors.
+"""Recommendations for many users in one call, compared with implicit's ``recommend`` on equal factors.
 
     scripts/benchmarks/batch_answers.py [--users 100000] [--items 50000] [--size 64] [--rounds 3]
                                         [--env DIR] [--threads N] [--only NAME] [--json FILE]
 
 Vectors and histories are synthetic, seen items are filtered, and the index is exact. ``--env`` is a virtual
-environment with implicit; without it, only item2vec is measured. implicit gets the taste vectors as user
-factors, so it computes none; item2vec starts at the histories. ``--threads`` sets the threads of both;
-without it, each uses its default. Every measurement runs in its own process, in turns; the table shows the
-fastest round. "CPU s" is the processor time of all threads, which other processes affect less. "memory" is
-the peak minus the memory before the call.
+environment with implicit; without it, only item2vec is measured. implicit receives the taste vectors as user
+factors and computes none; item2vec computes them from the histories. ``--threads`` sets the threads of both;
+without it, each uses its default. Every measurement runs in its own process, and methods alternate; the table
+shows the fastest round. "CPU s" is the processor time of all threads, which other processes affect less.
+"memory" is the peak minus the memory before the call.
 """
 
 import argparse

@@ -58,7 +58,7 @@ class Classifier:
         return powers / powers.sum(axis=1, keepdims=True)
 
     def step(self, rows, labels):
-        """Take one step down the mean cross entropy."""
+        """Take one gradient step on the mean cross entropy."""
         errors = self.probabilities(rows)
         errors[np.arange(len(rows)), labels] -= 1
         errors /= len(rows)

@@ -2,12 +2,12 @@
 
     scripts/benchmarks/defaults.py --data DIR [--only SET …] [--workers 2] [--json FILE]
 
-skip-gram with its defaults is the reference.
+The reference is skip-gram with its defaults.
 
-The validation part is held out from the training part, and test parts are never read. It is the item before
-the last (the last is the test target), the tenth of the time before the last tenth, every prefix of the last
-tenth of the training sessions, or a random tenth of an unordered set. Large sets are sampled: 200,000 tokens
-of whole sentences, up to 4,000 queries. Values are NDCG@10 over all items; in brackets, per cent of the best
+Test parts are not read. The validation part depends on the protocol of the set: the item before the last item
+(leave-last-out), the tenth of the events before the last tenth (temporal), every prefix of the last tenth of
+the training sessions, or a random tenth of each unordered sentence. Large sets are sampled: 200,000 tokens of
+whole sentences, up to 4,000 queries. Values are NDCG@10 over all items and, in brackets, per cent of the best
 settings on that set.
 """
 
@@ -43,19 +43,19 @@ CANDIDATES = {
 
 
 def last(sentences, *, repeats=False):
-    """Return a split with the item before the last as target; the last is the test target."""
+    """Return a split whose target is the item before the last; the last item is the test target."""
     split = leave_last_out(_sample(leave_last_out(sentences).train))
     return Split(split.train, split.histories, split.targets, split.protocol, filter_seen=not repeats)
 
 
 def in_time(interactions):
-    """Return a split of the tenth of the time before the test's tenth."""
+    """Return a split whose targets are the tenth of the events before the last tenth, the test part."""
     before, _ = temporal_folds(interactions, folds=2, fraction=0.1)
     return before.take(~before.cold_users())
 
 
 def prefixes(sentences):
-    """Return a split of the last training sessions; of large sets, only the newest are used."""
+    """Return a split of the last training sessions; large sets are reduced to their newest sessions."""
     newest = np.cumsum(sentences.lengths[::-1])[::-1] <= TOKENS
     return prefix_split(sentences.take(newest))
 

@@ -10,8 +10,8 @@
 ``train`` trains one epoch (64 dimensions) and prints tokens per second and the peak memory of the process:
 VmHWM, which includes mapped pages of the corpus, and the peak of the memory that the kernel cannot evict.
 With ``--checkpoint DIR``, the state is written after each shard, and an interrupted run goes on from it.
-``--shards-read`` ends the epoch after so many shards and extrapolates. next_item reads a corpus of more than
-2**31 places shard by shard.
+``--shards-read N`` ends the epoch after N shards, and extrapolates. For next_item, a shard may have up to
+2**31 - 1 tokens.
 
 ``memory`` trains on sentences of this kind in memory, as the reference of the speed.
 """

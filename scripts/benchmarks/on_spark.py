@@ -1,17 +1,19 @@
-"""Spark on one machine: the same corpus as in memory, and answers of all users, killed and resumed.
+"""Spark on one machine: preparation compared with memory and DuckDB; recommendations after SIGKILL.
 
     scripts/benchmarks/on_spark.py prepare --data DIR [--events 1e6] [--shards 32]
     scripts/benchmarks/on_spark.py answers --data DIR [--users 1e6] [--items 1e5] [--shards 32] [--kills 3]
     scripts/benchmarks/on_spark.py executors --data DIR [--users 1e5]
 
 ``prepare`` writes random events as Parquet, and prepares them in memory, with DuckDB if it is installed, and
-with Spark on ``local-cluster[2,1,1024]``, whose two executors are other processes. The manifests, which have
-the checksums of all files, are compared, and so is each sentence.
+with Spark on ``local-cluster[2,1,1024]``, whose two executors are separate processes. The script compares
+the manifests, which have the checksums of all files, and each sentence.
 
 ``answers`` writes a corpus of random histories and a model of random vectors, and runs ``item2vec recommend
---all --corpus``, which is killed by SIGKILL several times and started again. Each user must occur once.
+--all --corpus``. The command is killed by SIGKILL several times and started again. Each user must occur once
+in its output.
 
-``executors`` compares the answers of some of these users on Spark executors with the files of ``answers``.
+``executors`` computes recommendations for some of these users on Spark executors, and compares them with the
+files of ``answers``.
 """
 
 import argparse
@@ -162,7 +164,7 @@ def n_files(folder: Path) -> int:
 
 
 def executors(folder: Path, n_users: int) -> None:
-    """Compare the answers of the first shards."""
+    """Compare the recommendations for the users of the first shards."""
     corpus, rows = Sentences.open(folder / "corpus"), []
     for users, shard in zip(corpus.users, corpus.shards, strict=True):
         rows += zip(users, shard, strict=True)

@@ -3,15 +3,17 @@
     scripts/benchmarks/prepare_corpus.py [--events 1e6] [--memory 2GB] [--formats parquet csv] [--folder DIR]
                                          [--modes duckdb reading memory] [--json FILE]
 
-The events have text ids, 50 per user on average, in random order; 100 per item on average, of at most 10⁶
-items, whose frequencies follow Zipf's law; and timestamps of one year. Each measurement is a process:
+The ids are text. Events are in random order, with timestamps within one year. A user has 50 events on
+average, an item 100. There are at most 10⁶ items, whose frequencies follow Zipf's law. Each measurement runs
+in its own process:
 
 - ``duckdb``: ``corpus.prepare`` within ``--memory``;
-- ``reading``: ``readers.read_interactions`` and ``adapters.histories``, the peer of the ratios;
+- ``reading``: ``readers.read_interactions`` and ``adapters.histories``, the reference of the ratios;
 - ``memory``: the in-memory driver, whose corpus is compared with that of DuckDB, sentence by sentence.
 
-Seconds include reading and writing, and no start of a process. Memory is the peak of the resident memory, of
-the process and its largest child. ``--modes`` omits modes: reading takes about 100 bytes per event.
+Seconds include reading and writing, but not the start of the process. Memory is the peak of the resident
+memory of the process and its largest child. ``--modes`` selects the modes; ``reading`` takes about 100 bytes
+of memory per event.
 """
 
 import argparse
@@ -89,7 +91,7 @@ def measured(mode, path, out, memory):
 
 
 def compare(first, second):
-    """Return the number of sentences of two corpora, if all are equal."""
+    """Return the number of sentences of two corpora; raise an error if they differ."""
     from item2vec import Sentences
 
     ours, reference = Sentences.open(first), Sentences.open(second)

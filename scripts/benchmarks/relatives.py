@@ -3,12 +3,12 @@
     scripts/benchmarks/relatives.py --data DIR [--only SET …] [--seeds 3] [--without MODEL …] [--json FILE]
                                    [--picture FILE.svg] [--quality MODEL …]
 
-The next item is predicted, leave-last-out, on the training part of leave-last-out (the validation part).
-The structure of a model is its matrix of inner products of input and output vectors, compared with the
-logarithms of co-occurrence counts (window 5, both directions) and with pointwise mutual information, over all
-pairs of items with a count of at least 2, and its lists of the 10 nearest items, by cosine of input vectors.
-Log count and mutual information differ by constants of the two items only. "Within items" is the correlation
-after the means of items and of contexts are removed, in which the two are equal.
+The next item is predicted, leave-last-out, on the training part of leave-last-out (the validation part). Two
+structures of a model are compared: its lists of the 10 nearest items, by cosine of input vectors, and its
+inner products of input and output vectors. The inner products are correlated with the logarithms of
+co-occurrence counts (window 5, both directions) and with pointwise mutual information (PMI), over all pairs
+of items with a count of at least 2. Log count and PMI differ only by a constant per item. "Within items" is
+the correlation after removing the means of items and of contexts; it is the same for both.
 
 With --quality, only the quality of these models is measured, with one seed: also of the tables of neighbours
 (transitions, linkprop, ease), and of their vectors alone.
@@ -85,7 +85,7 @@ def products(vectors, vocabulary, items, contexts):
 
 
 def correlation(a, b):
-    """Return Pearson's correlation over the pairs that both have."""
+    """Return Pearson's correlation over the pairs for which both values are finite."""
     both = np.isfinite(a) & np.isfinite(b)
     return float(np.corrcoef(a[both], b[both])[0, 1])
 
@@ -117,7 +117,7 @@ def quality(model, split):
 
 
 def measure(sentences, seeds, models):
-    """Return structure and quality on one set, and what the picture shows."""
+    """Return structure and quality on one set, and the data of the picture."""
     split = leave_last_out(leave_last_out(sentences).train)
     vocabulary, items, contexts, logs, pmi = pairs_of(split.train)
     frequent = vocabulary.ids[:500]

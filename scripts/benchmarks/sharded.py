@@ -1,14 +1,14 @@
-"""Quality of training over shards, and of next_item averaged over processes, compared with the whole.
+"""Quality of training over shards, and of next_item in several processes, compared with one corpus.
 
     scripts/benchmarks/sharded.py shards --data DIR [--only SET …] [--objectives …] [--seeds 3] [--json FILE]
     scripts/benchmarks/sharded.py averaged --data DIR [--only SET …] [--seeds 3] [--json FILE]
 
-``shards``: NDCG@10 on the test part after training on the whole and on 8 and 64 shards. Shards are contiguous
-runs of the sentences in a random order. First, one shard must give the same bytes as the whole with one
-worker (one epoch, 50,000 tokens).
+``shards``: NDCG@10 on the test part after training in memory, on 8 shards and on 64 shards. Shards are
+contiguous runs of the sentences in a random order. First, the script checks that one shard gives the same
+bytes as the sentences in memory (one worker, one epoch, 50,000 tokens).
 
-``averaged``: NDCG@10 of next_item averaged after each epoch over 2 and 4 processes, compared with one
-process; 8 shards.
+``averaged``: NDCG@10 of next_item on 8 shards with 2 and 4 processes, which merge their arrays after each
+epoch, compared with one process.
 """
 
 import json
@@ -65,7 +65,7 @@ def check_one_shard(sentences: Sentences, config, folder: Path) -> None:
     settings = {"config": config, "epochs": 1, "workers": 1, "seed": 1}
     whole, one = (item2vec.train(s, **settings) for s in (few, Sentences.open(folder / config.objective)))
     if (whole.input.tobytes(), whole.output.tobytes()) != (one.input.tobytes(), one.output.tobytes()):
-        raise SystemExit(f"{config.objective}: one shard gives other bytes")
+        raise SystemExit(f"{config.objective}: one shard and the sentences in memory give different bytes")
 
 
 def compare(name, split, ways, seeds, reference):

@@ -6,8 +6,9 @@
 The model has unit rows of ``index_table.py`` as input and output vectors, and a FAISS index. ``--bundle`` is
 created if it does not exist, which takes minutes for a million rows. Each worker loads the bundle in a new
 process while the earlier ones run; then one worker at a time serves requests. "shared" is memory that other
-processes map as well, "private" is not; both are read from ``/proc/PID/smaps_rollup`` while all workers run.
-"load" is the elapsed time of ``item2vec.load``, checksums included, of files in the page cache.
+processes map as well; "private" memory belongs to one process. Both are read from ``/proc/PID/smaps_rollup``
+while all workers run. "load" is the elapsed time of ``item2vec.load``, checksums included, of files in the
+page cache.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def serve(path, queries, pipe):
 
 
 def measure(path, arguments):
-    """Return the figures of each worker."""
+    """Return the measurements of each worker."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for _ in range(arguments.workers):
