@@ -31,7 +31,7 @@ MOST = 2**63 - 1
 class _Kind(NamedTuple):
     """The values that an annotation accepts, and their description in messages.
 
-    All values of exactly one of ``types`` are accepted; they need no call of ``accepts``.
+    A value whose type is in ``types`` is accepted without a call of ``accepts``.
     """
 
     accepts: Callable[[Any], bool]

@@ -166,12 +166,12 @@ class Engine:
         history
             Item ids, oldest first, in place of ``user``: for a visitor without a user id.
         weights, timestamps
-            Those of the items of ``history``, as in ``Recommender.recommend``.
+            Weight and timestamp of each item of ``history``, as in ``Recommender.recommend``.
         k
             The number of items.
         filter_seen
-            Exclude seen items: those of a user's events that the model's ``seen_events`` setting lists, by
-            default all of them, and those of a visitor's ``history``.
+            Exclude seen items. A user has seen the items of the events that the model's ``seen_events``
+            lists, by default of all events; a visitor has seen the items of ``history``.
         log
             Record the answer in the store, as impressions of the user, in one transaction after the answer is
             computed. If the store cannot be written, a warning is logged.
@@ -179,8 +179,8 @@ class Engine:
             Exclude the items that were shown to the user in the last ``exclude_shown``: a duration such as
             ``"7d"``, a number of seconds, or a ``timedelta``. Only answers with ``log=True`` count as shown.
         rules
-            As in ``Recommender.recommend``. The attributes are those of the items in the store, or of the
-            model's items if the store has no attributes: ``where={"genre": ["jazz", "soul"], "year": {">=":
+            As in ``Recommender.recommend``. Attributes are read from the store, or from the model if the
+            store has none: ``where={"genre": ["jazz", "soul"], "year": {">=":
             1990}}``; see ``item2vec.conditions``.
 
         Raises
@@ -270,7 +270,7 @@ class Engine:
     def explain(self, user: str, item: str, **rules: Unpack[RuleArguments]) -> list[Share]:
         """Return the contribution of each history item to the score of ``item``, in descending order.
 
-        The history is that of the user, including inactive items. See ``Recommender.explain``.
+        The user's history includes inactive items. See ``Recommender.explain``.
         """
         return self.view().explain(user, item, **rules)
 

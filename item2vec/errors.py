@@ -8,10 +8,10 @@
     │   ├── InvalidIdError                        an id is empty, too long or not valid text
     │   └── InputTypeError   (TypeError)          a value has the wrong Python type
     ├── UnknownItemError     (KeyError)           an item is not in the model's vocabulary
-    ├── NothingToTrainError  (ValueError)         no sentence has at least two items
+    ├── NothingToTrainError  (ValueError)         fewer than two items, or no interaction, are left
     ├── TrainingError        (RuntimeError)       training failed or diverged; the vectors are unusable
-    ├── BundleNotFoundError  (FileNotFoundError)  there is no bundle at a path
-    ├── BundleExistsError    (FileExistsError)    a bundle would be overwritten
+    ├── BundleNotFoundError  (FileNotFoundError)  there is no bundle or corpus at a path
+    ├── BundleExistsError    (FileExistsError)    a file or folder would be overwritten
     ├── CorruptBundleError   (ValueError)         a bundle or data file fails validation
     ├── WriteError           (OSError)            a file or folder could not be written or removed
     ├── DurabilityError      (OSError)            a version was published, but may not be on disk
@@ -19,7 +19,7 @@
     │   └── SchemaError                           its schema is missing, older or newer
     ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or there is a hold
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
-    ├── LockHeldError        (BlockingIOError)    another process is changing the models folder
+    ├── LockHeldError        (BlockingIOError)    another process is writing to the folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
     └── PlatformError        (NotImplementedError)  the operating system lacks a required feature
 
@@ -193,7 +193,7 @@ def _fit_for_display(message: str) -> str:
 
 
 class ConfigError(Item2VecError, ValueError):
-    """A setting is unknown or out of range. No data were read or written."""
+    """A setting is unknown, out of range, or does not fit other settings or the data. Nothing is written."""
 
     exit_code = 2
 
@@ -219,7 +219,7 @@ class UnknownItemError(Item2VecError, KeyError):
 
 
 class NothingToTrainError(Item2VecError, ValueError):
-    """No sentence has at least two items, so there is nothing to train on."""
+    """No interaction is selected, or fewer than two items are left in sentences of two or more tokens."""
 
     exit_code = 4
 
@@ -229,13 +229,13 @@ class TrainingError(Item2VecError, RuntimeError):
 
 
 class BundleNotFoundError(Item2VecError, FileNotFoundError):
-    """There is no bundle, or no published version, at this path."""
+    """There is no bundle, corpus or published version at this path."""
 
     exit_code = 2
 
 
 class BundleExistsError(Item2VecError, FileExistsError):
-    """A bundle exists at this path. Bundles are never overwritten."""
+    """A bundle, corpus or other folder exists at this path. It is not overwritten."""
 
     exit_code = 2
 
@@ -247,7 +247,7 @@ class CorruptBundleError(Item2VecError, ValueError):
 
 
 class WriteError(Item2VecError, OSError):
-    """A file or folder could not be written or removed. The served version is unchanged."""
+    """A file or folder could not be written or removed. The served version, if any, is unchanged."""
 
 
 class DurabilityError(Item2VecError, OSError):
@@ -284,7 +284,7 @@ class RunFailedError(Item2VecError, RuntimeError):
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
-    """Another run holds the lock, or a process without the lock changed ``CURRENT``."""
+    """Another process holds the lock of the folder, or a process without the lock changed ``CURRENT``."""
 
     exit_code = 75
 

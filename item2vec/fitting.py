@@ -38,8 +38,8 @@ def fit(
     ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``, ``adapter`` to
     ``Recommender``, and ``items`` to both. If the taste has a ``mixture``, by default for the objectives
     transitions, linkprop and ease, the table of neighbours is computed from the same sentences. The prior is
-    also computed from them, if the taste has a
-    ``popularity``, or the sentences have timestamps (``prior.prior_of``).
+    also computed from them if the taste has a ``popularity`` or the sentences have timestamps
+    (``prior.prior_of``).
 
     >>> from item2vec import adapters
     >>> playlists = adapters.playlists([["a", "b", "c"], ["b", "c", "d"]])

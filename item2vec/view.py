@@ -51,7 +51,7 @@ class View:
     version
         The id of the version; ``None`` for a single bundle.
     catalogue
-        The items of the store with their active flags, or those of the model if there is no store.
+        The items of the store with their active flags, or the items of the model if there is no store.
     store
         The store of the users' histories; ``None`` if only histories are queried.
     created_at
@@ -66,7 +66,7 @@ class View:
 
     @property
     def items(self) -> Items | None:
-        """Titles and attributes: those of the store, or of the model if the store has none."""
+        """Titles and attributes of the store, or of the model if the store has none."""
         listed = self.catalogue.items
         described = any(listed.attributes) or any(title is not None for title in listed.titles)
         return listed if described else self.model.items

@@ -36,7 +36,7 @@ def prepare(
     shards: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Number of shards [default: the rows of a shard take a quarter of --memory]."
+            metavar="N", help="Number of shards [default: a shard takes at most a quarter of --memory]."
         ),
     ] = None,
     driver: Annotated[
@@ -54,8 +54,9 @@ def prepare(
     """Write files as a sharded corpus, for more data than memory.
 
     The commands train, tune and evaluate read the folder with --corpus, and retrain with the key corpus of
-    [adapter]. The sentences follow [adapter] in item2vec.toml, as those of the store do. If the command is
-    interrupted, the same command continues. The flags that describe interactions are also keys of [ingest].
+    [adapter]. The settings of [adapter] determine the sentences, as for the store. After an interruption, run
+    the same command again: coded rows and complete shards are kept. The flags that describe interactions are
+    also keys of [ingest] in item2vec.toml.
 
     Example: item2vec prepare sample_data/listens.csv.gz --out corpus --shards 4
     """

@@ -34,7 +34,7 @@ def recommend(
     ] = False,
     corpus: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="With --all: sharded corpus whose users are read, not the store."),
+        typer.Option(metavar="DIR", help="With --all: sharded corpus to read the users from, not the store."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --all: folder of the Parquet files to write.")
@@ -146,8 +146,8 @@ def analogy(
     """List the items nearest to a sum and difference of items.
 
     The items of the query are left out. 3cosadd is the cosine to the sum of the unit vectors, with negative
-    items subtracted; 3cosmul multiplies and divides cosines (Levy & Goldberg, CoNLL 2014). Store and titles
-    are read as by similar.
+    items subtracted; 3cosmul multiplies and divides cosines (Levy & Goldberg, CoNLL 2014). The store
+    and titles are read as in "item2vec similar".
 
     Example: item2vec analogy --positive blue-harbour --positive hinterhof --negative misty-estuary -k 5
     """

@@ -47,8 +47,8 @@ def train(
     """Train a model and publish it.
 
     The sentences are playlists from a file, random walks over a graph, a corpus of item2vec prepare, or the
-    histories in the store. The
-    exit code is 3 if a rollback holds promotions back, until "item2vec models release".
+    histories in the store. The exit code is 3 if a rollback holds promotions back, until
+    "item2vec models release".
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """

@@ -29,7 +29,7 @@ __all__ = ["METRICS", "Metric", "evaluate", "metrics_by_name", "values_of"]
 METRICS = (*ACCURACY, *BEYOND_ACCURACY)
 """Names of all metrics, without a cut-off."""
 Metric = Callable[[Mask, Offsets, int], Doubles]
-"""A metric of one's own: a function of ``hits`` (bool, n queries × at most ``k`` ranks, best first),
+"""A custom metric: a function of ``hits`` (bool, n queries × at most ``k`` ranks, best first),
 ``n_targets`` (int64, n) and ``k``, which returns one finite number per query (float64, n). Its ``__name__``
 is the name of the metric."""
 

@@ -24,9 +24,9 @@ READ = 2
 class PriorIndex:
     """The rows of an approximate index, followed by a prior; queries end with the weight of the prior.
 
-    Candidates are the best rows of the index and the rows with the highest priors. Any other row scores at
-    most the lowest product of the former plus the weighted prior of the latter. Twice as many rows are read
-    until this limit is below the score of the last requested row.
+    Candidates are the best rows of the index and the rows with the highest priors. No other row scores more
+    than the lowest inner product among the rows of the index plus the next highest prior, weighted. The
+    number of rows is doubled until this limit is below the score of the last requested row.
 
     Source: Fagin, Lotem & Naor, Optimal aggregation algorithms for middleware, PODS 2001 (the threshold
     algorithm).

@@ -248,7 +248,7 @@ def remove_old_reports(models: str | os.PathLike[str], *, keep: int) -> list[str
 
 
 def _remove_reports(folder: Path, keep: int, newest: str | None = None) -> list[str]:
-    """Remove the files of all but the newest ``keep`` reports. ``newest`` is last in any order of names."""
+    """Remove the files of all but the newest ``keep`` reports; ``newest`` counts as the newest report."""
     paths = sorted(folder.glob("[0-9]*"), key=report_order)
     stems = dict.fromkeys(path.stem for path in paths if path.stem != newest)
     removed = [*stems, *([newest] if newest else [])][:-keep]

@@ -94,7 +94,7 @@ class Rules(_Strict):
 
 
 class HistoryItem(_Strict):
-    """An item of a history. ``timestamp`` is ISO 8601 text, or a number of s, ms or µs since 1970."""
+    """An item of a history. ``timestamp`` is ISO 8601 text, or a number of s, ms, µs or ns since 1970."""
 
     item: Id
     timestamp: Timestamp | None = None

@@ -60,8 +60,8 @@ class Problem:
 
     A user has the same number in all folds. ``few`` is a subset of the queries of the newest fold, used for
     intermediate scores and for the choice of a taste. ``few_rows`` are the positions of these queries in the
-    fold. ``items`` are for the training. ``own`` is the function of the caller's metric, whose values may be
-    any numbers.
+    fold. ``items`` are passed to the training. ``own`` is the metric function of the caller, whose values may
+    be any finite numbers.
     """
 
     folds: tuple[Split, ...]

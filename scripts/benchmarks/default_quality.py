@@ -3,8 +3,8 @@
     scripts/benchmarks/default_quality.py --data DIR [--only SET …] [--seed 1] [--json FILE]
 
 Nothing is chosen here. The held-out data are the last item of each sentence (amazon-beauty, lastfm-sequences,
-yes-small; online-retail with repeats), the last tenth of the time (movielens-100k, sample_data: users with a
-history), the published test part (diginetica and yoochoose-100k: every prefix of a session; gowalla), or a
+yes-small; online-retail with repeats), the last tenth of the events (movielens-100k, sample_data: users with
+a history), the published test part (diginetica and yoochoose-100k: every prefix of a session; gowalla), or a
 random tenth (lastfm-2k). Ties count against item2vec, and in the returned order for baselines.
 """
 
@@ -23,7 +23,7 @@ DEFAULT, SKIPGRAM = "item2vec.fit(sentences)", "skip-gram, defaults"
 
 
 def in_time(interactions):
-    """Return a split of the last tenth of the time, with users who have a history."""
+    """Return a split whose test part is the last tenth of the events, with users who have a history."""
     split = temporal_split(interactions, fraction=0.1)
     return split.take(~split.cold_users()), ("hr@10", "ndcg@10")
 

@@ -1,11 +1,11 @@
-"""Directions between groups of items: their effect on answers, and the loss of similarity.
+"""Directions between groups of items: their effect on recommendations, and the loss of similarity.
 
     scripts/benchmarks/directions.py [--data DIR] [--factors 1 2 4]
 
 For each song of one group of the sample data, the script requests the ten most similar songs, and ten
 recommendations for a history of this song: without a direction, and with multiples of the direction to
-another group. It prints the share of answers in the second group, and the mean cosine of the answers to the
-song (similar songs only). The last line is measured with the filter ``where`` in place of a direction.
+another group. It prints the share of the results in the second group, and the mean cosine of the results to
+the song (similar songs only). The last line is measured with the filter ``where`` in place of a direction.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MOST = 100
 
 
 def mean_cosine(vectors, items, answers):
-    """Return the mean cosine of the answers to their items."""
+    """Return the mean cosine of the results to the songs of their queries."""
     pairs = [(item, one.item) for item, answer in zip(items, answers, strict=True) for one in answer]
     return np.mean([vectors.similarity(*pair) for pair in pairs])
 

@@ -1,4 +1,4 @@
-"""Latency and recall of single queries under filters, beside hnswlib and FAISS used by hand, on one core.
+"""Latency and recall of single queries under filters on one core, compared with hnswlib and FAISS.
 
     taskset -c 0 scripts/benchmarks/latency.py --rows 100000 --dimensions 64 [--rules]
 

@@ -3,7 +3,7 @@
     scripts/benchmarks/links.py --data DIR [--only GRAPH …] [--seeds 3] [--json FILE]
 
 A tenth of the edges is hidden. AUC compares the hidden edges with random pairs without an edge, ten per
-hidden edge. HR@10, MRR@10 and NDCG@10 rank all nodes that are no known neighbours of a node, for up to 2,000
+hidden edge. HR@10, MRR@10 and NDCG@10 rank all nodes except the known neighbours of a node, for up to 2,000
 nodes with hidden edges. Walks: 5 of 40 steps from each node, 128 dimensions, one epoch.
 """
 

@@ -2,9 +2,9 @@
 
     scripts/benchmarks/phrases.py --data DIR [--only SET …] [--seeds 3] [--json FILE]
 
-The last item of each sentence of the training part is predicted; test parts are not read. Answers of a model
-of phrases are expanded to items, so that all rows rank the same items. Objectives are skip-gram and next_item
-with their defaults; sets are whole, except for the first 10,000 playlists of yes-small.
+The last item of each sentence of the training part is predicted; test parts are not read. Rankings of a model
+of phrases are expanded to items, so that all models rank the same items. Objectives are skip-gram and
+next_item with their defaults; sets are whole, except for the first 10,000 playlists of yes-small.
 """
 
 import json

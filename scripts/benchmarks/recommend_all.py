@@ -4,10 +4,10 @@
                                         [--folder DIR] [--json FILE]
 
 Vectors and histories are synthetic, as in batch_answers.py; the index is exact. A process writes the files of
-all users undisturbed. Then another folder is written by processes that are killed at random times, while or
-between the writing of files, and by a last process that finishes. Both folders must have equal files, and
-every user once. Memory is the peak of the process minus its memory before the call; the time of the killed
-runs contains starting and loading. With ``--folder``, an undisturbed run that is there already is used.
+all users without interruption. Then several processes that are killed at random times, and a last one that
+finishes, write another folder. Both folders must have equal files, and every user once. Memory is the peak of
+the process minus its memory before the call. The time of the killed runs includes starting and loading. An
+existing uninterrupted run in ``--folder`` is used again.
 """
 
 import argparse

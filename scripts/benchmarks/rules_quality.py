@@ -10,8 +10,8 @@ bootstrap over users.
 
 Dislikes are those of movielens-100k: ratings of 1 or 2, beside ratings of 4 or 5 as history. The history of a
 user is the first 60 % of the ratings for validation, and the first 80 % for the test part; the next 20 % are
-the targets. Values are means over users with dislikes in their history. "disliked" is the number of items
-among the ten that the user dislikes in the next 20 %.
+the targets. Values are means over users with dislikes in their history. "disliked" is the number of
+recommended items, of ten, that the user dislikes in the next 20 %.
 """
 
 import json
@@ -77,7 +77,7 @@ def measure(model, split):
 
 
 def rated(ratings, least, most):
-    """Return the ratings between two shares of a user's ratings by time, as liked and disliked ones."""
+    """Return the liked, the disliked and all items of each user from one share of the ratings to another."""
     lists = histories(ratings)
     place = np.arange(len(lists.tokens)) - np.repeat(lists.offsets[:-1], lists.lengths)
     share = place / np.repeat(lists.lengths, lists.lengths)

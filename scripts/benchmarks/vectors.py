@@ -1,4 +1,4 @@
-"""Seconds and peak memory of reading and writing files of item vectors, beside gensim's reader.
+"""Seconds and peak memory of reading and writing files of item vectors, compared with gensim's reader.
 
 Each reading runs in its own process, so that peak memory is separate. "growth" is the peak minus the memory
 before reading, divided by the size of the matrix.

@@ -1,6 +1,6 @@
 """Memory and look-up time of a vocabulary: a tuple of text against a mapped Arrow file with sorted hashes.
 
-Each measurement is a process of its own. The ids are synthetic, of 20 bytes, in no order.
+Each measurement runs in its own process. The ids are synthetic, of 20 bytes each, and not sorted.
 
     scripts/benchmarks/vocabulary.py --items 10000000
 """
