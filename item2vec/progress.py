@@ -21,7 +21,7 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[str]
 
     ``total`` is the number of steps, or ``None`` if it is unknown. The bar is drawn on stderr if stderr is a
     terminal, or in the output of a notebook's cell, if no other bar is being drawn. A training within a
-    longer task therefore draws no second bar. Other programs draw none, so that logs contain no bar.
+    longer task therefore draws no second bar. Nothing is drawn elsewhere, so that logs contain no bar.
 
     >>> with progress_bar("training", total=2) as advance:
     ...     advance("ndcg .10")

@@ -283,7 +283,7 @@ def _checked(ids: Any, counts: Any) -> pa.Table:
 
 
 def _regular(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of ``BLOCK`` rows, because record batches are part of the file."""
+    """Yield the same rows in tables of ``BLOCK`` rows; the file then does not depend on the input batches."""
     waiting = _SCHEMA.empty_table()
     for table in tables:
         waiting = pa.concat_tables([waiting, table])

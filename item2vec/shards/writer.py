@@ -59,8 +59,8 @@ class ShardWriter:
     ids, counts
         Ids by code, and the number of occurrences of each id: sequences or Arrow arrays. Without ``counts``,
         ``ids`` is an iterable of Arrow record batches with the columns ``id`` and ``count``, and need not fit
-        into memory. ``save_shards`` and both functions ``prepare`` order ids by descending count, ties by
-        the UTF-8 bytes of the id.
+        into memory. ``save_shards``, ``corpus.prepare`` and ``spark.prepare`` order ids by descending
+        count, ties by the UTF-8 bytes of the id.
     ordered
         As for ``Sentences``.
     columns

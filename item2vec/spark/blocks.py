@@ -56,10 +56,10 @@ def row_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Ite
 
 
 def user_blocks(batches: Iterable[pa.RecordBatch], size: int = BLOCK_ROWS) -> Iterator[pa.Table]:
-    """Yield tables that have all rows of each of their users, from batches in which these are consecutive.
+    """Yield tables that contain all rows of each of their users. The rows of a user are consecutive.
 
-    When at least ``size`` rows are read, a table of them is yielded without the rows of the last user, which
-    may continue in the next batch.
+    When at least ``size`` rows are read, they are yielded as a table, except the rows of the last user: more
+    rows of this user may follow in the next batch.
 
     >>> batches = pa.table({"user": ["a", "b", "b", "b", "c"]}).to_batches(max_chunksize=1)
     >>> [table["user"].to_pylist() for table in user_blocks(batches, size=3)]

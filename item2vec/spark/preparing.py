@@ -67,8 +67,8 @@ def prepare(
     """Write the sentences of a Spark DataFrame of events as a sharded corpus, and open it.
 
     ``adapters.save_shards`` writes the same files: the shard of a user follows from the MD5 of the id, and
-    the executors call the same functions for the rows of each shard. No interactions pass through the driver
-    of Spark, which copies the vocabulary from file to file.
+    the executors call the same functions for the rows of each shard. The driver of Spark receives no
+    interactions; it copies the vocabulary from file to file.
 
     An executor reads the rows of a shard into memory: about 60 bytes per event and the ids of the shard.
     Choose ``shards`` such that each has 5 to 20 million events.

@@ -106,8 +106,8 @@ def train(
         Number of processes that train next_item, each its own shards (at least one each) with its share of
         the ``workers``. After each epoch, the vectors of the processes are merged: an item's row is weighted
         by its number of tokens in the shards of a process. A temporary folder (``TMPDIR``) holds the shards
-        and arrays. Refused for skip-gram and CBOW, which averaging makes much less
-        accurate (docs/benchmarks/shards.md), and with ``checkpoint``, ``freeze`` or ``attributes``.
+        and arrays. Not available with other objectives (merged vectors of skip-gram are much less accurate,
+        see docs/benchmarks/shards.md), nor with ``checkpoint``, ``freeze`` or ``attributes``.
 
     Returns
     -------

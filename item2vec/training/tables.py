@@ -39,7 +39,7 @@ def table_of(
         if not sentences.ordered:
             raise InputError(
                 "objective='transitions' counts the items after an item; found unordered sentences; "
-                "expected ordered ones",
+                "expected ordered sentences",
                 remedies=[Remedy("objective", "linkprop", "set {}", otherwise="set --objective linkprop")],
             )
         longest = int(known.lengths.max(initial=1))
