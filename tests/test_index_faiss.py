@@ -224,14 +224,16 @@ import numpy as np
 from item2vec.errors import InputError
 from item2vec.index import build
 
-matrix = np.random.default_rng(5).normal(size=(600, 512)).astype(np.float32)
+matrix = np.random.default_rng(5).normal(size=(3000, 512)).astype(np.float32)
 build(matrix[:100], kind="faiss")
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 outcomes = []
-for megabytes in (1, 4000):
+# The first matrix is larger than the free memory of the heap. Otherwise, the allocation of a thread can be the
+# first to fail, and then the C library ends the process.
+for megabytes, rows in ((1, matrix), (4000, matrix[:300])):
     resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20), resource.RLIM_INFINITY))
     try:
-        outcomes.append(build(matrix, kind="faiss", recall=0.1).kind)
+        outcomes.append(build(rows, kind="faiss", recall=0.1).kind)
     except (InputError, MemoryError, RuntimeError) as error:
         outcomes.append(type(error).__name__)
 assert outcomes[-1] == "faiss" and outcomes[0] in {"InputError", "MemoryError"}, outcomes
