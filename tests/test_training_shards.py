@@ -82,8 +82,10 @@ class Diverging:
     def __init__(self, n_items):
         self.input, self.output = np.zeros((2, n_items, 4), np.float32)
         self.scored = self.output
+        self.arrays = []
 
     def train_piece(self, piece):
+        self.arrays.append(weakref.ref(piece.tokens))
         self.input += np.nan if (piece.epoch, piece.start) > (1, 0.5) else 1
         return Loss(1.0, 1)
 
@@ -153,18 +155,18 @@ def test_each_epoch_reads_every_shard_once_in_another_order():
 
 def test_one_shard_at_a_time_is_in_memory():
     sentences, seen, alive = random_sentences(120), [], []
+    trainer = Diverging(30)
 
     def shard(number):
-        alive.append(sum(earlier() is not None for earlier in seen))
+        alive.append(sum(earlier() is not None for earlier in (*seen, *trainer.arrays)))
         shard = sentences[20 * number : 20 * number + 20]
         seen.append(weakref.ref(shard.tokens))
         return shard
 
     config = TrainConfig(**QUICK)
     sharded = SimpleNamespace(vocabulary=sentences.vocabulary, ordered=True, shards=LazyShards(6, shard))
-    trainer, corpus = Diverging(30), prepare(sharded, config)
     with pytest.raises(TrainingError, match="diverged"):
-        run_epochs(trainer, corpus, config, None, None)
+        run_epochs(trainer, prepare(sharded, config), config, None, None)
     assert 3 * 6 < len(seen) <= 4 * 6 + 2
     assert max(alive) == 0
 
