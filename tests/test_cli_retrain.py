@@ -1,5 +1,7 @@
 """``item2vec retrain``: settings, exit codes, printed results and log records."""
 
+import errno
+import io
 import json
 import logging
 import os
@@ -13,10 +15,12 @@ from faults.child import ENVIRONMENT
 from faults.operations import without_canary
 from nights import TOML, InProcessWorker, fill, made_listens, shuffled
 
+from item2vec.cli import Stopped
 from item2vec.cli.logs import _Lines
 from item2vec.cli.settings import retrain_config
 from item2vec.config import Config
 from item2vec.errors import ConfigError
+from item2vec.store import Store
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00 (INFO|WARNING|ERROR) item2vec\.[\w.]+ .+")
 
@@ -58,6 +62,50 @@ def test_a_refusal_is_exit_code_3_with_the_report(item2vec, tmp_path):
     assert json.loads(out)["status"] == "refused"
     assert "the popularity baseline scores" in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("item2vec: ")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_refusal_is_exit_code_3_even_if_the_report_cannot_be_printed(
+    item2vec, tmp_path, monkeypatch, caplog
+):
+    class Closed(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    fill(f"sqlite:///{tmp_path}/item2vec.db", shuffled(made_listens()))
+    (tmp_path / "item2vec.toml").write_text(TOML)
+    monkeypatch.setattr("sys.stdout", Closed())
+    code, _, _ = item2vec("retrain", "--json")
+    assert code == 3
+    assert caplog.messages[-1] == "the result was not printed"
+
+
+@pytest.mark.usefixtures("store", "in_process")
+@pytest.mark.parametrize(
+    ("function", "error", "code", "status"),
+    [
+        ("item2vec.versions.layout.sync_folder", Stopped("SIGTERM"), 6, "promoted"),  # of the new CURRENT
+        ("item2vec.retraining.record.partial", KeyboardInterrupt(), 0, "running"),
+        ("item2vec.retraining.run.versions.gc", Stopped("SIGTERM"), 0, "promoted"),
+        ("item2vec.cli.retrain._facts", Stopped("SIGTERM"), 0, "promoted"),
+    ],
+)
+def test_after_the_promotion_no_signal_makes_the_run_fail(
+    item2vec, tmp_path, monkeypatch, function, error, code, status
+):
+    monkeypatch.syspath_prepend(without_canary(tmp_path))
+    is_last = (tmp_path / "models" / "CURRENT").exists if code == 6 else bool
+
+    def interrupted(*_, **_more):
+        if is_last() == (code == 6):
+            raise error
+
+    monkeypatch.setattr(function, interrupted)
+    found, _, _ = item2vec("retrain")
+    assert found == code
+    assert (tmp_path / "models" / "CURRENT").exists()
+    with Store(f"sqlite:///{tmp_path}/item2vec.db") as opened:
+        assert [run.status for run in opened.runs()] == [status]
 
 
 @pytest.mark.slow

@@ -82,14 +82,19 @@ def retrain(
         )
     except GateRefusedError as error:
         if error.report is not None and as_json:
-            show(error.report, as_json=True)
+            _print(error.report)
         raise
+    _print(result.report, None if as_json else str(result.path))
+
+
+def _print(report: Mapping[str, Any], path: str | None = None) -> None:
+    """Print a report as JSON, or with its path as text. An error does not change the exit code of the run."""
     try:
-        show(result.report if as_json else _facts(result.report, str(result.path)), as_json=as_json)
+        show(report if path is None else _facts(report, path), as_json=path is None)
         sys.stdout.flush()
-    except OSError as error:
-        # The model is already published, so an output error does not change the exit code.
-        log.warning("the result was not printed", extra={"facts": {"error": error.strerror}})
+    except BaseException as error:  # noqa: BLE001 - neither do SIGTERM and Ctrl-C
+        problem = f"{type(error).__name__}: {error}"
+        log.warning("the result was not printed", extra={"facts": {"error": problem}})
         discard(sys.stdout)
 
 

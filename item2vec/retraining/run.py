@@ -155,7 +155,7 @@ def _retrained(
     now: datetime,
     measured: metrics.Measured,
 ) -> Retrained:
-    result: Retrained | None = None
+    run: _Run | None = None
     try:
         with Store(store) as opened:
             opened.check_schema()
@@ -163,14 +163,17 @@ def _retrained(
                 started = record.begin(opened, attempt, store_url=store, config=config, force=force, now=now)
                 measured.record = started
                 with Worker(config) as worker:
-                    result = _Run(attempt, started, worker, store, config, force, now).run()
+                    run = _Run(attempt, started, worker, store, config, force, now)
+                    run.run()
     except BaseException as error:
-        if result is None:
+        if run is None or run.published is None:
             raise
-        # The new version is served and recorded. The next run removes the remaining temporary files.
+        # The new version is served. The next run completes the record, and removes the temporary files.
         log.warning("clean-up failed", extra={"facts": {"error": f"{type(error).__name__}: {error}"}})
+    assert run is not None
+    assert run.published is not None
     _remove_old_versions(models, config.retention.versions)
-    return result
+    return Retrained(run.published, run.record.report, run.record.path)
 
 
 @dataclass
@@ -185,28 +188,40 @@ class _Run:
     force: str | None
     now: datetime
 
-    def run(self) -> Retrained:
+    published: Version | None = None
+    """The new version, as soon as it is served and the disk has confirmed the write."""
+
+    def run(self) -> None:
+        """Carry out steps 3 to 9.
+
+        If ``CURRENT`` names the new version, and the disk has not confirmed the write, any error is raised as
+        a ``DurabilityError``.
+        """
+        try:
+            self._recorded()
+        except DurabilityError:
+            raise
+        except BaseException as error:
+            if self.published is not None or (served := self._served_if_new()) is None:
+                raise
+            raise DurabilityError(
+                f"{served.id} is served, but the run ended ({_reason(error)}) before the disk confirmed the "
+                "write; run item2vec retrain again"
+            ) from error
+
+    def _recorded(self) -> None:
         """Carry out steps 3 to 8, and complete the record (step 9) after success and after an error."""
         try:
-            version = self._make_and_publish()
-        except DurabilityError as error:
-            self.record.end("promoted", self.worker, version=self.attempt.committed, reason=str(error))
-            raise
+            self.published = self._make_and_publish()
         except GateRefusedError as error:
             error.report = self.record.end("refused", self.worker, reason=str(error))
             raise
         except BaseException as error:
-            reason = str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
-            if (served := self._served_if_new()) is not None:
-                self.record.end("promoted", self.worker, version=served, reason=reason, hurried=True)
-                raise DurabilityError(
-                    f"{served.id} is served, but the run ended ({reason}) before the disk confirmed the "
-                    "write; run item2vec retrain again"
-                ) from error
-            self.record.end("failed", self.worker, reason=reason, hurried=not isinstance(error, Exception))
+            hurried, served = not isinstance(error, Exception), self._served_if_new()
+            status: record.Status = "failed" if served is None else "promoted"
+            self.record.end(status, self.worker, version=served, reason=_reason(error), hurried=hurried)
             raise
-        report = self.record.end("promoted", self.worker, version=version, reason=self.force)
-        return Retrained(version, report, self.record.path)
+        self.record.end("promoted", self.worker, version=self.published, reason=self.force)
 
     def _make_and_publish(self) -> Version:
         """Carry out steps 3 to 8: check for a hold, make a new version, and publish it."""
@@ -273,10 +288,12 @@ class _Run:
             raise GateRefusedError(f"training: {error}; nothing was published") from error
 
     def _served_if_new(self) -> Version | None:
-        """Return the served version if this run has published it; else ``None``.
+        """Return the new version if ``CURRENT`` names it, or may name it; else ``None``.
 
         An interrupted run may have replaced ``CURRENT`` before the interruption.
         """
+        if self.attempt.committed is not None:
+            return self.attempt.committed
         with contextlib.suppress(Item2VecError):
             version = versions.served_version(self.attempt.models)
             return version if version.id == self.attempt.id else None
@@ -291,6 +308,11 @@ class _Run:
         seconds = round(time.monotonic() - started, 3)
         self.record.report["seconds"][name] = seconds
         log.info(f"{name} done", extra={"facts": {"run": self.attempt.id, "seconds": seconds}})
+
+
+def _reason(error: BaseException) -> str:
+    """Return the reason of a failed run, for its record."""
+    return str(error) if isinstance(error, Item2VecError) else f"{type(error).__name__}: {error}"
 
 
 def _remove_old_versions(models: str | PathLike[str], keep: int) -> None:
