@@ -53,6 +53,11 @@ def test_commands_exist():
         check_command(service["command"])
 
 
+def test_a_run_finds_the_records_of_killed_runs():
+    """``Store.close_interrupted_runs`` closes the runs of a host. docker draws a name for each container."""
+    assert COMPOSE["services"]["retrain"]["hostname"] == "retrain"
+
+
 def test_secrets_and_volumes_are_declared_and_not_in_the_environment():
     assert set(OURS) == {"schema", "service", "retrain"}
     for service in COMPOSE["services"].values():

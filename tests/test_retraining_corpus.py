@@ -96,9 +96,11 @@ def test_without_pairs_there_is_nothing_to_train_and_days_do_not_split_a_corpus(
     with pytest.raises(NothingToTrainError, match="holds no sentence of two items"):
         jobs(tmp_path / "one").snapshot(url, "", NOW)
     save_shards(listens.take(listens.user < 20), AdapterConfig(), tmp_path / "corpus", shards=2)
-    run = jobs(tmp_path / "corpus", evaluation=EvaluationConfig(days=1))
-    run.snapshot(url, "", NOW)
-    assert "a corpus is split by sentence, not by time" in run.train_and_evaluate()["why"]
+    for setting in ({"days": 1}, {"fraction": 0.2}):
+        run = jobs(tmp_path / "corpus", evaluation=EvaluationConfig(**setting))
+        run.snapshot(url, "", NOW)
+        with pytest.raises(ConfigError, match="holds out the last item of each sentence; omit "):
+            run.train_and_evaluate()
 
 
 def test_the_section_adapter_names_the_corpus(tmp_path, monkeypatch):

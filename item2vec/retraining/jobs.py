@@ -20,7 +20,7 @@ from item2vec import bundle, files
 from item2vec.adapters.histories import chosen_interactions, training_sentences
 from item2vec.arrays import Floats
 from item2vec.config import AdapterConfig, EvaluationConfig, RetrainConfig
-from item2vec.errors import InputError, LeakWarning, NothingToTrainError
+from item2vec.errors import ConfigError, InputError, LeakWarning, NothingToTrainError
 from item2vec.evaluation.sentence_splits import leave_last_out, random_split
 from item2vec.evaluation.split import Split
 from item2vec.evaluation.temporal_splits import temporal_split
@@ -223,7 +223,7 @@ def _sampled(split: Split, most: int) -> Split:
 def _split_of_undated(sentences: Sentences, evaluation: EvaluationConfig) -> Split:
     """Return a split that holds out the last item of each sentence, or random items of each set."""
     if evaluation.days is not None:
-        raise InputError(
+        raise ConfigError(
             f"[evaluation] days is {evaluation.days:g}, and the interactions have no timestamps; omit days"
         )
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from item2vec.config import EvaluationConfig
-from item2vec.errors import BundleNotFoundError, CorruptBundleError, InputError, LeakWarning
+from item2vec.errors import BundleNotFoundError, ConfigError, CorruptBundleError, InputError, LeakWarning
 from item2vec.evaluation.sentence_splits import leave_last_out
 from item2vec.evaluation.split import Split
 from item2vec.retraining.messages import DataSummary
@@ -72,12 +72,19 @@ class PreparedCorpus:
         }
 
     def split(self, evaluation: EvaluationConfig) -> Split:
-        """Return a split that holds out the last item of each sentence."""
-        if evaluation.days is not None:
-            raise InputError(
-                f"[evaluation] days is {evaluation.days:g}, and a corpus is split by sentence, not by time; "
-                "omit days"
-            )
+        """Return a split that holds out the last item of each sentence.
+
+        Raises
+        ------
+        ConfigError
+            If ``fraction`` or ``days`` of the evaluation is set.
+        """
+        for name in ("fraction", "days"):
+            if (value := getattr(evaluation, name)) is not None:
+                raise ConfigError(
+                    f"[evaluation] {name} is {value:g}, but a run on a corpus holds out the last item of "
+                    f"each sentence; omit {name}"
+                )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LeakWarning)  # the report of the run contains its text
             return leave_last_out(self.opened(), repeats=evaluation.repeats)
