@@ -1,13 +1,11 @@
 """``--help`` and docs/commands.md: summaries are not truncated, and no option is missing."""
 
-import ast
 import re
 import runpy
 from pathlib import Path
 
 import pytest
 
-from item2vec import cli
 from item2vec.cli.app import tree
 from item2vec.cli.parameters import MODEL_SETTINGS
 
@@ -60,25 +58,6 @@ def test_the_reference_has_every_parameter_of_a_command(words):
 
 def test_the_settings_that_tune_does_not_have_are_excepted():
     assert "settings of the model](#settings-of-the-model), except `--index`." in SECTIONS["item2vec tune"]
-
-
-def test_the_path_of_recommend_names_existing_functions():
-    """The docstring of ``item2vec.cli`` names files and functions from the command line to the result."""
-    steps = re.findall(r"``([\w/]+\.py)`` `([\w.]+)`", cli.__doc__)
-    assert len(steps) >= 10
-    for file, name in steps:
-        tree_ = ast.parse((ROOT / "item2vec" / file).read_text())
-        for part in name.split("."):
-            found = [node for node in tree_.body if part in names_of(node)]
-            assert found, f"{file} has no {name}"
-            tree_ = found[0]
-
-
-def names_of(node):
-    """Return the name that a statement defines."""
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return [getattr(node, "name", None)]
 
 
 def test_the_script_makes_the_same_page_each_time():

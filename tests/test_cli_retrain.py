@@ -93,7 +93,6 @@ def test_a_refusal_is_exit_code_3_even_if_the_report_cannot_be_printed(
 def test_after_the_promotion_no_signal_makes_the_run_fail(
     item2vec, tmp_path, monkeypatch, function, error, code, status
 ):
-    monkeypatch.syspath_prepend(without_canary(tmp_path))
     is_last = (tmp_path / "models" / "CURRENT").exists if code == 6 else bool
 
     def interrupted(*_, **_more):

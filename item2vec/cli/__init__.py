@@ -5,37 +5,57 @@ The path of ``item2vec recommend --user u42``:
 1. ``cli/__init__.py`` `main` sets up logging and signal handling, and turns an ``Item2VecError`` into an exit
    code.
 2. ``cli/app.py`` `root` returns the command tree, which selects the command and parses its options.
-3. ``cli/recommend.py`` `recommend` creates an ``Engine`` and queries it.
-4. ``engine.py`` `Engine.__init__` loads the model and the catalogue. Most errors are raised here:
+3. ``cli/recommend.py`` `recommend` carries out the remaining steps.
+4. ``engine.py`` `Engine.__init__` loads the model and opens the store. Most errors are raised here:
 
-   a. ``versions/live.py`` `Live` loads the served version with ``versions/loading.py`` `load_served`, which
-      verifies all checksums. `Live` then checks the rankings of a few queries.
+   a. ``versions/live.py`` `Live.__init__` loads the served version: ``versions/loading.py`` `load_served`
+      leases it. ``bundle/__init__.py`` `read` verifies all checksums, then reads vectors, items, index,
+      settings of adapter and taste, and, if the model has them, table of neighbours, prior and layout.
+      ``versions/checking.py`` `check_rankings` checks a few queries.
    b. ``store/store.py`` `Store.check_schema` compares the schema of the store with the required one.
-   c. ``store/store.py`` `Store.catalogue` reads the items, their attributes and their active flags.
+   c. ``catalogue_cache.py`` `CatalogueCache.__init__` reads the items of the store, their attributes and
+      their active flags (``store/store.py`` `Store.catalogue`).
 
-5. ``engine.py`` `Engine.recommend` passes the query to an ``Engine.view``, which holds one version and one
-   catalogue; ``view.py`` `View.recommend` calls ``view.py`` `View.recommend_many` with one user:
+5. ``engine.py`` `Engine.view` returns a ``View`` of one version and one catalogue:
+
+   a. ``catalogue_cache.py`` `CatalogueCache.catalogue` returns the catalogue; a long-lived engine reads its
+      changes here.
+   b. ``preparation.py`` `Preparation.of` adds rows for the items that the model does not know
+      (``recommender.py`` `Recommender.with_items`) and the mask of the active items (``recommender.py``
+      `Recommender.with_catalogue`). The result is kept for later requests.
+
+6. ``view.py`` `View.recommend` calls ``view.py`` `View.recommend_many` with one user:
 
    a. ``store/store.py`` `Store.histories` reads the user's events from SQL.
-   b. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
+   b. ``view.py`` `View._plausible` drops events dated in the future from the history.
+   c. ``shaping.py`` `shape_histories` is called twice: it returns the history that the model reads, and the
       items that count as seen. `View` adds the latter to ``exclude``.
 
-6. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
+7. ``recommender.py`` `Recommender.recommend_many` ranks the items for the history:
 
    a. ``histories.py`` `encode_histories` converts item ids to codes.
    b. ``rules.py`` `Rules.of` validates the rules, and ``row_rules.py`` `RowRules.of` converts them to arrays:
       ``catalogue.py`` `Eligible.mask` returns a mask of the active items that meet ``where``.
-   c. ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean of item vectors. It is called
-      by ``ranker.py`` `Ranker.rank` through ``user_vectors.py`` `read_user_vectors`.
-   d. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
+   c. ``ranker.py`` `Ranker.rank` carries out steps d to g: ``dislikes.py`` `split_dislikes` separates the
+      disliked items of the history, which are excluded.
+   d. ``user_vectors.py`` `read_user_vectors` computes the user vector: with ``interests``, ``interests.py``
+      `divide` divides the history; ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean
+      of item vectors; ``dislikes.py`` `move_away` moves it away from disliked items.
+   e. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
       recommended, of repeats; none with the default settings.
-   e. ``prior.py`` `queries_of` appends the weight of the popularity prior, if the model has one.
-   f. ``index/search.py`` `search`, called by ``sources.py`` `Searched.best`, returns the ``k`` eligible items
-      with the highest scores.
+   f. ``prior.py`` `queries_of` appends the weight of the popularity prior, if ``popularity`` is above 0.
+   g. ``selection.py`` `select` applies ``at_most`` and ``diversity`` to rows in order of score, in which
+      ``sources.py`` `Demoting.best` puts rows near disliked items last, and ``sources.py`` `Boosted.best`
+      applies ``boost``. ``sources.py`` `Searched.best` calls ``index/search.py`` `search`, which returns the
+      ``k`` eligible items with the highest scores.
 
-7. ``cli/output.py`` `described` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
+8. ``cli/output.py`` `as_rows` adds titles, and ``cli/output.py`` `show_rows` prints a table or JSON.
 
-The path of ``item2vec retrain`` is in ``retraining/run.py``.
+Without a user vector, as for a user without events, ``sources.py`` `Ordered.best` takes the place of the
+search in step 7 g: the most popular items.
+
+``index/search.py`` draws the search. The path of ``item2vec retrain`` is in ``retraining/run.py``. A test
+checks that both paths name functions that are called in this order.
 
 Only this package imports typer.
 """
@@ -52,7 +72,7 @@ from types import FrameType
 from item2vec.cli.app import app, environment_names, root
 from item2vec.cli.logs import log_to_stderr
 from item2vec.cli.output import discard
-from item2vec.cli.remedies import described
+from item2vec.cli.remedies import message_of
 from item2vec.cli.settings import check_environment
 from item2vec.errors import Item2VecError, masked
 
@@ -82,7 +102,7 @@ def main(words: Sequence[str] | None = None) -> None:
         check_environment(environment_names())
         root()(words)
     except Item2VecError as error:
-        _end(described(error), error.exit_code)
+        _end(message_of(error), error.exit_code)
     except OSError as error:
         # Functions that open files raise an Item2VecError. An OSError is therefore an error of stdout.
         discard(sys.stdout)

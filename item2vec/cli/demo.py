@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import described, echo, show, table
+from item2vec.cli.output import as_rows, echo, show, table
 
 if TYPE_CHECKING:
     from item2vec.engine import Engine
@@ -145,7 +145,7 @@ def _recommend(engine: Engine, user: str, songs: Items, say: Say) -> None:
     last = " and ".join(f"“{songs.title(song)}”" for song in history[-2:])
     say(f"\nFor {user}, who played {len(history)} songs ({liking}), last {last}")
     best = engine.recommend(user, k=5)
-    say(_indented(table(described(best, songs))))
+    say(_indented(table(as_rows(best, songs))))
     reasons = [share.item for share in engine.model.explain(history, best[0].item) if share.item is not None]
     titles = " and ".join(f"“{songs.title(song)}”" for song in reasons[:2])
     say(f"  “{songs.title(best[0].item)}” because you played {titles}")

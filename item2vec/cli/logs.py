@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from item2vec.cli.remedies import described
+from item2vec.cli.remedies import message_of
 from item2vec.errors import Item2VecError, masked
 
 __all__ = ["log_to_stderr"]
@@ -25,7 +25,7 @@ class _Lines(logging.Formatter):
         timestamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         if isinstance(record.args, tuple):
             record.args = tuple(
-                described(value) if isinstance(value, Item2VecError) else value for value in record.args
+                message_of(value) if isinstance(value, Item2VecError) else value for value in record.args
             )
         message = record.getMessage()
         if record.exc_info:

@@ -14,7 +14,7 @@ import typer
 from item2vec.items import Items
 from item2vec.types import Recommendation
 
-__all__ = ["described", "discard", "echo", "show", "show_rows", "table"]
+__all__ = ["as_rows", "discard", "echo", "show", "show_rows", "table"]
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -68,7 +68,7 @@ def table(rows: Sequence[Mapping[str, Any]], *, exact: bool = False) -> str:
     return "\n".join(lines)
 
 
-def described(
+def as_rows(
     recommendations: Sequence[Recommendation],
     items: Items | None,
     *,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from item2vec.cli import options
-from item2vec.cli.output import described, show, show_rows
+from item2vec.cli.output import as_rows, show, show_rows
 from item2vec.cli.parameters import ItemsFile, items_file_with_encoding
 from item2vec.cli.rules import RuleOptions, rule_options
 from item2vec.cli.settings import location
@@ -94,7 +94,7 @@ def recommend(
                 exclude_shown=exclude_shown,
                 **rules.arguments(view.items),
             )
-    rows = described(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
+    rows = as_rows(recommendations, _titles(items, model.items), with_source=True, as_json=as_json)
     show_rows(rows, as_json=as_json)
 
 
@@ -173,7 +173,7 @@ def _show_analogy(
     else:
         model = load(location("models", models))
         found = model.analogy(**query, **rules.arguments())
-    show_rows(described(found, _titles(items, model.items), as_json=as_json), as_json=as_json)
+    show_rows(as_rows(found, _titles(items, model.items), as_json=as_json), as_json=as_json)
 
 
 @dataclass(frozen=True)

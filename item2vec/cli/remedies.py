@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from item2vec.errors import Item2VecError, Remedy, masked
 
-__all__ = ["Command", "Group", "described", "remedies_for"]
+__all__ = ["Command", "Group", "message_of", "remedies_for"]
 
 _FLAGS = {
     ("timestamp", None): "--no-timestamps",
@@ -37,7 +37,7 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except Item2VecError as error:
-            error.args, error.remedies = (described(error),), ()
+            error.args, error.remedies = (message_of(error),), ()
             raise
         finally:
             _running.reset(token)
@@ -67,7 +67,7 @@ def _masked_usage() -> Iterator[None]:
         raise
 
 
-def described(error: Item2VecError) -> str:
+def message_of(error: Item2VecError) -> str:
     """Return the message of an error, with its remedies as flags of the running command."""
     return error.described(_as_flag)
 

@@ -1,27 +1,35 @@
 """Search: over-fetch candidates, filter them, compute exact scores, and keep the best k.
 
-The eight steps from a history to recommendations::
+The eleven steps from a history to recommendations::
 
     ids of a history → codes, with weights and timestamps              histories.encode_histories
-    rules → mask of allowed rows, rows of exclude and deny             row_rules.RowRules.of
-      ▼ steps 1 to 4: Ranker.rank ──────────────────────────────────────────────────────────────
-      │ 1 exclude     rows of exclude, deny and, by default, history   RowRules.excluded_from
-      │ 2 filter      drop history items without an input vector       Ranker.with_input
-      │ 3 taste       weighted mean of the history's vectors           taste.TasteReader
-      │ 4 query       taste + the popularity dimension                 prior.queries_of
-      │               bonuses of repeats and neighbours                bonuses.history_bonuses
-      ▼ steps 5 to 8: search, in this module ───────────────────────────────────────────────────
-      │ 5 plan        rows to scan: a copy of them if few are allowed  scan.Scan
-      │ 6 candidates  FAISS, Annoy: k + excluded rows, doubled until   _over_fetched
-      │               k eligible ones are left; rows with a bonus
-      │ 7 scan        exact index, or no quicker: products + bonuses,  _scanned
+    rules → mask of allowed rows, rows of exclude and deny             RowRules.of
+      ▼ steps 1 to 6: Ranker.rank ──────────────────────────────────────────────────────────────
+      │ 1 dislikes    separate the disliked items of the history       dislikes.split_dislikes
+      │ 2 exclude     rows of exclude, deny and the dislikes;          RowRules.excluded_from
+      │               by default, rows of the history
+      │ 3 filter      drop history items without an input vector       Ranker.with_input
+      │ 4 taste       weighted mean of the history's vectors           TasteReader.read
+      │               moved away from disliked items                   dislikes.move_away
+      │ 5 bonuses     of repeats and neighbours                        bonuses.history_bonuses
+      │ 6 query       taste + the popularity dimension, if used        prior.queries_of
+      ▼ step 7: the order of the rows, before the search ───────────────────────────────────────
+      │ 7 select      at_most, diversity                               selection.select
+      │               rows near disliked items last; boost             Demoting.best
+      ▼ steps 8 to 11: search, in this module ──────────────────────────────────────────────────
+      │ 8 plan        rows to scan; if at most 256, score all of them  _fetched
+      │ 9 candidates  FAISS, Annoy: as many as hold k allowed rows,    _over_fetched
+      │               until k eligible ones are left; rows with a
+      │               bonus; exact scores, sort, keep the best k
+      │ 10 scan       exact index, or no quicker: products + bonuses,  _scanned
       │               keep the k best and near ties
-      │ 8 cut         exact score + bonus, sort, keep the best k       kernels.rescoring
+      │ 11 cut        exact score + bonus, sort, keep the best k       results.best_of
       ▼
-    rows and scores → list[Recommendation]                             sources.Ranking.listed
+    rows and scores → list[Recommendation]                             Ranking.listed
 
-If no item of a history is known, or the vectors cancel out, the history has no taste in step 3, and
-``Ranker.rank`` returns the most popular eligible items. Rows with a bonus are added to the candidates of an
+If no item of a history is known, or the vectors cancel out, the history has no taste in step 4, and
+``Ranker.rank`` returns the most popular eligible items (``Ordered.best``) in place of steps 8 to 11. With
+``interests``, step 4 computes a taste per interest. Rows with a bonus are added to the candidates of an
 approximate index only, because a scan adds bonuses to the scores of all rows.
 """
 

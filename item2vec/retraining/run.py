@@ -1,30 +1,35 @@
 """One nightly run.
 
-The command ``item2vec retrain`` calls the function ``retrain``, which carries out steps 1, 2 and 10. The
-class ``_Run`` carries out steps 3 to 9. Each part of a step is marked with the process that executes it: the
-process of the command [parent], the process that executes the jobs of ``jobs.Jobs`` [worker], or the process
-that checks a bundle [canary].
+The steps are those of docs/retraining.md. The functions that carry them out are, in the order of their calls:
 
-1. Check the schema of the store (``Store.check_schema``). Lock the models folder, and remove temporary files
-   of killed runs (``versions.attempt``). [parent]
-2. Start the record of the run, and read the results of earlier versions (``record.begin``). Start the worker
-   (``supervisor.Worker``). [parent]
-3. Check that no rollback holds promotions back (``gates.of_hold``). [parent]
-4. Take a snapshot of the store (job ``snapshot``) [worker], and check the amount of data (``gates.of_data``).
-   [parent]
-5. Train on the past, and evaluate on the newest interactions (job ``train_and_evaluate``) [worker]. Check the
-   metrics (``gates.of_evaluation``). [parent]
-6. Train the model to be published on all interactions, and measure its health (job ``train``) [worker]. Check
-   the model (``gates.of_model``). [parent]
-7. Write the model as a bundle (job ``write``). [worker]
-8. Read the bundle from the disk and query it [canary]. Replace ``CURRENT`` (``Attempt.commit``). [parent]
-9. Complete the record: report, row in the store [parent], HTML page (job ``draw_page``) [worker]
-   (``Record.end``).
-10. Release the lock, and remove old versions under a new one (``versions.gc``). [parent]
+1. ``Store.check_schema``; ``publishing.attempt`` locks the models folder (``locks.locked``), and removes
+   temporary files of killed runs (``layout.sweep``). [parent]
+2. ``record.begin`` starts the record, and reads the results of earlier versions
+   (``earlier_versions.read_earlier_results``). The class ``Worker`` starts the process of the jobs. [parent]
+3. ``rollbacks.held`` and ``gates.of_hold``. [parent]
+4. ``Jobs.snapshot`` [worker] and ``gates.of_data``. [parent]
+5. ``Jobs.train_and_evaluate``: ``jobs._split`` and ``jobs._sampled`` hold out the newest interactions,
+   ``fitting.fit`` trains on the others, ``Study.of`` evaluates model and baselines. [worker]
+   ``gates.of_evaluation``. [parent]
+6. ``Jobs.train``: ``fitting.fit`` calls ``training.train_with_table`` and, for objectives with epochs,
+   ``epochs.run_epochs``. ``drift.compare_models`` compares the model with the served version, and
+   ``health.measure_health`` computes its statistics. [worker] ``gates.of_model``. [parent]
+7. ``Jobs.write``: ``layout.with_layout`` computes the positions of the items, ``bundle.write`` writes the
+   model to ``staging``. [worker]
+8. ``Attempt.commit`` checks for a hold again (``rollbacks.check_not_held``), lets another process read and
+   query the bundle (``checking.run_canary``) [canary], moves the bundle to ``versions``, and replaces
+   ``CURRENT`` (``layout.point_to``). [parent]
+9. ``Record.end`` writes the report (``Record._write``) and the row of the store (``Record._write_to_store``),
+   and removes old reports (``Record._prune``) [parent]; ``Jobs.draw_page`` draws the HTML page. [worker]
+10. The lock is released. ``retention.gc`` removes old versions, and ``metrics_file._write`` writes the
+    metrics. [parent]
+
+The processes are that of the command [parent], that of the jobs [worker], and that of the check [canary]. The
+function ``retrain`` carries out steps 1, 2 and 10, the class ``_Run`` steps 3 to 9.
 
 An error in step 1 or 2 leaves no report; the next run closes its row in the store. An error in steps 3 to 8
-is recorded by step 9, and step 10 is skipped. The lock is released in every case. The next run removes
-temporary files that could not be removed.
+is recorded by step 9. After an error, no versions are removed in step 10. The next run removes temporary
+files that could not be removed.
 """
 
 from __future__ import annotations
