@@ -42,7 +42,8 @@ class View:
     """A version and a catalogue, which answer any number of queries. Immutable.
 
     ``Engine.view`` returns the current one. All answers of a view are consistent with each other, also while
-    another version is published. Only histories are read from the store when they are queried.
+    another version is published. A query reads only histories and impressions from the store, and writes only
+    impressions.
 
     Parameters
     ----------

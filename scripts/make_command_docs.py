@@ -14,6 +14,9 @@ Results are printed to stdout as text, or as JSON with `--json`. Logs and progre
 Settings are read from flags, `ITEM2VEC_*` environment variables and `item2vec.toml` in the current folder, in
 this order of precedence. Unknown names are errors.
 
+All commands have these exit codes. [retraining.md](retraining.md#logs-and-exit-codes) has those of `retrain`
+in detail:
+
 | exit code | meaning |
 |---|---|
 | 0 | success |
@@ -23,6 +26,7 @@ this order of precedence. Unknown names are errors.
 | 5 | corrupt data or bundle |
 | 6 | published, but durability unknown |
 | 75 | another run holds the lock |
+| 130 | Ctrl-C |
 | 1 | any other error, including SIGTERM and a closed pipe as stdout |
 
 ## item2vec.toml

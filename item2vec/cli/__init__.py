@@ -88,10 +88,11 @@ def main(words: Sequence[str] | None = None) -> None:
 
     An ``Item2VecError`` is printed on stderr as one line and determines the exit code. Any other exception is
     printed as a traceback, with secrets masked; the exit code is 1. On SIGTERM the command
-    removes its temporary files and exits with code 1. The exception is ``retrain`` after it has replaced
-    ``CURRENT``: its exit code is 6 if the publication was not finished, otherwise 0. If stdout is a closed
-    pipe, typer exits with code 1, except in ``retrain``, which ignores it. If stdout cannot be written for
-    another reason, such as a full disk, the exit code is 1, too.
+    removes its temporary files and exits with code 1, on Ctrl-C with 130 (typer). If stdout is a closed pipe
+    (typer) or cannot be written for another reason, such as a full disk, the exit code is 1. ``retrain``
+    differs: once ``CURRENT`` is replaced, SIGTERM and Ctrl-C give 6 if the publication was not finished,
+    otherwise 0; while the outcome of a refused or failed run is recorded, they do not change its exit code;
+    and neither do errors of stdout after a promotion or a refusal.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the encoding of a terminal may lack characters of titles

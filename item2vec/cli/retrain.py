@@ -55,15 +55,14 @@ def retrain(
 ) -> None:
     """Run the nightly job: snapshot, evaluate, train, publish.
 
-    Steps: take a snapshot of the store; train on the older interactions and evaluate on the newest ones;
-    train on all interactions; publish. Gates are checked after each of the first three steps. If a gate
-    fails, the run ends, and the served version is unchanged. Both trainings start from random vectors, not
-    from the vectors of the served version.
+    Gates are checked before the snapshot and after each step but the last. If a gate fails, the run ends, and
+    the served version is unchanged. Both trainings start from random vectors, not from the vectors of the
+    served version.
 
     Exit codes: 0 published; 1 any other error; 2 invalid configuration, or a store without schema; 3 a gate
     failed, or a rollback holds promotions; 4 nothing to train; 5 corrupt data or bundle; 6 published,
-    durability unknown; 75 another run holds the lock. Gates, retention and limits are configured in
-    item2vec.toml: see docs/retraining.md.
+    durability unknown; 75 another run holds the lock. docs/retraining.md describes steps and exit codes, and
+    the gates, retention and limits of item2vec.toml.
 
     Example: item2vec retrain --epochs 10
     """

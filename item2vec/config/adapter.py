@@ -63,9 +63,10 @@ class AdapterConfig(Settings):
     """Settings for building sentences and histories from interactions.
 
     A model contains these settings. ``events``, ``since``, ``group_by``, ``collapse_repeats`` and
-    ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation. All
-    other settings apply to training sentences only. For example, ``kind="sessions"`` splits training
-    sentences into visits but does not split a history; decay gives recent visits more weight.
+    ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation;
+    ``seen_events`` applies to histories only, and all other settings to training sentences only. For example,
+    ``kind="sessions"`` splits training sentences into visits but does not split a history; decay gives recent
+    visits more weight.
 
     Examples
     --------

@@ -72,15 +72,15 @@ class GatesConfig(Settings):
     """Maximum norm of an input vector, and maximum median norm of output vectors. Norms above 1,000
     indicate divergence."""
     min_output_norm: Annotated[Finite, Field(ge=0)] = 0.02
-    """Minimum median norm of output vectors, which start at zero."""
+    """Minimum median norm of output vectors, which skip-gram and CBOW initialise with zero."""
     min_effective_rank: Annotated[Finite, Field(ge=0)] = 10.0
     """Minimum effective rank of the vectors; for small models, a fifth of the possible rank."""
     max_mean_cosine: Annotated[Finite, Field(ge=-1, le=1)] = 0.9
     """Maximum mean cosine of two different items. The mean is 1 if all vectors have the same direction."""
     max_duplicates: Share = 0.1
-    """Maximum share of vectors that equal another vector."""
+    """Maximum share of vectors that equal an earlier vector."""
     min_self_retrieval: Share = 0.99
-    """Minimum share of items that the index returns first for a query with the item's own vector."""
+    """Minimum share of sampled items to which, by cosine, no item is nearer than the item itself."""
     min_recall: Share = 0.9
     """Minimum recall@10 of the index against exact search."""
 
@@ -97,20 +97,22 @@ class RetentionConfig(Settings):
     reports: Least = 100
     """Number of newest run reports to keep."""
     pages: bool = True
-    """Write an HTML page next to the JSON report of each run, if the extra ``report`` is installed."""
+    """Write an HTML page next to the JSON report of each run with an evaluation that was promoted or refused,
+    if the extra ``report`` is installed."""
 
 
 class LimitsConfig(Settings):
-    """Limits of time and memory. A run that exceeds a limit is aborted.
+    """Limits of time and memory, checked during the jobs of the worker. A run that exceeds one is aborted.
 
     >>> LimitsConfig(time="90min", memory=4).memory
     4.0
     """
 
     time: Duration = "6h"
-    """Maximum duration of a run."""
+    """Maximum duration of a run, checked during the jobs of the worker process."""
     memory: Annotated[Finite, Field(gt=0)] | None = None
-    """Maximum memory of the worker process, in GiB. The default is three quarters of the machine's memory."""
+    """Maximum memory of the worker process, in GiB. The default is three quarters of the memory of the
+    machine, or of its container."""
 
 
 class RetrainConfig(Settings):

@@ -47,9 +47,10 @@ def temporal_split(
 ) -> Split:
     """Train on the events before a cut-off, and predict the new items of every user active after it.
 
-    A history consists of all items that the user interacted with before the cut-off, oldest first. It is
-    empty for users without earlier events. The targets are the distinct items that the user interacted with
-    at or after the cut-off, in order of time. All events of the training part are before the cut-off.
+    A history consists of all items that the user interacted with before the cut-off, oldest first, without
+    those that ``adapter`` drops. It is empty for users without earlier events. The targets are the distinct
+    items that the user interacted with at or after the cut-off, in order of time. All events of the training
+    part are before the cut-off.
 
     Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
     existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).

@@ -64,7 +64,8 @@ class Health:
     objective compares vectors by cosine: they are initialised with norm 1, and only an evaluation detects
     missing training."""
     output_norm: float | None
-    """Median norm of the output rows, which are initialised with 0; ``None`` without output vectors."""
+    """Median norm of the output rows; ``None`` without output vectors. It detects missing training of
+    skip-gram and CBOW, which initialise them with 0; next_item initialises them with norm 1."""
     effective_rank: float
     """Number of directions over which the input rows spread: exp(-Σ p ln p), p = σ / Σσ, with the singular
     values σ of the centred unit rows. 0 if all rows point in the same direction. The rows are scaled to unit

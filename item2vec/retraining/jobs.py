@@ -1,6 +1,7 @@
 """Jobs of a run, executed in the worker process: snapshot, train_and_evaluate, train, write, draw_page.
 
-``run.py`` calls the jobs in this order through ``supervisor.Worker``. Arguments and results are JSON values.
+``run.py`` and, for the last job, ``record.py`` call them in this order through ``supervisor.Worker``.
+Arguments and results are JSON values.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Jobs:
         }
 
     def train(self, compared_with: str | None) -> TrainingResult:
-        """Train the model to be published from scratch, on all interactions, and measure its health.
+        """Train the model to be published from scratch, on all selected interactions, and measure its health.
 
         ``compared_with`` is the bundle of the served version, or ``None``. The drift between the two models
         is reported. The training does not depend on the bundle.

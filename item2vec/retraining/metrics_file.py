@@ -129,7 +129,7 @@ def _rendered(
             "Value that a gate compares with its bounds.",
             [({"gate": gate["name"]}, gate["value"]) for gate in gates],
         ),
-        "interactions": ("Interactions that the run has read.", [({}, data.get("interactions"))]),
+        "interactions": ("Interactions that [adapter] selects.", [({}, data.get("interactions"))]),
         "users": ("Users of these interactions.", [({}, data.get("users"))]),
         "items": ("Items of these interactions.", [({}, data.get("items"))]),
         "score": ("Score of a model on the held-out interactions.", _scores(report.get("evaluation", {}))),

@@ -85,13 +85,14 @@ def retrain(
 ) -> Retrained:
     """Train on the interactions in the store, evaluate, and publish the model if it passes the gates.
 
-    The run reads a snapshot of the store and splits it by time. It trains a model on the past, and evaluates
-    this model and the baselines on the newest interactions. If all gates are passed, it trains a second model
-    on all interactions, checks it, reads it back from the disk, and publishes it in one atomic step.
+    The run reads a snapshot of the store. It trains a model without the newest interactions, and evaluates
+    this model and the baselines on them. If all gates are passed, it trains a second model on all
+    interactions that the adapter selects, checks it, reads it back from the disk, and publishes it in one
+    atomic step.
 
     A worker process trains and evaluates within the limits of ``config``. After a killed run no repair is
-    necessary: start another run. A run writes a report to ``runs`` in the models folder and a row to the
-    store, even if a gate rejects the model or the run fails.
+    necessary: start another run. From step 3 on, a run writes a report to ``runs`` in the models folder
+    and a row to the store, even if a gate rejects the model or the run fails.
 
     Parameters
     ----------

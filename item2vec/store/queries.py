@@ -135,7 +135,7 @@ def read_histories(
 def read_interactions(
     connection: sa.Connection, start: datetime | None, end: datetime | None, events: Sequence[str] | None
 ) -> Interactions:
-    """Return interactions ordered by user, time, position and event key, whatever the order of ingestion.
+    """Return interactions ordered by user, time, position, event key and source, however they were ingested.
 
     Raise ``InputError`` for a ``start`` or ``end`` if the interactions have no timestamps.
 
