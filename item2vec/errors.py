@@ -193,7 +193,7 @@ def _fit_for_display(message: str) -> str:
 
 
 class ConfigError(Item2VecError, ValueError):
-    """A setting is unknown, out of range, or does not fit other settings or the data. No result is written."""
+    """A setting is unknown, out of range, or does not fit other settings or the data. No model is written."""
 
     exit_code = 2
 

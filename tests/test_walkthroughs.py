@@ -14,6 +14,7 @@ from nights import QUICK, InProcessWorker, fill, made_listens
 
 import item2vec
 from item2vec import ItemVectors, Recommender, cli, publish, readers
+from item2vec.cli.app import root
 from item2vec.config import RetentionConfig
 from item2vec.index import search
 from item2vec.retraining import run
@@ -84,6 +85,7 @@ def test_the_path_of_recommend_and_the_drawing_of_the_search(tmp_path, monkeypat
     publish(Recommender(vectors, items=songs, index="faiss"), "models")
     rules = ["--where", "year>=1900", "--at-most", "artist=1", "--interests", "2"]
     rules += ["--boost", "blue-harbour=1.2", "--disliked", "909-steps"]
+    root.cache_clear()
     called = calls(cli.main, ["recommend", "--user", listens.users.ids[0], *rules])
     path, _, without_taste = cli.__doc__.partition("\nWithout a user vector")
     steps = re.findall(r"``([\w/]+\.py)``\s+`([\w.]+)`", path)

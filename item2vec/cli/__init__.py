@@ -40,7 +40,8 @@ The path of ``item2vec recommend --user u42``:
       disliked items of the history, which are excluded.
    d. ``user_vectors.py`` `read_user_vectors` computes the user vector: with ``interests``, ``interests.py``
       `divide` divides the history; ``taste.py`` `TasteReader.read` computes the taste vector, a weighted mean
-      of item vectors; ``dislikes.py`` `move_away` moves it away from disliked items.
+      of item vectors; ``dislikes.py`` `move_away` moves it away from disliked items. In Python, ``direction``
+      moves it as well.
    e. ``bonuses.py`` `history_bonuses` computes the bonuses of neighbours and, if seen items may be
       recommended, of repeats; none with the default settings.
    f. ``prior.py`` `queries_of` appends the weight of the popularity prior, if ``popularity`` is above 0.

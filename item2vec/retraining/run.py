@@ -4,7 +4,7 @@ The steps are those of docs/retraining.md. The functions that carry them out are
 
 1. ``Store.check_schema``; ``publishing.attempt`` locks the models folder (``locks.locked``), and removes
    temporary files of killed runs (``layout.sweep``). [parent]
-2. ``record.begin`` starts the record, and reads the results of earlier versions
+2. ``record.begin`` removes temporary reports, starts the record, and reads the results of earlier versions
    (``earlier_versions.read_earlier_results``). The class ``Worker`` starts the process of the jobs. [parent]
 3. ``rollbacks.held`` and ``gates.of_hold``. [parent]
 4. ``Jobs.snapshot`` [worker] and ``gates.of_data``. [parent]
@@ -25,7 +25,7 @@ The steps are those of docs/retraining.md. The functions that carry them out are
     metrics. [parent]
 
 The processes are that of the command [parent], that of the jobs [worker], and that of the check [canary]. The
-function ``retrain`` carries out steps 1, 2 and 10, the class ``_Run`` steps 3 to 9.
+function ``_retrained`` carries out steps 1, 2 and 10, the class ``_Run`` steps 3 to 9.
 
 An error in step 1 or 2 leaves no report; the next run closes its row in the store. An error in steps 3 to 8
 is recorded by step 9. After an error, no versions are removed in step 10. The next run removes temporary
