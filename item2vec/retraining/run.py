@@ -114,6 +114,8 @@ def retrain(
 
     Raises
     ------
+    ConfigError, InputError
+        If a setting is invalid or does not fit the data, or a folder is not of the expected kind.
     GateRefusedError
         If a gate is not passed, or a rollback holds promotions back; ``.report`` is the run's report.
     NothingToTrainError
