@@ -228,8 +228,8 @@ matrix = np.random.default_rng(5).normal(size=(3000, 512)).astype(np.float32)
 build(matrix[:100], kind="faiss")
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 outcomes = []
-# The first matrix is larger than the free memory of the heap. Otherwise, the allocation of a thread can be the
-# first to fail, and then the C library ends the process.
+# The first matrix is larger than the free memory of the heap. Otherwise, the allocation of a thread can
+# be the first to fail, and then the C library ends the process.
 for megabytes, rows in ((1, matrix), (4000, matrix[:300])):
     resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20), resource.RLIM_INFINITY))
     try:

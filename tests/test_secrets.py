@@ -15,7 +15,7 @@ from item2vec import TasteConfig, adapters, fit, publish
 from item2vec.cli.app import tree
 from item2vec.cli.logs import _Lines
 from item2vec.conditions import parse
-from item2vec.errors import ConfigError, Item2VecError, StoreError, masked, short_repr
+from item2vec.errors import ConfigError, InputError, Item2VecError, StoreError, masked, short_repr
 from item2vec.store import Store
 from item2vec.store.connect import parse_url, shown
 
@@ -296,6 +296,10 @@ def test_no_message_contains_a_large_argument(call, value):
     except Item2VecError as error:
         message = str(error)
     assert len(message) < 5_000
+
+
+def test_a_long_message_is_shortened():
+    assert len(str(InputError("a" * 10**6))) < 5_000
 
 
 def test_messages_are_masked_however_they_are_made():
