@@ -83,6 +83,15 @@ def test_a_poor_index_never_misses_a_row_with_a_bonus(case):
     assert all(score >= -worst for score, (worst, _) in zip(scores, least, strict=False))
 
 
+@pytest.mark.parametrize("make", [PoorIndex.build, lambda matrix: build(matrix, kind="exact")])
+def test_an_excluded_row_is_not_returned_whatever_its_bonus(make):
+    matrix = np.eye(64, dtype=np.float32)
+    rules = {"k": 3, "excluded": [[2]], "bonuses": bonuses_of([{2: 9, 4: 5}])}
+    for allowed in (None, as_mask([0, 1, 2, 4], matrix)):
+        results = find_many(make(matrix), matrix[:1], allowed=allowed, **rules)[0]
+        assert (results.rows.tolist(), results.scores.tolist()) == ([4, 0, 1], [5, 1, 0])
+
+
 @pytest.mark.parametrize("kind", ["exact", "annoy"])
 def test_find_many_is_bit_identical_to_single_queries(kind):
     random = np.random.default_rng(4)
