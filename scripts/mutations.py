@@ -3,7 +3,7 @@
 
 A mutation of mutations.toml replaces one text in a copy of this checkout, and names the tests to run there.
 The tests must pass without the mutation, and fail with it. Exit code: 1 if a mutation survives, 2 if a
-mutation cannot be run. All mutations take twenty minutes on two cores.
+mutation cannot be run. All mutations take about an hour on two cores.
 
 Usage: mutations.py [--list] [--only NAME]… [--jobs N]
 """
