@@ -267,6 +267,7 @@ def calls_of(world):
         yield writer.write, {"number": 0, "tokens": rows, "offsets": np.array([0, 2])}
         columns = {"tokens": rows, "offsets": np.array([0, 1, 2])}
         yield writer.write_runs, {"bounds": np.array([0, 1, 2]), **columns}
+        yield writer.finish, {"recount": True}
     yield sharded.ShardWriter, {"path": folder / "other", "ids": ["a"], "counts": [1]}
     yield sharded.shard_of, {"user": "u", "n_shards": 2}
     yield (
@@ -358,6 +359,7 @@ def calls_of(world):
     yield adapters.sessions, {"interactions": w.interactions}
     yield adapters.playlists, {"source": w.folder / "lists.txt"}
     yield adapters.walks, {"edges": w.graph, "walks_per_node": 1, "walk_length": 3}
+    yield adapters.save_walks, {"edges": w.graph, "out": w.folder / "walks", "walk_length": 3}
     columns = {"user": "user", "item": "item"}
     yield readers.read_interactions, {"source": w.folder / "listens.csv", **columns}
     yield readers.read_items, {"source": w.folder / "items.csv", "item": "item"}

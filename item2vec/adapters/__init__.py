@@ -6,6 +6,6 @@ from item2vec.adapters.histories import histories, sessions
 from item2vec.adapters.pairs import pairs
 from item2vec.adapters.playlists import playlists
 from item2vec.adapters.shards import save_shards
-from item2vec.adapters.walks import walks
+from item2vec.adapters.walks import save_walks, walks
 
-__all__ = ["histories", "pairs", "playlists", "save_shards", "sessions", "walks"]
+__all__ = ["histories", "pairs", "playlists", "save_shards", "save_walks", "sessions", "walks"]

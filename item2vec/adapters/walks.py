@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from item2vec.arguments import checked_except
-from item2vec.arrays import Codes
+from item2vec.arrays import Codes, Offsets
 from item2vec.errors import ConfigError
 from item2vec.graph import Graph
 from item2vec.interactions import read_only
 from item2vec.kernels.alias import edge_alias_tables
-from item2vec.kernels.walks import Csr, walk
+from item2vec.kernels.walks import Csr, filter_of, walk
+from item2vec.progress import progress_bar
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import check_least
+from item2vec.sharded import ShardWriter
 
-__all__ = ["walks"]
+__all__ = ["save_walks", "walks"]
 
 
 @checked_except("walks_per_node", "walk_length", "p", "q", "seed")
@@ -68,26 +74,180 @@ def walks(
     >>> walks([("a", "b"), ("b", "c")], walks_per_node=2, walk_length=3)
     Sentences(6 sentences, 18 tokens, 3 items, lengths 3 to 3)
     """
-    check_least("walks_per_node", walks_per_node, 1)
-    check_least("walk_length", walk_length, 1, most=math.inf)
-    check_least("seed", seed, 0)
-    if seed >= 2**32:
-        raise ConfigError(f"seed is {seed}; expected an integer below 2**32")
-    for name, value in (("p", p), ("q", q)):
-        _check_bias(name, value)
-    graph = _graph(edges, directed)
-    n_tokens = len(graph) * walks_per_node * walk_length
+    planned = _Walks.of(edges, directed, walks_per_node, walk_length, p, q, seed)
+    ends = [0, planned.n]
+    with _refusing_excess(planned.n * walk_length, "lower walks_per_node or walk_length"):
+        (starts,) = planned.starts(ends)
+        return Sentences(planned.graph.nodes, *planned.walker()(starts, 0))
+
+
+@checked_except("walks_per_node", "walk_length", "p", "q", "seed", "shards")
+def save_walks(
+    edges: Graph | str | PathLike[str] | Iterable[tuple[Any, ...]] | Any,
+    out: str | PathLike[str],
+    *,
+    shards: int = 8,
+    walks_per_node: int = 10,
+    walk_length: int = 80,
+    p: float = 1.0,
+    q: float = 1.0,
+    seed: int = 7,
+    directed: bool | None = None,
+) -> None:
+    """Write random walks on a graph as a sharded corpus, for ``Sentences.open``.
+
+    The sentences are those of ``walks`` with the same arguments, in the same order and with the same codes,
+    cut into runs of equal numbers of walks (up to one). Each shard is written before the walks of the next
+    one are made, so that the graph and one shard are in memory: 4 bytes per node of a walk. If no walk ends
+    early, the files are those of ``walks(…).save(out, shards=shards)``. If the process is killed, the same
+    call continues with the shards that are complete.
+
+    Parameters
+    ----------
+    edges, walks_per_node, walk_length, p, q, seed, directed
+        See ``walks``.
+    out
+        Folder to create. It must not exist.
+    shards
+        Number of shards.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range, or the walks of a shard do not fit into memory.
+    BundleExistsError
+        If ``out`` exists.
+    LockHeldError
+        If another process writes the same folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_walks([("a", "b"), ("b", "c")], f"{folder}/corpus", shards=4, walk_length=3)
+    ...     Sentences.open(f"{folder}/corpus")
+    ShardedSentences(4 shards, 30 sentences, 90 tokens, 3 items)
+    """
+    check_least("shards", shards, 1)
+    planned = _Walks.of(edges, directed, walks_per_node, walk_length, p, q, seed)
+    ids = planned.graph.nodes.ids
+    with ShardWriter(
+        out, ids, np.zeros(len(ids), dtype=np.int64), n_shards=shards, source=planned.fingerprint()
+    ) as writer:
+        ends, missing = planned.ends(shards), {*writer.missing()}
+        most = max(end - first for first, end in pairwise(ends)) * walk_length
+        with (
+            _refusing_excess(most, "raise shards, or lower walks_per_node or walk_length"),
+            progress_bar("writing shards", total=len(missing)) as advance,
+        ):
+            walker = planned.walker()
+            for number, starts in enumerate(planned.starts(ends)):
+                if number in missing:
+                    # The arrays have no name here, so that two shards are never in memory.
+                    writer.write(number, *walker(starts, ends[number]))
+                    advance("")
+        writer.finish(recount=True)
+
+
+@dataclass(frozen=True)
+class _Walks:
+    """The settings of walks on a graph. All walks are numbered: a pass follows the other."""
+
+    graph: Graph
+    walks_per_node: int
+    walk_length: int
+    p: float
+    q: float
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        edges: Any,
+        directed: bool | None,
+        walks_per_node: int,
+        walk_length: int,
+        p: float,
+        q: float,
+        seed: int,
+    ) -> _Walks:
+        """Check the settings, and read the graph."""
+        check_least("walks_per_node", walks_per_node, 1)
+        check_least("walk_length", walk_length, 1, most=math.inf)
+        check_least("seed", seed, 0)
+        if seed >= 2**32:
+            raise ConfigError(f"seed is {seed}; expected an integer below 2**32")
+        for name, value in (("p", p), ("q", q)):
+            _check_bias(name, value)
+        return cls(
+            _graph(edges, directed), int(walks_per_node), int(walk_length), float(p), float(q), int(seed)
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of walks."""
+        return len(self.graph) * self.walks_per_node
+
+    def ends(self, n_shards: int) -> list[int]:
+        """Return 0, and the number of the walk that follows each shard.
+
+        The positions are those of ``Sentences.save`` for walks that do not end early.
+        """
+        n_tokens = self.n * self.walk_length
+        return [-(-(n_tokens * shard // n_shards) // self.walk_length) for shard in range(n_shards + 1)]
+
+    def starts(self, ends: list[int]) -> Iterator[Codes]:
+        """Yield the first nodes of the walks from each end to the next one.
+
+        The nodes of each pass are in random order.
+        """
+        random = np.random.default_rng(self.seed)
+        nodes = np.arange(len(self.graph), dtype=np.int32)
+        rest = nodes[:0]
+        for first, end in pairwise(ends):
+            starts = np.empty(end - first, np.int32)
+            n = 0
+            while n < len(starts):
+                rest = rest if len(rest) else random.permuted(nodes)
+                part, rest = rest[: len(starts) - n], rest[len(starts) - n :]
+                starts[n : n + len(part)] = part
+                n += len(part)
+            yield starts
+
+    def walker(self) -> Callable[[Codes, int], tuple[Codes, Offsets]]:
+        """Return a function that makes walks from the first nodes of a run and the number of its first walk.
+
+        It returns the nodes of all walks, and the offsets of the walks.
+        """
+        graph = _arrays(self.graph)
+        edges = filter_of(graph, self.q)
+
+        def walked(starts: Codes, first: int) -> tuple[Codes, Offsets]:
+            tokens, lengths = walk(graph, edges, starts, first, self.walk_length, self.p, self.q, self.seed)
+            return tokens, offsets_of(lengths)
+
+        return walked
+
+    def fingerprint(self) -> str:
+        """Return a text that identifies the edges and the settings."""
+        graph, digest = self.graph, hashlib.sha256()
+        for array in (graph.offsets, graph.neighbours, graph.weights):
+            if array is not None:
+                digest.update(array.data)
+        settings = (self.walks_per_node, self.walk_length, self.p, self.q, self.seed)
+        return repr((digest.hexdigest(), graph.directed, graph.weights is not None, *settings))
+
+
+@contextlib.contextmanager
+def _refusing_excess(n_tokens: int, advice: str) -> Iterator[None]:
     try:
         if n_tokens > sys.maxsize // 8:
             raise MemoryError
-        starts = _starts(len(graph), walks_per_node, seed)
-        tokens, lengths = walk(_arrays(graph), starts, walk_length, p, q, seed)
+        yield
     except MemoryError:
         raise ConfigError(
-            f"the walks have {n_tokens:,} nodes, which do not fit into memory; "
-            "lower walks_per_node or walk_length"
+            f"the walks have {n_tokens:,} nodes, which do not fit into memory; {advice}"
         ) from None
-    return Sentences(graph.nodes, tokens, offsets_of(lengths))
 
 
 def _check_bias(name: str, value: object) -> None:
@@ -109,12 +269,6 @@ def _graph(edges: Any, directed: bool | None) -> Graph:
             "directed is True for an undirected graph; create the graph with Graph.of(…, directed=True)"
         )
     return edges
-
-
-def _starts(n_nodes: int, n_passes: int, seed: int) -> Codes:
-    random = np.random.default_rng(seed)
-    starts = np.tile(np.arange(n_nodes, dtype=np.int32), (n_passes, 1))
-    return random.permuted(starts, axis=1, out=starts).reshape(-1)
 
 
 def _arrays(graph: Graph) -> Csr:

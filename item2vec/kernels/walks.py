@@ -27,16 +27,29 @@ from item2vec.kernels.edges import Csr, edge_filter
 from item2vec.kernels.node2vec import second_order, swaps
 from item2vec.kernels.random import GOLDEN, below, mix
 
-__all__ = ["Csr", "walk"]
+__all__ = ["Csr", "filter_of", "walk"]
 
 _BLOCK = 64
 _TASK = 64 * _BLOCK
 
 
-def walk(graph: Csr, starts: Codes, walk_length: int, p: float, q: float, seed: int) -> tuple[Codes, Offsets]:
+def filter_of(graph: Csr, q: float) -> Words:
+    """Return the filter of edges that walks with this in-out parameter need; it is empty for q = 1.
+
+    With q = 1, neighbours of the previous node have the same bias as other nodes.
+    """
+    if q == 1:
+        return np.empty(0, np.uint64)
+    return edge_filter(graph.offsets, graph.neighbours, graph.directed)
+
+
+def walk(
+    graph: Csr, edges: Words, starts: Codes, first: int, walk_length: int, p: float, q: float, seed: int
+) -> tuple[Codes, Offsets]:
     """Return the nodes of all walks, concatenated, and the length of each walk.
 
-    ``starts`` holds the first node of each walk: one or more passes over all nodes, each in any order. A walk
+    ``edges`` is the result of ``filter_of``. ``starts`` holds the first node of each walk: a part of several
+    passes over all nodes, each in any order. ``first`` is the position of this part in all passes. A walk
     ends early at a node without neighbours.
     """
     tokens = np.empty(len(starts) * walk_length, np.int32)
@@ -44,12 +57,9 @@ def walk(graph: Csr, starts: Codes, walk_length: int, p: float, q: float, seed: 
     walks[:, 0] = starts
     lengths = np.ones(len(starts), np.int64)
 
-    # With q = 1, neighbours of the previous node have the same bias as other nodes.
-    edges = edge_filter(graph.offsets, graph.neighbours, graph.directed) if q != 1 else np.empty(0, np.uint64)
-
-    def advance(first: int) -> None:
-        task = slice(first, first + _TASK)
-        _advance(graph, edges, walks[task], lengths[task], first, np.uint64(seed), float(p), float(q))
+    def advance(start: int) -> None:
+        task = slice(start, start + _TASK)
+        _advance(graph, edges, walks[task], lengths[task], first + start, np.uint64(seed), float(p), float(q))
 
     with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as threads:
         for _ in threads.map(advance, range(0, len(starts), _TASK)):

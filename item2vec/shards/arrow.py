@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from item2vec import files
-from item2vec.arrays import Codes
+from item2vec.arrays import Codes, Offsets
 from item2vec.errors import CorruptBundleError, InputError, InputTypeError, InvalidIdError, short_repr
 from item2vec.shards.hashing import Lookup, compact
+from item2vec.shards.manifest import VOCABULARY
 from item2vec.types import MAX_ID_BYTES, Vocabulary, as_history, as_texts, check_ids
 
-__all__ = ["ArrowIds", "ArrowVocabulary", "open_vocabulary", "write_vocabulary"]
+__all__ = ["ArrowIds", "ArrowVocabulary", "open_vocabulary", "write_counts", "write_vocabulary"]
 
 LARGEST_TUPLE = 1 << 21
 """Maximum number of ids of a vocabulary that is read into a tuple, where look-ups are faster: 2,097,152."""
@@ -28,7 +29,7 @@ BLOCK = 1 << 16
 SINGLE = 256
 """Maximum number of ids that are read or looked up one by one, where this is faster than in blocks."""
 
-_VOCABULARY, _HASHES, _CODES = "vocabulary.arrow", "vocabulary.hashes.npy", "vocabulary.codes.npy"
+_HASHES, _CODES = "vocabulary.hashes.npy", "vocabulary.codes.npy"
 _SCHEMA = pa.schema([("id", pa.string()), ("count", pa.int64())])
 
 
@@ -188,14 +189,9 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     InputError
         If an id is invalid or occurs twice, or ids and counts have other types or different lengths.
     """
-    path = folder / _VOCABULARY
+    path = folder / VOCABULARY
     try:
-        with path.open("xb") as file:
-            with pa.ipc.new_file(file, _SCHEMA) as writer:
-                for block in _regular(_tables(ids, counts)):
-                    writer.write_batch(_compact(block))
-            file.flush()
-            files.flush(file.fileno())
+        _write(path, _tables(ids, counts))
     except InputError:
         raise
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -214,6 +210,14 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     return len(array)
 
 
+def write_counts(folder: Path, counts: Offsets) -> None:
+    """Replace the counts of the vocabulary of a folder. The ids do not change."""
+    path, fresh = folder / VOCABULARY, folder / f".{VOCABULARY}.tmp"
+    fresh.unlink(missing_ok=True)  # of a process that was killed
+    _write(fresh, _tables(_mapped(path), counts))
+    fresh.replace(path)
+
+
 def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
     """Open the vocabulary of a folder. The caller has verified the checksums of its files.
 
@@ -224,7 +228,7 @@ def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
     CorruptBundleError
         If the file is not an Arrow file of ids, or has another number of ids.
     """
-    path = folder / _VOCABULARY
+    path = folder / VOCABULARY
     try:
         array = _mapped(path)
         if len(array) != n_items:
@@ -249,6 +253,15 @@ def _mapped(path: Path) -> pa.ChunkedArray:
     if table.schema != _SCHEMA:
         raise pa.ArrowInvalid(f"columns {table.schema.names}; expected id (string) and count (int64)")
     return table["id"]
+
+
+def _write(path: Path, tables: Iterable[pa.Table]) -> None:
+    with path.open("xb") as file:
+        with pa.ipc.new_file(file, _SCHEMA) as writer:
+            for block in _regular(tables):
+                writer.write_batch(_compact(block))
+        file.flush()
+        files.flush(file.fileno())
 
 
 def _tables(ids: Any, counts: Any) -> Iterator[pa.Table]:

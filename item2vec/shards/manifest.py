@@ -17,9 +17,19 @@ from item2vec import files
 from item2vec.errors import CorruptBundleError
 from item2vec.shards.columns import COLUMNS
 
-__all__ = ["MANIFEST", "Manifest", "ShardRecord", "map_shard", "read_manifest", "shard_files", "verify"]
+__all__ = [
+    "MANIFEST",
+    "VOCABULARY",
+    "Manifest",
+    "ShardRecord",
+    "map_shard",
+    "read_manifest",
+    "shard_files",
+    "verify",
+]
 
 MANIFEST = "corpus.json"
+VOCABULARY = "vocabulary.arrow"
 USERS = "users.arrow"
 MAX_MANIFEST_BYTES = 1 << 27
 FORMAT = 1
@@ -165,7 +175,7 @@ def _is_valid(manifest: Manifest) -> bool:
         and list(manifest.columns) == [name for name in COLUMNS if name in manifest.columns]
         and all(type(n) is int and n >= 0 for n in sizes)
         and all(_DIGEST.fullmatch(digest) for digest in digests)
-        and vocabulary in ({"vocabulary.arrow"}, {"vocabulary.arrow", *_LOOKUP_FILES})
+        and vocabulary in ({VOCABULARY}, {VOCABULARY, *_LOOKUP_FILES})
         and all(shard.name == f"{number:05d}" for number, shard in enumerate(manifest.shards))
         and all({*shard.sha256} - {USERS} == {*shard_files(manifest.columns)} for shard in manifest.shards)
         and len({USERS in shard.sha256 for shard in manifest.shards}) == 1

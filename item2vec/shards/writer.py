@@ -14,13 +14,23 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from item2vec import files
 from item2vec.arguments import as_array, checked
 from item2vec.errors import BundleExistsError, CorruptBundleError, InputError, LockHeldError
 from item2vec.shards.columns import COLUMNS, fault_of
-from item2vec.shards.manifest import FORMAT, MANIFEST, Manifest, ShardRecord, shard_files, verify
+from item2vec.shards.manifest import (
+    FORMAT,
+    MANIFEST,
+    VOCABULARY,
+    Manifest,
+    ShardRecord,
+    map_shard,
+    shard_files,
+    verify,
+)
 from item2vec.types import as_history
 
 __all__ = ["ShardWriter", "locked", "shard_of"]
@@ -29,6 +39,7 @@ log = logging.getLogger(__name__)
 
 MOST_SHARDS = 100_000
 _HEADER, _RECORD = "header.json", "shard.json"
+_TOKENS_PER_BLOCK = 1 << 22
 
 
 @checked
@@ -259,8 +270,12 @@ class ShardWriter:
             self.write(number, tokens[run], part - part[0], **given, users=owners)
         self.finish()
 
-    def finish(self) -> None:
+    @checked
+    def finish(self, *, recount: bool = False) -> None:
         """Write the manifest and rename the folder, if all shards are complete.
+
+        With ``recount``, the counts of the ids are replaced by the numbers of their occurrences in the
+        shards, for a driver that does not count the items before it writes them.
 
         Raises
         ------
@@ -273,6 +288,8 @@ class ShardWriter:
                 f"{len(missing)} of {self.n_shards} shards are missing: write them (first: {missing[0]})"
             )
         records = [self._record(number) for number in range(self.n_shards)]
+        if recount:
+            self._recount(records)
         manifest = Manifest(self.ordered, self.columns, self.n_items, records, self.sha256)
         for leftover in self.folder.glob(".*.tmp"):  # left by killed processes
             _remove(leftover)
@@ -284,6 +301,18 @@ class ShardWriter:
         files.sync_folder(self.folder)
         files.rename_into_place(self.folder, self.path)
         self.close()
+
+    def _recount(self, records: Sequence[ShardRecord]) -> None:
+        from item2vec.shards.arrow import write_counts
+
+        counts = np.zeros(self.n_items, dtype=np.int64)
+        for record in records:
+            tokens = map_shard(self.folder, record, self.columns)["tokens"]
+            for start in range(0, len(tokens), _TOKENS_PER_BLOCK):
+                block = tokens[start : start + _TOKENS_PER_BLOCK]
+                counts += np.bincount(block, minlength=self.n_items)
+        write_counts(self.folder, counts)
+        self.sha256[VOCABULARY] = files.sha256(self.folder / VOCABULARY)
 
     def close(self) -> None:
         """Release the lock of the folder. Complete shards remain for a later writer."""
