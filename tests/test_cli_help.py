@@ -36,8 +36,9 @@ def test_a_summary_is_one_sentence():
 
 
 def test_the_reference_describes_each_setting_of_the_model_once():
-    # ``recommend --popularity`` is a rule of a request, and ``serve --workers`` a number of processes.
-    others = {"item2vec recommend", "item2vec similar", "item2vec analogy", "item2vec serve"}
+    # ``recommend --popularity`` is a rule of a request, ``serve --workers`` a number of processes, and
+    # ``walks --seed`` the seed of no training.
+    others = {f"item2vec {name}" for name in ("recommend", "similar", "analogy", "serve", "walks")}
     page = "".join(section for words, section in SECTIONS.items() if words not in others)
     for name in MODEL_SETTINGS:
         rows = re.findall(rf"^\| `--{name.replace('_', '-')}`", page, flags=re.MULTILINE)

@@ -23,6 +23,7 @@ from item2vec.cli import (
     serve,
     train,
     tune,
+    walks,
 )
 from item2vec.cli.remedies import Command, Group
 
@@ -41,6 +42,7 @@ app.command("demo")(demo.demo)
 app.command("playground")(explore.playground)
 app.command("ingest")(data.ingest)
 app.command("prepare")(prepare.prepare)
+app.command("walks")(walks.walks)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(tune.tune)

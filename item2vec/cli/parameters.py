@@ -29,9 +29,12 @@ from item2vec.errors import ConfigError
 
 __all__ = [
     "MODEL_SETTINGS",
+    "TEXT",
+    "WALKS",
     "ItemsFile",
     "Source",
     "fixed_settings",
+    "given_options",
     "items_file",
     "items_file_with_encoding",
     "option_group",
@@ -254,10 +257,13 @@ def _source(
     given = [f"{flag} {path}" for flag, path in files.items() if path is not None]
     if len(given) > 1:
         raise ConfigError(f"got {' and '.join(given)}; expected at most one of them")
-    options = {name: value for name, value in adapter_options.items() if value is not None}
-    if "sep" in options:
-        options["sep"] = separator(options["sep"])
-    return Source(playlists, edges, location("store", store), options, corpus)
+    return Source(playlists, edges, location("store", store), given_options(**adapter_options), corpus)
+
+
+def given_options(**options: Any) -> dict[str, Any]:
+    """Return the options that are not ``None``, with the value of a separator."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return given | ({"sep": separator(given["sep"])} if "sep" in given else {})
 
 
 def _items_file(items: Path | None, **given: str | None) -> ItemsFile | None:
@@ -284,6 +290,14 @@ MODEL_SETTINGS: Mapping[str, Owners] = {
     "index": dict.fromkeys(OBJECTIVES, Config()),
 }
 """Maps the name of each model setting to the objectives that have it, with their default settings."""
+TEXT = [
+    _option(
+        "sep",
+        str,
+        help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",
+    ),
+    _option("encoding", str, help="Character encoding of text files [default: utf-8]."),
+]
 PLAYLISTS = [
     _option(
         "playlists",
@@ -292,7 +306,7 @@ PLAYLISTS = [
         help="Playlist file: JSON lines, or text with the item ids of one playlist per line [default: the "
         "store].",
     ),
-    _option("corpus", Path, metavar="DIR", help="Sharded corpus, written by item2vec prepare."),
+    _option("corpus", Path, metavar="DIR", help="Sharded corpus, written by item2vec prepare or walks."),
     inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
     inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
     _option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
@@ -301,12 +315,7 @@ PLAYLISTS = [
     _option(
         "collapse_repeats", bool, help="Merge consecutive repeats of an item in --playlists [default: no]."
     ),
-    _option(
-        "sep",
-        str,
-        help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",
-    ),
-    _option("encoding", str, help="Character encoding of text files [default: utf-8]."),
+    *TEXT,
 ]
 ITEMS = [
     _option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "check_timestamps",
     "default_protocol",
     "read_events",
+    "read_graph",
     "read_sentences",
 ]
 
@@ -65,16 +67,20 @@ def read_sentences(
             adapter = adapter.resolved(events.timestamp)
         return as_sentences(events, adapter, items), items, adapter
     options = _checked_options(source, "--edges", *GRAPH_OPTIONS, *WALK_OPTIONS)
-    graph = _read_graph(source.edges, {name: options.pop(name) for name in GRAPH_OPTIONS if name in options})
-    return adapters.walks(graph, seed=seed, **options), None, AdapterConfig()
+    graph, of_walks = read_graph(source.edges, options)
+    return adapters.walks(graph, seed=seed, **of_walks), None, AdapterConfig()
 
 
-def _read_graph(path: Path, options: dict[str, Any]) -> Graph:
+def read_graph(path: Path, given: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
+    """Return the graph of a file, and those of the options that describe the walks over it."""
+    options = {name: given[name] for name in GRAPH_OPTIONS if name in given}
+    of_walks = {name: value for name, value in given.items() if name not in options}
     if options.pop("weights", None) is False:
         options["weight"] = False
     if (header := options.pop("header", None)) is not None:
         options["header"] = "edges" if header else "lines"
-    return readers.read_edges(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
+    graph = readers.read_edges(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
+    return graph, of_walks
 
 
 def read_events(source: Source, *, now: datetime) -> tuple[Events, Items | None]:

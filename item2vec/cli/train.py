@@ -40,15 +40,32 @@ def train(
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Keep the vectors of --start; only new items learn.")
     ] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the state of the training, which is written after each shard of --corpus, or "
+            "after each epoch. The same command, with the same input, continues after a kill. The folder "
+            "remains; remove it after the training.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Number of processes that train next_item, each its own shards of --corpus, with its share "
+            "of --workers. Not for other objectives, and not with --checkpoint, --freeze or --attributes.",
+        ),
+    ] = 1,
     layout: options.Layout = None,
     models: options.Models = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, random walks over a graph, a corpus of item2vec prepare, or the
-    histories in the store. The exit code is 3 if a rollback holds promotions back, until
-    "item2vec models release".
+    The sentences are playlists from a file, random walks over a graph, a corpus of item2vec prepare or
+    item2vec walks, or the histories in the store. The exit code is 3 if a rollback holds promotions back,
+    until "item2vec models release".
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """
@@ -68,7 +85,16 @@ def train(
     start_vectors = None if start is None else _vectors_of(start)
     started = time.monotonic()
     titles = stored_items if titles is None else titles
-    model = fit(sentences, config, items=titles, start=start_vectors, freeze=freeze, adapter=adapter)
+    model = fit(
+        sentences,
+        config,
+        items=titles,
+        start=start_vectors,
+        freeze=freeze,
+        adapter=adapter,
+        checkpoint=checkpoint,
+        processes=processes,
+    )
     version = publish(model, folder, during_hold=False, layout=has_layout)
     facts = {
         "version": version.id,

@@ -189,7 +189,7 @@ def train_with_table(
     if checkpoint is not None and isinstance(config, OneStep):
         raise ConfigError(
             f"checkpoint cannot be set with objective={config.objective!r}, which is computed in one step; "
-            "omit checkpoint"
+            "omit checkpoint, or set another objective"
         )
     check_processes(processes, config, checkpoint=checkpoint is not None, freeze=freeze)
     if not isinstance(sentences, Sentences | ShardedSentences):

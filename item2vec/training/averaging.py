@@ -18,7 +18,7 @@ import numpy as np
 from item2vec import files
 from item2vec.arrays import Doubles, Floats, Offsets
 from item2vec.config import CBOW, NextItem, SkipGram, TrainConfig
-from item2vec.errors import ConfigError
+from item2vec.errors import ConfigError, Remedy
 from item2vec.shaping import check_least
 from item2vec.training.corpus import Corpus
 from item2vec.training.state import State
@@ -30,6 +30,9 @@ __all__ = ["Exchange", "check_processes", "merged", "shards_of"]
 SECONDS_PER_LOOK = 0.02
 ROWS_PER_BLOCK = 1 << 12
 
+_ONE_PROCESS = Remedy("processes", 1, "set {}")
+_NEXT_ITEM = Remedy("objective", "next_item", "set {}")
+
 
 def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bool) -> None:
     """Raise ``ConfigError`` unless ``n`` processes can train with these settings."""
@@ -39,19 +42,20 @@ def check_processes(n: int, config: TrainConfig, *, checkpoint: bool, freeze: bo
     if isinstance(config, SkipGram | CBOW):
         raise ConfigError(
             f"processes={n} cannot be set with objective={config.objective!r}: merged vectors of word2vec "
-            "are less accurate (skip-gram in 2 processes: 12 % lower NDCG@10); set processes=1, or "
-            "objective='next_item'"
+            "are less accurate (skip-gram in 2 processes: 12 % lower NDCG@10)",
+            remedies=[_ONE_PROCESS, _NEXT_ITEM],
         )
     if not isinstance(config, NextItem):
         raise ConfigError(
-            f"processes={n} cannot be set with objective={config.objective!r}, which counts pairs only once; "
-            "set processes=1, or objective='next_item'"
+            f"processes={n} cannot be set with objective={config.objective!r}, which counts pairs only once",
+            remedies=[_ONE_PROCESS, _NEXT_ITEM],
         )
     other = {"checkpoint": checkpoint, "freeze": freeze, "attributes": bool(config.attributes)}
     for name, is_set in other.items():
         if is_set:
             raise ConfigError(
-                f"processes={n} cannot be combined with {name}; set processes=1, or omit {name}"
+                f"processes={n} cannot be combined with {name}",
+                remedies=[_ONE_PROCESS, Remedy(name, text=f"omit {name}", otherwise=f"omit {name}")],
             )
 
 

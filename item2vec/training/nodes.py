@@ -20,7 +20,7 @@ import numpy as np
 
 from item2vec import files
 from item2vec.config import NextItem, TrainConfig
-from item2vec.errors import InputError, TrainingError
+from item2vec.errors import InputError, Remedy, TrainingError
 from item2vec.processes import module_command
 from item2vec.shards.lazy import LazyShards
 from item2vec.training.averaging import Exchange, shards_of
@@ -54,8 +54,16 @@ def averaging(
     n_shards = int(np.count_nonzero(corpus.sizes))
     if n_shards < n:
         raise InputError(
-            f"found {n_shards} shards with training tokens; expected at least processes={n}; write the "
-            f"sentences with save(path, shards={2 * n}), and open them with Sentences.open(path)"
+            f"found {n_shards} shards with training tokens; expected at least processes={n}",
+            remedies=[
+                Remedy(
+                    "sentences",
+                    text=f"write the sentences with save(path, shards={2 * n}), and open them with "
+                    "Sentences.open(path)",
+                    otherwise=f"write a corpus of {2 * n} shards with item2vec prepare or item2vec walks, "
+                    "and pass --corpus DIR",
+                )
+            ],
         )
     with tempfile.TemporaryDirectory(prefix="item2vec-") as name, contextlib.ExitStack() as running:
         folder, own = Path(name), shards_of(corpus, 0, n)

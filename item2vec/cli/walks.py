@@ -1,0 +1,55 @@
+"""The command ``walks``, which writes random walks over a graph as a sharded corpus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from item2vec.cli import options
+from item2vec.cli.output import show
+from item2vec.cli.parameters import TEXT, WALKS, given_options, option_group
+
+__all__ = ["walks"]
+
+
+@option_group("given", [*WALKS[1:], *TEXT], given_options)
+def walks(
+    *,
+    edges: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Graph: edge list, table, .adjlist, GraphML or Pajek."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; it must not exist.")],
+    shards: Annotated[int, typer.Option(metavar="N", help="Number of shards; one is in memory.")] = 8,
+    given: Mapping[str, Any],
+    walk_seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random walks.")] = 7,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write random walks over a graph as a sharded corpus.
+
+    The walks are those of item2vec train --edges with the same seed, but need not fit into memory. The
+    commands train, tune and evaluate read the folder with --corpus. If the command is interrupted, the same
+    command continues.
+
+    Example: item2vec walks --edges sample_data/friends.csv --out walks --shards 4
+    """
+    from item2vec import Sentences, adapters
+    from item2vec.cli.reading import read_graph
+
+    started = time.monotonic()
+    graph, of_walks = read_graph(edges, given)
+    adapters.save_walks(graph, out, shards=shards, seed=walk_seed, **of_walks)
+    corpus = Sentences.open(out)
+    facts = {
+        "corpus": str(out),
+        "shards": len(corpus.shards),
+        "sentences": len(corpus),
+        "tokens": corpus.n_tokens,
+        "items": len(corpus.vocabulary),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    show(facts, as_json=as_json)
