@@ -128,14 +128,28 @@ def test_a_killed_writer_is_continued_with_the_same_bytes(monkeypatch, tmp_path)
     assert not partial.exists()
 
 
+RING = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a")]
+CROSSED = [("a", "b"), ("c",), ("b", "d"), ("d", "c"), ("c", "a")]  # the same nodes and degrees as RING
+TWICE, THRICE = ([(a, b, weight) for a, b in RING] for weight in (2.0, 3.0))
+
+
 @pytest.mark.parametrize(
-    "changed",
-    [{"walks_per_node": 2}, {"walk_length": 4}, {"p": 1.0}, {"q": 1.0}, {"seed": 4}, {"shards": 2}]
-    + [{"edges": graph} for graph in ([*PATH, ("a", "c")], [(a, b, 2.0) for a, b in PATH])],
+    ("edges", "changed"),
+    [
+        (RING, {"edges": CROSSED}),
+        (RING, {"edges": TWICE}),
+        (TWICE, {"edges": THRICE}),
+        (RING, {"walks_per_node": 2}),
+        (RING, {"walk_length": 4}),
+        (RING, {"p": 1.0}),
+        (RING, {"q": 1.0}),
+        (RING, {"seed": 4}),
+        (RING, {"shards": 2}),
+    ],
     ids=str,
 )
-def test_shards_of_other_settings_are_not_continued(monkeypatch, tmp_path, changed):
-    given = {"edges": PATH, **SETTINGS}
+def test_shards_of_other_settings_are_not_continued(monkeypatch, tmp_path, edges, changed):
+    given = {"edges": edges, **SETTINGS}
     with monkeypatch.context() as patch:
         patch.setattr(ShardWriter, "finish", interrupt)
         with pytest.raises(KeyboardInterrupt):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from item2vec.cli import options, parameters
+from item2vec.cli import options, parameters, sources
 from item2vec.cli.output import echo, show, table
-from item2vec.cli.parameters import ItemsFile, Source
+from item2vec.cli.parameters import ItemsFile
+from item2vec.cli.sources import Source
 from item2vec.config import Config
 from item2vec.errors import ConfigError, LeakWarning
 from item2vec.types import check_k
@@ -33,7 +34,7 @@ CUTOFFS = (5, 10, 20)
 SHOWN = ("hr", "recall", "ndcg", "mrr", "coverage", "novelty", "diversity")
 
 
-@parameters.source
+@sources.source
 @parameters.settings
 @parameters.items_file
 def evaluate(

@@ -1,4 +1,4 @@
-"""Option groups, each passed to a command as one argument: the model settings and the data source."""
+"""Option groups, each passed to a command as one argument: the model settings and the file of items."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from item2vec.cli.options import Gap, Store, separator
-from item2vec.cli.settings import check_objective, location, model_config
+from item2vec.cli.options import separator
+from item2vec.cli.settings import check_objective, model_config
 from item2vec.config import (
     DEFAULT_OBJECTIVE,
     OBJECTIVES,
@@ -29,18 +29,13 @@ from item2vec.errors import ConfigError
 
 __all__ = [
     "MODEL_SETTINGS",
-    "TEXT",
-    "WALKS",
     "ItemsFile",
-    "Source",
     "fixed_settings",
-    "given_options",
     "items_file",
     "items_file_with_encoding",
+    "option",
     "option_group",
     "settings",
-    "source",
-    "source_with_walks",
 ]
 
 Command = Callable[..., None]
@@ -50,29 +45,6 @@ Owners = Mapping[str, Settings]
 TEXTS = tuple[str, ...]
 # The setting of early stopping. It requires validation sentences, and ``item2vec train`` has none.
 NEEDS_VALIDATION = "patience"
-
-
-@dataclass(frozen=True)
-class Source:
-    """The source of the sentences, and the options of its reader and adapter.
-
-    The source is the file ``playlists`` or ``edges`` or the folder ``corpus`` if one of them is not ``None``,
-    else the store.
-
-    >>> Source(Path("lists.txt"), None, "sqlite:///item2vec.db", {"skip_lines": 1}).adapter_options
-    {'skip_lines': 1}
-    """
-
-    playlists: Path | None
-    edges: Path | None
-    store: str = field(repr=False)
-    adapter_options: Mapping[str, Any] = field(default_factory=dict)
-    corpus: Path | None = None
-
-    @property
-    def is_store(self) -> bool:
-        """Whether the source is the store."""
-        return self.playlists is None and self.edges is None and self.corpus is None
 
 
 @dataclass(frozen=True)
@@ -118,7 +90,8 @@ def option_group(
     return decorate
 
 
-def _option(name: str, kind: Any, **about: Any) -> inspect.Parameter:
+def option(name: str, kind: Any, **about: Any) -> inspect.Parameter:
+    """Return an optional flag, named like its parameter; a flag of type ``bool`` has a ``--no-`` form."""
     flag = f"--{name.replace('_', '-')}"
     declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     annotation = Annotated[kind | None, typer.Option(declared, **about)]
@@ -134,7 +107,7 @@ def _setting(name: str, owners: Owners) -> inspect.Parameter:
     if default := _default(name, owners):
         help_.append(f"[default: {default}]")
     several = any(get_origin(kind) is tuple for kind in kinds)
-    return _option(
+    return option(
         name,
         str if choices or several else kinds[0],
         envvar=f"ITEM2VEC_{name.upper()}",
@@ -246,26 +219,6 @@ def _number_or_word(text: str, kinds: Iterable[Any]) -> Any:
     return text
 
 
-def _source(
-    playlists: Path | None,
-    store: str | None,
-    corpus: Path | None,
-    edges: Path | None = None,
-    **adapter_options: Any,
-) -> Source:
-    files = {"--playlists": playlists, "--edges": edges, "--corpus": corpus}
-    given = [f"{flag} {path}" for flag, path in files.items() if path is not None]
-    if len(given) > 1:
-        raise ConfigError(f"got {' and '.join(given)}; expected at most one of them")
-    return Source(playlists, edges, location("store", store), given_options(**adapter_options), corpus)
-
-
-def given_options(**options: Any) -> dict[str, Any]:
-    """Return the options that are not ``None``, with the value of a separator."""
-    given = {name: value for name, value in options.items() if value is not None}
-    return given | ({"sep": separator(given["sep"])} if "sep" in given else {})
-
-
 def _items_file(items: Path | None, **given: str | None) -> ItemsFile | None:
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if items is None:
@@ -290,75 +243,23 @@ MODEL_SETTINGS: Mapping[str, Owners] = {
     "index": dict.fromkeys(OBJECTIVES, Config()),
 }
 """Maps the name of each model setting to the objectives that have it, with their default settings."""
-TEXT = [
-    _option(
-        "sep",
-        str,
-        help="Separator of ids in text, such as ',', tab or ' ' (blanks and tabs) [default: detected].",
-    ),
-    _option("encoding", str, help="Character encoding of text files [default: utf-8]."),
-]
-PLAYLISTS = [
-    _option(
-        "playlists",
-        Path,
-        metavar="FILE",
-        help="Playlist file: JSON lines, or text with the item ids of one playlist per line [default: the "
-        "store].",
-    ),
-    _option("corpus", Path, metavar="DIR", help="Sharded corpus, written by item2vec prepare or walks."),
-    inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Store),
-    inspect.Parameter("gap", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Gap),
-    _option("skip_lines", int, help="Number of lines to skip at the start of the --playlists file."),
-    _option("skip_fields", int, help="Number of fields to skip at the start of each --playlists line."),
-    _option("unit", str, metavar="FIELD", help="Field of a --playlists track that is the item."),
-    _option(
-        "collapse_repeats", bool, help="Merge consecutive repeats of an item in --playlists [default: no]."
-    ),
-    *TEXT,
-]
 ITEMS = [
-    _option(
+    option(
         "items",
         Path,
         metavar="FILE",
         help="File of item titles and attributes, with the columns item_id and title. Without a header, the "
         "columns are id, title, artist and further attributes, unless --items-columns names them.",
     ),
-    _option("items_columns", str, metavar="A,B,…", help="Column names of an --items file without a header."),
-    _option("items_sep", str, metavar="SEP", help="Column separator of --items [default: detected]."),
-    _option(
+    option("items_columns", str, metavar="A,B,…", help="Column names of an --items file without a header."),
+    option("items_sep", str, metavar="SEP", help="Column separator of --items [default: detected]."),
+    option(
         "list_sep",
         str,
         metavar="SEP",
         help="Separator of lists in --items, such as '|': a text attribute that contains it is a list.",
     ),
 ]
-WALKS = [
-    _option(
-        "edges",
-        Path,
-        metavar="FILE",
-        help="Graph for random walks: edge list, table, .adjlist, GraphML or Pajek.",
-    ),
-    _option("source", str, metavar="COLUMN", help="Column of source nodes in --edges [default: source]."),
-    _option("target", str, metavar="COLUMN", help="Column of target nodes in --edges [default: target]."),
-    _option(
-        "weight",
-        str,
-        metavar="COLUMN",
-        help="Column of edge weights in --edges [default: weight, if there is one].",
-    ),
-    _option("weights", bool, help="Whether the --edges have weights [default: if the file has any]."),
-    _option("directed", bool, help="Whether the --edges are directed [default: as the file states, or not]."),
-    _option("header", bool, help="Whether an --edges table has a header [default: detected]."),
-    _option("quotes", bool, help="Whether quotes enclose fields of --edges [default: yes]."),
-    _option("walks_per_node", int, help="Number of random walks from each node of the --edges graph."),
-    _option("walk_length", int, help="Number of nodes per random walk."),
-    _option("p", float, help="Return parameter p of node2vec."),
-    _option("q", float, help="In-out parameter q of node2vec."),
-]
-
 settings = option_group(
     "config",
     [_setting(name, owners) for name, owners in MODEL_SETTINGS.items() if name != NEEDS_VALIDATION],
@@ -381,12 +282,6 @@ The dictionary contains only options that are set by a flag or an environment va
 ``item2vec.toml``.
 """
 
-source = option_group("source", PLAYLISTS, _source)
-"""Decorator that adds the options for playlists and the store, passed as ``source: Source``."""
-
-source_with_walks = option_group("source", PLAYLISTS + WALKS, _source)
-"""Decorator that adds the options of ``source`` and those for random walks, passed as ``source: Source``."""
-
 items_file = option_group("items", ITEMS, _items_file)
 """Decorator that adds the options of a file of items, passed as ``items: ItemsFile | None``.
 
@@ -395,7 +290,7 @@ The encoding is an option of the command or of its source.
 
 items_file_with_encoding = option_group(
     "items",
-    [*ITEMS, _option("encoding", str, help="Character encoding of --items [default: utf-8].")],
+    [*ITEMS, option("encoding", str, help="Character encoding of --items [default: utf-8].")],
     _items_file,
 )
 """Decorator that adds the options of ``items_file`` and ``--encoding``."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from item2vec import adapters, readers
 from item2vec.adapters.histories import training_sentences
-from item2vec.cli.parameters import Source
 from item2vec.cli.settings import adapter_config
+from item2vec.cli.sources import Source
 from item2vec.config import AdapterConfig
 from item2vec.errors import ConfigError
 from item2vec.graph import Graph

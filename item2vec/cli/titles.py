@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from item2vec import readers
-from item2vec.cli.parameters import ItemsFile, Source
+from item2vec.cli.parameters import ItemsFile
 from item2vec.cli.remedies import remedies_for
+from item2vec.cli.sources import Source
 from item2vec.errors import InputError
 from item2vec.items import Items
 from item2vec.lines import MAX_LINE

@@ -11,8 +11,9 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
-from item2vec.cli.parameters import ItemsFile, Source, items_file, settings, source_with_walks
+from item2vec.cli.parameters import ItemsFile, items_file, settings
 from item2vec.cli.settings import computes_layout, location
+from item2vec.cli.sources import Source, source_with_walks
 from item2vec.config import Config
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the state of the training, which is written after each shard of --corpus, or "
-            "after each epoch. The same command, with the same input, continues after a kill. The folder "
-            "remains; remove it after the training.",
+            help="Folder for the state of the training, written after each shard of --corpus, or after each "
+            "epoch of other input. After an interruption, run the same command again on the same input. "
+            "Remove the folder after the training.",
         ),
     ] = None,
     processes: Annotated[
@@ -63,9 +64,9 @@ def train(
 ) -> None:
     """Train a model and publish it.
 
-    The sentences are playlists from a file, random walks over a graph, a corpus of item2vec prepare or
-    item2vec walks, or the histories in the store. The exit code is 3 if a rollback holds promotions back,
-    until "item2vec models release".
+    The sentences are playlists from a file, random walks over a graph, a corpus of the command prepare or
+    walks, or the histories in the store. The exit code is 3 if a rollback holds promotions back, until
+    "item2vec models release".
 
     Example: item2vec train --playlists sample_data/playlists.jsonl --items sample_data/items.csv
     """

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from item2vec.cli import options, parameters
+from item2vec.cli import options, parameters, sources
 from item2vec.cli.output import echo, show, table
-from item2vec.cli.parameters import Source
+from item2vec.cli.sources import Source
 from item2vec.errors import ConfigError, TuningWarning
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LEADERS = 5
 PROTOCOLS = ("temporal", "last", "prefix")
 
 
-@parameters.source
+@sources.source
 @parameters.fixed_settings
 def tune(
     *,

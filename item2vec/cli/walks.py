@@ -11,7 +11,8 @@ import typer
 
 from item2vec.cli import options
 from item2vec.cli.output import show
-from item2vec.cli.parameters import TEXT, WALKS, given_options, option_group
+from item2vec.cli.parameters import option_group
+from item2vec.cli.sources import TEXT, WALKS, given_options
 
 __all__ = ["walks"]
 
@@ -32,8 +33,8 @@ def walks(
     """Write random walks over a graph as a sharded corpus.
 
     The walks are those of item2vec train --edges with the same seed, but need not fit into memory. The
-    commands train, tune and evaluate read the folder with --corpus. If the command is interrupted, the same
-    command continues.
+    commands train, tune and evaluate read the folder with --corpus. After an interruption, run the same
+    command again: complete shards are kept.
 
     Example: item2vec walks --edges sample_data/friends.csv --out walks --shards 4
     """
