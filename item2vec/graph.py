@@ -121,7 +121,9 @@ class Graph:
         first[1:] = key[1:] != key[:-1]
         edge = key[first]
         if weights is not None and len(weights):
-            weights = np.add.reduceat(weights, np.flatnonzero(first), dtype=np.float64).astype(np.float32)
+            sums = np.add.reduceat(weights, np.flatnonzero(first), dtype=np.float64)
+            with np.errstate(over="ignore"):  # an infinite sum is refused below
+                weights = sums.astype(np.float32)
         offsets = np.searchsorted(edge, np.arange(len(nodes) + 1, dtype=np.int64) * len(nodes))
         neighbours = (edge % max(len(nodes), 1)).astype(np.int32)
         return cls(nodes, offsets.astype(np.int64), neighbours, weights, directed)

@@ -40,7 +40,7 @@ from item2vec import (
     versions,
 )
 from item2vec.bundle import Parts
-from item2vec.corpus import prepare
+from item2vec.corpus import prepare, read_graph
 from item2vec.rules import RuleArguments
 
 CASES = {
@@ -219,6 +219,7 @@ def calls_of(world):
     yield versions.load, {"path": w.models}
     yield recommend_all, {"model": w.model, "histories": {"u": ["a"]}, "k": 2, "out": w.folder / "all"}
     # an error after the checks of arguments: the folder exists
+    yield read_graph, {"source": w.folder / "edges.csv"}
     yield prepare, {"files": "events.csv", "out": w.folder, "adapter": config.AdapterConfig()}
     # "df" is checked last, so that a session is not needed
     yield spark.prepare, {"df": None, "out": w.folder / "corpus", "shards": 2}

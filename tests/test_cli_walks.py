@@ -31,11 +31,11 @@ def graph(tmp_path):
     (tmp_path / "e.csv").write_text(EDGES)
 
 
+@pytest.mark.parametrize("driver", ["memory", "duckdb"])
 @pytest.mark.usefixtures("graph")
-def test_walks_are_those_of_the_function(item2vec, tmp_path):
-    code, out, _ = item2vec(
-        "walks", *GRAPH, "--directed", *WALKS, "--out", "walks", "--shards", "2", "--json"
-    )
+def test_walks_are_those_of_the_function(item2vec, tmp_path, driver):
+    words = [*GRAPH, "--directed", *WALKS, "--driver", driver, "--out", "walks", "--shards", "2", "--json"]
+    code, out, _ = item2vec("walks", *words)
     facts = json.loads(out)
     columns = {"source_column": "from", "target_column": "to", "weight": "n", "sep": ";"}
     edges = readers.read_edges(tmp_path / "e.csv", directed=True, **columns)
@@ -58,6 +58,7 @@ def test_walks_are_those_of_the_function(item2vec, tmp_path):
         ([*GRAPH, "--out", "."], ". already exists; choose another path"),
         ([*GRAPH, "--out", "x", "--shards", "0"], "shards is 0; expected"),
         ([*GRAPH, "--out", "x", "--p", "0"], "p is 0.0; expected"),
+        ([*GRAPH, "--out", "x", "--driver", "spark"], "expected 'duckdb' or 'memory'"),
         (["--out", "x"], "no column 'source'; found 'from', 'to', 'n'; name the column with --source COLUMN"),
         (GRAPH, "--out"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,9 @@ def read_sentences(
     return adapters.walks(graph, seed=seed, **of_walks), None, AdapterConfig()
 
 
-def read_graph(path: Path, given: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
+def read_graph(
+    path: Path, given: Mapping[str, Any], read: Callable[..., Graph] = readers.read_edges
+) -> tuple[Graph, dict[str, Any]]:
     """Return the graph of a file, and those of the options that describe the walks over it."""
     options = {name: given[name] for name in GRAPH_OPTIONS if name in given}
     of_walks = {name: value for name, value in given.items() if name not in options}
@@ -79,7 +81,7 @@ def read_graph(path: Path, given: Mapping[str, Any]) -> tuple[Graph, dict[str, A
         options["weight"] = False
     if (header := options.pop("header", None)) is not None:
         options["header"] = "edges" if header else "lines"
-    graph = readers.read_edges(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
+    graph = read(path, **{GRAPH_OPTIONS[name]: value for name, value in options.items()})
     return graph, of_walks
 
 

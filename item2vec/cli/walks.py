@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +23,24 @@ def walks(
     *,
     edges: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Graph: edge list, table, .adjlist, GraphML or Pajek."),
+        typer.Option(
+            metavar="FILE",
+            help="Graph: edge list, table, .adjlist, GraphML or Pajek; a folder or a pattern of tables.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create; it must not exist.")],
+    driver: Annotated[
+        str,
+        typer.Option(
+            metavar="memory|duckdb",
+            help="duckdb: the files of --edges, but not the merged edges, may be larger than the memory; "
+            "requires the extra bigdata. memory: read all rows into memory.",
+        ),
+    ] = "memory",
+    memory: Annotated[
+        str,
+        typer.Option(metavar="SIZE", help="Approximate limit of memory of --driver duckdb, at least 512MB."),
+    ] = "2GB",
     shards: Annotated[int, typer.Option(metavar="N", help="Number of shards; one is in memory.")] = 8,
     given: Mapping[str, Any],
     walk_seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random walks.")] = 7,
@@ -39,10 +55,12 @@ def walks(
     Example: item2vec walks --edges sample_data/friends.csv --out walks --shards 4
     """
     from item2vec import Sentences, adapters
+    from item2vec import corpus as corpora
     from item2vec.cli.reading import read_graph
 
     started = time.monotonic()
-    graph, of_walks = read_graph(edges, given)
+    read = partial(corpora.read_graph, driver=driver, memory=memory)  # type: ignore[arg-type]  # checked there
+    graph, of_walks = read_graph(edges, given, read)
     adapters.save_walks(graph, out, shards=shards, seed=walk_seed, **of_walks)
     corpus = Sentences.open(out)
     facts = {

@@ -1,4 +1,4 @@
-"""Prepare sharded corpora of interactions in files that may be larger than the memory.
+"""Prepare sharded corpora, and read graphs, of files that may be larger than the memory.
 
 ``preparing.prepare`` calls, in this order::
 
@@ -13,11 +13,13 @@
       ▼
     sharded.ShardWriter one shard after the other
 
-No other package imports duckdb.
+``graphs.read_graph`` merges the edges of files in ``database.EdgeDatabase``, into a graph in memory. No other
+package imports duckdb.
 """
 
 from __future__ import annotations
 
+from item2vec.corpus.graphs import read_graph
 from item2vec.corpus.preparing import prepare
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "read_graph"]

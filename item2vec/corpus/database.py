@@ -16,10 +16,12 @@ from item2vec.config import AdapterConfig
 from item2vec.durations import PLAUSIBLE, SECOND, TICKS, microseconds_of
 from item2vec.errors import InputError, Remedy, WriteError
 from item2vec.processes import usable_cpus
+from item2vec.readers.edge_staging import StagedEdges
 from item2vec.readers.staging import StagedRows
+from item2vec.shards.arrow import vocabulary_of
 from item2vec.types import MAX_ID_BYTES, Vocabulary
 
-__all__ = ["Database", "failures", "read_users", "read_vocabulary"]
+__all__ = ["Database", "EdgeDatabase", "failures", "read_users", "read_vocabulary"]
 
 _BATCH_ROWS = 1 << 19
 _LEAST_MEMORY = 128 << 20
@@ -197,6 +199,74 @@ class Database:
         return self._connection.execute(query).fetchall()[0][0]
 
 
+class EdgeDatabase:
+    """The rows of edges as relations of DuckDB, with ``memory`` and ``folder`` as in ``Database``."""
+
+    def __init__(self, folder: Path, memory: int, rows: StagedEdges) -> None:
+        self.weighted = "weight" in rows.columns
+        self._connection = _connected(folder, memory)
+        self._connection.execute(f"SET streaming_buffer_size = '{memory // 16}B'")
+        weight = f", TRY_CAST({_quoted(rows.columns['weight'])} AS FLOAT) AS weight" if self.weighted else ""
+        self._connection.execute(
+            f"CREATE VIEW rows AS SELECT {_as_text(rows.columns['source'])} AS source_id, "
+            f"{_as_text(rows.columns['target'])} AS target_id{weight}, "
+            f"file_index::BIGINT << 40 | file_row_number AS position FROM {_parquet(rows.files)}"
+        )
+
+    def close(self) -> None:
+        """Close the connection, and remove the spilled data."""
+        self._connection.close()
+
+    def is_valid(self) -> bool:
+        """Return whether all ids are present and valid, and all weights finite and positive."""
+        conditions = [_is_id("source_id"), _is_id("target_id")]
+        conditions += ["isfinite(weight) AND weight > 0"] * self.weighted
+        query = f"SELECT count(*) FROM rows WHERE NOT coalesce({' AND '.join(conditions)}, false)"
+        try:
+            return bool(self._value(query) == 0)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error:
+            return False
+
+    def nodes(self) -> Vocabulary:
+        """Return the ids of the nodes, which are numbered in order of first appearance."""
+        self._connection.execute(
+            "CREATE TEMP TABLE nodes AS SELECT id, (row_number() OVER (ORDER BY place) - 1)::INTEGER AS code "
+            "FROM (SELECT id, min(place) AS place FROM ("
+            "SELECT source_id AS id, 2 * position AS place FROM rows UNION ALL "
+            "SELECT target_id, 2 * position + 1 FROM rows WHERE target_id IS NOT NULL) GROUP BY id)"
+        )
+        table = self._connection.sql("SELECT id FROM nodes ORDER BY code").to_arrow_table()
+        return vocabulary_of(table["id"])
+
+    def merge(self, directed: bool) -> int:
+        """Merge duplicate edges after ``nodes``, and return the number of edges, in both directions."""
+        ends = ("s.code", "t.code")
+        a, b = ends if directed else (f"{name}({', '.join(ends)})" for name in ("least", "greatest"))
+        inner, outer = (", weight", ", fsum(weight) AS weight") if self.weighted else ("", "")
+        self._connection.execute(
+            f"CREATE TEMP TABLE edges AS SELECT a, b{outer} FROM (SELECT {a} AS a, {b} AS b{inner} FROM rows "
+            "JOIN nodes s ON s.id = source_id JOIN nodes t ON t.id = target_id) GROUP BY a, b"
+        )
+        both = "count(*)" if directed else "count(*) + count(*) FILTER (a <> b)"
+        return int(self._value(f"SELECT {both} FROM edges"))
+
+    def edges(self, directed: bool) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        """Yield the merged edges in order of source and target, in batches of arrays by name."""
+        weight = ", weight" * self.weighted
+        reverse = "" if directed else f" UNION ALL SELECT b, a{weight} FROM edges WHERE a <> b"
+        rows = self._connection.sql(
+            f"SELECT * FROM (SELECT a AS source, b AS target{weight} FROM edges{reverse}) "
+            "ORDER BY source, target"
+        )
+        for batch in rows.to_arrow_reader(_BATCH_ROWS):
+            yield {name: batch.column(name).to_numpy() for name in batch.schema.names}
+
+    def _value(self, query: str) -> Any:
+        return self._connection.execute(query).fetchall()[0][0]
+
+
 def read_vocabulary(path: Path) -> Any:
     """Return an iterator over the Arrow record batches of a file of ``write_vocabulary``."""
     connection = _connected(path.parent, _LEAST_MEMORY)
@@ -217,7 +287,7 @@ def failures(folder: Path, memory: str) -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise InputError(
-            f"memory is {memory}, which is too little for these interactions: {_line(error)}",
+            f"memory is {memory}, which is too little for these rows: {_line(error)}",
             remedies=[Remedy("memory", text="pass more with {}, such as 8GB")],
         ) from error
     except duckdb.IOException as error:
@@ -259,7 +329,7 @@ def _expression(rows: StagedRows, name: str) -> str:
     if name == "weight":
         return f"TRY_CAST({column} AS FLOAT)"
     if name != "timestamp":
-        return f"CAST({column} AS VARCHAR)"
+        return _as_text(rows.columns[name])
     if rows.unit is None:
         return f"epoch_us({column})"
     ticks = TICKS[rows.unit]
@@ -275,8 +345,16 @@ def _is_valid(name: str) -> str:
         first, last = PLAUSIBLE
         valid = f"{column} >= {first * SECOND} AND {column} < {last * SECOND}"
     else:
-        valid = f"strlen({column}) BETWEEN 1 AND {MAX_ID_BYTES} AND NOT contains({column}, chr(0))"
+        valid = _is_id(column)
     return f"coalesce({valid}, false)"
+
+
+def _is_id(column: str) -> str:
+    return f"strlen({column}) BETWEEN 1 AND {MAX_ID_BYTES} AND NOT contains({column}, chr(0))"
+
+
+def _as_text(name: str) -> str:
+    return f"CAST({_quoted(name)} AS VARCHAR)"
 
 
 def _quoted(name: str) -> str:

@@ -43,7 +43,7 @@ from item2vec.shards.arrow import open_vocabulary
 from item2vec.shards.writer import locked
 from item2vec.types import Vocabulary, as_history
 
-__all__ = ["prepare"]
+__all__ = ["DRIVERS", "SHARE_OF_DATABASE", "bytes_of", "database_module", "prepare"]
 
 LEAST_MEMORY = 512 << 20
 SHARE_OF_DATABASE, SHARE_OF_SHARD = 0.5, 0.25
@@ -127,7 +127,7 @@ def prepare(
     sources = _paths(files)
     if driver not in DRIVERS:
         raise ConfigError(f"driver is {short_repr(driver)}; expected {either(DRIVERS)}")
-    limit = _bytes(memory)
+    limit = bytes_of(memory)
     if shards is not None and shards < 1:
         raise ConfigError(f"shards is {shards}; expected an integer of at least 1")
     if adapter.group_by is not None:
@@ -143,7 +143,7 @@ def prepare(
     if driver == "memory":
         _prepare_in_memory(sources, target, limit, shards, adapter, form)
     else:
-        database = _database()
+        database = database_module()
         with database.failures(target, memory):
             _Preparation(database, sources, target, limit, shards, adapter, form).run()
     return ShardedSentences.open(target)
@@ -321,7 +321,7 @@ def _format(columns: dict[str, Any]) -> InteractionFormat:
     return InteractionFormat(**columns)
 
 
-def _database() -> ModuleType:
+def database_module() -> ModuleType:
     """Return the module ``database``, which imports duckdb."""
     try:
         from item2vec.corpus import database
@@ -335,10 +335,10 @@ def _database() -> ModuleType:
     return database
 
 
-def _bytes(memory: str) -> int:
+def bytes_of(memory: str) -> int:
     """Return the number of bytes of a size.
 
-    >>> _bytes("2GB") == 2 << 30
+    >>> bytes_of("2GB") == 2 << 30
     True
     """
     parsed = _SIZE.fullmatch(memory.strip())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from item2vec.readers.tables import open_table
 from item2vec.readers.text import DelimitedFile
 from item2vec.types import Vocabulary, check_ids
 
-__all__ = ["read_edges"]
+__all__ = ["EdgeRows", "EdgeTable", "find_edges", "read_edges"]
 
 _PARAMETERS = ("source_column", "target_column", "weight")
 _LOG = logging.getLogger("item2vec.readers")
@@ -92,6 +92,39 @@ def read_edges(
     >>> read_edges([("ann", "bob"), ("bob", "cy"), ("dee",)])
     Graph(4 nodes, 2 edges, undirected, degrees 0 to 2)
     """
+    return find_edges(
+        source,
+        source_column=source_column,
+        target_column=target_column,
+        weight=weight,
+        directed=directed,
+        columns=columns,
+        sep=sep,
+        format=format,
+        encoding=encoding,
+        quotes=quotes,
+        max_line=max_line,
+        connection=connection,
+    ).graph()
+
+
+@checked
+def find_edges(
+    source: str | PathLike[str] | Any,
+    *,
+    source_column: str = "source",
+    target_column: str = "target",
+    weight: str | bool | None = None,
+    directed: bool | None = None,
+    columns: Sequence[str] | None = None,
+    sep: str | None = None,
+    format: Literal["auto", "edges", "lines", "adjacency"] = "auto",  # noqa: A002 (named as in networkx)
+    encoding: str = "utf-8",
+    quotes: bool = True,
+    max_line: int = MAX_LINE,
+    connection: Any = None,
+) -> EdgeRows | EdgeTable:
+    """Return the edges of a source, which are not read yet. For the arguments, see ``read_edges``."""
     if format not in ("auto", "edges", "lines", "adjacency"):
         raise InputError(f"format is {format!r}; expected 'auto', 'edges', 'lines' or 'adjacency'")
     check_max_line(max_line)
@@ -103,14 +136,14 @@ def read_edges(
         stated = read_graph_file(path, encoding, weight, max_line) if format in {"auto", "edges"} else None
     if stated is not None:
         row_kind = "edge" if path is None else "line"
-        return _graph(name, row_kind, stated.rows, _direction(name, stated, directed))
+        return EdgeRows(name, row_kind, stated.rows, _direction(name, stated, directed))
     if path is None and not _is_table(source):
-        return _graph(name, "row", tuple_rows(source, with_weights=with_weights), bool(directed))
+        return EdgeRows(name, "row", tuple_rows(source, with_weights=with_weights), bool(directed))
     lines = None if path is None else EdgeLines(path, sep, encoding, quotes, max_line)
     if lines and (format == "adjacency" or (format == "auto" and suffix_of(lines.path) == ".adjlist")):
-        return _graph(name, "line", lines.adjacencies(), bool(directed))
+        return EdgeRows(name, "line", lines.adjacencies(), bool(directed))
     if lines and format == "lines":
-        return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
+        return EdgeRows(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
     wanted = [source_column, target_column, *([weight] if isinstance(weight, str) else [])]
     table = open_table(
         source,
@@ -123,14 +156,14 @@ def read_edges(
         max_line=max_line,
     )
     if lines and columns is None and _is_edge_list(table, lines.path, wanted):
-        return _graph(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
+        return EdgeRows(name, "line", lines.pairs(with_weights=with_weights), bool(directed))
     column = _weight_column(table, wanted) if weight is None else weight or None
     parsers: dict[str, Column] = {
         "source_column": IdColumn(source_column),
         "target_column": IdColumn(target_column),
         **({"weight": _EdgeWeights(str(column))} if column else {}),
     }
-    return _graph_of_table(table, parsers, bool(directed))
+    return EdgeTable(table, parsers, bool(directed))
 
 
 class _EdgeWeights(WeightColumn):
@@ -142,6 +175,79 @@ class _EdgeWeights(WeightColumn):
         """Return a batch as float32, and a mask of its bad rows."""
         weights, bad = super().parse(values)
         return weights, bad | (weights == 0)
+
+
+class EdgeRows(NamedTuple):
+    """Edges as rows of a node and its neighbours, from lines, tuples or a graph."""
+
+    name: str
+    row_kind: str
+    rows: Iterable[Row]
+    directed: bool
+
+    def checked(self) -> Iterator[Row]:
+        """Yield the rows. An invalid node, or weights on some edges only, raise an error."""
+        weighted: bool | None = None
+        for number, ids, weight in self.rows:
+            _check_ids(self.name, self.row_kind, number, ids)
+            if len(ids) > 1:
+                weighted = (weight is not None) if weighted is None else weighted
+                if weighted != (weight is not None):
+                    raise self._mixed(number, weight)
+            yield number, ids, weight
+
+    def graph(self) -> Graph:
+        """Return the graph of the rows."""
+        code_of: dict[str, int] = {}
+        ends, weights = array("i"), array("f")
+        for number, ids, weight in self.rows:
+            try:
+                codes = [code_of[id_] for id_ in ids]
+            except KeyError:
+                _check_ids(self.name, self.row_kind, number, ids)
+                codes = [code_of.setdefault(id_, len(code_of)) for id_ in ids]
+            for neighbour in codes[1:]:
+                ends.append(codes[0])
+                ends.append(neighbour)
+            if weight is not None:
+                weights.append(weight)
+            if len(codes) > 1 and len(weights) not in (0, len(ends) // 2):
+                raise self._mixed(number, weight)
+        pairs = np.array(ends, dtype=np.int32).reshape(-1, 2)
+        return Graph.from_codes(
+            Vocabulary(tuple(code_of)),
+            pairs[:, 0],
+            pairs[:, 1],
+            np.array(weights, dtype=np.float32) if weights else None,
+            directed=self.directed,
+        )
+
+    def _mixed(self, number: int, weight: float | None) -> InputError:
+        found = f"an edge with{'out' if weight is None else ''} a weight"
+        return Fault(self.name, self.row_kind, number, found, "weights on all edges or on none").exception()
+
+
+class EdgeTable(NamedTuple):
+    """Edges as rows of a table, and the parsers of its columns."""
+
+    table: Table
+    parsers: Mapping[str, Column]
+    directed: bool
+
+    def graph(self) -> Graph:
+        """Return the graph of the rows."""
+        fields = read_columns(self.table, self.parsers, FaultReport(self.table.name, "raise", None))
+        (source, sources), (target, targets) = fields["source_column"], fields["target_column"]
+        nodes = Vocabulary(tuple(dict.fromkeys((*sources.ids, *targets.ids))))
+        ends = np.column_stack((source, nodes.encode(targets.ids)[target])).ravel()
+        first_seen = np.empty(len(nodes), dtype=np.int64)
+        first_seen[ends[::-1]] = np.arange(len(ends))[::-1]
+        order = np.argsort(first_seen)
+        rank = np.empty(len(nodes), dtype=np.int32)
+        rank[order] = np.arange(len(nodes))
+        return Graph.from_codes(
+            nodes.take(order), rank[ends[::2]], rank[ends[1::2]], fields.get("weight"), directed=self.directed
+        )
 
 
 def _is_table(source: object) -> bool:
@@ -186,48 +292,6 @@ def _weight_column(table: Table, ends: Sequence[str]) -> str | None:
             names,
         )
     return found
-
-
-def _graph(source: str, row_kind: str, rows: Iterable[Row], directed: bool) -> Graph:
-    code_of: dict[str, int] = {}
-    ends, weights = array("i"), array("f")
-    for number, ids, weight in rows:
-        try:
-            codes = [code_of[id_] for id_ in ids]
-        except KeyError:
-            _check_ids(source, row_kind, number, ids)
-            codes = [code_of.setdefault(id_, len(code_of)) for id_ in ids]
-        for neighbour in codes[1:]:
-            ends.append(codes[0])
-            ends.append(neighbour)
-        if weight is not None:
-            weights.append(weight)
-        if len(codes) > 1 and len(weights) not in (0, len(ends) // 2):
-            found = f"an edge with{'out' if weight is None else ''} a weight"
-            raise Fault(source, row_kind, number, found, "weights on all edges or on none").exception()
-    pairs = np.array(ends, dtype=np.int32).reshape(-1, 2)
-    return Graph.from_codes(
-        Vocabulary(tuple(code_of)),
-        pairs[:, 0],
-        pairs[:, 1],
-        np.array(weights, dtype=np.float32) if weights else None,
-        directed=directed,
-    )
-
-
-def _graph_of_table(table: Table, parsers: Mapping[str, Column], directed: bool) -> Graph:
-    fields = read_columns(table, parsers, FaultReport(table.name, "raise", None))
-    (source, sources), (target, targets) = fields["source_column"], fields["target_column"]
-    nodes = Vocabulary(tuple(dict.fromkeys((*sources.ids, *targets.ids))))
-    ends = np.column_stack((source, nodes.encode(targets.ids)[target])).ravel()
-    first_seen = np.empty(len(nodes), dtype=np.int64)
-    first_seen[ends[::-1]] = np.arange(len(ends))[::-1]
-    order = np.argsort(first_seen)
-    rank = np.empty(len(nodes), dtype=np.int32)
-    rank[order] = np.arange(len(nodes))
-    return Graph.from_codes(
-        nodes.take(order), rank[ends[::2]], rank[ends[1::2]], fields.get("weight"), directed=directed
-    )
 
 
 def _check_ids(source: str, row_kind: str, number: int, ids: Sequence[str]) -> None:

@@ -24,11 +24,11 @@ from item2vec.readers.collecting import valid_rows
 from item2vec.readers.columnar import ParquetFile
 from item2vec.readers.columns import Column, IdColumn, WeightColumn, are_ids
 from item2vec.readers.faults import MAX_BAD, Fault, FaultReport, OnError
-from item2vec.readers.table import Batch, positions_of
+from item2vec.readers.table import Batch, Table, positions_of
 from item2vec.readers.tables import open_table, parquet_files
 from item2vec.readers.times import TimeColumn
 
-__all__ = ["InteractionFormat", "StagedRows"]
+__all__ = ["InteractionFormat", "StagedRows", "plain_columns", "write_batches", "write_table"]
 
 _MIN_ROWS = 1 << 17
 """Minimum number of rows of a row group."""
@@ -88,22 +88,10 @@ class InteractionFormat:
         if not files or self.time_format is not None:
             return None
         parsers = self._parsers()
-        columns: dict[str, str] = {}
-        types: dict[str, pa.DataType] = {}
-        n_rows = 0
-        for file in files:
-            table = ParquetFile(file)
-            wanted = {parameter: column.name for parameter, column in parsers.items()}
-            names = [table.names[position] for position in positions_of(table, wanted)]
-            found = {parameter: table.types[name] for parameter, name in zip(parsers, names, strict=True)}
-            if file == files[0]:
-                columns, types = dict(zip(parsers, names, strict=True)), found
-            folded = [name.casefold() for name in table.names]
-            if len({*folded}) < len(folded):  # DuckDB ignores the case of names
-                return None
-            if found != types or names != [*columns.values()] or not _are_plain(found):
-                return None
-            n_rows += table.n_rows
+        found = plain_columns(files, parsers)
+        if found is None:
+            return None
+        columns, types, n_rows = found
         unit = None
         if "timestamp" in types and pa.types.is_integer(types["timestamp"]):
             unit = _unit_of(ParquetFile(files[0]), columns["timestamp"], parsers["timestamp"])
@@ -133,33 +121,7 @@ class InteractionFormat:
             max_line=self.max_line,
         )
         report = FaultReport(table.name, self.on_error, self.on_skip, self.max_bad)
-        positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
-        columns = list(parsers.values())
-        schema = pa.schema([(name, _type_of(column)) for name, column in parsers.items()])
-        n_rows = 0
-        with (
-            ThreadPoolExecutor(len(columns)) as threads,
-            pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer,
-        ):
-
-            def batches() -> Iterator[pa.RecordBatch]:
-                for batch in table.batches(positions):
-                    arrays = _without_faults(batch, columns)
-                    if arrays is None:
-                        parsed, _ = valid_rows(batch, table.row_kind, columns, report, threads)
-                        arrays = [_array_of(*pair) for pair in zip(columns, parsed, strict=True)]
-                    for column, array in zip(columns, arrays, strict=True):
-                        if isinstance(column, TimeColumn):
-                            column.count(array.to_numpy())
-                    yield pa.record_batch(arrays, schema)
-
-            for rows in _joined(batches(), schema):
-                writer.write_table(rows)
-                n_rows += len(rows)
-        report.finish(n_rows)
-        for column in columns:
-            if isinstance(column, TimeColumn):
-                column.conclude()
+        n_rows = write_table(table, parsers, path, report)
         return StagedRows((path,), {name: name for name in parsers}, "us", n_rows)
 
     def _parsers(self) -> dict[str, Column]:
@@ -174,6 +136,68 @@ class InteractionFormat:
         return {
             name: kind(getattr(self, name)) for name, kind in kinds.items() if getattr(self, name) is not None
         }
+
+
+def plain_columns(
+    files: Sequence[Path], parsers: Mapping[str, Column]
+) -> tuple[dict[str, str], dict[str, pa.DataType], int] | None:
+    """Return the names and types of the columns of Parquet files by parameter, and the number of rows.
+
+    The result is ``None`` if the files have different columns, or columns whose values must be converted.
+    """
+    columns: dict[str, str] = {}
+    types: dict[str, pa.DataType] = {}
+    n_rows = 0
+    for file in files:
+        table = ParquetFile(file)
+        wanted = {parameter: column.name for parameter, column in parsers.items()}
+        names = [table.names[position] for position in positions_of(table, wanted)]
+        found = {parameter: table.types[name] for parameter, name in zip(parsers, names, strict=True)}
+        if file == files[0]:
+            columns, types = dict(zip(parsers, names, strict=True)), found
+        folded = [name.casefold() for name in table.names]
+        if len({*folded}) < len(folded):  # DuckDB ignores the case of names
+            return None
+        if found != types or names != [*columns.values()] or not _are_plain(found):
+            return None
+        n_rows += table.n_rows
+    return columns, types, n_rows
+
+
+def write_table(table: Table, parsers: Mapping[str, Column], path: Path, report: FaultReport) -> int:
+    """Write the parsed columns of a table to a new Parquet file. Return the number of rows."""
+    positions = positions_of(table, {parameter: column.name for parameter, column in parsers.items()})
+    columns = list(parsers.values())
+    schema = pa.schema([(name, _type_of(column)) for name, column in parsers.items()])
+    with ThreadPoolExecutor(len(columns)) as threads:
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in table.batches(positions):
+                arrays = _without_faults(batch, columns)
+                if arrays is None:
+                    parsed, _ = valid_rows(batch, table.row_kind, columns, report, threads)
+                    arrays = [_array_of(*pair) for pair in zip(columns, parsed, strict=True)]
+                for column, array in zip(columns, arrays, strict=True):
+                    if isinstance(column, TimeColumn):
+                        column.count(array.to_numpy())
+                yield pa.record_batch(arrays, schema)
+
+        n_rows = write_batches(batches(), schema, path)
+    report.finish(n_rows)
+    for column in columns:
+        if isinstance(column, TimeColumn):
+            column.conclude()
+    return n_rows
+
+
+def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> int:
+    """Write batches to a new Parquet file. Return the number of rows."""
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
+        for rows in _joined(batches, schema):
+            writer.write_table(rows)
+            n_rows += len(rows)
+    return n_rows
 
 
 def _are_plain(types: Mapping[str, pa.DataType]) -> bool:

@@ -18,7 +18,14 @@ from item2vec.shards.hashing import Lookup, compact
 from item2vec.shards.manifest import VOCABULARY
 from item2vec.types import MAX_ID_BYTES, Vocabulary, as_history, as_texts, check_ids
 
-__all__ = ["ArrowIds", "ArrowVocabulary", "open_vocabulary", "write_counts", "write_vocabulary"]
+__all__ = [
+    "ArrowIds",
+    "ArrowVocabulary",
+    "open_vocabulary",
+    "vocabulary_of",
+    "write_counts",
+    "write_vocabulary",
+]
 
 LARGEST_TUPLE = 1 << 21
 """Maximum number of ids of a vocabulary that is read into a tuple, where look-ups are faster: 2,097,152."""
@@ -210,6 +217,11 @@ def write_vocabulary(folder: Path, ids: Any, counts: Any = None) -> int:
     return len(array)
 
 
+def vocabulary_of(ids: pa.ChunkedArray) -> Vocabulary:
+    """Return a vocabulary of ids: a tuple of up to ``LARGEST_TUPLE``, or the Arrow array."""
+    return Vocabulary(tuple(ids.to_pylist())) if len(ids) <= LARGEST_TUPLE else ArrowVocabulary(ids)
+
+
 def write_counts(folder: Path, counts: Offsets) -> None:
     """Replace the counts of the vocabulary of a folder. The ids do not change."""
     path, fresh = folder / VOCABULARY, folder / f".{VOCABULARY}.tmp"
@@ -236,7 +248,7 @@ def open_vocabulary(folder: Path, n_items: int) -> Vocabulary:
                 f"{path} has {len(array):,} ids; expected {n_items:,}, as in corpus.json: use another copy"
             )
         if n_items <= LARGEST_TUPLE:
-            return Vocabulary(tuple(array.to_pylist()))
+            return vocabulary_of(array)
     except (pa.ArrowInvalid, KeyError, InputError, UnicodeDecodeError) as error:
         raise CorruptBundleError(f"{path} is not an Arrow file of ids: {error}; use another copy") from error
     if not (folder / _HASHES).exists():

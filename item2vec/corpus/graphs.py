@@ -1,0 +1,108 @@
+"""``read_graph``: a graph of the distinct edges in files that may be larger than the memory."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import tempfile
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from item2vec.arguments import checked
+from item2vec.arrays import Offsets
+from item2vec.config.settings import either
+from item2vec.corpus.preparing import DRIVERS, SHARE_OF_DATABASE, bytes_of, database_module
+from item2vec.errors import ConfigError, InputTypeError, short_repr
+from item2vec.graph import Graph
+from item2vec.readers.edge_staging import edges_as_found, stage_edges
+from item2vec.readers.edges import find_edges
+
+__all__ = ["read_graph"]
+
+OPTIONS = sorted(inspect.signature(find_edges).parameters.keys() - {"source", "connection"})
+"""Arguments of ``readers.read_edges`` that apply to files."""
+
+
+@checked
+def read_graph(
+    source: str | PathLike[str],
+    *,
+    memory: str = "2GB",
+    driver: Literal["duckdb", "memory"] = "duckdb",
+    **options: Any,
+) -> Graph:
+    """Read a graph from files that may be larger than the memory, such as a log of edges with repeats.
+
+    The graph equals that of ``readers.read_edges``: nodes are in order of first appearance, duplicate edges
+    are merged, and their weights are summed. Only the graph is in memory, 4 bytes per neighbour of a node and
+    4 per weight, and the ids of its nodes. A sum of weights is computed in another order, and may therefore
+    differ in its last bit.
+
+    Parameters
+    ----------
+    source
+        Path of a file, folder or pattern, as in ``readers.read_edges``. GraphML and Pajek files must fit into
+        memory.
+    memory
+        Approximate limit of the memory without the graph, such as ``"2GB"``; at least ``"512MB"``. Row groups
+        of Parquet files must fit into it. Other data is in a temporary folder (``TMPDIR``).
+    driver
+        ``"duckdb"`` merges the edges with DuckDB (extra ``bigdata``). ``"memory"`` calls
+        ``readers.read_edges``.
+    options
+        The direction, the columns and the format of the edges: the keyword arguments of
+        ``readers.read_edges``.
+
+    Raises
+    ------
+    InputError
+        As ``readers.read_edges``, or if the memory is not sufficient.
+    MissingExtraError
+        If DuckDB is not installed.
+
+    Examples
+    --------
+    >>> read_graph("sample_data/friends.csv")
+    Graph(800 nodes, 3,000 edges, undirected, degrees 1 to 71)
+    """
+    if driver not in DRIVERS:
+        raise ConfigError(f"driver is {short_repr(driver)}; expected {either(DRIVERS)}")
+    limit = bytes_of(memory)
+    if unknown := options.keys() - {*OPTIONS}:
+        raise InputTypeError(f"unknown argument {min(unknown)!r}; expected some of {', '.join(OPTIONS)}")
+    found = find_edges(source, **options)
+    if driver == "memory":
+        return found.graph()
+    module = database_module()
+    with tempfile.TemporaryDirectory(prefix="item2vec-") as name, module.failures(Path(name), memory):
+        open_ = partial(module.EdgeDatabase, Path(name), int(SHARE_OF_DATABASE * limit))
+        staged = edges_as_found(source, found, options.get("encoding", "utf-8"))
+        if staged is not None:
+            with contextlib.closing(open_(staged)) as database:
+                if database.is_valid():
+                    return _graph(database, staged.directed)
+        staged = stage_edges(found, Path(name) / "edges.parquet")
+        with contextlib.closing(open_(staged)) as database:
+            return _graph(database, staged.directed)
+
+
+def _graph(database: Any, directed: bool) -> Graph:
+    nodes = database.nodes()
+    n = database.merge(directed)
+    neighbours = np.empty(n, np.int32)
+    weights = np.empty(n, np.float32) if database.weighted else None
+    degrees: Offsets = np.zeros(len(nodes) + 1, np.int64)
+    start = 0
+    for batch in database.edges(directed):
+        part = slice(start, start + len(batch["source"]))
+        neighbours[part] = batch["target"]
+        if weights is not None:
+            with np.errstate(over="ignore"):  # Graph refuses an infinite sum
+                weights[part] = batch["weight"]
+        np.add.at(degrees, batch["source"] + 1, 1)
+        start = part.stop
+    return Graph(nodes, np.cumsum(degrees), neighbours, weights, directed)
