@@ -169,6 +169,7 @@ def test_shards_of_other_settings_are_not_continued(monkeypatch, tmp_path, edges
         ({"walk_length": 10**25}, ConfigError, "do not fit into memory; raise shards, or lower"),
         ({"directed": True}, ConfigError, "directed is True for an undirected graph"),
         ({"out": "."}, BundleExistsError, "already exists"),
+        ({"out": ".", "edges": "missing.csv"}, BundleExistsError, "already exists"),
     ],
 )
 def test_refused_calls(monkeypatch, tmp_path, changed, error, message):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from item2vec.progress import progress_bar
 from item2vec.sentences import Sentences, offsets_of
 from item2vec.shaping import check_least
 from item2vec.sharded import ShardWriter
+from item2vec.shards.writer import check_absent
 
 __all__ = ["save_walks", "walks"]
 
@@ -129,6 +131,7 @@ def save_walks(
     ShardedSentences(4 shards, 30 sentences, 90 tokens, 3 items)
     """
     check_least("shards", shards, 1)
+    check_absent(Path(out))  # before the graph is read
     planned = _Walks.of(edges, directed, walks_per_node, walk_length, p, q, seed)
     ids = planned.graph.nodes.ids
     with ShardWriter(

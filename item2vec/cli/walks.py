@@ -57,7 +57,9 @@ def walks(
     from item2vec import Sentences, adapters
     from item2vec import corpus as corpora
     from item2vec.cli.reading import read_graph
+    from item2vec.shards.writer import check_absent
 
+    check_absent(out)  # before the graph is read, which may take long
     started = time.monotonic()
     read = partial(corpora.read_graph, driver=driver, memory=memory)  # type: ignore[arg-type]  # checked there
     graph, of_walks = read_graph(edges, given, read)

@@ -45,7 +45,8 @@ def read_graph(
     Parameters
     ----------
     source
-        Path of a file, folder or pattern, as in ``readers.read_edges``. GraphML and Pajek files must fit into
+        Path of a file, folder or pattern, as in ``readers.read_edges``. Tables with a header are read in
+        columns, and other text line by line, which takes longer. GraphML and Pajek files must fit into
         memory.
     memory
         Approximate limit of the memory without the graph, such as ``"2GB"``; at least ``"512MB"``. Row groups

@@ -33,7 +33,7 @@ from item2vec.shards.manifest import (
 )
 from item2vec.types import as_history
 
-__all__ = ["ShardWriter", "locked", "shard_of"]
+__all__ = ["ShardWriter", "check_absent", "locked", "shard_of"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,12 @@ def shard_of(user: str, n_shards: int) -> int:
         raise InputError(f"n_shards is {n_shards}; expected at least 1")
     digest = hashlib.md5(user.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     return int(digest[:8], 16) % n_shards
+
+
+def check_absent(path: Path) -> None:
+    """Raise ``BundleExistsError`` if a path exists."""
+    if path.exists():
+        raise BundleExistsError(f"{path} already exists; choose another path, or remove it first")
 
 
 class ShardWriter:
@@ -121,8 +127,7 @@ class ShardWriter:
         self.path, self.ordered, self.n_shards = Path(path), ordered, n_shards
         self.columns = [name for name in COLUMNS if name in columns]
         self.folder = self.path.parent / f".{self.path.name}.partial"
-        if self.path.exists():
-            raise BundleExistsError(f"{self.path} already exists; choose another path, or remove it first")
+        check_absent(self.path)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = locked(self.folder)
         try:
