@@ -1,8 +1,8 @@
 """A recommender engine for sequences.
 
 Playlists, click sessions and walks over graphs become sentences of items. Training learns vectors of the
-items. A user's taste is the weighted mean of the vectors of their history. The items with the highest scores
-for this taste are recommended. Data passes through these files and packages::
+items. A user's taste is the weighted mean of the vectors of the items in their history. The items with the
+highest scores for this taste are recommended. Data passes through these files and packages::
 
     files, SQL ─▶ readers/, store/     ─▶ Interactions, Graph, Items   interactions.py, graph.py, items.py
       │  adapters/ for training, shaping.py for the events of a user
@@ -11,12 +11,13 @@ for this taste are recommended. Data passes through these files and packages::
       │  training/, called by fitting.py
       ▼
     ItemVectors                        vectors.py: an input and an output vector per item
-      │  ranker.py: queries (taste.py, prior.py), bonuses.py, and the best rows (index/) within rules.py
+      │  ranker.py: searches the index (index/) for the best rows; queries from taste.py and prior.py,
+      │  bonuses from bonuses.py, rules of the request from rules.py
       ▼
     Recommender                        recommender.py: recommendations for a history
       │  bundle/ saves a model in a folder; versions/ publishes it
       ▼
-    Engine                             engine.py: recommendations for a user, with the store; used by cli/
+    Engine                             engine.py: recommendations for a user of the store; used by cli/
 
 Importing this package loads no dependency. Each public name loads its module on first use.
 """

@@ -1,4 +1,4 @@
-"""``Answers``: the recommendations of many users, as arrays and as a table."""
+"""``Answers``: recommendations for many histories, in arrays and as a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Answers"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Answers:
-    """The recommendations for n histories, with k per history. Immutable.
+    """The recommendations for n histories, with at most k items per history. Immutable.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class Answers:
     vocabulary
         The items of the model.
     source, sources
-        The source of each item as a position in ``sources`` (int8, n × k), which holds texts such as
-        ``"model"`` and ``"popular"``; -1 where ``items`` is -1.
+        ``sources`` holds the names of the sources, such as ``"model"`` and ``"popular"``. ``source`` holds
+        the position in ``sources`` of the source of each item (int8, n × k); -1 where ``items`` is -1.
     users
         The user of each answer (n); ``None`` if the histories have no user ids.
     titles
-        Items with titles, for ``to_frame``.
+        Items with titles, for the column ``title`` of ``to_frame``; ``None`` if there are no titles.
 
     Examples
     --------
@@ -82,9 +82,11 @@ class Answers:
         untrained: Mask | None = None,
         titles: Items | None = None,
     ) -> Answers:
-        """Return answers of rankings of at most ``k`` rows: rows, scores and source.
+        """Create answers from one ranking per history.
 
-        The source ``"model"`` becomes ``"attributes"`` for ``untrained`` rows (bool, one flag per row).
+        A ranking has the rows of at most ``k`` items, their scores, and the name of the source. For rows that
+        ``untrained`` (bool, one flag per row of the model) marks, ``"attributes"`` replaces the source
+        ``"model"``.
         """
         columns = tuple(zip(*rankings, strict=True))
         all_rows, all_scores, of_answers = columns or ((), (), ())
@@ -108,14 +110,14 @@ class Answers:
         return f"Answers({self.items.shape[0]:,} × {self.items.shape[1]:,})"
 
     def __getitem__(self, number: int) -> list[Recommendation]:
-        """Return one answer as ``recommend`` does; scores are rounded to float32."""
+        """Return one answer in the form of ``Recommender.recommend``, with scores rounded to float32."""
         filled = self.items[number] >= 0
         ids = self.vocabulary.decode(self.items[number][filled])
         sources = [self.sources[code] for code in self.source[number][filled].tolist()]
         return list(map(Recommendation, ids, self.scores[number][filled].tolist(), sources))
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns of ``to_frame``: arrays, and (codes, texts) for a column of text.
+        """Return the columns of ``to_frame`` by name: an array, or (codes, texts) for a column of text.
 
         >>> columns = Answers.of([([2, 0], [0.5, 0.25], "model")], 2, Vocabulary(("a", "b", "c"))).columns()
         >>> columns["rank"], columns["item"]
@@ -133,10 +135,11 @@ class Answers:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a DataFrame with the columns ``user rank item score source title``, a row per item.
+        """Return a DataFrame with the columns ``user rank item score source title``.
 
-        Rows are in the order of the histories, then of the ranks, which start at 1. ``user`` is the user id,
-        or the position of the history if there are no user ids. ``title`` is missing for unknown titles.
+        There is one row per recommended item. Rows are in the order of the histories, then of the ranks,
+        which start at 1. ``user`` is the user id, or the position of the history if there are no user ids.
+        The value of ``title`` is missing if the title of the item is unknown.
 
         >>> Answers.of([([2, 0], [0.5, 0.25], "model")], 2, Vocabulary(("a", "b", "c"))).to_frame()
            user  rank item  score source title
@@ -148,7 +151,7 @@ class Answers:
         return data_frame(self.columns())
 
     def _titles(self) -> Sequence[str | None]:
-        """Return the title of each item of ``vocabulary``; ``None`` if it is unknown."""
+        """Return the title of each item of ``vocabulary``; ``None`` for an unknown title."""
         if self.titles is None:
             return [None] * len(self.vocabulary)
         known = (*self.titles.titles, None)

@@ -25,7 +25,7 @@ __all__ = ["as_array", "check_fields", "check_rows", "checked", "checked_except"
 T = TypeVar("T", bound=Callable[..., Any])
 
 MOST = 2**63 - 1
-"""Largest magnitude of an integer argument: that of int64, in which arrays and SQL store integers."""
+"""Largest magnitude of an integer argument. Arrays and SQL columns store integers as int64."""
 
 
 class _Kind(NamedTuple):
@@ -45,10 +45,10 @@ _Kinds = Mapping[str, _Kind]
 def checked(target: T) -> T:
     """Check the types of arguments against the annotations; raise ``InputTypeError`` for a mismatch.
 
-    The target is a function, or a class, whose public methods and ``__init__`` are checked. Integers exclude
-    booleans, and fit into int64. Numbers exclude NaN. Paths contain no NUL and no lone surrogate. Not
-    checked: default values, elements of lists, choices of a ``Literal``, protocols, and annotations with a
-    class that is imported for type checking only.
+    The target is a function, or a class whose public methods and ``__init__`` are then checked. Integers
+    exclude booleans, and fit into int64. Booleans include the integers 0 and 1. Numbers exclude NaN. Paths
+    contain no NUL and no lone surrogate. The following are not checked: default values, elements of lists,
+    choices of a ``Literal``, protocols, and annotations with a class that is imported for type checking only.
 
     >>> @checked
     ... def half(number: float | None) -> float:
@@ -67,7 +67,10 @@ def checked(target: T) -> T:
 
 
 def checked_except(*unchecked: str) -> Callable[[T], T]:
-    """Return ``checked`` for a function that checks some arguments itself, with better messages."""
+    """Return a decorator like ``checked`` that does not check the arguments ``unchecked``.
+
+    The decorated function checks these arguments itself, with more specific messages.
+    """
 
     def decorate(function: T) -> T:
         names = list(inspect.signature(function).parameters)
@@ -236,9 +239,9 @@ def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     Raises
     ------
     InputTypeError
-        If the values are no numbers, or rows differ in length.
+        If the values are not numbers, rows differ in length, or NaN would become an integer.
     InputError
-        If an integer exceeds the range of the dtype, or NaN would become an integer.
+        If a list contains an integer outside the range of the dtype.
 
     Examples
     --------
@@ -257,7 +260,7 @@ def as_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def check_rows(rows: npt.ArrayLike, n: int, name: str = "rows") -> None:
-    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or holds row numbers below ``n``.
+    """Raise ``InputError`` unless ``rows`` is a mask of ``n`` flags, or a list of row numbers below ``n``.
 
     Negative row numbers count from the end, as in NumPy.
 

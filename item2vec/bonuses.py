@@ -1,4 +1,4 @@
-"""Score bonuses of a history: for the items of the history, and for the neighbours of these items."""
+"""Bonuses that are added to scores: for the items of a history, and for the neighbours of these items."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ FLOOR = 1e-4
 """The divisor of p, an item's share of the neighbour weights, in ``log(1 + p / FLOOR)``.
 
 Chosen on validation data. On gowalla, 1e-4 and 1e-5 are better than 1e-3 for every mixture. On diginetica,
-amazon-beauty and lastfm-2k, results with 1e-2 to 1e-5 differ by less than .001 at the best mixture of each.
+amazon-beauty and lastfm-2k, the metrics with 1e-2 to 1e-5 differ by less than .001 at the best mixture of
+each data set.
 """
 
 
 def history_bonuses(
     histories: Histories, taste: TasteConfig, table: NeighbourTable | None, *, repeats: bool
 ) -> Bonuses | None:
-    """Return the bonuses of each history, or ``None`` if the taste has none.
+    """Return the bonuses of each history, or ``None`` if neither of the two bonuses applies.
 
-    ``mixture`` adds ``mixture · log(1 + p / 0.0001)`` to the score of an item, where p is the item's share of
-    the weighted sum of the table rows of the history items. A row is weighted by the weight of the history
-    item, the decay of the table, and ``half_life`` and ``last_n`` of the taste. With ``repeats``,
-    ``repeat_bonus`` is added to the scores of the items of the history, except items of weight 0 and items
-    older than the newest ``last_n``.
+    With a ``table``, ``mixture · log(1 + p / 0.0001)`` is added to the score of an item, where p is the
+    item's share of the weighted sum of the table rows of the history items. A row is weighted by the weight
+    of the history item, the decay of the table, and ``half_life`` and ``last_n`` of the taste. With
+    ``repeats``, ``repeat_bonus`` is added to the scores of the items of the history, except items of weight 0
+    and items older than the newest ``last_n``.
 
-    The bonuses of a history are the same in every batch, to the last bit.
+    The bonuses of a history are the same, to the last bit, whichever other histories the batch contains.
 
     Examples
     --------
@@ -56,8 +57,9 @@ def token_bonuses(
 ) -> Doubles:
     """Return the contribution of each token of one history to the bonuses of an item (float64, n tokens).
 
-    The mixture bonus is divided among the tokens in proportion to their contributions to p. The repeat bonus
-    is divided equally among the tokens of the item.
+    Both bonuses are those of ``history_bonuses`` with ``repeats``. The mixture bonus is divided among the
+    tokens in proportion to their contributions to p. The repeat bonus is divided equally among the tokens of
+    the item.
 
     Examples
     --------

@@ -26,7 +26,7 @@ class Catalogue:
     """The items of a store at one revision, and their active flags.
 
     ``active`` is a bool array in the order of item codes; only active items may be recommended. ``revision``
-    is the number of changes since the store was created.
+    is the number of the last change of items in the store; 0 if there is no change.
 
     >>> songs = Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "jazz"}})
     >>> Catalogue(songs, np.array([True, False]), revision=3).where({"genre": "jazz"})
@@ -56,6 +56,9 @@ class Catalogue:
     def with_attributes_of(self, items: Items) -> Catalogue:
         """Return a catalogue with the titles and attributes of ``items``, and the same active flags.
 
+        Items of the catalogue that are not in ``items`` do not change. Items that are not in the catalogue
+        are added, and are active.
+
         >>> shelf = Catalogue(Items.of({"s1": {}, "s2": {}}), np.array([True, False]), revision=3)
         >>> shelf.with_attributes_of(Items.of({"s1": {"year": 1}, "s2": {"year": 1}})).where({"year": 1})
         ['s1']
@@ -67,7 +70,7 @@ class Catalogue:
     def updated(self, changed: Catalogue) -> Catalogue:
         """Return a catalogue with the items of ``changed`` added, or replaced if they are already present.
 
-        Cached attribute data are kept if only active flags have changed.
+        If only active flags have changed, the cached columns of attributes are kept.
 
         >>> old = Catalogue(Items.of({"s1": {"year": 1}, "s2": {}}), np.array([True, True]), 1)
         >>> new = old.updated(Catalogue(Items.of({"s2": {}, "s3": {"year": 1}}), np.array([False, True]), 2))
@@ -83,28 +86,28 @@ class Catalogue:
 class Values(NamedTuple):
     """The values of an attribute by row, as codes.
 
-    The distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``: a list has a value per distinct
-    element, and null has no value.
+    The codes of the distinct values of row ``i`` are ``codes[offsets[i]:offsets[i + 1]]``. A list has one
+    value per distinct element, and null has no value.
     """
 
     offsets: Offsets
     codes: Codes
 
     def of(self, row: int) -> list[int]:
-        """Return the values of a row."""
+        """Return the codes of the values of a row."""
         codes: list[int] = self.codes[self.offsets[row] : self.offsets[row + 1]].tolist()
         return codes
 
     def rows_with(self, values: Mask) -> Rows:
-        """Return the rows with at least one of these values (bool, one flag per value), ascending."""
+        """Return the rows, ascending, with at least one value marked in ``values`` (one flag per code)."""
         entries = np.flatnonzero(values[self.codes])
         return np.unique(np.searchsorted(self.offsets, entries, side="right") - 1)
 
 
 class Eligible:
-    """Cached masks of the model rows that are active and meet the conditions of a request.
+    """Cached masks of the model rows whose items are active and meet the conditions of a request.
 
-    Model items that are not in the catalogue count as active and have no attributes.
+    Items of the model that are not in the catalogue count as active, and have no attributes.
 
     Parameters
     ----------
@@ -113,8 +116,8 @@ class Eligible:
     vocabulary
         Items of the model, in row order.
     attributes
-        Items with attributes, such as those of the model, that are read if no item of the catalogue has an
-        attribute.
+        Items whose attributes are read if no item of the catalogue has an attribute, such as the items of the
+        model.
     before
         An ``Eligible`` of an older catalogue or model. Its item codes are reused if the vocabularies of model
         and catalogue are the same objects.
@@ -147,7 +150,7 @@ class Eligible:
 
     @classmethod
     def of_model(cls, items: Items | None, vocabulary: Vocabulary) -> Eligible:
-        """Return the attributes of a model's items; raise ``InputError`` if the model has none."""
+        """Return the masks of a model without a store; raise ``InputError`` if the model has no items."""
         if items is None:
             raise InputError(
                 "a rule on attributes requires items with attributes, and the model has no items; "
@@ -156,7 +159,7 @@ class Eligible:
         return cls(Catalogue.of(items), vocabulary)
 
     def is_of(self, catalogue: Catalogue, vocabulary: Vocabulary, attributes: Items | None) -> bool:
-        """Return whether these are the objects that this object was created from."""
+        """Return whether ``self`` was created from exactly these objects."""
         own = (self.catalogue, self.vocabulary, self._fallback)
         return all(one is other for one, other in zip(own, (catalogue, vocabulary, attributes), strict=True))
 
@@ -166,11 +169,11 @@ class Eligible:
         return self._described.catalogue.items
 
     def mask(self, where: Where | None = None) -> Mask | None:
-        """Return a read-only mask of the model rows, or ``None`` if all rows may be recommended."""
+        """Return a read-only mask of the model rows that may be recommended; ``None`` if all rows may."""
         return self._mask(parse({})) if not where else self._described._mask(parse(where))
 
     def values(self, name: str) -> Values:
-        """Return the values of an attribute by model row. Raise ``InputError`` if no item has it."""
+        """Return the values of an attribute by model row; ``InputError`` if no item has the attribute."""
         return self._described._values(name)
 
     @cached_property

@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class CatalogueCache:
-    """A cache of the catalogue of a store. The first access after a change reads the changed rows.
+    """A cache of the catalogue of a store. An access after a change reads only the changed rows.
+
+    A change through the same ``Store`` object is read at the next access. Changes by other processes are read
+    ``every`` seconds; if ``every`` is ``None``, only by ``refresh``.
 
     If the store is unavailable, the last catalogue remains in use. One request at a time tries to read the
     store, after a delay that doubles up to one minute.
@@ -29,13 +32,13 @@ class CatalogueCache:
         self._delay = self._every = math.inf if every is None else every
         self._next_check = 0.0
         self._is_failing = False
-        # A tuple, so that both values are replaced in one step.
+        # A tuple, so that one assignment replaces both values.
         self._cached: tuple[object, Catalogue | None] = (None, None)
         self.refresh()
 
     @property
     def catalogue(self) -> Catalogue:
-        """The current catalogue, or the last one read if the store is unavailable."""
+        """The current catalogue; if the store is unavailable, the catalogue that was read last."""
         last_change, catalogue = self._cached
         if catalogue is None:
             return self.refresh()
@@ -45,14 +48,14 @@ class CatalogueCache:
                 return self.refresh()
             except StoreError as error:
                 if not self._is_failing:
-                    logger.warning("still using %r: %s", catalogue, error)
+                    logger.warning("the store cannot be read; still using %r: %s", catalogue, error)
                 self._is_failing, self._delay = True, min(2 * self._delay, MAX_RETRY_SECONDS)
                 self._next_check = time.monotonic() + self._delay
         return catalogue
 
     def refresh(self) -> Catalogue:
         """Read the rows that have changed since the last refresh, and return the catalogue."""
-        self._next_check = math.inf  # other requests do not wait for an unreachable server
+        self._next_check = math.inf  # so that other requests do not wait for an unreachable server
         last_change = self._store.last_change
         try:
             catalogue = self._store.catalogue(self._cached[1])

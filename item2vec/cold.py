@@ -1,7 +1,8 @@
 """Vectors of new items, which occur in no training sentence, computed without training.
 
-The attributes of an item predict its vectors, by ridge regression from the attributes of the trained items to
-their vectors. An item without attributes gets the mean of the vectors of items that occurred near it.
+A ridge regression from the attributes of the trained items to their vectors predicts the vectors of an item
+from its attributes. An item without attributes gets the mean of the vectors of items that occurred together
+with it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ SAMPLED_LENGTHS = 1 << 12
 NO_ROWS = np.empty(0, dtype=np.intp)
 
 Value = frozenset[tuple[str, str | float]]
-"""The name of an attribute and one of its values, or two of these."""
+"""An attribute value (the name of the attribute and the value), or a pair of attribute values."""
 
 
 class ColdVectors(NamedTuple):
-    """Vectors of new items (float32, n items × dimensions), without rows for items that got no vector.
+    """Vectors of new items (float32, n items × dimensions). Items that got no vector have no row.
 
-    ``positions`` holds the position of each row's item in the items of the call. ``output`` is ``None`` if
-    the model has no output matrix.
+    ``positions`` holds, for each row, the position of its item in the items of the call. ``output`` is
+    ``None`` if the model has no output matrix.
     """
 
     positions: Rows
@@ -50,25 +51,27 @@ class ColdVectors(NamedTuple):
 class AttributeRegression:
     """Ridge regression from the attribute values of items to their vectors.
 
-    Features are a constant, an indicator per attribute value, and one per pair of values that at least five
-    items have. The elements of a list are values; numbers are compared for equality. Items with more than 12
-    values have no pairs. Targets are the input and output vectors, with each part scaled to length 1,
-    and an item of count c has the weight c / (c + 3), because its vectors are learned from c tokens.
-    Each part of a predicted vector is scaled to the median length of this part in the trained vectors. A
-    prediction is much shorter than the vectors from which it is estimated, so that its inner products with
-    tastes would always be lower than theirs.
+    Features are a constant, an indicator per attribute value, and an indicator per pair of attribute values
+    if at least five items have the pair. Each element of a list is a value; numbers are compared for
+    equality. Items with more than 12 values have no pairs. Targets are the input and output vectors, with
+    each part scaled to length 1. An item of count c has the weight c / (c + 3), because its vectors are
+    learned from c tokens.
+
+    Each part of a predicted vector is scaled to the median length of this part in the trained vectors.
+    Without this step, a predicted vector is much shorter than the trained vectors, and its inner products
+    with user vectors are lower than those of the trained vectors.
 
     Attributes
     ----------
     features
         The position of each attribute value, or pair of values, in ``weights``.
     weights
-        The weights of the values, then of the constant (float32, (n values + 1) × parts × dimensions of a
+        The weights of the features, then of the constant (float32, (n features + 1) × parts × dimensions of a
         part). The parts of the input matrix precede the parts of the output matrix, if there is one.
     lengths
         The median length of each of these parts (float64).
     has_output
-        Whether there is an output matrix.
+        Whether the model has an output matrix.
 
     Examples
     --------
@@ -104,21 +107,21 @@ class AttributeRegression:
         Parameters
         ----------
         vectors
-            The trained vectors.
+            The vectors of the trained items.
         items
-            Attributes of trained items. Other items are ignored.
+            Items with attributes. Items without a trained vector are ignored.
         n_parts
             The number of equal parts of a vector, which a score compares separately (``taste.decays``).
         penalty
-            The weight of the squared norm of the regression weights.
+            The weight of the squared norm of the regression weights, relative to the mean weight of an item.
         max_values
-            The maximum number of features: values before pairs, and values of more items first. Time grows
-            with its cube.
+            The maximum number of features. Values are chosen before pairs, and frequent features before rare
+            ones. Time grows with the cube of this number.
 
         Raises
         ------
         ConfigError
-            If ``penalty`` or ``max_values`` is not positive.
+            If ``penalty`` is not positive and finite, or ``max_values`` is below 1.
         """
         if not 0 < penalty < np.inf or max_values < 1:
             raise ConfigError(
@@ -144,7 +147,7 @@ class AttributeRegression:
         return f"AttributeRegression({len(self.features):,} features)"
 
     def predict(self, items: Items) -> ColdVectors:
-        """Return vectors predicted from attributes, without a row for an item without a known value."""
+        """Predict the vectors of items from their attributes. Items without a known value have no row."""
         values, entries = _values(items, np.arange(len(items)))
         indicators = _indicators(values, entries, self.features, len(items))
         positions, starts, n_columns = np.unique(indicators.rows, return_index=True, return_counts=True)
@@ -155,9 +158,10 @@ class AttributeRegression:
 
 
 def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 1) -> ColdVectors:
-    """Return the mean of the vectors of each list of rows, without a row for a list without a vector.
+    """Return the mean of the vectors of each list of rows.
 
-    Parts are scaled to length 1 before the mean, and to their median length in ``vectors`` after it.
+    Rows without a vector in each matrix are ignored; a list without other rows gets no mean. Parts are scaled
+    to length 1 before the mean, and to their median length in ``vectors`` after it.
 
     >>> from item2vec.types import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("a", "b")), np.array([[2, 0], [0, 4]]), None, np.ones(2))
@@ -175,7 +179,7 @@ def mean_vectors(vectors: ItemVectors, lists: Sequence[Rows], *, n_parts: int = 
 
 
 class _Indicators(NamedTuple):
-    """The entries of a matrix of indicators that are 1: distinct pairs, in ascending order of rows."""
+    """The entries of a matrix that are 1, as distinct pairs of row and column, in ascending order of rows."""
 
     rows: Rows
     columns: Rows
@@ -244,7 +248,7 @@ def _indicators(
 
 
 def _gram(indicators: _Indicators, weights: Doubles, n_features: int) -> Doubles:
-    """Return the sum of the weights of the rows with both features (n features × n features)."""
+    """Return, for each pair of features, the sum of the weights of the rows that have both features."""
     gram = np.zeros((n_features, n_features))
     for start in range(0, int(indicators.rows[-1]) + 1 if len(indicators.rows) else 0, ROWS_PER_BLOCK):
         part = slice(*np.searchsorted(indicators.rows, [start, start + ROWS_PER_BLOCK]))
@@ -254,7 +258,7 @@ def _gram(indicators: _Indicators, weights: Doubles, n_features: int) -> Doubles
 
 
 def _products(targets: Doubles, indicators: _Indicators, n_features: int) -> Doubles:
-    """Return, for each feature, the sum of the targets of all rows that have it."""
+    """Return, for each feature, the sum of the targets of all rows that have the feature."""
     sums = np.zeros((n_features, *targets.shape[1:]))
     by_feature = np.argsort(indicators.columns, kind="stable")
     bounds = np.searchsorted(indicators.columns[by_feature], np.arange(1, n_features))
@@ -280,7 +284,7 @@ def _unit_parts(vectors: ItemVectors, rows: Rows, n_parts: int) -> Floats:
 
 
 def _scaled(parts: Floats, lengths: Doubles | float) -> Floats:
-    """Scale parts to these lengths. A part of zeros is unchanged."""
+    """Scale each part to its length in ``lengths``. A part of zeros is unchanged."""
     current = _norms(parts)
     factors = (lengths / np.where(current > 0, current, 1.0)).astype(np.float32)
     scaled: Floats = parts * factors[:, :, None]

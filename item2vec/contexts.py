@@ -23,8 +23,9 @@ __all__ = ["ContextVectors"]
 class ContextVectors:
     """Input vectors of items, and output vectors of contexts.
 
-    The inner product of an item and a context is high if they occur together more often than by chance; with
-    enough dimensions, it approaches their pointwise mutual information minus log(``negative``).
+    The inner product of an item and a context is high if they occur together more often than by chance. With
+    enough dimensions, the inner product approaches their pointwise mutual information minus
+    log(``negative``).
 
     Source: Levy & Goldberg, Dependency-Based Word Embeddings, ACL 2014; Neural Word Embedding as Implicit
     Matrix Factorization, NIPS 2014, section 3.1.
@@ -34,7 +35,7 @@ class ContextVectors:
     items
         The items with their input vectors. ``items.similar_items`` compares items by their contexts.
     contexts
-        The contexts.
+        The ids of the contexts.
     output
         Output vectors of the contexts (float32, n contexts × dimensions).
 
@@ -63,8 +64,8 @@ class ContextVectors:
         expected = (len(self.contexts), self.items.input.shape[1])
         if self.output.shape != expected:
             raise InputError(
-                f"output has shape {self.output.shape}; expected {expected}, a row per context and the "
-                "dimensions of the items"
+                f"output has shape {self.output.shape}; expected {expected}, one row per context, with the "
+                "dimensions of the item vectors"
             )
         if not bool(np.isfinite(self.output).all()):
             raise InputError("output contains a number that is not finite; expected finite numbers")
@@ -77,7 +78,7 @@ class ContextVectors:
         Raises
         ------
         InputError
-            If no row is a context: a row with an output vector and without an input vector.
+            If there is no output matrix, or no context. A row without an input vector is a context.
         """
         is_context = ~vectors.has_input
         if vectors.output is None or not is_context.any():

@@ -1,4 +1,4 @@
-"""The training curve: loss and validation metrics after each epoch."""
+"""The training curve: the training loss of each epoch, and the validation metrics after it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ class Epoch:
     Attributes
     ----------
     epoch
-        Number of completed epochs.
+        Number of completed epochs, with this epoch.
     hr, ndcg
         HR@10 and NDCG@10 on the validation data after the epoch; ``None`` without validation data.
     loss
-        Mean training loss of the epoch, in nats; ``None`` if unknown. For next_item: the sampled softmax loss
-        of a prediction, averaged over the parts. For word2vec with ``backend="numba"``: the loss of a pair of
-        centre and context with its negative samples (CBOW: of a window), before its update. With
-        ``backend="gensim"``: the same loss after the epoch, on a fixed random sample of pairs, because
-        gensim's own sum varies between runs with several workers, and stops changing near 2**27. For GloVe:
-        half the weighted squared error of a pair, before its update; for LSA: ``None``. Losses of
-        different objectives, backends and numbers of negative samples are not comparable.
+        Mean training loss of the epoch, in nats (GloVe: a squared error); ``None`` if unknown. For next_item:
+        the sampled softmax loss of a prediction, averaged over the parts. For skip-gram with
+        ``backend="numba"``: the loss of a pair of centre and context with its negative samples, before its
+        update; for CBOW, the loss of a window. With ``backend="gensim"``: the same loss on a fixed random
+        sample of pairs after the epoch, because gensim's own sum of losses varies between runs with several
+        workers, and stops changing near 2**27. For GloVe: half the weighted squared error of a pair, before
+        its update. For objectives that are computed in one step, such as LSA: ``None``. Losses of different
+        objectives, backends and numbers of negative samples are not comparable.
 
     >>> Epoch(epoch=1, loss=2.5).loss
     2.5

@@ -1,4 +1,4 @@
-"""Deprecated public names: they work for one more release, with a ``DeprecationWarning``."""
+"""Deprecated public names. They work for one more release, and emit a ``DeprecationWarning``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Renamed", "module_getattr"]
 
 
 class Renamed:
-    """A deprecated attribute. Reading it emits a warning and returns the attribute ``new``.
+    """A deprecated attribute. A read of it emits a warning, and returns the value of the attribute ``new``.
 
     In a class body, ``questions = Renamed("queries")`` defines ``questions`` as a deprecated name of the
     attribute ``queries``.
@@ -30,7 +30,10 @@ class Renamed:
 
 
 def module_getattr(names: dict[str, Any], new_of: dict[str, str]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module (``names``: its globals) that resolves deprecated names."""
+    """Return a ``__getattr__`` for a module that resolves deprecated names.
+
+    ``names`` are the globals of the module. ``new_of`` maps each deprecated name to its new name.
+    """
 
     def getattr_(old: str) -> Any:
         if old not in new_of:

@@ -1,4 +1,4 @@
-"""Descriptions of a model: one line of text, and an HTML table for notebooks."""
+"""Descriptions of a model: one line of text, and HTML tables for notebooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def described(parts: Parts) -> str:
 
 
 def html_of(parts: Parts) -> str:
-    """Return tables of the settings and of the most frequent items of a ``Recommender``."""
+    """Return HTML tables of the settings and of the most frequent items of a ``Recommender``."""
     vectors, config = parts.vectors, parts.vectors.config
     rows: list[tuple[str, object]] = [
         ("items", len(vectors)),

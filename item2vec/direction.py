@@ -1,4 +1,4 @@
-"""``Direction``: the difference between two groups of items, which moves a query."""
+"""``Direction``: the difference of the mean vectors of two groups of items, which moves a query."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Direction:
         The difference of unit input vectors (float32, dimensions), which moves cosine queries.
     output
         The difference of unit output vectors (float32, dimensions), which moves queries of output scores;
-        ``None`` without an output matrix.
+        ``None`` if the model has no output matrix.
 
     Examples
     --------

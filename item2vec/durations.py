@@ -1,4 +1,4 @@
-"""Conversion of durations such as "30min" to seconds, and of datetimes to microseconds since 1970 UTC."""
+"""Conversion of durations such as "30min" to seconds, and of datetimes to timestamps in microseconds."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ DEFAULT_GAP = "30min"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Time of timestamp 0."""
 TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-"""Units of epoch numbers, in ticks per second."""
+"""Units of epoch numbers (numbers of units since 1970-01-01 UTC), in units per second."""
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 """Names of the units of epoch numbers in messages."""
 PLAUSIBLE = (631_152_000, 4_102_444_800)
-"""Start of 1990 and of 2100 in seconds. The unit of an epoch number is plausible if its date is in between.
+"""Start of 1990 and of 2100, in seconds since 1970-01-01 UTC.
 
-A number has at most one plausible unit.
+A unit is plausible for an epoch number if the number, read in this unit, is a date in this period. A number
+has at most one plausible unit.
 """
 
 
@@ -90,8 +91,8 @@ def microseconds_of(time: datetime) -> int:
 def moment_of(moment: datetime | timedelta | str, name: str, now: datetime) -> int:
     """Return a time in microseconds since 1970-01-01 UTC. A time without a time zone is UTC.
 
-    A ``timedelta``, or a duration such as ``"30d"``, is the time that long before ``now``. Other text is ISO
-    8601. ``name`` is the name of the argument in the error message.
+    A ``timedelta``, or a duration such as ``"30d"``, is subtracted from ``now``. Other text is an ISO 8601
+    time. ``name`` is the name of the argument in the error message.
 
     >>> moment_of("1970-01-02", "since", now=EPOCH), moment_of("1s", "since", now=EPOCH)
     (86400000000, -1000000)
@@ -99,7 +100,7 @@ def moment_of(moment: datetime | timedelta | str, name: str, now: datetime) -> i
     Raises
     ------
     InputError
-        If the text is neither a time nor a duration.
+        If the text is neither an ISO 8601 time nor a duration above 0.
     """
     time: object = moment
     if isinstance(moment, str):

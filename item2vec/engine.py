@@ -37,7 +37,7 @@ class Engine:
     """Recommendations for users, computed from the published model and the histories in the SQL store.
 
     When another version is published, it is loaded in the background; see ``Live``. Requests do not wait
-    meanwhile, and each request uses a single version. If the new version cannot be loaded, the old one
+    meanwhile, and each request uses a single version. If the new version cannot be loaded, the served version
     remains in use.
 
     The catalogue (active flags and attributes of the items) is cached in memory. A change made through
@@ -56,7 +56,8 @@ class Engine:
         are checked only by ``refresh``.
     wait_for_new_items
         Whether the first request after new items appear in the store waits for their vectors, which can take
-        seconds. If false, they are computed in a thread, and answers do not contain the items meanwhile.
+        seconds. If false, the vectors are computed in a thread, and answers do not contain the new items
+        meanwhile. The first request of all waits in any case.
 
     Raises
     ------
@@ -117,14 +118,14 @@ class Engine:
 
     @property
     def store(self) -> Store:
-        """The store. Without one, an ``InputError`` is raised."""
+        """The store. If the engine has no store, ``InputError`` is raised."""
         if self._store is None:
             raise InputError("the engine has no store; pass store= to Engine")
         return self._store
 
     @property
     def catalogue(self) -> Catalogue:
-        """The items of the store, with their attributes and active flags, at the current revision."""
+        """The items of the store (or of the model, without a store), with attributes and active flags."""
         return self.view().catalogue
 
     def status(self) -> dict[str, Any]:
@@ -154,41 +155,45 @@ class Engine:
         exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the ``k`` best items for a user, best first; fewer only if fewer are eligible.
+        """Return the ``k`` items with the highest scores for a user, best first.
 
-        If the user has no history, or no item of it is in the model, the most popular items are returned,
-        with ``source="popular"``. Inactive items are never returned.
+        The result has fewer items only if fewer are eligible, or ``at_most`` admits fewer. If no item of the
+        history is in the model, the most popular items are returned, with ``source="popular"``. Inactive
+        items are never returned.
 
         Parameters
         ----------
         user
-            The id of a user. The user's events in the store become a history by the model's adapter settings.
+            The id of a user. The adapter settings of the model convert the user's events in the store to a
+            history.
         history
             Item ids, oldest first, in place of ``user``: for a visitor without a user id.
         weights, timestamps
             Weight and timestamp of each item of ``history``, as in ``Recommender.recommend``.
         k
-            The number of items.
+            The largest number of items to return.
         filter_seen
-            Exclude seen items. A user has seen the items of the events that the model's ``seen_events``
-            lists, by default of all events; a visitor has seen the items of ``history``.
+            Whether to exclude seen items. A user has seen the items of the events that ``seen_events`` of the
+            model lists, by default of all events. A visitor has seen the items of ``history``.
         log
-            Record the answer in the store, as impressions of the user, in one transaction after the answer is
-            computed. If the store cannot be written, a warning is logged.
+            Whether to record the items of the answer in the store, as impressions of the user. They are
+            recorded in one transaction after the answer is computed. If the store cannot be written, a
+            warning is logged.
         exclude_shown
             Exclude the items that were shown to the user in the last ``exclude_shown``: a duration such as
-            ``"7d"``, a number of seconds, or a ``timedelta``. Only answers with ``log=True`` count as shown.
+            ``"7d"``, a number of seconds, or a ``timedelta``. The items of answers with ``log=True`` count as
+            shown.
         rules
-            As in ``Recommender.recommend``. Attributes are read from the store, or from the model if the
-            store has none: ``where={"genre": ["jazz", "soul"], "year": {">=":
-            1990}}``; see ``item2vec.conditions``.
+            As in ``Recommender.recommend``, such as ``where={"genre": ["jazz", "soul"]}``. Attributes are
+            read from the store, or from the model if the store has none.
 
         Raises
         ------
         InputError
             If no item has an attribute named in ``where``.
         InputTypeError
-            If both or neither of ``user`` and ``history`` are specified, an argument is unknown, or a value
+            If both or neither of ``user`` and ``history`` are passed, ``log`` or ``exclude_shown`` is passed
+            with ``history``, ``weights`` or ``timestamps`` with ``user``, an argument is unknown, or a value
             in ``where`` cannot be compared with the values of its attribute.
         """
         own: dict[str, Any] = {"history": history, "weights": weights, "timestamps": timestamps}
@@ -222,11 +227,11 @@ class Engine:
         exclude_shown: str | float | timedelta | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[list[Recommendation]] | Answers:
-        """Return the recommendations of each user, as ``recommend`` does, in one faster batch.
+        """Return the recommendations for each user, as in ``recommend``, computed in one batch.
 
-        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user, and
-        ``disliked`` may do so; the other rules apply to all users. With ``as_arrays``, the result is an
-        ``Answers``, with the user ids.
+        All users are served by the same model and catalogue. ``exclude`` holds a list of items per user.
+        ``disliked`` holds items for all users, or a list of items per user. The other rules apply to all
+        users. With ``as_arrays``, the result is an ``Answers``, with the user ids.
         """
         shown: dict[str, Any] = {"log": log, "exclude_shown": exclude_shown, "as_arrays": as_arrays}
         answers: list[list[Recommendation]] | Answers
@@ -277,8 +282,8 @@ class Engine:
     def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
         """Return the taste of a user in the period ``since <= time < until``.
 
-        The user's events of the period become a history by the model's adapter settings, as in ``recommend``.
-        Without ``since`` and ``until``, ``vector`` is the user vector of ``recommend``, bit for bit.
+        The user's events of the period are converted to a history, as in ``recommend``. Without ``since`` and
+        ``until``, ``vector`` is exactly the user vector of ``recommend``.
 
         Parameters
         ----------
@@ -307,13 +312,13 @@ class Engine:
         return self.view().similar_users(user, since=since, until=until, k=k)
 
     def refresh(self) -> None:
-        """Load a newly published version and changes of the catalogue now."""
+        """Load a newly published version, and read the changes of the catalogue, now."""
         self._live.check()
         if self._catalogue_cache is not None:
             self._catalogue_cache.refresh()
 
     def view(self) -> View:
-        """Return the current version and catalogue, for several queries that must be consistent."""
+        """Return a view of the current model and catalogue, for queries that must be consistent."""
         served = self._live.served
         version = None if served.version is None else served.version.id
         return self.view_of(served.model, version, created_at=served.created_at)
@@ -330,9 +335,10 @@ class Engine:
     def add_items(self, items: Items) -> Ingested:
         """Add items to the store, or replace their titles and attributes; see ``Store.ingest_items``.
 
-        The next answer may contain them, with ``wait_for_new_items``: an item that the model does not know
-        gets vectors from its attributes, as in ``Recommender.with_items``, and ``source="attributes"``. Rows
-        that another process adds to the store have the same effect when the catalogue is next read.
+        An item that the model does not know gets vectors from its attributes, as in
+        ``Recommender.with_items``, and ``source="attributes"``. With ``wait_for_new_items``, the next answer
+        may already contain it. Items that another process adds to the store have the same effect when the
+        catalogue is next read.
         """
         return self.store.ingest_items(items)
 

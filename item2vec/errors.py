@@ -16,17 +16,18 @@
     ├── WriteError           (OSError)            a file or folder could not be written or removed
     ├── DurabilityError      (OSError)            a version was published, but may not be on disk
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
-    │   └── SchemaError                           its schema is missing, older or newer
-    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or there is a hold
+    │   └── SchemaError                           the schema of the store is missing, older or newer
+    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or is on hold after a rollback
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another process is writing to the folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
     └── PlatformError        (NotImplementedError)  the operating system lacks a required feature
 
-Each exception also derives from the builtin exception in parentheses. The message contains the invalid
-value, the expected value and the next step. If the next step is an argument, it is a ``Remedy``: ``str``
-renders it in Python (``pass encoding='latin-1'``), the command line as a flag (``pass --encoding latin-1``).
-``exit_code`` is the exit code of the command line.
+An exception with a builtin exception in parentheses also derives from that exception. Messages state the
+value found, the values expected, and the next step, where they are known. If the next step is to pass an
+argument, the exception has a ``Remedy``. ``str`` renders it in Python (``pass encoding='latin-1'``), the
+command line as a flag (``pass --encoding latin-1``). ``exit_code`` is the exit code of a command that fails
+with the exception.
 
 Two warnings derive from ``UserWarning``. ``LeakWarning``: training and test data overlap, so that an
 evaluation overestimates the model. ``TuningWarning``: a tuning budget is too small.
@@ -94,8 +95,8 @@ _BOUNDED.maxstring = _BOUNDED.maxother = _BOUNDED.maxlong = LONGEST_MESSAGE
 def masked(text: str) -> str:
     """Return a text with the secrets of URLs and of ``name=value`` pairs replaced by ``***``.
 
-    Messages of errors and log lines pass through this function. It recognises passwords in URLs, and values
-    with names such as password, token and api_key.
+    The messages of ``Item2VecError``, and the log lines of the command line, pass through this function. It
+    recognises passwords in URLs, and values with names such as password, token and api_key.
 
     >>> masked("postgresql://ann:secret@db/shop?sslpassword=secret")
     'postgresql://ann:***@db/shop?sslpassword=***'
@@ -110,7 +111,7 @@ def masked(text: str) -> str:
 def short_repr(value: Any) -> str:
     """Return the repr of a value for a message: at most 80 characters, with secrets masked.
 
-    Large and deeply nested values are not rendered whole.
+    Large and deeply nested values are abbreviated.
 
     >>> short_repr(["a"] * 1_000_000)[-10:], short_repr("sqlite:///a.db?password=secret")
     (" 'a', 'a'…", "'sqlite:///a.db?password=***")
@@ -127,7 +128,7 @@ def short_repr(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Argument that avoids an error or a warning.
+    """An argument that avoids an error or a warning.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ class Remedy:
         Advice, in which ``{}`` stands for the argument.
     otherwise
         Advice on the command line if the running command has no flag for the argument, or if the flag was
-        given. If it is empty, there is no advice.
+        passed. If this text is empty, the command line gives no advice.
 
     Examples
     --------
@@ -199,7 +200,7 @@ class ConfigError(Item2VecError, ValueError):
 
 
 class InputError(Item2VecError, ValueError):
-    """Data or an argument is invalid. For a file, the message names the file, the line and the value."""
+    """Data or an argument is invalid. For a text file, the message names the file, the line and the value."""
 
     exit_code = 2
 
@@ -241,7 +242,7 @@ class BundleExistsError(Item2VecError, FileExistsError):
 
 
 class CorruptBundleError(Item2VecError, ValueError):
-    """A bundle or data file has an invalid checksum, shape or structure."""
+    """A bundle or data file cannot be read, or has an invalid checksum, shape or structure."""
 
     exit_code = 5
 
@@ -261,7 +262,7 @@ class StoreError(Item2VecError, RuntimeError):
 
 
 class SchemaError(StoreError):
-    """The store has no schema, or a schema that is older or newer than this package.
+    """The store has no schema, or a schema that is older or newer than the one that this package requires.
 
     The message contains the command to run.
     """
@@ -270,9 +271,9 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or there is a hold. The served version is unchanged.
+    """A new model did not pass every gate, or is on hold after a rollback. The served version is unchanged.
 
-    ``report`` is the report of the run, if there was one.
+    ``report`` is the report of the run; ``None`` if no run raised the exception.
     """
 
     exit_code = 3
@@ -284,7 +285,7 @@ class RunFailedError(Item2VecError, RuntimeError):
 
 
 class LockHeldError(Item2VecError, BlockingIOError):
-    """Another process holds the lock of the folder, or a process without the lock changed ``CURRENT``."""
+    """Another process holds the lock of a folder, or a process without the lock changed ``CURRENT``."""
 
     exit_code = 75
 

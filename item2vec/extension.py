@@ -1,4 +1,4 @@
-"""``Extension``: a model with rows for new items, whose vectors are computed without training."""
+"""``Extension``: adds rows for new items to a model, with vectors that are computed without training."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NOTHING: Mapping[str, Iterable[str]] = MappingProxyType({})
 
 
 class Extension:
-    """Adds new items to a model.
+    """Add new items to a model.
 
     A ridge regression predicts the vectors of new items from their attributes. It is fitted on first use, and
-    then reused. It reads the attributes of the model's items; if these have none, it reads the attributes of
+    then reused. It is fitted to the attributes of the model's items; if these have none, to the attributes of
     the items in the call. An item without a known attribute value gets the mean of the vectors of the items
     that occurred together with it.
 
@@ -63,10 +63,10 @@ class Extension:
         return self._fitted
 
     def applied(self, parts: Parts, items: Items, *, together: Mapping[str, Iterable[str]]) -> Parts:
-        """Return ``parts``, of the same model or an extension of it, with a row for each new item.
+        """Return ``parts`` with a row for each new item. They belong to the same model or an extension of it.
 
-        ``together`` maps items to the items that occurred together with them. An item that gets no vector is
-        left out. A row from attributes has count 0, any other row count 1.
+        ``together`` maps an item to the items that occurred together with it. An item that gets no vector is
+        left out. A row that is predicted from attributes has count 0; any other new row has count 1.
         """
         new = _unknown(items, parts)
         if len(new) and (regression := self._regression(items)) is not None:

@@ -1,8 +1,8 @@
 """Ranking metrics: accuracy with respect to known targets, and metrics beyond accuracy.
 
 Rankings are arrays with one row per query and one column per rank, best first. ``coverage`` and ``gini``
-return one value for all queries. All other metrics return one value per query (float64), from which means,
-confidence intervals and segments are computed.
+return one value for all queries. All other metrics return one value per query (float64). The evaluation
+computes means, confidence intervals and the results of segments from these values.
 """
 
 from __future__ import annotations

@@ -76,10 +76,10 @@ def precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 @checked
 def ndcg(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return NDCG: the sum of ``1 / log2(rank + 1)`` over the hits in the first ``k`` ranks / its maximum.
+    """Return NDCG: the DCG of the first ``k`` ranks, divided by the largest possible DCG.
 
-    Source: Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002, with binary
-    relevance.
+    DCG is the sum of ``1 / log2(rank + 1)`` over the ranks with a hit (binary relevance). Source: Järvelin &
+    Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002.
 
     >>> ndcg(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3).round(3)
     array([0.693, 1.   ])
@@ -106,9 +106,10 @@ def mrr(hits: Mask, n_targets: Counts, k: int) -> Doubles:  # noqa: ARG001
 
 @checked
 def mean_average_precision(hits: Mask, n_targets: Counts, k: int) -> Doubles:
-    """Return the average precision: the sum of the precisions at the hits / the number of all targets.
+    """Return the average precision: the sum of the precisions at the hits, divided by the number of targets.
 
-    The mean over queries is MAP (Buckley & Voorhees, SIGIR 2000).
+    The hits are those among the first ``k`` ranks. The mean over queries is MAP (Buckley & Voorhees, SIGIR
+    2000).
 
     >>> mean_average_precision(np.array([[False, True, True], [True, False, False]]), np.array([2, 1]), k=3)
     array([0.58333333, 1.        ])

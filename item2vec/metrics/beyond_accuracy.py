@@ -1,7 +1,7 @@
 """Metrics of rankings beyond accuracy: coverage, concentration, novelty, popularity, diversity, serendipity.
 
 ``items`` (int32, n queries × ranks, best first) contains item codes, and -1 after the end of a shorter
-ranking. ``counts`` (one per item) is the number of occurrences in the training part.
+ranking. ``counts`` (one per item) is the number of occurrences of the item in the training part.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Counts = npt.NDArray[Any]
 
 @checked
 def coverage(items: Codes, k: int, counts: Counts) -> float:
-    """Return the catalogue coverage: the share of all items in the first ``k`` ranks of at least one ranking.
+    """Return the catalogue coverage: the share of items in the first ``k`` ranks of at least one ranking.
 
-    Only items of the training part are counted. Source: Ge, Delgado-Battenfeld & Jannach, Beyond accuracy,
-    RecSys 2010.
+    Only items that occur in the training part (count above 0) are counted. Source: Ge, Delgado-Battenfeld &
+    Jannach, Beyond accuracy, RecSys 2010.
 
     >>> coverage(np.array([[0, 1], [0, 2]]), 1, np.array([5, 4, 3, 2]))
     0.25
@@ -39,8 +39,8 @@ def coverage(items: Codes, k: int, counts: Counts) -> float:
 def gini(items: Codes, k: int, counts: Counts) -> float:
     """Return the Gini coefficient of exposure, the number of times that an item is in the first ``k`` ranks.
 
-    It is 0 if all items of the training part are recommended equally often, and near 1 if one item takes
-    nearly all ranks. Source: Fleder & Hosanagar, Management Science 2009.
+    The coefficient is 0 if all items of the training part are recommended equally often, and near 1 if one
+    item takes nearly all ranks. Source: Fleder & Hosanagar, Management Science 2009.
 
     >>> gini(np.array([[0, 1], [2, 3]]), 2, np.array([5, 4, 3, 2]))
     0.0
@@ -105,9 +105,9 @@ def diversity(items: Codes, k: int, similarity: npt.NDArray[np.floating[Any]]) -
 def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
     """Return the share of the first ``k`` ranks that contain an unexpected target.
 
-    ``hits`` (n queries × ranks) marks targets. ``expected`` (n queries × ranks) marks the ``k`` most popular
-    items, which can be recommended without a model. Source: Ge, Delgado-Battenfeld & Jannach, Beyond
-    accuracy, RecSys 2010, section 3.2.
+    ``hits`` (n queries × ranks) marks the ranks of targets. ``expected`` (n queries × ranks) marks the ranks
+    of the ``k`` most popular items, which can be recommended without a model. Source: Ge, Delgado-Battenfeld
+    & Jannach, Beyond accuracy, RecSys 2010, section 3.2.
 
     >>> serendipity(np.array([[True, True]]), np.array([[True, False]]), k=2)
     array([0.5])
@@ -117,7 +117,7 @@ def serendipity(hits: Mask, expected: Mask, k: int) -> Doubles:
 
 
 def _exposure(items: Codes, k: int, counts: Counts) -> Rows:
-    """Return the number of rankings with the item in the first ``k`` ranks, per item of the training part."""
+    """Return, for each item of the training part, how often it is in the first ``k`` ranks of a ranking."""
     if counts.ndim != 1:
         raise InputError(f"counts have shape {counts.shape}; expected one number per item")
     shown = first_ranks(items, k)
