@@ -55,7 +55,7 @@ class CatalogueCache:
 
     def refresh(self) -> Catalogue:
         """Read the rows that have changed since the last refresh, and return the catalogue."""
-        self._next_check = math.inf  # so that other requests do not wait for an unreachable server
+        self._next_check = math.inf  # other requests do not wait for an unreachable server
         last_change = self._store.last_change
         try:
             catalogue = self._store.catalogue(self._cached[1])

@@ -17,7 +17,7 @@
     ├── DurabilityError      (OSError)            a version was published, but may not be on disk
     ├── StoreError           (RuntimeError)       an operation on the SQL store failed
     │   └── SchemaError                           the schema of the store is missing, older or newer
-    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or is on hold after a rollback
+    ├── GateRefusedError     (RuntimeError)       a new model failed a gate, or a hold forbids promotions
     ├── RunFailedError       (RuntimeError)       a nightly run crashed or exceeded its limits
     ├── LockHeldError        (BlockingIOError)    another process is writing to the folder
     ├── MissingExtraError    (ImportError)        a dependency is not installed
@@ -200,7 +200,7 @@ class ConfigError(Item2VecError, ValueError):
 
 
 class InputError(Item2VecError, ValueError):
-    """Data or an argument is invalid. For a text file, the message names the file, the line and the value."""
+    """Data or an argument is invalid. For a line of a file, the message names file, line and value."""
 
     exit_code = 2
 
@@ -271,7 +271,7 @@ class SchemaError(StoreError):
 
 
 class GateRefusedError(Item2VecError, RuntimeError):
-    """A new model did not pass every gate, or is on hold after a rollback. The served version is unchanged.
+    """A new model did not pass every gate, or a hold forbids its promotion. The served version is unchanged.
 
     ``report`` is the report of the run; ``None`` if no run raised the exception.
     """

@@ -67,7 +67,7 @@ HAS_LOCKS = fcntl is not None
 """Whether the system has POSIX file locks."""
 # O_NONBLOCK: opening a FIFO without a writer would otherwise block. Windows has none of these flags.
 READ_REGULAR = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
-"""Flags of ``os.open`` for a file that should be a regular file."""
+"""Flags of ``os.open`` for reading a file that should be a regular file."""
 FOLDER_MODE, FILE_MODE, READ_ONLY_MODE = 0o755, 0o644, 0o444
 """Modes of published folders, of files that are replaced, and of files that are written once."""
 
@@ -105,12 +105,12 @@ def flush(descriptor: int) -> None:
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Give a new file or folder a mode, whatever the umask is; a setgid bit is kept.
+    """Set the mode of a new file or folder, independently of the umask; a setgid bit is kept.
 
     Raises
     ------
     WriteError
-        If the mode cannot be set, or the file system ignores it, so that others could not read the file.
+        If the mode cannot be set, or the file system ignores it. Other users could then not read the file.
     """
     mode |= stat.S_IMODE(path.stat().st_mode) & stat.S_ISGID
     reason = "the file system ignores modes"
@@ -138,7 +138,7 @@ def write_bytes(path: Path, content: bytes | memoryview, mode: int | None = None
 
 
 def replace_bytes(path: Path, content: bytes | memoryview, mode: int | None = None) -> None:
-    """Write a file atomically as ``write_bytes`` does, replacing an existing one."""
+    """Write a file as ``write_bytes`` does, but atomically, and replace an existing file."""
     staging = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
         write_bytes(staging, content, mode)
@@ -200,7 +200,7 @@ def unreadable(path: Path, error: OSError) -> CorruptBundleError:
 
 @contextlib.contextmanager
 def refusing_unreadable() -> Iterator[None]:
-    """Raise the error of ``unreadable`` for a ``PermissionError`` in the block."""
+    """Convert a ``PermissionError`` of the block, if it names a file, to the error of ``unreadable``."""
     try:
         yield
     except PermissionError as error:
@@ -236,8 +236,8 @@ def parse_json(text: str, where: str | Path) -> Any:
     Raises
     ------
     CorruptBundleError
-        If the text is not JSON, or contains NaN, infinity, a number beyond the range of float64, a repeated
-        key, or too deep nesting. ``where`` names the source of the text in the message.
+        If the text is not JSON, begins with a BOM, is nested too deeply, or contains NaN, infinity, a number
+        beyond the range of float64, or a repeated key. The message names the source of the text, ``where``.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
         raise CorruptBundleError(f"{path} was truncated: it does not end with a line break; use another copy")
     ids: list[str] = []
     start = 0
-    # In chunks: parsing holds the GIL, which would block other threads that serve requests.
+    # Parsed in chunks, because parsing holds the GIL, and threads that serve requests would wait.
     while start < len(text):
         end = text.find("\n", min(start + IDS_CHUNK_CHARACTERS, len(text) - 1))
         lines = text[start:end].split("\n")
@@ -275,7 +275,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
 
 
 def open_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Memory-map a ``.npy`` file read-only, after checking its header and its size.
+    """Check the header and the size of a ``.npy`` file, and memory-map the file read-only.
 
     ``None`` in ``shape`` matches any length.
 
@@ -354,7 +354,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def rename_into_place(staging: Path, path: Path) -> None:
-    """Rename a folder to a path that does not exist, and flush the entry; if that fails, undo the rename."""
+    """Rename a folder to a path that does not exist, and flush it; if the flush fails, undo the rename."""
     try:
         staging.rename(path)
     except OSError as error:
@@ -394,7 +394,7 @@ def _finite_float(text: str) -> float:
     return value
 
 
-# One for all calls: json.loads would create a decoder for each row of a file.
+# One decoder for all calls: json.loads would create a decoder for each row of a file.
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_distinct_keys, parse_constant=_no_constant, parse_float=_finite_float
 )

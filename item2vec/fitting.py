@@ -34,11 +34,13 @@ def fit(
 ) -> Recommender:
     """Train vectors on sentences, and return a recommender.
 
-    ``settings`` are settings of training, taste and index by name; they override ``config``. ``validation``,
+    ``settings`` are settings of training, taste and index by name, and override ``config``. ``validation``,
     ``start``, ``freeze``, ``checkpoint`` and ``processes`` are passed to ``train``, ``adapter`` to
-    ``Recommender``, and ``items`` to both. If the taste has a ``mixture``, by default for the objectives
-    transitions, linkprop and ease, the table of neighbours is computed from the same sentences. The prior is
-    also computed from them if the taste has a ``popularity`` or the sentences have timestamps
+    ``Recommender``, and ``items`` to both.
+
+    If ``mixture`` of the taste is above 0, which is the default for the objectives transitions, linkprop and
+    ease, the table of neighbours is computed from the sentences. If ``popularity`` of the taste is above 0,
+    or the sentences have timestamps, the popularity prior is computed from the sentences
     (``prior.prior_of``).
 
     >>> from item2vec import adapters

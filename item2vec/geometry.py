@@ -27,9 +27,10 @@ EPSILON = 1e-6
 
 
 class Geometry:
-    """The base class of ``ItemVectors``. All methods compare unit vectors.
+    """The base class of ``ItemVectors``, with methods that compare unit vectors.
 
-    Methods compare input vectors. If an item of the query has no input vector, they compare output vectors.
+    The methods compare input vectors. If an item of the query has no input vector, they compare output
+    vectors.
     """
 
     vocabulary: Vocabulary
@@ -38,18 +39,18 @@ class Geometry:
 
     @cached_property
     def has_input(self) -> Mask:
-        """Whether each item has an input vector (bool, n items).
+        """A mask of the items that have an input vector (bool, n items).
 
         If only earlier items are context (next_item, ``forward_only``), an item that occurs only at the end
         of sentences has no input vector. After a single epoch of skip-gram or CBOW, this also holds for an
-        item that occurs only in the first windows. Such an item can be recommended by its output vector, and
-        is ignored in histories.
+        item that occurs only in the first windows, because output vectors start at zero. Such an item can be
+        recommended by its output vector, and is ignored in histories.
         """
         return read_only(self.input.any(axis=1), np.bool_)
 
     @cached_property
     def has_vector(self) -> Mask:
-        """Whether each item has an input or an output vector (bool, n items).
+        """A mask of the items that have an input or an output vector (bool, n items).
 
         An item without a vector is never recommended, and has no similar items. Files of vectors may contain
         such items, as rows of zeros.
@@ -58,7 +59,7 @@ class Geometry:
         return read_only(self.has_input | has_output, np.bool_)
 
     def with_vector(self, eligible: Mask | None) -> Mask | None:
-        """Return a mask of items restricted to items with a vector; ``None`` means all items."""
+        """Restrict a mask of items to items with a vector; ``None`` means all items."""
         if self._all_have_vectors:
             return eligible
         return self.has_vector if eligible is None else eligible & self.has_vector
@@ -86,9 +87,10 @@ class Geometry:
         return read_only(unit_rows(self.output), np.float32)
 
     def similarity_matrix(self, rows: Rows) -> Floats:
-        """Return the unit vectors for comparing the items of ``rows`` with all items (n items × dimensions).
+        """Return the matrix of unit vectors in which the items of ``rows`` are compared with all items.
 
-        These are the input vectors, or the output vectors if an item of ``rows`` has no input vector.
+        These are the input vectors (n items × dimensions), or the output vectors if an item of ``rows`` has
+        no input vector.
 
         Raises
         ------
@@ -105,7 +107,7 @@ class Geometry:
         return self.unit_input if self.has_input[rows].all() else self.unit_output
 
     def similarity(self, item: str, other: str) -> float:
-        """Return the cosine of two items' input vectors; of output vectors if an item has no input vector."""
+        """Return the cosine of two items' input vectors; of output vectors if one has no input vector."""
         rows = np.array([self.vocabulary.code(item), self.vocabulary.code(other)], dtype=np.intp)
         unit, other_unit = self.similarity_matrix(rows)[rows]
         return float(unit @ other_unit)
@@ -114,8 +116,9 @@ class Geometry:
     def distances(self, item: str, others: Iterable[str] | None = None) -> Doubles:
         """Return the cosine distances (1 - cosine, from 0 to 2) of an item to others (float64).
 
-        Without ``others``, the result has a distance per item, in row order, and the distance to an item
-        without a vector is NaN. An item without a vector in ``others`` raises ``InputError``.
+        Without ``others``, the result has one distance per item, in row order, and the distance to an item
+        without a vector is NaN. If ``item``, or an item of ``others``, has no vector, ``InputError`` is
+        raised.
         """
         row = self.vocabulary.code(item)
         if others is None:
@@ -199,7 +202,7 @@ class Geometry:
         method
             ``"3cosadd"``: the score is the cosine to the sum of the positive minus the negative items' unit
             vectors. ``"3cosmul"``: with p and n the cosines to a positive and a negative item, the score is
-            Π (1 + p) / 2 divided by Π (1 + n) / 2 + 1e-6, so that no single large cosine dominates.
+            ``Π((1 + p) / 2) / (Π((1 + n) / 2) + 1e-6)``, so that no single large cosine dominates.
         direction
             A direction that is added to the sum of unit vectors after the sum is scaled to length 1; for
             3CosAdd only.
@@ -207,8 +210,8 @@ class Geometry:
         Raises
         ------
         InputError
-            If there is no positive item, the sum of the vectors is zero, an item has no vector, or
-            ``direction`` is combined with 3CosMul.
+            If there is no positive item, the sum of the vectors is zero, an item has no vector, ``method`` is
+            unknown, or ``direction`` is combined with 3CosMul.
         UnknownItemError
             If an item is unknown.
 
@@ -258,7 +261,7 @@ class Geometry:
 
     @checked
     def direction(self, items_a: Iterable[str], items_b: Iterable[str]) -> Direction:
-        """Return the direction from the mean of one group of items to the mean of another.
+        """Return the direction from the mean unit vector of one group of items to the mean of another.
 
         Raises
         ------
@@ -301,7 +304,7 @@ class Geometry:
 
 
 def check_method(method: str, *, with_direction: bool) -> None:
-    """Raise ``InputError`` if the method of an analogy is unknown, or cannot have a direction."""
+    """Raise ``InputError`` if the method of an analogy is unknown, or is 3CosMul with a direction."""
     if method not in get_args(Method):
         raise InputError(f"method is {short_repr(method)}; expected '3cosadd' or '3cosmul'")
     if method == "3cosmul" and with_direction:

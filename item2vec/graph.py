@@ -60,10 +60,10 @@ class Graph:
         *,
         directed: bool = False,
     ) -> Graph:
-        """Create a graph from ``(source, target)`` or ``(source, target, weight)`` tuples."""
+        """Create a graph from edges of node ids: ``(source, target)`` or ``(source, target, weight)``."""
         rows: list[tuple[Any, ...]] = [tuple(as_history(edge, "an edge")) for edge in edges]
         if not all(len(row) in (2, 3) for row in rows):
-            raise InputError("an edge has not two or three elements; expected (source, target[, weight])")
+            raise InputError("found an edge without 2 or 3 elements; expected (source, target[, weight])")
         nodes = Vocabulary.of(node for edge in rows for node in edge[:2])
         weights = as_array([edge[2] for edge in rows if len(edge) > 2], np.float32)
         if len(weights) not in (0, len(rows)):

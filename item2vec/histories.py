@@ -1,4 +1,4 @@
-"""Encoded histories (``Histories``): item codes in flat arrays, with weights and timestamps."""
+"""``Histories``: encoded histories, as item codes in flat arrays, with weights and timestamps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Histories(NamedTuple):
     timestamps: Offsets | None = None
 
     def keep(self, items: Mask) -> Histories:
-        """Return the histories with only the entries that a mask selects (one flag per entry of ``codes``).
+        """Return the histories with only the entries that ``items`` marks (one flag per entry of ``codes``).
 
         The number of histories does not change.
         """
@@ -54,13 +54,15 @@ def encode_histories(
     """Encode histories with their weights and timestamps. Items that are not in the vocabulary are dropped.
 
     If histories are lists of ids, ``weights`` and ``timestamps`` hold one list per history, with one value
-    per item. If histories are ``Sentences``, which contain weights and timestamps, both must be ``None``.
+    per item. If histories are ``Sentences``, their own weights and timestamps are used, and both arguments
+    must be ``None``.
     Weights are rounded to float32, the dtype of weights in ``Sentences``.
 
     Raises
     ------
     InputError
-        If weights or timestamps differ in length from the histories, or are passed with ``Sentences``.
+        If weights or timestamps differ in length from the histories or are passed with ``Sentences``, or a
+        weight is not finite.
 
     Examples
     --------
@@ -72,8 +74,8 @@ def encode_histories(
     if isinstance(histories, Sentences):
         if weights is not None or timestamps is not None:
             raise InputError(
-                "found weights= or timestamps= together with Sentences, which contain both; "
-                "expected neither: remove the arguments"
+                "found weights= or timestamps= together with Sentences, whose own weights and timestamps are "
+                "used; expected neither: remove the arguments"
             )
         codes = vocabulary.encode(histories.vocabulary.ids)[histories.tokens]
         own_weights = None if histories.weights is None else histories.weights.astype(np.float64)

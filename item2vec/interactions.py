@@ -91,7 +91,7 @@ class Interactions:
         event: Iterable[str] | None = None,
         session: Iterable[str] | None = None,
     ) -> Interactions:
-        """Create interactions from columns of ids. Codes are assigned in order of first appearance.
+        """Create interactions from columns. Codes are assigned to ids in order of first appearance.
 
         ``timestamp`` holds ``datetime`` objects (UTC if naive), ``datetime64`` values, or integer
         microseconds since 1970-01-01 UTC.
@@ -188,7 +188,9 @@ class Interactions:
 
     @checked
     def with_event_weights(self, weights: Mapping[str, float]) -> Interactions:
-        """Return the interactions whose event is in ``weights``, with weights multiplied by the event weight.
+        """Return the interactions whose event is in ``weights``, with weights that depend on the event.
+
+        The weight of an interaction (1 without weights) is multiplied by the weight of its event.
 
         >>> shop = Interactions.of(user=["u", "u"], item=["a", "b"], event=["click", "purchase"])
         >>> shop.with_event_weights({"click": 1, "purchase": 5}).weight
@@ -270,10 +272,11 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     InputTypeError
         If timestamps have another type, or a ``datetime64`` is ``NaT``.
     InputError
-        If integers appear to be in another unit: interpreted as seconds, milliseconds or nanoseconds, all
-        positive integers are dates from 1990 to 2100; or some of them are, and most are such dates in
-        microseconds. Interpreted as microseconds, these integers are dates in the first 48 days of 1970 or
-        after the year 21900.
+        If integers appear to be in another unit than microseconds, or exceed int64. All integers appear to be
+        in seconds, milliseconds or nanoseconds if all positive integers are dates from 1990 to 2100 in this
+        unit. Some appear to be in another unit if they are such dates in it, while microseconds give such
+        dates for more integers than any other unit. In microseconds, the integers of both cases would be
+        dates in the first 48 days of 1970 or after the year 21900.
     """
     has_dates = False
     if not isinstance(timestamps, np.ndarray):

@@ -21,9 +21,9 @@ AUTO_MOST = 5
 class Interests(NamedTuple):
     """Histories divided into interests.
 
-    ``histories`` has one history per interest, with its entries in their order. ``owners`` (intp, ascending)
-    is the history of each interest; the interest of the newest entry comes first. ``medoids`` (int32) is the
-    item that is nearest to the centre of each interest; -1 for an empty history.
+    ``histories`` has one history per interest; the entries keep their order. ``owners`` (intp, ascending) is
+    the number of the divided history of each interest. The interest of the newest entry comes first.
+    ``medoids`` (int32) is the item that is nearest to the centre of each interest; -1 for an empty history.
     """
 
     histories: Histories
@@ -34,10 +34,12 @@ class Interests(NamedTuple):
 def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Interests:
     """Divide each history into ``n`` interests, or fewer if it has fewer distinct items.
 
-    ``unit`` holds the unit vectors of the items. See ``clusters``. An empty history is one empty interest.
+    ``unit`` holds the unit vectors of the items. ``clusters`` describes ``n`` and ``"auto"``. An empty
+    history is one empty interest.
 
     Source: Pal et al., PinnerSage: multi-modal user embedding framework for recommendations at Pinterest,
-    KDD 2020, sections 4.1 and 4.2 (Ward's clustering, medoids). There, the medoids are the user vectors.
+    KDD 2020, sections 4.1 and 4.2 (Ward's clustering, medoids). In PinnerSage, the vectors of the
+    medoids are the user vectors.
 
     Examples
     --------
@@ -69,8 +71,9 @@ def divide(histories: Histories, unit: Floats, n: int | Literal["auto"]) -> Inte
 def clusters(unit: Floats | Doubles, n: int | Literal["auto"]) -> Rows:
     """Return the cluster of each unit vector (intp, numbered from 0 in order of their first vectors).
 
-    The two clusters with the lowest increase of the sum of squares are merged until ``n`` are left; with
-    ``"auto"``, until at most 5 are left and the root of twice the increase is above 2.0 for the next two.
+    The two clusters whose merge increases the sum of squares within clusters least are merged, until ``n``
+    clusters are left. With ``"auto"``, merging ends when at most 5 clusters are left, and the square root of
+    twice the next increase is above 2.0.
 
     Source: Ward, Hierarchical grouping to optimize an objective function, JASA 58, 1963.
 

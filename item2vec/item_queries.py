@@ -1,4 +1,4 @@
-"""``ItemQueries``: queries of a model by item, analogy or vector, limited by rules."""
+"""``ItemQueries``: queries of a model by item, analogy, vector or user vector, with rules."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["ItemQueries"]
 
 CHANGE_SCORES = ("boost", "popularity", "disliked", "interests", "direction")
-"""Rules that are more than a limit of the items."""
+"""Rules that change scores. All other rules select items by given scores."""
 
 
 @checked
 class ItemQueries:
-    """The base class of ``Recommender`` for queries that are not histories."""
+    """The base class of ``Recommender``, with the queries by item, analogy, vector and user vector."""
 
     vectors: ItemVectors
     _ranker: Ranker
@@ -41,7 +41,7 @@ class ItemQueries:
     ) -> list[Recommendation]:
         """Return the ``k`` items with the highest cosine of input vectors to an item, best first.
 
-        ``rules`` and ``eligible`` limit which items may be returned, as in ``recommend``.
+        ``rules`` and ``eligible`` apply as in ``recommend``, except that ``interests`` has no effect.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class ItemQueries:
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the result of ``ItemVectors.analogy``, limited by ``rules`` and ``eligible``.
+        """Return the result of ``ItemVectors.analogy``. ``rules`` and ``eligible``: as in ``similar_items``.
 
         ``method="3cosmul"`` computes a score of every item, without the index.
         """
@@ -83,16 +83,16 @@ class ItemQueries:
         eligible: Mask | None = None,
         **rules: Unpack[RuleArguments],
     ) -> list[Recommendation]:
-        """Return the result of ``ItemVectors.nearest``, limited by ``rules`` and ``eligible``."""
+        """Return the result of ``ItemVectors.nearest``. ``rules``, ``eligible``: as in ``similar_items``."""
         limits = self._row_rules(Rules.of(rules), eligible)
         target = unit_query(vector, self.vectors.input.shape[1])
         return self._ranker.near(target, NO_ROWS, limits, n_positive=0, k=k).listed(self.vectors)
 
     def tastes(self, histories: Sentences | Iterable[Iterable[str]]) -> Floats:
-        """Return the user vectors of histories (float32, n histories × dimensions) that ``recommend`` uses.
+        """Return the user vectors of histories, as in ``recommend`` (float32, n histories × dimensions).
 
-        ``Sentences`` contain weights and timestamps. A history without a known item has a row of zeros. The
-        inner products of a user vector and the vectors of the items (unit input vectors for
+        The weights and timestamps of ``Sentences`` are used. A history without a known item has a row of
+        zeros. The inner products of a user vector and the vectors of the items (unit input vectors for
         ``score="cosine"``, output vectors for ``score="output"``) are scores without bonuses and popularity.
 
         >>> import numpy as np
@@ -124,11 +124,12 @@ class ItemQueries:
         Raises
         ------
         InputTypeError
-            If a rule changes scores.
+            If a rule changes scores: ``boost popularity disliked interests direction``.
         """
         if changing := [name for name in rules if name in CHANGE_SCORES and rules.get(name) is not None]:
             raise InputTypeError(
-                f"got {changing[0]}, which changes scores; expected rules that limit the items, such as where"
+                f"found the rule {changing[0]}, which changes scores; expected rules that select items, such "
+                "as where"
             )
         limits = self._row_rules(Rules.of(rules), eligible)
         vector = finite_vector(taste, self.vectors.input.shape[1])
@@ -137,8 +138,8 @@ class ItemQueries:
     def direction(self, where_a: Where, where_b: Where) -> Direction:
         """Return the direction from the items that meet one condition to the items that meet another.
 
-        It is the difference of the mean unit vectors of the active items of the two groups. Pass it as the
-        rule ``direction``; a multiple, such as ``2 * direction``, moves a query farther.
+        The direction is the difference of the mean unit vectors of the active items of the two groups. Pass
+        the direction as the rule ``direction``; a multiple, such as ``2 * direction``, moves a query farther.
 
         Raises
         ------
@@ -159,7 +160,7 @@ class ItemQueries:
         ['b', 'd']
         """
         direction = self._row_rules(Rules.of({"direction": (where_a, where_b)}), None).direction
-        assert direction is not None, "the rules contain one"
+        assert direction is not None, "the rules contain a direction"
         return direction
 
     def _row_rules(self, rules: Rules, eligible: Mask | None) -> RowRules:

@@ -1,4 +1,4 @@
-"""Titles and attributes of items, and filters by attribute."""
+"""``Items``: titles and attributes of items, and filters by attribute."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Items:
 
     @checked
     def take(self, codes: Rows) -> Items:
-        """Return the items of these codes, in this order; ``self`` if these are all codes in their order.
+        """Return the items of ``codes``, in this order; ``self`` if these are all codes in ascending order.
 
         >>> Items.of({"s1": {"genre": "jazz"}, "s2": {"genre": "soul"}}).take(np.array([1])).vocabulary.ids
         ('s2',)
@@ -133,7 +133,7 @@ class Items:
 
     @checked
     def meets(self, conditions: Where) -> Mask:
-        """Return a mask over item codes: True if the item meets all conditions (see ``where``).
+        """Return a mask of the items that meet all conditions (bool, n items); see ``where``.
 
         >>> Items.of({"s1": {"year": 1983}, "s2": {"year": 1959}}).meets({"year": [1959, 1960]})
         array([False,  True])
@@ -142,7 +142,7 @@ class Items:
 
     @checked
     def column(self, name: str) -> Column:
-        """Return the values of an attribute, or of the titles for ``"title"``. Cached per attribute.
+        """Return the values of an attribute, or the titles for ``"title"``. The column is cached.
 
         Raises
         ------

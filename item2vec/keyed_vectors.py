@@ -1,8 +1,8 @@
-"""Files of gensim's ``KeyedVectors.save``: pickles, which are read without executing code from them.
+"""Read files of gensim's ``KeyedVectors.save``: pickles, whose code is not executed.
 
 A pickle is a program that names functions and classes, and calls them. This reader replaces each name that
 gensim writes by a class that records its arguments; any other name is an error. The matrix of a large file
-is in a NumPy file beside it, which is memory-mapped.
+is in a separate NumPy file beside the pickle.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONVERT = "load it in gensim, and call save of its KeyedVectors, or save_word2ve
 
 
 class _Recorded:
-    """A call or an object of a pickle: the arguments, and the state that follows."""
+    """A call or an object in a pickle: its arguments, and its state if the pickle sets one."""
 
     args: tuple[Any, ...]
     state: Any
@@ -74,7 +74,7 @@ STAND_INS: Mapping[tuple[str, str], type[_Recorded]] = {
     **{(f"numpy.{core}.multiarray", "scalar"): _Recorded for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _Buffer for core in ("core", "_core")},
 }
-"""The class that stands for each name that a pickle may contain."""
+"""The class that replaces each name that a pickle may contain."""
 
 
 class _Reader(pickle.Unpickler):
@@ -88,7 +88,7 @@ class _Reader(pickle.Unpickler):
 
 
 def is_pickle(path: Path) -> bool:
-    """Return whether a file, compressed or not, begins like a pickle of gensim."""
+    """Return whether a file, compressed or not, begins with the first bytes of a pickle."""
     with reading(path), open_bytes(path, "latin-1", accepted=PICKLE) as file:
         return PICKLE.matches(file.read(HEAD_BYTES))
 
@@ -96,13 +96,14 @@ def is_pickle(path: Path) -> bool:
 def read_keyed_vectors(path: Path, *, limit: int | None = None) -> tuple[Vocabulary, Floats, Doubles]:
     """Return the ids, the vectors (n items × dimensions) and the counts of a file of ``KeyedVectors``.
 
-    Vectors in a separate file are memory-mapped, unless the file is compressed. The counts are 1 if the file
-    contains none.
+    Vectors in a separate file are memory-mapped, unless the file is compressed. If the file contains no
+    counts, all counts are 1. ``limit`` is the largest number of items; ``None`` for all items.
 
     Raises
     ------
     InputError
-        If the file is not one of ``KeyedVectors``, is damaged, or the file beside it is missing.
+        If the file does not contain ``KeyedVectors`` or is damaged, or the separate file of its vectors is
+        missing.
     """
     with reading(path), open_bytes(path, "latin-1", accepted=PICKLE) as file:
         try:
@@ -170,8 +171,8 @@ def _array_of(recorded: Any) -> npt.NDArray[Any]:
     else:
         raise ValueError(f"it contains {short_repr(recorded)} in place of an array")
     if not isinstance(dtype, _DType) or not _NUMBERS.fullmatch(dtype.args[0]):
-        raise ValueError("it contains an array of another type than numbers")
-    if isinstance(content, _Encoded):  # of protocol 2
+        raise ValueError("it contains an array of values that are not numbers")
+    if isinstance(content, _Encoded):  # in a pickle of protocol 2
         content = content.args[0].encode("latin-1")
     numbers = np.frombuffer(content, np.dtype(dtype.args[0]).newbyteorder(dtype.state[1]))
     matrix: npt.NDArray[Any] = numbers.reshape(tuple(shape), order=order)

@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 HEAD_BYTES = 4096
-"""Number of bytes at the start of a file that determine its kind."""
+"""Number of bytes at the start of a file from which its format is recognised."""
 
 _AS_TABLE = "export it as CSV or Parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Format of a file: its name with an article, a pattern of its first bytes, and the next step."""
+    """Format of a file: its name with an article, a pattern of its first bytes, and advice for messages."""
 
     name: str
     pattern: bytes

@@ -1,4 +1,4 @@
-"""Recognise the layout of a text file by its first line, and split lines into ids."""
+"""Recognise the layout of a text file by its first line, and split lines into fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from item2vec.opening import content_name, open_text, reading
 __all__ = ["HEAD_LINES", "first_line", "layout_of", "split_line", "suffix_of"]
 
 HEAD_LINES = 1000
-"""Number of lines from which a separator is detected."""
+"""Number of lines at the start of a file from which the separator is detected."""
 
 _FIRST_CHARACTERS = 4096
 _STARTS = {
@@ -35,7 +35,7 @@ _FIRST_OF_STARTS = frozenset(start[0] for start in _STARTS)
 
 
 def first_line(path: Path, encoding: str, skip_lines: int = 0, comment: str | None = None) -> str:
-    """Return the start of the first line that is neither skipped nor blank nor a comment, or ""."""
+    """Return the start of the first line that is not skipped, blank or a comment; "" without such a line."""
     with reading(path), open_text(path, encoding, newline="\n") as file:
         for _ in range(skip_lines):
             if not file.readline(MAX_LINE):

@@ -1,7 +1,7 @@
 """Read text files by blocks of whole lines, with a limit for the length of a line.
 
 The limit bounds memory: a file without line ends, such as a decompressed gigabyte of zeros, is an error and
-not one enormous line.
+not one very long line.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def lines_of(path: Path, encoding: str = "utf-8", max_line: int = MAX_LINE) -> I
     Raises
     ------
     InputError
-        If the file cannot be read, or a line is longer than ``max_line``. The message states its number.
+        If the file cannot be read, or a line is longer than ``max_line``. The message states the
+        number of the line.
 
     Examples
     --------
@@ -73,7 +74,7 @@ def blocks_of_lines(
 ) -> Iterator[tuple[int, bytes]]:
     r"""Yield the number of the first line and the UTF-8 bytes of each block of whole lines.
 
-    ``cr``: ``\r`` ends a line, too. The last line of the file may have no line end.
+    With ``cr``, ``\r`` ends a line, too. The last line of the file may have no line end.
     """
     number, parts, held = 1, [b""], 0
     with reading(path), _utf8(path, encoding) as read:
@@ -119,7 +120,7 @@ def check_max_line(max_line: int) -> int:
 
 @contextlib.contextmanager
 def _utf8(path: Path, encoding: str) -> Iterator[Callable[[int], bytes]]:
-    """Yield a function that reads a number of bytes (or characters) of a text file as UTF-8."""
+    """Yield a function that reads a number of bytes, or of characters, of a text file and returns UTF-8."""
     with open_text(path, encoding, newline="") as text:
         is_utf8 = codecs.lookup(text.encoding).name in ("utf-8", "utf-8-sig")
 

@@ -124,7 +124,7 @@ def damaged(tmp_path, **changes):
         ({"index_to_key": ["a", "a", "b", "c", "d"]}, "occurs twice"),
         ({"index_to_key": ["a", "", "b", "c", "d"]}, "is empty"),
         ({"vectors": None}, "None in place of an array"),
-        ({"vectors": np.array([["a", "b", "c"]] * 5)}, "another type than numbers"),
+        ({"vectors": np.array([["a", "b", "c"]] * 5)}, "values that are not numbers"),
         ({"vectors": np.full((5, 3), np.nan, "f4")}, "is not finite"),
         ({"expandos": {"count": np.ones(3)}}, r"counts of shape \(3,\)"),
         ({"expandos": {"count": -np.ones(5)}}, "counts is invalid"),

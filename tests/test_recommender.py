@@ -178,7 +178,7 @@ def test_a_zero_weight_or_an_old_timestamp_removes_an_item_from_the_taste():
 def test_weights_and_timestamps_must_match_the_histories(arguments, message):
     with pytest.raises(InputError, match=message):
         model("output", 1.0, "exact").recommend_many([["i01", "i02"], ["i03"]], **arguments)
-    with pytest.raises(InputError, match="together with Sentences, which contain both"):
+    with pytest.raises(InputError, match="together with Sentences, whose own weights"):
         model("output", 1.0, "exact").recommend_many(Sentences.of([["i01"]]), **arguments)
 
 

@@ -11,7 +11,7 @@ __all__ = ["Chart", "Estimates", "bars", "metric_bars", "training_curve", "trial
 Chart = dict[str, Any]
 """A figure of plotly in JSON: ``data`` and ``layout``."""
 Estimates = Mapping[str, tuple[float, float | None, float | None]]
-"""Value, and the bounds of its confidence interval, of each metric; ``None`` without an interval."""
+"""The value of each metric, and the bounds of its confidence interval, or ``None`` without an interval."""
 
 COLORS = ("#1f6feb", "#d97706", "#6b9080", "#7c6fa8", "#b58ba0", "#5b97a6", "#8d9440", "#94a3b8")
 INK, GRID = "#334155", "#e2e8f0"
@@ -97,7 +97,7 @@ def metric_bars(models: Mapping[str, Estimates]) -> Chart:
 
 
 def bars(values: Mapping[str, float], *, title: str) -> Chart:
-    """Return a bar chart with a bar per name, the first at the top.
+    """Return a bar chart with one bar per name, and the first name at the top.
 
     >>> bars({"window": 0.75, "alpha": 0.5}, title="importance")["data"][0]["y"]
     ['alpha', 'window']
@@ -123,9 +123,11 @@ def trials(
     chosen: int | None,
     estimates: Mapping[str, tuple[float, float, float]],
 ) -> Chart:
-    """Return a chart of trials in the order of their numbers: number, score, state and settings.
+    """Return a chart of the scores of trials, in the order of their numbers.
 
-    A star marks the number ``chosen``. ``estimates`` (value and bounds) are drawn beside the trials.
+    ``scores`` holds the number, score, state and settings of each trial. A star marks the trial with the
+    number ``chosen``. ``estimates`` holds the value and the bounds of each finalist, which are drawn beside
+    the trials.
 
     >>> chart = trials([(0, 0.1, "complete", ""), (1, 0.3, "complete", "")], metric="hr@10", chosen=1,
     ...     estimates={"default": (0.1, 0.05, 0.15)})
