@@ -169,7 +169,7 @@ class Eligible:
         return self._described.catalogue.items
 
     def mask(self, where: Where | None = None) -> Mask | None:
-        """Return a read-only mask of the model rows that may be recommended; ``None`` if all rows may."""
+        """Return a read-only mask of the model rows that may be recommended; ``None`` for all rows."""
         return self._mask(parse({})) if not where else self._described._mask(parse(where))
 
     def values(self, name: str) -> Values:

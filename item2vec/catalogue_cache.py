@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 class CatalogueCache:
     """A cache of the catalogue of a store. An access after a change reads only the changed rows.
 
-    A change through the same ``Store`` object is read at the next access. Changes by other processes are read
-    ``every`` seconds; if ``every`` is ``None``, only by ``refresh``.
+    A change through the same ``Store`` object is read at the next access. A change by another process is read
+    at the next access after ``every`` seconds or less; if ``every`` is ``None``, by ``refresh``.
 
     If the store is unavailable, the last catalogue remains in use. One request at a time tries to read the
     store, after a delay that doubles up to one minute.

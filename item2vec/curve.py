@@ -20,7 +20,7 @@ class Epoch:
     Attributes
     ----------
     epoch
-        Number of completed epochs, with this epoch.
+        Number of completed epochs, including this epoch.
     hr, ndcg
         HR@10 and NDCG@10 on the validation data after the epoch; ``None`` without validation data.
     loss

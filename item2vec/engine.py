@@ -57,7 +57,7 @@ class Engine:
     wait_for_new_items
         Whether the first request after new items appear in the store waits for their vectors, which can take
         seconds. If false, the vectors are computed in a thread, and answers do not contain the new items
-        meanwhile. The first request of all waits in any case.
+        meanwhile. The first request of an engine waits in any case.
 
     Raises
     ------
@@ -176,8 +176,8 @@ class Engine:
             Whether to exclude seen items. A user has seen the items of the events that ``seen_events`` of the
             model lists, by default of all events. A visitor has seen the items of ``history``.
         log
-            Whether to record the items of the answer in the store, as impressions of the user. They are
-            recorded in one transaction after the answer is computed. If the store cannot be written, a
+            Whether to record the items of the answer in the store, as impressions of the user. One
+            transaction records the items after the answer is computed. If the store cannot be written, a
             warning is logged.
         exclude_shown
             Exclude the items that were shown to the user in the last ``exclude_shown``: a duration such as

@@ -63,10 +63,11 @@ class Extension:
         return self._fitted
 
     def applied(self, parts: Parts, items: Items, *, together: Mapping[str, Iterable[str]]) -> Parts:
-        """Return ``parts`` with a row for each new item. They belong to the same model or an extension of it.
+        """Return ``parts`` with a row for each new item of ``items``.
 
-        ``together`` maps an item to the items that occurred together with it. An item that gets no vector is
-        left out. A row that is predicted from attributes has count 0; any other new row has count 1.
+        ``parts`` are the parts of the model of this object, or of an extension of the model. ``together``
+        maps an item to the items that occurred together with it. An item that gets no vector is left out. A
+        row that is predicted from attributes has count 0; any other new row has count 1.
         """
         new = _unknown(items, parts)
         if len(new) and (regression := self._regression(items)) is not None:

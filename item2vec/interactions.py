@@ -1,4 +1,4 @@
-"""Interactions of users with items as parallel columns: the input of all adapters and splits."""
+"""``Interactions``: parallel columns, with one row per interaction of a user with an item."""
 
 from __future__ import annotations
 
@@ -272,11 +272,11 @@ def microseconds(timestamps: Sequence[Any] | npt.NDArray[Any]) -> Offsets:
     InputTypeError
         If timestamps have another type, or a ``datetime64`` is ``NaT``.
     InputError
-        If integers appear to be in another unit than microseconds, or exceed int64. All integers appear to be
-        in seconds, milliseconds or nanoseconds if all positive integers are dates from 1990 to 2100 in this
-        unit. Some appear to be in another unit if they are such dates in it, while microseconds give such
-        dates for more integers than any other unit. In microseconds, the integers of both cases would be
-        dates in the first 48 days of 1970 or after the year 21900.
+        If an integer exceeds int64, or integers appear to be in seconds, milliseconds or nanoseconds. This is
+        the case if all positive integers are dates from 1990 to 2100 in one of these units. It is also the
+        case for integers that are such dates in one of these units, among more integers that are such dates
+        in microseconds. In microseconds, the rejected integers would be dates in the first 48 days of 1970,
+        or after the year 21900.
     """
     has_dates = False
     if not isinstance(timestamps, np.ndarray):

@@ -1,4 +1,4 @@
-"""Charts as JSON of plotly, and their conversion to figures of plotly."""
+"""Charts in the JSON format of plotly, and their conversion to figures of plotly."""
 
 from __future__ import annotations
 

@@ -126,8 +126,8 @@ def trials(
     """Return a chart of the scores of trials, in the order of their numbers.
 
     ``scores`` holds the number, score, state and settings of each trial. A star marks the trial with the
-    number ``chosen``. ``estimates`` holds the value and the bounds of each finalist, which are drawn beside
-    the trials.
+    number ``chosen``. ``estimates`` holds the value and the bounds of each model of the final comparison,
+    which is drawn beside the trials.
 
     >>> chart = trials([(0, 0.1, "complete", ""), (1, 0.3, "complete", "")], metric="hr@10", chosen=1,
     ...     estimates={"default": (0.1, 0.05, 0.15)})
