@@ -1,4 +1,4 @@
-"""Read elements of an XML file without document type definitions, entities or a tree in memory."""
+"""Read elements of an XML file one after another. A file that declares entities is rejected."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ def xml_elements(
 ) -> Iterator[tuple[int, Element]]:
     """Yield the complete elements with one of the tags, each with the number of the line on which it ends.
 
-    Names are without namespaces. Yielded elements are removed from their parents, so that memory is needed
-    for one of them at a time. ``root`` is the expected root element, ``kind`` the name of
-    the format, and ``advice`` the next step if the root is another one.
+    Names of elements are read without their namespace prefixes. Each yielded element is removed from its
+    parent, so that its memory can be freed. ``root`` is the name of the expected root element, ``kind`` the
+    name of the format, and ``advice`` the advice in the message if the file has another root element.
 
     Raises
     ------
     InputError
-        If the file is not well-formed XML, declares an entity, or has another root element.
+        If the file cannot be read, is not well-formed XML, has an unknown encoding, declares an entity, or
+        has another root element.
     """
     reader = _Reader(tags)
     with reading(path), open_bytes(path) as file:

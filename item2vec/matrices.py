@@ -15,7 +15,8 @@ MAX_NORM = 1e18
 def finite_rows(matrix: Floats) -> Mask:
     """Return whether all numbers of each row of a float32 matrix are finite (bool, n rows).
 
-    The sum of finite float32 numbers is finite in float64. A sum needs no mask of the size of the matrix.
+    The function sums each row in float64: the sum of finite float32 numbers is finite in float64, and a sum
+    needs no mask of the size of the matrix.
 
     >>> finite_rows(np.array([[3e38, 3e38], [np.inf, -np.inf], [0, np.nan]], np.float32))
     array([ True, False, False])
@@ -28,7 +29,7 @@ def finite_rows(matrix: Floats) -> Mask:
 def invalid_row(matrix: Floats) -> tuple[int, float] | None:
     """Return the first row whose norm is not below ``MAX_NORM``, and the norm; ``None`` if there is none.
 
-    The norms are computed only if a single number makes it necessary.
+    The norms are computed only if the largest absolute number of the matrix permits such a norm.
 
     >>> invalid_row(np.array([[3, 4], [2.0**100, 0], [np.nan, 1]], np.float32)) == (1, 2.0**100)
     True

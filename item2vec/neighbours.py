@@ -32,8 +32,8 @@ class NeighbourTable:
     """A sparse item–item matrix: the neighbours of each item and their weights, best first.
 
     The neighbours of item ``i`` are ``items[offsets[i]:offsets[i + 1]]`` (int32), and their weights
-    ``weights[offsets[i]:offsets[i + 1]]`` (float32, not 0). ``offsets`` is int64 (n items + 1). ``decay``
-    is the factor on the weight of a history item per step back when the table is applied to a history.
+    ``weights[offsets[i]:offsets[i + 1]]`` (float32, not 0). ``offsets`` is int64 (n items + 1). When the
+    table is applied to a history, the weight of an item is multiplied by ``decay`` for each later item.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class NeighbourTable:
         return SparseRows(self.items, self.weights, self.offsets[:-1], self.offsets[1:])
 
     def take(self, kept: Rows) -> NeighbourTable:
-        """Return the table of some of the items, in this order; other items are left out of all rows.
+        """Return the table of the items ``kept``, in this order; other items are left out of all rows.
 
         >>> table = NeighbourTable(np.array([0, 1, 2]), np.array([1, 0]), np.array([0.5, 0.2]), decay=0.5)
         >>> table.take(np.array([1, 0])).weights, table.take(np.array([1]))
@@ -223,7 +223,7 @@ def _fault(table: NeighbourTable) -> str | None:
     if len(items) and not 0 <= items.min() <= items.max() < len(table):
         return f"neighbours range from {items.min()} to {items.max()}; expected 0 to {len(table) - 1}"
     if not bool(np.all((weights != 0) & np.isfinite(weights))):
-        return "a weight is not finite or 0; expected finite numbers other than 0"
+        return "a weight is 0 or not finite; expected finite numbers other than 0"
     if not 0 < table.decay <= 1:
         return f"decay is {table.decay}; expected a number above 0 and at most 1"
     return None

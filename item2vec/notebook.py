@@ -1,4 +1,4 @@
-"""HTML tables of values, for notebooks, without scripts, colours and styles. Text is escaped."""
+"""HTML tables of values, for notebooks, without scripts, colours or styles. Text is escaped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def html_table(
 ) -> str:
     """Return a table with a title. The cells ``best`` (row, column) are bold.
 
-    Integers have thousands separators, other numbers four decimals. Text is cut after 120 characters.
+    Integers have thousands separators, and floats have four decimals. Text is shortened to 120 characters.
 
     >>> html_table("<b>", [["hr@10", 0.5]])
     '<table><caption>&lt;b&gt;</caption><tbody><tr><th>hr@10</th><td>0.5000</td></tr></tbody></table>'

@@ -56,7 +56,7 @@ decompressors: dict[Kind, Callable[[IO[bytes]], Any]] = {
     BZIP2: bz2.BZ2File,
     XZ: lzma.LZMAFile,
 }
-"""Functions that decompress a file. The package ``readers`` adds that of zstd, which requires pyarrow."""
+"""Functions that decompress a file. The package ``readers`` adds a function for zstd, which needs pyarrow."""
 
 
 @contextlib.contextmanager
@@ -133,7 +133,8 @@ def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = N
     Raises
     ------
     InputError
-        If the content is of a format that is neither text nor ``accepted``, such as an Excel workbook.
+        If the file cannot be read, or its content is neither text, XML nor of the format ``accepted``, such
+        as an Excel workbook.
     """
     check_file(path)
     file: IO[bytes] = path.open("rb")
@@ -154,7 +155,7 @@ def open_bytes(path: Path, encoding: str = "utf-8", *, accepted: Kind | None = N
 
 
 def open_text(path: Path, encoding: str, newline: str) -> TextIO:
-    """Open a text file. A byte order mark is skipped, and undecodable bytes become lone surrogates."""
+    """Open a text file. A byte order mark of UTF-8 is skipped; undecodable bytes become lone surrogates."""
     codec = "utf-8-sig" if _is_utf8(encoding) else encoding
     file = open_bytes(path, encoding)
     try:
@@ -227,7 +228,7 @@ def _is_hidden(member: str) -> bool:
 
 
 class _Layer(io.BufferedReader):
-    """Buffered reader of a raw file, which closes the file below it, too."""
+    """Buffered reader of a raw file. Its ``close`` also closes the file from which the raw file reads."""
 
     def __init__(self, raw: Any, below: IO[bytes]) -> None:
         super().__init__(raw, _CHUNK)
@@ -239,7 +240,7 @@ class _Layer(io.BufferedReader):
 
 
 class _Chunks(io.RawIOBase):
-    """Raw file of chunks of bytes. It can only be rewound to its start.
+    """Raw file that reads chunks of bytes. It can only be rewound to its start.
 
     ``start`` rewinds the underlying file, and returns a function that returns the next chunk, ``b""`` at the
     end.
@@ -275,7 +276,7 @@ class _Chunks(io.RawIOBase):
 
 
 def _missing_file(path: Path) -> InputError:
-    """Return the error for a path that does not exist, with a similar name in the folder."""
+    """Return the error for a path that does not exist, with the most similar name in its folder, if any."""
     siblings: list[str] = []
     with contextlib.suppress(OSError):
         siblings = [entry.name for entry in path.parent.iterdir()]

@@ -1,4 +1,4 @@
-"""Files that the user names for results: vectors, reports and settings."""
+"""Write results, such as vectors, reports and settings, to files that the user names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def output(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     WriteError
-        If the folder does not exist, or the disk is full or fails; an existing file is unchanged.
+        If the file cannot be created or written, for example because the folder does not exist or the disk
+        is full. An existing regular file is then unchanged.
 
     Examples
     --------

@@ -22,7 +22,8 @@ from item2vec.types import Recommendation
 __all__ = ["Moment", "Period", "SimilarUser", "Taste", "TasteChange", "most_similar"]
 
 Moment = datetime | timedelta | str | None
-"""A time: a datetime or ISO 8601 text (UTC if naive), or a duration before now, such as "30d"."""
+"""A bound of a period: a time (datetime or ISO 8601 text; UTC if naive), a duration before now (timedelta or
+text such as "30d"), or ``None`` for no bound."""
 
 
 class SimilarUser(NamedTuple):
@@ -46,7 +47,7 @@ class Period:
 
     @classmethod
     def of(cls, since: Moment, until: Moment, now: datetime) -> Period:
-        """Return a period; raise ``InputError`` if a bound cannot be read, or they are not in order."""
+        """Return a period; raise ``InputError`` if a bound is invalid or ``until`` is not after ``since``."""
         start = None if since is None else moment_of(since, "since", now)
         end = None if until is None else moment_of(until, "until", now)
         if start is not None and end is not None and start >= end:
@@ -92,7 +93,8 @@ class Taste:
     vector
         The user vector (float32, dimensions) that ``recommend`` compares with the items.
     history
-        The items that the vector was computed from, oldest first; disliked items precede the others.
+        The items of the period that have an input vector, oldest first; disliked items precede the others.
+        If the model has a setting ``last_n``, the vector was computed from the newest of these items only.
     first, last
         The earliest and the latest time in ``history``; ``None`` if the store has no timestamps.
     model
@@ -129,7 +131,10 @@ class Taste:
 
     @classmethod
     def of(cls, user: str, history: Sentences, model: Recommender, period: Period) -> Taste:
-        """Return the taste of a sentence; raise ``InputError`` if it has none. ``period`` is for messages."""
+        """Return the taste of a history (one sentence); raise ``InputError`` if the history has no taste.
+
+        ``period`` is named in the message of the error.
+        """
         vector = model.tastes(history)[0]
         if not vector.any():
             raise InputError(
@@ -155,7 +160,7 @@ class Taste:
     def items(self, k: int = 10, **rules: Unpack[RuleArguments]) -> list[Recommendation]:
         """Return the ``k`` items with the highest scores, best first; see ``Recommender.nearest_to_taste``.
 
-        The items of the history are among them, unless ``exclude=taste.history``.
+        Items of the history may be returned, unless ``exclude=taste.history``.
         """
         return self.model.nearest_to_taste(self.vector, k=k, **rules)
 

@@ -92,16 +92,15 @@ class Phrases:
             With "count", the number that is subtracted from the count of each pair. With "npmi", the minimum
             count of a pair.
         threshold
-            A pair is joined if its score is above this number; by default 10 with "count", and .5 with
-            "npmi".
+            A pair is joined if its score is above this number. Default: 10 with "count", .5 with "npmi".
         scoring
-            "count": (pairs - min_count) · V / (count of the first · count of the second), where V is the
-            number of distinct items and pairs. "npmi": normalised pointwise mutual information, from -1 to 1.
+            "count": (count of the pair - min_count) · V / (count of the first token · count of the second),
+            where V is the number of distinct tokens plus the number of distinct pairs. "npmi": normalised
+            pointwise mutual information, from -1 to 1.
         passes
-            Number of passes. Each further pass joins pairs of the tokens of the pass before, with the same
-            settings.
+            Number of passes. Each further pass joins pairs of tokens of the pass before, by the same rules.
         delimiter
-            Text between the ids of a joined token.
+            Text between the two ids of a pair in the id of the joined token.
 
         Raises
         ------
@@ -150,7 +149,7 @@ class Phrases:
 
     @checked
     def join(self, sentences: Sentences) -> Sentences:
-        """Return the sentences with joined tokens.
+        """Return the sentences, in which each pair of consecutive tokens is joined into one token.
 
         A joined token has the largest weight and the last timestamp of its items.
 
@@ -167,7 +166,7 @@ class Phrases:
 
     @checked
     def join_history(self, history: Iterable[str]) -> list[str]:
-        """Return the tokens of one history, oldest first, as ``join`` does for a sentence.
+        """Join the tokens of one history (oldest item first), as ``join`` does in a sentence.
 
         >>> Phrases(({("a", "b"): 12.0},)).join_history(["a", "b", "b", "a"])
         ['a + b', 'b', 'a']
@@ -186,7 +185,7 @@ class Phrases:
 
     @checked
     def expand(self, tokens: Iterable[str]) -> list[str]:
-        """Return the items of tokens, in order.
+        """Replace each joined token by its items, in order.
 
         >>> Phrases(({("a", "b"): 12.0},)).expand(["a + b", "c"])
         ['a', 'b', 'c']
@@ -212,7 +211,7 @@ class Phrases:
     @classmethod
     @checked
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Read phrases from a file of ``save``.
+        """Read phrases from a file that ``save`` wrote.
 
         Raises
         ------
@@ -248,17 +247,18 @@ class _Model(Protocol):
 @checked
 @dataclass(frozen=True)
 class PhraseRecommender:
-    """Recommends items by a model of joined tokens.
+    """Recommend items with a model that was trained on joined tokens.
 
-    Histories are joined, and recommended tokens are replaced by their items, in order. An item has the score
-    of the best token that contains it. Items of the history are excluded, unless ``filter_seen=False``.
+    The recommender joins the tokens of each history as ``Phrases.join_history`` does. It replaces each
+    recommended token by the items of the token, in order. The score of an item is the highest score of a
+    token that contains the item. Items of the history are excluded, unless ``filter_seen=False``.
 
     Parameters
     ----------
     model
-        A model trained on ``phrases.join(sentences)``.
+        A model that was trained on ``phrases.join(sentences)``.
     phrases
-        The phrases.
+        The ``Phrases`` with which the training sentences were joined.
 
     Examples
     --------
@@ -354,7 +354,7 @@ def _starts_pair(sentences: Sentences) -> Mask:
 
 
 def _joined(sentences: Sentences, pairs: Mapping[tuple[str, str], float], delimiter: str) -> Sentences:
-    """Return the sentences with these pairs joined, from left to right."""
+    """Return the sentences, in which these pairs are joined from left to right."""
     old = sentences.vocabulary
     known = [pair for pair in pairs if pair[0] in old and pair[1] in old]
     joined_ids = [f"{first}{delimiter}{second}" for first, second in known]

@@ -75,7 +75,7 @@ class Preparation:
         self._extending: WeakKeyDictionary[Recommender, int] = WeakKeyDictionary()
 
     def of(self, model: Recommender, catalogue: Catalogue, *, wait: bool = False) -> Recommender:
-        """Return a model with the rows and masks of a catalogue.
+        """Return a model with rows for the new items of a catalogue, and with masks of its active items.
 
         With ``wait``, the call waits for the vectors of new items.
         """

@@ -1,7 +1,7 @@
-"""The popularity prior: a number per item that is added to the score of the item for every history.
+"""The popularity prior: a number per item, which is added, times a weight, to the score of the item.
 
-The prior is an extra dimension of the inner product. Each indexed row ends with the log count of its item
-times a factor, and each query ends with the weight of the prior divided by this factor. Every index and
+The prior is an extra dimension of the inner product. Each indexed row ends with the prior of its item times
+a factor, and each query ends with the weight of the prior divided by this factor. Every index and every
 filter therefore supports the prior.
 """
 
@@ -73,11 +73,12 @@ def _newest(sentences: Sentences) -> int:
 def prior_of(
     sentences: Sentences | ShardedSentences, vocabulary: Vocabulary, taste: TasteConfig
 ) -> Floats | None:
-    """Return the prior of a model that is trained on these sentences; ``None`` if it would equal its counts.
+    """Return the prior of a model that is trained on these sentences.
 
-    If the sentences have timestamps, it ranks the items for histories without a known item, also for a
-    ``popularity`` of 0. Its half-life is then 7 days by default. On movielens-100k, recent popularity
-    predicts the first events of new users better than the popularity of all time.
+    The prior also ranks the items for histories without a known item. If ``popularity`` is 0, it is computed
+    only for this purpose: its half-life is 7 days by default, and the result is ``None`` if the sentences
+    have no timestamps. On movielens-100k, recent popularity predicts the first events of new users better
+    than the popularity of all time.
     """
     half_life = taste.popularity_half_life
     if not taste.popularity:
@@ -88,9 +89,10 @@ def prior_of(
 
 
 def popularity_shares(vectors: ItemVectors, prior: Floats | None) -> Doubles:
-    """Return each item's share of the training tokens (float64), which ranks items for unknown histories.
+    """Return the share of each item in the training tokens (float64).
 
-    With a prior, tokens are counted as in the prior, also if it has no weight in scores.
+    The shares rank the items for histories without a known item. With a prior, tokens are counted as in the
+    prior, even if its weight in scores is 0.
     """
     counts = vectors.counts if prior is None else np.expm1(prior, dtype=np.float64)
     shares: Doubles = counts / (counts.sum() or 1)
@@ -132,7 +134,7 @@ def queries_of(
 ) -> Floats:
     """Convert taste vectors (n histories × dimensions) to queries for the rows of ``searched_matrix``.
 
-    ``popularity`` replaces the weight of the prior in the taste, which must not be 0.
+    ``popularity`` replaces the weight of the prior in ``taste``, unless the weight in ``taste`` is 0.
     """
     if not taste.popularity:
         return tastes
@@ -144,7 +146,8 @@ def _factor_of_rows(vectors: ItemVectors, taste: TasteConfig) -> float:
     """Return the factor of the prior in indexed rows; in queries, the weight of the prior is divided by it.
 
     The factor gives the prior an equal share of the norms of rows and queries. With a larger share in the
-    rows, an approximate index would separate them by popularity only, and need more effort for the recall.
+    rows, an approximate index would separate the rows by popularity only, and would have to examine more
+    rows for the same recall.
     """
     product = taste.popularity * (cosine_divisor(vectors, taste) or 1.0)
     return math.sqrt(max(product, sys.float_info.min))  # the product of tiny numbers underflows to 0

@@ -1,4 +1,4 @@
-"""The processes of this package, and the processors and memory that the machine gives them."""
+"""Commands that run modules in new processes, and the processors and memory that a process may use."""
 
 from __future__ import annotations
 

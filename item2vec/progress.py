@@ -1,4 +1,4 @@
-"""Progress bars: in terminals drawn by rich, in notebooks as an HTML element."""
+"""Progress bars: drawn by rich in terminals, and shown as an HTML element in notebooks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _terminal_bar(description: str, total: int | None) -> Iterator[Callable[[str
 def _notebook_bar(description: str, total: int | None) -> Iterator[Callable[[str], None]]:
     """Draw a bar in the output of a cell, and remove it at the end. A saved notebook contains no bar.
 
-    rich would draw it as a widget, which requires ipywidgets and remains in a saved notebook as text.
+    rich would draw the bar as a widget, which requires ipywidgets and remains in a saved notebook as text.
     """
     from IPython.display import display
 

@@ -62,10 +62,10 @@ class Ranker:
             self._indexes["input", False] = parts.index
 
     def near(self, target: Floats, named: Rows, rules: RowRules, *, n_positive: int, k: int) -> Ranking:
-        """Return the ``k`` eligible rows with the highest inner products with a query of unit vectors.
+        """Return the ``k`` eligible rows whose unit vectors have the highest inner products with a query.
 
-        ``named`` are the rows that the query was computed from, the first ``n_positive`` of them positive.
-        They are left out. If one of them has no input vector, the query is compared with output vectors.
+        ``named`` holds the rows of the items in the query, of which the first ``n_positive`` are positive.
+        These rows are left out. If one of them has no input vector, output vectors are compared.
         """
         check_k(k)
         kind = self._kind_for(named)
@@ -145,7 +145,7 @@ class Ranker:
         return Ranking(rows, np.array(scores), sources[0] if sources else "model")
 
     def explain(self, histories: Histories, rules: RowRules, row: int) -> list[Share]:
-        """Return the shares of one history in the score of a row; see ``Recommender.explain``."""
+        """Return the shares of the items of one history in a row's score; see ``Recommender.explain``."""
         vectors, taste = self.parts.vectors, self.parts.taste
         liked, dislikes = split_dislikes(histories, rules.disliked_by(1))
         readable = self.with_input(liked)
@@ -170,7 +170,7 @@ class Ranker:
         return sorted(shares, key=lambda share: -share.share)
 
     def tastes(self, histories: Histories) -> Floats:
-        """Return the user vector of each history (float32), as ``rank`` reads it; zeros if there is none."""
+        """Return the user vector of each history (float32) without rules; zeros for a history without one."""
         liked, dislikes = split_dislikes(histories, RowRules().disliked_by(len(histories.offsets) - 1))
         tastes = self.user_vectors(self.with_input(liked), dislikes, RowRules()).tastes
         return np.where(tastes.empty[:, None], np.float32(0), tastes.vectors)
@@ -190,7 +190,7 @@ class Ranker:
     def _searched(
         self, users: UserVectors, rules: RowRules, excluded: list[Rows], bonuses: Bonuses | None
     ) -> tuple[Searched, Rows]:
-        """Return the rows to rank for the histories with user vectors, and the numbers of these histories."""
+        """Return the source of rows for histories with user vectors, and the numbers of these histories."""
         vectors, owners = users.tastes.vectors, users.owners
         if users.tastes.empty.any():
             vectors, owners = vectors[~users.tastes.empty], owners[~users.tastes.empty]
@@ -214,7 +214,7 @@ class Ranker:
         return "input" if self.parts.vectors.has_input[named].all() else "output"
 
     def _with_vector(self, kind: _Kind, named: Rows, allowed: Mask | None) -> Mask | None:
-        """Exclude rows without an input vector if the query is a vector of the caller."""
+        """Return ``allowed``, without the rows that lack an input vector if the caller passed a vector."""
         has_input = self.parts.vectors.has_input
         if len(named) or kind != "input" or bool(has_input.all()):
             return allowed
@@ -240,7 +240,10 @@ class Ranker:
         return select(ordered, rules, self.parts.vectors, k)
 
     def _queries(self, tastes: Floats, popularity: float | None) -> tuple[Index, Floats]:
-        """Return the index to search, and the query of each taste; ``popularity`` replaces the weight."""
+        """Return the index to search, and the query of each taste; ``popularity`` is the weight of the prior.
+
+        ``None`` means the weight in the settings of the model.
+        """
         if self.parts.taste.popularity or not popularity:
             queries = queries_of(tastes, self.parts.vectors, self.parts.taste, popularity)
             return self.parts.index, queries
@@ -254,9 +257,9 @@ class Ranker:
         return self._index(kind, with_prior=True), np.column_stack((queries, weights))
 
     def _index(self, kind: _Kind, *, with_prior: bool = False) -> Index:
-        """Return the index of the scores, or an exact index of the unit vectors. Built on first use.
+        """Return the index of the scores, or an exact index of the unit vectors.
 
-        With a prior, the rows end with the prior.
+        An index is built when it is first needed. The rows of an index ``with_prior`` end with the prior.
         """
         index = self._indexes.get((kind, with_prior))
         if index is None:

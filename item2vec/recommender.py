@@ -57,16 +57,18 @@ class Recommender(ItemQueries):
         The fields of ``TasteConfig``. By default, score, decay and part weights of next_item vectors are
         taken from the training settings. Vectors without an output matrix are scored by cosine by default.
     index
-        ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: exact while a scan is as fast, then FAISS.
+        ``"exact"``, ``"faiss"``, ``"annoy"``, or ``"auto"``: FAISS if it is installed, the model has 50,000
+        items or more, and a scan is slower; exact otherwise.
     recall
         Minimum recall@10 of an approximate index against exact search, measured when it is built.
     items
         Titles and attributes of the items, saved with the model.
     adapter
-        The settings that turned events into training sentences. ``Engine`` applies them to users' histories.
+        The settings with which events were converted to training sentences. ``Engine`` applies these settings
+        to the histories of users.
     neighbours
         The table of neighbours for ``mixture``, with a row per row of ``vectors``; computed by ``fit``. With
-        vectors of transitions, linkprop or ease, a single ``decay`` replaces that of the table.
+        vectors of transitions, linkprop or ease, a single ``decay`` replaces the decay of the table.
     prior
         The popularity prior (float32, n items), added to scores times ``popularity``; computed by ``fit``.
 
@@ -217,8 +219,8 @@ class Recommender(ItemQueries):
     ) -> list[Recommendation]:
         """Return ``n`` items that continue a playlist, in the order in which they are played.
 
-        Each item is the best one for the seed and the items before it, and none is repeated. ``at_most`` and
-        ``diversity`` take all returned items into account. The seed is an item id, which must be known, or
+        Each item is the best eligible item for the seed and the items before it; no item is repeated.
+        ``at_most`` and ``diversity`` take all returned items into account. The seed is a known item id, or
         the ids of a playlist, oldest first. The result is shorter if no eligible item is left.
 
         >>> import numpy as np

@@ -46,7 +46,7 @@ class RowRules:
     disliked
         The disliked rows for all answers, or for each answer.
     direction
-        The direction that is added to queries; ``None`` for none.
+        The direction that is added to queries; ``None`` for no direction.
     selected
         Rows that were selected before; they count in ``caps`` and in diversity.
     """
@@ -110,7 +110,7 @@ class RowRules:
         )
 
     def excluded_from(self, seen: Sequence[npt.NDArray[np.signedinteger[Any]]]) -> list[Rows]:
-        """Return the rows to exclude from each answer: rows of ``deny``, of its ``exclude``, and seen rows.
+        """Return the rows to exclude from each answer: ``denied``, its list in ``exclude``, and seen rows.
 
         Raises
         ------

@@ -35,7 +35,7 @@ class RuleArguments(TypedDict, total=False):
     ``at_most``: the largest number of items with the same value of an attribute, such as ``{"artist": 2}``.
     ``diversity``: 0 to 1, the weight of the similarity to items of higher rank. ``boost``: factors by item,
     such as ``{"y": 1.2}``, or pairs of a condition or an item and a factor, such as ``[({"genre": "jazz"},
-    1.5)]``. ``popularity``: the weight of the popularity prior, in place of the model's.
+    1.5)]``. ``popularity``: the weight of the popularity prior, in place of the weight in the model.
 
     ``disliked``: ids of items that the user dislikes; in ``recommend_many``, ids for all histories, or one
     list per history. ``interests``: the number of interests of a history, or ``"auto"``.
@@ -67,9 +67,9 @@ class Rules:
     1. Eligibility. An item is returned only if it is active, meets ``where``, is in ``allow`` (if given), is
        not in ``exclude``, ``deny`` or ``disliked``, and has not been seen (unless ``filter_seen=False``).
        Unknown ids are ignored.
-    2. Relevance. The score of an item is its score for the user vector, which is moved away from ``disliked``
-       items and items of negative weight. With ``interests``, it is the highest score for several user
-       vectors, one for each cluster of the history. ``direction`` moves each of these vectors v to the vector
+    2. Relevance. An item is scored against the user vector, which is moved away from ``disliked`` items and
+       items of negative weight. With ``interests``, the score is the highest score for several user vectors,
+       one for each cluster of the history. ``direction`` moves each of these vectors v to the vector
        of the same length in the direction of v + |v| · d. The score includes the bonuses of the model, and
        the prior with the weight ``popularity``. Then a factor of ``boost`` multiplies a positive score and
        divides a negative score, so that a factor above 1 always raises an item. The factors of an item are
@@ -109,12 +109,12 @@ class Rules:
         The weight of the popularity prior; ``None`` for the model's weight. A model without a prior uses
         log(1 + count of the item in training).
     disliked
-        Ids of disliked items for all histories, or a tuple of ids per history.
+        Ids of the disliked items for all histories, or a tuple of ids per history.
     interests
         The number of interests of a history, ``"auto"``, or ``None`` for one user vector. It has no effect on
         similar items and analogies.
     direction
-        A direction, or the conditions of its two groups. It has no effect on popular items.
+        A direction, or the conditions of its two groups. It has no effect on histories without a user vector.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["select"]
 
 OVER_FETCHED = 2
-"""Number of rows per selected row that are read first if there are caps."""
+"""Without diversity, the first block has this number of rows for each row to select."""
 
 DEMOTION = 3.0
 """Larger than any difference of two marginal relevances, which are between -1 and 1."""

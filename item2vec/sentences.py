@@ -38,7 +38,7 @@ class Sentences(Sequence[list[str]]):
 
     ``tokens`` (int32) holds the codes of all sentences. ``offsets`` (int64) has length n sentences + 1, from
     0 to the number of tokens. ``weights`` (float32) holds the training weight of each token, or is ``None``.
-    A token of negative weight is a dislike of its user; it is not trained, and a history moves away from it.
+    A token of negative weight is a dislike: it is not trained, and user vectors are moved away from its item.
     ``timestamps`` (int64) holds the time of each token's interaction in microseconds since 1970-01-01 UTC, or
     is ``None``. ``ordered=False`` means that the order of tokens in a sentence carries no information;
     training then shuffles each sentence in each epoch.
@@ -118,7 +118,7 @@ class Sentences(Sequence[list[str]]):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that are not ``None``, of ``weights`` and ``timestamps``."""
+        """Names of those columns among ``weights`` and ``timestamps`` that are not ``None``."""
         return tuple(self._columns())
 
     @property
@@ -222,7 +222,7 @@ class Sentences(Sequence[list[str]]):
         """Write the sentences to a new folder, for ``Sentences.open``.
 
         With ``shards``, they are written as ``ShardedSentences``: contiguous runs of about equal numbers of
-        tokens. If the process is killed, the same call keeps the complete shards and writes the others.
+        tokens. If the process is killed, repeat the call: it keeps the complete shards and writes the others.
         """
         if shards is None:
             write_sentences(Path(path), self.vocabulary.ids, self._arrays(), ordered=self.ordered)

@@ -75,7 +75,10 @@ def shape_numbered(
     group_by: Grouping | None,
     drop_longer_than: int | None = None,
 ) -> tuple[Sentences, Rows]:
-    """Return the sentences of ``shape_training_sentences``, with unused ids, and their former numbers."""
+    """Shape sentences as ``shape_training_sentences`` does, but keep unused ids in the vocabulary.
+
+    The second result holds the position of each remaining sentence in ``sentences``.
+    """
     numbers = np.arange(len(sentences))
     if drop_longer_than is not None and bool((sentences.lengths > drop_longer_than).any()):
         numbers = np.flatnonzero(sentences.lengths <= drop_longer_than)
@@ -159,8 +162,8 @@ def shape_histories(
         The event of each token as a code, and the vocabulary of event names. Both are ``None`` if the events
         have no names.
     adapter
-        The adapter settings. The settings that apply only to training (``kind``, ``gap``, ``min_length`` and
-        the minimum counts) are ignored.
+        The adapter settings. Settings that apply only to training, such as ``kind``, ``gap``, ``min_length``,
+        ``drop_longer_than`` and the minimum counts, are ignored.
     items
         The items with the attribute ``adapter.group_by``. They are required if this setting is not ``None``.
 
@@ -245,7 +248,10 @@ def check_shape(
 
 
 def check_least(name: str, value: int, least: int, origin: str = "", *, most: float = 2**63 - 1) -> None:
-    """Raise ``ConfigError`` unless ``least <= value <= most``; the message ends with ``origin``."""
+    """Raise ``ConfigError`` unless ``value`` is an integer from ``least`` to ``most``.
+
+    The message ends with ``origin``.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} is {short_repr(value)}; expected an integer of at least {least}{origin}")
     if value > most:
@@ -255,18 +261,18 @@ def check_least(name: str, value: int, least: int, origin: str = "", *, most: fl
 def _without_overlong(sentences: Sentences, most: int) -> Sentences:
     overlong = sentences.lengths > most
     log.info(
-        "dropped %d of %d sentences with more than %d interactions (drop_longer_than), %d of %d interactions",
+        "dropped %d of %d sentences (%d of %d interactions): each has more than %d (drop_longer_than)",
         overlong.sum(),
         len(overlong),
-        most,
         sentences.lengths[overlong].sum(),
         len(sentences.tokens),
+        most,
     )
     return sentences.take(~overlong)
 
 
 def _joined(first: Sentences, second: Sentences) -> Sentences:
-    """Return the sentences of two corpora with as many sentences, each followed by its counterpart."""
+    """Return the sentences of ``first``, each extended by the sentence of ``second`` at the same position."""
     both = first + second
     n = len(first)
     order = np.column_stack((np.arange(n), n + np.arange(n))).reshape(-1)
@@ -305,7 +311,10 @@ def _grouped(sentences: Sentences, group_by: Grouping) -> Sentences:
 
 
 def _group_id(value: Any) -> Any:
-    """Return an integer as text, as readers convert ids: the CSV field ``7`` is a number as an attribute."""
+    """Return an integer as text, and any other value unchanged.
+
+    Readers convert the CSV field ``7`` to text if it is an id, and to a number if it is an attribute.
+    """
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -1,4 +1,4 @@
-"""Public names for sharded corpora: the class that reads one, its writer, and the shard of a user."""
+"""Public names for sharded corpora: the classes that read and write a corpus, and ``shard_of`` for users."""
 
 from __future__ import annotations
 

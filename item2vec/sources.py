@@ -1,4 +1,4 @@
-"""Sources of rows in order of score: searched in an index, multiplied by factors, or by given scores."""
+"""Sources of rows in order of score: rows of an index, rows by given scores, boosted rows, demoted rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Boosted", "Demoting", "Ordered", "Ranking", "Searched", "Source", "b
 
 
 class Ranking(NamedTuple):
-    """Rows (intp), best first, their scores (float32, or float64), and the source of both.
+    """Rows (intp), best first, their scores (float32 or float64), and the source of the scores.
 
     >>> Ranking(np.array([2, 0]), np.array([0.5, 0.25], dtype=np.float32)).source
     'model'
@@ -36,7 +36,11 @@ class Ranking(NamedTuple):
     demoted: Mask | None = None
 
     def listed(self, vectors: ItemVectors) -> list[Recommendation]:
-        """Return the ranking with ids; items that were not trained have the source ``"attributes"``."""
+        """Return the ranking with ids.
+
+        In a ranking with the source ``"model"``, items without training tokens have the source
+        ``"attributes"``.
+        """
         ids, scores = vectors.vocabulary.decode(self.rows), self.scores.tolist()
         sources = [self.source] * len(ids)
         if self.source == "model":
@@ -62,8 +66,9 @@ class Source(Protocol):
 class Searched:
     """The rows with the highest scores in an index; see ``search`` for the fields.
 
-    With ``offsets``, several queries have one answer: the rows with the highest of their scores. The queries
-    of answer ``i`` are ``offsets[i]`` to ``offsets[i + 1]``, and ``excluded`` must be the same for them.
+    With ``offsets``, several queries have one answer, in which the score of a row is its highest score for
+    these queries. The queries of answer ``i`` are ``offsets[i]`` to ``offsets[i + 1]`` (exclusive);
+    ``excluded`` must be equal for the queries of an answer.
     """
 
     index: Index
@@ -171,13 +176,13 @@ class Demoting:
     is_demoted: Sequence[Callable[[Rows], Mask] | None]
 
     def best(self, n: int) -> list[Ranking]:
-        """Return the ``n`` first rows; twice as many are read until ``n`` of them are not demoted."""
+        """Return the ``n`` first rows. The number of rows read is doubled until ``n`` are not demoted."""
         if not any(self.is_demoted):
             return self.source.best(n)
         if all(self.is_demoted):
             found = self.source.best(2 * n)
         else:
-            # Of an approximate index, the best n rows among 2 n may differ from the best n.
+            # An approximate search for 2 n rows may find better rows than a search for n rows.
             found = [
                 first if function is None else self.source.take(query).best(2 * n)[0]
                 for query, (function, first) in enumerate(
@@ -209,7 +214,7 @@ class Demoting:
 
 
 def boosted(source: Source, factors: Sequence[tuple[float, Mask]]) -> Source:
-    """Return a source whose scores are multiplied by factors; ``factors`` holds a mask of rows for each.
+    """Return a source with boosted scores; ``factors`` holds pairs of a factor and a mask of its rows.
 
     >>> rows = Ordered(np.arange(3), np.array([0.5, 0.3, 0.2]), [[]], None)
     >>> boosted(rows, [(2.0, np.array([False, False, True]))]).best(2)[0].rows

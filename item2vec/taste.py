@@ -72,8 +72,8 @@ def scored_matrix(vectors: ItemVectors, taste: TasteConfig) -> Floats:
     Raises
     ------
     ConfigError
-        If the score is "output" and there are no output vectors, or the number of decays does not divide the
-        dimensions.
+        If the score is "output" and there are no output vectors, a decay is "learned" and the vectors lack
+        learned weights for each part, or the number of decays does not divide the dimensions.
     """
     taste = _with_trained_defaults(taste, vectors)
     _check_parts(vectors, taste)

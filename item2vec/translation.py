@@ -24,7 +24,7 @@ from item2vec.vectors import ItemVectors
 __all__ = ["Translation", "align", "join_catalogues"]
 
 NEIGHBOURS = 10
-"""Number of nearest neighbours in the mean of CSLS."""
+"""Number of nearest neighbours in the mean cosines of CSLS, see ``Translation.translate``."""
 ROWS_PER_BLOCK = 1 << 10
 
 Pairs = Iterable[tuple[str, str]]
@@ -138,7 +138,8 @@ class Translation:
         """Return the scores of all target items for source rows (float32, n rows × n target items)."""
         scores: Floats = self.mapped[rows] @ self.centred_target.T
         if csls:
-            # The term of the source item does not change an order; it makes scores comparable.
+            # The term of the source item does not change its order of targets; it makes the scores of
+            # different source items comparable.
             scores = 2 * scores - _neighbourhood(scores)[:, None] - self._target_neighbourhood
         scores[:, ~self.target.has_input] = -np.inf
         return scores
@@ -172,11 +173,11 @@ def align(
     pairs
         Pairs of a source and a target item that are the same product, song or page.
     method
-        "procrustes": the rotation that minimises the squared distance of the pairs' centred vectors; it
-        preserves cosines within the source, and requires equal dimensions (Schönemann, 1966; Xing et al.,
-        NAACL 2015). "ridge": the linear map that minimises the squared distance plus ``penalty`` times the
-        squared norm of the map; it fits dimensions that differ (Mikolov et al., Exploiting Similarities
-        among Languages for Machine Translation, 2013).
+        "procrustes": the orthogonal map (rotation or reflection) that minimises the squared distance of the
+        pairs' centred vectors; it preserves cosines within the source, and requires equal dimensions
+        (Schönemann, 1966; Xing et al., NAACL 2015). "ridge": the linear map that minimises the squared
+        distance plus ``penalty`` times the squared norm of the map; the dimensions may differ (Mikolov et
+        al., Exploiting Similarities among Languages for Machine Translation, 2013).
     penalty
         Weight of the norm of the map, for "ridge".
 
@@ -186,7 +187,7 @@ def align(
         If an item of a pair is unknown.
     InputError
         If there are no pairs, an item of a pair has no input vector, ``method`` is unknown, ``penalty`` is
-        negative or not finite, or a rotation is requested between vectors of different dimensions.
+        negative or not finite, or ``method`` is "procrustes" and the dimensions differ.
     """
     if method not in {"procrustes", "ridge"}:
         raise InputError(f"method is {short_repr(method)}; expected 'procrustes' or 'ridge'")
@@ -223,7 +224,7 @@ def join_catalogues(
     pairs
         Pairs of a source and a target item. An item of several pairs is replaced by one of them, at random.
     swap
-        Probability that a token of a pair is replaced.
+        Probability that a token whose item is in a pair is replaced.
     seed
         Seed of the random number generator.
 
@@ -231,6 +232,8 @@ def join_catalogues(
     ------
     InputError
         If an item occurs in both catalogues, or ``swap`` is not a probability.
+    UnknownItemError
+        If an item of a pair occurs in neither catalogue.
 
     Examples
     --------
@@ -265,7 +268,7 @@ def _centred(vectors: ItemVectors) -> Floats:
 
 
 def _rotation(x: Doubles, y: Doubles) -> Doubles:
-    """Return the orthogonal matrix R with the least squared distance of x R and y."""
+    """Return the orthogonal matrix R that minimises the squared distance of x R and y."""
     left, _, right = np.linalg.svd(x.T @ y)
     return np.asarray(left @ right)
 
@@ -282,7 +285,10 @@ def _neighbourhood(cosines: Floats) -> Floats:
 
 
 def _rows_of(pairs: Pairs, source: ItemVectors, target: ItemVectors) -> tuple[Rows, Rows]:
-    """Return the rows of the items of pairs; raise an error without pairs, or if an item has no vector."""
+    """Return the rows of the source items and of the target items of pairs.
+
+    An error is raised if there are no pairs, or an item is unknown or has no input vector.
+    """
     checked_pairs = _checked_pairs(pairs)
     if not checked_pairs:
         raise InputError("pairs is empty; expected at least one pair of a source and a target item")

@@ -42,10 +42,11 @@ ENCODED_BLOCK = 1 << 13
 class Recommendation:
     """A recommended item with its score and its source.
 
-    ``score`` is a cosine in [-1, 1] or an inner product, depending on the model's ``score`` setting. It ranks
-    the items of one result and is not a probability. ``source`` is ``"model"``, ``"attributes"`` for an item
-    that occurs in no training sentence and whose vectors come from its attributes, or ``"popular"`` if the
-    history has no known item. The score of a popular item is its share of the training tokens. If the
+    ``score`` is a cosine or an inner product, depending on the ``score`` setting of the model, plus the
+    bonuses and the prior of the model, and changed by ``boost``. It ranks the items of one result and is not
+    a probability. ``source`` is ``"model"``, ``"attributes"`` for an item that occurs in no training sentence
+    and whose vectors were predicted without training, or ``"popular"`` if the history has no user vector, for
+    example because no item is known. The score of a popular item is its share of the training tokens. If the
     model has a popularity prior with a half-life, these tokens are discounted by age.
 
     Unpacks to ``item, score``:
@@ -203,7 +204,7 @@ class Vocabulary:
             ) from error
 
     def codes_in(self, other: Vocabulary) -> Codes:
-        """Return, for each code, the code of the same id in another vocabulary; -1 for an id it lacks.
+        """Return, for each code, the code of the same id in another vocabulary; -1 if the id is not there.
 
         The ids of the smaller vocabulary are looked up in the larger one.
 

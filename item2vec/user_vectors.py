@@ -1,4 +1,4 @@
-"""User vectors: one or several per history, read from its interests, moved by dislikes and directions."""
+"""User vectors: one per history, or one per interest of a history, moved by dislikes and directions."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ __all__ = ["UserVectors", "read_user_vectors"]
 class UserVectors(NamedTuple):
     """The user vectors of several histories.
 
-    ``tastes`` and ``histories`` have one entry per user vector: the vector, and the part of the history that
-    it was read from. ``owners`` is the history of each user vector, ascending. ``dislikes`` are the disliked
-    items, per user vector, and ``steps`` the steps away from them (see ``move_away``). ``medoids`` is the
-    central item of each interest; ``None`` without interests. ``moves`` (float32, user vectors × dimensions)
-    are the steps in a direction that are part of the vectors; ``None`` without a direction.
+    ``tastes`` and ``histories`` have one entry per user vector: the vector, and the part of the history from
+    which it was computed. ``owners`` is the number of the history of each user vector, ascending.
+    ``dislikes`` are the disliked items of each user vector, and ``steps`` the steps away from these items
+    (see ``move_away``). ``medoids`` is the central item of each interest; ``None`` without interests.
+    ``moves`` (float32, user vectors × dimensions) are the steps in a direction that are part of the vectors;
+    ``None`` without a direction.
     """
 
     histories: Histories
@@ -44,7 +45,7 @@ class UserVectors(NamedTuple):
         Raises
         ------
         InputError
-            If the direction has no vector for the scores of the model, or other dimensions.
+            If the direction has no vector for the scores of the model, or its dimensions differ.
         """
         matrix, tastes = scored_matrix(vectors, taste), self.tastes
         step = direction.input if matrix is vectors.unit_input else direction.output
@@ -79,9 +80,9 @@ class UserVectors(NamedTuple):
     def shares(
         self, number: int, vectors: ItemVectors, taste: TasteConfig, item: int
     ) -> tuple[Codes, Doubles]:
-        """Return the contribution of each entry to the inner product of a user vector and an item.
+        """Return the contribution of each history token to the inner product of a user vector and an item.
 
-        The result is the item of each entry, disliked items included, and its contribution (float64).
+        The result is the item of each token, disliked items included, and its contribution (float64).
         """
         one = _take(self, number)
         codes = one.histories.codes

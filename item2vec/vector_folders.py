@@ -3,7 +3,8 @@
 ::
 
     ids.jsonl        item ids in row order, one JSON string per line
-    input.npy, output.npy, counts.npy, positions.npy    the arrays of ``ItemVectors``; two of them optional
+    input.npy, counts.npy    arrays of ``ItemVectors``
+    output.npy, positions.npy    arrays of ``ItemVectors``, if the vectors have them
     training.json    the settings of training, or null
 """
 
@@ -38,7 +39,7 @@ ARRAYS |= {"positions": (np.float32, 2)}
 
 
 def is_folder_of_vectors(path: Path) -> bool:
-    """Return whether a path is a folder that ``write_folder`` wrote."""
+    """Return whether a path is a folder with the files ``ids.jsonl`` and ``training.json``."""
     return (path / IDS).is_file() and (path / TRAINING).is_file()
 
 

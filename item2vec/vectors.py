@@ -1,4 +1,4 @@
-"""Item vectors, the result of training; files of word2vec and GloVe."""
+"""``ItemVectors``: the result of training, or vectors read from a file of word2vec, GloVe or gensim."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ItemVectors(Geometry):
     counts
         Number of tokens of each item (float64, n items). If the sentences have weights, the sum of weights.
     config
-        The settings of training.
+        The settings of training; ``None`` for vectors that were not trained by item2vec.
     curve
         The training loss of each epoch, and the validation metrics, if there are validation data. Empty for
         vectors that were not trained by item2vec.
@@ -75,13 +75,13 @@ class ItemVectors(Geometry):
         Expected share of tokens read per epoch; below 1 if weights are unequal; ``None`` if unknown.
     positions
         Learned weight of a history item by position, newest first, for each part of the vectors (float32,
-        parts × positions); ``None`` if not learned.
+        parts × positions); ``None`` if no weights were learned.
 
     Raises
     ------
     InputError
-        If shapes differ, a number is not finite, there is an output matrix and an item has neither an input
-        nor an output vector, or no item has an input vector.
+        If shapes differ, a number is not finite, a count or a learned weight is invalid, there is an output
+        matrix and an item has neither an input nor an output vector, or no item has an input vector.
 
     Examples
     --------
@@ -187,9 +187,9 @@ class ItemVectors(Geometry):
         items
             The ids of the caller's vocabulary, in its order.
         unknown
-            A row for ids outside the vocabulary, which is also the row of its ids without an input vector:
-            ``"mean"`` of the input vectors, or ``"zeros"``. ``None``: no such row, and every id must have an
-            input vector.
+            Values of an additional row for ids outside ``items``, and of the rows of ids in ``items`` without
+            an input vector: ``"mean"`` of the input vectors, or ``"zeros"``. ``None``: there is no additional
+            row, and every id must have an input vector.
         padding
             Whether to begin with a row of zeros, for padded sequences.
 
@@ -234,7 +234,7 @@ class ItemVectors(Geometry):
 
     @checked
     def save(self, path: str | PathLike[str]) -> None:
-        """Write all matrices and the settings of training to a new folder; ``load`` maps them.
+        """Write all matrices and the settings of training to a new folder; ``load`` memory-maps the matrices.
 
         The system reads memory-mapped vectors on demand, and processes share their memory. Convert a large
         file once: ``ItemVectors.load("glove.txt").save("glove")``.
@@ -290,8 +290,8 @@ class ItemVectors(Geometry):
         r"""Read vectors in the formats of word2vec, GloVe and gensim, or from a folder of ``save``.
 
         The format is recognised by the content: word2vec (text or binary), GloVe, gensim's ``KeyedVectors``
-        (read without unpickling; see ``item2vec.keyed_vectors``), each as is or compressed. These files
-        contain input vectors only.
+        (read without unpickling; see ``item2vec.keyed_vectors``). These files may be compressed, and contain
+        input vectors only.
 
         A row of zeros is kept: its item has no vector. A row whose id occurs in an earlier row is dropped,
         and a warning is logged. Ids are not changed, except ids that ``save_word2vec`` has encoded.
@@ -318,6 +318,8 @@ class ItemVectors(Geometry):
         ------
         InputError
             If a file cannot be read or is malformed. The message names the line, or the row of a binary file.
+        CorruptBundleError
+            If a file of a folder is missing or damaged.
 
         Examples
         --------

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 class View:
     """A version and a catalogue, which answer any number of queries. Immutable.
 
-    ``Engine.view`` returns the current one. All answers of a view are consistent with each other, also while
+    ``Engine.view`` returns the current view. All answers of a view are consistent with each other, even while
     another version is published. A query reads only histories and impressions from the store, and writes only
     impressions.
 
@@ -56,7 +56,7 @@ class View:
     store
         The store of the users' histories; ``None`` if only histories are queried.
     created_at
-        The time of the version's creation, if it is known.
+        The time of the version's creation; ``None`` if it is unknown.
     """
 
     model: Recommender
@@ -190,7 +190,7 @@ class View:
         return [self.model.explain(history[0], item, **own) for item in items]
 
     def history(self, user: str) -> list[str]:
-        """Return the items of a user's history that the model reads, oldest first."""
+        """Return the history that the model reads: disliked items, then the others, each oldest first."""
         return list(self._histories([user])[0][0])
 
     def taste(self, user: str, *, since: Moment = None, until: Moment = None) -> Taste:
@@ -232,8 +232,9 @@ class View:
     def _histories(self, users: Iterable[str]) -> tuple[Sentences, Sentences]:
         """Return, for each user, the history that the model reads and the items that count as seen.
 
-        Events with implausible times in the future count as seen only. Training excludes them as well. If the
-        clock is behind the creation of the model, that time is used, because training counted such events.
+        Events with implausible times in the future count only as seen; training excludes these events, too.
+        If the clock is behind the time of the version's creation, the time of creation replaces the clock,
+        because training included the events up to this time.
         """
         events = self._events(users)
         adapter, items = self.model.adapter, self.catalogue.items

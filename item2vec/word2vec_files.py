@@ -55,7 +55,7 @@ Row = tuple[int, bytes, "Sequence[bytes] | Floats"]
 
 
 class _Layout(NamedTuple):
-    """``n_rows`` is ``None`` for a file without a header."""
+    """The number of rows (``None`` for a file without a header), the dimensions, and the format of a file."""
 
     n_rows: int | None
     size: int
@@ -99,7 +99,7 @@ def read_vectors(
 
 
 def check_limit(limit: int | None) -> None:
-    """Raise ``InputError`` unless a limit is a number of rows, or ``None``."""
+    """Raise ``InputError`` unless a limit is an integer of at least 1, or ``None``."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise InputError(f"limit is {limit!r}; expected a number of rows of at least 1, or None")
 
@@ -196,7 +196,7 @@ def _allocated(n_rows: int, size: int) -> Floats:
 
 
 def _check_format(path: Path) -> None:
-    """Raise ``ValueError`` for a file of another library, with the way to convert it."""
+    """Raise ``ValueError`` for a file of another library, with the advice which file to use."""
     check_file(path)
     with path.open("rb") as file:
         start = file.read(4)
@@ -247,7 +247,7 @@ def _is_number(field: bytes) -> bool:
 
 
 def _most_rows(path: Path, limit: int | None, encoding: str) -> int:
-    """Return the number of lines of a file, or ``limit`` if there are at least as many."""
+    """Return an upper bound of the number of rows of a file. Counting stops when ``limit`` is reached."""
     n_lines = 1
     with open_bytes(path, encoding) as file:
         while (limit is None or n_lines < limit) and (block := file.read(READ_BYTES)):
@@ -263,7 +263,7 @@ def _line(file: IO[bytes], number: int) -> bytes:
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Return the non-empty lines with their numbers, without line ends and trailing blanks."""
+    """Yield the non-empty lines with their numbers, without line ends and trailing blanks."""
     number = 1
     while line := _line(file, number):
         if stripped := line.rstrip(b"\r\n "):

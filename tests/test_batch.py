@@ -282,7 +282,7 @@ def test_one_target_is_required(place):
 
 @pytest.mark.parametrize("rules", [{"exclude": [["i1"]]}, {"disliked": [["i1"], []]}])
 def test_lists_per_user_are_refused(tmp_path, rules):
-    with pytest.raises(InputError, match="expected deny or ids"):
+    with pytest.raises(InputError, match="expected rules for all users"):
         recommend_all(model(), histories(5), out=tmp_path, **rules)
 
 

@@ -171,7 +171,7 @@ def test_a_table_is_read_only():
         ({"items": [-1, 1]}, "neighbours range from -1"),
         ({"items": [1]}, r"found \(1,\) items and \(2,\) weights"),
         ({"weights": [[0.5, 0.1]]}, r"found \(2,\) items and \(1, 2\) weights"),
-        ({"weights": [0.5, 0]}, "a weight is not finite or 0"),
+        ({"weights": [0.5, 0]}, "a weight is 0 or not finite"),
         ({"weights": [0.5, np.inf]}, "a weight is not finite"),
         ({"weights": [0.5, np.nan]}, "a weight is not finite"),
         ({"decay": 0.0}, "decay is 0.0"),

@@ -41,6 +41,8 @@ COLUMNS = ("user", "rank", "item", "score", "source")
 class Recommended:
     """Numbers of users, rows and blocks of users; an earlier call finished ``n_resumed`` of the blocks.
 
+    In files, ``n_rows`` counts the rows of all blocks; in a store, the rows that this call wrote.
+
     >>> Recommended(n_users=3, n_rows=30, n_blocks=1, n_resumed=0).n_rows
     30
     """
@@ -75,10 +77,10 @@ def recommend_all(
     histories
         The history of each user: a ``Store``, whose users and catalogue are read; ``Interactions``; a mapping
         from user ids to lists of items, oldest first; ``Sentences`` together with ``users``; or
-        ``ShardedSentences`` with users, whose shards are read one at a time. The events of
-        ``Store`` and ``Interactions`` become histories by the model's adapter settings. The histories of
-        later blocks of a store contain the events that arrive meanwhile; users who arrive meanwhile are left
-        out.
+        ``ShardedSentences`` with users, whose shards are read one at a time. The events of ``Store`` and
+        ``Interactions`` are converted to histories with the adapter settings of the model. The histories of
+        later blocks of a store contain the events that are ingested during the call; users who are added
+        during the call are left out.
     k
         Number of items per user, as in ``Recommender.recommend``.
     out
@@ -103,8 +105,9 @@ def recommend_all(
     Raises
     ------
     ConfigError
-        If ``out`` contains the recommendations of another model, other rules or other histories, or both or
-        neither of ``out`` and ``to_store`` are specified.
+        If ``out`` contains other files, or the recommendations of another model, other rules or other
+        histories; if both or neither of ``out`` and ``to_store`` are specified; or if ``to_store`` is
+        specified without ``version``, or is not ``histories``.
     InputError
         If user ids are repeated, or their number differs from the number of histories.
     LockHeldError

@@ -35,11 +35,14 @@ class Request:
 
     @classmethod
     def of(cls, k: int, filter_seen: bool, rules: Mapping[str, Any]) -> Request:
-        """Check ``k``, and that no rule has a list per user."""
+        """Return a request; raise an error if ``k`` is invalid, or a rule has a list per user."""
         read = {name: list(rule) if isinstance(rule, Iterator) else rule for name, rule in rules.items()}
         disliked = () if read.get("disliked") is None else as_history(read["disliked"], "disliked")
         if read.get("exclude") is not None or any(not isinstance(one, str) for one in disliked):
-            raise InputError("exclude or disliked has a list per user; expected deny or ids, for all users")
+            raise InputError(
+                "exclude or disliked contains a list per user; expected rules for all users: pass deny in "
+                "place of exclude, and one list of ids as disliked"
+            )
         return cls(check_k(k), filter_seen, read)
 
     def described(self) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class _Listed:
 
 @dataclass(frozen=True)
 class _Sharded:
-    """Histories in a sharded corpus. A block is a shard, of which ``size`` users are answered at a time."""
+    """Histories in a sharded corpus. A block is a shard; its users are processed ``size`` at a time."""
 
     model: Recommender
     corpus: ShardedSentences
@@ -222,7 +225,7 @@ def _listed(
 
 
 def _starts_of_runs(users: Sequence[str]) -> list[int]:
-    """Return the positions of the first sentences of the users.
+    """Return the position of the first sentence of each user.
 
     >>> _starts_of_runs(["a", "a", "b"])
     [0, 2]
@@ -231,7 +234,7 @@ def _starts_of_runs(users: Sequence[str]) -> list[int]:
 
 
 def _canonical(value: object) -> str:
-    """Return a text that does not depend on the order of sets, which differs between processes."""
+    """Return a text of a value. The text does not depend on the order of sets, which differs by process."""
     if dataclasses.is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

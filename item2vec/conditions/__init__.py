@@ -1,6 +1,6 @@
 """Conditions on the attributes of items: the language of ``where``.
 
-A condition is a mapping from attribute names to the values that an item must have; all of them must match::
+A condition is a mapping from attribute names to the values that an item must have; all entries must match::
 
     {"genre": ["jazz", "soul"],              any of these values
      "in_stock": True,                       this value
@@ -24,7 +24,8 @@ operator          matches
   condition that must be false. These three names are reserved: an attribute with one of these names must be
   renamed.
 - **Lists.** An attribute that is a list matches if one of its elements matches. ``!=`` and ``not in`` are the
-  negations of ``==`` and ``in``: they match if no element is equal. Two operators may match two elements.
+  negations of ``==`` and ``in``: they match if no element is equal. Each of several operators may match
+  another element.
 - **Null.** A missing value, null and NaN never match, also not under ``!=``, ``not in`` and ``not``, as in
   SQL: a comparison with null is unknown, and its negation is unknown, too. ``any`` is true if a member is
   true, even if others are unknown. A null in a list is an unknown element. An empty list is not null: it has

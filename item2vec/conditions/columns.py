@@ -134,11 +134,11 @@ class Column:
         return len(np.unique(self.rows))
 
     def equal_to_any(self, wanted: Iterable[Scalar]) -> Truth:
-        """Test whether a value is one of ``wanted``. Values of different types are unequal."""
+        """Test for each row whether a value is one of ``wanted``. Text and numbers are never equal."""
         return self._truth(self._rows_of(self._table(wanted)[self.codes]), self.is_known)
 
     def ordered(self, operator: str, value: Scalar, name: str) -> Truth:
-        """Test whether a value is greater or less than ``value``; ``operator`` is a key of ``ORDERINGS``.
+        """Compare the values of each row with ``value`` by ``operator``, a key of ``ORDERINGS``.
 
         A value of another type than ``value`` cannot be compared, and the result is unknown.
 
@@ -162,7 +162,7 @@ class Column:
         return self._truth(self._rows_of(table[self.codes]), known)
 
     def containing(self, value: Scalar, name: str) -> Truth:
-        """Test whether a text has the substring ``value``, or a list has the element ``value``.
+        """Test for each row whether its text has the substring ``value``, or its list the element ``value``.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Conditions of the command line, such as ``year>=1990``, compared by the types of the attributes."""
+"""Conditions of the command line, such as ``year>=1990``, with values of the types of the attributes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 class Expression:
     """A comparison in text: the name of an attribute, an operator, and a value whose type is not yet known.
 
-    The operators are ``= != > >= < <=`` and ``~`` (contains). Blanks around the operator are ignored.
+    The operators are ``=`` (or ``==``), ``!= > >= < <=`` and ``~`` (contains). Blanks around the operator are
+    ignored.
 
     >>> Expression.of("year >= 1990")
     Expression(name='year', operator='>=', text='1990')
@@ -52,7 +53,8 @@ class Expression:
 def condition_of(expressions: Iterable[Expression], rows: Rows) -> Condition:
     """Return the condition that all expressions describe, with values of the types of the attributes.
 
-    Several ``=`` of one attribute are alternatives. All other expressions must be true.
+    Several expressions with ``=`` and the same attribute are alternatives. All other expressions must be
+    true.
 
     Raises
     ------

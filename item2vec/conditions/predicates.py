@@ -40,7 +40,7 @@ class Condition(ABC):
         Raises
         ------
         InputError
-            If there is no attribute of a name in the condition.
+            If an attribute that the condition names does not exist.
         InputTypeError
             If the values of an attribute cannot be compared with the value in the condition.
         """
