@@ -38,8 +38,7 @@ class Ranking(NamedTuple):
     def listed(self, vectors: ItemVectors) -> list[Recommendation]:
         """Return the ranking with ids.
 
-        In a ranking with the source ``"model"``, items without training tokens have the source
-        ``"attributes"``.
+        In a ranking with the source ``"model"``, items of count 0 have the source ``"attributes"``.
         """
         ids, scores = vectors.vocabulary.decode(self.rows), self.scores.tolist()
         sources = [self.source] * len(ids)

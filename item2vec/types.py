@@ -45,7 +45,7 @@ class Recommendation:
     ``score`` is a cosine or an inner product, depending on the ``score`` setting of the model, plus the
     bonuses and the prior of the model, and changed by ``boost``. It ranks the items of one result and is not
     a probability. ``source`` is ``"model"``, ``"attributes"`` for an item that occurs in no training sentence
-    and whose vectors were predicted without training, or ``"popular"`` if the history has no user vector, for
+    and whose vectors come from its attributes, or ``"popular"`` if the history has no user vector, for
     example because no item is known. The score of a popular item is its share of the training tokens. If the
     model has a popularity prior with a half-life, these tokens are discounted by age.
 

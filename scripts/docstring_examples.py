@@ -1,4 +1,4 @@
-"""An extension of mkdocstrings that renders examples of a docstring without a section "Examples"."""
+"""An extension of mkdocstrings that adds the missing heading "Examples" to docstrings with examples."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ EXAMPLE = re.compile(r"^>>> ", flags=re.MULTILINE)
 
 
 class DocstringExamples(griffe.Extension):
-    """Insert the heading of numpydoc before the first example of a docstring that has none."""
+    """Insert the heading "Examples" before the first example of a docstring without this heading."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         text = obj.docstring.value if obj.docstring else ""

@@ -1,4 +1,4 @@
-"""Fuzzing of the readers of delimited text and JSON lines, against a slow reference reader.
+"""Fuzz the readers of delimited text and JSON lines, and compare their results with a slow reference reader.
 
     scripts/fuzz_readers.py [--n 10000] [--seed 1]
 
@@ -245,7 +245,7 @@ def check(case, folder, block_bytes):
 
 
 def pairs_of(read):
-    """Return the pairs of user and item; ``None`` if reading failed."""
+    """Return the pairs of user and item; ``None`` if the reader raised an error."""
     if isinstance(read, InputError):
         return None
     return list(zip(read.users.decode(read.user), read.items.decode(read.item), strict=True))

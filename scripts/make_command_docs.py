@@ -1,4 +1,4 @@
-"""Generate docs/commands.md from the commands and the settings. A test checks that it is up to date."""
+"""Generate docs/commands.md from the commands and the settings. A test checks that the page is up to date."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ Results are printed to stdout as text, or as JSON with `--json`. Logs and progre
 Settings are read from flags, `ITEM2VEC_*` environment variables and `item2vec.toml` in the current folder, in
 this order of precedence. Unknown names are errors.
 
-All commands have these exit codes. [retraining.md](retraining.md#logs-and-exit-codes) has those of `retrain`
-in detail:
+All commands have these exit codes. [retraining.md](retraining.md#logs-and-exit-codes) describes the exit
+codes of `retrain` in detail.
 
 | exit code | meaning |
 |---|---|
@@ -58,15 +58,15 @@ timestamp = "ordered_at"
 ```
 
 `index` and the keys of `[train]` and `[taste]` are the [settings of the model](#settings-of-the-model), and
-the keys of `[ingest]` the flags of [ingest](#item2vec-ingest) that describe interactions. The keys of the
+the keys of `[ingest]` are the flags of [ingest](#item2vec-ingest) that describe interactions. The keys of the
 other sections are the settings of nightly runs, described in [retraining.md](retraining.md); `[adapter]` also
-applies to `train`, `evaluate` and `tune` on the store. A top-level key `metrics_file` is the flag of
-[retrain](#item2vec-retrain).
+applies to `train`, `evaluate` and `tune` on the store. The top-level key `metrics_file` sets the flag
+`--metrics-file` of [retrain](#item2vec-retrain).
 """
 SETTINGS_HEAD = """## Settings of the model
 
-`train`, `evaluate`, `tune` and `retrain` have these options. Each is also an environment variable and a key
-of `item2vec.toml`: `--vector-size 64`, `ITEM2VEC_VECTOR_SIZE=64`, and `vector_size = 64` in `[train]`.
+`train`, `evaluate`, `tune` and `retrain` have these options. Each option is also an environment variable and
+a key of `item2vec.toml`: `--vector-size 64`, `ITEM2VEC_VECTOR_SIZE=64`, and `vector_size = 64` in `[train]`.
 """
 
 

@@ -43,7 +43,7 @@ MIN_GAP = 1e-4
 
 
 def ids():
-    """Return the ids of all songs, by genre; some of them are unusual."""
+    """Return the ids of all songs by genre; some ids have unusual characters or lengths."""
     names = [f"{genre}-{song}" for genre in range(N_GENRES) for song in range(N_SONGS)]
     return [*ODD_IDS, *names[len(ODD_IDS) :]]
 
@@ -112,7 +112,7 @@ def _changed(matrix):
 
 
 def answers(model):
-    """Return queries, and the answers of a model, as JSON values."""
+    """Return queries and the answers of a model to these queries, as JSON values."""
     songs = [song for song in model.vocabulary.ids if model.vectors.has_vector[model.vocabulary.code(song)]]
     histories = [songs[start : start + 3] for start in range(2, 20, 3)]
     recorded = [{"method": "recommend", "arguments": [history], "keywords": {}} for history in histories]
@@ -150,7 +150,7 @@ def answers(model):
 
 
 def write_store(path):
-    """Write a SQLite store, compressed; return queries with its answers, as JSON values."""
+    """Write a compressed SQLite store; return queries and its answers to these queries, as JSON values."""
     from item2vec.store import Store
 
     played, file = listens(), path.with_suffix("")
@@ -217,10 +217,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "golden", metavar="DIR")
     parser.add_argument(
-        "--oldest", default="python3.11", metavar="PYTHON", help="with the lowest dependencies"
+        "--oldest", default="python3.11", metavar="PYTHON", help="interpreter for the lowest dependencies"
     )
     parser.add_argument(
-        "--newest", default="python3.13", metavar="PYTHON", help="with the newest dependencies"
+        "--newest", default="python3.13", metavar="PYTHON", help="interpreter for the newest dependencies"
     )
     parser.add_argument("--here", action="store_true", help="write with the dependencies of this Python only")
     options = parser.parse_args()

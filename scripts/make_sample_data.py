@@ -44,7 +44,7 @@ MOODS = ("calm", "dreamy", "wistful", "dark", "fierce", "driving", "joyful", "te
 SECONDS_APART = 45 * 60  # minimum pause between two sessions of a user
 NEXT_TRACK = 0.15  # probability of the album's next song
 CHART = 0.05  # probability of a hit, independent of the current song
-REPEAT = 0.25  # weight of a song that the user has heard, relative to a new one
+REPEAT = 0.25  # weight of a song that the user has heard, relative to a new song
 FAVOURITE = 0.06  # probability that a song becomes a favourite of the user
 FAVOURITE_REPEAT = 4.0  # weight of a favourite, relative to a new song
 HOUR_OF_WORKDAY = (1, 1, 0, 0, 0, 0, 1, 4, 6, 3, 2, 2, 3, 2, 2, 2, 3, 5, 8, 10, 12, 12, 9, 4)
@@ -65,7 +65,7 @@ class Songs:
     mood: Ints
     year: Ints
     popularity: Floats
-    next_track: Ints  # row of the next song on the album; -1 for the last one
+    next_track: Ints  # row of the next song on the album; -1 for the last song
     nearness: Floats  # songs × songs: relative probability that the column follows the row
 
 
@@ -99,7 +99,7 @@ def listed(text: str) -> list[str]:
 
 
 def slug(title: str) -> str:
-    """Turn a title into an id: ``"My Father's Boots"`` becomes ``"my-fathers-boots"``."""
+    """Convert a title to an id: ``"My Father's Boots"`` becomes ``"my-fathers-boots"``."""
     return re.sub("[^a-z0-9]+", "-", title.lower().replace("'", ""))
 
 

@@ -112,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("pythons", nargs="*", metavar="PYTHON")
     parser.add_argument("--work", type=Path, help="folder for the virtual environments; default: temporary")
-    parser.add_argument("--dependencies", choices=RESOLUTIONS, help="default: both")
+    parser.add_argument("--dependencies", choices=RESOLUTIONS, help="dependencies to install; default: both")
     options = parser.parse_args()
     pythons = options.pythons or [name for name in PYTHONS if shutil.which(name)]
     wanted = [options.dependencies] if options.dependencies else list(RESOLUTIONS)

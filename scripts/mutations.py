@@ -41,7 +41,7 @@ RESULTS = {FAILED: "red", PASSED: "SURVIVED", None: "red (hung)"}
 
 @dataclass(frozen=True)
 class Mutation:
-    """The replacement of ``old`` by ``new`` in ``file``, and the tests (paths or pytest ids) to detect it."""
+    """The replacement of ``old`` by ``new`` in ``file``, and the tests (paths or pytest ids) to run."""
 
     name: str
     file: str

@@ -5,8 +5,9 @@
 Leave-last-out on sequences.txt: the last item of each history is the target, ranked among all items that the
 history does not contain. The attributes of the items are read from attributes.json. Queries are grouped by
 the number of occurrences of their target in the training part. With --validation, the last item of each
-history is removed first, so that settings are chosen on targets that are not test targets. Gains are
-relative. The interval is a 95 % interval, over users, of the difference of means over seeds.
+history is removed first, so that settings are chosen on targets that are not test targets. Gains are relative
+to training without attributes. The interval is a 95 % interval, over users, of the difference of means over
+seeds.
 """
 
 import json
@@ -69,7 +70,9 @@ def main() -> None:
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", default=SETS, choices=SETS, metavar="SET")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--validation", action="store_true", help="hold out the last item but one")
+    parser.add_argument(
+        "--validation", action="store_true", help="use the item before the last one as target"
+    )
     parser.add_argument("--attributes-only", nargs="+", type=float, default=[None], metavar="P")
     parser.add_argument("--settings", type=json.loads, default={}, help="settings of all trainings, as JSON")
     arguments = parser.parse_args()
@@ -81,7 +84,7 @@ def main() -> None:
         items, workers = items_of(arguments.data / name), {"workers": 1, **arguments.settings}
         item2vec.train(
             split.train, items=items, attributes=["labels"], **(workers | {"epochs": 1})
-        )  # compiles
+        )  # compiles the loops
         print(f"\n{name}: {split}, mean of {arguments.seeds} seeds\n {WITHOUT}")
         without, seconds = measure(split, arguments.seeds, **workers)
         for share in arguments.attributes_only:

@@ -174,7 +174,9 @@ def main():
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0, help="0: the default of each library")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="number of threads; 0: the default of each library"
+    )
     parser.add_argument("--env", type=Path)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--json", type=Path)

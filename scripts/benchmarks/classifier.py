@@ -1,16 +1,17 @@
-"""Vectors for another model: a classifier of playlists, from scratch, with frozen and fine-tuned vectors.
+"""Item vectors in another model: a classifier of playlists with random, frozen and fine-tuned embeddings.
 
     scripts/benchmarks/classifier.py [--data DIR] [--labelled N …] [--seeds 5] [--json FILE]
 
-The classifier is an embedding layer, the mean of the embeddings of a playlist, and a linear softmax layer, by
-NumPy and Adam: the same as an embedding bag of PyTorch or Keras. It predicts the main genre of a playlist
-from its first three songs. The embedding layer starts at random, or at ``ItemVectors.embedding_matrix`` of
-skip-gram vectors of all playlists that are not in the test part; their genres are not used in training the
-vectors. Frozen: only the softmax layer learns.
+The classifier consists of an embedding layer, the mean of the embeddings of a playlist, and a linear softmax
+layer, like an embedding bag of PyTorch or Keras. It is implemented with NumPy, and trained with Adam. It
+predicts the main genre of a playlist from its first three songs. The embedding layer is initialised at
+random, or with ``ItemVectors.embedding_matrix`` of skip-gram vectors of all playlists that are not in the
+test part; the genres of these playlists are not used in the training of the vectors. If the embeddings are
+frozen, only the softmax layer is trained.
 
-A quarter of the playlists is the test part, and a tenth is for validation: it chooses the learning rate and
-the number of steps. Intervals (95 %) are percentiles of a bootstrap over the test playlists, of the accuracy
-averaged over seeds; each seed draws other labelled playlists.
+A quarter of the playlists is the test part. A tenth is the validation part, on which the learning rate and
+the number of steps are chosen. Intervals (95 %) are percentiles of a bootstrap over the test playlists, of
+the accuracy averaged over seeds; each seed draws other labelled playlists.
 """
 
 import argparse
@@ -76,7 +77,7 @@ class Classifier:
 
 
 def fitted(embedding, labelled, validation, n_classes, *, freeze):
-    """Return the parameters of the rate and the number of steps with the lowest validation loss."""
+    """Return the parameters after training with the rate and steps that have the lowest validation loss."""
     best, lowest = None, np.inf
     for rate in RATES:
         model, since = Classifier(embedding, n_classes, rate, freeze=freeze), 0

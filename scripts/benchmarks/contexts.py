@@ -1,4 +1,4 @@
-"""Items and contexts: tags of artists, predicted from the tags that people gave them (lastfm-2k).
+"""Items and contexts: prediction of held-out tags of artists from their other tags (lastfm-2k).
 
     scripts/benchmarks/contexts.py --data DIR [--seeds 3] [--json FILE]
 
@@ -41,7 +41,7 @@ def by_artist(artists, tags, vocabulary):
 
 
 class ByContext:
-    """Recommends the contexts of a single item, which is the history."""
+    """Recommend contexts for a history that consists of a single item."""
 
     def __init__(self, vectors):
         self.vectors = vectors

@@ -1,4 +1,4 @@
-"""Quality over training time (BENCHMARKS B2): when next_item passes the best published transformer.
+"""Quality over training time (BENCHMARKS B2): seconds until next_item exceeds the best published transformer.
 
     scripts/benchmarks/curves.py --data DIR [--seeds 1] [--svg FILE] [--json FILE]
 
@@ -83,7 +83,7 @@ def picture(curves):
 def main():
     parser = sets.arguments(__doc__)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--svg", type=Path, help="file for a plot of the curves")
+    parser.add_argument("--svg", type=Path, help="SVG file for a plot of the curves")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", LeakWarning)
     split = leave_last_out(sets.sequences(arguments.data / "amazon-beauty"))

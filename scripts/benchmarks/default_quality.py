@@ -2,10 +2,11 @@
 
     scripts/benchmarks/default_quality.py --data DIR [--only SET …] [--seed 1] [--json FILE]
 
-Nothing is chosen here. The held-out data are the last item of each sentence (amazon-beauty, lastfm-sequences,
-yes-small; online-retail with repeats), the last tenth of the events (movielens-100k, sample_data: users with
-a history), the published test part (diginetica and yoochoose-100k: every prefix of a session; gowalla), or a
-random tenth (lastfm-2k). Ties count against item2vec, and in the returned order for baselines.
+The script chooses no settings. The held-out data are the last item of each sentence (amazon-beauty,
+lastfm-sequences, yes-small; online-retail with repeats), the last tenth of the events (movielens-100k,
+sample_data: users with a history), the published test part (diginetica and yoochoose-100k: every prefix of a
+session; gowalla), or a random tenth (lastfm-2k). Items with equal scores are ranked above the target for
+item2vec, and in the returned order for baselines.
 """
 
 import json

@@ -7,8 +7,8 @@ The reference is skip-gram with its defaults.
 Test parts are not read. The validation part depends on the protocol of the set: the item before the last item
 (leave-last-out), the tenth of the events before the last tenth (temporal), every prefix of the last tenth of
 the training sessions, or a random tenth of each unordered sentence. Large sets are sampled: 200,000 tokens of
-whole sentences, up to 4,000 queries. Values are NDCG@10 over all items and, in brackets, per cent of the best
-settings on that set.
+whole sentences, up to 4,000 queries. Values are NDCG@10 over all items and, in brackets, the percentage of
+the NDCG@10 of the best settings on that set.
 """
 
 import json

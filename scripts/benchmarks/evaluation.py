@@ -1,4 +1,4 @@
-"""Seconds to evaluate a model with all metrics at k = 5, 10, 20: its rankings, and all other work.
+"""Seconds to evaluate a model with all metrics at k = 5, 10, 20: for its rankings, and for all other work.
 
     scripts/benchmarks/evaluation.py [--users 20000] [--items 12000] [--json FILE]
 
@@ -80,7 +80,7 @@ def main():
     print(f"{split!r}; {len(evaluation.metrics)} metrics")
     for name, seconds in rows.items():
         print(f"{name:<28}{seconds:>8.2f} s")
-    print(f"{'peak memory':<28}{peak:>8.0f} MiB, of which {before:.0f} before")
+    print(f"{'peak memory':<28}{peak:>8.0f} MiB, of which {before:.0f} before the evaluation")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows | {"peak_mib": peak}, indent=1))
 

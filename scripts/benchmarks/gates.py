@@ -2,18 +2,19 @@
 
     scripts/benchmarks/gates.py --data DIR [--only SET …] [--objectives skipgram next_item] [--json FILE]
 
-Each model is trained on the training part of a split, by time if events have timestamps. "× popularity" is
-the ratio of its NDCG@10 to popularity's, for users with a history. The broken models are:
+Each model is trained on the training part of a split, which is a split by time if events have timestamps.
+"× popularity" is the ratio of the NDCG@10 of the model to the NDCG@10 of popularity, for users with a
+history. The broken models are:
 
     untrained          the random initial vectors, with output vectors of zero
     alpha=1e-6         trained at a learning rate too small to move the vectors
-    one epoch          stopped too early; not broken if it beats popularity
+    one epoch          training stopped after one epoch; not broken if the model beats popularity
     shuffled           trained on the same sentences after a permutation of all tokens
     alpha=5, alpha=100 diverged
     collapsed          all input rows equal, except for 10 % noise
     one direction      input rows stretched by 100 along one direction
     duplicates         a random third of the input rows replaced by one row
-    garbage            random input and output vectors with the norms of healthy ones
+    garbage            random input and output vectors with the norms of healthy vectors
 
 "refused by" lists the metrics outside their limits, and popularity if the model does not beat it by 5 %.
 """

@@ -1,4 +1,4 @@
-"""Recall, latency, build, loading, memory and files of libraries for approximate nearest neighbours.
+"""Recall, latency, build time, loading time, memory and file size of libraries for approximate search.
 
 Install the libraries into a separate environment, and run the script without the package:
 
@@ -71,7 +71,7 @@ def exact(matrix, queries):
 
 
 def with_norms(matrix):
-    """Return rows of equal norm: a further dimension turns inner products into cosines and distances."""
+    """Return rows of equal norm: a further dimension makes the orders by inner product and cosine equal."""
     norms = np.linalg.norm(matrix, axis=1)
     if np.allclose(norms, 1, atol=1e-4):
         return matrix

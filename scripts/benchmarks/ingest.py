@@ -1,8 +1,8 @@
 """Speed of ingesting new interactions, of ingesting them again, and of reading them.
 
 Synthetic listens: the popularity of items follows Zipf's law, and the activity of users is more uniform. Each
-database is measured in its own process, so that peak memory is separate. It includes the rows (16 bytes each,
-and the ids).
+database is measured in its own process, so that peak memory is separate. The peak includes the rows (16 bytes
+each, and the ids).
 
     scripts/benchmarks/ingest.py --rows 1000000
 """

@@ -9,9 +9,9 @@
 
 ``train`` trains one epoch (64 dimensions) and prints tokens per second and the peak memory of the process:
 VmHWM, which includes mapped pages of the corpus, and the peak of the memory that the kernel cannot evict.
-With ``--checkpoint DIR``, the state is written after each shard, and an interrupted run goes on from it.
-``--shards-read N`` ends the epoch after N shards, and extrapolates. For next_item, a shard may have up to
-2**31 - 1 tokens.
+With ``--checkpoint DIR``, the state is written after each shard, and a repeated run continues from the last
+state. ``--shards-read N`` ends the epoch after N shards, and extrapolates the time of the epoch. For
+next_item, a shard may have up to 2**31 - 1 tokens.
 
 ``memory`` trains on sentences of this kind in memory, as the reference of the speed.
 """
@@ -94,7 +94,7 @@ class Peak:
 
 
 class EnoughShardsError(Exception):
-    """Ends an epoch after a number of shards."""
+    """A number of shards has been read. The error ends the epoch."""
 
 
 class Timed:

@@ -1,4 +1,4 @@
-"""Link prediction: hidden edges, predicted by vectors of random walks, common neighbours, Adamic–Adar.
+"""Link prediction: evaluation of vectors of random walks, common neighbours and Adamic–Adar on hidden edges.
 
     scripts/benchmarks/links.py --data DIR [--only GRAPH …] [--seeds 3] [--json FILE]
 

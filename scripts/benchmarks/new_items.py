@@ -1,17 +1,17 @@
-"""New items without training (BENCHMARKS A8): are they recommended to the users who choose them next?
+"""Quality of recommendations of new items, whose vectors are computed without training (BENCHMARKS A8).
 
     scripts/benchmarks/new_items.py --data DIR [--only SET …] [--seeds 3] [--models DIR] [--json FILE]
 
-A seeded tenth of the items is removed from training and from histories. A query is a history without its
-last item, the target. Cold targets are ranked among the cold items, and among all items; warm targets before
-and after the cold items are added. Vectors of cold items come from ``with_items``:
+A seeded tenth of the items, the cold items, is removed from training and from histories. A query is a history
+without its last item, the target. Cold targets are ranked among the cold items, and among all items. Warm
+targets are ranked before and after the cold items are added. Vectors of cold items come from ``with_items``:
 
     attributes   ridge regression from attributes
     neighbours   the mean of the 20 items with the most similar attributes (Jaccard)
     together     the mean of the items before and after the first 5 occurrences of the cold item
 
 ``popularity`` ranks by the number of training tokens, which is 0 for cold items: its order among them is
-random. With ``--models``, trained models are kept in a folder, and used again.
+random. With ``--models``, trained models are saved in a folder, and later runs load them.
 """
 
 import json

@@ -23,7 +23,7 @@ def node_vectors(vectors, nodes):
 
 
 def f1_scores(vectors, labels, share, seed):
-    """Return Micro-F1 and Macro-F1 in per cent, training on this share of the nodes.
+    """Return Micro-F1 and Macro-F1 in per cent of regressions that are trained on this share of the nodes.
 
     ``vectors`` is n nodes × dimensions, ``labels`` (bool) n nodes × labels. The L2 penalty of the
     unit vectors is the one of ``PENALTIES`` with the highest Micro-F1 in a cross-validation of the training

@@ -1,4 +1,4 @@
-"""Spark on one machine: preparation compared with memory and DuckDB; recommendations after SIGKILL.
+"""Spark on one machine: its corpora compared with those of other drivers; recommendations after SIGKILL.
 
     scripts/benchmarks/on_spark.py prepare --data DIR [--events 1e6] [--shards 32]
     scripts/benchmarks/on_spark.py answers --data DIR [--users 1e6] [--items 1e5] [--shards 32] [--kills 3]

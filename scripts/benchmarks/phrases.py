@@ -1,4 +1,4 @@
-"""Phrases: joining frequent pairs of consecutive items before training, compared with the plain sentences.
+"""Quality of models whose training sentences have joined pairs of items, compared with plain sentences.
 
     scripts/benchmarks/phrases.py --data DIR [--only SET …] [--seeds 3] [--json FILE]
 

@@ -6,8 +6,8 @@
 The file is synthetic: a million users, 100,000 items with Zipf popularity, and timestamps of one year in
 random order. Each measurement runs in its own process, so that peak memory (including reading) is separate.
 
-``--quoted`` reads a CSV file with four quoted columns instead, and compares with pyarrow's reading of the
-file and the conversion of its table to interactions.
+With ``--quoted``, the script reads a CSV file with four quoted columns instead. The time is compared with the
+time in which pyarrow reads the file and its table is converted to interactions.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def child(work, path):
 
 
 def quoted(rows, repeats):
-    """Print the seconds for a quoted file, and their ratio to pyarrow's reading and coding."""
+    """Print the seconds for a quoted file, and the ratio of pyarrow's seconds to these."""
     random = np.random.default_rng(1)
     user, item = random.integers(0, 50_000, rows), np.minimum(random.zipf(1.3, rows), 100_000)
     time = 1_700_000_000 + random.integers(0, 365 * 86_400, rows)

@@ -62,7 +62,7 @@ PUBLISHED = {
     "online-retail": {"gensim's defaults, last item": (0.249, None), "gensim, 140 epochs": (0.266, None)},
 }
 FIRST_QUERIES = {"yoochoose-100k": 387}
-"""Published recommendations for yoochoose-100k cover its first 387 prefixes."""
+"""Number of prefixes of yoochoose-100k, the first ones, for which recommendations are published."""
 DEEPWALK_MICRO = (35.86, 38.51, 39.96, 40.76, 41.51, 41.85, 42.27, 42.35, 42.40)
 
 
@@ -217,7 +217,7 @@ def main() -> None:
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", metavar="SET", help="names of the data sets to use")
     parser.add_argument("--budget", default="5min", help="time budget for tuning each set")
-    parser.add_argument("--tuned-only", action="store_true", help="without baselines and defaults")
+    parser.add_argument("--tuned-only", action="store_true", help="skip baselines and default settings")
     parser.add_argument("--studies", type=sets.Path, help="folder of tuning studies, which are resumed")
     parser.add_argument("--splits", type=int, default=1, help="number of random splits of lastfm-2k")
     parser.add_argument(

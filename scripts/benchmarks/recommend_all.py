@@ -1,4 +1,4 @@
-"""``recommend_all`` for many users: time and memory, and five kills by SIGKILL.
+"""``recommend_all`` for many users: time and memory, with and without interruptions by SIGKILL.
 
     scripts/benchmarks/recommend_all.py [--users 200000] [--items 50000] [--size 64] [--k 50] [--kills 5]
                                         [--folder DIR] [--json FILE]

@@ -1,4 +1,4 @@
-"""Relatives of skip-gram: do GloVe and factorised PMI find the same structure, and how good are they?
+"""Structure and quality of GloVe and of factorised PMI, compared with skip-gram.
 
     scripts/benchmarks/relatives.py --data DIR [--only SET …] [--seeds 3] [--without MODEL …] [--json FILE]
                                    [--picture FILE.svg] [--quality MODEL …]
@@ -8,10 +8,10 @@ structures of a model are compared: its lists of the 10 nearest items, by cosine
 inner products of input and output vectors. The inner products are correlated with the logarithms of
 co-occurrence counts (window 5, both directions) and with pointwise mutual information (PMI), over all pairs
 of items with a count of at least 2. Log count and PMI differ only by a constant per item. "Within items" is
-the correlation after removing the means of items and of contexts; it is the same for both.
+the correlation after removing the means of items and of contexts; it is the same for log count and PMI.
 
-With --quality, only the quality of these models is measured, with one seed: also of the tables of neighbours
-(transitions, linkprop, ease), and of their vectors alone.
+With --quality, only the quality of these models is measured, with one seed. These models may include the
+tables of neighbours (transitions, linkprop, ease), and their vectors alone.
 """
 
 import json
@@ -201,7 +201,7 @@ def picture(points, seed=1):
 
 
 def main():
-    warnings.simplefilter("ignore", LeakWarning)  # of leave-last-out, whose leak is the same for all models
+    warnings.simplefilter("ignore", LeakWarning)  # the leak of leave-last-out affects all models alike
     parser = sets.arguments(__doc__)
     parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)

@@ -5,12 +5,13 @@
 ``--env`` is a virtual environment for implicit, RecTools, torch and gensim; it is created if missing, with
 pip's configured package index. Each model is trained and queried in its own process with two threads
 (``rivals_worker.py``), from the same files. All top tens, including ours, are evaluated by the same code.
-Settings are the libraries' defaults, or larger models as published; nothing is chosen on the test part.
+Settings are the libraries' defaults, or larger models as published; no setting is chosen on the test part.
 SASRec with 128 dimensions stops early by NDCG@10 on the last item of every tenth user, which is held out, or
 after ``--cap`` seconds. On amazon-beauty its sequences are cut to 20 items instead of the usual 50, to
 complete some epochs on a CPU. Seconds are wall-clock time and depend on other load; core-seconds are the CPU
-time of the process. Libraries are imported before the training is timed, except for those that item2vec
-loads or compiles on first use. An existing ``--json`` file is extended, so that models can be added later.
+time of the process. The measured time of training excludes the import of libraries, except for the libraries
+that item2vec imports or compiles on first use. An existing ``--json`` file is extended, so that models can be
+added later.
 """
 
 import json
@@ -68,7 +69,7 @@ def rivals(name, cap):
 
 
 def prepare(env, torch):
-    """Create the environment if missing; return its Python and versions, and print the versions."""
+    """Create the environment if it is missing; return its Python and versions, and print the versions."""
     python = env / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", env], check=True)
@@ -174,7 +175,9 @@ def print_table(name, rows):
         "peak MiB": "peak MiB",
         "MiB before training": "MiB before training",
     }
-    print(f"\n{name}\n\n| model | settings | HR@10 | NDCG@10 | {' | '.join(columns.values())} | load | |")
+    print(
+        f"\n{name}\n\n| model | settings | HR@10 | NDCG@10 | {' | '.join(columns.values())} | load | notes |"
+    )
     print(f"|{'---|' * (6 + len(columns))}")
     for rival, row in rows.items():
         settings = row.get("settings", {})

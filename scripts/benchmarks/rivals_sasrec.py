@@ -65,7 +65,7 @@ def last_of_some(interactions, every):
 
 
 def sasrec(cap, epochs, patience=None, every=10, **settings):
-    """Return an untrained model; ``patience`` turns on validation by the last item of some users."""
+    """Return an untrained model; with ``patience``, the last items of some users are the validation part."""
 
     def trainer():
         return lightning.Trainer(

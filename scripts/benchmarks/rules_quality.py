@@ -5,13 +5,13 @@
 Models have the default settings. Each is trained once, and saved in the folder --models. The validation parts
 are those of defaults.py, of a sample of 100,000 tokens. HR and NDCG are over all items; cov. is the share of
 the items that are recommended; distance is the mean distance (1 - cosine of the sets of training sentences)
-of two items of a ranking. Brackets hold the 95 % interval of the difference of NDCG to no rule, by paired
-bootstrap over users.
+of two items of a ranking. Brackets contain the 95 % interval of the difference in NDCG from the answers
+without rules, by paired bootstrap over users.
 
-Dislikes are those of movielens-100k: ratings of 1 or 2, beside ratings of 4 or 5 as history. The history of a
-user is the first 60 % of the ratings for validation, and the first 80 % for the test part; the next 20 % are
-the targets. Values are means over users with dislikes in their history. "disliked" is the number of
-recommended items, of ten, that the user dislikes in the next 20 %.
+Dislikes are the ratings of 1 or 2 in movielens-100k; ratings of 4 or 5 are liked. The history of a user is
+the first 60 % of the ratings for validation, and the first 80 % for the test part; the liked items of the
+next 20 % are the targets. Values are means over users with dislikes in their history. "disliked" is the
+number of recommended items, of ten, that the user dislikes in the next 20 %.
 """
 
 import json
@@ -41,7 +41,7 @@ METRICS = ("hr", "ndcg", "coverage", "diversity")
 
 
 class WithRules:
-    """A model whose answers all have the same rules."""
+    """A model that applies the same rules to all answers."""
 
     def __init__(self, model, rules):
         self.model, self.rules = model, rules
@@ -51,7 +51,7 @@ class WithRules:
 
 
 def trained(name, sentences, arguments):
-    """Return the model of a name, which is trained if it has not been saved."""
+    """Return the saved model with this name; train and save it if it does not exist."""
     path = arguments.models / name
     if not path.exists():
         item2vec.fit(sentences, workers=arguments.workers, seed=7, index="exact").save(path)

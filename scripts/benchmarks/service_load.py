@@ -15,7 +15,7 @@ the items pass.
   rate after the overload.
 - ``outage``: a second service, on PostgreSQL, which is stopped and started again; every second request has a
   history in place of a user.
-- ``sigterm``: the process is ended under load. All requests that it accepted must be answered.
+- ``sigterm``: the process receives SIGTERM under load. All requests that it accepted must be answered.
 
 The exit code is 1 if a request failed that must not fail, or if an answer differs from the answer of its
 version.
@@ -274,7 +274,7 @@ def outage(folder, options, ids, items):
 
 
 def sigterm(service, options):
-    """End the service under load."""
+    """Send SIGTERM to the service under load."""
     timer = threading.Timer(2, service.process.send_signal, [signal.SIGTERM])
     timer.start()
     answers = asyncio.run(send(service.port, options.rate, 4, options.users))
@@ -335,7 +335,7 @@ def main():
         os.sched_setaffinity(0, set(range(1, os.cpu_count())))
     rows = {}
     with tempfile.TemporaryDirectory() as name:
-        print(f"| phase | {' | '.join(COLUMNS)} | |")
+        print(f"| phase | {' | '.join(COLUMNS)} | result |")
         print("|---" * (len(COLUMNS) + 2) + "|", flush=True)
         for phase, row in run(Path(name), options):
             rows[phase] = row

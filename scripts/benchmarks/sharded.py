@@ -1,4 +1,4 @@
-"""Quality of training over shards, and of next_item in several processes, compared with one corpus.
+"""Quality of training over shards and of next_item in several processes, compared with their references.
 
     scripts/benchmarks/sharded.py shards --data DIR [--only SET …] [--objectives …] [--seeds 3] [--json FILE]
     scripts/benchmarks/sharded.py averaged --data DIR [--only SET …] [--seeds 3] [--json FILE]

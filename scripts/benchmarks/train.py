@@ -5,9 +5,10 @@
     scripts/benchmarks/train.py --scaling [--json FILE]
 
 Speed: sentences of items in clusters of Zipf popularity; window 5, 5 negatives, one epoch, two threads.
-gensim runs with lists and with a file, and the ratio is to the faster one. gensim's vocabulary scan and our
-compilation are not included. Quality (--data): both trainers with equal settings on amazon-beauty and
-online-retail, with the protocols of quality.py. Scaling: item2vec only, one process per measurement.
+gensim reads lists or a file, and the ratio is computed with the faster of the two. The times exclude gensim's
+scan of the vocabulary and the compilation of item2vec. Quality (--data): both trainers with equal settings on
+amazon-beauty and online-retail, with the protocols of quality.py. Scaling: item2vec only, one process per
+measurement.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def settings(**changes):
 
 
 def gensim_of(lists, dim):
-    """Return a gensim model with the same settings, and its vocabulary built."""
+    """Return a gensim model with the same settings, whose vocabulary is built."""
     model = Word2Vec(
         vector_size=dim, window=WINDOW, negative=NEGATIVE, ns_exponent=0.75, alpha=0.025, sg=1, sample=0,
         min_count=1, workers=2, seed=1,

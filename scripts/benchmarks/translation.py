@@ -54,7 +54,7 @@ def known_and_held_out(first, second):
 
 
 def results(first, second, seed):
-    """Yield the method and the precision of each method."""
+    """Yield the name and the precision of each method."""
     known, held_out = known_and_held_out(first, second)
     settings = {"objective": "skipgram", "backend": "numba", "epochs": EPOCHS, "seed": seed}
     a, b = (item2vec.train(part, **settings) for part in (first, second))

@@ -2,10 +2,10 @@
 
     scripts/benchmarks/tuning.py --data DIR [--set NAME …] [--budget TIME …] [--seed N …] [--json FILE]
 
-For each set, budget and seed, ``item2vec.tune`` uses the training part only. Then the default and the chosen
-settings are trained on it and evaluated on the test part, each configuration once. The script also prints the
-duration of tuning, and the share of the workers' time spent in trials. The rest of the time is spent on
-choosing settings, writing the study, and waiting.
+For each set, budget and seed, ``item2vec.tune`` reads the training part only. Then models with the default
+and with the chosen settings are trained on this part and evaluated on the test part, each configuration once.
+The script also prints the duration of tuning, and the share of the workers' time spent in trials. The rest of
+the time is spent on choosing settings, writing the study, and waiting.
 """
 
 import argparse

@@ -127,7 +127,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     rows = []
-    print("| graph | objective | | | seconds |\n|---|---|---|---|---|")
+    print("| graph | objective | first metric | second metric | seconds |\n|---|---|---|---|---|")
     for name in arguments.only:
         folder = sets.folder_of(name, arguments.data)
         for objective, settings in OBJECTIVES.items():

@@ -2,10 +2,11 @@
 
     scripts/benchmarks/warm_start.py --data DIR [--only SET …] [--seeds 2] [--json FILE]
 
-Yesterday's vectors are trained on each history without its last two items, today's on one item more; the last
-item is the target, ranked among all items. In the second half of each table, a random tenth of the items was
-unknown yesterday; "of new items" are the queries with such a target. Warm starts of skip-gram (numba) use a
-quarter of its learning rate, those of next_item the full rate. Seconds are core-seconds of training.
+Yesterday's vectors are trained on each history without its last two items, and today's vectors on each
+history without its last item. The last item is the target, ranked among all items. In the second half of each
+table, a random tenth of the items was unknown yesterday; "of new items" are the queries with such a target.
+Warm starts of skip-gram (numba) use a quarter of its learning rate, and warm starts of next_item use the full
+rate. Seconds are core-seconds of training.
 """
 
 import json
