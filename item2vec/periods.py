@@ -167,7 +167,7 @@ class Taste:
     def moved_to(self, later: Taste, k: int = 10, **rules: Unpack[RuleArguments]) -> TasteChange:
         """Return the change to another taste, with up to ``k`` items in each direction.
 
-        The rules are those of ``items``. Both tastes may be of one user, or of two.
+        The rules are the rules of ``items``. The tastes may belong to one user, or to two users.
 
         Raises
         ------

@@ -180,15 +180,16 @@ class Recommender(ItemQueries):
     def with_items(self, items: Items, *, together: Mapping[str, Iterable[str]] = NOTHING) -> Recommender:
         """Return a model with a row for each new item, whose vectors are computed without training.
 
-        The attributes of a new item predict its vectors by ridge regression; see ``item2vec.cold``. An item
-        without a known attribute value gets the mean of the vectors of the items that occurred together with
-        it. New items are searched exactly, and all rules apply to them. Items of the model do not change.
+        A ridge regression predicts the vectors of a new item from its attributes; see ``item2vec.cold``. The
+        vectors of an item without a known attribute value are the mean vectors of the items that occurred
+        together with it. New items are searched exactly, and all rules apply to them. The vectors of other
+        items do not change.
 
         Parameters
         ----------
         items
-            The items to add, with titles and attributes. Known items, and items that get no vector, are left
-            out.
+            The items to add, with titles and attributes. Known items, and items for which no vector can be
+            computed, are left out.
         together
             Ids of items that occurred together with an item, by item.
 

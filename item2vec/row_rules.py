@@ -142,7 +142,7 @@ class RowRules:
 def _direction_by(
     conditions: tuple[Condition, Condition], vectors: ItemVectors, eligible: Eligible
 ) -> Direction:
-    """Return the direction from the active items of the first condition to those of the second."""
+    """Return the direction from the active items that meet one condition to those that meet the other."""
     masks = [eligible.mask(condition) for condition in conditions]
     rows = [np.arange(len(vectors)) if mask is None else np.flatnonzero(mask) for mask in masks]
     return vectors.direction_between(*rows)

@@ -100,7 +100,7 @@ class _Stream:
             yield block
 
     def leave_out(self, rows: Rows) -> None:
-        """Leave rows out of the blocks to come."""
+        """Leave rows out of the later blocks."""
         self._is_left[rows] = False
 
     @cached_property

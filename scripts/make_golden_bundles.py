@@ -14,8 +14,8 @@ DIR/VERSION-numpy-VERSION. The default of DIR is tests/golden. A folder holds:
     store.db.gz    a SQLite store with a row in every table that this version fills
     answers.jsonl  a query in each line, with the answer of the model or store
 
-tests/test_golden.py compares the answers of the present version with the recorded ones. Folders of released
-versions are never changed.
+tests/test_golden.py compares the answers of the present version with the recorded answers. Folders of
+released versions are never changed.
 """
 
 import argparse

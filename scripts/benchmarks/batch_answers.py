@@ -5,10 +5,10 @@
 
 Vectors and histories are synthetic, seen items are filtered, and the index is exact. ``--env`` is a virtual
 environment with implicit; without it, only item2vec is measured. implicit receives the taste vectors as user
-factors and computes none; item2vec computes them from the histories. ``--threads`` sets the threads of both;
-without it, each uses its default. Every measurement runs in its own process, and methods alternate; the table
-shows the fastest round. "CPU s" is the processor time of all threads, which other processes affect less.
-"memory" is the peak minus the memory before the call.
+factors; item2vec computes the taste vectors from the histories. ``--threads`` sets the number of threads of
+both libraries; without it, each library uses its default. Every measurement runs in its own process, and
+methods alternate; the table shows the fastest round. "CPU s" is the processor time of all threads, which
+other processes affect less. "memory" is the peak minus the memory before the call.
 """
 
 import argparse

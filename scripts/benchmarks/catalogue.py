@@ -71,7 +71,7 @@ def measure(engines, n_requests):
 
 
 def measure_changes(engine, n_items):
-    """Return the milliseconds of the first request after an item was deactivated, or got new attributes."""
+    """Return the milliseconds of the first request after an item is deactivated, or its attributes change."""
     deactivated, updated = [], []
     for number in range(10):
         engine.store.deactivate_items([f"item-{n_items // 2 - 1 - number}"])

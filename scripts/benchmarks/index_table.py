@@ -8,8 +8,8 @@ Install the libraries into a separate environment, and run the script without th
 Vectors are synthetic: clusters of two levels, with unit rows (as the default model has), or with norms
 between 1 and about 4 (``--norms zipf``). A query is the weighted mean of five rows, four of them of one
 cluster. Each library runs in a separate process; queries run one at a time, on one core. "recall" is
-recall@10 against exact search. Resident and proportional memory (RSS, PSS) are those of a process while four
-processes have loaded the index.
+recall@10 against exact search. Resident and proportional memory (RSS, PSS) of a process are measured while
+four processes have loaded the index.
 """
 
 import argparse
@@ -347,7 +347,9 @@ def main():
     parser.add_argument("--native", action="store_true", help="inner products without a further dimension")
     parser.add_argument("--threads", type=int, default=2, help="threads of the build")
     parser.add_argument("--libraries", nargs="*", default=[*LIBRARIES], choices=[*LIBRARIES])
-    parser.add_argument("--matrix", type=Path, help="a .npy file of real vectors, in place of synthetic ones")
+    parser.add_argument(
+        "--matrix", type=Path, help="a .npy file of real vectors, in place of synthetic vectors"
+    )
     parser.add_argument("--json", type=Path, help="append the figures to this file, one line per library")
     for name in ("--measure", "--load", "--folder", "--size"):
         parser.add_argument(name, help=argparse.SUPPRESS, type=int if name == "--size" else str)

@@ -1,6 +1,6 @@
 """Node classification: one-vs-rest logistic regression on node vectors, as in the evaluation of DeepWalk.
 
-The number of labels of each node is given, and as many of the most likely labels are predicted. Source:
+The number of labels of each node is known, and as many of the most likely labels are predicted. Source:
 Perozzi, Al-Rfou & Skiena, DeepWalk, KDD 2014, section 4.3 (Micro-F1 and Macro-F1).
 """
 

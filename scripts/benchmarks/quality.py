@@ -62,7 +62,7 @@ PUBLISHED = {
     "online-retail": {"gensim's defaults, last item": (0.249, None), "gensim, 140 epochs": (0.266, None)},
 }
 FIRST_QUERIES = {"yoochoose-100k": 387}
-"""Number of prefixes of yoochoose-100k, the first ones, for which recommendations are published."""
+"""The number of queries of a set, from the first query on, for which recommendations are published."""
 DEEPWALK_MICRO = (35.86, 38.51, 39.96, 40.76, 41.51, 41.85, 42.27, 42.35, 42.40)
 
 

@@ -11,8 +11,8 @@ the items pass.
 - ``switches``: the same rate, while another process publishes two models in turn, 20 times, and rolls back
   five times; for at least ``--seconds``. A sample of the answers is compared with the answers of the named
   version.
-- ``overload``: four times the rate for 10 s; refused requests get 429 or 503. ``recovered``: the constant
-  rate after the overload.
+- ``overload``: four times the rate for 10 s; the service refuses requests with 429 or 503. ``recovered``: the
+  constant rate after the overload.
 - ``outage``: a second service, on PostgreSQL, which is stopped and started again; every second request has a
   history in place of a user.
 - ``sigterm``: the process receives SIGTERM under load. All requests that it accepted must be answered.

@@ -2,9 +2,10 @@
 
     scripts/benchmarks/translation.py --data DIR [--only SET …] [--seeds 3] [--json FILE]
 
-The items of a set are given two names, "a:ID" and "b:ID", in two ways. "users": the sentences are divided at
-random. "halves": the first half of each sentence has names of a, the second half names of b. The names of 200
-frequent items are known pairs; the other items that occur at least 20 times in both parts are translated.
+The items of a set have two names, "a:ID" and "b:ID", which are assigned in two ways. "users": the sentences
+are divided at random. "halves": the first half of each sentence has names of a, the second half names of b.
+The names of 200 frequent items are known pairs; the other items that occur at least 20 times in both parts
+are translated.
 """
 
 import json

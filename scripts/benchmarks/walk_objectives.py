@@ -3,7 +3,7 @@
     scripts/benchmarks/walk_objectives.py --data DIR [--only SET …] [--seeds 3] [--json FILE]
 
 Link prediction (karate, the friends of sample_data, lastfm-2k): a tenth of the edges is hidden, and walks
-use the others. AUC compares the cosines of hidden edges with those of pairs without an edge; HR@10 is the
+use the others. AUC compares the cosines of hidden edges with cosines of pairs without an edge; HR@10 is the
 share of hidden neighbours among the 10 nearest non-neighbours of a node. Node classification (blogcatalog,
 one epoch only): Micro-F1 and Macro-F1 of one-vs-rest logistic regression on the input vectors, with half of
 the nodes labelled. There are 5 walks of 40 nodes from each node, and vectors have 128 dimensions. All other

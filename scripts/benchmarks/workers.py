@@ -5,7 +5,7 @@
 
 The model has unit rows of ``index_table.py`` as input and output vectors, and a FAISS index. ``--bundle`` is
 created if it does not exist, which takes minutes for a million rows. Each worker loads the bundle in a new
-process while the earlier ones run; then one worker at a time serves requests. "shared" is memory that other
+process while earlier workers run; then one worker at a time serves requests. "shared" is memory that other
 processes map as well; "private" memory belongs to one process. Both are read from ``/proc/PID/smaps_rollup``
 while all workers run. "load" is the elapsed time of ``item2vec.load``, checksums included, of files in the
 page cache.
