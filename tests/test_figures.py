@@ -79,7 +79,7 @@ def test_users_without_ids_are_numbers(evaluations):
 
 def test_user_ids_that_do_not_cover_the_users_are_an_error():
     one = Sentences.of([["a"]])
-    with pytest.raises(InputError, match="found 1 user_ids; expected an id for each of users"):
+    with pytest.raises(InputError, match="found 1 user_ids; expected an id for each user"):
         Split(one, one, one, "by hand", users=np.array([1]), user_ids=Vocabulary(("u",)))
     with pytest.raises(InputError, match="found 1 user_ids"):
         Split(one, one, one, "by hand", user_ids=Vocabulary(("u",)))

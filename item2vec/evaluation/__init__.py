@@ -1,8 +1,7 @@
 """Offline evaluation: splits, metrics, baselines, and comparisons of models.
 
-A model is any object with the method ``recommend_many`` (``Model``), which also serves recommendations. A
-metric is a name, or a function (``Metric``). ``Study.of`` in ``report/study.py`` evaluates a model and its
-baselines.
+A model is any object with the method ``recommend_many`` (see ``Model``). A metric is a name from ``METRICS``
+or a function (see ``Metric``). ``Study.of`` in ``report/study.py`` evaluates a model and the baselines.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ TOTAL = "total"
 
 @dataclass(frozen=True, slots=True)
 class AnalogySection:
-    """The answered questions of a section.
+    """The numbers of correct, answered and unanswered questions of a section.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class AnalogySection:
 
 @dataclass(frozen=True, slots=True)
 class AnalogyAccuracy:
-    """The sections of a file of questions, in the order of the file, and the sum of all.
+    """The results of the sections of a file of questions, in the order of the file, and their total.
 
     >>> AnalogyAccuracy((AnalogySection("a", 1, 2, 0), AnalogySection("b", 3, 3, 4))).total
     AnalogySection(name='total', correct=4, n=5, unknown=4)
@@ -70,7 +70,7 @@ class AnalogyAccuracy:
 
     @property
     def total(self) -> AnalogySection:
-        """The sum of all sections."""
+        """The sums of the numbers of all sections."""
         columns = ([getattr(one, name) for one in self.sections] for name in ("correct", "n", "unknown"))
         return AnalogySection(TOTAL, *map(sum, columns))
 
@@ -94,7 +94,7 @@ def evaluate_analogies(
     Parameters
     ----------
     vectors
-        The vectors; input vectors are compared.
+        Item vectors. Their input vectors are compared.
     path
         The file, compressed or not.
     method

@@ -89,8 +89,8 @@ class Baseline(ABC):
         """Return the ``k`` items with the highest scores for each history, best first.
 
         ``filter_seen`` excludes the items of the history. ``exclude`` contains further items to exclude, one
-        sentence per history. Items of negative weight are always excluded. Unknown items are ignored. A
-        ranking is shorter than ``k`` only if fewer than ``k`` items are eligible.
+        sentence per history. History items of negative weight are always excluded. Unknown items are
+        ignored. A ranking is shorter than ``k`` only if fewer than ``k`` items are eligible.
         """
         n_items = len(self.vocabulary)
         k = min(check_k(k), n_items)

@@ -18,7 +18,7 @@ CELLS_PER_BLOCK = 1 << 22
 NOISE = 1e-12
 """Bound of the rounding errors of float64 sums: smaller differences count as 0."""
 BOUNDED = (*ACCURACY, "diversity", "serendipity")
-"""Metrics between 0 and 1."""
+"""Names of the metrics whose values lie between 0 and 1."""
 
 
 def intervals(
@@ -35,9 +35,10 @@ def intervals(
     draws whole clusters with replacement. Sources: Efron & Tibshirani, An Introduction to the Bootstrap,
     1993, chapter 13; for clusters: Cameron, Gelbach & Miller, Review of Economics and Statistics 2008.
 
-    If all clusters have the same mean, for example 0 hits, the bootstrap interval has width 0. It is then
-    replaced by the rule of three (Hanley & Lippman-Hand, JAMA 1983), which assumes that other values between
-    ``least`` and 1 occur in clusters too rare for the sample. Intervals of other metrics keep width 0.
+    If all clusters have the same mean, for example 0 hits, the bootstrap interval has width 0. For metrics in
+    ``BOUNDED``, the interval is then computed by the rule of three (Hanley & Lippman-Hand, JAMA 1983). The
+    rule assumes that clusters with other values between ``least`` and 1 exist, but are too rare for the
+    sample. Intervals of other metrics keep width 0.
 
     Intervals are too narrow if there are few clusters or few hits. In simulations, 95 % intervals contained
     the true mean in 94 % of the data sets with 30 clusters, 91 % with 10 clusters, 85 % with 5 clusters, and
@@ -50,11 +51,11 @@ def intervals(
     clusters
         Cluster number of each query (int64).
     level
-        Confidence level.
+        Confidence level: the intended share of intervals that contain the true mean.
     seed
         Seed of the resampling.
     least
-        Minimum of the bounded metrics.
+        Smallest possible value of the metrics in ``BOUNDED``: 0, or -1 for differences of metrics.
 
     Examples
     --------

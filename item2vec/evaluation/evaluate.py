@@ -46,12 +46,14 @@ def evaluate(
 ) -> Evaluation:
     """Request recommendations for all queries of a split, and compute metrics.
 
-    Rankings are requested from ``recommend_many``, which applies the index and the filters of the model. They
-    have one rank more than the largest ``k``. Smaller cut-offs use the first ranks of the same rankings. A
-    target that the model does not return is a miss.
+    The rankings are the results of ``recommend_many`` of the model, which uses the index and the filters of
+    the model. The requested rankings have one rank more than the largest ``k``, or more if a tie continues
+    beyond this rank. Smaller cut-offs use the first ranks of the same rankings. A target that the model does
+    not return is a miss.
 
-    If the model has an attribute ``exact`` that is another model (a ``Recommender`` with exact search), that
-    model is evaluated too. The difference between the two results is the loss by approximate search.
+    The attribute ``exact`` of a ``Recommender`` is the same model with exact search. If it is another object
+    than the model, it is evaluated too (``Evaluation.exact``). The difference between the metrics of the two
+    is the loss by approximate search.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def evaluate(
     split
         Training part and queries.
     k
-        One or several cut-offs.
+        One or several cut-offs: numbers of first ranks from which the metrics are computed.
     metrics
         Names from ``METRICS``, without a cut-off; all metrics by default. Also functions, see ``Metric``.
     filter_seen
@@ -69,14 +71,14 @@ def evaluate(
     ties
         Rank of targets among items of equal score: last (``"against"``), first (``"for"``), or in the order
         of the model (``"as answered"``). The default is the attribute ``ties`` of the model: ``"for"`` for
-        popularity, ``"as answered"`` for the other baselines. For models without the attribute it is
-        ``"against"``.
+        ``Popularity``, ``"as answered"`` for the other baselines. For models without the attribute, the
+        default is ``"against"``.
 
     Raises
     ------
     InputError
         If there is no query, a query has no target, the model returns an invalid ranking, or a function does
-        not return a finite number per query. The message names the query.
+        not return a finite number per query. If one query is the cause, the message names it.
     ConfigError
         If a metric or ``ties`` is unknown, or a function has no name, or the name of another metric.
 
@@ -100,7 +102,7 @@ def evaluate(
     array([1., 0.])
     """
     if not callable(getattr(model, "recommend_many", None)):
-        raise InputTypeError(f"model is {short_repr(model)}; expected a model, with recommend_many")
+        raise InputTypeError(f"model is {short_repr(model)}; expected an object with recommend_many")
     cutoffs = _cutoffs(k)
     chosen = metrics_by_name(metrics)
     _check_queries(split)

@@ -91,14 +91,15 @@ class LinkPropagation(Baseline):
 
 
 class EASE(Baseline):
-    """Recommend by the linear item–item model with the lowest reconstruction error, in closed form.
+    """Recommend by the linear item–item model with the lowest regularised reconstruction error.
 
     The score of a candidate is the sum of its weights for the distinct items of the history. The weight
     matrix is ``-P / diag(P)`` with a zero diagonal. P is the inverse of the matrix of co-occurrence counts
     plus ``l2`` on the diagonal. Items with scores of 0 or less are ranked after the others, by popularity.
 
-    The inverse is dense, so the number of items is limited to 10,000, for which the matrix takes 800 MB. In a
-    sentence with more than 2,000 distinct items, only the newest 2,000 are counted.
+    The weights are computed in closed form. The inverse is dense, so the number of items is limited to
+    10,000, for which the matrix takes 800 MB. In a sentence with more than 2,000 distinct items, only the
+    newest 2,000 are counted.
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019.
 

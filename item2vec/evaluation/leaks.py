@@ -21,14 +21,14 @@ _ROUNDING = 1e-6  # the relative error of a sum of float32 weights is about 1e-7
 
 @checked
 def find_leaks(split: Split) -> list[str]:
-    """Return a message for each leak of queries into the training part; an empty list if there is no leak.
+    """Return a list with a message if queries leak into the training part; otherwise an empty list.
 
     For each query with 4 or more history items, the last 4 history items and the first target are searched as
     a 5-gram in the training sentences. Such 5-grams also occur without a leak: in measurements, for less than
     1 of 100 queries on purchases and click sessions, for 1 of 15 on radio playlists, and for most queries on
     walks over a small graph. A leak is therefore reported only if the share of queries found exceeds an
-    expected share by two standard errors. The expected share is 0.1 plus the share of the 5-grams of the
-    training part that occur again after a different item.
+    expected share by two standard errors. The expected share is 0.1 plus the share of 5-grams, in a sample
+    from the training part, that occur again after a different item.
 
     Queries with shorter histories, and sentences in shuffled order, cannot be checked.
 
@@ -58,9 +58,9 @@ def find_leaks(split: Split) -> list[str]:
 
 
 def trained_beyond(vectors: ItemVectors, train: Sentences | ShardedSentences) -> str | None:
-    """Return a message if a model was trained on more than the training part; else ``None``.
+    """Return a message if a model counts more tokens of an item than the training part; otherwise ``None``.
 
-    The weighted count of each item in the model is compared with its weighted count in the training part.
+    Counts are weighted. A higher count means that the model was trained on more than the training part.
     A lower count in the model is not a leak, because trainers omit rare items.
 
     Examples
@@ -108,7 +108,7 @@ def _query_ngrams(split: Split, checked: Mask) -> Offsets:
 
 
 def _repetition(train: Sentences | ShardedSentences) -> float:
-    """Return the share of 5-grams of the training part that are preceded by two or more different items.
+    """Return the share of sampled 5-grams of the training part that two or more different items precede.
 
     Occurrences with the same preceding item count once, because duplicate sentences, which a leak produces,
     repeat the preceding item too.
@@ -148,7 +148,10 @@ def _n_contexts(train: Sentences | ShardedSentences, ngrams: Offsets) -> Offsets
 
 
 def _contexts(train: Sentences, ngrams: Offsets) -> tuple[Offsets, Offsets]:
-    """Return the distinct pairs of a state and a preceding item, and the state of each n-gram."""
+    """Return the distinct pairs of a state and a preceding item, and the state of each n-gram.
+
+    A state is the number of a distinct n-gram.
+    """
     n_items = len(train.vocabulary)
     positions = _starts(train, ngrams.shape[1])
     ngram_state, state = np.zeros(len(ngrams), np.int64), np.zeros(len(positions), np.int64)

@@ -1,4 +1,4 @@
-"""Link prediction: hidden edges of a graph as an evaluation, and baselines from common neighbours."""
+"""Link prediction: evaluation of models on hidden edges of a graph, and baselines by common neighbours."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from item2vec.vectors import ItemVectors
 __all__ = ["AdamicAdar", "CommonNeighbours", "HiddenEdges", "cosines", "hide_edges"]
 
 PairScores = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.floating]]
-"""Function of the ids of the sources and of the targets of pairs. It returns a score per pair."""
+"""A function of the source ids and the target ids of pairs of nodes. It returns a score per pair."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HiddenEdges:
-    """A graph without some of its edges, which a model predicts; the result of ``hide_edges``.
+    """A graph without its hidden edges, and the hidden edges, which a model predicts. See ``hide_edges``.
 
     Attributes
     ----------
     known
-        The graph of the other edges, with all nodes.
+        The graph of all nodes and of the edges that are not hidden (known edges).
     sources, targets
         The codes of both nodes of each hidden edge (int32).
 
@@ -45,7 +45,7 @@ class HiddenEdges:
     >>> edges = HiddenEdges(path, path.nodes.encode(["ann"]), path.nodes.encode(["cy"]))
     >>> edges.split().targets[0]
     ['cy']
-    >>> edges.auc(CommonNeighbours(path).score_pairs)  # ann–cy 1; ann–dan 0, bob–dan 1: drawn repeatedly
+    >>> edges.auc(CommonNeighbours(path).score_pairs)  # ann–cy: 1; without an edge: ann–dan 0, bob–dan 1
     0.65
     """
 
@@ -69,16 +69,18 @@ class HiddenEdges:
 
     @checked
     def split(self, train: Sentences | None = None) -> Split:
-        """Return the queries for ``evaluate``: a node, with the other nodes of its hidden edges as targets.
+        """Return a split for ``evaluate``: each query is a node, and its targets are its hidden neighbours.
 
-        The history is the node itself. Its known neighbours are not recommended. A node whose edges are all
+        In a directed graph, only the source of a hidden edge is a query. The history is the node itself. The
+        node and its known neighbours are not recommended. A node whose edges are all
         hidden is neither a query nor a target. ``dropped`` counts the pairs of a query and a target that are
         omitted for this reason; an undirected edge makes two pairs.
 
         Parameters
         ----------
         train
-            The walks on which the model was trained. ``None``: the lists of each node's known neighbours.
+            The training part of the split: the walks on which the model was trained. ``None``: one sentence
+            per node, which contains the known neighbours of the node.
         """
         adjacency = Sentences(self.known.nodes, self.known.neighbours, self.known.offsets, ordered=False)
         nodes, others = self.sources, self.targets
@@ -102,8 +104,8 @@ class HiddenEdges:
     def auc(self, score: PairScores, *, negatives: int = 10, seed: int = 7) -> float:
         """Return the probability that a hidden edge has a higher score than a pair without an edge.
 
-        The probability is estimated from pairs without an edge: for each hidden edge, ``negatives`` pairs of
-        different nodes are drawn uniformly. A tie counts one half.
+        The probability is estimated from random pairs without an edge: for each hidden edge, ``negatives``
+        pairs of different nodes are drawn uniformly. A tie counts one half.
 
         Source: Fawcett, An introduction to ROC analysis, 2006, section 7; Grover & Leskovec, node2vec, KDD
         2016, section 4.4.
@@ -111,8 +113,9 @@ class HiddenEdges:
         Raises
         ------
         InputError
-            If ``negatives`` is below 1, ``score`` does not return a finite number per pair, or every pair of
-            nodes has an edge.
+            If ``score`` does not return a finite number per pair, or every pair of nodes has an edge.
+        ConfigError
+            If ``negatives`` is below 1, or ``seed`` is below 0.
         """
         check_least("negatives", negatives, 1)
         check_least("seed", seed, 0)
@@ -154,12 +157,14 @@ class HiddenEdges:
 
 @checked
 def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdges:
-    """Hide a random share of the edges of a graph. Loops are neither hidden nor kept.
+    """Hide a random share of the edges of a graph. Self-loops are removed: they are neither hidden nor known.
 
     Raises
     ------
     InputError
-        If ``share`` is not between 0 and 1, or the result would hide no edge or every edge.
+        If ``share`` is not above 0 and below 1, or no edge or every edge would be hidden.
+    ConfigError
+        If ``seed`` is below 0.
 
     Examples
     --------
@@ -192,9 +197,9 @@ def hide_edges(graph: Graph, *, share: float = 0.1, seed: int = 7) -> HiddenEdge
 
 
 def cosines(vectors: ItemVectors) -> PairScores:
-    """Return a function of pairs of nodes for ``HiddenEdges.auc``: the cosine of their input vectors.
+    """Return a function for ``HiddenEdges.auc`` that scores a pair of nodes by the cosine of their vectors.
 
-    The score of a node without a vector is 0.
+    Input vectors are compared. The score of a pair is 0 if one of its nodes has no vector.
 
     >>> from item2vec import Vocabulary
     >>> vectors = ItemVectors(Vocabulary(("ann", "bob")), np.array([[1, 0], [3, 4]]), None, np.ones(2))
@@ -228,10 +233,10 @@ class _Neighbours(Baseline):
 
     @abstractmethod
     def _weights(self, degrees: Doubles) -> Doubles:
-        """Return the weight of a common neighbour of each degree."""
+        """Return the weight of each common neighbour, given the degrees of the common neighbours."""
 
     def score_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> Doubles:
-        """Return the score of each pair of nodes, for ``HiddenEdges.auc``; 0 for an unknown node."""
+        """Return the score of each pair of nodes, for ``HiddenEdges.auc``; 0 if a node is unknown."""
         first, second = self.vocabulary.encode(sources), self.vocabulary.encode(targets)
         if len(first) != len(second):
             raise InputError(f"found {len(first)} sources and {len(second)} targets; expected pairs of nodes")
@@ -279,7 +284,10 @@ class CommonNeighbours(_Neighbours):
 
 
 class AdamicAdar(_Neighbours):
-    """Recommend by common neighbours, each with the weight 1 / log(degree).
+    """Recommend nodes by the sum of 1 / log(degree) over the neighbours in common with a node.
+
+    In a directed graph, the degree is the number of outgoing edges. A common neighbour of degree 1, which
+    occurs in directed graphs only, has weight 1.
 
     Source: Adamic & Adar, Friends and neighbors on the Web, Social Networks 2003.
 
@@ -295,5 +303,5 @@ class AdamicAdar(_Neighbours):
         super().__init__(graph)
 
     def _weights(self, degrees: Doubles) -> Doubles:
-        # A node of degree 1 is no common neighbour of two nodes.
+        # In an undirected graph, a node of degree 1 is not a common neighbour of two nodes.
         return np.divide(1.0, np.log(degrees), out=np.ones(len(degrees)), where=degrees > 1)

@@ -1,4 +1,4 @@
-"""The interface of a model, and its results, checked: ids and scores of each ranking."""
+"""The interface of a model, and checks of the rankings that a model returns."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Model(Protocol):
         """Return up to ``k`` recommendations for each history, best first.
 
         With ``filter_seen``, items of the history are excluded. ``exclude`` contains further items to
-        exclude, one sentence per history. The argument is passed only if ``Split.seen`` is not ``None``.
+        exclude, one sentence per history. ``exclude`` is passed only if ``Split.seen`` is not ``None``.
         """
         ...
 
@@ -69,14 +69,14 @@ class Ranking(NamedTuple):
 def check_rankings(
     returned: object, model: object, queries: Sequence[int], k: int, vocabulary: Vocabulary
 ) -> list[Ranking]:
-    """Return the checked rankings of a model; ``queries`` numbers the queries in messages.
+    """Return the checked rankings of a model; ``queries`` contains the numbers of the queries for messages.
 
     Codes in the result of the model are positions in ``vocabulary``, unless the result is ``Answers``.
 
     Raises
     ------
     InputTypeError
-        If the result is none of ``Returned``.
+        If the result does not have one of the types in ``Returned``.
     InputError
         If the number of rankings is wrong, or a ranking has more than ``k`` items, an item twice, an invalid
         id, a code outside of the vocabulary, or NaN as a score. The message names the query.

@@ -21,7 +21,8 @@ __all__ = ["Rankings", "Ties", "rank_all"]
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
-"""Maximum length of a ranking that is extended to the end of a tie, as a multiple of ``places``."""
+"""Length from which on a ranking that ends within a tie is not extended further, as a multiple of ``places``.
+"""
 QUERIES_PER_BLOCK = 8192
 
 
@@ -31,8 +32,7 @@ class Rankings:
 
     ``items`` (int32, n queries × places, best first) contains codes of ``vocabulary``, and -1 after the end
     of a shorter ranking. ``vocabulary`` begins with the vocabulary of the training part. ``hits`` (bool, same
-    shape) marks the targets. ``n_targets`` (int64, one per query) is the number of distinct
-    targets.
+    shape) marks the targets. ``n_targets`` (int64, one per query) is the number of distinct targets.
 
     >>> Rankings(Vocabulary(("a", "b")), np.array([[1, 0]]), np.array([[False, True]]), np.array([1])).items
     array([[1, 0]])
@@ -50,9 +50,10 @@ def rank_all(model: Model, split: Split, places: int, *, ties: Ties) -> Rankings
     Among items of equal score, targets are moved to the end (``ties="against"``) or to the front
     (``ties="for"``). ``ties="as answered"`` keeps the order of the model.
 
-    If a tie continues beyond rank ``places``, longer rankings are requested, up to 32 × ``places`` items. If
-    the tie continues beyond the longest ranking, ``"against"`` counts every target in the tie as a miss, and
-    ``"for"`` counts the retrieved targets.
+    If a tie continues beyond rank ``places``, the length of the requested ranking is doubled until the tie
+    ends, or the length is at least 32 × ``places``. If the tie continues beyond the longest ranking,
+    ``"against"`` counts every target in the tie as a miss, and ``"for"`` counts the targets that the longest
+    ranking contains.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def _recommend(model: Model, split: Split, queries: Rows, k: int) -> list[Rankin
 
 
 def _open_ended(rankings: list[Ranking], numbers: Sequence[int], places: int, k: int) -> list[int]:
-    """Return the rankings of ``k`` items whose scores are equal from rank ``places`` to the end."""
+    """Return the numbers of the rankings of ``k`` items with equal scores from rank ``places`` on."""
     return [
         number
         for number in numbers

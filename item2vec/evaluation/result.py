@@ -50,7 +50,7 @@ class Evaluation:
     model
         Name of the class of the model.
     user_ids
-        ``Split.user_ids``.
+        Ids of the users, from ``Split.user_ids``; ``None`` if unknown.
 
     Examples
     --------
@@ -101,7 +101,8 @@ class Evaluation:
     def estimates(self, metrics: Iterable[str] | None = None) -> Estimates:
         """Return the value and the bounds of the 95 % interval of each metric, by name such as ``hr@10``.
 
-        Bounds are ``None`` for metrics of the whole catalogue. ``metrics`` selects metrics.
+        Bounds are ``None`` for metrics of the whole catalogue. ``metrics`` contains the names of the metrics
+        to return; ``None`` for all.
 
         Raises
         ------
@@ -115,7 +116,7 @@ class Evaluation:
 
     @checked
     def plot(self, *, metrics: Iterable[str] | None = None) -> go.Figure:
-        """Return a plotly figure: a bar per metric, with its 95 % interval. ``table`` compares models.
+        """Return a plotly figure: a bar per metric, with its 95 % interval. See ``table`` for several models.
 
         Raises
         ------

@@ -62,7 +62,8 @@ def leave_last_out(
 
     The training part contains interactions of other users after the time of a query, which raises the metrics
     of every model (Ji et al., A Critical Study on Data Leakage in Recommender System Offline Evaluation, TOIS
-    41, 2023). A ``LeakWarning`` reports this and, with timestamps, the share of the queries affected.
+    41, 2023). A ``LeakWarning`` reports this leak and, with timestamps, the share of the queries that are
+    older than the newest event of the training part.
 
     Source: the protocol of Kang & McAuley, Self-Attentive Sequential Recommendation, ICDM 2018, section IV-B.
 
@@ -156,9 +157,9 @@ def random_split(
 
     The other items are also the history of the query. All tokens of a held-out item are held out. At least
     one item of a sentence is held out, and at least one remains. Sentences of one item are used for training
-    only. The protocol is intended for sets. In ordered sentences, the training part contains items that occur
-    after the targets, which a ``LeakWarning`` reports. ``cold_targets`` and ``min_history``: see
-    ``Split.filtered``.
+    only. The protocol is intended for unordered sentences. If sentences are ordered, the training part
+    contains items that occur after the targets; a ``LeakWarning`` reports this leak. ``cold_targets`` and
+    ``min_history``: see ``Split.filtered``.
 
     Source: Wang et al., Neural Graph Collaborative Filtering, SIGIR 2019, section 4.1 (80 % and 20 %).
 
@@ -215,10 +216,10 @@ def k_fold(
 ) -> list[Split]:
     """Hold out each fold of sentences in turn: train on the other folds, and predict the last ``n`` items.
 
-    Each sentence is assigned to one fold at random. The test users do not occur in the training part ("strong
-    generalisation"). As in ``leave_last_out``, the training part contains later interactions of other users,
-    which a ``LeakWarning`` reports. ``repeats``, ``cold_targets`` and ``min_history`` have the same meaning
-    as in ``leave_last_out``.
+    Each sentence is assigned to one fold at random. If there is one sentence per user, the test users do not
+    occur in the training part ("strong generalisation"). As in ``leave_last_out``, the training part contains
+    later interactions of other users; a ``LeakWarning`` reports this leak. ``repeats``, ``cold_targets`` and
+    ``min_history`` have the same meaning as in ``leave_last_out``.
 
     Source: Marlin, Collaborative Filtering: A Machine Learning Perspective, 2004; Liang et al., Variational
     Autoencoders for Collaborative Filtering, WWW 2018, section 4.
@@ -263,9 +264,10 @@ def k_fold(
 
 
 def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sentences]:
-    """Return histories and targets of queries: the token at each position, and the tokens before it.
+    """Return the histories and the targets of queries, one query per position.
 
-    The history of a query consists of the tokens before the position in the same sentence.
+    The target of a query is the token at the position. The history consists of the tokens before it in the
+    same sentence.
 
     >>> histories, targets = prefixes(Sentences.of([["a"], ["b", "c", "d"]]), np.array([3, 1]))
     >>> list(histories), list(targets)
@@ -281,7 +283,7 @@ def prefixes(sentences: Sentences, positions: Offsets) -> tuple[Sentences, Sente
 def first_positions(sentences: Sentences) -> Offsets:
     """Return, for each token, the position of the first token of the same item in the same sentence.
 
-    Positions count all tokens.
+    A position is an index into the tokens of all sentences.
 
     >>> first_positions(Sentences.of([["a", "b", "a"], ["a"]]))
     array([0, 1, 0, 3])

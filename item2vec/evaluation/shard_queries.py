@@ -17,7 +17,7 @@ MOST_QUERIES = 100_000
 
 
 def most_queries(sentences: Sentences | ShardedSentences) -> int:
-    """Return the maximum number of queries per shard; for sentences in memory, their number.
+    """Return the maximum number of queries per shard; for sentences in memory, the number of sentences.
 
     >>> most_queries(Sentences.of([["a"], ["b"]]))
     2
@@ -39,7 +39,7 @@ def evenly_spaced(rows: Rows, most: int) -> Rows:
 def changed(
     sentences: Sentences | ShardedSentences, change: Callable[[Sentences], Sentences]
 ) -> Sentences | ShardedSentences:
-    """Return ``change(sentences)``; for shards, apply ``change`` to a shard at each access.
+    """Return ``change(sentences)``; for ``ShardedSentences``, a shard is changed at each access to the shard.
 
     >>> list(changed(Sentences.of([["a"], ["b"]]), lambda shard: shard[1:]))
     [['b']]

@@ -29,7 +29,7 @@ _COLD_QUERIES = "queries whose targets do not occur in it"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """A training part, and queries: histories with known targets.
+    """A training part of the data, and queries, each with a history and known targets.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ class Split:
         First and last timestamp of each part as ISO text: ``{"train": (…, …), "test": (…, …)}``. Empty
         without timestamps.
     dropped
-        Numbers of omitted sentences, users or events, by reason: ``{"sentences too short for a query": 12}``.
+        Numbers of omitted sentences, users, events, queries and targets by reason, such as
+        ``{"sentences too short for a query": 12}``.
     leak
         Reason why the protocol makes metrics too high, and the protocol to use instead. ``None`` if the
         protocol has no known leak.
@@ -94,7 +95,7 @@ class Split:
             if len(self.users) != n:
                 raise InputError(f"found {len(self.users)} users for {n} queries; expected one per query")
         if self.user_ids is not None and _n_users(self.users) > len(self.user_ids):
-            raise InputError(f"found {len(self.user_ids)} user_ids; expected an id for each of users")
+            raise InputError(f"found {len(self.user_ids)} user_ids; expected an id for each user")
         if self.seen is not None and len(self.seen) != n:
             raise InputError(
                 f"found {len(self.seen)} sentences of seen items for {n} queries; expected one per query"
@@ -165,15 +166,18 @@ class Split:
 
     @checked_except("min_history")
     def filtered(self, *, cold_targets: ColdTargets = "keep", min_history: int = 0) -> Split:
-        """Drop cold targets and queries with short histories, and count them in ``dropped``.
+        """Return a copy without queries with short histories and, optionally, without cold targets.
+
+        ``dropped`` of the copy contains the numbers of the dropped targets and queries.
 
         Parameters
         ----------
         cold_targets
-            ``"drop"`` drops the target items that do not occur in the training part, which no model can
-            recommend, and then the queries without targets. ``"keep"`` keeps them; they count as misses.
+            Whether target items that do not occur in the training part are kept (``"keep"``) or dropped
+            (``"drop"``). If they are kept, they are misses unless the model recommends them. If they are
+            dropped, queries without other targets are dropped too.
         min_history
-            Minimum number of items in the history of a query; other queries are dropped.
+            Minimum number of items, without dislikes, in the history of a query; other queries are dropped.
 
         Raises
         ------

@@ -30,13 +30,13 @@ NOT_RANKED = frozenset(BEYOND_ACCURACY) - {"coverage", "serendipity"}
 class Table:
     """Evaluations by the name of the model: a row per model and a column per metric. See ``table``.
 
-    Notebooks display the best value of each column in bold: the highest value, for accuracy metrics,
-    coverage, serendipity and custom metrics. ``compare`` tests whether a difference is significant.
+    Notebooks display the highest value of a column in bold, if the metric is an accuracy metric, coverage,
+    serendipity or a custom metric. ``compare`` tests whether a difference is significant.
 
     Raises
     ------
     InputError
-        If there is no evaluation, the queries differ, or no metric is common to all.
+        If there is no evaluation, the queries differ, or no metric is common to all evaluations.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def table(evaluations: Mapping[str, Evaluation] | Sequence[Evaluation]) -> Table
     Raises
     ------
     InputError
-        If two evaluations of a list have the same name, and for the reasons of ``Table``.
+        If two evaluations of a list have the same name, or ``Table`` raises the error.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Targets of splits by time: the distinct items of a user that are not in the history."""
+"""Selection of items for splits by time: the targets, and the seen items that recommendations exclude."""
 
 from __future__ import annotations
 

@@ -47,10 +47,11 @@ def temporal_split(
 ) -> Split:
     """Train on the events before a cut-off, and predict the new items of every user active after it.
 
-    A history consists of all items that the user interacted with before the cut-off, oldest first, without
-    those that ``adapter`` drops. It is empty for users without earlier events. The targets are the distinct
-    items that the user interacted with at or after the cut-off, in order of time. All events of the training
-    part are before the cut-off.
+    A history consists of the items that the user interacted with before the cut-off, oldest first, without
+    items that an ``AdapterConfig`` drops. The history is empty for users without earlier events. The targets
+    are the distinct items that the user interacted with at or after the cut-off, in order of time; without
+    ``repeats``, they exclude the items that the user interacted with before. All events of the training part
+    are before the cut-off.
 
     Source: Campos, Díez & Cantador, Time-aware recommender systems: a comprehensive survey and analysis of
     existing evaluation protocols, UMUAI 24, 2014 (community-centred, time-dependent ordering).
@@ -84,7 +85,8 @@ def temporal_split(
     Raises
     ------
     InputError
-        If there are no timestamps, or the training part or the test part is empty.
+        If there are no timestamps, the training part or the test part is empty, no user has a new item, or an
+        argument is invalid.
 
     Examples
     --------
@@ -263,7 +265,7 @@ def _split_at(interactions: Interactions, cut: int, end: int | None, repeats: bo
 
 
 def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
-    """Return a cut-off for each share: the timestamp for which the share of later events is closest to it."""
+    """Return a cut-off for each share: the share of the events from the cut-off on is closest to it."""
     if any(not 0 < share < 1 for share in shares):
         raise InputError(
             f"the test part is {max(shares):g} of the events; expected a number above 0 and below 1, so that "
@@ -286,9 +288,10 @@ def _cuts(timestamps: Offsets, shares: list[float]) -> list[int]:
 
 
 def _calendar_cuts(timestamps: Offsets, window: int, folds: int) -> list[int]:
-    """Return the first timestamp of each of ``folds`` windows (microseconds) that end with the last event.
+    """Return the first timestamp in each of ``folds`` consecutive windows up to the last event.
 
-    The start of a window belongs to the window before it, so that seven days contain seven dates.
+    ``window`` is the length of a window in microseconds. The start of a window belongs to the window before
+    it, so that seven days contain seven dates.
     """
     ordered = np.sort(timestamps)
     newest = int(ordered[-1]) if len(ordered) else 0
