@@ -65,8 +65,8 @@ class AdapterConfig(Settings):
     A model contains these settings. ``events``, ``since``, ``group_by``, ``collapse_repeats`` and
     ``max_length`` apply to training sentences and to histories, both in ``Engine`` and in evaluation;
     ``seen_events`` applies to histories only, and all other settings to training sentences only. For example,
-    ``kind="sessions"`` splits training sentences into visits but does not split a history; decay gives recent
-    visits more weight.
+    ``kind="sessions"`` splits training sentences into visits but does not split a history; the decay of the
+    taste gives recent visits more weight.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class AdapterSection(AdapterConfig):
     """
 
     corpus: Annotated[str, Field(min_length=1)] | None = None
-    """Folder of item2vec prepare from which nightly runs train, in place of the interactions of the store.
+    """Folder written by item2vec prepare, from which nightly runs train in place of the store's interactions.
     The other settings are applied by item2vec prepare. The run applies them to histories only."""
 
     def adapter(self) -> AdapterConfig:

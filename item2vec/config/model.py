@@ -29,7 +29,8 @@ class Config(Settings):
     taste: TasteConfig = Field(default_factory=TasteConfig)
     """Settings of tastes and scores."""
     index: Literal["auto", "exact", "faiss", "annoy"] = "auto"
-    """Index for search: exact, approximate (faiss, annoy), or exact while a scan is as fast (auto)."""
+    """Index for search: exact, approximate (faiss, annoy), or auto: exact below 50,000 items, or if exact
+    search is as fast as faiss; otherwise faiss."""
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with some settings of training, taste or index changed, by name.
@@ -45,7 +46,7 @@ class Config(Settings):
         return self.replace(train=train, taste=taste, **parts["index"])
 
     def to_toml(self) -> str:
-        """Return the configuration as text for ``item2vec.toml``, without ``workers`` and unset settings.
+        """Return the configuration as text for ``item2vec.toml``, without ``workers`` and ``None`` values.
 
         >>> print(Config(taste=TasteConfig(decay=0.5)).to_toml().splitlines()[-4:])
         ['[taste]', 'decay = 0.5', 'repeat_bonus = 0.0', 'popularity = 0.0']

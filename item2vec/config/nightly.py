@@ -29,7 +29,8 @@ class EvaluationConfig(Settings):
     """
 
     fraction: Annotated[Finite, Field(gt=0, lt=1)] | None = None
-    """Share of the interactions to hold out, newest first. 0.1 if neither fraction nor days is set."""
+    """Share of the interactions to hold out, newest first. 0.1 if neither fraction nor days is set. Without
+    timestamps, the last item of each ordered sentence is held out instead."""
     days: Days | None = None
     """Alternative to fraction: number of days to hold out, newest first."""
     k: Annotated[int, Field(ge=1, le=1000)] = 10
@@ -58,7 +59,9 @@ class GatesConfig(Settings):
     margin: Annotated[Finite, Field(ge=0)] = 0.05
     """Minimum relative gain of NDCG over the popularity baseline."""
     tolerance: Share = 0.2
-    """Maximum relative loss of NDCG vs. the served version and the median of the last seven promotions."""
+    """Maximum loss of NDCG, relative to the served version and to the median of the last seven promotions.
+    Against the median, a loss of half the median width of the confidence intervals of these promotions is
+    permitted, if it is larger."""
     min_growth: Annotated[Finite, Field(ge=0, le=1)] = 0.7
     """Minimum numbers of interactions, users and items, as multiples of the numbers of the served version."""
     max_growth: Annotated[Finite, Field(ge=1)] = 3.0
@@ -67,7 +70,8 @@ class GatesConfig(Settings):
     """Minimum share of tokens that an epoch is expected to read; tokens of low weight may be skipped."""
     min_norm_growth: Annotated[Finite, Field(ge=0)] = 3.0
     """Minimum median norm of vectors, as a multiple of the norm of the random initial vectors. Not checked
-    for vectors that are compared by cosine, whose initial norm is 1."""
+    for LSA and tables of neighbours, which have no initial vectors, and for vectors that are compared by
+    cosine, whose initial norm is 1."""
     max_norm: Annotated[Finite, Field(gt=0)] = 100.0
     """Maximum norm of an input vector, and maximum median norm of output vectors. Norms above 1,000
     indicate divergence."""
@@ -80,9 +84,10 @@ class GatesConfig(Settings):
     max_duplicates: Share = 0.1
     """Maximum share of vectors that equal an earlier vector."""
     min_self_retrieval: Share = 0.99
-    """Minimum share of sampled items to which, by cosine, no item is nearer than the item itself."""
+    """Minimum share of sampled items whose nearest item by cosine is the item itself, or an item with an
+    equal vector."""
     min_recall: Share = 0.9
-    """Minimum recall@10 of the index against exact search."""
+    """Minimum recall@10 of the index, relative to exact search."""
 
 
 class RetentionConfig(Settings):
@@ -97,12 +102,12 @@ class RetentionConfig(Settings):
     reports: Least = 100
     """Number of newest run reports to keep."""
     pages: bool = True
-    """Write an HTML page next to the JSON report of each run with an evaluation that was promoted or refused,
-    if the extra ``report`` is installed."""
+    """Write an HTML page next to the JSON report of each promoted or refused run that evaluated a model, if
+    the extra ``report`` is installed."""
 
 
 class LimitsConfig(Settings):
-    """Limits of time and memory, checked during the jobs of the worker. A run that exceeds one is aborted.
+    """Limits of time and memory, checked during the jobs of the worker. Exceeding a limit aborts the run.
 
     >>> LimitsConfig(time="90min", memory=4).memory
     4.0
@@ -112,7 +117,7 @@ class LimitsConfig(Settings):
     """Maximum duration of a run, checked during the jobs of the worker process."""
     memory: Annotated[Finite, Field(gt=0)] | None = None
     """Maximum memory of the worker process, in GiB. The default is three quarters of the memory of the
-    machine, or of its container."""
+    machine or container."""
 
 
 class RetrainConfig(Settings):

@@ -51,8 +51,8 @@ class LSA(OneStep):
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence. Not used with
     matrix="sentences"."""
     shrink_windows: Flag = True
-    """Weight of neighbours by distance: decreasing linearly, as the mean over widths from 1 to ``window``, or
-    equal for all."""
+    """Whether the weight of a neighbour decreases linearly with its distance, as the mean over widths from 1
+    to ``window``. Otherwise, all neighbours have equal weights."""
     forward_only: Flag = False
     """Use only earlier items of a sentence as neighbours of an item."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -63,7 +63,9 @@ class LSA(OneStep):
 
     @checked
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
-        """Return the settings for such sentences: unordered sentences change ``matrix``, if it is not set.
+        """Return the settings for the data: for unordered sentences, the default matrix is "sentences".
+
+        The default does not change if ``window`` is set.
 
         >>> LSA().for_data(100, ordered=False).matrix, LSA(window=3).for_data(100, ordered=False).matrix
         ('sentences', 'items')
@@ -95,7 +97,7 @@ class GloVe(TrainConfig):
     x_max: Annotated[Finite, Field(gt=0)] = 10.0
     """Count from which on a pair has the full weight 1 in the loss."""
     x_exponent: Annotated[Finite, Field(ge=0, le=1)] = 0.75
-    """Exponent of the weight (count / x_max) of a pair with a lower count."""
+    """Exponent of count / ``x_max`` in the weight of a pair with a lower count."""
     alpha: Alpha = 0.1
     """Initial learning rate of AdaGrad."""
     epochs: Epochs = 25

@@ -1,4 +1,4 @@
-"""Settings of training as bundles contain them."""
+"""Conversion of the training settings in a bundle to the settings of their objective."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def either(names: Iterable[str]) -> str:
-    """Return names as alternatives.
+    """Return the quoted names, joined by commas and "or".
 
     >>> either(["a", "b", "c"])
     "'a', 'b' or 'c'"
@@ -137,8 +137,8 @@ def _plain(value: Any) -> Any:
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
     """Return the messages of invalid settings, joined by semicolons.
 
-    For a union type, a message contains the expected values of each member. A long list of invalid values has
-    a fault per value; the message is cut long before ``MOST_FAULTS``.
+    For a union type, a message contains the expected values of each member. Only the first ``MOST_FAULTS``
+    faults are read, because a long list of invalid values has a fault per value.
     """
     messages: list[str] = []
     expected: dict[str, list[str]] = {}

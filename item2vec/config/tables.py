@@ -41,7 +41,7 @@ class TableConfig(OneStep):
 
 @with_objective
 class Transitions(TableConfig):
-    """Settings of transitions, the weighted counts of the items near an item, most of them after it.
+    """Settings of transitions, the weighted counts of the items before and after an item.
 
     Source: a smoothed mixture of Markov chains of higher order; Shani, Heckerman & Brafman, An MDP-based
     recommender system, JMLR 2005 (skipping, and mixtures of orders).
@@ -57,7 +57,7 @@ class Transitions(TableConfig):
     window: Window = 5
     """Maximum distance of neighbours in a sentence; ``"full"`` for the whole sentence."""
     fade: Annotated[Finite, Field(gt=0, le=1)] = 0.7
-    """Factor on the count of a neighbour per step of distance. An item before another one counts half."""
+    """Factor on the count of a neighbour per step of distance. A neighbour before the item counts half."""
     smoothing: Annotated[Finite, Field(ge=0, le=1e9)] = 5.0
     """Number added to the sum of the counts of an item before they are divided by it, so that rare items have
     less weight."""
@@ -95,6 +95,6 @@ class EASE(TableConfig):
     """Regularisation: number added to the diagonal of the matrix of co-occurrence counts."""
     max_neighbours: MaxNeighbours = 400
     """Maximum number of neighbours of an item in the table; those with the largest absolute weights are kept,
-    which may be below 0."""
+    including negative weights."""
     max_items: MaxItems = 2000
     """Maximum number of distinct items of a sentence that are counted; the last ones are kept."""

@@ -15,8 +15,8 @@ __all__ = ["TasteConfig"]
 
 PartWeight = Annotated[Finite, Field(ge=0, le=1e6)]
 TABLE_MIXTURE, BESIDE_TABLE = 1.0, 0.001
-"""Defaults of mixture and part weight if the model is a table of neighbours: the table decides, and vectors
-order items of equal or no weight in it."""
+"""Defaults of mixture and part weight if the model is a table of neighbours. The table then determines the
+ranking, and the vectors order only items that have equal weights in the table or do not occur in it."""
 Bonus = Annotated[Finite, Field(ge=0, le=1e6)]
 
 
@@ -42,7 +42,7 @@ class TasteConfig(Settings):
     part_weights: Annotated[tuple[PartWeight, ...], Field(min_length=1)] | None = None
     """Weight of each part of the vectors in a score, one per ``decay``. The default is 1; with the default
     ``context_decay`` of next_item, it is 0.5 for the part with decay 0.3. For transitions, linkprop and ease
-    with the default mixture, it is 0.001, so that their table decides."""
+    with the default mixture, it is 0.001, so that the table determines the ranking."""
     half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Age in days at which the weight of a history item is halved, if the history has timestamps."""
     last_n: Annotated[int, Field(ge=1)] | None = None

@@ -60,9 +60,9 @@ class TrainConfig(Settings):
     """Settings of training: base class of the settings of each objective.
 
     ``TrainConfig(objective=…)`` creates an instance of the objective's class, by default ``NextItem``.
-    Settings with gensim's names have gensim's meaning. The defaults are the best settings over eight data
-    sets of item sequences (docs/benchmarks/defaults.md). gensim's defaults suit text, which has more tokens,
-    and in which rare words matter less.
+    Settings with gensim's names have gensim's meaning. The defaults were chosen on up to eight data sets of
+    item sequences (docs/benchmarks/defaults.md). gensim's defaults suit text, which has more tokens, and in
+    which rare words matter less.
 
     Raises
     ------
@@ -122,7 +122,7 @@ class TrainConfig(Settings):
         return TrainConfig(**{**self.given(), **changes})  # type: ignore[return-value]
 
     def for_data(self, n_tokens: int, *, ordered: bool) -> Self:  # noqa: ARG002
-        """Return the settings for such sentences, with the defaults that depend on the data."""
+        """Return the settings with the defaults for this number of tokens, and for this kind of sentences."""
         return self
 
     @property
@@ -143,7 +143,7 @@ class TrainConfig(Settings):
     @classmethod
     @checked
     def explain_unknown(cls, name: str) -> str:
-        """Return the error message for an unknown name; it names the objectives with such a setting."""
+        """Return the error message for an unknown name, with the objectives that have such a setting."""
         own = cls.model_fields["objective"].default
         near = nearest(name, [name for settings in OBJECTIVES.values() for name in settings.model_fields])
         if others := objectives_with(name):
@@ -224,10 +224,10 @@ class NextItem(ByDescent):
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
     """Weight decay of each vector that an update changes, multiplied by the learning rate."""
     attributes: Names = ()
-    """Attributes whose vectors are added to those of the items. Each distinct value has vectors; so has each
-    element of a list."""
+    """Attributes whose vectors are added to the vectors of the items. Each distinct value of an attribute, or
+    element of a list, has its own vectors."""
     attributes_only: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Probability, per item and block, that an item with attributes is represented by these alone."""
+    """Probability, per item and block, that an item is represented by the vectors of its attributes alone."""
     alpha: Alpha = 0.08
     """Initial learning rate of row-wise Adagrad."""
     epochs: Epochs = 15

@@ -16,7 +16,7 @@ BEST = 5
 
 
 def chart_of(done: Sequence[Trial], chosen: Config, metric: str, estimates: Mapping[str, Estimate]) -> Chart:
-    """Return a chart of the trials, the chosen one, and the final estimates."""
+    """Return a chart of the trials, with the chosen trial and the final estimates."""
     points = [(trial.number, trial.score, trial.state, settings_of(trial)) for trial in done]
     bounds = {name: (part.value, part.low, part.high) for name, part in estimates.items()}
     return trials(points, metric=metric, chosen=_chosen(done, chosen), estimates=bounds)
@@ -47,7 +47,7 @@ def table_of(
 
 
 def settings_of(trial: Trial) -> str:
-    """Return the settings of a trial that were set explicitly, and the reason of its end.
+    """Return the explicitly set settings of a trial, and the reason if the trial was ended early.
 
     >>> settings_of(Trial(1, Config().with_settings(epochs=3, decay=0.5), "complete", 0.1))
     'objective=next_item, epochs=3, decay=0.5'

@@ -136,7 +136,7 @@ def decide(
     *,
     bounded: bool = True,
 ) -> Decision:
-    """Choose the finalist with the highest mean of all finalists with a significant gain; else the default.
+    """Choose the finalist with the highest significant mean gain; if no gain is significant, the default.
 
     The finalists of the last round are compared on the queries of all rounds. ``clusters`` are the users of
     these queries. The error level is multiplied by the share of finalists in the last round, because the

@@ -1,4 +1,4 @@
-"""Importance of settings: the share of the differences between trials that a setting explains by itself."""
+"""Importance of settings: the share of the variance of scores that a setting explains by itself."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from item2vec.tuning.trial import Trial
 __all__ = ["importances_of"]
 
 FEWEST = 10
-"""Smallest number of trials in which the importance of a setting is estimated."""
+"""Smallest number of complete trials from which the importance of a setting is estimated."""
 GROUPS = 4
-"""Number of groups of about equal size into which the values of a number are divided."""
+"""Number of groups of about equal size into which the values of a numeric setting are divided."""
 
 
 def importances_of(trials: Sequence[Trial]) -> dict[str, float]:
     """Return the importance of each training setting that differs between complete trials, largest first.
 
-    The trials that have a setting are grouped by its value, or by the quarters of its values for a number
-    with more than four values. The importance is the share of the variance of the scores that lies between
-    the groups, corrected for the number of groups (ε²; Kelley, An unbiased correlation ratio measure, PNAS
-    21, 1935); 0 if it is not larger than that of random groups. A setting that occurs in fewer than ten
-    complete trials, or always has the same value, is left out. Settings of tastes are left out as well,
-    because each trial has the best ones for its vectors.
+    The trials that have a setting are grouped by its value. A numeric setting with more than four distinct
+    values is grouped by the quarters of its values. The importance is the share of the variance of the scores
+    that lies between the groups, corrected for the number of groups (ε²; Kelley, An unbiased correlation
+    ratio measure, PNAS 21, 1935). It is 0 if the share is not larger than the expected share of random
+    groups. A setting that occurs in fewer than ten complete trials, or always has the same value, is left
+    out. Settings of tastes are left out too, because each trial has the best taste for its vectors.
 
     Trials are not drawn at random: good values are tried more often. An importance is therefore a hint, not a
     test.

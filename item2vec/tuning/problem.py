@@ -323,7 +323,7 @@ def _last_items(sentences: Sentences, *, repeats: bool) -> Split:
 
 
 def n_readable(data: Data) -> int:
-    """Return the number of tokens that are read into memory: all, or 50 million of ``ShardedSentences``.
+    """Return the number of tokens that are read into memory: of ``ShardedSentences``, at most 50 million.
 
     >>> n_readable(Sentences.of([["a", "b"]]))
     2

@@ -37,8 +37,9 @@ class Tuning:
     default, chosen
         Estimates of the metric for the default configuration and for ``config``.
     gain
-        Estimated difference of ``config`` from the default. If the default is kept, estimated difference of
-        the best finalist from the default. ``None`` if the budget did not suffice for a comparison.
+        Estimated difference of the metric between ``config`` and the default. If the default is kept,
+        estimated difference between the best finalist and the default. ``None`` if no configuration was
+        compared with the default.
     finals
         Trials of the finalists and of the default in the final comparison.
     unfinished
@@ -77,7 +78,7 @@ class Tuning:
         return draw(chart_of(self.trials, self.config, self.metric, self._estimates))
 
     def importances(self) -> dict[str, float]:
-        """Return the share of the differences between trials that each training setting explains by itself.
+        """Return the share of the variance of scores that each training setting explains by itself.
 
         Settings are in descending order of importance. The result is empty with fewer than ten complete
         trials. Importances are hints, not tests: see ``item2vec.tuning.importance``.
@@ -92,7 +93,7 @@ class Tuning:
         MissingExtraError
             If plotly is not installed.
         """
-        return draw(bars(self.importances(), title="share of the differences between trials"))
+        return draw(bars(self.importances(), title="share of the variance of scores"))
 
     @property
     def _estimates(self) -> dict[str, Estimate]:

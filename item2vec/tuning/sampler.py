@@ -30,7 +30,7 @@ Memory = tuple[float | Learned, ...]
 
 OBJECTIVES: tuple[Objective, ...] = ("next_item", "skipgram", "cbow")
 COUNTING: tuple[Objective, ...] = ("lsa", "glove", "transitions", "linkprop", "ease")
-"""Objectives that are searched only if they are specified."""
+"""Objectives that are searched only as the fixed ``objective``."""
 SEARCHED_MEMORIES: tuple[Memory, ...] = (
     ("learned", 0.98, 0.3),
     ("learned", "learned"),
@@ -187,8 +187,8 @@ def starts_of(fixed: Mapping[str, Any]) -> dict[Objective, Config]:
 class Sampler:
     """Suggest configurations by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 
-    The first trials cover all objectives. Later suggestions belong to the family of the best observed trial.
-    A suggestion depends only on the seed, the number of the trial and the observed trials.
+    The first trials cover all objectives of ``starts``. Later suggestions belong to the family of the best
+    observed trial. A suggestion depends only on the seed, the number of the trial and the observed trials.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ class Sampler:
                 continue
             self._observed.add(trial.number)
             best = max((trial, *trial.others), key=lambda one: one.score)
-            failed = trial.state == "failed"  # its score is 0, which may be above that of all others
+            failed = trial.state == "failed"  # its score is 0, which may be above all other scores
             if not failed and (self._leader is None or best.score > self._leader.score):
                 self._leader = best
             if trial.number > 0 or self._share == 1:  # else trial 0 has more epochs than the space allows
@@ -334,7 +334,7 @@ class _Family:
 
 
 def family_of(config: Config) -> str:
-    """Return the family of the objective of a configuration, whose objectives are searched together.
+    """Return the family of a configuration: a group of objectives that are searched together.
 
     >>> family_of(Config().with_settings(objective="cbow"))
     'word2vec'

@@ -80,35 +80,36 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
     now: Callable[[], float] = time.monotonic,
     **fixed: Any,
 ) -> Tuning:
-    """Search for settings that are significantly better than the default; else return the default.
+    """Search for settings significantly better than the default; if there are none, return the default.
 
     Validation queries are held out from the data by ``protocol``, which should be the protocol of the final
     evaluation. Optuna suggests training settings. After each training, the taste with the best score is
     searched, which requires no further training. The searched settings of a taste are score and decay (except
     for next_item), history length, half-life, weights of parts, repeat bonus, mixture and popularity prior. A
     trial is stopped if its score after a quarter, a half or three quarters of its epochs is below the median
-    of earlier trials (Golovin et al., Google Vizier, KDD 2017).
+    of at least four earlier trials (Golovin et al., Google Vizier, KDD 2017).
 
-    Trial 0 is the default: next_item with the ``fixed`` settings, or skip-gram if next_item does not have all
-    of these settings. Trial 0 is always finished, even if it exceeds the budget. The next trials cover all
-    objectives, with settings that suit different kinds of data. Objectives that count (lsa, glove,
-    transitions, linkprop, ease) are searched only as the fixed ``objective``, such as ``objective="lsa"``.
-    Further trials belong to the better family, word2vec or next_item. Word2vec is trained with
-    ``backend="numba"`` unless ``hs`` or a backend is specified.
+    Trial 0 is the default: next_item with the ``fixed`` settings or, if next_item does not have all of these
+    settings, another objective that has them, such as skip-gram. Trial 0 is always finished, even if it
+    exceeds the budget. The next trials cover next_item, skip-gram and CBOW, with settings that suit different
+    kinds of data. Objectives that count (lsa, glove, transitions, linkprop, ease) are searched only as the
+    fixed ``objective``, such as ``objective="lsa"``. Further trials belong to the family of the best trial:
+    word2vec (skip-gram and CBOW) or next_item. Word2vec is trained with ``backend="numba"`` unless ``hs`` or
+    a backend is specified.
 
-    The maximum over many trials is biased upwards. Therefore the four best configurations (the finalists) and
-    the default are trained again with at least two other seeds and, if there are fewer than 5,000 queries, on
-    several folds. A finalist replaces the default only if the lower 95 % confidence bound of its gain is
-    above 0. The bound is computed by a paired test over users and corrected for the number of finalists.
-    Finalists that differ only in their taste are trained once. If the budget ends before the first
+    The maximum over many trials is biased upwards. Therefore up to four of the best configurations (the
+    finalists) and the default are trained again with at least two other seeds and, if there are fewer than
+    5,000 queries, on several folds. A finalist replaces the default only if the lower 95 % confidence bound
+    of its gain is above 0. The bound is computed by a paired test over users and corrected for the number of
+    finalists. Finalists that differ only in their taste are trained once. If the budget ends before the first
     comparison, trial 0 with its best taste is compared with trial 0 with the default taste, on the queries of
     users that were not used to choose the taste.
 
-    With more than 250,000 tokens, all trials except trial 0 train proportionally fewer epochs, and finalists
-    train all of their epochs. (Fewer sentences instead of fewer epochs would change the optimal settings,
-    because there would be fewer tokens per item.) Above ``max_tokens``, the search uses a sample of whole
-    sentences, and the finals use all sentences (Chamberlain et al., Tuning word2vec for large scale
-    recommendation systems, RecSys 2020).
+    With more than 250,000 tokens, all trials except trial 0 train proportionally fewer epochs, unless
+    ``epochs`` is fixed. Finalists train all of their epochs. (Fewer sentences instead of fewer epochs would
+    change the optimal settings, because there would be fewer tokens per item.) Above ``max_tokens``, the
+    search uses a sample of whole sentences, and the final comparison uses all sentences (Chamberlain et al.,
+    Tuning word2vec for large scale recommendation systems, RecSys 2020).
 
     Parameters
     ----------
@@ -117,7 +118,8 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         50 million tokens are read into memory: whole sentences, drawn at random.
     budget
         Time limit: text such as ``"5min"``, a ``timedelta``, or seconds. Five minutes if neither ``budget``
-        nor ``trials`` is specified. A trial that would take more than half of the budget is ended.
+        nor ``trials`` is specified. A trial other than trial 0 is ended if it would take more
+        than half of the budget.
     trials
         Number of configurations to try. Without a budget, equal data, settings, ``seed`` and ``jobs`` give
         equal results.
@@ -126,7 +128,7 @@ def tune(  # noqa: PLR0913 - keyword arguments with defaults
         or a function, as in ``evaluate`` (see ``evaluation.Metric``), with the cut-off ``k``. Threads call
         the function concurrently. A stored study contains only the name of a function.
     k
-        The cut-off of a function; 10 by default.
+        The cut-off if ``metric`` is a function; 10 by default.
     protocol
         Targets of the validation queries. ``"temporal"``: all new items of each user after a cut-off, as in
         ``temporal_split`` (the default for data with timestamps). ``"last"``: the last item of each sentence
@@ -296,7 +298,10 @@ class _Plan:
     workers: Workers
 
     def finalists(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the best trials, with all of their epochs: as many as the budget allows, at least one."""
+        """Return up to four of the best trials, with all of their epochs: as many as the budget allows.
+
+        If a complete trial differs from the default, at least one trial is returned.
+        """
         leaders = self._leaders(trials)
         while len(leaders) > 1 and self._seconds(trials[0], leaders) > self.workers.clock.left():
             leaders.remove(max(leaders, key=lambda trial: (trial.seconds > 0, -trial.score)))

@@ -48,8 +48,8 @@ class Trial:
 
     ``score`` is the mean of the metric on the validation queries. For a trial that was ended early, it is the
     last intermediate score, or 0. ``state`` is ``"stopped"`` if the trial was worse than the median of
-    earlier trials, and ``"unfinished"`` if the budget did not suffice. ``rungs`` are the scores after a
-    quarter, a half and three quarters of the epochs.
+    earlier trials, ``"unfinished"`` if the budget did not suffice, and ``"failed"`` if the training raised an
+    error. ``rungs`` are the scores after a quarter, a half and three quarters of the epochs.
 
     >>> Trial(0, Config(), "complete", 0.25).score
     0.25
@@ -63,7 +63,7 @@ class Trial:
     reason: str = ""
     seconds: float = field(default=0.0, compare=False)
     values: Doubles | None = field(default=None, compare=False, repr=False)
-    """Metric of each query (float64). ``None`` if another process ran the trial."""
+    """Metric of each query (float64). ``None`` unless this process completed the trial."""
     others: tuple[Trial, ...] = ()
     """Trials of the same vectors with other tastes. Trial 0 has its best taste here, as trial -1."""
 
@@ -72,8 +72,8 @@ class Trial:
 class Earlier:
     """Results of earlier trials.
 
-    They are the best taste for each value of ``TasteConfig.score``, and the scores of all trials at each
-    rung.
+    ``tastes`` contains the best taste for each value of ``TasteConfig.score``. ``rungs`` contains, for each
+    share of the epochs in ``RUNGS``, the scores of all trials.
     """
 
     tastes: tuple[TasteConfig, ...]
@@ -81,10 +81,10 @@ class Earlier:
 
     @classmethod
     def of(cls, trials: Sequence[Trial], fixed: TasteConfig, free: Sequence[str]) -> Earlier:
-        """Collect the best taste for each value of ``TasteConfig.score``, and all scores at each rung.
+        """Collect the best taste for each value of ``TasteConfig.score``, and the scores at each rung.
 
-        A value without a complete trial gets ``fixed`` with this ``score``. ``free`` lists the taste settings
-        that are tuned.
+        For a value without a complete trial, the taste is ``fixed`` with this ``score``. ``free`` lists the
+        taste settings that are tuned.
         """
         best: dict[str | None, Trial] = {}
         for trial in trials:
@@ -102,7 +102,7 @@ NO_TRIALS = Earlier((), ((),) * len(RUNGS))
 
 @dataclass(frozen=True)
 class Limits:
-    """Condition that ends a training early, and clock.
+    """The condition that ends a training early, and the clock.
 
     ``reason_to_stop`` is called with the estimated remaining time of a training in seconds. It returns the
     reason to end the training, or ``None``. ``now`` returns the time of a monotonic clock in seconds.
@@ -167,8 +167,8 @@ def run_trial(
 
     ``free`` lists the taste settings to tune. The trial has the best taste found. Trial 0 keeps its own
     taste, and the best taste is added to its ``others``. The numbered ``tastes`` are evaluated with the same
-    vectors and added to ``others``. For next_item, the decays of the training are not changed. Equal
-    arguments give equal trials.
+    vectors and added to ``others``. For next_item, score and decay of the taste are not tuned. Equal
+    arguments give equal trials, unless a limit ends the training.
     """
     as_trained = config.train.objective == "next_item"
     fixed_taste = config.taste if as_trained or not free else None
@@ -227,9 +227,9 @@ def best_taste(
 ) -> TasteConfig:
     """Return the taste with the best score on the ``few`` queries, without further training.
 
-    The ``free`` settings are tuned one after another, each over a few values. Two passes are made, because
-    the best value of a setting depends on the other settings. ``table`` is the table of neighbours of the
-    training part.
+    The ``free`` settings are tuned one after another, each over a few values: score and decay once, the other
+    settings in two passes, because the best value of a setting depends on the other settings. ``table`` is
+    the table of neighbours of the training part.
     """
     fixed = config.taste
     score_of: dict[TasteConfig, float] = {}
