@@ -22,8 +22,9 @@ def map_of(
 ) -> Figure:
     """Return a map of several catalogues as a plotly figure, coloured by catalogue.
 
-    The vectors of the models share a space: they were trained together, or one was mapped to the space of the
-    other. ``labels`` are the names of the catalogues; ``method`` and ``seed`` are arguments of ``layout``.
+    The vectors of the models must share a space: the models were trained together, or the vectors of one were
+    mapped to the space of the other. ``labels`` are the names of the catalogues; ``method`` and ``seed`` are
+    arguments of ``layout``.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from item2vec.items import Items
 __all__ = ["MOST", "Colours", "colours_of"]
 
 MOST = 12
-"""Number of values with a colour of their own."""
+"""Number of values that have a separate colour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Colours:
 
 
 def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = MOST) -> Colours:
-    """Return the colours of items by an attribute; for a list, by its first value.
+    """Return the colours of items by an attribute. Of a list, the first element is used.
 
     An attribute with more than ``most`` distinct values, all of which are numbers, is returned as numbers.
     For any other attribute, each of the ``most`` most frequent values of these items has a separate colour.
@@ -60,7 +60,7 @@ def colours_of(items: Items, ids: Sequence[str], attribute: str, *, most: int = 
     """
     column = items.column(attribute)
     first = np.full(len(items) + 1, -1, dtype=np.int32)
-    first[column.rows[::-1]] = column.codes[::-1]  # of several values of a row, the last assignment counts
+    first[column.rows[::-1]] = column.codes[::-1]  # reversed: the first value of a row is assigned last
     codes = first[items.vocabulary.encode(ids)]  # the code -1 of an unknown item selects the appended row
     if column.kinds == ("number",) and column.n_distinct > most:
         numbers = np.array([*map(_number, column.numbers), np.nan])[codes]

@@ -89,7 +89,7 @@ def figure_of(item_map: ItemMap) -> Figure:
 def page_of(item_map: ItemMap) -> bytes:
     """Return a map as an HTML page that loads nothing: plotly.js and the figure are compressed within it.
 
-    Browsers decompress them by ``DecompressionStream``, which all of them have since 2023.
+    Browsers decompress both by ``DecompressionStream``, which all major browsers support since 2023.
     """
     figure = figure_of(item_map)
     page = PAGE.format(

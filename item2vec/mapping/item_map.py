@@ -73,7 +73,9 @@ def map_items(
     method: Method = "tsne",
     seed: int = 1,
 ) -> ItemMap:
-    """Return a map of the items of a model, or of a selection, on which similar items are close.
+    """Return a map of the items of a model, or of a selection of them, on which similar items are close.
+
+    Items without a vector are left out.
 
     Parameters
     ----------
@@ -88,8 +90,8 @@ def map_items(
     where
         Conditions on the attributes of the items to draw.
     method, seed
-        Arguments of ``layout``. If both have their defaults and all items are drawn, the layout that was
-        computed at publishing is used.
+        Arguments of ``layout``. If both have their defaults and all items are drawn, the layout that the
+        model contains is used, if there is one.
 
     Raises
     ------

@@ -18,7 +18,10 @@ __all__ = ["picture_of"]
 RASTER_ABOVE = 10_000
 LABELS = 14
 MIN_GAP = (0.12, 0.035)
-"""Smallest distance of two labels, across and down, as shares of the map."""
+"""Two labels are more than three times the first number apart across, or more than the second number down.
+
+Both numbers are shares of the map.
+"""
 LONGEST = 26
 DPI = 125
 STYLE: dict[Any, Any] = {
@@ -32,7 +35,7 @@ STYLE: dict[Any, Any] = {
 def picture_of(item_map: ItemMap, kind: Literal["png", "svg"]) -> bytes:
     """Return a map as a picture, with the titles of a few frequent items. Equal maps give equal bytes.
 
-    In an SVG file of more than 10,000 items, the points are an image.
+    In an SVG file of more than 10,000 items, the points are drawn as an embedded image.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def _draw_labels(axes: Any, item_map: ItemMap) -> None:
 
 
 def _labelled(positions: Floats, order: Any) -> list[int]:
-    """Return the most frequent items whose labels do not overlap."""
+    """Return the rows of up to 14 frequent items whose labels do not overlap, most frequent first."""
     chosen: list[int] = []
     for row in order[:2_000].tolist():
         gaps = np.abs(positions[chosen] - positions[row])

@@ -43,14 +43,14 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
     """Return the position of each item in the unit square (float32, n items × 2).
 
     Similar items are close. An item without a vector has the position NaN. Equal arguments give equal
-    positions. Up to 3,000 items, sampled in proportion to popularity, are placed by the method. Each other
-    item is placed at the weighted mean of its eight most similar placed items, so that time grows linearly
-    with the number of items.
+    positions. With t-SNE and UMAP, the method places up to 3,000 items, sampled in proportion to popularity.
+    Each other item is placed near the weighted mean of its eight most similar placed items, so that time
+    grows linearly with the number of items.
 
     Parameters
     ----------
     vectors
-        Item vectors. Their input vectors are compared by cosine; output vectors, if fewer are missing.
+        Item vectors. The input vectors are compared by cosine, or the output vectors if fewer are missing.
     method
         ``"tsne"``, ``"umap"``, or ``"pca"``: the first two principal components of all items, which are also
         used for fewer than 100 items.
@@ -82,7 +82,7 @@ def layout(vectors: ItemVectors, *, method: Method = "tsne", seed: int = 1) -> F
 
 
 def compared_matrix(vectors: ItemVectors) -> Floats:
-    """Return the input vectors; the output vectors, if fewer of them are missing."""
+    """Return the input vectors, or the output vectors if fewer of them are missing."""
     if vectors.output is None or vectors.has_input.all():
         return vectors.input
     n_output = np.count_nonzero(vectors.output.any(axis=1))
@@ -90,7 +90,7 @@ def compared_matrix(vectors: ItemVectors) -> Floats:
 
 
 def place(matrix: Floats, counts: Doubles, *, method: Method, seed: int) -> Floats:
-    """Return positions of rows with these frequencies, as ``layout``; a row of zeros has the position NaN."""
+    """Return positions of rows with these counts, as in ``layout``; a row of zeros has the position NaN."""
     _check(method)
     result = np.full((len(matrix), 2), np.nan, dtype=np.float32)
     known = np.flatnonzero(matrix.any(axis=1))

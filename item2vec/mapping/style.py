@@ -23,7 +23,10 @@ NO_VALUE = "#d3d6d4"
 
 
 class Series(NamedTuple):
-    """Items of one colour: name in the legend, colour, rows of the map, and whether a value has the name."""
+    """Items of one colour: name in the legend, colour, and rows of the map.
+
+    ``is_named`` is false for the grey series "no value" and "other".
+    """
 
     name: str
     colour: str
@@ -32,7 +35,7 @@ class Series(NamedTuple):
 
 
 def series_of(item_map: ItemMap) -> Iterator[Series]:
-    """Yield the series of a map by groups in drawing order: grey ones first, then the most frequent group."""
+    """Yield the series of a map in drawing order: the grey series, then the groups, most frequent first."""
     colours = item_map.colours
     if colours is None:
         yield Series("items", PLAIN, np.arange(len(item_map)), True)

@@ -52,9 +52,9 @@ def write_report(
     """Write a study as a self-contained HTML page.
 
     The page works without a network and without scripts. An existing file is replaced atomically. Equal
-    arguments give equal pages. ``now`` is the date on the page; without it, the page has no date. ``run`` is
-    the report of a nightly run (``Retrained.report``). With it, the page begins with the outcome of the run,
-    and contains its gates and the drift from the served version.
+    arguments give equal pages. ``now`` is the date and time on the page; by default the page has neither.
+    ``run`` is the report of a nightly run (``Retrained.report``). With ``run``, the page begins with the
+    outcome of the run, and contains its gates and the drift from the served version.
 
     Raises
     ------

@@ -27,17 +27,17 @@ CURVES = ("hr", "ndcg", "recall")
 LIBRARIES = ("numpy", "numba", "gensim", "faiss-cpu", "annoy", "pandas", "pyarrow", "openTSNE")
 MEANINGS = {
     "hr": "Share of the queries with a target among the first k recommendations.",
-    "recall": "Share of a query's targets among the first k recommendations.",
+    "recall": "Share of the targets of a query that are among the first k recommendations.",
     "precision": "Share of the first k recommendations that are targets.",
-    "ndcg": "Order of the hits: 1 if the targets come first, less the lower they are ranked.",
+    "ndcg": "Order of the hits: 1 if the targets have the first ranks, lower if they have later ranks.",
     "mrr": "1 / rank of the first hit, 0 without a hit.",
-    "map": "Mean of the precisions at the hits, over all targets.",
-    "coverage": "Share of all items that are recommended to at least one query.",
+    "map": "Sum of the precisions at the ranks of the hits, divided by the number of targets.",
+    "coverage": "Share of all items that are recommended for at least one query.",
     "novelty": "Mean self-information of the recommended items, in bits: rare items have more.",
-    "diversity": "1 minus the mean similarity of two items of the same recommendations.",
+    "diversity": "1 minus the mean similarity of two items of the same ranking.",
     "gini": "Concentration: 0 if all items are recommended equally often, 1 if only one is recommended.",
-    "popularity-bias": "Mean popularity of recommended items relative to that of history items; 0 if equal.",
-    "serendipity": "Share of the first k recommendations that are targets, but not among the k most popular.",
+    "popularity-bias": "Mean count of recommended items / mean count of history items, minus 1; 0 if equal.",
+    "serendipity": "Share of the first k ranks that contain targets outside of the k most popular items.",
 }
 """Meaning of each metric, in one line."""
 SEGMENTS = {
@@ -95,7 +95,7 @@ def render(study: Study, *, now: datetime | None, seed: int, run: Mapping[str, A
 
 
 def _best_values(study: Study) -> dict[str, float]:
-    """Return the best value of each metric. Low concentration, and a bias near 0, are better."""
+    """Return the best value of each metric: the lowest gini, the bias nearest to 0, otherwise the highest."""
     best = {}
     for metric in study.evaluation.metrics:
         values = [evaluation.metrics[metric] for evaluation in study.evaluations.values()]
@@ -197,7 +197,7 @@ def _facts(study: Study, seed: int) -> dict[str, dict[str, Any]]:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as text for readers: lists without brackets, and no value for an unset setting."""
+    """Return settings for display: lists without brackets, and empty text instead of ``None``."""
     return {
         name: ", ".join(map(str, value))
         if isinstance(value, tuple | list)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, without a script: of the subset of plotly's JSON that ``figures.py`` produces.
+"""Drawing of charts as inline SVG, without a script, from the plotly JSON that ``figures.py`` produces.
 
 A chart is as wide as its container on the page. Its coordinate system is narrow, so that labels are readable
 on a phone. The values are ``title`` elements, which browsers show as tooltips.
@@ -25,7 +25,7 @@ TITLE = 80
 N_TICKS = 5
 PERCENT = ".0%"
 PRECISION = 1e-9
-"""Values that differ by less than this share are drawn as equal."""
+"""Relative difference up to which values are drawn as equal."""
 THEMED = {
     figures.ACCENT: "var(--mark)",
     figures.BEST: "var(--best)",
@@ -58,7 +58,7 @@ class Scale:
         from_zero: bool = False,
         tight: bool = False,
     ) -> Scale:
-        """Return a scale that contains all values. With ``tight``, it begins and ends with a value."""
+        """Return a scale that contains all values. With ``tight``, its ends are the extreme values."""
         known = [value for value in values if value is not None] + ([0.0] if from_zero else [])
         low, high = min(known, default=0.0), max(known, default=1.0)
         if high - low <= PRECISION * max(abs(low), abs(high)):
@@ -78,7 +78,7 @@ class Scale:
 
 
 def _step(span: float) -> float:
-    """Return the smallest of 1, 2, 5 times a power of ten that divides a span into few parts."""
+    """Return the smallest of 1, 2, 5 times a power of ten that divides a span into at most five parts."""
     power = 10.0 ** math.floor(math.log10(span / N_TICKS))
     return next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= N_TICKS + 1e-9)
 
@@ -203,7 +203,7 @@ def _horizontal_bars(trace: Mapping[str, Any], layout: Mapping[str, Any], height
 
 
 def _points(traces: Sequence[Mapping[str, Any]]) -> tuple[list[Markup], int]:
-    """Return points with equal scales of both axes, as large as fit into a square, and the height."""
+    """Return the points and the height of a chart that has equal scales of both axes and fits into a square."""
     across = np.concatenate([trace["x"] for trace in traces])
     down = np.concatenate([trace["y"] for trace in traces])
     span = max(float(np.ptp(across)), float(np.ptp(down))) or 1.0
