@@ -105,8 +105,8 @@ class AdapterConfig(Settings):
     max_length: Least | None = None
     """Maximum number of items in a sentence; the newest are kept."""
     drop_longer_than: Least | None = None
-    """Maximum number of interactions in a training sentence; longer sentences, such as those of robots,
-    are dropped."""
+    """Maximum number of interactions in a training sentence; longer sentences, such as sentences of
+    robots, are dropped."""
     collapse_repeats: bool = False
     """Merge consecutive repeats of an item into one."""
     ordered: bool = True

@@ -1,6 +1,6 @@
-"""The settings as keyword arguments, so that editors complete their names and type checkers check them.
+"""Types of the settings as keyword arguments, with which editors complete and type checkers check the names.
 
-The classes of settings define names, defaults and ranges; a test compares these dictionaries with them.
+The classes of settings define names, defaults and ranges. A test compares the types with the classes.
 """
 
 from __future__ import annotations

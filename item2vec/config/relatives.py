@@ -56,8 +56,8 @@ class LSA(OneStep):
     forward_only: Flag = False
     """Use only earlier items of a sentence as neighbours of an item."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Shift of the pointwise mutual information by -log(negative), as skip-gram with this number of negative
-    samples (Levy & Goldberg, 2014). Used with weighting="ppmi"."""
+    """Shift of the pointwise mutual information by -log(negative), as in skip-gram with this number of
+    negative samples (Levy & Goldberg, 2014). Used with weighting="ppmi"."""
     ns_exponent: Exponent = 0.5
     """Exponent of the counts of contexts in the pointwise mutual information. Used with weighting="ppmi"."""
 

@@ -31,7 +31,7 @@ class TableConfig(OneStep):
     """Exponent of the singular values in the input vectors; their exponent in the output vectors is
     1 - ``power``."""
     max_neighbours: MaxNeighbours = 200
-    """Maximum number of neighbours of an item in the table; those with the largest weights are kept."""
+    """Maximum number of neighbours of an item in the table; the largest weights are kept."""
 
     @property
     def taste_decay(self) -> float:
@@ -59,8 +59,8 @@ class Transitions(TableConfig):
     fade: Annotated[Finite, Field(gt=0, le=1)] = 0.7
     """Factor on the count of a neighbour per step of distance. A neighbour before the item counts half."""
     smoothing: Annotated[Finite, Field(ge=0, le=1e9)] = 5.0
-    """Number added to the sum of the counts of an item before they are divided by it, so that rare items have
-    less weight."""
+    """Number added to the sum of the counts of an item before the counts are divided by the sum, so that
+    rare items have less weight."""
 
 
 @with_objective
@@ -90,11 +90,11 @@ class EASE(TableConfig):
     """
 
     objective: Literal["ease"] = "ease"
-    """Solve for the linear weights between items that reconstruct sentences best, in closed form."""
+    """Compute, in closed form, the linear weights between items that reconstruct sentences best."""
     l2: Annotated[Finite, Field(ge=0.001, le=1e9)] = 250.0
     """Regularisation: number added to the diagonal of the matrix of co-occurrence counts."""
     max_neighbours: MaxNeighbours = 400
-    """Maximum number of neighbours of an item in the table; those with the largest absolute weights are kept,
+    """Maximum number of neighbours of an item in the table; the largest absolute weights are kept,
     including negative weights."""
     max_items: MaxItems = 2000
     """Maximum number of distinct items of a sentence that are counted; the last ones are kept."""

@@ -60,7 +60,8 @@ class TasteConfig(Settings):
     prior only ranks the items for histories without a known item."""
     popularity_half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Age in days at which the count of a token in the popularity prior is halved, if training data have
-    timestamps. By default counts are not discounted if popularity is above 0; with 0, it is 7 days."""
+    timestamps. By default, counts are not discounted if popularity is above 0; with
+    popularity 0, the default is 7 days."""
 
     @checked
     def as_trained(self, train: TrainConfig | None, *, has_output: bool, has_table: bool = False) -> Self:

@@ -222,7 +222,7 @@ class NextItem(ByDescent):
     dropout: Annotated[Finite, Field(ge=0, lt=1)] = 0.3
     """Probability that a history item is dropped, drawn independently for each prediction."""
     weight_decay: Annotated[Finite, Field(ge=0, lt=1)] = 0.003
-    """Weight decay of each vector that an update changes, multiplied by the learning rate."""
+    """Share, multiplied by the learning rate, by which an update shrinks each vector that it changes."""
     attributes: Names = ()
     """Attributes whose vectors are added to the vectors of the items. Each distinct value of an attribute, or
     element of a list, has its own vectors."""

@@ -1,4 +1,4 @@
-"""Analogy questions in the layout of word2vec's ``questions-words.txt``, and their accuracy by section."""
+"""Accuracy of vectors on analogy questions in the format of word2vec's ``questions-words.txt``."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _n_correct(units: npt.NDArray[np.float32], representative: Rows, questions: 
         scores = _scores(units, block, method)
         scores[:, representative < 0] = -np.inf
         for column in block[:, :3].T:
-            # The other spellings of an item of the question are left out as well.
+            # Items that differ only in case from an item of the question are excluded too.
             scores[representative[None, :] == column[:, None]] = -np.inf
         correct += int(np.count_nonzero(representative[scores.argmax(axis=1)] == block[:, 3]))
     return correct

@@ -28,7 +28,7 @@ PAIRS_PER_BLOCK = 1 << 20
 
 
 class BeyondAccuracy:
-    """Compute metrics of rankings relative to a training part. Shared statistics are computed once."""
+    """Metrics of rankings relative to a training part. Statistics of several metrics are computed once."""
 
     def __init__(self, rankings: Rankings, split: Split) -> None:
         self._rankings = rankings

@@ -51,9 +51,9 @@ def evaluate(
     beyond this rank. Smaller cut-offs use the first ranks of the same rankings. A target that the model does
     not return is a miss.
 
-    The attribute ``exact`` of a ``Recommender`` is the same model with exact search. If it is another object
-    than the model, it is evaluated too (``Evaluation.exact``). The difference between the metrics of the two
-    is the loss by approximate search.
+    If the model has an attribute ``exact`` that is another model, the other model is evaluated too. For a
+    ``Recommender``, this is the same model with exact search. The difference between ``Evaluation.exact`` and
+    the other metrics is the loss by approximate search.
 
     Parameters
     ----------

@@ -21,8 +21,7 @@ __all__ = ["Rankings", "Ties", "rank_all"]
 Ties = Literal["against", "for", "as answered"]
 
 LONGEST = 32
-"""Length from which on a ranking that ends within a tie is not extended further, as a multiple of ``places``.
-"""
+"""Rankings that end within a tie are extended to at least this multiple of ``places``."""
 QUERIES_PER_BLOCK = 8192
 
 

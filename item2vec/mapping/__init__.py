@@ -1,4 +1,4 @@
-"""Maps of a catalogue: positions of the items on a plane, so that similar items are close, and drawings."""
+"""Maps of a catalogue: positions of items on a plane, where similar items are close, and drawings of them."""
 
 from __future__ import annotations
 

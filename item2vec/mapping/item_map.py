@@ -185,7 +185,7 @@ def _rows(model: Mapped, items: Iterable[str] | None, where: Where | None) -> Ro
                 "where requires items with attributes, and the model has none; pass items= to Recommender "
                 "or fit"
             )
-        meeting = np.append(model.items.meets(where), False)  # an item without attributes meets no condition
+        meeting = np.append(model.items.meets(where), False)  # for items that are not in model.items
         chosen &= meeting[model.items.vocabulary.encode(vocabulary.ids)]
     if not chosen.any():
         raise InputError("the selection contains no item; expected at least one: check items and where")

@@ -1,4 +1,4 @@
-"""Charts of a report, as plotly figures in JSON, which ``svg.py`` draws."""
+"""Charts of a report: plotly figures in JSON, which ``svg.py`` draws."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def _horizontal_bars(trace: Mapping[str, Any], layout: Mapping[str, Any], height
 
 
 def _points(traces: Sequence[Mapping[str, Any]]) -> tuple[list[Markup], int]:
-    """Return the points and the height of a chart that has equal scales of both axes and fits into a square."""
+    """Return the points and the height of a chart with equal scales of both axes that fits into a square."""
     across = np.concatenate([trace["x"] for trace in traces])
     down = np.concatenate([trace["y"] for trace in traces])
     span = max(float(np.ptp(across)), float(np.ptp(down))) or 1.0

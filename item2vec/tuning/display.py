@@ -1,4 +1,4 @@
-"""The trials of a tuning as a chart and as an HTML table."""
+"""Display of the trials of a tuning: a chart, and an HTML table."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _groups(values: Sequence[Any]) -> Codes:
 
 
 def _explained(scores: Doubles, groups: Codes) -> float:
-    """Return ε² of a grouping, at least 0."""
+    """Return ε² of scores in groups, at least 0."""
     sizes = np.bincount(groups)
     centred = scores - scores.mean()
     total = float(centred @ centred)

@@ -141,7 +141,7 @@ class Journal:
         size = os.fstat(self._descriptor).st_size
         added = os.pread(self._descriptor, size - self._n_read, self._n_read)
         whole = added[: added.rfind(b"\n") + 1]
-        if len(whole) < len(added):  # the writer was killed: this process holds the lock
+        if len(whole) < len(added):  # its writer was killed, because this process holds the lock
             os.ftruncate(self._descriptor, self._n_read + len(whole))
         self._n_read += len(whole)
         return whole.splitlines()
