@@ -98,7 +98,8 @@ class RetentionConfig(Settings):
     """
 
     versions: Annotated[int, Field(ge=2)] = 5
-    """Number of newest versions to keep. The live, previous, pinned and leased versions are always kept."""
+    """Number of newest versions to keep. The served and the previous version, pinned versions, and versions
+    loaded by a process are always kept."""
     reports: Least = 100
     """Number of newest run reports to keep."""
     pages: bool = True

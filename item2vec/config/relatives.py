@@ -52,7 +52,7 @@ class LSA(OneStep):
     matrix="sentences"."""
     shrink_windows: Flag = True
     """Whether the weight of a neighbour decreases linearly with its distance, as the mean over widths from 1
-    to ``window``. Otherwise, all neighbours have equal weights."""
+    to ``window``. Otherwise, or with window="full", all neighbours have equal weights."""
     forward_only: Flag = False
     """Use only earlier items of a sentence as neighbours of an item."""
     negative: Annotated[int, Field(ge=1, le=1000)] = 1

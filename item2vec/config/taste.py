@@ -52,16 +52,16 @@ class TasteConfig(Settings):
     filter_seen=False, or if the adapter has seen_events."""
     mixture: Bonus | None = None
     """Weight of the table of neighbours in scores: adds mixture · log(1 + p / 0.0001) to the score of an
-    item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, no table is
-    built. The default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
+    item, where p is the item's share of the neighbour weights of the history, at least 0. With 0, the model
+    has no table. The default is 1 for transitions, linkprop and ease, and 0 for other objectives."""
     popularity: Bonus = 0.0
     """Weight of the popularity prior in scores: adds popularity · log(1 + c) to the score of an item, where
     c is the number of its tokens in training, discounted by age if popularity_half_life is set. With 0, the
     prior only ranks the items for histories without a known item."""
     popularity_half_life: Annotated[Finite, Field(gt=0)] | None = None
     """Age in days at which the count of a token in the popularity prior is halved, if training data have
-    timestamps. By default, counts are not discounted if popularity is above 0; with
-    popularity 0, the default is 7 days."""
+    timestamps. By default, counts are not discounted if popularity is above 0; with popularity 0, the default
+    is 7 days."""
 
     @checked
     def as_trained(self, train: TrainConfig | None, *, has_output: bool, has_table: bool = False) -> Self:

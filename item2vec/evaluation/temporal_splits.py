@@ -85,8 +85,10 @@ def temporal_split(
     Raises
     ------
     InputError
-        If there are no timestamps, the training part or the test part is empty, no user has a new item, or an
-        argument is invalid.
+        If there are no timestamps, the training part or the test part is empty, no user has a new item, or
+        ``at``, ``fraction`` or ``until`` is invalid.
+    ConfigError
+        If ``cold_targets`` or ``min_history`` is invalid.
 
     Examples
     --------
